@@ -1,0 +1,62 @@
+"""The one family of errors a user can meet, each with the exit status that scripts see.
+
+The command line catches `PipelineError`, prints its one line on stderr and exits with `exit_status`;
+anything else that escapes is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PipelineError(Exception):
+    """Something the user can mend: the message says what was wanted, what was found and what to do."""
+
+    exit_status = 1
+
+
+class UsageError(PipelineError):
+    """An argument, option or name that does not exist or does not fit."""
+
+    exit_status = 2
+
+
+class InputError(PipelineError):
+    """A file that cannot be read or is not what was wanted."""
+
+    exit_status = 3
+
+
+class OutputError(PipelineError):
+    """A file or directory that cannot be written."""
+
+    exit_status = 4
+
+
+class FindingError(PipelineError):
+    """The run ended with a finding that makes its result unusable, such as a deadlock."""
+
+    exit_status = 5
+
+
+class Interrupted(PipelineError):  # noqa: N818 - not a mistake of the user's, but it ends the command
+    """Ctrl-C: the command stopped and left nothing half-written."""
+
+    exit_status = 130
+
+
+def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
+    """Build the error for a name that is not known: nearest names first, then the whole list.
+
+    `what` names the sort of thing ("allocator"); `hint` is what to do instead ("or give a path").
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    parts = [f"unknown {what} '{name}'"]
+    if near:
+        parts.append("did you mean " + " or ".join(f"'{n}'" for n in near) + "?")
+    parts.append(f"known: {', '.join(names) if names else '(none)'}")
+    if hint:
+        parts.append(hint)
+    return UsageError("; ".join(parts))

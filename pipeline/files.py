@@ -1,0 +1,82 @@
+"""Files that appear complete or not at all, and the errors of opening them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import InputError, OutputError
+
+
+def readable_file(path: Path, wanted: str) -> Path:
+    """Return `path` if it is a file that can be read, else raise InputError naming what was `wanted`."""
+    if path.is_dir():
+        raise InputError(f"{path}: wanted {wanted}, found a directory; give the file itself")
+    if not path.exists():
+        raise InputError(f"{path}: wanted {wanted}, found no such file; check the path")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: wanted {wanted}, but it may not be read; check its permissions")
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _temporary_beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its name when the block ends well.
+
+    On any exception the temporary file is removed. Raises OutputError when it cannot be written.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: wanted a file to write, found a directory; give a file name inside it")
+    temporary = _temporary_beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def complete_directory(path: Path) -> Iterator[Path]:
+    """Yield a temporary directory beside `path` that takes its name when the block ends well.
+
+    A directory already at `path` is replaced. Raises OutputError when it cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path}: wanted a directory to write, found a file; choose another name")
+    temporary = _temporary_beside(path)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Turn an OSError of writing into the one line that says what to do."""
+    reason = error.strerror or str(error)
+    return OutputError(
+        f"{path}: cannot be written ({reason}); check the path, its permissions and free space"
+    )

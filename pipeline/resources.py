@@ -1,0 +1,21 @@
+"""Where the files shipped beside the code are: queries, reports and traces.
+
+In a wheel they lie in `pipeline/shipped/`; in a checkout, in the top-level folders of the same names.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+
+def shipped(folder: str) -> Path:
+    """Directory of shipped files; `folder` is "queries", "reports" or "traces"."""
+    package = Path(str(files("pipeline")))
+    installed = package / "shipped" / folder
+    return installed if installed.is_dir() else package.parent / folder
+
+
+def shipped_files(folder: str, suffix: str) -> dict[str, Path]:
+    """Shipped files by stem, sorted by name; `suffix` with its dot, e.g. ".toml"."""
+    return {path.stem: path for path in sorted(shipped(folder).glob(f"*{suffix}"))}
