@@ -1,0 +1,1 @@
+"""Replay page-fault and copy-user traces through kmap allocators on a simulated multiprocessor."""

@@ -1,0 +1,1 @@
+"""Mapping designs, one file each; being in this folder registers a design."""

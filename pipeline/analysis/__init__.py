@@ -1,0 +1,1 @@
+"""DuckDB over any number of runs: views, the query library, named queries."""

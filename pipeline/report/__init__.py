@@ -1,0 +1,1 @@
+"""The HTML report: charts, tables and the page."""

@@ -1,0 +1,1 @@
+"""Synthetic traces: spec models, distributions and the streaming generator."""
