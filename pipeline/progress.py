@@ -1,0 +1,81 @@
+"""A progress bar for long work: on stderr, only on a terminal, and only once the work has lasted a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+SHOW_AFTER_S = 1.0
+REFRESH_S = 0.1
+
+
+@contextmanager
+def progress(label: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yield `advance(n)`, to be called whenever `n` more units are done.
+
+    `label` says what is being done ("importing"); `total` is the whole amount in `unit` ("rows"), None where
+    unknown. The bar vanishes when the block ends, however it ends. stdout is never touched.
+    """
+    if not sys.stderr.isatty():
+        yield _ignore
+        return
+    bar = _Bar(label, total, unit)
+    try:
+        yield bar.advance
+    finally:
+        bar.close()
+
+
+def _ignore(_amount: int) -> None:
+    """Stand in for `advance` where nobody watches."""
+
+
+class _Bar:
+    """A rich progress bar that comes into being at the first `advance` after SHOW_AFTER_S."""
+
+    def __init__(self, label: str, total: int | None, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._done = 0
+        self._started_s = time.monotonic()
+        self._due_s = self._started_s + SHOW_AFTER_S
+        self._shown: Progress | None = None
+
+    def advance(self, amount: int) -> None:
+        self._done += amount
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + REFRESH_S
+        if self._shown is None:
+            self._shown = self._show()
+        rate = self._done / (now_s - self._started_s)
+        self._shown.update(self._shown.task_ids[0], completed=self._done, rate=f"{rate:,.0f} {self._unit}/s")
+
+    def close(self) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+
+    def _show(self) -> Progress:
+        # Imported here because most commands end before a bar is due, and rich takes 0.1 s to load.
+        from rich.console import Console  # noqa: PLC0415
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+        amount = "{task.completed:,.0f}" + (" of {task.total:,.0f}" if self._total is not None else "")
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn(f"{amount} {self._unit}"),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        bar.add_task(self._label, total=self._total, rate="")
+        bar.start()
+        return bar

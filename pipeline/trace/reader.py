@@ -1,0 +1,252 @@
+"""Reading a trace: one row group at a time, as Arrow batches whose columns numpy sees without a copy."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from pipeline.errors import InputError
+from pipeline.files import readable_file
+from pipeline.trace.schema import (
+    ARROW_SCHEMA,
+    COLUMN_NAMES,
+    COLUMNS,
+    FORMAT_VERSION,
+    KINDS,
+    METADATA_KEY,
+    ROW_GROUP_ROWS,
+    Column,
+    TraceMetadata,
+)
+
+UNKNOWN_KIND = -1
+
+_BY_NAME = {column.name: column for column in COLUMNS}
+_KIND_DICTIONARY = pa.array(KINDS)
+
+
+class Trace:
+    """A trace file opened for reading; its rows are read when `batches` is consumed, and may be read again.
+
+    `path` is the file, `metadata` what it says of itself, `rows` its number of rows.
+    """
+
+    def __init__(self, path: Path, metadata: TraceMetadata, parquet: pq.FileMetaData) -> None:
+        """Made by `open_trace`, which checks what is given here."""
+        self.path = path
+        self.metadata = metadata
+        self.rows: int = parquet.num_rows
+        self._parquet = parquet
+
+    def batches(
+        self, columns: Sequence[str] | None = None, rows: int = ROW_GROUP_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in file order, at most `rows` at a time, in memory bounded by one row group.
+
+        The batches have the types of ARROW_SCHEMA, `kind` a dictionary whose values are KINDS in their order;
+        `columns` chooses and orders the columns (all by default). Raises InputError for a kind that is not
+        known, with its row (counted from 0), and for data that cannot be decoded.
+        """
+        return self._batches(columns, rows, tolerant=False)
+
+    def tolerant_batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield all rows like `batches`, an unknown or null kind as code UNKNOWN_KIND, for the checks."""
+        return self._batches(None, ROW_GROUP_ROWS, tolerant=True)
+
+    def maximum(self, column: str) -> int:
+        """Largest value of an integer column, from Parquet's statistics where it has them; -1 if no rows."""
+        names = self._parquet.schema.names
+        index = names.index(column)
+        best = -1
+        for group in range(self._parquet.num_row_groups):
+            statistics = self._parquet.row_group(group).column(index).statistics
+            if statistics is None or not statistics.has_min_max:
+                return self._maximum_by_reading(column)
+            best = max(best, int(statistics.max))
+        return best
+
+    def _maximum_by_reading(self, column: str) -> int:
+        best = -1
+        for batch in self.batches([column]):
+            values = batch.column(0).drop_null().to_numpy()
+            if len(values):
+                best = max(best, int(values.max()))
+        return best
+
+    def _batches(self, columns: Sequence[str] | None, rows: int, tolerant: bool) -> Iterator[pa.RecordBatch]:
+        names = list(COLUMN_NAMES if columns is None else columns)
+        schema = pa.schema([ARROW_SCHEMA.field(name) for name in names])
+        first_row = 0
+        try:
+            # pre_buffer would keep every row group it has fetched until the file is closed.
+            with pq.ParquetFile(
+                self.path, metadata=self._parquet, read_dictionary=["kind"], pre_buffer=False
+            ) as file:
+                for batch in file.iter_batches(rows, columns=names):
+                    arrays = [
+                        _kind_column(batch.column(name), first_row, self.path, tolerant)
+                        if name == "kind"
+                        else batch.column(name)
+                        for name in names
+                    ]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                    first_row += batch.num_rows
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(
+                f"{self.path}: wanted {self.rows:,} rows, but the data after row {first_row:,} cannot be "
+                f"read ({_one_line(error)}); the file is damaged: copy, import or generate it again"
+            ) from error
+
+
+def open_trace(path: Path) -> Trace:
+    """Open the trace at `path` after checking its metadata and columns; no row is read.
+
+    Raises InputError when there is no such file, it is not Parquet or cut short, it has no trace metadata or
+    of a newer version, or a column is missing or has another type.
+    """
+    path = Path(path)
+    parquet = _parquet_metadata(path)
+    schema = parquet.schema.to_arrow_schema()
+    text = (parquet.metadata or {}).get(METADATA_KEY)
+    _check_columns(path, schema)
+    if text is None:
+        raise InputError(
+            f"{path}: wanted a trace, found its columns without its metadata; make a trace of it with "
+            f"'pipeline import {path} -o NEW.parquet'"
+        )
+    return Trace(path, _parse_metadata(path, text), parquet)
+
+
+def numpy_column(batch: pa.RecordBatch, name: str) -> np.ndarray:
+    """Return a column of a batch as a one-dimensional numpy array in the column's own integer type.
+
+    `kind` gives its int8 codes, positions in KINDS. No copy is made of a column without nulls. A nullable
+    column (`cpu`, `bytes`) has -1 for null. Raises InputError for a null in any other.
+    """
+    column = batch.column(name)
+    if name == "kind" and pa.types.is_dictionary(column.type):
+        column = column.indices
+    if column.null_count == 0:
+        return column.to_numpy()
+    if not _BY_NAME[name].nullable:
+        row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
+        raise InputError(
+            f"column '{name}' of a trace is null at row {row} of its batch, where a value was wanted; "
+            "'pipeline doctor' lists all such rows"
+        )
+    return column.fill_null(-1).to_numpy()
+
+
+def parquet_schema(path: Path) -> pa.Schema:
+    """Arrow schema of any Parquet file. Raises InputError if `path` is not a readable Parquet file."""
+    return _parquet_metadata(Path(path)).schema.to_arrow_schema()
+
+
+def _parquet_metadata(path: Path) -> pq.FileMetaData:
+    readable_file(path, "a Parquet file")
+    try:
+        return pq.read_metadata(path)
+    except (OSError, pa.ArrowException) as error:
+        with path.open("rb") as handle:
+            begins_as_parquet = handle.read(4) == b"PAR1"
+        if begins_as_parquet:
+            raise InputError(
+                f"{path}: wanted a whole Parquet file, found one cut short or damaged at its end; copy, "
+                "import or generate it again"
+            ) from error
+        raise InputError(
+            f"{path}: wanted a Parquet file, found another format; 'pipeline import' makes a trace of a "
+            "recording"
+        ) from error
+
+
+def _check_columns(path: Path, schema: pa.Schema) -> None:
+    missing = [name for name in COLUMN_NAMES if name not in schema.names]
+    if missing:
+        others = [name for name in schema.names if name not in COLUMN_NAMES]
+        near = {name: difflib.get_close_matches(name, others, n=1) for name in missing}
+        guesses = [f"'{found[0]}' is near '{name}'" for name, found in near.items() if found]
+        raise InputError(
+            f"{path}: wanted a trace with columns {', '.join(COLUMN_NAMES)}; missing: {', '.join(missing)}"
+            + (f" ({'; '.join(guesses)})" if guesses else "")
+            + "; if it is a recording, 'pipeline import' makes a trace of it"
+        )
+    wrong = [
+        f"{column.name} is {schema.field(column.name).type}, wanted {column.type}"
+        for column in COLUMNS
+        if not _type_fits(column, schema.field(column.name).type)
+    ]
+    if wrong:
+        raise InputError(
+            f"{path}: columns of another type than a trace has: {'; '.join(wrong)}; cast them, or let "
+            "'pipeline import' do it"
+        )
+
+
+def _type_fits(column: Column, found: pa.DataType) -> bool:
+    if column.name != "kind":
+        return found == column.type
+    values = found.value_type if pa.types.is_dictionary(found) else found
+    return pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values)
+
+
+def _parse_metadata(path: Path, text: bytes) -> TraceMetadata:
+    try:
+        fields = json.loads(text)
+        version = int(fields["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: the trace's metadata is not readable ({_one_line(error)}); generate or import it again"
+        ) from error
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{path}: wanted trace format version {FORMAT_VERSION} or older, found {version}; "
+            "update pipeline to read it"
+        )
+    try:
+        return TraceMetadata.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{path}: the trace's metadata is wrong at '{where}' ({first['msg']}); generate or import it "
+            "again"
+        ) from error
+
+
+def _kind_column(column: pa.Array, first_row: int, path: Path, tolerant: bool) -> pa.DictionaryArray:
+    """Recode a string or dictionary column to int8 codes into KINDS, whatever order the file has them in."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    names = column.dictionary.to_pylist()
+    if column.null_count == 0 and tuple(names) == KINDS and column.type.index_type == pa.int8():
+        return column
+    code_of = {name: code for code, name in enumerate(KINDS)}
+    codes = np.array([code_of.get(name, UNKNOWN_KIND) for name in names], np.int8)
+    indices = column.indices
+    found = indices.fill_null(0).to_numpy() if indices.null_count else indices.to_numpy()
+    out = codes[found] if len(codes) else np.full(len(found), UNKNOWN_KIND, np.int8)
+    is_null = indices.is_null().to_numpy(zero_copy_only=False) if indices.null_count else None
+    if is_null is not None:
+        out[is_null] = UNKNOWN_KIND
+    if not tolerant and (is_null is not None or UNKNOWN_KIND in codes):
+        bad = np.flatnonzero(out == UNKNOWN_KIND)
+        if len(bad):
+            row = int(bad[0])
+            raise InputError(
+                f"{path}: row {first_row + row:,}: kind is {column[row].as_py()!r}, wanted one of "
+                f"{', '.join(KINDS)}; 'pipeline doctor' lists all such rows"
+            )
+    # Not checked by Arrow: tolerant readers take UNKNOWN_KIND as a code.
+    return pa.DictionaryArray.from_arrays(pa.array(out), _KIND_DICTIONARY, safe=False)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

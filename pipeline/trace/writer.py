@@ -1,0 +1,261 @@
+"""Writing a trace: rows go in as numpy columns of any length, a complete file comes out or none.
+
+Encoding happens in one background thread, so that whoever makes the rows goes on meanwhile. Encodings were
+chosen by measuring: byte-stream-split or delta packing with light zstd is 1.5 times faster to write and twice
+as fast to read as Parquet's defaults, at the same size.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.files import complete_file
+from pipeline.trace.schema import (
+    ARROW_SCHEMA,
+    COLUMN_NAMES,
+    COLUMNS,
+    KINDS,
+    MAX_PAGE,
+    MAX_TASKS,
+    METADATA_KEY,
+    ROW_GROUP_ROWS,
+    Provenance,
+    Source,
+    TraceMetadata,
+)
+
+# Row groups waiting for the encoder; with the one being filled, this bounds memory to about 60 MB.
+_QUEUED_ROW_GROUPS = 2
+
+_DICTIONARY_COLUMNS = ["kind", "cpu", "bytes", "depth"]
+_ENCODINGS = {
+    "time_ns": "DELTA_BINARY_PACKED",
+    "task": "BYTE_STREAM_SPLIT",
+    "process": "BYTE_STREAM_SPLIT",
+    "page": "BYTE_STREAM_SPLIT",
+    "think_ns": "DELTA_BINARY_PACKED",
+    "wait_ns": "DELTA_BINARY_PACKED",
+    "hold_ns": "DELTA_BINARY_PACKED",
+    "block_ns": "DELTA_BINARY_PACKED",
+}
+
+_NUMPY_TYPES = {
+    column.name: np.dtype(np.int8 if column.name == "kind" else column.type.to_pandas_dtype())
+    for column in COLUMNS
+}
+_NULLABLE = frozenset(column.name for column in COLUMNS if column.nullable)
+_KIND_DICTIONARY = pa.array(KINDS)
+
+_Columns = dict[str, np.ndarray]
+
+
+class TraceWriter:
+    """Writes one trace; a context manager. The file takes its name when the block ends without exception.
+
+    `source` says where the rows come from and `columns` gives each column's provenance (every column must
+    be named); `clock`, `cpus`, `lost_events` and `notes` go into the metadata as they are. Counts of
+    operations, tasks, processes and pages are taken while writing. The same rows give the same bytes,
+    however they are cut into batches.
+
+    Raises OutputError when the file cannot be written; neither it nor a temporary file is then left.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        source: Source,
+        columns: Mapping[str, Provenance],
+        clock: str,
+        cpus: int | None = None,
+        lost_events: int | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Check the provenance; nothing is written before the block is entered."""
+        unnamed = [name for name in COLUMN_NAMES if name not in columns]
+        if unnamed:
+            raise ValueError(f"provenance of these columns is missing: {', '.join(unnamed)}")
+        self._path = Path(path)
+        self._metadata = TraceMetadata(
+            source=source, operations=0, tasks=0, processes=0, pages=0, cpus=cpus,
+            columns=dict(columns), lost_events=lost_events, clock=clock, notes=list(notes),
+        )  # fmt: skip
+        self._buffer = _new_buffer()
+        self._filled = 0
+        self._last_time_ns = -1
+        self._counts = _Counts()
+        self._queue: queue.Queue[_Columns | None] = queue.Queue(_QUEUED_ROW_GROUPS)
+        self._failure: BaseException | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Open the temporary file and start the encoding thread."""
+        self._stack.__enter__()
+        try:
+            temporary = self._stack.enter_context(complete_file(self._path))
+            # Opened here, so that a directory that may not be written is found before any work is done.
+            self._sink = self._stack.enter_context(temporary.open("wb"))
+        except BaseException as error:
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise
+        self._thread = threading.Thread(target=self._encode_all, name="trace-writer", daemon=True)
+        self._thread.start()
+        return self
+
+    def write(self, rows: Mapping[str, np.ndarray | None]) -> None:
+        """Append a batch: one one-dimensional array per column, all of one length; zero rows are allowed.
+
+        `kind` holds codes into KINDS. In `cpu` and `bytes`, -1 is null, and None in place of the array is
+        null throughout. Arrays are copied and may be reused at once. Raises ValueError for a column that is
+        missing or of another length, for a time before that of the row above it, and, at this call or a
+        later one, for a task, process or page out of range.
+        """
+        length = _checked_length(rows)
+        if length == 0:
+            return
+        times = np.asarray(rows["time_ns"])
+        if times[0] < self._last_time_ns or np.any(times[1:] < times[:-1]):
+            raise ValueError("rows of a trace must be written in order of time_ns, the first at 0 or later")
+        self._last_time_ns = int(times[-1])
+        start = 0
+        while start < length:
+            self._raise_failure()
+            count = min(length - start, ROW_GROUP_ROWS - self._filled)
+            for name, target in self._buffer.items():
+                source = rows[name]
+                target[self._filled : self._filled + count] = (
+                    -1 if source is None else source[start : start + count]
+                )
+            self._filled += count
+            start += count
+            if self._filled == ROW_GROUP_ROWS:
+                self._queue.put(self._buffer)
+                self._buffer, self._filled = _new_buffer(), 0
+
+    def add_note(self, note: str) -> None:
+        """Add a note to the metadata, such as a count that is known only after the last row."""
+        self._metadata.notes.append(note)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        """Finish the file, or on any exception remove it."""
+        if error is None and self._filled:
+            self._queue.put({name: array[: self._filled] for name, array in self._buffer.items()})
+        elif error is not None:
+            self._failure = self._failure or error
+        self._queue.put(None)
+        self._thread.join()
+        if error is None and self._failure is not None:
+            error = self._failure
+            # complete_file, entered on the stack, turns an OSError into an OutputError.
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise error
+        return self._stack.__exit__(kind, error, traceback)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _encode_all(self) -> None:
+        """Body of the thread: encode what arrives until None, even after a failure: `write` must not wait."""
+        writer: pq.ParquetWriter | None = None
+        while (columns := self._queue.get()) is not None:
+            if self._failure is None:
+                try:
+                    writer = writer or self._parquet_writer()
+                    self._counts.add(columns)
+                    writer.write_batch(_record_batch(columns), row_group_size=ROW_GROUP_ROWS)
+                except BaseException as error:
+                    self._failure = error
+        try:
+            if self._failure is None:
+                writer = writer or self._parquet_writer()
+                self._counts.fill(self._metadata)
+                writer.add_key_value_metadata({METADATA_KEY: self._metadata.model_dump_json()})
+        except BaseException as error:
+            self._failure = error
+        try:
+            if writer is not None:
+                writer.close()
+        except BaseException as error:
+            self._failure = self._failure or error
+
+    def _parquet_writer(self) -> pq.ParquetWriter:
+        return pq.ParquetWriter(
+            self._sink, ARROW_SCHEMA, compression="zstd", compression_level=1,
+            use_dictionary=_DICTIONARY_COLUMNS, column_encoding=_ENCODINGS, write_statistics=True,
+        )  # fmt: skip
+
+
+class _Counts:
+    """Distinct tasks and processes, the largest page and the rows seen so far."""
+
+    def __init__(self) -> None:
+        self._operations = 0
+        self._tasks = np.zeros(MAX_TASKS, np.bool_)
+        self._processes = np.zeros(MAX_TASKS, np.bool_)
+        self._largest_page = -1
+
+    def add(self, columns: _Columns) -> None:
+        self._operations += len(columns["task"])
+        for name, limit in (("task", MAX_TASKS), ("process", MAX_TASKS), ("page", MAX_PAGE)):
+            low, high = int(columns[name].min()), int(columns[name].max())
+            if low < 0 or high >= limit:
+                raise ValueError(
+                    f"column '{name}' of a trace holds {low if low < 0 else high}; wanted 0 to {limit - 1}"
+                )
+        self._largest_page = max(self._largest_page, int(columns["page"].max()))
+        self._tasks[columns["task"]] = True
+        self._processes[columns["process"]] = True
+
+    def fill(self, metadata: TraceMetadata) -> None:
+        metadata.operations = self._operations
+        metadata.tasks = int(self._tasks.sum())
+        metadata.processes = int(self._processes.sum())
+        metadata.pages = self._largest_page + 1
+
+
+def _new_buffer() -> _Columns:
+    return {name: np.empty(ROW_GROUP_ROWS, dtype) for name, dtype in _NUMPY_TYPES.items()}
+
+
+def _checked_length(rows: Mapping[str, np.ndarray | None]) -> int:
+    lengths = {}
+    for name in COLUMN_NAMES:
+        if name not in rows:
+            raise ValueError(f"column '{name}' of the trace was not given")
+        values = rows[name]
+        if values is not None:
+            lengths[name] = len(values)
+        elif name not in _NULLABLE:
+            raise ValueError(f"column '{name}' of a trace cannot be null")
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns of one batch differ in length: {lengths}")
+    return lengths["time_ns"]
+
+
+def _record_batch(columns: _Columns) -> pa.RecordBatch:
+    arrays = []
+    for name in COLUMN_NAMES:
+        values = columns[name]
+        if name == "kind":
+            arrays.append(pa.DictionaryArray.from_arrays(pa.array(values), _KIND_DICTIONARY))
+        elif name in _NULLABLE:
+            arrays.append(pa.array(values, mask=values < 0))
+        else:
+            arrays.append(pa.array(values))
+    return pa.RecordBatch.from_arrays(arrays, schema=ARROW_SCHEMA)
