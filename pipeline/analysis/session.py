@@ -1,0 +1,254 @@
+"""DuckDB over any number of runs: one in-memory connection with the documented views of `views`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from pipeline.analysis.found import RunFound, find_runs
+from pipeline.analysis.views import NONE_AS_NULL, TOTALS, VIEWS, View
+from pipeline.errors import UsageError
+from pipeline.runs.schema import (
+    CPU_CATEGORIES,
+    EVENTS,
+    EVENTS_FILE,
+    OPERATIONS,
+    OPERATIONS_FILE,
+    Column,
+)
+
+# Of the machine's memory a session takes this much before it spills to its temporary directory.
+MEMORY_LIMIT = "2GB"
+
+_ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
+
+_DUCKDB_TYPES = {
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.int16(): "SMALLINT",
+    pa.int8(): "TINYINT",
+}
+
+
+class Session:
+    """Runs opened for SQL. Not for use by several threads at once; close it, or use it in a `with` block."""
+
+    def __init__(self, runs: Sequence[RunFound], memory_limit: str = MEMORY_LIMIT) -> None:
+        """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty."""
+        self.runs = list(runs)
+        self._spill = tempfile.TemporaryDirectory(prefix="pipeline-sql-", ignore_cleanup_errors=True)
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": memory_limit,
+                "temp_directory": self._spill.name,
+                # Nothing is ever fetched: what the wheel has is all there is.
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            }
+        )
+        self._connection.execute("SET enable_progress_bar = false")
+        # As enumerations, runs sort in the order in which they were given, categories in the schema's.
+        self._make_enumeration("run_name", [found.name for found in self.runs])
+        self._make_enumeration("cpu_category", list(CPU_CATEGORIES))
+        for view in VIEWS.values():
+            self._make(view)
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Run one SQL statement and return its rows.
+
+        `params` fill `$name` placeholders. Integer sums come back as Int64 and decimals as Float64. A mistake
+        in the SQL, or a statement without rows, raises UsageError with DuckDB's message in one line.
+        """
+        try:
+            relation = self._connection.sql(sql, params=dict(params)) if params else self._connection.sql(sql)
+            if relation is None:
+                raise UsageError("wanted a query that returns rows, such as SELECT; this statement has none")
+            frame = relation.pl()
+        except duckdb.Error as error:
+            raise UsageError(_one_line(error)) from error
+        return plain_types(frame)
+
+    def close(self) -> None:
+        """Close the connection and remove what it spilled."""
+        self._connection.close()
+        self._spill.cleanup()
+
+    def __enter__(self) -> Session:
+        """Enter a `with` block that closes the session at its end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        self.close()
+
+    def _make_enumeration(self, name: str, values: Sequence[str]) -> None:
+        self._connection.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(_literal(v) for v in values)})")
+
+    def _make(self, view: View) -> None:
+        if view.name in NONE_AS_NULL:
+            self._connection.execute(f"CREATE VIEW {view.name} AS {self._log_sql(view)}")
+        elif view.sql is not None:
+            self._connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
+        else:
+            schema = pa.schema([pa.field(c.name, c.type) for c in view.columns])
+            rows = [row for found in self.runs for row in _MANIFEST_ROWS[view.name](found)]
+            self._connection.register("manifest_rows", pa.Table.from_pylist(rows, schema))
+            chosen = ", ".join(
+                f"CAST({c.name} AS {_ENUMERATIONS[c.name]}) AS {c.name}"
+                if c.name in _ENUMERATIONS
+                else c.name
+                for c in view.columns
+            )
+            self._connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM manifest_rows")
+            self._connection.unregister("manifest_rows")
+
+    def _log_sql(self, view: View) -> str:
+        """Make the SELECT over every run's Parquet file of one table, -1 turned to NULL."""
+        columns, file = {
+            "operations": (OPERATIONS, OPERATIONS_FILE),
+            "events": (EVENTS, EVENTS_FILE),
+        }[view.name]
+        logged = [found for found in self.runs if found.has_log]
+        if not logged:
+            empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
+            return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
+        nulls = NONE_AS_NULL[view.name]
+        chosen = ", ".join(
+            f"nullif({c.name}, -1) AS {c.name}" if c.name in nulls else c.name for c in columns
+        )
+        files = [str(found.directory / file) for found in logged]
+        names = ", ".join(
+            f"({_literal(path)}, CAST({_literal(found.name)} AS run_name))"
+            for path, found in zip(files, logged, strict=True)
+        )
+        parquet = ", ".join(_literal(_without_wildcards(path)) for path in files)
+        return (
+            f"SELECT n.run, {chosen} FROM read_parquet([{parquet}], filename = true) AS t "
+            f"JOIN (VALUES {names}) AS n (file, run) ON t.filename = n.file"
+        )
+
+
+def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT) -> Session:
+    """Open run directories, or directories of runs, for SQL; see `views.VIEWS` for what is there.
+
+    A path without a run, a broken manifest or a newer run format raises InputError.
+    """
+    return Session(find_runs(runs), memory_limit)
+
+
+def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
+    """Turn decimals, which DuckDB makes of integer sums and of literals, into Int64 or Float64.
+
+    A whole number beyond 64 bits becomes Float64; enumerations become strings.
+    """
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.Decimal):
+            try:
+                frame = frame.with_columns(pl.col(name).cast(pl.Int64 if kind.scale == 0 else pl.Float64))
+            except pl.exceptions.InvalidOperationError:
+                frame = frame.with_columns(pl.col(name).cast(pl.Float64))
+        elif isinstance(kind, pl.Categorical | pl.Enum):
+            frame = frame.with_columns(pl.col(name).cast(pl.String))
+    return frame
+
+
+def _one_line(error: duckdb.Error) -> str:
+    """DuckDB's message without its picture of the statement, and the views that there are."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    picture = next((i for i, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
+    message = " ".join(line for line in lines[:picture] if line)
+    where = f" (line {lines[picture][5:].split(':', 1)[0]})" if picture < len(lines) else ""
+    return f"{message}{where}; views: {', '.join(VIEWS)}"
+
+
+def _duckdb_type(column: Column) -> str:
+    return _DUCKDB_TYPES.get(column.type, "VARCHAR")
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _without_wildcards(path: str) -> str:
+    """Write a path so that DuckDB's file globbing takes it literally."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
+
+
+def _run_row(found: RunFound) -> Iterable[dict[str, Any]]:
+    m = found.manifest
+    yield {
+        "run": found.name,
+        "id": m.id,
+        "directory": str(found.directory),
+        "label": m.label,
+        "allocator": m.allocator.name,
+        "options": json.dumps(m.allocator.options, ensure_ascii=False),
+        "machine": m.machine.name,
+        "cpus": m.machine.cpus,
+        "trace": m.trace.name,
+        "trace_sha256": m.trace.sha256,
+        "loop": m.loop,
+        "seed": m.seed,
+        "events": m.events,
+        "command": m.command,
+        **{column.name: getattr(m.totals, column.name) for column in TOTALS},
+        "address_space_pages": m.allocator.address_space_pages,
+        "page_struct_bytes": m.allocator.page_struct_bytes,
+        "findings": len(m.findings),
+        "fingerprint": m.fingerprint,
+        "elapsed_s": m.execution.elapsed_s,
+    }
+
+
+def _cpu_time_rows(found: RunFound) -> Iterable[dict[str, Any]]:
+    for cpu in found.manifest.totals.cpu_time:
+        for category in CPU_CATEGORIES:
+            ns = getattr(cpu, f"{category}_ns")
+            yield {"run": found.name, "cpu": cpu.cpu, "category": category, "ns": ns}
+
+
+def _lock_total_rows(found: RunFound) -> Iterable[dict[str, Any]]:
+    for lock in found.manifest.totals.locks:
+        yield {"run": found.name, **lock.model_dump()}
+
+
+def _finding_rows(found: RunFound) -> Iterable[dict[str, Any]]:
+    for finding in found.manifest.findings:
+        yield {
+            "run": found.name,
+            **finding.model_dump(),
+            "tasks": json.dumps(finding.tasks),
+            "slots": json.dumps(finding.slots),
+        }
+
+
+def _cost_rows(found: RunFound) -> Iterable[dict[str, Any]]:
+    for name, cost in found.manifest.machine.costs.items():
+        yield {
+            "run": found.name,
+            "machine": found.manifest.machine.name,
+            "cost": name,
+            "value": str(cost.value),
+            "unit": cost.unit,
+            "source": cost.source,
+            "meaning": cost.doc,
+        }
+
+
+_MANIFEST_ROWS = {
+    "runs": _run_row,
+    "cpu_time": _cpu_time_rows,
+    "lock_totals": _lock_total_rows,
+    "findings": _finding_rows,
+    "costs": _cost_rows,
+}

@@ -1,0 +1,20 @@
+"""`pipeline queries`: what the query library can answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def queries(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A query's name or .sql file, to see its parameters, columns and SQL."),
+    ] = None,
+    views: Annotated[bool, typer.Option("--views", help="Describe the views and columns of SQL.")] = False,
+) -> None:
+    """List the questions of the query library, or describe one of them."""
+    from pipeline.analysis.sql import described, described_views
+
+    typer.echo(described_views() if views else described(name), nl=False)

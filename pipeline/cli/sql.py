@@ -1,0 +1,42 @@
+"""`pipeline sql`: ask runs a question in SQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sql(
+    query: Annotated[str | None, typer.Argument(help="SQL text, such as 'FROM runs'.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="A .sql file.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="A query of the library; see 'pipeline queries'.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a parameter; may be repeated."),
+    ] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--runs", "-r", help="Run directory or directory of runs; may be repeated. [runs]"),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="table, csv, json or parquet; all but table at full precision.")
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write instead of standard output.")
+    ] = None,
+) -> None:
+    """Answer a SQL query over the event logs and totals of runs."""
+    from pipeline.analysis.output import checked_format, formatted, write_frame
+    from pipeline.analysis.sql import settings
+    from pipeline.analysis.sql import sql as answer
+
+    checked_format(form, output)
+    frame = answer(runs or [Path("runs")], query, file=file, name=name, params=settings(set_ or []))
+    if output is not None:
+        write_frame(frame, form, output)
+    else:
+        typer.echo(formatted(frame, form), nl=False)

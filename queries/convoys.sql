@@ -1,0 +1,82 @@
+-- question: How much time does the lock spend in convoys, and do flushes start them?
+-- param: waiters = 4; CPUs that must spin at once for it to be called a convoy
+-- column: run; name of the run
+-- column: convoys; times at least so many CPUs came to spin at once
+-- column: convoy_percent (%); share of the wall time spent so
+-- column: mean_us (us); mean length
+-- column: max_us (us); longest
+-- column: after_flush_percent (%); share of convoys that began during a flush or the scan before it
+-- reads: operations, relock, flush, scan
+WITH steps AS (
+    SELECT
+        run,
+        time_ns,
+        1 AS change
+    FROM lock_waits
+    UNION ALL
+    SELECT
+        run,
+        time_ns + wait_ns AS time_ns,
+        -1 AS change
+    FROM lock_waits
+),
+
+levels AS (
+    SELECT
+        run,
+        time_ns,
+        sum(sum(change)) OVER (PARTITION BY run ORDER BY time_ns) AS level
+    FROM steps
+    GROUP BY run, time_ns
+),
+
+edges AS (
+    SELECT
+        run,
+        time_ns,
+        level >= $waiters AS inside
+    FROM levels
+    QUALIFY inside IS DISTINCT FROM lag(inside, 1, false) OVER (PARTITION BY run ORDER BY time_ns)
+),
+
+convoys AS (
+    SELECT
+        run,
+        inside,
+        time_ns,
+        lead(time_ns) OVER (PARTITION BY run ORDER BY time_ns) - time_ns AS length_ns
+    FROM edges
+),
+
+busy AS (
+    SELECT
+        run,
+        time_ns,
+        time_ns + duration_ns AS until_ns
+    FROM events
+    WHERE event IN ('flush', 'scan')
+),
+
+started AS (
+    SELECT
+        c.run,
+        c.length_ns,
+        coalesce(b.until_ns >= c.time_ns, false) AS after_flush
+    FROM convoys AS c
+    ASOF LEFT JOIN busy AS b ON c.run = b.run AND c.time_ns >= b.time_ns
+    WHERE c.inside
+)
+
+SELECT
+    runs.run,
+    count(started.length_ns) AS convoys,
+    coalesce(100.0 * sum(started.length_ns) / nullif(max(runs.wall_ns), 0), 0) AS convoy_percent,
+    avg(started.length_ns) / 1e3 AS mean_us,
+    max(started.length_ns) / 1e3 AS max_us,
+    100.0 * count(*) FILTER (WHERE started.after_flush) / nullif(count(started.length_ns), 0)
+        AS after_flush_percent
+FROM runs
+LEFT JOIN started ON runs.run = started.run
+WHERE runs.events = 'full'
+GROUP BY runs.run
+ORDER BY runs.run

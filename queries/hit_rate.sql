@@ -1,0 +1,36 @@
+-- question: How many mappings were there already, by kind of operation?
+-- column: run; name of the run
+-- column: kind; what asked for the mapping; all: every kind together
+-- column: operations; operations completed
+-- column: hits; the page was mapped already
+-- column: misses; a slot was taken
+-- column: hit_percent (%); hits as a share of hits and misses
+-- reads: totals, operations
+WITH kinds AS (
+    SELECT
+        run,
+        'all' AS kind,
+        operations,
+        hits,
+        misses
+    FROM runs
+    UNION ALL
+    SELECT
+        run,
+        kind,
+        count(*) AS operations,
+        count(*) FILTER (WHERE served = 'hit') AS hits,
+        count(*) FILTER (WHERE served = 'miss') AS misses
+    FROM operations
+    GROUP BY run, kind
+)
+
+SELECT
+    run,
+    kind,
+    operations,
+    hits,
+    misses,
+    100.0 * hits / nullif(hits + misses, 0) AS hit_percent
+FROM kinds
+ORDER BY run, kind <> 'all', operations DESC, kind

@@ -1,0 +1,64 @@
+-- question: How do the designs compare?
+-- column: run; name of the run
+-- column: wall_ms (ms); simulated time until the last operation was done
+-- column: operations_per_second (1/s); operations completed per second of it
+-- column: hit_percent (%); hits as a share of hits and misses
+-- column: map_mean_us (us); from asking to having the mapping, mean; needs the log
+-- column: hold_mean_us (us); lock hold, mean over all acquisitions
+-- column: lock_wait_percent (%); spinning for the lock as a share of wall time x CPUs
+-- column: flushes; global or directed TLB flushes
+-- column: ipis; CPUs interrupted by them
+-- column: sleeps; sleeps for a slot
+-- column: asleep_ms (ms); time asleep, all together
+-- column: pin_wait_ms (ms); time ready tasks waited for the CPU they were pinned to
+-- column: idle_percent (%); CPUs without a task to run
+-- column: address_space_kib (KiB); kernel address space of the slots, at 4 KiB a page
+-- column: findings; hazards met
+-- reads: totals, operations
+WITH locks AS (
+    SELECT
+        run,
+        sum(acquisitions) AS acquisitions,
+        sum(hold_ns) AS hold_ns,
+        sum(wait_ns) AS wait_ns
+    FROM lock_totals
+    GROUP BY run
+),
+
+latencies AS (
+    SELECT
+        run,
+        avg(mapped_ns - asked_ns) AS map_mean_ns
+    FROM operations
+    GROUP BY run
+),
+
+idle AS (
+    SELECT
+        run,
+        100.0 * sum(ns) FILTER (WHERE category = 'idle') / nullif(sum(ns), 0) AS idle_percent
+    FROM cpu_time
+    GROUP BY run
+)
+
+SELECT
+    runs.run,
+    runs.wall_ns / 1e6 AS wall_ms,
+    1e9 * runs.operations / nullif(runs.wall_ns, 0) AS operations_per_second,
+    100.0 * runs.hits / nullif(runs.hits + runs.misses, 0) AS hit_percent,
+    latencies.map_mean_ns / 1e3 AS map_mean_us,
+    locks.hold_ns / nullif(locks.acquisitions, 0) / 1e3 AS hold_mean_us,
+    coalesce(100.0 * locks.wait_ns / nullif(runs.wall_ns * runs.cpus, 0), 0) AS lock_wait_percent,
+    runs.flushes,
+    runs.ipis,
+    runs.sleeps,
+    runs.asleep_ns / 1e6 AS asleep_ms,
+    runs.pin_wait_ns / 1e6 AS pin_wait_ms,
+    idle.idle_percent,
+    runs.address_space_pages * 4 AS address_space_kib,
+    runs.findings
+FROM runs
+LEFT JOIN locks ON runs.run = locks.run
+LEFT JOIN latencies ON runs.run = latencies.run
+LEFT JOIN idle ON runs.run = idle.run
+ORDER BY runs.run
