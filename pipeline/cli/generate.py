@@ -1,0 +1,39 @@
+"""`pipeline generate`: make a synthetic trace from a workload spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def generate(
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKLOAD",
+            help="Name of a shipped workload (see `pipeline workloads`) or path of a .toml file.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Trace to write, e.g. build.parquet.")
+    ],
+    operations: Annotated[
+        int | None,
+        typer.Option("--ops", metavar="N", help="Number of operations; the workload's own number if absent."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="N", help="Seed of all draws; the workload's own if absent."),
+    ] = None,
+) -> None:
+    """Generate a trace from a workload: the same workload and seed always give the same trace."""
+    from pipeline.workload.generate import generate as generate_trace
+
+    made = generate_trace(spec, output, operations=operations, seed=seed)
+    typer.echo(
+        f"{made.path}: {made.rows:,} operations of {made.tasks:,} tasks in {made.processes:,} processes on "
+        f"pages 0 to {made.pages - 1:,}, over {made.span_ns / 1e9:,.3f} s"
+    )
+    typer.echo(f"workload {made.name} (sha256 {made.spec_sha256[:12]}), seed {made.seed}")

@@ -1,0 +1,27 @@
+"""`pipeline workloads`: list the shipped workload specs, or print one to read or to start from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def workloads(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="WORKLOAD", help="Print this workload's spec, comments and all.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List the shipped workloads, or print the spec of one."""
+    from pipeline.workload.reading import read_workload, shipped_workloads, workload_path
+
+    if name is not None:
+        typer.echo(workload_path(name).read_text(encoding="utf-8"), nl=False)
+        return
+    shipped = shipped_workloads()
+    width = max((len(known) for known in shipped), default=0)
+    for known in shipped:
+        typer.echo(f"{known:<{width}}  {read_workload(known).workload.description}")

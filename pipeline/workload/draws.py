@@ -1,0 +1,357 @@
+"""Draw the operations of tasks, blocks of 16 operations per task at a time, from a workload spec.
+
+Each task has SFC64 streams of its own, two for each depth of nesting: one for what every operation needs
+(kind, page, think, wait, hold), one for the rest, read only if the spec has any of it. They are seeded by
+(seed, stream, task) and read in units of 16 operations, 16 numbers for every purpose. What a task does is
+therefore a function of the spec, the seed and the task alone, not of when the generator gets round to it, and
+a change of one parameter (say `hold`) leaves every other draw as it was.
+
+A nested operation: its parent's own hold is cut at a random point, where the nested operation begins; the
+part before it is the nested operation's think. Its hold and block are then added to the parent's, so that
+the parent's hold and block span all that happens inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, auto
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.trace.schema import KINDS
+from pipeline.workload.distributions import Constant, Empirical, TimeDistribution
+from pipeline.workload.reading import NamedWorkload
+from pipeline.workload.rows import Index, Integers, Rows
+from pipeline.workload.spec import SomeBytes
+from pipeline.workload.tables import AliasTable, QuantileTable, Raw
+
+UNIT = 16
+"""Operations of one task that are drawn together."""
+
+_NOTHING = Constant(dist="constant", ns=0)
+_CHANCE_BITS = 53
+
+
+class Purpose(IntEnum):
+    """What each of the numbers drawn for an operation decides; the order is part of what a seed means."""
+
+    KIND = 0
+    PAGE = auto()
+    THINK = auto()
+    WAIT = auto()
+    HOLD = auto()
+    WAIT_CHANCE = auto()
+    BLOCK_CHANCE = auto()
+    BLOCK = auto()
+    LONG_LIVED = auto()
+    BYTES = auto()
+    NESTED = auto()
+    BURST_CHANCE = auto()
+    BURST_IDLE = auto()
+
+
+_FIRST_RARE = Purpose.WAIT_CHANCE
+_COMMON = _FIRST_RARE.value
+_RARE = len(Purpose) - _COMMON
+
+
+_WAIT = (Purpose.WAIT_CHANCE, Purpose.WAIT)
+_BLOCK = (Purpose.BLOCK_CHANCE, Purpose.BLOCK)
+
+
+class _Numbers:
+    """Numbers drawn for m tasks x n operations at one depth."""
+
+    def __init__(self, common: Raw, rare: Raw | None) -> None:
+        """Wrap uint64 [m, units, purposes, 16]; `rare` is None where the spec needs none of its purposes."""
+        self._common = common
+        self._rare = rare
+
+    def of(self, purpose: Purpose, rows: Index | None = None) -> Raw:
+        """Numbers for one purpose, uint64 [m * n] or at chosen rows of these."""
+        if purpose < _FIRST_RARE:
+            column = self._common[:, :, purpose].reshape(-1)
+        else:
+            assert self._rare is not None, f"{purpose.name} was drawn without need"
+            column = self._rare[:, :, purpose - _FIRST_RARE].reshape(-1)
+        return column if rows is None else column.take(rows)
+
+
+class _Streams:
+    """The streams of all tasks at one depth."""
+
+    def __init__(self, seed: int, depth: int, tasks: int, *, rare: bool) -> None:
+        self._common = [_stream(seed, 1 + 2 * depth, task) for task in range(tasks)]
+        self._rare = [_stream(seed, 2 + 2 * depth, task) for task in range(tasks)] if rare else None
+
+    def read(self, tasks: NDArray[np.int32], units: int) -> _Numbers:
+        common = _read(self._common, tasks, (units, _COMMON, UNIT))
+        return _Numbers(common, _read(self._rare, tasks, (units, _RARE, UNIT)) if self._rare else None)
+
+
+def _stream(seed: int, stream: int, task: int) -> np.random.SFC64:
+    return np.random.SFC64(np.random.SeedSequence((seed, stream, task)))
+
+
+def _read(streams: list[np.random.SFC64], tasks: NDArray[np.int32], shape: tuple[int, int, int]) -> Raw:
+    numbers = np.empty((len(tasks), prod(shape)), np.uint64)
+    for at, task in enumerate(tasks.tolist()):
+        numbers[at] = streams[task].random_raw(numbers.shape[1])
+    return numbers.reshape(len(tasks), *shape)
+
+
+@dataclass
+class _Level:
+    """The operations of one depth in a block; columns as in Rows."""
+
+    numbers: _Numbers
+    outermost: Index | None
+    """For each operation the outermost one it is inside of; None at depth 0, where that is itself."""
+    parent: Index | None
+    """For each operation its enclosing one, as an index into the level above; None at depth 0."""
+    task: NDArray[np.int32]
+    which: Index
+    think_ns: Integers
+    wait_ns: Integers
+    own_hold_ns: Integers
+    """`hold_ns` without what is nested inside."""
+    hold_ns: Integers
+    block_ns: Integers
+
+    def draw(self, purpose: Purpose) -> Raw:
+        return self.numbers.of(purpose, self.outermost)
+
+
+class Drawer:
+    """Draws blocks of operations of chosen tasks. Its state is each task's position in its streams."""
+
+    def __init__(self, named: NamedWorkload, seed: int) -> None:
+        """Build tables and streams. Raises InputError if an operation of the spec takes no time at all."""
+        workload = named.workload
+        self.workload = workload
+        names = sorted(workload.kinds, key=KINDS.index)
+        kinds = [workload.kinds[name] for name in names]
+        self._codes = np.array([KINDS.index(name) for name in names], np.int8)
+        self._nested = [
+            [(names.index(inner), chance) for inner, chance in sorted(kind.nested.items())] for kind in kinds
+        ]
+        self._share = [kind.share for kind in kinds]
+        self._think = QuantileTable([kind.think for kind in kinds])
+        self._wait_chance = np.array([k.wait.probability if k.wait else 0.0 for k in kinds])
+        self._wait = QuantileTable([k.wait.time if k.wait else _NOTHING for k in kinds])
+        self._hold = QuantileTable([kind.hold for kind in kinds])
+        self._block_chance = np.array([k.block.probability if k.block else 0.0 for k in kinds])
+        self._block = QuantileTable([k.block.time if k.block else _NOTHING for k in kinds])
+        sizes = [kind.bytes for kind in kinds]
+        self.copies = any(sizes)
+        self._one_size = np.array([size.values[0] if size else -1 for size in sizes], np.int32)
+        self._sizes = QuantileTable([_as_distribution(size) for size in sizes])
+        self._varied_sizes = any(size is not None and len(size.values) > 1 for size in sizes)
+        self._long_lived = [kind.long_lived for kind in kinds]
+        self._long_hold = QuantileTable([(k.long_lived and k.long_lived.hold) or _NOTHING for k in kinds])
+        self._long_block = QuantileTable([(k.long_lived and k.long_lived.block) or _NOTHING for k in kinds])
+        self._burst_chance = 1.0 / workload.bursts.mean_operations if workload.bursts else 0.0
+        self._burst_idle = QuantileTable([workload.bursts.idle if workload.bursts else _NOTHING])
+        self._require_time_to_pass(named)
+
+        pools = list(workload.pools.values())
+        self._alias = [AliasTable(pool.pages, pool.skew) for pool in pools]
+        counts = [pool.pages * workload.instances(pool) for pool in pools]
+        self._pool_base = np.cumsum([0, *counts[:-1]])
+        self._pool_of_kind = np.array([list(workload.pools).index(kind.pool) for kind in kinds])
+        self.depth = workload.nesting_depth()
+        needs_rare = (
+            np.isin(self._wait_chance, (0.0, 1.0), invert=True).any() or self._block_chance.any()
+            or self._varied_sizes or self.depth > 0 or workload.bursts is not None or any(self._long_lived)
+        )  # fmt: skip
+        self._streams = [
+            _Streams(seed, depth, workload.tasks, rare=bool(needs_rare)) for depth in range(self.depth + 1)
+        ]
+        # once per task: a number for its start, then one for each kind of the format
+        numbers = [_stream(seed, 0, task).random_raw(1 + len(KINDS)) for task in range(workload.tasks)]
+        once = np.ascontiguousarray(np.array(numbers).T)
+        self.start_ns = QuantileTable([workload.start]).draw(once[0])
+        self._long_lived_tasks = [
+            _below(once[1 + code], long.share) if long and long.of == "tasks" else None
+            for code, long in zip(self._codes.tolist(), self._long_lived, strict=True)
+        ]
+
+    def _require_time_to_pass(self, named: NamedWorkload) -> None:
+        wait = self._wait_chance * self._wait.means_ns + self._block_chance * self._block.means_ns
+        cycle = float((np.array(self._share) * (self._think.means_ns + self._hold.means_ns + wait)).sum())
+        cycle += self._burst_chance * float(self._burst_idle.means_ns[0])
+        if cycle < 1.0:
+            raise InputError(
+                f"{named.path}: wanted at least 1 ns on average from one operation of a task to its next, "
+                f"found {cycle:g}; lengthen think, wait, hold or block"
+            )
+
+    def draw(self, tasks: NDArray[np.int32], units: int, end_ns: Integers) -> tuple[Rows, Integers, Integers]:
+        """Draw the next n = `units` x 16 outermost operations of each of `tasks` (m different ones).
+
+        `end_ns` (int64 [m]) is when each task's previous operation ended. Returns the rows - outermost ones
+        task by task, then those of depth 1, and so on -, the begin of each task's first new operation and
+        the end of its last (both int64 [m]).
+        """
+        top = self._outermost(tasks, units)
+        levels = [top]
+        for depth in range(1, self.depth + 1):
+            levels.append(self._inside(levels[-1], self._streams[depth].read(tasks, units)))
+        for outer, inner in zip(levels[-2::-1], levels[:0:-1], strict=True):
+            # at most one is nested in each, so that no index occurs twice
+            outer.hold_ns[inner.parent] += inner.hold_ns
+            outer.block_ns[inner.parent] += inner.block_ns
+
+        mapped = top.hold_ns + top.block_ns
+        spans = (top.think_ns + top.wait_ns + mapped).reshape(len(tasks), -1)
+        ends = end_ns[:, None] + np.cumsum(spans, axis=1)
+        begins = ends - mapped.reshape(spans.shape)
+        return self._rows(levels, begins.reshape(-1)), begins[:, 0], ends[:, -1]
+
+    def _outermost(self, tasks: NDArray[np.int32], units: int) -> _Level:
+        numbers = self._streams[0].read(tasks, units)
+        task = np.repeat(tasks, units * UNIT)
+        which = np.zeros(len(task), np.intp)
+        chosen = numbers.of(Purpose.KIND)
+        for until in np.cumsum(self._share)[:-1]:
+            which += ~_below(chosen, float(until))
+        wait_ns = _sometimes(self._wait, self._wait_chance, which, numbers, None, _WAIT)
+        if self._burst_chance:
+            idle = np.flatnonzero(_below(numbers.of(Purpose.BURST_CHANCE), self._burst_chance))
+            wait_ns[idle] += self._burst_idle.draw(numbers.of(Purpose.BURST_IDLE, idle))
+        think_ns = self._think.draw(numbers.of(Purpose.THINK), which)
+        return self._level(numbers, None, None, task, which, think_ns, wait_ns)
+
+    def _inside(self, outer: _Level, numbers: _Numbers) -> _Level:
+        """Return the operations nested in those of `outer`, at most one in each."""
+        chosen = outer.draw(Purpose.NESTED)
+        inner = np.full(len(chosen), -1, np.intp)
+        for at, choices in enumerate(self._nested):
+            until = 0.0
+            taken = np.zeros(len(chosen), np.bool_)
+            for kind, chance in choices:
+                until += chance
+                here = (outer.which == at) & _below(chosen, until) & ~taken
+                inner[here] = kind
+                taken |= here
+        parent = np.flatnonzero(inner >= 0)
+        outermost = parent if outer.outermost is None else outer.outermost[parent]
+        # 1 ns of the parent always comes after: it ends later than what it contains begins
+        grown = np.maximum(outer.own_hold_ns[parent], 1)
+        outer.hold_ns[parent] += grown - outer.own_hold_ns[parent]
+        outer.own_hold_ns[parent] = grown
+        point = (numbers.of(Purpose.THINK, outermost) >> np.uint64(48)).view(np.int64)
+        think_ns = (grown * point) >> 16
+        nothing = np.zeros(len(parent), np.int64)
+        return self._level(numbers, outermost, parent, outer.task[parent], inner[parent], think_ns, nothing)
+
+    def _level(
+        self,
+        numbers: _Numbers,
+        outermost: Index | None,
+        parent: Index | None,
+        task: NDArray[np.int32],
+        which: Index,
+        think_ns: Integers,
+        wait_ns: Integers,
+    ) -> _Level:
+        hold_ns = self._hold.draw(numbers.of(Purpose.HOLD, outermost), which)
+        block_ns = _sometimes(self._block, self._block_chance, which, numbers, outermost, _BLOCK)
+        for at, long in enumerate(self._long_lived):
+            if long is None:
+                continue
+            mine = which == at
+            tasks = self._long_lived_tasks[at]
+            if tasks is not None:
+                mine &= tasks[task]
+            else:
+                mine &= _below(numbers.of(Purpose.LONG_LIVED, outermost), long.share)
+            if long.hold:
+                hold_ns[mine] = self._long_hold.draw(numbers.of(Purpose.HOLD, outermost)[mine], at)
+            if long.block:
+                block_ns[mine] = self._long_block.draw(numbers.of(Purpose.BLOCK, outermost)[mine], at)
+        return _Level(
+            numbers, outermost, parent, task, which, think_ns, wait_ns, hold_ns, hold_ns.copy(), block_ns
+        )
+
+    def _pages(self, level: _Level) -> Integers:
+        raw = level.draw(Purpose.PAGE)
+        if len(self._alias) == 1:
+            return self._pages_of_pool(0, raw, level.task)
+        page = np.empty(len(raw), np.int64)
+        pool_of_row = self._pool_of_kind[level.which]
+        for at in range(len(self._alias)):
+            rows = np.flatnonzero(pool_of_row == at)
+            page[rows] = self._pages_of_pool(at, raw[rows], level.task[rows])
+        return page
+
+    def _pages_of_pool(self, at: int, raw: Raw, task: NDArray[np.int32]) -> Integers:
+        pool = list(self.workload.pools.values())[at]
+        page = self._alias[at].draw(raw)
+        page += self._pool_base[at]
+        if pool.sharing == "task":
+            page += task.astype(np.int64) * pool.pages
+        elif pool.sharing == "process":
+            page += (task // self.workload.threads_per_process).astype(np.int64) * pool.pages
+        return page
+
+    def _copied(self, level: _Level) -> NDArray[np.int32]:
+        one_size = self._one_size.take(level.which)
+        if not self._varied_sizes:
+            return one_size
+        sizes = self._sizes.draw(level.draw(Purpose.BYTES), level.which).astype(np.int32)
+        return np.where(one_size < 0, one_size, sizes)
+
+    def _rows(self, levels: list[_Level], begins: Integers) -> Rows:
+        """All levels of a block as rows; `begins` are those of the outermost operations."""
+        times = [begins]
+        for level in levels[1:]:
+            times.append(times[-1][level.parent] + level.think_ns)
+        return Rows(
+            time_ns=np.concatenate(times),
+            task=np.concatenate([level.task for level in levels]),
+            kind=self._codes[np.concatenate([level.which for level in levels])],
+            page=np.concatenate([self._pages(level) for level in levels]),
+            bytes=np.concatenate([self._copied(level) for level in levels]),
+            think_ns=np.concatenate([level.think_ns for level in levels]),
+            wait_ns=np.concatenate([level.wait_ns for level in levels]),
+            hold_ns=np.concatenate([level.hold_ns for level in levels]),
+            block_ns=np.concatenate([level.block_ns for level in levels]),
+            depth=np.repeat(np.arange(len(levels), dtype=np.int8), [len(level.task) for level in levels]),
+        )
+
+
+def _below(raw: Raw, chance: float) -> NDArray[np.bool_]:
+    """True with probability `chance`; always at 1, never at 0."""
+    return (raw >> np.uint64(64 - _CHANCE_BITS)) < np.uint64(round(chance * 2.0**_CHANCE_BITS))
+
+
+def _sometimes(
+    table: QuantileTable,
+    chances: NDArray[np.float64],
+    which: Index,
+    numbers: _Numbers,
+    rows: Index | None,
+    purposes: tuple[Purpose, Purpose],
+) -> Integers:
+    """Times of `table` with each kind's chance, else 0; int64 [n] in ns. `purposes`: the chance, the time."""
+    if not chances.any():
+        return np.zeros(len(which), np.int64)
+    chance, time = purposes
+    if chances.min() == 1.0:
+        return table.draw(numbers.of(time, rows), which)
+    limits = np.rint(chances * 2.0**_CHANCE_BITS).astype(np.uint64)
+    passes = (numbers.of(chance, rows) >> np.uint64(64 - _CHANCE_BITS)) < limits[which]
+    chosen = np.flatnonzero(passes)
+    times = np.zeros(len(which), np.int64)
+    times[chosen] = table.draw(numbers.of(time, rows)[chosen], which[chosen])
+    return times
+
+
+def _as_distribution(sizes: SomeBytes | None) -> TimeDistribution:
+    if sizes is None:
+        return _NOTHING
+    return Empirical(dist="empirical", values_ns=sizes.values, weights=sizes.weights)

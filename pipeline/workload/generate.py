@@ -1,0 +1,99 @@
+"""Generate a trace from a workload spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.progress import progress
+from pipeline.trace.schema import COLUMN_NAMES, Provenance, Source
+from pipeline.trace.writer import TraceWriter
+from pipeline.workload.draws import Drawer
+from pipeline.workload.reading import read_workload
+from pipeline.workload.spec import MAX_OPERATIONS
+from pipeline.workload.stream import RowStream
+
+CLOCK = "nominal nanoseconds: mapping and unmapping take no time and every task has a CPU of its own"
+
+
+@dataclass(frozen=True)
+class GenerateResult:
+    """What was generated."""
+
+    path: Path
+    name: str
+    """Name of the workload: its spec's file name without suffix."""
+    rows: int
+    tasks: int
+    """Tasks that have a row."""
+    processes: int
+    pages: int
+    """1 + the largest page number."""
+    span_ns: int
+    """When the last operation begins; the first begins at 0."""
+    spec_sha256: str
+    seed: int
+
+
+def generate(
+    spec: str | Path, output: Path, *, operations: int | None = None, seed: int | None = None
+) -> GenerateResult:
+    """Generate a trace of exactly `operations` rows, the earliest of the workload, nested ones included.
+
+    `spec` is the name of a shipped workload or the path of a .toml file; `operations` and `seed` default to
+    what it says. Rows are in order of nominal begin: a task's next operation begins when the previous one has
+    been held and blocked and the task has thought and waited, as if mapping cost nothing. The same spec and
+    seed give the same rows on every machine, and fewer operations give a prefix of them. Memory does not
+    grow with their number. The last operations of the trace may have contained nested ones that were cut
+    off: their hold and block still span them.
+
+    Raises UsageError for an unknown workload or a bad number, InputError for a bad spec (see
+    `read_workload`), OutputError if `output` cannot be written; in every case nothing is left at `output`.
+    """
+    named = read_workload(spec)
+    rows = _in_range("operations", named.workload.operations if operations is None else operations, 1)
+    seed = _in_range("seed", named.workload.seed if seed is None else seed, 0)
+    output = Path(output)
+    if output.exists() and output.samefile(named.path):
+        raise UsageError(f"{output}: is the workload spec itself; give another name for the trace")
+
+    drawer = Drawer(named, seed)
+    provenance: dict[str, Provenance] = dict.fromkeys(COLUMN_NAMES, "synthetic")
+    provenance["cpu"] = "absent"
+    if not drawer.copies:
+        provenance["bytes"] = "absent"
+    source = Source(
+        type="synthetic",
+        name=named.name,
+        description=named.workload.description,
+        spec_sha256=named.sha256,
+        seed=seed,
+        file=None,
+    )
+    tasks = processes = pages = span_ns = 0
+    left = rows
+    with (
+        TraceWriter(output, source=source, columns=provenance, clock=CLOCK) as writer,
+        progress(f"generating {named.name}", rows, "operations") as advance,
+    ):
+        for columns in RowStream(drawer).batches():
+            batch = {name: column[:left] for name, column in columns.items()}
+            writer.write({**batch, "cpu": None, "bytes": batch["bytes"] if drawer.copies else None})
+            count = len(batch["time_ns"])
+            advance(count)
+            left -= count
+            tasks = max(tasks, int(batch["task"].max()) + 1)
+            processes = max(processes, int(batch["process"].max()) + 1)
+            pages = max(pages, int(batch["page"].max()) + 1)
+            span_ns = int(batch["time_ns"][-1])
+            if not left:
+                break
+    return GenerateResult(output, named.name, rows, tasks, processes, pages, span_ns, named.sha256, seed)
+
+
+def _in_range(what: str, number: int, least: int) -> int:
+    most = MAX_OPERATIONS if what == "operations" else (1 << 63) - 1
+    if not least <= number <= most:
+        raise UsageError(f"{what}: wanted a whole number from {least} to {most}, found {number}")
+    return number

@@ -1,0 +1,186 @@
+"""Put the operations of all tasks into one order of time, in memory that does not grow with their number.
+
+Each task is drawn up to some time in the future, its frontier; every later operation of that task begins at
+or after it. Rows that begin before the smallest frontier are complete, are sorted and leave; the others are
+carried over. Only tasks whose frontier lies before the next horizon are drawn further, and none by more than
+a fixed number of operations at once, so that a slow task waits in the carry with few rows while fast ones
+overtake it: the carry never exceeds `max(4 * batch_rows, 16 * tasks)` outermost operations, and what is
+nested in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UsageError
+from pipeline.trace.schema import MAX_TIME_NS
+from pipeline.workload.draws import UNIT, Drawer
+from pipeline.workload.rows import ROW_COLUMNS, Index, Integers, Rows, concatenate, head, take
+
+Columns = dict[str, NDArray[Any]]
+
+_BLOCK_ROWS = 1 << 14  # rows drawn at once: small enough to stay in the second-level cache
+
+
+class RowStream:
+    """The rows of a workload in order of (time, task, order within the task), batch by batch.
+
+    Tasks and processes are numbered in order of their first row, so that their numbers are dense however
+    early the stream is cut. The first row begins at 0, and each task's first think and wait sum to its begin.
+    """
+
+    def __init__(self, drawer: Drawer, *, batch_rows: int = 1 << 17) -> None:
+        """Begin a stream; `batch_rows` is about how many rows leave at once and changes no content."""
+        self._drawer = drawer
+        self._batch_rows = batch_rows
+        self._tasks = drawer.workload.tasks
+        self._most_units = max(1, 4 * batch_rows // (UNIT * self._tasks))
+        self._carry: list[Rows] = []
+        self._frontier_ns = drawer.start_ns.copy()
+        self._drawn = np.zeros(self._tasks, np.int64)
+        self._task_number = np.full(self._tasks, -1, np.int32)
+        self._process_number = np.full(drawer.workload.processes, -1, np.int32)
+        self._begin()
+
+    @property
+    def carried(self) -> int:
+        """Rows drawn and not yet handed out."""
+        return sum(len(part) for part in self._carry)
+
+    def _begin(self) -> None:
+        """Draw a first unit of every task and move the earliest begin to time 0."""
+        everyone = np.arange(self._tasks, dtype=np.int32)
+        first_begin = np.concatenate(
+            [
+                self._draw(block, 1)
+                for block in np.array_split(everyone, -(-self._tasks * UNIT // _BLOCK_ROWS))
+            ]
+        )
+        base = first_begin.min()
+        self._frontier_ns -= base
+        self._started_ns = self._drawer.start_ns - base
+        for part in self._carry:
+            part.time_ns -= base
+            outermost = int((part.depth == 0).sum())
+            first = np.arange(0, outermost, UNIT)
+            part.think_ns[first] = np.minimum(part.think_ns[first], part.time_ns[first])
+            part.wait_ns[first] = part.time_ns[first] - part.think_ns[first]
+
+    def _draw(self, tasks: NDArray[np.int32], units: int) -> Integers:
+        """Draw further operations of `tasks` into the carry; return the begin of each task's first."""
+        rows, begins, ends = self._drawer.draw(tasks, units, self._frontier_ns[tasks])
+        self._frontier_ns[tasks] = ends
+        self._drawn[tasks] += units * UNIT
+        self._carry.append(rows)
+        return begins
+
+    def batches(self) -> Iterator[Columns]:
+        """Yield non-empty batches for ever, each with all columns of the trace format but `cpu`.
+
+        `bytes` is -1 where unknown.
+
+        Raises UsageError when the rows reach the largest time that the trace format allows.
+        """
+        window = 0.0
+        rows_out = 0
+        while True:
+            self._draw_until(int(self._frontier_ns.min() + window))
+            batch = self._complete_rows(int(self._frontier_ns.min()))
+            if len(batch):
+                if batch.time_ns[-1] >= MAX_TIME_NS:
+                    fits = rows_out + int(np.searchsorted(batch.time_ns, MAX_TIME_NS))
+                    if fits > rows_out:
+                        yield self._numbered(head(batch, fits - rows_out))
+                    raise UsageError(
+                        f"the workload reaches the {MAX_TIME_NS / 3.6e12:.1f} hours that a trace can span "
+                        f"after {fits} operations; ask for fewer or shorten its think and wait"
+                    )
+                rows_out += len(batch)
+                yield self._numbered(batch)
+            window = self._next_window(window, len(batch))
+
+    def _next_window(self, window: float, emitted: int) -> float:
+        """Return the span in ns in which about a batch of rows should begin."""
+        if window == 0.0:
+            cycles = np.maximum((self._frontier_ns - self._started_ns) / self._drawn, 1.0)
+            return max(self._batch_rows / float((1.0 / cycles).sum()), 1.0)
+        change = self._batch_rows / max(emitted, 1)
+        return max(window * min(max(change, 0.5), 2.0), 1.0)
+
+    def _draw_until(self, horizon_ns: int) -> None:
+        """Draw tasks until no frontier lies before the horizon, or until two batches of rows were drawn."""
+        added = 0
+        while added < 2 * self._batch_rows:
+            behind = np.flatnonzero(self._frontier_ns < horizon_ns).astype(np.int32)
+            if not behind.size:
+                return
+            cycle = (self._frontier_ns[behind] - self._started_ns[behind]) / self._drawn[behind]
+            missing = (horizon_ns - self._frontier_ns[behind]) / np.maximum(cycle, 1.0) / UNIT
+            # tasks that miss equally many are drawn together, those that hold everything up first
+            order = np.argsort(-missing, kind="stable")
+            behind, missing = behind[order], missing[order]
+            start = 0
+            while start < len(behind) and added < 2 * self._batch_rows:
+                most = min(self._most_units, int(missing[start]) + 1, _BLOCK_ROWS // UNIT)
+                stop = start + max(1, _BLOCK_ROWS // (UNIT * most))
+                units = min(most, int(np.median(missing[start:stop])) + 1)
+                self._draw(behind[start:stop], units)
+                added += len(behind[start:stop]) * units * UNIT
+                start = stop
+
+    def _complete_rows(self, before_ns: int) -> Rows:
+        """Take the rows that begin before `before_ns` out of the carry, sorted."""
+        rows = concatenate(self._carry)
+        complete = rows.time_ns < before_ns
+        self._carry = [take(rows, np.flatnonzero(~complete))]
+        chosen = np.flatnonzero(complete)
+        return take(rows, chosen[_order(rows.time_ns[chosen], rows.task[chosen])])
+
+    def _numbered(self, rows: Rows) -> Columns:
+        columns: Columns = {name: getattr(rows, name) for name in ROW_COLUMNS}
+        process = rows.task // np.int32(self._drawer.workload.threads_per_process)
+        columns["task"] = _renumber(rows.task, self._task_number)
+        columns["process"] = _renumber(process, self._process_number)
+        return columns
+
+
+def _order(time_ns: Integers, task: NDArray[np.int32]) -> Index:
+    """Order by time, then task, then position; int64 [n].
+
+    Numpy sorts 16-bit keys by radix, several times faster than words, so that the time is sorted 16 bits
+    after 16; the few rows of equal time are put right afterwards.
+    """
+    if len(time_ns) == 0:
+        return np.empty(0, np.intp)
+    since = time_ns - time_ns.min()
+    order = np.argsort(since.astype(np.uint16), kind="stable")
+    longest = int(since.max())
+    shift = 16
+    while longest >> shift:
+        digit = (since >> shift).astype(np.uint16)
+        order = order.take(np.argsort(digit.take(order), kind="stable"))
+        shift += 16
+    ordered = since.take(order)
+    same_as_next = np.concatenate((ordered[1:] == ordered[:-1], [False]))
+    tied = same_as_next.copy()
+    tied[1:] |= same_as_next[:-1]
+    places = np.flatnonzero(tied)
+    if places.size:
+        among = order[places]
+        order[places] = among[np.lexsort((among, task[among], time_ns[among]))]
+    return order
+
+
+def _renumber(ids: NDArray[np.int32], number: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Replace ids by numbers in order of first appearance; `number` keeps them (-1: not seen) and grows."""
+    renumbered = number[ids]
+    unseen = np.flatnonzero(renumbered < 0)
+    if not unseen.size:
+        return renumbered
+    fresh, first = np.unique(ids[unseen], return_index=True)
+    number[fresh[np.argsort(first)]] = number.max() + 1 + np.arange(len(fresh), dtype=np.int32)
+    return number[ids]
