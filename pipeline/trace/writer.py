@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.files import complete_file
+from pipeline.files import complete_file, output_error
 from pipeline.trace.schema import (
     ARROW_SCHEMA,
     COLUMN_NAMES,
@@ -105,9 +105,9 @@ class TraceWriter:
             temporary = self._stack.enter_context(complete_file(self._path))
             # Opened here, so that a directory that may not be written is found before any work is done.
             self._sink = self._stack.enter_context(temporary.open("wb"))
-        except BaseException as error:
+        except OSError as error:
             self._stack.__exit__(type(error), error, error.__traceback__)
-            raise
+            raise output_error(self._path, error) from error
         self._thread = threading.Thread(target=self._encode_all, name="trace-writer", daemon=True)
         self._thread.start()
         return self

@@ -1,0 +1,134 @@
+"""What the doctor found out about a trace: models for JSON, and their text for people."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from pipeline.trace.schema import TraceMetadata
+
+QUANTILES = (0.5, 0.9, 0.99, 1.0)
+
+
+class Problem(BaseModel):
+    """One sort of thing that is wrong: how often, in which row first (from 0; null: no row of its own)."""
+
+    code: str
+    severity: Literal["error", "warning"]
+    count: int
+    first_row: int | None
+    what: str
+    advice: str
+
+
+class Reuse(BaseModel):
+    """How often a mapped page had been mapped before, and how many operations ago (1: by the one before)."""
+
+    share: float = Field(description="share of operations whose page was mapped before, 0 to 1")
+    median_distance: int | None = Field(description="median of operations ago; null if no page was reused")
+
+
+class Diagnosis(BaseModel):
+    """What a trace is and what is wrong with it.
+
+    `quantiles_ns` gives, for each duration column, its values at QUANTILES ("0.5" ... "1.0"), at most 0.4 %
+    too low, the maximum exact. `reuse` is null where page numbers are too large to count. `usable` is false
+    if any problem is an error.
+    """
+
+    path: str
+    usable: bool
+    metadata: TraceMetadata
+    operations: int
+    tasks: int
+    processes: int
+    pages: int
+    span_ns: int = Field(description="from the first operation's begin to the latest end that is certain")
+    kinds: dict[str, int]
+    quantiles_ns: dict[str, dict[str, int]]
+    reuse: Reuse | None
+    max_depth: int = Field(description="deepest nesting; 0: none")
+    problems: list[Problem]
+
+    def text(self) -> str:
+        """Several lines for people to read, without a newline at the end."""
+        return "\n".join([*self._what_it_is(), "", *self._what_is_wrong()])
+
+    def _what_it_is(self) -> list[str]:
+        source = self.metadata.source
+        origin = ", ".join(
+            part
+            for part in (
+                source.recorder,
+                source.kernel,
+                f"from {source.file}" if source.file else None,
+                f"seed {source.seed}" if source.seed is not None else None,
+            )
+            if part
+        )
+        by_provenance: dict[str, list[str]] = {}
+        for column, provenance in self.metadata.columns.items():
+            by_provenance.setdefault(provenance, []).append(column)
+        lost = self.metadata.lost_events
+        cpus = self.metadata.cpus
+        lines = [
+            f"{self.path}: {source.type} trace '{source.name}'" + (f" ({origin})" if origin else ""),
+            f"  operations  {self.operations:,} in {duration(self.span_ns)}",
+            f"  tasks       {self.tasks:,} in {self.processes:,} processes, "
+            + (f"{cpus} CPUs" if cpus is not None else "CPUs unknown"),
+            f"  pages       {self.pages:,} ({self._reuse_text()})",
+            f"  kinds       {self._kinds_text()}",
+            f"  nesting     {self.max_depth or 'none'}",
+            f"  clock       {self.metadata.clock}; lost events: {'unknown' if lost is None else f'{lost:,}'}",
+        ]
+        lines += [f"  {p:<11} {', '.join(names)}" for p, names in by_provenance.items()]
+        lines += ["", "              " + "".join(f"{_quantile_name(q):>12}" for q in QUANTILES)]
+        lines += [
+            f"  {column:<12}" + "".join(f"{duration(value):>12}" for value in values.values())
+            for column, values in self.quantiles_ns.items()
+        ]
+        if self.metadata.notes:
+            lines += ["", "notes:", *(f"  - {note}" for note in self.metadata.notes)]
+        return lines
+
+    def _what_is_wrong(self) -> list[str]:
+        if not self.problems:
+            return ["no problem found"]
+        lines = []
+        for problem in self.problems:
+            where = "" if problem.first_row is None else f" (first at row {problem.first_row:,})"
+            lines.append(f"{problem.severity}: {problem.what}: {problem.count:,}{where}; {problem.advice}")
+        lines.append("the trace can be used" if self.usable else "the trace cannot be used")
+        return lines
+
+    def _kinds_text(self) -> str:
+        total = max(sum(self.kinds.values()), 1)
+        counted = sorted(self.kinds.items(), key=lambda item: -item[1])
+        return ", ".join(f"{kind} {count / total:.1%}" for kind, count in counted if count) or "none"
+
+    def _reuse_text(self) -> str:
+        if self.reuse is None:
+            return "reuse not counted: page numbers too large"
+        if self.reuse.median_distance is None:
+            return "none mapped twice"
+        return (
+            f"{self.reuse.share:.1%} of operations map one mapped before, "
+            f"median {self.reuse.median_distance:,} operations ago"
+        )
+
+
+def duration(nanoseconds: int) -> str:
+    """A duration with three digits and its unit: 25500 is "25.5 us"."""
+    for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
+        if abs(nanoseconds) >= size:
+            return (
+                f"{nanoseconds / size:.3g} {unit}"
+                if nanoseconds < 1000 * size
+                else f"{nanoseconds // size:,} s"
+            )
+    return f"{nanoseconds} ns"
+
+
+def _quantile_name(quantile: float) -> str:
+    return "max" if quantile == 1 else f"{quantile * 100:g} %"

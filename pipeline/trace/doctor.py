@@ -1,0 +1,210 @@
+"""Examine a trace: what it is, and everything that is wrong with it, in one pass and bounded memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.progress import progress
+from pipeline.trace.diagnosis import QUANTILES, Diagnosis, Problem, Reuse
+from pipeline.trace.reader import Trace, numpy_column, open_trace
+from pipeline.trace.scan import HISTOGRAMS, ROW_PROBLEMS, Scan, bucket_floor
+from pipeline.trace.schema import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+
+_Severity = Literal["error", "warning"]
+
+_MEND = "mend it where the trace was made, or import the rows again as a table, which sorts them"
+_REMAKE = "generate or import the trace again"
+
+# For each problem of a row: severity, what it is, what to do.
+_MEANING: dict[str, tuple[_Severity, str, str]] = {
+    "time_order": ("error", "rows that begin before the row above", _MEND),
+    "negative_time": ("error", "rows with a negative time or duration", _REMAKE),
+    "absurd_time": ("error", f"rows with a time or duration above {MAX_TIME_NS:,} ns", _REMAKE),
+    "unknown_kind": ("error", f"rows whose kind is none of {', '.join(KINDS)}", _REMAKE),
+    "task_range": ("error", f"rows whose task is not in 0 to {MAX_TASKS - 1:,}", _REMAKE),
+    "process_range": ("error", f"rows whose process is not in 0 to {MAX_TASKS - 1:,}", _REMAKE),
+    "page_range": ("error", f"rows whose page is not in 0 to {MAX_PAGE - 1:,}", _REMAKE),
+    "depth_range": ("error", f"rows whose depth is not in 0 to {MAX_DEPTH - 1}", _REMAKE),
+    "depth_jump": ("error", "nested rows without a row of the depth above to lie in", _REMAKE),
+    "nested_before_parent": ("error", "nested rows that begin before the row they lie in", _REMAKE),
+    "nested_uses_more": (
+        "error",
+        "nested rows that use more time than the row they lie in has (think + hold of hold, wait + block of "
+        "block)",
+        _REMAKE,
+    ),
+    "process_changes": ("error", "rows with another process than their task had before", _REMAKE),
+    "overlap": (
+        "warning",
+        "rows that begin before their task's row before them can have ended",
+        "a replay delays them; check how the trace was made",
+    ),
+    "nested_after_parent": (
+        "warning",
+        "nested rows that begin after the least end of the row they lie in",
+        "right if that one waited long to be mapped; otherwise check how the trace was made",
+    ),
+}
+
+
+def doctor(path: Path) -> Diagnosis:
+    """Examine every row of the trace at `path`.
+
+    Damage in rows is reported, each sort with its count and first row; nothing is sampled. Takes 0.1 us per
+    row, 35 MB, and 8 bytes per page. Raises InputError where the file cannot be opened as a trace at all: no
+    such file, not Parquet, cut short, no metadata, columns missing.
+    """
+    trace = open_trace(Path(path))
+    scan = Scan(trace.maximum("page") + 1)
+    nulls = {column.name: _Nulls() for column in COLUMNS if not column.nullable}
+    negatives = {column.name: _Nulls() for column in COLUMNS if column.nullable}
+    with progress("examining", trace.rows, "rows") as advance:
+        for batch in trace.tolerant_batches():
+            for name, seen in negatives.items():
+                seen.add(np.asarray(pc.less(batch.column(name), 0).fill_null(False)), scan.rows)
+            columns = {}
+            for name, seen in nulls.items():
+                missing = batch.column(name).is_null() if batch.column(name).null_count else None
+                if missing is None:
+                    columns[name] = numpy_column(batch, name)
+                else:
+                    seen.add(missing.to_numpy(zero_copy_only=False), scan.rows)
+                    columns[name] = numpy_column(_without_nulls(batch, name), name)
+            scan.add(columns)
+            advance(batch.num_rows)
+    problems = [
+        *_row_problems(scan),
+        *(
+            seen.problem("null_" + name, f"rows where {name} is null")
+            for name, seen in nulls.items()
+            if seen.count
+        ),
+        *(
+            seen.problem("negative_" + name, f"rows where {name} is negative")
+            for name, seen in negatives.items()
+            if seen.count
+        ),
+        *_number_problems(trace, scan),
+    ]
+    problems.sort(key=lambda problem: (problem.severity, -problem.count))
+    return _diagnosis(trace, scan, problems)
+
+
+class _Nulls:
+    """Count and first row of rows with a flaw in one column."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first_row = -1
+
+    def add(self, flawed: np.ndarray, first: int) -> None:
+        rows = np.flatnonzero(flawed)
+        if len(rows):
+            if self.count == 0:
+                self.first_row = first + int(rows[0])
+            self.count += len(rows)
+
+    def problem(self, code: str, what: str) -> Problem:
+        return Problem(
+            code=code, severity="error", count=self.count, first_row=self.first_row, what=what, advice=_REMAKE
+        )
+
+
+def _without_nulls(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """Put a value that raises no second complaint in the place of nulls."""
+    column = batch.column(name)
+    filled = pc.fill_null_forward(column) if name == "time_ns" else column
+    return batch.set_column(batch.schema.get_field_index(name), name, filled.fill_null(0))
+
+
+def _row_problems(scan: Scan) -> list[Problem]:
+    found = []
+    for code, name in enumerate(ROW_PROBLEMS):
+        if scan.count[code]:
+            severity, what, advice = _MEANING[name]
+            found.append(
+                Problem(
+                    code=name, severity=severity, count=int(scan.count[code]),
+                    first_row=int(scan.first_row[code]), what=what, advice=advice,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _number_problems(trace: Trace, scan: Scan) -> list[Problem]:
+    """Numbers that are not dense, and counts in the metadata that the rows contradict."""
+    found = []
+    for name, seen in (("task", scan.process >= 0), ("process", scan.process_seen)):
+        used = np.flatnonzero(seen)
+        gaps = int(used[-1]) + 1 - len(used) if len(used) else 0
+        if gaps:
+            found.append(
+                Problem(
+                    code=f"{name}_not_dense", severity="error", count=gaps, first_row=None,
+                    what=f"{name} numbers below the largest ({int(used[-1]):,}) that no row has",
+                    advice=f"number {name}s densely from 0",
+                )
+            )  # fmt: skip
+    counts = _counts(scan)
+    for name, counted in counts.items():
+        said = getattr(trace.metadata, name)
+        if said != counted:
+            found.append(
+                Problem(
+                    code=f"metadata_{name}", severity="error", count=abs(said - counted), first_row=None,
+                    what=f"the metadata says {said:,} {name}, the rows have {counted:,}; difference",
+                    advice="write the trace with TraceWriter, or import it again as a table",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _counts(scan: Scan) -> dict[str, int]:
+    """Counts as TraceMetadata defines them."""
+    return {
+        "operations": scan.rows,
+        "tasks": int((scan.process >= 0).sum()),
+        "processes": int(scan.process_seen.sum()),
+        "pages": int(scan.largest[1]) + 1,
+    }
+
+
+def _diagnosis(trace: Trace, scan: Scan, problems: list[Problem]) -> Diagnosis:
+    counts = _counts(scan)
+    reused = scan.histograms[HISTOGRAMS.index("reuse")]
+    return Diagnosis(
+        path=str(trace.path),
+        usable=all(problem.severity != "error" for problem in problems),
+        metadata=trace.metadata,
+        **counts,
+        span_ns=max(int(scan.largest[3]), 0),
+        kinds={kind: int(count) for kind, count in zip(KINDS, scan.kinds, strict=True)},
+        quantiles_ns={
+            name: {
+                str(q): int(scan.maxima[code]) if q == 1 else _quantile(scan.histograms[code], q) or 0
+                for q in QUANTILES
+            }
+            for code, name in enumerate(HISTOGRAMS)
+            if name in COLUMN_NAMES
+        },
+        reuse=Reuse(share=int(reused.sum()) / max(scan.rows, 1), median_distance=_quantile(reused, 0.5))
+        if scan.measures_reuse
+        else None,
+        max_depth=max(int(scan.largest[2]), 0),
+        problems=problems,
+    )
+
+
+def _quantile(histogram: np.ndarray, quantile: float) -> int | None:
+    """Lower end of the bucket that holds the value at `quantile`; None of no values."""
+    cumulated = np.cumsum(histogram)
+    total = int(cumulated[-1])
+    if total == 0:
+        return None
+    rank = max(int(np.ceil(quantile * total)), 1)
+    return bucket_floor(int(np.searchsorted(cumulated, rank)))
