@@ -1,0 +1,40 @@
+"""`pipeline import`: make a trace of a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="The recording.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The trace to write (Parquet).", show_default=False)
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option("--format", help="Format of the recording; found from its content if left out."),
+    ] = None,
+    threads: Annotated[
+        bool, typer.Option("--threads", help="All recorded tasks are threads of one process.")
+    ] = False,
+    kernel: Annotated[str | None, typer.Option("--kernel", help="Kernel that was recorded.")] = None,
+    lost_events: Annotated[
+        int | None, typer.Option("--lost-events", min=0, help="Events that the recorder lost, if known.")
+    ] = None,
+) -> None:
+    """Make a trace of a recording of a real kernel, and say what of it was measured and what was not."""
+    from pipeline.trace.import_trace import import_trace
+
+    result = import_trace(file, output, format, kernel=kernel, lost_events=lost_events, threads=threads)
+    metadata = result.metadata
+    print(f"{result.output}: {result.rows_out:,} operations from {result.rows_in:,} rows ({result.format})")
+    print(f"  {metadata.tasks:,} tasks, {metadata.processes:,} processes, {metadata.pages:,} pages")
+    for provenance in ("measured", "derived", "assumed", "absent"):
+        names = [name for name, found in metadata.columns.items() if found == provenance]
+        if names:
+            print(f"  {provenance:<9} {', '.join(names)}")
+    for note in metadata.notes:
+        print(f"  note: {note}")

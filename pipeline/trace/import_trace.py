@@ -1,0 +1,130 @@
+"""Turn a recording in a foreign format into a trace: find its importer, read it, write the trace."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pipeline.errors import InputError, UsageError, unknown_name
+from pipeline.files import readable_file, sha256_of
+from pipeline.progress import progress
+from pipeline.trace import importers
+from pipeline.trace.reader import open_trace
+from pipeline.trace.schema import ROW_GROUP_ROWS, Source, TraceMetadata
+from pipeline.trace.writer import TraceWriter
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import did: rows or events read, operations written, operations dropped by reason."""
+
+    output: Path
+    format: str
+    rows_in: int
+    rows_out: int
+    dropped: dict[str, int]
+    metadata: TraceMetadata
+
+
+def formats() -> dict[str, str]:
+    """Names and one-line summaries of the formats that can be imported, sorted by name."""
+    return {name: module.SUMMARY for name, module in sorted(_importers().items())}
+
+
+def import_trace(
+    source: Path,
+    output: Path,
+    format: str | None = None,
+    *,
+    name: str | None = None,
+    kernel: str | None = None,
+    description: str = "",
+    lost_events: int | None = None,
+    threads: bool = False,
+) -> ImportResult:
+    """Import the recording at `source` into a new trace at `output`.
+
+    `format` is a name from `formats()`; None finds it from the file's content. `name` (default: the file's
+    name up to its first dot), `kernel`, `description` and `lost_events` go into the metadata as said.
+    `threads` says that all recorded tasks share one address space. The file appears complete or not at all.
+
+    Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, and
+    OutputError when the trace cannot be written.
+    """
+    source, output = Path(source), Path(output)
+    readable_file(source, "a recording")
+    if output.exists() and output.samefile(source):
+        raise UsageError(f"{output}: is the recording itself; give another name for the trace")
+    importer = _importer_for(source, format)
+    imported = importer.read(source, threads)
+    notes = list(imported.notes)
+    notes += [f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()]
+    times = imported.rows["time_ns"]
+    rows_out = len(times)
+    with (
+        TraceWriter(
+            output,
+            source=Source(
+                type="recorded",
+                name=name or source.name.split(".")[0],
+                description=description,
+                recorder=imported.recorder,
+                kernel=kernel,
+                file=source.name,
+                file_sha256=sha256_of(source),
+            ),
+            columns=imported.columns,
+            clock=imported.clock,
+            cpus=imported.cpus,
+            lost_events=lost_events,
+            notes=notes,
+        ) as writer,
+        progress("importing", rows_out, "rows") as advance,
+    ):
+        for start in range(0, rows_out, ROW_GROUP_ROWS):
+            stop = min(start + ROW_GROUP_ROWS, rows_out)
+            writer.write(
+                {
+                    column: None if values is None else values[start:stop]
+                    for column, values in imported.rows.items()
+                }
+            )
+            advance(stop - start)
+    return ImportResult(
+        output=output,
+        format=importer.NAME,
+        rows_in=imported.rows_in,
+        rows_out=rows_out,
+        dropped=imported.dropped,
+        metadata=open_trace(output).metadata,
+    )
+
+
+def _importers() -> dict[str, ModuleType]:
+    """Importers by name: every module of the package `importers` is one."""
+    modules = [
+        importlib.import_module(f"{importers.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(importers.__path__)
+    ]
+    return {module.NAME: module for module in modules}
+
+
+def _importer_for(source: Path, format: str | None) -> ModuleType:
+    known = _importers()
+    if format is not None:
+        if format not in known:
+            raise unknown_name("format", format, known, "or leave --format out to have it found")
+        return known[format]
+    fitting = [module for module in known.values() if module.sniff(source)]
+    if not fitting:
+        raise InputError(
+            f"{source}: wanted a recording in a known format, found none that fits; known: "
+            + "; ".join(f"{name} - {module.SUMMARY}" for name, module in sorted(known.items()))
+        )
+    if len(fitting) > 1:
+        names = ", ".join(module.NAME for module in fitting)
+        raise UsageError(f"{source}: fits several formats ({names}); choose one with --format")
+    return fitting[0]
