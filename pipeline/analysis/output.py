@@ -69,11 +69,11 @@ IDENTITIES = frozenset(
 )  # fmt: skip
 
 
-def readable_cell(column: str, value: Any) -> str:
+def readable_cell(column: str, value: Any, digits: int = 4) -> str:
     """One cell for reading; numbers that name something, such as a task, are written plainly."""
     if value is None:
         return ""
-    return str(value) if column in IDENTITIES else readable_number(value)
+    return str(value) if column in IDENTITIES else readable_number(value, digits)
 
 
 def readable_table(frame: pl.DataFrame) -> str:
