@@ -156,6 +156,10 @@ class Empirical(_Distribution):
         return [float(value) for value, _ in pairs], list(reached)
 
 
+# TOML has arrays, not tuples: an array of two is meant
+_Point = Annotated[tuple[Probability, Nanoseconds], Field(strict=False)]
+
+
 class Quantiles(_Distribution):
     """Straight lines between measured quantiles.
 
@@ -164,7 +168,7 @@ class Quantiles(_Distribution):
     """
 
     dist: Literal["quantiles"]
-    points: Annotated[list[tuple[Probability, Nanoseconds]], Field(min_length=2, max_length=256)]
+    points: Annotated[list[_Point], Field(min_length=2, max_length=256)]
 
     @model_validator(mode="after")
     def _rise(self) -> Quantiles:

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import typer
+from typer.testing import CliRunner
+
+from pipeline.cli.generate import generate
+from pipeline.cli.workloads import workloads
+from pipeline.workload.reading import shipped_workloads
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(generate)
+    app.command()(workloads)
+    return app
+
+
+def test_generate_says_what_it_wrote(tmp_path: Path) -> None:
+    output = tmp_path / "trace.parquet"
+    ran = CliRunner().invoke(
+        _app(), ["generate", "laptop", "-o", str(output), "--ops", "1234", "--seed", "5"]
+    )
+    assert ran.exit_code == 0
+    assert f"{output}: 1,234 operations of 6 tasks in 6 processes" in ran.stdout
+    assert "workload laptop (sha256 " in ran.stdout
+    assert "seed 5" in ran.stdout
+    assert output.is_file()
+
+
+def test_workloads_lists_every_shipped_spec_with_its_description() -> None:
+    lines = CliRunner().invoke(_app(), ["workloads"]).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(shipped_workloads())
+    assert all(len(line.split()) > 5 for line in lines)
+
+
+def test_workloads_prints_a_spec_as_it_is() -> None:
+    printed = CliRunner().invoke(_app(), ["workloads", "laptop"]).stdout
+    assert printed == shipped_workloads()["laptop"].read_text(encoding="utf-8")
