@@ -170,9 +170,9 @@ class Drawer:
         self._streams = [
             _Streams(seed, depth, workload.tasks, rare=bool(needs_rare)) for depth in range(self.depth + 1)
         ]
-        # once per task: a number for its start, then one for each kind of the format
-        numbers = [_stream(seed, 0, task).random_raw(1 + len(KINDS)) for task in range(workload.tasks)]
-        once = np.ascontiguousarray(np.array(numbers).T)
+        # task by task, a number for its start, then one for each kind of the format
+        numbers = _stream(seed, 0, 0).random_raw(workload.tasks * (1 + len(KINDS)))
+        once = np.ascontiguousarray(numbers.reshape(workload.tasks, -1).T)
         self.start_ns = QuantileTable([workload.start]).draw(once[0])
         self._long_lived_tasks = [
             _below(once[1 + code], long.share) if long and long.of == "tasks" else None

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.trace.schema import MAX_TIME_NS
-from pipeline.workload.distributions import TimeDistribution
+from pipeline.workload.distributions import Constant, TimeDistribution
 
 _CELL_BITS = 12
 _CELLS = 1 << _CELL_BITS
@@ -36,7 +36,9 @@ class QuantileTable:
 
     def __init__(self, distributions: Sequence[TimeDistribution]) -> None:
         """Tabulate the distributions; each distinct one is computed once."""
-        levels = [_tabulate(distribution) for distribution in distributions]
+        distinct = {repr(distribution): distribution for distribution in distributions}
+        tabulated = {text: _tabulate(distribution) for text, distribution in distinct.items()}
+        levels = [tabulated[repr(distribution)] for distribution in distributions]
         # shape [level, K * cells]: one gather serves rows of all K distributions
         self._low = np.stack([np.concatenate([low[at] for low, _ in levels]) for at in range(_LEVELS)])
         self._width = np.stack([np.concatenate([width[at] for _, width in levels]) for at in range(_LEVELS)])
@@ -79,6 +81,9 @@ def _tabulate(distribution: TimeDistribution) -> tuple[Integers, Integers]:
     """Return the lowest value and the width of each cell, both int64 [levels, cells]."""
     low = np.empty((_LEVELS, _CELLS), np.int64)
     width = np.zeros((_LEVELS, _CELLS), np.int64)
+    if isinstance(distribution, Constant):
+        low[:] = distribution.ns
+        return low, width
     for level in range(_LEVELS):
         top = float(_CELLS) ** -level
         if distribution.discrete:
