@@ -1,11 +1,5 @@
 """Draw the operations of tasks, blocks of 16 operations per task at a time, from a workload spec.
 
-Each task has SFC64 streams of its own, two for each depth of nesting: one for what every operation needs
-(kind, page, think, wait, hold), one for the rest, read only if the spec has any of it. They are seeded by
-(seed, stream, task) and read in units of 16 operations, 16 numbers for every purpose. What a task does is
-therefore a function of the spec, the seed and the task alone, not of when the generator gets round to it, and
-a change of one parameter (say `hold`) leaves every other draw as it was.
-
 A nested operation: its parent's own hold is cut at a random point, where the nested operation begins; the
 part before it is the nested operation's think. Its hold and block are then added to the parent's, so that
 the parent's hold and block span all that happens inside.
@@ -14,8 +8,6 @@ the parent's hold and block span all that happens inside.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, auto
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,91 +15,23 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.trace.schema import KINDS
 from pipeline.workload.distributions import Constant, Empirical, TimeDistribution
+from pipeline.workload.numbers import UNIT, Numbers, Purpose, Streams, stream
 from pipeline.workload.reading import NamedWorkload
 from pipeline.workload.rows import Index, Integers, Rows
 from pipeline.workload.spec import SomeBytes
 from pipeline.workload.tables import AliasTable, QuantileTable, Raw
 
-UNIT = 16
-"""Operations of one task that are drawn together."""
-
 _NOTHING = Constant(dist="constant", ns=0)
 _CHANCE_BITS = 53
-
-
-class Purpose(IntEnum):
-    """What each of the numbers drawn for an operation decides; the order is part of what a seed means."""
-
-    KIND = 0
-    PAGE = auto()
-    THINK = auto()
-    WAIT = auto()
-    HOLD = auto()
-    WAIT_CHANCE = auto()
-    BLOCK_CHANCE = auto()
-    BLOCK = auto()
-    LONG_LIVED = auto()
-    BYTES = auto()
-    NESTED = auto()
-    BURST_CHANCE = auto()
-    BURST_IDLE = auto()
-
-
-_FIRST_RARE = Purpose.WAIT_CHANCE
-_COMMON = _FIRST_RARE.value
-_RARE = len(Purpose) - _COMMON
-
-
 _WAIT = (Purpose.WAIT_CHANCE, Purpose.WAIT)
 _BLOCK = (Purpose.BLOCK_CHANCE, Purpose.BLOCK)
-
-
-class _Numbers:
-    """Numbers drawn for m tasks x n operations at one depth."""
-
-    def __init__(self, common: Raw, rare: Raw | None) -> None:
-        """Wrap uint64 [m, units, purposes, 16]; `rare` is None where the spec needs none of its purposes."""
-        self._common = common
-        self._rare = rare
-
-    def of(self, purpose: Purpose, rows: Index | None = None) -> Raw:
-        """Numbers for one purpose, uint64 [m * n] or at chosen rows of these."""
-        if purpose < _FIRST_RARE:
-            column = self._common[:, :, purpose].reshape(-1)
-        else:
-            assert self._rare is not None, f"{purpose.name} was drawn without need"
-            column = self._rare[:, :, purpose - _FIRST_RARE].reshape(-1)
-        return column if rows is None else column.take(rows)
-
-
-class _Streams:
-    """The streams of all tasks at one depth."""
-
-    def __init__(self, seed: int, depth: int, tasks: int, *, rare: bool) -> None:
-        self._common = [_stream(seed, 1 + 2 * depth, task) for task in range(tasks)]
-        self._rare = [_stream(seed, 2 + 2 * depth, task) for task in range(tasks)] if rare else None
-
-    def read(self, tasks: NDArray[np.int32], units: int) -> _Numbers:
-        common = _read(self._common, tasks, (units, _COMMON, UNIT))
-        return _Numbers(common, _read(self._rare, tasks, (units, _RARE, UNIT)) if self._rare else None)
-
-
-def _stream(seed: int, stream: int, task: int) -> np.random.SFC64:
-    return np.random.SFC64(np.random.SeedSequence((seed, stream, task)))
-
-
-def _read(streams: list[np.random.SFC64], tasks: NDArray[np.int32], shape: tuple[int, int, int]) -> Raw:
-    numbers = np.empty((len(tasks), prod(shape)), np.uint64)
-    for at, task in enumerate(tasks.tolist()):
-        numbers[at] = streams[task].random_raw(numbers.shape[1])
-    return numbers.reshape(len(tasks), *shape)
 
 
 @dataclass
 class _Level:
     """The operations of one depth in a block; columns as in Rows."""
 
-    numbers: _Numbers
+    numbers: Numbers
     outermost: Index | None
     """For each operation the outermost one it is inside of; None at depth 0, where that is itself."""
     parent: Index | None
@@ -168,10 +92,10 @@ class Drawer:
             or self._varied_sizes or self.depth > 0 or workload.bursts is not None or any(self._long_lived)
         )  # fmt: skip
         self._streams = [
-            _Streams(seed, depth, workload.tasks, rare=bool(needs_rare)) for depth in range(self.depth + 1)
+            Streams(seed, depth, workload.tasks, rare=bool(needs_rare)) for depth in range(self.depth + 1)
         ]
         # task by task, a number for its start, then one for each kind of the format
-        numbers = _stream(seed, 0, 0).random_raw(workload.tasks * (1 + len(KINDS)))
+        numbers = stream(seed, 0, 0).random_raw(workload.tasks * (1 + len(KINDS)))
         once = np.ascontiguousarray(numbers.reshape(workload.tasks, -1).T)
         self.start_ns = QuantileTable([workload.start]).draw(once[0])
         self._long_lived_tasks = [
@@ -225,7 +149,7 @@ class Drawer:
         think_ns = self._think.draw(numbers.of(Purpose.THINK), which)
         return self._level(numbers, None, None, task, which, think_ns, wait_ns)
 
-    def _inside(self, outer: _Level, numbers: _Numbers) -> _Level:
+    def _inside(self, outer: _Level, numbers: Numbers) -> _Level:
         """Return the operations nested in those of `outer`, at most one in each."""
         chosen = outer.draw(Purpose.NESTED)
         inner = np.full(len(chosen), -1, np.intp)
@@ -250,7 +174,7 @@ class Drawer:
 
     def _level(
         self,
-        numbers: _Numbers,
+        numbers: Numbers,
         outermost: Index | None,
         parent: Index | None,
         task: NDArray[np.int32],
@@ -333,7 +257,7 @@ def _sometimes(
     table: QuantileTable,
     chances: NDArray[np.float64],
     which: Index,
-    numbers: _Numbers,
+    numbers: Numbers,
     rows: Index | None,
     purposes: tuple[Purpose, Purpose],
 ) -> Integers:

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,12 @@ def test_the_same_seed_gives_the_same_rows_and_another_seed_others(tmp_path: Pat
     workload = named(tmp_path)
     assert rows(workload, 1_000).equals(rows(workload, 1_000))
     assert not rows(workload, 1_000).equals(rows(workload, 1_000, seed=1))
+
+
+def test_a_seed_means_the_same_rows_for_ever(tmp_path: Path) -> None:
+    table = rows(named(tmp_path), 5_000)
+    numbers = table.drop("kind").cast(pl.Int64).to_numpy().astype("<i8")
+    assert hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()[:16] == "ac00bf7144abe2f2"
 
 
 def test_rows_are_sorted_by_time_and_the_first_begins_at_0(tmp_path: Path) -> None:
