@@ -20,6 +20,12 @@ def import_(
     threads: Annotated[
         bool, typer.Option("--threads", help="All recorded tasks are threads of one process.")
     ] = False,
+    tsc_ghz: Annotated[
+        float | None,
+        typer.Option(
+            "--tsc-ghz", min=0.001, help="Rate of the time-stamp counter, if times count its ticks."
+        ),
+    ] = None,
     kernel: Annotated[str | None, typer.Option("--kernel", help="Kernel that was recorded.")] = None,
     lost_events: Annotated[
         int | None, typer.Option("--lost-events", min=0, help="Events that the recorder lost, if known.")
@@ -28,7 +34,9 @@ def import_(
     """Make a trace of a recording of a real kernel, and say what of it was measured and what was not."""
     from pipeline.trace.import_trace import import_trace
 
-    result = import_trace(file, output, format, kernel=kernel, lost_events=lost_events, threads=threads)
+    result = import_trace(
+        file, output, format, kernel=kernel, lost_events=lost_events, threads=threads, tsc_ghz=tsc_ghz
+    )
     metadata = result.metadata
     print(f"{result.output}: {result.rows_out:,} operations from {result.rows_in:,} rows ({result.format})")
     print(f"  {metadata.tasks:,} tasks, {metadata.processes:,} processes, {metadata.pages:,} pages")

@@ -13,6 +13,7 @@ from pipeline.files import readable_file, sha256_of
 from pipeline.progress import progress
 from pipeline.trace import importers
 from pipeline.trace.reader import open_trace
+from pipeline.trace.recording import ReadOptions
 from pipeline.trace.schema import ROW_GROUP_ROWS, Source, TraceMetadata
 from pipeline.trace.writer import TraceWriter
 
@@ -44,12 +45,15 @@ def import_trace(
     description: str = "",
     lost_events: int | None = None,
     threads: bool = False,
+    tsc_ghz: float | None = None,
 ) -> ImportResult:
     """Import the recording at `source` into a new trace at `output`.
 
     `format` is a name from `formats()`; None finds it from the file's content. `name` (default: the file's
-    name up to its first dot), `kernel`, `description` and `lost_events` go into the metadata as said.
-    `threads` says that all recorded tasks share one address space. The file appears complete or not at all.
+    name up to its first dot), `kernel`, `description` and `lost_events` (default: what the
+    recording says) go into the metadata.
+    `threads` says that all recorded tasks share one address space, `tsc_ghz` is the rate of the time-stamp
+    counter for recordings whose times count its ticks. The file appears complete or not at all.
 
     Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, and
     OutputError when the trace cannot be written.
@@ -59,7 +63,7 @@ def import_trace(
     if output.exists() and output.samefile(source):
         raise UsageError(f"{output}: is the recording itself; give another name for the trace")
     importer = _importer_for(source, format)
-    imported = importer.read(source, threads)
+    imported = importer.read(source, ReadOptions(threads, tsc_ghz))
     notes = list(imported.notes)
     notes += [f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()]
     times = imported.rows["time_ns"]
@@ -79,7 +83,7 @@ def import_trace(
             columns=imported.columns,
             clock=imported.clock,
             cpus=imported.cpus,
-            lost_events=lost_events,
+            lost_events=imported.lost_events if lost_events is None else lost_events,
             notes=notes,
         ) as writer,
         progress("importing", rows_out, "rows") as advance,

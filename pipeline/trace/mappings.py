@@ -45,6 +45,8 @@ class Mappings:
 
     `begin_ns` is when the mapping was asked for, `mapped_ns` when it was there, `end_ns` when it was given
     back. What passes between `begin_ns` and `mapped_ns` is the allocator's time and goes into no column.
+    `cpu_ns`, where the scheduler was recorded too, is the CPU time that the task had used at those three
+    instants, an array [row, 3] counted from any one origin per task.
     """
 
     task_id: np.ndarray
@@ -54,6 +56,7 @@ class Mappings:
     cpu: np.ndarray
     kind: np.ndarray
     page_id: np.ndarray
+    cpu_ns: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,13 @@ class Arranged:
     dropped: dict[str, int]
 
 
-def arrange(mappings: Mappings, think: Split, hold: Split, one_process: bool) -> Arranged:
+def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_process: bool) -> Arranged:
     """Order mappings as a trace wants them, find which lie inside which, and divide their intervals.
 
     Tasks and pages are numbered in order of first appearance and the first operation begins at 0. A task's
     first operation has no predecessor: its think and wait are 0. A mapping that ends before it begins, or
-    overlaps an earlier one of its task without lying inside it, is dropped and counted.
+    overlaps an earlier one of its task without lying inside it, is dropped and counted. `think` and `hold`
+    divide what lies between and inside mappings; None where `mappings.cpu_ns` says it.
 
     Raises InputError when nothing is left or there are more than MAX_TASKS tasks.
     """
@@ -86,10 +90,18 @@ def arrange(mappings: Mappings, think: Split, hold: Split, one_process: bool) ->
             f"no operation is left of {len(sane):,} recorded mappings; check that the recording is whole"
         )
 
-    think_ns = think.cpu_ns(nest.gap_ns)
-    wait_ns = nest.gap_ns - think_ns
-    hold_ns = hold.cpu_ns(nest.tail_ns)
-    block_ns = nest.tail_ns - hold_ns
+    instants = np.stack([mappings.begin_ns, mappings.mapped_ns, mappings.end_ns], axis=1)
+    gap_ns = nest.gaps(instants)
+    tail_ns = nest.tails(instants)
+    # Clipped, because two clocks rounded to nanoseconds can differ by one where nothing else happened.
+    think_ns = (
+        np.clip(nest.gaps(_recorded(mappings.cpu_ns)), 0, gap_ns) if think is None else think.cpu_ns(gap_ns)
+    )
+    hold_ns = (
+        np.clip(nest.tails(_recorded(mappings.cpu_ns)), 0, tail_ns) if hold is None else hold.cpu_ns(tail_ns)
+    )
+    wait_ns = gap_ns - think_ns
+    block_ns = tail_ns - hold_ns
     # The innermost first, so that what is added to an enclosing mapping is already whole.
     for depth in range(int(nest.depth.max()), 0, -1):
         inner = np.flatnonzero(nest.depth == depth)
@@ -121,6 +133,12 @@ def arrange(mappings: Mappings, think: Split, hold: Split, one_process: bool) ->
     return Arranged(rows, source_row, {why: count for why, count in dropped.items() if count})
 
 
+def _recorded(cpu_ns: np.ndarray | None) -> np.ndarray:
+    if cpu_ns is None:
+        raise ValueError("without recorded CPU time, a Split is needed")
+    return cpu_ns
+
+
 def number_by_appearance(ids: np.ndarray) -> np.ndarray:
     """Dense numbers (int64) from 0, in the order in which the ids first appear."""
     _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
@@ -134,18 +152,28 @@ class _Nesting:
     """Which mapping lies inside which. Arrays over the mappings kept, by task, then in begin order.
 
     `row` is the position in Mappings; `parent` the position here of the enclosing mapping, -1 if none.
-    `gap_ns` is the time since the task's previous operation of that depth ended, or, where there is none
-    inside the same enclosing mapping, since that was mapped. `tail_ns` is the time from the end of the last
-    mapping inside, or from being mapped, to the end.
+    `gap_from` and `tail_from` name an instant as (row of Mappings) * 3 + (0 begin, 1 mapped, 2 end), -1 if
+    there is none. The gap before an operation is from the end of the task's previous one of that depth, or,
+    where there is none inside the same enclosing mapping, from when that was mapped. Its tail is from the
+    end of the last mapping inside it, or from when it was mapped itself, to its end.
     """
 
     row: np.ndarray
     depth: np.ndarray
     parent: np.ndarray
-    gap_ns: np.ndarray
-    tail_ns: np.ndarray
+    gap_from: np.ndarray
+    tail_from: np.ndarray
     overlapping: int
     too_deep: int
+
+    def gaps(self, instants: np.ndarray) -> np.ndarray:
+        """Length of each gap on a clock that gives [row, 3] instants; 0 where there is none."""
+        lengths = instants[self.row, 0] - instants.ravel()[self.gap_from]
+        return np.where(self.gap_from < 0, 0, lengths)
+
+    def tails(self, instants: np.ndarray) -> np.ndarray:
+        """Length of each tail on a clock that gives [row, 3] instants."""
+        return instants[self.row, 2] - instants.ravel()[self.tail_from]
 
     @staticmethod
     def of(mappings: Mappings, candidates: np.ndarray) -> _Nesting:
@@ -153,12 +181,13 @@ class _Nesting:
         kept: list[int] = []
         depths: list[int] = []
         parents: list[int] = []
-        gaps: list[int] = []
+        gap_from: list[int] = []
         tail_from: list[int] = []
+        tail_from_ns: list[int] = []
         overlapping = too_deep = 0
         task: int | None = None
         enclosing: list[tuple[int, int]] = []  # (position, end) of the mappings in force, outermost first
-        outer_end: int | None = None
+        outer = -1
         # Python integers: indexing numpy arrays one by one is five times slower.
         for row, owner, begin, mapped, end in zip(
             by_task.tolist(),
@@ -171,39 +200,37 @@ class _Nesting:
             if owner != task:
                 task = owner
                 enclosing.clear()
-                outer_end = None
+                outer = -1
             while enclosing and enclosing[-1][1] <= begin:
                 enclosing.pop()
             depth = len(enclosing)
             if enclosing:
                 parent, parent_end = enclosing[-1]
-                # tail_from: when the enclosing mapping was there, or the latest one inside it ended.
-                if end > parent_end or begin < tail_from[parent]:
+                if end > parent_end or begin < tail_from_ns[parent]:
                     overlapping += 1
                     continue
                 if depth >= MAX_DEPTH:
                     too_deep += 1
                     continue
-                gap = begin - tail_from[parent]
-                tail_from[parent] = end
+                gap_from.append(tail_from[parent])
+                tail_from[parent], tail_from_ns[parent] = row * 3 + 2, end
             else:
                 parent = -1
-                gap = 0 if outer_end is None else begin - outer_end
-                outer_end = end
+                gap_from.append(outer)
+                outer = row * 3 + 2
             position = len(kept)
             kept.append(row)
             depths.append(depth)
             parents.append(parent)
-            gaps.append(gap)
-            tail_from.append(mapped)
+            tail_from.append(row * 3 + 1)
+            tail_from_ns.append(mapped)
             enclosing.append((position, end))
-        kept_rows = np.array(kept, np.int64)
         return _Nesting(
-            row=kept_rows,
+            row=np.array(kept, np.int64),
             depth=np.array(depths, np.int64),
             parent=np.array(parents, np.int64),
-            gap_ns=np.array(gaps, np.int64),
-            tail_ns=mappings.end_ns[kept_rows] - np.array(tail_from, np.int64),
+            gap_from=np.array(gap_from, np.int64),
+            tail_from=np.array(tail_from, np.int64),
             overlapping=overlapping,
             too_deep=too_deep,
         )

@@ -16,6 +16,18 @@ from pipeline.files import readable_file
 from pipeline.trace.schema import Provenance
 
 
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a recording does not say of itself and the user must.
+
+    `threads`: all its tasks share one address space. `tsc_ghz`: rate of the time-stamp counter that its times
+    count, in GHz.
+    """
+
+    threads: bool = False
+    tsc_ghz: float | None = None
+
+
 @dataclass
 class ImportedRows:
     """A recording as rows of a trace, ready to be written, with all that is known of how they came about.
@@ -30,6 +42,7 @@ class ImportedRows:
     recorder: str
     rows_in: int
     cpus: int | None = None
+    lost_events: int | None = None
     dropped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

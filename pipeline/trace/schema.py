@@ -59,7 +59,10 @@ COLUMNS = (
         "hold_ns", pa.int64(), False, "ns",
         "CPU time the mapping was in use, nested operations' think and hold included",
     ),
-    Column("block_ns", pa.int64(), False, "ns", "time off CPU while the mapping was held"),
+    Column(
+        "block_ns", pa.int64(), False, "ns",
+        "time off CPU while the mapping was held, nested operations' wait and block included",
+    ),
     Column(
         "depth", pa.int8(), False, "",
         "0 outermost; d > 0: begins and ends inside the task's mapping of depth d-1",

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.trace.callers import kind_codes
 from pipeline.trace.mappings import Mappings
-from pipeline.trace.pool import imported_pool
-from pipeline.trace.recording import ImportedRows, columns_of, integers, read_columns, strings
+from pipeline.trace.pool import imported_pool, pair_events
+from pipeline.trace.recording import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
 
 NAME = "kernel-pool-kmap"
 SUMMARY = "the kernel's kmap pool, raw events (*.kmap.parquet)"
@@ -24,8 +22,8 @@ def sniff(path: Path) -> bool:
     return columns_of(path).issuperset(_COLUMNS)
 
 
-def read(path: Path, threads: bool) -> ImportedRows:
-    """Read the recording at `path`; `threads` says that its tasks share one address space.
+def read(path: Path, options: ReadOptions) -> ImportedRows:
+    """Read the recording at `path`; `options.threads` says that its tasks share an address space.
 
     A task's "ke" (entered), "km" (mapped) and "ku" (unmapped) of one page make an operation, the latest
     first; the pool's own events (scans, flushes, sleeps) are the allocator's doing and not part of a trace.
@@ -34,7 +32,7 @@ def read(path: Path, threads: bool) -> ImportedRows:
     table = read_columns(path, _COLUMNS, "raw events of the kmap pool")
     rows_in = table.num_rows
     table = table.filter(np.isin(np.array(strings(table, "ev"), object), ["ke", "km", "ku"])).sort_by("seq")
-    pairs = _pair(
+    pairs = pair_events(
         strings(table, "ev"),
         integers(table, "pid").tolist(),
         integers(table, "page").tolist(),
@@ -54,41 +52,4 @@ def read(path: Path, threads: bool) -> ImportedRows:
         kind=kind_codes([callers[row] for row in entered]),
         page_id=integers(table, "page")[entered],
     )
-    return imported_pool(mappings, rows_in, pairs.dropped, threads)
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Rows of the three events of each complete operation, and what was left over, by reason."""
-
-    ke: list[int]
-    km: list[int]
-    ku: list[int]
-    dropped: dict[str, int]
-
-
-def _pair(events: list[str | None], tasks: list[int], pages: list[int]) -> _Pairs:
-    entered: dict[tuple[int, int], list[int]] = defaultdict(list)
-    mapped: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    pairs = _Pairs([], [], [], {})
-    begun_before = 0
-    for row, (event, task, page) in enumerate(zip(events, tasks, pages, strict=True)):
-        key = (task, page)
-        if event == "ke":
-            entered[key].append(row)
-        elif event == "km":
-            if entered[key]:
-                mapped[key].append((entered[key].pop(), row))
-            else:
-                begun_before += 1
-        elif mapped[key]:
-            begin, middle = mapped[key].pop()
-            pairs.ke.append(begin)
-            pairs.km.append(middle)
-            pairs.ku.append(row)
-        else:
-            begun_before += 1
-    cut_off = sum(map(len, entered.values())) + sum(map(len, mapped.values()))
-    pairs.dropped["cut off by the end"] = cut_off
-    pairs.dropped["begun before the recording, or unmapped by another task"] = begun_before
-    return pairs
+    return imported_pool(mappings, rows_in, pairs.dropped, options.threads)

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.trace.callers import kind_codes
 from pipeline.trace.mappings import Mappings
 from pipeline.trace.pool import imported_pool
-from pipeline.trace.recording import ImportedRows, columns_of, integers, read_columns, strings
+from pipeline.trace.recording import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
 
 NAME = "kernel-pool-ops"
 SUMMARY = "the kernel's kmap pool, one row per mapping (*.ops.parquet)"
@@ -22,8 +22,8 @@ def sniff(path: Path) -> bool:
     return columns_of(path).issuperset(_COLUMNS)
 
 
-def read(path: Path, threads: bool) -> ImportedRows:
-    """Read the recording at `path`; `threads` says that its tasks share one address space.
+def read(path: Path, options: ReadOptions) -> ImportedRows:
+    """Read the recording at `path`; `options.threads` says that its tasks share an address space.
 
     A mapping without its mapped or unmapped time was cut off by the end of the recording and is dropped.
     Raises InputError when the file is not of this format.
@@ -43,4 +43,6 @@ def read(path: Path, threads: bool) -> ImportedRows:
         kind=kind_codes(strings(table, "caller")),
         page_id=integers(table, "page"),
     )
-    return imported_pool(mappings, rows_in, {"cut off by the end": rows_in - int(whole.sum())}, threads)
+    return imported_pool(
+        mappings, rows_in, {"cut off by the end": rows_in - int(whole.sum())}, options.threads
+    )

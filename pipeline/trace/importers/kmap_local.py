@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.trace.callers import kind_codes
 from pipeline.trace.mappings import Mappings, Split, arrange
 from pipeline.trace.pool import FIRST_NOTE, HOLD_SPLIT, process_note
-from pipeline.trace.recording import ImportedRows, columns_of, integers, read_columns, strings
+from pipeline.trace.recording import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
 
 NAME = "kmap-local"
 SUMMARY = "kmap_local mappings of a running kernel, one row per mapping (*.records.parquet)"
@@ -27,8 +27,8 @@ def sniff(path: Path) -> bool:
     return columns_of(path).issuperset(_COLUMNS)
 
 
-def read(path: Path, threads: bool) -> ImportedRows:
-    """Read the recording at `path`; `threads` says that its tasks share one address space.
+def read(path: Path, options: ReadOptions) -> ImportedRows:
+    """Read the recording at `path`; `options.threads` says that its tasks share an address space.
 
     The recorded depth is checked against the intervals: a mapping that was recorded as nested but lies in
     none of its task's becomes an outermost one, and is counted in the notes.
@@ -46,12 +46,12 @@ def read(path: Path, threads: bool) -> ImportedRows:
         kind=kind_codes(strings(table, "caller"), strings(table, "syscall")),
         page_id=integers(table, "pfn"),
     )
-    arranged = arrange(mappings, _THINK_SPLIT, HOLD_SPLIT, threads)
+    arranged = arrange(mappings, _THINK_SPLIT, HOLD_SPLIT, options.threads)
     depth = arranged.rows["depth"]
     assert depth is not None
     recorded = recorded_depth[arranged.source_row]
     notes = [
-        process_note(threads),
+        process_note(options.threads),
         _THINK_SPLIT.note("the interval between a task's mappings", "think_ns", "wait_ns")
         + "; user code runs there, so think_ns is rather too long than too short",
         HOLD_SPLIT.note("a mapping, less what is nested in it", "hold_ns", "block_ns"),

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.trace.recording import ImportedRows, columns_of, integers, read_columns, strings
+from pipeline.trace.recording import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
 from pipeline.trace.schema import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS
 
 NAME = "trace-table"
@@ -22,8 +22,8 @@ def sniff(path: Path) -> bool:
     return columns_of(path).issuperset(COLUMN_NAMES)
 
 
-def read(path: Path, threads: bool) -> ImportedRows:
-    """Read the table at `path` whole; `threads` puts all its tasks into one process.
+def read(path: Path, options: ReadOptions) -> ImportedRows:
+    """Read the table at `path` whole; `options.threads` puts all its tasks into one process.
 
     Rows are sorted by time, rows of equal time stay in file order, and integer columns of another width are
     cast. Nothing else is changed. Raises InputError when a value does not fit its column.
@@ -56,7 +56,7 @@ def read(path: Path, threads: bool) -> ImportedRows:
                 "mend the table"
             )
         rows[column.name] = values[order].astype(column.type.to_pandas_dtype())
-    if threads:
+    if options.threads:
         rows["process"] = np.zeros(len(order), np.int32)
     cpu = rows["cpu"]
     assert cpu is not None
