@@ -32,6 +32,9 @@ TEMPLATE = "page.html.j2"
 # A chart of more points is neither readable nor light; its query should group them.
 MOST_ROWS = 20_000
 
+# More lines than this over one another cannot be told apart: each run then has a small chart of its own.
+MOST_LINES = 5
+
 
 def report(
     runs: Sequence[Path],
@@ -141,28 +144,47 @@ def _block(session: Session, item: Item, query: Query, names: Sequence[str], num
         return block | {"empty": item.empty}
     absent = [name for name in names if name not in present]
     block["left_out"] = f"{item.none}: {', '.join(absent)}." if absent else ""
-    facets = rows[item.facet].unique(maintain_order=True).sort().to_list() if item.facet else [None]
-    charts = []
-    for facet in facets:
-        part = rows.filter(pl.col(item.facet) == facet) if item.facet else rows
-        spec = chart(item, part, names)
-        if item.facet:
-            spec["transform"].insert(0, {"filter": {"field": item.facet, "equal": facet}})
-        spec["transform"].insert(0, {"filter": {"field": "run", "oneOf": present}})
-        words = chart_in_words(item, part, names)
-        charts.append({"title": facet or "", "spec": _json(spec), "words": words})
+    crowded = item.chart == "lines" and len(present) > MOST_LINES
     units = {column.name: column for column in query.columns}
     heads = [_head(name, units) for name in frame.columns]
     parts = rows[item.series].unique(maintain_order=True).to_list() if item.series else []
     return block | {
-        "charts": charts,
+        "charts": _charts(item, rows, names, present, crowded),
+        "small": crowded,
+        "axes": f"Up: {item.y_title or item.y}. Across: {item.x_title or item.x}. All on equal axes.",
         "data": _json({"columns": frame.columns, "heads": heads, "rows": _cells(frame)}),
-        "legend": present if item.chart in ("lines", "tail") else [],
+        "legend": present if item.chart in ("lines", "tail") and not crowded else [],
         "parts": [
             {"name": part, "colour": series_colour(i)[4:-1].removeprefix("--")}
             for i, part in enumerate(parts)
         ],
     }
+
+
+def _charts(
+    item: Item, rows: pl.DataFrame, names: Sequence[str], present: Sequence[str], crowded: bool
+) -> list[dict[str, Any]]:
+    """One chart, or one for each value of the facet, or, of crowded lines, one for each run on equal axes."""
+    charts = []
+    if crowded:
+        for run in present:
+            own = rows.filter(pl.col("run") == run)
+            spec = chart(item, rows, names) | {"height": 90}
+            # There is no room for a title beside so small an axis; the template says it once for all.
+            spec["encoding"]["y"]["title"] = spec["encoding"]["x"]["title"] = None
+            spec["transform"].insert(0, {"filter": {"field": "run", "equal": run}})
+            charts.append({"title": run, "spec": _json(spec), "words": chart_in_words(item, own, names)})
+        return charts
+    facets = rows[item.facet].unique(maintain_order=True).sort().to_list() if item.facet else [None]
+    for facet in facets:
+        part = rows.filter(pl.col(item.facet) == facet) if item.facet else rows
+        spec = chart(item, part, names)
+        if item.facet:
+            spec["transform"].insert(0, {"filter": {"field": item.facet, "equal": facet}})
+        spec["transform"].insert(0, {"filter": {"field": "run", "oneOf": list(present)}})
+        words = chart_in_words(item, part, names)
+        charts.append({"title": str(facet or ""), "spec": _json(spec), "words": words})
+    return charts
 
 
 def _drawn(item: Item, frame: pl.DataFrame) -> pl.DataFrame:

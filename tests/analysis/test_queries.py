@@ -1,0 +1,227 @@
+"""Every query of the library against three operations that fit on a screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.analysis.library import load_query, queries, read_query, run_query
+from pipeline.analysis.session import Session, open_session
+from pipeline.errors import InputError, UsageError
+
+from .handmade import make_run
+
+# Two CPUs, 100 us. Task 1 waits for task 0 at both sites; task 0 scans, flushes, sleeps and comes back.
+OPERATIONS = [
+    {
+        "task": 0,
+        "asked_ns": 0,
+        "locked_ns": 0,
+        "map_hold_ns": 2000,
+        "mapped_ns": 2000,
+        "unmap_asked_ns": 10_000,
+        "unmap_hold_ns": 1000,
+        "done_ns": 11_000,
+        "served": "miss",
+        "probed": 1,
+        "page": 7,
+        "slot": 1,
+    },
+    {
+        "task": 1,
+        "asked_ns": 500,
+        "locked_ns": 2000,
+        "map_wait_ns": 1500,
+        "map_hold_ns": 1000,
+        "mapped_ns": 3000,
+        "unmap_asked_ns": 10_000,
+        "unmap_wait_ns": 1000,
+        "unmap_hold_ns": 1000,
+        "done_ns": 12_000,
+        "holder": 0,
+        "cpu_map": 1,
+        "cpu_unmap": 1,
+        "page": 7,
+        "slot": 1,
+    },
+    {
+        "task": 0,
+        "asked_ns": 12_000,
+        "locked_ns": 12_000,
+        "map_hold_ns": 4000,
+        "mapped_ns": 80_000,
+        "unmap_asked_ns": 90_000,
+        "unmap_hold_ns": 2000,
+        "done_ns": 100_000,
+        "served": "miss",
+        "kind": "copy_to_user",
+        "asleep_ns": 50_000,
+        "sleeps": 1,
+        "pin_wait_ns": 10_000,
+        "scanned": 4,
+        "page": 8,
+        "slot": 2,
+        "flush_op": -1,
+    },
+]
+EVENTS = [
+    {"event": "scan", "time_ns": 12_500, "duration_ns": 1500, "op": 2, "task": 0, "value": 4, "other": 3},
+    {"event": "flush", "time_ns": 14_000, "duration_ns": 2000, "op": 2, "task": 0, "value": 1},
+    {"event": "sleep", "time_ns": 16_000, "duration_ns": 50_000, "op": 2, "task": 0, "value": 0, "other": 1},
+    {"event": "wake", "time_ns": 66_000, "cpu": 1, "task": 1, "op": 1, "value": 1, "other": 0},
+    {"event": "pin_wait", "time_ns": 66_000, "duration_ns": 10_000, "op": 2, "task": 0, "value": 1},
+    {"event": "relock", "time_ns": 77_000, "duration_ns": 3000, "op": 2, "task": 0, "value": 0},
+]
+
+EXPECTED = {
+    "address_space": [("pool", 4, 16, 3, 4, 16), ("bare", 4, 16, 0, 4, 16)],
+    "convoys": [("pool", 0, 0, None, None, None)],
+    "cpu_time": [("pool", "idle", 98.75, 0.0002), ("pool", "spin", 1.25, 0.0)],
+    "flush_frequency": [
+        ("pool", 1, 10_000, 500, 1, 3, 1, 4, 0, 0),
+        ("bare", 0, None, None, None, None, 0, None, 0, 0),
+    ],
+    "flushes_over_time": [("pool", 0, 0, 0), ("pool", 0.01, 1, 100_000), *(
+        ("pool", bucket / 100, 0, 0) for bucket in range(2, 10)
+    )],
+    "hit_rate": [
+        ("pool", "all", 3, 1, 2, 33.3333), ("pool", "page_fault", 2, 1, 1, 50),
+        ("pool", "copy_to_user", 1, 0, 1, 0), ("bare", "all", 0, 0, 0, None),
+    ],
+    "hold_distribution": [("pool", "map", 4, 2.5, 2, 4, 4, 4), ("pool", "unmap", 3, 1.3333, 1, 2, 2, 2)],
+    "hold_tail": [
+        ("pool", "map", 1, 4, 100), ("pool", "map", 2, 3, 75), ("pool", "map", 3, 2, 50),
+        ("pool", "map", 4, 1, 25), ("pool", "unmap", 1, 3, 100), ("pool", "unmap", 2, 1, 33.3333),
+    ],
+    "lockmeter": [
+        ("pool", "all", 14, 28.5714, 2, 4, 1.25, 1.5, 1.25, 7),
+        ("pool", "map", 10, 25, 2.5, 4, 1.5, 1.5, 0.75, 4),
+        ("pool", "unmap", 4, 33.3333, 1.3333, 2, 1, 1, 0.5, 3),
+    ],
+    "pin_waits": [
+        ("pool", 1, 0.01, 0.1, 10, 10, 1, 100), ("bare", 0, 0, None, None, None, None, None),
+    ],
+    "scan_lengths": [("pool", 1, 4, 4, 4, 4, 4, 3, 1.5, 1.5)],
+    "sleepers": [("pool", 0, 1, 0.05, 100, 50, 1)],
+    "sleepers_over_time": [
+        ("pool", 0, 0, 0), ("pool", 0.01, 0.4, 1), ("pool", 0.02, 1, 1), ("pool", 0.03, 1, 1),
+        ("pool", 0.04, 1, 1), ("pool", 0.05, 1, 1), ("pool", 0.06, 0.6, 1), ("pool", 0.07, 0, 0),
+        ("pool", 0.08, 0, 0), ("pool", 0.09, 0, 0),
+    ],
+    "sleeping": [
+        ("pool", 1, 333.3333, 1, 0.05, 0.5, 50, 50, 1, 1, 0),
+        ("bare", 0, None, None, 0, None, None, None, 0, None, None),
+    ],
+    "slowest_operations": [
+        ("pool", 2, 0.012, 0, 0, "copy_to_user", 8, "miss", 68, 0, 4, 50, 10, 4, None, None),
+        ("pool", 1, 0.0005, 1, 1, "page_fault", 7, "hit", 2.5, 1.5, 1, 0, 0, 0, 0, None),
+        ("pool", 0, 0, 0, 0, "page_fault", 7, "miss", 2, 0, 2, 0, 0, 0, None, None),
+    ],
+    "spinning_over_time": [
+        ("pool", 0, 0.15, 1), ("pool", 0.01, 0.1, 1),
+        *(("pool", bucket / 100, 0, 0) for bucket in range(2, 10)),
+    ],
+    "summary": [
+        ("pool", 0.1, 30_000, 33.3333, 24.1667, 2, 1.25, 1, 1, 1, 0.05, 0.01, 98.75, 16, 0),
+        ("bare", 0, None, None, None, None, 0, 0, 0, 0, 0, 0, None, 16, 0),
+    ],
+    "wait_distribution": [
+        ("pool", "map", 1, 1.5, 1.5, 1.5, 1.5, 1.5), ("pool", "unmap", 1, 1, 1, 1, 1, 1),
+    ],
+    "wait_tail": [("pool", "map", 1.5, 1, 25), ("pool", "unmap", 1, 1, 33.3333)],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory) -> Session:
+    directory = tmp_path_factory.mktemp("runs")
+    make_run(directory / "a", "pool", OPERATIONS, EVENTS)
+    make_run(directory / "b", "bare", events="none")
+    with open_session([directory]) as opened:
+        yield opened
+
+
+def rounded(rows):
+    return [tuple(round(v, 4) if isinstance(v, float) else v for v in row) for row in rows]
+
+
+@pytest.mark.parametrize("name", sorted(queries()))
+def test_answers_what_was_worked_out_by_hand(session, name):
+    query = load_query(name)
+    params = {"buckets": 10} if any(p.name == "buckets" for p in query.params) else {}
+    frame = run_query(session, query, params)
+    assert frame.columns == [column.name for column in query.columns]
+    rows = rounded(frame.rows())
+    if name == "cpu_time":
+        rows = [row for row in rows if row[2]]
+    assert rows == rounded(EXPECTED[name])
+
+
+@pytest.mark.parametrize("name", sorted(queries()))
+def test_answers_with_its_columns_when_there_is_no_run(name):
+    query = load_query(name)
+    with open_session([]) as empty:
+        frame = run_query(empty, query)
+    assert frame.is_empty()
+    assert frame.columns == [column.name for column in query.columns]
+
+
+def test_every_query_is_documented():
+    for query in queries().values():
+        assert query.question.endswith("?"), query.name
+        assert query.reads, query.name
+        assert all(column.doc for column in query.columns), query.name
+
+
+def test_a_convoy_that_begins_in_a_flush_is_counted_as_such(tmp_path):
+    waits = [
+        {
+            "task": t,
+            "asked_ns": 100 + t,
+            "locked_ns": 1000 + t,
+            "map_wait_ns": 900,
+            "map_hold_ns": 1,
+            "mapped_ns": 1001,
+            "unmap_asked_ns": 1001,
+            "done_ns": 2000,
+            "holder": 0,
+        }
+        for t in range(4)
+    ]
+    flush = {"event": "flush", "time_ns": 50, "duration_ns": 200, "value": 1}
+    make_run(tmp_path / "a", "pool", waits, [flush])
+    with open_session([tmp_path]) as opened:
+        rows = run_query(opened, load_query("convoys")).rows()
+    # All four spin from 103 ns, when the last one comes, to 1000 ns, when the first one gets the lock.
+    assert rows == [("pool", 1, pytest.approx(44.85), 0.897, 0.897, 100)]
+
+
+def test_parameters_take_the_type_of_their_default(session):
+    query = load_query("slowest_operations")
+    assert len(run_query(session, query, {"top": "1"})) == 1
+    with pytest.raises(UsageError, match="wanted a whole number, found 'many'"):
+        run_query(session, query, {"top": "many"})
+    with pytest.raises(
+        UsageError, match="unknown parameter of 'slowest_operations' 'tpo'; did you mean 'top'"
+    ):
+        run_query(session, query, {"tpo": 1})
+
+
+def test_an_unknown_query_names_the_nearest():
+    with pytest.raises(UsageError, match="unknown query 'lockmetre'; did you mean 'lockmeter'"):
+        load_query("lockmetre")
+
+
+def test_a_header_line_that_does_not_fit_is_named_with_its_number(tmp_path):
+    path = tmp_path / "mine.sql"
+    path.write_text("-- question: What?\n-- param: top 5\nSELECT 1 AS one\n")
+    with pytest.raises(InputError, match=r"mine.sql:2: wanted '-- param: name = default; meaning'"):
+        read_query(path)
+
+
+def test_a_users_own_query_needs_no_header(tmp_path, session):
+    path = tmp_path / "mine.sql"
+    path.write_text("SELECT run, $x * 2 AS twice FROM runs ORDER BY run")
+    query = load_query(path)
+    assert run_query(session, query, {"x": "21"}).rows() == [("pool", 42), ("bare", 42)]
+    with pytest.raises(UsageError, match="wants a value for x; give --set x=VALUE"):
+        run_query(session, query)

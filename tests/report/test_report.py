@@ -1,0 +1,165 @@
+"""The report's page, read as text and through a parser."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+from analysis.handmade import make_plausible_run, make_run
+
+from pipeline.errors import InputError, UsageError
+from pipeline.report.definition import load_definition
+from pipeline.report.page import report
+
+ODD = "<script>alert(1)</script> \"q\" 'x' & 表 \\ </script><!--"
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements, their attributes, the text outside of scripts, and the scripts."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.text, self.scripts, self.open = [], "", [], ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.open = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self.open = ""
+
+    def handle_data(self, data):
+        if self.open == "script":
+            self.scripts[-1] += data
+        elif self.open != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("report")
+    deadlock = {"finding": "deadlock", "time_ns": 5_000_000, "message": f"tasks sleep {ODD}", "tasks": [1, 2]}
+    make_plausible_run(
+        directory / "runs" / "a", "global_pool", contention=0.3, flush_every=200, sleeping=0.05
+    )
+    make_plausible_run(directory / "runs" / "b", ODD, lock=False, pinning=0.02, findings=[deadlock])
+    make_plausible_run(directory / "runs" / "c", "no log", events="none", contention=0.1)
+    path = report([directory / "runs"], directory / "out" / "report.html", command="pipeline report 'a b'")
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_needs_nothing_from_outside(html):
+    page = Page(html)
+    for tag, attributes in page.elements:
+        assert "src" not in attributes, tag
+        assert tag not in ("link", "iframe", "object", "img"), tag
+        assert "style" not in attributes, tag
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv"))
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert len(html) < 3_000_000
+
+
+def test_odd_names_come_out_as_text(html):
+    page = Page(html)
+    assert ODD in page.text
+    assert f"tasks sleep {ODD}" in page.text
+    # No element of a name was taken for one of the page's: only its own scripts are there, all JSON but two.
+    kinds = [attributes.get("type") for tag, attributes in page.elements if tag == "script"]
+    assert kinds.count(None) == 2
+    for kind, text in zip(kinds, page.scripts, strict=True):
+        if kind:
+            json.loads(text)
+
+
+def test_the_head_says_what_was_replayed(html):
+    text = " ".join(Page(html).text.split())
+    for words in (
+        "Findings: 1",
+        "3 operations, 2 tasks, 1 processes, 4 pages",
+        "recorded, ftrace, kernel 6.1.0",
+        "Derivedthink_ns, wait_ns",
+        "Assumedblock_ns",
+        "Absentcpu, bytes",
+        "3 costs: 1 with a source, 2 assumed.",
+        "a mail of 2002",
+        "2,000.5",
+        "closed: a task's next operation waits",
+        "pipeline run traces/tiny.parquet --allocator 'global_pool'",
+        "This page was made by pipeline report 'a b'",
+        "Without a log, in the totals only: no log.",
+    ):
+        assert words in text, words
+
+
+def test_each_chart_has_words_data_and_sql(html):
+    page = Page(html)
+    charts = [a for t, a in page.elements if a.get("class") == "chart"]
+    assert charts
+    assert all(a["role"] == "img" and "global_pool: " in a["aria-label"] for a in charts[:4])
+    articles = sum(t == "article" for t, _ in page.elements)
+    assert page.text.count("SQL") >= articles
+    assert page.text.count("Data") == sum(a.get("class") == "data" for t, a in page.elements if t == "script")
+
+
+def test_what_did_not_happen_is_a_sentence_not_an_empty_chart(tmp_path):
+    run = make_run(tmp_path / "a", "direct_map", [{"done_ns": 10}])
+    html = report([run], tmp_path / "r.html").read_text(encoding="utf-8")
+    for sentence in (
+        "No run took a lock.",
+        "No run ever flushed another CPU&#39;s TLB.",
+        "No task of any run ever slept for a slot.",
+        "No findings: ",
+    ):
+        assert sentence in html
+
+
+def test_runs_that_differ_in_more_than_the_design_carry_a_warning(tmp_path):
+    make_run(tmp_path / "runs" / "a", "a", seed=1)
+    make_run(tmp_path / "runs" / "b", "b", seed=2, loop="timed")
+    html = report([tmp_path / "runs"], tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "These runs differ in loop and seed, not in their design alone" in html
+
+
+def test_a_users_own_report_uses_queries_beside_it(tmp_path):
+    run = make_run(tmp_path / "a", "a", [{"done_ns": 10}])
+    (tmp_path / "mine.sql").write_text("SELECT run, wall_ns AS wall FROM runs")
+    own = tmp_path / "mine.toml"
+    own.write_text(
+        'title = "Mine"\n[[section]]\ntitle = "One"\n'
+        '[[section.item]]\nquery = "mine.sql"\nchart = "bars"\ntitle = "Wall"\nx = "wall"\n'
+    )
+    html = report([run], tmp_path / "r.html", own).read_text(encoding="utf-8")
+    assert "<title>Mine</title>" in html
+    assert "Wall. a: 10." in html
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ('query = "lockmeter"\nchart = "pie"\ntitle = "x"', "section.0.item.0.chart: Input should be"),
+        ('query = "lockmeter"\nchart = "bars"\ntitle = "x"', "chart 'bars' wants x"),
+        (
+            'query = "lockmeter"\nchart = "bars"\ntitle = "x"\nx = "nix"',
+            "has no column nix; it has run, site",
+        ),
+    ],
+)
+def test_a_mistake_in_a_definition_is_named(tmp_path, item, message):
+    run = make_run(tmp_path / "a", "a")
+    own = tmp_path / "mine.toml"
+    own.write_text(f'title = "Mine"\n[[section]]\ntitle = "One"\n[[section.item]]\n{item}\n')
+    with pytest.raises(InputError, match=message):
+        report([run], tmp_path / "r.html", own)
+
+
+def test_an_unknown_report_or_query_is_named(tmp_path):
+    with pytest.raises(UsageError, match="unknown report 'defualt'; did you mean 'default'"):
+        load_definition("defualt")
+    with pytest.raises(InputError, match="found no such file"):
+        load_definition(tmp_path / "none.toml")
