@@ -43,10 +43,10 @@ _ENCODINGS = {
     "task": "BYTE_STREAM_SPLIT",
     "process": "BYTE_STREAM_SPLIT",
     "page": "BYTE_STREAM_SPLIT",
-    "think_ns": "DELTA_BINARY_PACKED",
-    "wait_ns": "DELTA_BINARY_PACKED",
-    "hold_ns": "DELTA_BINARY_PACKED",
-    "block_ns": "DELTA_BINARY_PACKED",
+    "think_ns": "BYTE_STREAM_SPLIT",
+    "wait_ns": "BYTE_STREAM_SPLIT",
+    "hold_ns": "BYTE_STREAM_SPLIT",
+    "block_ns": "BYTE_STREAM_SPLIT",
 }
 
 _NUMPY_TYPES = {
