@@ -12,13 +12,13 @@ import typer
 
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Run directories or directories of runs. [runs]")
+        list[Path] | None, typer.Argument(help="Run directories or directories of runs; default: runs.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path("report.html"),
     definition: Annotated[
         str | None,
         typer.Option(
-            "--definition", "-d", help="Report definition: a shipped name or a .toml file. [default]"
+            "--definition", "-d", help="Report definition: a shipped name or a .toml file; default: default."
         ),
     ] = None,
 ) -> None:
