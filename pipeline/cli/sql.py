@@ -20,7 +20,9 @@ def sql(
     ] = None,
     runs: Annotated[
         list[Path] | None,
-        typer.Option("--runs", "-r", help="Run directory or directory of runs; may be repeated; default: runs."),
+        typer.Option(
+            "--runs", "-r", help="Run directory or directory of runs; may be repeated; default: runs."
+        ),
     ] = None,
     form: Annotated[
         str, typer.Option("--format", help="table, csv, json or parquet; all but table at full precision.")
