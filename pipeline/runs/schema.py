@@ -65,7 +65,8 @@ EVENT_KINDS: dict[str, tuple[str, str | None, str | None, str | None]] = {
     "switch": ("context switch to `task`", None, None, "task that left"),
     "relock": (
         "the lock was taken again within one map or unmap; time is when it was got, duration is the hold",
-        None, "wait before it was got, ns", "task that held it longest during the wait",
+        "side of the operation: 0 map, 1 unmap", "wait before it was got, ns",
+        "task that held it longest during the wait",
     ),
     "fallback": ("the design's second way was taken", None, None, None),
     "finding": ("a hazard was met; value is the position in FINDINGS", "slot", "finding code", "task"),
@@ -164,7 +165,7 @@ class LockTotals(_Strict):
     """One lock site over the whole run: the sums a lockmeter row is made of."""
 
     site: Literal["map", "unmap"]
-    acquisitions: int
+    acquisitions: int = Field(description="relocks included")
     contended: int = Field(description="acquisitions that found the lock busy")
     hold_ns: int = Field(description="sum of holds")
     hold_max_ns: int
@@ -205,6 +206,7 @@ class Totals(_Strict):
     full_local_flushes: int = Field(description="whole-TLB flushes of the own CPU alone")
     sleeps: int
     asleep_ns: int
+    sleep_max_ns: int
     wakes: int = Field(description="times a wait queue with sleepers was woken")
     woken: int = Field(description="tasks woken")
     pin_waits: int
@@ -212,6 +214,8 @@ class Totals(_Strict):
     switches: int
     migrations: int = Field(description="times a task ran on another CPU than the time before")
     walks: int = Field(description="page-table walks at first touches of a mapping on a CPU")
+    map_ns: int = Field(description="sum over operations of the time from asking to mapped")
+    map_max_ns: int
     max_mapped: int = Field(description="most mappings in force at once")
     locks: list[LockTotals]
     cpu_time: list[CpuTime]

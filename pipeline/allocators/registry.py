@@ -1,0 +1,122 @@
+"""Finding designs: the files of this folder, installed plug-ins, and a user's own file by path."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+import traceback
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline.allocators.contract import Option
+from pipeline.errors import InputError, unknown_name
+from pipeline.files import readable_file, sha256_of
+
+ENTRY_POINTS = "pipeline.allocators"
+_REQUIRED = ("SUMMARY", "map_step", "unmap_step")
+
+
+@dataclass(frozen=True)
+class DesignFile:
+    """One design: its module as plain Python, and the file that a simulator is composed from."""
+
+    name: str
+    path: Path
+    module: ModuleType
+
+    @property
+    def summary(self) -> str:
+        """One line: what the design does."""
+        return str(self.module.SUMMARY)
+
+    @property
+    def source(self) -> str:
+        """Who proposed the design, and where."""
+        return str(getattr(self.module, "SOURCE", ""))
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options it takes."""
+        return tuple(getattr(self.module, "OPTIONS", ()))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its source."""
+        return sha256_of(self.path)
+
+    def fields(self, name: str) -> list[Any]:
+        """NumPy field list of one of its records (POOL, SLOT, PAGE, PERCPU); empty if it has none."""
+        return list(getattr(self.module, name, ()))
+
+
+@cache
+def shipped_designs() -> dict[str, Path]:
+    """Designs of this folder by name: the files that define `map_step`."""
+    folder = Path(__file__).parent
+    return {path.stem: path for path in sorted(folder.glob("*.py")) if _defines_map_step(path)}
+
+
+def _defines_map_step(path: Path) -> bool:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.FunctionDef) and node.name == "map_step" for node in tree.body)
+
+
+def known_designs() -> dict[str, Path]:
+    """Every design that can be named: shipped ones and installed plug-ins (entry points)."""
+    designs = dict(shipped_designs())
+    for point in entry_points(group=ENTRY_POINTS):
+        spec = importlib.util.find_spec(point.value)
+        if spec is not None and spec.origin is not None:
+            designs.setdefault(point.name, Path(spec.origin))
+    return designs
+
+
+def load_design(name: str) -> DesignFile:
+    """Load a design by name, or from a path ending in `.py`.
+
+    Raises UsageError for an unknown name, and InputError for a file that is missing, does not import or
+    lacks what a design must define.
+    """
+    if name.endswith(".py"):
+        path = readable_file(Path(name), "an allocator's Python file")
+        return _load(path.stem, path.resolve())
+    designs = known_designs()
+    if name not in designs:
+        raise unknown_name("allocator", name, designs, "or give the path of a .py file of your own")
+    return _load(name, designs[name])
+
+
+def _load(name: str, path: Path) -> DesignFile:
+    module_name = f"pipeline_design_{name}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: wanted an allocator's Python file; it cannot be loaded as one")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise InputError(_import_failure(path, error)) from error
+    missing = [required for required in _REQUIRED if not hasattr(module, required)]
+    if missing:
+        raise InputError(
+            f"{path}: not an allocator, it defines no {', '.join(missing)}; "
+            "see pipeline/allocators/contract.py for what a design must define"
+        )
+    return DesignFile(name, path, module)
+
+
+def _import_failure(path: Path, error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{path}, line {error.lineno}: does not import: {error.msg}; mend the file"
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+    ]
+    where = f", line {lines[-1]}" if lines else ""
+    return f"{path}{where}: does not import: {type(error).__name__}: {error}; mend the file"

@@ -1,0 +1,206 @@
+"""Putting the engine and one design together, compiled or as plain Python.
+
+A composed simulator is a small package of its own: copies of the modules of `pipeline.machine.simulator`
+that hold kernels, with the design's file in place of `design`, importing one another. It is named by a hash
+of everything that decides what the compiled code does (all sources, record layouts, versions), so Numba's
+disk cache, which only knows the outermost function's own file, can never serve code of an older design.
+
+Uncompiled, the same sources are executed under their own file names, so that a debugger stops in them.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pipeline.allocators.registry import DesignFile
+from pipeline.errors import InputError
+from pipeline.machine.simulator import records
+
+_SIMULATOR = Path(records.__file__).parent
+_PACKAGE = "pipeline.machine.simulator"
+_SHARED = "pipeline.allocators.shared"
+_COMPILED_KERNEL = Path(__file__).with_name("compiled_kernel.py")
+_NO_KERNELS = {"__init__", "records"}
+_IMPORT = re.compile(
+    rf"^(from|import) ({re.escape(_PACKAGE)}|{re.escape(_SHARED)})(\.| import )", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """The functions of one composed simulator, see `simulator.engine` and `simulator.rows`."""
+
+    compiled: bool
+    run: Callable[..., int]
+    finish: Callable[..., None]
+    admit: Callable[..., None]
+    arrange: Callable[..., int]
+
+
+def cache_directory() -> Path:
+    """Where compiled simulators are kept: $KMAP_PIPELINE_CACHE, else the user's cache directory.
+
+    Falls back to a directory under the system's temporary one if that cannot be written.
+    """
+    chosen = os.environ.get("KMAP_PIPELINE_CACHE")
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    wanted = Path(chosen) if chosen else home / "kmap-pipeline"
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        probe = wanted / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError:
+        wanted = Path(tempfile.gettempdir()) / f"kmap-pipeline-{os.getuid()}"
+        wanted.mkdir(parents=True, exist_ok=True)
+    return wanted
+
+
+def _sources(design: DesignFile, compiled: bool) -> dict[str, tuple[str, Path]]:
+    """Source and file of each module of the composed package, by its name there."""
+    paths = {p.stem: p for p in sorted(_SIMULATOR.glob("*.py")) if p.stem not in _NO_KERNELS}
+    shared = Path(importlib.import_module("pipeline.allocators").__file__ or "").parent / "shared"
+    paths |= {p.stem: p for p in sorted(shared.glob("*.py")) if p.stem != "__init__"}
+    paths["design"] = design.path
+    if compiled:
+        paths["kernel"] = _COMPILED_KERNEL
+    return {name: (path.read_text(encoding="utf-8"), path) for name, path in paths.items()}
+
+
+def _identity(sources: dict[str, tuple[str, Path]], compiled: bool) -> str:
+    digest = hashlib.sha256()
+    for name, (text, _) in sorted(sources.items()):
+        digest.update(f"{name}\0{text}\0".encode())
+    for path in (records.__file__, Path(__file__).with_name("compiled_tables.py")):
+        digest.update(Path(path).read_bytes())
+    digest.update(repr([records.REQUEST, sys.version_info[:2], compiled]).encode())
+    if compiled:
+        import numba  # noqa: PLC0415 - half a second that plain runs need not pay
+        import numpy as np  # noqa: PLC0415
+
+        digest.update(f"{numba.__version__} {np.__version__}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _rewritten(text: str, package: str) -> str:
+    """Make a module import its fellows from the composed package; line numbers stay as they are."""
+
+    def within(match: re.Match[str]) -> str:
+        return f"{match[1]} {package}{match[3]}"
+
+    # `records` holds no kernels and is shared by all simulators.
+    keep = f"from {_PACKAGE}.records import"
+    marked = text.replace(keep, "from \0 import")
+    return _IMPORT.sub(within, marked).replace("from \0 import", keep)
+
+
+def is_compiled_already(design: DesignFile) -> bool:
+    """Whether the compiled simulator of this design is in the cache."""
+    package = f"kmap_{_identity(_sources(design, True), True)}"
+    return any((cache_directory() / package / "__pycache__").glob("engine.run-*.nbc"))
+
+
+@cache
+def compose(design: DesignFile, compiled: bool = True) -> Simulator:
+    """Compose the simulator of one design.
+
+    Raises InputError, naming file and line, when the design's source cannot be composed; what Numba cannot
+    compile shows up at the first call, see `compile_error`.
+    """
+    sources = _sources(design, compiled)
+    package = f"kmap_{_identity(sources, compiled)}"
+    if package not in sys.modules:
+        if compiled:
+            _write_package(package, sources)
+        else:
+            _execute_package(package, sources)
+    engine = importlib.import_module(f"{package}.engine")
+    rows = importlib.import_module(f"{package}.rows")
+    return Simulator(compiled, engine.run, engine.finish, rows.admit, rows.arrange)
+
+
+def _write_package(package: str, sources: dict[str, tuple[str, Path]]) -> None:
+    folder = cache_directory()
+    target = folder / package
+    if not target.is_dir():
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            draft = Path(temporary) / package
+            draft.mkdir()
+            (draft / "__init__.py").write_text(
+                '"""A composed simulator; made from the sources it names."""\n'
+            )
+            for name, (text, _) in sources.items():
+                (draft / f"{name}.py").write_text(_rewritten(text, package), encoding="utf-8")
+            try:
+                draft.replace(target)
+            except OSError:
+                # Another process has made the same package meanwhile: same name, same content.
+                if not target.is_dir():
+                    raise
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+
+
+def _execute_package(package: str, sources: dict[str, tuple[str, Path]]) -> None:
+    parent = ModuleType(package)
+    parent.__path__ = []
+    sys.modules[package] = parent
+    done: set[str] = set()
+
+    def execute(name: str) -> None:
+        if name in done:
+            return
+        done.add(name)
+        text, path = sources[name]
+        rewritten = _rewritten(text, package)
+        for fellow in _fellows(rewritten, package):
+            execute(fellow)
+        module = ModuleType(f"{package}.{name}")
+        module.__file__ = str(path)
+        sys.modules[module.__name__] = module
+        setattr(parent, name, module)
+        exec(compile(rewritten, str(path), "exec"), module.__dict__)
+
+    try:
+        for name in sources:
+            execute(name)
+    except BaseException:
+        for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
+            del sys.modules[name]
+        raise
+
+
+def _fellows(text: str, package: str) -> list[str]:
+    """Modules of the package that a module imports."""
+    names = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package + "."):
+            names.append((node.module or "").removeprefix(package + "."))
+    return names
+
+
+def compile_error(design: DesignFile, error: Any) -> InputError:
+    """Turn Numba's refusal into one line that says where in the design it happened."""
+    text = str(error)
+    line = re.search(r'design\.py", line (\d+)', text)
+    where = f", line {line[1]}" if line else ""
+    reason = next((part.strip() for part in text.splitlines() if part.strip()), "unknown reason")
+    return InputError(
+        f"{design.path}{where}: cannot be compiled: {reason}; kernels may use integers, records and arrays only "
+        "(run it with --no-compile to debug it as plain Python)"
+    )

@@ -1,0 +1,183 @@
+"""Machine profiles: what each thing the simulated machine does costs, and where that price comes from.
+
+A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, then one table per cost with `value` and
+`source` (a publication, a measurement, or the word "assumed"). Times are integer nanoseconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import InputError, UsageError, unknown_name
+from pipeline.files import readable_file, sha256_of
+from pipeline.machine.simulator.records import COSTS, FIFO, MAX_CPUS, UNFAIR
+from pipeline.runs.schema import Cost
+
+_NS = "ns"
+
+
+@dataclass(frozen=True)
+class CostKind:
+    """One cost that every profile must price: its unit, its meaning, its largest sensible value."""
+
+    unit: str
+    doc: str
+    maximum: int = 1_000_000_000
+
+
+COST_KINDS: dict[str, CostKind] = {
+    "shared_entry_ns": CostKind(_NS, "read or change one entry that all CPUs share (a slot's count, a page's slot)"),
+    "local_entry_ns": CostKind(_NS, "read or change one entry that only this CPU uses"),
+    "probe_ns": CostKind(_NS, "look at one slot in search of a free one"),
+    "scan_slot_ns": CostKind(_NS, "pass over one slot in a scan"),
+    "scan_in_use_ns": CostKind(_NS, "the same, in addition, for a slot that users have mapped"),
+    "pte_write_ns": CostKind(_NS, "write or clear one page-table entry"),
+    "invalidate_ns": CostKind(_NS, "invalidate one address in the own TLB (invlpg)"),
+    "walk_ns": CostKind(_NS, "page-table walk at the first touch of a mapping on a CPU"),
+    "tlb_flush_ns": CostKind(_NS, "flush the own TLB"),
+    "tlb_refill_ns": CostKind(_NS, "refill after a whole-TLB flush, on every CPU flushed"),
+    "broadcast": CostKind("0 | 1", "1: TLB maintenance is broadcast by hardware, no IPI is sent", 1),
+    "broadcast_ns": CostKind(_NS, "broadcast invalidation and barrier, until every CPU has done it"),
+    "ipi_send_ns": CostKind(_NS, "send one IPI; a flush sends them one after another"),
+    "ipi_latency_ns": CostKind(_NS, "from sending an IPI to its handler's start"),
+    "ipi_handler_ns": CostKind(_NS, "the handler, from its start to the acknowledgement; stolen from its CPU"),
+    "hold_per_spinner_ns": CostKind(_NS, "delay of a release for each CPU spinning on the lock; part of the hold"),
+    "handoff_local_ns": CostKind(_NS, "from a release to the next acquisition by a spinner on the same node"),
+    "handoff_remote_ns": CostKind(_NS, "the same for a spinner on another node"),
+    "handoff_per_spinner_ns": CostKind(_NS, "added to a hand-off for each spinner beyond the first"),
+    "handoff_spread_percent": CostKind("%", "unfair arbitration: each hand-off varies by this much, +-", 100),
+    "switch_ns": CostKind(_NS, "context switch"),
+    "wake_ns": CostKind(_NS, "wake one task, paid by the waker"),
+    "timeslice_ns": CostKind(_NS, "how long a computing task keeps its CPU while others wait"),
+}  # fmt: skip
+
+_ARBITRATIONS = {"fifo": FIFO, "unfair": UNFAIR}
+
+
+class _Priced(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    value: int = Field(ge=0)
+    source: str = Field(min_length=1)
+
+
+class Profile(BaseModel):
+    """A machine: its shape and the price of everything it does."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    summary: str
+    cpus: int = Field(ge=1, le=MAX_CPUS)
+    nodes: int = Field(ge=1, le=MAX_CPUS)
+    arbitration: str
+    arbitration_source: str
+    costs: dict[str, _Priced]
+
+    def with_cpus(self, cpus: int | None) -> Profile:
+        """Return the same machine with another number of CPUs, nodes of the same size."""
+        if cpus is None:
+            return self
+        if not 1 <= cpus <= MAX_CPUS:
+            raise UsageError(f"--cpus wants 1..{MAX_CPUS}, found {cpus}")
+        per_node = max(self.cpus // self.nodes, 1)
+        return self.model_copy(update={"cpus": cpus, "nodes": -(-cpus // per_node)})
+
+    def node_of(self, cpu: int) -> int:
+        """Node of a CPU: CPUs are dealt to nodes in blocks."""
+        return cpu // -(-self.cpus // self.nodes)
+
+    def record(self) -> np.ndarray:
+        """Return the costs as the simulator reads them."""
+        costs = np.zeros(1, COSTS)
+        for name, cost in self.costs.items():
+            costs[0][name] = cost.value
+        costs[0]["arbitration"] = _ARBITRATIONS[self.arbitration]
+        return costs
+
+    def documented(self) -> dict[str, Cost]:
+        """Every cost and property with unit, source and meaning, for the manifest."""
+        documented = {
+            name: Cost(
+                value=self.costs[name].value, unit=kind.unit, source=self.costs[name].source, doc=kind.doc
+            )
+            for name, kind in COST_KINDS.items()
+        }
+        documented["arbitration"] = Cost(
+            value=self.arbitration, unit="", source=self.arbitration_source,
+            doc="who gets a contended lock: fifo (ticket, queued) or unfair (test-and-set)",
+        )  # fmt: skip
+        documented["nodes"] = Cost(value=self.nodes, unit="", source="shape of the machine", doc="NUMA nodes")
+        return documented
+
+
+def shipped_profiles() -> dict[str, Path]:
+    """Profiles that come with the project, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "profiles").glob("*.toml"))}
+
+
+def load_profile(name: str) -> Profile:
+    """Load a profile by name, or from a path ending in `.toml`.
+
+    Raises UsageError for an unknown name and InputError, naming file and key, for a bad file.
+    """
+    shipped = shipped_profiles()
+    if name.endswith(".toml"):
+        path = readable_file(Path(name), "a machine profile (TOML)")
+    elif name in shipped:
+        path = shipped[name]
+    else:
+        raise unknown_name("machine", name, shipped, "or give the path of a .toml profile of your own")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}; mend the file") from error
+    return _checked(path, data)
+
+
+def _checked(path: Path, data: dict[str, Any]) -> Profile:
+    known_keys = [*Profile.model_fields]
+    try:
+        profile = Profile.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        near = difflib.get_close_matches(str(first["loc"][0]), known_keys, n=1)
+        hint = f"; did you mean '{near[0]}'?" if first["type"] == "extra_forbidden" and near else ""
+        raise InputError(f"{path}: key {key}: {first['msg']}, found {first['input']!r}{hint}") from error
+    unknown = sorted(set(profile.costs) - set(COST_KINDS))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], COST_KINDS, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise InputError(f"{path}: costs.{unknown[0]} is no cost of the machine{hint}")
+    missing = [name for name in COST_KINDS if name not in profile.costs]
+    if missing:
+        raise InputError(
+            f'{path}: costs lacks {", ".join(missing)}; give each a value and a source (or "assumed")'
+        )
+    for name, kind in COST_KINDS.items():
+        if profile.costs[name].value > kind.maximum:
+            raise InputError(
+                f"{path}: costs.{name}: wanted at most {kind.maximum} {kind.unit}, "
+                f"found {profile.costs[name].value}"
+            )
+    if profile.arbitration not in _ARBITRATIONS:
+        raise InputError(
+            f"{path}: arbitration wants {' or '.join(_ARBITRATIONS)}, found '{profile.arbitration}'"
+        )
+    if profile.nodes > profile.cpus:
+        raise InputError(f"{path}: {profile.nodes} nodes but only {profile.cpus} CPUs")
+    return profile
+
+
+def profile_sha256(name: str) -> str:
+    """Hash of a profile's file, by name or path."""
+    shipped = shipped_profiles()
+    return sha256_of(shipped.get(name, Path(name)))

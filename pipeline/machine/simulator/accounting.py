@@ -1,0 +1,200 @@
+"""Where time goes and what is written down: CPU time by category, interrupts, the log and its fingerprint.
+
+An interrupt is not an event of its own. A flush notes on each receiver when its interrupt arrives and how
+long it takes; when the receiver's current stretch of work would end, the stolen time is found and the
+stretch ends that much later. A CPU that only waits (idle, spinning, waiting for answers) loses no progress:
+it is delayed only if it would go on before the interrupt is over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy import int64
+
+from pipeline.machine.simulator.kernel import kernel
+from pipeline.machine.simulator.records import (
+    C_FLUSH,
+    C_INTERRUPTED,
+    C_SCAN,
+    C_SWITCH,
+    CATEGORIES,
+    E_FINDING,
+    MAP,
+    P_FLUSH,
+    P_IDLE,
+    P_SPIN,
+)
+
+# Odd multipliers of the fingerprint's four lanes and of `draw`; below 2**63 so that they are int64 in NumPy.
+_LANE0 = 0x1E3779B97F4A7C15
+_LANE1 = 0x3F58476D1CE4E5B9
+_LANE2 = 0x14D049BB133111EB
+_LANE3 = 0x2545F4914F6CDD1D
+
+
+@kernel
+def draw(seed: int, purpose: int, row: int, turn: int) -> int:
+    """Return 16 random bits that depend on nothing but the arguments.
+
+    Drawing by what is asked for, never by when, gives two designs replayed on one trace the same noise.
+    The mixing is that of SplitMix64 (Steele, Lea, Flood 2014) on signed 64-bit integers.
+    """
+    x = int64(seed) * _LANE0 + int64(purpose) * _LANE1 + int64(row) * _LANE2 + int64(turn) * _LANE3
+    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * _LANE1
+    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * _LANE2
+    return (x >> 40) & 0xFFFF
+
+
+@kernel
+def account(w: Any, c: int, t: int) -> None:
+    """Close the CPU's current stretch at `t` and book its time, less what interrupts took.
+
+    Parts of the stretch that belong to another category than the rest are noted on the CPU.
+    """
+    cpu = w.cpus[c]
+    spent = t - cpu.since_ns - cpu.stolen_ns
+    base = c * CATEGORIES
+    parts = cpu.scan_ns + cpu.flush_ns + cpu.switch_ns
+    if parts > 0:
+        w.spent[base + C_SCAN] += cpu.scan_ns
+        w.spent[base + C_FLUSH] += cpu.flush_ns
+        w.spent[base + C_SWITCH] += cpu.switch_ns
+        spent -= parts
+        cpu.scan_ns = 0
+        cpu.flush_ns = 0
+        cpu.switch_ns = 0
+    w.spent[base + cpu.category] += spent
+    cpu.since_ns = t
+    cpu.stolen_ns = 0
+
+
+@kernel
+def delayed_by_interrupt(w: Any, c: int, t: int) -> bool:
+    """Take the interrupt that has arrived by `t`; true if the CPU's event now comes later."""
+    cpu = w.cpus[c]
+    if cpu.irq_ns == 0 or cpu.irq_at_ns > t:
+        return False
+    stolen = cpu.irq_ns
+    cpu.irq_ns = 0
+    w.spent[c * CATEGORIES + C_INTERRUPTED] += stolen
+    cpu.stolen_ns += stolen
+    if cpu.phase in (P_SPIN, P_FLUSH, P_IDLE):
+        if cpu.irq_end_ns <= t:
+            return False
+        w.keys[c] = (cpu.irq_end_ns << 6) | c
+        return True
+    w.keys[c] += stolen << 6
+    return True
+
+
+@kernel
+def settle(w: Any, c: int, t: int) -> None:
+    """Book everything up to the end of the run at `t`."""
+    cpu = w.cpus[c]
+    if cpu.irq_ns > 0 and cpu.irq_at_ns < t:
+        # A refill may reach beyond the end: only what lies before it belongs to this run.
+        stolen = cpu.irq_ns - max(cpu.irq_end_ns - t, 0)
+        w.spent[c * CATEGORIES + C_INTERRUPTED] += stolen
+        cpu.stolen_ns += stolen
+        cpu.irq_ns = 0
+    account(w, c, t)
+
+
+@kernel
+def _mix(w: Any, a: int, b: int, c: int, d: int) -> None:
+    m = w.machine[0]
+    h0 = (m.hash0 ^ a) * _LANE0
+    h1 = (m.hash1 ^ b) * _LANE1
+    h2 = (m.hash2 ^ c) * _LANE2
+    h3 = (m.hash3 ^ d) * _LANE3
+    m.hash0 = h0 ^ (h1 >> 29)
+    m.hash1 = h1 ^ (h2 >> 31)
+    m.hash2 = h2 ^ (h3 >> 27)
+    m.hash3 = h3 ^ (h0 >> 33)
+
+
+@kernel
+def log_event(
+    w: Any, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int, value: int,
+    other: int,
+) -> None:  # fmt: skip
+    """Write one row of the event table."""
+    m = w.machine[0]
+    _mix(
+        w,
+        time_ns,
+        duration_ns,
+        (int64(value) << 8) ^ event ^ (int64(c) << 40),
+        (int64(op) << 20) ^ task ^ (int64(other) << 44),
+    )
+    if m.events == 0:
+        return
+    row = w.events[m.events_logged]
+    m.events_logged += 1
+    row.time_ns = time_ns
+    row.duration_ns = duration_ns
+    row.op = op
+    row.value = value
+    row.task = task
+    row.slot = slot
+    row.other = other
+    row.cpu = c
+    row.event = event
+
+
+@kernel
+def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
+    """Write down a hazard that was met."""
+    w.machine[0].findings += 1
+    log_event(w, c, E_FINDING, t, 0, task, op, slot, finding, task)
+
+
+@kernel
+def log_operation(w: Any, i: int) -> None:
+    """Write the finished request `i` as one row of the operation table."""
+    m = w.machine[0]
+    r = w.requests[i]
+    _mix(w, r.asked_ns, r.locked_ns, r.mapped_ns, r.unmap_asked_ns)
+    _mix(w, r.done_ns, r.map_wait_ns, r.map_hold_ns, r.unmap_wait_ns ^ (r.unmap_hold_ns << 20))
+    # 64-bit before shifting: NumPy would shift the narrow fields in their own width.
+    _mix(
+        w,
+        (r.op << 8) ^ r.served,
+        r.asleep_ns ^ (r.pin_wait_ns << 20),
+        int64(r.slot) ^ (int64(r.probed) << 20) ^ (r.flush_op << 40),
+        int64(r.cpu_map) ^ (int64(r.cpu_unmap) << 8) ^ (int64(r.holder) << 32) ^ (int64(r.scanned) << 16),
+    )
+    m.operations += 1
+    if m.events == 0:
+        return
+    w.operations[m.operations_logged] = r
+    m.operations_logged += 1
+
+
+@kernel
+def book_hold(w: Any, site: int, hold_ns: int) -> None:
+    """Add one finished hold to its site's totals."""
+    s = w.sites[site]
+    s.hold_ns += hold_ns
+    s.hold_max_ns = max(s.hold_max_ns, hold_ns)
+
+
+@kernel
+def book_acquisition(w: Any, site: int, wait_ns: int) -> None:
+    """Add one acquisition to its site's totals; it was contended if it had to wait at all."""
+    s = w.sites[site]
+    s.acquisitions += 1
+    if wait_ns > 0:
+        s.contended += 1
+        s.wait_ns += wait_ns
+        s.wait_max_ns = max(s.wait_max_ns, wait_ns)
+
+
+@kernel
+def first_hold(r: Any, hold_ns: int) -> None:
+    """Note the hold of the first acquisition of this side of the operation."""
+    if r.unmapping == MAP:
+        r.map_hold_ns = hold_ns
+    else:
+        r.unmap_hold_ns = hold_ns

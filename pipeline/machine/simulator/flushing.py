@@ -1,0 +1,92 @@
+"""TLBs: what each CPU's may hold, and the flushes that clear them.
+
+`a.tlb[slot * cpus + cpu]` is the page whose translation that CPU loaded last through that slot, with the
+CPU's flush epoch at that time: the entry is still in the TLB if the epoch is the CPU's present one. Capacity
+is not modelled, so an entry stays until it is flushed: the worst case for using a stale one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.machine.simulator.accounting import log_event, log_finding
+from pipeline.machine.simulator.kernel import kernel
+from pipeline.machine.simulator.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
+
+
+@kernel
+def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
+    """CPU `c` uses the mapping of request `i`: walk the page table unless its TLB has the entry."""
+    r = w.requests[i]
+    if r.slot < 0:
+        return
+    cpu = w.cpus[c]
+    entry = a.tlb[r.slot * w.machine[0].cpus + c]
+    fresh = (cpu.epoch << PAGE_BITS) | r.page
+    if entry.loaded == fresh:
+        return
+    if entry.loaded >> PAGE_BITS == cpu.epoch:
+        log_finding(w, c, F_STALE, t, r.task, r.op, r.slot)
+    entry.loaded = fresh
+    w.machine[0].walks += 1
+    r.walk_ns += w.costs[0].walk_ns
+
+
+@kernel
+def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
+    """Interrupt the CPUs of `mask` other than `c`, flush here too, and return when all have answered.
+
+    Interrupts are sent one after another; each arrives `ipi_latency_ns` later, waits for an earlier one
+    still being answered there, and is answered after `ipi_handler_ns`. The TLB refill that follows is time
+    stolen from the receiver, but the sender does not wait for it.
+    """
+    m = w.machine[0]
+    costs = w.costs[0]
+    r = w.requests[i]
+    sent = t
+    last = t
+    receivers = 0
+    if costs.broadcast != 0:
+        # The interconnect carries the invalidation (ARM TLBI): nobody is interrupted.
+        last = t + costs.broadcast_ns
+    else:
+        for other in range(m.cpus):
+            if other == c or (mask >> other) & 1 == 0:
+                continue
+            cpu = w.cpus[other]
+            sent += costs.ipi_send_ns
+            begun = max(sent + costs.ipi_latency_ns, cpu.irq_end_ns)
+            stolen = costs.ipi_handler_ns + costs.tlb_refill_ns
+            if cpu.irq_ns == 0:
+                cpu.irq_at_ns = begun
+            cpu.irq_ns += stolen
+            cpu.irq_end_ns = begun + stolen
+            last = max(last, begun + costs.ipi_handler_ns)
+            receivers += 1
+            task = -1 if cpu.phase == P_IDLE else cpu.task
+            log_event(w, other, E_IPI, begun, stolen, task, r.op, -1, -1, c)
+    end = max(last, sent + costs.tlb_flush_ns) + costs.tlb_refill_ns
+    m.flushes += 1
+    m.ipis += receivers
+    w.cpus[c].flushed_op = r.op
+    log_event(w, c, E_FLUSH, t, end - t, r.task, r.op, -1, receivers, -1)
+    return end
+
+
+@kernel
+def begin_local_flush(w: Any, c: int, i: int, t: int) -> int:
+    """Flush the whole TLB of CPU `c` alone and return when that is done."""
+    costs = w.costs[0]
+    r = w.requests[i]
+    w.machine[0].full_local_flushes += 1
+    duration = costs.tlb_flush_ns + costs.tlb_refill_ns
+    log_event(w, c, E_LOCAL_FLUSH, t, duration, r.task, r.op, -1, -1, -1)
+    return t + duration
+
+
+@kernel
+def end_flush(w: Any, mask: int) -> None:
+    """Every translation that the CPUs of `mask` held is gone."""
+    for c in range(w.machine[0].cpus):
+        if (mask >> c) & 1 != 0:
+            w.cpus[c].epoch += 1

@@ -1,0 +1,44 @@
+"""A named set of one-dimensional arrays of records or integers: the form in which state reaches the engine.
+
+`tables.cpus[3].phase` reads the same in plain Python and in compiled code. Compiled, the whole set is one
+pointer, which keeps functions small to call and quick to compile (a tuple of NumPy arrays is not).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Tables:
+    """Arrays by name, in a fixed order. The arrays must not be replaced once the set is made.
+
+    `checked` says whether compiled code checks indices, as it does for what a design may touch.
+
+    Raises ValueError for an array that is not one-dimensional and contiguous: compiled code relies on it.
+    """
+
+    def __init__(self, checked: bool, **arrays: np.ndarray) -> None:
+        self.checked = checked
+        for name, array in arrays.items():
+            if array.ndim != 1 or not array.flags.c_contiguous:
+                raise ValueError(f"{name}: wanted a contiguous one-dimensional array")
+            setattr(self, name, array)
+        self.layout = tuple((name, array.dtype) for name, array in arrays.items())
+        # Address and length of each array, as compiled code reads them.
+        self.addresses = np.array(
+            [word for array in arrays.values() for word in (array.ctypes.data, array.size)], np.int64
+        )
+        self.address = int(self.addresses.ctypes.data)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no table '{name}'; there are {', '.join(n for n, _ in self.layout)}")
+
+
+def records(count: int, dtype: np.dtype) -> np.ndarray:
+    """Return `count` zeroed records that begin on a cache line; untouched pages of it take no memory."""
+    line = 64
+    raw = np.zeros(count * dtype.itemsize + line, np.uint8)
+    offset = -raw.ctypes.data % line
+    return raw[offset : offset + count * dtype.itemsize].view(dtype).view(np.recarray)
