@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import InputError, OutputError
@@ -50,7 +50,9 @@ def complete_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise output_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where the parent is no directory there is nothing to remove either.
+        with suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -10,8 +10,8 @@ Only the CPU itself ever touches its pool, so nothing needs a lock; a task must 
 pinned from its outermost map to its outermost unmap. A fresh mapping needs one local invalidation, because the
 slot's last translation may still be in this CPU's TLB and in no other.
 
-Source: A. Arcangeli, linux-kernel, March 2002. Whether a task that waits for a slot stays pinned is left open
-there; here it does not before its first map, since it may map anywhere (nested, it is pinned already).
+Source: A. Arcangeli, linux-kernel, March 2002: pin, then wait if the pool is full. Whether a waiting task should
+stay pinned is left open there: `wait_pinned=false` lets it map on whatever CPU runs it next.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OPTIONS = (
     Option("slots_per_cpu", 16, minimum=1, maximum=1 << 16, help="slots of each CPU's pool"),
     Option(
         "wait_pinned",
-        False,
+        True,
         help="whether a task that waits for its first slot stays bound to the CPU where it asked",
     ),
 )
@@ -131,7 +131,7 @@ def check(a: Any, live: Check) -> list[str]:
         own = range(c * per_cpu, (c + 1) * per_cpu)
         mapped = {s for s in own if a.slots[s].mapped}
         held = {s for s in live.users if s in own}
-        free = []
+        free: list[int] = []
         s = int(a.percpu[c].free_head)
         while s >= 0 and len(free) <= per_cpu:
             free.append(s)

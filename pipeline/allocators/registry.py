@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.allocators.contract import Option
 from pipeline.errors import InputError, unknown_name
 from pipeline.files import readable_file, sha256_of
+from pipeline.listing import listing
 
 ENTRY_POINTS = "pipeline.allocators"
 _REQUIRED = ("SUMMARY", "map_step", "unmap_step")
@@ -120,3 +121,23 @@ def _import_failure(path: Path, error: Exception) -> str:
     ]
     where = f", line {lines[-1]}" if lines else ""
     return f"{path}{where}: does not import: {type(error).__name__}: {error}; mend the file"
+
+
+def list_designs() -> str:
+    """Every design that can be named, with its summary, as text."""
+    return listing((name, load_design(name).summary) for name in sorted(known_designs()))
+
+
+def describe_design(name: str) -> str:
+    """Describe one design: summary, source, its module's documentation, and its options, as text."""
+    design = load_design(name)
+    lines = [
+        f"{design.name}: {design.summary}",
+        f"source: {design.source}",
+        "",
+        (design.module.__doc__ or "").strip(),
+    ]
+    if design.options:
+        rows = [(f"  {o.name}", str(o.default).lower(), o.allowed(), o.help) for o in design.options]
+        lines += ["", "options (--set NAME=VALUE), default, allowed:", listing(rows).rstrip("\n")]
+    return "\n".join(lines) + "\n"

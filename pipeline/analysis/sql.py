@@ -21,6 +21,8 @@ from pipeline.analysis.session import open_session
 from pipeline.analysis.views import VIEWS
 from pipeline.errors import UsageError
 from pipeline.files import readable_file
+from pipeline.listing import listing
+from pipeline.pairs import key_values
 
 
 def sql(
@@ -57,21 +59,14 @@ def sql(
 
 def settings(pairs: Sequence[str]) -> dict[str, Value]:
     """Read `name=value` pairs; a value that looks like a number is one."""
-    values: dict[str, Value] = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not separator or not name.strip():
-            raise UsageError(f"--set '{pair}': wanted name=value, such as --set top=20")
-        values[name.strip()] = plain_value(value.strip())
-    return values
+    return {name: plain_value(text) for name, text in key_values(pairs, "--set").items()}
 
 
 def described(name: str | None = None) -> str:
     """Describe the library in text: every query with its question, or one query in full with its SQL."""
     if name is None:
         known = queries()
-        width = max(map(len, known), default=0)
-        return "\n".join(f"{query.name.ljust(width)}  {query.question}" for query in known.values()) + "\n"
+        return listing((query.name, query.question) for query in known.values())
     query = load_query(name)
     lines = [query.name, query.question, ""]
     lines += _section("parameters", [(_default(p), "", p.doc) for p in query.params])

@@ -16,12 +16,12 @@ def workloads(
     ] = None,
 ) -> None:
     """List the shipped workloads, or print the spec of one."""
+    from pipeline.listing import listing
     from pipeline.workload.reading import read_workload, shipped_workloads, workload_path
 
     if name is not None:
         typer.echo(workload_path(name).read_text(encoding="utf-8"), nl=False)
         return
     shipped = shipped_workloads()
-    width = max((len(known) for known in shipped), default=0)
-    for known in shipped:
-        typer.echo(f"{known:<{width}}  {read_workload(known).workload.description}")
+    rows = [(known, read_workload(known).workload.description) for known in shipped]
+    typer.echo(listing(rows), nl=False)

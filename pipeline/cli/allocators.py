@@ -1,0 +1,19 @@
+"""`pipeline allocators`: the mapping designs that can be replayed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def allocators(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="ALLOCATOR", help="Describe this design and its options.", show_default=False),
+    ] = None,
+) -> None:
+    """List the mapping designs, or describe one with its options."""
+    from pipeline.allocators.registry import describe_design, list_designs
+
+    typer.echo(list_designs() if name is None else describe_design(name), nl=False)

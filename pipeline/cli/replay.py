@@ -1,0 +1,88 @@
+"""`pipeline replay`: run a trace through a mapping design on a simulated machine."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def replay(
+    trace: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRACE", help="A trace (.parquet), or the name of a shipped recording: local, kcsleep2."
+        ),
+    ],
+    allocator: Annotated[
+        str,
+        typer.Option(
+            "--allocator", "-a", metavar="NAME", help="A design (see `pipeline allocators`) or a .py file."
+        ),
+    ],
+    machine: Annotated[
+        str,
+        typer.Option(
+            "--machine", "-m", metavar="PROFILE", help="A machine (see `pipeline machines`) or a .toml file."
+        ),
+    ],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the design; may be repeated."),
+    ] = None,
+    cpus: Annotated[
+        int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs; the machine's own if absent.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of unfair lock arbitration.")] = 0,
+    loop: Annotated[
+        Literal["closed", "timed"],
+        typer.Option(
+            "--loop",
+            help="closed: an operation follows its task's previous one, so delays propagate; "
+            "timed: it starts at its recorded time, or later if the task is late.",
+        ),
+    ] = "closed",
+    events: Annotated[
+        Literal["full", "none"], typer.Option("--events", help="Keep the event log, or only the totals.")
+    ] = "full",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory of runs; the run is put inside.")
+    ] = Path("runs"),
+    compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile/--no-compile", help="Compile the simulator, or run it as plain Python to debug."
+        ),
+    ] = True,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Simulate again even if the run exists.")] = False,
+) -> None:
+    """Replay a trace through a design on a machine and keep the run; prints the run's directory.
+
+    Exit status 5 means that the run ended with a finding, such as a deadlock; the run is kept.
+    """
+    from pipeline.errors import FindingError
+    from pipeline.pairs import key_values
+    from pipeline.runs.replay import replay as run
+    from pipeline.runs.summary import finding_lines, summary
+
+    result = run(
+        trace,
+        allocator=allocator,
+        machine=machine,
+        options=key_values(options or [], "--set"),
+        cpus=cpus,
+        seed=seed,
+        loop=loop,
+        events=events,
+        output=output,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        compiled=compile,
+        fresh=fresh,
+    )
+    typer.echo(summary(result.manifest, result.cached), err=True)
+    typer.echo(str(result.path))
+    if result.manifest.findings:
+        raise FindingError("\n".join(finding_lines(result.manifest)))

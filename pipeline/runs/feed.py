@@ -1,0 +1,265 @@
+"""Feeding a trace to the engine: read ahead in a thread, in chunks sorted by task, in bounded memory.
+
+In a closed loop tasks drift apart, and rows that are read but not yet due pile up. Up to RESIDENT_ROWS of
+them stay in memory. A longer trace is laid in a sparse temporary file that is mapped into memory: the
+operating system keeps of it what it likes, and all of it is given back whenever the backlog is long.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import queue
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.files import output_error
+from pipeline.machine.compose import Simulator
+from pipeline.machine.simulator.records import ROW, T_ENDED
+from pipeline.machine.tables import Tables, records
+from pipeline.trace.reader import Trace, numpy_column
+from pipeline.trace.schema import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, ROW_GROUP_ROWS
+
+# Small enough for a chunk (512 KiB) to stay in a CPU's own cache, large enough to hide the cost of a call.
+CHUNK_ROWS = 1 << 13
+RESIDENT_ROWS = 1 << 21
+_AHEAD_CHUNKS = 2 * ROW_GROUP_ROWS // CHUNK_ROWS
+_TIMES = ("time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns")
+_COLUMNS = ("task", *_TIMES, "page", "kind", "depth")
+
+
+@dataclass(frozen=True)
+class Census:
+    """What must be known of a trace before it can be replayed: `rows` and `process` are per task."""
+
+    rows: np.ndarray
+    process: np.ndarray
+    pages: int
+    levels: int
+    longest_think_ns: int
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks, 1 + the largest task number."""
+        return len(self.rows)
+
+    @property
+    def processes(self) -> int:
+        """Number of processes, 1 + the largest process number."""
+        return int(self.process.max(initial=-1)) + 1
+
+
+def take_census(trace: Trace) -> Census:
+    """Read who does how much in a trace, from its statistics and two of its columns.
+
+    Raises InputError for an empty trace and for numbers that a replay has no room for.
+    """
+    limits = {"task": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH, "process": MAX_TASKS - 1}
+    largest = {name: trace.maximum(name) for name in limits}
+    if trace.rows == 0:
+        raise InputError(
+            f"{trace.path}: wanted a trace with operations, found none; import or generate it again"
+        )
+    for name, limit in limits.items():
+        if largest[name] > limit:
+            raise InputError(
+                f"{trace.path}: column {name} reaches {largest[name]:,}, a replay has room up to {limit:,}; "
+                "import the recording again, which numbers densely"
+            )
+    rows = np.zeros(largest["task"] + 1, np.int64)
+    process = np.zeros(largest["task"] + 1, np.int64)
+    for batch in trace.batches(["task", "process"]):
+        task = numpy_column(batch, "task")
+        if task.min(initial=0) < 0 or numpy_column(batch, "process").min(initial=0) < 0:
+            raise InputError(f"{trace.path}: a task or process number is negative; see 'pipeline doctor'")
+        rows += np.bincount(task, minlength=len(rows))
+        process[task] = numpy_column(batch, "process")
+    return Census(rows, process, largest["page"] + 1, largest["depth"] + 1, trace.maximum("think_ns"))
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    number: int
+    slot: int
+    rows: int
+    last_ns: int
+
+
+class Feed:
+    """Brings a trace's chunks to the engine as it asks for them; a context manager.
+
+    With `threaded`, a thread decodes and sorts ahead of need while the engine runs; its errors are raised by
+    `admit_next`.
+    """
+
+    def __init__(self, trace: Trace, census: Census, scratch: Path, threaded: bool) -> None:
+        self.trace = trace
+        self.census = census
+        self.chunks = sum(
+            -(-min(ROW_GROUP_ROWS, trace.rows - first) // CHUNK_ROWS)
+            for first in range(0, trace.rows, ROW_GROUP_ROWS)
+        )
+        self.rows_admitted = 0
+        self.most_backlog_rows = 0
+        self._threaded = threaded
+        self._scratch = scratch
+        self._file: Any = None
+        self._map: mmap.mmap | None = None
+        self._slots = 0
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._ready: queue.Queue[_Chunk | BaseException] = queue.Queue(_AHEAD_CHUNKS)
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._in_use: list[_Chunk] = []
+        self._last_chunk: Iterator[_Chunk] | None = None
+
+    def storage(self) -> np.ndarray:
+        """Return the table of rows: memory for a short trace, a sparse mapped file for a long one."""
+        count = self.chunks * CHUNK_ROWS
+        if count <= RESIDENT_ROWS:
+            return records(count, ROW)
+        try:
+            self._file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - closed by __exit__
+            os.ftruncate(self._file.fileno(), count * ROW.itemsize)
+        except OSError as error:
+            raise output_error(self._scratch, error) from error
+        self._map = mmap.mmap(self._file.fileno(), count * ROW.itemsize)
+        return np.frombuffer(self._map, ROW).view(np.recarray)
+
+    def start(self, world: Tables, simulator: Simulator) -> None:
+        """Tell the engine's tasks what lies before them and begin to read."""
+        tasks = world.tasks
+        tasks.rows_left = self.census.rows
+        tasks.process = self.census.process
+        tasks.state[self.census.rows == 0] = T_ENDED
+        machine = world.machine[0]
+        machine.live = machine.unstarted = int((self.census.rows > 0).sum())
+        self._world, self._simulator = world, simulator
+        self._last_chunk = self._arranged()
+        if self._threaded:
+            self._thread = threading.Thread(target=self._read_ahead, name="trace-reader", daemon=True)
+            self._thread.start()
+
+    def admit_next(self) -> None:
+        """Give the engine its next chunk. Raises InputError for rows that cannot be replayed."""
+        self._reclaim()
+        if self._threaded:
+            found = self._ready.get()
+            if isinstance(found, BaseException):
+                raise found
+            chunk = found
+        else:
+            assert self._last_chunk is not None
+            chunk = next(self._last_chunk)
+        self._in_use.append(chunk)
+        self.rows_admitted += chunk.rows
+        complete = int(self.rows_admitted == self.trace.rows)
+        # In a timed loop, computing towards an unread row may begin this long before its time.
+        horizon_ns = chunk.last_ns - self.census.longest_think_ns
+        self._simulator.admit(self._world, chunk.number, chunk.slot, chunk.rows, horizon_ns, complete)
+
+    def _reclaim(self) -> None:
+        """Free the slots whose rows were all taken, and note how many rows wait."""
+        left = self._world.chunk_left
+        self.most_backlog_rows = max(
+            self.most_backlog_rows, sum(int(left[chunk.slot]) for chunk in self._in_use)
+        )
+        still = [chunk for chunk in self._in_use if left[chunk.slot] > 0]
+        for chunk in self._in_use:
+            if left[chunk.slot] == 0:
+                self._free.put(chunk.slot)
+        self._in_use = still
+        if self._map is not None and len(still) * CHUNK_ROWS > RESIDENT_ROWS and self.rows_admitted % 16 == 0:
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+    def _slot(self) -> int:
+        try:
+            return self._free.get_nowait()
+        except queue.Empty:
+            slot = self._slots
+        self._slots += 1
+        if self._file is not None:
+            size = CHUNK_ROWS * ROW.itemsize
+            try:
+                # Reserved first: writing to a mapped page that has no room on disk would kill the process.
+                os.posix_fallocate(self._file.fileno(), slot * size, size)
+            except OSError as error:
+                raise output_error(self._scratch, error) from error
+        return slot
+
+    def _arranged(self) -> Iterator[_Chunk]:
+        number = first_op = 0
+        before_ns = 0
+        for batch in self.trace.batches(_COLUMNS, ROW_GROUP_ROWS):
+            columns = {name: numpy_column(batch, name) for name in _COLUMNS}
+            _check(self.trace.path, columns, first_op, before_ns)
+            for first in range(0, batch.num_rows, CHUNK_ROWS):
+                part = {name: column[first : first + CHUNK_ROWS] for name, column in columns.items()}
+                n = len(part["task"])
+                slot = self._slot()
+                self._simulator.arrange(
+                    self._world, slot, n, first_op + first, part["task"], *(part[name] for name in _TIMES),
+                    part["page"], part["kind"], part["depth"],
+                )  # fmt: skip
+                yield _Chunk(number, slot, n, int(part["time_ns"][-1]))
+                number += 1
+            first_op += batch.num_rows
+            before_ns = int(columns["time_ns"][-1])
+
+    def _read_ahead(self) -> None:
+        try:
+            assert self._last_chunk is not None
+            for chunk in self._last_chunk:
+                if not self._offer(chunk):
+                    return
+        except BaseException as error:
+            self._offer(error)
+
+    def _offer(self, item: _Chunk | BaseException) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._ready.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._file is not None:
+            self._file.close()
+
+
+def _check(path: Path, columns: dict[str, np.ndarray], first_op: int, before_ns: int) -> None:
+    """Refuse rows that would make the simulation meaningless; `pipeline doctor` says more of them."""
+    for name in _TIMES:
+        values = columns[name]
+        if values.min() < 0 or values.max() >= MAX_TIME_NS:
+            row = int(np.flatnonzero((values < 0) | (values >= MAX_TIME_NS))[0])
+            raise InputError(
+                f"{path}: row {first_op + row:,}: {name} is {int(values[row]):,}, wanted 0 to "
+                f"{MAX_TIME_NS:,}; "
+                f"see 'pipeline doctor {path}'"
+            )
+    if columns["page"].min() < 0 or columns["depth"].min() < 0:
+        raise InputError(f"{path}: a page or depth is negative; see 'pipeline doctor {path}'")
+    time_ns = columns["time_ns"]
+    steps = np.diff(time_ns, prepend=before_ns)
+    if steps.min() < 0:
+        row = int(np.flatnonzero(steps < 0)[0])
+        raise InputError(
+            f"{path}: row {first_op + row:,}: time_ns is {int(time_ns[row]):,}, earlier than the row before; "
+            f"sort the trace by time_ns (see 'pipeline doctor {path}')"
+        )

@@ -1,0 +1,345 @@
+"""Replaying a trace through a design on a machine: from three names to a finished run directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from pipeline.allocators.contract import Shape, Value, parse_options
+from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.errors import InputError, Interrupted, UsageError, unknown_name
+from pipeline.files import complete_directory, sha256_of
+from pipeline.machine.compose import Simulator, compile_error, compose, is_compiled_already, simulator_sha256
+from pipeline.machine.profile import Profile, load_profile
+from pipeline.machine.simulator import records
+from pipeline.machine.tables import Tables
+from pipeline.machine.world import Setting, build_design, build_world, look
+from pipeline.progress import progress
+from pipeline.resources import shipped_files
+from pipeline.runs.feed import CHUNK_ROWS, Feed, take_census
+from pipeline.runs.log import EventLog
+from pipeline.runs.schema import (
+    EVENTS_FILE,
+    EVENTS_SCHEMA,
+    MANIFEST_FILE,
+    OPERATIONS_FILE,
+    OPERATIONS_SCHEMA,
+    RUN_FORMAT_VERSION,
+    AllocatorReference,
+    Execution,
+    Finding,
+    MachineReference,
+    Manifest,
+    TraceReference,
+)
+from pipeline.runs.totals import deadlock, findings_met, fingerprint_of, totals_of
+from pipeline.trace.reader import Trace, open_trace
+
+LOOPS = ("closed", "timed")
+EVENTS = ("full", "none")
+# Events simulated between two looks at the keyboard and the progress bar: some tens of milliseconds.
+_BUDGET_COMPILED = 200_000
+_BUDGET_PLAIN = 2_000
+_PAGE_BYTES = 4
+_PACKAGES = ("numpy", "numba", "pyarrow")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: where it is, its manifest, and whether it was there already."""
+
+    path: Path
+    manifest: Manifest
+    cached: bool
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything that determines a run's result, resolved."""
+
+    trace: Trace
+    trace_sha256: str
+    design: DesignFile
+    options: dict[str, Value]
+    machine: Profile
+    seed: int
+    loop: Literal["closed", "timed"]
+    events: Literal["full", "none"]
+
+    def identity(self) -> str:
+        """Name of the run: the design's name and a hash of what determines the result."""
+        facts = {
+            "format": RUN_FORMAT_VERSION,
+            "trace": self.trace_sha256,
+            "simulator": simulator_sha256(self.design),
+            "options": self.options,
+            "machine": {name: cost.value for name, cost in self.machine.documented().items()},
+            "cpus": self.machine.cpus,
+            "seed": self.seed,
+            "loop": self.loop,
+            "events": self.events,
+        }
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return f"{self.design.name}-{digest[:12]}"
+
+    def label(self) -> str:
+        """Short name for charts: the design with the options that are not its defaults."""
+        changed = [
+            f"{option.name}={_text(self.options[option.name])}"
+            for option in self.design.options
+            if self.options[option.name] != option.default
+        ]
+        return self.design.name + (f" ({', '.join(changed)})" if changed else "")
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def trace_path(name: str | Path) -> Path:
+    """Path of a trace given by path, or by the name of a shipped recording.
+
+    Raises UsageError for a name that is neither.
+    """
+    path = Path(name)
+    shipped = shipped_files("traces", ".parquet")
+    if path.suffix == ".parquet" or path.exists():
+        return path
+    if str(name) in shipped:
+        return shipped[str(name)]
+    raise unknown_name("trace", str(name), shipped, "or give the path of a .parquet trace")
+
+
+def replay(
+    trace: str | Path,
+    *,
+    allocator: str,
+    machine: str,
+    options: Mapping[str, str] | None = None,
+    cpus: int | None = None,
+    seed: int = 0,
+    loop: str = "closed",
+    events: str = "full",
+    output: Path = Path("runs"),
+    command: str | None = None,
+    compiled: bool = True,
+    fresh: bool = False,
+) -> RunResult:
+    """Replay a trace through an allocator on a simulated machine; return the finished run.
+
+    `trace` is a path or the name of a shipped recording; `allocator` a design's name or .py file; `options`
+    its options as text; `machine` a profile's name or .toml file, with `cpus` CPUs if given. `seed` decides
+    unfair arbitration. `loop` is "closed" (an operation starts its think and wait time after the task's
+    previous one was done) or "timed" (not before its recorded time); `events` is "full" or "none" (totals
+    only). The run becomes a directory of `output`, named by what determines it; if it is there already, it
+    is returned as it is unless `fresh`. Uncompiled, the same source runs as plain Python, some hundred times
+    slower.
+
+    Raises PipelineError for anything the user can mend; a deadlock is no error but a finding in the manifest.
+    """
+    if loop not in LOOPS:
+        raise unknown_name("loop", loop, LOOPS)
+    if events not in EVENTS:
+        raise unknown_name("kind of log", events, EVENTS)
+    if not 0 <= seed < 1 << 63:
+        raise UsageError(f"seed wants 0..{(1 << 63) - 1}, found {seed}")
+    design = load_design(allocator)
+    opened = open_trace(trace_path(trace))
+    plan = _Plan(
+        opened,
+        sha256_of(opened.path),
+        design,
+        parse_options(design.options, dict(options or {}), design.name),
+        load_profile(machine).with_cpus(cpus),
+        seed,
+        "closed" if loop == "closed" else "timed",
+        "full" if events == "full" else "none",
+    )
+    path = Path(output) / plan.identity()
+    if not fresh and (known := _finished(path)) is not None:
+        return RunResult(path, known, cached=True)
+    with complete_directory(path) as directory:
+        manifest = _simulate(plan, directory, command or _as_command(plan, output), compiled)
+        (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return RunResult(path, manifest, cached=False)
+
+
+def _finished(path: Path) -> Manifest | None:
+    """Manifest of a run that is there and whole, else None."""
+    try:
+        return Manifest.model_validate_json((path / MANIFEST_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
+
+
+def _as_command(plan: _Plan, output: Path) -> str:
+    """Return the command line that does the same."""
+    words = ["pipeline", "replay", str(plan.trace.path), "--allocator", plan.design.name]
+    for name, value in plan.options.items():
+        words += ["--set", f"{name}={_text(value)}"]
+    words += ["--machine", plan.machine.name, "--cpus", str(plan.machine.cpus), "--seed", str(plan.seed)]
+    words += ["--loop", plan.loop, "--events", plan.events, "-o", str(output)]
+    return shlex.join(words)
+
+
+def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Manifest:
+    started = datetime.now(UTC)
+    begun_s = time.monotonic()
+    census = take_census(plan.trace)
+    shape = Shape(plan.machine.cpus, census.tasks, census.processes, census.pages)
+    if compiled and not is_compiled_already(plan.design):
+        print(f"compiling {plan.design.name} for the first time, about 10 s ...", file=sys.stderr)
+    simulator = compose(plan.design, compiled)
+    state = build_design(plan.design, plan.options, shape)
+    try:
+        with Feed(plan.trace, census, directory, threaded=compiled) as feed:
+            setting = Setting(
+                seed=plan.seed,
+                loop=records.CLOSED if plan.loop == "closed" else records.TIMED,
+                log=plan.events == "full",
+                chunk_rows=CHUNK_ROWS,
+                chunk_slots=feed.chunks,
+                chunks=feed.chunks,
+                levels=census.levels,
+            )
+            world = build_world(
+                plan.machine, plan.design, plan.options, shape, setting, state, feed.storage()
+            )
+            with _compile_errors(plan.design):
+                feed.start(world, simulator)
+                status, engine_s = _run(simulator, world, state, feed, directory, plan)
+                simulator.finish(world)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; nothing of this run was kept in {directory.parent}") from None
+    if status == records.S_TOO_LONG:
+        raise InputError(
+            f"{plan.trace.path}: the replay reaches {records.END_OF_TIME_NS / 3.6e12:.1f} hours of simulated "
+            "time, which is its limit; use a shorter trace or shorter waits"
+        )
+    execution = Execution(
+        started=started.isoformat(timespec="seconds"),
+        elapsed_s=round(time.monotonic() - begun_s, 3),
+        engine_s=round(engine_s, 3),
+        peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        backlog_rows=feed.most_backlog_rows,
+        compiled=compiled,
+    )
+    return _manifest(plan, command, shape, world, state, status, execution)
+
+
+@contextmanager
+def _compile_errors(design: DesignFile) -> Iterator[None]:
+    """Turn Numba's refusal of a design into one line."""
+    try:
+        yield
+    except Exception as error:
+        # Named by its module: importing Numba to ask would make plain runs wait for it.
+        if type(error).__module__.startswith("numba."):
+            raise compile_error(design, error) from error
+        raise
+
+
+def _run(
+    simulator: Simulator, world: Tables, state: Tables, feed: Feed, directory: Path, plan: _Plan
+) -> tuple[int, float]:
+    """Simulate to the end; return why it ended and the seconds spent simulating."""
+    machine = world.machine[0]
+    budget = _BUDGET_COMPILED if simulator.compiled else _BUDGET_PLAIN
+    engine_s = 0.0
+    done = 0
+    tables = {"operations": (OPERATIONS_FILE, OPERATIONS_SCHEMA), "events": (EVENTS_FILE, EVENTS_SCHEMA)}
+    with ExitStack() as stack:
+        log = stack.enter_context(EventLog(directory, world, tables)) if plan.events == "full" else None
+        advance = stack.enter_context(progress(f"replaying {plan.label()}", feed.trace.rows, "operations"))
+        while True:
+            before_s = time.perf_counter()
+            status = int(simulator.run(world, state, budget))
+            engine_s += time.perf_counter() - before_s
+            advance(int(machine.operations) - done)
+            done = int(machine.operations)
+            if status == records.S_NEED_ROWS:
+                feed.admit_next()
+            elif status == records.S_LOG_FULL and log is not None:
+                log.exchange()
+            elif status != records.S_BUDGET:
+                break
+        if log is not None:
+            log.close()
+    return status, engine_s
+
+
+def _manifest(
+    plan: _Plan, command: str, shape: Shape, world: Tables, state: Tables, status: int, execution: Execution
+) -> Manifest:
+    findings = findings_met(world)
+    if status == records.S_DEADLOCK:
+        findings.insert(0, deadlock(world))
+    check = getattr(plan.design.module, "check", None)
+    if check is not None:
+        now_ns = int(world.machine[0].now_ns)
+        findings += [
+            Finding(finding="invariant", time_ns=now_ns, message=problem)
+            for problem in check(state, look(world, shape))
+        ]
+    return Manifest(
+        id=plan.identity(),
+        label=plan.label(),
+        command=command,
+        trace=TraceReference(
+            name=plan.trace.path.stem,
+            path=str(plan.trace.path),
+            sha256=plan.trace_sha256,
+            metadata=plan.trace.metadata.model_dump(),
+        ),
+        allocator=_allocator(plan, shape),
+        machine=MachineReference(
+            name=plan.machine.name,
+            summary=plan.machine.summary,
+            cpus=plan.machine.cpus,
+            costs=plan.machine.documented(),
+        ),
+        seed=plan.seed,
+        loop=plan.loop,
+        events=plan.events,
+        versions={
+            "pipeline": version("kmap-pipeline"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+        totals=totals_of(world),
+        findings=findings,
+        fingerprint=fingerprint_of(world),
+        execution=execution,
+    )
+
+
+def _allocator(plan: _Plan, shape: Shape) -> AllocatorReference:
+    design = plan.design
+    coded = {option.name: option.code(plan.options[option.name]) for option in design.options}
+
+    def asked(name: str, default: int) -> int:
+        function: Any = getattr(design.module, name, None)
+        return default if function is None else int(function(coded, shape))
+
+    return AllocatorReference(
+        name=design.name,
+        summary=design.summary,
+        source_sha256=design.sha256,
+        options=plan.options,
+        address_space_pages=asked("address_space_pages", asked("slots", 0)),
+        page_struct_bytes=asked("page_struct_bytes", _PAGE_BYTES if design.fields("PAGE") else 0),
+    )

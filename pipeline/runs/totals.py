@@ -1,0 +1,92 @@
+"""What a finished simulation adds up to, read from the engine's own counters."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from pipeline.machine.simulator.records import CATEGORIES, MAP, T_ASLEEP
+from pipeline.machine.tables import Tables
+from pipeline.runs.schema import CPU_CATEGORIES, FINDINGS, SITES, CpuTime, Finding, LockTotals, Totals
+
+_DIRECT = {"wall_ns": "now_ns"}
+_FINDINGS_SHOWN = 20
+
+
+def totals_of(world: Tables) -> Totals:
+    """Read the totals of a run that has ended."""
+    machine = world.machine[0]
+    locks = [
+        LockTotals.model_validate({"site": name} | {field: int(site[field]) for field in site.dtype.names})
+        for name, site in zip(SITES, world.sites, strict=True)
+    ]
+    spent = np.asarray(world.spent).reshape(-1, CATEGORIES)
+    names = [f"{category}_ns" for category in CPU_CATEGORIES]
+    cpu_time = [
+        CpuTime(cpu=cpu, **dict(zip(names, (int(ns) for ns in row), strict=True)))
+        for cpu, row in enumerate(spent)
+    ]
+    counted: dict[str, Any] = {
+        name: int(machine[_DIRECT.get(name, name)])
+        for name in Totals.model_fields
+        if name not in ("locks", "cpu_time")
+    }
+    return Totals(**counted, locks=locks, cpu_time=cpu_time)
+
+
+def fingerprint_of(world: Tables) -> str:
+    """Hash of every row of the event log, the same whether the log was kept or not."""
+    machine = world.machine[0]
+    lanes = np.array([machine[f"hash{lane}"] for lane in range(4)], np.dtype("<i8"))
+    counts = np.array([machine["operations"], machine["now_ns"]], np.dtype("<i8"))
+    return hashlib.sha256(lanes.tobytes() + counts.tobytes()).hexdigest()[:32]
+
+
+def deadlock(world: Tables) -> Finding:
+    """Describe a deadlock: who sleeps, and which slots the sleepers hold."""
+    machine = world.machine[0]
+    levels = int(machine.levels)
+    asleep = [int(task) for task in np.flatnonzero(world.tasks.state == T_ASLEEP)]
+    held: set[int] = set()
+    holders = []
+    for task in asleep:
+        slots = [
+            int(request.slot)
+            for request in world.requests[task * levels : task * levels + int(world.tasks[task].depth)]
+            if request.slot >= 0 and request.unmapping == MAP
+        ]
+        if slots:
+            holders.append(f"task {task} holds {', '.join(f'slot {slot}' for slot in slots)}")
+        held |= set(slots)
+    shown = "; ".join(holders[:_FINDINGS_SHOWN])
+    message = (
+        f"deadlock: {len(asleep)} tasks sleep for slots and nobody is left to wake them"
+        + (f": {shown}" if shown else "")
+        + (f" and {len(holders) - _FINDINGS_SHOWN} more" if len(holders) > _FINDINGS_SHOWN else "")
+    )
+    return Finding(
+        finding="deadlock", time_ns=int(machine.now_ns), message=message, tasks=asleep, slots=sorted(held)
+    )
+
+
+def findings_met(world: Tables) -> list[Finding]:
+    """Findings that the engine noted on its way: one for each kind, with how often it was met."""
+    found: list[Finding] = []
+    for kind, (name, meaning) in enumerate(FINDINGS.items()):
+        note = world.findings[kind]
+        if note.count == 0:
+            continue
+        times = f"{int(note.count):,} times, first" if note.count > 1 else "once,"
+        found.append(
+            Finding(
+                finding=name,
+                time_ns=int(note.time_ns),
+                message=f"{meaning}: met {times} by task {int(note.task)} at slot {int(note.slot)} "
+                f"in operation {int(note.op)}",
+                tasks=[int(note.task)],
+                slots=[int(note.slot)] if note.slot >= 0 else [],
+            )
+        )
+    return found
