@@ -1,0 +1,153 @@
+"""Write the documents that are made from the code: docs/format.md and docs/queries.md.
+
+Run it with `make docs`; a test compares the files with what it would write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pipeline.analysis.library import queries
+from pipeline.analysis.views import VIEWS
+from pipeline.runs.schema import (
+    CPU_CATEGORIES,
+    EVENT_KINDS,
+    EVENTS,
+    FINDINGS,
+    OPERATIONS,
+    SERVED,
+    Manifest,
+    Totals,
+)
+from pipeline.trace.schema import COLUMNS, FORMAT_VERSION, KINDS, Column, Source, TraceMetadata
+
+DOCS = Path(__file__).parent
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"
+
+    return line(head) + line(["---"] * len(head)) + "".join(line(row) for row in rows)
+
+
+def _columns(columns: Iterable[Column]) -> str:
+    rows = [
+        (f"`{c.name}`", str(c.type).split("<")[0] + ("?" if c.nullable else ""), c.unit, c.doc)
+        for c in columns
+    ]
+    return _table(("column", "type", "unit", "meaning"), rows)
+
+
+def _fields(model: type) -> str:
+    rows = []
+    for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+        kind = str(field.annotation).replace("typing.", "")
+        kind = getattr(field.annotation, "__name__", kind) if "[" not in kind else kind
+        rows.append((f"`{name}`", kind.replace("pipeline.runs.schema.", ""), field.description or ""))
+    return _table(("field", "type", "meaning"), rows)
+
+
+def format_document() -> str:
+    """Text of docs/format.md: trace, run directory, event log and views, from their schemas."""
+    kinds = [
+        (f"`{name}`", meaning, slot or "", value or "", other or "")
+        for name, (meaning, slot, value, other) in EVENT_KINDS.items()
+    ]
+    views = "".join(
+        f"### {view.name}\n\n{view.doc}\n\n"
+        + _table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in view.columns])
+        + "\n"
+        for view in VIEWS.values()
+    )
+    return f"""# File formats
+
+Generated from the schemas in `pipeline/trace/schema.py`, `pipeline/runs/schema.py` and
+`pipeline/analysis/views.py` by `make docs`.
+
+## Trace, version {FORMAT_VERSION}
+
+One Parquet file (zstd, row groups of about 256 k rows), one row per mapping request, sorted by `time_ns`. `?`
+marks a column that may be null: what was not recorded is null or marked absent in the metadata, never zero.
+
+{_columns(COLUMNS)}
+Kinds: {", ".join(f"`{kind}`" for kind in KINDS)}.
+
+The footer's key `pipeline.trace` holds this, as JSON:
+
+{_fields(TraceMetadata)}
+`source`:
+
+{_fields(Source)}
+## Run directory
+
+`runs/<id>/` holds `manifest.json`, `operations.parquet` and `events.parquet`; with `--events none` the
+manifest alone. It is written under a temporary name and renamed when complete. The id is the allocator's name
+and a hash of everything that determines the result.
+
+### manifest.json
+
+{_fields(Manifest)}
+`totals`, counted by the simulator whether a log is kept or not:
+
+{_fields(Totals)}
+CPU time by category; for each CPU the categories add up to the wall time exactly:
+
+{_table(("category", "meaning"), [(f"`{name}`", meaning) for name, meaning in CPU_CATEGORIES.items()])}
+Findings:
+
+{_table(("finding", "meaning"), [(f"`{name}`", meaning) for name, meaning in FINDINGS.items()])}
+### operations.parquet
+
+One row per mapping operation, in the order in which they were done. -1 in a column that names a slot, task,
+CPU or operation means none; the SQL views turn it into NULL. `served` is one of
+{", ".join(f"`{name}`" for name in SERVED)}.
+
+{_columns(OPERATIONS)}
+### events.parquet
+
+Everything that does not happen exactly once per operation.
+
+{_columns(EVENTS)}
+What `slot`, `value` and `other` hold, by event; where nothing is said, -1:
+
+{_table(("event", "meaning", "slot", "value", "other"), kinds)}
+## SQL views
+
+`pipeline sql` sees these, over all the runs it is given. `run` is the run's label, made unique.
+
+{views.rstrip()}
+"""
+
+
+def queries_document() -> str:
+    """Text of docs/queries.md: the query library, from the headers of queries/*.sql."""
+    parts = [
+        "# Query library\n\nGenerated from the headers of `queries/*.sql` by `make docs`. Run one with "
+        "`pipeline sql --name NAME --set parameter=value`.\n"
+    ]
+    for query in queries().values():
+        parts.append(f"## {query.name}\n\n{query.question}\n")
+        if query.params:
+            rows = [(f"`{p.name}`", str(p.default), p.doc) for p in query.params]
+            parts.append(_table(("parameter", "default", "meaning"), rows))
+        parts.append(
+            _table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in query.columns])
+        )
+        parts.append(f"Reads: {', '.join(query.reads) or 'nothing of the log'}.\n")
+    return "\n".join(parts)
+
+
+DOCUMENTS = {"format.md": format_document, "queries.md": queries_document}
+
+
+def main() -> None:
+    """Write every generated document."""
+    for name, text in DOCUMENTS.items():
+        (DOCS / name).write_text(text(), encoding="utf-8")
+        print(DOCS / name)
+
+
+if __name__ == "__main__":
+    main()
