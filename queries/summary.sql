@@ -3,7 +3,7 @@
 -- column: wall_ms (ms); simulated time until the last operation was done
 -- column: operations_per_second (1/s); operations completed per second of it
 -- column: hit_percent (%); hits as a share of hits and misses
--- column: map_mean_us (us); from asking to having the mapping, mean; needs the log
+-- column: map_mean_us (us); from asking to having the mapping, mean
 -- column: hold_mean_us (us); lock hold, mean over all acquisitions
 -- column: lock_wait_percent (%); spinning for the lock as a share of wall time x CPUs
 -- column: flushes; global or directed TLB flushes
@@ -14,7 +14,7 @@
 -- column: idle_percent (%); CPUs without a task to run
 -- column: address_space_kib (KiB); kernel address space of the slots, at 4 KiB a page
 -- column: findings; hazards met
--- reads: totals, operations
+-- reads: totals
 WITH locks AS (
     SELECT
         run,
@@ -22,14 +22,6 @@ WITH locks AS (
         sum(hold_ns) AS hold_ns,
         sum(wait_ns) AS wait_ns
     FROM lock_totals
-    GROUP BY run
-),
-
-latencies AS (
-    SELECT
-        run,
-        avg(mapped_ns - asked_ns) AS map_mean_ns
-    FROM operations
     GROUP BY run
 ),
 
@@ -46,7 +38,7 @@ SELECT
     runs.wall_ns / 1e6 AS wall_ms,
     1e9 * runs.operations / nullif(runs.wall_ns, 0) AS operations_per_second,
     100.0 * runs.hits / nullif(runs.hits + runs.misses, 0) AS hit_percent,
-    latencies.map_mean_ns / 1e3 AS map_mean_us,
+    runs.map_ns / nullif(runs.operations, 0) / 1e3 AS map_mean_us,
     locks.hold_ns / nullif(locks.acquisitions, 0) / 1e3 AS hold_mean_us,
     coalesce(100.0 * locks.wait_ns / nullif(runs.wall_ns * runs.cpus, 0), 0) AS lock_wait_percent,
     runs.flushes,
@@ -59,6 +51,5 @@ SELECT
     runs.findings
 FROM runs
 LEFT JOIN locks ON runs.run = locks.run
-LEFT JOIN latencies ON runs.run = latencies.run
 LEFT JOIN idle ON runs.run = idle.run
 ORDER BY runs.run

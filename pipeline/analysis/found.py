@@ -62,7 +62,7 @@ def _run_directories(path: Path) -> list[Path]:
         found = "a file" if path.exists() else "no such directory"
         raise InputError(
             f"{path}: wanted a run directory or a directory of runs, found {found}; "
-            "'pipeline run' makes runs, or give --runs"
+            "'pipeline replay' makes runs, or give --runs"
         )
     # A name that begins with a dot is a run being written.
     inside = [
@@ -73,7 +73,7 @@ def _run_directories(path: Path) -> list[Path]:
     if not inside:
         raise InputError(
             f"{path}: wanted a run directory or a directory of runs, found no {MANIFEST_FILE} in it or one "
-            "level below; 'pipeline run' makes runs"
+            "level below; 'pipeline replay' makes runs"
         )
     return inside
 

@@ -179,10 +179,8 @@ LOCK_HOLDS = View(
     SELECT run, 'unmap', op, task, cpu_unmap, unmap_asked_ns + unmap_wait_ns, unmap_hold_ns, false
     FROM operations WHERE unmap_hold_ns > 0
     UNION ALL
-    SELECT e.run, CASE WHEN e.time_ns >= o.unmap_asked_ns THEN 'unmap' ELSE 'map' END,
-        e.op, e.task, e.cpu, e.time_ns, e.duration_ns, true
-    FROM events AS e LEFT JOIN operations AS o ON e.run = o.run AND e.op = o.op
-    WHERE e.event = 'relock'
+    SELECT run, CASE slot WHEN 0 THEN 'map' ELSE 'unmap' END, op, task, cpu, time_ns, duration_ns, true
+    FROM events WHERE event = 'relock'
     """,
 )
 
@@ -214,10 +212,9 @@ LOCK_WAITS = View(
         CASE WHEN unmap_wait_ns > map_wait_ns THEN flush_op END, false
     FROM operations WHERE unmap_wait_ns > 0
     UNION ALL
-    SELECT e.run, CASE WHEN e.time_ns >= o.unmap_asked_ns THEN 'unmap' ELSE 'map' END,
-        e.op, e.task, e.cpu, e.time_ns - e.value, e.value, e.other, NULL, true
-    FROM events AS e LEFT JOIN operations AS o ON e.run = o.run AND e.op = o.op
-    WHERE e.event = 'relock' AND e.value > 0
+    SELECT run, CASE slot WHEN 0 THEN 'map' ELSE 'unmap' END, op, task, cpu, time_ns - value, value,
+        other, NULL, true
+    FROM events WHERE event = 'relock' AND value > 0
     """,
 )  # fmt: skip
 

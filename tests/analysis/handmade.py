@@ -35,15 +35,14 @@ PLAIN_EVENT: dict[str, Any] = {
 
 
 def lock_rows(operations: list[dict], events: list[dict]) -> list[dict]:
-    """Lock totals that fit the rows; every relock counts for the map."""
+    """Lock totals that fit the rows."""
     rows = []
-    for site in SITES:
+    for side, site in enumerate(SITES):
         holds = [o[f"{site}_hold_ns"] for o in operations if o[f"{site}_hold_ns"] > 0]
         waits = [o[f"{site}_wait_ns"] for o in operations if o[f"{site}_wait_ns"] > 0]
-        if site == "map":
-            relocks = [e for e in events if e["event"] == "relock"]
-            holds += [e["duration_ns"] for e in relocks]
-            waits += [e["value"] for e in relocks if e["value"] > 0]
+        relocks = [e for e in events if e["event"] == "relock" and e["slot"] == side]
+        holds += [e["duration_ns"] for e in relocks]
+        waits += [e["value"] for e in relocks if e["value"] > 0]
         rows.append(
             {
                 "site": site,
@@ -71,6 +70,8 @@ def totals_of(operations: list[dict], events: list[dict], cpus: int) -> dict[str
     def total(kind: str, column: str) -> int:
         return sum(e[column] for e in events if e["event"] == kind)
 
+    sleeps = [e["duration_ns"] for e in events if e["event"] == "sleep"]
+    maps = [o["mapped_ns"] - o["asked_ns"] for o in operations]
     cpu_time = [dict.fromkeys((f"{c}_ns" for c in CPU_CATEGORIES), 0) | {"cpu": i} for i in range(cpus)]
     for row in cpu_time:
         row["spin_ns"] = spin // cpus
@@ -89,8 +90,9 @@ def totals_of(operations: list[dict], events: list[dict], cpus: int) -> dict[str
         "ipis": total("flush", "value"),
         "local_flushes": sum(o["local_flushes"] for o in operations),
         "full_local_flushes": count("local_flush"),
-        "sleeps": count("sleep"),
-        "asleep_ns": total("sleep", "duration_ns"),
+        "sleeps": len(sleeps),
+        "asleep_ns": sum(sleeps),
+        "sleep_max_ns": max(sleeps, default=0),
         "wakes": count("wake"),
         "woken": total("wake", "value"),
         "pin_waits": count("pin_wait"),
@@ -98,6 +100,8 @@ def totals_of(operations: list[dict], events: list[dict], cpus: int) -> dict[str
         "switches": count("switch"),
         "migrations": 0,
         "walks": served.count("miss"),
+        "map_ns": sum(maps),
+        "map_max_ns": max(maps, default=0),
         "max_mapped": min(3, len(operations)),
         "locks": locks,
         "cpu_time": cpu_time,
@@ -116,7 +120,7 @@ def manifest_dict(label: str, **changes: Any) -> dict[str, Any]:
     return {
         "id": f"{zlib.crc32(label.encode()):016x}",
         "label": label,
-        "command": f"pipeline run traces/tiny.parquet --allocator '{label}' --machine tiny --seed 1",
+        "command": f"pipeline replay traces/tiny.parquet --allocator '{label}' --machine tiny --seed 1",
         "trace": {
             "name": "tiny",
             "path": "traces/tiny.parquet",

@@ -69,7 +69,7 @@ EVENTS = [
     {"event": "sleep", "time_ns": 16_000, "duration_ns": 50_000, "op": 2, "task": 0, "value": 0, "other": 1},
     {"event": "wake", "time_ns": 66_000, "cpu": 1, "task": 1, "op": 1, "value": 1, "other": 0},
     {"event": "pin_wait", "time_ns": 66_000, "duration_ns": 10_000, "op": 2, "task": 0, "value": 1},
-    {"event": "relock", "time_ns": 77_000, "duration_ns": 3000, "op": 2, "task": 0, "value": 0},
+    {"event": "relock", "time_ns": 77_000, "duration_ns": 3000, "op": 2, "slot": 0, "value": 0},
 ]
 
 EXPECTED = {

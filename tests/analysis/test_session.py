@@ -27,7 +27,16 @@ CONTENDED = {
     "slot": 2,
     "page": 6,
 }
-RELOCK = {"event": "relock", "time_ns": 16, "duration_ns": 2, "value": 1, "op": 0, "task": 1, "other": 3}
+RELOCK = {
+    "event": "relock",
+    "time_ns": 16,
+    "duration_ns": 2,
+    "value": 1,
+    "op": 0,
+    "task": 1,
+    "slot": 0,
+    "other": 3,
+}
 
 
 @pytest.mark.parametrize("kind", ["nothing", "no log", "log"])

@@ -90,7 +90,7 @@ def test_the_head_says_what_was_replayed(html):
         "a mail of 2002",
         "2,000.5",
         "closed: a task's next operation waits",
-        "pipeline run traces/tiny.parquet --allocator 'global_pool'",
+        "pipeline replay traces/tiny.parquet --allocator 'global_pool'",
         "This page was made by pipeline report 'a b'",
         "Without a log, in the totals only: no log.",
     ):
