@@ -1,0 +1,232 @@
+"""What the designs must do, told a second time with dicts and lists, and the state machine that compares.
+
+The oracles know pages, users and sleepers, and nothing of counts that mean more than they say, of free lists
+or of steps. A `DesignMachine` drives a design in an order that Hypothesis chooses, and holds every answer
+against its oracle's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from pipeline.allocators.registry import DesignFile
+
+from .steps import ASLEEP, HOME, Bench, Task
+
+PAGES = 12
+MOST_NESTED = 3
+_ANY = st.integers(0, 1 << 16)
+
+THOROUGH = settings(
+    max_examples=100,
+    stateful_step_count=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    report_multiple_bugs=False,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+# Only whether the mistake is found matters there, not the smallest example of it.
+SEEK = settings(THOROUGH, max_examples=400, phases=[Phase.generate])
+
+
+@dataclass
+class Answer:
+    """What became of one map: its slot (None: it must sleep) and what finding it took."""
+
+    slot: int | None = None
+    hit: bool = False
+    probed: int = 0
+    scans: int = 0
+    freed: int = 0
+    in_use: int = 0
+    flushes: int = 0
+
+
+@dataclass
+class GlobalPool:
+    """One pool of cached mappings, a cursor that goes round, a pass and a flush each time it wraps."""
+
+    slots: int
+    flush_if_any: bool
+    cursor: int = 0
+    page_in: dict[int, int] = field(default_factory=dict)
+    users: dict[int, int] = field(default_factory=dict)
+    sleepers: list[int] = field(default_factory=list)
+
+    def map(self, page: int) -> Answer:
+        """Find the page or a clean slot for it, or say that the task must sleep."""
+        for slot, cached in self.page_in.items():
+            if cached == page:
+                self.users[slot] += 1
+                return Answer(slot, hit=True)
+        answer = Answer()
+        left = self.slots
+        while left > 0:
+            self.cursor = (self.cursor + 1) % self.slots
+            answer.probed += 1
+            if self.cursor == 0:
+                self._pass(answer)
+                left = self.slots
+            if self.cursor not in self.page_in:
+                self.page_in[self.cursor] = page
+                self.users[self.cursor] = 1
+                answer.slot = self.cursor
+                return answer
+            left -= 1
+        return answer
+
+    def _pass(self, answer: Answer) -> None:
+        unused = [slot for slot in self.page_in if self.users[slot] == 0]
+        for slot in unused:
+            del self.page_in[slot], self.users[slot]
+        answer.scans += 1
+        answer.freed += len(unused)
+        answer.in_use += len(self.page_in)
+        answer.flushes += bool(unused) or not self.flush_if_any
+
+    def unmap(self, slot: int) -> bool:
+        """Drop one use; return whether sleepers must be woken."""
+        self.users[slot] -= 1
+        return self.users[slot] == 0 and bool(self.sleepers)
+
+
+@dataclass
+class PerCpuPools:
+    """A few slots for each CPU; a task that finds none free on its CPU sleeps there."""
+
+    cpus: int
+    slots_per_cpu: int
+    taken: dict[int, set[int]] = field(default_factory=dict)
+    sleepers: dict[int, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.taken = {cpu: set() for cpu in range(self.cpus)}
+        self.sleepers = {cpu: [] for cpu in range(self.cpus)}
+
+    def full(self, cpu: int) -> bool:
+        """Whether all slots of the CPU are taken."""
+        return len(self.taken[cpu]) == self.slots_per_cpu
+
+    def take(self, cpu: int, slot: int) -> None:
+        """`slot` is taken by a task on `cpu`: it must be that CPU's, and free."""
+        assert cpu * self.slots_per_cpu <= slot < (cpu + 1) * self.slots_per_cpu
+        assert slot not in self.taken[cpu]
+        self.taken[cpu].add(slot)
+
+    def free(self, cpu: int, slot: int) -> bool:
+        """`slot` is free again; return whether sleepers of the CPU must be woken."""
+        self.taken[cpu].remove(slot)
+        return bool(self.sleepers[cpu])
+
+
+class DesignMachine(RuleBasedStateMachine):
+    """Tasks map and unmap in any order and interleaving; a subclass compares each step with its oracle."""
+
+    design: ClassVar[DesignFile]
+    bench: Bench
+    sound = False
+
+    def lay_out(self, options: dict[str, str], cpus: int, tasks: int) -> None:
+        """Set up the design with nothing mapped."""
+        self.bench = Bench(self.design, options, cpus, tasks, PAGES)
+        self.sound = True
+
+    def answered(self, task: Task) -> None:
+        """The design has been asked for the task's next action."""
+        raise NotImplementedError
+
+    def carried_out(self, task: Task, action: int, woken: list[Task]) -> None:
+        """The task's last action has been carried out, and has woken `woken`."""
+        raise NotImplementedError
+
+    def compare(self) -> None:
+        """Hold the design's state against the oracle's."""
+        raise NotImplementedError
+
+    def quiet(self) -> None:
+        """Check what holds when every task is at home or asleep."""
+        assert self.bench.problems() == []
+
+    def _homebodies(self, mapped: bool) -> list[Task]:
+        return [
+            task
+            for task in self.bench.tasks
+            if task.state == HOME
+            and self.bench.cpus_for(task)
+            and (task.mapped if mapped else len(task.mapped) < MOST_NESTED)
+        ]
+
+    @precondition(lambda self: self._homebodies(mapped=False))
+    @rule(who=_ANY, where=_ANY, page=st.integers(0, PAGES - 1))
+    def map(self, who: int, where: int, page: int) -> None:
+        task = one_of(self._homebodies(mapped=False), who)
+        self.bench.begin(task, one_of(self.bench.cpus_for(task), where), page)
+
+    @precondition(lambda self: self._homebodies(mapped=True))
+    @rule(who=_ANY, where=_ANY)
+    def unmap(self, who: int, where: int) -> None:
+        task = one_of(self._homebodies(mapped=True), who)
+        self.bench.begin(task, one_of(self.bench.cpus_for(task), where), None)
+
+    @precondition(lambda self: self._homebodies(mapped=True))
+    @rule(who=_ANY, where=_ANY)
+    def use(self, who: int, where: int) -> None:
+        task = one_of(self._homebodies(mapped=True), who)
+        self.bench.use(task, one_of(self.bench.cpus_for(task), where))
+
+    @precondition(lambda self: self.bench.runnable())
+    @rule(who=_ANY, where=_ANY)
+    def step(self, who: int, where: int) -> None:
+        task = one_of(self.bench.runnable(), who)
+        self.sound = False
+        action = task.action
+        woken = self.bench.step(task, one_of(self.bench.cpus_for(task) or [task.cpu], where))
+        self.carried_out(task, action, woken)
+        self.answered(task)
+        if self.bench.flushing is None:
+            self.compare()
+        self.sound = True
+
+    @precondition(lambda self: self.bench.runnable())
+    @rule(who=st.lists(_ANY, min_size=4, max_size=4))
+    def come_to_rest(self, who: list[int]) -> None:
+        turn = 0
+        while self.bench.runnable():
+            self.step(who[turn % 4] + turn, who[-1])
+            turn += 1
+            assert turn < 10_000, "the tasks never come to rest"
+        self.quiet()
+
+    @precondition(lambda self: all(task.state == ASLEEP for task in self.bench.tasks))
+    @rule()
+    def be_deadlocked(self) -> None:
+        self.quiet()
+        assert any(task.mapped for task in self.bench.tasks)
+
+    def teardown(self) -> None:
+        """Undo every mapping of a task that is not asleep, until nothing is mapped or all sleep."""
+        # After a failure the state is not worth undoing, and an error in doing so would hide the first.
+        if not self.sound:
+            return
+        while True:
+            if self.bench.runnable():
+                self.come_to_rest([0, 1, 2, 3])
+            tasks = self._homebodies(mapped=True)
+            if not tasks:
+                break
+            self.bench.begin(tasks[0], one_of(self.bench.cpus_for(tasks[0]), 0), None)
+        self.quiet()
+        # Who still sleeps waits for a mapping that a sleeper holds.
+        asleep = [task for task in self.bench.tasks if task.state == ASLEEP]
+        assert not asleep or any(task.mapped for task in asleep)
+
+
+def one_of(among: list[Any], number: int) -> Any:
+    return among[number % len(among)]
