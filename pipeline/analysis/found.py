@@ -38,14 +38,15 @@ class RunFound:
 def find_runs(paths: Sequence[Path]) -> list[RunFound]:
     """Read every run that `paths` name: run directories, or directories that hold run directories.
 
-    A run named twice is read once. The order is that of `paths`, and by directory name within one. A path
-    without a run, a broken manifest, a missing table and a newer run format raise InputError.
+    A run named twice is read once. The order is that of `paths`, and within one that in which the runs were
+    made, so that a report compares them as they were thought of. A path without a run, a broken manifest, a missing table and a newer run format raise InputError.
     """
-    directories: dict[Path, None] = {}
+    found: dict[Path, Manifest] = {}
     for path in paths:
-        for directory in _run_directories(path):
-            directories.setdefault(directory.resolve(), None)
-    manifests = [(directory, read_manifest(directory)) for directory in directories]
+        inside = [(read_manifest(directory), directory.resolve()) for directory in _run_directories(path)]
+        for manifest, directory in sorted(inside, key=lambda run: (run[0].execution.started, run[1])):
+            found.setdefault(directory, manifest)
+    manifests = list(found.items())
     names = unique_names([manifest for _, manifest in manifests])
     return [
         RunFound(name, directory, manifest)
@@ -114,7 +115,6 @@ _DISTINCTIONS: tuple[Callable[[Manifest], str], ...] = (
     lambda m: m.loop,
     lambda m: f"seed {m.seed}",
     lambda m: f"log {m.events}",
-    lambda m: m.id[:8],
 )
 
 

@@ -231,7 +231,7 @@ def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Man
             "time, which is its limit; use a shorter trace or shorter waits"
         )
     execution = Execution(
-        started=started.isoformat(timespec="seconds"),
+        started=started.isoformat(timespec="microseconds"),
         elapsed_s=round(time.monotonic() - begun_s, 3),
         engine_s=round(engine_s, 3),
         peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),

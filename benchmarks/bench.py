@@ -1,0 +1,221 @@
+"""Measure speed and memory of the main job, print the ratios, and write them into docs/performance.md.
+
+    python benchmarks/bench.py [--operations 10000000] [--write]
+
+Every figure is measured in a process of its own, several times in turn, and the median is given: ratios hold
+where a machine's speed drifts. `--write` puts the table into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine_alone import engine_alone
+
+CPUS = 16
+MACHINE = "numaq16"
+WORKLOAD = "zipf_bench"
+REPEATS = 3
+SIMPY_OPERATIONS = 20_000
+PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
+MARK = "<!-- measured: written by benchmarks/bench.py -->"
+
+
+def measure_generate(trace: str, operations: int) -> dict[str, float]:
+    from pipeline.workload.generate import generate
+
+    begun = time.perf_counter()
+    generate(WORKLOAD, Path(trace), operations=operations)
+    return {"seconds": time.perf_counter() - begun}
+
+
+def measure_engine(trace: str, operations: int) -> dict[str, float]:
+    del operations
+    return engine_alone(Path(trace), MACHINE, CPUS)
+
+
+def _replay(trace: str, loop: str) -> dict[str, float]:
+    from pipeline.runs.replay import replay
+
+    with tempfile.TemporaryDirectory(dir=Path(trace).parent) as directory:
+        begun = time.perf_counter()
+        run = replay(
+            trace,
+            allocator="global_pool",
+            machine=MACHINE,
+            cpus=CPUS,
+            loop=loop,
+            output=Path(directory),
+        )
+        seconds = time.perf_counter() - begun
+        size = sum(file.stat().st_size for file in run.path.iterdir())
+    return {
+        "seconds": seconds,
+        "engine_seconds": run.manifest.execution.engine_s,
+        "log_bytes": size,
+        "backlog_rows": run.manifest.execution.backlog_rows,
+        "contended_percent": 100
+        * sum(lock.contended for lock in run.manifest.totals.locks)
+        / sum(lock.acquisitions for lock in run.manifest.totals.locks),
+        "hit_percent": 100 * run.manifest.totals.hits / run.manifest.totals.operations,
+        "busy_percent": 100
+        - 100
+        * sum(cpu.idle_ns for cpu in run.manifest.totals.cpu_time)
+        / (run.manifest.totals.wall_ns * CPUS),
+    }
+
+
+def measure_closed(trace: str, operations: int) -> dict[str, float]:
+    del operations
+    return _replay(trace, "closed")
+
+
+def measure_timed(trace: str, operations: int) -> dict[str, float]:
+    del operations
+    return _replay(trace, "timed")
+
+
+def measure_simpy(trace: str, operations: int) -> dict[str, float]:
+    del trace, operations
+    from simpy_model import benchmark
+
+    begun = time.perf_counter()
+    benchmark(SIMPY_OPERATIONS, CPUS)
+    return {"seconds": time.perf_counter() - begun, "operations": SIMPY_OPERATIONS}
+
+
+def measure_start(trace: str, operations: int) -> dict[str, float]:
+    """Replay a tiny trace: what is left is start-up, and compiling where the cache is empty."""
+    del operations
+    from pipeline.runs.replay import replay
+
+    begun = time.process_time()
+    with tempfile.TemporaryDirectory(dir=Path(trace).parent) as directory:
+        replay(trace, allocator="global_pool", machine=MACHINE, cpus=CPUS, output=Path(directory))
+    return {"seconds": time.process_time() - begun}
+
+
+MEASURES: dict[str, Callable[[str, int], dict[str, float]]] = {
+    name.removeprefix("measure_"): function
+    for name, function in list(globals().items())
+    if name.startswith("measure_")
+}
+
+
+def in_own_process(name: str, trace: Path, operations: int, cache: Path | None = None) -> dict[str, float]:
+    """Run one measure in a fresh interpreter; adds its peak memory."""
+    environment = os.environ | ({"KMAP_PIPELINE_CACHE": str(cache)} if cache else {})
+    done = subprocess.run(
+        [sys.executable, __file__, "--only", name, "--trace", str(trace), "--operations", str(operations)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"measuring {name} failed:\n{done.stderr}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    print(f"  {name:<9}" + "  ".join(f"{key} {value:,.6g}" for key, value in found.items()), file=sys.stderr)
+    return found
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def run_all(operations: int) -> list[tuple[str, str, str]]:
+    """Measure everything; rows of what, value, target."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trace, half, tiny = (folder / f"{size}.parquet" for size in ("whole", "half", "tiny"))
+        generated = in_own_process("generate", trace, operations)
+        in_own_process("generate", half, operations // 2)
+        in_own_process("generate", tiny, 100)
+        first = in_own_process("start", tiny, 0, folder / "empty-cache")
+        later = in_own_process("start", tiny, 0, folder / "empty-cache")
+        engine, closed, timed = [], [], []
+        for _ in range(REPEATS):
+            engine.append(in_own_process("engine", trace, operations))
+            closed.append(in_own_process("closed", trace, operations))
+            timed.append(in_own_process("timed", trace, operations))
+        shorter = in_own_process("timed", half, operations // 2)
+        simpy = in_own_process("simpy", tiny, 0)
+    alone, whole, paced = medians(engine), medians(closed), medians(timed)
+    ratios = [c["seconds"] / e["wall_seconds"] for c, e in zip(closed, engine, strict=True)]
+    rate = operations / alone["cpu_seconds"]
+    simpy_rate = simpy["operations"] / simpy["seconds"]
+    return [
+        ("engine alone, log in memory, one core", f"{rate / 1e6:.2f} M operations/s", ">= 2.5 M"),
+        ("... per operation", f"{alone['cpu_seconds'] / operations * 1e9:.0f} ns", ""),
+        ("first start, compiling", f"{first['seconds']:.1f} s CPU", "< 10 s"),
+        ("later start", f"{later['seconds']:.2f} s CPU", "< 1 s"),
+        ("end to end, closed loop", f"{operations / whole['seconds'] / 1e6:.2f} M operations/s", ""),
+        ("end to end / engine alone (wall, paired)", f"{statistics.median(ratios):.2f}", "<= 1.2"),
+        ("peak memory, timed loop", f"{paced['peak_mb']:.0f} MB", "< 600 MB"),
+        ("peak memory, timed loop, half the trace", f"{shorter['peak_mb']:.0f} MB", "the same"),
+        ("peak memory, closed loop", f"{whole['peak_mb']:.0f} MB", "bounded"),
+        ("longest backlog, closed loop", f"{whole['backlog_rows']:,.0f} rows", "reported"),
+        ("the same model in SimPy", f"{simpy_rate / 1e3:.1f} k operations/s", ""),
+        ("engine alone / SimPy", f"{rate / simpy_rate:.0f}", ">= 80"),
+        ("event log, both tables", f"{whole['log_bytes'] / operations:.0f} bytes an operation", ""),
+        ("generating the trace", f"{operations / generated['seconds'] / 1e6:.1f} M rows/s", ""),
+        ("hits / contended / CPUs busy", f"{whole['hit_percent']:.0f} % / {whole['contended_percent']:.1f} % / "
+         f"{whole['busy_percent']:.0f} %", ""),
+    ]  # fmt: skip
+
+
+def table(rows: list[tuple[str, str, str]], operations: int) -> str:
+    """The figures and their conditions as Markdown."""
+    lines = [
+        f"{operations:,} operations of `{WORKLOAD}` (1,024 tasks, Zipf pages), `global_pool` with 1,024 slots, "
+        f"`{MACHINE}` with {CPUS} CPUs, full event log. Median of {REPEATS} processes in turn, on "
+        f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}.",
+        "",
+        "| what | measured | wanted |",
+        "|---|---|---|",
+        *(f"| {what} | {value} | {wanted} |" for what, value, wanted in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--operations", type=int, default=10_000_000)
+    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--only", choices=MEASURES, help=argparse.SUPPRESS)
+    parser.add_argument("--trace", help=argparse.SUPPRESS)
+    options: Any = parser.parse_args()
+    if options.only:
+        found = MEASURES[options.only](options.trace, options.operations)
+        found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps(found))
+        return
+    text = table(run_all(options.operations), options.operations)
+    print(text)
+    if options.write:
+        before, _, after = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
+        PERFORMANCE.write_text(f"{before}{MARK}\n\n{text}\n{MARK}{after.partition(MARK)[2]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
