@@ -94,6 +94,14 @@ def _identity(sources: dict[str, tuple[str, Path]], compiled: bool) -> str:
     return digest.hexdigest()[:16]
 
 
+def simulator_sha256(design: DesignFile) -> str:
+    """Hash of the engine's and the design's sources: of what, with its inputs, determines a result."""
+    digest = hashlib.sha256(Path(records.__file__).read_bytes())
+    for name, (text, _) in sorted(_sources(design, compiled=False).items()):
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()
+
+
 def _rewritten(text: str, package: str) -> str:
     """Make a module import its fellows from the composed package; line numbers stay as they are."""
 

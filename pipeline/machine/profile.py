@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError, UsageError, unknown_name
-from pipeline.files import readable_file, sha256_of
+from pipeline.files import readable_file
+from pipeline.listing import listing
 from pipeline.machine.simulator.records import COSTS, FIFO, MAX_CPUS, UNFAIR
 from pipeline.runs.schema import Cost
 
@@ -177,7 +178,23 @@ def _checked(path: Path, data: dict[str, Any]) -> Profile:
     return profile
 
 
-def profile_sha256(name: str) -> str:
-    """Hash of a profile's file, by name or path."""
-    shipped = shipped_profiles()
-    return sha256_of(shipped.get(name, Path(name)))
+def list_profiles() -> str:
+    """Every shipped profile with its CPUs and summary, as text."""
+    profiles = [load_profile(name) for name in shipped_profiles()]
+    return listing((p.name, f"{p.cpus:>2} CPUs", p.summary) for p in profiles)
+
+
+def describe_profile(name: str) -> str:
+    """Describe one profile: every cost with its value, meaning and source, as text."""
+    profile = load_profile(name)
+    costs = profile.documented()
+    assumed = sum(cost.source.startswith("assumed") for cost in costs.values())
+    lines = [
+        f"{profile.name}: {profile.summary}",
+        f"{profile.cpus} CPUs in {profile.nodes} nodes; {assumed} of {len(costs)} costs are assumed",
+        "",
+    ]
+    for key, cost in costs.items():
+        value = f"{cost.value:,}" if isinstance(cost.value, int) else str(cost.value)
+        lines += [f"{key} = {value} {cost.unit}".rstrip(), f"    {cost.doc}", f"    source: {cost.source}"]
+    return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Tables:
-    """Arrays by name, in a fixed order. The arrays must not be replaced once the set is made.
+    """Arrays by name, in a fixed order. Arrays are replaced by `rebind` only.
 
     `checked` says whether compiled code checks indices, as it does for what a design may touch.
 
@@ -31,6 +31,12 @@ class Tables:
             [word for array in arrays.values() for word in (array.ctypes.data, array.size)], np.int64
         )
         self.address = int(self.addresses.ctypes.data)
+
+    def rebind(self, name: str, array: np.ndarray) -> None:
+        """Put another array of the same type in a table's place, between calls of compiled code."""
+        position = [known for known, _ in self.layout].index(name)
+        setattr(self, name, array)
+        self.addresses[2 * position : 2 * position + 2] = array.ctypes.data, array.size
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"no table '{name}'; there are {', '.join(n for n, _ in self.layout)}")

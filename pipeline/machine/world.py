@@ -13,7 +13,7 @@ from pipeline.machine.profile import Profile
 from pipeline.machine.simulator import records
 from pipeline.machine.tables import Tables
 from pipeline.machine.tables import records as records_of
-from pipeline.runs.schema import EVENT_RECORD
+from pipeline.runs.schema import EVENT_RECORD, FINDINGS
 
 # Rows that one event can add to the logs beyond the point where the buffer counts as full.
 _OPERATION_MARGIN = 4
@@ -78,8 +78,12 @@ def build_world(
     shape: Shape,
     setting: Setting,
     state: Tables,
+    rows: np.ndarray | None = None,
 ) -> Tables:
-    """Allocate the machine with every CPU idle and every task dormant."""
+    """Allocate the machine with every CPU idle and every task dormant.
+
+    `rows` is where the trace is read to, chunk_slots * chunk_rows ROW records; allocated if left out.
+    """
     lock_count = getattr(design.module, "locks", None)
     coded = {option.name: option.code(options[option.name]) for option in design.options}
     tasks = shape.tasks
@@ -94,13 +98,14 @@ def build_world(
         tasks=_records(tasks, records.TASK),
         timers=np.zeros(tasks + 1, np.int64),
         requests=_records(tasks * setting.levels, records.REQUEST),
-        rows=_records(setting.chunk_slots * setting.chunk_rows, records.ROW),
+        rows=_records(setting.chunk_slots * setting.chunk_rows, records.ROW) if rows is None else rows,
         chunk_slot=np.full(setting.chunks + 1, -1, np.int32),
         chunk_left=np.zeros(setting.chunk_slots, np.int64),
         chunk_start=np.zeros(setting.chunk_slots * (tasks + 1), np.int32),
         locks=_records(1 if lock_count is None else int(lock_count(coded, shape)), records.LOCK_RECORD),
         queues=state.queues,
         sites=_records(2, records.SITE),
+        findings=_records(len(FINDINGS), records.NOTE),
         deed=_records(1, records.DEED),
         operations=_records(
             setting.log_operations + _OPERATION_MARGIN if setting.log else 1, records.REQUEST

@@ -146,7 +146,13 @@ def log_event(
 @kernel
 def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
     """Write down a hazard that was met."""
-    w.machine[0].findings += 1
+    note = w.findings[finding]
+    note.count += 1
+    if note.count == 1:
+        note.time_ns = t
+        note.op = op
+        note.task = task
+        note.slot = slot
     log_event(w, c, E_FINDING, t, 0, task, op, slot, finding, task)
 
 

@@ -34,12 +34,12 @@ from pipeline.machine.simulator.records import (
     E_SCAN,
     E_SLEEP,
     E_WAKE,
+    END_OF_TIME_NS,
     MAP,
     NEVER,
     P_ACT,
     P_DONE,
     P_FLUSH,
-    P_IDLE,
     P_MAPPED,
     P_NEXT,
     P_PICK,
@@ -62,15 +62,13 @@ from pipeline.machine.simulator.records import (
     S_LOG_FULL,
     S_NEED_ROWS,
     S_RUNNING,
+    S_TOO_LONG,
     T_ASLEEP,
     T_DORMANT,
-    T_READY,
-    T_RUNNING,
     UNMAP,
 )
 from pipeline.machine.simulator.rows import NO_MORE, NOT_READ, end_task, peek, take, when
 from pipeline.machine.simulator.scheduler import (
-    dispatch,
     make_ready,
     next_timer,
     others_wait,
@@ -474,6 +472,8 @@ def run(w: Any, a: Any, budget: int) -> int:
             if m.live == 0:
                 return S_FINISHED
             return S_DEADLOCK if m.complete != 0 else S_NEED_ROWS
+        if t >= END_OF_TIME_NS:
+            return S_TOO_LONG
         m.now_ns = t
         if timer_ns <= key >> 6:
             make_ready(w, next_timer(w) & 0x1FFFF, timer_ns)

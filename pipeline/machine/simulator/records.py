@@ -46,13 +46,16 @@ T_RUNNING = 3
 T_ASLEEP = 4  # in a wait queue
 T_ENDED = 5
 
-# Why `run` returned.
+# Why `run` returned. Times are packed with a task number into 63 bits, which sets their limit.
 S_RUNNING = 0
 S_NEED_ROWS = 1
 S_LOG_FULL = 2
 S_BUDGET = 3
 S_FINISHED = 4
 S_DEADLOCK = 5
+S_TOO_LONG = 6
+
+END_OF_TIME_NS = 1 << 46
 
 CLOSED = 0
 TIMED = 1
@@ -136,6 +139,9 @@ QUEUE = _record(("sleepers", "i4"), ("head", "i4"), ("tail", "i4"), ("spare", "i
 TLB_ENTRY = _record(("loaded", "i8"))
 PAGE_BITS = 31
 
+# Hazards of one kind that were met: how often, and the first of them.
+NOTE = _record(("count", "i8"), ("time_ns", "i8"), ("op", "i8"), ("task", "i8"), ("slot", "i8"))
+
 SITE = _record(
     ("acquisitions", "i8"), ("contended", "i8"), ("hold_ns", "i8"), ("hold_max_ns", "i8"),
     ("wait_ns", "i8"), ("wait_max_ns", "i8"),
@@ -176,7 +182,6 @@ MACHINE = _record(
     ("asleep_ns", "i8"), ("wakes", "i8"), ("woken", "i8"), ("pin_waits", "i8"), ("pin_wait_ns", "i8"),
     ("switches", "i8"), ("migrations", "i8"), ("walks", "i8"), ("mapped", "i8"), ("max_mapped", "i8"),
     ("map_ns", "i8"), ("map_max_ns", "i8"), ("sleep_max_ns", "i8"),
-    ("findings", "i8"),
 )  # fmt: skip
 
 # The tables of a simulated machine, `w` in every function of the simulator:
@@ -196,6 +201,7 @@ MACHINE = _record(
 #     locks        LOCK_RECORD[locks]
 #     queues       QUEUE[wait queues]
 #     sites        SITE[2]
+#     findings     NOTE[kinds of findings]
 #     deed         DEED[1]
 #     operations   REQUEST[log_operations + margin]: the log being filled
 #     events       EVENT_RECORD[log_events + margin]
