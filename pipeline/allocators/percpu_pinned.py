@@ -6,12 +6,12 @@
     slot.mapped        1 while somebody has it mapped
     slot.next          next free slot of the same CPU
 
-Only the CPU itself ever touches its pool, so nothing needs a lock; a task must unmap where it mapped, so it is
-pinned from its outermost map to its outermost unmap. A fresh mapping needs one local invalidation, because the
-slot's last translation may still be in this CPU's TLB and in no other.
+Only the CPU itself ever touches its pool, so nothing needs a lock; a task must unmap where it mapped, so it
+is pinned from its outermost map to its outermost unmap. A fresh mapping needs one local invalidation, because
+the slot's last translation may still be in this CPU's TLB and in no other.
 
-Source: A. Arcangeli, linux-kernel, March 2002: pin, then wait if the pool is full. Whether a waiting task should
-stay pinned is left open there: `wait_pinned=false` lets it map on whatever CPU runs it next.
+Source: A. Arcangeli, linux-kernel, March 2002: pin, then wait if the pool is full. Whether a waiting task
+should stay pinned is left open there: `wait_pinned=false` lets it map on whatever CPU runs it next.
 """
 
 from __future__ import annotations

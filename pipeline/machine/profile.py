@@ -34,7 +34,7 @@ class CostKind:
 
 
 COST_KINDS: dict[str, CostKind] = {
-    "shared_entry_ns": CostKind(_NS, "read or change one entry that all CPUs share (a slot's count, a page's slot)"),
+    "shared_entry_ns": CostKind(_NS, "read or change one entry that all CPUs share (a slot's count)"),
     "local_entry_ns": CostKind(_NS, "read or change one entry that only this CPU uses"),
     "probe_ns": CostKind(_NS, "look at one slot in search of a free one"),
     "scan_slot_ns": CostKind(_NS, "pass over one slot in a scan"),
@@ -48,8 +48,8 @@ COST_KINDS: dict[str, CostKind] = {
     "broadcast_ns": CostKind(_NS, "broadcast invalidation and barrier, until every CPU has done it"),
     "ipi_send_ns": CostKind(_NS, "send one IPI; a flush sends them one after another"),
     "ipi_latency_ns": CostKind(_NS, "from sending an IPI to its handler's start"),
-    "ipi_handler_ns": CostKind(_NS, "the handler, from its start to the acknowledgement; stolen from its CPU"),
-    "hold_per_spinner_ns": CostKind(_NS, "delay of a release for each CPU spinning on the lock; part of the hold"),
+    "ipi_handler_ns": CostKind(_NS, "the handler, from start to acknowledgement; stolen from its CPU"),
+    "hold_per_spinner_ns": CostKind(_NS, "delay of a release for each spinning CPU; part of the hold"),
     "handoff_local_ns": CostKind(_NS, "from a release to the next acquisition by a spinner on the same node"),
     "handoff_remote_ns": CostKind(_NS, "the same for a spinner on another node"),
     "handoff_per_spinner_ns": CostKind(_NS, "added to a hand-off for each spinner beyond the first"),
