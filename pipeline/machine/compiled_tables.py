@@ -1,15 +1,17 @@
 """Numba's view of `Tables`: the set is a pointer, a table in it a pointer and a length, a row a record.
 
-Indexing a design's tables checks bounds: its mistake must not corrupt a result silently. The addresses behind a set
-never change while compiled code runs, so their loads are marked invariant and may leave loops.
+Indexing a design's tables checks bounds: its mistake must not corrupt a result silently. The addresses behind
+a set never change while compiled code runs, so their loads are marked invariant and may leave loops.
 """
 
 from __future__ import annotations
 
+import hashlib
 import operator
+from functools import cache
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
@@ -29,13 +31,18 @@ from numba.np.numpy_support import from_dtype
 from pipeline.machine.tables import Tables
 
 
+def _digest(content: Any) -> str:
+    """Stand for a layout in a type's name: Numba builds the name of every function from its types' names."""
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+
+
 class TableType(types.Type):
     """One table; `dtype` is the Numba type of a row; `checked` tells whether indexing checks bounds."""
 
     def __init__(self, dtype: Any, checked: bool) -> None:
         self.dtype = dtype
         self.checked = checked
-        super().__init__(name=f"Table({dtype}, {checked})")
+        super().__init__(name=f"Table({_digest(dtype)}, {checked})")
 
 
 class TablesType(types.Type):
@@ -44,7 +51,7 @@ class TablesType(types.Type):
     def __init__(self, members: tuple[tuple[str, Any], ...], checked: bool) -> None:
         self.members = members
         self.checked = checked
-        super().__init__(name=f"Tables({members}, {checked})")
+        super().__init__(name=f"Tables({_digest(members)}, {checked})")
 
 
 @register_model(TableType)
@@ -62,7 +69,13 @@ class _TablesModel(models.PrimitiveModel):
 
 @typeof_impl.register(Tables)
 def _typeof(value: Tables, context: Any) -> TablesType:
-    return TablesType(tuple((name, from_dtype(dtype)) for name, dtype in value.layout), value.checked)
+    # Asked at every call from Python; finding it anew would take a millisecond.
+    return _type_of_layout(value.layout, value.checked)
+
+
+@cache
+def _type_of_layout(layout: tuple[tuple[str, Any], ...], checked: bool) -> TablesType:
+    return TablesType(tuple((name, from_dtype(dtype)) for name, dtype in layout), checked)
 
 
 @unbox(TablesType)
@@ -78,7 +91,7 @@ def _unbox(kind: TablesType, value: Any, c: Any) -> NativeValue:
 class _TablesAttribute(AttributeTemplate):
     key = TablesType
 
-    def generic_resolve(self, kind: TablesType, name: str) -> TableType | None:
+    def generic_resolve(self, kind: Any, name: str) -> Any:  # type: ignore[override] # untyped there
         dtype = dict(kind.members).get(name)
         return None if dtype is None else TableType(dtype, kind.checked)
 
@@ -123,25 +136,27 @@ class _SetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         table, index, _ = args
         if isinstance(table, TableType) and isinstance(index, types.Integer):
-            return signature(types.none, table, types.intp, table.dtype)
+            # A record may be put where one with the same first fields is kept: those are copied.
+            kept = args[2] if isinstance(table.dtype, types.Record) else table.dtype
+            return signature(types.none, table, types.intp, kept)
         return None
 
 
-def _row_pointer(context: Any, builder: Any, kind: TableType, value: Any, index: Any) -> Any:
+def row_pointer(context: Any, builder: Any, kind: TableType, value: Any, index: Any, checked: bool) -> Any:
+    """Emit the address of a row, after a check of the index if that is wanted."""
     table = cgutils.create_struct_proxy(kind)(context, builder, value=value)
-    row = context.get_data_type(kind.dtype).as_pointer()
-    if not kind.checked:
-        return builder.gep(builder.bitcast(table.data, row), [index])
-    outside = builder.icmp_unsigned(">=", index, table.count)
-    with cgutils.if_unlikely(builder, outside):
-        context.call_conv.return_user_exc(builder, IndexError, ("a design indexed beyond one of its tables",))
+    if checked:
+        outside = builder.icmp_unsigned(">=", index, table.count)
+        with cgutils.if_unlikely(builder, outside):
+            text = "a design indexed beyond one of its tables"
+            context.call_conv.return_user_exc(builder, IndexError, (text,))
     row = context.get_data_type(kind.dtype).as_pointer()
     return builder.gep(builder.bitcast(table.data, row), [index])
 
 
 @lower_builtin(operator.getitem, TableType, types.Integer)
 def _get_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    pointer = _row_pointer(context, builder, sig.args[0], *args)
+    pointer = row_pointer(context, builder, sig.args[0], args[0], args[1], sig.args[0].checked)
     if isinstance(sig.return_type, types.Record):
         return pointer
     return builder.load(pointer)
@@ -156,7 +171,7 @@ def _get_row_at(context: Any, builder: Any, sig: Any, args: Any) -> Any:
 @lower_builtin(operator.setitem, TableType, types.Integer, types.Any)
 def _set_row(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     kind = sig.args[0]
-    pointer = _row_pointer(context, builder, kind, args[0], args[1])
+    pointer = row_pointer(context, builder, kind, args[0], args[1], kind.checked)
     if isinstance(kind.dtype, types.Record):
         size = ir.Constant(ir.IntType(64), kind.dtype.size)
         cgutils.raw_memcpy(builder, pointer, args[2], size, 1)

@@ -26,6 +26,7 @@ from typing import Any
 
 from pipeline.allocators.registry import DesignFile
 from pipeline.errors import InputError
+from pipeline.machine.plain_tables import on_images
 from pipeline.machine.simulator import records
 
 _SIMULATOR = Path(records.__file__).parent
@@ -83,8 +84,8 @@ def _identity(sources: dict[str, tuple[str, Path]], compiled: bool) -> str:
     digest = hashlib.sha256()
     for name, (text, _) in sorted(sources.items()):
         digest.update(f"{name}\0{text}\0".encode())
-    for path in (records.__file__, Path(__file__).with_name("compiled_tables.py")):
-        digest.update(Path(path).read_bytes())
+    for path in (Path(records.__file__), *sorted(Path(__file__).parent.glob("compiled_*.py"))):
+        digest.update(path.read_bytes())
     digest.update(repr([records.REQUEST, sys.version_info[:2], compiled]).encode())
     if compiled:
         import numba  # noqa: PLC0415 - half a second that plain runs need not pay
@@ -136,7 +137,8 @@ def compose(design: DesignFile, compiled: bool = True) -> Simulator:
             _execute_package(package, sources)
     engine = importlib.import_module(f"{package}.engine")
     rows = importlib.import_module(f"{package}.rows")
-    return Simulator(compiled, engine.run, engine.finish, rows.admit, rows.arrange)
+    entries = (engine.run, engine.finish, rows.admit, rows.arrange)
+    return Simulator(compiled, *(entries if compiled else map(on_images, entries)))
 
 
 def _write_package(package: str, sources: dict[str, tuple[str, Path]]) -> None:
@@ -209,6 +211,6 @@ def compile_error(design: DesignFile, error: Any) -> InputError:
     where = f", line {line[1]}" if line else ""
     reason = next((part.strip() for part in text.splitlines() if part.strip()), "unknown reason")
     return InputError(
-        f"{design.path}{where}: cannot be compiled: {reason}; kernels may use integers, records and arrays only "
-        "(run it with --no-compile to debug it as plain Python)"
+        f"{design.path}{where}: cannot be compiled: {reason}; kernels may use integers, records and "
+        "arrays only (run it with --no-compile to debug it as plain Python)"
     )

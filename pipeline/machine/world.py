@@ -13,7 +13,7 @@ from pipeline.machine.profile import Profile
 from pipeline.machine.simulator import records
 from pipeline.machine.tables import Tables
 from pipeline.machine.tables import records as records_of
-from pipeline.runs.schema import EVENT_RECORD, FINDINGS
+from pipeline.runs.schema import EVENT_RECORD, FINDINGS, OPERATION_RECORD
 
 # Rows that one event can add to the logs beyond the point where the buffer counts as full.
 _OPERATION_MARGIN = 4
@@ -35,7 +35,7 @@ class Setting:
     log_events: int = 1 << 16
 
 
-def _records(count: int, dtype: np.dtype | list[Any]) -> np.ndarray:
+def _records(count: int, dtype: np.dtype | list[Any]) -> Any:
     return records_of(count, np.dtype(dtype, align=True))
 
 
@@ -87,12 +87,14 @@ def build_world(
     lock_count = getattr(design.module, "locks", None)
     coded = {option.name: option.code(options[option.name]) for option in design.options}
     tasks = shape.tasks
+    # A whole number of vectors of them is searched fastest.
+    keys = np.full(-(-shape.cpus // 8) * 8, records.NEVER, np.int64)
     margin = shape.cpus * 2 + tasks + 64
     world = Tables(
         checked=False,
         machine=_records(1, records.MACHINE),
         costs=profile.record().view(np.recarray),
-        keys=np.full(shape.cpus, records.NEVER, np.int64),
+        keys=keys,
         cpus=_records(shape.cpus, records.CPU),
         spent=np.zeros(shape.cpus * records.CATEGORIES, np.int64),
         tasks=_records(tasks, records.TASK),
@@ -108,12 +110,13 @@ def build_world(
         findings=_records(len(FINDINGS), records.NOTE),
         deed=_records(1, records.DEED),
         operations=_records(
-            setting.log_operations + _OPERATION_MARGIN if setting.log else 1, records.REQUEST
+            setting.log_operations + _OPERATION_MARGIN if setting.log else 1, OPERATION_RECORD
         ),
         events=_records(setting.log_events + margin if setting.log else 1, EVENT_RECORD),
     )
     machine = world.machine[0]
     machine.cpus = shape.cpus
+    machine.keys = keys.size
     machine.tasks = tasks
     machine.levels = setting.levels
     machine.loop = setting.loop

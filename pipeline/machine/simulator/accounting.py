@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy import int64
-
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.machine.simulator.kernel import kernel, seldom, wrap64
 from pipeline.machine.simulator.records import (
     C_FLUSH,
     C_INTERRUPTED,
@@ -40,9 +38,9 @@ def draw(seed: int, purpose: int, row: int, turn: int) -> int:
     Drawing by what is asked for, never by when, gives two designs replayed on one trace the same noise.
     The mixing is that of SplitMix64 (Steele, Lea, Flood 2014) on signed 64-bit integers.
     """
-    x = int64(seed) * _LANE0 + int64(purpose) * _LANE1 + int64(row) * _LANE2 + int64(turn) * _LANE3
-    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * _LANE1
-    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * _LANE2
+    x = wrap64(seed * _LANE0 + purpose * _LANE1 + row * _LANE2 + turn * _LANE3)
+    x = wrap64((x ^ ((x >> 30) & 0x3FFFFFFFF)) * _LANE1)
+    x = wrap64((x ^ ((x >> 27) & 0x1FFFFFFFFF)) * _LANE2)
     return (x >> 40) & 0xFFFF
 
 
@@ -104,10 +102,10 @@ def settle(w: Any, c: int, t: int) -> None:
 @kernel
 def _mix(w: Any, a: int, b: int, c: int, d: int) -> None:
     m = w.machine[0]
-    h0 = (m.hash0 ^ a) * _LANE0
-    h1 = (m.hash1 ^ b) * _LANE1
-    h2 = (m.hash2 ^ c) * _LANE2
-    h3 = (m.hash3 ^ d) * _LANE3
+    h0 = wrap64((m.hash0 ^ a) * _LANE0)
+    h1 = wrap64((m.hash1 ^ b) * _LANE1)
+    h2 = wrap64((m.hash2 ^ c) * _LANE2)
+    h3 = wrap64((m.hash3 ^ d) * _LANE3)
     m.hash0 = h0 ^ (h1 >> 29)
     m.hash1 = h1 ^ (h2 >> 31)
     m.hash2 = h2 ^ (h3 >> 27)
@@ -125,8 +123,8 @@ def log_event(
         w,
         time_ns,
         duration_ns,
-        (int64(value) << 8) ^ event ^ (int64(c) << 40),
-        (int64(op) << 20) ^ task ^ (int64(other) << 44),
+        (value << 8) ^ event ^ (c << 40),
+        (op << 20) ^ task ^ (other << 44),
     )
     if m.events == 0:
         return
@@ -143,7 +141,7 @@ def log_event(
     row.event = event
 
 
-@kernel
+@seldom
 def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
     """Write down a hazard that was met."""
     note = w.findings[finding]
@@ -163,13 +161,12 @@ def log_operation(w: Any, i: int) -> None:
     r = w.requests[i]
     _mix(w, r.asked_ns, r.locked_ns, r.mapped_ns, r.unmap_asked_ns)
     _mix(w, r.done_ns, r.map_wait_ns, r.map_hold_ns, r.unmap_wait_ns ^ (r.unmap_hold_ns << 20))
-    # 64-bit before shifting: NumPy would shift the narrow fields in their own width.
     _mix(
         w,
         (r.op << 8) ^ r.served,
         r.asleep_ns ^ (r.pin_wait_ns << 20),
-        int64(r.slot) ^ (int64(r.probed) << 20) ^ (r.flush_op << 40),
-        int64(r.cpu_map) ^ (int64(r.cpu_unmap) << 8) ^ (int64(r.holder) << 32) ^ (int64(r.scanned) << 16),
+        r.slot ^ (r.probed << 20) ^ (r.flush_op << 40),
+        r.cpu_map ^ (r.cpu_unmap << 8) ^ (r.holder << 32) ^ (r.scanned << 16),
     )
     m.operations += 1
     if m.events == 0:

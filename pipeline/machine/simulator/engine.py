@@ -21,7 +21,7 @@ from pipeline.machine.simulator.accounting import (
 )
 from pipeline.machine.simulator.design import map_step, unmap_step
 from pipeline.machine.simulator.flushing import begin_flush, begin_local_flush, end_flush, touch_mapping
-from pipeline.machine.simulator.kernel import entry, kernel
+from pipeline.machine.simulator.kernel import entry, kernel, prefetch, seldom
 from pipeline.machine.simulator.locking import heir_takes, release, release_delay, try_lock
 from pipeline.machine.simulator.records import (
     C_COMPUTE,
@@ -65,6 +65,8 @@ from pipeline.machine.simulator.records import (
     S_TOO_LONG,
     T_ASLEEP,
     T_DORMANT,
+    TASK_BITS,
+    TASK_MASK,
     UNMAP,
 )
 from pipeline.machine.simulator.rows import NO_MORE, NOT_READ, end_task, peek, take, when
@@ -197,7 +199,7 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     return P_ACT
 
 
-@kernel
+@seldom
 def _fall_asleep(w: Any, task: int, i: int, queue: int, t: int) -> None:
     """Put the task at the tail of the wait queue; it still runs until it gives up its CPU."""
     tk = w.tasks[task]
@@ -215,7 +217,7 @@ def _fall_asleep(w: Any, task: int, i: int, queue: int, t: int) -> None:
     tk.since_ns = t
 
 
-@kernel
+@seldom
 def _wake(w: Any, c: int, task: int, i: int, most: int, t: int) -> int:
     """Wake up to `most` sleepers, first come first; return how many."""
     m = w.machine[0]
@@ -309,6 +311,7 @@ def _mapped(w: Any, a: Any, c: int, i: int, t: int) -> int:
     m.map_ns += t - r.asked_ns
     m.map_max_ns = max(m.map_max_ns, t - r.asked_ns)
     touch_mapping(w, a, c, i, t)
+    prefetch(w.rows, w.tasks[r.task].at)
     return P_MAPPED
 
 
@@ -461,10 +464,10 @@ def run(w: Any, a: Any, budget: int) -> int:
             m.stalled = 0
             if _cpu_event(w, a, stalled, m.now_ns) == S_NEED_ROWS:
                 return S_NEED_ROWS
-        key = w.keys[0]
-        for c in range(1, m.cpus):
+        key = NEVER
+        for c in range(m.keys):
             key = min(key, w.keys[c])
-        timer_ns = w.timers[0] >> 17 if m.timers > 0 else NEVER
+        timer_ns = w.timers[0] >> TASK_BITS if m.timers > 0 else NEVER
         t = min(key >> 6, timer_ns)
         if m.complete == 0 and t >= m.horizon_ns and (m.unstarted > 0 or m.loop != CLOSED):
             return S_NEED_ROWS
@@ -476,7 +479,7 @@ def run(w: Any, a: Any, budget: int) -> int:
             return S_TOO_LONG
         m.now_ns = t
         if timer_ns <= key >> 6:
-            make_ready(w, next_timer(w) & 0x1FFFF, timer_ns)
+            make_ready(w, next_timer(w) & TASK_MASK, timer_ns)
         elif _cpu_event(w, a, key & 63, t) == S_NEED_ROWS:
             return S_NEED_ROWS
     return S_BUDGET

@@ -17,6 +17,20 @@ def kernel(function: _Function) -> _Function:
     return function
 
 
+def seldom(function: _Function) -> _Function:
+    """Mark a function that the simulation calls so rarely that its code had better not be in the way."""
+    return function
+
+
 def entry(function: _Function) -> _Function:
     """Mark a function that Python calls to run the simulation."""
     return function
+
+
+def prefetch(table: Any, index: int) -> None:
+    """Ask for a row of a table that is needed soon; changes nothing but the time compiled code takes."""
+
+
+def wrap64(value: int) -> int:
+    """Return `value` as a signed 64-bit integer would hold it, which compiled code does by itself."""
+    return ((value + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)

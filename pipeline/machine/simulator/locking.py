@@ -18,24 +18,24 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.machine.simulator.accounting import book_acquisition, book_hold, draw, first_hold, log_event
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.machine.simulator.kernel import kernel, seldom
 from pipeline.machine.simulator.records import C_SPIN, E_RELOCK, FIFO, MAP, NEVER, P_SPIN
 
 _ARBITRATION = 1
 
 
 @kernel
-def try_lock(w: Any, c: int, i: int, l: int, t: int) -> bool:
-    """Take lock `l` for request `i` if that is possible now; otherwise start to spin and return false."""
-    lock = w.locks[l]
+def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
+    """Take lock `k` for request `i` if that is possible now; otherwise start to spin and return false."""
+    lock = w.locks[k]
     cpu = w.cpus[c]
     if lock.holder < 0 and (lock.heir < 0 or w.costs[0].arbitration != FIFO):
         cpu.asked_ns = t
         cpu.longest_ns = 0
-        _got(w, c, i, l, t)
+        _got(w, c, i, k, t)
         return True
     lock.spinners += 1
-    cpu.spin_lock = l
+    cpu.spin_lock = k
     cpu.asked_ns = t
     cpu.attempts = 0
     cpu.ticket = lock.ticket
@@ -53,25 +53,25 @@ def try_lock(w: Any, c: int, i: int, l: int, t: int) -> bool:
 def heir_takes(w: Any, c: int, i: int, t: int) -> bool:
     """A hand-off has reached CPU `c`: take the lock unless a newcomer was faster."""
     cpu = w.cpus[c]
-    l = cpu.spin_lock
-    lock = w.locks[l]
+    k = cpu.spin_lock
+    lock = w.locks[k]
     if lock.holder >= 0:
         w.keys[c] = NEVER
         return False
     lock.spinners -= 1
     lock.heir = -1
     cpu.spin_lock = -1
-    _got(w, c, i, l, t)
+    _got(w, c, i, k, t)
     return True
 
 
 @kernel
-def _got(w: Any, c: int, i: int, l: int, t: int) -> None:
+def _got(w: Any, c: int, i: int, k: int, t: int) -> None:
     cpu = w.cpus[c]
     r = w.requests[i]
-    w.locks[l].holder = c
+    w.locks[k].holder = c
     wait = t - cpu.asked_ns
-    cpu.held_lock = l
+    cpu.held_lock = k
     cpu.got_ns = t
     cpu.got_wait_ns = wait
     cpu.flushed_op = -1
@@ -99,8 +99,8 @@ def release(w: Any, c: int, i: int, t: int) -> None:
     """Release the lock that CPU `c` holds and start the hand-off to a spinner, if there is one."""
     cpu = w.cpus[c]
     r = w.requests[i]
-    l = cpu.held_lock
-    lock = w.locks[l]
+    k = cpu.held_lock
+    lock = w.locks[k]
     hold = t - cpu.got_ns
     book_hold(w, r.unmapping, hold)
     if r.locked_once == 0:
@@ -112,14 +112,14 @@ def release(w: Any, c: int, i: int, t: int) -> None:
     cpu.held_lock = -1
     lock.holder = -1
     if lock.spinners > 0:
-        _hand_off(w, c, l, t)
+        _hand_off(w, c, k, t)
 
 
-@kernel
-def _hand_off(w: Any, c: int, l: int, t: int) -> None:
+@seldom
+def _hand_off(w: Any, c: int, k: int, t: int) -> None:
     m = w.machine[0]
     costs = w.costs[0]
-    lock = w.locks[l]
+    lock = w.locks[k]
     releaser = w.cpus[c]
     crowd_ns = costs.handoff_per_spinner_ns * (lock.spinners - 1)
     best = NEVER
@@ -127,7 +127,7 @@ def _hand_off(w: Any, c: int, l: int, t: int) -> None:
     heir = -1
     for s in range(m.cpus):
         cpu = w.cpus[s]
-        if cpu.spin_lock != l:
+        if cpu.spin_lock != k:
             continue
         w.keys[s] = NEVER
         stretch = t - max(releaser.got_ns, cpu.asked_ns)

@@ -1,6 +1,7 @@
 """The records the simulated machine is made of.
 
-Each is one NumPy structured type; arrays of them are the tables listed at the end of this module. -1 in a field that names a task, CPU, slot or operation means "none".
+Each is one NumPy structured type; arrays of them are the tables listed at the end of this module. -1 in a
+field that names a task, CPU, slot or operation means "none".
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from pipeline.runs.schema import CPU_CATEGORIES, OPERATION_RECORD
 
 MAX_CPUS = 64
 NEVER = 1 << 62
+# Timers are (time << TASK_BITS) | task; NO_TIMER comes after all of them.
+TASK_BITS = 17
+TASK_MASK = (1 << TASK_BITS) - 1
+NO_TIMER = (1 << 63) - 1
 
 # What a CPU is doing: what ends when its key's time comes.
 P_IDLE = 0  # nothing; no key
@@ -94,7 +99,7 @@ ROW = _record(
 
 # One operation under way. The first fields are the log's own; the rest is the engine's and the design's.
 REQUEST = np.dtype(
-    [(name, OPERATION_RECORD.fields[name][0]) for name in OPERATION_RECORD.names or ()]
+    [(name, OPERATION_RECORD[name]) for name in OPERATION_RECORD.names or ()]
     + [
         ("unmapping", "i1"),     # 0 mapping, 1 unmapping
         ("locked_once", "i1"),   # this side of the operation has had its lock already
@@ -110,7 +115,7 @@ REQUEST = np.dtype(
 )  # fmt: skip
 
 TASK = _record(
-    ("state", "i1"), ("resume", "i1"), ("preempted", "i1"), ("depth", "i4"),  # depth of its innermost
+    ("state", "i1"), ("resume", "i1"), ("depth", "i4"),  # depth of its innermost
     ("process", "i4"),                                                        # operation, -1: none
     ("last_cpu", "i4"), ("pinned", "i4"), ("next", "i4"), ("queue", "i4"), ("idle_then", "i4"),
     ("chunk", "i8"), ("at", "i8"), ("end", "i8"), ("rows_left", "i8"),
@@ -118,7 +123,7 @@ TASK = _record(
 )  # fmt: skip
 
 CPU = _record(
-    ("phase", "i4"), ("category", "i4"), ("task", "i4"), ("left", "i4"), ("action", "i4"), ("node", "i4"),
+    ("phase", "i4"), ("category", "i4"), ("task", "i4"), ("action", "i4"), ("node", "i4"),
     ("since_ns", "i8"), ("stolen_ns", "i8"), ("scan_ns", "i8"), ("flush_ns", "i8"), ("switch_ns", "i8"),
     ("slice_end_ns", "i8"),
     ("irq_at_ns", "i8"), ("irq_end_ns", "i8"), ("irq_ns", "i8"), ("epoch", "i8"),
@@ -156,22 +161,24 @@ DEED = _record(
 
 # The machine's prices, see machine.profile for what each means.
 COSTS = _record(
-    ("shared_entry_ns", "i8"), ("local_entry_ns", "i8"), ("probe_ns", "i8"), ("scan_slot_ns", "i8"), ("scan_in_use_ns", "i8"),
-    ("pte_write_ns", "i8"), ("invalidate_ns", "i8"), ("walk_ns", "i8"), ("tlb_flush_ns", "i8"),
-    ("tlb_refill_ns", "i8"), ("broadcast", "i8"), ("broadcast_ns", "i8"), ("ipi_send_ns", "i8"),
-    ("ipi_latency_ns", "i8"), ("ipi_handler_ns", "i8"), ("hold_per_spinner_ns", "i8"),
-    ("handoff_local_ns", "i8"), ("handoff_remote_ns", "i8"), ("handoff_per_spinner_ns", "i8"),
-    ("handoff_spread_percent", "i8"), ("arbitration", "i8"), ("switch_ns", "i8"), ("wake_ns", "i8"),
-    ("timeslice_ns", "i8"),
+    ("shared_entry_ns", "i8"), ("local_entry_ns", "i8"), ("probe_ns", "i8"), ("scan_slot_ns", "i8"),
+    ("scan_in_use_ns", "i8"), ("pte_write_ns", "i8"), ("invalidate_ns", "i8"), ("walk_ns", "i8"),
+    ("tlb_flush_ns", "i8"), ("tlb_refill_ns", "i8"), ("broadcast", "i8"), ("broadcast_ns", "i8"),
+    ("ipi_send_ns", "i8"), ("ipi_latency_ns", "i8"), ("ipi_handler_ns", "i8"),
+    ("hold_per_spinner_ns", "i8"), ("handoff_local_ns", "i8"), ("handoff_remote_ns", "i8"),
+    ("handoff_per_spinner_ns", "i8"), ("handoff_spread_percent", "i8"), ("arbitration", "i8"),
+    ("switch_ns", "i8"), ("wake_ns", "i8"), ("timeslice_ns", "i8"),
 )  # fmt: skip
 
 MACHINE = _record(
     # shape and settings
-    ("cpus", "i8"), ("tasks", "i8"), ("levels", "i8"), ("loop", "i8"), ("seed", "i8"), ("events", "i8"),
+    ("cpus", "i8"), ("keys", "i8"), ("tasks", "i8"), ("levels", "i8"), ("loop", "i8"), ("seed", "i8"),
+    ("events", "i8"),
     # clock and queues
     ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("timers", "i8"), ("idle", "i8"),
     ("stalled", "i8"),  # 1 + the CPU whose task needs a row that is not read; 0: none
-    ("ready_head", "i8"), ("ready_tail", "i8"), ("live", "i8"), ("unstarted", "i8"), ("chunks", "i8"), ("chunk_rows", "i8"),
+    ("ready_head", "i8"), ("ready_tail", "i8"), ("live", "i8"), ("unstarted", "i8"),
+    ("chunks", "i8"), ("chunk_rows", "i8"),
     # log buffers and fingerprint
     ("operations_logged", "i8"), ("events_logged", "i8"), ("log_operations", "i8"), ("log_events", "i8"),
     ("hash0", "i8"), ("hash1", "i8"), ("hash2", "i8"), ("hash3", "i8"),
@@ -188,11 +195,11 @@ MACHINE = _record(
 #
 #     machine      MACHINE[1]
 #     costs        COSTS[1]
-#     keys         int64[cpus]: (time << 6) | cpu of each CPU's next event; NEVER: none
+#     keys         int64[cpus, rounded up]: (time << 6) | cpu of each CPU's next event; NEVER: none
 #     cpus         CPU[cpus]
 #     spent        int64[cpus * CATEGORIES]: where each CPU's time went
 #     tasks        TASK[tasks]
-#     timers       int64[tasks]: binary heap of (time << 17) | task
+#     timers       int64[tasks + 1]: binary heap of (time << 17) | task
 #     requests     REQUEST[tasks * levels]
 #     rows         ROW[chunk slots * chunk_rows]
 #     chunk_slot   int32[chunks of the trace]: where a chunk's rows lie; -1: not read or used up
@@ -203,7 +210,7 @@ MACHINE = _record(
 #     sites        SITE[2]
 #     findings     NOTE[kinds of findings]
 #     deed         DEED[1]
-#     operations   REQUEST[log_operations + margin]: the log being filled
+#     operations   OPERATION_RECORD[log_operations + margin]: the log being filled
 #     events       EVENT_RECORD[log_events + margin]
 #
 # and those of a design, `a`: options, pool, slots, pages, percpu, queues, tlb; see `design`.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.machine.simulator.accounting import account, log_event
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.machine.simulator.kernel import kernel, prefetch, seldom
 from pipeline.machine.simulator.records import (
     C_COMPUTE,
     C_IDLE,
@@ -23,6 +23,7 @@ from pipeline.machine.simulator.records import (
     E_PIN_WAIT,
     E_SWITCH,
     NEVER,
+    NO_TIMER,
     P_IDLE,
     P_SWITCH,
     P_THINK,
@@ -30,6 +31,8 @@ from pipeline.machine.simulator.records import (
     T_READY,
     T_RUNNING,
     T_TIMER,
+    TASK_BITS,
+    TASK_MASK,
 )
 
 
@@ -41,7 +44,7 @@ def set_timer(w: Any, task: int, t: int, resume: int) -> None:
     tk.state = T_TIMER
     tk.resume = resume
     heap = w.timers
-    key = (t << 17) | task
+    key = (t << TASK_BITS) | task
     i = m.timers
     m.timers = i + 1
     while i > 0:
@@ -62,18 +65,24 @@ def next_timer(w: Any) -> int:
     n = m.timers - 1
     m.timers = n
     key = heap[n]
+    heap[n] = NO_TIMER
+    # Down to a leaf by the smaller child, then up from there: what stood last rarely rises again, and the
+    # way down has no branch that could be predicted wrong.
     i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= n:
-            break
-        if child + 1 < n and heap[child + 1] < heap[child]:
-            child += 1
-        if heap[child] >= key:
-            break
+    child = 1
+    while child < n:
+        child += heap[child + 1] < heap[child]
         heap[i] = heap[child]
         i = child
+        child = 2 * i + 1
+    while i > 0:
+        parent = (i - 1) >> 1
+        if heap[parent] <= key:
+            break
+        heap[i] = heap[parent]
+        i = parent
     heap[i] = key
+    prefetch(w.tasks, heap[0] & TASK_MASK)
     return first
 
 
@@ -86,7 +95,7 @@ def running_op(w: Any, task: int) -> int:
     return w.requests[task * w.machine[0].levels + tk.depth].op
 
 
-@kernel
+@seldom
 def dispatch(w: Any, c: int, task: int, t: int) -> None:
     """Begin to switch CPU `c`, which is idle or has just given up its task, to `task`."""
     m = w.machine[0]
@@ -114,6 +123,7 @@ def dispatch(w: Any, c: int, task: int, t: int) -> None:
     tk.state = T_RUNNING
     switch_ns = w.costs[0].switch_ns
     m.switches += 1
+    prefetch(w.requests, task * m.levels + max(tk.depth, 0))
     log_event(w, c, E_SWITCH, start, switch_ns, task, running_op(w, task), -1, -1, cpu.task)
     cpu.task = task
     timeslice_ns = w.costs[0].timeslice_ns
