@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import typer
 
@@ -21,13 +22,12 @@ from pipeline.cli.replay import replay
 from pipeline.cli.report import report
 from pipeline.cli.sql import sql
 from pipeline.cli.workloads import workloads
-from pipeline.errors import Interrupted, PipelineError
+from pipeline.errors import Interrupted, PipelineError, UsageError
 
 app = typer.Typer(
     name="pipeline",
     help="Replay page-fault and copy-user traces through kmap allocators on a simulated multiprocessor, and "
     "report lock hold time, flush frequency and sleeping.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -52,14 +52,22 @@ for name, command in _COMMANDS.items():
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and an exit status of its own."""
     try:
-        app()
+        # None, or what `typer.Exit` was raised with.
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except PipelineError as error:
-        print(f"pipeline: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
+        _end(str(error), error.exit_status)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"; see '{context.command_path} --help'" if context else ""
+        _end(" ".join(error.format_message().split()).rstrip(".") + hint, UsageError.exit_status)
     except KeyboardInterrupt:
-        print("pipeline: interrupted", file=sys.stderr)
-        sys.exit(Interrupted.exit_status)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does; that is no failure of ours.
-        sys.stderr.close()
-        sys.exit(0)
+        status = Interrupted.exit_status
+    if status == Interrupted.exit_status:
+        _end("interrupted", status)
+    sys.exit(status)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    for line in message.splitlines():
+        print(f"pipeline: {line}", file=sys.stderr)
+    sys.exit(status)

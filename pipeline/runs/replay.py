@@ -9,27 +9,29 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import ValidationError
 
 from pipeline.allocators.contract import Shape, Value, parse_options
 from pipeline.allocators.registry import DesignFile, load_design
 from pipeline.errors import InputError, Interrupted, UsageError, unknown_name
 from pipeline.files import complete_directory, sha256_of
-from pipeline.machine.compose import Simulator, compile_error, compose, is_compiled_already, simulator_sha256
+from pipeline.machine.compose import Simulator, compose, is_compiled_already, simulator_sha256
 from pipeline.machine.profile import Profile, load_profile
 from pipeline.machine.simulator import records
 from pipeline.machine.tables import Tables
 from pipeline.machine.world import Setting, build_design, build_world, look
 from pipeline.progress import progress
 from pipeline.resources import shipped_files
+from pipeline.runs.blame import design_mistakes, never_done
 from pipeline.runs.feed import CHUNK_ROWS, Feed, take_census
 from pipeline.runs.log import EventLog
 from pipeline.runs.schema import (
@@ -54,6 +56,8 @@ EVENTS = ("full", "none")
 # Events simulated between two looks at the keyboard and the progress bar: some tens of milliseconds.
 _BUDGET_COMPILED = 200_000
 _BUDGET_PLAIN = 2_000
+# So many budgets without a completed operation, some ten seconds, are taken for a design that never ends one.
+_STUCK_BUDGETS = 200
 _PAGE_BYTES = 4
 _PACKAGES = ("numpy", "numba", "pyarrow")
 
@@ -69,7 +73,10 @@ class RunResult:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Everything that determines a run's result, resolved."""
+    """Everything that determines a run's result, resolved; `allocator` and `profile` as they were given."""
+
+    allocator: str
+    profile: str
 
     trace: Trace
     trace_sha256: str
@@ -104,6 +111,15 @@ class _Plan:
             if self.options[option.name] != option.default
         ]
         return self.design.name + (f" ({', '.join(changed)})" if changed else "")
+
+    def command(self, output: Path) -> str:
+        """Return the command line that does the same."""
+        words = ["pipeline", "replay", str(self.trace.path), "--allocator", self.allocator]
+        for name, value in self.options.items():
+            words += ["--set", f"{name}={_text(value)}"]
+        words += ["--machine", self.profile, "--cpus", str(self.machine.cpus), "--seed", str(self.seed)]
+        words += ["--loop", self.loop, "--events", self.events, "-o", str(output)]
+        return shlex.join(words)
 
 
 def _text(value: Value) -> str:
@@ -160,6 +176,8 @@ def replay(
     design = load_design(allocator)
     opened = open_trace(trace_path(trace))
     plan = _Plan(
+        allocator,
+        machine,
         opened,
         sha256_of(opened.path),
         design,
@@ -172,8 +190,8 @@ def replay(
     path = Path(output) / plan.identity()
     if not fresh and (known := _finished(path)) is not None:
         return RunResult(path, known, cached=True)
-    with complete_directory(path) as directory:
-        manifest = _simulate(plan, directory, command or _as_command(plan, output), compiled)
+    with complete_directory(path) as directory, design_mistakes(design):
+        manifest = _simulate(plan, directory, command or plan.command(output), compiled)
         (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return RunResult(path, manifest, cached=False)
 
@@ -184,16 +202,6 @@ def _finished(path: Path) -> Manifest | None:
         return Manifest.model_validate_json((path / MANIFEST_FILE).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return None
-
-
-def _as_command(plan: _Plan, output: Path) -> str:
-    """Return the command line that does the same."""
-    words = ["pipeline", "replay", str(plan.trace.path), "--allocator", plan.design.name]
-    for name, value in plan.options.items():
-        words += ["--set", f"{name}={_text(value)}"]
-    words += ["--machine", plan.machine.name, "--cpus", str(plan.machine.cpus), "--seed", str(plan.seed)]
-    words += ["--loop", plan.loop, "--events", plan.events, "-o", str(output)]
-    return shlex.join(words)
 
 
 def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Manifest:
@@ -219,10 +227,9 @@ def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Man
             world = build_world(
                 plan.machine, plan.design, plan.options, shape, setting, state, feed.storage()
             )
-            with _compile_errors(plan.design):
-                feed.start(world, simulator)
-                status, engine_s = _run(simulator, world, state, feed, directory, plan)
-                simulator.finish(world)
+            feed.start(world, simulator)
+            status, engine_s = _run(simulator, world, state, feed, directory, plan)
+            simulator.finish(world)
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; nothing of this run was kept in {directory.parent}") from None
     if status == records.S_TOO_LONG:
@@ -241,18 +248,6 @@ def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Man
     return _manifest(plan, command, shape, world, state, status, execution)
 
 
-@contextmanager
-def _compile_errors(design: DesignFile) -> Iterator[None]:
-    """Turn Numba's refusal of a design into one line."""
-    try:
-        yield
-    except Exception as error:
-        # Named by its module: importing Numba to ask would make plain runs wait for it.
-        if type(error).__module__.startswith("numba."):
-            raise compile_error(design, error) from error
-        raise
-
-
 def _run(
     simulator: Simulator, world: Tables, state: Tables, feed: Feed, directory: Path, plan: _Plan
 ) -> tuple[int, float]:
@@ -260,23 +255,29 @@ def _run(
     machine = world.machine[0]
     budget = _BUDGET_COMPILED if simulator.compiled else _BUDGET_PLAIN
     engine_s = 0.0
-    done = 0
+    done = idle_budgets = 0
     tables = {"operations": (OPERATIONS_FILE, OPERATIONS_SCHEMA), "events": (EVENTS_FILE, EVENTS_SCHEMA)}
     with ExitStack() as stack:
         log = stack.enter_context(EventLog(directory, world, tables)) if plan.events == "full" else None
         advance = stack.enter_context(progress(f"replaying {plan.label()}", feed.trace.rows, "operations"))
+        # The fingerprint's products are meant to wrap around; plain Python would warn of each.
+        stack.enter_context(np.errstate(over="ignore"))
         while True:
             before_s = time.perf_counter()
             status = int(simulator.run(world, state, budget))
             engine_s += time.perf_counter() - before_s
-            advance(int(machine.operations) - done)
-            done = int(machine.operations)
+            completed = int(machine.operations) - done
+            done += completed
+            advance(completed)
             if status == records.S_NEED_ROWS:
                 feed.admit_next()
             elif status == records.S_LOG_FULL and log is not None:
                 log.exchange()
             elif status != records.S_BUDGET:
                 break
+            idle_budgets = idle_budgets + 1 if status == records.S_BUDGET and not completed else 0
+            if idle_budgets == _STUCK_BUDGETS:
+                raise never_done(plan.design, _STUCK_BUDGETS * budget)
         if log is not None:
             log.close()
     return status, engine_s

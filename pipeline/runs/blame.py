@@ -1,0 +1,65 @@
+"""Telling a design's own mistakes from the project's: one line with the design's file and line."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.allocators.registry import DesignFile
+from pipeline.errors import InputError, PipelineError
+
+_COLOUR = re.compile(r"\x1b\[\d*m")
+# Numba names the copy that it compiles; its lines are those of the user's file.
+_COMPILED_LINE = re.compile(r'design\.py(?:", line | \()(\d+)')
+# A type is written with all its fields, which may be thousands of characters.
+_TYPE_FIELDS = re.compile(r"\(\(.*\)")
+_FRAME = "Failed in nopython mode"
+
+
+@contextmanager
+def design_mistakes(design: DesignFile) -> Iterator[None]:
+    """Raise InputError for whatever goes wrong within a design's file, compiled or not, while it runs."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as error:
+        # Named by its module: importing Numba to ask would make plain runs wait for it.
+        if type(error).__module__.startswith("numba."):
+            raise InputError(_not_compiled(design, str(error))) from error
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(design.path)
+        ]
+        if lines:
+            what = f"{type(error).__name__}: {error}"
+            raise InputError(f"{design.path}, line {lines[-1]}: {what}; mend the file") from error
+        if isinstance(error, IndexError):
+            # Compiled code, which checks the indices of a design's tables and knows no lines.
+            raise InputError(
+                f"{design.path}: {error}; run it with --no-compile to see in which line"
+            ) from error
+        raise
+
+
+def _not_compiled(design: DesignFile, refusal: str) -> str:
+    text = _COLOUR.sub("", refusal)
+    line = _COMPILED_LINE.search(text)
+    said = [part.strip() for part in text.splitlines()]
+    reason = next((part for part in said if part and not part.startswith(_FRAME)), "Numba gave no reason")
+    return (
+        f"{design.path}{f', line {line[1]}' if line else ''}: cannot be compiled: "
+        f"{_TYPE_FIELDS.sub('', reason).rstrip('.')}; kernels may use integers, records and arrays only "
+        "(run it with --no-compile to debug it as plain Python)"
+    )
+
+
+def never_done(design: DesignFile, events: int) -> InputError:
+    """Build the error for a design under which no operation ends any more."""
+    return InputError(
+        f"{design.path}: no operation was completed in the last {events:,} events; does a path through its "
+        "map_step or unmap_step never return DONE, or return no known action?"
+    )
