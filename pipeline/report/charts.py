@@ -121,7 +121,7 @@ def _bars(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[s
         type="quantitative",
         title=_title(item.x_title, item.x),
         scale=alt.Scale(domain=[0, most * 1.3], nice=False),
-        axis=alt.Axis(tickCount=4, format=_number(most)),
+        axis=_bar_axis(item.x, most),
     )
     base = _base().encode(y=y, x=x)
     bars = base.mark_bar(cornerRadiusEnd=2, height={"band": 0.62}).encode(
@@ -133,6 +133,13 @@ def _bars(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[s
         .encode(text="shown:N")
     )
     return alt.LayerChart(layer=[bars, labels]).properties(height=height)
+
+
+def _bar_axis(field: str, most: float) -> alt.Axis:
+    """Make the axis under bars, which leaves room for a label beyond the longest; no tick is above 100 %."""
+    if field.endswith("_percent") and 50 < most <= 100:
+        return alt.Axis(values=[0, 25, 50, 75, 100], format=_number(most))
+    return alt.Axis(tickCount=4, format=_number(most))
 
 
 def _lines(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[str]) -> alt.Chart:
@@ -149,7 +156,8 @@ def _lines(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[
             type="quantitative",
             title=f"{title}, log scale from {readable_number(small)}",
             scale=alt.Scale(type="symlog", constant=small, domain=[0, most * 1.3], nice=False),
-            axis=alt.Axis(values=ticks, format="~s"),
+            # A number format would be given one SI prefix for all ticks: "0.01k".
+            axis=alt.Axis(values=ticks, labelExpr="format(datum.value, ',.6~g')"),
         )
     else:
         y = alt.Y(

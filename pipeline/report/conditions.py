@@ -48,7 +48,8 @@ def _trace_facts(metadata: dict[str, Any], source: dict[str, Any], path: str, sh
         facts.append(("Source", ", ".join(["recorded", *(str(word) for word in made if word)])))
     if metadata.get("cpus"):
         facts.append(("Recorded on", f"{metadata['cpus']} CPUs"))
-    if "lost_events" in metadata:
+    # Nothing can be lost where nothing was recorded.
+    if "lost_events" in metadata and kind != "synthetic":
         lost = metadata["lost_events"]
         facts.append(("Lost events", "unknown" if lost is None else readable_number(lost)))
     if metadata.get("clock"):
