@@ -156,12 +156,14 @@ def _drive(simulator: Any, world: Any, state: Any, trace: Rows, chunk_rows: int)
     operations: list[np.ndarray] = []
     events: list[np.ndarray] = []
     most_think = int(trace.think_ns.max())
+    # Slicing a recarray makes a new type each time, which takes longer than a small simulation.
+    log, event_log = world.operations.view(np.ndarray), world.events.view(np.ndarray)
     chunk = 0
     quiet_budgets = 0
 
     def keep() -> None:
-        operations.append(np.array(world.operations[: m.operations_logged]))
-        events.append(np.array(world.events[: m.events_logged]))
+        operations.append(log[: m.operations_logged].copy())
+        events.append(event_log[: m.events_logged].copy())
         m.operations_logged = 0
         m.events_logged = 0
 
