@@ -97,7 +97,7 @@ def test_no_timed_operation_asks_early_under_contention(seed: int, trace: Rows, 
 
 @LOOPS
 def test_how_much_is_read_ahead_and_how_large_the_log_is_make_no_difference(loop: int, trace: Rows) -> None:
-    profile, part = load_profile("smp4-2002"), first(trace, 600)
+    profile, part = load_profile("smp4-2002"), first(trace, 3_000)
 
     def run(**how: Any) -> Any:
         return simulate("global_pool", profile, part, loop=loop, options=SMALL, compiled=True, **how)
@@ -105,7 +105,7 @@ def test_how_much_is_read_ahead_and_how_large_the_log_is_make_no_difference(loop
     whole = run()
     assert whole.status == S_FINISHED
     assert min(whole.totals["sleeps"], whole.totals["ipis"], whole.sites["contended"].min()) > 0
-    for chunk_rows in (1, 7, 64):
+    for chunk_rows in (1, 7, 640):
         assert run(chunk_rows=chunk_rows).fingerprint == whole.fingerprint
     for log_rows in (1, 10):
         other = run(log_rows=log_rows)
