@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.allocators.contract import Check, Shape, parse_options
 from pipeline.allocators.registry import DesignFile
 from pipeline.machine.simulator import actions
+from pipeline.machine.simulator.records import DEED
 from pipeline.machine.world import build_design
 
 HOME, KERNEL, READY, ASLEEP = "at home", "in the kernel", "ready", "asleep"
@@ -131,10 +132,8 @@ class Bench:
         return []
 
     def _ask(self, task: Task) -> None:
-        d = SimpleNamespace(
-            cpu=task.cpu, cpus=self.shape.cpus, lock=0, queue=0, pin=0, finding=-1, cpu_mask=0,
-            **dict.fromkeys(_SPENDING, 0),
-        )  # fmt: skip
+        deed: dict[str, int] = dict.fromkeys(DEED.names or (), 0)
+        d = SimpleNamespace(**deed | {"cpu": task.cpu, "cpus": self.shape.cpus, "finding": -1})
         step = self.module.unmap_step if task.request.unmapping else self.module.map_step
         task.action = step(self.state, task.request, d)
         task.argument = d.queue
