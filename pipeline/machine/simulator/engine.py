@@ -195,6 +195,7 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         r.local_flushes += d.invalidations
         m.local_flushes += d.invalidations
     if work_ns > 0:
+        prefetch(a.tlb, max(r.slot, 0) * m.cpus + c)
         return _stretch(w, c, P_WORK, C_CRITICAL, t + work_ns)
     return P_ACT
 
@@ -479,7 +480,9 @@ def run(w: Any, a: Any, budget: int) -> int:
             return S_TOO_LONG
         m.now_ns = t
         if timer_ns <= key >> 6:
-            make_ready(w, next_timer(w) & TASK_MASK, timer_ns)
+            task = next_timer(w) & TASK_MASK
+            make_ready(w, task, timer_ns)
+            prefetch(a.pages, w.requests[task * m.levels + max(w.tasks[task].depth, 0)].page)
         elif _cpu_event(w, a, key & 63, t) == S_NEED_ROWS:
             return S_NEED_ROWS
     return S_BUDGET
