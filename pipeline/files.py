@@ -72,13 +72,17 @@ def complete_directory(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
+    except OutputError as error:
+        # Nobody knows the temporary name, and it is gone.
+        raise OutputError(str(error).replace(str(temporary), str(path))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """Turn an OSError of writing into the one line that says what to do."""
-    reason = error.strerror or str(error)
+    # Other libraries put more than the reason into the text.
+    reason = os.strerror(error.errno) if error.errno else str(error)
     return OutputError(
         f"{path}: cannot be written ({reason}); check the path, its permissions and free space"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ _COLOUR = re.compile(r"\x1b\[\d*m")
 _COMPILED_LINE = re.compile(r'design\.py(?:", line | \()(\d+)')
 # A type is written with all its fields, which may be thousands of characters.
 _TYPE_FIELDS = re.compile(r"\(\(.*\)")
+_NUMBA = f"{os.sep}numba{os.sep}"
 _FRAME = "Failed in nopython mode"
 
 
@@ -26,14 +28,11 @@ def design_mistakes(design: DesignFile) -> Iterator[None]:
     except PipelineError:
         raise
     except Exception as error:
-        # Named by its module: importing Numba to ask would make plain runs wait for it.
-        if type(error).__module__.startswith("numba."):
-            raise InputError(_not_compiled(design, str(error))) from error
-        lines = [
-            frame.lineno
-            for frame in traceback.extract_tb(error.__traceback__)
-            if frame.filename == str(design.path)
-        ]
+        frames = traceback.extract_tb(error.__traceback__)
+        # Known by its path: importing Numba to ask would make plain runs wait for it.
+        if any(_NUMBA in frame.filename for frame in frames):
+            raise InputError(_not_compiled(design, error)) from error
+        lines = [frame.lineno for frame in frames if frame.filename == str(design.path)]
         if lines:
             what = f"{type(error).__name__}: {error}"
             raise InputError(f"{design.path}, line {lines[-1]}: {what}; mend the file") from error
@@ -45,8 +44,8 @@ def design_mistakes(design: DesignFile) -> Iterator[None]:
         raise
 
 
-def _not_compiled(design: DesignFile, refusal: str) -> str:
-    text = _COLOUR.sub("", refusal)
+def _not_compiled(design: DesignFile, error: Exception) -> str:
+    text = _COLOUR.sub("", f"no record has a field {error}" if isinstance(error, KeyError) else str(error))
     line = _COMPILED_LINE.search(text)
     said = [part.strip() for part in text.splitlines()]
     reason = next((part for part in said if part and not part.startswith(_FRAME)), "Numba gave no reason")
