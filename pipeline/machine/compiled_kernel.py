@@ -20,8 +20,8 @@ def kernel(function: Any) -> Any:
     return _compiled(function, forceinline=True)
 
 
-def seldom(function: Any) -> Any:
-    """Compile for other kernels to call; stays a function of its own, which keeps the others small."""
+def apart(function: Any) -> Any:
+    """Compile for other kernels to call; stays a function of its own, which keeps its callers small."""
     return _compiled(function, forceinline=False)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.machine.simulator.kernel import kernel, seldom, wrap64
+from pipeline.machine.simulator.kernel import apart, kernel, wrap64
 from pipeline.machine.simulator.records import (
     C_FLUSH,
     C_INTERRUPTED,
@@ -141,7 +141,7 @@ def log_event(
     row.event = event
 
 
-@seldom
+@apart
 def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
     """Write down a hazard that was met."""
     note = w.findings[finding]

@@ -21,7 +21,7 @@ from pipeline.machine.simulator.accounting import (
 )
 from pipeline.machine.simulator.design import map_step, unmap_step
 from pipeline.machine.simulator.flushing import begin_flush, begin_local_flush, end_flush, touch_mapping
-from pipeline.machine.simulator.kernel import entry, kernel, prefetch, seldom
+from pipeline.machine.simulator.kernel import apart, entry, kernel, prefetch
 from pipeline.machine.simulator.locking import heir_takes, release, release_delay, try_lock
 from pipeline.machine.simulator.records import (
     C_COMPUTE,
@@ -200,7 +200,7 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     return P_ACT
 
 
-@seldom
+@apart
 def _fall_asleep(w: Any, task: int, i: int, queue: int, t: int) -> None:
     """Put the task at the tail of the wait queue; it still runs until it gives up its CPU."""
     tk = w.tasks[task]
@@ -218,7 +218,7 @@ def _fall_asleep(w: Any, task: int, i: int, queue: int, t: int) -> None:
     tk.since_ns = t
 
 
-@seldom
+@apart
 def _wake(w: Any, c: int, task: int, i: int, most: int, t: int) -> int:
     """Wake up to `most` sleepers, first come first; return how many."""
     m = w.machine[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.machine.simulator.accounting import log_event, log_finding
-from pipeline.machine.simulator.kernel import kernel, seldom
+from pipeline.machine.simulator.kernel import apart, kernel
 from pipeline.machine.simulator.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
 
 
@@ -32,7 +32,7 @@ def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
     r.walk_ns += w.costs[0].walk_ns
 
 
-@seldom
+@apart
 def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
     """Interrupt the CPUs of `mask` other than `c`, flush here too, and return when all have answered.
 
@@ -73,7 +73,7 @@ def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
     return end
 
 
-@seldom
+@apart
 def begin_local_flush(w: Any, c: int, i: int, t: int) -> int:
     """Flush the whole TLB of CPU `c` alone and return when that is done."""
     costs = w.costs[0]
@@ -84,7 +84,7 @@ def begin_local_flush(w: Any, c: int, i: int, t: int) -> int:
     return t + duration
 
 
-@seldom
+@apart
 def end_flush(w: Any, mask: int) -> None:
     """Every translation that the CPUs of `mask` held is gone."""
     for c in range(w.machine[0].cpus):

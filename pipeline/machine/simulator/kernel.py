@@ -1,4 +1,4 @@
-"""The mark of functions that run inside the simulation, compiled or not.
+"""The marks of functions that run inside the simulation, and what those need from beyond Python.
 
 As imported, the marks change nothing: the simulator is plain Python. In a compiled copy this module is
 replaced by `pipeline.machine.compiled_kernel`, in which they compile.
@@ -17,8 +17,11 @@ def kernel(function: _Function) -> _Function:
     return function
 
 
-def seldom(function: _Function) -> _Function:
-    """Mark a function that the simulation calls so rarely that its code had better not be in the way."""
+def apart(function: _Function) -> _Function:
+    """Mark a kernel that stays a function of its own: its code would be in its callers' way.
+
+    For what is seldom needed, or called from many places.
+    """
     return function
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.machine.simulator.accounting import book_acquisition, book_hold, draw, first_hold, log_event
-from pipeline.machine.simulator.kernel import kernel, seldom
+from pipeline.machine.simulator.kernel import apart, kernel
 from pipeline.machine.simulator.records import C_SPIN, E_RELOCK, FIFO, MAP, NEVER, P_SPIN
 
 _ARBITRATION = 1
@@ -115,7 +115,7 @@ def release(w: Any, c: int, i: int, t: int) -> None:
         _hand_off(w, c, k, t)
 
 
-@seldom
+@apart
 def _hand_off(w: Any, c: int, k: int, t: int) -> None:
     m = w.machine[0]
     costs = w.costs[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.machine.simulator.accounting import account, log_event
-from pipeline.machine.simulator.kernel import kernel, prefetch, seldom
+from pipeline.machine.simulator.kernel import apart, kernel, prefetch
 from pipeline.machine.simulator.records import (
     C_COMPUTE,
     C_IDLE,
@@ -95,7 +95,7 @@ def running_op(w: Any, task: int) -> int:
     return w.requests[task * w.machine[0].levels + tk.depth].op
 
 
-@seldom
+@apart
 def dispatch(w: Any, c: int, task: int, t: int) -> None:
     """Begin to switch CPU `c`, which is idle or has just given up its task, to `task`."""
     m = w.machine[0]

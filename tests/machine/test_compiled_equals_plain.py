@@ -1,0 +1,123 @@
+"""The simulator gives the same logs, totals and fingerprint compiled and as plain Python.
+
+`simulate` also holds every run's CPU time against its wall time, category by category.
+"""
+
+import numpy as np
+import pytest
+
+from pipeline.machine.profile import load_profile
+from pipeline.machine.simulator.records import CLOSED, S_DEADLOCK, S_FINISHED, TIMED
+
+from .runs import Outcome, Rows, simulate
+
+LOOPS = pytest.mark.parametrize("loop", [CLOSED, TIMED], ids=["closed", "timed"])
+CPUS = pytest.mark.parametrize("cpus", [1, 4])
+DESIGNS = pytest.mark.parametrize(
+    ("design", "options"),
+    [
+        ("global_pool", {"slots": "16"}),
+        ("percpu_pinned", {"slots_per_cpu": "16"}),
+        ("direct_map", {}),
+    ],
+    ids=["global_pool", "percpu_pinned", "direct_map"],
+)
+
+
+def trace(tasks: int, each: int, nested: bool) -> Rows:
+    """Rows of every kind the engine tells apart; every third but one is nested if that is wanted."""
+    random = np.random.default_rng(7)
+    shape = (tasks, each)
+
+    def some_ns(mean: int, share: float = 1.0) -> np.ndarray:
+        return np.where(random.random(shape) < share, random.exponential(mean, shape), 0).astype(np.int64)
+
+    depth = np.broadcast_to(np.arange(each) % 3 == 1, shape) & nested
+    inside_ns = np.where(depth, some_ns(500), 0)
+    think_ns = np.where(depth, 100, some_ns(20_000))
+    wait_ns = np.where(depth, 0, some_ns(30_000, 0.5))
+    hold_ns = np.where(depth, inside_ns, some_ns(4_000))
+    block_ns = np.where(depth, 0, some_ns(50_000, 0.2))
+    duration_ns = think_ns + wait_ns + hold_ns + block_ns
+    time_ns = np.cumsum(duration_ns, axis=1) - hold_ns - block_ns
+    order = np.argsort(time_ns, axis=None, kind="stable")
+    columns = {
+        "time_ns": time_ns,
+        "task": np.broadcast_to(np.arange(tasks)[:, None], shape),
+        "page": random.zipf(1.3, shape) % 200,
+        "think_ns": think_ns,
+        "wait_ns": wait_ns,
+        "hold_ns": hold_ns,
+        "block_ns": block_ns,
+        "depth": depth,
+    }
+    return Rows(**{name: column.ravel()[order].astype(np.int64) for name, column in columns.items()})
+
+
+def both(design: str, options: dict[str, str], cpus: int, rows: Rows, loop: int) -> Outcome:
+    """Simulate plain and compiled, and return what both came to, after holding them against each other."""
+    plain, compiled = (
+        simulate(
+            design, load_profile("numaq16").with_cpus(cpus), rows, options=options, loop=loop, seed=3,
+            compiled=compiled, chunk_rows=100, log_rows=64,
+        )
+        for compiled in (False, True)
+    )  # fmt: skip
+    assert plain.totals == compiled.totals
+    assert plain.status == compiled.status
+    assert plain.problems == compiled.problems == []
+    for name in ("operations", "events", "spent", "sites"):
+        ours, theirs = getattr(plain, name), getattr(compiled, name)
+        assert ours.dtype == theirs.dtype
+        assert ours.tolist() == theirs.tolist(), name
+    return plain
+
+
+@LOOPS
+@CPUS
+@DESIGNS
+def test_with_waits_and_blocking_uses(design: str, options: dict[str, str], cpus: int, loop: int) -> None:
+    rows = trace(tasks=12, each=30, nested=False)
+    outcome = both(design, options, cpus, rows, loop)
+    assert outcome.status == S_FINISHED
+    assert outcome.totals["operations"] == len(rows) == len(outcome.operations)
+
+
+@LOOPS
+@CPUS
+@DESIGNS
+def test_with_nested_mappings(design: str, options: dict[str, str], cpus: int, loop: int) -> None:
+    rows = trace(tasks=7, each=45, nested=True)
+    outcome = both(design, options, cpus, rows, loop)
+    assert outcome.status == S_FINISHED
+    assert (outcome.operations["depth"] == 1).sum() == 7 * 15
+
+
+@LOOPS
+@CPUS
+@pytest.mark.parametrize("slots", [2, 3, 4])
+@pytest.mark.parametrize("wake", ["all", "one"])
+def test_where_slots_run_out_and_tasks_sleep(slots: int, wake: str, cpus: int, loop: int) -> None:
+    rows = trace(tasks=12, each=25, nested=False)
+    outcome = both("global_pool", {"slots": str(slots), "wake": wake}, cpus, rows, loop)
+    assert outcome.status == S_FINISHED
+    assert outcome.totals["sleeps"] > 0
+    assert outcome.totals["flushes"] > 0
+
+
+@LOOPS
+@CPUS
+@pytest.mark.parametrize("wait_pinned", ["true", "false"])
+def test_where_a_cpu_runs_out_of_slots(wait_pinned: str, cpus: int, loop: int) -> None:
+    rows = trace(tasks=12, each=25, nested=False)
+    options = {"slots_per_cpu": "1", "wait_pinned": wait_pinned}
+    outcome = both("percpu_pinned", options, cpus, rows, loop)
+    assert outcome.status == S_FINISHED
+    assert outcome.totals["sleeps"] > 0
+
+
+@CPUS
+def test_where_nested_mappings_run_into_a_deadlock(cpus: int) -> None:
+    rows = trace(tasks=7, each=45, nested=True)
+    outcome = both("global_pool", {"slots": "2"}, cpus, rows, CLOSED)
+    assert outcome.status == S_DEADLOCK
