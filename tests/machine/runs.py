@@ -46,13 +46,15 @@ def rows(count: int, **given: Any) -> Rows:
     return Rows(**columns)
 
 
-def machine(directory: Path, cpus: int, *, arbitration: str = "fifo", **prices: int) -> Profile:
+def machine(
+    directory: Path, cpus: int, *, nodes: int = 1, arbitration: str = "fifo", **prices: int
+) -> Profile:
     """A machine on which everything is free but what `prices` names; time slices never end."""
     costs = dict.fromkeys(COST_KINDS, 0) | {"timeslice_ns": A_LONG_TIME} | prices
     tables = "".join(f'[costs.{name}]\nvalue = {value}\nsource = "test"\n' for name, value in costs.items())
     path = directory / "machine.toml"
     path.write_text(
-        f'name = "test"\nsummary = "test"\ncpus = {cpus}\nnodes = 1\n'
+        f'name = "test"\nsummary = "test"\ncpus = {cpus}\nnodes = {nodes}\n'
         f'arbitration = "{arbitration}"\narbitration_source = "test"\n{tables}'
     )
     return load_profile(str(path))
