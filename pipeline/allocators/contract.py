@@ -10,6 +10,8 @@ A design is a module with these names (only the first three are required):
     queues(options, shape)           how many wait queues; one if left out
     locks(options, shape)            how many spinlocks; one if left out
     prepare(a, shape)                give the state its first values, where zeros will not do
+    start_at(a, cursor), adopt(a, slot, page, count)
+                                     take over a pool in use, to be held against a recording of one
     check(a, live)                   what is wrong with the state, as a list of sentences
     address_space_pages(options, shape)   kernel address space taken, in pages; its slots if left out
     page_struct_bytes(options, shape)     bytes it needs in every struct page; 4 if it has PAGE, else 0

@@ -33,6 +33,7 @@ from pipeline.machine.simulator.actions import (
     UNLOCK,
     WAKE_ALL,
     WAKE_ONE,
+    evict,
     found,
     probe,
     scan,
@@ -108,6 +109,7 @@ def _advance(a: Any, r: Any, d: Any) -> bool:
         if slot.count == 1:
             slot.count = 0
             a.pages[slot.page].slot = 0
+            evict(a, d, slot.page)
             freed += 1
         elif slot.count > 1:
             in_use += 1
@@ -166,6 +168,20 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         r.step = _END
         return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
     return DONE
+
+
+def start_at(a: Any, cursor: int) -> None:
+    """Take over a pool whose cursor stands at `cursor`."""
+    a.pool[0].cursor = cursor
+
+
+def adopt(a: Any, slot: int, page: int, count: int) -> None:
+    """Take over a slot as it is found, with `count` >= 1; page -1: not known, and never asked for."""
+    a.slots[slot].count = count
+    a.pool[0].used += 1
+    if page >= 0:
+        a.slots[slot].page = page
+        a.pages[page].slot = slot + 1
 
 
 def check(a: Any, live: Check) -> list[str]:

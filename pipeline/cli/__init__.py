@@ -21,6 +21,7 @@ from pipeline.cli.queries import queries
 from pipeline.cli.replay import replay
 from pipeline.cli.report import report
 from pipeline.cli.sql import sql
+from pipeline.cli.verify import verify
 from pipeline.cli.workloads import workloads
 from pipeline.errors import Interrupted, PipelineError, UsageError
 
@@ -38,6 +39,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
     "doctor": doctor,
     "replay": replay,
+    "verify": verify,
     "sql": sql,
     "queries": queries,
     "report": report,

@@ -41,13 +41,14 @@ _IMPORT = re.compile(
 
 @dataclass(frozen=True)
 class Simulator:
-    """The functions of one composed simulator, see `simulator.engine` and `simulator.rows`."""
+    """The functions of one composed simulator, see `simulator.engine`, `rows` and `asking`."""
 
     compiled: bool
     run: Callable[..., int]
     finish: Callable[..., None]
     admit: Callable[..., None]
     arrange: Callable[..., int]
+    step: Callable[..., int]
 
 
 def cache_directory() -> Path:
@@ -137,7 +138,8 @@ def compose(design: DesignFile, compiled: bool = True) -> Simulator:
             _execute_package(package, sources)
     engine = importlib.import_module(f"{package}.engine")
     rows = importlib.import_module(f"{package}.rows")
-    entries = (engine.run, engine.finish, rows.admit, rows.arrange)
+    asking = importlib.import_module(f"{package}.asking")
+    entries = (engine.run, engine.finish, rows.admit, rows.arrange, asking.step)
     return Simulator(compiled, *(entries if compiled else map(on_images, entries)))
 
 

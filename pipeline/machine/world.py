@@ -65,6 +65,7 @@ def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) ->
         percpu=_records(shape.cpus, design.fields("PERCPU") or _NO_FIELDS),
         queues=queues,
         tlb=_records(max(slots, 1) * shape.cpus, records.TLB_ENTRY),
+        evicted=_records(max(slots, 1), records.EVICTED),
     )
     if hasattr(module, "prepare"):
         module.prepare(state, shape)

@@ -68,6 +68,13 @@ def scan(d: Any, slots: int, freed: int, in_use: int) -> None:
 
 
 @kernel
+def evict(a: Any, d: Any, page: int) -> None:
+    """Forget the mapping that a slot kept of `page`; pages are listed in the order of these calls."""
+    a.evicted[d.evicted].page = page
+    d.evicted += 1
+
+
+@kernel
 def write_pte(d: Any) -> None:
     """Write or clear one page-table entry."""
     d.pte_writes += 1

@@ -9,6 +9,7 @@
     a.percpu    one record per CPU (fields: PERCPU)
     a.queues    one record per wait queue; `a.queues[q].sleepers` tasks sleep in it
     a.tlb       what each CPU's TLB holds, for `invalidate`
+    a.evicted   the pages that this step evicted, for `evict`
 
 All of it starts as zeros unless `prepare` says otherwise. `r` is the request: `r.page`, `r.task`,
 `r.process`, `r.kind`, `r.depth`, `r.cpu_map` as the machine set them; `r.step` (0 at first), `r.budget` and

@@ -19,7 +19,7 @@ from pipeline.machine.simulator.accounting import (
     log_operation,
     settle,
 )
-from pipeline.machine.simulator.design import map_step, unmap_step
+from pipeline.machine.simulator.asking import ask_design
 from pipeline.machine.simulator.flushing import begin_flush, begin_local_flush, end_flush, touch_mapping
 from pipeline.machine.simulator.kernel import apart, entry, kernel, prefetch
 from pipeline.machine.simulator.locking import heir_takes, release, release_delay, try_lock
@@ -145,21 +145,7 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     cpu = w.cpus[c]
     r = w.requests[i]
     d = w.deed[0]
-    d.cpu = c
-    d.lock = 0
-    d.queue = 0
-    d.pin = 0
-    d.finding = -1
-    d.shared_entries = 0
-    d.local_entries = 0
-    d.probes = 0
-    d.scans = 0
-    d.scanned = 0
-    d.freed = 0
-    d.in_use = 0
-    d.pte_writes = 0
-    d.invalidations = 0
-    action = map_step(a, r, d) if r.unmapping == MAP else unmap_step(a, r, d)
+    action = ask_design(w, a, i, c)
     cpu.action = action
     if action == actions.LOCK:
         cpu.argument = d.lock

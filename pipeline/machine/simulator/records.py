@@ -147,6 +147,9 @@ PAGE_BITS = 31
 # Hazards of one kind that were met: how often, and the first of them.
 NOTE = _record(("count", "i8"), ("time_ns", "i8"), ("op", "i8"), ("task", "i8"), ("slot", "i8"))
 
+# A page that a design's last step forgot.
+EVICTED = _record(("page", "i8"))
+
 SITE = _record(
     ("acquisitions", "i8"), ("contended", "i8"), ("hold_ns", "i8"), ("hold_max_ns", "i8"),
     ("wait_ns", "i8"), ("wait_max_ns", "i8"),
@@ -155,8 +158,8 @@ SITE = _record(
 DEED = _record(
     ("cpu", "i4"), ("cpus", "i4"), ("lock", "i4"), ("queue", "i4"), ("pin", "i4"), ("finding", "i4"),
     ("cpu_mask", "i8"), ("shared_entries", "i8"), ("local_entries", "i8"), ("probes", "i8"),
-    ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("in_use", "i8"), ("pte_writes", "i8"),
-    ("invalidations", "i8"),
+    ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("evicted", "i8"), ("in_use", "i8"),
+    ("pte_writes", "i8"), ("invalidations", "i8"),
 )  # fmt: skip
 
 # The machine's prices, see machine.profile for what each means.
@@ -213,4 +216,4 @@ MACHINE = _record(
 #     operations   OPERATION_RECORD[log_operations + margin]: the log being filled
 #     events       EVENT_RECORD[log_events + margin]
 #
-# and those of a design, `a`: options, pool, slots, pages, percpu, queues, tlb; see `design`.
+# and those of a design, `a`: options, pool, slots, pages, percpu, queues, tlb, evicted; see `design`.

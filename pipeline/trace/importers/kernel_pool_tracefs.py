@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,25 +16,22 @@ from pipeline.trace.callers import kind_codes
 from pipeline.trace.mappings import Mappings
 from pipeline.trace.pool import imported_pool, pair_events
 from pipeline.trace.recording import ImportedRows, ReadOptions
+from pipeline.trace.tracefs import EVENT_LINE, lines, lost_events, opened
 
 NAME = "kernel-pool-tracefs"
 SUMMARY = "the kernel's kmap pool with sched_switch, tracefs text (*.txt, *.txt.zst), needs --tsc-ghz"
 
 _SNIFFED_BYTES = 1 << 20
 
-# comm-pid [cpu] flags timestamp: event: rest; a command name may hold spaces and dashes.
-_LINE = re.compile(r"^\s*.+-(\d+)\s+\[(\d+)\]\s+\S+\s+(\d+): (\w+): ?(.*)$")
 _SWITCH = re.compile(r"prev_pid=(\d+) .*==>.* next_pid=(\d+)")
 _PAGE = re.compile(r"\bpage=0x([0-9a-f]+)")
 _CALLER = re.compile(r"\bcaller=(\S+)")
-_ENTRIES = re.compile(r"entries-in-buffer/entries-written: (\d+)/(\d+)")
-_LOST = re.compile(r"\[LOST (\d+) EVENTS\]")
 
 
 def sniff(path: Path) -> bool:
     """Whether the file at `path` looks like this format."""
     try:
-        with _opened(path) as stream:
+        with opened(path) as stream:
             head = stream.read(_SNIFFED_BYTES)
     except (OSError, pa.ArrowException):
         return False
@@ -99,18 +95,16 @@ def _parse(path: Path) -> _Events:
     events = _Events()
     used: dict[int, int] = defaultdict(int)  # CPU time of a task up to its latest switch away
     since: dict[int, int] = {}  # when the task got the CPU it is on
-    for line in _lines(path):
+    for line in lines(path):
         if line.startswith("#") or "EVENTS]" in line:
-            if found := _ENTRIES.search(line):
-                events.lost = (events.lost or 0) + int(found[2]) - int(found[1])
-            elif found := _LOST.search(line):
-                events.lost = (events.lost or 0) + int(found[1])
+            if (lost := lost_events(line)) is not None:
+                events.lost = (events.lost or 0) + lost
             continue
         events.lines += 1
         # System calls have no colon after their name and are of no interest here.
-        if (match := _LINE.match(line)) is None:
+        if (match := EVENT_LINE.match(line)) is None:
             continue
-        task, tsc, name, rest = int(match[1]), int(match[3]), match[4], match[5]
+        task, tsc, name, rest = int(match[2]), int(match[4]), match[5], match[6]
         if name == "sched_switch":
             if (switch := _SWITCH.search(rest)) is None:
                 raise InputError(
@@ -128,29 +122,8 @@ def _parse(path: Path) -> _Events:
             # A task that ran before the recording began is first seen at work.
             events.cpu_tsc.append(used[task] + tsc - since.setdefault(task, tsc))
             events.task.append(task)
-            events.cpu.append(int(match[2]))
+            events.cpu.append(int(match[3]))
             events.name.append(name)
             events.page.append(int(page[1], 16))
             events.caller.append(caller[1] if caller else None)
     return events
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with _opened(path) as stream:
-            rest = b""
-            while block := stream.read(1 << 20):
-                *whole, rest = (rest + block).split(b"\n")
-                for line in whole:
-                    yield line.decode("utf-8", "replace")
-            if rest:
-                yield rest.decode("utf-8", "replace")
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path}: wanted tracefs text, but it cannot be read ({error}); copy it again"
-        ) from error
-
-
-def _opened(path: Path) -> pa.NativeFile:
-    """Open text, compressed or not, as its name says."""
-    return pa.input_stream(str(path), compression="detect")

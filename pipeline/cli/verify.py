@@ -1,0 +1,50 @@
+"""`pipeline verify`: hold a design against a recording of a real kernel's pool."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+
+def verify(
+    recording: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECORDING",
+            help="Raw events of the kernel's pool (.kmap.parquet or tracefs text), or a shipped one's name: "
+            "wrap16, kcsleep2.",
+        ),
+    ],
+    allocator: Annotated[
+        str, typer.Option("--allocator", "-a", metavar="NAME", help="A design or a .py file.")
+    ],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the design; may be repeated."),
+    ] = None,
+    start: Annotated[
+        Literal["found", "fresh"],
+        typer.Option(
+            "--start", help="The pool's state at the start: worked out from the recording, or unused."
+        ),
+    ] = "found",
+) -> None:
+    """Replay a kernel's recording through a design in the recording's own lock order, and compare.
+
+    The exit status is 0 only if slot numbers, use counts, scans, flushes, evicted pages and sleeps all agree.
+    """
+    from pipeline.errors import FindingError
+    from pipeline.pairs import key_values
+    from pipeline.verify.lockstep import verify as compare
+    from pipeline.verify.recording import recording_path
+
+    found = compare(
+        recording_path(recording),
+        allocator=allocator,
+        options=key_values(options or [], "--set"),
+        start=start,
+    )
+    typer.echo(found.text(), nl=False)
+    if not found.agrees:
+        raise typer.Exit(FindingError.exit_status)

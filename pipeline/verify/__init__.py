@@ -1,0 +1,1 @@
+"""Holding a design against a recording of a real kernel."""

@@ -1,0 +1,107 @@
+"""The pool that is replayed does what a real kernel did, event by event; broken copies of it are caught."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.allocators.registry import load_design
+from pipeline.errors import InputError, UsageError
+from pipeline.verify.lockstep import Agreement, verify
+from pipeline.verify.recording import recording_path
+
+KERNEL = {"slots": "512", "flush_if_any": "true"}
+
+
+def held_against(recording: str | Path, allocator: str = "global_pool", start: str = "found") -> Agreement:
+    return verify(recording_path(recording), allocator=allocator, options=KERNEL, start=start)
+
+
+@pytest.mark.parametrize(
+    ("recording", "maps", "evicted"), [("wrap16", 102_365, 60_472), ("kcsleep2", 13_000, 11_004)]
+)
+def test_the_pool_does_what_the_kernel_did(recording: str, maps: int, evicted: int) -> None:
+    found = held_against(recording)
+    assert found.agrees, found.text()
+    assert found.compared["slot"] == maps
+    assert found.compared["pages evicted, in order"] == evicted
+    assert found.start == "fresh pool"
+
+
+def test_every_sleep_and_wake_up_of_the_recording_is_compared() -> None:
+    found = held_against("kcsleep2")
+    assert found.compared["slept or mapped"] == 13_000 + 264
+    assert found.compared["wake-up"] == 264
+
+
+@pytest.mark.parametrize("after", [8_000, 20_000, 35_000, 60_000])
+def test_a_recording_that_begins_in_the_middle_agrees_too(tmp_path: Path, after: int) -> None:
+    whole = pl.read_parquet(recording_path("kcsleep2"))
+    whole.filter(pl.col("seq") > after).write_parquet(tmp_path / "late.kmap.parquet")
+    found = held_against(tmp_path / "late.kmap.parquet")
+    assert found.agrees, found.text()
+    assert "slots adopted" in found.start
+
+
+# Each a single mistake in an otherwise faithful copy, and what must give it away.
+BROKEN = {
+    "the first slot is 0": (
+        "pool.cursor += 1\n    probe(d, 1)\n    if pool.cursor < a.options[0].slots:",
+        "pool.cursor += 1 if r.mark or pool.used else 0\n    r.mark = 1\n    probe(d, 1)\n"
+        "    if pool.cursor < a.options[0].slots:",
+        "slot",
+    ),
+    "slot 0 is never evicted": (
+        "for s in range(a.options[0].slots):\n        slot = a.slots[s]\n        if slot.count == 1:",
+        "for s in range(1, a.options[0].slots):\n        slot = a.slots[s]\n        if slot.count == 1:",
+        "pages evicted",
+    ),
+    "the flush comes before the wrap": (
+        "if pool.cursor < a.options[0].slots:\n        return False\n    pool.cursor = 0\n"
+        "    r.budget = a.options[0].slots\n",
+        "if pool.cursor >= a.options[0].slots:\n        pool.cursor = 0\n"
+        "        r.budget = a.options[0].slots\n        return False\n"
+        "    if pool.cursor < a.options[0].slots - 1:\n        return False\n",
+        "scans",
+    ),
+    "wake-ups are lost": (
+        "r.step = _WAKE if slot.count == 1 and a.queues[0].sleepers > 0 else _END",
+        "r.step = _END",
+        "wake-up",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_a_broken_copy_is_caught(tmp_path: Path, mistake: str) -> None:
+    right, wrong, shows = BROKEN[mistake]
+    text = load_design("global_pool").path.read_text(encoding="utf-8")
+    assert text.count(right) == 1
+    copy = tmp_path / f"{re.sub(r'[^a-z0-9]', '_', mistake)}.py"
+    copy.write_text(text.replace(right, wrong), encoding="utf-8")
+    found = held_against("kcsleep2", str(copy))
+    assert shows in {difference.what for difference in found.differences}
+
+
+def test_a_pool_of_another_size_is_told_what_to_set() -> None:
+    with pytest.raises(UsageError, match="--set slots=512"):
+        verify(recording_path("wrap16"), allocator="global_pool", options={"slots": "256"})
+
+
+def test_a_design_without_slots_is_refused() -> None:
+    with pytest.raises(UsageError, match="direct_map has 0"):
+        verify(recording_path("kcsleep2"), allocator="direct_map")
+
+
+def test_a_file_without_the_pools_events_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("# tracer: nop\n", encoding="utf-8")
+    with pytest.raises(InputError, match="found none of its events"):
+        verify(tmp_path / "x.txt", allocator="global_pool")
+
+
+def test_an_unknown_recording_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match="known: kcsleep2, wrap16"):
+        recording_path("wrap61")
