@@ -7,7 +7,10 @@ against its oracle's.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, settings
@@ -32,8 +35,6 @@ THOROUGH = settings(
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-# Only whether the mistake is found matters there, not the smallest example of it.
-SEEK = settings(THOROUGH, max_examples=400, phases=[Phase.generate])
 
 
 @dataclass
@@ -133,9 +134,10 @@ class DesignMachine(RuleBasedStateMachine):
     bench: Bench
     sound = False
 
-    def lay_out(self, options: dict[str, str], cpus: int, tasks: int) -> None:
-        """Set up the design with nothing mapped."""
+    def lay_out(self, options: dict[str, str], cpus: int, tasks: int, nested: int = MOST_NESTED) -> None:
+        """Set up the design with nothing mapped; a task is to have at most `nested` mappings at once."""
         self.bench = Bench(self.design, options, cpus, tasks, PAGES)
+        self.nested = nested
         self.sound = True
 
     def answered(self, task: Task) -> None:
@@ -154,36 +156,41 @@ class DesignMachine(RuleBasedStateMachine):
         """Check what holds when every task is at home or asleep."""
         assert self.bench.problems() == []
 
-    def _homebodies(self, mapped: bool) -> list[Task]:
+    def free_tasks(self, mapped: bool) -> list[Task]:
+        """Tasks at home that can have a CPU, and have something mapped or may map more."""
         return [
             task
             for task in self.bench.tasks
             if task.state == HOME
             and self.bench.cpus_for(task)
-            and (task.mapped if mapped else len(task.mapped) < MOST_NESTED)
+            and (task.mapped if mapped else len(task.mapped) < self.nested)
         ]
 
-    @precondition(lambda self: self._homebodies(mapped=False))
+    @precondition(lambda self: self.free_tasks(mapped=False))
     @rule(who=_ANY, where=_ANY, page=st.integers(0, PAGES - 1))
     def map(self, who: int, where: int, page: int) -> None:
-        task = one_of(self._homebodies(mapped=False), who)
+        task = one_of(self.free_tasks(mapped=False), who)
         self.bench.begin(task, one_of(self.bench.cpus_for(task), where), page)
 
-    @precondition(lambda self: self._homebodies(mapped=True))
+    @precondition(lambda self: self.free_tasks(mapped=True))
     @rule(who=_ANY, where=_ANY)
     def unmap(self, who: int, where: int) -> None:
-        task = one_of(self._homebodies(mapped=True), who)
+        task = one_of(self.free_tasks(mapped=True), who)
         self.bench.begin(task, one_of(self.bench.cpus_for(task), where), None)
 
-    @precondition(lambda self: self._homebodies(mapped=True))
+    @precondition(lambda self: self.free_tasks(mapped=True))
     @rule(who=_ANY, where=_ANY)
     def use(self, who: int, where: int) -> None:
-        task = one_of(self._homebodies(mapped=True), who)
+        task = one_of(self.free_tasks(mapped=True), who)
         self.bench.use(task, one_of(self.bench.cpus_for(task), where))
 
     @precondition(lambda self: self.bench.runnable())
     @rule(who=_ANY, where=_ANY)
     def step(self, who: int, where: int) -> None:
+        self.advance(who, where)
+
+    def advance(self, who: int, where: int) -> int:
+        """Take one step, compare, and return the action that the design asks for."""
         task = one_of(self.bench.runnable(), who)
         self.sound = False
         action = task.action
@@ -193,13 +200,14 @@ class DesignMachine(RuleBasedStateMachine):
         if self.bench.flushing is None:
             self.compare()
         self.sound = True
+        return task.action
 
     @precondition(lambda self: self.bench.runnable())
     @rule(who=st.lists(_ANY, min_size=4, max_size=4))
     def come_to_rest(self, who: list[int]) -> None:
         turn = 0
         while self.bench.runnable():
-            self.step(who[turn % 4] + turn, who[-1])
+            self.advance(who[turn % 4] + turn, who[-1])
             turn += 1
             assert turn < 10_000, "the tasks never come to rest"
         self.quiet()
@@ -218,7 +226,7 @@ class DesignMachine(RuleBasedStateMachine):
         while True:
             if self.bench.runnable():
                 self.come_to_rest([0, 1, 2, 3])
-            tasks = self._homebodies(mapped=True)
+            tasks = self.free_tasks(mapped=True)
             if not tasks:
                 break
             self.bench.begin(tasks[0], one_of(self.bench.cpus_for(tasks[0]), 0), None)
@@ -230,3 +238,31 @@ class DesignMachine(RuleBasedStateMachine):
 
 def one_of(among: list[Any], number: int) -> Any:
     return among[number % len(among)]
+
+
+def wander(machine: DesignMachine, seed: int, turns: int, start: Callable[[], None]) -> Counter[int]:
+    """Drive a machine at random for longer than Hypothesis does; count the actions the design took.
+
+    Maps come faster than they go, so that a pool is exhausted much of the time. A deadlock, which nested maps
+    bring about sooner or later, is checked and left by starting anew.
+    """
+    chance = Random(seed)
+    taken: Counter[int] = Counter()
+    start()
+    for _ in range(turns):
+        who, where = chance.randrange(1 << 16), chance.randrange(1 << 16)
+        outermost = [k for k, task in enumerate(machine.free_tasks(mapped=False)) if not task.mapped]
+        if all(task.state == ASLEEP for task in machine.bench.tasks):
+            machine.be_deadlocked()
+            start()
+        elif machine.bench.runnable() and chance.random() < 0.8:
+            taken[machine.advance(who, where)] += 1
+        elif outermost and chance.random() < 0.7:
+            machine.map(outermost[who % len(outermost)], where, chance.randrange(PAGES))
+        elif machine.free_tasks(mapped=False) and chance.random() < 0.1:
+            machine.map(who, where, chance.randrange(PAGES))
+        elif machine.free_tasks(mapped=True):
+            machine.use(who, where)
+            machine.unmap(who, where)
+    machine.teardown()
+    return taken

@@ -1,3 +1,5 @@
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -5,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, HIT, MISS, SLEEP, UNLOCK, WAKE_ALL, WAKE_ONE
+from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, HIT, MISS, SLEEP, UNLOCK, WAKE_ALL, WAKE_ONE
 
-from .oracle import SEEK, THOROUGH, Answer, DesignMachine, GlobalPool
+from .oracle import MOST_NESTED, THOROUGH, Answer, DesignMachine, GlobalPool, wander
 from .runs import changed_design
 from .steps import Task
 
@@ -23,10 +25,11 @@ class GlobalPoolMachine(DesignMachine):
         wake=st.sampled_from(["all", "one"]),
         cpus=st.integers(1, 3),
         tasks=st.integers(1, 6),
+        nested=st.integers(1, MOST_NESTED),
     )
-    def start(self, slots: int, flush_if_any: bool, wake: str, cpus: int, tasks: int) -> None:
+    def start(self, slots: int, flush_if_any: bool, wake: str, cpus: int, tasks: int, nested: int) -> None:
         options = {"slots": str(slots), "flush_if_any": str(flush_if_any).lower(), "wake": wake}
-        self.lay_out(options, cpus, tasks)
+        self.lay_out(options, cpus, tasks, nested)
         self.oracle = GlobalPool(slots, flush_if_any)
         self.wake = WAKE_ALL if wake == "all" else WAKE_ONE
         self.owe_wake: set[int] = set()
@@ -86,6 +89,21 @@ def test_the_pool_does_what_the_oracle_says_in_every_interleaving() -> None:
     run_state_machine_as_test(GlobalPoolMachine, settings=THOROUGH)
 
 
+def walk(machine: GlobalPoolMachine, slots: int, wake: str) -> Counter[int]:
+    """Wander with twice as many tasks as slots, some of which nest."""
+    options = {"slots": slots, "flush_if_any": slots % 2 == 0, "wake": wake}
+    start = partial(machine.start, **options, cpus=3, tasks=2 * slots, nested=2)
+    return wander(machine, slots, 4_000, start)
+
+
+@pytest.mark.parametrize("wake", ["all", "one"])
+@pytest.mark.parametrize("slots", [2, 3, 5, 8])
+def test_the_pool_does_what_the_oracle_says_on_a_long_walk(slots: int, wake: str) -> None:
+    machine = GlobalPoolMachine()
+    taken = walk(machine, slots, wake)
+    assert min(taken[DONE], taken[SLEEP], taken[FLUSH_ALL], taken[machine.wake]) > 20
+
+
 MISTAKES = {
     "the first slot is 0": ("SUMMARY =", "def prepare(a, shape):\n    a.pool[0].cursor = -1\n\n\nSUMMARY ="),
     "the flush at a wrap is forgotten": (
@@ -116,4 +134,5 @@ def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> Non
         design = broken
 
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(Broken, settings=SEEK)
+        for slots in (2, 3, 5):
+            walk(Broken(), slots, "all")

@@ -1,3 +1,5 @@
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from pipeline.allocators.registry import load_design
 from pipeline.machine.simulator.actions import DONE, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
 
-from .oracle import SEEK, THOROUGH, DesignMachine, PerCpuPools
+from .oracle import MOST_NESTED, THOROUGH, DesignMachine, PerCpuPools, wander
 from .runs import changed_design
 from .steps import Task
 
@@ -22,10 +24,11 @@ class PerCpuPinnedMachine(DesignMachine):
         wait_pinned=st.booleans(),
         cpus=st.integers(1, 3),
         tasks=st.integers(1, 6),
+        nested=st.integers(1, MOST_NESTED),
     )
-    def start(self, slots_per_cpu: int, wait_pinned: bool, cpus: int, tasks: int) -> None:
+    def start(self, slots_per_cpu: int, wait_pinned: bool, cpus: int, tasks: int, nested: int) -> None:
         options = {"slots_per_cpu": str(slots_per_cpu), "wait_pinned": str(wait_pinned).lower()}
-        self.lay_out(options, cpus, tasks)
+        self.lay_out(options, cpus, tasks, nested)
         self.oracle = PerCpuPools(cpus, slots_per_cpu)
         self.wait_pinned = wait_pinned
         self.owe_wake: set[int] = set()
@@ -83,6 +86,23 @@ def test_the_per_cpu_pools_do_what_the_oracle_says_in_every_interleaving() -> No
     run_state_machine_as_test(PerCpuPinnedMachine, settings=THOROUGH)
 
 
+def walk(machine: PerCpuPinnedMachine, slots_per_cpu: int, wait_pinned: bool) -> Counter[int]:
+    """Wander with more tasks than slots, some of which nest."""
+    start = partial(
+        machine.start, slots_per_cpu=slots_per_cpu, wait_pinned=wait_pinned, cpus=3, tasks=12, nested=2
+    )
+    return wander(machine, slots_per_cpu, 4_000, start)
+
+
+@pytest.mark.parametrize("wait_pinned", [True, False])
+@pytest.mark.parametrize("slots_per_cpu", [1, 2, 3])
+def test_the_per_cpu_pools_do_what_the_oracle_says_on_a_long_walk(
+    slots_per_cpu: int, wait_pinned: bool
+) -> None:
+    taken = walk(PerCpuPinnedMachine(), slots_per_cpu, wait_pinned)
+    assert min(taken[DONE], taken[SLEEP], taken[WAKE_ONE if wait_pinned else WAKE_ALL]) > 50
+
+
 MISTAKES = {
     "the invalidation at map is forgotten": ("    invalidate(a, d, slot)\n", ""),
     "the task is not pinned while it maps": ("    pin(d)\n    slot =", "    slot ="),
@@ -109,4 +129,5 @@ def test_the_oracle_catches_pools_in_which(mistake: str, tmp_path: Path) -> None
         design = broken
 
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(Broken, settings=SEEK)
+        for wait_pinned in (True, False):
+            walk(Broken(), 2, wait_pinned)
