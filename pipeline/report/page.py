@@ -18,7 +18,7 @@ from markupsafe import Markup
 from pipeline.analysis.library import Query, run_query
 from pipeline.analysis.output import readable_cell
 from pipeline.analysis.session import Session, open_session
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.files import complete_file
 from pipeline.report import conditions
 from pipeline.report.charts import chart
@@ -48,6 +48,9 @@ def report(
     (default: the shipped one); `command` is printed at the foot as what made the page. The page needs no
     network and no other file. Raises UsageError, InputError or OutputError for what the user can mend.
     """
+    if output.is_dir():
+        # Said before a second's work, not after it.
+        raise OutputError(f"{output}: wanted a file to write, found a directory; give a file name inside it")
     chosen, queries = load_definition(definition)
     with open_session(runs) as session:
         if not session.runs:

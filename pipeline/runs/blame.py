@@ -17,7 +17,7 @@ _COMPILED_LINE = re.compile(r'design\.py(?:", line | \()(\d+)')
 # A type is written with all its fields, which may be thousands of characters.
 _TYPE_FIELDS = re.compile(r"\(\(.*\)")
 _NUMBA = f"{os.sep}numba{os.sep}"
-_FRAME = "Failed in nopython mode"
+_FRAME = "Failed in "
 
 
 @contextmanager

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 
 import pytest
 from analysis.handmade import make_plausible_run
 
 from pipeline.report.page import report
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not Path("/usr/bin/chromedriver").exists(), reason="no chromium here"),
-]
+from .browser import assert_all_drawn, chromium, needs_chromium, opened
+
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -36,62 +33,15 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-                     "--disable-component-update", "--disable-sync", "--no-first-run"):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()
-
-
-def opened(browser, page, width, scheme):
-    """Load the page at a width and in a colour scheme, wait until it is drawn, and return its requests."""
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
-    browser.get_log("performance")
-    browser.get(page.as_uri())
-    deadline = time.monotonic() + 20
-    while not browser.execute_script("return document.documentElement.dataset.drawn"):
-        assert time.monotonic() < deadline, browser.get_log("browser")
-        time.sleep(0.05)
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [
-        m["params"]["request"]["url"]
-        for m in messages
-        if m["method"] == "Network.requestWillBeSent"
-        and not m["params"]["request"]["url"].startswith("data:")
-    ]
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.mark.parametrize(
     ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 )
 def test_everything_is_drawn_and_nothing_fetched(browser, page, width, scheme):
-    requests = opened(browser, page, width, scheme)
-    assert [url for url in requests if url != page.as_uri()] == []
-    assert browser.get_log("browser") == []
-    charts = browser.execute_script(
-        "return [...document.querySelectorAll('.chart')].map(c => {"
-        " const marks = c.querySelectorAll('.mark-line path, .mark-rect path, .mark-symbol path');"
-        " const box = c.querySelector('svg').getBoundingClientRect();"
-        " return [marks.length, box.width, c.getBoundingClientRect().width]; })"
-    )
-    assert len(charts) > 10
-    for marks, drawn, room in charts:
-        assert marks > 0
-        assert 0 < drawn <= room + 1
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert_all_drawn(browser, page, width, scheme, at_least=11)
 
 
 def test_charts_follow_the_theme(browser, page):

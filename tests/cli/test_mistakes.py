@@ -1,0 +1,169 @@
+"""Every mistake is one line that says what to do, with its exit status, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from trace.small import write_damaged, write_good, writer
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import InputError, OutputError, UsageError
+
+from .command import answer, refusal
+
+USAGE, INPUT, OUTPUT = (error.exit_status for error in (UsageError, InputError, OutputError))
+ON = ("-m", "smp4-2002", "-a", "global_pool", "-o", "new")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory) -> Path:
+    """A directory with a good trace and run, and all sorts of bad files."""
+    directory = tmp_path_factory.mktemp("house")
+    good = write_good(directory / "good.parquet")
+    answer("replay", good, "-a", "direct_map", "-m", "smp4-2002", "-o", "runs", cwd=directory)
+    (directory / "nothing").mkdir()
+    (directory / "text.parquet").write_text("not a table")
+    (directory / "cut.parquet").write_bytes(good.read_bytes()[:-20])
+    pq.write_table(pa.table({"time_ns": [1], "taks": [0]}), directory / "columns.parquet")
+    wrong = pq.read_table(good)
+    pq.write_table(wrong.set_column(5, "page", wrong["page"].cast("float64")), directory / "type.parquet")
+    write_damaged(directory / "unordered.parquet", time_ns=[0, 10, 5, 200, 300])
+    write_damaged(directory / "negative.parquet", hold_ns=[100, 50, -20, 9, 5])
+    with writer(directory / "empty.parquet"):
+        pass
+    for name, text in {
+        "broken.toml": "name = [", "unknown.toml": 'description = "x"\ntaks = 3\n', "no.sql": "SELEC 1",
+        "report.toml": 'title = "x"\n[[section]]\ntitle = "y"\n[[section.item]]\nquery = "lockmetre"\n'
+        'chart = "table"\ntitle = "z"\n',
+    }.items():  # fmt: skip
+        (directory / name).write_text(text)
+    return directory
+
+
+REPLAYED = [
+    ("missing.parquet", "found no such file"),
+    ("nothing", "found a directory"),
+    ("cut.parquet", "cut short or damaged"),
+    ("text.parquet", "found another format"),
+    ("columns.parquet", "'taks' is near 'task'"),
+    ("type.parquet", "page is double, wanted int64"),
+    ("unordered.parquet", "row 2: time_ns is 5, earlier than the row before"),
+    ("negative.parquet", "row 2: hold_ns is -20"),
+    ("empty.parquet", "wanted a trace with operations, found none"),
+]
+
+
+@pytest.mark.parametrize(("trace", "said"), REPLAYED)
+def test_a_trace_that_cannot_be_replayed(house, trace, said):
+    assert said in refusal("replay", trace, *ON, cwd=house, status=INPUT)
+    assert not list(house.glob("new/*"))
+
+
+NAMES = [
+    ("replay locl -m smp4-2002 -a global_pool", "unknown trace 'locl'; did you mean 'local'"),
+    ("replay good.parquet -m numaq -a global_pool", "unknown machine 'numaq'; did you mean 'numaq16'"),
+    ("replay good.parquet -m numaq16 -a globl_pool", "unknown allocator 'globl_pool'; did you mean 'global"),
+    ("replay good.parquet -m numaq16 -a global_pool -s slot=3", "global_pool 'slot'; did you mean 'slots'"),
+    ("generate lapto -o x.parquet", "unknown workload 'lapto'; did you mean 'laptop'"),
+    ("workloads lapto", "unknown workload 'lapto'; did you mean 'laptop'"),
+    ("machines numaq", "unknown machine 'numaq'; did you mean 'numaq16'"),
+    ("allocators direct_mop", "unknown allocator 'direct_mop'; did you mean 'direct_map'"),
+    ("queries lockmetre", "unknown query 'lockmetre'; did you mean 'lockmeter'"),
+    ("sql -n lockmetre", "unknown query 'lockmetre'; did you mean 'lockmeter'"),
+    ("report -d defalt", "unknown report 'defalt'; did you mean 'default'"),
+    ("import good.parquet -o x.parquet --format trace-tabel", "'trace-tabel'; did you mean 'trace-table'"),
+    ("replya", "No such command 'replya'. Did you mean 'replay'"),
+    ("replay --sed 4", "No such option: --sed"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), NAMES)
+def test_an_unknown_name_is_met_with_the_nearest(house, words, said):
+    assert said in refusal(*words.split(), cwd=house, status=USAGE)
+
+
+REPLAY = "replay good.parquet -m numaq16 -a global_pool "
+VALUES = [
+    (REPLAY + "-s slots=one", "option slots wants 2..1048576, found 'one'"),
+    (REPLAY + "-s slots=1", "option slots wants 2..1048576, found '1'"),
+    (REPLAY + "-s wake=some", "option wake wants all | one, found 'some'"),
+    (REPLAY + "-s flush_if_any=maybe", "option flush_if_any wants true | false, found 'maybe'"),
+    (REPLAY + "-s slots", "--set wants KEY=VALUE, found 'slots'"),
+    (REPLAY + "-s slots=3 -s slots=4", "--set gives 'slots' twice"),
+    (REPLAY + "--cpus 0", "--cpus wants 1..64, found 0"),
+    (REPLAY + "--cpus 65", "--cpus wants 1..64, found 65"),
+    (REPLAY + "--cpus four", "Invalid value for '--cpus'"),
+    (REPLAY + "--seed -1", "seed wants 0..9223372036854775807, found -1"),
+    (REPLAY + "--loop open", "'open' is not one of 'closed', 'timed'"),
+    (REPLAY + "--events some", "'some' is not one of 'full', 'none'"),
+    ("replay good.parquet -m numaq16", "Missing option '--allocator'"),
+    ("replay", "Missing argument 'TRACE'"),
+    ("generate laptop -o x.parquet --ops 0", "operations: wanted a whole number from 1"),
+    ("sql", "wanted exactly one of a query, --file and --name, found none"),
+    ("sql SELEC", "Parser Error: syntax error at or near \"SELEC\""),
+    ("sql FROM\tevnts", "Table with name evnts does not exist"),
+    ("sql -f no.sql", "Parser Error"),
+    ("sql FROM\truns --format cvs", "unknown format 'cvs'"),
+    ("sql FROM\truns --format parquet", "say where it goes with --output"),
+    ("report -d report.toml", "unknown query 'lockmetre'; did you mean 'lockmeter'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "said"), VALUES)
+def test_a_value_that_does_not_fit(house, words, said):
+    assert said in refusal(*words.split(" "), cwd=house, status=USAGE)
+
+
+FILES = [
+    ("generate broken.toml -o x.parquet", "broken.toml:1: wanted TOML"),
+    ("generate unknown.toml -o x.parquet", "unknown key 'taks'; did you mean 'tasks'"),
+    ("generate missing.toml -o x.parquet", "found no such file"),
+    ("replay good.parquet -m broken.toml -a direct_map", "broken.toml: not a TOML file"),
+    ("replay good.parquet -m missing.toml -a direct_map", "found no such file"),
+    ("replay good.parquet -m numaq16 -a missing.py", "found no such file"),
+    ("sql -f missing.sql", "wanted a .sql file, found no such file"),
+    ("sql FROM\truns -r nothing", "found no manifest.json in it"),
+    ("sql FROM\truns -r missing", "found no such directory"),
+    ("report nothing", "found no manifest.json in it"),
+    ("report missing", "found no such directory"),
+    ("report -d broken.toml", "broken.toml: not TOML"),
+    ("report -d missing.toml", "found no such file"),
+    ("doctor missing.parquet", "found no such file"),
+    ("doctor text.parquet", "found another format"),
+    ("import missing -o x.parquet", "found no such file"),
+    ("import text.parquet -o x.parquet", "wanted a recording in a known format"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), FILES)
+def test_a_file_that_cannot_be_read(house, words, said):
+    assert said in refusal(*words.split(" "), cwd=house, status=INPUT)
+
+
+OUTPUTS = [
+    ("generate laptop --ops 10 -o nothing", "found a directory"),
+    ("generate laptop --ops 10 -o text.parquet/x.parquet", "cannot be written"),
+    ("generate laptop --ops 10 -o /proc/nope/x.parquet", "cannot be written"),
+    ("import good.parquet --format trace-table -o nothing", "found a directory"),
+    ("replay good.parquet -m numaq16 -a direct_map -o text.parquet", "cannot be written (Not a directory)"),
+    ("replay good.parquet -m numaq16 -a direct_map -o /proc/nope", "cannot be written"),
+    ("sql FROM\truns -o nothing", "found a directory"),
+    ("sql FROM\truns -o text.parquet/x", "cannot be written"),
+    ("report -o nothing", "found a directory"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), OUTPUTS)
+def test_an_output_that_cannot_be_written(house, words, said):
+    assert said in refusal(*words.split(" "), cwd=house, status=OUTPUT)
+
+
+def test_a_run_whose_table_is_gone(house, tmp_path):
+    shutil.copytree(house / "runs", tmp_path / "runs")
+    (table,) = tmp_path.glob("runs/*/events.parquet")
+    table.unlink()
+    said = refusal("sql", "FROM runs", cwd=tmp_path, status=INPUT)
+    assert "events.parquet: wanted a table of the run's log, as its manifest says, found no such file" in said
