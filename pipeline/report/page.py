@@ -223,8 +223,10 @@ def _table(item: Item, query: Query, frame: pl.DataFrame) -> dict[str, Any]:
     bests = {}
     for name, which in item.best.items():
         values = frame[name].drop_nulls()
-        if name in shown and values.n_unique() > 1:
-            bests[name] = values.max() if which == "most" else values.min()
+        best = readable_cell(name, values.max() if which == "most" else values.min(), 3)
+        # What reads the same is as good: no run is told from another by digits that nobody sees.
+        if name in shown and any(readable_cell(name, value, 3) != best for value in values):
+            bests[name] = best
     runs = frame["run"].to_list() if shown[0] == "run" else []
     again = [run == before for run, before in zip(runs, [None, *runs], strict=False)]
     rows = [
@@ -233,7 +235,7 @@ def _table(item: Item, query: Query, frame: pl.DataFrame) -> dict[str, Any]:
                 "text": readable_cell(name, value, 3) or "–",
                 "run": name == "run",
                 "again": name == "run" and again[position],
-                "best": name in bests and value == bests[name],
+                "best": name in bests and readable_cell(name, value, 3) == bests[name],
                 "number": head["number"],
             }
             for name, head, value in zip(shown, heads, row, strict=True)

@@ -163,3 +163,18 @@ def test_an_unknown_report_or_query_is_named(tmp_path):
         load_definition("defualt")
     with pytest.raises(InputError, match="found no such file"):
         load_definition(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("walls_ns", "marked"), [((10_000_000, 20_000_000), 1), ((10_000_000, 10_000_001), 0)]
+)
+def test_the_best_is_marked_only_where_the_difference_can_be_read(tmp_path, walls_ns, marked):
+    for number, wall_ns in enumerate(walls_ns):
+        make_run(tmp_path / "runs" / str(number), f"run {number}", totals={"wall_ns": wall_ns})
+    (tmp_path / "mine.toml").write_text(
+        'title = "x"\n[[section]]\ntitle = "y"\n[[section.item]]\nquery = "summary"\nchart = "table"\n'
+        'title = "z"\nempty = "none"\n[section.item.best]\nwall_ms = "least"\n'
+    )
+    page = Page(report([tmp_path / "runs"], tmp_path / "x.html", tmp_path / "mine.toml").read_text())
+    classes = [attributes.get("class") or "" for tag, attributes in page.elements if tag == "td"]
+    assert sum("best" in name.split() for name in classes) == marked
