@@ -15,7 +15,6 @@ from pipeline.runs.feed import CHUNK_ROWS, Feed, take_census
 from pipeline.trace.reader import open_trace
 
 
-
 def engine_alone(path: Path, machine: str, cpus: int) -> dict[str, float]:
     """Replay the trace at `path` in a closed loop; seconds spent inside the compiled engine.
 

@@ -31,6 +31,7 @@ class CostKind:
     unit: str
     doc: str
     maximum: int = 1_000_000_000
+    minimum: int = 0
 
 
 COST_KINDS: dict[str, CostKind] = {
@@ -56,7 +57,7 @@ COST_KINDS: dict[str, CostKind] = {
     "handoff_spread_percent": CostKind("%", "unfair arbitration: each hand-off varies by this much, +-", 100),
     "switch_ns": CostKind(_NS, "context switch"),
     "wake_ns": CostKind(_NS, "wake one task, paid by the waker"),
-    "timeslice_ns": CostKind(_NS, "how long a computing task keeps its CPU while others wait"),
+    "timeslice_ns": CostKind(_NS, "how long a computing task keeps its CPU while others wait", minimum=1),
 }  # fmt: skip
 
 _ARBITRATIONS = {"fifo": FIFO, "unfair": UNFAIR}
@@ -164,10 +165,10 @@ def _checked(path: Path, data: dict[str, Any]) -> Profile:
             f'{path}: costs lacks {", ".join(missing)}; give each a value and a source (or "assumed")'
         )
     for name, kind in COST_KINDS.items():
-        if profile.costs[name].value > kind.maximum:
+        if not kind.minimum <= profile.costs[name].value <= kind.maximum:
             raise InputError(
-                f"{path}: costs.{name}: wanted at most {kind.maximum} {kind.unit}, "
-                f"found {profile.costs[name].value}"
+                f"{path}: costs.{name}: wanted {kind.minimum:,} to {kind.maximum:,} {kind.unit}, "
+                f"found {profile.costs[name].value:,}"
             )
     if profile.arbitration not in _ARBITRATIONS:
         raise InputError(

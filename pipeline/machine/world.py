@@ -97,6 +97,7 @@ def build_world(
         costs=profile.record().view(np.recarray),
         keys=keys,
         cpus=_records(shape.cpus, records.CPU),
+        interrupts=_records(shape.cpus * records.INTERRUPTS, records.INTERRUPT),
         spent=np.zeros(shape.cpus * records.CATEGORIES, np.int64),
         tasks=_records(tasks, records.TASK),
         timers=np.zeros(tasks + 1, np.int64),
@@ -137,6 +138,7 @@ def build_world(
     cpus.held_lock = -1
     cpus.flushed_op = -1
     cpus.epoch = 1
+    cpus.irq_at_ns = records.NEVER
     cpus.node = [profile.node_of(c) for c in range(shape.cpus)]
     world.locks.holder = -1
     world.locks.heir = -1

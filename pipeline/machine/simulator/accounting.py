@@ -18,7 +18,9 @@ from pipeline.machine.simulator.records import (
     C_SWITCH,
     CATEGORIES,
     E_FINDING,
+    INTERRUPTS,
     MAP,
+    NEVER,
     P_FLUSH,
     P_IDLE,
     P_SPIN,
@@ -67,35 +69,70 @@ def account(w: Any, c: int, t: int) -> None:
     cpu.stolen_ns = 0
 
 
-@kernel
-def delayed_by_interrupt(w: Any, c: int, t: int) -> bool:
-    """Take the interrupt that has arrived by `t`; true if the CPU's event now comes later."""
+@apart
+def interrupt(w: Any, c: int, at_ns: int, stolen_ns: int) -> None:
+    """Let an interrupt reach CPU `c` at `at_ns` and take `stolen_ns` of its time."""
     cpu = w.cpus[c]
-    if cpu.irq_ns == 0 or cpu.irq_at_ns > t:
-        return False
-    stolen = cpu.irq_ns
-    cpu.irq_ns = 0
+    cpu.irq_end_ns = at_ns + stolen_ns
+    if cpu.irqs == INTERRUPTS:
+        last = w.interrupts[c * INTERRUPTS + (cpu.irq_first + INTERRUPTS - 1) % INTERRUPTS]
+        last.end_ns = cpu.irq_end_ns
+        last.stolen_ns += stolen_ns
+        return
+    pending = w.interrupts[c * INTERRUPTS + (cpu.irq_first + cpu.irqs) % INTERRUPTS]
+    pending.at_ns = at_ns
+    pending.end_ns = cpu.irq_end_ns
+    pending.stolen_ns = stolen_ns
+    if cpu.irqs == 0:
+        cpu.irq_at_ns = at_ns
+    cpu.irqs += 1
+
+
+@apart
+def _take_interrupt(w: Any, c: int, limit_ns: int) -> int:
+    """Book the first pending interrupt, as far as it lies before `limit_ns`; return when it is over."""
+    cpu = w.cpus[c]
+    pending = w.interrupts[c * INTERRUPTS + cpu.irq_first]
+    stolen = pending.stolen_ns - max(pending.end_ns - limit_ns, 0)
     w.spent[c * CATEGORIES + C_INTERRUPTED] += stolen
     cpu.stolen_ns += stolen
+    cpu.irq_first = (cpu.irq_first + 1) % INTERRUPTS
+    cpu.irqs -= 1
+    cpu.irq_at_ns = w.interrupts[c * INTERRUPTS + cpu.irq_first].at_ns if cpu.irqs > 0 else NEVER
+    return pending.end_ns
+
+
+@kernel
+def waited_out(w: Any, c: int, t: int) -> int:
+    """Take all interrupts that reached a waiting CPU by `t`; return when it can go on, `t` or later."""
+    cpu = w.cpus[c]
+    end = t
+    while cpu.irq_at_ns <= t:
+        end = max(end, _take_interrupt(w, c, NEVER))
+    return end
+
+
+@kernel
+def delayed_by_interrupt(w: Any, c: int, t: int) -> bool:
+    """Take the interrupts that have arrived by `t`; true if the CPU's event now comes later."""
+    cpu = w.cpus[c]
+    if cpu.irq_at_ns > t:
+        return False
     if cpu.phase in (P_SPIN, P_FLUSH, P_IDLE):
-        if cpu.irq_end_ns <= t:
-            return False
-        w.keys[c] = (cpu.irq_end_ns << 6) | c
-        return True
-    w.keys[c] += stolen << 6
+        end = waited_out(w, c, t)
+        w.keys[c] = (end << 6) | c
+        return end > t
+    before = cpu.stolen_ns
+    _take_interrupt(w, c, NEVER)
+    w.keys[c] += (cpu.stolen_ns - before) << 6
     return True
 
 
 @kernel
 def settle(w: Any, c: int, t: int) -> None:
-    """Book everything up to the end of the run at `t`."""
-    cpu = w.cpus[c]
-    if cpu.irq_ns > 0 and cpu.irq_at_ns < t:
-        # A refill may reach beyond the end: only what lies before it belongs to this run.
-        stolen = cpu.irq_ns - max(cpu.irq_end_ns - t, 0)
-        w.spent[c * CATEGORIES + C_INTERRUPTED] += stolen
-        cpu.stolen_ns += stolen
-        cpu.irq_ns = 0
+    """Book everything up to the end of the run at `t`; of a longer interrupt, what lies before it."""
+    while w.cpus[c].irq_at_ns < t:
+        _take_interrupt(w, c, t)
     account(w, c, t)
 
 

@@ -21,7 +21,7 @@ from pipeline.machine.simulator.accounting import (
 )
 from pipeline.machine.simulator.asking import ask_design
 from pipeline.machine.simulator.flushing import begin_flush, begin_local_flush, end_flush, touch_mapping
-from pipeline.machine.simulator.kernel import apart, entry, kernel, prefetch
+from pipeline.machine.simulator.kernel import apart, entry, kernel, prefetch, wrap64
 from pipeline.machine.simulator.locking import heir_takes, release, release_delay, try_lock
 from pipeline.machine.simulator.records import (
     C_COMPUTE,
@@ -124,7 +124,6 @@ def _ask(w: Any, c: int, task: int, t: int) -> int:
     r.unmap_wait_ns = 0
     r.unmap_hold_ns = 0
     r.asleep_ns = 0
-    r.pin_wait_ns = 0
     r.flush_op = -1
     r.probed = 0
     r.scanned = 0
@@ -257,7 +256,7 @@ def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
             cpu.argument = _ALL_CPUS
         return _stretch(w, c, P_FLUSH, C_FLUSH, begin_flush(w, c, i, cpu.argument, t))
     if action == actions.FLUSH_LOCAL:
-        cpu.argument = 1 << c
+        cpu.argument = wrap64(1 << c)
         return _stretch(w, c, P_FLUSH, C_FLUSH, begin_local_flush(w, c, i, t))
     if action in (actions.WAKE_ALL, actions.WAKE_ONE):
         woken = _wake(w, c, task, i, 1 if action == actions.WAKE_ONE else w.machine[0].tasks, t)
@@ -286,6 +285,8 @@ def _mapped(w: Any, a: Any, c: int, i: int, t: int) -> int:
     m = w.machine[0]
     r = w.requests[i]
     r.mapped_ns = t
+    # Where it asked and slept may have been another CPU.
+    r.cpu_map = c
     if r.served == actions.HIT:
         m.hits += 1
     elif r.served == actions.MISS:
@@ -330,6 +331,9 @@ def _inside(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         r.block_left_ns = 0
         set_timer(w, task, until, R_FINISH)
         return P_PICK
+    if m.levels > 1:
+        # A nested operation may have ended on another CPU.
+        touch_mapping(w, a, c, i, t)
     return _use(w, c, i, t)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.machine.simulator.accounting import log_event, log_finding
+from pipeline.machine.simulator.accounting import interrupt, log_event, log_finding
 from pipeline.machine.simulator.kernel import apart, kernel
 from pipeline.machine.simulator.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
 
@@ -57,10 +57,7 @@ def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
             sent += costs.ipi_send_ns
             begun = max(sent + costs.ipi_latency_ns, cpu.irq_end_ns)
             stolen = costs.ipi_handler_ns + costs.tlb_refill_ns
-            if cpu.irq_ns == 0:
-                cpu.irq_at_ns = begun
-            cpu.irq_ns += stolen
-            cpu.irq_end_ns = begun + stolen
+            interrupt(w, other, begun, stolen)
             last = max(last, begun + costs.ipi_handler_ns)
             receivers += 1
             task = -1 if cpu.phase == P_IDLE else cpu.task

@@ -37,7 +37,6 @@ def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
     lock.spinners += 1
     cpu.spin_lock = k
     cpu.asked_ns = t
-    cpu.attempts = 0
     cpu.ticket = lock.ticket
     lock.ticket += 1
     cpu.longest_ns = 0
@@ -140,9 +139,9 @@ def _hand_off(w: Any, c: int, k: int, t: int) -> None:
         if costs.arbitration == FIFO:
             rank = cpu.ticket
         else:
-            op = w.requests[cpu.task * m.levels + w.tasks[cpu.task].depth].op
-            luck = draw(m.seed, _ARBITRATION, op, cpu.attempts)
-            cpu.attempts += 1
+            r = w.requests[cpu.task * m.levels + w.tasks[cpu.task].depth]
+            luck = draw(m.seed, _ARBITRATION, r.op, r.draws)
+            r.draws += 1
             # Uniform within +- spread per cent of the price.
             spread = reach_ns * costs.handoff_spread_percent // 100
             reach_ns += ((2 * spread * luck) >> 16) - spread

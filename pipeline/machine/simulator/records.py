@@ -105,6 +105,7 @@ REQUEST = np.dtype(
         ("locked_once", "i1"),   # this side of the operation has had its lock already
         ("step", "i4"),
         ("budget", "i4"),
+        ("draws", "i4"),         # random numbers drawn for it
         ("mark", "i8"),
         ("hold_left_ns", "i8"),
         ("block_left_ns", "i8"),
@@ -126,13 +127,18 @@ CPU = _record(
     ("phase", "i4"), ("category", "i4"), ("task", "i4"), ("action", "i4"), ("node", "i4"),
     ("since_ns", "i8"), ("stolen_ns", "i8"), ("scan_ns", "i8"), ("flush_ns", "i8"), ("switch_ns", "i8"),
     ("slice_end_ns", "i8"),
-    ("irq_at_ns", "i8"), ("irq_end_ns", "i8"), ("irq_ns", "i8"), ("epoch", "i8"),
+    ("irq_at_ns", "i8"), ("irq_end_ns", "i8"), ("irq_first", "i4"), ("irqs", "i4"), ("epoch", "i8"),
     ("pin_head", "i4"), ("pin_tail", "i4"),
     # Spinning and holding.
-    ("spin_lock", "i4"), ("attempts", "i4"), ("held_lock", "i4"), ("longest_holder", "i4"),
+    ("spin_lock", "i4"), ("held_lock", "i4"), ("longest_holder", "i4"),
     ("asked_ns", "i8"), ("longest_ns", "i8"), ("longest_flush_op", "i8"), ("got_ns", "i8"),
     ("got_wait_ns", "i8"), ("flushed_op", "i8"), ("ticket", "i8"), ("argument", "i8"),
 )  # fmt: skip
+
+# An interrupt that a CPU has not taken yet: when its handler begins and ends, and what it takes. A CPU has a
+# ring of INTERRUPTS of them; one that finds it full is answered together with the last.
+INTERRUPT = _record(("at_ns", "i8"), ("end_ns", "i8"), ("stolen_ns", "i8"))
+INTERRUPTS = 8
 
 LOCK_RECORD = _record(
     ("holder", "i4"), ("spinners", "i4"), ("heir", "i4"), ("spare", "i4"), ("ticket", "i8"),
@@ -200,6 +206,7 @@ MACHINE = _record(
 #     costs        COSTS[1]
 #     keys         int64[cpus, rounded up]: (time << 6) | cpu of each CPU's next event; NEVER: none
 #     cpus         CPU[cpus]
+#     interrupts   INTERRUPT[cpus * INTERRUPTS]: a ring for each CPU
 #     spent        int64[cpus * CATEGORIES]: where each CPU's time went
 #     tasks        TASK[tasks]
 #     timers       int64[tasks + 1]: binary heap of (time << 17) | task

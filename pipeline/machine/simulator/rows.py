@@ -60,6 +60,9 @@ def take(w: Any, task: int, at: int) -> int:
     r.task = task
     r.process = tk.process
     r.slot = -1
+    r.draws = 0
+    # Zeroed here, not when it asks: a nested operation may wait for its CPU before that.
+    r.pin_wait_ns = 0
     r.unmapping = MAP
     r.hold_left_ns = row.hold_ns
     r.block_left_ns = row.block_ns

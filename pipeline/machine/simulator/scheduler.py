@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.machine.simulator.accounting import account, log_event
+from pipeline.machine.simulator.accounting import account, log_event, waited_out
 from pipeline.machine.simulator.kernel import apart, kernel, prefetch
 from pipeline.machine.simulator.records import (
     C_COMPUTE,
     C_IDLE,
     C_IN_USE,
-    C_INTERRUPTED,
     C_SWITCH,
-    CATEGORIES,
     E_PIN_WAIT,
     E_SWITCH,
     NEVER,
@@ -104,11 +102,7 @@ def dispatch(w: Any, c: int, task: int, t: int) -> None:
     start = t
     if cpu.phase == P_IDLE:
         m.idle -= 1
-        if cpu.irq_ns > 0 and cpu.irq_at_ns <= t:
-            w.spent[c * CATEGORIES + C_INTERRUPTED] += cpu.irq_ns
-            cpu.stolen_ns += cpu.irq_ns
-            cpu.irq_ns = 0
-            start = max(t, cpu.irq_end_ns)
+        start = waited_out(w, c, t)
         account(w, c, start)
     waited = t - tk.since_ns
     if tk.pinned > 0 and waited > 0:
