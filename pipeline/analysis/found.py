@@ -39,7 +39,8 @@ def find_runs(paths: Sequence[Path]) -> list[RunFound]:
     """Read every run that `paths` name: run directories, or directories that hold run directories.
 
     A run named twice is read once. The order is that of `paths`, and within one that in which the runs were
-    made, so that a report compares them as they were thought of. A path without a run, a broken manifest, a missing table and a newer run format raise InputError.
+    made, so that a report compares them as they were thought of. A path without a run, a broken manifest, a
+    missing table and a newer run format raise InputError.
     """
     found: dict[Path, Manifest] = {}
     for path in paths:
