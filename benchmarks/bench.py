@@ -25,7 +25,7 @@ from typing import Any
 from engine_alone import engine_alone
 
 CPUS = 16
-MACHINE = "numaq16"
+MACHINE = "modern-x86-64"
 WORKLOAD = "zipf_bench"
 REPEATS = 3
 SIMPY_OPERATIONS = 20_000

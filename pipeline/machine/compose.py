@@ -22,10 +22,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from pipeline.allocators.registry import DesignFile
-from pipeline.errors import InputError
 from pipeline.machine.plain_tables import on_images
 from pipeline.machine.simulator import records
 
@@ -127,7 +125,7 @@ def compose(design: DesignFile, compiled: bool = True) -> Simulator:
     """Compose the simulator of one design.
 
     Raises InputError, naming file and line, when the design's source cannot be composed; what Numba cannot
-    compile shows up at the first call, see `compile_error`.
+    compile shows up at the first call.
     """
     sources = _sources(design, compiled)
     package = f"kmap_{_identity(sources, compiled)}"
@@ -204,15 +202,3 @@ def _fellows(text: str, package: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package + "."):
             names.append((node.module or "").removeprefix(package + "."))
     return names
-
-
-def compile_error(design: DesignFile, error: Any) -> InputError:
-    """Turn Numba's refusal into one line that says where in the design it happened."""
-    text = str(error)
-    line = re.search(r'design\.py", line (\d+)', text)
-    where = f", line {line[1]}" if line else ""
-    reason = next((part.strip() for part in text.splitlines() if part.strip()), "unknown reason")
-    return InputError(
-        f"{design.path}{where}: cannot be compiled: {reason}; kernels may use integers, records and "
-        "arrays only (run it with --no-compile to debug it as plain Python)"
-    )

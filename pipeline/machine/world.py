@@ -31,8 +31,8 @@ class Setting:
     chunk_slots: int
     chunks: int
     levels: int
-    log_operations: int = 1 << 16
-    log_events: int = 1 << 16
+    log_operations: int = 1 << 15
+    log_events: int = 1 << 15
 
 
 def _records(count: int, dtype: np.dtype | list[Any]) -> Any:

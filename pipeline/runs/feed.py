@@ -1,8 +1,8 @@
 """Feeding a trace to the engine: read ahead in a thread, in chunks sorted by task, in bounded memory.
 
-In a closed loop tasks drift apart, and rows that are read but not yet due pile up. Up to RESIDENT_ROWS of
-them stay in memory. A longer trace is laid in a sparse temporary file that is mapped into memory: the
-operating system keeps of it what it likes, and all of it is given back whenever the backlog is long.
+In a closed loop tasks drift apart, in a timed one they fall behind, and rows that are read but not yet due
+pile up. A trace of more than RESIDENT_ROWS rows is laid in a sparse temporary file that is mapped into
+memory, and memory is given back each time so many rows have been touched: what is not due stays in the file.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from pipeline.trace.schema import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, R
 
 # Small enough for a chunk (512 KiB) to stay in a CPU's own cache, large enough to hide the cost of a call.
 CHUNK_ROWS = 1 << 13
-RESIDENT_ROWS = 1 << 21
+RESIDENT_ROWS = 1 << 20
 _AHEAD_CHUNKS = 2 * ROW_GROUP_ROWS // CHUNK_ROWS
 _TIMES = ("time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns")
-_COLUMNS = ("task", *_TIMES, "page", "kind", "depth")
+COLUMNS = ("task", *_TIMES, "page", "kind", "depth")
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Feed:
         self._scratch = scratch
         self._file: Any = None
         self._map: mmap.mmap | None = None
+        self._relieved_at = 0
         self._slots = 0
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._ready: queue.Queue[_Chunk | BaseException] = queue.Queue(_AHEAD_CHUNKS)
@@ -176,7 +177,14 @@ class Feed:
             if left[chunk.slot] == 0:
                 self._free.put(chunk.slot)
         self._in_use = still
-        if self._map is not None and len(still) * CHUNK_ROWS > RESIDENT_ROWS and self.rows_admitted % 16 == 0:
+
+    def relieve(self, operations: int) -> None:
+        """Give memory back, `operations` being done: as many rows as RESIDENT_ROWS may have been touched."""
+        if self._map is None:
+            return
+        touched = self.rows_admitted + operations
+        if touched - self._relieved_at >= RESIDENT_ROWS:
+            self._relieved_at = touched
             self._map.madvise(mmap.MADV_DONTNEED)
 
     def _slot(self) -> int:
@@ -197,8 +205,8 @@ class Feed:
     def _arranged(self) -> Iterator[_Chunk]:
         number = first_op = 0
         before_ns = 0
-        for batch in self.trace.batches(_COLUMNS, ROW_GROUP_ROWS):
-            columns = {name: numpy_column(batch, name) for name in _COLUMNS}
+        for batch in self.trace.batches(COLUMNS, ROW_GROUP_ROWS):
+            columns = {name: numpy_column(batch, name) for name in COLUMNS}
             _check(self.trace.path, columns, first_op, before_ns)
             for first in range(0, batch.num_rows, CHUNK_ROWS):
                 part = {name: column[first : first + CHUNK_ROWS] for name, column in columns.items()}

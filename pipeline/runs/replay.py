@@ -10,6 +10,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -207,11 +208,14 @@ def _finished(path: Path) -> Manifest | None:
 def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Manifest:
     started = datetime.now(UTC)
     begun_s = time.monotonic()
-    census = take_census(plan.trace)
-    shape = Shape(plan.machine.cpus, census.tasks, census.processes, census.pages)
     if compiled and not is_compiled_already(plan.design):
         print(f"compiling {plan.design.name} for the first time, about 10 s ...", file=sys.stderr)
-    simulator = compose(plan.design, compiled)
+    # The census reads while the simulator is loaded.
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(take_census, plan.trace)
+        simulator = compose(plan.design, compiled)
+        census = reading.result()
+    shape = Shape(plan.machine.cpus, census.tasks, census.processes, census.pages)
     state = build_design(plan.design, plan.options, shape)
     try:
         with Feed(plan.trace, census, directory, threaded=compiled) as feed:
@@ -269,6 +273,7 @@ def _run(
             completed = int(machine.operations) - done
             done += completed
             advance(completed)
+            feed.relieve(done)
             if status == records.S_NEED_ROWS:
                 feed.admit_next()
             elif status == records.S_LOG_FULL and log is not None:

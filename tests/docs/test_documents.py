@@ -40,7 +40,7 @@ def _without_ids(text: str) -> str:
     return re.sub(r"-[0-9a-f]{12}\b", "-...", text)
 
 
-@pytest.mark.parametrize("document", sorted(path.name for path in ROOT.glob("docs/*.md")) + ["README.md"])
+@pytest.mark.parametrize("document", [*sorted(path.name for path in ROOT.glob("docs/*.md")), "README.md"])
 def test_links_between_documents_lead_somewhere(document: str) -> None:
     path = ROOT / document if document == "README.md" else ROOT / "docs" / document
     for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
