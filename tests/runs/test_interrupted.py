@@ -89,7 +89,7 @@ def test_a_file_that_may_not_grow_is_one_line_and_leaves_nothing(tmp_path, opera
     trace = build_trace(tmp_path, operations)
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     output = tmp_path / "runs"
     assert_no_room(ended(start(trace, output, preexec_fn=limit)), output, "File too large")
