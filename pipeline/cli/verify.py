@@ -29,22 +29,38 @@ def verify(
             "--start", help="The pool's state at the start: worked out from the recording, or unused."
         ),
     ] = "found",
+    free: Annotated[
+        bool,
+        typer.Option(
+            "--free", help="Replay it as a trace instead, in the simulator's own order, and compare counts."
+        ),
+    ] = False,
+    machine: Annotated[
+        str, typer.Option("--machine", "-m", metavar="PROFILE", help="With --free: the machine.")
+    ] = "smp4-2002",
+    tsc_ghz: Annotated[
+        float | None,
+        typer.Option("--tsc-ghz", min=0.001, help="With --free and tracefs text: rate of the TSC."),
+    ] = None,
 ) -> None:
     """Replay a kernel's recording through a design in the recording's own lock order, and compare.
 
     The exit status is 0 only if slot numbers, use counts, scans, flushes, evicted pages and sleeps all agree.
+    With --free no equality is possible; it shows how far off each count is.
     """
     from pipeline.errors import FindingError
     from pipeline.pairs import key_values
     from pipeline.verify.lockstep import verify as compare
     from pipeline.verify.recording import recording_path
 
-    found = compare(
-        recording_path(recording),
-        allocator=allocator,
-        options=key_values(options or [], "--set"),
-        start=start,
-    )
+    path, values = recording_path(recording), key_values(options or [], "--set")
+    if free:
+        from pipeline.verify.free import verify_free
+
+        comparison = verify_free(path, allocator=allocator, machine=machine, options=values, tsc_ghz=tsc_ghz)
+        typer.echo(comparison.text(), nl=False)
+        return
+    found = compare(path, allocator=allocator, options=values, start=start)
     typer.echo(found.text(), nl=False)
     if not found.agrees:
         raise typer.Exit(FindingError.exit_status)

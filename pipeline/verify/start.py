@@ -46,11 +46,11 @@ def pool_at_start(events: PoolEvents, slots: int) -> PoolState:
     """Work out the pool's state before the first event of the recording."""
     state = fresh_pool(slots)
     count, page = state.count, state.page
-    allocations = _allocations(events)
-    if not len(allocations):
+    taking = allocations(events)
+    if not len(taking):
         return state
-    first_slot = int(events.slot[allocations[0]])
-    allocated = set(allocations.tolist())
+    first_slot = int(events.slot[taking[0]])
+    allocated = set(taking.tolist())
     seen: set[int] = set()
     for row in np.flatnonzero(np.isin(events.code, [MAPPED, UNMAPPED])).tolist():
         slot = int(events.slot[row])
@@ -62,7 +62,7 @@ def pool_at_start(events: PoolEvents, slots: int) -> PoolState:
         count[slot] = events.count[row] + (1 if events.code[row] == UNMAPPED else -1)
         page[slot] = events.page[row]
     cursor = (first_slot - 1) % slots
-    _place_evicted(events, allocations, state, cursor)
+    _place_evicted(events, taking, state, cursor)
     # A pool of which every slot has been seen, or whose cursor has not come round, has no such slots.
     if _scans(events).size and (cursor > 0 or state.adopted):
         never = [slot for slot in range(slots) if slot not in seen and count[slot] == 0]
@@ -70,8 +70,8 @@ def pool_at_start(events: PoolEvents, slots: int) -> PoolState:
     return PoolState(count, page, cursor)
 
 
-def _allocations(events: PoolEvents) -> np.ndarray:
-    """Rows of the "mapped" events that took a slot: those whose task set a page's address just before."""
+def allocations(events: PoolEvents) -> np.ndarray:
+    """Find the misses: rows of the "mapped" events whose task set the page's address just before."""
     fresh: dict[int, int] = {}
     rows = []
     codes, pids, vaddr = events.code, events.pid, events.vaddr
@@ -89,16 +89,16 @@ def _scans(events: PoolEvents) -> np.ndarray:
     return np.flatnonzero(events.code == SCAN)
 
 
-def _place_evicted(events: PoolEvents, allocations: np.ndarray, state: PoolState, cursor: int) -> None:
+def _place_evicted(events: PoolEvents, taking: np.ndarray, state: PoolState, cursor: int) -> None:
     """Give the unknown pages that the first scan evicted their slots."""
     scans = _scans(events)
     if not scans.size:
         return
     first_scan = int(scans[0])
     pid = events.pid[first_scan]
-    slot_of = {int(events.page[row]): int(events.slot[row]) for row in allocations[allocations < first_scan]}
+    slot_of = {int(events.page[row]): int(events.slot[row]) for row in taking[taking < first_scan]}
     slot_of |= {int(page): slot for slot, page in enumerate(state.page.tolist()) if page != NONE}
-    taken = {int(events.slot[row]) for row in allocations[allocations < first_scan]}
+    taken = {int(events.slot[row]) for row in taking[taking < first_scan]}
     passed = set(range(cursor + 1, len(state.count))) - taken
     run: list[int] = []
     low = 0
