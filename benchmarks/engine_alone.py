@@ -25,9 +25,11 @@ class _InMemory(Trace):
         vars(self).update(vars(trace))
         self._decoded = list(trace.batches(COLUMNS))
 
-    def batches(self, columns: Sequence[str] | None = None, rows: int = 0) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, columns: Sequence[str] | None = None, rows: int = 0, threads: bool = True
+    ) -> Iterator[pa.RecordBatch]:
         assert columns == COLUMNS
-        del rows
+        del rows, threads
         return iter(self._decoded)
 
 

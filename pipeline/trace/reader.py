@@ -46,19 +46,21 @@ class Trace:
         self._parquet = parquet
 
     def batches(
-        self, columns: Sequence[str] | None = None, rows: int = ROW_GROUP_ROWS
+        self, columns: Sequence[str] | None = None, rows: int = ROW_GROUP_ROWS, threads: bool = True
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows in file order, at most `rows` at a time, in memory bounded by one row group.
+
+        With `threads`, columns are decoded side by side; without, by the calling thread alone.
 
         The batches have the types of ARROW_SCHEMA, `kind` a dictionary whose values are KINDS in their order;
         `columns` chooses and orders the columns (all by default). Raises InputError for a kind that is not
         known, with its row (counted from 0), and for data that cannot be decoded.
         """
-        return self._batches(columns, rows, tolerant=False)
+        return self._batches(columns, rows, threads, tolerant=False)
 
     def tolerant_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield all rows like `batches`, an unknown or null kind as code UNKNOWN_KIND, for the checks."""
-        return self._batches(None, ROW_GROUP_ROWS, tolerant=True)
+        return self._batches(None, ROW_GROUP_ROWS, threads=True, tolerant=True)
 
     def maximum(self, column: str) -> int:
         """Largest value of an integer column, from Parquet's statistics where it has them; -1 if no rows."""
@@ -80,7 +82,9 @@ class Trace:
                 best = max(best, int(values.max()))
         return best
 
-    def _batches(self, columns: Sequence[str] | None, rows: int, tolerant: bool) -> Iterator[pa.RecordBatch]:
+    def _batches(
+        self, columns: Sequence[str] | None, rows: int, threads: bool, tolerant: bool
+    ) -> Iterator[pa.RecordBatch]:
         names = list(COLUMN_NAMES if columns is None else columns)
         schema = pa.schema([ARROW_SCHEMA.field(name) for name in names])
         first_row = 0
@@ -89,7 +93,7 @@ class Trace:
             with pq.ParquetFile(
                 self.path, metadata=self._parquet, read_dictionary=["kind"], pre_buffer=False
             ) as file:
-                for batch in file.iter_batches(rows, columns=names):
+                for batch in file.iter_batches(rows, columns=names, use_threads=threads):
                     arrays = [
                         _kind_column(batch.column(name), first_row, self.path, tolerant)
                         if name == "kind"
