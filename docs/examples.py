@@ -8,6 +8,7 @@ output, or, for `replay`, its standard error too. A line of three dots stands fo
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -41,9 +42,12 @@ def examples(text: str) -> Iterator[Example]:
 
 def output_of(command: str, directory: Path) -> str:
     """Run a command in a shell; its output without what no two runs share. Raises if it fails."""
+    # The command that belongs to this Python, whether its environment is activated or not.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, shell=True, cwd=directory, capture_output=True, text=True, check=False, timeout=600
-    )
+        command, shell=True, cwd=directory, env=os.environ | {"PATH": path}, capture_output=True, text=True,
+        check=False, timeout=600,
+    )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr}")
     shown = (done.stderr if command.startswith("pipeline replay") else "") + done.stdout
