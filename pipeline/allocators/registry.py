@@ -93,16 +93,14 @@ def load_design(name: str) -> DesignFile:
 
 
 def _load(name: str, path: Path) -> DesignFile:
-    module_name = f"pipeline_design_{name}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path}: wanted an allocator's Python file; it cannot be loaded as one")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
+    module = ModuleType(f"pipeline_design_{name}")
+    module.__file__ = str(path)
+    # Executed from its text: importing would leave a __pycache__ beside a user's own file.
+    sys.modules[module.__name__] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
     except Exception as error:
-        del sys.modules[module_name]
+        del sys.modules[module.__name__]
         raise InputError(_import_failure(path, error)) from error
     missing = [required for required in _REQUIRED if not hasattr(module, required)]
     if missing:
