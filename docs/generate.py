@@ -5,11 +5,12 @@ Run it with `make docs`; a test compares the files with what it would write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.analysis.library import queries
 from pipeline.analysis.views import VIEWS
+from pipeline.markdown import table
 from pipeline.runs.schema import (
     CPU_CATEGORIES,
     EVENT_KINDS,
@@ -25,19 +26,12 @@ from pipeline.trace.schema import COLUMNS, FORMAT_VERSION, KINDS, Column, Source
 DOCS = Path(__file__).parent
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"
-
-    return line(head) + line(["---"] * len(head)) + "".join(line(row) for row in rows)
-
-
 def _columns(columns: Iterable[Column]) -> str:
     rows = [
         (f"`{c.name}`", str(c.type).split("<")[0] + ("?" if c.nullable else ""), c.unit, c.doc)
         for c in columns
     ]
-    return _table(("column", "type", "unit", "meaning"), rows)
+    return table(("column", "type", "unit", "meaning"), rows)
 
 
 def _fields(model: type) -> str:
@@ -46,7 +40,7 @@ def _fields(model: type) -> str:
         kind = str(field.annotation).replace("typing.", "")
         kind = getattr(field.annotation, "__name__", kind) if "[" not in kind else kind
         rows.append((f"`{name}`", kind.replace("pipeline.runs.schema.", ""), field.description or ""))
-    return _table(("field", "type", "meaning"), rows)
+    return table(("field", "type", "meaning"), rows)
 
 
 def format_document() -> str:
@@ -57,7 +51,7 @@ def format_document() -> str:
     ]
     views = "".join(
         f"### {view.name}\n\n{view.doc}\n\n"
-        + _table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in view.columns])
+        + table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in view.columns])
         + "\n"
         for view in VIEWS.values()
     )
@@ -94,10 +88,10 @@ and a hash of everything that determines the result.
 {_fields(Totals)}
 CPU time by category; for each CPU the categories add up to the wall time exactly:
 
-{_table(("category", "meaning"), [(f"`{name}`", meaning) for name, meaning in CPU_CATEGORIES.items()])}
+{table(("category", "meaning"), [(f"`{name}`", meaning) for name, meaning in CPU_CATEGORIES.items()])}
 Findings:
 
-{_table(("finding", "meaning"), [(f"`{name}`", meaning) for name, meaning in FINDINGS.items()])}
+{table(("finding", "meaning"), [(f"`{name}`", meaning) for name, meaning in FINDINGS.items()])}
 ### operations.parquet
 
 One row per mapping operation, in the order in which they were done. -1 in a column that names a slot, task,
@@ -112,7 +106,7 @@ Everything that does not happen exactly once per operation.
 {_columns(EVENTS)}
 What `slot`, `value` and `other` hold, by event; where nothing is said, -1:
 
-{_table(("event", "meaning", "slot", "value", "other"), kinds)}
+{table(("event", "meaning", "slot", "value", "other"), kinds)}
 ## SQL views
 
 `pipeline sql` sees these, over all the runs it is given. `run` is the run's label, made unique.
@@ -131,9 +125,9 @@ def queries_document() -> str:
         parts.append(f"## {query.name}\n\n{query.question}\n")
         if query.params:
             rows = [(f"`{p.name}`", str(p.default), p.doc) for p in query.params]
-            parts.append(_table(("parameter", "default", "meaning"), rows))
+            parts.append(table(("parameter", "default", "meaning"), rows))
         parts.append(
-            _table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in query.columns])
+            table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in query.columns])
         )
         parts.append(f"Reads: {', '.join(query.reads) or 'nothing of the log'}.\n")
     return "\n".join(parts)
