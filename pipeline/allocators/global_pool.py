@@ -38,6 +38,7 @@ from pipeline.machine.simulator.actions import (
     probe,
     scan,
     touch,
+    touch_again,
     write_pte,
 )
 from pipeline.machine.simulator.kernel import kernel
@@ -157,7 +158,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         r.step = _DROP
         return LOCK
     if r.step == _DROP:
-        touch(d, 1)
+        touch_again(d, 1)
         slot = a.slots[r.slot]
         slot.count -= 1
         if slot.count == 0:

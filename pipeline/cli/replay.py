@@ -48,6 +48,14 @@ def replay(
     events: Annotated[
         Literal["full", "none"], typer.Option("--events", help="Keep the event log, or only the totals.")
     ] = "full",
+    lowmem: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lowmem",
+            metavar="KIND",
+            help="Pages of this kind lie in low memory and need no mapping; may be repeated.",
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory of runs; the run is put inside.")
     ] = Path("runs"),
@@ -77,6 +85,7 @@ def replay(
         seed=seed,
         loop=loop,
         events=events,
+        lowmem=lowmem or (),
         output=output,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         compiled=compile,

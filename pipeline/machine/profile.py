@@ -36,6 +36,7 @@ class CostKind:
 
 COST_KINDS: dict[str, CostKind] = {
     "shared_entry_ns": CostKind(_NS, "read or change one entry that all CPUs share (a slot's count)"),
+    "recent_entry_ns": CostKind(_NS, "the same, for one this CPU touched shortly before"),
     "local_entry_ns": CostKind(_NS, "read or change one entry that only this CPU uses"),
     "probe_ns": CostKind(_NS, "look at one slot in search of a free one"),
     "scan_slot_ns": CostKind(_NS, "pass over one slot in a scan"),
@@ -55,6 +56,10 @@ COST_KINDS: dict[str, CostKind] = {
     "handoff_remote_ns": CostKind(_NS, "the same for a spinner on another node"),
     "handoff_per_spinner_ns": CostKind(_NS, "added to a hand-off for each spinner beyond the first"),
     "handoff_spread_percent": CostKind("%", "unfair arbitration: each hand-off varies by this much, +-", 100),
+    "barging_percent": CostKind("%", "unfair arbitration: newcomers that overtake a hand-off under way", 100),
+    "interrupt_gap_ns": CostKind(_NS, "mean time between two device or timer interrupts of one CPU; 0: none"),
+    "interrupt_ns": CostKind(_NS, "the shortest of them; one longer than x has probability shortest / x"),
+    "interrupt_max_ns": CostKind(_NS, "the longest of them"),
     "switch_ns": CostKind(_NS, "context switch"),
     "wake_ns": CostKind(_NS, "wake one task, paid by the waker"),
     "timeslice_ns": CostKind(_NS, "how long a computing task keeps its CPU while others wait", minimum=1),

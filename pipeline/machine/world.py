@@ -33,6 +33,8 @@ class Setting:
     levels: int
     log_operations: int = 1 << 15
     log_events: int = 1 << 15
+    lowmem_kinds: int = 0
+    """Bit k: pages of kind k lie in low memory and need no mapping."""
 
 
 def _records(count: int, dtype: np.dtype | list[Any]) -> Any:
@@ -124,6 +126,7 @@ def build_world(
     machine.loop = setting.loop
     machine.seed = setting.seed
     machine.events = int(setting.log)
+    machine.lowmem_kinds = setting.lowmem_kinds
     machine.idle = shape.cpus
     machine.ready_head = -1
     machine.ready_tail = -1
@@ -138,7 +141,12 @@ def build_world(
     cpus.held_lock = -1
     cpus.flushed_op = -1
     cpus.epoch = 1
-    cpus.irq_at_ns = records.NEVER
+    gap_ns = int(profile.costs["interrupt_gap_ns"].value)
+    # The CPUs' timers are staggered.
+    cpus.device_at_ns = [
+        gap_ns * (c + 1) // shape.cpus if gap_ns else records.NEVER for c in range(shape.cpus)
+    ]
+    cpus.irq_at_ns = cpus.device_at_ns
     cpus.node = [profile.node_of(c) for c in range(shape.cpus)]
     world.locks.holder = -1
     world.locks.heir = -1

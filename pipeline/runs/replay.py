@@ -9,7 +9,7 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,6 +51,7 @@ from pipeline.runs.schema import (
 )
 from pipeline.runs.totals import deadlock, findings_met, fingerprint_of, totals_of
 from pipeline.trace.reader import Trace, open_trace
+from pipeline.trace.schema import KINDS
 
 LOOPS = ("closed", "timed")
 EVENTS = ("full", "none")
@@ -87,6 +88,7 @@ class _Plan:
     seed: int
     loop: Literal["closed", "timed"]
     events: Literal["full", "none"]
+    lowmem: tuple[str, ...]
 
     def identity(self) -> str:
         """Name of the run: the design's name and a hash of what determines the result."""
@@ -100,6 +102,7 @@ class _Plan:
             "seed": self.seed,
             "loop": self.loop,
             "events": self.events,
+            "lowmem": self.lowmem,
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return f"{self.design.name}-{digest[:12]}"
@@ -119,6 +122,7 @@ class _Plan:
         for name, value in self.options.items():
             words += ["--set", f"{name}={_text(value)}"]
         words += ["--machine", self.profile, "--cpus", str(self.machine.cpus), "--seed", str(self.seed)]
+        words += [word for kind in self.lowmem for word in ("--lowmem", kind)]
         words += ["--loop", self.loop, "--events", self.events, "-o", str(output)]
         return shlex.join(words)
 
@@ -151,6 +155,7 @@ def replay(
     seed: int = 0,
     loop: str = "closed",
     events: str = "full",
+    lowmem: Collection[str] = (),
     output: Path = Path("runs"),
     command: str | None = None,
     compiled: bool = True,
@@ -162,7 +167,8 @@ def replay(
     its options as text; `machine` a profile's name or .toml file, with `cpus` CPUs if given. `seed` decides
     unfair arbitration. `loop` is "closed" (an operation starts its think and wait time after the task's
     previous one was done) or "timed" (not before its recorded time); `events` is "full" or "none" (totals
-    only). The run becomes a directory of `output`, named by what determines it; if it is there already, it
+    only). Pages of the kinds `lowmem` lie in low memory: their mapping is for good, and the allocator is not
+    asked. The run becomes a directory of `output`, named by what determines it; if it is there already, it
     is returned as it is unless `fresh`. Uncompiled, the same source runs as plain Python, some hundred times
     slower.
 
@@ -172,6 +178,9 @@ def replay(
         raise unknown_name("loop", loop, LOOPS)
     if events not in EVENTS:
         raise unknown_name("kind of log", events, EVENTS)
+    for kind in lowmem:
+        if kind not in KINDS:
+            raise unknown_name("kind of operation", kind, KINDS)
     if not 0 <= seed < 1 << 63:
         raise UsageError(f"seed wants 0..{(1 << 63) - 1}, found {seed}")
     design = load_design(allocator)
@@ -187,6 +196,7 @@ def replay(
         seed,
         "closed" if loop == "closed" else "timed",
         "full" if events == "full" else "none",
+        tuple(kind for kind in KINDS if kind in lowmem),
     )
     path = Path(output) / plan.identity()
     if not fresh and (known := _finished(path)) is not None:
@@ -227,6 +237,7 @@ def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Man
                 chunk_slots=feed.chunks,
                 chunks=feed.chunks,
                 levels=census.levels,
+                lowmem_kinds=sum(1 << KINDS.index(kind) for kind in plan.lowmem),
             )
             world = build_world(
                 plan.machine, plan.design, plan.options, shape, setting, state, feed.storage()
@@ -321,6 +332,7 @@ def _manifest(
         seed=plan.seed,
         loop=plan.loop,
         events=plan.events,
+        lowmem=list(plan.lowmem),
         versions={
             "pipeline": version("kmap-pipeline"),
             "python": platform.python_version(),

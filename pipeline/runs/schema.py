@@ -40,7 +40,7 @@ CPU_CATEGORIES = {
     "scan": "looking through slots for those that can be freed",
     "spin": "waiting for a lock",
     "flush": "flushing the own TLB, sending IPIs and waiting for the slowest CPU to answer",
-    "interrupted": "answering another CPU's flush, TLB refill included",
+    "interrupted": "answering another CPU's flush, TLB refill included, and device or timer interrupts",
     "switch": "context switches and wake-ups",
 }
 
@@ -294,6 +294,9 @@ class Manifest(_Strict):
     seed: int
     loop: Literal["closed", "timed"]
     events: Literal["full", "none"]
+    lowmem: list[str] = Field(
+        default_factory=list, description="kinds whose pages lie in low memory and needed no mapping"
+    )
     versions: dict[str, str]
     totals: Totals
     findings: list[Finding]

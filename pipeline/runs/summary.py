@@ -18,7 +18,8 @@ def summary(manifest: Manifest, cached: bool) -> str:
     wait_ns = sum(lock.wait_ns for lock in totals.locks)
     lines = [
         f"{manifest.label} on {manifest.machine.name}, {manifest.machine.cpus} CPUs: trace "
-        f"{manifest.trace.name}, {manifest.loop} loop, seed {manifest.seed}",
+        f"{manifest.trace.name}, {manifest.loop} loop, seed {manifest.seed}"
+        + (f", {' and '.join(manifest.lowmem)} in low memory" if manifest.lowmem else ""),
         f"  {totals.operations:,} operations in {wall_s:,.3f} s simulated"
         + (
             " (this run was there already)"

@@ -1,9 +1,10 @@
 """Where time goes and what is written down: CPU time by category, interrupts, the log and its fingerprint.
 
 An interrupt is not an event of its own. A flush notes on each receiver when its interrupt arrives and how
-long it takes; when the receiver's current stretch of work would end, the stolen time is found and the
-stretch ends that much later. A CPU that only waits (idle, spinning, waiting for answers) loses no progress:
-it is delayed only if it would go on before the interrupt is over.
+long it takes, and each CPU knows when its next device or timer interrupt is due; when the CPU's current
+stretch of work would end, the stolen time is found and the stretch ends that much later. A CPU that only
+waits (idle, spinning, waiting for answers) loses no progress: it is delayed only if it would go on before the
+interrupt is over.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ _LANE0 = 0x1E3779B97F4A7C15
 _LANE1 = 0x3F58476D1CE4E5B9
 _LANE2 = 0x14D049BB133111EB
 _LANE3 = 0x2545F4914F6CDD1D
+
+# Purposes of random draws.
+DRAW_HEIR = 1
+DRAW_BARGING = 2
+_DEVICE = 3
 
 
 @kernel
@@ -83,9 +89,25 @@ def interrupt(w: Any, c: int, at_ns: int, stolen_ns: int) -> None:
     pending.at_ns = at_ns
     pending.end_ns = cpu.irq_end_ns
     pending.stolen_ns = stolen_ns
-    if cpu.irqs == 0:
-        cpu.irq_at_ns = at_ns
+    cpu.irq_at_ns = min(cpu.irq_at_ns, at_ns)
     cpu.irqs += 1
+
+
+@apart
+def _device_interrupt_ns(w: Any, c: int) -> int:
+    """Return how long the CPU's device interrupt takes that is due, and draw when the next one comes.
+
+    Times between them are uniform up to twice the mean. Handlers are many short ones and few long ones: one
+    longer than x has the probability shortest / x (Pareto, exponent 1), up to the longest there is.
+    """
+    cpu = w.cpus[c]
+    costs = w.costs[0]
+    seed = w.machine[0].seed
+    turn = cpu.devices * 2
+    cpu.devices += 1
+    cpu.device_at_ns += 1 + ((2 * costs.interrupt_gap_ns * draw(seed, _DEVICE, c, turn)) >> 16)
+    luck = draw(seed, _DEVICE, c, turn + 1)
+    return min((costs.interrupt_ns << 16) // (luck + 1), costs.interrupt_max_ns)
 
 
 @apart
@@ -93,13 +115,23 @@ def _take_interrupt(w: Any, c: int, limit_ns: int) -> int:
     """Book the first pending interrupt, as far as it lies before `limit_ns`; return when it is over."""
     cpu = w.cpus[c]
     pending = w.interrupts[c * INTERRUPTS + cpu.irq_first]
-    stolen = pending.stolen_ns - max(pending.end_ns - limit_ns, 0)
+    begin = max(cpu.irq_at_ns, cpu.irq_done_ns)
+    if cpu.irqs == 0 or cpu.device_at_ns < pending.at_ns:
+        stolen = _device_interrupt_ns(w, c)
+        end = begin + stolen
+    else:
+        stolen = pending.stolen_ns
+        end = max(pending.end_ns, begin + stolen)
+        cpu.irq_first = (cpu.irq_first + 1) % INTERRUPTS
+        cpu.irqs -= 1
+    cpu.irq_done_ns = end
+    cpu.irq_at_ns = cpu.device_at_ns
+    if cpu.irqs > 0:
+        cpu.irq_at_ns = min(cpu.irq_at_ns, w.interrupts[c * INTERRUPTS + cpu.irq_first].at_ns)
+    stolen = max(stolen - max(end - limit_ns, 0), 0)
     w.spent[c * CATEGORIES + C_INTERRUPTED] += stolen
     cpu.stolen_ns += stolen
-    cpu.irq_first = (cpu.irq_first + 1) % INTERRUPTS
-    cpu.irqs -= 1
-    cpu.irq_at_ns = w.interrupts[c * INTERRUPTS + cpu.irq_first].at_ns if cpu.irqs > 0 else NEVER
-    return pending.end_ns
+    return end
 
 
 @kernel

@@ -47,6 +47,15 @@ def touch(d: Any, entries: int) -> None:
 
 
 @kernel
+def touch_again(d: Any, entries: int) -> None:
+    """Read or change `entries` shared entries that this task touched shortly before.
+
+    They are still in its CPU's cache, as a rule: no other CPU has to give them up.
+    """
+    d.recent_entries += entries
+
+
+@kernel
 def touch_local(d: Any, entries: int) -> None:
     """Read or change `entries` entries that only this CPU uses."""
     d.local_entries += entries

@@ -20,6 +20,7 @@ def ask_design(w: Any, a: Any, i: int, c: int) -> int:
     d.pin = 0
     d.finding = -1
     d.shared_entries = 0
+    d.recent_entries = 0
     d.local_entries = 0
     d.probes = 0
     d.scans = 0

@@ -38,6 +38,7 @@ from pipeline.machine.simulator.records import (
     MAP,
     NEVER,
     P_ACT,
+    P_DIRECT,
     P_DONE,
     P_FLUSH,
     P_MAPPED,
@@ -134,7 +135,13 @@ def _ask(w: Any, c: int, task: int, t: int) -> int:
     r.walk_ns = 0
     r.step = 0
     r.locked_once = 0
-    return P_STEP
+    # Low memory is mapped for good: kmap() returns before it asks the allocator.
+    return P_DIRECT if _is_lowmem(w, r) else P_STEP
+
+
+@kernel
+def _is_lowmem(w: Any, r: Any) -> bool:
+    return (w.machine[0].lowmem_kinds >> r.kind) & 1 != 0
 
 
 @kernel
@@ -159,6 +166,7 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     costs = w.costs[0]
     work_ns = (
         d.shared_entries * costs.shared_entry_ns
+        + d.recent_entries * costs.recent_entry_ns
         + d.local_entries * costs.local_entry_ns
         + d.probes * costs.probe_ns
         + d.pte_writes * costs.pte_write_ns
@@ -418,7 +426,10 @@ def _cpu_event(w: Any, a: Any, c: int, t: int) -> int:
             r.unmapping = UNMAP
             r.locked_once = 0
             r.step = 0
-            phase = P_STEP
+            phase = P_DONE if _is_lowmem(w, r) else P_STEP
+        elif phase == P_DIRECT:
+            w.requests[i].served = actions.DIRECT
+            phase = _mapped(w, a, c, i, t)
         elif phase == P_DONE:
             w.requests[i].done_ns = t
             m.mapped -= 1

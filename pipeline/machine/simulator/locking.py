@@ -6,8 +6,10 @@
 
 Between a release and the heir's success the lock is free. With `fifo` arbitration (ticket and queued locks)
 nobody else may take it then; with `unfair` (test-and-set, as in Linux 2.4) a newcomer may ("barging"), and
-the heir spins on. The unfair heir is the spinner whose cache happens to get the line first: each draws a
-latency around the price for its distance from the releaser, and the smallest wins.
+the heir spins on. How often one succeeds is `barging_percent`: the line is on its way to the heir, and a
+newcomer's request queues behind those of all spinners. The unfair heir is the spinner whose cache happens to
+get the line first: each draws a latency around the price for its distance from the releaser, and the
+smallest wins.
 
 Spinners also slow the holder: the release waits `hold_per_spinner_ns` for each of them, because every one
 keeps pulling the cache line that the release must write. That time is part of the hold.
@@ -17,11 +19,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.machine.simulator.accounting import book_acquisition, book_hold, draw, first_hold, log_event
+from pipeline.machine.simulator.accounting import (
+    DRAW_BARGING,
+    DRAW_HEIR,
+    book_acquisition,
+    book_hold,
+    draw,
+    first_hold,
+    log_event,
+)
 from pipeline.machine.simulator.kernel import apart, kernel
 from pipeline.machine.simulator.records import C_SPIN, E_RELOCK, FIFO, MAP, NEVER, P_SPIN
 
-_ARBITRATION = 1
+
+@kernel
+def _barges(w: Any, i: int) -> bool:
+    """Whether request `i` gets a lock that is on its way to somebody else."""
+    costs = w.costs[0]
+    if costs.arbitration == FIFO or costs.barging_percent == 0:
+        return False
+    if costs.barging_percent == 100:
+        return True
+    r = w.requests[i]
+    r.draws += 1
+    return draw(w.machine[0].seed, DRAW_BARGING, r.op, r.draws) * 100 < costs.barging_percent << 16
 
 
 @kernel
@@ -29,7 +50,7 @@ def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
     """Take lock `k` for request `i` if that is possible now; otherwise start to spin and return false."""
     lock = w.locks[k]
     cpu = w.cpus[c]
-    if lock.holder < 0 and (lock.heir < 0 or w.costs[0].arbitration != FIFO):
+    if lock.holder < 0 and (lock.heir < 0 or _barges(w, i)):
         cpu.asked_ns = t
         cpu.longest_ns = 0
         _got(w, c, i, k, t)
@@ -140,7 +161,7 @@ def _hand_off(w: Any, c: int, k: int, t: int) -> None:
             rank = cpu.ticket
         else:
             r = w.requests[cpu.task * m.levels + w.tasks[cpu.task].depth]
-            luck = draw(m.seed, _ARBITRATION, r.op, r.draws)
+            luck = draw(m.seed, DRAW_HEIR, r.op, r.draws)
             r.draws += 1
             # Uniform within +- spread per cent of the price.
             spread = reach_ns * costs.handoff_spread_percent // 100

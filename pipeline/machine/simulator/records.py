@@ -35,6 +35,7 @@ P_ACT = 12  # carry out the design's action
 P_UNMAP = 13  # the use is over
 P_DONE = 14  # the unmap is complete
 P_PICK = 15  # choose the next task
+P_DIRECT = 16  # the page needs no mapping
 P_WAIT = -1  # nothing more happens now
 
 # Where a task goes on when it gets a CPU again.
@@ -128,6 +129,7 @@ CPU = _record(
     ("since_ns", "i8"), ("stolen_ns", "i8"), ("scan_ns", "i8"), ("flush_ns", "i8"), ("switch_ns", "i8"),
     ("slice_end_ns", "i8"),
     ("irq_at_ns", "i8"), ("irq_end_ns", "i8"), ("irq_first", "i4"), ("irqs", "i4"), ("epoch", "i8"),
+    ("irq_done_ns", "i8"), ("device_at_ns", "i8"), ("devices", "i8"),  # the next, and how many were
     ("pin_head", "i4"), ("pin_tail", "i4"),
     # Spinning and holding.
     ("spin_lock", "i4"), ("held_lock", "i4"), ("longest_holder", "i4"),
@@ -163,26 +165,29 @@ SITE = _record(
 
 DEED = _record(
     ("cpu", "i4"), ("cpus", "i4"), ("lock", "i4"), ("queue", "i4"), ("pin", "i4"), ("finding", "i4"),
-    ("cpu_mask", "i8"), ("shared_entries", "i8"), ("local_entries", "i8"), ("probes", "i8"),
+    ("cpu_mask", "i8"), ("shared_entries", "i8"),
+    ("recent_entries", "i8"), ("local_entries", "i8"), ("probes", "i8"),
     ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("evicted", "i8"), ("in_use", "i8"),
     ("pte_writes", "i8"), ("invalidations", "i8"),
 )  # fmt: skip
 
 # The machine's prices, see machine.profile for what each means.
 COSTS = _record(
-    ("shared_entry_ns", "i8"), ("local_entry_ns", "i8"), ("probe_ns", "i8"), ("scan_slot_ns", "i8"),
+    ("shared_entry_ns", "i8"), ("recent_entry_ns", "i8"), ("local_entry_ns", "i8"),
+    ("probe_ns", "i8"), ("scan_slot_ns", "i8"),
     ("scan_in_use_ns", "i8"), ("pte_write_ns", "i8"), ("invalidate_ns", "i8"), ("walk_ns", "i8"),
     ("tlb_flush_ns", "i8"), ("tlb_refill_ns", "i8"), ("broadcast", "i8"), ("broadcast_ns", "i8"),
     ("ipi_send_ns", "i8"), ("ipi_latency_ns", "i8"), ("ipi_handler_ns", "i8"),
     ("hold_per_spinner_ns", "i8"), ("handoff_local_ns", "i8"), ("handoff_remote_ns", "i8"),
-    ("handoff_per_spinner_ns", "i8"), ("handoff_spread_percent", "i8"), ("arbitration", "i8"),
+    ("handoff_per_spinner_ns", "i8"), ("handoff_spread_percent", "i8"), ("barging_percent", "i8"),
+    ("arbitration", "i8"), ("interrupt_gap_ns", "i8"), ("interrupt_ns", "i8"), ("interrupt_max_ns", "i8"),
     ("switch_ns", "i8"), ("wake_ns", "i8"), ("timeslice_ns", "i8"),
 )  # fmt: skip
 
 MACHINE = _record(
     # shape and settings
     ("cpus", "i8"), ("keys", "i8"), ("tasks", "i8"), ("levels", "i8"), ("loop", "i8"), ("seed", "i8"),
-    ("events", "i8"),
+    ("events", "i8"), ("lowmem_kinds", "i8"),
     # clock and queues
     ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("timers", "i8"), ("idle", "i8"),
     ("stalled", "i8"),  # 1 + the CPU whose task needs a row that is not read; 0: none
