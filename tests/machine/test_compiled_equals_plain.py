@@ -3,11 +3,11 @@
 `simulate` also holds every run's CPU time against its wall time, category by category.
 """
 
-import numpy as np
 import pytest
 
 from pipeline.machine.profile import load_profile
 from pipeline.machine.simulator.records import CLOSED, S_DEADLOCK, S_FINISHED, TIMED
+from pipeline.validation.theory.runs import mixed_rows
 
 from .runs import Outcome, Rows, simulate
 
@@ -22,36 +22,6 @@ DESIGNS = pytest.mark.parametrize(
     ],
     ids=["global_pool", "percpu_pinned", "direct_map"],
 )
-
-
-def trace(tasks: int, each: int, nested: bool) -> Rows:
-    """Rows of every kind the engine tells apart; every third but one is nested if that is wanted."""
-    random = np.random.default_rng(7)
-    shape = (tasks, each)
-
-    def some_ns(mean: int, share: float = 1.0) -> np.ndarray:
-        return np.where(random.random(shape) < share, random.exponential(mean, shape), 0).astype(np.int64)
-
-    depth = np.broadcast_to(np.arange(each) % 3 == 1, shape) & nested
-    inside_ns = np.where(depth, some_ns(500), 0)
-    think_ns = np.where(depth, 100, some_ns(20_000))
-    wait_ns = np.where(depth, 0, some_ns(30_000, 0.5))
-    hold_ns = np.where(depth, inside_ns, some_ns(4_000))
-    block_ns = np.where(depth, 0, some_ns(50_000, 0.2))
-    duration_ns = think_ns + wait_ns + hold_ns + block_ns
-    time_ns = np.cumsum(duration_ns, axis=1) - hold_ns - block_ns
-    order = np.argsort(time_ns, axis=None, kind="stable")
-    columns = {
-        "time_ns": time_ns,
-        "task": np.broadcast_to(np.arange(tasks)[:, None], shape),
-        "page": random.zipf(1.3, shape) % 200,
-        "think_ns": think_ns,
-        "wait_ns": wait_ns,
-        "hold_ns": hold_ns,
-        "block_ns": block_ns,
-        "depth": depth,
-    }
-    return Rows(**{name: column.ravel()[order].astype(np.int64) for name, column in columns.items()})
 
 
 def both(design: str, options: dict[str, str], cpus: int, rows: Rows, loop: int) -> Outcome:
@@ -77,7 +47,7 @@ def both(design: str, options: dict[str, str], cpus: int, rows: Rows, loop: int)
 @CPUS
 @DESIGNS
 def test_with_waits_and_blocking_uses(design: str, options: dict[str, str], cpus: int, loop: int) -> None:
-    rows = trace(tasks=12, each=30, nested=False)
+    rows = mixed_rows(tasks=12, each=30, nested=False)
     outcome = both(design, options, cpus, rows, loop)
     assert outcome.status == S_FINISHED
     assert outcome.totals["operations"] == len(rows) == len(outcome.operations)
@@ -87,7 +57,7 @@ def test_with_waits_and_blocking_uses(design: str, options: dict[str, str], cpus
 @CPUS
 @DESIGNS
 def test_with_nested_mappings(design: str, options: dict[str, str], cpus: int, loop: int) -> None:
-    rows = trace(tasks=7, each=45, nested=True)
+    rows = mixed_rows(tasks=7, each=45, nested=True)
     outcome = both(design, options, cpus, rows, loop)
     assert outcome.status == S_FINISHED
     assert (outcome.operations["depth"] == 1).sum() == 7 * 15
@@ -98,7 +68,7 @@ def test_with_nested_mappings(design: str, options: dict[str, str], cpus: int, l
 @pytest.mark.parametrize("slots", [2, 3, 4])
 @pytest.mark.parametrize("wake", ["all", "one"])
 def test_where_slots_run_out_and_tasks_sleep(slots: int, wake: str, cpus: int, loop: int) -> None:
-    rows = trace(tasks=12, each=25, nested=False)
+    rows = mixed_rows(tasks=12, each=25, nested=False)
     outcome = both("global_pool", {"slots": str(slots), "wake": wake}, cpus, rows, loop)
     assert outcome.status == S_FINISHED
     assert outcome.totals["sleeps"] > 0
@@ -109,7 +79,7 @@ def test_where_slots_run_out_and_tasks_sleep(slots: int, wake: str, cpus: int, l
 @CPUS
 @pytest.mark.parametrize("wait_pinned", ["true", "false"])
 def test_where_a_cpu_runs_out_of_slots(wait_pinned: str, cpus: int, loop: int) -> None:
-    rows = trace(tasks=12, each=25, nested=False)
+    rows = mixed_rows(tasks=12, each=25, nested=False)
     options = {"slots_per_cpu": "1", "wait_pinned": wait_pinned}
     outcome = both("percpu_pinned", options, cpus, rows, loop)
     assert outcome.status == S_FINISHED
@@ -118,6 +88,6 @@ def test_where_a_cpu_runs_out_of_slots(wait_pinned: str, cpus: int, loop: int) -
 
 @CPUS
 def test_where_nested_mappings_run_into_a_deadlock(cpus: int) -> None:
-    rows = trace(tasks=7, each=45, nested=True)
+    rows = mixed_rows(tasks=7, each=45, nested=True)
     outcome = both("global_pool", {"slots": "2"}, cpus, rows, CLOSED)
     assert outcome.status == S_DEADLOCK

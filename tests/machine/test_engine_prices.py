@@ -6,10 +6,9 @@ import pytest
 
 from pipeline.allocators.registry import load_design
 from pipeline.machine.simulator.records import E_IPI, E_SWITCH
+from pipeline.validation.theory.runs import ONE_LOCK
 
 from .runs import machine, rows, simulate
-
-ONE_LOCK = str(Path(__file__).with_name("one_lock.py"))
 
 
 def test_spinners_slow_the_release_and_the_hand_off(tmp_path: Path) -> None:
@@ -22,7 +21,7 @@ def test_spinners_slow_the_release_and_the_hand_off(tmp_path: Path) -> None:
         handoff_per_spinner_ns=5,
     )
     trace = rows(3, task=range(3), page=range(3))
-    outcome = simulate(load_design(ONE_LOCK), profile, trace)
+    outcome = simulate(ONE_LOCK, profile, trace)
     # Held 100 and delayed by two spinners, handed over past one more spinner; then by and past one fewer.
     first_release, second_release = 100 + 20, 100 + 20 + 55 + 100 + 10
     assert outcome.operations["map_hold_ns"].tolist() == [120, 110, 100]
@@ -33,7 +32,7 @@ def test_spinners_slow_the_release_and_the_hand_off(tmp_path: Path) -> None:
 
 def test_a_hand_off_to_another_node_takes_longer(tmp_path: Path) -> None:
     profile = machine(tmp_path, 4, nodes=2, shared_entry_ns=100, handoff_local_ns=10, handoff_remote_ns=70)
-    outcome = simulate(load_design(ONE_LOCK), profile, rows(4, task=range(4), page=range(4)))
+    outcome = simulate(ONE_LOCK, profile, rows(4, task=range(4), page=range(4)))
     assert outcome.operations["map_wait_ns"].tolist() == [0, 110, 280, 390]
 
 

@@ -4,34 +4,22 @@ A statistical comparison allows 4 standard errors, from batch means: with fixed 
 or shows a difference that chance makes once in 15,000 times.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from pipeline.allocators.registry import load_design
 from pipeline.machine.simulator.records import E_SLEEP, S_FINISHED
+from pipeline.validation.theory.check import mean_and_error
+from pipeline.validation.theory.closed_queues import (
+    constant_service,
+    first_come_first_served,
+    machine_repairman,
+)
+from pipeline.validation.theory.runs import ONE_LOCK, closed_loop, intervals
 
-from .queues import constant_service, first_come_first_served, machine_repairman, mean_and_error
-from .runs import Outcome, Rows, machine, rows, simulate
+from .runs import Outcome, Rows, machine, simulate
 
-ONE_LOCK = load_design(str(Path(__file__).with_name("one_lock.py")))
 HOLD_NS = 1_000
 CPUS = 8
-
-
-def closed_loop(operations: int, tasks: int, seed: int, **mean_ns: int) -> Rows:
-    """Tasks in turn, each operation of another page, with exponential times of the given means."""
-    random = np.random.default_rng(seed)
-    times = {name: random.exponential(mean, operations).astype(np.int64) for name, mean in mean_ns.items()}
-    number = np.arange(operations)
-    return rows(operations, task=number % tasks, page=number, **times)
-
-
-def intervals(outcome: Outcome, cycles: int) -> np.ndarray:
-    """Time per completed operation, over consecutive groups of `cycles` completions."""
-    done = np.sort(outcome.operations["done_ns"])
-    return np.diff(done[::cycles]) / cycles
 
 
 Locked = tuple[int, Rows, Outcome]

@@ -1,7 +1,10 @@
 """Closed queues with N customers who think and are then served: exact results to hold a simulation against.
 
-Thinking is exponential. Sources: R. Jain, The Art of Computer Systems Performance Analysis (1991), chapter 31
-(M/M/c//N); L. Kleinrock, Queueing Systems (1975), chapter 5 (embedded chain of M/G/1 at departures).
+Thinking is exponential. Sources: D. R. Cox and W. L. Smith, Queues (1961), chapter 4, on machines and
+repairmen; L. Takács, Introduction to the Theory of Queues (1962), chapter 5, on one repairman and any
+distribution of repairs; R. Jain, The Art of Computer Systems Performance Analysis (1991), chapter 31
+(M/M/c//N); L. Kleinrock, Queueing Systems (1975), chapter 5 (embedded chain at departures); E. D. Lazowska,
+J. Zahorjan, G. S. Graham, K. C. Sevcik, Quantitative System Performance (1984), chapter 5 (bounds).
 """
 
 from __future__ import annotations
@@ -20,9 +23,18 @@ class Exact:
     throughput: float
     waiting: float
 
+    @property
+    def wait_ns(self) -> float:
+        """Mean wait of a customer before service, by Little's law."""
+        return self.waiting / self.throughput
+
 
 def machine_repairman(customers: int, servers: int, think_ns: float, service_ns: float) -> Exact:
-    """M/M/c//N: exponential service on `servers` servers."""
+    """M/M/c//N: exponential service on `servers` servers.
+
+    With n customers at the station the birth rate is (N - n)/Z and the death rate min(n, c)/S; the
+    stationary probabilities are products of their ratios.
+    """
     load = service_ns / think_ns
 
     def weight(n: int) -> float:
@@ -38,7 +50,12 @@ def machine_repairman(customers: int, servers: int, think_ns: float, service_ns:
 
 
 def constant_service(customers: int, think_ns: float, service_ns: float) -> Exact:
-    """M/D/1//N, from the Markov chain of customers left behind at departures."""
+    """M/D/1//N, from the Markov chain of customers left behind at departures.
+
+    Each of the customers who think when a service begins asks before it ends with probability
+    1 - exp(-S/Z), independently; a service that leaves nobody behind is followed by a pause of Z/N on the
+    mean.
+    """
     asks = 1 - exp(-service_ns / think_ns)
 
     def arrivals(thinking: int, count: int) -> float:
@@ -56,6 +73,11 @@ def constant_service(customers: int, think_ns: float, service_ns: float) -> Exac
     return Exact(throughput, throughput * (in_system_ns - service_ns))
 
 
+def asymptotic_bound(customers: int, think_ns: float, service_ns: float) -> float:
+    """Most completions per ns that one server allows: min(N/(Z + S), 1/S), for any distributions."""
+    return min(customers / (think_ns + service_ns), 1 / service_ns)
+
+
 def first_come_first_served(think_ns: list[list[int]], service_ns: int) -> list[list[int]]:
     """How long each customer waits each time, for given think times: the queue told with a heap."""
     asks = [(times[0], customer) for customer, times in enumerate(think_ns)]
@@ -70,10 +92,3 @@ def first_come_first_served(think_ns: list[list[int]], service_ns: int) -> list[
         if turn < len(think_ns[customer]):
             heapq.heappush(asks, (free_at + think_ns[customer][turn], customer))
     return waits
-
-
-def mean_and_error(values: np.ndarray, batches: int = 40) -> tuple[float, float]:
-    """Mean and its standard error, from the means of batches long enough to be nearly independent."""
-    whole = len(values) // batches * batches
-    means = values[:whole].reshape(batches, -1).mean(axis=1)
-    return float(means.mean()), float(means.std(ddof=1) / batches**0.5)

@@ -1,0 +1,1 @@
+"""Runs of which theory says what must come out, held against it."""

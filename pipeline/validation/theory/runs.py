@@ -1,0 +1,62 @@
+"""What the experiments replay: rows with exponential times, and rows of every kind the engine tells apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.allocators.registry import load_design
+from pipeline.machine.in_memory import Outcome, Rows, rows
+
+ONE_LOCK = load_design(str(Path(__file__).with_name("one_lock.py")))
+
+
+def closed_loop(operations: int, tasks: int, seed: int, **mean_ns: int) -> Rows:
+    """Tasks in turn, each operation of another page, with exponential times of the given means.
+
+    Times are rounded to whole ns; the mean stays right to 1/(24 mean**2) of itself.
+    """
+    random = np.random.default_rng(seed)
+    times = {name: np.rint(random.exponential(mean, operations)) for name, mean in mean_ns.items()}
+    number = np.arange(operations)
+    return rows(operations, **({"task": number % tasks, "page": number} | times))
+
+
+def intervals(outcome: Outcome, cycles: int) -> np.ndarray:
+    """Time per completed operation, over consecutive groups of `cycles` completions, in ns."""
+    done = np.sort(outcome.operations["done_ns"])
+    return np.diff(done[::cycles]) / cycles
+
+
+def mixed_rows(tasks: int, each: int, nested: bool, seed: int = 7) -> Rows:
+    """`each` operations of every task that think, wait, hold and block, on 200 pages of uneven popularity.
+
+    Every third operation but one is nested in the one before if that is wanted.
+    """
+    random = np.random.default_rng(seed)
+    shape = (tasks, each)
+
+    def some_ns(mean: int, share: float = 1.0) -> np.ndarray:
+        return np.where(random.random(shape) < share, random.exponential(mean, shape), 0).astype(np.int64)
+
+    depth = np.broadcast_to(np.arange(each) % 3 == 1, shape) & nested
+    inside_ns = np.where(depth, some_ns(500), 0)
+    think_ns = np.where(depth, 100, some_ns(20_000))
+    wait_ns = np.where(depth, 0, some_ns(30_000, 0.5))
+    hold_ns = np.where(depth, inside_ns, some_ns(4_000))
+    block_ns = np.where(depth, 0, some_ns(50_000, 0.2))
+    duration_ns = think_ns + wait_ns + hold_ns + block_ns
+    time_ns = np.cumsum(duration_ns, axis=1) - hold_ns - block_ns
+    order = np.argsort(time_ns, axis=None, kind="stable")
+    columns = {
+        "time_ns": time_ns,
+        "task": np.broadcast_to(np.arange(tasks)[:, None], shape),
+        "page": random.zipf(1.3, shape) % 200,
+        "think_ns": think_ns,
+        "wait_ns": wait_ns,
+        "hold_ns": hold_ns,
+        "block_ns": block_ns,
+        "depth": depth,
+    }
+    return Rows(**{name: column.ravel()[order].astype(np.int64) for name, column in columns.items()})
