@@ -63,6 +63,8 @@ class Drawer:
             [(names.index(inner), chance) for inner, chance in sorted(kind.nested.items())] for kind in kinds
         ]
         self._share = [kind.share for kind in kinds]
+        self._run_chance = 1.0 / workload.kind_runs.mean_operations if workload.kind_runs else 1.0
+        self._last_kind = self._kind_of(stream(seed, 0, 1).random_raw(workload.tasks), 1.0)
         self._think = QuantileTable([kind.think for kind in kinds])
         self._wait_chance = np.array([k.wait.probability if k.wait else 0.0 for k in kinds])
         self._wait = QuantileTable([k.wait.time if k.wait else _NOTHING for k in kinds])
@@ -138,16 +140,37 @@ class Drawer:
     def _outermost(self, tasks: NDArray[np.int32], units: int) -> _Level:
         numbers = self._streams[0].read(tasks, units)
         task = np.repeat(tasks, units * UNIT)
-        which = np.zeros(len(task), np.intp)
-        chosen = numbers.of(Purpose.KIND)
-        for until in np.cumsum(self._share)[:-1]:
-            which += ~_below(chosen, float(until))
+        which = self._kinds(numbers.of(Purpose.KIND), tasks)
         wait_ns = _sometimes(self._wait, self._wait_chance, which, numbers, None, _WAIT)
         if self._burst_chance:
             idle = np.flatnonzero(_below(numbers.of(Purpose.BURST_CHANCE), self._burst_chance))
             wait_ns[idle] += self._burst_idle.draw(numbers.of(Purpose.BURST_IDLE, idle))
         think_ns = self._think.draw(numbers.of(Purpose.THINK), which)
         return self._level(numbers, None, None, task, which, think_ns, wait_ns)
+
+    def _kinds(self, chosen: Raw, tasks: NDArray[np.int32]) -> Index:
+        """Kinds of the next outermost operations of `tasks`, task by task.
+
+        One number decides both whether a run of one kind ends, when it lies below the chance of that, and
+        which kind comes next: where in that range it lies.
+        """
+        which = self._kind_of(chosen, self._run_chance)
+        if self._run_chance == 1.0:
+            return which
+        drawn = _below(chosen, self._run_chance).reshape(len(tasks), -1)
+        # Each operation is of the kind drawn last, which may have been in an earlier block.
+        known = np.concatenate([self._last_kind[tasks][:, None], which.reshape(drawn.shape)], axis=1)
+        last_drawn = np.maximum.accumulate(np.where(drawn, np.arange(1, known.shape[1]), 0), axis=1)
+        kinds = np.take_along_axis(known, last_drawn, axis=1)
+        self._last_kind[tasks] = kinds[:, -1]
+        return kinds.reshape(-1)
+
+    def _kind_of(self, chosen: Raw, chance: float) -> Index:
+        """Kinds by their shares, of numbers that lie below `chance`; the last kind above."""
+        which = np.zeros(len(chosen), np.intp)
+        for until in np.cumsum(self._share)[:-1]:
+            which += ~_below(chosen, float(until) * chance)
+        return which
 
     def _inside(self, outer: _Level, numbers: Numbers) -> _Level:
         """Return the operations nested in those of `outer`, at most one in each."""

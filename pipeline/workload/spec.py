@@ -129,6 +129,17 @@ class Bursts(SpecModel):
     """Time off CPU between two bursts of a task, on top of `wait`."""
 
 
+class KindRuns(SpecModel):
+    """Runs of operations of one kind, such as the copies of a file that is read: `[kind_runs]`.
+
+    Absent: the kind of every outermost operation is drawn for itself.
+    """
+
+    mean_operations: Annotated[float, Field(ge=1.0, le=1e9)]
+    """Mean operations after which a task draws the kind anew (perhaps the same); the number is geometric, so
+    that the shares of the kinds stay what they are."""
+
+
 class Workload(SpecModel):
     """A whole spec file."""
 
@@ -143,6 +154,7 @@ class Workload(SpecModel):
     """How long after the beginning each task starts."""
     pools: Annotated[dict[str, Pool], Field(min_length=1)]
     kinds: Annotated[dict[Kind, KindSpec], Field(min_length=1)]
+    kind_runs: KindRuns | None = None
     bursts: Bursts | None = None
 
     @property

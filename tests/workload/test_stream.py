@@ -163,6 +163,19 @@ def test_bursts_add_idle_time_before_one_operation_in_so_many(tmp_path: Path) ->
     assert (top["wait_ns"] >= 10_000_000).mean() == pytest.approx(0.05, abs=0.005)
 
 
+def test_kinds_come_in_runs_of_the_mean_length_and_keep_their_shares(tmp_path: Path) -> None:
+    text = SPEC + "[kind_runs]\nmean_operations = 20.0\n"
+    top = outermost(rows(named(tmp_path, text), 200_000))
+    assert (top["kind"] == "copy_to_user").mean() == pytest.approx(0.75, abs=0.02)
+    changes = top.sort("task", "time_ns").select(
+        (pl.col("kind").cast(pl.String) != pl.col("kind").cast(pl.String).shift().over("task")).mean()
+    )
+    # Two kinds: one draw in 20 operations, which changes the kind with probability 2 * 0.75 * 0.25.
+    assert changes.item() == pytest.approx(0.375 / 20, rel=0.1)
+    alike = rows(named(tmp_path, text), 5_000, batch_rows=100)
+    assert alike.equals(rows(named(tmp_path, text), 5_000))
+
+
 def test_long_lived_operations_and_tasks_hold_for_as_long_as_said(tmp_path: Path) -> None:
     where = "[kinds.copy_to_user]\nshare = 0.75"
     line = 'long_lived = {{ of = "{}", share = 0.3, block = {{ dist = "constant", ns = 123_456 }} }}\n'
