@@ -7,6 +7,7 @@ A design is a module with these names (only the first three are required):
     OPTIONS                          a tuple of `Option`
     POOL, SLOT, PAGE, PERCPU         NumPy field lists of its state records
     slots(options, shape)            how many slots it has; none if left out
+    pools(options, shape)            how many records of POOL; one if left out
     queues(options, shape)           how many wait queues; one if left out
     locks(options, shape)            how many spinlocks; one if left out
     prepare(a, shape)                give the state its first values, where zeros will not do

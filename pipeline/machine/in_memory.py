@@ -7,7 +7,7 @@ rows and the prices are chosen so that the result is known from elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,10 @@ _BUDGET_EVENTS = 1 << 20
 
 @dataclass
 class Rows:
-    """Trace rows as int64 columns of one length, in trace order; names and units of the trace format."""
+    """Trace rows as int64 columns of one length, in trace order; names and units of the trace format.
+
+    `kind` holds codes of pipeline.trace.schema.KINDS, 0 throughout if left out.
+    """
 
     time_ns: np.ndarray
     task: np.ndarray
@@ -37,6 +40,11 @@ class Rows:
     hold_ns: np.ndarray
     block_ns: np.ndarray
     depth: np.ndarray
+    kind: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.kind) == 0:
+            self.kind = np.zeros(len(self), np.int64)
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -52,8 +60,8 @@ def rows(count: int, **given: Any) -> Rows:
     Raises TypeError for a column that a trace does not have.
     """
     columns = {
-        field.name: np.array(np.broadcast_to(given.pop(field.name, 0), count), np.int64)
-        for field in fields(Rows)
+        column.name: np.array(np.broadcast_to(given.pop(column.name, 0), count), np.int64)
+        for column in fields(Rows)
     }
     if given:
         raise TypeError(f"rows have no column {', '.join(given)}; there are {', '.join(columns)}")
@@ -214,7 +222,7 @@ def _drive(
             part = trace.at(slice(first, last))
             wrong = simulator.arrange(
                 world, chunk, last - first, first, part.task, part.time_ns, part.think_ns, part.wait_ns,
-                part.hold_ns, part.block_ns, part.page, np.zeros(last - first, np.int64), part.depth,
+                part.hold_ns, part.block_ns, part.page, part.kind, part.depth,
             )  # fmt: skip
             if wrong != -1:
                 raise ValueError(f"row {first + wrong}: there is no task {part.task[wrong]}")

@@ -61,7 +61,7 @@ def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) ->
     state = Tables(
         checked=True,
         options=values,
-        pool=_records(1, design.fields("POOL") or _NO_FIELDS),
+        pool=_records(max(sized("pools", 1), 1), design.fields("POOL") or _NO_FIELDS),
         slots=_records(max(slots, 1), design.fields("SLOT") or _NO_FIELDS),
         pages=_records(shape.pages if page_fields else 1, page_fields or _NO_FIELDS),
         percpu=_records(shape.cpus, design.fields("PERCPU") or _NO_FIELDS),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from pipeline.allocators.registry import DesignFile
+from pipeline.trace.schema import KINDS
 
 from .steps import ASLEEP, HOME, Bench, Task
 
@@ -41,7 +42,7 @@ THOROUGH = settings(
 class Answer:
     """What became of one map: its slot (None: it must sleep) and what finding it took."""
 
-    slot: int | None = None
+    slot: tuple[int, int] | None = None
     hit: bool = False
     probed: int = 0
     scans: int = 0
@@ -51,18 +52,27 @@ class Answer:
 
 
 @dataclass
-class GlobalPool:
-    """One pool of cached mappings, a cursor that goes round, a pass and a flush each time it wraps."""
+class CachedPools:
+    """Pools of cached mappings, each with a cursor that goes round; a pass and a flush each time one wraps.
+
+    Pool `s` has the slots (s, 0) to (s, slots - 1); a pass is over its own slots only, or over all.
+    """
 
     slots: int
     flush_if_any: bool
-    cursor: int = 0
-    page_in: dict[int, int] = field(default_factory=dict)
-    users: dict[int, int] = field(default_factory=dict)
-    sleepers: list[int] = field(default_factory=list)
+    pools: int = 1
+    pass_over_all: bool = False
+    cursor: list[int] = field(default_factory=list)
+    page_in: dict[tuple[int, int], int] = field(default_factory=dict)
+    users: dict[tuple[int, int], int] = field(default_factory=dict)
+    sleepers: list[list[int]] = field(default_factory=list)
 
-    def map(self, page: int) -> Answer:
-        """Find the page or a clean slot for it, or say that the task must sleep."""
+    def __post_init__(self) -> None:
+        self.cursor = [0] * self.pools
+        self.sleepers = [[] for _ in range(self.pools)]
+
+    def map(self, page: int, s: int = 0) -> Answer:
+        """Find the page anywhere or a clean slot of pool `s` for it, or say that the task must sleep."""
         for slot, cached in self.page_in.items():
             if cached == page:
                 self.users[slot] += 1
@@ -70,32 +80,38 @@ class GlobalPool:
         answer = Answer()
         left = self.slots
         while left > 0:
-            self.cursor = (self.cursor + 1) % self.slots
+            self.cursor[s] = (self.cursor[s] + 1) % self.slots
+            slot = (s, self.cursor[s])
             answer.probed += 1
-            if self.cursor == 0:
-                self._pass(answer)
+            if self.cursor[s] == 0:
+                self._pass(s, answer)
                 left = self.slots
-            if self.cursor not in self.page_in:
-                self.page_in[self.cursor] = page
-                self.users[self.cursor] = 1
-                answer.slot = self.cursor
+            if slot not in self.page_in:
+                self.page_in[slot] = page
+                self.users[slot] = 1
+                answer.slot = slot
                 return answer
             left -= 1
         return answer
 
-    def _pass(self, answer: Answer) -> None:
-        unused = [slot for slot in self.page_in if self.users[slot] == 0]
+    def _pass(self, s: int, answer: Answer) -> None:
+        passed = [slot for slot in self.page_in if self.pass_over_all or slot[0] == s]
+        unused = [slot for slot in passed if self.users[slot] == 0]
         for slot in unused:
             del self.page_in[slot], self.users[slot]
         answer.scans += 1
         answer.freed += len(unused)
-        answer.in_use += len(self.page_in)
+        answer.in_use += len(passed) - len(unused)
         answer.flushes += bool(unused) or not self.flush_if_any
 
-    def unmap(self, slot: int) -> bool:
+    def unmap(self, slot: tuple[int, int]) -> bool:
         """Drop one use; return whether sleepers must be woken."""
         self.users[slot] -= 1
-        return self.users[slot] == 0 and bool(self.sleepers)
+        return self.users[slot] == 0 and bool(self.sleepers[slot[0]])
+
+    def full(self, s: int) -> bool:
+        """Whether every slot of pool `s` is mapped by users."""
+        return all(self.users.get((s, k)) for k in range(self.slots))
 
 
 @dataclass
@@ -170,7 +186,7 @@ class DesignMachine(RuleBasedStateMachine):
     @rule(who=_ANY, where=_ANY, page=st.integers(0, PAGES - 1))
     def map(self, who: int, where: int, page: int) -> None:
         task = one_of(self.free_tasks(mapped=False), who)
-        self.bench.begin(task, one_of(self.bench.cpus_for(task), where), page)
+        self.bench.begin(task, one_of(self.bench.cpus_for(task), where), page, kind_of(page, where))
 
     @precondition(lambda self: self.free_tasks(mapped=True))
     @rule(who=_ANY, where=_ANY)
@@ -234,6 +250,12 @@ class DesignMachine(RuleBasedStateMachine):
         # Who still sleeps waits for a mapping that a sleeper holds.
         asleep = [task for task in self.bench.tasks if task.state == ASLEEP]
         assert not asleep or any(task.mapped for task in asleep)
+
+
+def kind_of(page: int, where: int) -> int:
+    """Kind of a mapping: half of the pages are page tables; each is now and then mapped as another kind."""
+    page_table = page % 2 == (where % 8 != 0)
+    return 0 if page_table else 1 + page % (len(KINDS) - 1)
 
 
 def one_of(among: list[Any], number: int) -> Any:

@@ -65,20 +65,23 @@ class Bench:
         self.lock_holder: Task | None = None
         self.queues: list[list[Task]] = [[] for _ in self.state.queues]
         self.flushing: Task | None = None
+        self.asked = 0
 
     def cpus_for(self, task: Task) -> list[int]:
         """CPUs that could run the task now."""
         free = [c for c, running in enumerate(self.running) if running is None]
         return [c for c in free if c == task.cpu] if task.pinned else free
 
-    def begin(self, task: Task, cpu: int, page: int | None) -> None:
+    def begin(self, task: Task, cpu: int, page: int | None, kind: int = 0) -> None:
         """The task enters the kernel on `cpu` to map `page`, or to undo its innermost mapping."""
         if page is None:
             task.request = task.mapped[-1]
             task.request.unmapping = 1
         else:
+            self.asked += 1
             task.request = Request(
-                page=page, task=task.number, process=task.number, kind=0, depth=len(task.mapped),
+                op=self.asked, page=page, task=task.number, process=task.number, kind=kind,
+                depth=len(task.mapped),
                 cpu_map=cpu, slot=-1, served=-1, unmapping=0, budget=0, mark=0,
             )  # fmt: skip
             task.request.forget_spending()

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.machine.profile import load_profile
 from pipeline.machine.simulator.records import CLOSED, S_DEADLOCK, S_FINISHED, TIMED
+from pipeline.trace.schema import KINDS
 from pipeline.validation.theory.runs import mixed_rows
 
 from .runs import Outcome, Rows, simulate
@@ -17,15 +18,17 @@ DESIGNS = pytest.mark.parametrize(
     ("design", "options"),
     [
         ("global_pool", {"slots": "16"}),
+        ("series_pool", {"slots": "16"}),
         ("percpu_pinned", {"slots_per_cpu": "16"}),
         ("direct_map", {}),
     ],
-    ids=["global_pool", "percpu_pinned", "direct_map"],
+    ids=["global_pool", "series_pool", "percpu_pinned", "direct_map"],
 )
 
 
 def both(design: str, options: dict[str, str], cpus: int, rows: Rows, loop: int) -> Outcome:
     """Simulate plain and compiled, and return what both came to, after holding them against each other."""
+    rows.kind = rows.page % len(KINDS)
     plain, compiled = (
         simulate(
             design, load_profile("numaq16").with_cpus(cpus), rows, options=options, loop=loop, seed=3,

@@ -154,7 +154,7 @@ def test_a_forgotten_flush_shows_as_a_stale_translation(design: str, tmp_path: P
 
 
 def test_a_forgotten_wake_up_shows_as_a_deadlock(tmp_path: Path) -> None:
-    change = {"_WAKE if slot.count == 1 and a.queues[0].sleepers > 0 else _END": "_END"}
+    change = {"WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END": "END"}
     broken = changed_design(tmp_path, "unwoken_pool", change, "global_pool")
     outcome = simulate(broken, machine(tmp_path, 1), rows(7, **HERD), options={"slots": "2"})
     assert outcome.status == S_DEADLOCK

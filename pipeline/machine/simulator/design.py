@@ -3,7 +3,7 @@
 `a` holds the design's state and what it may look at:
 
     a.options   one record of the options' values
-    a.pool      one record of the design's own scalars (fields: POOL)
+    a.pool      the design's own scalars (fields: POOL), in one record unless it asks for more
     a.slots     one record per slot (fields: SLOT)
     a.pages     one record per page of the trace (fields: PAGE)
     a.percpu    one record per CPU (fields: PERCPU)
@@ -11,10 +11,10 @@
     a.tlb       what each CPU's TLB holds, for `invalidate`
     a.evicted   the pages that this step evicted, for `evict`
 
-All of it starts as zeros unless `prepare` says otherwise. `r` is the request: `r.page`, `r.task`,
-`r.process`, `r.kind`, `r.depth`, `r.cpu_map` as the machine set them; `r.step` (0 at first), `r.budget` and
-`r.mark` for the design to remember where it is; `r.slot` and `r.served` for it to answer. `d` is the deed,
-see `actions`; `d.cpu` is the CPU that runs the step and `d.cpus` their number.
+All of it starts as zeros unless `prepare` says otherwise. `r` is the request: `r.op` (its row of the trace),
+`r.page`, `r.task`, `r.process`, `r.kind`, `r.depth` and `r.cpu_map` as the machine set them; `r.step` (0 at
+first), `r.budget` and `r.mark` for the design to remember where it is; `r.slot` and `r.served` for it to
+answer. `d` is the deed, see `actions`; `d.cpu` is the CPU that runs the step and `d.cpus` their number.
 
 This one needs no mapping at all; it stands here so that the engine can be read and checked by itself.
 """

@@ -1,0 +1,119 @@
+"""Persistent kmaps in several series of slots, one for page tables (-aa's pte-highmem, early 2002).
+
+    pool[s].cursor   slot of series `s` looked at last, counted from the first of the series; starts at 0 and
+                     is advanced before it is looked at
+
+    slot.count       0   clean: no PTE, and no CPU can hold a stale translation; only such a slot may be taken
+                     1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
+                         before a flush
+                     n   n - 1 users, n >= 2
+    slot.page        the page it maps, where count >= 1
+
+    page.slot        1 + the slot that caches the page, of whatever series; 0: none
+
+A miss takes a slot of its own series, and sleeps in the queue of that series when a whole pass over it finds
+none. So a task that holds a map of one kind and wants one of another kind never waits in a queue in which
+all slots may be held by tasks that wait for the same: with one series that is a deadlock.
+
+One lock is over all series. A hit uses the slot there is, even one of another series; an unmap wakes the
+sleepers of the slot's series. When the cursor of one series wraps, the slots that nobody uses become clean in
+every series (`scan=all`), and one global flush follows. The other cursors and budgets stay where they are,
+and nobody is woken: who sleeps for another series found all its slots in use, and will be woken when one of
+them is not.
+
+The search itself is in shared/cached_pool.py.
+
+Source: A. Arcangeli's -aa kernels of January to March 2002: two series in the measured kernel, page tables in
+the second; the first patch scanned only the series that wrapped (`scan=own`). Ours: any other number of
+series. With one, everything is in it. With more than two, a page table mapped inside other mappings goes into
+series 1 + its nesting depth, or the last, so that two of them held at once do not meet in one queue either.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.allocators.shared.cached_pool import (
+    adopt_slot,
+    map_cached,
+    problems_of_pools,
+    set_cursor,
+    unmap_cached,
+)
+from pipeline.machine.simulator.actions import FLUSH_ALL
+from pipeline.machine.simulator.kernel import kernel
+from pipeline.trace.schema import KINDS
+
+SUMMARY = "pte-highmem: the global pool in series, one for page tables, against deadlocks"
+SOURCE = "A. Arcangeli, -aa kernels, January to March 2002"
+OPTIONS = (
+    Option("series", 2, minimum=1, maximum=16, help="series of slots (measured kernel: 2)"),
+    Option("slots", 1024, minimum=2, maximum=1 << 16, help="slots of each series"),
+    Option("scan", "all", choices=("all", "own"), help="series that a wrap passes over (measured: all)"),
+    Option("flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"),
+    Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)"),
+)
+POOL = [("cursor", "i4")]
+SLOT = [("count", "i4"), ("page", "i8")]
+PAGE = [("slot", "i4")]
+
+_PAGE_TABLE = KINDS.index("page_fault")
+_SCAN_OWN = 1
+
+
+def slots(options: dict[str, int], shape: Shape) -> int:
+    """The slots of all series together."""
+    return options["series"] * options["slots"]
+
+
+def pools(options: dict[str, int], shape: Shape) -> int:
+    """One cursor per series."""
+    return options["series"]
+
+
+def queues(options: dict[str, int], shape: Shape) -> int:
+    """One wait queue per series."""
+    return options["series"]
+
+
+@kernel
+def _series_of(a: Any, r: Any) -> int:
+    """Series that a mapping of this kind and depth takes its slot from."""
+    if r.kind != _PAGE_TABLE:
+        return 0
+    return min(1 + r.depth, a.options[0].series - 1)
+
+
+@kernel
+def map_step(a: Any, r: Any, d: Any) -> int:
+    """Find the page's slot or take a clean one of the kind's series; a wrap of it passes over all."""
+    s = _series_of(a, r)
+    size = a.options[0].slots
+    first = 0
+    last = a.options[0].series * size
+    if a.options[0].scan == _SCAN_OWN:
+        first = s * size
+        last = first + size
+    return map_cached(a, r, d, s, first, last, FLUSH_ALL)
+
+
+@kernel
+def unmap_step(a: Any, r: Any, d: Any) -> int:
+    """Drop one use; wake the sleepers of the slot's series, after the release, if nobody uses it now."""
+    return unmap_cached(a, r, d, r.slot // a.options[0].slots)
+
+
+def start_at(a: Any, cursor: int) -> None:
+    """Take over a pool of one series whose cursor stands at `cursor`."""
+    set_cursor(a, cursor)
+
+
+def adopt(a: Any, slot: int, page: int, count: int) -> None:
+    """Take over a slot as it is found, with `count` >= 1; page -1: not known, and never asked for."""
+    adopt_slot(a, slot, page, count)
+
+
+def check(a: Any, live: Check) -> list[str]:
+    """Counts must match the live mappings, pages their slots, and nobody may sleep beside a clean slot."""
+    return problems_of_pools(a, live, int(a.options[0].series))

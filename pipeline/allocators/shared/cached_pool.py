@@ -1,0 +1,191 @@
+"""Pools whose slots keep what they map, under one lock: what the designs with such pools have in common.
+
+    pool[s].cursor   slot of series `s` looked at last, counted from the first of the series; starts at 0 and
+                     is advanced before it is looked at
+    slot.count       0   clean: no PTE, and no CPU can hold a stale translation; only such a slot may be taken
+                     1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
+                         before a flush
+                     n   n - 1 users, n >= 2
+    slot.page        the page it maps, where count >= 1
+    page.slot        1 + the slot that caches the page; 0: none
+
+A series is `slots` slots (an option that the design must have, as it must have `flush_if_any` and `wake`)
+with a cursor and a wait queue of its own; series `s` begins at slot s * slots. One lock, lock 0, is over all
+of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.contract import Check
+from pipeline.machine.simulator.actions import (
+    DONE,
+    HIT,
+    LOCK,
+    MISS,
+    SLEEP,
+    UNLOCK,
+    WAKE_ALL,
+    WAKE_ONE,
+    evict,
+    found,
+    probe,
+    scan,
+    touch,
+    touch_again,
+    write_pte,
+)
+from pipeline.machine.simulator.kernel import kernel
+
+COUNT_UNDERFLOW = 2
+
+# Steps of a map.
+ASK = 0
+SEARCH = 1  # the lock is held: find the page or a slot
+FLUSHED = 2  # the flush of a wrap is over: go on searching
+GOT = 3  # the lock is released
+ASK_AGAIN = 4  # woken
+
+
+@kernel
+def map_cached(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -> int:
+    """Find the page's slot or take a clean one of series `s`; sleep in its queue if a whole pass finds none.
+
+    At a wrap the slots from `first` to before `last` are passed over, then action `flush` is taken.
+    """
+    if r.step in (ASK, ASK_AGAIN):
+        r.step = SEARCH
+        return LOCK
+    if r.step == GOT:
+        return DONE
+    if r.step == SEARCH:
+        r.budget = a.options[0].slots
+        touch(d, 1)
+        cached = a.pages[r.page].slot - 1
+        if cached >= 0:
+            touch(d, 1)
+            a.slots[cached].count += 1
+            r.slot = cached
+            r.served = HIT
+            r.step = GOT
+            return UNLOCK
+        if _advance(a, r, d, s, first, last):
+            r.step = FLUSHED
+            return flush
+    return _search(a, r, d, s, first, last, flush)
+
+
+@kernel
+def _advance(a: Any, r: Any, d: Any, s: int, first: int, last: int) -> bool:
+    """Move the cursor on; at a wrap pass over the slots and return whether a flush is due."""
+    pool = a.pool[s]
+    pool.cursor += 1
+    probe(d, 1)
+    if pool.cursor < a.options[0].slots:
+        return False
+    pool.cursor = 0
+    r.budget = a.options[0].slots
+    freed = 0
+    in_use = 0
+    for k in range(first, last):
+        slot = a.slots[k]
+        if slot.count == 1:
+            slot.count = 0
+            a.pages[slot.page].slot = 0
+            evict(a, d, slot.page)
+            freed += 1
+        elif slot.count > 1:
+            in_use += 1
+    scan(d, last - first, freed, in_use)
+    return freed > 0 or not a.options[0].flush_if_any
+
+
+@kernel
+def _search(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -> int:
+    """Look at the slot under the cursor and go on from there."""
+    pool = a.pool[s]
+    while True:
+        at = s * a.options[0].slots + pool.cursor
+        slot = a.slots[at]
+        if slot.count == 0:
+            touch(d, 1)
+            write_pte(d)
+            slot.count = 2
+            slot.page = r.page
+            a.pages[r.page].slot = at + 1
+            r.slot = at
+            r.served = MISS
+            r.step = GOT
+            return UNLOCK
+        r.budget -= 1
+        if r.budget == 0:
+            r.step = ASK_AGAIN
+            d.queue = s
+            return SLEEP
+        if _advance(a, r, d, s, first, last):
+            r.step = FLUSHED
+            return flush
+
+
+# Steps of an unmap.
+DROP = 1
+WAKE = 2
+END = 3
+
+
+@kernel
+def unmap_cached(a: Any, r: Any, d: Any, s: int) -> int:
+    """Drop one use of a slot of series `s`; wake its sleepers, after the release, if nobody uses it now."""
+    if r.step == ASK:
+        r.step = DROP
+        return LOCK
+    if r.step == DROP:
+        touch_again(d, 1)
+        slot = a.slots[r.slot]
+        slot.count -= 1
+        if slot.count == 0:
+            found(d, COUNT_UNDERFLOW)
+        r.step = WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END
+        return UNLOCK
+    if r.step == WAKE:
+        r.step = END
+        d.queue = s
+        return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
+    return DONE
+
+
+def set_cursor(a: Any, cursor: int) -> None:
+    """Take over a pool of one series whose cursor stands at `cursor`."""
+    a.pool[0].cursor = cursor
+
+
+def adopt_slot(a: Any, slot: int, page: int, count: int) -> None:
+    """Take over a slot as it is found, with `count` >= 1; page -1: not known, and never asked for."""
+    a.slots[slot].count = count
+    if page >= 0:
+        a.slots[slot].page = page
+        a.pages[page].slot = slot + 1
+
+
+def problems_of_pools(a: Any, live: Check, series: int) -> list[str]:
+    """Counts must match the live mappings, pages their slots, and nobody may sleep beside a clean slot."""
+    problems = []
+    slots = int(a.options[0].slots)
+    taken = 0
+    for s in range(series * slots):
+        count, page = int(a.slots[s].count), int(a.slots[s].page)
+        users = live.users.get(s, 0)
+        taken += count > 0
+        if max(count - 1, 0) != users:
+            problems.append(f"slot {s}: count {count} with {users} users")
+        if count > 0 and int(a.pages[page].slot) != s + 1:
+            problems.append(f"slot {s}: maps page {page}, which is cached in {int(a.pages[page].slot) - 1}")
+    cached = int((a.pages.slot > 0).sum())
+    if cached != taken:
+        problems.append(f"{cached} pages are cached in {taken} slots that are not clean")
+    for s in range(series):
+        own = range(s * slots, (s + 1) * slots)
+        if live.sleepers[s] and not any(slot in live.users for slot in own):
+            problems.append(f"{live.sleepers[s]} tasks sleep although nothing is mapped")
+    return problems
