@@ -68,6 +68,7 @@ def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) ->
         queues=queues,
         tlb=_records(max(slots, 1) * shape.cpus, records.TLB_ENTRY),
         evicted=_records(max(slots, 1), records.EVICTED),
+        invalidated=_records(max(slots, 1), records.INVALIDATED),
     )
     if hasattr(module, "prepare"):
         module.prepare(state, shape)

@@ -127,8 +127,9 @@ class Bench:
         elif action == actions.UNLOCK:
             assert self.lock_holder is task, "released a lock that it does not hold"
             self.lock_holder = None
-        elif action == actions.FLUSH_ALL:
-            self.state.tlb.loaded = 0
+        elif action in (actions.FLUSH_ALL, actions.REPEAT_ALL):
+            if action == actions.FLUSH_ALL:
+                self.state.tlb.loaded = 0
             task.request.flushes += 1
         elif action in (actions.WAKE_ALL, actions.WAKE_ONE):
             return self._wake(task.argument, 1 if action == actions.WAKE_ONE else len(self.tasks))
@@ -144,8 +145,10 @@ class Bench:
         assert d.finding == -1, f"finding {d.finding}"
         for name in _SPENDING:
             setattr(task.request, name, getattr(task.request, name) + getattr(d, name))
-        if task.action == actions.FLUSH_ALL:
+        if task.action in (actions.FLUSH_ALL, actions.REPEAT_ALL):
             self.flushing = task
+            for slot in self.state.invalidated.slot[: d.everywhere].tolist():
+                self.state.tlb.loaded[slot * self.shape.cpus : (slot + 1) * self.shape.cpus] = 0
         elif self.flushing is task:
             self.flushing = None
 

@@ -19,10 +19,11 @@ DESIGNS = pytest.mark.parametrize(
     [
         ("global_pool", {"slots": "16"}),
         ("series_pool", {"slots": "16"}),
+        ("global_pool_invlpg", {"slots": "16"}),
         ("percpu_pinned", {"slots_per_cpu": "16"}),
         ("direct_map", {}),
     ],
-    ids=["global_pool", "series_pool", "percpu_pinned", "direct_map"],
+    ids=["global_pool", "series_pool", "global_pool_invlpg", "percpu_pinned", "direct_map"],
 )
 
 

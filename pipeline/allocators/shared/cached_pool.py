@@ -24,12 +24,14 @@ from pipeline.machine.simulator.actions import (
     HIT,
     LOCK,
     MISS,
+    REPEAT_ALL,
     SLEEP,
     UNLOCK,
     WAKE_ALL,
     WAKE_ONE,
     evict,
     found,
+    invalidate_everywhere,
     probe,
     scan,
     touch,
@@ -52,7 +54,8 @@ ASK_AGAIN = 4  # woken
 def map_cached(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -> int:
     """Find the page's slot or take a clean one of series `s`; sleep in its queue if a whole pass finds none.
 
-    At a wrap the slots from `first` to before `last` are passed over, then action `flush` is taken.
+    At a wrap the slots from `first` to before `last` are passed over, then action `flush` is taken. If that
+    is REPEAT_ALL, the pass invalidates each slot that it makes clean.
     """
     if r.step in (ASK, ASK_AGAIN):
         r.step = SEARCH
@@ -70,14 +73,14 @@ def map_cached(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int
             r.served = HIT
             r.step = GOT
             return UNLOCK
-        if _advance(a, r, d, s, first, last):
+        if _advance(a, r, d, s, first, last, flush):
             r.step = FLUSHED
             return flush
     return _search(a, r, d, s, first, last, flush)
 
 
 @kernel
-def _advance(a: Any, r: Any, d: Any, s: int, first: int, last: int) -> bool:
+def _advance(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -> bool:
     """Move the cursor on; at a wrap pass over the slots and return whether a flush is due."""
     pool = a.pool[s]
     pool.cursor += 1
@@ -94,6 +97,8 @@ def _advance(a: Any, r: Any, d: Any, s: int, first: int, last: int) -> bool:
             slot.count = 0
             a.pages[slot.page].slot = 0
             evict(a, d, slot.page)
+            if flush == REPEAT_ALL:
+                invalidate_everywhere(a, d, k)
             freed += 1
         elif slot.count > 1:
             in_use += 1
@@ -123,7 +128,7 @@ def _search(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -
             r.step = ASK_AGAIN
             d.queue = s
             return SLEEP
-        if _advance(a, r, d, s, first, last):
+        if _advance(a, r, d, s, first, last, flush):
             r.step = FLUSHED
             return flush
 

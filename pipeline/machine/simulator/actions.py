@@ -9,6 +9,8 @@ profile, lets that time pass on the CPU, then carries the action out and calls t
     FLUSH_ALL     interrupt every other CPU, flush every TLB, wait for the slowest answer
     FLUSH_MASK    the same for the CPUs of the bit mask `d.cpu_mask` only
     FLUSH_LOCAL   flush the whole TLB of this CPU
+    REPEAT_ALL    interrupt every other CPU, let each make this step's scan and its invalidations again, wait
+                  for the slowest answer; needs no interrupt where hardware broadcasts invalidations
     SLEEP         join wait queue `d.queue`, release the lock if one is held, leave the CPU until woken
     WAKE_ALL      wake every sleeper of wait queue `d.queue`
     WAKE_ONE      wake the first sleeper of wait queue `d.queue`
@@ -32,6 +34,7 @@ SLEEP = 6
 WAKE_ALL = 7
 WAKE_ONE = 8
 DONE = 9
+REPEAT_ALL = 10
 
 # How a mapping was served, as in runs.schema.SERVED.
 HIT = 0
@@ -94,6 +97,14 @@ def invalidate(a: Any, d: Any, slot: int) -> None:
     """Invalidate one slot's address in the TLB of the CPU that runs the task (invlpg)."""
     d.invalidations += 1
     a.tlb[slot * d.cpus + d.cpu].loaded = 0
+
+
+@kernel
+def invalidate_everywhere(a: Any, d: Any, slot: int) -> None:
+    """Invalidate one slot's address here, and on the other CPUs by the action REPEAT_ALL of this step."""
+    invalidate(a, d, slot)
+    a.invalidated[d.everywhere].slot = slot
+    d.everywhere += 1
 
 
 @kernel

@@ -30,6 +30,7 @@ def ask_design(w: Any, a: Any, i: int, c: int) -> int:
     d.in_use = 0
     d.pte_writes = 0
     d.invalidations = 0
+    d.everywhere = 0
     return map_step(a, r, d) if r.unmapping == MAP else unmap_step(a, r, d)
 
 

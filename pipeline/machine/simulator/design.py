@@ -2,14 +2,15 @@
 
 `a` holds the design's state and what it may look at:
 
-    a.options   one record of the options' values
-    a.pool      the design's own scalars (fields: POOL), in one record unless it asks for more
-    a.slots     one record per slot (fields: SLOT)
-    a.pages     one record per page of the trace (fields: PAGE)
-    a.percpu    one record per CPU (fields: PERCPU)
-    a.queues    one record per wait queue; `a.queues[q].sleepers` tasks sleep in it
-    a.tlb       what each CPU's TLB holds, for `invalidate`
-    a.evicted   the pages that this step evicted, for `evict`
+    a.options      one record of the options' values
+    a.pool         the design's own scalars (fields: POOL), in one record unless it asks for more
+    a.slots        one record per slot (fields: SLOT)
+    a.pages        one record per page of the trace (fields: PAGE)
+    a.percpu       one record per CPU (fields: PERCPU)
+    a.queues       one record per wait queue; `a.queues[q].sleepers` tasks sleep in it
+    a.tlb          what each CPU's TLB holds, for `invalidate`
+    a.evicted      the pages that this step evicted, for `evict`
+    a.invalidated  the slots that it invalidated on every CPU, for `invalidate_everywhere`
 
 All of it starts as zeros unless `prepare` says otherwise. `r` is the request: `r.op` (its row of the trace),
 `r.page`, `r.task`, `r.process`, `r.kind`, `r.depth` and `r.cpu_map` as the machine set them; `r.step` (0 at

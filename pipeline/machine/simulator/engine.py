@@ -20,7 +20,14 @@ from pipeline.machine.simulator.accounting import (
     settle,
 )
 from pipeline.machine.simulator.asking import ask_design
-from pipeline.machine.simulator.flushing import begin_flush, begin_local_flush, end_flush, touch_mapping
+from pipeline.machine.simulator.flushing import (
+    begin_flush,
+    begin_local_flush,
+    begin_repeat,
+    end_flush,
+    invalidate_elsewhere,
+    touch_mapping,
+)
 from pipeline.machine.simulator.kernel import apart, entry, kernel, prefetch, wrap64
 from pipeline.machine.simulator.locking import heir_takes, release, release_delay, try_lock
 from pipeline.machine.simulator.records import (
@@ -79,7 +86,9 @@ from pipeline.machine.simulator.scheduler import (
     set_timer,
 )
 
+# Sets of CPUs whose TLBs are flushed.
 _ALL_CPUS = -1
+_NO_CPUS = 0
 
 
 @kernel
@@ -187,6 +196,9 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         work_ns += cpu.flush_ns
         r.local_flushes += d.invalidations
         m.local_flushes += d.invalidations
+    if action == actions.REPEAT_ALL:
+        cpu.argument = cpu.scan_ns + cpu.flush_ns
+        invalidate_elsewhere(w, a, c)
     if work_ns > 0:
         prefetch(a.tlb, max(r.slot, 0) * m.cpus + c)
         return _stretch(w, c, P_WORK, C_CRITICAL, t + work_ns)
@@ -266,6 +278,10 @@ def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     if action == actions.FLUSH_LOCAL:
         cpu.argument = wrap64(1 << c)
         return _stretch(w, c, P_FLUSH, C_FLUSH, begin_local_flush(w, c, i, t))
+    if action == actions.REPEAT_ALL and w.machine[0].cpus > 1:
+        end = begin_repeat(w, c, i, cpu.argument, t)
+        cpu.argument = _NO_CPUS
+        return _stretch(w, c, P_FLUSH, C_FLUSH, end)
     if action in (actions.WAKE_ALL, actions.WAKE_ONE):
         woken = _wake(w, c, task, i, 1 if action == actions.WAKE_ONE else w.machine[0].tasks, t)
         cpu.action = actions.STEP

@@ -13,6 +13,8 @@ from pipeline.machine.simulator.accounting import interrupt, log_event, log_find
 from pipeline.machine.simulator.kernel import apart, kernel
 from pipeline.machine.simulator.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
 
+_ALL_CPUS = -1
+
 
 @kernel
 def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
@@ -42,32 +44,72 @@ def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
     """
     m = w.machine[0]
     costs = w.costs[0]
+    before = m.ipis
+    last = _interrupt_others(w, c, i, mask, costs.ipi_handler_ns, costs.tlb_refill_ns, t)
+    sent = t + (m.ipis - before) * costs.ipi_send_ns
+    end = max(last, sent + costs.tlb_flush_ns) + costs.tlb_refill_ns
+    _book_flush(w, c, i, t, end, m.ipis - before)
+    return end
+
+
+@apart
+def begin_repeat(w: Any, c: int, i: int, again_ns: int, t: int) -> int:
+    """Interrupt every CPU other than `c` for `again_ns` of its time; return when all have answered.
+
+    Nothing but unused addresses is invalidated, so no TLB has to be refilled.
+    """
+    m = w.machine[0]
+    before = m.ipis
+    end = _interrupt_others(w, c, i, _ALL_CPUS, w.costs[0].ipi_handler_ns + again_ns, 0, t)
+    _book_flush(w, c, i, t, end, m.ipis - before)
+    return end
+
+
+@kernel
+def _interrupt_others(w: Any, c: int, i: int, mask: int, handler_ns: int, refill_ns: int, t: int) -> int:
+    """Interrupt the CPUs of `mask` other than `c`; return when the last of them has answered."""
+    m = w.machine[0]
+    costs = w.costs[0]
     r = w.requests[i]
-    sent = t
-    last = t
-    receivers = 0
     if costs.broadcast != 0:
         # The interconnect carries the invalidation (ARM TLBI): nobody is interrupted.
-        last = t + costs.broadcast_ns
-    else:
-        for other in range(m.cpus):
-            if other == c or (mask >> other) & 1 == 0:
-                continue
-            cpu = w.cpus[other]
-            sent += costs.ipi_send_ns
-            begun = max(sent + costs.ipi_latency_ns, cpu.irq_end_ns)
-            stolen = costs.ipi_handler_ns + costs.tlb_refill_ns
-            interrupt(w, other, begun, stolen)
-            last = max(last, begun + costs.ipi_handler_ns)
-            receivers += 1
-            task = -1 if cpu.phase == P_IDLE else cpu.task
-            log_event(w, other, E_IPI, begun, stolen, task, r.op, -1, -1, c)
-    end = max(last, sent + costs.tlb_flush_ns) + costs.tlb_refill_ns
-    m.flushes += 1
-    m.ipis += receivers
+        return t + costs.broadcast_ns
+    sent = t
+    last = t
+    for other in range(m.cpus):
+        if other == c or (mask >> other) & 1 == 0:
+            continue
+        cpu = w.cpus[other]
+        sent += costs.ipi_send_ns
+        begun = max(sent + costs.ipi_latency_ns, cpu.irq_end_ns)
+        interrupt(w, other, begun, handler_ns + refill_ns)
+        last = max(last, begun + handler_ns)
+        m.ipis += 1
+        task = -1 if cpu.phase == P_IDLE else cpu.task
+        log_event(w, other, E_IPI, begun, handler_ns + refill_ns, task, r.op, -1, -1, c)
+    return last
+
+
+@kernel
+def _book_flush(w: Any, c: int, i: int, t: int, end: int, receivers: int) -> None:
+    r = w.requests[i]
+    w.machine[0].flushes += 1
     w.cpus[c].flushed_op = r.op
     log_event(w, c, E_FLUSH, t, end - t, r.task, r.op, -1, receivers, -1)
-    return end
+
+
+@apart
+def invalidate_elsewhere(w: Any, a: Any, c: int) -> None:
+    """The slots that the last step invalidated everywhere are in no TLB but, by its own doing, that of `c`.
+
+    They are slots that nobody uses, so that it does not matter when before the answers it happens.
+    """
+    cpus = w.machine[0].cpus
+    for k in range(w.deed[0].everywhere):
+        first = a.invalidated[k].slot * cpus
+        for other in range(cpus):
+            if other != c:
+                a.tlb[first + other].loaded = 0
 
 
 @apart

@@ -158,6 +158,9 @@ NOTE = _record(("count", "i8"), ("time_ns", "i8"), ("op", "i8"), ("task", "i8"),
 # A page that a design's last step forgot.
 EVICTED = _record(("page", "i8"))
 
+# A slot whose address a design's last step invalidated on every CPU.
+INVALIDATED = _record(("slot", "i8"))
+
 SITE = _record(
     ("acquisitions", "i8"), ("contended", "i8"), ("hold_ns", "i8"), ("hold_max_ns", "i8"),
     ("wait_ns", "i8"), ("wait_max_ns", "i8"),
@@ -168,7 +171,7 @@ DEED = _record(
     ("cpu_mask", "i8"), ("shared_entries", "i8"),
     ("recent_entries", "i8"), ("local_entries", "i8"), ("probes", "i8"),
     ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("evicted", "i8"), ("in_use", "i8"),
-    ("pte_writes", "i8"), ("invalidations", "i8"),
+    ("pte_writes", "i8"), ("invalidations", "i8"), ("everywhere", "i8"),
 )  # fmt: skip
 
 # The machine's prices, see machine.profile for what each means.
@@ -228,4 +231,5 @@ MACHINE = _record(
 #     operations   OPERATION_RECORD[log_operations + margin]: the log being filled
 #     events       EVENT_RECORD[log_events + margin]
 #
-# and those of a design, `a`: options, pool, slots, pages, percpu, queues, tlb, evicted; see `design`.
+# and those of a design, `a`: options, pool, slots, pages, percpu, queues, tlb, evicted, invalidated; see
+# `design`.

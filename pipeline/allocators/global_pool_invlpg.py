@@ -1,0 +1,65 @@
+"""The kernel's pool with single-address invalidations in the pass, in place of the flush at its end.
+
+    pool.cursor    slot looked at last; starts at 0 and is advanced before it is looked at
+
+    slot.count     0   clean: no PTE, and no CPU can hold a stale translation; only such a slot may be taken
+                   1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
+                       before its address is invalidated
+                   n   n - 1 users, n >= 2
+    slot.page      the page it maps, where count >= 1
+
+    page.slot      1 + the slot that caches the page; 0: none (`page->virtual`)
+
+Everything happens under the lock. The pass over all slots at a wrap executes invlpg for each slot that it
+makes clean. On one CPU that is all: the rest of the TLB stays. On several, every other CPU is interrupted and
+makes the same pass, at the same price, while the first waits with the lock held; which is why the proposal
+was turned down for them ("it would take too long"), and why it can be replayed here.
+
+The search itself is in shared/cached_pool.py.
+
+Source: "invlpg during the O(N) pass", linux-kernel, March 2002, for a laptop with one CPU. Ours: that the
+pass of the other CPUs costs as much as the first; with `flush_if_any` they need not make one that freed
+nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.allocators.shared.cached_pool import map_cached, problems_of_pools, unmap_cached
+from pipeline.machine.simulator.actions import REPEAT_ALL
+from pipeline.machine.simulator.kernel import kernel
+
+SUMMARY = "the global pool for one CPU: invlpg for each freed slot, no flush; all CPUs scan"
+SOURCE = "linux-kernel, March 2002"
+OPTIONS = (
+    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool (LAST_PKMAP)"),
+    Option("flush_if_any", False, help="other CPUs are spared a pass that freed nothing"),
+    Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)"),
+)
+POOL = [("cursor", "i4")]
+SLOT = [("count", "i4"), ("page", "i8")]
+PAGE = [("slot", "i4")]
+
+
+def slots(options: dict[str, int], shape: Shape) -> int:
+    """The pool's slots, for the whole machine."""
+    return options["slots"]
+
+
+@kernel
+def map_step(a: Any, r: Any, d: Any) -> int:
+    """Find the page's slot or take a clean one; at a wrap every CPU makes a pass; sleep if it finds none."""
+    return map_cached(a, r, d, 0, 0, a.options[0].slots, REPEAT_ALL)
+
+
+@kernel
+def unmap_step(a: Any, r: Any, d: Any) -> int:
+    """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
+    return unmap_cached(a, r, d, 0)
+
+
+def check(a: Any, live: Check) -> list[str]:
+    """Counts must match the live mappings, pages their slots, and nobody may sleep beside a clean slot."""
+    return problems_of_pools(a, live, 1)
