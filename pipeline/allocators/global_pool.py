@@ -73,6 +73,17 @@ def adopt(a: Any, slot: int, page: int, count: int) -> None:
     adopt_slot(a, slot, page, count)
 
 
+def flush_unused(a: Any) -> list[int]:
+    """Forget all mappings that nobody uses, as kmap_flush_unused does; return their pages in order of slots."""
+    pages = []
+    for slot in a.slots:
+        if slot.count == 1:
+            slot.count = 0
+            a.pages[slot.page].slot = 0
+            pages.append(int(slot.page))
+    return pages
+
+
 def check(a: Any, live: Check) -> list[str]:
     """Counts must match the live mappings, pages their slots, and nobody may sleep beside a clean slot."""
     return problems_of_pools(a, live, 1)

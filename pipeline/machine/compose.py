@@ -39,7 +39,7 @@ _IMPORT = re.compile(
 
 @dataclass(frozen=True)
 class Simulator:
-    """The functions of one composed simulator, see `simulator.engine`, `rows` and `asking`."""
+    """The functions of one composed simulator, see `simulator.engine`, `rows`, `asking` and `turns`."""
 
     compiled: bool
     run: Callable[..., int]
@@ -47,6 +47,7 @@ class Simulator:
     admit: Callable[..., None]
     arrange: Callable[..., int]
     step: Callable[..., int]
+    take_turns: Callable[..., int]
 
 
 def cache_directory() -> Path:
@@ -137,7 +138,8 @@ def compose(design: DesignFile, compiled: bool = True) -> Simulator:
     engine = importlib.import_module(f"{package}.engine")
     rows = importlib.import_module(f"{package}.rows")
     asking = importlib.import_module(f"{package}.asking")
-    entries = (engine.run, engine.finish, rows.admit, rows.arrange, asking.step)
+    turns = importlib.import_module(f"{package}.turns")
+    entries = (engine.run, engine.finish, rows.admit, rows.arrange, asking.step, turns.take_turns)
     return Simulator(compiled, *(entries if compiled else map(on_images, entries)))
 
 

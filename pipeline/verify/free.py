@@ -19,7 +19,7 @@ from pipeline.runs.replay import replay
 from pipeline.runs.schema import Manifest
 from pipeline.trace.import_trace import import_trace
 from pipeline.verify.recording import FLUSH, MAPPED, SCAN, SLEEP, UNMAPPED, PoolEvents, read_pool_events
-from pipeline.verify.start import allocations
+from pipeline.verify.turns import turns_of
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def verify_free(
     totals = run.manifest.totals
     counts = [
         Count("maps", _number(events, MAPPED), totals.operations),
-        Count("misses", len(allocations(events)), totals.misses),
+        Count("misses", int(turns_of(events).takes.sum()), totals.misses),
         Count("scans", _number(events, SCAN), totals.scans),
         Count("TLB flushes", _number(events, FLUSH), totals.flushes),
         Count("sleeps", _number(events, SLEEP), totals.sleeps),

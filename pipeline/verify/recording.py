@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import InputError, unknown_name
 from pipeline.files import readable_file
 from pipeline.resources import shipped_files
-from pipeline.trace.recording import columns_of, integers, read_columns, strings
-from pipeline.trace.tracefs import EVENT_LINE, lines, lost_events
+from pipeline.trace.recording import columns_of, integers, read_columns
+from pipeline.trace.tracefs import blocks, events_in_blocks, lost_in_head
 
 # The events of the pool; the position is the code.
 EVENTS = ("ke", "spa", "km", "ku", "fz", "ftlb", "slp", "wak")
@@ -21,7 +23,7 @@ NONE = -1
 
 _COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "vaddr", "nr", "cnt")
 _ARRAYS = ("seq", "code", "pid", "cpu", "page", "vaddr", "slot", "count")
-_FIELD = re.compile(r"\b(page|vaddr|nr|cnt)=(0x[0-9a-f]+|\d+)")
+_FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]+|-?\d+)")
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class PoolEvents:
 
     `seq` is the recorder's number of the event or its line in the text, `page` the address of the struct
     page, `vaddr` the mapped address (0: the page was evicted), `slot` its number in the pool, `count` the use
-    count after the event. `lost` is None where the recording does not tell whether events were lost.
+    count after the event. `lost` is None where the recording does not tell whether events were lost; `gaps`
+    are the ranges of events [first, end) within which some were.
     """
 
     path: Path
@@ -43,6 +46,7 @@ class PoolEvents:
     slot: np.ndarray
     count: np.ndarray
     lost: int | None
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 def read_pool_events(path: Path) -> PoolEvents:
@@ -60,35 +64,29 @@ def read_pool_events(path: Path) -> PoolEvents:
     return events
 
 
-def without_begun_turn(events: PoolEvents) -> PoolEvents:
-    """Leave out what a task did in a turn with the lock that began before the recording did.
+def segments(events: PoolEvents) -> list[PoolEvents]:
+    """Split a recording where events were lost: within each part none was, so each can be followed.
 
-    Only one task can be within the lock: its first event then is one that never begins a turn, such as an
-    evicted page without its scan. Its turn ends when it is mapped or sleeps.
+    What was recorded between the last event before a loss and the first one known to be after it is in none.
     """
-    held = np.flatnonzero(events.code != ENTER)
-    if not len(held) or events.code[held[0]] not in (PAGE_ADDRESS, FLUSH):
-        return events
-    first = int(held[0])
-    pid = events.pid[first]
-    entered = np.isin(events.code[:first], [ENTER]) & (events.pid[:first] == pid)
-    begins_here = events.code[first] == PAGE_ADDRESS and events.vaddr[first] != 0 and entered.any()
-    if begins_here:
-        return events
-    closing = np.flatnonzero((events.pid == pid) & np.isin(events.code, [MAPPED, SLEEP]))
-    last = int(closing[0]) if len(closing) else len(events.code) - 1
-    position = np.arange(len(events.code))
-    keep = (position > last) | ((events.code == ENTER) & (events.pid != pid))
-    return replace(events, **{name: getattr(events, name)[keep] for name in _ARRAYS})
+    parts = []
+    begin = 0
+    for end, resume in (*events.gaps, (len(events.code), len(events.code))):
+        if end > begin:
+            parts.append(
+                replace(events, gaps=(), **{name: getattr(events, name)[begin:end] for name in _ARRAYS})
+            )
+        begin = max(begin, resume)
+    return parts
 
 
 def _from_parquet(path: Path) -> PoolEvents:
     table = read_columns(path, _COLUMNS, "raw events of the kmap pool").sort_by("seq")
-    names = strings(table, "ev")
-    unknown = next((k for k, name in enumerate(names) if name not in EVENTS), None)
-    if unknown is not None:
+    codes = pc.index_in(table.column("ev").cast(pa.string()), value_set=pa.array(EVENTS))
+    if codes.null_count:
+        row = int(np.flatnonzero(codes.is_null().to_numpy())[0])
         raise InputError(
-            f"{path}: row {unknown}: ev is {names[unknown]!r}, wanted one of {', '.join(EVENTS)}"
+            f"{path}: row {row}: ev is {table.column('ev')[row].as_py()!r}, wanted one of {', '.join(EVENTS)}"
         )
 
     def column(name: str) -> np.ndarray:
@@ -97,7 +95,7 @@ def _from_parquet(path: Path) -> PoolEvents:
     return PoolEvents(
         path=path,
         seq=integers(table, "seq"),
-        code=np.array([EVENTS.index(str(name)) for name in names], np.int64),
+        code=codes.cast(pa.int64()).to_numpy(),
         pid=integers(table, "pid"),
         cpu=integers(table, "cpu"),
         page=column("page"),
@@ -109,21 +107,33 @@ def _from_parquet(path: Path) -> PoolEvents:
 
 
 def _from_text(path: Path) -> PoolEvents:
-    known = {name: code for code, name in enumerate(EVENTS)}
+    codes = {name.encode(): code for code, name in enumerate(EVENTS)}
+    pattern = events_in_blocks(EVENTS)
     rows: list[tuple[int, ...]] = []
-    lost: int | None = None
-    for number, line in enumerate(lines(path), 1):
-        if line.startswith("#") or "EVENTS]" in line:
-            if (found := lost_events(line)) is not None:
-                lost = (lost or 0) + found
-            continue
-        if (match := EVENT_LINE.match(line)) is None or match[5] not in known:
-            continue
-        fields = {name: int(value, 0) for name, value in _FIELD.findall(match[6])}
-        wanted = (fields.get(name, NONE) for name in ("page", "vaddr", "nr", "cnt"))
-        rows.append((number, known[match[5]], int(match[2]), int(match[3]), *wanted))
-    seq, code, pid, cpu, page, vaddr, slot, count = np.array(rows, np.int64).reshape(-1, 8).T
-    return PoolEvents(path, seq, code, pid, cpu, page, vaddr, slot, count, lost)
+    gaps: list[tuple[int, int]] = []
+    last_of_cpu: dict[int, int] = {}
+    lost = lost_in_head(path)
+    line = 1
+    for block in blocks(path):
+        at = 0
+        for match in pattern.finditer(block):
+            line += block.count(b"\n", at, match.start())
+            at = match.start()
+            pid, cpu, name, rest, losing, number, overwritten = match.groups()
+            if name is not None:
+                last_of_cpu[int(cpu)] = len(rows)
+                fields = {key: int(value, 0) for key, value in _FIELD.findall(rest)}
+                wanted = (fields.get(key, NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
+                rows.append((line, codes[name], int(pid), int(cpu), *wanted))
+            elif overwritten:
+                gaps = [(0, len(rows))]
+            else:
+                # The text has them in order of time: they may lie anywhere since the CPU's last event.
+                gaps.append((last_of_cpu.get(int(losing), -1) + 1, len(rows)))
+                lost = (lost or 0) + int(number or 1)
+        line += block.count(b"\n", at)
+    seq, code, pids, cpus, page, vaddr, slot, count = np.array(rows, np.int64).reshape(-1, 8).T
+    return PoolEvents(path, seq, code, pids, cpus, page, vaddr, slot, count, lost, tuple(gaps))
 
 
 def recording_path(name: str | Path) -> Path:

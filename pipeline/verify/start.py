@@ -1,14 +1,15 @@
 """What the kernel's pool held when a recording began, worked out from what the recording shows of it later.
 
-A slot's first event tells its state at the start, because nothing changes a slot without an event:
+A slot's first event tells its state at the start, because nothing changes a slot without an event but a scan:
 
 - first unmapped, leaving count n: it had n + 1, with that page;
 - first hit, giving count n: it had n - 1, with that page;
-- first allocated: it was clean, or held a page that nobody used and that the first scan evicted. Pages that
-  were never seen before and are evicted by the first scan were in such slots. A scan goes by slot number, so
-  they lie between the slots of the known pages evicted before and after them; slots that the cursor passed
-  over without taking them come first;
-- never seen: somebody uses it throughout (if the cursor ever passes it, it is not clean).
+- first taken: it was clean, or held a page that nobody used and that the first scan evicted;
+- never seen: if the cursor passes it, it is not clean; if it does so after a scan, it is used all along.
+
+The pages that the first scan evicts and that were never seen before were in slots of the last two kinds. A
+scan goes by slot number, so they lie between the slots of the known pages evicted before and after them.
+Slots that the cursor passed over before that scan and that were taken after it must have held one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.verify.recording import MAPPED, NONE, PAGE_ADDRESS, SCAN, UNMAPPED, PoolEvents
+from pipeline.verify.recording import NONE
+from pipeline.verify.turns import FLUSHES, MAPS, SLEEPS, UNMAPS, Turns
 
 _UNUSED = 1
 _IN_USE = 2
@@ -25,7 +27,7 @@ _IN_USE = 2
 
 @dataclass(frozen=True)
 class PoolState:
-    """Use count and page (struct page address, NONE) of each slot, and the cursor; see global_pool."""
+    """Use count and page (index into Turns.pages, NONE) of each slot, and the cursor; see global_pool."""
 
     count: np.ndarray
     page: np.ndarray
@@ -42,87 +44,95 @@ def fresh_pool(slots: int) -> PoolState:
     return PoolState(np.zeros(slots, np.int64), np.full(slots, NONE, np.int64), 0)
 
 
-def pool_at_start(events: PoolEvents, slots: int) -> PoolState:
-    """Work out the pool's state before the first event of the recording."""
+def pool_at_start(turns: Turns, slots: int) -> PoolState:
+    """Work out the pool's state before the first turn."""
     state = fresh_pool(slots)
     count, page = state.count, state.page
-    taking = allocations(events)
-    if not len(taking):
-        return state
-    first_slot = int(events.slot[taking[0]])
-    allocated = set(taking.tolist())
-    seen: set[int] = set()
-    for row in np.flatnonzero(np.isin(events.code, [MAPPED, UNMAPPED])).tolist():
-        slot = int(events.slot[row])
-        if slot in seen:
-            continue
-        seen.add(slot)
-        if row in allocated:
-            continue
-        count[slot] = events.count[row] + (1 if events.code[row] == UNMAPPED else -1)
-        page[slot] = events.page[row]
-    cursor = (first_slot - 1) % slots
-    _place_evicted(events, taking, state, cursor)
-    # A pool of which every slot has been seen, or whose cursor has not come round, has no such slots.
-    if _scans(events).size and (cursor > 0 or state.adopted):
-        never = [slot for slot in range(slots) if slot not in seen and count[slot] == 0]
-        count[never] = _IN_USE
+    never = len(turns.kind)
+    seen = np.flatnonzero(np.isin(turns.kind, [MAPS, UNMAPS]))
+    seen_slots, firsts = np.unique(turns.slot[seen], return_index=True)
+    first = np.full(slots, never)
+    first[seen_slots] = seen[firsts]
+    known = seen_slots[~turns.takes[seen[firsts]]]
+    told_by = first[known]
+    count[known] = turns.count[told_by] + np.where(turns.kind[told_by] == UNMAPS, 1, -1)
+    page[known] = turns.page[told_by]
+
+    scans = np.flatnonzero(turns.scans > 0)
+    first_scan = int(scans[0]) if len(scans) else never
+    cursor, passed_before, passed_after = _passed(turns, slots, first_scan)
+    if first_scan < never:
+        slot_of = {
+            int(page[slot]): slot for slot in np.flatnonzero(count).tolist() if first[slot] < first_scan
+        }
+        before = np.flatnonzero(turns.takes[:first_scan] & (turns.kind[:first_scan] == MAPS))
+        slot_of |= dict(zip(turns.page[before].tolist(), turns.slot[before].tolist(), strict=True))
+        # By how sure it is that such a slot held a page that nobody used: lower is surer.
+        unseen = (first >= first_scan) & (count == 0)
+        doubt = np.select(
+            [~unseen | (passed_after & (first == never)), first < never, passed_before],
+            [9, np.where(passed_before, 0, 1), 2],
+            3,
+        )
+        _place_evicted(turns.evicted_by(first_scan).tolist(), slot_of, doubt, state)
+    in_use = (first == never) & (count == 0) & (passed_before | passed_after)
+    count[in_use] = _IN_USE
     return PoolState(count, page, cursor)
 
 
-def allocations(events: PoolEvents) -> np.ndarray:
-    """Find the misses: rows of the "mapped" events whose task set the page's address just before."""
-    fresh: dict[int, int] = {}
-    rows = []
-    codes, pids, vaddr = events.code, events.pid, events.vaddr
-    for row in np.flatnonzero(np.isin(codes, [PAGE_ADDRESS, MAPPED])).tolist():
-        pid = int(pids[row])
-        if codes[row] == PAGE_ADDRESS:
-            if vaddr[row] != 0:
-                fresh[pid] = int(events.page[row])
-        elif fresh.pop(pid, None) == events.page[row]:
-            rows.append(row)
-    return np.array(rows, np.int64)
+def _passed(turns: Turns, slots: int, first_scan: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Where the cursor was at the start, and the slots it passed over before and after the first scan.
+
+    A search that scans has gone to the pool's end and begun anew; one that ends with a sleep has then looked
+    at every slot.
+    """
+    before = np.zeros(slots, np.bool_)
+    after = np.zeros(slots, np.bool_)
+    searches = np.flatnonzero((turns.kind == SLEEPS) | ((turns.kind == MAPS) & turns.takes))
+    if not len(searches):
+        return 0, before, after
+    opening = int(searches[0])
+    cursor = slots - 1 if turns.scans[opening] else int(turns.slot[opening] - 1) % slots
+    at, side = cursor, before
+    rounds = -1 if first_scan < len(turns.kind) and turns.kind[first_scan] == FLUSHES else 0
+    for k in searches.tolist():
+        if k > first_scan and turns.scans[k]:
+            rounds += 1
+            if rounds == 1:
+                after[:] = True
+                break
+        sleeps = turns.kind[k] == SLEEPS
+        side = before if k <= first_scan else after
+        if turns.scans[k]:
+            side[at + 1 :] = True
+            at = -1
+            side = after
+        to = slots if sleeps else int(turns.slot[k])
+        side[at + 1 : to] = True
+        at = slots - 1 if sleeps else to
+    return cursor, before, after
 
 
-def _scans(events: PoolEvents) -> np.ndarray:
-    return np.flatnonzero(events.code == SCAN)
-
-
-def _place_evicted(events: PoolEvents, taking: np.ndarray, state: PoolState, cursor: int) -> None:
-    """Give the unknown pages that the first scan evicted their slots."""
-    scans = _scans(events)
-    if not scans.size:
-        return
-    first_scan = int(scans[0])
-    pid = events.pid[first_scan]
-    slot_of = {int(events.page[row]): int(events.slot[row]) for row in taking[taking < first_scan]}
-    slot_of |= {int(page): slot for slot, page in enumerate(state.page.tolist()) if page != NONE}
-    taken = {int(events.slot[row]) for row in taking[taking < first_scan]}
-    passed = set(range(cursor + 1, len(state.count))) - taken
+def _place_evicted(evicted: list[int], slot_of: dict[int, int], doubt: np.ndarray, state: PoolState) -> None:
+    """Give the unknown ones of the pages that the first scan evicted, in order, their slots."""
     run: list[int] = []
     low = 0
-    for row in range(first_scan + 1, len(events.code)):
-        if events.pid[row] != pid:
-            continue
-        if events.code[row] != PAGE_ADDRESS or events.vaddr[row] != 0:
-            break
-        page = int(events.page[row])
+    for page in evicted:
         if page in slot_of:
-            _place(run, low, slot_of[page], taken, passed, state)
+            _place(run, low, slot_of[page], doubt, state)
             run = []
             low = slot_of[page] + 1
         else:
             run.append(page)
-    _place(run, low, len(state.count), taken, passed, state)
+    _place(run, low, len(state.count), doubt, state)
 
 
-def _place(run: list[int], low: int, high: int, taken: set[int], passed: set[int], state: PoolState) -> None:
-    """Put the pages of `run`, in order, into free slots from `low` up to but not including `high`."""
-    free = [slot for slot in range(low, high) if slot not in taken and state.count[slot] == 0]
-    sure = [slot for slot in free if slot in passed]
-    others = [slot for slot in free if slot not in passed]
-    chosen = sorted((sure + others)[: len(run)])
+def _place(run: list[int], low: int, high: int, doubt: np.ndarray, state: PoolState) -> None:
+    """Put the pages of `run`, in order, into the likeliest slots from `low` to before `high`."""
+    if not run:
+        return
+    likeliest = low + np.argsort(doubt[low:high], kind="stable")
+    chosen = sorted(slot for slot in likeliest[: len(run)].tolist() if doubt[slot] < 9)
     for page, slot in zip(run, chosen, strict=False):
         state.count[slot] = _UNUSED
         state.page[slot] = page
