@@ -12,6 +12,7 @@ from typing import NoReturn
 import typer
 
 from pipeline.cli.allocators import allocators
+from pipeline.cli.calibrate import calibrate
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
 from pipeline.cli.generate import generate
@@ -21,6 +22,7 @@ from pipeline.cli.queries import queries
 from pipeline.cli.replay import replay
 from pipeline.cli.report import report
 from pipeline.cli.sql import sql
+from pipeline.cli.validate import validate
 from pipeline.cli.verify import verify
 from pipeline.cli.workloads import workloads
 from pipeline.errors import Interrupted, PipelineError, UsageError
@@ -40,6 +42,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor,
     "replay": replay,
     "verify": verify,
+    "validate": validate,
+    "calibrate": calibrate,
     "sql": sql,
     "queries": queries,
     "report": report,

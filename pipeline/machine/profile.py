@@ -130,18 +130,22 @@ def shipped_profiles() -> dict[str, Path]:
     return {path.stem: path for path in sorted((Path(__file__).parent / "profiles").glob("*.toml"))}
 
 
+def profile_path(name: str) -> Path:
+    """Path of a profile given by name, or by a path ending in `.toml`. Raises UsageError or InputError."""
+    if name.endswith(".toml"):
+        return readable_file(Path(name), "a machine profile (TOML)")
+    shipped = shipped_profiles()
+    if name not in shipped:
+        raise unknown_name("machine", name, shipped, "or give the path of a .toml profile of your own")
+    return shipped[name]
+
+
 def load_profile(name: str) -> Profile:
     """Load a profile by name, or from a path ending in `.toml`.
 
     Raises UsageError for an unknown name and InputError, naming file and key, for a bad file.
     """
-    shipped = shipped_profiles()
-    if name.endswith(".toml"):
-        path = readable_file(Path(name), "a machine profile (TOML)")
-    elif name in shipped:
-        path = shipped[name]
-    else:
-        raise unknown_name("machine", name, shipped, "or give the path of a .toml profile of your own")
+    path = profile_path(name)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

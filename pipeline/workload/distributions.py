@@ -75,20 +75,35 @@ class Uniform(_Distribution):
 class Lognormal(_Distribution):
     """exp(N(ln median, sigma)): `{ dist = "lognormal", median_ns = 15_000, sigma = 0.5 }`.
 
-    The mean is median * exp(sigma**2 / 2); sigma 1 makes the largest in a million about 116 medians.
+    The mean, which can be given in place of the median as `mean_ns`, is median * exp(sigma**2 / 2); sigma 1
+    makes the largest in a million about 116 medians.
     """
 
     dist: Literal["lognormal"]
-    median_ns: PositiveNanoseconds
+    median_ns: PositiveNanoseconds | None = None
+    mean_ns: PositiveNanoseconds | None = None
     sigma: Annotated[float, Field(ge=0.0, le=5.0)]
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Lognormal:
+        if (self.median_ns is None) == (self.mean_ns is None):
+            found = "neither" if self.median_ns is None else "both"
+            raise ValueError(f"wanted either median_ns or mean_ns, found {found}; give one")
+        return self
+
+    @cached_property
+    def _median(self) -> float:
+        if self.mean_ns is None:
+            return float(self.median_ns or 0)
+        return self.mean_ns * math.exp(-(self.sigma**2) / 2)
 
     def isf(self, survival: float) -> float:
         """Return median * exp(sigma z) at the standard normal z that is exceeded with `survival`."""
         if survival >= 1.0:
-            return 0.0 if self.sigma else float(self.median_ns)
+            return 0.0 if self.sigma else self._median
         if survival <= 0.0:
-            return _LONGEST_NS if self.sigma else float(self.median_ns)
-        return self.median_ns * math.exp(-self.sigma * _NORMAL.inv_cdf(survival))
+            return _LONGEST_NS if self.sigma else self._median
+        return self._median * math.exp(-self.sigma * _NORMAL.inv_cdf(survival))
 
 
 class Pareto(_Distribution):
@@ -187,6 +202,33 @@ class Quantiles(_Distribution):
         return float(self.points[0][1])
 
 
-TimeDistribution = Annotated[
+_OneDistribution = Annotated[
     Constant | Exponential | Uniform | Lognormal | Pareto | Empirical | Quantiles, Field(discriminator="dist")
+]
+
+
+class Mixture(_Distribution):
+    """Of one distribution with some probability, else of another.
+
+    `{ dist = "mixture", share = 0.6, first = { dist = "exponential", mean_ns = 2_000 }, rest = { ... } }`.
+    Put the shorter times first: the largest draws come from `rest`, and only there is the tail kept in full.
+    """
+
+    dist: Literal["mixture"]
+    share: Probability
+    """Share of the draws that come from `first`."""
+    first: _OneDistribution
+    rest: _OneDistribution
+
+    def isf(self, survival: float) -> float:
+        """Return the point of `rest` in the upper part of the probabilities, of `first` in the lower."""
+        above = 1.0 - self.share
+        if survival > above:
+            return self.first.isf((survival - above) / self.share)
+        return self.rest.isf(survival / above) if above else self.first.isf(0.0)
+
+
+TimeDistribution = Annotated[
+    Constant | Exponential | Uniform | Lognormal | Pareto | Empirical | Quantiles | Mixture,
+    Field(discriminator="dist"),
 ]

@@ -105,3 +105,17 @@ def test_zipf_draws_pass_a_chi_square_test_against_their_probabilities(skew: flo
     degrees = pages - 1
     # the statistic has mean `degrees` and variance 2 * `degrees`
     assert abs(chi_square - degrees) < 5.0 * np.sqrt(2.0 * degrees)
+
+
+def test_a_mixture_draws_from_either_distribution_in_its_share() -> None:
+    mixture = _distribution(
+        dist="mixture",
+        share=0.6,
+        first={"dist": "uniform", "low_ns": 100, "high_ns": 200},
+        rest={"dist": "lognormal", "mean_ns": 1_000_000, "sigma": 0.5},
+    )
+    drawn = QuantileTable([mixture]).draw(_raw(200_000))
+    short = drawn[drawn <= 200]
+    assert len(short) / len(drawn) == pytest.approx(0.6, abs=0.005)
+    assert short.mean() == pytest.approx(150, rel=0.01)
+    assert drawn[drawn > 200].mean() == pytest.approx(1_000_000, rel=0.01)

@@ -1,0 +1,36 @@
+"""`pipeline calibrate`: fit the machine and the workload to two lockmeter rows of 2002."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate(
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Where the fitted profile and workload are put."),
+    ] = Path("calibration"),
+    evaluations: Annotated[
+        int, typer.Option("--evaluations", metavar="N", help="Parameter sets to try; about 4 s of CPU each.")
+    ] = 600,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the search.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option("--seeds", metavar="N", help="Simulate each set with seeds 0 to N-1; medians count."),
+    ] = 1,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent.")
+    ] = None,
+) -> None:
+    """Fit the free parameters to rows A and D of 2002, by the procedure in docs/validation.md.
+
+    Free parameters, bounds and reasons are in pipeline/validation/calibration.toml. The shipped profile and
+    workload are the start of the search, and what it gave when it was last run.
+    """
+    from pipeline.validation.calibration import calibrate as fit
+
+    result = fit(output, evaluations=evaluations, seed=seed, seeds=seeds, workers=workers)
+    typer.echo(result.text(), nl=False)

@@ -1,0 +1,59 @@
+"""`pipeline validate`: the model beside the lockmeter rows of 2002, or beside rows of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def validate(
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            "--row",
+            metavar="FILE",
+            help="Lockmeter rows (CSV, the columns of the shipped rows) to predict; without it, rows A and D "
+            "of 2002, on which the model was calibrated.",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Simulate with seeds 0 to N-1.")] = 1,
+    machine: Annotated[
+        str, typer.Option("--machine", "-m", metavar="PROFILE", help="A machine or a .toml file.")
+    ] = "numaq16",
+    workload: Annotated[
+        str, typer.Option("--workload", "-w", metavar="SPEC", help="A workload or a .toml file.")
+    ] = "kernel_build",
+    document: Annotated[
+        Path | None,
+        typer.Option(
+            "--document",
+            metavar="FILE",
+            help="Make every check instead - kernel, theory, history - and write docs/validation.md here.",
+        ),
+    ] = None,
+) -> None:
+    """Print what the simulated machine says beside what lockmeter measured, with the ratio of each figure.
+
+    Nothing is fitted: a row's pool size, series, page tables, CPUs and acquisitions are all that is taken
+    from it. Figures outside the goal are reported, not hidden; the exit status tells only whether it ran.
+    """
+    from pipeline.errors import UsageError
+
+    if document is not None:
+        from pipeline.validation.document import write_validation
+
+        if rows is not None:
+            raise UsageError("--document writes the whole validation; leave out --row")
+        typer.echo(str(write_validation(document)))
+        return
+    from pipeline.progress import progress
+    from pipeline.validation.comparison import compare
+    from pipeline.validation.prediction import Model
+    from pipeline.validation.rows import ROWS_OF_2002, read_rows
+
+    found = read_rows(rows or ROWS_OF_2002)
+    with progress("validating", len(found) * seeds, "runs") as advance:
+        for row in found:
+            typer.echo(compare(row, seeds, Model(machine, workload), advance).text())
