@@ -172,6 +172,11 @@ class DesignMachine(RuleBasedStateMachine):
         """Check what holds when every task is at home or asleep."""
         assert self.bench.problems() == []
 
+    def kind_of(self, task: Task, page: int, where: int) -> int:
+        """Kind of a mapping: half of the pages are page tables; each is now and then mapped as another."""
+        page_table = page % 2 == (where % 8 != 0)
+        return 0 if page_table else 1 + page % (len(KINDS) - 1)
+
     def free_tasks(self, mapped: bool) -> list[Task]:
         """Tasks at home that can have a CPU, and have something mapped or may map more."""
         return [
@@ -186,7 +191,9 @@ class DesignMachine(RuleBasedStateMachine):
     @rule(who=_ANY, where=_ANY, page=st.integers(0, PAGES - 1))
     def map(self, who: int, where: int, page: int) -> None:
         task = one_of(self.free_tasks(mapped=False), who)
-        self.bench.begin(task, one_of(self.bench.cpus_for(task), where), page, kind_of(page, where))
+        self.bench.begin(
+            task, one_of(self.bench.cpus_for(task), where), page, self.kind_of(task, page, where)
+        )
 
     @precondition(lambda self: self.free_tasks(mapped=True))
     @rule(who=_ANY, where=_ANY)
@@ -250,12 +257,6 @@ class DesignMachine(RuleBasedStateMachine):
         # Who still sleeps waits for a mapping that a sleeper holds.
         asleep = [task for task in self.bench.tasks if task.state == ASLEEP]
         assert not asleep or any(task.mapped for task in asleep)
-
-
-def kind_of(page: int, where: int) -> int:
-    """Kind of a mapping: half of the pages are page tables; each is now and then mapped as another kind."""
-    page_table = page % 2 == (where % 8 != 0)
-    return 0 if page_table else 1 + page % (len(KINDS) - 1)
 
 
 def one_of(among: list[Any], number: int) -> Any:

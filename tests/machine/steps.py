@@ -2,8 +2,8 @@
 
 A task is at home (free to map or unmap), running in the kernel on a CPU, ready (woken, without a CPU) or
 asleep. A CPU runs one task in the kernel until that is done or falls asleep, as the machine does; between map
-and unmap the task is at home and takes no CPU. One `step` carries out the task's last action and asks the
-design for the next.
+and unmap the task is at home and takes no CPU, unless it must not leave the one it has. One `step` carries
+out the task's last action and asks the design for the next.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Task:
     state: str = HOME
     cpu: int = 0
     pinned: int = 0
+    atomic: int = 0
     mapped: list[Any] = field(default_factory=list)
     request: Any = None
     action: int = actions.STEP
@@ -69,6 +70,8 @@ class Bench:
 
     def cpus_for(self, task: Task) -> list[int]:
         """CPUs that could run the task now."""
+        if task.atomic:
+            return [task.cpu]
         free = [c for c, running in enumerate(self.running) if running is None]
         return [c for c in free if c == task.cpu] if task.pinned else free
 
@@ -90,7 +93,7 @@ class Bench:
         self._enter(task, cpu)
 
     def _enter(self, task: Task, cpu: int) -> None:
-        assert self.running[cpu] is None
+        assert self.running[cpu] is (task if task.atomic else None)
         self.running[cpu] = task
         task.cpu = cpu
         task.state = KERNEL
@@ -115,6 +118,8 @@ class Bench:
         self._ask(task)
         if task.action == actions.SLEEP:
             self._fall_asleep(task)
+        elif task.action == actions.PREFAULT:
+            self._prefault(task)
         elif task.action == actions.DONE:
             self._finish(task)
         return woken
@@ -131,6 +136,8 @@ class Bench:
             if action == actions.FLUSH_ALL:
                 self.state.tlb.loaded = 0
             task.request.flushes += 1
+        elif action == actions.ATTEMPT:
+            self._touch(task.request, task.cpu)
         elif action in (actions.WAKE_ALL, actions.WAKE_ONE):
             return self._wake(task.argument, 1 if action == actions.WAKE_ONE else len(self.tasks))
         return []
@@ -142,6 +149,7 @@ class Bench:
         task.action = step(self.state, task.request, d)
         task.argument = d.queue
         task.pinned += d.pin
+        task.atomic += d.atomic
         assert d.finding == -1, f"finding {d.finding}"
         for name in _SPENDING:
             setattr(task.request, name, getattr(task.request, name) + getattr(d, name))
@@ -152,7 +160,15 @@ class Bench:
         elif self.flushing is task:
             self.flushing = None
 
+    def _prefault(self, task: Task) -> None:
+        """An outermost operation blocks, and goes on where it finds a CPU; a nested one has nothing to do."""
+        assert self.lock_holder is not task, "blocks with the lock held"
+        if not task.mapped:
+            self.running[task.cpu] = None
+            task.state = READY
+
     def _fall_asleep(self, task: Task) -> None:
+        assert not task.atomic, "sleeps where it must not"
         self.queues[task.argument].append(task)
         self.state.queues[task.argument].sleepers += 1
         task.state = ASLEEP
@@ -170,7 +186,8 @@ class Bench:
 
     def _finish(self, task: Task) -> None:
         assert self.lock_holder is not task, "done with the lock held"
-        self.running[task.cpu] = None
+        if not task.atomic:
+            self.running[task.cpu] = None
         task.state = HOME
         if task.request.unmapping:
             task.mapped.pop()
@@ -180,7 +197,10 @@ class Bench:
 
     def use(self, task: Task, cpu: int) -> None:
         """The task uses its innermost mapping on `cpu`: what that CPU's TLB holds for the slot must fit."""
-        slot, page = task.mapped[-1].slot, task.mapped[-1].page
+        self._touch(task.mapped[-1], cpu)
+
+    def _touch(self, request: Request, cpu: int) -> None:
+        slot, page = request.slot, request.page
         if slot >= 0:
             entry = self.state.tlb[slot * self.shape.cpus + cpu]
             assert entry.loaded in (0, page + 1), f"cpu {cpu} uses slot {slot} with a stale translation"

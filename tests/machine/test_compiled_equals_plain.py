@@ -21,9 +21,10 @@ DESIGNS = pytest.mark.parametrize(
         ("series_pool", {"slots": "16"}),
         ("global_pool_invlpg", {"slots": "16"}),
         ("percpu_pinned", {"slots_per_cpu": "16"}),
+        ("atomic", {"refault_per_1000": "300", "slots": "16"}),
         ("direct_map", {}),
     ],
-    ids=["global_pool", "series_pool", "global_pool_invlpg", "percpu_pinned", "direct_map"],
+    ids=["global_pool", "series_pool", "global_pool_invlpg", "percpu_pinned", "atomic", "direct_map"],
 )
 
 

@@ -14,6 +14,9 @@ profile, lets that time pass on the CPU, then carries the action out and calls t
     SLEEP         join wait queue `d.queue`, release the lock if one is held, leave the CPU until woken
     WAKE_ALL      wake every sleeper of wait queue `d.queue`
     WAKE_ONE      wake the first sleeper of wait queue `d.queue`
+    PREFAULT      before the mapping, with no lock held: what would block while it is mapped (`block_ns`, with
+                  that of nested operations) happens now, off the CPU; what is then left is asked for anew
+    ATTEMPT       use the mapping in vain: its CPU time passes and remains to be done
     STEP          nothing; call the next step when the deed's time has passed
     DONE          the map or unmap is complete
 """
@@ -35,6 +38,8 @@ WAKE_ALL = 7
 WAKE_ONE = 8
 DONE = 9
 REPEAT_ALL = 10
+PREFAULT = 11
+ATTEMPT = 12
 
 # How a mapping was served, as in runs.schema.SERVED.
 HIT = 0
@@ -116,6 +121,24 @@ def pin(d: Any) -> None:
 @kernel
 def unpin(d: Any) -> None:
     """Undo one `pin`."""
+    d.pin -= 1
+
+
+@kernel
+def forbid_sleep(d: Any) -> None:
+    """Keep the task on the CPU it runs on, until as many `allow_sleep`.
+
+    Its time slice does not end meanwhile. Leaving the CPU to wait for something is a finding, after which it
+    comes back to the same CPU.
+    """
+    d.atomic += 1
+    d.pin += 1
+
+
+@kernel
+def allow_sleep(d: Any) -> None:
+    """Undo one `forbid_sleep`."""
+    d.atomic -= 1
     d.pin -= 1
 
 

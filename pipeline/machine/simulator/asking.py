@@ -18,6 +18,7 @@ def ask_design(w: Any, a: Any, i: int, c: int) -> int:
     d.lock = 0
     d.queue = 0
     d.pin = 0
+    d.atomic = 0
     d.finding = -1
     d.shared_entries = 0
     d.recent_entries = 0

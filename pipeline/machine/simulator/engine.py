@@ -42,6 +42,7 @@ from pipeline.machine.simulator.records import (
     E_SLEEP,
     E_WAKE,
     END_OF_TIME_NS,
+    F_ATOMIC,
     MAP,
     NEVER,
     P_ACT,
@@ -62,6 +63,7 @@ from pipeline.machine.simulator.records import (
     P_WAIT,
     P_WORK,
     R_FINISH,
+    R_PREFAULTED,
     R_STEP,
     R_THINK,
     S_BUDGET,
@@ -107,7 +109,7 @@ def _think(w: Any, c: int, task: int, t: int) -> int:
     cpu = w.cpus[c]
     tk = w.tasks[task]
     if t >= cpu.slice_end_ns:
-        if others_wait(w, c):
+        if tk.atomic == 0 and others_wait(w, c):
             # Not idle any more for the purpose of choosing a CPU: the others go first here.
             cpu.phase = P_PICK
             tk.resume = R_THINK
@@ -170,6 +172,8 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         cpu.argument = d.queue
     if d.pin != 0:
         w.tasks[task].pinned += d.pin
+    if d.atomic != 0:
+        w.tasks[task].atomic += d.atomic
     if d.finding >= 0:
         log_finding(w, c, d.finding, t, task, r.op, r.slot)
     costs = w.costs[0]
@@ -203,6 +207,13 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         prefetch(a.tlb, max(r.slot, 0) * m.cpus + c)
         return _stretch(w, c, P_WORK, C_CRITICAL, t + work_ns)
     return P_ACT
+
+
+@kernel
+def _note_if_atomic(w: Any, c: int, task: int, i: int, t: int) -> None:
+    """The task leaves its CPU in the course of request `i`: a hazard if it holds what forbids that."""
+    if w.tasks[task].atomic > 0:
+        log_finding(w, c, F_ATOMIC, t, task, w.requests[i].op, w.requests[i].slot)
 
 
 @apart
@@ -263,6 +274,7 @@ def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         return P_STEP if try_lock(w, c, i, cpu.argument, t) else P_WAIT
     if action in (actions.UNLOCK, actions.SLEEP):
         if action == actions.SLEEP:
+            _note_if_atomic(w, c, task, i, t)
             _fall_asleep(w, task, i, cpu.argument, t)
         if cpu.held_lock >= 0:
             delay_ns = release_delay(w, c)
@@ -287,7 +299,26 @@ def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         cpu.action = actions.STEP
         if woken > 0:
             return _stretch(w, c, P_WORK, C_SWITCH, t + woken * w.costs[0].wake_ns)
+    if action == actions.PREFAULT:
+        return _prefault(w, c, task, i, t)
+    if action == actions.ATTEMPT:
+        touch_mapping(w, a, c, i, t)
+        cpu.action = actions.STEP
+        return _stretch(w, c, P_WORK, C_IN_USE, t + w.requests[i].hold_left_ns)
     return P_STEP
+
+
+@apart
+def _prefault(w: Any, c: int, task: int, i: int, t: int) -> int:
+    """Block now for what request `i` would block while mapped."""
+    r = w.requests[i]
+    if r.block_left_ns == 0:
+        return P_STEP
+    _note_if_atomic(w, c, task, i, t)
+    until = t + r.block_left_ns
+    r.block_left_ns = 0
+    set_timer(w, task, until, R_PREFAULTED)
+    return P_PICK
 
 
 @kernel
@@ -332,7 +363,13 @@ def _towards_row(w: Any, c: int, task: int, at: int, t: int) -> int:
     """Start the request of row `at`: wait off CPU if it says so, else compute at once."""
     ready = when(w, task, at, t)
     take(w, task, at)
+    tk = w.tasks[task]
+    if ready > t and tk.atomic > 0 and w.rows[at].wait_ns == 0:
+        # It is early, but waits for nothing: it keeps the CPU that it may not leave.
+        tk.think_left_ns += ready - t
+        ready = t
     if ready > t:
+        _note_if_atomic(w, c, task, task * w.machine[0].levels + tk.depth, t)
         set_timer(w, task, ready, R_THINK)
         return P_PICK
     return _think(w, c, task, t)
@@ -351,6 +388,7 @@ def _inside(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
             return _towards_row(w, c, task, at, t)
     r = w.requests[i]
     if r.block_left_ns > 0:
+        _note_if_atomic(w, c, task, i, t)
         until = t + r.block_left_ns
         r.block_left_ns = 0
         set_timer(w, task, until, R_FINISH)
@@ -395,6 +433,9 @@ def _next(w: Any, c: int, task: int, t: int) -> int:
 def _resume(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     """The task has its CPU: go on where it left off."""
     if w.tasks[task].resume == R_STEP:
+        return P_STEP
+    if w.tasks[task].resume == R_PREFAULTED:
+        w.requests[i].asked_ns = t
         return P_STEP
     touch_mapping(w, a, c, i, t)
     return _use(w, c, i, t)

@@ -43,6 +43,7 @@ R_THINK = 0
 R_STEP = 1
 R_FINISH = 2  # after blocking while mapped: use what is left of the hold, then unmap
 R_NEXT = 3
+R_PREFAULTED = 4  # after blocking before it maps: ask for the mapping
 
 # What a task is doing.
 T_DORMANT = 0  # its next row is not read yet, or its time has not come
@@ -117,8 +118,10 @@ REQUEST = np.dtype(
 )  # fmt: skip
 
 TASK = _record(
-    ("state", "i1"), ("resume", "i1"), ("depth", "i4"),  # depth of its innermost
-    ("process", "i4"),                                                        # operation, -1: none
+    ("state", "i1"), ("resume", "i1"),
+    ("atomic", "i1"),  # > 0: it must not sleep, and is not preempted
+    ("depth", "i4"),   # depth of its innermost operation, -1: none
+    ("process", "i4"),
     ("last_cpu", "i4"), ("pinned", "i4"), ("next", "i4"), ("queue", "i4"), ("idle_then", "i4"),
     ("chunk", "i8"), ("at", "i8"), ("end", "i8"), ("rows_left", "i8"),
     ("think_left_ns", "i8"), ("since_ns", "i8"), ("free_ns", "i8"),
@@ -167,7 +170,8 @@ SITE = _record(
 )  # fmt: skip
 
 DEED = _record(
-    ("cpu", "i4"), ("cpus", "i4"), ("lock", "i4"), ("queue", "i4"), ("pin", "i4"), ("finding", "i4"),
+    ("cpu", "i4"), ("cpus", "i4"), ("lock", "i4"), ("queue", "i4"), ("pin", "i4"), ("atomic", "i4"),
+    ("finding", "i4"),
     ("cpu_mask", "i8"), ("shared_entries", "i8"),
     ("recent_entries", "i8"), ("local_entries", "i8"), ("probes", "i8"),
     ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("evicted", "i8"), ("in_use", "i8"),

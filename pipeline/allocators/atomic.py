@@ -1,0 +1,174 @@
+"""Atomic kmaps: a few slots per CPU, one for each nesting depth, that no task may hold over a sleep.
+
+    slots 0 .. slots - 1                   the pool of persistent maps, used only to fall back on
+    slots + cpu * nesting + depth          the slot of a CPU for atomic maps of that nesting depth
+
+    slot.count (atomic)   mappings in force: 0 or 1, unless a task slept while it held one
+    slot.count (pool)     0 clean, 1 cached and unused, n: n - 1 users; and as in global_pool:
+    slot.page, page.slot, pool.cursor
+
+A map writes the PTE of the CPU's own slot and invalidates that one address in the CPU's own TLB; an unmap
+does nothing. No lock, no interrupt, no cache, no waiting for a slot. In exchange the task keeps its CPU
+between the two: it is neither preempted nor moved, and must not sleep.
+
+So what would block while the page is mapped must happen before: the first and the last byte of a copy are
+touched beforehand (prefault), a page table is mapped after the fault's I/O. Should a copy fault even so, the
+attempt was in vain and all of it is done again under a persistent map, in which a task may sleep. A nested
+operation of the trace that waits or blocks within an atomic map is what the design forbids: it is reported as
+`sleep_while_atomic`.
+
+Source: kmap_atomic and its use by copy-user in Linux 2.5 (merged in September 2002); page tables mapped so by
+"highpte" (Molnar, van de Ven). Later x86 invalidates at the unmap, not at the map (`invalidate_at_unmap`).
+Ours: the slot is chosen by nesting depth, as kernels do since 2.6.37, where those of 2002 had one per use; a
+copy that faults again blocks under the persistent map, not in the prefault; which copies do so is spread
+evenly over the operation numbers; the vain attempt takes as long as the whole use.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.allocators.shared.cached_pool import ASK_AGAIN, map_cached, problems_of_pools, unmap_cached
+from pipeline.machine.simulator.actions import (
+    ATTEMPT,
+    DONE,
+    FALLBACK,
+    FLUSH_ALL,
+    MISS,
+    PREFAULT,
+    allow_sleep,
+    forbid_sleep,
+    found,
+    invalidate,
+    touch_local,
+    write_pte,
+)
+from pipeline.machine.simulator.kernel import kernel
+from pipeline.trace.schema import KINDS
+
+SUMMARY = "kmap_atomic: own slots per CPU, no lock, IPI or cache; may not be held over a sleep"
+SOURCE = "Linux 2.5, copy-user since September 2002; highpte"
+OPTIONS = (
+    Option("nesting", 16, minimum=1, maximum=16, help="slots of each CPU: deepest nesting of atomic maps"),
+    Option("invalidate_at_unmap", False, help="invalidate at the unmap, not at the map (later x86)"),
+    Option(
+        "refault_per_1000", 0, minimum=0, maximum=1000, help="copies that fault although prefaulted, per 1000"
+    ),
+    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool for such copies"),
+    Option("flush_if_any", False, help="pool: skip the flush when the pass freed nothing"),
+    Option("wake", "all", choices=("all", "one"), help="pool: sleepers that an unmap wakes"),
+)
+POOL = [("cursor", "i4")]
+SLOT = [("count", "i4"), ("page", "i8")]
+PAGE = [("slot", "i4")]
+
+_TO_USER = KINDS.index("copy_to_user")
+_FROM_USER = KINDS.index("copy_from_user")
+# Multiples of it modulo 2**32 lie evenly, however few are taken (2**32 over the golden ratio).
+_SPREAD = 2_654_435_769
+_NESTING_OVERFLOW = 5
+
+
+def slots(options: dict[str, int], shape: Shape) -> int:
+    """The pool's slots and those of all CPUs."""
+    return options["slots"] + options["nesting"] * shape.cpus
+
+
+def address_space_pages(options: dict[str, int], shape: Shape) -> int:
+    """Without copies that fall back there need be no pool."""
+    return options["nesting"] * shape.cpus + (options["slots"] if options["refault_per_1000"] else 0)
+
+
+def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
+    """Only the pool needs to know where a page is mapped."""
+    return 4 if options["refault_per_1000"] else 0
+
+
+# Steps of a map, before those of the pool.
+_BEGIN = 0
+_MAP = 10
+_IN_VAIN = 11
+
+
+@kernel
+def map_step(a: Any, r: Any, d: Any) -> int:
+    """Prefault, then map atomically; a copy that faults again tries in vain and falls back on the pool."""
+    again = _is_copy(r) and _faults_again(a, r)
+    if r.step == _BEGIN:
+        r.step = _MAP
+        if _is_copy(r):
+            touch_local(d, 2)
+        if not again:
+            return PREFAULT
+    if r.step == _MAP:
+        _map_atomic(a, r, d)
+        r.step = _IN_VAIN
+        return ATTEMPT if again else DONE
+    if r.step == _IN_VAIN:
+        _unmap_atomic(a, r, d)
+        r.slot = -1
+        r.step = ASK_AGAIN
+    action = map_cached(a, r, d, 0, 0, a.options[0].slots, FLUSH_ALL)
+    if action == DONE:
+        r.served = FALLBACK
+    return action
+
+
+@kernel
+def _is_copy(r: Any) -> bool:
+    """Whether the mapping is for copying from or to a user's page, which may fault."""
+    return r.kind in (_TO_USER, _FROM_USER)
+
+
+@kernel
+def _faults_again(a: Any, r: Any) -> bool:
+    """Whether this copy faults although it was prefaulted; depends on nothing but its operation."""
+    return (((r.op * _SPREAD) & 0xFFFFFFFF) * 1000) >> 32 < a.options[0].refault_per_1000
+
+
+@kernel
+def _map_atomic(a: Any, r: Any, d: Any) -> None:
+    """Take the CPU's slot for this nesting depth."""
+    forbid_sleep(d)
+    depth = r.depth
+    if depth >= a.options[0].nesting:
+        found(d, _NESTING_OVERFLOW)
+        depth = a.options[0].nesting - 1
+    r.slot = a.options[0].slots + d.cpu * a.options[0].nesting + depth
+    r.served = MISS
+    a.slots[r.slot].count += 1
+    touch_local(d, 1)
+    write_pte(d)
+    if not a.options[0].invalidate_at_unmap:
+        invalidate(a, d, r.slot)
+
+
+@kernel
+def _unmap_atomic(a: Any, r: Any, d: Any) -> None:
+    """The PTE stays until the slot's next map, or goes at once."""
+    allow_sleep(d)
+    a.slots[r.slot].count -= 1
+    if a.options[0].invalidate_at_unmap:
+        write_pte(d)
+        invalidate(a, d, r.slot)
+
+
+@kernel
+def unmap_step(a: Any, r: Any, d: Any) -> int:
+    """Nothing, or what the pool does."""
+    if r.served == FALLBACK:
+        return unmap_cached(a, r, d, 0)
+    _unmap_atomic(a, r, d)
+    return DONE
+
+
+def check(a: Any, live: Check) -> list[str]:
+    """An atomic slot is held by as many as say so, and by one at most; the pool must be in order too."""
+    problems = problems_of_pools(a, live, 1)
+    first, nesting = int(a.options[0].slots), int(a.options[0].nesting)
+    for s in range(first, first + live.shape.cpus * nesting):
+        count, users = int(a.slots[s].count), live.users.get(s, 0)
+        if count != users or users > 1:
+            problems.append(f"cpu {(s - first) // nesting}, slot {s}: count {count} with {users} users")
+    return problems
