@@ -14,7 +14,7 @@ from pipeline.validation.theory.closed_queues import (
     first_come_first_served,
     machine_repairman,
 )
-from pipeline.validation.theory.runs import ONE_LOCK, closed_loop, intervals
+from pipeline.validation.theory.runs import ONE_LOCK, closed_loop, intervals, with_all_tasks
 
 from .runs import Outcome, Rows, machine, simulate
 
@@ -42,7 +42,7 @@ def test_a_fifo_lock_makes_every_single_wait_that_a_heap_makes(locked: Locked) -
 
 def test_the_throughput_of_one_lock_is_that_of_m_d_1_n(locked: Locked) -> None:
     think_ns, _, outcome = locked
-    interval, error = mean_and_error(intervals(outcome, CPUS))
+    interval, error = mean_and_error(intervals(with_all_tasks(outcome), CPUS))
     exact = constant_service(CPUS, think_ns, HOLD_NS)
     assert error < 0.004 * interval
     # A lock that is never free leaves nothing to chance: there the error is of the arithmetic.
@@ -85,7 +85,7 @@ def pooled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_the_throughput_of_a_pool_of_slots_is_that_of_m_m_c_n(pooled: tuple[int, Outcome]) -> None:
     slots, outcome = pooled
-    interval, error = mean_and_error(intervals(outcome, 10))
+    interval, error = mean_and_error(intervals(with_all_tasks(outcome), 10))
     exact = machine_repairman(10, slots, 30_000, 8_000)
     assert error < 0.006 * interval
     assert abs(interval - 1 / exact.throughput) <= 4 * error

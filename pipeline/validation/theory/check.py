@@ -47,6 +47,13 @@ class Check:
         return 100 * self.error / self.predicted if self.predicted else math.inf
 
     @property
+    def by_chance(self) -> bool:
+        """Whether the error is chance alone, with no approximation in the prediction."""
+        if not self.standard_error or self.at_most:
+            return False
+        return self.tolerance == statistical_tolerance(self.predicted, self.standard_error)
+
+    @property
     def holds(self) -> bool:
         """Whether the run agrees with theory, by a comparison that could have failed."""
         if not math.isfinite(self.predicted) or not math.isfinite(self.simulated):
