@@ -134,13 +134,13 @@ class Comparison:
         rows = []
         for figure in self.figures:
             known = [value for value in figure.simulated if value is not None]
-            spread = f"{_number(min(known))} .. {_number(max(known))}" if several and known else ""
+            spread = f"{number(min(known))} .. {number(max(known))}" if several and known else ""
             rows.append(
                 (
                     figure.site,
                     _LABELS[figure.name] + figure.note,
-                    _number(figure.measured),
-                    _number(figure.middle),
+                    number(figure.measured),
+                    number(figure.middle),
                     *([spread] if several else []),
                     "-" if figure.ratio is None else f"{figure.ratio:.2f}",
                     {True: "yes", False: "NO", None: "-"}[figure.within],
@@ -226,7 +226,7 @@ def model_described(model: Model | None = None) -> str:
     return f"profile {model.machine}, workload {model.workload}, {LOOP} loop"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     """A figure to three digits, and whole from 1000 on; "-" if it is not known."""
     if value is None:
         return "-"

@@ -176,11 +176,9 @@ def _operations_of_each_kind(workload: Workload) -> dict[str, float]:
 
 def site_figures(totals: Totals, cpus: int) -> dict[str, SiteFigures]:
     """Lockmeter's columns of a run, by site."""
-    by_name = {lock.site: [lock] for lock in totals.locks}
-    return {
-        site: _figures(locks, totals.wall_ns, cpus)
-        for site, locks in {"all": totals.locks, **by_name}.items()
-    }
+    locks_of: dict[str, list[LockTotals]] = {"all": totals.locks}
+    locks_of |= {lock.site: [lock] for lock in totals.locks}
+    return {site: _figures(locks, totals.wall_ns, cpus) for site, locks in locks_of.items()}
 
 
 def _figures(locks: list[LockTotals], wall_ns: int, cpus: int) -> SiteFigures:

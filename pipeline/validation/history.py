@@ -1,0 +1,68 @@
+"""The lockmeter rows of 2002 beside the calibrated model, and how it was calibrated."""
+
+from __future__ import annotations
+
+from pipeline.machine.profile import load_profile
+from pipeline.markdown import table
+from pipeline.validation.calibration import POPULATION, procedure
+from pipeline.validation.comparison import compare, model_described
+from pipeline.validation.rows import CALIBRATED_ROWS, read_rows
+
+SEEDS = 5
+
+
+def part() -> str:
+    """Markdown sections: the calibrated rows, figure by figure, and the procedure with every fitted value."""
+    rows = {row.name: row for row in read_rows()}
+    compared = [compare(rows[name], SEEDS) for name in CALIBRATED_ROWS]
+    missed = [
+        f"{c.row.name} {f.site} {f.name} ({f.ratio:.2f})"
+        for c in compared
+        for f in c.figures
+        if f.within is False
+    ]
+    judged = sum(len(c.judged) for c in compared)
+    intro = (
+        f"The rows are M. J. Bligh's lockmeter table of a kernel compile on a 16-way NUMA-Q (linux-kernel, "
+        "18 March 2002), in `pipeline/validation/lockmeter_2002.csv`; `pipeline validate` prints what "
+        "follows, and `pipeline validate --row FILE.csv` the same for rows of your own. "
+        f"{_capital(model_described())}, seeds 0 to {SEEDS - 1}: the medians count, and the range shows what "
+        "chance alone does. The goal is 15 % for every mean and a factor of 2 for every maximum."
+    )
+    outcome = f"**{judged - len(missed)} of {judged} figures of both rows meet the goal.** " + (
+        f"Outside it, as simulated / measured: {', '.join(missed)}." if missed else ""
+    )
+    sections = [
+        "## History: the lockmeter rows of March 2002", intro, outcome,
+        *(comparison.markdown().rstrip() for comparison in compared),
+        "### How it was fitted", _procedure(),
+    ]  # fmt: skip
+    return "\n\n".join(sections) + "\n"
+
+
+def _procedure() -> str:
+    plan = procedure()
+    present = plan.present()
+    fitted = table(
+        ("parameter", "in", "from", "to", "fitted", "why it may be fitted"),
+        [
+            (p.name, p.file, f"{p.low:g}", f"{p.high:g}", f"{present[p.name]:g}", p.why)
+            for p in plan.parameters
+        ],
+    )
+    costs = load_profile(plan.machine).costs
+    assumed = [name for name, cost in costs.items() if cost.source.startswith("assumed")]
+    return (
+        "`pipeline calibrate` searches the parameters below for the smallest objective (CMA-ES, "
+        f"{POPULATION} trials a generation, steps within the bounds). The objective adds up, over the "
+        f"figures of rows {' and '.join(plan.rows)}, the square of ln(simulated / measured) in units of the "
+        "goal, cut at 30, maxima counting half, and 2 for each figure outside the goal. Rows "
+        f"{' and '.join(plan.rows)} alone are fitted, with one set of values for both: what differs between "
+        "them is their configuration. Everything else is pinned: CPUs, acquisitions, the mix of maps and the "
+        "pools by the rows; scan and flush by the longest hold against the pool's size; the rest of the "
+        f"profile is assumed ({', '.join(assumed)}) and was not fitted.\n\n" + fitted
+    )
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
