@@ -32,10 +32,10 @@ def lines(path: Path) -> Iterator[str]:
 def events_in_blocks(names: Iterable[str]) -> re.Pattern[bytes]:
     """Build a pattern that finds the lines of some events in `blocks`, and where events were lost.
 
-    Groups: pid, cpu, name and rest of an event; cpu and number of events lost (which may be missing); "buffer
-    started", before which a CPU's events were overwritten.
+    Groups: pid, cpu, time, name and rest of an event; cpu and number of events lost (which may be missing);
+    "buffer started", before which a CPU's events were overwritten.
     """
-    event = rf"{_FROM_PID}[\d.]+: ({'|'.join(names)}): ?([^\n]*)"
+    event = rf"{_FROM_PID}([\d.]+): ({'|'.join(names)}): ?([^\n]*)"
     return re.compile(
         rf"{event}|^CPU:(\d+) \[LOST (?:(\d+) )?EVENTS\]|CPU \d+ (buffer started)".encode(), re.M
     )

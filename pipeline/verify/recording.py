@@ -22,7 +22,7 @@ ENTER, PAGE_ADDRESS, MAPPED, UNMAPPED, SCAN, FLUSH, SLEEP, WOKEN = range(len(EVE
 NONE = -1
 
 _COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "vaddr", "nr", "cnt")
-_ARRAYS = ("seq", "code", "pid", "cpu", "page", "vaddr", "slot", "count")
+_ARRAYS = ("seq", "time", "code", "pid", "cpu", "page", "vaddr", "slot", "count")
 _FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]+|-?\d+)")
 
 
@@ -30,7 +30,8 @@ _FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]+|-?\d+)")
 class PoolEvents:
     """One entry per event: `code` into EVENTS, and its fields; NONE where an event has no such field.
 
-    `seq` is the recorder's number of the event or its line in the text, `page` the address of the struct
+    `seq` is the recorder's number of the event or its line in the text, `time` is in nanoseconds or what the
+    text's clock counts, `page` the address of the struct
     page, `vaddr` the mapped address (0: the page was evicted), `slot` its number in the pool, `count` the use
     count after the event. `lost` is None where the recording does not tell whether events were lost; `gaps`
     are the ranges of events [first, end) within which some were.
@@ -38,6 +39,7 @@ class PoolEvents:
 
     path: Path
     seq: np.ndarray
+    time: np.ndarray
     code: np.ndarray
     pid: np.ndarray
     cpu: np.ndarray
@@ -95,6 +97,7 @@ def _from_parquet(path: Path) -> PoolEvents:
     return PoolEvents(
         path=path,
         seq=integers(table, "seq"),
+        time=integers(table, "time_ns"),
         code=codes.cast(pa.int64()).to_numpy(),
         pid=integers(table, "pid"),
         cpu=integers(table, "cpu"),
@@ -119,12 +122,12 @@ def _from_text(path: Path) -> PoolEvents:
         for match in pattern.finditer(block):
             line += block.count(b"\n", at, match.start())
             at = match.start()
-            pid, cpu, name, rest, losing, number, overwritten = match.groups()
+            pid, cpu, time, name, rest, losing, number, overwritten = match.groups()
             if name is not None:
                 last_of_cpu[int(cpu)] = len(rows)
                 fields = {key: int(value, 0) for key, value in _FIELD.findall(rest)}
                 wanted = (fields.get(key, NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
-                rows.append((line, codes[name], int(pid), int(cpu), *wanted))
+                rows.append((line, _ticks(time), codes[name], int(pid), int(cpu), *wanted))
             elif overwritten:
                 gaps = [(0, len(rows))]
             else:
@@ -132,8 +135,14 @@ def _from_text(path: Path) -> PoolEvents:
                 gaps.append((last_of_cpu.get(int(losing), -1) + 1, len(rows)))
                 lost = (lost or 0) + int(number or 1)
         line += block.count(b"\n", at)
-    seq, code, pids, cpus, page, vaddr, slot, count = np.array(rows, np.int64).reshape(-1, 8).T
-    return PoolEvents(path, seq, code, pids, cpus, page, vaddr, slot, count, lost, tuple(gaps))
+    seq, times, code, pids, cpus, page, vaddr, slot, count = np.array(rows, np.int64).reshape(-1, 9).T
+    return PoolEvents(path, seq, times, code, pids, cpus, page, vaddr, slot, count, lost, tuple(gaps))
+
+
+def _ticks(time: bytes) -> int:
+    """Time of an event: a counter's ticks, or nanoseconds where the text has seconds with a fraction."""
+    seconds, point, fraction = time.partition(b".")
+    return int(seconds + fraction.ljust(9, b"0")) if point else int(seconds)
 
 
 def recording_path(name: str | Path) -> Path:
