@@ -29,7 +29,14 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import ASK_AGAIN, map_cached, problems_of_pools, unmap_cached
+from pipeline.allocators.shared.cached_pool import (
+    ASK_AGAIN,
+    FLUSH_IF_ANY,
+    WAKE_OPTION,
+    map_cached,
+    problems_of_pools,
+    unmap_cached,
+)
 from pipeline.machine.simulator.actions import (
     ATTEMPT,
     DONE,
@@ -56,8 +63,8 @@ OPTIONS = (
         "refault_per_1000", 0, minimum=0, maximum=1000, help="copies that fault although prefaulted, per 1000"
     ),
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool for such copies"),
-    Option("flush_if_any", False, help="pool: skip the flush when the pass freed nothing"),
-    Option("wake", "all", choices=("all", "one"), help="pool: sleepers that an unmap wakes"),
+    FLUSH_IF_ANY,
+    WAKE_OPTION,
 )
 POOL = [("cursor", "i4")]
 SLOT = [("count", "i4"), ("page", "i8")]

@@ -25,6 +25,8 @@ from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.cached_pool import (
+    FLUSH_IF_ANY,
+    WAKE_OPTION,
     adopt_slot,
     map_cached,
     problems_of_pools,
@@ -38,8 +40,8 @@ SUMMARY = "mainline 2.4: cached mappings under one lock, scan and global flush a
 SOURCE = "Linux 2.4.18, mm/highmem.c"
 OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool (LAST_PKMAP)"),
-    Option("flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"),
-    Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)"),
+    FLUSH_IF_ANY,
+    WAKE_OPTION,
 )
 POOL = [("cursor", "i4")]
 SLOT = [("count", "i4"), ("page", "i8")]
@@ -74,7 +76,7 @@ def adopt(a: Any, slot: int, page: int, count: int) -> None:
 
 
 def flush_unused(a: Any) -> list[int]:
-    """Forget all mappings that nobody uses, as kmap_flush_unused does; return their pages in order of slots."""
+    """Forget all mappings that nobody uses, as kmap_flush_unused does; return their pages, by slot."""
     pages = []
     for slot in a.slots:
         if slot.count == 1:

@@ -27,7 +27,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import map_cached, problems_of_pools, unmap_cached
+from pipeline.allocators.shared.cached_pool import WAKE_OPTION, map_cached, problems_of_pools, unmap_cached
 from pipeline.machine.simulator.actions import REPEAT_ALL
 from pipeline.machine.simulator.kernel import kernel
 
@@ -36,7 +36,7 @@ SOURCE = "linux-kernel, March 2002"
 OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool (LAST_PKMAP)"),
     Option("flush_if_any", False, help="other CPUs are spared a pass that freed nothing"),
-    Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)"),
+    WAKE_OPTION,
 )
 POOL = [("cursor", "i4")]
 SLOT = [("count", "i4"), ("page", "i8")]

@@ -35,6 +35,8 @@ from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.cached_pool import (
+    FLUSH_IF_ANY,
+    WAKE_OPTION,
     adopt_slot,
     map_cached,
     problems_of_pools,
@@ -51,8 +53,8 @@ OPTIONS = (
     Option("series", 2, minimum=1, maximum=16, help="series of slots (measured kernel: 2)"),
     Option("slots", 1024, minimum=2, maximum=1 << 16, help="slots of each series"),
     Option("scan", "all", choices=("all", "own"), help="series that a wrap passes over (measured: all)"),
-    Option("flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"),
-    Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)"),
+    FLUSH_IF_ANY,
+    WAKE_OPTION,
 )
 POOL = [("cursor", "i4")]
 SLOT = [("count", "i4"), ("page", "i8")]

@@ -6,9 +6,11 @@ from collections import Counter
 from functools import partial
 from typing import ClassVar
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
+from pipeline.allocators.registry import DesignFile
 from pipeline.machine.simulator.actions import (
     DONE,
     FLUSH_ALL,
@@ -134,6 +136,14 @@ def walk(machine: CachedPoolMachine, slots: int, wake: str) -> Counter[int]:
     return wander(machine, slots, 4_000, start)
 
 
+def is_wrong(machine: type[CachedPoolMachine], broken: DesignFile) -> None:
+    """Check that walks with a broken copy of the machine's design are caught."""
+    walker = type("Broken", (machine,), {"design": broken})
+    with pytest.raises(AssertionError):
+        for slots in (2, 3, 5):
+            walk(walker(), slots, "all")
+
+
 # Single mistakes in the code that all these designs share.
 MISTAKES = {
     "the first slot is 0": ("SUMMARY =", "def prepare(a, shape):\n    a.pool[0].cursor = -1\n\n\nSUMMARY ="),
@@ -141,7 +151,10 @@ MISTAKES = {
         "return freed > 0 or not a.options[0].flush_if_any",
         "return False",
     ),
-    "a page is not forgotten when its slot is": ("            a.pages[slot.page].slot = 0\n", ""),
+    "a page is not forgotten when its slot is": (
+        "            a.pages[slot.page].slot = 0\n            evict(",
+        "            evict(",
+    ),
     "the budget is not renewed at a wrap": (
         "    pool.cursor = 0\n    r.budget = a.options[0].slots\n",
         "    pool.cursor = 0\n",
@@ -151,7 +164,7 @@ MISTAKES = {
     "flush_if_any is ignored": ("freed > 0 or not a.options[0].flush_if_any", "True"),
     "one is woken where all should be": ("WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL", "WAKE_ONE"),
     "a slot in use is freed": (
-        "if slot.count == 1:\n            slot.count = 0",
-        "if slot.count:\n            slot.count = 0",
+        "slot = a.slots[k]\n        if slot.count == 1:",
+        "slot = a.slots[k]\n        if slot.count:",
     ),
 }

@@ -50,7 +50,8 @@ def both(
     model.run()
     profile = machine(
         directory, cpus, broadcast=1, broadcast_ns=PRICES.flush_ns, shared_entry_ns=PRICES.entry_ns,
-        probe_ns=PRICES.probe_ns, pte_write_ns=PRICES.pte_write_ns, scan_slot_ns=PRICES.scan_slot_ns,
+        recent_entry_ns=PRICES.entry_ns, probe_ns=PRICES.probe_ns, pte_write_ns=PRICES.pte_write_ns,
+        scan_slot_ns=PRICES.scan_slot_ns,
         )  # fmt: skip
     outcome = simulate("global_pool", profile, trace, options={"slots": str(slots)}, compiled=True)
     assert outcome.status == S_FINISHED

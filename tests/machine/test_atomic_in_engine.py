@@ -125,7 +125,7 @@ def test_sleeping_within_an_atomic_map_is_found_with_what_comes_of_it(inside: st
     outcome = replay(tmp_path, trace)
     assert outcome.status == S_FINISHED
     sleeping = outcome.of_kind(E_FINDING)[0]
-    assert (sleeping["value"], sleeping["task"], sleeping["op"]) == (F_ATOMIC, 0, 2)
+    assert [sleeping[name] for name in ("value", "task", "op", "slot")] == [F_ATOMIC, 0, 2, 1024]
     # Task 1 has taken the slot of this depth on this CPU: task 0 comes back to another page.
     assert found(outcome) == {F_ATOMIC, F_STALE}
 

@@ -9,7 +9,7 @@ from pipeline.allocators.registry import load_design
 from pipeline.machine.simulator.actions import DONE, REPEAT_ALL, SLEEP
 from pipeline.machine.simulator.records import E_FINDING, E_IPI, F_STALE
 
-from .cached_pools import MISTAKES, CachedPoolMachine, walk
+from .cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from .oracle import THOROUGH
 from .runs import changed_design, machine, rows, simulate
 from .steps import Request
@@ -48,14 +48,7 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES | MORE_MISTAKES)
 def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> None:
     change = dict([(MISTAKES | MORE_MISTAKES)[mistake]])
-    broken = changed_design(tmp_path, "broken", change, "global_pool_invlpg")
-
-    class Broken(GlobalPoolInvlpgMachine):
-        design = broken
-
-    with pytest.raises(AssertionError):
-        for slots in (2, 3, 5):
-            walk(Broken(), slots, "all")
+    is_wrong(GlobalPoolInvlpgMachine, changed_design(tmp_path, "broken", change, "global_pool_invlpg"))
 
 
 PRICES = {

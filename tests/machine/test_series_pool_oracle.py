@@ -10,7 +10,7 @@ from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP
 from pipeline.machine.simulator.records import S_DEADLOCK, S_FINISHED
 from pipeline.trace.schema import KINDS
 
-from .cached_pools import MISTAKES, CachedPoolMachine, walk
+from .cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from .oracle import THOROUGH, CachedPools
 from .runs import changed_design, machine, rows, simulate
 from .steps import Request
@@ -81,14 +81,7 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES | MORE_MISTAKES)
 def test_the_oracle_catches_series_in_which(mistake: str, tmp_path: Path) -> None:
     change = dict([(MISTAKES | MORE_MISTAKES)[mistake]])
-    broken = changed_design(tmp_path, "broken", change, "series_pool")
-
-    class Broken(SeriesPoolMachine):
-        design = broken
-
-    with pytest.raises(AssertionError):
-        for slots in (2, 3, 5):
-            walk(Broken(), slots, "all")
+    is_wrong(SeriesPoolMachine, changed_design(tmp_path, "broken", change, "series_pool"))
 
 
 # Each task maps a page for a copy, waits off CPU, and maps a page table inside.

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check
+from pipeline.allocators.contract import Check, Option
 from pipeline.machine.simulator.actions import (
     DONE,
     HIT,
@@ -39,6 +39,11 @@ from pipeline.machine.simulator.actions import (
     write_pte,
 )
 from pipeline.machine.simulator.kernel import kernel
+
+FLUSH_IF_ANY = Option(
+    "flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"
+)
+WAKE_OPTION = Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)")
 
 COUNT_UNDERFLOW = 2
 

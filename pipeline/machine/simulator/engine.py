@@ -212,8 +212,12 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
 @kernel
 def _note_if_atomic(w: Any, c: int, task: int, i: int, t: int) -> None:
     """The task leaves its CPU in the course of request `i`: a hazard if it holds what forbids that."""
-    if w.tasks[task].atomic > 0:
-        log_finding(w, c, F_ATOMIC, t, task, w.requests[i].op, w.requests[i].slot)
+    tk = w.tasks[task]
+    if tk.atomic > 0:
+        r = w.requests[i]
+        # A nested request that has no slot yet sleeps within the mapping round it.
+        held = i - 1 if r.slot < 0 and tk.depth > 0 else i
+        log_finding(w, c, F_ATOMIC, t, task, r.op, w.requests[held].slot)
 
 
 @apart
