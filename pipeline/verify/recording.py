@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import InputError, unknown_name
 from pipeline.files import readable_file
+from pipeline.progress import progress
 from pipeline.resources import shipped_files
 from pipeline.trace.recording import columns_of, integers, read_columns
 from pipeline.trace.tracefs import blocks, events_in_blocks, lost_in_head
@@ -73,7 +74,7 @@ def segments(events: PoolEvents) -> list[PoolEvents]:
     """
     parts = []
     begin = 0
-    for end, resume in (*events.gaps, (len(events.code), len(events.code))):
+    for end, resume in (*sorted(events.gaps), (len(events.code), len(events.code))):
         if end > begin:
             parts.append(
                 replace(events, gaps=(), **{name: getattr(events, name)[begin:end] for name in _ARRAYS})
@@ -117,24 +118,26 @@ def _from_text(path: Path) -> PoolEvents:
     last_of_cpu: dict[int, int] = {}
     lost = lost_in_head(path)
     line = 1
-    for block in blocks(path):
-        at = 0
-        for match in pattern.finditer(block):
-            line += block.count(b"\n", at, match.start())
-            at = match.start()
-            pid, cpu, time, name, rest, losing, number, overwritten = match.groups()
-            if name is not None:
-                last_of_cpu[int(cpu)] = len(rows)
-                fields = {key: int(value, 0) for key, value in _FIELD.findall(rest)}
-                wanted = (fields.get(key, NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
-                rows.append((line, _ticks(time), codes[name], int(pid), int(cpu), *wanted))
-            elif overwritten:
-                gaps = [(0, len(rows))]
-            else:
-                # The text has them in order of time: they may lie anywhere since the CPU's last event.
-                gaps.append((last_of_cpu.get(int(losing), -1) + 1, len(rows)))
-                lost = (lost or 0) + int(number or 1)
-        line += block.count(b"\n", at)
+    with progress("reading", None, "events") as advance:
+        for block in blocks(path):
+            at, before = 0, len(rows)
+            for match in pattern.finditer(block):
+                line += block.count(b"\n", at, match.start())
+                at = match.start()
+                pid, cpu, time, name, rest, losing, number, overwritten = match.groups()
+                if name is not None:
+                    last_of_cpu[int(cpu)] = len(rows)
+                    fields = {key: int(value, 0) for key, value in _FIELD.findall(rest)}
+                    wanted = (fields.get(key, NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
+                    rows.append((line, _ticks(time), codes[name], int(pid), int(cpu), *wanted))
+                elif overwritten:
+                    gaps = [(0, len(rows))]
+                else:
+                    # The text has them in order of time: they may lie anywhere since the CPU's last event.
+                    gaps.append((last_of_cpu.get(int(losing), -1) + 1, len(rows)))
+                    lost = (lost or 0) + int(number or 1)
+            line += block.count(b"\n", at)
+            advance(len(rows) - before)
     seq, times, code, pids, cpus, page, vaddr, slot, count = np.array(rows, np.int64).reshape(-1, 9).T
     return PoolEvents(path, seq, times, code, pids, cpus, page, vaddr, slot, count, lost, tuple(gaps))
 

@@ -76,7 +76,7 @@ def turns_of(events: PoolEvents) -> Turns:
         | _asked_before(events)[locked][1:]
     )
     first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(locked)) - 1
+    last = np.append(first, len(locked))[1:] - 1
     number = np.cumsum(begins) - 1
 
     def events_of(which: np.ndarray) -> np.ndarray:

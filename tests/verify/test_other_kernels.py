@@ -233,6 +233,32 @@ def test_behind_lost_events_the_pool_is_taken_up_anew(tmp_path: Path) -> None:
     assert f"{len(lost)} events were lost by the recorder; the pool was taken up anew 1 times" in found.notes
 
 
+def test_losses_of_two_cpus_that_overlap_are_one_gap(tmp_path: Path) -> None:
+    kernel = Kernel(32, seed=6)
+    kernel.run(crowd(kernel, 40, 30, 200))
+    events = kernel.events
+    lines = [text_line(event, "d.Z..") for event in events]
+    for cpu, begin, end in ((0, 2000, 2300), (1, 2200, 2250), (2, 1900, 2290)):
+        lost = [k for k in range(begin, end) if events[k]["cpu"] == cpu]
+        for k in lost:
+            lines[k] = ""
+        back = next(k for k in range(end, len(events)) if events[k]["cpu"] == cpu)
+        lines[back] = f"CPU:{cpu} [LOST {len(lost)} EVENTS]\n" + lines[back]
+    text = tmp_path / "lost.txt"
+    text.write_text("".join(lines), encoding="utf-8")
+    found = held(text, 32)
+    assert found.agrees, found.text()
+
+
+def test_a_part_without_any_turn_is_passed_over(tmp_path: Path) -> None:
+    kernel = Kernel(8, seed=1)
+    kernel.run(crowd(kernel, 4, 3, 10))
+    lines = [text_line(event, "d.Z..") for event in kernel.events]
+    text = tmp_path / "lost.txt"
+    text.write_text(lines[0] + "CPU:7 [LOST EVENTS]\n" + "".join(lines[1:]), encoding="utf-8")
+    assert held(text, 8).agrees
+
+
 def test_what_was_recorded_before_the_last_buffer_begins_is_left_out(tmp_path: Path) -> None:
     kernel = Kernel(64, seed=9)
     kernel.run(crowd(kernel, 90, 20, 300))
