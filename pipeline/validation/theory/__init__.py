@@ -7,6 +7,6 @@ goes through the engine that `replay` runs, compiled, with rows and prices given
 from __future__ import annotations
 
 from pipeline.validation.theory.check import Check
-from pipeline.validation.theory.part import checks, part
+from pipeline.validation.theory.section import checks, part
 
 __all__ = ["Check", "checks", "part"]

@@ -25,7 +25,7 @@ TASKS = 12
 CPUS = 4
 OPERATIONS_EACH = 60
 # How the same run is made: rows read at once, rows of the log, events before the engine is left.
-WAYS: tuple[dict[str, int], ...] = (
+WAYS: tuple[dict[str, Any], ...] = (
     {"chunk_rows": 1},
     {"chunk_rows": 7},
     {"chunk_rows": 640},
@@ -85,7 +85,7 @@ def run(design: Design, trace: Rows, loop: int, *, compiled: bool = True, **way:
     """Replay on a machine whose every price is on the grid."""
     prices: dict[str, Any] = dict.fromkeys(_PRICES, GRID_NS)
     machine = free_machine(CPUS, **prices)
-    return simulate(design.file, machine, trace, options=design.options, loop=loop, compiled=compiled, **way)
+    return simulate(design.file, machine, trace, options=design.options, loop=loop, **way)
 
 
 def same_log(one: Outcome, other: Outcome, number: np.ndarray) -> bool:
@@ -107,14 +107,14 @@ def tied(outcome: Outcome) -> float:
     return float(times[times > 1].sum() / times.sum())
 
 
-def ties_checks(compiled: bool = True) -> Iterator[Check]:
+def ties_checks() -> Iterator[Check]:
     """How many of the ways to make the same run give the same log, of each design and loop."""
     trace = rows_on_a_grid()
     unchanged = np.arange(len(trace))
     for design in designs():
         for name, loop in LOOPS.items():
-            base = run(design, trace, loop, compiled=compiled)
-            others = [(run(design, trace, loop, compiled=compiled, **way), unchanged) for way in WAYS]
+            base = run(design, trace, loop)
+            others = [(run(design, trace, loop, **way), unchanged) for way in WAYS]
             same = sum(
                 other.fingerprint == base.fingerprint and same_log(base, other, number)
                 for other, number in others
@@ -126,7 +126,7 @@ def ties_checks(compiled: bool = True) -> Iterator[Check]:
             )  # fmt: skip
             orders = [reordered(trace, seed) for seed in ORDERS]
             same = sum(
-                same_log(base, run(design, trace.at(order), loop, compiled=compiled, chunk_rows=chunk), order)
+                same_log(base, run(design, trace.at(order), loop, chunk_rows=chunk), order)
                 for order in orders
                 for chunk in (1, 5)
             )

@@ -91,7 +91,7 @@ def written(found: list[Check]) -> str:
     chance = [check for check in found if check.by_chance]
     exact = [check for check in found if check.tolerance == 0]
     within = [abs(check.error) / check.standard_error for check in chance if check.standard_error]
-    verdict = f"{failing} of them fail" if failing else "all of them hold"
+    verdict = f"{failing} of them fail{'s' * (failing == 1)}" if failing else "all of them hold"
     return (
         "## Theory\n\n"
         f"{len(found)} comparisons, {verdict}. {len(exact)} allow no error at all. {len(chance)} "
