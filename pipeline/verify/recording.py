@@ -24,6 +24,13 @@ NONE = -1
 
 _COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "vaddr", "nr", "cnt")
 _ARRAYS = ("seq", "time", "code", "pid", "cpu", "page", "vaddr", "slot", "count")
+# What an event must have to be followed.
+_NEEDED = {
+    MAPPED: ("page", "slot", "count"),
+    UNMAPPED: ("page", "slot", "count"),
+    PAGE_ADDRESS: ("page", "vaddr"),
+    SLEEP: ("page",),
+}
 _FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]+|-?\d+)")
 
 
@@ -64,6 +71,14 @@ def read_pool_events(path: Path) -> PoolEvents:
             f"{path}: wanted a recording of the kernel's kmap pool, found none of its events "
             f"({', '.join(EVENTS)}); see traces/RECORDINGS.md for how one is made"
         )
+    for code, fields in _NEEDED.items():
+        for name in fields:
+            lacking = np.flatnonzero((events.code == code) & (getattr(events, name) == NONE))
+            if len(lacking):
+                raise InputError(
+                    f"{path}: event {int(events.seq[lacking[0]]):,}, {EVENTS[code]}, lacks its {name}, as "
+                    f"{len(lacking):,} do; wanted nr and cnt with km and ku, page and vaddr with spa"
+                )
     return events
 
 
@@ -119,7 +134,9 @@ def _from_text(path: Path) -> PoolEvents:
     lost = lost_in_head(path)
     line = 1
     with progress("reading", None, "events") as advance:
-        for block in blocks(path):
+        for whole in blocks(path):
+            # A last line without its end may be cut short.
+            block = whole[: whole.rfind(b"\n") + 1]
             at, before = 0, len(rows)
             for match in pattern.finditer(block):
                 line += block.count(b"\n", at, match.start())

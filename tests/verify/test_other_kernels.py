@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.verify.agreement import Agreement
 from pipeline.verify.lockstep import verify
 from pipeline.verify.recording import read_pool_events
@@ -212,6 +212,21 @@ def test_the_text_that_kernels_print_reads_as_the_parquet_form(
     assert by_text.agrees, by_text.text()
     assert by_text.compared == by_parquet.compared
     assert read_pool_events(text).time.tolist() == [event["time_ns"] for event in kernel.events]
+
+
+def test_text_that_is_cut_within_a_line_ends_before_that_line(tmp_path: Path) -> None:
+    kernel = recorded(3)
+    whole = "".join(text_line(event, "d.Z..") for event in kernel.events)
+    text = tmp_path / "trace.txt"
+    text.write_text(whole[: whole.rindex(" nr=") + 4], encoding="utf-8")
+    assert held(text, kernel.slots).agrees
+
+
+def test_an_event_without_what_it_must_have_is_named(hold: Checked) -> None:
+    kernel = recorded(3)
+    kernel.events[[event["ev"] for event in kernel.events].index("km")]["nr"] = None
+    with pytest.raises(InputError, match="km, lacks its slot, as 1 do; wanted nr and cnt"):
+        hold(kernel.events, kernel.slots)
 
 
 def test_behind_lost_events_the_pool_is_taken_up_anew(tmp_path: Path) -> None:
