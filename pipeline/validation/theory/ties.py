@@ -85,7 +85,7 @@ def run(design: Design, trace: Rows, loop: int, *, compiled: bool = True, **way:
     """Replay on a machine whose every price is on the grid."""
     prices: dict[str, Any] = dict.fromkeys(_PRICES, GRID_NS)
     machine = free_machine(CPUS, **prices)
-    return simulate(design.file, machine, trace, options=design.options, loop=loop, **way)
+    return simulate(design.file, machine, trace, options=design.options, loop=loop, compiled=compiled, **way)
 
 
 def same_log(one: Outcome, other: Outcome, number: np.ndarray) -> bool:
@@ -114,10 +114,9 @@ def ties_checks() -> Iterator[Check]:
     for design in designs():
         for name, loop in LOOPS.items():
             base = run(design, trace, loop)
-            others = [(run(design, trace, loop, **way), unchanged) for way in WAYS]
+            others = [run(design, trace, loop, **way) for way in WAYS]
             same = sum(
-                other.fingerprint == base.fingerprint and same_log(base, other, number)
-                for other, number in others
+                other.fingerprint == base.fingerprint and same_log(base, other, unchanged) for other in others
             )
             case = f"{design.file.name}, {name} loop, {100 * tied(base):.0f} % ask in a tie"
             yield Check(
