@@ -16,6 +16,10 @@ def calibrate(
     evaluations: Annotated[
         int, typer.Option("--evaluations", metavar="N", help="Parameter sets to try; about 4 s of CPU each.")
     ] = 600,
+    step: Annotated[
+        float,
+        typer.Option("--step", metavar="X", help="First step, in parts of the distance between the bounds."),
+    ] = 0.2,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the search.")] = 1,
     seeds: Annotated[
         int,
@@ -32,5 +36,5 @@ def calibrate(
     """
     from pipeline.validation.calibration import calibrate as fit
 
-    result = fit(output, evaluations=evaluations, seed=seed, seeds=seeds, workers=workers)
+    result = fit(output, evaluations=evaluations, step=step, seed=seed, seeds=seeds, workers=workers)
     typer.echo(result.text(), nl=False)

@@ -37,7 +37,6 @@ from pipeline.workload.reading import workload_path
 
 PARAMETERS = Path(__file__).with_name("calibration.toml")
 POPULATION = 14
-_FIRST_STEP = 0.2
 _WORST_MISFIT = 30.0
 _MISS = 2.0
 _AT_BOUND = 0.02
@@ -184,10 +183,17 @@ def evaluate(procedure: Procedure, values: dict[str, float], seeds: int = 1) -> 
 
 
 def calibrate(
-    output: Path, *, evaluations: int = 600, seed: int = 1, seeds: int = 1, workers: int | None = None
+    output: Path,
+    *,
+    evaluations: int = 600,
+    step: float = 0.2,
+    seed: int = 1,
+    seeds: int = 1,
+    workers: int | None = None,
 ) -> Calibration:
     """Search for the parameters' best values; write the fitted files and every evaluation into `output`.
 
+    `step` is the first step's standard deviation, in parts of the distance between a parameter's bounds.
     `seed` is the search's; each evaluation simulates with seeds 0 to `seeds` - 1 and takes some 4 s of CPU
     time for each. Raises UsageError for numbers out of range, OutputError if `output` cannot be written.
     """
@@ -196,6 +202,8 @@ def calibrate(
             raise UsageError(f"{what} wants 1 to {most}, found {number}")
     if not 1 <= seed < 1 << 31:
         raise UsageError(f"seed wants 1 to {(1 << 31) - 1}, found {seed}")
+    if not 0.001 <= step <= 1.0:
+        raise UsageError(f"step wants 0.001 to 1, found {step:g}")
     with warnings.catch_warnings():
         # It says at once that it cannot draw, which nobody asks it to.
         warnings.simplefilter("ignore")
@@ -203,10 +211,9 @@ def calibrate(
 
     plan = procedure()
     start = plan.present()
-    options = {
-        "bounds": [0.0, 1.0], "popsize": POPULATION, "seed": seed, "verbose": -9, "maxfevals": evaluations,
-    }  # fmt: skip
-    search = cma.CMAEvolutionStrategy([p.place(start[p.name]) for p in plan.parameters], _FIRST_STEP, options)
+    command = f"pipeline calibrate --evaluations {evaluations} --step {step:g} --seed {seed} --seeds {seeds}"
+    options = {"bounds": [0.0, 1.0], "popsize": POPULATION, "seed": seed, "verbose": -9}
+    search = cma.CMAEvolutionStrategy([p.place(start[p.name]) for p in plan.parameters], step, options)
     with complete_directory(output) as directory, _pool(workers) as pool:
         start_objective, missed = evaluate(plan, start, seeds)
         best, best_objective, count = start, start_objective, 0
@@ -217,7 +224,7 @@ def calibrate(
             history = csv.writer(handle)
             history.writerow(["evaluation", "objective", *start])
             history.writerow([0, start_objective, *start.values()])
-            while not search.stop():
+            while count < evaluations and not search.stop():
                 places = search.ask()
                 candidates = [
                     {p.name: p.value(float(at)) for p, at in zip(plan.parameters, place, strict=True)}
@@ -233,8 +240,9 @@ def calibrate(
                     history.writerow([count, found, *values.values()])
                     if found < best_objective:
                         best, best_objective, missed = values, found, missed_here
+                handle.flush()
                 search.tell(places, objectives)
-        _write_fitted(plan, best, f"pipeline calibrate --seed {seed} --evaluations {count}", directory)
+        _write_fitted(plan, best, command, directory)
     return Calibration(plan, seed, count, start, start_objective, best, best_objective, missed, Path(output))
 
 
@@ -249,7 +257,7 @@ def _pool(workers: int | None) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _write_fitted(plan: Procedure, values: dict[str, float], procedure_run: str, directory: Path) -> None:
+def _write_fitted(plan: Procedure, values: dict[str, float], command: str, directory: Path) -> None:
     """Write the two files with the fitted values; each fitted cost says so in its source."""
     model = plan.model_at(values)
     profile = changed(profile_path(plan.machine), model.machine_changes or {}, directory)
@@ -258,7 +266,7 @@ def _write_fitted(plan: Procedure, values: dict[str, float], procedure_run: str,
         if parameter.file == "machine":
             _, cost, _ = parameter.keys[0].split(".")
             document["costs"][cost]["source"] = (
-                f"fitted to rows {' and '.join(plan.rows)} of lockmeter_2002.csv by `{procedure_run}`; "
+                f"fitted to rows {' and '.join(plan.rows)} of lockmeter_2002.csv by `{command}`; "
                 f"{parameter.why}"
             )
     profile.write_text(tomlkit.dumps(document), encoding="utf-8")
