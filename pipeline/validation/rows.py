@@ -39,7 +39,7 @@ class SiteFigures(BaseModel):
     wait_mean_us: float | None = _NUMBER
     wait_max_us: float | None = _NUMBER
     wait_cpu_pct: float | None = _NUMBER
-    acquisitions: float | None = _NUMBER
+    acquisitions: float | None = Field(default=None, gt=0)
 
 
 FIGURES = tuple(SiteFigures.model_fields)
