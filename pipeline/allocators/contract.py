@@ -10,6 +10,9 @@ A design is a module with these names (only the first three are required):
     pools(options, shape)            how many records of POOL; one if left out
     queues(options, shape)           how many wait queues; one if left out
     locks(options, shape)            how many spinlocks; one if left out
+    lines(options, shape)            how many lines of memory it changes atomically; none if left out
+    NON_GLOBAL, TRACKS_SWITCHES, ATOMICS, switch_out(a, r, d), switch_in(a, r, d)
+                                     what it needs of the machine, see pipeline.machine.simulator.traits
     prepare(a, shape)                give the state its first values, where zeros will not do
     start_at(a, cursor), adopt(a, slot, page, count)
                                      take over a pool in use, to be held against a recording of one

@@ -31,6 +31,7 @@ _SIMULATOR = Path(records.__file__).parent
 _PACKAGE = "pipeline.machine.simulator"
 _SHARED = "pipeline.allocators.shared"
 _COMPILED_KERNEL = Path(__file__).with_name("compiled_kernel.py")
+_TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "switch_out", "switch_in")
 _NO_KERNELS = {"__init__", "records"}
 _IMPORT = re.compile(
     rf"^(from|import) ({re.escape(_PACKAGE)}|{re.escape(_SHARED)})(\.| import )", re.MULTILINE
@@ -77,7 +78,19 @@ def _sources(design: DesignFile, compiled: bool) -> dict[str, tuple[str, Path]]:
     paths["design"] = design.path
     if compiled:
         paths["kernel"] = _COMPILED_KERNEL
-    return {name: (path.read_text(encoding="utf-8"), path) for name, path in paths.items()}
+    sources = {name: (path.read_text(encoding="utf-8"), path) for name, path in paths.items()}
+    text, path = sources["traits"]
+    sources["traits"] = (text + _declarations(design), path)
+    return sources
+
+
+def _declarations(design: DesignFile) -> str:
+    """What a design declares, to stand after what holds where it does not: see `simulator.traits`."""
+    declared = [name for name in _TRAITS if hasattr(design.module, name)]
+    lines = [f"from {_PACKAGE}.design import {name}\n" for name in declared]
+    if set(declared) & {"switch_out", "switch_in"}:
+        lines.append("HOOKS_SWITCHES = True\n")
+    return "".join(lines)
 
 
 def _identity(sources: dict[str, tuple[str, Path]], compiled: bool) -> str:

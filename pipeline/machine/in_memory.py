@@ -6,7 +6,7 @@ rows and the prices are chosen so that the result is known from elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -142,17 +142,20 @@ def simulate(
     chunk_rows: int = 1 << 14,
     log_rows: int = 1 << 16,
     levels: int | None = None,
+    process_of: Sequence[int] | None = None,
     budget_events: int = _BUDGET_EVENTS,
     observe: Callable[[Tables], None] | None = None,
 ) -> Outcome:
     """Replay `trace` to its end or to a deadlock.
 
-    `observe` is shown the machine after each call of the engine and each chunk of rows read; with
-    `budget_events=1` that is after every event. Raises RuntimeError if the clock stands still.
+    `process_of` gives each task's process; left out, each is its own. `observe` is shown the machine after
+    each call of the engine and each chunk of rows read; with `budget_events=1` that is after every event.
+    Raises RuntimeError if the clock stands still.
     """
     design = load_design(design) if isinstance(design, str) else design
     tasks = int(trace.task.max()) + 1
-    shape = Shape(profile.cpus, tasks, tasks, int(trace.page.max()) + 1)
+    processes = np.arange(tasks) if process_of is None else np.array(process_of)
+    shape = Shape(profile.cpus, tasks, int(processes.max()) + 1, int(trace.page.max()) + 1)
     values = parse_options(design.options, options or {}, design.name)
     chunks = -(-len(trace) // chunk_rows)
     levels = int(trace.depth.max()) + 1 if levels is None else levels
@@ -163,7 +166,7 @@ def simulate(
     world = build_world(profile, design, values, shape, setting, state)
     counts = np.bincount(trace.task, minlength=tasks)
     world.tasks.rows_left = counts
-    world.tasks.process = np.arange(tasks)
+    world.tasks.process = processes
     world.tasks.state[counts == 0] = records.T_ENDED
     machine = world.machine[0]
     machine.live = machine.unstarted = int((counts > 0).sum())

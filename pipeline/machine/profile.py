@@ -63,6 +63,9 @@ COST_KINDS: dict[str, CostKind] = {
     "switch_ns": CostKind(_NS, "context switch"),
     "wake_ns": CostKind(_NS, "wake one task, paid by the waker"),
     "timeslice_ns": CostKind(_NS, "how long a computing task keeps its CPU while others wait", minimum=1),
+    "track_switch_ns": CostKind(_NS, "added to a switch of address spaces if a design must know of it"),
+    "atomic_ns": CostKind(_NS, "one atomic operation on a line of memory that the CPU has to itself"),
+    "line_transfer_ns": CostKind(_NS, "until a line that another CPU changed last has come"),
 }  # fmt: skip
 
 _ARBITRATIONS = {"fifo": FIFO, "unfair": UNFAIR}

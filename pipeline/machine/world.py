@@ -58,6 +58,8 @@ def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) ->
     for name, code in coded.items():
         values[0][name] = code
     page_fields = design.fields("PAGE")
+    spaces = _records(shape.cpus, records.SPACE)
+    spaces.process = -1
     state = Tables(
         checked=True,
         options=values,
@@ -66,6 +68,8 @@ def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) ->
         pages=_records(shape.pages if page_fields else 1, page_fields or _NO_FIELDS),
         percpu=_records(shape.cpus, design.fields("PERCPU") or _NO_FIELDS),
         queues=queues,
+        spaces=spaces,
+        lines=_records(max(sized("lines", 0), 1), records.LINE),
         tlb=_records(max(slots, 1) * shape.cpus, records.TLB_ENTRY),
         evicted=_records(max(slots, 1), records.EVICTED),
         invalidated=_records(max(slots, 1), records.INVALIDATED),
@@ -111,6 +115,7 @@ def build_world(
         chunk_start=np.zeros(setting.chunk_slots * (tasks + 1), np.int32),
         locks=_records(1 if lock_count is None else int(lock_count(coded, shape)), records.LOCK_RECORD),
         queues=state.queues,
+        spaces=state.spaces,
         sites=_records(2, records.SITE),
         findings=_records(len(FINDINGS), records.NOTE),
         deed=_records(1, records.DEED),

@@ -150,9 +150,12 @@ class DesignMachine(RuleBasedStateMachine):
     bench: Bench
     sound = False
 
-    def lay_out(self, options: dict[str, str], cpus: int, tasks: int, nested: int = MOST_NESTED) -> None:
+    def lay_out(
+        self, options: dict[str, str], cpus: int, tasks: int, nested: int = MOST_NESTED,
+        processes: int | None = None,
+    ) -> None:  # fmt: skip
         """Set up the design with nothing mapped; a task is to have at most `nested` mappings at once."""
-        self.bench = Bench(self.design, options, cpus, tasks, PAGES)
+        self.bench = Bench(self.design, options, cpus, tasks, PAGES, processes)
         self.nested = nested
         self.sound = True
 
@@ -220,7 +223,7 @@ class DesignMachine(RuleBasedStateMachine):
         woken = self.bench.step(task, one_of(self.bench.cpus_for(task) or [task.cpu], where))
         self.carried_out(task, action, woken)
         self.answered(task)
-        if self.bench.flushing is None:
+        if not self.bench.flushing:
             self.compare()
         self.sound = True
         return task.action

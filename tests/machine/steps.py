@@ -2,12 +2,14 @@
 
 A task is at home (free to map or unmap), running in the kernel on a CPU, ready (woken, without a CPU) or
 asleep. A CPU runs one task in the kernel until that is done or falls asleep, as the machine does; between map
-and unmap the task is at home and takes no CPU, unless it must not leave the one it has. One `step` carries
-out the task's last action and asks the design for the next.
+and unmap the task is at home and takes no CPU, unless it must not leave the one it has. A CPU stays in the
+address space of the task that it ran last. One `step` carries out the task's last action and asks the design
+for the next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +20,7 @@ from pipeline.machine.simulator import actions
 from pipeline.machine.simulator.records import DEED
 from pipeline.machine.world import build_design
 
+FLUSHES = (actions.FLUSH_ALL, actions.FLUSH_MASK, actions.FLUSH_LOCAL, actions.REPEAT_ALL, actions.SHOOT_DOWN)
 HOME, KERNEL, READY, ASLEEP = "at home", "in the kernel", "ready", "asleep"
 _SPENDING = (
     "shared_entries", "local_entries", "probes", "scans", "scanned", "freed", "in_use", "pte_writes",
@@ -42,6 +45,7 @@ class Task:
     """One task: `mapped` holds its mappings in force, innermost last; `request` is what it is in."""
 
     number: int
+    process: int
     state: str = HOME
     cpu: int = 0
     pinned: int = 0
@@ -56,16 +60,19 @@ class Bench:
     """A design's state, some tasks and some CPUs."""
 
     def __init__(
-        self, design: DesignFile, options: dict[str, str], cpus: int, tasks: int, pages: int
-    ) -> None:
-        self.shape = Shape(cpus, tasks, tasks, pages)
+        self, design: DesignFile, options: dict[str, str], cpus: int, tasks: int, pages: int,
+        processes: int | None = None,
+    ) -> None:  # fmt: skip
+        """Tasks are dealt to `processes` processes in turn; left out, each is one of its own."""
+        self.shape = Shape(cpus, tasks, processes or tasks, pages)
         self.module = design.module
         self.state = build_design(design, parse_options(design.options, options, design.name), self.shape)
-        self.tasks = [Task(number) for number in range(tasks)]
+        self.tasks = [Task(number, number % self.shape.processes) for number in range(tasks)]
         self.running: list[Task | None] = [None] * cpus
-        self.lock_holder: Task | None = None
+        self.holders: dict[int, Task] = {}
+        self.moment = 0
         self.queues: list[list[Task]] = [[] for _ in self.state.queues]
-        self.flushing: Task | None = None
+        self.flushing: set[int] = set()
         self.asked = 0
 
     def cpus_for(self, task: Task) -> list[int]:
@@ -83,9 +90,9 @@ class Bench:
         else:
             self.asked += 1
             task.request = Request(
-                op=self.asked, page=page, task=task.number, process=task.number, kind=kind,
+                op=self.asked, page=page, task=task.number, process=task.process, kind=kind,
                 depth=len(task.mapped),
-                cpu_map=cpu, slot=-1, served=-1, unmapping=0, budget=0, mark=0,
+                cpu_map=cpu, slot=-1, served=-1, unmapping=0, budget=0, mark=0, mask=0,
             )  # fmt: skip
             task.request.forget_spending()
         task.request.step = 0
@@ -97,6 +104,33 @@ class Bench:
         self.running[cpu] = task
         task.cpu = cpu
         task.state = KERNEL
+        self._come(task, cpu)
+
+    def _come(self, task: Task, cpu: int) -> None:
+        """The task has the CPU: it is in the task's address space, and has what the task has mapped."""
+        space = self.state.spaces[cpu]
+        if space.process != task.process:
+            self.moment += 1
+            space.process, space.entered = task.process, self.moment
+            if getattr(self.module, "NON_GLOBAL", False):
+                self._forget_all([cpu])
+        self._switch(task, cpu, "switch_in")
+
+    def _leave(self, task: Task) -> None:
+        """The task gives up its CPU."""
+        self.running[task.cpu] = None
+        self._switch(task, task.cpu, "switch_out")
+
+    def _switch(self, task: Task, cpu: int, hook: str) -> None:
+        for request in task.mapped if hasattr(self.module, hook) else ():
+            d = self._deed(cpu)
+            getattr(self.module, hook)(self.state, request, d)
+            assert d.pte_writes == 1
+
+    def _forget_all(self, cpus: Iterable[int]) -> None:
+        """Nothing is left in the TLBs of these CPUs."""
+        for cpu in cpus:
+            self.state.tlb.loaded[cpu :: self.shape.cpus] = 0
 
     def runnable(self) -> list[Task]:
         """Tasks whose next step can be taken: not those that spin, sleep, or find no CPU."""
@@ -105,7 +139,7 @@ class Bench:
     def _can_step(self, task: Task) -> bool:
         if task.state == READY:
             return bool(self.cpus_for(task))
-        return task.state == KERNEL and (task.action != actions.LOCK or self.lock_holder is None)
+        return task.state == KERNEL and (task.action != actions.LOCK or task.argument not in self.holders)
 
     def step(self, task: Task, cpu: int) -> list[Task]:
         """Carry out the task's action and ask for the next; `cpu` is for a woken task. Return who was woken.
@@ -127,14 +161,19 @@ class Bench:
     def _carry_out(self, task: Task) -> list[Task]:
         action = task.action
         if action == actions.LOCK:
-            self.lock_holder = task
+            self.holders[task.argument] = task
             task.request.forget_spending()
         elif action == actions.UNLOCK:
-            assert self.lock_holder is task, "released a lock that it does not hold"
-            self.lock_holder = None
-        elif action in (actions.FLUSH_ALL, actions.REPEAT_ALL):
+            assert self.holds(task), "released a lock that it does not hold"
+            self._release(task)
+        elif action in FLUSHES:
+            mask = task.request.mask
             if action == actions.FLUSH_ALL:
-                self.state.tlb.loaded = 0
+                self._forget_all(range(self.shape.cpus))
+            elif action == actions.FLUSH_LOCAL:
+                self._forget_all([task.cpu])
+            elif action == actions.FLUSH_MASK:
+                self._forget_all(cpu for cpu in range(self.shape.cpus) if mask >> cpu & 1)
             task.request.flushes += 1
         elif action == actions.ATTEMPT:
             self._touch(task.request, task.cpu)
@@ -142,29 +181,42 @@ class Bench:
             return self._wake(task.argument, 1 if action == actions.WAKE_ONE else len(self.tasks))
         return []
 
-    def _ask(self, task: Task) -> None:
+    def holds(self, task: Task) -> bool:
+        """Whether the task holds a lock."""
+        return task in self.holders.values()
+
+    def _release(self, task: Task) -> None:
+        self.holders = {lock: holder for lock, holder in self.holders.items() if holder is not task}
+
+    def _deed(self, cpu: int) -> Any:
         deed: dict[str, int] = dict.fromkeys(DEED.names or (), 0)
-        d = SimpleNamespace(**deed | {"cpu": task.cpu, "cpus": self.shape.cpus, "finding": -1})
+        own = {"cpu": cpu, "cpus": self.shape.cpus, "finding": -1, "moment": self.moment}
+        return SimpleNamespace(**deed | own)
+
+    def _ask(self, task: Task) -> None:
+        d = self._deed(task.cpu)
         step = self.module.unmap_step if task.request.unmapping else self.module.map_step
         task.action = step(self.state, task.request, d)
-        task.argument = d.queue
+        task.argument = d.lock if task.action == actions.LOCK else d.queue
+        task.request.mask = d.cpu_mask
         task.pinned += d.pin
         task.atomic += d.atomic
         assert d.finding == -1, f"finding {d.finding}"
         for name in _SPENDING:
             setattr(task.request, name, getattr(task.request, name) + getattr(d, name))
-        if task.action in (actions.FLUSH_ALL, actions.REPEAT_ALL):
-            self.flushing = task
+        assert (d.cpu_mask != 0) == (task.action in (actions.FLUSH_MASK, actions.SHOOT_DOWN))
+        if task.action in FLUSHES:
+            self.flushing.add(task.number)
             for slot in self.state.invalidated.slot[: d.everywhere].tolist():
                 self.state.tlb.loaded[slot * self.shape.cpus : (slot + 1) * self.shape.cpus] = 0
-        elif self.flushing is task:
-            self.flushing = None
+        else:
+            self.flushing.discard(task.number)
 
     def _prefault(self, task: Task) -> None:
         """An outermost operation blocks, and goes on where it finds a CPU; a nested one has nothing to do."""
-        assert self.lock_holder is not task, "blocks with the lock held"
+        assert not self.holds(task), "blocks with the lock held"
         if not task.mapped:
-            self.running[task.cpu] = None
+            self._leave(task)
             task.state = READY
 
     def _fall_asleep(self, task: Task) -> None:
@@ -172,9 +224,8 @@ class Bench:
         self.queues[task.argument].append(task)
         self.state.queues[task.argument].sleepers += 1
         task.state = ASLEEP
-        self.running[task.cpu] = None
-        if self.lock_holder is task:
-            self.lock_holder = None
+        self._leave(task)
+        self._release(task)
 
     def _wake(self, queue: int, most: int) -> list[Task]:
         woken = self.queues[queue][:most]
@@ -185,19 +236,21 @@ class Bench:
         return woken
 
     def _finish(self, task: Task) -> None:
-        assert self.lock_holder is not task, "done with the lock held"
-        if not task.atomic:
-            self.running[task.cpu] = None
+        assert not self.holds(task), "done with the lock held"
         task.state = HOME
         if task.request.unmapping:
             task.mapped.pop()
         else:
             task.mapped.append(task.request)
-            self.use(task, task.cpu)
+            self._touch(task.request, task.cpu)
+        if not task.atomic:
+            self._leave(task)
 
     def use(self, task: Task, cpu: int) -> None:
-        """The task uses its innermost mapping on `cpu`: what that CPU's TLB holds for the slot must fit."""
+        """The task uses its innermost mapping on `cpu`, and then has no CPU: its TLB entry must fit."""
+        self._come(task, cpu)
         self._touch(task.mapped[-1], cpu)
+        self._switch(task, cpu, "switch_out")
 
     def _touch(self, request: Request, cpu: int) -> None:
         slot, page = request.slot, request.page
@@ -216,6 +269,9 @@ class Bench:
 
     def problems(self) -> list[str]:
         """What the design's own check says; only while no task is in the kernel or ready."""
-        live = Check(self.shape, self.users(), [len(queue) for queue in self.queues])
         check = getattr(self.module, "check", None)
-        return check(self.state, live) if check else []
+        return check(self.state, self.live()) if check else []
+
+    def live(self) -> Check:
+        """What a design's check is told."""
+        return Check(self.shape, self.users(), [len(queue) for queue in self.queues])

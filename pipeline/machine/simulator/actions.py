@@ -9,6 +9,8 @@ profile, lets that time pass on the CPU, then carries the action out and calls t
     FLUSH_ALL     interrupt every other CPU, flush every TLB, wait for the slowest answer
     FLUSH_MASK    the same for the CPUs of the bit mask `d.cpu_mask` only
     FLUSH_LOCAL   flush the whole TLB of this CPU
+    SHOOT_DOWN    interrupt the other CPUs of the bit mask `d.cpu_mask` (one at least), let each invalidate
+                  the address that `invalidate_on` named in this step, wait for the slowest answer
     REPEAT_ALL    interrupt every other CPU, let each make this step's scan and its invalidations again, wait
                   for the slowest answer; needs no interrupt where hardware broadcasts invalidations
     SLEEP         join wait queue `d.queue`, release the lock if one is held, leave the CPU until woken
@@ -25,7 +27,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.machine.simulator.kernel import kernel, wrap64
 
 STEP = 0
 LOCK = 1
@@ -40,6 +42,7 @@ DONE = 9
 REPEAT_ALL = 10
 PREFAULT = 11
 ATTEMPT = 12
+SHOOT_DOWN = 13
 
 # How a mapping was served, as in runs.schema.SERVED.
 HIT = 0
@@ -110,6 +113,62 @@ def invalidate_everywhere(a: Any, d: Any, slot: int) -> None:
     invalidate(a, d, slot)
     a.invalidated[d.everywhere].slot = slot
     d.everywhere += 1
+
+
+@kernel
+def this_cpu(d: Any) -> int:
+    """The bit mask of the CPU that runs the task."""
+    return wrap64(1 << d.cpu)
+
+
+@kernel
+def all_cpus(d: Any) -> int:
+    """The bit mask of all CPUs."""
+    # Not (1 << cpus) - 1: a compiled shift must be less than 64.
+    return wrap64(((1 << (d.cpus - 1)) - 1) * 2 + 1)
+
+
+@kernel
+def invalidate_on(a: Any, d: Any, slot: int, mask: int) -> None:
+    """Invalidate one slot's address on the other CPUs of the bit mask, by the action SHOOT_DOWN of this step.
+
+    The slot must be one that none of them uses until that is done.
+    """
+    d.cpu_mask = mask
+    for other in range(d.cpus):
+        if other != d.cpu and (mask >> other) & 1 != 0:
+            a.tlb[slot * d.cpus + other].loaded = 0
+
+
+@kernel
+def in_space_since(a: Any, d: Any, process: int, moment: int) -> int:
+    """The bit mask of the CPUs that have stayed in an address space since `moment` (a `d.moment`).
+
+    Only they can hold non-global translations that were loaded at that moment or before. The address space is
+    that of `process`; -1: any.
+    """
+    mask = 0
+    for c in range(d.cpus):
+        space = a.spaces[c]
+        if space.entered <= moment and (process < 0 or space.process == process):
+            mask |= wrap64(1 << c)
+    return mask
+
+
+@kernel
+def change_atomically(a: Any, d: Any, line: int) -> None:
+    """Change an entry of a line of memory that all CPUs share in one atomic operation.
+
+    The CPU has the line to itself meanwhile: it waits until it is its turn, then until the line has come if
+    another CPU had it last.
+    """
+    shared = a.lines[line]
+    begin = max(d.now_ns + d.lines_ns, shared.free_ns)
+    if shared.owner != d.cpu + 1:
+        begin += d.line_transfer_ns
+        shared.owner = d.cpu + 1
+    shared.free_ns = begin + d.atomic_ns
+    d.lines_ns = shared.free_ns - d.now_ns
 
 
 @kernel

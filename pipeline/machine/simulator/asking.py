@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.machine.simulator.design import map_step, unmap_step
-from pipeline.machine.simulator.kernel import entry, kernel
+from pipeline.machine.simulator.kernel import apart, entry, kernel
 from pipeline.machine.simulator.records import MAP
+from pipeline.machine.simulator.traits import ATOMICS, NON_GLOBAL, switch_in, switch_out
 
 
 @kernel
@@ -32,7 +33,42 @@ def ask_design(w: Any, a: Any, i: int, c: int) -> int:
     d.pte_writes = 0
     d.invalidations = 0
     d.everywhere = 0
+    if NON_GLOBAL:
+        d.moment = w.machine[0].space_switches
+    if ATOMICS:
+        d.now_ns = w.machine[0].now_ns
+        d.lines_ns = 0
+        d.atomic_ns = w.costs[0].atomic_ns
+        d.line_transfer_ns = w.costs[0].line_transfer_ns
     return map_step(a, r, d) if r.unmapping == MAP else unmap_step(a, r, d)
+
+
+@apart
+def switching_ns(w: Any, a: Any, task: int, c: int, coming: int) -> int:
+    """Let the design switch out, or in, what the task has mapped on CPU `c`; return how long that takes."""
+    costs = w.costs[0]
+    d = w.deed[0]
+    d.cpu = c
+    d.local_entries = 0
+    d.pte_writes = 0
+    d.invalidations = 0
+    first = task * w.machine[0].levels
+    for level in range(w.tasks[task].depth + 1):
+        r = w.requests[first + level]
+        if r.slot < 0:
+            continue
+        before = d.invalidations
+        if coming == 1:
+            switch_in(a, r, d)
+        else:
+            switch_out(a, r, d)
+        r.local_flushes += d.invalidations - before
+    w.machine[0].local_flushes += d.invalidations
+    return (
+        d.local_entries * costs.local_entry_ns
+        + d.pte_writes * costs.pte_write_ns
+        + d.invalidations * costs.invalidate_ns
+    )
 
 
 @entry

@@ -19,7 +19,7 @@ from pipeline.machine.simulator.accounting import (
     log_operation,
     settle,
 )
-from pipeline.machine.simulator.asking import ask_design
+from pipeline.machine.simulator.asking import ask_design, switching_ns
 from pipeline.machine.simulator.flushing import (
     begin_flush,
     begin_local_flush,
@@ -46,9 +46,11 @@ from pipeline.machine.simulator.records import (
     MAP,
     NEVER,
     P_ACT,
+    P_ARRIVE,
     P_DIRECT,
     P_DONE,
     P_FLUSH,
+    P_LEAVE,
     P_MAPPED,
     P_NEXT,
     P_PICK,
@@ -87,6 +89,7 @@ from pipeline.machine.simulator.scheduler import (
     pick,
     set_timer,
 )
+from pipeline.machine.simulator.traits import ATOMICS, HOOKS_SWITCHES
 
 # Sets of CPUs whose TLBs are flushed.
 _ALL_CPUS = -1
@@ -166,7 +169,7 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     cpu.action = action
     if action == actions.LOCK:
         cpu.argument = d.lock
-    elif action == actions.FLUSH_MASK:
+    elif action in (actions.FLUSH_MASK, actions.SHOOT_DOWN):
         cpu.argument = d.cpu_mask
     else:
         cpu.argument = d.queue
@@ -184,6 +187,8 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         + d.probes * costs.probe_ns
         + d.pte_writes * costs.pte_write_ns
     )
+    if ATOMICS:
+        work_ns += d.lines_ns
     if d.probes > 0:
         r.probed += d.probes
         m.probed += d.probes
@@ -295,7 +300,11 @@ def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
         cpu.argument = wrap64(1 << c)
         return _stretch(w, c, P_FLUSH, C_FLUSH, begin_local_flush(w, c, i, t))
     if action == actions.REPEAT_ALL and w.machine[0].cpus > 1:
-        end = begin_repeat(w, c, i, cpu.argument, t)
+        end = begin_repeat(w, c, i, _ALL_CPUS, cpu.argument, t)
+        cpu.argument = _NO_CPUS
+        return _stretch(w, c, P_FLUSH, C_FLUSH, end)
+    if action == actions.SHOOT_DOWN:
+        end = begin_repeat(w, c, i, cpu.argument, w.costs[0].invalidate_ns, t)
         cpu.argument = _NO_CPUS
         return _stretch(w, c, P_FLUSH, C_FLUSH, end)
     if action in (actions.WAKE_ALL, actions.WAKE_ONE):
@@ -433,6 +442,25 @@ def _next(w: Any, c: int, task: int, t: int) -> int:
     return _towards_row(w, c, task, at, t)
 
 
+@apart
+def _switched_out(w: Any, a: Any, c: int, task: int, t: int) -> bool:
+    """Whether what the task has mapped is switched out; if not, that begins now."""
+    if w.cpus[c].phase == P_LEAVE:
+        return True
+    leave_ns = switching_ns(w, a, task, c, 0)
+    if leave_ns == 0:
+        return True
+    _stretch(w, c, P_LEAVE, C_SWITCH, t + leave_ns)
+    return False
+
+
+@kernel
+def _arrive(w: Any, a: Any, c: int, task: int, t: int) -> int:
+    """The task has its CPU: what it has mapped is switched in."""
+    arrive_ns = switching_ns(w, a, task, c, 1)
+    return _stretch(w, c, P_ARRIVE, C_SWITCH, t + arrive_ns) if arrive_ns > 0 else P_RESUME
+
+
 @kernel
 def _resume(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     """The task has its CPU: go on where it left off."""
@@ -441,6 +469,8 @@ def _resume(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     if w.tasks[task].resume == R_PREFAULTED:
         w.requests[i].asked_ns = t
         return P_STEP
+    if HOOKS_SWITCHES and w.tasks[task].resume == R_THINK:
+        return _think(w, c, task, t)
     touch_mapping(w, a, c, i, t)
     return _use(w, c, i, t)
 
@@ -460,7 +490,7 @@ def _cpu_event(w: Any, a: Any, c: int, t: int) -> int:
     if phase == P_WORK:
         phase = P_ACT
     elif phase == P_SWITCH:
-        phase = P_RESUME
+        phase = _arrive(w, a, c, task, t) if HOOKS_SWITCHES else P_RESUME
     elif phase == P_THINK:
         # More to compute: the time slice is over.
         phase = _think(w, c, task, t) if tk.think_left_ns > 0 else _ask(w, c, task, t)
@@ -473,6 +503,10 @@ def _cpu_event(w: Any, a: Any, c: int, t: int) -> int:
     elif phase == P_FLUSH:
         end_flush(w, cpu.argument)
         phase = P_STEP
+    elif HOOKS_SWITCHES and phase == P_LEAVE:
+        phase = P_PICK
+    elif HOOKS_SWITCHES and phase == P_ARRIVE:
+        phase = P_RESUME
     while phase != P_WAIT:
         if phase == P_STEP:
             phase = _step(w, a, c, task, i, t)
@@ -503,7 +537,8 @@ def _cpu_event(w: Any, a: Any, c: int, t: int) -> int:
         elif phase == P_RESUME:
             phase = _resume(w, a, c, task, i, t)
         else:
-            pick(w, c, t)
+            if not HOOKS_SWITCHES or _switched_out(w, a, c, task, t):
+                pick(w, c, t)
             phase = P_WAIT
     if cpu.phase in (P_NEXT, P_MAPPED):
         # The event is not over: it goes on, before any other, when the row has been read.

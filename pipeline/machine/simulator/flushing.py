@@ -13,8 +13,6 @@ from pipeline.machine.simulator.accounting import interrupt, log_event, log_find
 from pipeline.machine.simulator.kernel import apart, kernel
 from pipeline.machine.simulator.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
 
-_ALL_CPUS = -1
-
 
 @kernel
 def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
@@ -53,14 +51,14 @@ def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
 
 
 @apart
-def begin_repeat(w: Any, c: int, i: int, again_ns: int, t: int) -> int:
-    """Interrupt every CPU other than `c` for `again_ns` of its time; return when all have answered.
+def begin_repeat(w: Any, c: int, i: int, mask: int, again_ns: int, t: int) -> int:
+    """Interrupt the CPUs of `mask` but `c` for `again_ns` of their time; return when all have answered.
 
     Nothing but unused addresses is invalidated, so no TLB has to be refilled.
     """
     m = w.machine[0]
     before = m.ipis
-    end = _interrupt_others(w, c, i, _ALL_CPUS, w.costs[0].ipi_handler_ns + again_ns, 0, t)
+    end = _interrupt_others(w, c, i, mask, w.costs[0].ipi_handler_ns + again_ns, 0, t)
     _book_flush(w, c, i, t, end, m.ipis - before)
     return end
 

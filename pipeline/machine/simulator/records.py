@@ -36,6 +36,9 @@ P_UNMAP = 13  # the use is over
 P_DONE = 14  # the unmap is complete
 P_PICK = 15  # choose the next task
 P_DIRECT = 16  # the page needs no mapping
+# Timed again.
+P_LEAVE = 17  # what its task has mapped is switched out
+P_ARRIVE = 18  # what its task has mapped is switched in
 P_WAIT = -1  # nothing more happens now
 
 # Where a task goes on when it gets a CPU again.
@@ -151,6 +154,13 @@ LOCK_RECORD = _record(
 
 QUEUE = _record(("sleepers", "i4"), ("head", "i4"), ("tail", "i4"), ("spare", "i4"))
 
+# The address space that a CPU is in, also while it is idle: `process`, -1 before it has run any, and when it
+# entered it, counted in switches of all CPUs.
+SPACE = _record(("process", "i8"), ("entered", "i8"))
+
+# A line of memory that CPUs change in turns: when the last of them is done with it, and 1 + that CPU.
+LINE = _record(("free_ns", "i8"), ("owner", "i8"))
+
 # What a CPU's TLB may hold for one slot: (flush epoch << 31) | page; 0: nothing.
 TLB_ENTRY = _record(("loaded", "i8"))
 PAGE_BITS = 31
@@ -176,6 +186,7 @@ DEED = _record(
     ("recent_entries", "i8"), ("local_entries", "i8"), ("probes", "i8"),
     ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("evicted", "i8"), ("in_use", "i8"),
     ("pte_writes", "i8"), ("invalidations", "i8"), ("everywhere", "i8"),
+    ("moment", "i8"), ("now_ns", "i8"), ("lines_ns", "i8"), ("atomic_ns", "i8"), ("line_transfer_ns", "i8"),
 )  # fmt: skip
 
 # The machine's prices, see machine.profile for what each means.
@@ -189,6 +200,7 @@ COSTS = _record(
     ("handoff_per_spinner_ns", "i8"), ("handoff_spread_percent", "i8"), ("barging_percent", "i8"),
     ("arbitration", "i8"), ("interrupt_gap_ns", "i8"), ("interrupt_ns", "i8"), ("interrupt_max_ns", "i8"),
     ("switch_ns", "i8"), ("wake_ns", "i8"), ("timeslice_ns", "i8"),
+    ("track_switch_ns", "i8"), ("atomic_ns", "i8"), ("line_transfer_ns", "i8"),
 )  # fmt: skip
 
 MACHINE = _record(
@@ -210,6 +222,7 @@ MACHINE = _record(
     ("asleep_ns", "i8"), ("wakes", "i8"), ("woken", "i8"), ("pin_waits", "i8"), ("pin_wait_ns", "i8"),
     ("switches", "i8"), ("migrations", "i8"), ("walks", "i8"), ("mapped", "i8"), ("max_mapped", "i8"),
     ("map_ns", "i8"), ("map_max_ns", "i8"), ("sleep_max_ns", "i8"),
+    ("space_switches", "i8"),  # counted for designs with NON_GLOBAL only
 )  # fmt: skip
 
 # The tables of a simulated machine, `w` in every function of the simulator:
@@ -229,11 +242,12 @@ MACHINE = _record(
 #     chunk_start  int32[chunk slots * (tasks + 1)]: where each task's rows begin within a chunk
 #     locks        LOCK_RECORD[locks]
 #     queues       QUEUE[wait queues]
+#     spaces       SPACE[cpus]
 #     sites        SITE[2]
 #     findings     NOTE[kinds of findings]
 #     deed         DEED[1]
 #     operations   OPERATION_RECORD[log_operations + margin]: the log being filled
 #     events       EVENT_RECORD[log_events + margin]
 #
-# and those of a design, `a`: options, pool, slots, pages, percpu, queues, tlb, evicted, invalidated; see
-# `design`.
+# and those of a design, `a`: options, pool, slots, pages, percpu, queues, spaces, lines, tlb, evicted,
+# invalidated; see `design`.

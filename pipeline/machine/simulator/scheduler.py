@@ -32,6 +32,7 @@ from pipeline.machine.simulator.records import (
     TASK_BITS,
     TASK_MASK,
 )
+from pipeline.machine.simulator.traits import HOOKS_SWITCHES, NON_GLOBAL, TRACKS_SWITCHES
 
 
 @kernel
@@ -93,6 +94,20 @@ def running_op(w: Any, task: int) -> int:
     return w.requests[task * w.machine[0].levels + tk.depth].op
 
 
+@kernel
+def _enter_space(w: Any, c: int, process: int) -> int:
+    """Switch CPU `c` to the address space of `process`; return what that costs beside the task's switch."""
+    space = w.spaces[c]
+    if space.process == process:
+        return 0
+    m = w.machine[0]
+    m.space_switches += 1
+    space.process = process
+    space.entered = m.space_switches
+    w.cpus[c].epoch += 1
+    return w.costs[0].track_switch_ns if TRACKS_SWITCHES else 0
+
+
 @apart
 def dispatch(w: Any, c: int, task: int, t: int) -> None:
     """Begin to switch CPU `c`, which is idle or has just given up its task, to `task`."""
@@ -116,6 +131,8 @@ def dispatch(w: Any, c: int, task: int, t: int) -> None:
         tk.last_cpu = c
     tk.state = T_RUNNING
     switch_ns = w.costs[0].switch_ns
+    if NON_GLOBAL:
+        switch_ns += _enter_space(w, c, tk.process)
     m.switches += 1
     prefetch(w.requests, task * m.levels + max(tk.depth, 0))
     log_event(w, c, E_SWITCH, start, switch_ns, task, running_op(w, task), -1, -1, cpu.task)
@@ -123,7 +140,7 @@ def dispatch(w: Any, c: int, task: int, t: int) -> None:
     timeslice_ns = w.costs[0].timeslice_ns
     cpu.slice_end_ns = start + switch_ns + timeslice_ns
     end_ns = start + switch_ns
-    if tk.resume == R_THINK:
+    if tk.resume == R_THINK and not (HOOKS_SWITCHES and tk.depth > 0):
         # Switching and computing are one stretch: nothing can happen in between.
         now_ns = min(tk.think_left_ns, timeslice_ns)
         tk.think_left_ns -= now_ns
