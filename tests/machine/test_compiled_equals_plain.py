@@ -23,8 +23,17 @@ DESIGNS = pytest.mark.parametrize(
         ("percpu_pinned", {"slots_per_cpu": "16"}),
         ("atomic", {"refault_per_1000": "300", "slots": "16"}),
         ("direct_map", {}),
+        ("kmap_local", {}),
     ],
-    ids=["global_pool", "series_pool", "global_pool_invlpg", "percpu_pinned", "atomic", "direct_map"],
+    ids=[
+        "global_pool",
+        "series_pool",
+        "global_pool_invlpg",
+        "percpu_pinned",
+        "atomic",
+        "direct_map",
+        "kmap_local",
+    ],
 )
 
 

@@ -1,0 +1,138 @@
+"""Local kmaps: a stack of slots per task, on whatever CPU it is bound to while it has one (Linux 5.11).
+
+    pool[task].depth   mappings of the task in force; the next takes the slot of this depth
+
+    slot               cpu * nesting + depth: an address of the CPU, whichever task runs there
+    slot.task          1 + the task whose mapping its PTE is, which is the one that runs; 0: it has none
+
+A map writes the PTE of the CPU's slot for the task's depth; an unmap clears it and invalidates that one
+address in the CPU's own TLB. No lock, no interrupt, no cache, no waiting for a slot. The task may be
+preempted and may sleep: when it leaves the CPU, the PTEs of all it has mapped are cleared and their
+addresses invalidated, and written anew when it comes back. Two tasks of one CPU thus use one address in
+turns, and neither may go to another CPU: migration is disabled from the outermost map to the outermost
+unmap.
+
+Mappings must be undone in reverse order: an unmap out of it is reported as `unmap_out_of_order`. Nesting
+deeper than the stack is the one way to run out: it is reported as `nesting_overflow`, after which the
+innermost slot serves twice.
+
+Source: kmap_local_page of Linux 5.11 (T. Gleixner, November 2020), mm/highmem.c: 16 slots per CPU; x86
+invalidates at the unmap, ARM at the map (`invalidate_at`). Ours: a switch pays for the PTEs and the
+invalidations of the mappings that it meets, and for nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.machine.simulator.actions import (
+    DONE,
+    MISS,
+    found,
+    invalidate,
+    pin,
+    touch_local,
+    unpin,
+    write_pte,
+)
+from pipeline.machine.simulator.kernel import kernel
+
+SUMMARY = "kmap_local: own slots per CPU, rewritten at context switches; the task is bound, may sleep"
+SOURCE = "T. Gleixner, Linux 5.11, mm/highmem.c"
+OPTIONS = (
+    Option("nesting", 16, minimum=1, maximum=64, help="slots of each CPU: deepest nesting (KM_MAX_IDX)"),
+    Option("invalidate_at", "unmap", choices=("unmap", "map"), help="unmap: as x86 does; map: as ARM does"),
+)
+POOL = [("depth", "i4")]
+SLOT = [("task", "i4")]
+
+_NESTING_OVERFLOW = 5
+_OUT_OF_ORDER = 6
+_AT_UNMAP = 0
+_AT_MAP = 1
+
+
+def slots(options: dict[str, int], shape: Shape) -> int:
+    """Those of all CPUs; the address space must be there for every possible CPU."""
+    return options["nesting"] * shape.cpus
+
+
+def pools(options: dict[str, int], shape: Shape) -> int:
+    """One stack per task."""
+    return shape.tasks
+
+
+def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
+    """Where a page is mapped is known to its task alone."""
+    return 0
+
+
+@kernel
+def map_step(a: Any, r: Any, d: Any) -> int:
+    """Push a slot of this CPU on the task's stack."""
+    stack = a.pool[r.task]
+    depth = stack.depth
+    if depth >= a.options[0].nesting:
+        found(d, _NESTING_OVERFLOW)
+        depth = a.options[0].nesting - 1
+    stack.depth += 1
+    pin(d)
+    r.slot = d.cpu * a.options[0].nesting + depth
+    r.served = MISS
+    touch_local(d, 1)
+    _load(a, r, d)
+    return DONE
+
+
+@kernel
+def unmap_step(a: Any, r: Any, d: Any) -> int:
+    """Pop the slot, which must be the innermost."""
+    stack = a.pool[r.task]
+    stack.depth -= 1
+    if r.slot % a.options[0].nesting != min(stack.depth, a.options[0].nesting - 1):
+        found(d, _OUT_OF_ORDER)
+    touch_local(d, 1)
+    _unload(a, r, d)
+    unpin(d)
+    return DONE
+
+
+@kernel
+def switch_out(a: Any, r: Any, d: Any) -> None:
+    """The CPU's next task may use the address for itself."""
+    _unload(a, r, d)
+
+
+@kernel
+def switch_in(a: Any, r: Any, d: Any) -> None:
+    """Make the address the task's own again."""
+    _load(a, r, d)
+
+
+@kernel
+def _load(a: Any, r: Any, d: Any) -> None:
+    a.slots[r.slot].task = r.task + 1
+    write_pte(d)
+    if a.options[0].invalidate_at == _AT_MAP:
+        invalidate(a, d, r.slot)
+
+
+@kernel
+def _unload(a: Any, r: Any, d: Any) -> None:
+    a.slots[r.slot].task = 0
+    write_pte(d)
+    if a.options[0].invalidate_at == _AT_UNMAP:
+        invalidate(a, d, r.slot)
+
+
+def check(a: Any, live: Check) -> list[str]:
+    """There are as many mappings on the stacks as in force, and no PTE is left that nobody uses."""
+    problems = []
+    stacked, users = int(a.pool.depth.sum()), sum(live.users.values())
+    if stacked != users:
+        problems.append(f"{stacked} mappings on the tasks' stacks, {users} in force")
+    for s in range(live.shape.cpus * int(a.options[0].nesting)):
+        if a.slots[s].task and not live.users.get(s):
+            problems.append(f"slot {s}: has a PTE of task {int(a.slots[s].task) - 1}, and nobody uses it")
+    return problems
