@@ -18,6 +18,7 @@ A design is a module with these names (only the first three are required):
                                      take over a pool in use, to be held against a recording of one
     flush_unused(a)                  forget what nobody uses, outside of any mapping; return the pages
     check(a, live)                   what is wrong with the state, as a list of sentences
+    stranded(a, live)                who is left asleep beside a slot he could have, as a list of sentences
     address_space_pages(options, shape)   kernel address space taken, in pages; its slots if left out
     page_struct_bytes(options, shape)     bytes it needs in every struct page; 4 if it has PAGE, else 0
 """

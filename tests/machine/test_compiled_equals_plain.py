@@ -24,6 +24,8 @@ DESIGNS = pytest.mark.parametrize(
         ("atomic", {"refault_per_1000": "300", "slots": "16"}),
         ("direct_map", {}),
         ("kmap_local", {}),
+        ("deferred_flush", {"slots": "16", "spare": "4", "batch": "3"}),
+        ("split_pool", {"slots": "16", "batch": "3"}),
     ],
     ids=[
         "global_pool",
@@ -33,6 +35,8 @@ DESIGNS = pytest.mark.parametrize(
         "atomic",
         "direct_map",
         "kmap_local",
+        "deferred_flush",
+        "split_pool",
     ],
 )
 

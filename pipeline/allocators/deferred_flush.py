@@ -1,0 +1,89 @@
+"""The kernel's pool with its lock released while TLBs are flushed (Dickins; a variant of 2024 on linux-mm).
+
+    pool.clean       clean slots; when none is left, the next miss begins a flush
+    pool.unused      slots that are cached and unused: what a flush would free
+
+    slot.count       -1   being flushed: no PTE and no page, but TLBs may hold it; of use to nobody
+                      0   clean; only such a slot may be taken
+                      1   cached and unused
+                      n   n - 1 users, n >= 2
+    slot.page        the page it maps, where count >= 1
+
+    page.slot        1 + the slot that caches the page; 0: none
+
+All cached slots that nobody uses are collected under the lock: their PTEs and pages are forgotten before any
+TLB is flushed, so that nobody can hit what is on its way out. The lock is released for the flush and taken
+again to declare them clean. Hits and unmaps never wait for it; misses use the clean slots that are left, or
+sleep until it is over.
+
+The rest is in shared/flushed_apart.py: this is a pool of one part.
+
+Source: H. Dickins' third slot state, "being flushed"; dropping the lock round the flush, linux-mm, 2024.
+Ours: the pool knows how many slots are clean, so that a miss need not probe all of them to learn that there
+is none; a flush that would free nothing is not made; `spare`, to begin while there still are clean slots for
+others, and `batch`, to release the lock within the pass too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.allocators.shared.flushed_apart import (
+    BATCH_HELP,
+    PAGE_FIELDS,
+    PART_FIELDS,
+    SLOT_FIELDS,
+    fill,
+    map_apart,
+    problems_of_parts,
+    stranded_in_parts,
+    unmap_apart,
+)
+from pipeline.machine.simulator.kernel import kernel
+
+SUMMARY = "the global pool, its lock released while TLBs are flushed"
+SOURCE = "H. Dickins; linux-mm, 2024"
+OPTIONS = (
+    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool (LAST_PKMAP)"),
+    Option(
+        "spare", 0, minimum=0, maximum=1 << 20, help="clean slots left when a flush begins; 0: when none is"
+    ),
+    Option("batch", 0, minimum=0, maximum=1 << 20, help=BATCH_HELP),
+)
+POOL = PART_FIELDS
+SLOT = SLOT_FIELDS
+PAGE = PAGE_FIELDS
+
+
+def slots(options: dict[str, int], shape: Shape) -> int:
+    """The pool's slots, for the whole machine."""
+    return options["slots"]
+
+
+def prepare(a: Any, shape: Shape) -> None:
+    """Begin with every slot clean."""
+    fill(a, 1, int(a.options[0].slots))
+
+
+@kernel
+def map_step(a: Any, r: Any, d: Any) -> int:
+    """Find the page's slot or take a clean one; where none is left, flush, or wait for a flush under way."""
+    options = a.options[0]
+    return map_apart(a, r, d, 1, options.slots, options.batch, options.spare)
+
+
+@kernel
+def unmap_step(a: Any, r: Any, d: Any) -> int:
+    """Drop one use; wake the sleepers, after the release, if nobody uses the slot now and no flush will."""
+    return unmap_apart(a, r, d, a.options[0].slots)
+
+
+def check(a: Any, live: Check) -> list[str]:
+    """Counts must match the live mappings, pages their slots, the pool's counts its slots."""
+    return problems_of_parts(a, live, 1, int(a.options[0].slots))
+
+
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every slot is in use."""
+    return stranded_in_parts(a, live)

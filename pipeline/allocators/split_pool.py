@@ -1,0 +1,96 @@
+"""The kernel's pool in two halves: one is flushed while slots are taken from the other (Bligh).
+
+    pool[h].cursor    slot of half `h` looked at last
+    pool[h].clean     its clean slots
+    pool[h].unused    its slots that are cached and unused: what a flush of it would free
+    pool[0].part      the half that misses take slots of
+    pool[0].flushing  1 + the half that is being flushed; 0: none
+
+    slot.count        -1   being flushed: no PTE and no page, but TLBs may hold it; of use to nobody
+                       0   clean; only such a slot may be taken
+                       1   cached and unused
+                       n   n - 1 users, n >= 2
+    slot.page         the page it maps, where count >= 1
+
+    page.slot         1 + the slot that caches the page, in whatever half; 0: none
+
+Who finds the current half used up switches to the other one, takes its slot there, releases the lock, and
+sees to it that the old half becomes clean. Until that is done the old half serves hits and takes releases
+back like any other, but for the slots that the pass has taken out of its cache: that is done with the lock
+held for `batch` slots at a time, so that others get in between. If the new half is used up before the old one
+is clean, misses sleep until it is.
+
+The rest is in shared/flushed_apart.py: this is a pool of two parts.
+
+Source: M. J. Bligh, linux-kernel, 2002. Ours: the lock is taken for each batch of the pass, as a page's slot
+can be forgotten safely in no other way; a half in which everything is in use is left without a flush.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.allocators.shared.flushed_apart import (
+    BATCH_HELP,
+    PAGE_FIELDS,
+    PART_FIELDS,
+    SLOT_FIELDS,
+    fill,
+    map_apart,
+    problems_of_parts,
+    stranded_in_parts,
+    unmap_apart,
+)
+from pipeline.machine.simulator.kernel import kernel
+
+SUMMARY = "the global pool in two halves, one flushed without the lock while the other is used"
+SOURCE = "M. J. Bligh, linux-kernel, 2002"
+OPTIONS = (
+    Option(
+        "slots", 1024, minimum=2, maximum=1 << 20, help="slots in both halves; of an odd number, one less"
+    ),
+    Option("batch", 32, minimum=0, maximum=1 << 20, help=BATCH_HELP),
+)
+POOL = PART_FIELDS
+SLOT = SLOT_FIELDS
+PAGE = PAGE_FIELDS
+
+_HALVES = 2
+
+
+def slots(options: dict[str, int], shape: Shape) -> int:
+    """The slots of both halves."""
+    return options["slots"] // _HALVES * _HALVES
+
+
+def pools(options: dict[str, int], shape: Shape) -> int:
+    """One record for each half."""
+    return _HALVES
+
+
+def prepare(a: Any, shape: Shape) -> None:
+    """Begin with every slot clean."""
+    fill(a, _HALVES, int(a.options[0].slots) // _HALVES)
+
+
+@kernel
+def map_step(a: Any, r: Any, d: Any) -> int:
+    """Find the page's slot or take a clean one of the current half; used up, it is left and flushed."""
+    return map_apart(a, r, d, _HALVES, a.options[0].slots // _HALVES, a.options[0].batch, 0)
+
+
+@kernel
+def unmap_step(a: Any, r: Any, d: Any) -> int:
+    """Drop one use; wake the sleepers, after the release, if nobody uses the slot now and no flush will."""
+    return unmap_apart(a, r, d, a.options[0].slots // _HALVES)
+
+
+def check(a: Any, live: Check) -> list[str]:
+    """Counts must match the live mappings, pages their slots, the halves' counts their slots."""
+    return problems_of_parts(a, live, _HALVES, int(a.options[0].slots) // _HALVES)
+
+
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every slot is in use."""
+    return stranded_in_parts(a, live)
