@@ -13,6 +13,7 @@ import typer
 
 from pipeline.cli.allocators import allocators
 from pipeline.cli.calibrate import calibrate
+from pipeline.cli.claims import claims
 from pipeline.cli.demo import demo
 from pipeline.cli.doctor import doctor
 from pipeline.cli.generate import generate
@@ -44,6 +45,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "validate": validate,
     "calibrate": calibrate,
+    "claims": claims,
     "sql": sql,
     "queries": queries,
     "report": report,

@@ -27,11 +27,24 @@ def generate(
         int | None,
         typer.Option("--seed", metavar="N", help="Seed of all draws; the workload's own if absent."),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            metavar="KEY=VALUE",
+            help="Change one value of the workload, e.g. tasks=96 or pools.page_cache.skew=1.2; may be "
+            "repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Generate a trace from a workload: the same workload and seed always give the same trace."""
+    from pipeline.pairs import key_values
     from pipeline.workload.generate import generate as generate_trace
+    from pipeline.workload.varied import varied
 
-    made = generate_trace(spec, output, operations=operations, seed=seed)
+    with varied(spec, key_values(settings or [], "--set")) as path:
+        made = generate_trace(path, output, operations=operations, seed=seed)
     typer.echo(
         f"{made.path}: {made.rows:,} operations of {made.tasks:,} tasks in {made.processes:,} processes on "
         f"pages 0 to {made.pages - 1:,}, over {made.span_ns / 1e9:,.3f} s"

@@ -15,10 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import tomlkit
-
+from pipeline.changed import Changes, changed
 from pipeline.machine.profile import load_profile, profile_path
 from pipeline.runs.replay import replay
 from pipeline.runs.schema import LockTotals, Manifest, Totals
@@ -32,9 +30,6 @@ WORKLOAD = "kernel_build"
 LOOP = "closed"
 # What page tables are mapped for.
 PAGE_TABLE_KINDS = ("page_fault",)
-
-Changes = Mapping[str, Any]
-"""Values by dotted key of a TOML file, for instance {"costs.switch_ns.value": 5000}."""
 
 
 @dataclass(frozen=True)
@@ -140,20 +135,6 @@ def configured(model: Model, cpus: int | None = None) -> Iterator[tuple[Path, Pa
         )
 
 
-def changed(path: Path, changes: Changes, directory: Path) -> Path:
-    """Write a copy of a TOML file with the values at some dotted keys replaced; comments stay."""
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
-    for key, value in changes.items():
-        *tables, last = key.split(".")
-        table: Any = document
-        for step in tables:
-            table = table[step] if step in table else table.setdefault(step, tomlkit.table())
-        table[last] = value
-    copy = directory / path.name
-    copy.write_text(tomlkit.dumps(document), encoding="utf-8")
-    return copy
-
-
 def mapped_share(workload: str | Path, lowmem: Iterable[str]) -> float:
     """Expected share of a workload's operations, nested ones included, that are not of the kinds `lowmem`."""
     expected = _operations_of_each_kind(read_workload(workload).workload)
@@ -194,5 +175,5 @@ def _figures(locks: list[LockTotals], wall_ns: int, cpus: int) -> SiteFigures:
         wait_mean_us=wait_ns / contended / 1e3 if contended else None,
         wait_max_us=max(lock.wait_max_ns for lock in locks) / 1e3,
         wait_cpu_pct=100.0 * wait_ns / (wall_ns * cpus),
-        acquisitions=float(acquisitions),
+        acquisitions=float(acquisitions) or None,
     )

@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from pipeline.cli.generate import generate
 from pipeline.cli.workloads import workloads
+from pipeline.errors import InputError, UsageError
 from pipeline.workload.reading import shipped_workloads
 
 
@@ -36,3 +38,34 @@ def test_workloads_lists_every_shipped_spec_with_its_description() -> None:
 def test_workloads_prints_a_spec_as_it_is() -> None:
     printed = CliRunner().invoke(_app(), ["workloads", "laptop"]).stdout
     assert printed == shipped_workloads()["laptop"].read_text(encoding="utf-8")
+
+
+def test_generate_changes_single_values_of_a_workload(tmp_path: Path) -> None:
+    output = tmp_path / "trace.parquet"
+    settings = ["tasks=3", "pools.highmem.pages=5", "pools.highmem.sharing=task"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    ran = CliRunner().invoke(_app(), ["generate", "laptop", "-o", str(output), "--ops", "500", *words])
+    assert ran.exit_code == 0, ran.output
+    assert "500 operations of 3 tasks" in ran.stdout
+    assert "workload laptop (sha256 " in ran.stdout
+    # Five pages for each task, numbered one after another.
+    assert "pages 0 to 14," in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "said"),
+    [
+        ("taks=3", InputError, "did you mean 'tasks'"),
+        ("tasks=many", InputError, "tasks: wanted a valid integer"),
+        ("tasks.x=3", UsageError, "'tasks' is no table of laptop.toml but 6; change it whole"),
+        ("tasks", UsageError, "--set wants KEY=VALUE, found 'tasks'"),
+    ],
+)
+def test_generate_says_what_is_wrong_with_a_setting(
+    tmp_path: Path, setting: str, error: type[Exception], said: str
+) -> None:
+    output = tmp_path / "trace.parquet"
+    ran = CliRunner().invoke(_app(), ["generate", "laptop", "-o", str(output), "--set", setting])
+    assert isinstance(ran.exception, error)
+    assert said in str(ran.exception)
+    assert not output.exists()
