@@ -8,20 +8,20 @@ from pipeline.files import complete_file
 from pipeline.progress import progress
 from pipeline.validation import ablation, against_kernel, facts, history, theory
 
-_HEAD = """# Validation: is it right?
+HEAD = """# Validation: is it right?
 
 Written by `pipeline validate --document docs/validation.md`, which makes every check anew; the numbers are
 those of the run that wrote it and are the same on every machine. Three independent yardsticks: a real
 kernel's recordings, queueing theory, and what was measured in 2002. A miss is reported as a miss.
 """
-_PARTS = (against_kernel.part, theory.part, history.part, facts.part, ablation.part)
+PARTS = (against_kernel.part, theory.part, history.part, facts.part, ablation.part)
 
 
 def write_validation(path: Path) -> Path:
     """Make every check and write the document; takes some minutes. Raises OutputError if it cannot."""
-    with complete_file(Path(path)) as temporary, progress("validating", len(_PARTS), "parts") as advance:
-        parts = [_HEAD]
-        for part in _PARTS:
+    with complete_file(Path(path)) as temporary, progress("validating", len(PARTS), "parts") as advance:
+        parts = [HEAD]
+        for part in PARTS:
             parts.append(part().rstrip() + "\n")
             advance(1)
         temporary.write_text("\n".join(parts), encoding="utf-8")

@@ -35,12 +35,13 @@ def part() -> str:
     sections = [
         "## History: the lockmeter rows of March 2002", intro, outcome,
         *(comparison.markdown().rstrip() for comparison in compared),
-        "### How it was fitted", _procedure(),
+        "### How it was fitted", fitting(),
     ]  # fmt: skip
     return "\n\n".join(sections) + "\n"
 
 
-def _procedure() -> str:
+def fitting() -> str:
+    """How the model was fitted, with every parameter, its bounds and its value."""
     plan = procedure()
     present = plan.present()
     fitted = table(

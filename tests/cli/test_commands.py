@@ -113,6 +113,33 @@ def deadlocking(directory: Path) -> Path:
     return path
 
 
+def test_validate_puts_a_row_of_ones_own_beside_its_prediction(house):
+    (house / "rows.csv").write_text(
+        "row,kernel,page_tables_in_highmem,series,slots_per_series,site,util_pct,contended_pct,hold_mean_us,"
+        "hold_max_us,wait_mean_us,wait_max_us,wait_cpu_pct,acquisitions,wall_s,cpus,source\n"
+        "M,mine,true,2,512,all,33.4,,,,,,,20000,,8,me\n"
+    )
+    said = answer("validate", "--row", "rows.csv", "--seeds", 2, cwd=house)
+    assert "row M: mine, page tables in highmem, 2 series of 512 slots, 8 CPUs" in said
+    assert "series_pool (slots=512) on numaq16, trace kernel_build, closed loop, seeds 0 to 1" in said
+    (acquisitions,) = (line.split() for line in said.splitlines() if " acquisitions " in line)
+    assert acquisitions[2:] == ["20,000", "20,000", "20,000", "..", "20,000", "1.00", "yes"]
+
+
+def test_low_memory_needs_no_mapping(house):
+    done = pipeline(
+        "replay", "t.parquet", "-a", "global_pool", "-m", "smp4-2002", "-o", "low", "--lowmem",
+        "copy_to_user",
+        "--events", "none", cwd=house,
+    )  # fmt: skip
+    assert "copy_to_user in low memory" in done.stderr
+    manifest = json.loads((house / done.stdout.strip() / "manifest.json").read_text())
+    totals = manifest["totals"]
+    assert manifest["lowmem"] == ["copy_to_user"]
+    assert 0 < totals["hits"] + totals["misses"] < totals["operations"] == 2000
+    assert "--lowmem copy_to_user" in manifest["command"]
+
+
 def test_sql_answers_can_be_parsed(house):
     query = "SELECT run, operations, hits * 1.0 / operations AS share FROM runs"
     (record,) = json.loads(answer("sql", query, "--format", "json", cwd=house))

@@ -75,6 +75,9 @@ NAMES = [
     ("sql -n lockmetre", "unknown query 'lockmetre'; did you mean 'lockmeter'"),
     ("report -d defalt", "unknown report 'defalt'; did you mean 'default'"),
     ("import good.parquet -o x.parquet --format trace-tabel", "'trace-tabel'; did you mean 'trace-table'"),
+    ("validate -m numaq", "unknown machine 'numaq'; did you mean 'numaq16'"),
+    ("validate -w kernel_bild", "unknown workload 'kernel_bild'; did you mean 'kernel_build'"),
+    ("replay good.parquet -m numaq16 -a direct_map --lowmem page_falt", "did you mean 'page_fault'"),
     ("replya", "No such command 'replya'. Did you mean 'replay'"),
     ("replay --sed 4", "No such option: --sed"),
 ]
@@ -108,6 +111,10 @@ VALUES = [
     ("sql -f no.sql", "Parser Error"),
     ("sql FROM\truns --format cvs", "unknown format 'cvs'"),
     ("sql FROM\truns --format parquet", "say where it goes with --output"),
+    ("validate --seeds 0", "seeds wants 1 to 1000, found 0"),
+    ("validate --row rows.csv --document x.md", "leave out --row"),
+    ("calibrate --evaluations 0", "evaluations wants 1 to 100000, found 0"),
+    ("calibrate --workers 0", "Invalid value for '--workers'"),
     ("report -d report.toml", "unknown query 'lockmetre'; did you mean 'lockmeter'"),
 ]  # fmt: skip
 
@@ -131,6 +138,9 @@ FILES = [
     ("report missing", "found no such directory"),
     ("report -d broken.toml", "broken.toml: not TOML"),
     ("report -d missing.toml", "found no such file"),
+    ("validate --row missing.csv", "wanted lockmeter rows (CSV), found no such file"),
+    ("validate --row no.sql", "no.sql:1: lacks the columns row, kernel"),
+    ("validate --row good.parquet", "wanted CSV in UTF-8, found other bytes"),
     ("doctor missing.parquet", "found no such file"),
     ("doctor text.parquet", "found another format"),
     ("import missing -o x.parquet", "found no such file"),
@@ -152,6 +162,8 @@ OUTPUTS = [
     ("replay good.parquet -m numaq16 -a direct_map -o /proc/nope", "cannot be written"),
     ("sql FROM\truns -o nothing", "found a directory"),
     ("sql FROM\truns -o text.parquet/x", "cannot be written"),
+    ("calibrate -o text.parquet", "wanted a directory to write, found a file"),
+    ("validate --document nothing", "found a directory"),
     ("report -o nothing", "found a directory"),
 ]
 
