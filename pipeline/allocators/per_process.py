@@ -1,0 +1,219 @@
+"""A pool for each process in its own page tables: cached, flushed only where that process runs.
+
+    pool[p].cursor     slot of process `p` looked at last; starts at 0 and is advanced before it is looked at
+    pool[p].released   when a slot of it was last released, counted in switches of address spaces
+    pool[p].owner      1 + the task that has the semaphore; 0: nobody
+    pool[p].held       how many mappings the owner has
+
+    slot.count         0   clean: no PTE, and no CPU can hold a stale translation: it may be taken
+                       1   nobody uses it, but its PTE is there and TLBs may hold it: cached
+                       n   n - 1 users, n >= 2
+    slot.page, slot.next, slot.bucket   the page it maps, and a hash by page over each process's slots
+
+All processes have their slots at the same addresses. The PTEs are not global: a CPU that switches to
+another address space loses their translations. So only a CPU that has stayed in the process's address space
+since a slot was released can still hold it, which at a wrap is mostly the own CPU: that flushes its TLB,
+others that run threads of the process are interrupted to do so too, and where every one of them has
+switched since, nobody has to. The threads share a lock; who finds all slots in use sleeps in the queue of
+the process. No task is bound to a CPU, and it may sleep while it has something mapped.
+
+`cache=false` makes a slot clean at its unmap; the next map invalidates the one address where it may still
+be. With `semaphore` a thread waits until no other of its process has anything mapped. Both, and two slots,
+are the "userfixmap".
+
+Source: R. van Riel's process-local pool; M. J. Bligh's user-kernel virtual address area (UKVA), 2002-2003;
+A. Arcangeli's userfixmap. Ours: the number of slots; that pages are found by a hash, whose entries and
+whose pass at a wrap are priced as memory that the CPU has to itself; no flush after a pass that freed
+nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.allocators.shared.cached_pool import WAKE_OPTION
+from pipeline.allocators.shared.own_pool import (
+    EXHAUSTED,
+    OWN_SLOT,
+    WRAPPED,
+    make_clean_at_once,
+    problems_of_own_pools,
+    take_clean,
+    use_cached,
+)
+from pipeline.machine.simulator.actions import (
+    DONE,
+    FLUSH_LOCAL,
+    FLUSH_MASK,
+    LOCK,
+    SHOOT_DOWN,
+    SLEEP,
+    STEP,
+    UNLOCK,
+    WAKE_ALL,
+    WAKE_ONE,
+    in_space_since,
+    invalidate,
+    invalidate_on,
+    this_cpu,
+    touch_local,
+    write_pte,
+)
+from pipeline.machine.simulator.kernel import kernel
+
+SUMMARY = "a cached pool per process, non-global: flushes only the CPUs that run it"
+SOURCE = "R. van Riel; M. J. Bligh (UKVA); A. Arcangeli (userfixmap); linux-kernel, 2002-2003"
+OPTIONS = (
+    Option("slots", 64, minimum=2, maximum=1 << 14, help="slots of each process"),
+    Option("cache", True, help="keep what a slot maps after the unmap"),
+    Option("semaphore", False, help="one thread of a process at a time has anything mapped"),
+    WAKE_OPTION,
+)
+POOL = [("cursor", "i4"), ("owner", "i4"), ("held", "i4"), ("released", "i8")]
+SLOT = OWN_SLOT
+NON_GLOBAL = True
+
+
+def slots(options: dict[str, int], shape: Shape) -> int:
+    """Those of all processes."""
+    return options["slots"] * shape.processes
+
+
+def pools(options: dict[str, int], shape: Shape) -> int:
+    """One per process."""
+    return shape.processes
+
+
+def locks(options: dict[str, int], shape: Shape) -> int:
+    """One per process."""
+    return shape.processes
+
+
+def queues(options: dict[str, int], shape: Shape) -> int:
+    """One per process."""
+    return shape.processes
+
+
+def address_space_pages(options: dict[str, int], shape: Shape) -> int:
+    """The same addresses serve every process."""
+    return options["slots"]
+
+
+# Steps of a map.
+_ASK = 0
+_SEARCH = 1
+_FLUSHED = 2
+_MAPPED = 3
+_RELEASED = 4
+_ASK_AGAIN = 5
+
+
+@kernel
+def map_step(a: Any, r: Any, d: Any) -> int:
+    """Find the page in the process's pool or take a clean slot of it; flush where it runs at a wrap."""
+    p = r.process
+    pool = a.pool[p]
+    d.queue = p
+    if r.step in (_ASK, _ASK_AGAIN):
+        d.lock = p
+        r.step = _SEARCH
+        return LOCK
+    if r.step == _RELEASED:
+        return DONE
+    if r.step == _MAPPED:
+        r.step = _RELEASED
+        return UNLOCK
+    after_flush = r.step == _FLUSHED
+    if not after_flush:
+        r.budget = a.options[0].slots
+        touch_local(d, 2)
+        if a.options[0].semaphore and pool.owner not in (0, r.task + 1):
+            r.step = _ASK_AGAIN
+            return SLEEP
+        if a.options[0].cache and use_cached(a, r, p):
+            return _use(a, r, d)
+    result = take_clean(a, r, d, p, after_flush)
+    while result == WRAPPED:
+        touch_local(d, a.options[0].slots)
+        mask = in_space_since(a, d, p, pool.released)
+        if mask != 0:
+            r.step = _FLUSHED
+            d.cpu_mask = mask | this_cpu(d)
+            if d.cpu_mask != this_cpu(d):
+                return FLUSH_MASK
+            d.cpu_mask = 0
+            return FLUSH_LOCAL
+        result = take_clean(a, r, d, p, True)
+    if result == EXHAUSTED:
+        r.step = _ASK_AGAIN
+        return SLEEP
+    return _use(a, r, d)
+
+
+@kernel
+def _use(a: Any, r: Any, d: Any) -> int:
+    """The request has its slot; without a cache, an address that may be in some TLB must go from it first."""
+    pool = a.pool[r.process]
+    if a.options[0].semaphore:
+        pool.owner = r.task + 1
+        pool.held += 1
+    if a.options[0].cache:
+        r.step = _RELEASED
+        return UNLOCK
+    r.step = _MAPPED
+    mask = in_space_since(a, d, r.process, pool.released)
+    if mask & this_cpu(d):
+        invalidate(a, d, r.slot)
+    others = mask & ~this_cpu(d)
+    if others == 0:
+        return STEP
+    invalidate_on(a, d, r.slot, others)
+    return SHOOT_DOWN
+
+
+# Steps of an unmap.
+_DROP = 1
+_WAKE = 2
+_END = 3
+
+
+@kernel
+def unmap_step(a: Any, r: Any, d: Any) -> int:
+    """Drop one use; wake who of the process sleeps, after the release, if the slot became free."""
+    pool = a.pool[r.process]
+    if r.step == _ASK:
+        d.lock = r.process
+        r.step = _DROP
+        return LOCK
+    if r.step == _DROP:
+        touch_local(d, 1)
+        slot = a.slots[r.slot]
+        slot.count -= 1
+        pool.released = d.moment
+        free = slot.count == 1
+        if free and not a.options[0].cache:
+            write_pte(d)
+            make_clean_at_once(a, r.slot)
+        if a.options[0].semaphore:
+            pool.held -= 1
+            if pool.held == 0:
+                pool.owner = 0
+        r.step = _WAKE if free and a.queues[r.process].sleepers > 0 else _END
+        return UNLOCK
+    if r.step == _WAKE:
+        r.step = _END
+        d.queue = r.process
+        return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
+    return DONE
+
+
+def check(a: Any, live: Check) -> list[str]:
+    """Each process's pool must be in order, and its semaphore be had by whoever has something mapped."""
+    problems = problems_of_own_pools(a, live, live.shape.processes, bool(a.options[0].cache))
+    size = int(a.options[0].slots)
+    for p, pool in enumerate(a.pool):
+        users = sum(live.users.get(at, 0) for at in range(p * size, (p + 1) * size))
+        if a.options[0].semaphore and (int(pool.held) != users or (pool.owner == 0) != (users == 0)):
+            problems.append(f"process {p}: its semaphore is held {int(pool.held)} times, {users} are mapped")
+    return problems
