@@ -1,0 +1,96 @@
+"""Address spaces on the machine: a switch to another clears non-global entries, and nothing else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.machine.simulator.records import E_FINDING, E_IPI, F_STALE, S_DEADLOCK, S_FINISHED
+
+from .runs import Outcome, Rows, changed_design, machine, rows, simulate
+
+PRICES = {"walk_ns": 7, "switch_ns": 100, "track_switch_ns": 50, "tlb_flush_ns": 1_000, "ipi_latency_ns": 5}
+
+
+def replay(
+    directory: Path, trace: Rows, cpus: int, processes: list[int], design: Any = "per_process", **options: str
+) -> Outcome:
+    return simulate(
+        design, machine(directory, cpus, **PRICES), trace, options={"slots": "4"} | options,
+        process_of=processes,
+    )  # fmt: skip
+
+
+def found(outcome: Outcome) -> set[int]:
+    return set(outcome.of_kind(E_FINDING)["value"].tolist())
+
+
+# Two tasks on one CPU in turns: threads of one process, or not.
+TURNS = rows(20, task=np.arange(20) % 2, page=np.arange(20) % 2, time_ns=np.arange(20), wait_ns=500)
+
+
+@pytest.mark.parametrize(("processes", "walks"), [([0, 0], 2), ([0, 1], 20)], ids=["threads", "processes"])
+def test_a_switch_to_another_process_empties_the_tlb_and_one_between_threads_does_not(
+    processes: list[int], walks: int, tmp_path: Path
+) -> None:
+    outcome = replay(tmp_path, TURNS, 1, processes)
+    assert outcome.totals["switches"] == 20
+    assert outcome.totals["space_switches"] == (1 if processes == [0, 0] else 20)
+    assert outcome.totals["walks"] == walks
+    assert outcome.time_in("switch") == 20 * 100, "nothing is tracked"
+
+
+def test_a_wrap_right_after_a_switch_flushes_nothing(tmp_path: Path) -> None:
+    pages = np.arange(40)
+    flushes = [
+        replay(tmp_path, rows(40, task=pages % 2, page=pages, time_ns=pages, wait_ns=wait), 1, [0, 1]).totals[
+            "full_local_flushes"
+        ]
+        for wait in (500, 0)
+    ]
+    # Taking turns, each finds the TLB emptied by the other; one after the other, nobody does.
+    assert flushes == [0, 2 * (40 // 2 // 4)]
+
+
+# Three threads on two CPUs: one that blocks while it has something mapped may go on elsewhere.
+_EACH = np.arange(90)
+THREADS = rows(
+    90, task=_EACH % 3, page=_EACH, time_ns=_EACH * 10, think_ns=30, block_ns=50 + 17 * (_EACH % 7)
+)
+
+
+def test_a_wrap_interrupts_the_cpus_that_run_threads_of_the_process_and_no_other(tmp_path: Path) -> None:
+    trace = rows(90, task=np.arange(90) % 3, page=np.arange(90), time_ns=np.arange(90) * 10, think_ns=30)
+    outcome = replay(tmp_path, trace, 3, [0, 0, 1])
+    interrupted = outcome.of_kind(E_IPI)[["cpu", "other"]].tolist()
+    assert set(interrupted) <= {(0, 1), (1, 0)}
+    assert interrupted
+    assert outcome.totals["full_local_flushes"] > 0
+    assert found(outcome) == set()
+
+
+@pytest.mark.parametrize(
+    ("cache", "old", "new"),
+    [
+        ("true", "            if d.cpu_mask != this_cpu(d):\n", "            if False:\n"),
+        ("true", "        if mask != 0:\n", "        if False:\n"),
+        ("false", "    if others == 0:\n", "    if True:\n"),
+        ("false", "        invalidate(a, d, r.slot)\n", "        pass\n"),
+    ],
+    ids=["other CPUs at a wrap", "any CPU at a wrap", "other CPUs at a map", "the own CPU at a map"],
+)
+def test_a_forgotten_invalidation_shows_as_a_stale_translation(
+    cache: str, old: str, new: str, tmp_path: Path
+) -> None:
+    broken = changed_design(tmp_path, "broken", {old: new}, "per_process")
+    assert found(replay(tmp_path, THREADS, 2, [0, 0, 0], broken, cache=cache)) == {F_STALE}
+    assert found(replay(tmp_path, THREADS, 2, [0, 0, 0], cache=cache)) == set()
+
+
+def test_a_nested_map_beyond_the_slots_of_a_process_is_found_as_a_deadlock(tmp_path: Path) -> None:
+    trace = rows(3, depth=[0, 1, 2], page=[0, 1, 2], hold_ns=[90, 40, 0])
+    assert replay(tmp_path, trace, 1, [0], slots="2").status == S_DEADLOCK
+    assert replay(tmp_path, trace, 1, [0], slots="3").status == S_FINISHED
