@@ -35,6 +35,7 @@ from pipeline.allocators.shared.cached_pool import (
     WAKE_OPTION,
     map_cached,
     problems_of_pools,
+    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.machine.simulator.actions import (
@@ -116,7 +117,8 @@ def map_step(a: Any, r: Any, d: Any) -> int:
         _unmap_atomic(a, r, d)
         r.slot = -1
         r.step = ASK_AGAIN
-    action = map_cached(a, r, d, 0, 0, a.options[0].slots, FLUSH_ALL)
+    slots = a.options[0].slots
+    action = map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, not a.options[0].flush_if_any)
     if action == DONE:
         r.served = FALLBACK
     return action
@@ -172,10 +174,15 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
 
 def check(a: Any, live: Check) -> list[str]:
     """An atomic slot is held by as many as say so, and by one at most; the pool must be in order too."""
-    problems = problems_of_pools(a, live, 1)
+    problems = problems_of_pools(a, live, int(a.options[0].slots))
     first, nesting = int(a.options[0].slots), int(a.options[0].nesting)
     for s in range(first, first + live.shape.cpus * nesting):
         count, users = int(a.slots[s].count), live.users.get(s, 0)
         if count != users or users > 1:
             problems.append(f"cpu {(s - first) // nesting}, slot {s}: count {count} with {users} users")
     return problems
+
+
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every slot of the pool is in use."""
+    return stranded_in_pools(a, live, 1, int(a.options[0].slots))

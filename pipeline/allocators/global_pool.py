@@ -13,10 +13,22 @@
 Everything happens under the lock, the pass over all slots at a wrap and its global flush included. A slot
 never goes from 1 to 0 without a flush of every TLB before anybody takes it.
 
-The algorithm is in shared/cached_pool.py: this is the plainest use of it, one series of slots.
+With `colours` a page may be mapped only in slots of its own colour, page number modulo colours, so that a
+cache indexed by virtual addresses holds it once. Each colour has its cursor, its budget of probes and its
+wait queue, over its share of the slots; a wrap of any of them passes over the whole pool.
 
-Source: Linux 2.4.18 mm/highmem.c as described by the linux-kernel discussion of March 2002; `flush_if_any` is
-what later kernels do.
+With `reserve` a task that has nothing mapped waits until so many slots can be set aside for it, and gives
+them back when it has nothing mapped again. A task that maps no more than that at once never waits while it
+holds a map: if all that was set aside were in use, so would be its own share. So there is no deadlock.
+
+    pool.reserved  slots set aside, over all tasks (in the first record); never more than there are
+
+The algorithm is in shared/cached_pool.py: a colour is a series of slots there.
+
+Source: Linux 2.4.18 mm/highmem.c as described by the linux-kernel discussion of March 2002; `flush_if_any`
+and `colours` are what later kernels do; reserving slots for each task is A. Arcangeli's proposal (three of
+them). Ours: slots of one colour lie side by side; slots are set aside under the pool's lock, and who waits
+for that has a queue of his own.
 """
 
 from __future__ import annotations
@@ -25,15 +37,20 @@ from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.cached_pool import (
+    ASK,
+    ASK_AGAIN,
+    DROP,
     FLUSH_IF_ANY,
+    SEARCH,
     WAKE_OPTION,
     adopt_slot,
     map_cached,
     problems_of_pools,
     set_cursor,
+    stranded_in_pools,
     unmap_cached,
 )
-from pipeline.machine.simulator.actions import FLUSH_ALL
+from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL, touch
 from pipeline.machine.simulator.kernel import kernel
 
 SUMMARY = "mainline 2.4: cached mappings under one lock, scan and global flush at each wrap"
@@ -42,27 +59,77 @@ OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool (LAST_PKMAP)"),
     FLUSH_IF_ANY,
     WAKE_OPTION,
+    Option("colours", 1, minimum=1, maximum=64, help="cache colours, each with its share of the slots"),
+    Option("reserve", 0, minimum=0, maximum=16, help="slots set aside for a task that maps; 0: none"),
 )
-POOL = [("cursor", "i4")]
+POOL = [("cursor", "i4"), ("reserved", "i4")]
 SLOT = [("count", "i4"), ("page", "i8")]
 PAGE = [("slot", "i4")]
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots, for the whole machine."""
-    return options["slots"]
+    """The pool's slots, for the whole machine: the same number for each colour."""
+    return pools(options, shape) * (options["slots"] // pools(options, shape))
+
+
+def pools(options: dict[str, int], shape: Shape) -> int:
+    """One cursor per colour; there are no more colours than slots."""
+    return min(options["colours"], options["slots"])
+
+
+def queues(options: dict[str, int], shape: Shape) -> int:
+    """One wait queue per colour, and one for who waits until slots are set aside for him, if they are."""
+    return pools(options, shape) + (options["reserve"] > 0)
+
+
+@kernel
+def _colours(a: Any) -> int:
+    return min(a.options[0].colours, a.options[0].slots)
 
 
 @kernel
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take a clean one; flush at a wrap; sleep if a whole pass finds none."""
-    return map_cached(a, r, d, 0, 0, a.options[0].slots, FLUSH_ALL)
+    colours = _colours(a)
+    size = a.options[0].slots // colours
+    if a.options[0].reserve > 0 and r.depth == 0 and _must_wait(a, r, d, colours * size):
+        r.step = ASK_AGAIN
+        d.queue = colours
+        return SLEEP
+    always = not a.options[0].flush_if_any
+    return map_cached(a, r, d, r.page % colours, size, 0, colours * size, FLUSH_ALL, always)
+
+
+@kernel
+def _must_wait(a: Any, r: Any, d: Any, slots: int) -> bool:
+    """Set slots aside for the task when it has the lock; true if there are too few left. `r.mark`: it has."""
+    if r.step == ASK:
+        r.mark = 0
+    if r.step != SEARCH or r.mark == 1:
+        return False
+    touch(d, 1)
+    wanted = min(a.options[0].reserve, slots)
+    if a.pool[0].reserved + wanted > slots:
+        return True
+    a.pool[0].reserved += wanted
+    r.mark = 1
+    return False
 
 
 @kernel
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; wake the sleepers, after the release, if the slot became free to be flushed."""
-    return unmap_cached(a, r, d, 0)
+    colours = _colours(a)
+    size = a.options[0].slots // colours
+    reserved = a.options[0].reserve > 0 and r.depth == 0
+    if reserved and r.step == DROP:
+        a.pool[0].reserved -= min(a.options[0].reserve, colours * size)
+    action = unmap_cached(a, r, d, r.slot // size)
+    if reserved and action == DONE and r.mark == 1 and a.queues[colours].sleepers > 0:
+        r.mark = 0
+        d.queue = colours
+        return WAKE_ALL
+    return action
 
 
 def start_at(a: Any, cursor: int) -> None:
@@ -87,5 +154,15 @@ def flush_unused(a: Any) -> list[int]:
 
 
 def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, pages their slots, and nobody may sleep beside a clean slot."""
-    return problems_of_pools(a, live, 1)
+    """Counts must match the live mappings, and pages their slots."""
+    return problems_of_pools(a, live, len(a.slots))
+
+
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every slot of his colour is in use, or set aside."""
+    colours = len(a.pool)
+    found = stranded_in_pools(a, live, colours, len(a.slots) // colours)
+    wanted = min(int(a.options[0].reserve), len(a.slots))
+    if wanted and live.sleepers[colours] and a.pool[0].reserved + wanted <= len(a.slots):
+        found.append(f"{live.sleepers[colours]} tasks sleep although {wanted} slots can be set aside")
+    return found

@@ -27,7 +27,13 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import WAKE_OPTION, map_cached, problems_of_pools, unmap_cached
+from pipeline.allocators.shared.cached_pool import (
+    WAKE_OPTION,
+    map_cached,
+    problems_of_pools,
+    stranded_in_pools,
+    unmap_cached,
+)
 from pipeline.machine.simulator.actions import REPEAT_ALL
 from pipeline.machine.simulator.kernel import kernel
 
@@ -51,7 +57,8 @@ def slots(options: dict[str, int], shape: Shape) -> int:
 @kernel
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take a clean one; at a wrap every CPU makes a pass; sleep if it finds none."""
-    return map_cached(a, r, d, 0, 0, a.options[0].slots, REPEAT_ALL)
+    slots = a.options[0].slots
+    return map_cached(a, r, d, 0, slots, 0, slots, REPEAT_ALL, not a.options[0].flush_if_any)
 
 
 @kernel
@@ -61,5 +68,10 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
 
 
 def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, pages their slots, and nobody may sleep beside a clean slot."""
-    return problems_of_pools(a, live, 1)
+    """Counts must match the live mappings, and pages their slots."""
+    return problems_of_pools(a, live, int(a.options[0].slots))
+
+
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every slot is in use."""
+    return stranded_in_pools(a, live, 1, int(a.options[0].slots))

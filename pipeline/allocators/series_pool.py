@@ -41,6 +41,7 @@ from pipeline.allocators.shared.cached_pool import (
     map_cached,
     problems_of_pools,
     set_cursor,
+    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.machine.simulator.actions import FLUSH_ALL
@@ -97,7 +98,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     if a.options[0].scan == _SCAN_OWN:
         first = s * size
         last = first + size
-    return map_cached(a, r, d, s, first, last, FLUSH_ALL)
+    return map_cached(a, r, d, s, size, first, last, FLUSH_ALL, not a.options[0].flush_if_any)
 
 
 @kernel
@@ -117,5 +118,10 @@ def adopt(a: Any, slot: int, page: int, count: int) -> None:
 
 
 def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, pages their slots, and nobody may sleep beside a clean slot."""
-    return problems_of_pools(a, live, int(a.options[0].series))
+    """Counts must match the live mappings, and pages their slots."""
+    return problems_of_pools(a, live, int(a.options[0].series * a.options[0].slots))
+
+
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every slot of his series is in use."""
+    return stranded_in_pools(a, live, int(a.options[0].series), int(a.options[0].slots))

@@ -43,8 +43,10 @@ class CachedPoolMachine(DesignMachine):
     )
     def start(self, slots: int, flush_if_any: bool, wake: str, cpus: int, tasks: int, nested: int) -> None:
         self.oracle = self.pools(slots, flush_if_any)
-        options = {"slots": str(slots), "flush_if_any": str(flush_if_any).lower(), "wake": wake}
-        self.lay_out(options | self.more_options(), cpus, tasks, nested)
+        options = {"slots": str(slots), "wake": wake} | self.more_options()
+        if any(option.name == "flush_if_any" for option in self.design.options):
+            options["flush_if_any"] = str(flush_if_any).lower()
+        self.lay_out(options, cpus, tasks, nested)
         self.wake = WAKE_ALL if wake == "all" else WAKE_ONE
         self.owe_wake: dict[int, int] = {}
 
@@ -148,7 +150,7 @@ def is_wrong(machine: type[CachedPoolMachine], broken: DesignFile) -> None:
 MISTAKES = {
     "the first slot is 0": ("SUMMARY =", "def prepare(a, shape):\n    a.pool[0].cursor = -1\n\n\nSUMMARY ="),
     "the flush at a wrap is forgotten": (
-        "return freed > 0 or not a.options[0].flush_if_any",
+        "return freed > 0 or always",
         "return False",
     ),
     "a page is not forgotten when its slot is": (
@@ -156,12 +158,12 @@ MISTAKES = {
         "            evict(",
     ),
     "the budget is not renewed at a wrap": (
-        "    pool.cursor = 0\n    r.budget = a.options[0].slots\n",
+        "    pool.cursor = 0\n    r.budget = size\n",
         "    pool.cursor = 0\n",
     ),
     "a hit does not count": ("            a.slots[cached].count += 1\n", ""),
     "nobody is woken": ("WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END", "END"),
-    "flush_if_any is ignored": ("freed > 0 or not a.options[0].flush_if_any", "True"),
+    "flush_if_any is ignored": ("freed > 0 or always", "True"),
     "one is woken where all should be": ("WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL", "WAKE_ONE"),
     "a slot in use is freed": (
         "slot = a.slots[k]\n        if slot.count == 1:",

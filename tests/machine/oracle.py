@@ -80,10 +80,11 @@ class CachedPools:
         answer = Answer()
         left = self.slots
         while left > 0:
-            self.cursor[s] = (self.cursor[s] + 1) % self.slots
+            wraps = self.cursor[s] == self.slots - 1
+            self.cursor[s] = 0 if wraps else self.cursor[s] + 1
             slot = (s, self.cursor[s])
             answer.probed += 1
-            if self.cursor[s] == 0:
+            if wraps:
                 self._pass(s, answer)
                 left = self.slots
             if slot not in self.page_in:

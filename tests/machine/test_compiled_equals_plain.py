@@ -26,8 +26,12 @@ DESIGNS = pytest.mark.parametrize(
         ("kmap_local", {}),
         ("per_process", {"slots": "8"}),
         ("percpu_cached", {"slots": "8"}),
+        ("sf_buf", {"slots": "16", "cpu_private": "false"}),
         ("deferred_flush", {"slots": "16", "spare": "4", "batch": "3"}),
         ("split_pool", {"slots": "16", "batch": "3"}),
+        ("always_flush", {"slots": "16"}),
+        ("clairvoyant", {"slots": "16"}),
+        ("global_pool", {"slots": "16", "colours": "2", "reserve": "2"}),
     ],
     ids=[
         "global_pool",
@@ -39,8 +43,12 @@ DESIGNS = pytest.mark.parametrize(
         "kmap_local",
         "per_process",
         "percpu_cached",
+        "sf_buf",
         "deferred_flush",
         "split_pool",
+        "always_flush",
+        "clairvoyant",
+        "global_pool with colours and slots set aside",
     ],
 )
 

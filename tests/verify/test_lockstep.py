@@ -55,14 +55,14 @@ def test_a_recording_that_begins_in_the_middle_agrees_too(tmp_path: Path, after:
 
 
 # A field in which a broken copy may note that it has begun.
-REMEMBERS = {'POOL = [("cursor", "i4")]': 'POOL = [("cursor", "i4"), ("begun", "i4")]'}
+REMEMBERS = {'POOL = [("cursor", "i4"), ': 'POOL = [("begun", "i4"), ("cursor", "i4"), '}
 
 # Each a single mistake in an otherwise faithful copy, and what must give it away.
 BROKEN = {
     "the first slot is 0": (
-        "pool.cursor += 1\n    probe(d, 1)\n    if pool.cursor < a.options[0].slots:",
+        "pool.cursor += 1\n    probe(d, 1)\n    if pool.cursor < size:",
         "pool.cursor += 1 if pool.begun else 0\n    pool.begun = 1\n    probe(d, 1)\n"
-        "    if pool.cursor < a.options[0].slots:",
+        "    if pool.cursor < size:",
         "slot",
     ),
     "slot 0 is never evicted": (
@@ -71,11 +71,11 @@ BROKEN = {
         "pages evicted",
     ),
     "the flush comes before the wrap": (
-        "if pool.cursor < a.options[0].slots:\n        return False\n    pool.cursor = 0\n"
-        "    r.budget = a.options[0].slots\n",
-        "if pool.cursor >= a.options[0].slots:\n        pool.cursor = 0\n"
-        "        r.budget = a.options[0].slots\n        return False\n"
-        "    if pool.cursor < a.options[0].slots - 1:\n        return False\n",
+        "if pool.cursor < size:\n        return False\n    pool.cursor = 0\n"
+        "    r.budget = size\n",
+        "if pool.cursor >= size:\n        pool.cursor = 0\n"
+        "        r.budget = size\n        return False\n"
+        "    if pool.cursor < size - 1:\n        return False\n",
         "scans",
     ),
     "wake-ups are lost": (

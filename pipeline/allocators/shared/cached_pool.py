@@ -9,9 +9,8 @@
     slot.page        the page it maps, where count >= 1
     page.slot        1 + the slot that caches the page; 0: none
 
-A series is `slots` slots (an option that the design must have, as it must have `flush_if_any` and `wake`)
-with a cursor and a wait queue of its own; series `s` begins at slot s * slots. One lock, lock 0, is over all
-of them.
+A series is `size` slots with a cursor and a wait queue of its own; series `s` begins at slot s * size. One
+lock, lock 0, is over all of them. The design must have the option `wake`.
 """
 
 from __future__ import annotations
@@ -56,11 +55,14 @@ ASK_AGAIN = 4  # woken
 
 
 @kernel
-def map_cached(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -> int:
+def map_cached(
+    a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
+) -> int:
     """Find the page's slot or take a clean one of series `s`; sleep in its queue if a whole pass finds none.
 
-    At a wrap the slots from `first` to before `last` are passed over, then action `flush` is taken. If that
-    is REPEAT_ALL, the pass invalidates each slot that it makes clean.
+    At a wrap the slots from `first` to before `last` are passed over, then action `flush` is taken, unless
+    the pass freed nothing and it need not be done `always`. If that action is REPEAT_ALL, the pass
+    invalidates each slot that it makes clean.
     """
     if r.step in (ASK, ASK_AGAIN):
         r.step = SEARCH
@@ -68,7 +70,7 @@ def map_cached(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int
     if r.step == GOT:
         return DONE
     if r.step == SEARCH:
-        r.budget = a.options[0].slots
+        r.budget = size
         touch(d, 1)
         cached = a.pages[r.page].slot - 1
         if cached >= 0:
@@ -78,22 +80,24 @@ def map_cached(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int
             r.served = HIT
             r.step = GOT
             return UNLOCK
-        if _advance(a, r, d, s, first, last, flush):
+        if _advance(a, r, d, s, size, first, last, flush, always):
             r.step = FLUSHED
             return flush
-    return _search(a, r, d, s, first, last, flush)
+    return _search(a, r, d, s, size, first, last, flush, always)
 
 
 @kernel
-def _advance(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -> bool:
+def _advance(
+    a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
+) -> bool:
     """Move the cursor on; at a wrap pass over the slots and return whether a flush is due."""
     pool = a.pool[s]
     pool.cursor += 1
     probe(d, 1)
-    if pool.cursor < a.options[0].slots:
+    if pool.cursor < size:
         return False
     pool.cursor = 0
-    r.budget = a.options[0].slots
+    r.budget = size
     freed = 0
     in_use = 0
     for k in range(first, last):
@@ -108,15 +112,17 @@ def _advance(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) 
         elif slot.count > 1:
             in_use += 1
     scan(d, last - first, freed, in_use)
-    return freed > 0 or not a.options[0].flush_if_any
+    return freed > 0 or always
 
 
 @kernel
-def _search(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -> int:
+def _search(
+    a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
+) -> int:
     """Look at the slot under the cursor and go on from there."""
     pool = a.pool[s]
     while True:
-        at = s * a.options[0].slots + pool.cursor
+        at = s * size + pool.cursor
         slot = a.slots[at]
         if slot.count == 0:
             touch(d, 1)
@@ -133,7 +139,7 @@ def _search(a: Any, r: Any, d: Any, s: int, first: int, last: int, flush: int) -
             r.step = ASK_AGAIN
             d.queue = s
             return SLEEP
-        if _advance(a, r, d, s, first, last, flush):
+        if _advance(a, r, d, s, size, first, last, flush, always):
             r.step = FLUSHED
             return flush
 
@@ -178,12 +184,11 @@ def adopt_slot(a: Any, slot: int, page: int, count: int) -> None:
         a.pages[page].slot = slot + 1
 
 
-def problems_of_pools(a: Any, live: Check, series: int) -> list[str]:
-    """Counts must match the live mappings, pages their slots, and nobody may sleep beside a clean slot."""
+def problems_of_pools(a: Any, live: Check, slots: int) -> list[str]:
+    """Counts of the first `slots` slots must match the live mappings, and pages their slots."""
     problems = []
-    slots = int(a.options[0].slots)
     taken = 0
-    for s in range(series * slots):
+    for s in range(slots):
         count, page = int(a.slots[s].count), int(a.slots[s].page)
         users = live.users.get(s, 0)
         taken += count > 0
@@ -194,8 +199,14 @@ def problems_of_pools(a: Any, live: Check, series: int) -> list[str]:
     cached = int((a.pages.slot > 0).sum())
     if cached != taken:
         problems.append(f"{cached} pages are cached in {taken} slots that are not clean")
-    for s in range(series):
-        own = range(s * slots, (s + 1) * slots)
-        if live.sleepers[s] and not any(slot in live.users for slot in own):
-            problems.append(f"{live.sleepers[s]} tasks sleep although nothing is mapped")
     return problems
+
+
+def stranded_in_pools(a: Any, live: Check, series: int, size: int) -> list[str]:
+    """Nobody may be left asleep in a series unless each of its slots is in use."""
+    stranded = []
+    for s in range(series):
+        idle = sum(int(a.slots[k].count) < 2 for k in range(s * size, (s + 1) * size))
+        if live.sleepers[s] and idle:
+            stranded.append(f"{live.sleepers[s]} tasks sleep although {idle} slots are not in use")
+    return stranded
