@@ -32,7 +32,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import WAKE_OPTION
+from pipeline.allocators.shared.cached_pool import WAKE_OPTION, stranded_in_pools
 from pipeline.allocators.shared.own_pool import (
     EXHAUSTED,
     OWN_SLOT,
@@ -206,6 +206,17 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         d.queue = r.process
         return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
     return DONE
+
+
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless all slots of his process are in use, or its semaphore is."""
+    if not a.options[0].semaphore:
+        return stranded_in_pools(a, live, live.shape.processes, int(a.options[0].slots))
+    return [
+        f"{sleepers} threads of process {p} sleep although nobody has its semaphore"
+        for p, sleepers in enumerate(live.sleepers)
+        if sleepers and a.pool[p].owner == 0
+    ]
 
 
 def check(a: Any, live: Check) -> list[str]:

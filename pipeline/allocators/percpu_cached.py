@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import WAKE_OPTION
+from pipeline.allocators.shared.cached_pool import WAKE_OPTION, stranded_in_pools
 from pipeline.allocators.shared.own_pool import (
     EXHAUSTED,
     OWN_SLOT,
@@ -133,3 +133,8 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
 def check(a: Any, live: Check) -> list[str]:
     """Each CPU's pool must be in order."""
     return problems_of_own_pools(a, live, live.shape.cpus)
+
+
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless all slots of his CPU are in use."""
+    return stranded_in_pools(a, live, live.shape.cpus, int(a.options[0].slots))

@@ -211,11 +211,19 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
+def stranded(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every buffer is in use."""
+    unused = int((a.slots.users == 0).sum())
+    if not (live.sleepers[0] and unused):
+        return []
+    return [f"{live.sleepers[0]} tasks sleep although {unused} buffers are not in use"]
+
+
 def check(a: Any, live: Check) -> list[str]:
     """Users must be as many as there are, the list hold who has none, and each page be hashed once."""
     problems = []
     size = int(a.options[0].slots)
-    unused = []
+    unused: list[int] = []
     s = int(a.pool[0].oldest) - 1
     while s >= 0 and len(unused) <= size:
         unused.append(s)
@@ -230,6 +238,4 @@ def check(a: Any, live: Check) -> list[str]:
         problems.append("the hash holds other buffers than those with a page")
     if len(set(table.values())) < len(table):
         problems.append("a page is in two buffers")
-    if live.sleepers[0] and not live.users:
-        problems.append(f"{live.sleepers[0]} tasks sleep although nothing is mapped")
     return problems

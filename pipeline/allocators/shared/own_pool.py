@@ -98,7 +98,7 @@ def make_clean_at_once(a: Any, at: int) -> None:
 
 
 def problems_of_own_pools(a: Any, live: Check, pools: int, cached: bool = True) -> list[str]:
-    """Counts must match the live mappings, hashes the slots, and nobody may sleep while all are free."""
+    """Counts must match the live mappings, and each pool's hash the slots that are not clean."""
     problems = []
     size = int(a.options[0].slots)
     for s in range(pools):
@@ -115,6 +115,4 @@ def problems_of_own_pools(a: Any, live: Check, pools: int, cached: bool = True) 
         twice = cached and len(set(table.values())) < len(table)
         if twice or -1 in table.values():
             problems.append(f"pool {s}: a page or a slot is hashed twice")
-        if live.sleepers[s] and not any(at in live.users for at in own):
-            problems.append(f"pool {s}: {live.sleepers[s]} tasks sleep although nothing is mapped")
     return problems
