@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.machine.profile import load_profile
 from pipeline.markdown import table
-from pipeline.validation.calibration import POPULATION, procedure
+from pipeline.validation.calibration import POPULATION, Procedure, procedure
 from pipeline.validation.comparison import compare, model_described
 from pipeline.validation.rows import CALIBRATED_ROWS, read_rows
 
@@ -61,8 +61,21 @@ def fitting() -> str:
         f"{' and '.join(plan.rows)} alone are fitted, with one set of values for both: what differs between "
         "them is their configuration. Everything else is pinned: CPUs, acquisitions, the mix of maps and the "
         "pools by the rows; scan and flush by the longest hold against the pool's size; the rest of the "
-        f"profile is assumed ({', '.join(assumed)}) and was not fitted.\n\n" + fitted
+        f"profile is assumed ({', '.join(assumed)}) and was not fitted.\n\n"
+        "The start of the search was found by hand from the rows' own figures. With few CPUs waiting, a "
+        "hand-off of about 13 us during which hardly anybody barges makes row D's CON and WAIT out of its "
+        "UTIL and its rate of acquisitions: CON = UTIL / (1 - rate x hand-off), WAIT = hand-off / (1 - rate "
+        "x hand-off). Row A's mean hold over its mean number of spinners is what each of them adds. The "
+        f"shipped values are what {_fitted_by(plan)} gave from there; it starts from the values that the "
+        "files have.\n\n" + fitted
     )
+
+
+def _fitted_by(plan: Procedure) -> str:
+    """The command that the fitted costs name as their source."""
+    sources = [cost.source for cost in load_profile(plan.machine).costs.values()]
+    fitted = [source for source in sources if source.startswith("fitted") and "`" in source]
+    return " and ".join(f"`{command}`" for command in sorted({source.split("`")[1] for source in fitted}))
 
 
 def _capital(text: str) -> str:
