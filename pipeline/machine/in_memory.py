@@ -105,6 +105,8 @@ class Outcome:
     """The spinlocks as the run left them."""
     problems: list[str]
     """What the design's own check says at the end."""
+    stranded: list[str]
+    """Who is left asleep at the end beside a slot he could have, as the design says."""
 
     @property
     def wall_ns(self) -> int:
@@ -176,6 +178,7 @@ def simulate(
             compose(design, compiled), world, state, trace, chunk_rows, budget_events, observe
         )
     check = getattr(design.module, "check", None)
+    stranded = getattr(design.module, "stranded", None)
     return Outcome(
         status,
         {name: int(machine[name]) for name in machine.dtype.names},
@@ -185,6 +188,7 @@ def simulate(
         np.array(world.sites),
         np.array(world.locks),
         check(state, look(world, shape)) if check else [],
+        stranded(state, look(world, shape)) if stranded else [],
     )
 
 

@@ -57,6 +57,7 @@ COST_KINDS: dict[str, CostKind] = {
     "handoff_per_spinner_ns": CostKind(_NS, "added to a hand-off for each spinner beyond the first"),
     "handoff_spread_percent": CostKind("%", "unfair arbitration: each hand-off varies by this much, +-", 100),
     "barging_percent": CostKind("%", "unfair arbitration: newcomers that overtake a hand-off under way", 100),
+    "starvation_passes": CostKind("times", "a waiter passed over more often is a finding; 0: not looked for"),
     "interrupt_gap_ns": CostKind(_NS, "mean time between two device or timer interrupts of one CPU; 0: none"),
     "interrupt_ns": CostKind(_NS, "the shortest of them; one longer than x has probability shortest / x"),
     "interrupt_max_ns": CostKind(_NS, "the longest of them"),

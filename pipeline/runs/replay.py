@@ -305,12 +305,18 @@ def _manifest(
     findings = findings_met(world)
     if status == records.S_DEADLOCK:
         findings.insert(0, deadlock(world))
+    now_ns = int(world.machine[0].now_ns)
     check = getattr(plan.design.module, "check", None)
     if check is not None:
-        now_ns = int(world.machine[0].now_ns)
         findings += [
             Finding(finding="invariant", time_ns=now_ns, message=problem)
             for problem in check(state, look(world, shape))
+        ]
+    stranded = getattr(plan.design.module, "stranded", None)
+    if stranded is not None:
+        findings += [
+            Finding(finding="lost_wakeup", time_ns=now_ns, message=left)
+            for left in stranded(state, look(world, shape))
         ]
     return Manifest(
         id=plan.identity(),

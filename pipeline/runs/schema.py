@@ -72,9 +72,9 @@ EVENT_KINDS: dict[str, tuple[str, str | None, str | None, str | None]] = {
     "finding": ("a hazard was met; value is the position in FINDINGS", "slot", "finding code", "task"),
 }  # fmt: skip
 
-# Hazards; the position is the code. The engine looks for deadlock, stale translations and sleeping where a
-# design has forbidden it, a design's own check for broken invariants; the others are there for designs to
-# report with `found`.
+# Hazards; the position is the code. The engine looks for deadlock, stale translations, starvation and
+# sleeping where a design has forbidden it; when a run has ended, a design's `check` looks for broken
+# invariants and its `stranded` for lost wake-ups; the others are there for designs to report with `found`.
 FINDINGS = {
     "deadlock": "tasks sleep for slots that only sleeping tasks hold",
     "stale_translation": "a CPU used a slot through a TLB entry that an earlier mapping left",

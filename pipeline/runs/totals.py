@@ -83,8 +83,9 @@ def findings_met(world: Tables) -> list[Finding]:
             Finding(
                 finding=name,
                 time_ns=int(note.time_ns),
-                message=f"{meaning}: met {times} by task {int(note.task)} at slot {int(note.slot)} "
-                f"in operation {int(note.op)}",
+                message=f"{meaning}: met {times} by task {int(note.task)}"
+                + (f" at slot {int(note.slot)}" if note.slot >= 0 else "")
+                + f" in operation {int(note.op)}",
                 tasks=[int(note.task)],
                 slots=[int(note.slot)] if note.slot >= 0 else [],
             )

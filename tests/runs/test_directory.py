@@ -130,6 +130,8 @@ def test_the_recorded_command_makes_the_same_run(tmp_path, trace):
 def test_the_manifest_says_what_was_replayed_on_what(tmp_path, trace):
     found = json.loads((replayed(trace, tmp_path / "runs").path / MANIFEST_FILE).read_text())
     assert found["trace"]["metadata"]["source"]["name"] == "kernel_build"
-    assert found["allocator"]["options"] == {"slots": 1024, "flush_if_any": False, "wake": "all"}
+    assert found["allocator"]["options"] == {
+        "slots": 1024, "flush_if_any": False, "wake": "all", "colours": 1, "reserve": 0,
+    }  # fmt: skip
     assert found["machine"]["costs"]["ipi_send_ns"]["source"]
     assert found["versions"].keys() >= {"pipeline", "python", "numba"}

@@ -3,6 +3,7 @@
     lock.holder    CPU that holds it; -1: free
     lock.spinners  CPUs that wait for it
     lock.heir      CPU to which a hand-off is under way; -1: none
+    lock.turns     times it was taken; a waiter is due at turn `cpu.due`, if everybody takes his turn
 
 Between a release and the heir's success the lock is free. With `fifo` arbitration (ticket and queued locks)
 nobody else may take it then; with `unfair` (test-and-set, as in Linux 2.4) a newcomer may ("barging"), and
@@ -10,6 +11,9 @@ the heir spins on. How often one succeeds is `barging_percent`: the line is on i
 newcomer's request queues behind those of all spinners. The unfair heir is the spinner whose cache happens to
 get the line first: each draws a latency around the price for its distance from the releaser, and the
 smallest wins.
+
+Who waits is passed over each time another takes the lock, but for once by each that waited before him. More
+than `starvation_passes` of that are a finding.
 
 Spinners also slow the holder: the release waits `hold_per_spinner_ns` for each of them, because every one
 keeps pulling the cache line that the release must write. That time is part of the hold.
@@ -27,9 +31,10 @@ from pipeline.machine.simulator.accounting import (
     draw,
     first_hold,
     log_event,
+    log_finding,
 )
 from pipeline.machine.simulator.kernel import apart, kernel
-from pipeline.machine.simulator.records import C_SPIN, E_RELOCK, FIFO, MAP, NEVER, P_SPIN
+from pipeline.machine.simulator.records import C_SPIN, E_RELOCK, F_STARVATION, FIFO, MAP, NEVER, P_SPIN
 
 
 @kernel
@@ -55,6 +60,7 @@ def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
         cpu.longest_ns = 0
         _got(w, c, i, k, t)
         return True
+    cpu.due = lock.turns + lock.spinners
     lock.spinners += 1
     cpu.spin_lock = k
     cpu.asked_ns = t
@@ -78,6 +84,9 @@ def heir_takes(w: Any, c: int, i: int, t: int) -> bool:
     if lock.holder >= 0:
         w.keys[c] = NEVER
         return False
+    limit = w.costs[0].starvation_passes
+    if limit > 0 and lock.turns - cpu.due > limit:
+        log_finding(w, c, F_STARVATION, t, cpu.task, w.requests[i].op, -1)
     lock.spinners -= 1
     lock.heir = -1
     cpu.spin_lock = -1
@@ -90,6 +99,7 @@ def _got(w: Any, c: int, i: int, k: int, t: int) -> None:
     cpu = w.cpus[c]
     r = w.requests[i]
     w.locks[k].holder = c
+    w.locks[k].turns += 1
     wait = t - cpu.asked_ns
     cpu.held_lock = k
     cpu.got_ns = t

@@ -140,7 +140,7 @@ CPU = _record(
     # Spinning and holding.
     ("spin_lock", "i4"), ("held_lock", "i4"), ("longest_holder", "i4"),
     ("asked_ns", "i8"), ("longest_ns", "i8"), ("longest_flush_op", "i8"), ("got_ns", "i8"),
-    ("got_wait_ns", "i8"), ("flushed_op", "i8"), ("ticket", "i8"), ("argument", "i8"),
+    ("got_wait_ns", "i8"), ("flushed_op", "i8"), ("ticket", "i8"), ("due", "i8"), ("argument", "i8"),
 )  # fmt: skip
 
 # An interrupt that a CPU has not taken yet: when its handler begins and ends, and what it takes. A CPU has a
@@ -150,6 +150,7 @@ INTERRUPTS = 8
 
 LOCK_RECORD = _record(
     ("holder", "i4"), ("spinners", "i4"), ("heir", "i4"), ("spare", "i4"), ("ticket", "i8"),
+    ("turns", "i8"),  # times it was taken
 )  # fmt: skip
 
 QUEUE = _record(("sleepers", "i4"), ("head", "i4"), ("tail", "i4"), ("spare", "i4"))
@@ -198,7 +199,8 @@ COSTS = _record(
     ("ipi_send_ns", "i8"), ("ipi_latency_ns", "i8"), ("ipi_handler_ns", "i8"),
     ("hold_per_spinner_ns", "i8"), ("handoff_local_ns", "i8"), ("handoff_remote_ns", "i8"),
     ("handoff_per_spinner_ns", "i8"), ("handoff_spread_percent", "i8"), ("barging_percent", "i8"),
-    ("arbitration", "i8"), ("interrupt_gap_ns", "i8"), ("interrupt_ns", "i8"), ("interrupt_max_ns", "i8"),
+    ("starvation_passes", "i8"), ("arbitration", "i8"),
+    ("interrupt_gap_ns", "i8"), ("interrupt_ns", "i8"), ("interrupt_max_ns", "i8"),
     ("switch_ns", "i8"), ("wake_ns", "i8"), ("timeslice_ns", "i8"),
     ("track_switch_ns", "i8"), ("atomic_ns", "i8"), ("line_transfer_ns", "i8"),
 )  # fmt: skip
