@@ -28,13 +28,18 @@ def calibrate(
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent.")
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Start at the values that the shipped files have.")
+    ] = False,
 ) -> None:
     """Fit the free parameters to rows A and D of 2002, by the procedure in docs/validation.md.
 
-    Free parameters, bounds and reasons are in pipeline/validation/calibration.toml. The shipped profile and
-    workload are the start of the search, and what it gave when it was last run.
+    Free parameters, bounds, start values and reasons are in pipeline/validation/calibration.toml. The
+    sources of the shipped profile's costs name the search that gave them.
     """
     from pipeline.validation.calibration import calibrate as fit
 
-    result = fit(output, evaluations=evaluations, step=step, seed=seed, seeds=seeds, workers=workers)
+    result = fit(
+        output, evaluations=evaluations, step=step, seed=seed, seeds=seeds, workers=workers, resume=resume
+    )
     typer.echo(result.text(), nl=False)

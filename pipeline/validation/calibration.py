@@ -3,8 +3,8 @@
 The objective adds up, over every figure of the rows, the square of its misfit - 1 is the goal: 15 % for a
 mean, a factor of 2 for a maximum - cut at 30, maxima counting half since they are single events, and 2 for
 each figure that misses the goal. The search is CMA-ES (Hansen and Ostermeier 2001; package `cma`) over the
-parameters scaled to 0..1 between their bounds, started at the values the files have. The same seed and number
-of evaluations make the same search.
+parameters scaled to 0..1 between their bounds. The same start, first step, seeds and number of evaluations
+make the same search.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Parameter(BaseModel):
     keys: list[str] = Field(min_length=1)
     low: float
     high: float
+    start: float
     scale: Literal["log", "linear"]
     digits: int = 3
     why: str
@@ -190,9 +191,11 @@ def calibrate(
     seed: int = 1,
     seeds: int = 1,
     workers: int | None = None,
+    resume: bool = False,
 ) -> Calibration:
     """Search for the parameters' best values; write the fitted files and every evaluation into `output`.
 
+    The search starts at the procedure's start values, or with `resume` at those that the files have.
     `step` is the first step's standard deviation, in parts of the distance between a parameter's bounds.
     `seed` is the search's; each evaluation simulates with seeds 0 to `seeds` - 1 and takes some 4 s of CPU
     time for each. Raises UsageError for numbers out of range, OutputError if `output` cannot be written.
@@ -210,8 +213,9 @@ def calibrate(
         import cma  # noqa: PLC0415 - takes half a second, and only this needs it
 
     plan = procedure()
-    start = plan.present()
+    start = plan.present() if resume else {p.name: p.start for p in plan.parameters}
     command = f"pipeline calibrate --evaluations {evaluations} --step {step:g} --seed {seed} --seeds {seeds}"
+    command += " --resume" if resume else ""
     options = {"bounds": [0.0, 1.0], "popsize": POPULATION, "seed": seed, "verbose": -9}
     search = cma.CMAEvolutionStrategy([p.place(start[p.name]) for p in plan.parameters], step, options)
     with complete_directory(output) as directory, _pool(workers) as pool:

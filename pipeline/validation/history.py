@@ -45,9 +45,9 @@ def fitting() -> str:
     plan = procedure()
     present = plan.present()
     fitted = table(
-        ("parameter", "in", "from", "to", "fitted", "why it may be fitted"),
+        ("parameter", "in", "from", "to", "start", "fitted", "why it may be fitted"),
         [
-            (p.name, p.file, f"{p.low:g}", f"{p.high:g}", f"{present[p.name]:g}", p.why)
+            (p.name, p.file, f"{p.low:g}", f"{p.high:g}", f"{p.start:g}", f"{present[p.name]:g}", p.why)
             for p in plan.parameters
         ],
     )

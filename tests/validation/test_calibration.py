@@ -34,6 +34,7 @@ def test_every_parameter_stands_in_its_file_within_its_bounds() -> None:
         (parameter,) = (p for p in plan.parameters if p.name == name)
         assert parameter.low <= value <= parameter.high, name
         assert parameter.value(parameter.place(value)) == pytest.approx(value, rel=2 * 10**-parameter.digits)
+        assert parameter.low <= parameter.start <= parameter.high, name
         assert len(parameter.why) > 10
 
 
@@ -58,6 +59,7 @@ def test_a_short_search_writes_files_that_load_and_never_gets_worse(
     monkeypatch.setattr(calibration, "_pool", _here)
     monkeypatch.setattr(calibration, "POPULATION", 4)
     found = calibrate(tmp_path / "out", evaluations=4)
+    assert found.start == {parameter.name: parameter.start for parameter in procedure().parameters}
     assert found.best_objective <= found.start_objective
     assert found.evaluations == 4
     with (tmp_path / "out" / "evaluations.csv").open() as handle:
