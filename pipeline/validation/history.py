@@ -66,8 +66,7 @@ def fitting() -> str:
         "hand-off of about 13 us during which hardly anybody barges makes row D's CON and WAIT out of its "
         "UTIL and its rate of acquisitions: CON = UTIL / (1 - rate x hand-off), WAIT = hand-off / (1 - rate "
         "x hand-off). Row A's mean hold over its mean number of spinners is what each of them adds. The "
-        f"shipped values are what {_fitted_by(plan)} gave from there; it starts from the values that the "
-        "files have.\n\n" + fitted
+        f"shipped values are what {_fitted_by(plan)} gave from there.\n\n" + fitted
     )
 
 
