@@ -6,12 +6,25 @@
     slot.mapped        1 while somebody has it mapped
     slot.next          next free slot of the same CPU
 
+With overflow=global, slots 0 to slots - 1 are a pool for the machine, and those of the CPUs come after it:
+
+    slot.count         0 clean, 1 cached and unused, n: n - 1 users; and as in global_pool:
+    slot.page, page.slot, pool.cursor
+
 Only the CPU itself ever touches its pool, so nothing needs a lock; a task must unmap where it mapped, so it
 is pinned from its outermost map to its outermost unmap. A fresh mapping needs one local invalidation, because
 the slot's last translation may still be in this CPU's TLB and in no other.
 
+With `overflow=global` nobody waits for a slot of a CPU: who finds none maps in the pool of the machine
+instead, under its lock and at its price, and is not pinned for that (served: fallback). He may sleep there,
+if all of that pool is in use. So the slots of the CPUs are a front end: few will do, as tasks rarely hold
+more maps at once.
+
 Source: A. Arcangeli, linux-kernel, March 2002: pin, then wait if the pool is full. Whether a waiting task
-should stay pinned is left open there: `wait_pinned=false` lets it map on whatever CPU runs it next.
+should stay pinned is left open there: `wait_pinned=false` lets it map on whatever CPU runs it next. The front
+end of four to eight slots: S. Tweedie and A. Morton, July 2002. Ours: a page that the machine's pool has
+cached is not looked for there while the CPU has a slot; who has slept for that pool does not try the CPU's
+slots again.
 """
 
 from __future__ import annotations
@@ -19,8 +32,19 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.allocators.shared.cached_pool import (
+    ASK_AGAIN,
+    FLUSH_IF_ANY,
+    WAKE_OPTION,
+    map_cached,
+    problems_of_pools,
+    stranded_in_pools,
+    unmap_cached,
+)
 from pipeline.machine.simulator.actions import (
     DONE,
+    FALLBACK,
+    FLUSH_ALL,
     MISS,
     SLEEP,
     STEP,
@@ -44,26 +68,49 @@ OPTIONS = (
         True,
         help="whether a task that waits for its first slot stays bound to the CPU where it asked",
     ),
+    Option(
+        "overflow", "sleep", choices=("sleep", "global"), help="who finds no slot: sleeps, or uses a pool"
+    ),
+    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool of overflow=global"),
+    FLUSH_IF_ANY,
+    WAKE_OPTION,
 )
-SLOT = [("mapped", "i4"), ("next", "i4")]
+POOL = [("cursor", "i4")]
+SLOT = [("mapped", "i4"), ("next", "i4"), ("count", "i4"), ("page", "i8")]
+PAGE = [("slot", "i4")]
 PERCPU = [("free_head", "i4"), ("mapped", "i4")]
+
+_SLEEP = 0
+_GLOBAL = 1
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """Slots over all CPUs; the address space must be there for every possible CPU."""
-    return options["slots_per_cpu"] * shape.cpus
+    """Slots over all CPUs, and the pool's; the address space must be there for every possible CPU."""
+    pool = options["slots"] if options["overflow"] == _GLOBAL else 0
+    return pool + options["slots_per_cpu"] * shape.cpus
+
+
+def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
+    """Only the pool needs to know where a page is mapped."""
+    return 4 if options["overflow"] == _GLOBAL else 0
 
 
 def queues(options: dict[str, int], shape: Shape) -> int:
-    """One wait queue per CPU."""
-    return shape.cpus
+    """One wait queue per CPU, or one for the pool."""
+    return 1 if options["overflow"] == _GLOBAL else shape.cpus
+
+
+@kernel
+def _first(a: Any) -> int:
+    """First slot of the first CPU."""
+    return a.options[0].slots if a.options[0].overflow == _GLOBAL else 0
 
 
 def prepare(a: Any, shape: Shape) -> None:
     """Put every slot on its CPU's free list, lowest number first."""
     per_cpu = int(a.options[0].slots_per_cpu)
     for c in range(shape.cpus):
-        first = c * per_cpu
+        first = int(_first(a)) + c * per_cpu
         a.percpu[c].free_head = first
         for s in range(first, first + per_cpu):
             a.slots[s].next = s + 1 if s + 1 < first + per_cpu else -1
@@ -75,8 +122,10 @@ _WOKEN = 1
 
 @kernel
 def map_step(a: Any, r: Any, d: Any) -> int:
-    """Take a free slot of this CPU, or wait in its queue for one."""
+    """Take a free slot of this CPU, or wait in its queue for one, or use the pool instead."""
     pool = a.percpu[d.cpu]
+    if a.options[0].overflow == _GLOBAL and (r.step != _ASK or pool.free_head < 0):
+        return _map_globally(a, r, d)
     if r.step == _WOKEN and a.options[0].wait_pinned:
         unpin(d)
     probe(d, 1)
@@ -99,12 +148,27 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
+@kernel
+def _map_globally(a: Any, r: Any, d: Any) -> int:
+    """Let the pool of the machine serve a task that found no slot on its CPU."""
+    if r.step == _ASK:
+        probe(d, 1)
+        r.step = ASK_AGAIN
+    slots = a.options[0].slots
+    action = map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, not a.options[0].flush_if_any)
+    if action == DONE:
+        r.served = FALLBACK
+    return action
+
+
 _FREED = 1
 
 
 @kernel
 def unmap_step(a: Any, r: Any, d: Any) -> int:
-    """Free the slot, wake who waits on this CPU, and unpin."""
+    """Free the slot, wake who waits on this CPU, and unpin; or do what the pool does."""
+    if r.served == FALLBACK:
+        return unmap_cached(a, r, d, 0)
     if r.step == _FREED:
         return DONE
     pool = a.percpu[d.cpu]
@@ -116,7 +180,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     write_pte(d)
     unpin(d)
     r.step = _FREED
-    if a.queues[d.cpu].sleepers > 0:
+    if a.options[0].overflow == _SLEEP and a.queues[d.cpu].sleepers > 0:
         d.queue = d.cpu
         # One that is not bound to this CPU may find its slot elsewhere and leave this one to nobody.
         return WAKE_ONE if a.options[0].wait_pinned else WAKE_ALL
@@ -124,11 +188,11 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
 
 
 def check(a: Any, live: Check) -> list[str]:
-    """Each CPU's count, free list and the live mappings must agree."""
-    problems = []
-    per_cpu = int(a.options[0].slots_per_cpu)
+    """Each CPU's count, free list and the live mappings must agree; the pool must be in order too."""
+    first, per_cpu = int(_first(a)), int(a.options[0].slots_per_cpu)
+    problems = problems_of_pools(a, live, first)
     for c in range(live.shape.cpus):
-        own = range(c * per_cpu, (c + 1) * per_cpu)
+        own = range(first + c * per_cpu, first + (c + 1) * per_cpu)
         mapped = {s for s in own if a.slots[s].mapped}
         held = {s for s in live.users if s in own}
         free: list[int] = []
@@ -146,7 +210,9 @@ def check(a: Any, live: Check) -> list[str]:
 
 
 def stranded(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot of his CPU is mapped."""
+    """Nobody may be left asleep unless every slot that he could have is in use."""
+    if a.options[0].overflow == _GLOBAL:
+        return stranded_in_pools(a, live, 1, int(_first(a)))
     return [
         f"cpu {c}: {live.sleepers[c]} tasks sleep beside a free slot"
         for c in range(live.shape.cpus)
