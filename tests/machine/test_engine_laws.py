@@ -134,7 +134,7 @@ def test_with_a_third_slot_the_same_nested_maps_finish(tmp_path: Path) -> None:
 
 
 FORGOTTEN_FLUSHES = {
-    "global_pool": ("return freed > 0 or not a.options[0].flush_if_any", "return False"),
+    "global_pool": ("colours * size, FLUSH_ALL, always)", "colours * size, 0, always)"),
     "percpu_pinned": ("    invalidate(a, d, slot)\n", ""),
 }
 
@@ -159,4 +159,4 @@ def test_a_forgotten_wake_up_shows_as_a_deadlock(tmp_path: Path) -> None:
     outcome = simulate(broken, machine(tmp_path, 1), rows(7, **HERD), options={"slots": "2"})
     assert outcome.status == S_DEADLOCK
     assert outcome.totals["live"] == 5
-    assert outcome.problems == ["5 tasks sleep although nothing is mapped"]
+    assert outcome.stranded == ["5 tasks sleep although 2 slots are not in use"]
