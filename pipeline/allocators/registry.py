@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import sys
 import traceback
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pipeline.allocators.contract import Option
+from pipeline.allocators.installed import InstalledDesign, installed_designs
 from pipeline.errors import InputError, unknown_name
 from pipeline.files import readable_file, sha256_of
 from pipeline.listing import listing
 
-ENTRY_POINTS = "pipeline.allocators"
 _REQUIRED = ("SUMMARY", "map_step", "unmap_step")
 
 
@@ -68,13 +66,9 @@ def _defines_map_step(path: Path) -> bool:
 
 
 def known_designs() -> dict[str, Path]:
-    """Every design that can be named: shipped ones and installed plug-ins (entry points)."""
-    designs = dict(shipped_designs())
-    for point in entry_points(group=ENTRY_POINTS):
-        spec = importlib.util.find_spec(point.value)
-        if spec is not None and spec.origin is not None:
-            designs.setdefault(point.name, Path(spec.origin))
-    return designs
+    """Every design that can be named: shipped ones and those of installed packages."""
+    installed = {d.name: d.path for d in installed_designs(shipped_designs()) if d.path is not None}
+    return shipped_designs() | installed
 
 
 def load_design(name: str) -> DesignFile:
@@ -88,6 +82,9 @@ def load_design(name: str) -> DesignFile:
         return _load(path.stem, path.resolve())
     designs = known_designs()
     if name not in designs:
+        for installed in installed_designs(shipped_designs()):
+            if installed.name == name:
+                raise InputError(f"allocator '{name}' of {installed.package}: {installed.problem}")
         raise unknown_name("allocator", name, designs, "or give the path of a .py file of your own")
     return _load(name, designs[name])
 
@@ -118,12 +115,26 @@ def _import_failure(path: Path, error: Exception) -> str:
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
     ]
     where = f", line {lines[-1]}" if lines else ""
-    return f"{path}{where}: does not import: {type(error).__name__}: {error}; mend the file"
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{path}{where}: does not import: {said}; mend the file"
 
 
 def list_designs() -> str:
-    """Every design that can be named, with its summary, as text."""
-    return listing((name, load_design(name).summary) for name in sorted(known_designs()))
+    """Every design that can be named, with its summary, as text; last those of installed packages."""
+    shipped = [(name, load_design(name).summary) for name in sorted(shipped_designs())]
+    installed = [(d.name, _listed(d)) for d in installed_designs(shipped_designs())]
+    return listing(shipped + installed)
+
+
+def _listed(design: InstalledDesign) -> str:
+    """What the list says of an installed design: one that is broken must not hide the others."""
+    problem = design.problem
+    if design.path is not None:
+        try:
+            return f"{_load(design.name, design.path).summary} (from {design.package})"
+        except InputError as error:
+            problem = str(error)
+    return f"cannot be used (from {design.package}): {problem}"
 
 
 def describe_design(name: str) -> str:

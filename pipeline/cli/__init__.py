@@ -19,6 +19,7 @@ from pipeline.cli.doctor import doctor
 from pipeline.cli.generate import generate
 from pipeline.cli.import_ import import_
 from pipeline.cli.machines import machines
+from pipeline.cli.new import new
 from pipeline.cli.queries import queries
 from pipeline.cli.replay import replay
 from pipeline.cli.report import report
@@ -52,6 +53,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "allocators": allocators,
     "machines": machines,
     "workloads": workloads,
+    "new": new,
 }
 for name, command in _COMMANDS.items():
     app.command(name)(command)

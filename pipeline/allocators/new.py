@@ -1,0 +1,69 @@
+"""A design to start from: the files of skeleton/ under the user's own name."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from pathlib import Path
+
+from pipeline.allocators.registry import shipped_designs
+from pipeline.errors import OutputError, UsageError
+from pipeline.files import output_error
+
+_SKELETON = Path(__file__).with_name("skeleton")
+_PLACEHOLDER = re.compile(r"\bNAME\b")
+
+
+def new_allocator(name: str, directory: Path = Path()) -> tuple[Path, Path]:
+    """Write NAME.py, a design that replays, and test_NAME.py, its test; return their paths.
+
+    Nothing that exists is overwritten, and it is both files or none. Raises UsageError for a name that no
+    design of one's own can have, OutputError where the files cannot be written.
+    """
+    _refuse_name(name)
+    texts = {
+        directory / f"{name}.py": "design.py",
+        directory / f"test_{name}.py": "test_design.py",
+    }
+    for path in texts:
+        if path.exists() or path.is_symlink():
+            raise OutputError(
+                f"{path}: wanted to write a new file, found one that is there; choose another name or -o DIR"
+            )
+    written: list[Path] = []
+    path = directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for path, template in texts.items():
+            text = _PLACEHOLDER.sub(name, (_SKELETON / template).read_text(encoding="utf-8"))
+            # "x": whoever makes the same file meanwhile keeps his.
+            with path.open("x", encoding="utf-8") as file:
+                written.append(path)
+                file.write(text)
+    except BaseException as error:
+        for partial in written:
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise output_error(path, error) from error
+        raise
+    design, test = texts
+    return design, test
+
+
+def _refuse_name(name: str) -> None:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise UsageError(
+            f"NAME wants a Python name, letters, digits and underscores as in 'my_pool', found '{name}'; "
+            "it will be the name of a file that Python reads"
+        )
+    if name in sys.stdlib_module_names:
+        raise UsageError(
+            f"NAME wants a name of your own, found '{name}', a module of Python's that a file {name}.py "
+            f"would hide; try 'my_{name}'"
+        )
+    if name in shipped_designs():
+        raise UsageError(
+            f"NAME wants a name of your own, found '{name}', which is a shipped design; try 'my_{name}', or "
+            f"'pipeline allocators {name}' to read that one"
+        )

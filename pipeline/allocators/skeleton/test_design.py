@@ -1,0 +1,64 @@
+"""NAME replays without a finding, also where it is short of slots, and compares with others as it should.
+
+Uncompiled, 1,500 operations take a second or two and a debugger stops in the design. Every comparison below
+is of this skeleton: when you change what NAME does, change what you expect of it here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.runs.replay import replay
+from pipeline.runs.schema import Totals
+from pipeline.workload.generate import generate
+
+DESIGN = str(Path(__file__).with_name("NAME.py"))
+OPERATIONS = 1_500
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a trace: the kernel compile of 2002."""
+    directory: Path = tmp_path_factory.mktemp("house")
+    generate("kernel_build", directory / "build.parquet", operations=OPERATIONS, seed=0)
+    return directory
+
+
+def replayed(house: Path, allocator: str, **options: str) -> Totals:
+    """What a replay on four CPUs adds up to; a finding fails the test with its text."""
+    manifest = replay(
+        house / "build.parquet",
+        allocator=allocator,
+        machine="smp4-2002",
+        options=options,
+        output=house / "runs",
+        compiled=False,
+    ).manifest
+    assert [finding.message for finding in manifest.findings] == []
+    assert manifest.totals.operations == OPERATIONS
+    return manifest.totals
+
+
+def test_every_operation_is_mapped_by_a_fresh_pte(house: Path) -> None:
+    """There is no cache: every map is a miss."""
+    assert replayed(house, DESIGN).misses == OPERATIONS
+
+
+def test_who_finds_no_slot_sleeps_and_is_served(house: Path) -> None:
+    """Two slots per CPU are too few for tasks that wait for something while they have a page mapped."""
+    assert replayed(house, DESIGN, slots_per_cpu="2").sleeps > 0
+
+
+def test_mapping_is_dearer_than_no_mapping_at_all(house: Path) -> None:
+    """direct_map has nothing to do: what NAME takes longer is the cost of its slots."""
+    assert replayed(house, DESIGN).map_ns > replayed(house, "direct_map").map_ns
+
+
+def test_no_other_cpu_is_interrupted_and_no_lock_taken_as_in_a_global_pool(house: Path) -> None:
+    """A global pool of few slots flushes every CPU at each wrap."""
+    mine, pool = replayed(house, DESIGN), replayed(house, "global_pool", slots="64")
+    assert mine.ipis == 0 < pool.ipis
+    assert not any(lock.acquisitions for lock in mine.locks)
+    assert any(lock.acquisitions for lock in pool.locks)
