@@ -140,7 +140,7 @@ def watch_run(
         design, machine, trace, options={name: value for name, value in sizes.items() if name in known},
         compiled=compiled, chunk_rows=len(trace), budget_events=1, observe=watch,
     )  # fmt: skip
-    hooked = getattr(design.module, "HOOKS_SWITCHES", False)
+    hooked = hasattr(design.module, "switch_out")
     return Watched(f"{design.name} on {machine.name}", trace, machine, outcome, watch, hooked)
 
 
