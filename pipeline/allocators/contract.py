@@ -25,6 +25,7 @@ A design is a module with these names (only the first three are required):
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.errors import UsageError, unknown_name
@@ -84,15 +85,39 @@ class Option:
 
 
 def parse_options(options: tuple[Option, ...], given: dict[str, str], design: str) -> dict[str, Value]:
-    """Return every option's value, the given ones parsed. Raises UsageError for an unknown name."""
+    """Return every option's value, the given ones parsed. Raises UsageError for an unknown name.
+
+    A name may be written with its design's (global_pool.slots), and must be where several designs have it.
+    """
     by_name = {option.name: option for option in options}
-    for name in given:
-        if name not in by_name:
-            raise unknown_name(f"option of {design}", name, by_name)
+    texts: dict[str, str] = {}
+    for name, text in given.items():
+        known = _known_name(by_name, name, design)
+        if known in texts:
+            raise UsageError(f"option {known} is given twice; give it once")
+        texts[known] = text
     return {
-        name: option.parse(given[name], design) if name in given else option.default
+        name: option.parse(texts[name], design) if name in texts else option.default
         for name, option in by_name.items()
     }
+
+
+def _known_name(known: Mapping[str, Option], name: str, design: str) -> str:
+    """The option of that name; several designs' are known as DESIGN.NAME, and `design` joins theirs by +."""
+    if name in known:
+        return name
+    owner, dot, bare = name.partition(".")
+    if dot and owner == design and bare in known:
+        return bare
+    there = [option for option in known if option.endswith(f".{name}")]
+    if len(there) > 1:
+        raise UsageError(f"several allocators have an option {name}; say which: {' or '.join(there)}")
+    if there:
+        return there[0]
+    owners = design.split("+")
+    if dot and owner not in owners:
+        raise UsageError(f"option {name}: this run has no allocator '{owner}'; it has {', '.join(owners)}")
+    raise unknown_name(f"option of {design}", name, known)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,11 @@ def replay(
     allocator: Annotated[
         str,
         typer.Option(
-            "--allocator", "-a", metavar="NAME", help="A design (see `pipeline allocators`) or a .py file."
+            "--allocator",
+            "-a",
+            metavar="NAME",
+            help="A design (see `pipeline allocators`) or a .py file; or several by kind of operation: "
+            "page_fault=atomic,default=global_pool.",
         ),
     ],
     machine: Annotated[
@@ -31,7 +35,12 @@ def replay(
     ],
     options: Annotated[
         list[str] | None,
-        typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the design; may be repeated."),
+        typer.Option(
+            "--set",
+            "-s",
+            metavar="KEY=VALUE",
+            help="An option of the design; may be repeated. Of several designs: global_pool.slots=512.",
+        ),
     ] = None,
     cpus: Annotated[
         int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs; the machine's own if absent.")

@@ -5,6 +5,8 @@ that hold kernels, with the design's file in place of `design`, importing one an
 of everything that decides what the compiled code does (all sources, record layouts, versions), so Numba's
 disk cache, which only knows the outermost function's own file, can never serve code of an older design.
 
+Several designs that share a run have a dispatcher in the place of `design`, see `pipeline.machine.divided`.
+
 Uncompiled, the same sources are executed under their own file names, so that a debugger stops in them.
 """
 
@@ -23,7 +25,10 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from pipeline.allocators.division import Division
 from pipeline.allocators.registry import DesignFile
+from pipeline.machine.divided import dispatching
+from pipeline.machine.divided.dispatching import dispatcher
 from pipeline.machine.plain_tables import on_images
 from pipeline.machine.simulator import records
 
@@ -31,6 +36,7 @@ _SIMULATOR = Path(records.__file__).parent
 _PACKAGE = "pipeline.machine.simulator"
 _SHARED = "pipeline.allocators.shared"
 _COMPILED_KERNEL = Path(__file__).with_name("compiled_kernel.py")
+_DIVIDED = Path(dispatching.__file__).parent
 _TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "switch_out", "switch_in")
 _NO_KERNELS = {"__init__", "records"}
 _IMPORT = re.compile(
@@ -75,10 +81,17 @@ def _sources(design: DesignFile, compiled: bool) -> dict[str, tuple[str, Path]]:
     paths = {p.stem: p for p in sorted(_SIMULATOR.glob("*.py")) if p.stem not in _NO_KERNELS}
     shared = Path(importlib.import_module("pipeline.allocators").__file__ or "").parent / "shared"
     paths |= {p.stem: p for p in sorted(shared.glob("*.py")) if p.stem != "__init__"}
-    paths["design"] = design.path
+    if isinstance(design, Division):
+        paths |= {f"design_{k}": part.path for k, part in enumerate(design.designs)}
+        paths["divided_steps"] = _DIVIDED / "steps.py"
+        paths["divided_parts"] = _DIVIDED / f"{'compiled' if compiled else 'plain'}_parts.py"
+    else:
+        paths["design"] = design.path
     if compiled:
         paths["kernel"] = _COMPILED_KERNEL
     sources = {name: (path.read_text(encoding="utf-8"), path) for name, path in paths.items()}
+    if isinstance(design, Division):
+        sources["design"] = (dispatcher(design), Path(dispatching.__file__))
     text, path = sources["traits"]
     sources["traits"] = (text + _declarations(design), path)
     return sources

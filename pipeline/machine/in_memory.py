@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.allocators.contract import Shape, parse_options
-from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.allocators.division import load_allocator
+from pipeline.allocators.registry import DesignFile
 from pipeline.machine.compose import Simulator, compose
 from pipeline.machine.profile import COST_KINDS, Profile
 from pipeline.machine.simulator import records
@@ -154,7 +155,7 @@ def simulate(
     each call of the engine and each chunk of rows read; with `budget_events=1` that is after every event.
     Raises RuntimeError if the clock stands still.
     """
-    design = load_design(design) if isinstance(design, str) else design
+    design = load_allocator(design) if isinstance(design, str) else design
     tasks = int(trace.task.max()) + 1
     processes = np.arange(tasks) if process_of is None else np.array(process_of)
     shape = Shape(profile.cpus, tasks, int(processes.max()) + 1, int(trace.page.max()) + 1)

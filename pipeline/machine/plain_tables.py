@@ -9,6 +9,7 @@ are all there is, as with a compiled simulator.
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import make_dataclass
 from functools import cache
@@ -78,15 +79,43 @@ class _Integers(dict[int, int]):
             self._array[list(self)] = list(self.values())
 
 
+class _Window:
+    """A stretch of the rows or elements of an image."""
+
+    def __init__(self, image: _Records | _Integers, begin: int, count: int) -> None:
+        self._image, self._begin, self._count = image, begin, count
+
+    def _at(self, index: int) -> int:
+        if not 0 <= index < self._count:
+            raise IndexError(f"row {index} of a table of {self._count}")
+        return self._begin + index
+
+    def __getitem__(self, index: int) -> Any:
+        return self._image[self._at(index)]
+
+    def __setitem__(self, index: int, row: Any) -> None:
+        self._image[self._at(index)] = row
+
+
+class _Part:
+    """What a set holds of one of several designs (see `pipeline.machine.divided`), by the design's names."""
+
+
 class _Image:
     """A set of tables; `made` holds the image of each array, since two sets may have one in common."""
 
     def __init__(self, tables: Tables, made: dict[int, _Records | _Integers]) -> None:
-        for name, dtype in tables.layout:
+        self.parts: defaultdict[int, _Part] = defaultdict(_Part)
+        for name, _ in tables.layout:
             array = getattr(tables, name)
-            if id(array) not in made:
-                made[id(array)] = _Records(array) if dtype.names else _Integers(array)
-            setattr(self, name, made[id(array)])
+            whole, begin = tables.windows.get(name, (array, 0))
+            if id(whole) not in made:
+                made[id(whole)] = _Records(whole) if whole.dtype.names else _Integers(whole)
+            image: Any = made[id(whole)]
+            if whole is not array:
+                image = _Window(image, begin, len(array))
+            own_name, _, part = name.partition("@")
+            setattr(self.parts[int(part)] if part else self, own_name, image)
 
 
 def on_images(entry: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,13 +14,15 @@ import numpy as np
 class Tables:
     """Arrays by name, in a fixed order. Arrays are replaced by `rebind` only.
 
-    `checked` says whether compiled code checks indices, as it does for what a design may touch.
+    `checked` says whether compiled code checks indices, as it does for what a design may touch. `windows`
+    names those arrays that are a stretch of another one: of which, and where in it they begin.
 
     Raises ValueError for an array that is not one-dimensional and contiguous: compiled code relies on it.
     """
 
     def __init__(self, checked: bool, **arrays: np.ndarray) -> None:
         self.checked = checked
+        self.windows: dict[str, tuple[np.ndarray, int]] = {}
         for name, array in arrays.items():
             if array.ndim != 1 or not array.flags.c_contiguous:
                 raise ValueError(f"{name}: wanted a contiguous one-dimensional array")

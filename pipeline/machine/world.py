@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.allocators.contract import Check, Shape, Value
+from pipeline.allocators.division import Division
 from pipeline.allocators.registry import DesignFile
+from pipeline.machine.divided.building import join
 from pipeline.machine.profile import Profile
 from pipeline.machine.simulator import records
 from pipeline.machine.tables import Tables
@@ -44,6 +46,10 @@ def _records(count: int, dtype: np.dtype | list[Any]) -> Any:
 def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) -> Tables:
     """Allocate the design's state and let it give its first values."""
     coded = {option.name: option.code(options[option.name]) for option in design.options}
+    if isinstance(design, Division):
+        own = [design.options_of(k, options) for k in range(len(design.designs))]
+        parts = [build_design(part, own[k], shape) for k, part in enumerate(design.designs)]
+        return join(design, parts, coded, shape)
     module = design.module
 
     def sized(name: str, default: int) -> int:

@@ -22,7 +22,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from pipeline.allocators.contract import Shape, Value, parse_options
-from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.allocators.division import Division, load_allocator
+from pipeline.allocators.registry import DesignFile
 from pipeline.errors import InputError, Interrupted, UsageError, unknown_name
 from pipeline.files import complete_directory, sha256_of
 from pipeline.machine.compose import Simulator, compose, is_compiled_already, simulator_sha256
@@ -42,6 +43,7 @@ from pipeline.runs.schema import (
     OPERATIONS_FILE,
     OPERATIONS_SCHEMA,
     RUN_FORMAT_VERSION,
+    AllocatorPart,
     AllocatorReference,
     Execution,
     Finding,
@@ -104,17 +106,15 @@ class _Plan:
             "events": self.events,
             "lowmem": self.lowmem,
         }
+        if isinstance(self.design, Division):
+            facts["kinds"] = self.design.kinds
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         return f"{self.design.name}-{digest[:12]}"
 
     def label(self) -> str:
         """Short name for charts: the design with the options that are not its defaults."""
-        changed = [
-            f"{option.name}={_text(self.options[option.name])}"
-            for option in self.design.options
-            if self.options[option.name] != option.default
-        ]
-        return self.design.name + (f" ({', '.join(changed)})" if changed else "")
+        labels = [_label(design, options) for design, options in _parts(self)]
+        return self.design.read(labels) if isinstance(self.design, Division) else labels[0]
 
     def command(self, output: Path) -> str:
         """Return the command line that does the same."""
@@ -125,6 +125,23 @@ class _Plan:
         words += [word for kind in self.lowmem for word in ("--lowmem", kind)]
         words += ["--loop", self.loop, "--events", self.events, "-o", str(output)]
         return shlex.join(words)
+
+
+def _parts(plan: _Plan) -> list[tuple[DesignFile, dict[str, Value]]]:
+    """Each design with its options."""
+    design = plan.design
+    if isinstance(design, Division):
+        return [(part, design.options_of(k, plan.options)) for k, part in enumerate(design.designs)]
+    return [(design, plan.options)]
+
+
+def _label(design: DesignFile, options: dict[str, Value]) -> str:
+    changed = [
+        f"{option.name}={_text(options[option.name])}"
+        for option in design.options
+        if options[option.name] != option.default
+    ]
+    return design.name + (f" ({', '.join(changed)})" if changed else "")
 
 
 def _text(value: Value) -> str:
@@ -163,14 +180,15 @@ def replay(
 ) -> RunResult:
     """Replay a trace through an allocator on a simulated machine; return the finished run.
 
-    `trace` is a path or the name of a shipped recording; `allocator` a design's name or .py file; `options`
-    its options as text; `machine` a profile's name or .toml file, with `cpus` CPUs if given. `seed` decides
-    unfair arbitration. `loop` is "closed" (an operation starts its think and wait time after the task's
-    previous one was done) or "timed" (not before its recorded time); `events` is "full" or "none" (totals
-    only). Pages of the kinds `lowmem` lie in low memory: their mapping is for good, and the allocator is not
-    asked. The run becomes a directory of `output`, named by what determines it; if it is there already, it
-    is returned as it is unless `fresh`. Uncompiled, the same source runs as plain Python, some hundred times
-    slower.
+    `trace` is a path or the name of a shipped recording; `allocator` a design's name or .py file, or several
+    by kind of operation ("page_fault=atomic,default=global_pool"); `options` its options as text, with the
+    design's name ("global_pool.slots") where several have it; `machine` a profile's name or .toml file, with
+    `cpus` CPUs if given. `seed` decides unfair arbitration. `loop` is "closed" (an operation starts its think
+    and wait time after the task's previous one was done) or "timed" (not before its recorded time); `events`
+    is "full" or "none" (totals only). Pages of the kinds `lowmem` lie in low memory: their mapping is for
+    good, and the allocator is not asked. The run becomes a directory of `output`, named by what determines
+    it; if it is there already, it is returned as it is unless `fresh`. Uncompiled, the same source runs as
+    plain Python, some hundred times slower.
 
     Raises PipelineError for anything the user can mend; a deadlock is no error but a finding in the manifest.
     """
@@ -183,7 +201,7 @@ def replay(
             raise unknown_name("kind of operation", kind, KINDS)
     if not 0 <= seed < 1 << 63:
         raise UsageError(f"seed wants 0..{(1 << 63) - 1}, found {seed}")
-    design = load_design(allocator)
+    design = load_allocator(allocator)
     opened = open_trace(trace_path(trace))
     plan = _Plan(
         allocator,
@@ -328,7 +346,7 @@ def _manifest(
             sha256=plan.trace_sha256,
             metadata=plan.trace.metadata.model_dump(),
         ),
-        allocator=_allocator(plan, shape),
+        allocator=_allocator(plan, shape, state),
         machine=MachineReference(
             name=plan.machine.name,
             summary=plan.machine.summary,
@@ -351,19 +369,44 @@ def _manifest(
     )
 
 
-def _allocator(plan: _Plan, shape: Shape) -> AllocatorReference:
-    design = plan.design
-    coded = {option.name: option.code(plan.options[option.name]) for option in design.options}
+def _allocator(plan: _Plan, shape: Shape, state: Tables) -> AllocatorReference:
+    whole = plan.design
+    prices = [_prices(design, options, shape) for design, options in _parts(plan)]
+    parts = []
+    if isinstance(whole, Division):
+        parts = [
+            AllocatorPart(
+                name=design.name,
+                summary=design.summary,
+                source_sha256=design.sha256,
+                kinds=list(whole.kinds[k]),
+                options=options,
+                first_slot=int(state.firsts[k].slot),
+                address_space_pages=prices[k][0],
+                page_struct_bytes=prices[k][1],
+            )
+            for k, (design, options) in enumerate(_parts(plan))
+        ]
+    return AllocatorReference(
+        name=whole.name,
+        summary=whole.summary,
+        source_sha256=whole.sha256,
+        options=plan.options,
+        address_space_pages=sum(pages for pages, _ in prices),
+        page_struct_bytes=sum(taken for _, taken in prices),
+        parts=parts,
+    )
+
+
+def _prices(design: DesignFile, options: dict[str, Value], shape: Shape) -> tuple[int, int]:
+    """Pages of address space that a design takes, and bytes of every struct page."""
+    coded = {option.name: option.code(options[option.name]) for option in design.options}
 
     def asked(name: str, default: int) -> int:
         function: Any = getattr(design.module, name, None)
         return default if function is None else int(function(coded, shape))
 
-    return AllocatorReference(
-        name=design.name,
-        summary=design.summary,
-        source_sha256=design.sha256,
-        options=plan.options,
-        address_space_pages=asked("address_space_pages", asked("slots", 0)),
-        page_struct_bytes=asked("page_struct_bytes", _PAGE_BYTES if design.fields("PAGE") else 0),
+    return (
+        asked("address_space_pages", asked("slots", 0)),
+        asked("page_struct_bytes", _PAGE_BYTES if design.fields("PAGE") else 0),
     )

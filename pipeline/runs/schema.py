@@ -251,8 +251,24 @@ class TraceReference(_Strict):
     metadata: dict[str, Any] = Field(description="the trace's own metadata, see TraceMetadata")
 
 
+class AllocatorPart(_Strict):
+    """One of several designs that shared a run."""
+
+    name: str
+    summary: str
+    source_sha256: str
+    kinds: list[str] = Field(description="kinds of operation that it served")
+    options: dict[str, int | str | bool]
+    first_slot: int = Field(description="number in the log of its slot 0")
+    address_space_pages: int
+    page_struct_bytes: int
+
+
 class AllocatorReference(_Strict):
-    """Which design was replayed, with every option's value."""
+    """Which design was replayed, with every option's value.
+
+    Of several designs, `name` joins theirs by +, and an option's name begins with its design's.
+    """
 
     name: str
     summary: str
@@ -260,6 +276,9 @@ class AllocatorReference(_Strict):
     options: dict[str, int | str | bool]
     address_space_pages: int = Field(description="kernel address space the design's slots take, in pages")
     page_struct_bytes: int = Field(description="bytes the design needs in every struct page")
+    parts: list[AllocatorPart] = Field(
+        default_factory=list, description="the designs, where kinds of operation were served by several"
+    )
 
 
 class MachineReference(_Strict):

@@ -62,10 +62,28 @@ def test_a_trace_that_cannot_be_replayed(house, trace, said):
     assert not list(house.glob("new/*"))
 
 
+DIVIDED = "replay good.parquet -m numaq16 -a"
 NAMES = [
     ("replay locl -m smp4-2002 -a global_pool", "unknown trace 'locl'; did you mean 'local'"),
     ("replay good.parquet -m numaq -a global_pool", "unknown machine 'numaq'; did you mean 'numaq16'"),
     ("replay good.parquet -m numaq16 -a globl_pool", "unknown allocator 'globl_pool'; did you mean 'global"),
+    (
+        f"{DIVIDED} page_fult=atomic,default=global_pool",
+        "unknown kind of operation 'page_fult'; did you mean",
+    ),
+    (
+        f"{DIVIDED} page_fault=atomic,page_fault=sf_buf,default=atomic",
+        "allocator of page_fault is given twice",
+    ),
+    (f"{DIVIDED} page_fault=atomic", "'page_fault=atomic' says nothing of other kinds; add default=NAME"),
+    (f"{DIVIDED} page_fault=atomic,global_pool", "wants KIND=NAME,...,default=NAME, found 'global_pool'"),
+    (f"{DIVIDED} page_fault=atmic,default=global_pool", "unknown allocator 'atmic'; did you mean 'atomic'"),
+    (f"{DIVIDED} page_fault=per_process,default=atomic", "per_process and atomic cannot share a run"),
+    (f"{DIVIDED} page_fault=atomic,default=sf_buf -s slots=9", "say which: sf_buf.slots or atomic.slots"),
+    (
+        f"{DIVIDED} page_fault=atomic,default=sf_buf -s x.slots=9",
+        "has no allocator 'x'; it has sf_buf, atomic",
+    ),
     ("replay good.parquet -m numaq16 -a global_pool -s slot=3", "global_pool 'slot'; did you mean 'slots'"),
     ("generate lapto -o x.parquet", "unknown workload 'lapto'; did you mean 'laptop'"),
     ("workloads lapto", "unknown workload 'lapto'; did you mean 'laptop'"),

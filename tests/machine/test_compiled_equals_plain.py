@@ -35,6 +35,11 @@ DESIGNS = pytest.mark.parametrize(
         ("percpu_pinned", {"slots_per_cpu": "1", "overflow": "global", "slots": "16"}),
         ("clairvoyant", {"slots": "16"}),
         ("global_pool", {"slots": "16", "colours": "2", "reserve": "2"}),
+        ("page_fault=atomic,default=global_pool", {"nesting": "2", "global_pool.slots": "16"}),
+        (
+            "page_fault=kmap_local,copy_to_user=lockless_pool,default=global_pool_invlpg",
+            {"lockless_pool.slots": "16", "global_pool_invlpg.slots": "16"},
+        ),
     ],
     ids=[
         "global_pool",
@@ -55,6 +60,8 @@ DESIGNS = pytest.mark.parametrize(
         "percpu_pinned with a pool",
         "clairvoyant",
         "global_pool with colours and slots set aside",
+        "atomic and global_pool",
+        "kmap_local, lockless_pool and global_pool_invlpg",
     ],
 )
 

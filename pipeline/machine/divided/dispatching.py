@@ -1,0 +1,82 @@
+"""The source of the dispatcher: what the engine calls where there are several designs."""
+
+from __future__ import annotations
+
+from pipeline.allocators.division import Division
+
+_IN = "pipeline.machine.simulator"
+_HEAD = f'''"""Asks the design that serves a request's kind of operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from {_IN}.actions import DONE
+from {_IN}.kernel import kernel
+from {_IN}.divided_parts import part
+from {_IN}.divided_steps import end, enter, leave, name_its_own
+'''
+_STEP = '''
+
+@kernel
+def {step}(a: Any, r: Any, d: Any) -> int:
+    """Take the next step of the design that serves `r`."""
+    k = a.serving[r.kind]
+    depth = enter(a, r, k)
+    action = DONE
+{asked}
+    leave(a, r, k, depth)
+    name_its_own(a, d, k)
+{ended}    return action
+'''
+_ENDED = """    if action == DONE:
+        end(a, r, k)
+"""
+_HOOK = '''
+
+@kernel
+def {hook}(a: Any, r: Any, d: Any) -> None:
+    """Let the design that serves `r` do so."""
+    k = a.serving[r.kind]
+    depth = enter(a, r, k)
+{asked}
+    leave(a, r, k, depth)
+'''
+_TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS")
+_HOOKS = ("switch_out", "switch_in")
+
+
+def dispatcher(division: Division) -> str:
+    """Return the source of the module that stands in the place of `simulator.design`.
+
+    Who serves what is no part of it: that is in the tables, so every mapping to the same designs is the same
+    simulator.
+    """
+    text = _HEAD
+    have = {
+        name: [k for k, design in enumerate(division.designs) if hasattr(design.module, name)]
+        for name in ("map_step", "unmap_step", *_HOOKS)
+    }
+    for k in range(len(division.designs)):
+        for name in (name for name, ks in have.items() if k in ks):
+            text += f"from {_IN}.design_{k} import {name} as {name}_{k}\n"
+    for trait in _TRAITS:
+        if getattr(division.module, trait, False):
+            text += f"\n{trait} = True\n"
+    for step in ("map_step", "unmap_step"):
+        asked = _branches(have[step], "action = ", step)
+        text += _STEP.format(step=step, asked=asked, ended=_ENDED if step == "unmap_step" else "")
+    for hook in _HOOKS:
+        if have[hook]:
+            text += _HOOK.format(hook=hook, asked=_branches(have[hook], "", hook))
+    return text
+
+
+def _branches(ks: list[int], result: str, name: str) -> str:
+    lines = []
+    for turn, k in enumerate(ks):
+        lines += [
+            f"    {'el' if turn else ''}if k == {k}:",
+            f"        {result}{name}_{k}(part(a, {k}), r, d)",
+        ]
+    return "\n".join(lines)
