@@ -1,13 +1,19 @@
-"""Run the console examples of README.md in an empty directory; print it with their real output filled in.
+"""Run the console examples of a document in an empty directory; print it with their real output filled in.
 
-    python docs/examples.py > README.new
+    python docs/examples.py README.md > README.new
 
 In a block marked `console`, each line that begins with `$ ` is a command, and what follows is its standard
 output, or, for `replay`, its standard error too. A line of three dots stands for any lines.
+
+A block marked `python` whose first line is `# in FILE` changes that file: its definitions replace those of
+the same name, or come last if there is none; its imports are added. What follows a line `<!-- actions -->` or
+`<!-- deeds -->` is the table of these words, from the module where they are defined.
 """
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import re
 import subprocess
@@ -17,10 +23,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.machine.simulator import actions
+from pipeline.markdown import table
+
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
+_CHANGE = re.compile(r"```python\n# in (\S+)\n(.*?)```\n", re.DOTALL)
+_EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}", re.DOTALL)
+_WORDS = re.compile(r"<!-- (actions|deeds) -->\n(?:\n(?:\|.*\n)+)?")
 # What differs from machine to machine, or from run to run.
-_TIMES = re.compile(r", \d[\d.,]* s here")
+_TIMES = re.compile(r", \d[\d.,]* s here|(?<= passed) in \d[\d.]*s")
 _COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
 
 
@@ -54,16 +66,80 @@ def output_of(command: str, directory: Path) -> str:
     return _TIMES.sub("", _COMPILING.sub("", shown)).rstrip("\n")
 
 
+def changed(source: str, change: str) -> str:
+    """Return a module's source with the definitions and imports of `change` in it."""
+    lines = source.splitlines(keepends=True)
+    there = {name: node for node in ast.parse(source).body for name in _names(node)}
+    added = change.splitlines(keepends=True)
+    edits: list[tuple[int, int, str]] = []
+    comment_from = 1
+    for node in ast.parse(change).body:
+        # What stands above a definition, its comment and decorators, belongs to it.
+        text = "".join(added[comment_from - 1 : node.end_lineno])
+        comment_from = (node.end_lineno or 0) + 1
+        old = next((there[name] for name in _names(node) if name in there), None)
+        if old is None:
+            edits.append((len(lines), len(lines), "\n\n" + text.lstrip("\n")))
+        elif isinstance(node, ast.ImportFrom):
+            edits.append((old.lineno - 1, old.lineno - 1, text))
+        else:
+            decorators = getattr(old, "decorator_list", [])
+            edits.append(
+                (min([old, *decorators], key=_line).lineno - 1, old.end_lineno or 0, text.lstrip("\n"))
+            )
+    for first, last, text in sorted(edits, reverse=True):
+        lines[first:last] = [text]
+    return "".join(lines)
+
+
+def _line(node: ast.AST) -> int:
+    return int(getattr(node, "lineno", 0))
+
+
+def _names(node: ast.stmt) -> list[str]:
+    """What a statement at the top of a module defines; for an import, the module it is from."""
+    if isinstance(node, ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.ImportFrom):
+        return [f"from {node.module}"]
+    return [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
+
+
+def words(kind: str) -> str:
+    """The table of a design's "actions" or "deeds", with one line each."""
+    if kind == "actions":
+        entries = re.findall(r"^    ([A-Z_]+) +(.*(?:\n {18}.*)*)", actions.__doc__ or "", re.MULTILINE)
+        rows = [(f"`{name}`", " ".join(meaning.split())) for name, meaning in entries]
+    else:
+        deeds = [f for f in vars(actions).values() if getattr(f, "__module__", "") == actions.__name__]
+        rows = [
+            (
+                f"`{f.__name__}({', '.join(inspect.signature(f).parameters)})`",
+                inspect.getdoc(f).split("\n")[0],
+            )
+            for f in deeds
+        ]
+    return table(("word", "meaning"), rows)
+
+
 def filled(text: str) -> str:
-    """Return the document with each command's real output."""
+    """Return the document with each command's real output, and the words as they are."""
     with tempfile.TemporaryDirectory() as name:
 
-        def block(match: re.Match[str]) -> str:
-            parts = [f"$ {e.command}\n{output_of(e.command, Path(name))}\n" for e in examples(match[0])]
-            return "```console\n" + "".join(parts) + "```\n"
+        def example(match: re.Match[str]) -> str:
+            if match[2]:
+                path = Path(name) / match[2]
+                path.write_text(changed(path.read_text(encoding="utf-8"), match[3]), encoding="utf-8")
+                return match[0]
+            lines: list[str] = []
+            for e in examples(match[0]):
+                lines += [f"$ {e.command}", *output_of(e.command, Path(name)).splitlines()]
+            return "```console\n" + "\n".join(lines) + "\n```\n"
 
-        return _BLOCK.sub(block, text)
+        with_words = _WORDS.sub(lambda match: f"<!-- {match[1]} -->\n\n{words(match[1])}", text)
+        return _EXAMPLE.sub(example, with_words)
 
 
 if __name__ == "__main__":
-    sys.stdout.write(filled(README.read_text(encoding="utf-8")))
+    document = Path(sys.argv[1]) if sys.argv[1:] else README
+    sys.stdout.write(filled(document.read_text(encoding="utf-8")))
