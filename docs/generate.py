@@ -18,6 +18,8 @@ from pipeline.runs.schema import (
     FINDINGS,
     OPERATIONS,
     SERVED,
+    AllocatorPart,
+    AllocatorReference,
     Manifest,
     Totals,
 )
@@ -83,6 +85,12 @@ and a hash of everything that determines the result.
 ### manifest.json
 
 {_fields(Manifest)}
+`allocator`:
+
+{_fields(AllocatorReference)}
+`parts` of it, empty for a run of one design:
+
+{_fields(AllocatorPart)}
 `totals`, counted by the simulator whether a log is kept or not:
 
 {_fields(Totals)}

@@ -2,8 +2,11 @@
 
 `page_fault=atomic,default=global_pool` maps page tables by one design and everything else by another. Each
 keeps its own state: slots, pages, wait queues, locks, what its CPUs remember. A page that both map has a slot
-of each. The machine is one: a flush of a whole TLB flushes the entries of all, and a nested map of one design
-may lie within a map of another.
+of each. The machine is one: a flush of a whole TLB flushes the entries of all, a task pinned by one design is
+pinned, and who may not sleep within an atomic map may not wait there for another design's slot.
+
+A map of one design may lie within a map of another. `r.depth` is then how many of a design's own maps lie
+round it: what it sets aside or orders by depth is its own slots. The log has the depth of the trace.
 
 A `Division` looks like a single design to everybody but those who compose a simulator and build its state,
 see `pipeline.machine.divided`.

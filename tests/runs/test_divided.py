@@ -6,10 +6,12 @@ import shlex
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 from machine.runs import changed_design
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.errors import InputError
 from pipeline.runs.schema import OPERATIONS_FILE
 from pipeline.trace.schema import KINDS
 
@@ -64,6 +66,14 @@ def test_the_command_in_the_manifest_makes_the_run_again(tmp_path: Path) -> None
     result = CliRunner().invoke(app, [*words, "--no-compile"], catch_exceptions=False)
     assert result.exit_code == 0
     assert result.stdout.strip() == str(run.path)
+
+
+def test_a_mistake_in_the_file_of_one_of_them_is_told_with_its_line(tmp_path: Path) -> None:
+    broken = changed_design(tmp_path, "broken", {"    reserved = a.": "    reserved = a.no_"}, "global_pool")
+    mapping = f"copy_to_user={broken.path},default=atomic"
+    with pytest.raises(InputError, match=rf"{broken.path}, line \d+: AttributeError: .*no_options"):
+        replayed(build_trace(tmp_path, 200), tmp_path / "runs", mapping, compiled=False)
+    assert contents(tmp_path / "runs") == []
 
 
 def test_what_one_of_them_does_wrong_is_a_finding_in_its_name(tmp_path: Path) -> None:
