@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.changed import Changes, changed, toml_text, toml_value
 from pipeline.machine.profile import load_profile, profile_path
-from pipeline.runs.replay import RunResult, replay
+from pipeline.runs.replay import RunResult, replay, trace_path
 from pipeline.runs.schema import Manifest
 from pipeline.validation.prediction import LOOP
 from pipeline.workload.generate import generate
@@ -36,10 +36,11 @@ class Experiment:
     cpus: int | None = None
     costs: Mapping[str, int] = field(default_factory=dict)
     events: str = "none"
+    recorded: bool = False
 
-    def commands(self) -> tuple[str, str]:
+    def commands(self) -> tuple[str, ...]:
         """Command lines that make this run; with changed prices, the profile is named as `Bench` keeps it."""
-        trace = f"{self.workload}.parquet"
+        trace = self.workload if self.recorded else f"{self.workload}.parquet"
         generating = ["pipeline", "generate", self.workload]
         for key, value in self.changes.items():
             generating += ["--set", f"{key}={toml_text(value)}"]
@@ -51,7 +52,8 @@ class Experiment:
         if self.cpus is not None:
             replaying += ["--cpus", str(self.cpus)]
         replaying += ["--seed", str(SEED), "--loop", LOOP]
-        return shlex.join(generating), shlex.join(replaying)
+        commands = [replaying] if self.recorded else [generating, replaying]
+        return tuple(shlex.join(command) for command in commands)
 
     def conditions(self) -> str:
         """Workload, profile, loop and seed, in words."""
@@ -118,6 +120,8 @@ class Bench:
 
     def _trace(self, experiment: Experiment) -> Path:
         """Trace of an experiment, in a directory named by the spec and the number of operations."""
+        if experiment.recorded:
+            return trace_path(experiment.workload)
         source = workload_path(experiment.workload)
         directory = self._directory(
             experiment.workload, source.read_text(encoding="utf-8"), experiment.changes, experiment.operations

@@ -15,6 +15,7 @@ from pipeline.cli.allocators import allocators
 from pipeline.cli.calibrate import calibrate
 from pipeline.cli.claims import claims
 from pipeline.cli.demo import demo
+from pipeline.cli.designs import designs
 from pipeline.cli.doctor import doctor
 from pipeline.cli.generate import generate
 from pipeline.cli.import_ import import_
@@ -47,6 +48,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "validate": validate,
     "calibrate": calibrate,
     "claims": claims,
+    "designs": designs,
     "sql": sql,
     "queries": queries,
     "report": report,

@@ -1,0 +1,55 @@
+"""`pipeline designs`: every shipped design between the bounds, and what its author said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def designs(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DESIGN]...", help="Designs to compare beside the bounds; without any, all."),
+    ] = None,
+    document: Annotated[
+        Path | None,
+        typer.Option(
+            "--document", metavar="FILE", help="Write tables and judgements, as docs/designs.md is."
+        ),
+    ] = None,
+    operations: Annotated[
+        int,
+        typer.Option("--ops", metavar="N", help="Operations of synthetic traces for each CPU."),
+    ] = 3_000,
+    cpus: Annotated[str, typer.Option("--cpus", metavar="N,N...", help="Numbers of CPUs.")] = "1,4,16,64",
+    machines: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--machine", "-m", metavar="PROFILE", help="Machines; by default one of 2002, one of today."
+        ),
+    ] = None,
+) -> None:
+    """Compare all designs on three traces, and judge what was said of them; takes a minute or two.
+
+    The exit status is 5 if a design is outside a bound without a reason, or if a judgement that was written
+    for other figures no longer fits.
+    """
+    from pipeline.comparison.document import compared, write_designs
+    from pipeline.comparison.grid import MACHINES
+    from pipeline.errors import FindingError, UsageError
+
+    try:
+        counts = [int(count) for count in cpus.split(",")]
+    except ValueError:
+        raise UsageError(f"--cpus wants numbers with commas between, found '{cpus}'") from None
+    with compared(names or [], machines or MACHINES, counts, operations) as comparison:
+        if document is not None:
+            typer.echo(str(write_designs(document, comparison)))
+        else:
+            typer.echo(comparison.text(), nl=False)
+    for stale in comparison.stale:
+        typer.echo(f"to be judged anew: {stale.saying.design}: {stale.saying.said}", err=True)
+    if comparison.stale or not all(breach.explained for breach in comparison.outside):
+        raise typer.Exit(FindingError.exit_status)
