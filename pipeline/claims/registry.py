@@ -8,7 +8,18 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.claims import caching, one_cpu, per_cpu, pinned, pool_size, simultaneous
+from pipeline.claims import (
+    caching,
+    cpu_cache,
+    epochs,
+    flush_apart,
+    one_cpu,
+    per_cpu,
+    pinned,
+    pool_size,
+    process_local,
+    simultaneous,
+)
 from pipeline.claims.experiment import Bench
 from pipeline.errors import unknown_name
 from pipeline.files import output_error
@@ -22,6 +33,11 @@ CLAIMS: dict[str, Callable[[Bench], Verdict]] = {
     "d": pool_size.verdict,
     "e": per_cpu.verdict,
     "f": one_cpu.verdict,
+    "g": process_local.verdict,
+    "h": flush_apart.verdict_split,
+    "i": flush_apart.verdict_deferred,
+    "j": cpu_cache.verdict,
+    "k": epochs.verdict,
 }
 
 

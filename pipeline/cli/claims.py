@@ -11,7 +11,7 @@ import typer
 def claims(
     letters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[LETTER]...", help="Claims to replay, a to f; without any, all of them."),
+        typer.Argument(metavar="[LETTER]...", help="Claims to replay, a to k; without any, all of them."),
     ] = None,
     document: Annotated[
         Path | None,

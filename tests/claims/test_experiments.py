@@ -115,7 +115,15 @@ def test_a_compile_held_longer_maps_more_at_once(tmp_path: Path) -> None:
 
 
 def test_letters_choose_claims_in_order_and_once() -> None:
-    assert chosen([]) == tuple(CLAIMS) == ("a", "b", "c", "d", "e", "f")
+    assert chosen([]) == tuple(CLAIMS) == tuple("abcdefghijk")
     assert chosen(["D", "a", "d"]) == ("a", "d")
-    with pytest.raises(UsageError, match="unknown claim 'z'; known: a, b, c, d, e, f"):
+    with pytest.raises(UsageError, match="unknown claim 'z'; known: a, b, c, d, e, f, g, h, i, j, k"):
         chosen(["a", "z"])
+
+
+def test_a_recording_is_replayed_as_it_is_by_one_command(tmp_path: Path) -> None:
+    recorded = Experiment("local", "direct_map", "numaq16", 0, cpus=4, recorded=True)
+    (command,) = recorded.commands()
+    assert command.startswith("pipeline replay local --allocator direct_map --machine numaq16 --cpus 4 ")
+    assert Bench(tmp_path).manifest(recorded).trace.name == "local"
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
