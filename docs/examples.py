@@ -56,8 +56,11 @@ def output_of(command: str, directory: Path) -> str:
     """Run a command in a shell; its output without what no two runs share. Raises if it fails."""
     # The command that belongs to this Python, whether its environment is activated or not.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # A page's pytest knows nothing of one that may run it, nor of plugins that happen to be installed.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    own |= {"PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
-        command, shell=True, cwd=directory, env=os.environ | {"PATH": path}, capture_output=True, text=True,
+        command, shell=True, cwd=directory, env=own, capture_output=True, text=True,
         check=False, timeout=600,
     )  # fmt: skip
     if done.returncode:
