@@ -103,6 +103,7 @@ def designs(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
                     ("Options", ", ".join(f"{k} = {v}" for k, v in m.allocator.options.items()) or "none"),
                     ("Trace", m.trace.name),
                     ("Machine", f"{m.machine.name}, {m.machine.cpus} CPUs"),
+                    *([("Low memory", ", ".join(m.lowmem))] if m.lowmem else []),
                     ("Loop", m.loop),
                     ("Seed", str(m.seed)),
                     ("Log", "kept" if run.has_log else "not kept: totals only"),
@@ -139,6 +140,7 @@ def warnings(runs: Sequence[RunFound]) -> list[str]:
         for name, values in (
             ("trace", {run.manifest.trace.sha256 for run in runs}),
             ("machine", {run.manifest.machine.model_dump_json() for run in runs}),
+            ("pages in low memory", {tuple(run.manifest.lowmem) for run in runs}),
             ("loop", {run.manifest.loop for run in runs}),
             ("seed", {run.manifest.seed for run in runs}),
         )

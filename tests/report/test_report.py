@@ -126,6 +126,16 @@ def test_runs_that_differ_in_more_than_the_design_carry_a_warning(tmp_path):
     assert "These runs differ in loop and seed, not in their design alone" in html
 
 
+def test_low_memory_is_said_of_the_runs_that_had_it(tmp_path):
+    make_run(tmp_path / "runs" / "a", "a")
+    low = make_run(tmp_path / "runs" / "b", "b")
+    manifest = json.loads((low / "manifest.json").read_text())
+    (low / "manifest.json").write_text(json.dumps(manifest | {"lowmem": ["page_fault"]}))
+    html = report([tmp_path / "runs"], tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "These runs differ in pages in low memory, not in their design alone" in html
+    assert html.count("Low memory") == 1
+
+
 def test_a_users_own_report_uses_queries_beside_it(tmp_path):
     run = make_run(tmp_path / "a", "a", [{"done_ns": 10}])
     (tmp_path / "mine.sql").write_text("SELECT run, wall_ns AS wall FROM runs")
