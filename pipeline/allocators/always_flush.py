@@ -41,6 +41,7 @@ from pipeline.machine.simulator.kernel import kernel
 
 SUMMARY = "upper bound: nothing stays cached, every miss is a global flush"
 SOURCE = "what a cache of one mapping would do"
+BOUND = "upper bound"
 OPTIONS = (Option("slots", 1024, minimum=2, maximum=1 << 20, help="most mappings in force at once"),)
 POOL = [("free", "i4")]
 SLOT = [("users", "i4"), ("next", "i4"), ("page", "i8")]

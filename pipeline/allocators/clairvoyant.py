@@ -53,6 +53,7 @@ from pipeline.machine.simulator.kernel import kernel
 
 SUMMARY = "lower bound of flushes: no choice of what stays cached, or when to flush, needs fewer"
 SOURCE = "what knowing the future could save a pool of cached mappings"
+BOUND = "lower bound of flushes"
 OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool"),
     WAKE_OPTION,

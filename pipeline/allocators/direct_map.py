@@ -13,6 +13,7 @@ from pipeline.machine.simulator.kernel import kernel
 
 SUMMARY = "lower bound: a 64-bit kernel's permanent map; nothing to do"
 SOURCE = "what removing highmem would leave"
+BOUND = "lower bound"
 
 
 @kernel

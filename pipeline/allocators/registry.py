@@ -39,6 +39,11 @@ class DesignFile:
         return str(getattr(self.module, "SOURCE", ""))
 
     @property
+    def bound(self) -> str:
+        """What it bounds, if it is a bound for charts; "" for a design that could be had."""
+        return str(getattr(self.module, "BOUND", ""))
+
+    @property
     def options(self) -> tuple[Option, ...]:
         """The options it takes."""
         return tuple(getattr(self.module, "OPTIONS", ()))

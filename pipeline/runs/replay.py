@@ -394,6 +394,7 @@ def _allocator(plan: _Plan, shape: Shape, state: Tables) -> AllocatorReference:
         options=plan.options,
         address_space_pages=sum(pages for pages, _ in prices),
         page_struct_bytes=sum(taken for _, taken in prices),
+        bound=whole.bound,
         parts=parts,
     )
 

@@ -276,6 +276,7 @@ class AllocatorReference(_Strict):
     options: dict[str, int | str | bool]
     address_space_pages: int = Field(description="kernel address space the design's slots take, in pages")
     page_struct_bytes: int = Field(description="bytes the design needs in every struct page")
+    bound: str = Field("", description="what it bounds, if it is a bound for charts and no design to be had")
     parts: list[AllocatorPart] = Field(
         default_factory=list, description="the designs, where kinds of operation were served by several"
     )
