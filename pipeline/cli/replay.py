@@ -75,32 +75,48 @@ def replay(
         ),
     ] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Simulate again even if the run exists.")] = False,
+    minimize: Annotated[
+        bool,
+        typer.Option(
+            "--minimize",
+            help="If the run ends with a finding, look for the shortest prefix of the trace that still "
+            "does, and keep it beside the run.",
+        ),
+    ] = False,
 ) -> None:
     """Replay a trace through a design on a machine and keep the run; prints the run's directory.
 
-    Exit status 5 means that the run ended with a finding, such as a deadlock; the run is kept.
+    Exit status 5 means that the run ended with a finding, such as a deadlock; the run is kept. With
+    --minimize, the path of the shortest trace that shows the first finding is printed too.
     """
+    from functools import partial
+
     from pipeline.errors import FindingError
     from pipeline.pairs import key_values
+    from pipeline.runs.minimize import minimal_lines
+    from pipeline.runs.minimize import minimize as shortest
     from pipeline.runs.replay import replay as run
     from pipeline.runs.summary import finding_lines, summary
 
-    result = run(
-        trace,
+    run_of = partial(
+        run,
         allocator=allocator,
         machine=machine,
         options=key_values(options or [], "--set"),
         cpus=cpus,
         seed=seed,
         loop=loop,
-        events=events,
         lowmem=lowmem or (),
-        output=output,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         compiled=compile,
-        fresh=fresh,
     )
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    result = run_of(trace, events=events, output=output, command=command, fresh=fresh)
     typer.echo(summary(result.manifest, result.cached), err=True)
     typer.echo(str(result.path))
+    if minimize:
+        minimal = shortest(result, trace, run_of, partial(typer.echo, err=True))
+        typer.echo(minimal_lines(minimal) if minimal else "no finding, nothing to minimize", err=True)
+        if minimal:
+            typer.echo(str(minimal.path))
     if result.manifest.findings:
         raise FindingError("\n".join(finding_lines(result.manifest)))

@@ -1,0 +1,171 @@
+"""The shortest prefix of a trace that still shows what a replay found: the case to look at by hand.
+
+A prefix shows a finding if its own replay, under the same conditions, ends with one of the same kind. It is
+looked for from below, as a replay of few rows takes no time: prefixes of growing length until one shows it,
+then halving between that and the longest that did not, then a few more below.
+
+Whether a prefix shows it is not monotone in its length: a row that is left out changes when others get their
+turn, so that a longer one may escape and a much shorter one may not. What is certain: the prefix that is
+returned shows the finding, and the WALK prefixes next below it do not. Where it has no more rows than that,
+every shorter one was tried and it is the shortest there is.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.errors import Interrupted
+from pipeline.files import output_error
+from pipeline.runs.replay import RunResult, trace_path
+from pipeline.runs.schema import Finding, Manifest
+from pipeline.trace.prefix import write_prefix
+from pipeline.trace.reader import Trace, open_trace
+
+# The first length that is tried, what it grows by, and how many lengths below the result are.
+FIRST = 64
+GROWTH = 4
+WALK = 64
+
+
+class Replaying(Protocol):
+    """`pipeline.runs.replay.replay` with the conditions of a run, waiting for a trace and a place."""
+
+    def __call__(self, trace: Path, *, events: str, output: Path) -> RunResult:
+        """Replay `trace` into a run directory of `output`."""
+
+
+@dataclass(frozen=True)
+class Minimal:
+    """A prefix that shows a finding: the trace, its run, and how far it is known to be the shortest."""
+
+    path: Path
+    rows: int
+    of_rows: int
+    run: RunResult
+    finding: Finding
+    shortest: bool
+    """Every shorter prefix was tried; if not, only the WALK next below it were."""
+
+
+def minimize(
+    found: RunResult, trace: str | Path, replaying: Replaying, say: Callable[[str], None]
+) -> Minimal | None:
+    """Cut the trace of a run down to the rows that its first finding needs; None if it has no finding.
+
+    `found` is the run of `trace`, and `replaying` makes one like it of another trace. The prefix is written
+    beside the run, as RUN-minimal.parquet with a note of where it came from, and replayed there into a run of
+    its own. `say` is told each length that was tried and what came of it. Raises PipelineError as `replay`
+    does; nothing but the run is kept then.
+    """
+    if not found.manifest.findings:
+        return None
+    kind = found.manifest.findings[0].finding
+    directory = found.path.parent
+    whole = open_trace(trace_path(trace))
+    with _scratch(found) as scratch:
+
+        def shows(rows: int) -> bool:
+            prefix = scratch / "prefix.parquet"
+            write_prefix(whole, rows, prefix, "tried for its length")
+            return _first(replaying(prefix, events="none", output=scratch).manifest, kind) is not None
+
+        def told(rows: int, met: bool) -> None:
+            say(f"  first {rows:,} of {whole.rows:,} rows: {kind if met else f'no {kind}'}")
+
+        rows = _fewest(shows, whole.rows, told)
+    path = directory / f"{found.path.name}-minimal.parquet"
+    write_prefix(whole, rows, path, _note(whole, rows, found.manifest, kind))
+    run = replaying(path, events=found.manifest.events, output=directory)
+    finding = _first(run.manifest, kind)
+    assert finding is not None, "the same rows in the same conditions always end in the same way"
+    return Minimal(path, rows, whole.rows, run, finding, shortest=rows <= WALK + 1)
+
+
+@contextmanager
+def _scratch(found: RunResult) -> Iterator[Path]:
+    """Yield a place beside the run for what is tried; it is gone afterwards."""
+    directory = found.path.parent
+    try:
+        with tempfile.TemporaryDirectory(prefix=".minimize-", suffix=".partial", dir=directory) as name:
+            yield Path(name)
+    except OSError as error:
+        raise output_error(directory, error) from error
+    except (KeyboardInterrupt, Interrupted):
+        raise Interrupted(
+            f"interrupted before the trace was minimal; the run is kept: {found.path}"
+        ) from None
+
+
+def _fewest(shows: Callable[[int], bool], most: int, told: Callable[[int, bool], None]) -> int:
+    """The least length found to show it, of 1 to `most`, which does; none of the WALK next below it does.
+
+    `told` learns what was tried; of what was tried below a result only what was better.
+    """
+    known: dict[int, bool] = {}
+
+    def tried(length: int, quiet: bool = False) -> bool:
+        if length not in known:
+            known[length] = shows(length)
+            if known[length] or not quiet:
+                told(length, known[length])
+        return known[length]
+
+    length = min(FIRST, most)
+    while not tried(length):
+        assert length < most, "the same rows in the same conditions always end in the same way"
+        length = min(length * GROWTH, most)
+    while True:
+        without = max((n for n, met in known.items() if not met and n < length), default=0)
+        while length - without > 1:
+            middle = (without + length) // 2
+            if tried(middle):
+                length = middle
+            else:
+                without = middle
+        below = range(length - 1, max(length - 1 - WALK, 0), -1)
+        better = next((shorter for shorter in below if tried(shorter, quiet=True)), None)
+        if better is None:
+            return length
+        length = better
+
+
+def _first(manifest: Manifest, kind: str) -> Finding | None:
+    """The first finding of that kind."""
+    return next((finding for finding in manifest.findings if finding.finding == kind), None)
+
+
+def _note(whole: Trace, rows: int, manifest: Manifest, kind: str) -> str:
+    machine = manifest.machine
+    return (
+        f"the first {rows:,} of {whole.rows:,} rows of {whole.path.name} (sha256 {manifest.trace.sha256}), "
+        f"the fewest found that end with a finding of {kind}: {manifest.label} on {machine.name} with "
+        f"{machine.cpus} CPUs, {manifest.loop} loop, seed {manifest.seed}"
+    )
+
+
+def minimal_lines(minimal: Minimal) -> str:
+    """Say what the prefix is, who and what is in the finding, and how to replay it."""
+    finding = minimal.finding
+    how = (
+        "the shortest: every shorter prefix was replayed too, and none ends so"
+        if minimal.shortest
+        else f"the {WALK} prefixes next below it were replayed too, and none ends so"
+    )
+    return "\n".join(
+        [
+            f"{finding.finding} in the first {minimal.rows:,} of {minimal.of_rows:,} rows; {how}",
+            f"  {_counted(finding.tasks, 'task')}, {_counted(finding.slots, 'slot')}: {finding.message}",
+            f"  trace:  {minimal.path}",
+            f"  run:    {minimal.run.path}",
+            f"  replay: {minimal.run.manifest.command}",
+        ]
+    )
+
+
+def _counted(numbers: list[int], what: str) -> str:
+    return f"{len(numbers)} {what}{'' if len(numbers) == 1 else 's'}"
