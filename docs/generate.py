@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.analysis.library import queries
+from pipeline.analysis.macros import MACROS
 from pipeline.analysis.views import VIEWS
 from pipeline.markdown import table
 from pipeline.runs.schema import (
@@ -127,7 +128,8 @@ def queries_document() -> str:
     """Text of docs/queries.md: the query library, from the headers of queries/*.sql."""
     parts = [
         "# Query library\n\nGenerated from the headers of `queries/*.sql` by `make docs`. Run one with "
-        "`pipeline sql --name NAME --set parameter=value`.\n"
+        "`pipeline sql --name NAME --set parameter=value`; `--name lockmeter --format lockmeter` and "
+        "`--name lock_stat --format lock_stat` print the kernel's own tables.\n"
     ]
     for query in queries().values():
         parts.append(f"## {query.name}\n\n{query.question}\n")
@@ -138,6 +140,15 @@ def queries_document() -> str:
             table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in query.columns])
         )
         parts.append(f"Reads: {', '.join(query.reads) or 'nothing of the log'}.\n")
+    parts.append(
+        "# Macros\n\nWhat several queries do, from `pipeline/analysis/macros.py`; your own query may use "
+        "them too. A relation is given by its name as text, of a view or of a CTE of the same query: "
+        "`FROM quantiles('hold_histogram')`. The views are in [file formats](format.md#sql-views).\n"
+    )
+    for macro in MACROS.values():
+        parts.append(f"## {macro.call}\n\n{macro.doc}\n")
+        parts.append(table(("parameter", "meaning"), [(f"`{n}`", doc) for n, doc in macro.parameters]))
+        parts.append(table(("column", "meaning"), [(f"`{n}`", doc) for n, doc in macro.columns]))
     return "\n".join(parts)
 
 

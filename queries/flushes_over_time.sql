@@ -5,36 +5,29 @@
 -- column: flushes; flushes that began in it
 -- column: per_second (1/s); the same per second
 -- reads: flush
-WITH width AS (
-    SELECT greatest(max(wall_ns), $buckets) / $buckets AS ns FROM runs
+WITH bounds AS (
+    SELECT * FROM time_buckets($buckets)
 ),
 
-bounds AS (
-    SELECT
-        runs.run,
-        runs.wall_ns,
-        unnest(range($buckets)) AS bucket
-    FROM runs
-    WHERE runs.events = 'full'
+width AS (
+    SELECT max(width_ns) AS ns FROM bounds
 ),
 
 counts AS (
     SELECT
-        flushes.run,
-        least(floor(flushes.time_ns / width.ns), $buckets - 1) AS bucket,
+        f.run,
+        least(floor(f.time_ns / width.ns), $buckets - 1) AS bucket,
         count(*) AS flushes
-    FROM flushes
+    FROM flushes AS f
     CROSS JOIN width
     GROUP BY ALL
 )
 
 SELECT
     b.run,
-    b.bucket * width.ns / 1e6 AS time_ms,
+    b.time_ns / 1e6 AS time_ms,
     coalesce(c.flushes, 0) AS flushes,
-    1e9 * coalesce(c.flushes, 0) / width.ns AS per_second
+    1e9 * coalesce(c.flushes, 0) / b.width_ns AS per_second
 FROM bounds AS b
-CROSS JOIN width
 LEFT JOIN counts AS c ON b.run = c.run AND b.bucket = c.bucket
-WHERE b.bucket * width.ns < b.wall_ns
 ORDER BY b.run, time_ms

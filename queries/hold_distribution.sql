@@ -9,36 +9,14 @@
 -- column: max_us (us); longest hold
 -- reads: operations, relock
 -- Quantiles are exact: the smallest hold that at least this share of all holds does not exceed.
-WITH histogram AS (
-    SELECT
-        run,
-        site,
-        hold_ns,
-        count(*) AS holds
-    FROM lock_holds
-    GROUP BY run, site, hold_ns
-),
-
-cumulative AS (
-    SELECT
-        run,
-        site,
-        hold_ns,
-        holds,
-        sum(holds) OVER (PARTITION BY run, site ORDER BY hold_ns) AS up_to,
-        sum(holds) OVER (PARTITION BY run, site) AS total
-    FROM histogram
-)
-
 SELECT
     run,
-    site,
-    max(total) AS holds,
-    sum(hold_ns * holds) / max(total) / 1e3 AS mean_us,
-    min(hold_ns) FILTER (WHERE up_to >= 0.50 * total) / 1e3 AS p50_us,
-    min(hold_ns) FILTER (WHERE up_to >= 0.90 * total) / 1e3 AS p90_us,
-    min(hold_ns) FILTER (WHERE up_to >= 0.99 * total) / 1e3 AS p99_us,
-    max(hold_ns) / 1e3 AS max_us
-FROM cumulative
-GROUP BY run, site
+    part AS site,
+    n AS holds,
+    mean / 1e3 AS mean_us,
+    p50 / 1e3 AS p50_us,
+    p90 / 1e3 AS p90_us,
+    p99 / 1e3 AS p99_us,
+    most / 1e3 AS max_us
+FROM quantiles('hold_histogram')
 ORDER BY run, site

@@ -13,32 +13,20 @@
 WITH histogram AS (
     SELECT
         run,
-        scanned,
-        count(*) AS scans,
-        sum(duration_ns) AS duration_ns,
-        max(duration_ns) AS duration_max_ns
+        NULL AS part,
+        scanned AS value,
+        count(*) AS n
     FROM scans
+    WHERE scanned IS NOT NULL
     GROUP BY run, scanned
 ),
 
-cumulative AS (
-    SELECT
-        *,
-        sum(scans) OVER (PARTITION BY run ORDER BY scanned) AS up_to,
-        sum(scans) OVER (PARTITION BY run) AS total
-    FROM histogram
-),
-
-quantiles AS (
+durations AS (
     SELECT
         run,
-        min(scanned) AS slots_min,
-        min(scanned) FILTER (WHERE up_to >= 0.50 * total) AS slots_p50,
-        min(scanned) FILTER (WHERE up_to >= 0.99 * total) AS slots_p99,
-        max(scanned) AS slots_max,
-        sum(duration_ns) / max(total) AS duration_mean_ns,
-        max(duration_max_ns) AS duration_max_ns
-    FROM cumulative
+        avg(duration_ns) AS mean_ns,
+        max(duration_ns) AS max_ns
+    FROM scans
     GROUP BY run
 )
 
@@ -47,14 +35,15 @@ SELECT
     runs.run,
     runs.scans,
     1.0 * runs.scanned / runs.scans AS slots_mean,
-    q.slots_min,
-    q.slots_p50,
-    q.slots_p99,
-    q.slots_max,
+    q.least AS slots_min,
+    q.p50 AS slots_p50,
+    q.p99 AS slots_p99,
+    q.most AS slots_max,
     1.0 * runs.freed / runs.scans AS freed_mean,
-    q.duration_mean_ns / 1e3 AS duration_mean_us,
-    q.duration_max_ns / 1e3 AS duration_max_us
+    durations.mean_ns / 1e3 AS duration_mean_us,
+    durations.max_ns / 1e3 AS duration_max_us
 FROM runs
-LEFT JOIN quantiles AS q ON runs.run = q.run
+LEFT JOIN quantiles('histogram') AS q ON runs.run = q.run
+LEFT JOIN durations ON runs.run = durations.run
 WHERE runs.scans > 0
 ORDER BY runs.run

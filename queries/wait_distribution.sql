@@ -9,36 +9,14 @@
 -- column: max_us (us); longest wait
 -- reads: operations, relock
 -- Quantiles are exact: the shortest wait that at least this share of all waits does not exceed.
-WITH histogram AS (
-    SELECT
-        run,
-        site,
-        wait_ns,
-        count(*) AS waits
-    FROM lock_waits
-    GROUP BY run, site, wait_ns
-),
-
-cumulative AS (
-    SELECT
-        run,
-        site,
-        wait_ns,
-        waits,
-        sum(waits) OVER (PARTITION BY run, site ORDER BY wait_ns) AS up_to,
-        sum(waits) OVER (PARTITION BY run, site) AS total
-    FROM histogram
-)
-
 SELECT
     run,
-    site,
-    max(total) AS waits,
-    sum(wait_ns * waits) / max(total) / 1e3 AS mean_us,
-    min(wait_ns) FILTER (WHERE up_to >= 0.50 * total) / 1e3 AS p50_us,
-    min(wait_ns) FILTER (WHERE up_to >= 0.90 * total) / 1e3 AS p90_us,
-    min(wait_ns) FILTER (WHERE up_to >= 0.99 * total) / 1e3 AS p99_us,
-    max(wait_ns) / 1e3 AS max_us
-FROM cumulative
-GROUP BY run, site
+    part AS site,
+    n AS waits,
+    mean / 1e3 AS mean_us,
+    p50 / 1e3 AS p50_us,
+    p90 / 1e3 AS p90_us,
+    p99 / 1e3 AS p99_us,
+    most / 1e3 AS max_us
+FROM quantiles('wait_histogram')
 ORDER BY run, site

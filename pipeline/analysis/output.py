@@ -1,4 +1,7 @@
-"""Query answers as text: a table to read, or CSV and JSON at full precision to work on; Parquet as a file."""
+"""Query answers as text: a table to read, or CSV and JSON at full precision to work on; Parquet as a file.
+
+Answers about the lock can also be had in lockmeter's form and in that of /proc/lock_stat.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,20 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.analysis.lock_tables import FORMS
 from pipeline.errors import UsageError
 from pipeline.files import complete_file
 
-FORMATS = ("table", "csv", "json", "parquet")
+FORMATS = ("table", "csv", "json", "parquet", *FORMS)
 
 
 def formatted(frame: pl.DataFrame, form: str) -> str:
-    """Write a frame as `table`, `csv` or `json` (a list of objects), with a newline at its end."""
+    """Write a frame as `table`, `csv`, `json` (a list of objects) or one of `lock_tables.FORMS`.
+
+    The text ends in a newline. Raises UsageError for a frame without the columns that a form wants.
+    """
+    if form in FORMS:
+        return FORMS[form](frame)
     if form == "table":
         return readable_table(frame)
     if form == "csv":

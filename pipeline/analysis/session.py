@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.analysis.found import RunFound, find_runs
+from pipeline.analysis.macros import MACROS
 from pipeline.analysis.views import NONE_AS_NULL, TOTALS, VIEWS, View
 from pipeline.errors import UsageError
 from pipeline.runs.schema import (
@@ -60,6 +61,8 @@ class Session:
         self._make_enumeration("cpu_category", list(CPU_CATEGORIES))
         for view in VIEWS.values():
             self._make(view)
+        for macro in MACROS.values():
+            self._connection.execute(macro.definition)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Run one SQL statement and return its rows.
@@ -126,15 +129,11 @@ class Session:
         chosen = ", ".join(
             f"nullif({c.name}, -1) AS {c.name}" if c.name in nulls else c.name for c in columns
         )
-        files = [str(found.directory / file) for found in logged]
-        names = ", ".join(
-            f"({_literal(path)}, CAST({_literal(found.name)} AS run_name))"
-            for path, found in zip(files, logged, strict=True)
-        )
-        parquet = ", ".join(_literal(_without_wildcards(path)) for path in files)
-        return (
-            f"SELECT n.run, {chosen} FROM read_parquet([{parquet}], filename = true) AS t "
-            f"JOIN (VALUES {names}) AS n (file, run) ON t.filename = n.file"
+        # One SELECT for each run: its name is then a constant, which costs nothing per row.
+        return " UNION ALL ".join(
+            f"SELECT CAST({_literal(found.name)} AS run_name) AS run, {chosen} "
+            f"FROM read_parquet({_literal(_without_wildcards(str(found.directory / file)))})"
+            for found in logged
         )
 
 
@@ -188,6 +187,7 @@ def _run_row(found: RunFound) -> Iterable[dict[str, Any]]:
     m = found.manifest
     yield {
         "run": found.name,
+        "provenance": "simulated",
         "id": m.id,
         "directory": str(found.directory),
         "label": m.label,

@@ -17,6 +17,7 @@ from pipeline.analysis.library import (
     read_query,
     run_query,
 )
+from pipeline.analysis.macros import MACROS
 from pipeline.analysis.session import open_session
 from pipeline.analysis.views import VIEWS
 from pipeline.errors import UsageError
@@ -76,11 +77,15 @@ def described(name: str | None = None) -> str:
 
 
 def described_views() -> str:
-    """Describe every view and its columns in text."""
+    """Describe every view with its columns, then every macro with its parameters, in text."""
     lines: list[str] = []
     for view in VIEWS.values():
         lines += [f"{view.name}: {view.doc}"]
         lines += _section("columns", [(c.name, c.unit, c.doc) for c in view.columns])[1:]
+    for macro in MACROS.values():
+        lines += [f"{macro.call}: macro; {macro.doc}"]
+        lines += _section("parameters", [(name, "", doc) for name, doc in macro.parameters])[:-1]
+        lines += _section("columns", [(name, "", doc) for name, doc in macro.columns])
     return "\n".join(lines[:-1]) + "\n"
 
 

@@ -71,6 +71,7 @@ RUNS = View(
     "one row per run: what was replayed on what, and every total; runs without a log included",
     (
         RUN,
+        _col("provenance", TEXT, "", "simulated, or recorded: a real kernel's own pool"),
         _col("id", TEXT, "", "hash of everything that determines the result"),
         _col("directory", TEXT, "", "where the run lies"),
         _col("label", TEXT, "", "short name: the allocator with its changed options"),
@@ -192,6 +193,7 @@ LOCK_WAITS = View(
         _col("site", TEXT, "", "map or unmap"),
         _col("op", BIG, "", "operation", True),
         _col("task", INT, "", "task that spun", True),
+        _col("kind", TEXT, "", "what asked for the mapping; NULL of a relock", True),
         _col("cpu", SMALL, "", "CPU it spun on"),
         _col("time_ns", BIG, "ns", "when the spin began"),
         _col("wait_ns", BIG, "ns", "how long it spun"),
@@ -202,17 +204,17 @@ LOCK_WAITS = View(
         _col("relock", FLAG, "", "whether this map or unmap had held the lock before"),
     ),
     """
-    SELECT run, 'map' AS site, op, task, cpu_map AS cpu, locked_ns - map_wait_ns AS time_ns,
+    SELECT run, 'map' AS site, op, task, kind, cpu_map AS cpu, locked_ns - map_wait_ns AS time_ns,
         map_wait_ns AS wait_ns, CASE WHEN map_wait_ns >= unmap_wait_ns THEN holder END AS holder,
         CASE WHEN map_wait_ns >= unmap_wait_ns THEN flush_op END AS flush_op, false AS relock
     FROM operations WHERE map_wait_ns > 0
     UNION ALL
-    SELECT run, 'unmap', op, task, cpu_unmap, unmap_asked_ns, unmap_wait_ns,
+    SELECT run, 'unmap', op, task, kind, cpu_unmap, unmap_asked_ns, unmap_wait_ns,
         CASE WHEN unmap_wait_ns > map_wait_ns THEN holder END,
         CASE WHEN unmap_wait_ns > map_wait_ns THEN flush_op END, false
     FROM operations WHERE unmap_wait_ns > 0
     UNION ALL
-    SELECT run, CASE slot WHEN 0 THEN 'map' ELSE 'unmap' END, op, task, cpu, time_ns - value, value,
+    SELECT run, CASE slot WHEN 0 THEN 'map' ELSE 'unmap' END, op, task, NULL, cpu, time_ns - value, value,
         other, NULL, true
     FROM events WHERE event = 'relock' AND value > 0
     """,
@@ -254,6 +256,26 @@ PIN_WAITS = _event_view(
     "pin_waits", "pin_wait", "one row per wait of a ready task for the CPU it was pinned to",
     "from ready to running", ("idle_cpus", "CPUs that were idle when it became ready"), None,
 )  # fmt: skip
+
+
+def _histogram(name: str, source: str, value: str, doc: str) -> View:
+    return View(
+        name,
+        f"how often each {doc} occurs, by site: what the macros `quantiles` and `tail` take",
+        (
+            RUN,
+            _col("part", TEXT, "", "site: map or unmap"),
+            _col("value", BIG, "ns", f"a {doc}"),
+            _col("n", BIG, "", "how many lasted exactly so long"),
+        ),
+        f"""
+    SELECT run, site AS part, {value} AS value, count(*) AS n FROM {source} GROUP BY run, site, {value}
+    """,
+    )
+
+
+HOLD_HISTOGRAM = _histogram("hold_histogram", "lock_holds", "hold_ns", "hold of the lock")
+WAIT_HISTOGRAM = _histogram("wait_histogram", "lock_waits", "wait_ns", "wait of a contended acquisition")
 
 EVENT_LOG = View(
     "event_log",
@@ -302,6 +324,6 @@ VIEWS: dict[str, View] = {
     view.name: view
     for view in (
         RUNS, CPU_TIME, LOCK_TOTALS, FINDINGS, COSTS, OPERATIONS_VIEW, EVENTS_VIEW, LOCK_HOLDS, LOCK_WAITS,
-        FLUSHES, SCANS, SLEEPS, PIN_WAITS, EVENT_LOG,
+        FLUSHES, SCANS, SLEEPS, PIN_WAITS, HOLD_HISTOGRAM, WAIT_HISTOGRAM, EVENT_LOG,
     )
 }  # fmt: skip

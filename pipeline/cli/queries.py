@@ -12,7 +12,7 @@ def queries(
         str | None,
         typer.Argument(help="A query's name or .sql file, to see its parameters, columns and SQL."),
     ] = None,
-    views: Annotated[bool, typer.Option("--views", help="Describe the views and columns of SQL.")] = False,
+    views: Annotated[bool, typer.Option("--views", help="Describe the views and macros of SQL.")] = False,
 ) -> None:
     """List the questions of the query library, or describe one of them."""
     from pipeline.analysis.sql import described, described_views

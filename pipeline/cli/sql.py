@@ -25,7 +25,11 @@ def sql(
         ),
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="table, csv, json or parquet; all but table at full precision.")
+        str,
+        typer.Option(
+            "--format",
+            help="table; csv, json or parquet at full precision; lockmeter, lock_stat: of these queries.",
+        ),
     ] = "table",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write instead of standard output.")

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pipeline.analysis.macros import MACROS
 from pipeline.analysis.session import open_session
 from pipeline.analysis.views import VIEWS
 from pipeline.errors import InputError, UsageError
@@ -162,3 +163,13 @@ def test_mistakes_in_sql_are_one_line_with_the_views(sql):
     assert "\n" not in str(caught.value)
     if sql:
         assert "views: runs, cpu_time" in str(caught.value)
+
+
+def test_every_macro_of_a_table_has_its_documented_columns():
+    relations = {"histogram": "'hold_histogram'", "intervals": "'sleeps'", "instants": "'scans'"}
+    numbers = {"per_octave": "4", "buckets": "10"}
+    with open_session([]) as session:
+        for macro in MACROS.values():
+            given = ", ".join((relations | numbers)[name] for name, _ in macro.parameters)
+            frame = session.query(f"FROM {macro.name}({given})")
+            assert frame.columns == [name for name, _ in macro.columns], macro.name

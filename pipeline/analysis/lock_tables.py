@@ -1,0 +1,150 @@
+"""Lock statistics in the two forms that kernel engineers know: lockmeter's, and that of /proc/lock_stat.
+
+Lockmeter's form is that of its reports of 2002 (M. J. Bligh, linux-kernel, 18 March 2002), three significant
+digits and the unit behind each time. /proc/lock_stat's is that of Linux (Documentation/locking/lockstat.rst),
+version 0.4: times in us with two decimals. A figure that is not known is a dash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+
+from pipeline.errors import UsageError
+
+Row = dict[str, Any]
+
+UNKNOWN = "-"
+
+# What each form needs of an answer: the columns of the queries `lockmeter` and `lock_stat`.
+LOCKMETER_COLUMNS = (
+    "run", "site", "util_percent", "con_percent", "hold_mean_us", "hold_max_us", "wait_mean_us",
+    "wait_max_us", "cpu_percent", "acquisitions",
+)  # fmt: skip
+# In the order, and under the names, of /proc/lock_stat, with _ for its -.
+LOCK_STAT_FIGURES = (
+    "con_bounces", "contentions", "waittime_min", "waittime_max", "waittime_total", "waittime_avg",
+    "acq_bounces", "acquisitions", "holdtime_min", "holdtime_max", "holdtime_total", "holdtime_avg",
+)  # fmt: skip
+LOCK_STAT_COLUMNS = ("run", "site", *LOCK_STAT_FIGURES)
+# A site named so sums up the others.
+ALL_SITES = "all"
+
+_NAME_WIDTH, _FIGURE_WIDTH = 40, 14
+_LINE_WIDTH = _NAME_WIDTH + 1 + len(LOCK_STAT_FIGURES) * (_FIGURE_WIDTH + 1)
+
+
+def lockmeter_text(frame: pl.DataFrame) -> str:
+    """Write an answer with LOCKMETER_COLUMNS as lockmeter did: a table for each run, its name above it.
+
+    All acquisitions that found the lock busy spun for it, so SPIN is CON; none was given up (RJECT). A wait
+    that was never needed is 0, as lockmeter had it. Raises UsageError if a column is missing.
+    """
+    lines: list[str] = []
+    for run, rows in _by_run(frame, "lockmeter", LOCKMETER_COLUMNS):
+        lines += [
+            *([""] if lines else []),
+            run,
+            "SPINLOCKS         HOLD            WAIT",
+            "  UTIL  CON    MEAN(  MAX )   MEAN(  MAX )(% CPU)     TOTAL NOWAIT SPIN RJECT  NAME",
+            *(_lockmeter_line(row) for row in rows),
+        ]
+    return "\n".join(lines or ["(no rows)"]) + "\n"
+
+
+def _lockmeter_line(row: Row) -> str:
+    contended = row["con_percent"]
+    free = None if contended is None else 100.0 - contended
+    never_waited = contended == 0
+    name = "kmap_lock" if row["site"] == ALL_SITES else f"  {row['site']}"
+    return (
+        f"{_percent(row['util_percent']):>6}{_percent(contended):>6}"
+        f"{_time(row['hold_mean_us']):>7}({_time(row['hold_max_us']):>6})"
+        f"{_time(0.0 if never_waited else row['wait_mean_us']):>7}"
+        f"({_time(0.0 if never_waited else row['wait_max_us']):>6})({_percent(row['cpu_percent']):>5})"
+        f"{row['acquisitions']:>10}{_percent(free):>6}{_percent(contended):>6}{_percent(0.0):>6}  {name}"
+    )
+
+
+def _percent(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    if value == 0 or value >= 99.95:
+        return f"{value:.0f}%"
+    return f"{value:.2f}%" if value < 0.995 else f"{value:.1f}%"
+
+
+def _time(microseconds: float | None) -> str:
+    if microseconds is None:
+        return UNKNOWN
+    if microseconds == 0:
+        return "0us"
+    for size, unit in ((1.0, "us"), (1e3, "ms")):
+        value = microseconds / size
+        if value < 9.95:
+            return f"{value:.1f}{unit}"
+        if value < 9999.5:
+            return f"{value:.0f}{unit}"
+    return f"{microseconds / 1e6:.0f}s"
+
+
+def lock_stat_text(frame: pl.DataFrame) -> str:
+    """Write an answer with LOCK_STAT_COLUMNS as /proc/lock_stat has it: a class for each run.
+
+    The class is named as the run; its contention points are the sites with their contended acquisitions,
+    without addresses. Who held the lock at which site meanwhile is not known, so that there is no second list
+    of points. Raises UsageError if a column is missing.
+    """
+    head = (name.replace("_", "-").rjust(_FIGURE_WIDTH) for name in LOCK_STAT_FIGURES)
+    lines = [
+        "lock_stat version 0.4",
+        "-" * _LINE_WIDTH,
+        " ".join(["class name".rjust(_NAME_WIDTH), *head]),
+        "-" * _LINE_WIDTH,
+        "",
+    ]
+    for run, rows in _by_run(frame, "lock_stat", LOCK_STAT_COLUMNS):
+        points = [row for row in rows if row["site"] != ALL_SITES and row["contentions"]]
+        for row in rows:
+            if row["site"] == ALL_SITES:
+                figures = (_figure(row, name).rjust(_FIGURE_WIDTH) for name in LOCK_STAT_FIGURES)
+                lines.append(f"{run:>{_NAME_WIDTH}}:" + " ".join(figures))
+        if points:
+            lines.append(("-" * len(run)).rjust(_NAME_WIDTH))
+        lines += [
+            f"{run:>{_NAME_WIDTH}} {row['contentions']:>{_FIGURE_WIDTH}} {'[<->]':>29} {row['site']}"
+            for row in points
+        ]
+        lines += ["", "." * _LINE_WIDTH, ""]
+    return "\n".join(lines) + "\n"
+
+
+def _figure(row: Row, name: str) -> str:
+    value = row[name]
+    if name.startswith("waittime") and row["contentions"] == 0:
+        value = 0.0
+    if value is None:
+        return UNKNOWN
+    return str(value) if isinstance(value, int) else f"{value:.2f}"
+
+
+FORMS: dict[str, Callable[[pl.DataFrame], str]] = {
+    "lockmeter": lockmeter_text,
+    "lock_stat": lock_stat_text,
+}
+
+
+def _by_run(frame: pl.DataFrame, form: str, wanted: Sequence[str]) -> list[tuple[str, list[Row]]]:
+    """Rows of each run, runs and rows in the answer's order; a name that would break its line is mended."""
+    missing = [name for name in wanted if name not in frame.columns]
+    if missing:
+        raise UsageError(
+            f"format '{form}' wants the columns {', '.join(wanted)}, of which this answer lacks "
+            f"{', '.join(missing)}; use it with --name {form}"
+        )
+    groups: dict[str, list[Row]] = {}
+    for row in frame.iter_rows(named=True):
+        groups.setdefault(" ".join(str(row["run"]).split()), []).append(row)
+    return list(groups.items())

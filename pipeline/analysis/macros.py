@@ -1,0 +1,216 @@
+"""The macros that SQL may use beside the views: what several queries do, defined and documented once.
+
+A macro that takes a relation takes its name as text: of a view, or of a CTE of the same query, as in
+`WITH mine AS (...) SELECT * FROM quantiles('mine')`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A documented macro.
+
+    `parameters` and `columns` are pairs of a name and its meaning. Without columns it is a scalar or an
+    aggregate to use within SELECT; with columns it is a table to use after FROM.
+    """
+
+    name: str
+    doc: str
+    parameters: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[str, str], ...]
+    sql: str
+
+    @property
+    def call(self) -> str:
+        """How it is written: its name with its parameters."""
+        return f"{self.name}({', '.join(name for name, _ in self.parameters)})"
+
+    @property
+    def definition(self) -> str:
+        """The statement that makes it."""
+        table = "TABLE " if self.columns else ""
+        return f"CREATE MACRO {self.call} AS {table}{self.sql}"
+
+
+_RUN = ("run", "the run's name")
+_PART = ("part", "what else tells the histograms apart, such as the site")
+_HISTOGRAM = (
+    "histogram",
+    "name of a relation with the columns run, part, value (a whole number) and n (how often it occurs)",
+)
+_BUCKETS = ("buckets", "how many buckets of time the longest run is divided into")
+_START = ("time_ns", "when the bucket begins")
+
+QUANTILES = Macro(
+    "quantiles",
+    "exact quantiles of whole numbers: the smallest value that at least this share of all does not exceed",
+    (_HISTOGRAM,),
+    (
+        _RUN,
+        _PART,
+        ("n", "how many values"),
+        ("mean", "their mean"),
+        ("least", "the smallest"),
+        ("p50", "half are no larger"),
+        ("p90", "90 % are no larger"),
+        ("p99", "99 % are no larger"),
+        ("most", "the largest"),
+    ),
+    """
+    SELECT run, part, max(total) AS n, sum(value * n) / max(total) AS mean, min(value) AS least,
+        min(value) FILTER (WHERE up_to >= 0.50 * total) AS p50,
+        min(value) FILTER (WHERE up_to >= 0.90 * total) AS p90,
+        min(value) FILTER (WHERE up_to >= 0.99 * total) AS p99,
+        max(value) AS most
+    FROM (
+        SELECT run, part, value, n,
+            sum(n) OVER (PARTITION BY run, part ORDER BY value) AS up_to,
+            sum(n) OVER (PARTITION BY run, part) AS total
+        FROM query_table(histogram)
+    )
+    GROUP BY run, part
+    """,
+)
+
+TAIL = Macro(
+    "tail",
+    "how many values are at least so large, exact at each point; of each interval its first point is kept, "
+    "and of the whole curve its last, so that no tail is cut",
+    (_HISTOGRAM, ("per_octave", "intervals per doubling of the value")),
+    (
+        _RUN,
+        _PART,
+        ("value", "a value"),
+        ("at_least", "how many values are at least as large"),
+        ("total", "how many values there are"),
+    ),
+    """
+    SELECT run, part, value, at_least, total
+    FROM (
+        SELECT run, part, value, floor(log2(value) * per_octave) AS octave,
+            sum(n) OVER (PARTITION BY run, part ORDER BY value DESC) AS at_least,
+            sum(n) OVER (PARTITION BY run, part) AS total
+        FROM query_table(histogram)
+    )
+    QUALIFY row_number() OVER (PARTITION BY run, part, octave ORDER BY value) = 1
+        OR row_number() OVER (PARTITION BY run, part ORDER BY value DESC) = 1
+    """,
+)
+
+TIME_BUCKETS = Macro(
+    "time_buckets",
+    "equal buckets of time, the same for all runs that have a log, up to each run's end",
+    (_BUCKETS,),
+    (
+        _RUN,
+        ("bucket", "number of the bucket, from 0"),
+        _START,
+        ("width_ns", "how long a bucket is"),
+    ),
+    """
+    SELECT run, bucket, bucket * width_ns AS time_ns, width_ns
+    FROM (
+        SELECT run, wall_ns, events,
+            greatest(max(wall_ns) OVER (), buckets) / buckets AS width_ns, unnest(range(buckets)) AS bucket
+        FROM runs
+    )
+    WHERE events = 'full' AND bucket * width_ns < wall_ns
+    """,
+)
+
+LEVEL_OVER_TIME = Macro(
+    "level_over_time",
+    "how many intervals are under way at once, over time",
+    (
+        ("intervals", "name of a relation with the columns run, time_ns and duration_ns"),
+        _BUCKETS,
+    ),
+    (
+        _RUN,
+        _START,
+        ("mean", "how many were under way, mean over the bucket"),
+        ("most", "most that were under way at once in it"),
+    ),
+    # Each bucket's start is a step of 0, so that no stretch between two steps crosses into another bucket.
+    """
+    WITH bounds AS (
+        SELECT run, time_ns, width_ns, max(bucket) OVER () AS last FROM time_buckets(buckets)
+    ),
+    steps AS (
+        SELECT run, time_ns, 1 AS change FROM query_table(intervals)
+        UNION ALL
+        SELECT run, time_ns + duration_ns, -1 FROM query_table(intervals)
+        UNION ALL
+        SELECT run, time_ns, 0 FROM bounds
+    ),
+    levels AS (
+        SELECT run, time_ns,
+            sum(sum(change)) OVER (PARTITION BY run ORDER BY time_ns) AS level,
+            lead(time_ns) OVER (PARTITION BY run ORDER BY time_ns) AS until_ns
+        FROM steps
+        GROUP BY run, time_ns
+    ),
+    width AS (SELECT DISTINCT run, width_ns FROM bounds)
+    SELECT run, bucket_ns AS time_ns, sum(level * length_ns) / any_value(width_ns) AS mean,
+        max(level) AS most
+    FROM (
+        SELECT levels.run, levels.level, width.width_ns,
+            coalesce(levels.until_ns, levels.time_ns) - levels.time_ns AS length_ns,
+            least(floor(levels.time_ns / width.width_ns), buckets - 1) * width.width_ns AS bucket_ns
+        FROM levels INNER JOIN width ON levels.run = width.run
+    )
+    GROUP BY run, bucket_ns
+    """,
+)
+
+MAPPED_AT = Macro(
+    "mapped_at",
+    "the mappings in force at given instants, from operations whose mapping is there and not yet undone. "
+    "Time is cut into 65,536 cells, so that only operations in a cell with an instant are compared with it",
+    (("instants", "name of a relation with the columns run and time_ns"),),
+    (
+        _RUN,
+        ("time_ns", "the instant"),
+        ("slots", "slots with a mapping in force: pinned, so that no scan can free them"),
+        ("mappings", "mappings in force; more than slots where several map one page, or need no slot"),
+    ),
+    """
+    WITH width AS (
+        SELECT run, greatest(wall_ns, 65536) / 65536 AS cell_ns FROM runs WHERE events = 'full'
+    ),
+    asked AS (
+        SELECT DISTINCT i.run, i.time_ns, CAST(floor(i.time_ns / w.cell_ns) AS BIGINT) AS cell
+        FROM query_table(instants) AS i INNER JOIN width AS w ON i.run = w.run
+    ),
+    spans AS (
+        SELECT o.run, o.slot, o.mapped_ns, o.done_ns,
+            CAST(floor(o.mapped_ns / w.cell_ns) AS BIGINT) AS first_cell,
+            CAST(floor(o.done_ns / w.cell_ns) AS BIGINT) AS last_cell
+        FROM operations AS o INNER JOIN width AS w ON o.run = w.run
+    ),
+    cells AS (
+        SELECT run, slot, mapped_ns, done_ns, first_cell AS cell FROM spans
+        UNION ALL
+        SELECT run, slot, mapped_ns, done_ns, unnest(range(first_cell + 1, last_cell + 1))
+        FROM spans WHERE last_cell > first_cell
+    ),
+    there AS (
+        SELECT a.run, a.time_ns, count(DISTINCT c.slot) AS slots, count(*) AS mappings
+        FROM cells AS c
+        INNER JOIN asked AS a
+            ON c.run = a.run AND c.cell = a.cell AND c.mapped_ns <= a.time_ns AND c.done_ns > a.time_ns
+        GROUP BY a.run, a.time_ns
+    )
+    SELECT a.run, a.time_ns, coalesce(t.slots, 0) AS slots, coalesce(t.mappings, 0) AS mappings
+    FROM asked AS a
+    LEFT JOIN there AS t ON a.run = t.run AND a.time_ns = t.time_ns
+    """,
+)
+
+# In the order in which they are made: a macro comes after those that it uses, and all after the views.
+MACROS: dict[str, Macro] = {
+    macro.name: macro for macro in (QUANTILES, TAIL, TIME_BUCKETS, LEVEL_OVER_TIME, MAPPED_AT)
+}

@@ -1,0 +1,144 @@
+-- question: How soon is a page mapped again, counted in operations?
+-- param: sampled_operations = 1000000; longer runs are asked about a sample of their pages
+-- column: run; name of the run
+-- column: operations_from; this row: pages mapped again after at least so many operations; NULL: never before
+-- column: operations_to; and fewer than so many
+-- column: maps; mappings of the pages looked at
+-- column: share_percent (%); their share
+-- column: up_to_percent (%); mappings of a page that had been mapped fewer than operations_to before
+-- column: distinct_pages; pages in operations_to operations in a row, mean; scaled up if pages were sampled
+-- column: pages_percent (%); share of the pages looked at; 100: the figures are exact
+-- reads: totals, operations
+-- An interval counts operations since the page was mapped before, in the trace's order, this one included: an
+-- upper bound of the distinct pages since then (the stack distance). Pages are sampled by a hash of their
+-- number (Waldspurger et al., SHARDS, FAST 2015); distinct pages in a window follow from the intervals alone
+-- (Xiang et al., HOTL, ASPLOS 2013): a window misses a page if it lies within one of the page's intervals.
+WITH sampling AS (
+    SELECT
+        run,
+        CAST(ceil(operations / greatest($sampled_operations, 1)) AS BIGINT) AS one_in
+    FROM runs
+    WHERE events = 'full'
+),
+
+sample AS (
+    SELECT
+        o.run,
+        o.page,
+        o.op
+    FROM operations AS o
+    INNER JOIN sampling AS s ON o.run = s.run
+    WHERE s.one_in = 1 OR hash(o.page) % s.one_in = 0
+),
+
+extent AS (
+    SELECT
+        o.run,
+        max(o.op) + 1 AS operations,
+        any_value(s.one_in) AS one_in
+    FROM operations AS o
+    INNER JOIN sampling AS s ON o.run = s.run
+    GROUP BY o.run
+),
+
+-- The first mapping of a page has no interval, but windows before it miss the page as well.
+intervals AS (
+    SELECT
+        run,
+        op - lag(op) OVER (PARTITION BY run, page ORDER BY op) AS ops,
+        op
+    FROM sample
+),
+
+histogram AS (
+    SELECT
+        run,
+        ops,
+        count(*) AS maps
+    FROM intervals
+    GROUP BY run, ops
+),
+
+ends AS (
+    SELECT
+        run,
+        min(op) + 1 AS before,
+        max(op) AS last
+    FROM sample
+    GROUP BY run, page
+),
+
+gaps AS (
+    SELECT
+        run,
+        ops AS gap,
+        maps AS n
+    FROM histogram
+    WHERE ops IS NOT NULL
+    UNION ALL
+    SELECT
+        run,
+        before AS gap,
+        count(*) AS n
+    FROM ends
+    GROUP BY ALL
+    UNION ALL
+    SELECT
+        ends.run,
+        extent.operations - ends.last AS gap,
+        count(*) AS n
+    FROM ends
+    INNER JOIN extent ON ends.run = extent.run
+    GROUP BY ALL
+),
+
+pages AS (
+    SELECT
+        run,
+        count(*) AS pages
+    FROM ends
+    GROUP BY run
+),
+
+octaves AS (
+    SELECT
+        run,
+        CASE WHEN ops IS NOT NULL THEN 1 << CAST(floor(log2(ops)) AS BIGINT) END AS operations_from,
+        sum(maps) AS maps
+    FROM histogram
+    GROUP BY ALL
+),
+
+windows AS (
+    SELECT
+        o.run,
+        o.operations_from,
+        any_value(p.pages)
+        - sum(g.n * greatest(g.gap - 2 * o.operations_from, 0))
+        / nullif(greatest(any_value(e.operations) - 2 * o.operations_from + 1, 0), 0) AS pages
+    FROM octaves AS o
+    INNER JOIN gaps AS g ON o.run = g.run
+    INNER JOIN pages AS p ON o.run = p.run
+    INNER JOIN extent AS e ON o.run = e.run
+    WHERE o.operations_from IS NOT NULL
+    GROUP BY o.run, o.operations_from
+)
+
+SELECT
+    o.run,
+    o.operations_from,
+    2 * o.operations_from AS operations_to,
+    o.maps,
+    100.0 * o.maps / sum(o.maps) OVER (PARTITION BY o.run) AS share_percent,
+    CASE
+        WHEN o.operations_from IS NOT NULL
+            THEN
+                100.0 * sum(o.maps) OVER (PARTITION BY o.run ORDER BY o.operations_from NULLS LAST)
+                / sum(o.maps) OVER (PARTITION BY o.run)
+    END AS up_to_percent,
+    w.pages * e.one_in AS distinct_pages,
+    100.0 / e.one_in AS pages_percent
+FROM octaves AS o
+INNER JOIN extent AS e ON o.run = e.run
+LEFT JOIN windows AS w ON o.run = w.run AND o.operations_from = w.operations_from
+ORDER BY o.run, o.operations_from NULLS LAST
