@@ -25,6 +25,7 @@ from pipeline.cli.queries import queries
 from pipeline.cli.replay import replay
 from pipeline.cli.report import report
 from pipeline.cli.sql import sql
+from pipeline.cli.transform import transform
 from pipeline.cli.validate import validate
 from pipeline.cli.verify import verify
 from pipeline.cli.workloads import workloads
@@ -43,6 +44,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "generate": generate,
     "import": import_,
     "doctor": doctor,
+    "transform": transform,
     "replay": replay,
     "verify": verify,
     "validate": validate,

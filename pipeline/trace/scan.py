@@ -12,12 +12,9 @@ State, one entry per task unless said otherwise:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
+from pipeline.trace.compiled import compiled
 from pipeline.trace.schema import KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 
 # What can be wrong with a row; the position is the code.
@@ -52,14 +49,6 @@ REUSE_PAGES = 1 << 26
 
 HISTOGRAMS = ("think_ns", "wait_ns", "hold_ns", "block_ns", "reuse")
 _REUSE = 4
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile when first called, and keep the code for the next start where there is a place to."""
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:
-        return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 class Scan:
@@ -106,7 +95,7 @@ def bucket_floor(bucket: int) -> int:
     return ((1 << _SUB) + (bucket & ((1 << _SUB) - 1))) << shift
 
 
-@_compiled
+@compiled
 def _bucket(value):  # type: ignore[no-untyped-def]
     if value < 1 << _SUB:
         return value
@@ -116,14 +105,14 @@ def _bucket(value):  # type: ignore[no-untyped-def]
     return ((shift + 1) << _SUB) + ((value >> shift) & ((1 << _SUB) - 1))
 
 
-@_compiled
+@compiled
 def _note(count, first_row, problem, row):  # type: ignore[no-untyped-def]
     if count[problem] == 0:
         first_row[problem] = row
     count[problem] += 1
 
 
-@_compiled
+@compiled
 def _scan(  # type: ignore[no-untyped-def]
     first, times, tasks, processes, kinds, pages, thinks, waits, holds, blocks, depths,
     count, first_row, kind_counts, histograms, process_of, process_seen, largest, depth_of, levels, last_row,

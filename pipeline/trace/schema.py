@@ -89,6 +89,16 @@ class Source(BaseModel):
     file_sha256: str | None = None
 
 
+class Transformation(BaseModel):
+    """One step of `pipeline transform` that a trace went through."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source_sha256: str = Field(description="SHA-256 of the file that this step's command was given")
+    step: str = Field(description="the step with all its parameters, as the command takes it")
+    operations_before: int = Field(description="operations of the trace that the step was applied to")
+
+
 class TraceMetadata(BaseModel):
     """What a trace says of itself, stored as JSON in the Parquet footer under `pipeline.trace`.
 
@@ -110,3 +120,6 @@ class TraceMetadata(BaseModel):
     lost_events: int | None = None
     clock: str = Field(description="clock of the recording and its resolution")
     notes: list[str] = Field(default_factory=list, description="what a reader of results must know")
+    transformations: list[Transformation] = Field(
+        default_factory=list, description="what was done to the trace since it was made, in order"
+    )

@@ -32,6 +32,7 @@ from pipeline.trace.schema import (
     Provenance,
     Source,
     TraceMetadata,
+    Transformation,
 )
 
 # Row groups waiting for the encoder; with the one being filled, this bounds memory to about 60 MB.
@@ -63,9 +64,9 @@ class TraceWriter:
     """Writes one trace; a context manager. The file takes its name when the block ends without exception.
 
     `source` says where the rows come from and `columns` gives each column's provenance (every column must
-    be named); `clock`, `cpus`, `lost_events` and `notes` go into the metadata as they are. Counts of
-    operations, tasks, processes and pages are taken while writing. The same rows give the same bytes,
-    however they are cut into batches.
+    be named); `clock`, `cpus`, `lost_events`, `notes` and `transformations` go into the metadata as
+    they are. Counts of operations, tasks, processes and pages are taken while writing. The same rows give
+    the same bytes, however they are cut into batches.
 
     Raises OutputError when the file cannot be written; neither it nor a temporary file is then left.
     """
@@ -80,6 +81,7 @@ class TraceWriter:
         cpus: int | None = None,
         lost_events: int | None = None,
         notes: Sequence[str] = (),
+        transformations: Sequence[Transformation] = (),
     ) -> None:
         """Check the provenance; nothing is written before the block is entered."""
         unnamed = [name for name in COLUMN_NAMES if name not in columns]
@@ -89,6 +91,7 @@ class TraceWriter:
         self._metadata = TraceMetadata(
             source=source, operations=0, tasks=0, processes=0, pages=0, cpus=cpus,
             columns=dict(columns), lost_events=lost_events, clock=clock, notes=list(notes),
+            transformations=list(transformations),
         )  # fmt: skip
         self._buffer = _new_buffer()
         self._filled = 0

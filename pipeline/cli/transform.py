@@ -1,0 +1,43 @@
+"""`pipeline transform`: make a trace of another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def transform(
+    trace: Annotated[
+        Path | None, typer.Argument(metavar="TRACE", help="The trace (Parquet).", show_default=False)
+    ] = None,
+    steps: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="STEP...", help="What to do, in this order.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace to write.")
+    ] = None,
+    list_steps: Annotated[bool, typer.Option("--list", help="List the steps, and do nothing.")] = False,
+) -> None:
+    """Cut, choose, scale, stretch or join traces. What was done is written into the new trace.
+
+    Steps: window=0.2s..1.5s, tasks=0-3+7, processes=0+2, sample=0.25, replicate=4,share=0.5,
+    stretch=2,hold=1, highmem=0.5, append=OTHER.parquet; --list explains them.
+    """
+    from pipeline.errors import UsageError
+    from pipeline.listing import listing
+    from pipeline.trace.transform.applying import transform as transformed
+    from pipeline.trace.transform.applying import usages
+
+    if list_steps:
+        print(listing(usages()), end="")
+        return
+    if trace is None or output is None:
+        raise UsageError("wanted TRACE and -o FILE; 'pipeline transform --help' says how")
+    result = transformed(trace, output, steps or [])
+    for step, before, after in zip(result.steps, result.operations, result.operations[1:], strict=False):
+        print(f"{step}: {before:,} operations became {after:,}")
+    metadata = result.metadata
+    print(f"{result.output}: {metadata.tasks:,} tasks, {metadata.processes:,} processes")

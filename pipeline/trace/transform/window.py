@@ -1,0 +1,91 @@
+"""Cut a window of time out of a trace: `window=0.2s..1.5s`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.trace.reader import Trace
+from pipeline.trace.schema import COLUMN_NAMES, MAX_TASKS
+from pipeline.trace.transform.loops import inherit
+from pipeline.trace.transform.parsing import Parameters, duration_text
+from pipeline.trace.transform.step import Columns, Outcome, batches, chosen_rows, numbers_used, renumbered
+from pipeline.trace.transform.step import unchanged as outcome_of
+
+NAME = "window"
+USAGE = ("window=FROM..TO", "operations that begin from FROM on and before TO, whole")
+_DECIDING = ("time_ns", "task", "process", "depth")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Outermost operations that begin in [begin_ns, end_ns), with all that is nested in them."""
+
+    begin_ns: int
+    end_ns: int | None
+
+    @classmethod
+    def parsed(cls, value: str, keys: Mapping[str, str]) -> Window:
+        """Make the step of `FROM..TO`."""
+        return cls(*Parameters(NAME, value, keys, ()).interval_ns(NAME))
+
+    @property
+    def text(self) -> str:
+        """The step as written."""
+        end = "" if self.end_ns is None else duration_text(self.end_ns)
+        return f"{NAME}={duration_text(self.begin_ns)}..{end}"
+
+    def apply(self, trace: Trace) -> Outcome:
+        """Keep the window's rows; the first begins at 0, and a task's first think and wait fit before it.
+
+        Raises UsageError for a window without operations.
+        """
+        first_ns = next((int(rows["time_ns"][0]) for rows in self._kept(trace, _DECIDING)), None)
+        if first_ns is None:
+            raise UsageError(
+                f"step {self.text}: no operation of {trace.path} begins in this window; its operations begin "
+                f"from 0 to {trace.maximum('time_ns') / 1e9:.6f} s"
+            )
+        tasks, processes = numbers_used(self._kept(trace, _DECIDING))
+        outcome = outcome_of(trace, iter(()))
+        outcome.rows = renumbered(self._begun(trace, first_ns, outcome.notes), tasks, processes)
+        return outcome
+
+    def _kept(self, trace: Trace, names: tuple[str, ...]) -> Iterator[Columns]:
+        kept = np.zeros(MAX_TASKS, np.bool_)
+        for columns in batches(trace, names):
+            times = columns["time_ns"]
+            keep = times >= self.begin_ns
+            if self.end_ns is not None:
+                keep &= times < self.end_ns
+            inherit(columns["task"], columns["depth"], keep, kept)
+            if keep.any():
+                yield chosen_rows(columns, keep)
+
+    def _begun(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
+        """Rows whose times count from the window's first, without the time before it."""
+        seen = np.zeros(MAX_TASKS, np.bool_)
+        shortened = 0
+        for columns in self._kept(trace, COLUMN_NAMES):
+            columns["time_ns"] -= first_ns
+            if first_ns:
+                shortened += _shorten_first(columns, seen)
+            yield columns
+        if shortened:
+            notes.append(
+                f"{shortened:,} tasks' first think_ns and wait_ns were cut to what lies inside the window"
+            )
+
+
+def _shorten_first(columns: Columns, seen: np.ndarray) -> int:
+    """Cut think, then wait, of each task's first row to the time since 0; return how many were longer."""
+    tasks, first = np.unique(columns["task"], return_index=True)
+    first = first[~seen[tasks]]
+    seen[tasks] = True
+    since, think, wait = (columns[name][first] for name in ("time_ns", "think_ns", "wait_ns"))
+    columns["think_ns"][first] = np.minimum(think, since)
+    columns["wait_ns"][first] = np.minimum(wait, since - columns["think_ns"][first])
+    return int((think + wait > since).sum())

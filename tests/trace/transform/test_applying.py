@@ -1,0 +1,71 @@
+"""Steps in order, what the new trace says of them, and the mistakes one can make."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import InputError, UsageError
+from pipeline.files import sha256_of
+from pipeline.trace.reader import open_trace
+from pipeline.trace.transform.applying import transform
+
+from .made import read, same, transformed, write_random
+
+
+def test_steps_are_applied_in_order_and_written_down(tmp_path) -> None:
+    path = write_random(tmp_path / "t.parquet", 4)
+    _, result = transformed(path, "window=0s..2us", "replicate=2,share=1,over=5us")
+    steps = result.metadata.transformations
+    assert [step.step for step in steps] == ["window=0ns..2us", "replicate=2,share=1,over=5us,seed=0"]
+    assert [step.operations_before for step in steps] == list(result.operations[:2])
+    assert {step.source_sha256 for step in steps} == {sha256_of(path)}
+    one_by_one, _ = transformed(path, "window=0s..2us", name="a.parquet")
+    one_by_one, second = transformed(
+        path.with_name("a.parquet"), "replicate=2,share=1,over=5us", name="b.parquet"
+    )
+    same(one_by_one, read(result.output))
+    assert second.metadata.transformations[1].source_sha256 == sha256_of(path.with_name("a.parquet"))
+
+
+def test_what_is_written_down_can_be_done_again(tmp_path) -> None:
+    path = write_random(tmp_path / "t.parquet", 8)
+    first, result = transformed(path, "sample=0.7,seed=3", "stretch=1.5,hold=0.1", "highmem=0.8")
+    again, _ = transformed(path, *result.steps, name="again.parquet")
+    same(again, first)
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("windw=1s..2s", "did you mean 'window'"),
+        ("window=5s", "wanted an interval such as"),
+        ("window=2s..1s", "end comes after its begin"),
+        ("window=1..2", "a duration with its unit"),
+        ("window=100s..", "no operation of .* begins in this window"),
+        ("tasks=0-200", "wanted task 200, found 0 to"),
+        ("tasks=3-1", "wanted numbers below"),
+        ("sample=1.5", "wanted a number from 0 to 1"),
+        ("sample=0.5,off=tasks", "did you mean 'of'"),
+        ("replicate=0", "wanted a whole number from 1"),
+        ("replicate=100000000", "more than the .* that a trace can hold"),
+        ("stretch=-1", "wanted a number from 0"),
+        ("stretch=1000000,wait=1000000,hold=1000000", "longer than the 19.5 hours"),
+        ("stretch=2,hold", "KEY=VALUE"),
+        ("highmem=0", "take a larger share"),
+        ("append=nowhere.parquet", "found no such file"),
+    ],
+)
+def test_a_mistake_says_what_was_wanted_and_leaves_nothing(tmp_path, step, said) -> None:
+    path = write_random(tmp_path / "t.parquet", 2)
+    factor = "stretch=1000000,hold=1000000,block=1000000"
+    steps = [factor, step] if said.startswith("longer") else [step]
+    with pytest.raises((UsageError, InputError), match=said):
+        transform(path, tmp_path / "new.parquet", steps)
+    assert [file.name for file in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_a_trace_is_not_written_over_itself(tmp_path) -> None:
+    path = write_random(tmp_path / "t.parquet", 2)
+    with pytest.raises(UsageError, match="is the trace itself"):
+        transform(path, path, ["stretch=2"])
+    assert open_trace(path).metadata.transformations == []
