@@ -17,6 +17,7 @@ from pipeline.cli.claims import claims
 from pipeline.cli.demo import demo
 from pipeline.cli.designs import designs
 from pipeline.cli.doctor import doctor
+from pipeline.cli.explain import explain
 from pipeline.cli.generate import generate
 from pipeline.cli.import_ import import_
 from pipeline.cli.machines import machines
@@ -53,6 +54,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "designs": designs,
     "sql": sql,
     "queries": queries,
+    "explain": explain,
     "report": report,
     "allocators": allocators,
     "machines": machines,

@@ -1,0 +1,29 @@
+"""`pipeline explain`: what happened to an operation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="Directory of one run, with its log.")],
+    op: Annotated[
+        list[int] | None,
+        typer.Option("--op", help="Operation: its row of the trace, from 0; may be repeated."),
+    ] = None,
+    slowest: Annotated[
+        int, typer.Option("--slowest", metavar="K", help="The K operations that took longest to be mapped.")
+    ] = 0,
+    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+) -> None:
+    """Tell what happened to an operation: whom it waited for, why, and how long."""
+    from pipeline.analysis.explain import explain as explained_of
+    from pipeline.analysis.telling import FORMATS, written
+    from pipeline.errors import unknown_name
+
+    if form not in FORMATS:
+        raise unknown_name("format", form, FORMATS)
+    typer.echo(written(explained_of(run, op or [], slowest), form), nl=False)
