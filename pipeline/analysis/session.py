@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -56,13 +56,7 @@ class Session:
             }
         )
         self._connection.execute("SET enable_progress_bar = false")
-        # As enumerations, runs sort in the order in which they were given, categories in the schema's.
-        self._make_enumeration("run_name", [found.name for found in self.runs])
-        self._make_enumeration("cpu_category", list(CPU_CATEGORIES))
-        for view in VIEWS.values():
-            self._make(view)
-        for macro in MACROS.values():
-            self._connection.execute(macro.definition)
+        fill(self._connection, self.runs)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Run one SQL statement and return its rows.
@@ -70,14 +64,19 @@ class Session:
         `params` fill `$name` placeholders. Integer sums come back as Int64 and decimals as Float64. A mistake
         in the SQL, or a statement without rows, raises UsageError with DuckDB's message in one line.
         """
+        frame = self.run(sql, params)
+        if frame is None:
+            raise UsageError("wanted a query that returns rows, such as SELECT; this statement has none")
+        return frame
+
+    def run(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame | None:
+        """Run one SQL statement, as `query` does; None if it is one without rows."""
         try:
             relation = self._connection.sql(sql, params=dict(params)) if params else self._connection.sql(sql)
-            if relation is None:
-                raise UsageError("wanted a query that returns rows, such as SELECT; this statement has none")
-            frame = relation.pl()
+            frame = None if relation is None else relation.pl()
         except duckdb.Error as error:
             raise UsageError(_one_line(error)) from error
-        return plain_types(frame)
+        return None if frame is None else plain_types(frame)
 
     def close(self) -> None:
         """Close the connection and remove what it spilled."""
@@ -94,47 +93,66 @@ class Session:
         """Close the session."""
         self.close()
 
-    def _make_enumeration(self, name: str, values: Sequence[str]) -> None:
-        self._connection.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(_literal(v) for v in values)})")
 
-    def _make(self, view: View) -> None:
-        if view.name in NONE_AS_NULL:
-            self._connection.execute(f"CREATE VIEW {view.name} AS {self._log_sql(view)}")
-        elif view.sql is not None:
-            self._connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
-        else:
-            schema = pa.schema([pa.field(c.name, c.type) for c in view.columns])
-            rows = [row for found in self.runs for row in _MANIFEST_ROWS[view.name](found)]
-            self._connection.register("manifest_rows", pa.Table.from_pylist(rows, schema))
-            chosen = ", ".join(
-                f"CAST({c.name} AS {_ENUMERATIONS[c.name]}) AS {c.name}"
-                if c.name in _ENUMERATIONS
-                else c.name
-                for c in view.columns
-            )
-            self._connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM manifest_rows")
-            self._connection.unregister("manifest_rows")
+def fill(
+    connection: duckdb.DuckDBPyConnection,
+    runs: Sequence[RunFound],
+    place: Callable[[Path], str] = str,
+) -> None:
+    """Make the enumerations, every view of `views.VIEWS` and every macro over `runs`, which may be empty.
 
-    def _log_sql(self, view: View) -> str:
-        """Make the SELECT over every run's Parquet file of one table, -1 turned to NULL."""
-        columns, file = {
-            "operations": (OPERATIONS, OPERATIONS_FILE),
-            "events": (EVENTS, EVENTS_FILE),
-        }[view.name]
-        logged = [found for found in self.runs if found.has_log]
-        if not logged:
-            empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
-            return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
-        nulls = NONE_AS_NULL[view.name]
+    `place` writes the path of a Parquet file as the views shall have it.
+    """
+    # As enumerations, runs sort in the order in which they were given, categories in the schema's.
+    _make_enumeration(connection, "run_name", [found.name for found in runs])
+    _make_enumeration(connection, "cpu_category", list(CPU_CATEGORIES))
+    for view in VIEWS.values():
+        _make(connection, view, runs, place)
+    for macro in MACROS.values():
+        connection.execute(macro.definition)
+
+
+def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: Sequence[str]) -> None:
+    connection.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(literal(v) for v in values)})")
+
+
+def _make(
+    connection: duckdb.DuckDBPyConnection, view: View, runs: Sequence[RunFound], place: Callable[[Path], str]
+) -> None:
+    if view.name in NONE_AS_NULL:
+        connection.execute(f"CREATE VIEW {view.name} AS {_log_sql(view, runs, place)}")
+    elif view.sql is not None:
+        connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
+    else:
+        schema = pa.schema([pa.field(c.name, c.type) for c in view.columns])
+        rows = [row for found in runs for row in _MANIFEST_ROWS[view.name](found)]
+        connection.register("manifest_rows", pa.Table.from_pylist(rows, schema))
         chosen = ", ".join(
-            f"nullif({c.name}, -1) AS {c.name}" if c.name in nulls else c.name for c in columns
+            f"CAST({c.name} AS {_ENUMERATIONS[c.name]}) AS {c.name}" if c.name in _ENUMERATIONS else c.name
+            for c in view.columns
         )
-        # One SELECT for each run: its name is then a constant, which costs nothing per row.
-        return " UNION ALL ".join(
-            f"SELECT CAST({_literal(found.name)} AS run_name) AS run, {chosen} "
-            f"FROM read_parquet({_literal(_without_wildcards(str(found.directory / file)))})"
-            for found in logged
-        )
+        connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM manifest_rows")
+        connection.unregister("manifest_rows")
+
+
+def _log_sql(view: View, runs: Sequence[RunFound], place: Callable[[Path], str]) -> str:
+    """Make the SELECT over every run's Parquet file of one table, -1 turned to NULL."""
+    columns, file = {
+        "operations": (OPERATIONS, OPERATIONS_FILE),
+        "events": (EVENTS, EVENTS_FILE),
+    }[view.name]
+    logged = [found for found in runs if found.has_log]
+    if not logged:
+        empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
+        return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
+    nulls = NONE_AS_NULL[view.name]
+    chosen = ", ".join(f"nullif({c.name}, -1) AS {c.name}" if c.name in nulls else c.name for c in columns)
+    # One SELECT for each run: its name is then a constant, which costs nothing per row.
+    return " UNION ALL ".join(
+        f"SELECT CAST({literal(found.name)} AS run_name) AS run, {chosen} "
+        f"FROM read_parquet({literal(_without_wildcards(place(found.directory / file)))})"
+        for found in logged
+    )
 
 
 def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT) -> Session:
@@ -174,7 +192,8 @@ def _duckdb_type(column: Column) -> str:
     return _DUCKDB_TYPES.get(column.type, "VARCHAR")
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Write text as a string of SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
