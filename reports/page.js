@@ -15,6 +15,49 @@
   };
 
   const read = (element) => JSON.parse(element.textContent);
+  const runs = read(document.getElementById("runs"));
+
+  // --- picking runs: every chart, table row and small chart of the others fades ---
+
+  const views = new Set();
+  const picked = new Set();
+  const hint = document.getElementById("picked");
+  const hintWords = hint.textContent;
+
+  const numbers = (element) => element.dataset.runs.split(" ").filter(Boolean).map(Number);
+
+  const fade = (root) => {
+    for (const element of root.querySelectorAll("[data-runs]:not(button)")) {
+      element.classList.toggle("faded", picked.size > 0 && !numbers(element).some((i) => picked.has(i)));
+    }
+  };
+
+  const names = () => [...picked].sort((a, b) => a - b).map((i) => runs[i]);
+
+  const show = () => {
+    for (const button of document.querySelectorAll("button.pick")) {
+      button.setAttribute("aria-pressed", String(numbers(button).some((i) => picked.has(i))));
+    }
+    fade(document);
+    for (const view of views) view.signal("picked", names()).runAsync();
+    hint.textContent = picked.size ? `Picked: ${names().join(", ")}. Escape clears.` : hintWords;
+  };
+
+  const toggle = (number) => {
+    if (!picked.delete(number)) picked.add(number);
+    show();
+  };
+
+  for (const button of document.querySelectorAll("button.pick")) {
+    button.addEventListener("click", () => numbers(button).forEach(toggle));
+  }
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !picked.size) return;
+    picked.clear();
+    show();
+  });
+
+  // --- data tables ---
 
   const objects = (data) => data.rows.map((row) => Object.fromEntries(data.columns.map((c, i) => [c, row[i]])));
 
@@ -35,35 +78,82 @@
       head.append(th);
     });
     const body = table.createTBody();
+    const named = data.columns.indexOf("run");
     for (const row of data.rows) {
       const tr = body.insertRow();
+      tr.dataset.runs = String(runs.indexOf(row[named]));
       row.forEach((value, i) => {
         const td = tr.insertCell();
         td.textContent = cell(value);
         if (numeric[i]) td.className = "number";
       });
     }
+    fade(table);
     details.querySelector(".scroll").replaceChildren(table);
   };
+
+  // --- charts ---
 
   const draw = async (figure, values) => {
     const target = figure.querySelector(".chart");
     const spec = { ...read(figure.querySelector("script.spec")), data: { name: "rows", values }, config };
+    spec.params = spec.params?.map((param) => (param.name === "picked" ? { ...param, value: names() } : param));
     // The interpreter (ast) keeps Vega from compiling text to code, which the page's policy forbids.
-    await vegaEmbed(target, spec, {
+    const { view } = await vegaEmbed(target, spec, {
       ast: true, renderer: "svg", actions: false, defaultStyle: false, mode: "vega-lite", logLevel: 1,
       tooltip: { disableDefaultStyle: true },
+    });
+    if (spec.params) {
+      views.add(view);
+      if (picked.size) view.signal("picked", names()).runAsync();
+    }
+    view.addEventListener("click", (_, item) => {
+      const number = runs.indexOf(item?.datum?.run);
+      if (number >= 0) toggle(number);
     });
     target.dataset.drawn = "true";
   };
 
+  const waiting = new Map();
   const blocks = [...document.querySelectorAll("article")].filter((a) => a.querySelector("script.data"));
-  const drawing = blocks.map(async (block) => {
+  for (const block of blocks) {
     const data = read(block.querySelector("script.data"));
     const rows = block.querySelector("details.rows");
     rows.addEventListener("toggle", () => fillTable(rows, data), { once: true });
     const values = objects(data);
-    for (const figure of block.querySelectorAll("figure")) await draw(figure, values);
-  });
-  Promise.all(drawing).then(() => { document.documentElement.dataset.drawn = "true"; });
+    for (const figure of block.querySelectorAll("figure")) {
+      const target = figure.querySelector(".chart");
+      // Room is kept, so that nothing moves when a chart further up is drawn.
+      target.style.minHeight = `${Number(target.dataset.height ?? 0) + 30}px`;
+      waiting.set(figure, () => draw(figure, values));
+    }
+  }
+
+  const start = (figure) => {
+    const begin = waiting.get(figure);
+    if (!begin) return Promise.resolve();
+    waiting.delete(figure);
+    return begin().then(() => {
+      if (!waiting.size) document.documentElement.dataset.drawn = "true";
+    });
+  };
+
+  // What is near the window is drawn first, the rest when the browser has nothing else to do: the page can be
+  // read at once, and is whole soon after. Printing does not wait for that.
+  const near = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      near.unobserve(entry.target);
+      start(entry.target);
+    }
+  }, { rootMargin: "600px" });
+  for (const figure of waiting.keys()) near.observe(figure);
+  const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 20));
+  const rest = () => {
+    const [next] = waiting.keys();
+    if (next) start(next).then(() => idle(rest));
+  };
+  idle(rest);
+  window.addEventListener("beforeprint", () => { for (const figure of [...waiting.keys()]) start(figure); });
+  if (!waiting.size) document.documentElement.dataset.drawn = "true";
 })();

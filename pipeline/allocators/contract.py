@@ -5,8 +5,8 @@ A design is a module with these names (only the first three are required):
     SUMMARY, SOURCE                  one line each: what it does, and who proposed it where
     map_step(a, r, d), unmap_step    see pipeline.machine.simulator.design
     OPTIONS                          a tuple of `Option`
-    BOUND                            what it bounds, in a few words ("lower bound of flushes"), if it is a line
-                                     for charts to measure others by and no design to be had
+    BOUND                            what it bounds, in a few words ("lower bound of flushes"), if it is a
+                                     line for charts to measure others by and no design to be had
     POOL, SLOT, PAGE, PERCPU         NumPy field lists of its state records
     slots(options, shape)            how many slots it has; none if left out
     pools(options, shape)            how many records of POOL; one if left out

@@ -2,7 +2,9 @@
 
 Each takes the rows to draw, the order of the runs and an item of a report definition, and gives a
 specification without its data, which the page adds. Colours are CSS variables, so that a chart follows the
-page from light to dark and to print.
+page from light to dark and to print. Bounds are neutral lines to measure by; an axis is made for the designs,
+and a bound far beyond it is said instead of drawn. The parameter `picked` holds the names of the runs that a
+reader has picked; the others fade.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import polars as pl
 
 from pipeline.analysis.output import readable_number
 from pipeline.report.definition import Item
-from pipeline.report.palette import run_colour, run_dash, series_colour
+from pipeline.report.palette import Cast, css, series_colour
 
 Spec = dict[str, Any]
 
@@ -28,11 +30,23 @@ LABEL_CHARACTERS = 22
 LINE_HEIGHT = 12
 
 
-def chart(item: Item, rows: pl.DataFrame, runs: Sequence[str]) -> Spec:
-    """Make the specification of `item` over `rows`, which are not empty; `runs` gives order and colours."""
-    drawn = [run for run in runs if run in set(rows["run"].to_list())]
+# A bound within this many times the designs' largest value is let onto their axis.
+NEAR = 3.0
+
+# Of a run that was not picked while others were.
+FADED = 0.12
+
+
+def chart(item: Item, rows: pl.DataFrame, cast: Cast) -> Spec:
+    """Make the specification of `item` over `rows`, which are not empty; `cast` gives order and colours."""
     make = {"bars": _bars, "lines": _lines, "tail": _tail, "stacked": _stacked, "range": _range}[item.chart]
-    spec: Spec = make(item, rows, drawn, runs).properties(width="container").to_dict()
+    drawn = cast.among(set(rows["run"].to_list()))
+    spec: Spec = make(item, rows, drawn, cast).properties(width="container").to_dict()
+    return finished(item, spec)
+
+
+def finished(item: Item, spec: Spec) -> Spec:
+    """Take from a specification what the page adds, and let runs that are not picked fade."""
     for key in ("$schema", "config", "data", "datasets"):
         spec.pop(key, None)
     for layer in spec.get("layer", ()):
@@ -42,26 +56,71 @@ def chart(item: Item, rows: pl.DataFrame, runs: Sequence[str]) -> Spec:
     spec["transform"] = [
         {"filter": {"field": field, "equal": value}} for field, value in item.where.items()
     ] + spec.get("transform", [])
-    return spec
+    for unit in spec.get("layer", [spec]):
+        opacity = unit["mark"].pop("opacity", 1)
+        if opacity == 0:
+            unit["mark"]["opacity"] = 0
+            continue
+        unit["encoding"]["opacity"] = {
+            "condition": {
+                "test": "!length(picked) || indexof(picked, datum.run) >= 0",
+                "value": opacity,
+            },
+            "value": FADED,
+        }
+    return spec | {"params": [{"name": "picked", "value": []}]}
+
+
+def largest(measure: str, rows: pl.DataFrame, cast: Cast) -> float:
+    """Largest value that the axis of `measure` must reach: of designs, and of bounds that are near."""
+    peaks = {
+        run: float(value or 0.0) for run, value in rows.group_by("run").agg(pl.col(measure).max()).iter_rows()
+    }
+    designs = max((value for run, value in peaks.items() if run not in cast.bounds), default=0.0)
+    near = [value for value in peaks.values() if value <= NEAR * designs]
+    return max(near, default=designs) or max(peaks.values(), default=0.0)
+
+
+def beyond(item: Item, rows: pl.DataFrame, cast: Cast) -> list[str]:
+    """Bounds that the axis of `item` does not reach, with their values."""
+    measure = {"bars": item.x, "lines": item.y}.get(item.chart)
+    if measure is None:
+        return []
+    most = largest(measure, rows, cast)
+    peaks = dict(rows.group_by("run").agg(pl.col(measure).max()).iter_rows())
+    return [
+        f"{cast.said(run)}, at {readable_number(float(peaks[run]), 3)}"
+        for run in cast.bounds
+        if (peaks.get(run) or 0.0) > most
+    ]
 
 
 def _base() -> alt.Chart:
     return alt.Chart(alt.NamedData("rows"))
 
 
-def _colour(drawn: Sequence[str], runs: Sequence[str]) -> alt.Color:
-    colours = [run_colour(runs.index(run)) for run in drawn]
+def _colour(drawn: Sequence[str], cast: Cast) -> alt.Color:
+    colours = [css(cast.colour(run)) for run in drawn]
     return alt.Color("run:N", scale=alt.Scale(domain=list(drawn), range=colours), legend=None)
 
 
-def _dash(drawn: Sequence[str], runs: Sequence[str]) -> alt.StrokeDash:
-    dashes = [run_dash(runs.index(run)) for run in drawn]
+def _dash(drawn: Sequence[str], cast: Cast) -> alt.StrokeDash:
+    dashes = [cast.dash(run) for run in drawn]
     return alt.StrokeDash("run:N", scale=alt.Scale(domain=list(drawn), range=dashes), legend=None)
 
 
-def _run_axis(drawn: Sequence[str]) -> tuple[alt.Y, int]:
+def _rules(chart: alt.Chart, drawn: Sequence[str], bounds: Sequence[str], cast: Cast) -> alt.Chart:
+    """Lines through the whole chart at the values of `bounds`, for a chart that encodes x."""
+    return (
+        chart.transform_filter(alt.FieldOneOfPredicate("run", bounds))
+        .mark_rule(strokeWidth=1.3, clip=True)
+        .encode(color=_colour(drawn, cast), strokeDash=_dash(drawn, cast))
+    )
+
+
+def _run_axis(drawn: Sequence[str], cast: Cast) -> tuple[alt.Y, int]:
     """Make the axis of run names, long ones on several lines, and the height of the chart in pixels."""
-    lines = {run: textwrap.wrap(run, LABEL_CHARACTERS) or [run] for run in drawn}
+    lines = {run: textwrap.wrap(cast.said(run), LABEL_CHARACTERS) or [run] for run in drawn}
     most = max(map(len, lines.values()))
     # Vega hangs further lines below the first; this centres them on their bar.
     offsets = [
@@ -109,13 +168,12 @@ def _tooltip(rows: pl.DataFrame, *fields: str) -> list[alt.Tooltip]:
     ]
 
 
-def _bars(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[str]) -> alt.LayerChart:
-    y, height = _run_axis(drawn)
-    most = max(float(rows[item.x].max() or 0.0), 1e-12)  # type: ignore[arg-type]
-    values = {
-        str(run): readable_number(value, 3)
-        for run, value in zip(rows["run"].to_list(), rows[item.x].to_list(), strict=True)
-    }
+def _bars(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> alt.LayerChart:
+    y, height = _run_axis(drawn, cast)
+    most = max(largest(item.x, rows, cast), 1e-12)
+    values = dict(zip(rows["run"].to_list(), rows[item.x].to_list(), strict=True))
+    far = [run for run in drawn if run in cast.bounds and (values[run] or 0.0) > most]
+    shown = {run: readable_number(values[run], 3) + (" →" if run in far else "") for run in drawn}
     x = alt.X(
         item.x,
         type="quantitative",
@@ -123,16 +181,21 @@ def _bars(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[s
         scale=alt.Scale(domain=[0, most * 1.3], nice=False),
         axis=_bar_axis(item.x, most),
     )
-    base = _base().encode(y=y, x=x)
-    bars = base.mark_bar(cornerRadiusEnd=2, height={"band": 0.62}).encode(
-        color=_colour(drawn, runs), tooltip=_tooltip(rows, item.x)
+    base = _base().encode(x=x)
+    bars = (
+        base.transform_filter(alt.FieldOneOfPredicate("run", [r for r in drawn if r in cast.designs]))
+        .mark_bar(cornerRadiusEnd=2, height={"band": 0.62})
+        .encode(y=y, color=_colour(drawn, cast), tooltip=_tooltip(rows, item.x))
     )
-    labels = (
-        base.transform_calculate(shown=f"{_literal(values)}[datum.run]")
-        .mark_text(align="left", dx=5)
-        .encode(text="shown:N")
-    )
-    return alt.LayerChart(layer=[bars, labels]).properties(height=height)
+    labels = _base().transform_calculate(shown=f"{_literal(shown)}[datum.run]").encode(y=y, text="shown:N")
+    within = labels.transform_filter(alt.FieldOneOfPredicate("run", [r for r in drawn if r not in far]))
+    layers = [bars, within.mark_text(align="left", dx=5).encode(x=x)]
+    if any(run in cast.bounds for run in drawn):
+        layers.insert(0, _rules(base, drawn, [r for r in cast.bounds if r not in far], cast))
+    if far:
+        outside = labels.transform_filter(alt.FieldOneOfPredicate("run", far))
+        layers.append(outside.mark_text(align="right", dx=-2).encode(x=alt.value("width")))
+    return alt.LayerChart(layer=layers).properties(height=height)
 
 
 def _bar_axis(field: str, most: float) -> alt.Axis:
@@ -142,10 +205,10 @@ def _bar_axis(field: str, most: float) -> alt.Axis:
     return alt.Axis(tickCount=4, format=_number(most))
 
 
-def _lines(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[str]) -> alt.Chart:
+def _lines(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> alt.Chart:
+    most = max(largest(item.y, rows, cast), 1e-12)
     peaks = rows.group_by("run").agg(pl.col(item.y).max())[item.y].drop_nulls()
-    peaks = peaks.filter(peaks > 0)
-    most = max(float(peaks.max() or 0.0), 1e-12)  # type: ignore[arg-type]
+    peaks = peaks.filter((peaks > 0) & (peaks <= most))
     wide = len(peaks) > 1 and most / float(peaks.min()) > WIDE  # type: ignore[arg-type]
     title = _title(item.y_title, item.y)
     if wide:
@@ -181,8 +244,8 @@ def _lines(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[
         .encode(
             x=x,
             y=y,
-            color=_colour(drawn, runs),
-            strokeDash=_dash(drawn, runs),
+            color=_colour(drawn, cast),
+            strokeDash=_dash(drawn, cast),
             tooltip=_tooltip(rows, item.x, item.y),
         )
         .properties(height=240)
@@ -208,7 +271,7 @@ _TIME_LABEL = (
 )
 
 
-def _tail(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[str]) -> alt.LayerChart:
+def _tail(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> alt.LayerChart:
     xs, ys = rows[item.x], rows[item.y]
     low, high = float(xs.min()), float(xs.max())  # type: ignore[arg-type]
     bottom = float(ys.min())  # type: ignore[arg-type]
@@ -233,17 +296,17 @@ def _tail(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[s
         scale=alt.Scale(type="log", domain=[bottom / 1.3, top], nice=False),
         axis=alt.Axis(values=_decades(bottom / 1.3, top), labelExpr="format(datum.value, '.6~g') + ' %'"),
     )
-    base = _base().encode(x=x, y=y, color=_colour(drawn, runs))
-    lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=_dash(drawn, runs))
+    base = _base().encode(x=x, y=y, color=_colour(drawn, cast))
+    lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=_dash(drawn, cast))
     # A large invisible point takes the pointer, so that a thin line can be asked for its values.
     points = base.mark_point(size=120, opacity=0, filled=True).encode(tooltip=_tooltip(rows, item.x, item.y))
     return alt.LayerChart(layer=[lines, points]).properties(height=280)
 
 
-def _stacked(item: Item, rows: pl.DataFrame, drawn: Sequence[str], _: Sequence[str]) -> alt.Chart:
-    y, height = _run_axis(drawn)
+def _stacked(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> alt.Chart:
+    y, height = _run_axis(drawn, cast)
     parts = rows[item.series].unique(maintain_order=True).to_list()
-    scale = alt.Scale(domain=parts, range=[series_colour(i) for i in range(len(parts))])
+    scale = alt.Scale(domain=parts, range=[css(series_colour(i)) for i in range(len(parts))])
     whole = rows.group_by("run").agg(pl.col(item.x).sum())[item.x].max()
     return (
         _base()
@@ -267,8 +330,8 @@ def _stacked(item: Item, rows: pl.DataFrame, drawn: Sequence[str], _: Sequence[s
     )
 
 
-def _range(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[str]) -> alt.LayerChart:
-    y, height = _run_axis(drawn)
+def _range(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> alt.LayerChart:
+    y, height = _run_axis(drawn, cast)
     values = pl.concat([rows[c].cast(pl.Float64) for c in (item.low, item.x, item.high)]).drop_nulls()
     low, high = float(values.min() or 0.0), float(values.max() or 1.0)  # type: ignore[arg-type]
     if low > 0 and high / low > WIDE:
@@ -278,10 +341,13 @@ def _range(item: Item, rows: pl.DataFrame, drawn: Sequence[str], runs: Sequence[
         scale = alt.Scale(domain=[0, high * 1.1], nice=False)
         axis = alt.Axis(tickCount=4, format=_number(high))
     x = alt.X(item.x, type="quantitative", title=_title(item.x_title, item.x), scale=scale, axis=axis)
-    base = _base().encode(y=y, color=_colour(drawn, runs))
+    base = _base().encode(y=y, color=_colour(drawn, cast))
     tooltip = _tooltip(rows, item.low, item.x, item.high)
     spans = base.mark_rule(strokeWidth=3, opacity=0.55).encode(
         x=alt.X(item.low, type="quantitative"), x2=item.high, tooltip=tooltip
     )
     marks = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=tooltip)
-    return alt.LayerChart(layer=[marks, spans]).properties(height=height)
+    layers = [marks, spans]
+    if any(run in cast.bounds for run in drawn):
+        layers.append(_rules(_base().encode(x=x), drawn, list(cast.bounds), cast))
+    return alt.LayerChart(layer=layers).properties(height=height)

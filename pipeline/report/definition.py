@@ -29,7 +29,7 @@ from pipeline.errors import InputError, unknown_name
 from pipeline.files import readable_file
 from pipeline.resources import shipped_files
 
-ChartKind = Literal["table", "bars", "lines", "tail", "stacked", "range"]
+ChartKind = Literal["ranking", "table", "bars", "lines", "tail", "stacked", "range"]
 
 
 class _Strict(BaseModel):
@@ -39,9 +39,10 @@ class _Strict(BaseModel):
 class Item(_Strict):
     """One table or chart, made from one query whose rows have a column `run`.
 
-    Charts: `bars` (x a number, one bar per run), `lines` (x a time, y a number), `tail` (x a number, y a
-    share in %, both on log scales), `stacked` (x shares, one bar per run, colour by `series`), `range`
-    (`low` to `high` with a mark at x, one line per run).
+    `table` shows the rows; `ranking` says who is fastest, from the rows of the query `ranking`. Charts:
+    `bars` (x a number, one bar per run), `lines` (x a time, y a number), `tail` (x a number, y a share in %,
+    both on log scales), `stacked` (x shares, one bar per run, colour by `series`), `range` (`low` to `high`
+    with a mark at x, one line per run).
     """
 
     query: str
@@ -72,6 +73,7 @@ class Item(_Strict):
     @model_validator(mode="after")
     def _complete(self) -> Item:
         wanted = {
+            "ranking": (),
             "table": (),
             "bars": ("x",),
             "lines": ("x", "y"),
@@ -88,6 +90,7 @@ class Item(_Strict):
     def measures(self) -> tuple[str, ...]:
         """Columns of which at least one must be there and not 0 for a run to be worth drawing."""
         return {
+            "ranking": (),
             "table": (),
             "bars": (self.x,),
             "lines": (self.y,),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import polars as pl
 
 from pipeline.analysis.output import readable_number
 from pipeline.report.definition import Item
+from pipeline.report.palette import Cast
 
 
-def chart_in_words(item: Item, rows: pl.DataFrame, runs: Sequence[str]) -> str:
+def chart_in_words(item: Item, rows: pl.DataFrame, cast: Cast) -> str:
     """Describe the chart of `item` over `rows` for whoever cannot see it: its values, run by run."""
     say: dict[str, Callable[[Item, pl.DataFrame], str]] = {
         "bars": _bar,
@@ -20,10 +21,10 @@ def chart_in_words(item: Item, rows: pl.DataFrame, runs: Sequence[str]) -> str:
         "range": _span,
     }
     parts = []
-    for run in runs:
+    for run in cast.names:
         own = rows.filter(pl.col("run") == run)
         if not own.is_empty():
-            parts.append(f"{run}: {say[item.chart](item, own)}")
+            parts.append(f"{cast.said(run)}: {say[item.chart](item, own)}")
     return f"{item.title}. " + "; ".join(parts) + "."
 
 

@@ -100,6 +100,7 @@ EXPECTED = {
     "pin_waits": [
         ("pool", 1, 0.01, 0.1, 10, 10, 1, 100), ("bare", 0, 0, None, None, None, None, None),
     ],
+    "ranking": [("pool", 0, 1, 0.011, 3), ("pool", 8, 1, 0.012, 4.5), ("pool", 16, 1, 0.1, 78)],
     "scan_lengths": [("pool", 1, 4, 4, 4, 4, 4, 3, 1.5, 1.5)],
     "sleepers": [("pool", 0, 1, 0.05, 100, 50, 1)],
     "sleepers_over_time": [

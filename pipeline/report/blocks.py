@@ -1,0 +1,179 @@
+"""One item of a report: its rows, and the table or charts made from them, or why there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from pipeline.analysis.found import RunFound
+from pipeline.analysis.library import Query, run_query
+from pipeline.analysis.session import Session
+from pipeline.errors import InputError
+from pipeline.report.answer import ranking_table
+from pipeline.report.charts import NEAR, Spec, beyond, chart
+from pipeline.report.definition import Item
+from pipeline.report.palette import Cast, series_colour
+from pipeline.report.ranking import QUERY_COLUMNS, rankings
+from pipeline.report.table import Head, Table, head, table
+from pipeline.report.words import chart_in_words
+
+# A chart of more points is neither readable nor light; its query should group them.
+MOST_ROWS = 20_000
+
+# More lines than this over one another cannot be told apart: each run then has a small chart of its own.
+MOST_LINES = 5
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One drawing: its specification without the data, and in words; `run` where it is of one run."""
+
+    title: str
+    spec: Spec
+    words: str
+    run: str = ""
+
+
+@dataclass
+class Block:
+    """What the page, and every other form of the report, shows of one item."""
+
+    item: Item
+    query: Query
+    params: dict[str, Any]
+    frame: pl.DataFrame
+    heads: list[Head] = field(default_factory=list)
+    empty: str = ""
+    """Said instead of a table or charts."""
+    left_out: str = ""
+    axes: str = ""
+    """What the axes of small charts are, which have no room for titles."""
+    tables: list[Table] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    legend: list[str] = field(default_factory=list)
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    """Parts of stacked bars, each with the name of its colour."""
+
+
+def make_block(session: Session, item: Item, query: Query, cast: Cast) -> Block:
+    """Ask the query of `item` and make what is shown of it; a mistake in the item raises InputError."""
+    return block_of(item, query, run_query(session, query, item.params), cast, session.runs)
+
+
+def in_reach(runs: Sequence[RunFound], cast: Cast) -> list[RunFound]:
+    """Runs that a common time axis is made for: a bound that takes many times as long would squeeze them."""
+    longest = max(run.manifest.totals.wall_ns for run in runs if run.name in cast.designs)
+    return [run for run in runs if run.name in cast.designs or run.manifest.totals.wall_ns <= NEAR * longest]
+
+
+def block_of(item: Item, query: Query, frame: pl.DataFrame, cast: Cast, runs: Sequence[RunFound]) -> Block:
+    """Make what is shown of `item` from the rows of its query."""
+    _check(item, frame)
+    params = {param.name: param.default for param in query.params} | item.params
+    block = Block(item, query, params, frame, [head(name, query, frame) for name in frame.columns])
+    if item.chart == "ranking":
+        block.tables = [ranking_table(ranking) for ranking in rankings(runs, frame, list(cast.bounds))]
+        return block
+    if item.chart == "table":
+        if frame.is_empty():
+            block.empty = item.empty
+        else:
+            block.tables = [table(item, query, frame, cast.bounds)]
+        return block
+    rows = _drawn(item, frame)
+    present = cast.among(set(rows["run"].to_list()))
+    if not any(name in cast.designs for name in present):
+        block.empty = item.empty
+        return block
+    block.left_out = " ".join(_left_out(item, rows, cast, present, runs))
+    _draw(block, rows, cast, present)
+    return block
+
+
+def _left_out(
+    item: Item, rows: pl.DataFrame, cast: Cast, present: Sequence[str], runs: Sequence[RunFound]
+) -> list[str]:
+    """Say which runs are not drawn, and why."""
+    said = []
+    if absent := [name for name in cast.designs if name not in present]:
+        said.append(f"{item.none}: {', '.join(absent)}.")
+    if far := beyond(item, rows, cast):
+        said.append(f"Beyond the axis: {'; '.join(far)}.")
+    asked = {run.name for run in runs}
+    if long := [cast.said(name) for name in cast.bounds if name not in asked]:
+        said.append(f"Takes too long for this axis: {', '.join(long)}.")
+    return said
+
+
+def _check(item: Item, frame: pl.DataFrame) -> None:
+    wanted = {"run", item.x, item.y, item.series, item.low, item.high, item.facet}
+    wanted = (wanted | item.columns.keys() | item.where.keys()) - {""}
+    if item.chart == "ranking":
+        wanted |= set(QUERY_COLUMNS)
+    missing = sorted(wanted - set(frame.columns))
+    if missing:
+        raise InputError(
+            f"report item '{item.title}': query '{item.query}' has no column {', '.join(missing)}; "
+            f"it has {', '.join(frame.columns)}"
+        )
+    if len(frame) > MOST_ROWS:
+        raise InputError(
+            f"report item '{item.title}': query '{item.query}' gives {len(frame):,} rows, wanted at most "
+            f"{MOST_ROWS:,}; group them in the SQL"
+        )
+
+
+def _drawn(item: Item, frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows to draw: those that `where` asks for, of runs of which a measure is there and not always 0."""
+    rows = frame
+    for name, value in item.where.items():
+        rows = rows.filter(pl.col(name) == value)
+    something = pl.any_horizontal(pl.col(name).fill_null(0) != 0 for name in item.measures)
+    worth = rows.filter(something)["run"].unique().to_list()
+    rows = rows.filter(pl.col("run").is_in(worth))
+    if item.chart == "tail":
+        rows = rows.filter((pl.col(item.x) > 0) & (pl.col(item.y) > 0))
+    return rows
+
+
+def _draw(block: Block, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) -> None:
+    """Add the charts and what explains them."""
+    item = block.item
+    designs = [name for name in present if name in cast.designs]
+    if item.chart == "lines" and len(designs) > MOST_LINES:
+        block.axes = f"Up: {item.y_title or item.y}. Across: {item.x_title or item.x}. All on equal axes."
+        block.legend = [name for name in present if name in cast.bounds]
+        block.charts = [_small(item, rows, cast, run) for run in designs]
+    else:
+        block.charts = _charts(item, rows, cast, present)
+        block.legend = list(present) if item.chart in ("lines", "tail") else []
+    if item.series:
+        parts = rows[item.series].unique(maintain_order=True).to_list()
+        block.parts = [(str(part), series_colour(i)) for i, part in enumerate(parts)]
+
+
+def _charts(item: Item, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) -> list[Chart]:
+    """One chart, or one for each value of the facet."""
+    charts = []
+    facets = rows[item.facet].unique(maintain_order=True).sort().to_list() if item.facet else [None]
+    for facet in facets:
+        part = rows.filter(pl.col(item.facet) == facet) if item.facet else rows
+        spec = chart(item, part, cast)
+        if item.facet:
+            spec["transform"].insert(0, {"filter": {"field": item.facet, "equal": facet}})
+        spec["transform"].insert(0, {"filter": {"field": "run", "oneOf": list(present)}})
+        charts.append(Chart(str(facet or ""), spec, chart_in_words(item, part, cast)))
+    return charts
+
+
+def _small(item: Item, rows: pl.DataFrame, cast: Cast, run: str) -> Chart:
+    """A small chart of one run and the bounds, on axes that all runs share."""
+    shown = [run, *cast.bounds]
+    spec = chart(item, rows, cast) | {"height": 90}
+    # There is no room for a title beside so small an axis; the page says it once for all.
+    spec["encoding"]["y"]["title"] = spec["encoding"]["x"]["title"] = None
+    spec["transform"].insert(0, {"filter": {"field": "run", "oneOf": shown}})
+    return Chart(run, spec, chart_in_words(item, rows.filter(pl.col("run") == run), cast), run)

@@ -1,0 +1,227 @@
+"""Who is fastest, by how much, and how sure that is: runs of one trace on one machine, ranked.
+
+Runs are compared where everything but the design is the same: trace, machine with every cost, loop, pages in
+low memory. Runs of a design that differ in their seed alone are one entry. The uncertainty of a difference
+comes from paired units, see `pipeline.analysis.intervals`: seeds, where both entries have at least two in
+common; else batch means within the one run (A. M. Law, Simulation Modeling and Analysis, 9.5.3), where
+the batches are blocks of the trace's rows. A run's progress is the mean time at which each block was done;
+with its start and end these times cut the wall time into stretches that add up to it, so that the ratio
+estimated over them is that of the throughputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+import polars as pl
+
+from pipeline.analysis.found import RunFound
+from pipeline.analysis.intervals import Estimate, mean, paired_difference, paired_ratio
+
+QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")
+
+# With fewer operations in a block its mean is that of a few accidents.
+LEAST_PER_BLOCK = 20
+
+Method = Literal["", "seeds", "blocks"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One design in a ranking: what it does, and how that differs from the reference."""
+
+    name: str
+    runs: tuple[str, ...]
+    bound: str
+    operations_per_second: Estimate
+    lost_us: Estimate | None
+    """From asking to being served, map and unmap of an operation together; None where no log tells."""
+    ratio: Estimate | None = None
+    """Its throughput as a share of the reference's; None of the reference itself."""
+    dearer_us: Estimate | None = None
+    method: Method = ""
+    unknown: str = ""
+    """Why the difference has no uncertainty."""
+
+    @property
+    def tied(self) -> bool:
+        """Whether no difference in throughput from the reference was seen."""
+        return self.ratio is not None and self.ratio.may_be(1.0)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The runs of one trace on one machine: designs by throughput, the first of them the reference."""
+
+    trace: str
+    machine: str
+    cpus: int
+    loop: str
+    lowmem: tuple[str, ...]
+    standings: list[Standing]
+    bounds: list[Standing]
+    incomplete: list[Standing]
+    """Runs that ended before the trace did, and so cannot be ranked."""
+    blocks: int = 0
+
+    @property
+    def reference(self) -> Standing | None:
+        """What the others are compared with."""
+        return next(iter(self.standings), None)
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """One run block by block: operations done, the time when, ns, and what mapping cost, us."""
+
+    run: RunFound
+    operations: list[int] = field(default_factory=list)
+    stretches_ns: list[float] = field(default_factory=list)
+    lost_us: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        totals = self.run.manifest.totals
+        return 1e9 * totals.operations / max(totals.wall_ns, 1)
+
+    @property
+    def mean_lost_us(self) -> float | None:
+        if not self.operations:
+            return None
+        whole = sum(lost * count for lost, count in zip(self.lost_us, self.operations, strict=True))
+        return whole / sum(self.operations)
+
+
+_Entry = dict[int, _Progress]
+
+
+def rankings(runs: Sequence[RunFound], rows: pl.DataFrame, bounds: Sequence[str]) -> list[Ranking]:
+    """Rank `runs` with `rows`, the answer of the query `ranking`; one ranking for each trace and machine.
+
+    `bounds` names the runs that are shown as bounds, apart from the designs.
+    """
+    groups: dict[tuple[str, ...], list[_Progress]] = {}
+    for run in runs:
+        m = run.manifest
+        key = (m.trace.sha256, m.machine.model_dump_json(), m.loop, *m.lowmem)
+        groups.setdefault(key, []).append(_progress(run, rows.filter(pl.col("run") == run.name)))
+    return [_ranking(group, bounds) for group in groups.values()]
+
+
+def _progress(run: RunFound, rows: pl.DataFrame) -> _Progress:
+    if rows.is_empty():
+        return _Progress(run)
+    rows = rows.sort("block")
+    times = [0.0, *(1e6 * ms for ms in rows["done_ms"].to_list()), float(run.manifest.totals.wall_ns)]
+    stretches = [later - earlier for earlier, later in pairwise(times)]
+    return _Progress(run, rows["operations"].to_list(), stretches, rows["lost_us"].to_list())
+
+
+def _ranking(group: Sequence[_Progress], bounds: Sequence[str]) -> Ranking:
+    most = max(progress.run.manifest.totals.operations for progress in group)
+    whole = [p for p in group if p.run.manifest.totals.operations == most]
+    partial = [p for p in group if p.run.manifest.totals.operations < most]
+    entries = _entries([p for p in whole if p.run.name not in bounds])
+    entries.sort(key=lambda entry: -_rate(entry).value)
+    standings = [_standing(entry, entries[0]) for entry in entries]
+    first = group[0].run.manifest
+    return Ranking(
+        first.trace.name,
+        first.machine.name,
+        first.machine.cpus,
+        first.loop,
+        tuple(first.lowmem),
+        standings,
+        [
+            _standing(entry, entries[0] if entries else None)
+            for entry in _entries([p for p in whole if p.run.name in bounds])
+        ],
+        [_standing({p.run.manifest.seed: p}, None) for p in partial],
+        max((len(p.operations) for p in group), default=0),
+    )
+
+
+def _entries(group: Sequence[_Progress]) -> list[_Entry]:
+    """Runs that differ in their seed alone together; a second run of one seed is an entry of its own."""
+    entries: dict[tuple[str, str, int], _Entry] = {}
+    for progress in group:
+        m = progress.run.manifest
+        again = 0
+        while m.seed in entries.get((m.label, m.allocator.source_sha256, again), {}):
+            again += 1
+        entries.setdefault((m.label, m.allocator.source_sha256, again), {})[m.seed] = progress
+    return list(entries.values())
+
+
+def _rate(entry: _Entry) -> Estimate:
+    return mean([progress.rate for progress in entry.values()])
+
+
+def _lost(entry: _Entry) -> Estimate | None:
+    lost = [progress.mean_lost_us for progress in entry.values()]
+    known = [value for value in lost if value is not None]
+    return mean(known) if len(known) == len(lost) else None
+
+
+def _standing(entry: _Entry, reference: _Entry | None) -> Standing:
+    runs = [progress.run for progress in entry.values()]
+    name = runs[0].name if len(runs) == 1 else f"{runs[0].manifest.label}, {len(runs)} seeds"
+    bound = runs[0].manifest.allocator.bound
+    names = tuple(run.name for run in runs)
+    same = Standing(name, names, bound, _rate(entry), _lost(entry))
+    if reference is None or reference is entry:
+        return same
+    ratio, dearer_us, method, unknown = _compared(entry, reference)
+    return Standing(
+        name, names, bound, same.operations_per_second, same.lost_us, ratio, dearer_us, method, unknown
+    )
+
+
+def _compared(entry: _Entry, reference: _Entry) -> tuple[Estimate, Estimate | None, Method, str]:
+    """Throughput ratio to the reference, difference in cost, how these were made, why they are uncertain."""
+    common = sorted(entry.keys() & reference.keys())
+    if len(common) >= 2:
+        these, those = [entry[seed] for seed in common], [reference[seed] for seed in common]
+        ratio = paired_ratio([p.rate for p in these], [p.rate for p in those])
+        costs = [(p.mean_lost_us, q.mean_lost_us) for p, q in zip(these, those, strict=True)]
+        known = [(p, q) for p, q in costs if p is not None and q is not None]
+        dearer = (
+            paired_difference([p for p, _ in known], [q for _, q in known])
+            if len(known) == len(costs)
+            else None
+        )
+        return ratio, dearer, "seeds", ""
+    if not common:
+        rate = _rate(entry).value / _rate(reference).value
+        return Estimate(rate, None), _plain_difference(entry, reference), "", "no seed in common"
+    this, that = entry[common[0]], reference[common[0]]
+    unknown = _why_unpaired(this, that)
+    if unknown:
+        only = {common[0]: this}, {common[0]: that}
+        return Estimate(this.rate / that.rate, None), _plain_difference(*only), "", unknown
+    return (
+        # Each does the same work: the ratio of throughputs is that of the times, the other way up.
+        paired_ratio(that.stretches_ns, this.stretches_ns),
+        paired_difference(this.lost_us, that.lost_us),
+        "blocks",
+        "",
+    )
+
+
+def _plain_difference(entry: _Entry, reference: _Entry) -> Estimate | None:
+    this, that = _lost(entry), _lost(reference)
+    return None if this is None or that is None else Estimate(this.value - that.value, None)
+
+
+def _why_unpaired(this: _Progress, that: _Progress) -> str:
+    for progress in (this, that):
+        if not progress.operations:
+            return f"{progress.run.name} has no log"
+        if min(progress.operations) < LEAST_PER_BLOCK:
+            return f"fewer than {LEAST_PER_BLOCK} operations in a block of the trace"
+    if len(this.operations) != len(that.operations):
+        return "the runs did not do the same rows of the trace"
+    return ""

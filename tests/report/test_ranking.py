@@ -1,0 +1,140 @@
+"""Who is ranked first, with which difference and how sure, on runs made by hand."""
+
+from __future__ import annotations
+
+import pytest
+from analysis.handmade import make_run, manifest_dict
+
+from pipeline.analysis.library import load_query, run_query
+from pipeline.analysis.session import open_session
+from pipeline.report.answer import ranking_table
+from pipeline.report.palette import cast
+from pipeline.report.ranking import LEAST_PER_BLOCK, rankings
+
+BLOCKS = 25
+ROWS = BLOCKS * LEAST_PER_BLOCK
+
+
+def steady(directory, label, step_ns, lost_ns=100, **changes):
+    """A run of which each operation is done `step_ns(row)` after the one before."""
+    operations, time_ns = [], 0
+    for row in range(ROWS):
+        time_ns += step_ns(row)
+        operations.append(
+            {
+                "asked_ns": time_ns - lost_ns,
+                "mapped_ns": time_ns,
+                "unmap_asked_ns": time_ns,
+                "done_ns": time_ns,
+            }
+        )
+    return make_run(directory / f"{label} {changes.get('seed', 1)}", label, operations, **changes)
+
+
+def ranked(directory):
+    with open_session([directory]) as session:
+        rows = run_query(session, load_query("ranking"))
+        return rankings(session.runs, rows, list(cast(session.runs).bounds))
+
+
+def bound(label):
+    return manifest_dict(label)["allocator"] | {"bound": "lower bound"}
+
+
+def test_a_design_that_takes_twice_as_long_has_half_the_throughput_for_certain(tmp_path):
+    steady(tmp_path, "slow", lambda _: 2_000, lost_ns=900)
+    steady(tmp_path, "fast", lambda _: 1_000)
+    (ranking,) = ranked(tmp_path)
+    fast, slow = ranking.standings
+    assert (fast.name, slow.name) == ("fast", "slow")
+    assert fast.operations_per_second.value == pytest.approx(1e6)
+    assert fast.ratio is None
+    assert slow.ratio.value == pytest.approx(0.5)
+    assert slow.ratio.half_width == pytest.approx(0, abs=1e-9)
+    assert (slow.dearer_us.value, slow.dearer_us.half_width) == pytest.approx((0.8, 0))
+    assert not slow.tied
+
+
+def test_runs_that_are_ahead_by_turns_are_a_tie(tmp_path):
+    steady(tmp_path, "even", lambda _: 1_000)
+    steady(tmp_path, "odd", lambda row: 800 if row // (2 * LEAST_PER_BLOCK) % 2 else 1_210)
+    (ranking,) = ranked(tmp_path)
+    assert [s.name for s in ranking.standings] == ["even", "odd"]
+    # In all the second takes 12 blocks of 800 and 13 of 1,210 ns.
+    assert ranking.standings[1].ratio.value == pytest.approx(25_000 / (12 * 800 + 13 * 1_210))
+    assert ranking.standings[1].tied
+    words = ranking_table(ranking).words
+    assert "No difference from it was seen for odd." in words
+    assert "slower" not in words
+
+
+def test_the_ratio_is_that_of_the_throughputs_shown(tmp_path):
+    steady(tmp_path, "a", lambda row: 1_000 + row % 7)
+    steady(tmp_path, "b", lambda row: 1_500 + 3 * row)
+    (ranking,) = ranked(tmp_path)
+    first, second = ranking.standings
+    shown = second.operations_per_second.value / first.operations_per_second.value
+    assert second.ratio.value == pytest.approx(shown, rel=1e-12)
+
+
+def test_seeds_of_a_design_are_one_entry_and_pairs(tmp_path):
+    for seed, (a, b) in enumerate([(1_000, 2_000), (1_100, 2_200), (1_200, 2_400)]):
+        steady(tmp_path, "a", lambda _, step=a: step, seed=seed)
+        steady(tmp_path, "b", lambda _, step=b: step, seed=seed)
+    (ranking,) = ranked(tmp_path)
+    first, second = ranking.standings
+    assert (first.name, second.name) == ("a, 3 seeds", "b, 3 seeds")
+    assert second.method == "seeds"
+    # Each varies from seed to seed, their ratio does not.
+    assert first.operations_per_second.half_width > 100_000
+    assert second.ratio.value == pytest.approx(0.5)
+    assert second.ratio.half_width == pytest.approx(0, abs=1e-12)
+
+
+def test_without_a_log_a_difference_is_told_and_its_uncertainty_is_not(tmp_path):
+    steady(tmp_path, "a", lambda _: 1_000)
+    steady(tmp_path, "b", lambda _: 2_000, events="none")
+    (ranking,) = ranked(tmp_path)
+    second = ranking.standings[1]
+    assert second.ratio.value == pytest.approx(0.5)
+    assert second.ratio.half_width is None
+    assert second.lost_us is None
+    made = ranking_table(ranking)
+    assert [cell.text for cell in made.rows[1].cells] == [
+        "2", "b", "500,000", "−50.00", "–", "–", "uncertainty unknown: b has no log",
+    ]  # fmt: skip
+    assert "Where no ± stands, it is unknown: b has no log." in made.notes
+
+
+def test_bounds_stand_apart_and_are_never_first(tmp_path):
+    steady(tmp_path, "a", lambda _: 1_000)
+    steady(tmp_path, "free", lambda _: 500, allocator=bound("free"))
+    (ranking,) = ranked(tmp_path)
+    assert [s.name for s in ranking.standings] == ["a"]
+    assert [s.name for s in ranking.bounds] == ["free"]
+    made = ranking_table(ranking)
+    assert "free, the lower bound, does 2 times that." in made.words
+    assert made.rows[1].apart
+    assert made.rows[1].cells[-1].text == "lower bound; faster"
+
+
+def test_runs_of_other_traces_machines_and_loops_are_ranked_apart(tmp_path):
+    steady(tmp_path, "a", lambda _: 1_000)
+    steady(tmp_path, "b", lambda _: 1_000, loop="timed")
+    steady(tmp_path, "c", lambda _: 1_000, trace=manifest_dict("c")["trace"] | {"sha256": "0" * 64})
+    assert [[s.name for s in ranking.standings] for ranking in ranked(tmp_path)] == [["a"], ["b"], ["c"]]
+
+
+def test_a_run_that_ended_before_its_trace_is_not_ranked(tmp_path):
+    steady(tmp_path, "a", lambda _: 1_000)
+    make_run(tmp_path / "stuck", "stuck", [{"done_ns": 10}])
+    (ranking,) = ranked(tmp_path)
+    assert [s.name for s in ranking.incomplete] == ["stuck"]
+    assert "Not ranked, as the trace was not done to its end: stuck." in ranking_table(ranking).words
+
+
+def test_few_operations_give_no_uncertainty(tmp_path):
+    for label, done_ns in (("a", 10), ("b", 20)):
+        make_run(tmp_path / label, label, [{"done_ns": done_ns}] * 30)
+    (ranking,) = ranked(tmp_path)
+    assert ranking.standings[1].unknown == f"fewer than {LEAST_PER_BLOCK} operations in a block of the trace"
