@@ -168,7 +168,7 @@ def _lost(entry: _Entry) -> Estimate | None:
 
 def _standing(entry: _Entry, reference: _Entry | None) -> Standing:
     runs = [progress.run for progress in entry.values()]
-    name = runs[0].name if len(runs) == 1 else f"{runs[0].manifest.label}, {len(runs)} seeds"
+    name = runs[0].name if len(runs) == 1 else f"{runs[0].manifest.label} ({len(runs)} seeds)"
     bound = runs[0].manifest.allocator.bound
     names = tuple(run.name for run in runs)
     same = Standing(name, names, bound, _rate(entry), _lost(entry))

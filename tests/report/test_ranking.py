@@ -83,7 +83,7 @@ def test_seeds_of_a_design_are_one_entry_and_pairs(tmp_path):
         steady(tmp_path, "b", lambda _, step=b: step, seed=seed)
     (ranking,) = ranked(tmp_path)
     first, second = ranking.standings
-    assert (first.name, second.name) == ("a, 3 seeds", "b, 3 seeds")
+    assert (first.name, second.name) == ("a (3 seeds)", "b (3 seeds)")
     assert second.method == "seeds"
     # Each varies from seed to seed, their ratio does not.
     assert first.operations_per_second.half_width > 100_000
