@@ -120,6 +120,14 @@ What `slot`, `value` and `other` hold, by event; where nothing is said, -1:
 
 `pipeline sql` sees these, over all the runs it is given. `run` is the run's label, made unique.
 
+A recording of the kernel's own pool (`*.kmap.parquet`, or the name of a shipped one) can be given beside the
+runs: `pipeline sql --runs kcsleep2 --runs runs --name flush_frequency`. `op`, `task` and `page` are numbered
+as in the trace that `pipeline import` makes of it, so that an operation of the model can be joined with the
+kernel's own. NULL is what was not recorded: waits for the lock and holds, when an unmap was asked for, CPUs
+interrupted, slots probed and scanned. `done_ns` is when the unmap took the mapping away, with the lock held;
+a scan lasts until its task's next event but evictions, a flush until its task's next event, a sleep until the
+task has the lock again. All durations are those of the recorded machine.
+
 {views.rstrip()}
 """
 

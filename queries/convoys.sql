@@ -77,6 +77,7 @@ SELECT
         AS after_flush_percent
 FROM runs
 LEFT JOIN started ON runs.run = started.run
-WHERE runs.events = 'full'
+-- A recording does not tell who spun.
+WHERE runs.events = 'full' AND runs.provenance = 'simulated'
 GROUP BY runs.run
 ORDER BY runs.run

@@ -40,7 +40,10 @@ SELECT
     100.0 * runs.hits / nullif(runs.hits + runs.misses, 0) AS hit_percent,
     runs.map_ns / nullif(runs.operations, 0) / 1e3 AS map_mean_us,
     locks.hold_ns / nullif(locks.acquisitions, 0) / 1e3 AS hold_mean_us,
-    coalesce(100.0 * locks.wait_ns / nullif(runs.wall_ns * runs.cpus, 0), 0) AS lock_wait_percent,
+    CASE
+        WHEN runs.provenance = 'simulated'
+            THEN coalesce(100.0 * locks.wait_ns / nullif(runs.wall_ns * runs.cpus, 0), 0)
+    END AS lock_wait_percent,
     runs.flushes,
     runs.ipis,
     runs.sleeps,

@@ -1,4 +1,4 @@
-"""Finding run directories and reading their manifests, with a name for each run that is unique in its set."""
+"""Finding runs and recordings and reading manifests, with a name for each that is unique in its set."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pipeline.runs.schema import (
     RUN_FORMAT_VERSION,
     Manifest,
 )
+from pipeline.verify.recording import shipped_recordings
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,44 @@ class RunFound:
     def has_log(self) -> bool:
         """Whether the run kept its two tables."""
         return self.manifest.events == "full"
+
+
+@dataclass(frozen=True)
+class RecordingFound:
+    """A recording of the kernel's own pool: the name it goes by, its file, and whether it is shipped."""
+
+    name: str
+    path: Path
+    shipped: bool
+
+
+def find(paths: Sequence[Path]) -> list[RunFound | RecordingFound]:
+    """Find the runs and recordings that `paths` name, in their order.
+
+    A run directory or a directory of them is found as by `find_runs`; a file other than a manifest, or the
+    name of a shipped recording of the pool (traces/pool), is a recording. One named twice is found once.
+    """
+    shipped = shipped_recordings()
+    recordings: dict[Path, str] = {}
+    of_path: list[tuple[Path, bool]] = []
+    for path in paths:
+        file = path if path.is_file() else shipped.get(str(path)) if not path.exists() else None
+        if file is None or file.name == MANIFEST_FILE:
+            of_path.append((path, False))
+        elif file.resolve() not in recordings:
+            of_path.append((file.resolve(), True))
+            recordings[file.resolve()] = file.name.removesuffix(".parquet").removesuffix(".kmap")
+    found: list[RunFound | RecordingFound] = []
+    runs = find_runs([path for path, recording in of_path if not recording])
+    names = iter(_made_unique([*(run.name for run in runs), *recordings.values()])[len(runs) :])
+    waiting = {run.directory: run for run in runs}
+    for path, recording in of_path:
+        if recording:
+            found.append(RecordingFound(next(names), path, path in {p.resolve() for p in shipped.values()}))
+            continue
+        inside = {directory.resolve() for directory in _run_directories(path)}
+        found += [waiting.pop(directory) for directory in list(waiting) if directory in inside]
+    return found
 
 
 def find_runs(paths: Sequence[Path]) -> list[RunFound]:
@@ -61,7 +100,7 @@ def _run_directories(path: Path) -> list[Path]:
     if path.name == MANIFEST_FILE and path.is_file():
         return [path.parent]
     if not path.is_dir():
-        found = "a file" if path.exists() else "no such directory"
+        found = "a file (recordings are for 'pipeline sql')" if path.exists() else "no such directory"
         raise InputError(
             f"{path}: wanted a run directory or a directory of runs, found {found}; "
             "'pipeline replay' makes runs, or give --runs"
@@ -137,12 +176,16 @@ def unique_names(manifests: Sequence[Manifest]) -> list[str]:
             if len(set(words.values())) > 1:
                 for i in members:
                     names[i] = f"{names[i]}, {words[i]}"
-    taken: set[str] = set()
-    for position, name in enumerate(names):
-        number, free = 1, name
-        while free in taken:
+    return _made_unique(names)
+
+
+def _made_unique(names: Sequence[str]) -> list[str]:
+    """Number those names that come again."""
+    free: list[str] = []
+    for name in names:
+        number, candidate = 1, name
+        while candidate in free:
             number += 1
-            free = f"{name} #{number}"
-        names[position] = free
-        taken.add(free)
-    return names
+            candidate = f"{name} #{number}"
+        free.append(candidate)
+    return free

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,9 +12,11 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pipeline.analysis.found import RunFound, find_runs
+from pipeline.analysis.found import RecordingFound, RunFound, find, find_runs
 from pipeline.analysis.macros import MACROS
-from pipeline.analysis.views import NONE_AS_NULL, TOTALS, VIEWS, View
+from pipeline.analysis.manifest_rows import MANIFEST_ROWS, recording_row
+from pipeline.analysis.recorded import RecordedRun, read_recorded_run
+from pipeline.analysis.views import NONE_AS_NULL, VIEWS, View
 from pipeline.errors import UsageError
 from pipeline.runs.schema import (
     CPU_CATEGORIES,
@@ -42,9 +43,15 @@ _DUCKDB_TYPES = {
 class Session:
     """Runs opened for SQL. Not for use by several threads at once; close it, or use it in a `with` block."""
 
-    def __init__(self, runs: Sequence[RunFound], memory_limit: str = MEMORY_LIMIT) -> None:
-        """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty."""
-        self.runs = list(runs)
+    def __init__(self, runs: Sequence[RunFound | RecordingFound], memory_limit: str = MEMORY_LIMIT) -> None:
+        """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty.
+
+        A recording that cannot be read raises InputError.
+        """
+        self.runs = [found for found in runs if isinstance(found, RunFound)]
+        self.recordings = [found for found in runs if isinstance(found, RecordingFound)]
+        # Before anything is opened that would have to be closed again.
+        recorded = {found.name: read_recorded_run(found.path) for found in self.recordings}
         self._spill = tempfile.TemporaryDirectory(prefix="pipeline-sql-", ignore_cleanup_errors=True)
         self._connection = duckdb.connect(
             config={
@@ -56,7 +63,7 @@ class Session:
             }
         )
         self._connection.execute("SET enable_progress_bar = false")
-        fill(self._connection, self.runs)
+        fill(self._connection, runs, recorded=recorded)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Run one SQL statement and return its rows.
@@ -96,18 +103,33 @@ class Session:
 
 def fill(
     connection: duckdb.DuckDBPyConnection,
-    runs: Sequence[RunFound],
+    runs: Sequence[RunFound | RecordingFound],
     place: Callable[[Path], str] = str,
+    recorded: Mapping[str, RecordedRun] | None = None,
 ) -> None:
     """Make the enumerations, every view of `views.VIEWS` and every macro over `runs`, which may be empty.
 
-    `place` writes the path of a Parquet file as the views shall have it.
+    `place` writes the path of a Parquet file as the views shall have it. What recordings have is kept in the
+    tables `recorded_operations` and `recorded_events`; `recorded` has them by name if they were read before.
     """
     # As enumerations, runs sort in the order in which they were given, categories in the schema's.
     _make_enumeration(connection, "run_name", [found.name for found in runs])
     _make_enumeration(connection, "cpu_category", list(CPU_CATEGORIES))
+    recordings = [found for found in runs if isinstance(found, RecordingFound)]
+    known = recorded or {found.name: read_recorded_run(found.path) for found in recordings}
+    for name, rows in known.items():
+        _keep(connection, name, rows)
+    simulated = [found for found in runs if isinstance(found, RunFound)]
     for view in VIEWS.values():
-        _make(connection, view, runs, place)
+        if view.name in NONE_AS_NULL:
+            connection.execute(f"CREATE VIEW {view.name} AS {_log_sql(view, simulated, place, bool(known))}")
+        elif view.sql is not None:
+            connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
+        else:
+            rows_of = [row for found in simulated for row in MANIFEST_ROWS[view.name](found)]
+            if view.name == "runs":
+                rows_of += [recording_row(found, known[found.name]) for found in recordings]
+            _make_table(connection, view, rows_of)
     for macro in MACROS.values():
         connection.execute(macro.definition)
 
@@ -116,51 +138,57 @@ def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: 
     connection.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(literal(v) for v in values)})")
 
 
-def _make(
-    connection: duckdb.DuckDBPyConnection, view: View, runs: Sequence[RunFound], place: Callable[[Path], str]
-) -> None:
-    if view.name in NONE_AS_NULL:
-        connection.execute(f"CREATE VIEW {view.name} AS {_log_sql(view, runs, place)}")
-    elif view.sql is not None:
-        connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
-    else:
-        schema = pa.schema([pa.field(c.name, c.type) for c in view.columns])
-        rows = [row for found in runs for row in _MANIFEST_ROWS[view.name](found)]
-        connection.register("manifest_rows", pa.Table.from_pylist(rows, schema))
-        chosen = ", ".join(
-            f"CAST({c.name} AS {_ENUMERATIONS[c.name]}) AS {c.name}" if c.name in _ENUMERATIONS else c.name
-            for c in view.columns
-        )
-        connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM manifest_rows")
-        connection.unregister("manifest_rows")
+def _keep(connection: duckdb.DuckDBPyConnection, name: str, run: RecordedRun) -> None:
+    """Add a recording's rows to the tables that hold them, which are made if there are none yet."""
+    for table, rows in (("operations", run.operations), ("events", run.events)):
+        connection.register("recorded_rows", rows)
+        chosen = f"SELECT CAST({literal(name)} AS run_name) AS run, * FROM recorded_rows"
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {_kept(table)} AS {chosen} LIMIT 0")
+        connection.execute(f"INSERT INTO {_kept(table)} {chosen}")
+        connection.unregister("recorded_rows")
 
 
-def _log_sql(view: View, runs: Sequence[RunFound], place: Callable[[Path], str]) -> str:
-    """Make the SELECT over every run's Parquet file of one table, -1 turned to NULL."""
+def _make_table(connection: duckdb.DuckDBPyConnection, view: View, rows: list[dict[str, Any]]) -> None:
+    schema = pa.schema([pa.field(c.name, c.type) for c in view.columns])
+    connection.register("manifest_rows", pa.Table.from_pylist(rows, schema))
+    chosen = ", ".join(
+        f"CAST({c.name} AS {_ENUMERATIONS[c.name]}) AS {c.name}" if c.name in _ENUMERATIONS else c.name
+        for c in view.columns
+    )
+    connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM manifest_rows")
+    connection.unregister("manifest_rows")
+
+
+def _log_sql(view: View, runs: Sequence[RunFound], place: Callable[[Path], str], recorded: bool) -> str:
+    """Make the SELECT over every run's Parquet file of one table, -1 turned to NULL, and over recordings."""
     columns, file = {
         "operations": (OPERATIONS, OPERATIONS_FILE),
         "events": (EVENTS, EVENTS_FILE),
     }[view.name]
-    logged = [found for found in runs if found.has_log]
-    if not logged:
-        empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
-        return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
     nulls = NONE_AS_NULL[view.name]
     chosen = ", ".join(f"nullif({c.name}, -1) AS {c.name}" if c.name in nulls else c.name for c in columns)
     # One SELECT for each run: its name is then a constant, which costs nothing per row.
-    return " UNION ALL ".join(
+    parts = [
         f"SELECT CAST({literal(found.name)} AS run_name) AS run, {chosen} "
         f"FROM read_parquet({literal(_without_wildcards(place(found.directory / file)))})"
-        for found in logged
-    )
+        for found in runs
+        if found.has_log
+    ]
+    if recorded:
+        parts.append(f"SELECT * FROM {_kept(view.name)}")
+    if not parts:
+        empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
+        return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
+    return " UNION ALL ".join(parts)
 
 
-def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT) -> Session:
+def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT, recordings: bool = False) -> Session:
     """Open run directories, or directories of runs, for SQL; see `views.VIEWS` for what is there.
 
-    A path without a run, a broken manifest or a newer run format raises InputError.
+    With `recordings`, a recording of the kernel's pool (its file, or a shipped one's name) may stand where a
+    run can. A path without a run, a broken manifest or a newer run format raises InputError.
     """
-    return Session(find_runs(runs), memory_limit)
+    return Session(find(runs) if recordings else find_runs(runs), memory_limit)
 
 
 def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
@@ -192,6 +220,11 @@ def _duckdb_type(column: Column) -> str:
     return _DUCKDB_TYPES.get(column.type, "VARCHAR")
 
 
+def _kept(table: str) -> str:
+    """Name of the table that holds what recordings have of a table of the log."""
+    return f"recorded_{table}"
+
+
 def literal(text: str) -> str:
     """Write text as a string of SQL."""
     return "'" + text.replace("'", "''") + "'"
@@ -200,74 +233,3 @@ def literal(text: str) -> str:
 def _without_wildcards(path: str) -> str:
     """Write a path so that DuckDB's file globbing takes it literally."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
-
-
-def _run_row(found: RunFound) -> Iterable[dict[str, Any]]:
-    m = found.manifest
-    yield {
-        "run": found.name,
-        "provenance": "simulated",
-        "id": m.id,
-        "directory": str(found.directory),
-        "label": m.label,
-        "allocator": m.allocator.name,
-        "options": json.dumps(m.allocator.options, ensure_ascii=False),
-        "machine": m.machine.name,
-        "cpus": m.machine.cpus,
-        "trace": m.trace.name,
-        "trace_sha256": m.trace.sha256,
-        "loop": m.loop,
-        "seed": m.seed,
-        "events": m.events,
-        "command": m.command,
-        **{column.name: getattr(m.totals, column.name) for column in TOTALS},
-        "address_space_pages": m.allocator.address_space_pages,
-        "page_struct_bytes": m.allocator.page_struct_bytes,
-        "findings": len(m.findings),
-        "fingerprint": m.fingerprint,
-        "elapsed_s": m.execution.elapsed_s,
-    }
-
-
-def _cpu_time_rows(found: RunFound) -> Iterable[dict[str, Any]]:
-    for cpu in found.manifest.totals.cpu_time:
-        for category in CPU_CATEGORIES:
-            ns = getattr(cpu, f"{category}_ns")
-            yield {"run": found.name, "cpu": cpu.cpu, "category": category, "ns": ns}
-
-
-def _lock_total_rows(found: RunFound) -> Iterable[dict[str, Any]]:
-    for lock in found.manifest.totals.locks:
-        yield {"run": found.name, **lock.model_dump()}
-
-
-def _finding_rows(found: RunFound) -> Iterable[dict[str, Any]]:
-    for finding in found.manifest.findings:
-        yield {
-            "run": found.name,
-            **finding.model_dump(),
-            "tasks": json.dumps(finding.tasks),
-            "slots": json.dumps(finding.slots),
-        }
-
-
-def _cost_rows(found: RunFound) -> Iterable[dict[str, Any]]:
-    for name, cost in found.manifest.machine.costs.items():
-        yield {
-            "run": found.name,
-            "machine": found.manifest.machine.name,
-            "cost": name,
-            "value": str(cost.value),
-            "unit": cost.unit,
-            "source": cost.source,
-            "meaning": cost.doc,
-        }
-
-
-_MANIFEST_ROWS = {
-    "runs": _run_row,
-    "cpu_time": _cpu_time_rows,
-    "lock_totals": _lock_total_rows,
-    "findings": _finding_rows,
-    "costs": _cost_rows,
-}

@@ -1,5 +1,8 @@
 """The tables and views that SQL sees, each column documented where it is defined.
 
+A recording of the kernel's own pool may stand beside the runs: a column is then NULL, never 0, where the
+recording does not have the fact.
+
 Two kinds: tables filled from the runs' manifests (so that runs without a log are in them too), and views over
 the Parquet tables of the event logs. Every one has a column `run`, the run's name, unique in the session.
 """
@@ -71,19 +74,25 @@ RUNS = View(
     "one row per run: what was replayed on what, and every total; runs without a log included",
     (
         RUN,
-        _col("provenance", TEXT, "", "simulated, or recorded: a real kernel's own pool"),
+        _col(
+            "provenance",
+            TEXT,
+            "",
+            "simulated, or recorded: a real kernel's own pool, with what of it was recorded; its durations "
+            "are those of the machine it ran on, an emulated one for the shipped recordings",
+        ),
         _col("id", TEXT, "", "hash of everything that determines the result"),
         _col("directory", TEXT, "", "where the run lies"),
         _col("label", TEXT, "", "short name: the allocator with its changed options"),
         _col("allocator", TEXT, "", "design"),
         _col("options", TEXT, "", "the design's options as JSON"),
-        _col("machine", TEXT, "", "machine profile"),
-        _col("cpus", INT, "", "CPUs simulated"),
+        _col("machine", TEXT, "", "machine profile; of a recording, what is known of its machine"),
+        _col("cpus", INT, "", "CPUs simulated; of a recording, 1 + the largest number seen"),
         _col("trace", TEXT, "", "name of the trace"),
         _col("trace_sha256", TEXT, "", "hash of the trace"),
         _col("loop", TEXT, "", "closed (delays propagate) or timed (operations start by the trace's clock)"),
         _col("seed", BIG, "", "seed of the machine's randomness"),
-        _col("events", TEXT, "", "full: the run has a log; none: totals only"),
+        _col("events", TEXT, "", "full: there is a log; none: totals only"),
         _col("command", TEXT, "", "command that made the run"),
         *TOTALS,
         _col("address_space_pages", BIG, "pages", "kernel address space that the design's slots take"),
@@ -280,7 +289,8 @@ WAIT_HISTOGRAM = _histogram("wait_histogram", "lock_waits", "wait_ns", "wait of 
 EVENT_LOG = View(
     "event_log",
     "the log line by line, each run in time order: map_asked, lock_wait, lock_hold, hit, miss, direct, "
-    "served_by_fallback, unmap, and the event kinds of `events` (relock as lock_wait and lock_hold)",
+    "served_by_fallback (mapped: not known how), unmap, and the event kinds of `events` "
+    "(relock as lock_wait and lock_hold)",
     (
         RUN,
         _col("time_ns", BIG, "ns", "when it began; of hit, miss and the like: when the mapping was there"),
@@ -301,12 +311,13 @@ EVENT_LOG = View(
         CAST(NULL AS BIGINT) AS value, CAST(NULL AS INTEGER) AS other
     FROM operations
     UNION ALL
-    SELECT run, mapped_ns, CASE served WHEN 'fallback' THEN 'served_by_fallback' ELSE served END, NULL, 0,
+    SELECT run, mapped_ns,
+        CASE served WHEN 'fallback' THEN 'served_by_fallback' ELSE coalesce(served, 'mapped') END, NULL, 0,
         cpu_map, task, op, page, slot, probed, NULL
     FROM operations
     UNION ALL
-    SELECT run, unmap_asked_ns, 'unmap', NULL, done_ns - unmap_asked_ns, cpu_unmap, task, op, page, slot,
-        NULL, NULL
+    SELECT run, coalesce(unmap_asked_ns, done_ns), 'unmap', NULL, done_ns - unmap_asked_ns, cpu_unmap, task,
+        op, page, slot, NULL, NULL
     FROM operations
     UNION ALL
     SELECT run, time_ns, 'lock_wait', site, wait_ns, cpu, task, op, NULL, NULL, NULL, holder FROM lock_waits

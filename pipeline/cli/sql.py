@@ -21,7 +21,10 @@ def sql(
     runs: Annotated[
         list[Path] | None,
         typer.Option(
-            "--runs", "-r", help="Run directory or directory of runs; may be repeated; default: runs."
+            "--runs",
+            "-r",
+            help="Run directory, directory of runs, or a recording of the kernel's pool (a .kmap.parquet "
+            "file or a shipped one's name: wrap16, kcsleep2); may be repeated; default: runs.",
         ),
     ] = None,
     form: Annotated[
@@ -35,7 +38,7 @@ def sql(
         Path | None, typer.Option("--output", "-o", help="File to write instead of standard output.")
     ] = None,
 ) -> None:
-    """Answer a SQL query over the event logs and totals of runs."""
+    """Answer a SQL query over the event logs and totals of runs, and over recordings."""
     from pipeline.analysis.output import checked_format, formatted, write_frame
     from pipeline.analysis.sql import settings
     from pipeline.analysis.sql import sql as answer

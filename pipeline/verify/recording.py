@@ -165,16 +165,21 @@ def _ticks(time: bytes) -> int:
     return int(seconds + fraction.ljust(9, b"0")) if point else int(seconds)
 
 
+def shipped_recordings() -> dict[str, Path]:
+    """The shipped recordings of the pool by name."""
+    return {
+        file.name.removesuffix(".kmap.parquet"): file
+        for file in shipped_files("traces/pool", ".parquet").values()
+    }
+
+
 def recording_path(name: str | Path) -> Path:
     """Path of a recording given by path, or by the name of a shipped one (traces/pool).
 
     Raises UsageError for a name that is neither.
     """
     path = Path(name)
-    shipped = {
-        file.name.removesuffix(".kmap.parquet"): file
-        for file in shipped_files("traces/pool", ".parquet").values()
-    }
+    shipped = shipped_recordings()
     if path.suffix or path.exists():
         return path
     if str(name) in shipped:
