@@ -161,6 +161,11 @@ def run_query(session: Session, query: Query, params: Mapping[str, Value] | None
     return session.query(query.sql, {name: values[name] for name in values if name in placeholders})
 
 
+def placeholders_filled(sql: str, values: Mapping[str, str]) -> str:
+    """Put `values` in place of the `$name` placeholders of a query."""
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], sql)
+
+
 def _fitted(query: str, name: str, value: Value, default: Value | None) -> Value:
     """Turn `value` into the type of `default`."""
     if isinstance(default, str):

@@ -14,6 +14,7 @@ import typer
 from pipeline.cli.allocators import allocators
 from pipeline.cli.calibrate import calibrate
 from pipeline.cli.claims import claims
+from pipeline.cli.db import db
 from pipeline.cli.demo import demo
 from pipeline.cli.designs import designs
 from pipeline.cli.doctor import doctor
@@ -54,6 +55,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "designs": designs,
     "sql": sql,
     "queries": queries,
+    "db": db,
     "explain": explain,
     "report": report,
     "allocators": allocators,
