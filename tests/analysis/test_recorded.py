@@ -94,8 +94,8 @@ def test_every_query_answers_over_a_recording_beside_a_run(recording, tmp_path, 
     # tasks of one operation each are too few for the others.
     of_machine = {
         "convoys", "cpu_time", "cpu_time_by_cpu", "fairness", "hold_distribution", "hold_makeup",
-        "hold_tail", "lock_stat", "lockmeter", "ranking", "slept_again", "spinning_over_time", "wait_distribution",
-        "wait_tail", "waited_behind", "waits_by_kind",
+        "hold_tail", "lock_stat", "lockmeter", "ranking", "slept_again", "spinning_over_time",
+        "wait_distribution", "wait_tail", "waited_behind", "waits_by_kind",
     }  # fmt: skip
     assert ("it's <b>" in frame["run"].to_list()) == (name not in of_machine)
 
