@@ -19,6 +19,7 @@ from pipeline.cli.demo import demo
 from pipeline.cli.designs import designs
 from pipeline.cli.doctor import doctor
 from pipeline.cli.explain import explain
+from pipeline.cli.fit import fit
 from pipeline.cli.generate import generate
 from pipeline.cli.import_ import import_
 from pipeline.cli.machines import machines
@@ -47,6 +48,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
     "doctor": doctor,
     "transform": transform,
+    "fit": fit,
     "replay": replay,
     "verify": verify,
     "validate": validate,

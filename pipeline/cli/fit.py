@@ -1,0 +1,30 @@
+"""`pipeline fit`: make a workload of a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def fit(
+    trace: Annotated[Path, typer.Argument(help="The trace (Parquet).", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The workload to write (.toml).", show_default=False
+        ),
+    ],
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the trace that is generated to compare.")
+    ] = 0,
+) -> None:
+    """Write a workload whose traces are like this one, and say how like they are."""
+    from pipeline.workload.fit.fitting import fit as fitted
+
+    result = fitted(trace, output, seed=seed)
+    print(result.table(), end="")
+    for line in result.not_expressed:
+        print(f"note: {line}")
+    print(f"{result.output}: fitted to {result.operations:,} operations")

@@ -1,0 +1,128 @@
+"""Number of pages and Zipf exponent of a pool, by maximum likelihood from how often its pages were mapped.
+
+Page numbers tell nothing of ranks, and sorting pages by their counts would take chance for popularity. So the
+likelihood is that of the spectrum: how many pages were mapped once, twice, and so on. With n operations, page
+i of N is mapped Poisson(n p_i) times, p_i proportional to (i + 1)**-s; the expected number of pages mapped k
+times is the sum of these probabilities, and the observed number is taken as Poisson about it. Pages that were
+never mapped are not seen, yet N is found: a pool whose pages were nearly all mapped has few that were mapped
+once. Counts above 32 are put into bins of equal ratio.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.workload.tables import MAX_ALIAS_PAGES
+
+_EXACT = 32
+_RATIO = 1.25
+_RANK_GROUPS = 400
+_LARGEST_SKEW = 5.0
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+_NODES = np.linspace(-9.0, 9.0, 3601)
+_NORMAL = np.array([0.5 * (1.0 + math.erf(node / math.sqrt(2.0))) for node in _NODES])
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """`pages` of one instance of a pool and its `skew`, as in a spec."""
+
+    pages: int
+    skew: float
+
+
+def fit_popularity(counts: np.ndarray, instances: int) -> Popularity:
+    """Fit how often each page was mapped (int64 [pages seen], each >= 1).
+
+    The pages are spread over `instances` equal instances of the pool, each of which got an equal part of the
+    operations.
+    """
+    operations = float(counts.sum()) / instances
+    seen = max(len(counts) / instances, 1.0)
+    if seen == 1.0:
+        return Popularity(1, 0.0)
+    edges = _edges(int(counts.max()))
+    observed = np.histogram(counts, edges)[0].astype(np.float64)
+
+    def unlikelihood(pages: int, skew: float) -> float:
+        expected = np.maximum(instances * _expected(pages, skew, operations, edges), 1e-9)
+        return float((expected - observed * np.log(expected)).sum())
+
+    def best_skew(pages: int) -> tuple[float, float]:
+        return _least(lambda skew: unlikelihood(pages, skew), 0.0, _LARGEST_SKEW, 1e-4)
+
+    least = math.log(max(math.ceil(seen), 2))
+    # Far beyond what was seen, more pages change nothing.
+    most = math.log(min(max(seen * 1000.0, 1e4), MAX_ALIAS_PAGES))
+    grid = np.linspace(least, max(most, least + 1e-9), 25)
+    at = int(np.argmin([best_skew(round(math.exp(log)))[1] for log in grid]))
+    low, high = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
+    log_pages, _ = _least(lambda log: best_skew(round(math.exp(log)))[1], low, high, 1e-3)
+    pages = round(math.exp(log_pages))
+    return Popularity(pages, round(best_skew(pages)[0], 3))
+
+
+def _least(of: Callable[[float], float], low: float, high: float, to: float) -> tuple[float, float]:
+    """Least of a function with one minimum between `low` and `high`, by golden sections: where, and what."""
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    of_left, of_right = of(left), of(right)
+    while high - low > to:
+        if of_left <= of_right:
+            high, right, of_right = right, left, of_left
+            left = high - _GOLDEN * (high - low)
+            of_left = of(left)
+        else:
+            low, left, of_left = left, right, of_right
+            right = low + _GOLDEN * (high - low)
+            of_right = of(right)
+    return (left, of_left) if of_left <= of_right else (right, of_right)
+
+
+def _edges(largest: int) -> np.ndarray:
+    """Bin edges of counts, float64: 1, 2, ... 32, then growing by a quarter until past the largest."""
+    edges = [float(count) for count in range(1, _EXACT + 1)]
+    while edges[-1] <= largest * 2:
+        edges.append(float(math.ceil(edges[-1] * _RATIO)))
+    return np.array(edges)
+
+
+def _expected(pages: int, skew: float, operations: float, edges: np.ndarray) -> np.ndarray:
+    """Expected number of pages whose count falls into each bin, float64 [bins]."""
+    ranks, sizes = _rank_groups(pages)
+    weights = ranks**-skew
+    means = operations * weights / (weights * sizes).sum()
+    below = _poisson_below(means, edges)
+    return (sizes[:, None] * np.diff(below, axis=1)).sum(axis=0)
+
+
+def _rank_groups(pages: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks from 1 on, alone at first and then in growing groups: middle rank and size of each."""
+    if pages <= _RANK_GROUPS:
+        return np.arange(1.0, pages + 1.0), np.ones(pages)
+    edges = np.unique(np.round(np.geomspace(1.0, pages + 1.0, _RANK_GROUPS)))
+    sizes = np.diff(edges)
+    return np.sqrt(edges[:-1] * np.maximum(edges[1:] - 1.0, edges[:-1])), sizes
+
+
+def _poisson_below(means: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """P(Poisson(mean) < edge), float64 [means, edges]; exact up to 32, above by the normal's cube root.
+
+    Above: E. B. Wilson and M. M. Hilferty, "The Distribution of Chi-Square", PNAS 17 (1931).
+    """
+    counts = np.arange(_EXACT, dtype=np.float64)
+    logs = np.cumsum(np.concatenate([[0.0], np.log(np.arange(1.0, _EXACT))]))
+    mean = np.maximum(means, 1e-300)[:, None]
+    exact = np.cumsum(np.exp(counts * np.log(mean) - mean - logs), axis=1)
+    below = np.empty((len(means), len(edges)))
+    below[:, :_EXACT] = exact[:, : min(_EXACT, len(edges))]
+    large = edges[_EXACT:]
+    if len(large):
+        # P(Poisson(m) < k) = P(chi-square of 2k degrees > 2m)
+        degrees = 9.0 * large
+        normal = ((mean / large) ** (1.0 / 3.0) - (1.0 - 1.0 / degrees)) * np.sqrt(degrees)
+        below[:, _EXACT:] = 1.0 - np.interp(normal, _NODES, _NORMAL)
+    return below

@@ -1,0 +1,90 @@
+"""Which kinds of operation draw their pages from the same pool, and who shares it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.trace.schema import KINDS
+from pipeline.workload.fit.observed import Observed
+from pipeline.workload.spec import Sharing
+
+# Two kinds are of one pool if this share of the operations of one is on pages that the other maps too.
+_COMMON = 0.5
+# A pool belongs to whoever makes this share of its operations on pages that nobody else maps.
+_PRIVATE = 0.5
+
+
+@dataclass(frozen=True)
+class FittedPool:
+    """A pool: the kinds that use it (codes), who shares it, and the share of operations that says so.
+
+    `counts` is how often each of its pages was mapped; with a pool per process or task, a page that several
+    of them map counts for each.
+    """
+
+    kinds: tuple[int, ...]
+    sharing: Sharing
+    private: float
+    counts: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """Name after its kinds."""
+        return "_and_".join(KINDS[kind] for kind in self.kinds)
+
+
+def fit_pools(observed: Observed) -> list[FittedPool]:
+    """Put the kinds of a trace into pools and find who shares each."""
+    kinds = [int(kind) for kind in np.unique(observed.kind)]
+    pages = {kind: np.unique(observed.page[observed.kind == kind]) for kind in kinds}
+    pool_of = {kind: kind for kind in kinds}
+    for at, one in enumerate(kinds):
+        for other in kinds[:at]:
+            if (
+                _overlap(observed, one, pages[other]) > _COMMON
+                or _overlap(observed, other, pages[one]) > _COMMON
+            ):
+                joined, kept = pool_of[one], pool_of[other]
+                pool_of = {kind: kept if pool == joined else pool for kind, pool in pool_of.items()}
+    pools = []
+    for pool in sorted(set(pool_of.values())):
+        members = tuple(kind for kind in kinds if pool_of[kind] == pool)
+        pools.append(_shared_by(observed, members))
+    return pools
+
+
+def _overlap(observed: Observed, kind: int, pages: np.ndarray) -> float:
+    """Share of a kind's operations on `pages`."""
+    return float(np.isin(observed.page[observed.kind == kind], pages).mean())
+
+
+def _shared_by(observed: Observed, kinds: tuple[int, ...]) -> FittedPool:
+    here = np.isin(observed.kind, kinds)
+    page = observed.page[here]
+    owners: tuple[tuple[Sharing, np.ndarray], ...] = (
+        ("task", observed.task[here]), ("process", observed.process[here]),
+    )  # fmt: skip
+    private = 0.0
+    # of one task or process alone, nothing can be said: its pool is everybody's
+    for sharing, owner in owners:
+        if len(np.unique(owner)) == 1:
+            continue
+        private = _private(page, owner)
+        alike = sharing == "task" and len(np.unique(observed.task)) == len(np.unique(observed.process))
+        if private > _PRIVATE and not alike:
+            return FittedPool(kinds, sharing, private, _counts(page, owner))
+    return FittedPool(kinds, "all", 1.0 - private, _counts(page, np.zeros_like(page)))
+
+
+def _private(page: np.ndarray, owner: np.ndarray) -> float:
+    """Share of operations on pages that have only one owner."""
+    pairs = np.unique(np.stack([page, owner.astype(np.int64)], 1), axis=0)
+    pages, owners = np.unique(pairs[:, 0], return_counts=True)
+    return float((owners[np.searchsorted(pages, page)] == 1).mean())
+
+
+def _counts(page: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """How often each page was mapped by each owner, int64 [pairs that occur]."""
+    return np.unique(owner.astype(np.int64) * (int(page.max()) + 1) + page, return_counts=True)[1]
