@@ -12,13 +12,16 @@ from pipeline.analysis.found import RunFound
 from pipeline.analysis.library import Query, run_query
 from pipeline.analysis.session import Session
 from pipeline.errors import InputError
+from pipeline.report import ranking, timeline
 from pipeline.report.answer import ranking_table
 from pipeline.report.charts import NEAR, Spec, beyond, chart
 from pipeline.report.definition import Item
 from pipeline.report.palette import Cast, series_colour
-from pipeline.report.ranking import QUERY_COLUMNS, rankings
 from pipeline.report.table import Head, Table, head, table
 from pipeline.report.words import chart_in_words
+
+# Columns that a query must have for a chart that is made for it alone.
+_COLUMNS = {"ranking": ranking.QUERY_COLUMNS, "timeline": timeline.QUERY_COLUMNS}
 
 # A chart of more points is neither readable nor light; its query should group them.
 MOST_ROWS = 20_000
@@ -75,13 +78,16 @@ def block_of(item: Item, query: Query, frame: pl.DataFrame, cast: Cast, runs: Se
     params = {param.name: param.default for param in query.params} | item.params
     block = Block(item, query, params, frame, [head(name, query, frame) for name in frame.columns])
     if item.chart == "ranking":
-        block.tables = [ranking_table(ranking) for ranking in rankings(runs, frame, list(cast.bounds))]
+        block.tables = [ranking_table(one) for one in ranking.rankings(runs, frame, list(cast.bounds))]
         return block
     if item.chart == "table":
         if frame.is_empty():
             block.empty = item.empty
         else:
             block.tables = [table(item, query, frame, cast.bounds)]
+        return block
+    if item.chart == "timeline":
+        _draw_timelines(block, cast)
         return block
     rows = _drawn(item, frame)
     present = cast.among(set(rows["run"].to_list()))
@@ -111,8 +117,7 @@ def _left_out(
 def _check(item: Item, frame: pl.DataFrame) -> None:
     wanted = {"run", item.x, item.y, item.series, item.low, item.high, item.facet}
     wanted = (wanted | item.columns.keys() | item.where.keys()) - {""}
-    if item.chart == "ranking":
-        wanted |= set(QUERY_COLUMNS)
+    wanted |= set(_COLUMNS.get(item.chart, ()))
     missing = sorted(wanted - set(frame.columns))
     if missing:
         raise InputError(
@@ -155,6 +160,25 @@ def _draw(block: Block, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) 
         block.parts = [(str(part), series_colour(i)) for i, part in enumerate(parts)]
 
 
+def _draw_timelines(block: Block, cast: Cast) -> None:
+    """Add a chart for each design that did anything, with the event it is about."""
+    item, frame = block.item, block.frame
+    shown = [name for name in cast.designs if name in set(frame["run"].to_list())]
+    if not shown:
+        block.empty = item.empty
+        return
+    for run in shown:
+        own = frame.filter(pl.col("run") == run)
+        spec = timeline.timeline(item, own)
+        spec["transform"].insert(0, {"filter": {"field": "run", "equal": run}})
+        words = timeline.timeline_in_words(item, own, run)
+        block.charts.append(Chart(f"{run}: {timeline.event_in_words(own)}", spec, words, run))
+    seen = set(frame["doing"].to_list())
+    block.parts = [(doing, colour) for doing, colour in timeline.DOING.items() if doing in seen]
+    if absent := [name for name in cast.designs if name not in shown]:
+        block.left_out = f"{item.none}: {', '.join(absent)}."
+
+
 def _charts(item: Item, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) -> list[Chart]:
     """One chart, or one for each value of the facet."""
     charts = []
@@ -175,5 +199,6 @@ def _small(item: Item, rows: pl.DataFrame, cast: Cast, run: str) -> Chart:
     spec = chart(item, rows, cast) | {"height": 90}
     # There is no room for a title beside so small an axis; the page says it once for all.
     spec["encoding"]["y"]["title"] = spec["encoding"]["x"]["title"] = None
+    spec["encoding"]["x"]["axis"]["tickCount"] = 3
     spec["transform"].insert(0, {"filter": {"field": "run", "oneOf": shown}})
     return Chart(run, spec, chart_in_words(item, rows.filter(pl.col("run") == run), cast), run)

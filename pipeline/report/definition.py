@@ -29,7 +29,7 @@ from pipeline.errors import InputError, unknown_name
 from pipeline.files import readable_file
 from pipeline.resources import shipped_files
 
-ChartKind = Literal["ranking", "table", "bars", "lines", "tail", "stacked", "range"]
+ChartKind = Literal["ranking", "table", "bars", "lines", "tail", "stacked", "range", "timeline"]
 
 
 class _Strict(BaseModel):
@@ -42,7 +42,8 @@ class Item(_Strict):
     `table` shows the rows; `ranking` says who is fastest, from the rows of the query `ranking`. Charts:
     `bars` (x a number, one bar per run), `lines` (x a time, y a number), `tail` (x a number, y a share in %,
     both on log scales), `stacked` (x shares, one bar per run, colour by `series`), `range` (`low` to `high`
-    with a mark at x, one line per run).
+    with a mark at x, one line per run), `timeline` (what each CPU did around an event, from the rows of the
+    query `cpu_timeline`, one chart per run).
     """
 
     query: str
@@ -80,6 +81,7 @@ class Item(_Strict):
             "tail": ("x", "y"),
             "stacked": ("x", "series"),
             "range": ("x", "low", "high"),
+            "timeline": (),
         }[self.chart]
         missing = [name for name in wanted if not getattr(self, name)]
         if missing:
@@ -97,6 +99,7 @@ class Item(_Strict):
             "tail": (self.y,),
             "stacked": (self.x,),
             "range": (self.x,),
+            "timeline": (),
         }[self.chart]
 
 

@@ -76,6 +76,14 @@ EXPECTED = {
     "address_space": [("pool", 4, 16, 3, 4, 16), ("bare", 4, 16, 0, 4, 16)],
     "convoys": [("pool", 0, 0, None, None, None)],
     "cpu_time": [("pool", "idle", 98.75, 0.0002), ("pool", "spin", 1.25, 0.0)],
+    # The flush from 14 to 16 us; 2 us are little, so that 100 us are looked at, 25 of them after it.
+    "cpu_timeline": [("pool", *row, "flush", 2, 0.014, 2) for row in (
+        (0, "hold", -14, -12, 0, 0), (0, "map or unmap", -14, -12, 0, 0),
+        (1, "spin", -13.5, -12, 1, 1), (1, "map or unmap", -13.5, -11, 1, 1), (1, "hold", -12, -11, 1, 1),
+        (0, "hold", -4, -3, 0, 0), (0, "map or unmap", -4, -3, 0, 0),
+        (1, "spin", -4, -3, 1, 1), (1, "map or unmap", -4, -2, 1, 1), (1, "hold", -3, -2, 1, 1),
+        (0, "scan", -1.5, 0, 0, 2), (0, "flush", 0, 2, 0, 2),
+    )],
     "flush_frequency": [
         ("pool", 1, 10_000, 500, 1, 3, 1, 4, 0, 0),
         ("bare", 0, None, None, None, None, 0, None, 0, 0),
@@ -277,3 +285,12 @@ def test_a_users_own_query_needs_no_header(tmp_path, session):
     assert run_query(session, query, {"x": "21"}).rows() == [("pool", 42), ("bare", 42)]
     with pytest.raises(UsageError, match="wants a value for x; give --set x=VALUE"):
         run_query(session, query)
+
+
+def test_without_a_flush_the_slowest_map_is_looked_at_or_the_one_asked_for(tmp_path):
+    run = make_run(tmp_path / "a", "pool", OPERATIONS, [])
+    with open_session([run]) as session:
+        slowest = run_query(session, load_query("cpu_timeline"))
+        chosen = run_query(session, load_query("cpu_timeline"), {"focus_op": 1})
+    assert set(slowest.select("around", "around_op", "at_ms").rows()) == {("map", 2, 0.012)}
+    assert set(chosen.select("around", "around_op", "length_us").rows()) == {("map", 1, 2.5)}

@@ -1,0 +1,228 @@
+-- question: What did each CPU do around the longest flush, or else around the slowest map?
+-- param: focus_op = -1; look at the map of this operation instead; -1: none
+-- param: most_us = 4000.0; longest time looked at; of a longer event its end is
+-- param: marks = 300; stretches for each run, the longest
+-- column: run; name of the run
+-- column: cpu; CPU
+-- column: doing; map or unmap, switch, spin, hold, scan, flush or interrupted; the later covers the former
+-- column: from_us (us); when it began, since the event began
+-- column: to_us (us); when it ended, likewise
+-- column: task; task that did it
+-- column: op; in the course of this operation
+-- column: around; the event: flush or map
+-- column: around_op; operation that it belongs to
+-- column: at_ms (ms); when the event began, in simulated time
+-- column: length_us (us); how long it took
+-- reads: operations, flush, scan, ipi, local_flush, switch, relock
+-- Of flushes that are equally long, the one that was waited for longest is looked at.
+WITH longest AS (
+    SELECT
+        run,
+        max(duration_ns) AS ns
+    FROM flushes
+    WHERE $focus_op < 0
+    GROUP BY run
+),
+
+slowest AS (
+    SELECT
+        run,
+        max(mapped_ns - asked_ns) AS ns
+    FROM operations
+    WHERE $focus_op < 0 AND run NOT IN (SELECT longest.run FROM longest)
+    GROUP BY run
+),
+
+candidates AS (
+    SELECT f.*
+    FROM flushes AS f
+    INNER JOIN longest AS l ON f.run = l.run AND f.duration_ns = l.ns
+),
+
+waited AS (
+    SELECT
+        o.run,
+        o.flush_op,
+        sum(o.map_wait_ns + o.unmap_wait_ns) AS ns
+    FROM operations AS o
+    SEMI JOIN candidates AS c ON o.run = c.run AND o.flush_op = c.op
+    GROUP BY o.run, o.flush_op
+),
+
+events_of_interest AS (
+    SELECT
+        c.run,
+        'flush' AS around,
+        c.op,
+        c.time_ns AS begin_ns,
+        c.time_ns + c.duration_ns AS end_ns,
+        coalesce(w.ns, 0) AS waited_ns
+    FROM candidates AS c
+    LEFT JOIN waited AS w ON c.run = w.run AND c.op = w.flush_op
+    UNION ALL
+    SELECT
+        o.run,
+        'map' AS around,
+        o.op,
+        o.asked_ns AS begin_ns,
+        o.mapped_ns AS end_ns,
+        0 AS waited_ns
+    FROM operations AS o
+    INNER JOIN slowest AS s ON o.run = s.run AND o.mapped_ns - o.asked_ns = s.ns
+    WHERE s.ns > 0
+    UNION ALL
+    SELECT
+        run,
+        'map' AS around,
+        op,
+        asked_ns AS begin_ns,
+        mapped_ns AS end_ns,
+        0 AS waited_ns
+    FROM operations
+    WHERE op = $focus_op
+),
+
+spans AS (
+    SELECT
+        *,
+        least(greatest(3 * (end_ns - begin_ns), 100000), $most_us * 1e3) AS span_ns
+    FROM events_of_interest
+    QUALIFY row_number() OVER (PARTITION BY run ORDER BY waited_ns DESC, begin_ns, op) = 1
+),
+
+looked_at AS (
+    SELECT
+        *,
+        end_ns + span_ns / 4 - span_ns AS from_ns,
+        end_ns + span_ns / 4 AS to_ns
+    FROM spans
+),
+
+-- Of an operation that slept or waited for its CPU, the CPU before that is not in the log.
+nearby AS (
+    SELECT
+        o.*,
+        o.asleep_ns = 0 AND o.pin_wait_ns = 0 AS stayed
+    FROM operations AS o
+    INNER JOIN looked_at AS w ON o.run = w.run AND o.asked_ns < w.to_ns AND o.done_ns > w.from_ns
+),
+
+stretches AS (
+    SELECT
+        run,
+        cpu_map AS cpu,
+        'map or unmap' AS doing,
+        asked_ns AS begin_ns,
+        mapped_ns AS end_ns,
+        task,
+        op
+    FROM nearby
+    WHERE stayed
+    UNION ALL
+    SELECT
+        run,
+        cpu_unmap,
+        'map or unmap' AS doing,
+        unmap_asked_ns,
+        done_ns,
+        task,
+        op
+    FROM nearby
+    UNION ALL
+    SELECT
+        run,
+        cpu_map,
+        'spin' AS doing,
+        locked_ns - map_wait_ns AS begin_ns,
+        locked_ns AS end_ns,
+        task,
+        op
+    FROM nearby
+    WHERE stayed AND map_wait_ns > 0
+    UNION ALL
+    SELECT
+        run,
+        cpu_map,
+        'hold' AS doing,
+        locked_ns AS begin_ns,
+        locked_ns + map_hold_ns AS end_ns,
+        task,
+        op
+    FROM nearby
+    WHERE stayed AND map_hold_ns > 0
+    UNION ALL
+    SELECT
+        run,
+        cpu_unmap,
+        'spin' AS doing,
+        unmap_asked_ns AS begin_ns,
+        unmap_asked_ns + unmap_wait_ns AS end_ns,
+        task,
+        op
+    FROM nearby
+    WHERE unmap_wait_ns > 0
+    UNION ALL
+    SELECT
+        run,
+        cpu_unmap,
+        'hold' AS doing,
+        unmap_asked_ns + unmap_wait_ns AS begin_ns,
+        unmap_asked_ns + unmap_wait_ns + unmap_hold_ns AS end_ns,
+        task,
+        op
+    FROM nearby
+    WHERE unmap_hold_ns > 0
+    UNION ALL
+    SELECT
+        e.run,
+        e.cpu,
+        CASE e.event
+            WHEN 'ipi' THEN 'interrupted'
+            WHEN 'local_flush' THEN 'flush'
+            WHEN 'relock' THEN 'hold'
+            ELSE e.event
+        END AS doing,
+        e.time_ns AS begin_ns,
+        e.time_ns + e.duration_ns AS end_ns,
+        e.task,
+        e.op
+    FROM events AS e
+    INNER JOIN
+        looked_at AS w
+        ON e.run = w.run AND e.time_ns < w.to_ns AND e.time_ns + e.duration_ns > w.from_ns
+    WHERE e.event IN ('scan', 'flush', 'ipi', 'local_flush', 'switch', 'relock')
+    UNION ALL
+    SELECT
+        e.run,
+        e.cpu,
+        'spin' AS doing,
+        e.time_ns - e.value AS begin_ns,
+        e.time_ns AS end_ns,
+        e.task,
+        e.op
+    FROM events AS e
+    INNER JOIN looked_at AS w ON e.run = w.run AND e.time_ns - e.value < w.to_ns AND e.time_ns > w.from_ns
+    WHERE e.event = 'relock' AND e.value > 0
+)
+
+SELECT
+    s.run,
+    s.cpu,
+    s.doing,
+    (greatest(s.begin_ns, w.from_ns) - w.begin_ns) / 1e3 AS from_us,
+    (least(s.end_ns, w.to_ns) - w.begin_ns) / 1e3 AS to_us,
+    s.task,
+    s.op,
+    w.around,
+    w.op AS around_op,
+    w.begin_ns / 1e6 AS at_ms,
+    (w.end_ns - w.begin_ns) / 1e3 AS length_us
+FROM stretches AS s
+INNER JOIN looked_at AS w ON s.run = w.run
+WHERE s.begin_ns < w.to_ns AND s.end_ns > w.from_ns AND s.end_ns > s.begin_ns
+QUALIFY
+    row_number() OVER (
+        PARTITION BY s.run
+        ORDER BY least(s.end_ns, w.to_ns) - greatest(s.begin_ns, w.from_ns) DESC, s.begin_ns, s.cpu, s.doing
+    ) <= $marks
+ORDER BY s.run, from_us, s.cpu, to_us, s.doing
