@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -84,6 +84,18 @@ class Session:
         except duckdb.Error as error:
             raise UsageError(_one_line(error)) from error
         return None if frame is None else plain_types(frame)
+
+    def batches(self, sql: str, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
+        """Run one SQL statement and yield its rows as they come, at most `rows` at a time.
+
+        Whatever its answer's size, it takes no more memory than the session may. No other statement can run
+        until the last batch is read.
+        """
+        try:
+            reader = self._connection.sql(sql).to_arrow_reader(rows)
+            yield from reader
+        except duckdb.Error as error:
+            raise UsageError(_one_line(error)) from error
 
     def close(self) -> None:
         """Close the connection and remove what it spilled."""

@@ -19,6 +19,7 @@ from pipeline.cli.demo import demo
 from pipeline.cli.designs import designs
 from pipeline.cli.doctor import doctor
 from pipeline.cli.explain import explain
+from pipeline.cli.export import export
 from pipeline.cli.fit import fit
 from pipeline.cli.generate import generate
 from pipeline.cli.import_ import import_
@@ -60,6 +61,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "db": db,
     "explain": explain,
     "report": report,
+    "export": export,
     "allocators": allocators,
     "machines": machines,
     "workloads": workloads,

@@ -1,0 +1,104 @@
+"""Timelines of real replays nest, and their slices add up to the runs' totals, to the nanosecond."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.analysis.session import open_session
+from pipeline.export.export import export
+from tests.runs.made import build_trace, replayed, storm_trace
+from tests.trace.small import as_arrays, writer
+
+from .reading import chrome, perfetto
+
+# Slices of one kind on one group of tracks, and the sum that they must come to, in SQL.
+SUMS = [
+    ("CPUs", "lock wait", "SELECT sum(wait_ns) FROM lock_totals"),
+    ("Tasks", "lock wait", "SELECT sum(wait_ns) FROM lock_totals"),
+    ("CPUs", "hold", "SELECT sum(hold_ns) FROM lock_totals"),
+    ("Lock", "hold", "SELECT sum(hold_ns) FROM lock_totals"),
+    ("CPUs", "scan", "SELECT sum(duration_ns) FROM scans"),
+    ("CPUs", "flush", "SELECT sum(duration_ns) FROM flushes"),
+    ("CPUs", "switch", "SELECT sum(duration_ns) FROM events WHERE event = 'switch'"),
+    ("CPUs", "unmap", "SELECT sum(done_ns - unmap_asked_ns) FROM operations"),
+    ("CPUs interrupted", "ipi", "SELECT sum(duration_ns) FROM events WHERE event = 'ipi'"),
+    ("Tasks", "operation", "SELECT sum(done_ns - asked_ns) FROM operations"),
+    ("Tasks", "map", "SELECT map_ns FROM runs"),
+    ("Tasks", "asleep", "SELECT asleep_ns FROM runs"),
+    ("Tasks", "pin wait", "SELECT pin_wait_ns FROM runs"),
+]
+
+
+def nested_trace(directory: Path) -> Path:
+    """Twelve tasks, each with a mapping inside a mapping inside a mapping."""
+    path = directory / "nested.parquet"
+    count, depths = 12, 3
+    rows = {
+        "time_ns": [d * 5_000 + t for d in range(depths) for t in range(count)],
+        "task": [t for _ in range(depths) for t in range(count)],
+        "process": [0] * (count * depths),
+        "cpu": [None] * (count * depths),
+        "kind": ["copy_to_user"] * (count * depths),
+        "page": [100 * d + t for d in range(depths) for t in range(count)],
+        "bytes": [None] * (count * depths),
+        "think_ns": [5_000] * (count * depths),
+        "wait_ns": [0] * (count * depths),
+        "hold_ns": [(3 - d) * 10_000 for d in range(depths) for _ in range(count)],
+        "block_ns": [20_000] * (count * depths),
+        "depth": [d for d in range(depths) for _ in range(count)],
+    }
+    with writer(path) as out:
+        out.write(as_arrays(rows))
+    return path
+
+
+RUNS = {
+    "a lock": (build_trace, "global_pool", {}),
+    "a pool per CPU": (storm_trace, "percpu_pinned", {}),
+    "sleeps": (storm_trace, "global_pool", {"options": {"slots": 64}}),
+    "nested maps": (nested_trace, "kmap_local", {}),
+    "nothing to do": (build_trace, "direct_map", {}),
+}
+
+
+@pytest.mark.parametrize("which", RUNS)
+def test_slices_of_a_replay_nest_and_add_up(tmp_path, which):
+    trace, design, changes = RUNS[which]
+    run = replayed(trace(tmp_path), tmp_path / "runs", design, **changes)
+    told = export(run.path, "perfetto", tmp_path / "t.pftrace").told
+    timeline = perfetto(tmp_path / "t.pftrace")
+    totals = run.manifest.totals
+    assert told.cut == 0
+    with open_session([run.path]) as session:
+        for group, category, sql in SUMS:
+            assert timeline.sum_ns(group, category) == (session.query(sql).item() or 0), (group, category)
+    assert [a.category for a, _ in timeline.arrows].count("flush") == totals.ipis
+    assert [a.category for a, _ in timeline.arrows].count("wake") == totals.woken
+    assert len(timeline.of("Tasks", "operation")) == totals.operations
+    # What happens under map and unmap code lies within it, and only that.
+    inner = {"lock wait", "hold", "scan", "flush", "local flush", "wake"}
+    assert all((s.depth > 0) == (s.category in inner) for s in timeline.slices if s.group == "CPUs")
+    assert max(v for _, v in timeline.counters["mappings in force"]) <= totals.max_mapped
+    export(run.path, "chrome", tmp_path / "t.json")
+    assert chrome(tmp_path / "t.json").picture() == timeline.picture()
+
+
+def test_the_runs_show_what_they_are_here_for(tmp_path):
+    run = replayed(storm_trace(tmp_path), tmp_path, options={"slots": 64})
+    assert run.manifest.totals.sleeps > 100
+    assert run.manifest.totals.ipis > 100
+    pinned = replayed(storm_trace(tmp_path), tmp_path, "percpu_pinned").manifest.totals
+    assert pinned.pin_waits > 100
+
+
+def test_nested_maps_lie_within_the_use_of_the_outer_one(tmp_path):
+    run = replayed(nested_trace(tmp_path), tmp_path / "runs", "percpu_pinned")
+    export(run.path, "perfetto", tmp_path / "t.pftrace")
+    timeline = perfetto(tmp_path / "t.pftrace")
+    depths = {(s.args["depth"], s.depth) for s in timeline.of("Tasks", "operation")}
+    assert depths == {(0, 0), (1, 2), (2, 4)}
+    # A CPU's use of a mapping is that alone: the 5 us before each of the 24 nested ones are none.
+    in_use_ns = sum(cpu.in_use_ns for cpu in run.manifest.totals.cpu_time)
+    assert timeline.sum_ns("CPUs", "use") + 24 * 5_000 == in_use_ns
