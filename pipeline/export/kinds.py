@@ -269,7 +269,12 @@ def described() -> str:
     return table(
         ("track", "slice", "what", "arguments"),
         (
-            (GROUPS[k.group][0], k.title, k.doc, ", ".join(("op", *k.numbers, *k.texts)))
+            (
+                GROUPS[k.group][0],
+                k.title,
+                k.doc,
+                ", ".join(("op", *k.numbers, *(text for text in k.texts if text != k.named_by))),
+            )
             for group in GROUPS
             for k in KINDS
             if k.group == group
