@@ -1,8 +1,8 @@
 """A small DuckDB file for any client: the session's tables, views and macros, and every query as a macro.
 
-What the manifests say is in the file; the views read the logs from the runs' own Parquet files, by absolute
-path, or by a path from the database's directory, which DuckDB looks up from where the client was started or
-in its setting `file_search_path`.
+What manifests and recordings say is in the file; the views read the logs from the runs' own Parquet files, by
+absolute path, or by a path from the database's directory, which DuckDB looks up from where the client was
+started or in its setting `file_search_path`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.analysis.found import RunFound, find_runs
+from pipeline.analysis.found import RecordingFound, RunFound, find
 from pipeline.analysis.library import Query, placeholders_filled, queries
 from pipeline.analysis.macros import MACROS
-from pipeline.analysis.session import fill, literal
-from pipeline.analysis.views import VIEWS, View
+from pipeline.analysis.session import fill, kept, literal
+from pipeline.analysis.views import NONE_AS_NULL, VIEWS, View
 from pipeline.errors import OutputError
 from pipeline.files import complete_file
 
@@ -39,15 +39,15 @@ class Written:
 
 
 def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -> Written:
-    """Write a database over run directories, or directories of runs, whole or not at all.
+    """Write a database over run directories, directories of runs and recordings, whole or not at all.
 
     With `relative`, it finds the runs' Parquet files from its own directory, so that both can be moved
     together. A database that this function wrote is replaced; any other file at `output` is left alone and
     raises OutputError. A path without a run raises InputError.
     """
-    found = find_runs(runs)
+    found = find(runs)
     library = queries()
-    _check_replaceable(output, set(VIEWS))
+    _check_replaceable(output, {*VIEWS, *map(kept, NONE_AS_NULL)})
     with complete_file(output) as temporary:
         try:
             _make(temporary, found, list(library.values()), output.resolve().parent if relative else None)
@@ -69,7 +69,9 @@ def query_macro(query: Query) -> str:
     return f"CREATE MACRO {query.name}({params}) AS TABLE {body}"
 
 
-def _make(path: Path, runs: Sequence[RunFound], library: Sequence[Query], base: Path | None) -> None:
+def _make(
+    path: Path, runs: Sequence[RunFound | RecordingFound], library: Sequence[Query], base: Path | None
+) -> None:
     def place(file: Path) -> str:
         return str(file) if base is None else os.path.relpath(file, base)
 
@@ -86,7 +88,7 @@ def _make(path: Path, runs: Sequence[RunFound], library: Sequence[Query], base: 
         for query in library:
             connection.execute(query_macro(query))
         if base is not None:
-            for found in runs:
+            for found in (found for found in runs if isinstance(found, RunFound)):
                 there = literal(place(found.directory))
                 connection.execute(f"UPDATE runs SET directory = {there} WHERE run = {literal(found.name)}")
         for statement in _comments(library):
@@ -126,7 +128,7 @@ def _comment(kind: str, name: str, text: str) -> str:
 
 
 def _is_view(view: View) -> bool:
-    return view.sql is not None or view.name in ("operations", "events")
+    return view.sql is not None or view.name in NONE_AS_NULL
 
 
 def _check_replaceable(path: Path, ours: set[str]) -> None:

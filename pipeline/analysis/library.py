@@ -147,18 +147,23 @@ def run_query(session: Session, query: Query, params: Mapping[str, Value] | None
     fit, raises UsageError.
     """
     values = {param.name: param.default for param in query.params}
-    placeholders = set(_PLACEHOLDER.findall(query.body))
+    wanted = placeholders(query.body)
     for name, value in (params or {}).items():
-        if name not in values and name not in placeholders:
-            raise unknown_name(f"parameter of '{query.name}'", name, values.keys() | placeholders)
+        if name not in values and name not in wanted:
+            raise unknown_name(f"parameter of '{query.name}'", name, values.keys() | wanted)
         values[name] = _fitted(query.name, name, value, values.get(name))
-    missing = placeholders - values.keys()
+    missing = wanted - values.keys()
     if missing:
         raise UsageError(
             f"query '{query.name}' wants a value for {', '.join(sorted(missing))}; "
             f"give --set {min(missing)}=VALUE"
         )
-    return session.query(query.sql, {name: values[name] for name in values if name in placeholders})
+    return session.query(query.sql, {name: values[name] for name in values if name in wanted})
+
+
+def placeholders(sql: str) -> set[str]:
+    """Names of the `$name` placeholders of a query."""
+    return set(_PLACEHOLDER.findall(sql))
 
 
 def placeholders_filled(sql: str, values: Mapping[str, str]) -> str:

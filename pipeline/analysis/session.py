@@ -76,10 +76,14 @@ class Session:
             raise UsageError("wanted a query that returns rows, such as SELECT; this statement has none")
         return frame
 
-    def run(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame | None:
-        """Run one SQL statement, as `query` does; None if it is one without rows."""
+    def run(
+        self, sql: str, params: Mapping[str, Any] | None = None, most: int | None = None
+    ) -> pl.DataFrame | None:
+        """Run one SQL statement, as `query` does, for at most so many rows; None if it has none to give."""
         try:
             relation = self._connection.sql(sql, params=dict(params)) if params else self._connection.sql(sql)
+            if relation is not None and most is not None:
+                relation = relation.limit(most)
             frame = None if relation is None else relation.pl()
         except duckdb.Error as error:
             raise UsageError(_one_line(error)) from error
@@ -96,6 +100,10 @@ class Session:
             yield from reader
         except duckdb.Error as error:
             raise UsageError(_one_line(error)) from error
+
+    def interrupt(self) -> None:
+        """End the statement that another thread is running; there, it raises UsageError."""
+        self._connection.interrupt()
 
     def close(self) -> None:
         """Close the connection and remove what it spilled."""
@@ -155,8 +163,8 @@ def _keep(connection: duckdb.DuckDBPyConnection, name: str, run: RecordedRun) ->
     for table, rows in (("operations", run.operations), ("events", run.events)):
         connection.register("recorded_rows", rows)
         chosen = f"SELECT CAST({literal(name)} AS run_name) AS run, * FROM recorded_rows"
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {_kept(table)} AS {chosen} LIMIT 0")
-        connection.execute(f"INSERT INTO {_kept(table)} {chosen}")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {kept(table)} AS {chosen} LIMIT 0")
+        connection.execute(f"INSERT INTO {kept(table)} {chosen}")
         connection.unregister("recorded_rows")
 
 
@@ -187,7 +195,7 @@ def _log_sql(view: View, runs: Sequence[RunFound], place: Callable[[Path], str],
         if found.has_log
     ]
     if recorded:
-        parts.append(f"SELECT * FROM {_kept(view.name)}")
+        parts.append(f"SELECT * FROM {kept(view.name)}")
     if not parts:
         empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
         return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
@@ -232,7 +240,7 @@ def _duckdb_type(column: Column) -> str:
     return _DUCKDB_TYPES.get(column.type, "VARCHAR")
 
 
-def _kept(table: str) -> str:
+def kept(table: str) -> str:
     """Name of the table that holds what recordings have of a table of the log."""
     return f"recorded_{table}"
 

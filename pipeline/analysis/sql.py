@@ -20,7 +20,7 @@ from pipeline.analysis.library import (
 from pipeline.analysis.macros import MACROS
 from pipeline.analysis.session import open_session
 from pipeline.analysis.views import VIEWS
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, unknown_name
 from pipeline.files import readable_file
 from pipeline.listing import listing
 from pipeline.pairs import key_values
@@ -78,15 +78,26 @@ def described(name: str | None = None) -> str:
 
 def described_views() -> str:
     """Describe every view with its columns, then every macro with its parameters, in text."""
-    lines: list[str] = []
-    for view in VIEWS.values():
-        lines += [f"{view.name}: {view.doc}"]
+    return "\n".join(described_in_sql(name) for name in (*VIEWS, *MACROS))
+
+
+def described_in_sql(name: str) -> str:
+    """Describe what SQL knows by a name: a view with its columns, or a macro with its parameters, in text.
+
+    Raises UsageError for a name of neither.
+    """
+    if name in VIEWS:
+        view = VIEWS[name]
+        lines = [f"{view.name}: {view.doc}"]
         lines += _section("columns", [(c.name, c.unit, c.doc) for c in view.columns])[1:]
-    for macro in MACROS.values():
-        lines += [f"{macro.call}: macro; {macro.doc}"]
+    elif name in MACROS:
+        macro = MACROS[name]
+        lines = [f"{macro.call}: macro; {macro.doc}"]
         lines += _section("parameters", [(name, "", doc) for name, doc in macro.parameters])[:-1]
         lines += _section("columns", [(name, "", doc) for name, doc in macro.columns])
-    return "\n".join(lines[:-1]) + "\n"
+    else:
+        raise unknown_name("view or macro", name, [*VIEWS, *MACROS])
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _default(param: Param) -> str:

@@ -38,13 +38,30 @@ def sql(
         Path | None, typer.Option("--output", "-o", help="File to write instead of standard output.")
     ] = None,
 ) -> None:
-    """Answer a SQL query over the event logs and totals of runs, and over recordings."""
+    """Answer a SQL query over the event logs and totals of runs, and over recordings.
+
+    Without a query: an interactive shell at a terminal, else the script that standard input is.
+    """
+    import sys
+
     from pipeline.analysis.output import checked_format, formatted, write_frame
     from pipeline.analysis.sql import settings
     from pipeline.analysis.sql import sql as answer
 
+    places, params = runs or [Path("runs")], settings(set_ or [])
+    if query is None and file is None and name is None:
+        if sys.stdin.isatty() and output is None:
+            from pipeline.analysis.prompt import interactive
+
+            interactive(places, form, params)
+            return
+        if not sys.stdin.isatty() and (script := sys.stdin.read()).strip():
+            from pipeline.analysis.shell import script as carry_out
+
+            carry_out(places, script, lambda text: typer.echo(text, nl=False), form, params, output)
+            return
     checked_format(form, output)
-    frame = answer(runs or [Path("runs")], query, file=file, name=name, params=settings(set_ or []))
+    frame = answer(places, query, file=file, name=name, params=params)
     if output is not None:
         write_frame(frame, form, output)
     else:
