@@ -3,7 +3,8 @@
 `page_fault=atomic,default=global_pool` maps page tables by one design and everything else by another. Each
 keeps its own state: slots, pages, wait queues, locks, what its CPUs remember. A page that both map has a slot
 of each. The machine is one: a flush of a whole TLB flushes the entries of all, a task pinned by one design is
-pinned, and who may not sleep within an atomic map may not wait there for another design's slot.
+pinned, and who may not sleep within an atomic map may not wait there for another design's slot. A switch to
+another address space ends the translations of those designs whose PTEs are not global, and of no other.
 
 A map of one design may lie within a map of another. `r.depth` is then how many of a design's own maps lie
 round it: what it sets aside or orders by depth is its own slots. The log has the depth of the trace.
@@ -69,7 +70,7 @@ def load_allocator(text: str) -> DesignFile:
     """Load a design by name or path, or a `Division` written as KIND=NAME,...,default=NAME.
 
     A design that is named more than once is one and the same. Raises what `load_design` does, and UsageError
-    for an unknown kind, one given twice, a missing default, and designs that do not go together.
+    for an unknown kind, one given twice, a missing default, and two designs of one name.
     """
     if "=" not in text or (text.endswith(".py") and Path(text).is_file()):
         return load_design(text)
@@ -99,26 +100,19 @@ def load_allocator(text: str) -> DesignFile:
 def divide(designs: tuple[DesignFile, ...], kinds: tuple[tuple[str, ...], ...]) -> Division:
     """Let several designs serve the kinds named, each kind in one place.
 
-    Raises UsageError for designs that do not go together.
+    Raises UsageError where two of them have one name.
     """
     names = [design.name for design in designs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"two allocators are named '{twice[0]}'; rename the file of one")
-    _refuse_mixed_translations(designs)
     division = Division("+".join(names), designs[0].path, ModuleType("division"), designs, kinds)
     vars(division.module).update(_combined(division))
     return division
 
 
-def _refuse_mixed_translations(designs: tuple[DesignFile, ...]) -> None:
-    """A CPU's TLB has one epoch: a switch of address space ends the translations of all slots or of none."""
-    ending = [d.name for d in designs if getattr(d.module, "NON_GLOBAL", False)]
-    lasting = [d.name for d in designs if hasattr(d.module, "slots") and d.name not in ending]
-    if ending and lasting:
-        raise UsageError(
-            f"{ending[0]} and {lasting[0]} cannot share a run: translations of {ending[0]} end when a CPU "
-            f"switches to another address space, those of {lasting[0]} do not; combine designs of one sort"
-        )
+def ends_with_its_space(design: DesignFile) -> bool:
+    """Whether a CPU that switches to another address space loses the design's translations."""
+    return bool(getattr(design.module, "NON_GLOBAL", False))
 
 
 def _combined(division: Division) -> dict[str, Any]:
@@ -141,6 +135,8 @@ def _combined(division: Division) -> dict[str, Any]:
     for trait in ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS"):
         if any(getattr(design.module, trait, False) for design in designs):
             together[trait] = True
+    if len({ends_with_its_space(design) for design in designs if hasattr(design.module, "slots")}) == 2:
+        together |= {"MIXED_PTES": True, "is_global": None}
     for hook in ("switch_out", "switch_in"):
         if any(hasattr(design.module, hook) for design in designs):
             together[hook] = None

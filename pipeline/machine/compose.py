@@ -37,7 +37,7 @@ _PACKAGE = "pipeline.machine.simulator"
 _SHARED = "pipeline.allocators.shared"
 _COMPILED_KERNEL = Path(__file__).with_name("compiled_kernel.py")
 _DIVIDED = Path(dispatching.__file__).parent
-_TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "switch_out", "switch_in")
+_TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "MIXED_PTES", "is_global", "switch_out", "switch_in")
 _NO_KERNELS = {"__init__", "records"}
 _IMPORT = re.compile(
     rf"^(from|import) ({re.escape(_PACKAGE)}|{re.escape(_SHARED)})(\.| import )", re.MULTILINE

@@ -153,6 +153,7 @@ def build_world(
     cpus.held_lock = -1
     cpus.flushed_op = -1
     cpus.epoch = 1
+    cpus.global_epoch = 1
     gap_ns = int(profile.costs["interrupt_gap_ns"].value)
     # The CPUs' timers are staggered.
     cpus.device_at_ns = [

@@ -115,6 +115,52 @@ def test_being_early_for_a_recorded_time_is_not_sleeping(tmp_path: Path) -> None
     assert found(outcome) == set()
 
 
+# A copy that maps two page tables while it has its page, the second of them within a directory: waits and
+# blocks of what is inside, 20 + 30 + (10 + (5 + 15)), are part of what is round it.
+DEEP = rows(
+    4, depth=[0, 1, 1, 2], page=range(4), kind=[COPY, FAULT, FAULT, FAULT], time_ns=[0, 200, 400, 500],
+    think_ns=[0, 7, 7, 7], hold_ns=[100, 9, 40, 9], wait_ns=[0, 20, 10, 5], block_ns=[95, 30, 20, 15],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("loop", [CLOSED, TIMED], ids=["closed", "timed"])
+def test_what_nested_operations_wait_for_was_fetched_before_and_is_not_waited_for_again(
+    loop: int, tmp_path: Path
+) -> None:
+    outcome = replay(tmp_path, DEEP, loop=loop)
+    assert outcome.time_in("idle") == 95
+    assert outcome.operations["asked_ns"][0] == PREFAULT_NS + 95
+    assert found(outcome) == set()
+
+
+def test_prefaulting_makes_nobody_wait_longer_or_shorter_only_earlier(tmp_path: Path) -> None:
+    persistent = simulate("direct_map", machine(tmp_path, 1), DEEP)
+    prefaulted = simulate("atomic", machine(tmp_path, 1), DEEP)
+    assert prefaulted.wall_ns == persistent.wall_ns == 100 + 95
+    assert prefaulted.spent.tolist() == persistent.spent.tolist()
+
+
+@pytest.mark.parametrize(("wait_ns", "block_ns"), [(28, 0), (0, 28), (14, 14)])
+def test_what_goes_beyond_the_prefault_is_slept_for_within_the_map(
+    wait_ns: int, block_ns: int, tmp_path: Path
+) -> None:
+    trace = rows(
+        2, depth=[0, 1], page=[0, 1], kind=[COPY, FAULT], hold_ns=[90, 9], wait_ns=[0, wait_ns],
+        block_ns=[20, block_ns],
+    )  # fmt: skip
+    outcome = replay(tmp_path, trace)
+    assert outcome.time_in("idle") == 28
+    assert found(outcome) == {F_ATOMIC}
+
+
+def test_a_copy_that_faults_again_has_fetched_nothing_before(tmp_path: Path) -> None:
+    outcome = replay(tmp_path, DEEP, refault_per_1000="1000")
+    assert outcome.operations["asked_ns"][0] == 0
+    assert outcome.time_in("idle") == 95
+    # The copy holds a persistent map; only the directory, mapped atomically, prefaults what is inside of it.
+    assert found(outcome) == set()
+
+
 # Within the mapping of task 0: a wait, or a nested operation that blocks. Task 1 has the CPU meanwhile.
 @pytest.mark.parametrize("inside", ["wait_ns", "block_ns"])
 def test_sleeping_within_an_atomic_map_is_found_with_what_comes_of_it(inside: str, tmp_path: Path) -> None:

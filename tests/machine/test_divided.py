@@ -12,12 +12,19 @@ from pipeline.allocators.division import Division, load_allocator
 from pipeline.allocators.registry import load_design
 from pipeline.errors import UsageError
 from pipeline.machine.profile import load_profile
-from pipeline.machine.simulator.records import E_FINDING, E_FLUSH, S_DEADLOCK, S_FINISHED, TIMED
+from pipeline.machine.simulator.records import (
+    E_FINDING,
+    E_FLUSH,
+    E_LOCAL_FLUSH,
+    S_DEADLOCK,
+    S_FINISHED,
+    TIMED,
+)
 from pipeline.runs.schema import FINDINGS
 from pipeline.trace.schema import KINDS
 from pipeline.validation.theory.runs import mixed_rows
 
-from .runs import Outcome, changed_design, machine, rows, simulate
+from .runs import Outcome, Rows, changed_design, machine, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 HIGHPTE = "page_fault=atomic,default=global_pool"
@@ -202,7 +209,96 @@ def test_an_option_may_be_given_without_its_design_where_one_alone_has_it() -> N
             parse_options(design.options, {given: "4"}, design.name)
 
 
-def test_translations_of_one_sort_only() -> None:
-    with pytest.raises(UsageError, match="per_process and global_pool cannot share a run"):
-        load_allocator("page_fault=per_process,default=global_pool")
-    load_allocator("page_fault=per_process,default=epoch_pool")
+OWN_TABLES = "page_fault=per_process,default=global_pool"
+SMALL = {"global_pool.slots": "4", "per_process.slots": "4"}
+
+
+@pytest.mark.parametrize(("processes", "walks"), [([0, 1], 1 + 20), ([0, 0], 1 + 2)], ids=str)
+def test_a_switch_of_address_space_takes_the_entries_of_designs_that_are_not_global(
+    processes: list[int], walks: int, tmp_path: Path
+) -> None:
+    # Two tasks in turns on one CPU: each maps the same page by the pool, and its own in its process's tables.
+    turn = np.arange(40) // 2
+    trace = rows(
+        40, task=turn % 2, time_ns=turn, kind=[COPY, FAULT] * 20,
+        page=np.where(np.arange(40) % 2, turn % 2, 5), wait_ns=[500, 0] * 20,
+    )  # fmt: skip
+    outcome = simulate(OWN_TABLES, machine(tmp_path, 1), trace, process_of=processes, options=SMALL)
+    assert outcome.totals["walks"] == walks
+    assert found(outcome) == set()
+
+
+def walked(outcome: Outcome, trace: Rows, processes: list[int], pool: int) -> tuple[int, bool]:
+    """Walks on one CPU, and whether one came too late, told from the log; the first `pool` slots are global.
+
+    Nobody leaves the CPU while he has something mapped, so that the entries go when the next begins.
+    """
+    ends = [
+        e["time_ns"] + e["duration_ns"] for kind in (E_FLUSH, E_LOCAL_FLUSH) for e in outcome.of_kind(kind)
+    ]
+    tlb: dict[int, int] = {}
+    space, walks, stale, before_ns = -1, 0, False, -1
+    for op in np.sort(outcome.operations, order="mapped_ns"):
+        process = processes[trace.task[op["op"]]]
+        if any(before_ns < end <= op["mapped_ns"] for end in ends):
+            tlb = {}
+        if process != space:
+            tlb = {slot: page for slot, page in tlb.items() if slot < pool}
+        space, before_ns = process, op["mapped_ns"]
+        loaded = tlb.get(op["slot"])
+        walks += loaded != op["page"]
+        stale |= loaded not in (None, op["page"])
+        tlb[op["slot"]] = op["page"]
+    return walks, stale
+
+
+NO_FLUSH = {"    return freed > 0 or always\n": "    return False\n"}
+NO_LOCAL_FLUSH = {"        if mask != 0:\n": "        if False:\n"}
+
+
+@pytest.mark.parametrize("processes", [[0, 1, 2, 3], [0, 0, 1, 1], [0, 0, 0, 0]], ids=str)
+@pytest.mark.parametrize("broken", ["neither", "global_pool", "per_process"])
+def test_entries_of_both_sorts_are_stale_when_they_must_be(
+    broken: str, processes: list[int], tmp_path: Path
+) -> None:
+    names = {"global_pool": "global_pool", "per_process": "per_process"}
+    if broken != "neither":
+        change = NO_FLUSH if broken == "global_pool" else NO_LOCAL_FLUSH
+        names[broken] = str(changed_design(tmp_path, "broken", change, broken).path)
+    options = {f"{name if name != broken else 'broken'}.slots": "4" for name in names}
+    at = np.arange(300)
+    trace = rows(
+        300,
+        time_ns=at,
+        task=at * at // 7 % 4,
+        page=at * 13 % 11,
+        kind=np.where(at % 3, COPY, FAULT),
+        wait_ns=90,
+    )
+    text = f"page_fault={names['per_process']},default={names['global_pool']}"
+    prices = {"shared_entry_ns": 3, "tlb_flush_ns": 7}
+    outcome = simulate(
+        text, machine(tmp_path, 1, **prices), trace, options=options, process_of=processes
+    )  # fmt: skip
+    walks, stale = walked(outcome, trace, processes, 4)
+    assert outcome.totals["walks"] == walks
+    assert ("stale_translation" in found(outcome)) == stale
+    # A pool that forgets its flush is found however often the CPU changes its address space.
+    assert stale == (broken == "global_pool" or (broken == "per_process" and processes[0] == processes[1]))
+
+
+@pytest.mark.parametrize(
+    ("mapping", "alone"),
+    [
+        ("copy_to_user=global_pool,default=per_process", "per_process"),
+        ("copy_to_user=per_process,default=global_pool", "global_pool"),
+    ],
+)
+def test_global_ptes_beside_others_that_are_never_asked_for_give_the_same_log(
+    mapping: str, alone: str
+) -> None:
+    profile, trace = load_profile("numaq16").with_cpus(4), mixed_rows(tasks=9, each=15, nested=True)
+    trace.kind[:] = FAULT
+    options = {"slots": "16"}
+    both = simulate(mapping, profile, trace, options=of_each(options, alone), seed=3)
+    assert both.fingerprint == simulate(alone, profile, trace, options=options, seed=3).fingerprint

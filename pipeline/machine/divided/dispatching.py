@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.allocators.division import Division
+from pipeline.allocators.division import Division, ends_with_its_space
 
 _IN = "pipeline.machine.simulator"
 _HEAD = f'''"""Asks the design that serves a request's kind of operation."""
@@ -42,7 +42,15 @@ def {hook}(a: Any, r: Any, d: Any) -> None:
 {asked}
     leave(a, r, k, depth)
 '''
-_TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS")
+_IS_GLOBAL = '''
+
+@kernel
+def is_global(a: Any, r: Any) -> bool:
+    """Whether the PTEs of the design that serves `r` are global."""
+    k = a.serving[r.kind]
+    return {lasting}
+'''
+_TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "MIXED_PTES")
 _HOOKS = ("switch_out", "switch_in")
 
 
@@ -69,6 +77,9 @@ def dispatcher(division: Division) -> str:
     for hook in _HOOKS:
         if have[hook]:
             text += _HOOK.format(hook=hook, asked=_branches(have[hook], "", hook))
+    if getattr(division.module, "MIXED_PTES", False):
+        lasting = [k for k, design in enumerate(division.designs) if not ends_with_its_space(design)]
+        text += _IS_GLOBAL.format(lasting=" or ".join(f"k == {k}" for k in lasting))
     return text
 
 

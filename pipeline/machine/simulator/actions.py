@@ -17,7 +17,8 @@ profile, lets that time pass on the CPU, then carries the action out and calls t
     WAKE_ALL      wake every sleeper of wait queue `d.queue`
     WAKE_ONE      wake the first sleeper of wait queue `d.queue`
     PREFAULT      before the mapping, with no lock held: what would block while it is mapped (`block_ns`, with
-                  that of nested operations) happens now, off the CPU; what is then left is asked for anew
+                  the waiting of nested operations) happens now, off the CPU; what is then left is asked for
+                  anew, and nested operations wait and block that much less
     ATTEMPT       use the mapping in vain: its CPU time passes and remains to be done
     STEP          nothing; call the next step when the deed's time has passed
     DONE          the map or unmap is complete

@@ -81,7 +81,7 @@ from pipeline.machine.simulator.records import (
     TASK_MASK,
     UNMAP,
 )
-from pipeline.machine.simulator.rows import NO_MORE, NOT_READ, end_task, peek, take, when
+from pipeline.machine.simulator.rows import NO_MORE, NOT_READ, end_task, peek, take, waits_ns, when
 from pipeline.machine.simulator.scheduler import (
     make_ready,
     next_timer,
@@ -323,12 +323,13 @@ def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
 
 @apart
 def _prefault(w: Any, c: int, task: int, i: int, t: int) -> int:
-    """Block now for what request `i` would block while mapped."""
+    """Block now for what request `i`, and those nested in it, would wait and block while it is mapped."""
     r = w.requests[i]
     if r.block_left_ns == 0:
         return P_STEP
     _note_if_atomic(w, c, task, i, t)
     until = t + r.block_left_ns
+    r.prefaulted_ns += r.block_left_ns
     r.block_left_ns = 0
     set_timer(w, task, until, R_PREFAULTED)
     return P_PICK
@@ -375,9 +376,10 @@ def _mapped(w: Any, a: Any, c: int, i: int, t: int) -> int:
 def _towards_row(w: Any, c: int, task: int, at: int, t: int) -> int:
     """Start the request of row `at`: wait off CPU if it says so, else compute at once."""
     ready = when(w, task, at, t)
+    wait_ns = waits_ns(w, task, at)
     take(w, task, at)
     tk = w.tasks[task]
-    if ready > t and tk.atomic > 0 and w.rows[at].wait_ns == 0:
+    if ready > t and tk.atomic > 0 and wait_ns == 0:
         # It is early, but waits for nothing: it keeps the CPU that it may not leave.
         tk.think_left_ns += ready - t
         ready = t

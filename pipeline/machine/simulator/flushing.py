@@ -3,6 +3,10 @@
 `a.tlb[slot * cpus + cpu]` is the page whose translation that CPU loaded last through that slot, with the
 CPU's flush epoch at that time: the entry is still in the TLB if the epoch is the CPU's present one. Capacity
 is not modelled, so an entry stays until it is flushed: the worst case for using a stale one.
+
+A flush, whoever asks for it, is of all that the TLB holds, and ends an epoch. So does a switch to another
+address space where PTEs are not global. Where designs of both sorts share a run, entries of global PTEs count
+by an epoch of their own, which only flushes end.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from typing import Any
 from pipeline.machine.simulator.accounting import interrupt, log_event, log_finding
 from pipeline.machine.simulator.kernel import apart, kernel
 from pipeline.machine.simulator.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
+from pipeline.machine.simulator.traits import MIXED_PTES, is_global
 
 
 @kernel
@@ -22,10 +27,13 @@ def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
         return
     cpu = w.cpus[c]
     entry = a.tlb[r.slot * w.machine[0].cpus + c]
-    fresh = (cpu.epoch << PAGE_BITS) | r.page
+    epoch = cpu.epoch
+    if MIXED_PTES and is_global(a, r):
+        epoch = cpu.global_epoch
+    fresh = (epoch << PAGE_BITS) | r.page
     if entry.loaded == fresh:
         return
-    if entry.loaded >> PAGE_BITS == cpu.epoch:
+    if entry.loaded >> PAGE_BITS == epoch:
         log_finding(w, c, F_STALE, t, r.task, r.op, r.slot)
     entry.loaded = fresh
     w.machine[0].walks += 1
@@ -127,3 +135,4 @@ def end_flush(w: Any, mask: int) -> None:
     for c in range(w.machine[0].cpus):
         if (mask >> c) & 1 != 0:
             w.cpus[c].epoch += 1
+            w.cpus[c].global_epoch += 1

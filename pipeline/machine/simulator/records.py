@@ -114,6 +114,7 @@ REQUEST = np.dtype(
         ("mark", "i8"),
         ("hold_left_ns", "i8"),
         ("block_left_ns", "i8"),
+        ("prefaulted_ns", "i8"), # blocked for beforehand, of what operations nested in it wait and block
         ("waited_ns", "i8"),     # the longest single stretch it waited behind one holder
         ("walk_ns", "i8"),       # page-table walk to be paid at the next use
     ],
@@ -141,6 +142,8 @@ CPU = _record(
     ("spin_lock", "i4"), ("held_lock", "i4"), ("longest_holder", "i4"),
     ("asked_ns", "i8"), ("longest_ns", "i8"), ("longest_flush_op", "i8"), ("got_ns", "i8"),
     ("got_wait_ns", "i8"), ("flushed_op", "i8"), ("ticket", "i8"), ("due", "i8"), ("argument", "i8"),
+    # Ends the translations of global PTEs alone, where there are others too; see `flushing`.
+    ("global_epoch", "i8"),
 )  # fmt: skip
 
 # An interrupt that a CPU has not taken yet: when its handler begins and ends, and what it takes. A CPU has a

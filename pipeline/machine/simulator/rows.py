@@ -66,11 +66,30 @@ def take(w: Any, task: int, at: int) -> int:
     r.unmapping = MAP
     r.hold_left_ns = row.hold_ns
     r.block_left_ns = row.block_ns
+    r.prefaulted_ns = 0
     if tk.depth > 0:
         outer = w.requests[i - 1]
+        if outer.prefaulted_ns > 0:
+            outer.prefaulted_ns = max(outer.prefaulted_ns - row.wait_ns, 0)
+            r.prefaulted_ns = min(outer.prefaulted_ns, row.block_ns)
+            r.block_left_ns -= r.prefaulted_ns
+            outer.prefaulted_ns -= r.prefaulted_ns
         outer.hold_left_ns = max(outer.hold_left_ns - row.think_ns - row.hold_ns, 0)
         outer.block_left_ns = max(outer.block_left_ns - row.wait_ns - row.block_ns, 0)
     return i
+
+
+@kernel
+def waits_ns(w: Any, task: int, at: int) -> int:
+    """Return how long the task has to wait off CPU before it begins row `at`.
+
+    Inside a mapping that it has blocked for beforehand, what it waits for has come: see actions.PREFAULT.
+    """
+    tk = w.tasks[task]
+    wait_ns = w.rows[at].wait_ns
+    if tk.depth >= 0:
+        wait_ns = max(wait_ns - w.requests[task * w.machine[0].levels + tk.depth].prefaulted_ns, 0)
+    return wait_ns
 
 
 @kernel
@@ -84,7 +103,7 @@ def when(w: Any, task: int, at: int, t: int) -> int:
     tk = w.tasks[task]
     if w.machine[0].loop == CLOSED:
         tk.think_left_ns = row.think_ns
-        return t + row.wait_ns
+        return t + waits_ns(w, task, at)
     ready = max(t, row.time_ns - row.think_ns)
     tk.think_left_ns = max(row.time_ns - ready, 0)
     return ready

@@ -6,6 +6,7 @@
     ATOMICS          it uses `change_atomically`
     HOOKS_SWITCHES   `switch_out` and `switch_in` are called for the mappings of a task that leaves its CPU in
                      the middle of them and gets one again
+    MIXED_PTES       several designs share the run, and the PTEs of some are global: `is_global` says whose
 
 In a composed simulator a design's own declarations stand in place of these. All are constants of the compiled
 code: what a design does not use costs it nothing.
@@ -21,6 +22,13 @@ NON_GLOBAL = False
 TRACKS_SWITCHES = False
 ATOMICS = False
 HOOKS_SWITCHES = False
+MIXED_PTES = False
+
+
+@kernel
+def is_global(a: Any, r: Any) -> bool:
+    """Whether the PTE of request `r`, which has a slot, is global."""
+    return not NON_GLOBAL
 
 
 @kernel
