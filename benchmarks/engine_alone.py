@@ -33,7 +33,7 @@ class _InMemory(Trace):
         return iter(self._decoded)
 
 
-def engine_alone(path: Path, machine: str, cpus: int) -> dict[str, float]:
+def engine_alone(path: Path, machine: str, cpus: int, allocator: str = "global_pool") -> dict[str, float]:
     """Replay the trace at `path` in a closed loop; seconds spent inside the compiled engine.
 
     Rows are decoded beforehand; sorting them by task happens between its calls and is not counted. The log
@@ -42,7 +42,7 @@ def engine_alone(path: Path, machine: str, cpus: int) -> dict[str, float]:
     opened = open_trace(path)
     census = take_census(opened)
     trace = _InMemory(opened)
-    design = load_design("global_pool")
+    design = load_design(allocator)
     options = parse_options(design.options, {}, design.name)
     profile = load_profile(machine).with_cpus(cpus)
     shape = Shape(cpus, census.tasks, census.processes, census.pages)

@@ -23,6 +23,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
+from pipeline.allocators.shared.checking import left_asleep, problems_of_pages, problems_of_users
+from pipeline.allocators.shared.free_list import fill_free, give_free, listed_free, take_free
 from pipeline.machine.simulator.actions import (
     DONE,
     FLUSH_ALL,
@@ -57,10 +59,7 @@ def slots(options: dict[str, int], shape: Shape) -> int:
 
 def prepare(a: Any, shape: Shape) -> None:
     """Put every slot on the free list, lowest number first."""
-    count = len(a.slots)
-    a.pool[0].free = 1
-    for s in range(count - 1):
-        a.slots[s].next = s + 2
+    fill_free(a, a.pool[0], 0, len(a.slots))
 
 
 _ASK = 0
@@ -92,9 +91,8 @@ def map_step(a: Any, r: Any, d: Any) -> int:
         r.step = _ASK
         d.queue = 0
         return SLEEP
-    r.slot = a.pool[0].free - 1
+    r.slot = take_free(a, a.pool[0])
     slot = a.slots[r.slot]
-    a.pool[0].free = slot.next
     slot.users = 1
     slot.page = r.page
     a.pages[r.page].slot = r.slot + 1
@@ -125,8 +123,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         if slot.users == 0:
             a.pages[slot.page].slot = 0
             write_pte(d)
-            slot.next = a.pool[0].free
-            a.pool[0].free = r.slot + 1
+            give_free(a, a.pool[0], r.slot)
             if a.queues[0].sleepers > 0:
                 r.step = _WAKE
         return UNLOCK
@@ -138,27 +135,15 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
 
 def check(a: Any, live: Check) -> list[str]:
     """Users, pages and the free list must agree."""
-    problems = []
-    free: set[int] = set()
-    at = int(a.pool[0].free)
-    while at > 0 and at not in free:
-        free.add(at)
-        at = int(a.slots[at - 1].next)
-    for s, slot in enumerate(a.slots):
-        users = live.users.get(s, 0)
-        if slot.users != users:
-            problems.append(f"slot {s}: {slot.users} users are counted, there are {users}")
-        if (slot.users == 0) != (s + 1 in free):
-            problems.append(f"slot {s}: {slot.users} users, and {'' if s + 1 in free else 'not '}free")
-        if slot.users > 0 and a.pages[slot.page].slot != s + 1:
-            problems.append(f"slot {s}: maps page {slot.page}, which has slot {a.pages[slot.page].slot - 1}")
-    if int((a.pages.slot > 0).sum()) != len(a.slots) - len(free):
-        problems.append("pages are mapped in slots that are free")
+    users = [int(slot.users) for slot in a.slots]
+    problems = problems_of_users(live, users)
+    problems += problems_of_pages(a, [s for s, count in enumerate(users) if count > 0])
+    free = listed_free(a, a.pool[0])
+    if sorted(free) != [s for s, count in enumerate(users) if count == 0]:
+        problems.append(f"the free list holds {len(free)} slots, not just those that nobody uses")
     return problems
 
 
 def stranded(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    if live.sleepers[0] and a.pool[0].free > 0:
-        return [f"{live.sleepers[0]} tasks sleep although slot {a.pool[0].free - 1} is free"]
-    return []
+    return left_asleep(live, 0, len(listed_free(a, a.pool[0])), "slots are free")

@@ -32,17 +32,16 @@ from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.cached_pool import (
     ASK_AGAIN,
     FLUSH_IF_ANY,
-    WAKE_OPTION,
-    map_cached,
+    fall_back,
     problems_of_pools,
     stranded_in_pools,
     unmap_cached,
 )
+from pipeline.allocators.shared.waking import WAKE_OPTION
 from pipeline.machine.simulator.actions import (
     ATTEMPT,
     DONE,
     FALLBACK,
-    FLUSH_ALL,
     MISS,
     PREFAULT,
     allow_sleep,
@@ -117,11 +116,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
         _unmap_atomic(a, r, d)
         r.slot = -1
         r.step = ASK_AGAIN
-    slots = a.options[0].slots
-    action = map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, not a.options[0].flush_if_any)
-    if action == DONE:
-        r.served = FALLBACK
-    return action
+    return fall_back(a, r, d)
 
 
 @kernel

@@ -42,12 +42,12 @@ from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.cached_pool import (
-    WAKE_OPTION,
     map_cached,
     problems_of_pools,
     stranded_in_pools,
     unmap_cached,
 )
+from pipeline.allocators.shared.waking import WAKE_OPTION
 from pipeline.machine.simulator.actions import FLUSH_ALL
 from pipeline.machine.simulator.kernel import kernel
 

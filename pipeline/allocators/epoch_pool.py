@@ -31,26 +31,22 @@ from typing import Any
 from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.cached_pool import (
     DROP,
-    WAKE_OPTION,
     problems_of_pools,
     stranded_in_pools,
     unmap_cached,
 )
+from pipeline.allocators.shared.waking import WAKE_OPTION
+from pipeline.allocators.shared.where_loaded import invalidate_there
 from pipeline.machine.simulator.actions import (
     DONE,
     HIT,
     LOCK,
     MISS,
-    SHOOT_DOWN,
     SLEEP,
-    STEP,
     UNLOCK,
     evict,
     in_space_since,
-    invalidate,
-    invalidate_on,
     probe,
-    this_cpu,
     touch,
     write_pte,
 )
@@ -141,13 +137,7 @@ def _reuse(a: Any, r: Any, d: Any) -> int:
     r.slot = at
     r.served = MISS
     r.step = _INVALIDATED
-    if mask & this_cpu(d):
-        invalidate(a, d, at)
-    others = mask & ~this_cpu(d)
-    if others == 0:
-        return STEP
-    invalidate_on(a, d, at, others)
-    return SHOOT_DOWN
+    return invalidate_there(a, d, at, mask)
 
 
 @kernel

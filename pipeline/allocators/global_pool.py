@@ -42,7 +42,6 @@ from pipeline.allocators.shared.cached_pool import (
     DROP,
     FLUSH_IF_ANY,
     SEARCH,
-    WAKE_OPTION,
     adopt_slot,
     map_cached,
     problems_of_pools,
@@ -50,6 +49,7 @@ from pipeline.allocators.shared.cached_pool import (
     stranded_in_pools,
     unmap_cached,
 )
+from pipeline.allocators.shared.waking import WAKE_OPTION
 from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL, touch
 from pipeline.machine.simulator.kernel import kernel
 

@@ -1,14 +1,8 @@
 """A pool of cached mappings without a lock: counts are changed atomically (Zijlstra, January 2007).
 
     pool.hand      slot looked at last; whoever looks for one advances it
-    pool.freed     how often a slot became free
-
-    slot.count     0   one task has it for itself, to give it another page or to have it flushed
-                   1   free, whether it still maps a page or is clean
-                   n   n - 1 users, n >= 2
-    slot.page      the page it maps; -1: it is clean, and no CPU can hold a stale translation
+    slot.count     0 one task's own, 1 free, n: n - 1 users; it, slot.page, pool.freed: shared/atomic_counts.py
     slot.next      1 + the next slot that the same task has claimed to have it flushed; 0: none
-
     page.slot      1 + the slot that caches the page; 0: none
 
 A page that has a slot is mapped by counting up, unless the count is 0 or the slot has another page by then.
@@ -28,8 +22,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import WAKE_OPTION
+from pipeline.allocators.contract import Option, Shape
+from pipeline.allocators.shared.atomic_counts import (
+    became_free,
+    change_count,
+    count_up,
+    lines_of_counts,
+    problems_of_counts,
+    stranded_beside_free,
+)
+from pipeline.allocators.shared.waking import WAKE_OPTION
 from pipeline.machine.simulator.actions import (
     DONE,
     FLUSH_ALL,
@@ -37,8 +39,6 @@ from pipeline.machine.simulator.actions import (
     MISS,
     SLEEP,
     STEP,
-    WAKE_ALL,
-    WAKE_ONE,
     change_atomically,
     evict,
     probe,
@@ -68,7 +68,7 @@ def slots(options: dict[str, int], shape: Shape) -> int:
 
 def lines(options: dict[str, int], shape: Shape) -> int:
     """The hand's, then those of the counts."""
-    return 1 + -(-options["slots"] // options["counts_per_line"])
+    return lines_of_counts(options)
 
 
 def prepare(a: Any, shape: Shape) -> None:
@@ -84,22 +84,7 @@ _SEARCH = 2
 _FLUSHED = 3
 _PUBLISH = 4
 _NONE = 5
-
-
-@kernel
-def _change(a: Any, d: Any, at: int, by: int) -> None:
-    """Change the count of a slot."""
-    change_atomically(a, d, 1 + at // a.options[0].counts_per_line)
-    a.slots[at].count += by
-
-
-@kernel
-def _wake_if(a: Any, freed: int) -> int:
-    """The action after `freed` slots became free."""
-    a.pool[0].freed += freed
-    if freed == 0 or a.queues[0].sleepers == 0:
-        return STEP
-    return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
+_DROPPED = 1  # of an unmap
 
 
 @kernel
@@ -111,11 +96,8 @@ def map_step(a: Any, r: Any, d: Any) -> int:
         r.step = _COUNT_UP if r.mark > 0 else _SEARCH
         return STEP
     if r.step == _COUNT_UP:
-        at = r.mark - 1
-        same = a.slots[at].count > 0 and a.slots[at].page == r.page
-        _change(a, d, at, 1 if same else 0)
-        if same:
-            r.slot = at
+        if count_up(a, r, d, r.mark - 1):
+            r.slot = r.mark - 1
             r.served = HIT
             return DONE
         r.step = _SEARCH
@@ -144,15 +126,13 @@ def _search(a: Any, r: Any, d: Any) -> int:
     claimed = 0
     for _ in range(a.options[0].slots):
         change_atomically(a, d, 0)
-        pool.hand += 1
-        if pool.hand == a.options[0].slots:
-            pool.hand = 0
+        pool.hand = pool.hand + 1 if pool.hand + 1 < a.options[0].slots else 0
         probe(d, 1)
         at = pool.hand
         slot = a.slots[at]
         if slot.count != 1 or (slot.page < 0 and claimed > 0):
             continue
-        _change(a, d, at, -1)
+        change_count(a, d, at, -1)
         if slot.page < 0:
             r.slot = at
             r.step = _PUBLISH
@@ -181,10 +161,10 @@ def _give_back(a: Any, r: Any, d: Any) -> int:
     others = a.slots[r.slot].next
     freed = 0
     while others > 0:
-        _change(a, d, others - 1, 1)
+        change_count(a, d, others - 1, 1)
         freed += 1
         others = a.slots[others - 1].next
-    return _wake_if(a, freed)
+    return became_free(a, freed)
 
 
 @kernel
@@ -193,19 +173,16 @@ def _publish(a: Any, r: Any, d: Any) -> int:
     touch(d, 1)
     r.mark = a.pages[r.page].slot
     if r.mark > 0:
-        _change(a, d, r.slot, 1)
+        change_count(a, d, r.slot, 1)
         r.slot = -1
         r.step = _COUNT_UP
-        return _wake_if(a, 1)
+        return became_free(a, 1)
     a.pages[r.page].slot = r.slot + 1
     a.slots[r.slot].page = r.page
     write_pte(d)
-    _change(a, d, r.slot, 2)
+    change_count(a, d, r.slot, 2)
     r.served = MISS
     return DONE
-
-
-_DROPPED = 1
 
 
 @kernel
@@ -214,30 +191,10 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     if r.step == _DROPPED:
         return DONE
     r.step = _DROPPED
-    _change(a, d, r.slot, -1)
-    return _wake_if(a, 1 if a.slots[r.slot].count == 1 else 0)
+    change_count(a, d, r.slot, -1)
+    return became_free(a, 1 if a.slots[r.slot].count == 1 else 0)
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Every slot has as many users as it counts and nobody has one for himself; pages know their slots."""
-    problems = []
-    mapped = 0
-    for s, slot in enumerate(a.slots):
-        count, page = int(slot.count), int(slot.page)
-        mapped += page >= 0
-        if count - 1 != live.users.get(s, 0):
-            problems.append(f"slot {s}: count {count} with {live.users.get(s, 0)} users")
-        if page >= 0 and int(a.pages[page].slot) != s + 1:
-            problems.append(f"slot {s}: maps page {page}, which is cached in {int(a.pages[page].slot) - 1}")
-    cached = int((a.pages.slot > 0).sum())
-    if cached != mapped:
-        problems.append(f"{cached} pages are cached in {mapped} slots that map one")
-    return problems
-
-
-def stranded(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot is in use."""
-    free = int((a.slots.count == 1).sum())
-    if not (live.sleepers[0] and free):
-        return []
-    return [f"{live.sleepers[0]} tasks sleep although {free} slots are free"]
+# Counts must match the live mappings, pages their slots, and nobody be asleep beside a free slot.
+check = problems_of_counts
+stranded = stranded_beside_free

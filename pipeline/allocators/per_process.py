@@ -5,10 +5,8 @@
     pool[p].owner      1 + the task that has the semaphore; 0: nobody
     pool[p].held       how many mappings the owner has
 
-    slot.count         0   clean: no PTE, and no CPU can hold a stale translation: it may be taken
-                       1   nobody uses it, but its PTE is there and TLBs may hold it: cached
-                       n   n - 1 users, n >= 2
-    slot.page, slot.next, slot.bucket   the page it maps, and a hash by page over each process's slots
+    slot.count         0: clean, and to be taken; 1: cached, and unused; n: n - 1 users. This and slot.page,
+                       slot.next, slot.bucket, a hash by page for each process, are as in shared/own_pool.py
 
 All processes have their slots at the same addresses. The PTEs are not global: a CPU that switches to
 another address space loses their translations. So only a CPU that has stayed in the process's address space
@@ -32,7 +30,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import WAKE_OPTION, stranded_in_pools
+from pipeline.allocators.shared.cached_pool import stranded_in_pools
+from pipeline.allocators.shared.checking import left_asleep
 from pipeline.allocators.shared.own_pool import (
     EXHAUSTED,
     OWN_SLOT,
@@ -42,21 +41,14 @@ from pipeline.allocators.shared.own_pool import (
     take_clean,
     use_cached,
 )
+from pipeline.allocators.shared.waking import WAKE_OPTION, wake
+from pipeline.allocators.shared.where_loaded import flush_there, invalidate_there
 from pipeline.machine.simulator.actions import (
     DONE,
-    FLUSH_LOCAL,
-    FLUSH_MASK,
     LOCK,
-    SHOOT_DOWN,
     SLEEP,
-    STEP,
     UNLOCK,
-    WAKE_ALL,
-    WAKE_ONE,
     in_space_since,
-    invalidate,
-    invalidate_on,
-    this_cpu,
     touch_local,
     write_pte,
 )
@@ -81,18 +73,11 @@ def slots(options: dict[str, int], shape: Shape) -> int:
 
 
 def pools(options: dict[str, int], shape: Shape) -> int:
-    """One per process."""
+    """A pool, a lock and a wait queue for each process."""
     return shape.processes
 
 
-def locks(options: dict[str, int], shape: Shape) -> int:
-    """One per process."""
-    return shape.processes
-
-
-def queues(options: dict[str, int], shape: Shape) -> int:
-    """One per process."""
-    return shape.processes
+locks = queues = pools
 
 
 def address_space_pages(options: dict[str, int], shape: Shape) -> int:
@@ -106,7 +91,6 @@ _SEARCH = 1
 _FLUSHED = 2
 _MAPPED = 3
 _RELEASED = 4
-_ASK_AGAIN = 5
 
 
 @kernel
@@ -115,7 +99,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     p = r.process
     pool = a.pool[p]
     d.queue = p
-    if r.step in (_ASK, _ASK_AGAIN):
+    if r.step == _ASK:
         d.lock = p
         r.step = _SEARCH
         return LOCK
@@ -124,29 +108,24 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     if r.step == _MAPPED:
         r.step = _RELEASED
         return UNLOCK
-    after_flush = r.step == _FLUSHED
-    if not after_flush:
+    if r.step != _FLUSHED:
         r.budget = a.options[0].slots
         touch_local(d, 2)
         if a.options[0].semaphore and pool.owner not in (0, r.task + 1):
-            r.step = _ASK_AGAIN
+            r.step = _ASK
             return SLEEP
         if a.options[0].cache and use_cached(a, r, p):
             return _use(a, r, d)
-    result = take_clean(a, r, d, p, after_flush)
+    result = take_clean(a, r, d, p, r.step == _FLUSHED)
     while result == WRAPPED:
         touch_local(d, a.options[0].slots)
         mask = in_space_since(a, d, p, pool.released)
         if mask != 0:
             r.step = _FLUSHED
-            d.cpu_mask = mask | this_cpu(d)
-            if d.cpu_mask != this_cpu(d):
-                return FLUSH_MASK
-            d.cpu_mask = 0
-            return FLUSH_LOCAL
+            return flush_there(d, mask)
         result = take_clean(a, r, d, p, True)
     if result == EXHAUSTED:
-        r.step = _ASK_AGAIN
+        r.step = _ASK
         return SLEEP
     return _use(a, r, d)
 
@@ -162,14 +141,7 @@ def _use(a: Any, r: Any, d: Any) -> int:
         r.step = _RELEASED
         return UNLOCK
     r.step = _MAPPED
-    mask = in_space_since(a, d, r.process, pool.released)
-    if mask & this_cpu(d):
-        invalidate(a, d, r.slot)
-    others = mask & ~this_cpu(d)
-    if others == 0:
-        return STEP
-    invalidate_on(a, d, r.slot, others)
-    return SHOOT_DOWN
+    return invalidate_there(a, d, r.slot, in_space_since(a, d, r.process, pool.released))
 
 
 # Steps of an unmap.
@@ -204,7 +176,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     if r.step == _WAKE:
         r.step = _END
         d.queue = r.process
-        return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
+        return wake(a)
     return DONE
 
 
@@ -212,11 +184,8 @@ def stranded(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless all slots of his process are in use, or its semaphore is."""
     if not a.options[0].semaphore:
         return stranded_in_pools(a, live, live.shape.processes, int(a.options[0].slots))
-    return [
-        f"{sleepers} threads of process {p} sleep although nobody has its semaphore"
-        for p, sleepers in enumerate(live.sleepers)
-        if sleepers and a.pool[p].owner == 0
-    ]
+    free = [p for p, pool in enumerate(a.pool) if pool.owner == 0]
+    return [text for p in free for text in left_asleep(live, p, 1, "semaphore is to be had")]
 
 
 def check(a: Any, live: Check) -> list[str]:

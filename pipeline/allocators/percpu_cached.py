@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import WAKE_OPTION, stranded_in_pools
+from pipeline.allocators.shared.cached_pool import stranded_in_pools
 from pipeline.allocators.shared.own_pool import (
     EXHAUSTED,
     OWN_SLOT,
@@ -35,13 +35,12 @@ from pipeline.allocators.shared.own_pool import (
     take_clean,
     use_cached,
 )
+from pipeline.allocators.shared.waking import WAKE_OPTION, wake
 from pipeline.machine.simulator.actions import (
     DONE,
     FLUSH_LOCAL,
     SLEEP,
     STEP,
-    WAKE_ALL,
-    WAKE_ONE,
     pin,
     scan,
     touch,
@@ -127,7 +126,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     if slot.count > 1 or a.queues[d.cpu].sleepers == 0:
         return STEP
     d.queue = d.cpu
-    return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
+    return wake(a)
 
 
 def check(a: Any, live: Check) -> list[str]:

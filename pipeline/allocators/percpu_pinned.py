@@ -1,10 +1,10 @@
 """A pool per CPU, the task pinned while it maps: no lock, no IPI, no cache (Arcangeli, March 2002).
 
-    percpu.free_head   first free slot of this CPU's pool, a list through slot.next; -1: none is free
+    percpu.free        1 + the first free slot of this CPU's pool, a list through slot.next; 0: none is free
     percpu.mapped      mappings in force; == slots_per_cpu: the next task waits in this CPU's queue
 
     slot.mapped        1 while somebody has it mapped
-    slot.next          next free slot of the same CPU
+    slot.next          1 + the next free slot of the same CPU
 
 With overflow=global, slots 0 to slots - 1 are a pool for the machine, and those of the CPUs come after it:
 
@@ -35,16 +35,17 @@ from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.cached_pool import (
     ASK_AGAIN,
     FLUSH_IF_ANY,
-    WAKE_OPTION,
-    map_cached,
+    fall_back,
     problems_of_pools,
     stranded_in_pools,
     unmap_cached,
 )
+from pipeline.allocators.shared.checking import left_asleep
+from pipeline.allocators.shared.free_list import fill_free, give_free, listed_free, take_free
+from pipeline.allocators.shared.waking import WAKE_OPTION
 from pipeline.machine.simulator.actions import (
     DONE,
     FALLBACK,
-    FLUSH_ALL,
     MISS,
     SLEEP,
     STEP,
@@ -63,14 +64,8 @@ SUMMARY = "a pool per CPU with the task pinned: no lock, no IPI, no cache"
 SOURCE = "A. Arcangeli, linux-kernel, March 2002"
 OPTIONS = (
     Option("slots_per_cpu", 16, minimum=1, maximum=1 << 16, help="slots of each CPU's pool"),
-    Option(
-        "wait_pinned",
-        True,
-        help="whether a task that waits for its first slot stays bound to the CPU where it asked",
-    ),
-    Option(
-        "overflow", "sleep", choices=("sleep", "global"), help="who finds no slot: sleeps, or uses a pool"
-    ),
+    Option("wait_pinned", True, help="bind a task that waits for its first slot to the CPU where it asked"),
+    Option("overflow", "sleep", choices=("sleep", "global"), help="who finds no slot sleeps, or uses a pool"),
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool of overflow=global"),
     FLUSH_IF_ANY,
     WAKE_OPTION,
@@ -78,7 +73,7 @@ OPTIONS = (
 POOL = [("cursor", "i4")]
 SLOT = [("mapped", "i4"), ("next", "i4"), ("count", "i4"), ("page", "i8")]
 PAGE = [("slot", "i4")]
-PERCPU = [("free_head", "i4"), ("mapped", "i4")]
+PERCPU = [("free", "i4"), ("mapped", "i4")]
 
 _SLEEP = 0
 _GLOBAL = 1
@@ -111,9 +106,7 @@ def prepare(a: Any, shape: Shape) -> None:
     per_cpu = int(a.options[0].slots_per_cpu)
     for c in range(shape.cpus):
         first = int(_first(a)) + c * per_cpu
-        a.percpu[c].free_head = first
-        for s in range(first, first + per_cpu):
-            a.slots[s].next = s + 1 if s + 1 < first + per_cpu else -1
+        fill_free(a, a.percpu[c], first, first + per_cpu)
 
 
 _ASK = 0
@@ -124,20 +117,19 @@ _WOKEN = 1
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Take a free slot of this CPU, or wait in its queue for one, or use the pool instead."""
     pool = a.percpu[d.cpu]
-    if a.options[0].overflow == _GLOBAL and (r.step != _ASK or pool.free_head < 0):
+    if a.options[0].overflow == _GLOBAL and (r.step != _ASK or pool.free == 0):
         return _map_globally(a, r, d)
     if r.step == _WOKEN and a.options[0].wait_pinned:
         unpin(d)
     probe(d, 1)
-    if pool.free_head < 0:
+    if pool.free == 0:
         r.step = _WOKEN
         if a.options[0].wait_pinned:
             pin(d)
         d.queue = d.cpu
         return SLEEP
     pin(d)
-    slot = pool.free_head
-    pool.free_head = a.slots[slot].next
+    slot = take_free(a, pool)
     pool.mapped += 1
     a.slots[slot].mapped = 1
     r.slot = slot
@@ -154,11 +146,7 @@ def _map_globally(a: Any, r: Any, d: Any) -> int:
     if r.step == _ASK:
         probe(d, 1)
         r.step = ASK_AGAIN
-    slots = a.options[0].slots
-    action = map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, not a.options[0].flush_if_any)
-    if action == DONE:
-        r.served = FALLBACK
-    return action
+    return fall_back(a, r, d)
 
 
 _FREED = 1
@@ -173,8 +161,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         return DONE
     pool = a.percpu[d.cpu]
     a.slots[r.slot].mapped = 0
-    a.slots[r.slot].next = pool.free_head
-    pool.free_head = r.slot
+    give_free(a, pool, r.slot)
     pool.mapped -= 1
     touch_local(d, 1)
     write_pte(d)
@@ -195,11 +182,7 @@ def check(a: Any, live: Check) -> list[str]:
         own = range(first + c * per_cpu, first + (c + 1) * per_cpu)
         mapped = {s for s in own if a.slots[s].mapped}
         held = {s for s in live.users if s in own}
-        free: list[int] = []
-        s = int(a.percpu[c].free_head)
-        while s >= 0 and len(free) <= per_cpu:
-            free.append(s)
-            s = int(a.slots[s].next)
+        free = listed_free(a, a.percpu[c])
         if mapped != held:
             problems.append(f"cpu {c}: slots {sorted(mapped ^ held)} are mapped or held, not both")
         if len(mapped) != a.percpu[c].mapped:
@@ -213,8 +196,5 @@ def stranded(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot that he could have is in use."""
     if a.options[0].overflow == _GLOBAL:
         return stranded_in_pools(a, live, 1, int(_first(a)))
-    return [
-        f"cpu {c}: {live.sleepers[c]} tasks sleep beside a free slot"
-        for c in range(live.shape.cpus)
-        if live.sleepers[c] and a.percpu[c].free_head >= 0
-    ]
+    free = [c for c in range(live.shape.cpus) if a.percpu[c].free > 0]
+    return [text for c in free for text in left_asleep(live, c, 1, f"slot of cpu {c} is free")]

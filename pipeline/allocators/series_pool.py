@@ -36,7 +36,6 @@ from typing import Any
 from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.cached_pool import (
     FLUSH_IF_ANY,
-    WAKE_OPTION,
     adopt_slot,
     map_cached,
     problems_of_pools,
@@ -44,6 +43,7 @@ from pipeline.allocators.shared.cached_pool import (
     stranded_in_pools,
     unmap_cached,
 )
+from pipeline.allocators.shared.waking import WAKE_OPTION
 from pipeline.machine.simulator.actions import FLUSH_ALL
 from pipeline.machine.simulator.kernel import kernel
 from pipeline.trace.schema import KINDS

@@ -1,14 +1,11 @@
 """FreeBSD's sf_bufs: pages found by a hash, a least recently used list, and a mask of CPUs per buffer.
 
-    pool.oldest     1 + the buffer that has been unused for longest; 0: none is unused
-    pool.newest     1 + the one that became unused last
-
     slot.users      mappings in force
     slot.cpus       bit mask of the CPUs whose TLBs may not hold a stale translation of it: each has
                     invalidated it since its PTE was written last
     slot.mapped     1 once it has ever had a PTE; it keeps that until it is taken for another page
-    slot.before, slot.after   1 + its neighbours in the list of unused buffers, oldest first
     slot.page, slot.next, slot.bucket   the page it maps, and a hash by page over all buffers
+    pool.oldest, pool.newest, slot.before, slot.after   the list of unused buffers, oldest first
 
 One mutex is over everything. A page that has a buffer shares it, even one that nobody used for long; any
 other takes the oldest unused buffer. Nothing is flushed as a whole: a CPU that is not in the buffer's mask
@@ -26,22 +23,26 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import WAKE_OPTION
+from pipeline.allocators.shared.checking import left_asleep, problems_of_users
+from pipeline.allocators.shared.lru_list import (
+    LRU_POOL,
+    LRU_SLOT,
+    add_unused,
+    fill_unused,
+    listed_unused,
+    take_unused,
+)
 from pipeline.allocators.shared.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
+from pipeline.allocators.shared.waking import WAKE_OPTION, wake
+from pipeline.allocators.shared.where_loaded import invalidate_there
 from pipeline.machine.simulator.actions import (
     DONE,
     HIT,
     LOCK,
     MISS,
-    SHOOT_DOWN,
     SLEEP,
-    STEP,
     UNLOCK,
-    WAKE_ALL,
-    WAKE_ONE,
     all_cpus,
-    invalidate,
-    invalidate_on,
     pin,
     this_cpu,
     touch,
@@ -62,8 +63,8 @@ OPTIONS = (
     ),
     WAKE_OPTION,
 )
-POOL = [("oldest", "i4"), ("newest", "i4")]
-SLOT = [("users", "i4"), ("mapped", "i4"), ("cpus", "i8"), ("before", "i4"), ("after", "i4"), *HASH_FIELDS]
+POOL = LRU_POOL
+SLOT = [("users", "i4"), ("mapped", "i4"), ("cpus", "i8"), *LRU_SLOT, *HASH_FIELDS]
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
@@ -78,41 +79,7 @@ def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
 
 def prepare(a: Any, shape: Shape) -> None:
     """Every buffer is unused, the lowest number first in the list."""
-    size = int(a.options[0].slots)
-    for s in range(size):
-        a.slots[s].before = s
-        a.slots[s].after = s + 2 if s + 1 < size else 0
-    a.pool[0].oldest = 1
-    a.pool[0].newest = size
-
-
-@kernel
-def _remove(a: Any, at: int) -> None:
-    """Take a buffer out of the list of unused ones."""
-    pool = a.pool[0]
-    slot = a.slots[at]
-    if slot.before > 0:
-        a.slots[slot.before - 1].after = slot.after
-    else:
-        pool.oldest = slot.after
-    if slot.after > 0:
-        a.slots[slot.after - 1].before = slot.before
-    else:
-        pool.newest = slot.before
-
-
-@kernel
-def _append(a: Any, at: int) -> None:
-    """Put a buffer at the end of the list of unused ones."""
-    pool = a.pool[0]
-    slot = a.slots[at]
-    slot.before = pool.newest
-    slot.after = 0
-    if pool.newest > 0:
-        a.slots[pool.newest - 1].after = at + 1
-    else:
-        pool.oldest = at + 1
-    pool.newest = at + 1
+    fill_unused(a, int(a.options[0].slots))
 
 
 # Steps of a map.
@@ -141,7 +108,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
         touch(d, 1)
         if a.slots[at].users == 0:
             touch(d, 1)
-            _remove(a, at)
+            take_unused(a, at)
     else:
         at = a.pool[0].oldest - 1
         if at < 0:
@@ -151,7 +118,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
         # The list, the buffer, and the chain that its old page is in.
         touch(d, 3)
         write_pte(d)
-        _remove(a, at)
+        take_unused(a, at)
         slot = a.slots[at]
         if slot.mapped == 1:
             forget_page(a, at, 0, size)
@@ -168,18 +135,13 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 def _invalidate(a: Any, r: Any, d: Any) -> int:
     """Let this CPU, and unless the mapping is private to it all others, be in the buffer's mask."""
     slot = a.slots[r.slot]
-    if slot.cpus & this_cpu(d) == 0:
-        slot.cpus |= this_cpu(d)
-        invalidate(a, d, r.slot)
+    wanted = all_cpus(d)
     if a.options[0].cpu_private:
         pin(d)
-        return STEP
-    others = all_cpus(d) & ~slot.cpus
-    if others == 0:
-        return STEP
-    slot.cpus = all_cpus(d)
-    invalidate_on(a, d, r.slot, others)
-    return SHOOT_DOWN
+        wanted = this_cpu(d)
+    missing = wanted & ~slot.cpus
+    slot.cpus |= wanted
+    return invalidate_there(a, d, r.slot, missing)
 
 
 # Steps of an unmap.
@@ -199,7 +161,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         r.step = _END
         if a.slots[r.slot].users == 0:
             touch(d, 1)
-            _append(a, r.slot)
+            add_unused(a, r.slot)
             if a.queues[0].sleepers > 0:
                 r.step = _WAKE
         if a.options[0].cpu_private:
@@ -207,34 +169,24 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         return UNLOCK
     if r.step == _WAKE:
         r.step = _END
-        return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
+        return wake(a)
     return DONE
 
 
 def stranded(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every buffer is in use."""
-    unused = int((a.slots.users == 0).sum())
-    if not (live.sleepers[0] and unused):
-        return []
-    return [f"{live.sleepers[0]} tasks sleep although {unused} buffers are not in use"]
+    return left_asleep(live, 0, int((a.slots.users == 0).sum()), "buffers are not in use")
 
 
 def check(a: Any, live: Check) -> list[str]:
     """Users must be as many as there are, the list hold who has none, and each page be hashed once."""
-    problems = []
-    size = int(a.options[0].slots)
-    unused: list[int] = []
-    s = int(a.pool[0].oldest) - 1
-    while s >= 0 and len(unused) <= size:
-        unused.append(s)
-        s = int(a.slots[s].after) - 1
-    for s in range(size):
-        if int(a.slots[s].users) != live.users.get(s, 0):
-            problems.append(f"buffer {s}: {int(a.slots[s].users)} users, really {live.users.get(s, 0)}")
-    if sorted(unused) != [s for s in range(size) if a.slots[s].users == 0]:
+    users = [int(slot.users) for slot in a.slots]
+    problems = problems_of_users(live, users)
+    unused = listed_unused(a)
+    if sorted(unused) != [s for s, count in enumerate(users) if count == 0]:
         problems.append(f"the list holds {len(unused)} buffers, not just those that nobody uses")
-    table = entered(a, 0, size)
-    if sorted(table) != [s for s in range(size) if a.slots[s].mapped]:
+    table = entered(a, 0, len(users))
+    if sorted(table) != [s for s, slot in enumerate(a.slots) if slot.mapped]:
         problems.append("the hash holds other buffers than those with a page")
     if len(set(table.values())) < len(table):
         problems.append("a page is in two buffers")

@@ -42,6 +42,7 @@ _NO_KERNELS = {"__init__", "records"}
 _IMPORT = re.compile(
     rf"^(from|import) ({re.escape(_PACKAGE)}|{re.escape(_SHARED)})(\.| import )", re.MULTILINE
 )
+_OF_SHARED = re.compile(rf"^from {re.escape(_SHARED)}\.(\w+) import ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,15 @@ def _sources(design: DesignFile, compiled: bool) -> dict[str, tuple[str, Path]]:
         sources["design"] = (dispatcher(design), Path(dispatching.__file__))
     text, path = sources["traits"]
     sources["traits"] = (text + _declarations(design), path)
-    return sources
+    return {name: sources[name] for name in _reached(sources)}
+
+
+def _reached(sources: dict[str, tuple[str, Path]]) -> list[str]:
+    """The modules of the simulator, and of the shared parts of designs those that this design is made of."""
+    reached = [name for name, (_, path) in sources.items() if path.parent.name != "shared"]
+    for name in reached:
+        reached += [part for part in _OF_SHARED.findall(sources[name][0]) if part not in reached]
+    return reached
 
 
 def _declarations(design: DesignFile) -> str:

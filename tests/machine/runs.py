@@ -46,10 +46,14 @@ def changed_design(directory: Path, name: str, changes: dict[str, str], design: 
 def whole_source(design: str) -> str:
     """Source of a shipped design in which what it imports from shared files stands in place of the import."""
     path = load_design(design).path
+    there: set[str] = set()
 
     def part(match: re.Match[str]) -> str:
+        if match[1] in there:
+            return ""
+        there.add(match[1])
         text = (path.parent / "shared" / f"{match[1]}.py").read_text()
-        return text.replace("from __future__ import annotations\n", "")
+        return _SHARED_IMPORT.sub(part, text.replace("from __future__ import annotations\n", ""))
 
     return _SHARED_IMPORT.sub(part, path.read_text())
 

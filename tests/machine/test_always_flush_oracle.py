@@ -104,7 +104,7 @@ MISTAKES = {
     "a miss does not flush": ("    return FLUSH_ALL\n", "    return UNLOCK\n"),
     "the page is not forgotten": ("            a.pages[slot.page].slot = 0\n", ""),
     "a hit does not count": ("        a.slots[mapped].users += 1\n", ""),
-    "a slot is lost": ("            a.pool[0].free = r.slot + 1\n", ""),
+    "a slot is lost": ("    head.free = slot + 1\n", ""),
     "nobody is woken": ("                r.step = _WAKE\n", "                pass\n"),
     "a slot in use is free": ("        if slot.users == 0:\n", "        if slot.users <= 1:\n"),
 }

@@ -130,8 +130,8 @@ def test_the_pool_does_what_the_oracle_says_on_a_long_walk(processes: int) -> No
 
 
 MISTAKES = {
-    "the own CPU keeps the address": ("        invalidate(a, d, at)\n", "        pass\n"),
-    "other CPUs keep the address": ("    if others == 0:\n", "    if True:\n"),
+    "the own CPU keeps the address": ("        invalidate(a, d, slot)\n", "        pass\n"),
+    "other CPUs keep the address": ("    invalidate_on(a, d, slot, others)\n", "    return STEP\n"),
     "a release is not remembered": ("        a.slots[r.slot].released = d.moment\n", "        pass\n"),
     "a page is not forgotten when its slot is": (
         "        a.pages[slot.page].slot = 0\n        evict(a", "        evict(a"

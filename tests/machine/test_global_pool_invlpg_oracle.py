@@ -37,6 +37,7 @@ def test_the_pool_does_what_the_oracle_says_on_a_long_walk(slots: int, wake: str
     assert min(taken[DONE], taken[SLEEP], taken[REPEAT_ALL], taken[found.wake]) > 20
 
 
+PASSES_AGAIN = "REPEAT_ALL, not a.options[0].flush_if_any)"
 INVALIDATES = "                invalidate_everywhere(a, d, k)\n"
 MORE_MISTAKES = {
     "the pass invalidates nothing": (INVALIDATES, "                pass\n"),
@@ -95,7 +96,7 @@ TURNS = rows(12, task=np.arange(12) % 2, page=np.arange(12), time_ns=np.arange(1
     [
         ({}, False),
         ({INVALIDATES: "                pass\n"}, True),
-        ({"not a.options[0].flush_if_any)": "not a.options[0].flush_if_any) % REPEAT_ALL"}, True),
+        ({PASSES_AGAIN: f"{PASSES_AGAIN} % REPEAT_ALL"}, True),
     ],
     ids=["sound", "invalidates nothing", "other CPUs do not take part"],
 )

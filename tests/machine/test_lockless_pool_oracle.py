@@ -114,8 +114,8 @@ def test_the_pool_keeps_its_invariants_on_a_long_walk(slots: int) -> None:
 
 MISTAKES = {
     "the flush is forgotten": ("    return FLUSH_ALL\n", "    return STEP\n"),
-    "a slot with another page is counted up": (" and a.slots[at].page == r.page\n", "\n"),
-    "a page gets two slots": ("    if r.mark > 0:\n        _change", "    if False:\n        _change"),
+    "a slot with another page is counted up": (" and a.slots[slot].page == r.page\n", "\n"),
+    "a page gets two slots": ("    if r.mark > 0:\n        change", "    if False:\n        change"),
     "the wake-up is lost": ("        if a.pool[0].freed != r.mark:\n", "        if False:\n"),
     "a batch has no end": ("        if claimed == a.options[0].tlb_batch:\n", "        if False:\n"),
     "the batch is not given back": ("    others = a.slots[r.slot].next\n", "    others = 0\n"),

@@ -124,7 +124,7 @@ def test_the_processes_pools_do_what_the_oracle_says_on_a_long_walk(cache: bool,
 
 MISTAKES = {
     "a wrap flushes nothing": ("        if mask != 0:\n", "        if False:\n"),
-    "only the own CPU is flushed": ("            if d.cpu_mask != this_cpu(d):\n", "            if False:\n"),
+    "only the own CPU is flushed": ("    d.cpu_mask = others | this_cpu(d)\n", "    return FLUSH_LOCAL\n"),
     "CPUs of other processes are flushed": ("d, p, pool.released)", "d, -1, pool.released)"),
     "a release is not remembered": ("        pool.released = d.moment\n", ""),
     "the processes share one lock": ("        d.lock = p\n        r.step", "        r.step"),
@@ -134,8 +134,8 @@ MISTAKES = {
     "a slot in use becomes clean": ("a.slots[at].count == 1:", "a.slots[at].count > 0:"),
 }
 MISTAKES_WITHOUT_CACHE = {
-    "the own CPU keeps the address": ("        invalidate(a, d, r.slot)\n", "        pass\n"),
-    "other CPUs keep the address": ("    if others == 0:\n", "    if True:\n"),
+    "the own CPU keeps the address": ("        invalidate(a, d, slot)\n", "        pass\n"),
+    "other CPUs keep the address": ("    invalidate_on(a, d, slot, others)\n", "    return STEP\n"),
     "the semaphore keeps nobody out": ("pool.owner not in (0, r.task + 1)", "False"),
     "the semaphore is never given back": ("                pool.owner = 0\n", "                pass\n"),
     "what was mapped is found": ("if a.options[0].cache and use_cached", "if use_cached"),

@@ -104,7 +104,7 @@ THEIRS = {
     name: MISTAKES[name] for name in ("a hit does not count", "nobody is woken", "a slot in use is freed")
 }
 MORE_MISTAKES = {
-    "the pool serves although the CPU has a slot": ("(r.step != _ASK or pool.free_head < 0)", "True"),
+    "the pool serves although the CPU has a slot": ("(r.step != _ASK or pool.free == 0)", "True"),
     "the slots of the CPUs lie in the pool": ("first = int(_first(a)) + c * per_cpu", "first = c * per_cpu"),
     "the task is pinned for the pool's slots too": (
         "        probe(d, 1)\n        r.step = ASK_AGAIN\n",

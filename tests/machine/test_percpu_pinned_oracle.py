@@ -117,7 +117,7 @@ MISTAKES = {
     ),
     "waiters sleep in one queue": ("        d.queue = d.cpu\n        return SLEEP", "        return SLEEP"),
     "nobody is woken": ("a.queues[d.cpu].sleepers > 0", "False"),
-    "a freed slot is lost": ("    pool.free_head = r.slot\n", ""),
+    "a freed slot is lost": ("    head.free = slot + 1\n", ""),
 }
 
 

@@ -63,8 +63,8 @@ MORE_MISTAKES = {
         "            return SLEEP",
     ),
     "an unmap wakes the first queue": (
-        "        d.queue = s\n        return WAKE_ONE if",
-        "        return WAKE_ONE if",
+        "        d.queue = s\n        return wake(a)",
+        "        return wake(a)",
     ),
     "an unmap looks at the mapping's series, not the slot's": (
         "return unmap_cached(a, r, d, r.slot // a.options[0].slots)",

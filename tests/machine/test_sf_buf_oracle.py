@@ -134,16 +134,16 @@ def test_the_buffers_do_what_the_oracle_says_on_a_long_walk(private: bool) -> No
 
 
 MISTAKES = {
-    "the own CPU keeps the address": ("        invalidate(a, d, r.slot)\n", "        pass\n"),
-    "other CPUs keep the address": ("    if others == 0:\n", "    if True:\n"),
+    "the own CPU keeps the address": ("        invalidate(a, d, slot)\n", "        pass\n"),
+    "other CPUs keep the address": ("    invalidate_on(a, d, slot, others)\n", "    return STEP\n"),
     "the mask outlives its page": ("        slot.cpus = 0\n", ""),
     "a private task is not pinned": ("        pin(d)\n", "        pass\n"),
     "the newest is taken": ("at = a.pool[0].oldest - 1", "at = a.pool[0].newest - 1"),
     "a shared buffer stays in the list": (
-        "            touch(d, 1)\n            _remove(a, at)\n",
+        "            touch(d, 1)\n            take_unused(a, at)\n",
         "            pass\n",
     ),
-    "a freed buffer is lost": ("            _append(a, r.slot)\n", ""),
+    "a freed buffer is lost": ("            add_unused(a, r.slot)\n", ""),
     "nobody is woken": ("            if a.queues[0].sleepers > 0:\n", "            if False:\n"),
     "a hit does not count": ("    a.slots[at].users += 1\n", "    a.slots[at].users += r.served\n"),
 }

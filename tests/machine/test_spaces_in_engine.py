@@ -75,10 +75,10 @@ def test_a_wrap_interrupts_the_cpus_that_run_threads_of_the_process_and_no_other
 @pytest.mark.parametrize(
     ("cache", "old", "new"),
     [
-        ("true", "            if d.cpu_mask != this_cpu(d):\n", "            if False:\n"),
+        ("true", "    d.cpu_mask = others | this_cpu(d)\n", "    return FLUSH_LOCAL\n"),
         ("true", "        if mask != 0:\n", "        if False:\n"),
-        ("false", "    if others == 0:\n", "    if True:\n"),
-        ("false", "        invalidate(a, d, r.slot)\n", "        pass\n"),
+        ("false", "    invalidate_on(a, d, slot, others)\n", "    return STEP\n"),
+        ("false", "        invalidate(a, d, slot)\n", "        pass\n"),
     ],
     ids=["other CPUs at a wrap", "any CPU at a wrap", "other CPUs at a map", "the own CPU at a map"],
 )

@@ -18,16 +18,18 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check, Option
+from pipeline.allocators.shared.checking import left_asleep, problems_of_pages, problems_of_users
+from pipeline.allocators.shared.waking import wake
 from pipeline.machine.simulator.actions import (
     DONE,
+    FALLBACK,
+    FLUSH_ALL,
     HIT,
     LOCK,
     MISS,
     REPEAT_ALL,
     SLEEP,
     UNLOCK,
-    WAKE_ALL,
-    WAKE_ONE,
     evict,
     found,
     invalidate_everywhere,
@@ -42,7 +44,6 @@ from pipeline.machine.simulator.kernel import kernel
 FLUSH_IF_ANY = Option(
     "flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"
 )
-WAKE_OPTION = Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)")
 
 COUNT_UNDERFLOW = 2
 
@@ -144,6 +145,19 @@ def _search(
             return flush
 
 
+@kernel
+def fall_back(a: Any, r: Any, d: Any) -> int:
+    """Let a pool for the machine, of the first `slots` slots, serve who found nothing where he came from.
+
+    The design must have the options `slots` and `flush_if_any`, and begin at ASK_AGAIN.
+    """
+    slots = a.options[0].slots
+    action = map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, not a.options[0].flush_if_any)
+    if action == DONE:
+        r.served = FALLBACK
+    return action
+
+
 # Steps of an unmap.
 DROP = 1
 WAKE = 2
@@ -167,7 +181,7 @@ def unmap_cached(a: Any, r: Any, d: Any, s: int) -> int:
     if r.step == WAKE:
         r.step = END
         d.queue = s
-        return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
+        return wake(a)
     return DONE
 
 
@@ -186,20 +200,9 @@ def adopt_slot(a: Any, slot: int, page: int, count: int) -> None:
 
 def problems_of_pools(a: Any, live: Check, slots: int) -> list[str]:
     """Counts of the first `slots` slots must match the live mappings, and pages their slots."""
-    problems = []
-    taken = 0
-    for s in range(slots):
-        count, page = int(a.slots[s].count), int(a.slots[s].page)
-        users = live.users.get(s, 0)
-        taken += count > 0
-        if max(count - 1, 0) != users:
-            problems.append(f"slot {s}: count {count} with {users} users")
-        if count > 0 and int(a.pages[page].slot) != s + 1:
-            problems.append(f"slot {s}: maps page {page}, which is cached in {int(a.pages[page].slot) - 1}")
-    cached = int((a.pages.slot > 0).sum())
-    if cached != taken:
-        problems.append(f"{cached} pages are cached in {taken} slots that are not clean")
-    return problems
+    counts = [int(a.slots[s].count) for s in range(slots)]
+    taken = [s for s, count in enumerate(counts) if count > 0]
+    return problems_of_users(live, (max(count - 1, 0) for count in counts)) + problems_of_pages(a, taken)
 
 
 def stranded_in_pools(a: Any, live: Check, series: int, size: int) -> list[str]:
@@ -207,6 +210,5 @@ def stranded_in_pools(a: Any, live: Check, series: int, size: int) -> list[str]:
     stranded = []
     for s in range(series):
         idle = sum(int(a.slots[k].count) < 2 for k in range(s * size, (s + 1) * size))
-        if live.sleepers[s] and idle:
-            stranded.append(f"{live.sleepers[s]} tasks sleep although {idle} slots are not in use")
+        stranded += left_asleep(live, s, idle)
     return stranded

@@ -35,6 +35,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check
+from pipeline.allocators.shared.checking import left_asleep, problems_of_pages, problems_of_users
 from pipeline.machine.simulator.actions import (
     DONE,
     FLUSH_ALL,
@@ -278,18 +279,9 @@ def unmap_apart(a: Any, r: Any, d: Any, size: int) -> int:
 
 def problems_of_parts(a: Any, live: Check, parts: int, size: int) -> list[str]:
     """Counts must match the live mappings, pages their slots, the parts' counts their slots."""
-    problems = []
     counts = [int(slot.count) for slot in a.slots]
-    for s, count in enumerate(counts):
-        page, users = int(a.slots[s].page), live.users.get(s, 0)
-        if max(count - 1, 0) != users:
-            problems.append(f"slot {s}: count {count} with {users} users")
-        if count > 0 and int(a.pages[page].slot) != s + 1:
-            problems.append(f"slot {s}: maps page {page}, which is cached in {int(a.pages[page].slot) - 1}")
-    cached = int((a.pages.slot > 0).sum())
-    taken = sum(count > 0 for count in counts)
-    if cached != taken:
-        problems.append(f"{cached} pages are cached in {taken} slots that map one")
+    problems = problems_of_users(live, (max(count - 1, 0) for count in counts))
+    problems += problems_of_pages(a, [s for s, count in enumerate(counts) if count > 0])
     for p in range(parts):
         own = counts[p * size : (p + 1) * size]
         part = a.pool[p]
@@ -303,7 +295,4 @@ def problems_of_parts(a: Any, live: Check, parts: int, size: int) -> list[str]:
 
 def stranded_in_parts(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    idle = sum(slot.count <= _CACHED for slot in a.slots)
-    if live.sleepers[0] and idle:
-        return [f"{live.sleepers[0]} tasks sleep although {idle} slots are not in use"]
-    return []
+    return left_asleep(live, 0, sum(int(slot.count) <= _CACHED for slot in a.slots))

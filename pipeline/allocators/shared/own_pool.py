@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.contract import Check
+from pipeline.allocators.shared.checking import problems_of_users
 from pipeline.allocators.shared.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
 from pipeline.machine.simulator.actions import HIT, MISS, evict, probe, write_pte
 from pipeline.machine.simulator.kernel import kernel
@@ -104,10 +105,9 @@ def problems_of_own_pools(a: Any, live: Check, pools: int, cached: bool = True) 
     for s in range(pools):
         own = range(s * size, (s + 1) * size)
         table = entered(a, s * size, size)
+        problems += problems_of_users(live, (max(int(a.slots[at].count) - 1, 0) for at in own), own.start)
         for at in own:
-            count, users = int(a.slots[at].count), live.users.get(at, 0)
-            if max(count - 1, 0) != users:
-                problems.append(f"slot {at}: count {count} with {users} users")
+            count = int(a.slots[at].count)
             if (count > 0) != (at in table):
                 problems.append(
                     f"slot {at}: count {count}, and its page is {'' if at in table else 'not '}hashed"

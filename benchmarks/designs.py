@@ -1,0 +1,89 @@
+"""Compare how long the designs take to be replayed, each with its defaults, with global_pool.
+
+    python benchmarks/designs.py [--operations 400000] [--rounds 5] [--write]
+
+Only the compiled engine is timed, in CPU seconds: what reading and writing take is the same for all. The
+designs take turns in one process, and a ratio is that of two neighbours in time, so that it holds where the
+machine's speed drifts; the median of the rounds is given. `--write` puts the table into docs/performance.md.
+Exit status 1: a design takes more than WANTED times as long.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine_alone import engine_alone
+
+from pipeline.allocators.registry import shipped_designs
+from pipeline.markdown import table
+from pipeline.workload.generate import generate
+
+WORKLOADS = ("zipf_bench", "kernel_build")
+MACHINE, CPUS = "modern-x86-64", 16
+BASE = "global_pool"
+WANTED = 2.0
+PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
+MARK = "<!-- designs: written by benchmarks/designs.py -->"
+
+
+def ratios(operations: int, rounds: int) -> dict[str, list[float]]:
+    """For each design its ratio on each of WORKLOADS."""
+    designs = sorted(set(shipped_designs()) - {BASE})
+    found: dict[str, list[float]] = {design: [] for design in designs}
+    with tempfile.TemporaryDirectory() as directory:
+        for workload in WORKLOADS:
+            trace = Path(directory) / f"{workload}.parquet"
+            generate(workload, trace, operations=operations)
+            measured: dict[str, list[float]] = {design: [] for design in designs}
+            # The first round loads and warms up what is timed in the others.
+            for turn in range(rounds + 1):
+                for design, ratio in _round(trace, designs):
+                    if turn > 0:
+                        measured[design].append(ratio)
+            for design, values in measured.items():
+                found[design].append(statistics.median(values))
+    return found
+
+
+def _round(trace: Path, designs: list[str]) -> Iterator[tuple[str, float]]:
+    """Time each design between two replays of the one that it is compared with."""
+
+    def seconds(design: str) -> float:
+        return engine_alone(trace, MACHINE, CPUS, design)["cpu_seconds"]
+
+    before_s = seconds(BASE)
+    for design in designs:
+        taken_s = seconds(design)
+        after_s = seconds(BASE)
+        yield design, 2 * taken_s / (before_s + after_s)
+        before_s = after_s
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--operations", type=int, default=400_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    found = ratios(given.operations, given.rounds)
+    rows = [[f"`{design}`", *(f"{value:.2f}" for value in values)] for design, values in found.items()]
+    text = (
+        f"CPU time in the engine of each design with its defaults, over that of `{BASE}`, on `{MACHINE}` "
+        f"with {CPUS} CPUs, {given.operations:,} operations; wanted: at most {WANTED:g}.\n\n"
+        + table(["design", *(f"`{workload}`" for workload in WORKLOADS)], rows)
+    )
+    print(text)
+    if given.write:
+        before, _, rest = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
+        after = rest.partition(MARK)[2]
+        PERFORMANCE.write_text(f"{before}{MARK}\n\n{text}\n{MARK}{after}", encoding="utf-8")
+    return int(any(value > WANTED for values in found.values() for value in values))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
