@@ -30,13 +30,21 @@ def import_(
     lost_events: Annotated[
         int | None, typer.Option("--lost-events", min=0, help="Events that the recorder lost, if known.")
     ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            "--mapping", help="What a table's columns are, for CSV and Parquet of another tool (TOML)."
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that lacks anything.")] = False,
 ) -> None:
     """Make a trace of a recording of a real kernel, and say what of it was measured and what was not."""
     from pipeline.trace.import_trace import import_trace
 
     result = import_trace(
-        file, output, format, kernel=kernel, lost_events=lost_events, threads=threads, tsc_ghz=tsc_ghz
-    )
+        file, output, format, kernel=kernel, lost_events=lost_events, threads=threads, tsc_ghz=tsc_ghz,
+        mapping=mapping, strict=strict,
+    )  # fmt: skip
     metadata = result.metadata
     print(f"{result.output}: {result.rows_out:,} operations from {result.rows_in:,} rows ({result.format})")
     print(f"  {metadata.tasks:,} tasks, {metadata.processes:,} processes, {metadata.pages:,} pages")

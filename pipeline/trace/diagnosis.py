@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from pipeline.trace.losses import LOSS
 from pipeline.trace.schema import TraceMetadata
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
@@ -88,8 +89,10 @@ class Diagnosis(BaseModel):
             f"  {column:<12}" + "".join(f"{duration(value):>12}" for value in values.values())
             for column, values in self.quantiles_ns.items()
         ]
-        if self.metadata.notes:
-            lines += ["", "notes:", *(f"  - {note}" for note in self.metadata.notes)]
+        # What was lost is told below, as a warning.
+        notes = [note for note in self.metadata.notes if not note.startswith(LOSS)]
+        if notes:
+            lines += ["", "notes:", *(f"  - {note}" for note in notes)]
         return lines
 
     def _what_is_wrong(self) -> list[str]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.progress import progress
 from pipeline.trace.diagnosis import QUANTILES, Diagnosis, Problem, Reuse
+from pipeline.trace.losses import LOSS, MEANINGS
 from pipeline.trace.reader import Trace, numpy_column, open_trace
 from pipeline.trace.scan import HISTOGRAMS, ROW_PROBLEMS, Scan, bucket_floor
 from pipeline.trace.schema import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
@@ -90,6 +91,7 @@ def doctor(path: Path) -> Diagnosis:
             if seen.count
         ),
         *_number_problems(trace, scan),
+        *_losses(trace),
     ]
     problems.sort(key=lambda problem: (problem.severity, -problem.count))
     return _diagnosis(trace, scan, problems)
@@ -162,6 +164,19 @@ def _number_problems(trace: Trace, scan: Scan) -> list[Problem]:
                 )
             )  # fmt: skip
     return found
+
+
+def _losses(trace: Trace) -> list[Problem]:
+    """What the recording lacked, as the importer counted it."""
+    return [
+        Problem(
+            code=f"loss_{name}", severity="warning", count=count, first_row=None,
+            what=f"{LOSS}{MEANINGS.get(name, name)}",
+            advice="docs/importing.md says how to record more",
+        )
+        for name, count in trace.metadata.losses.items()
+        if count
+    ]  # fmt: skip
 
 
 def _counts(scan: Scan) -> dict[str, int]:

@@ -12,9 +12,10 @@ from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.files import readable_file, sha256_of
 from pipeline.progress import progress
 from pipeline.trace import importers
+from pipeline.trace.losses import LOSS, refuse, sentences
 from pipeline.trace.reader import open_trace
-from pipeline.trace.recording import ReadOptions
-from pipeline.trace.schema import ROW_GROUP_ROWS, Source, TraceMetadata
+from pipeline.trace.recording import ImportedRows, ReadOptions
+from pipeline.trace.schema import COLUMN_NAMES, ROW_GROUP_ROWS, Source, TraceMetadata
 from pipeline.trace.writer import TraceWriter
 
 
@@ -46,6 +47,8 @@ def import_trace(
     lost_events: int | None = None,
     threads: bool = False,
     tsc_ghz: float | None = None,
+    mapping: Path | None = None,
+    strict: bool = False,
 ) -> ImportResult:
     """Import the recording at `source` into a new trace at `output`.
 
@@ -53,21 +56,21 @@ def import_trace(
     name up to its first dot), `kernel`, `description` and `lost_events` (default: what the
     recording says) go into the metadata.
     `threads` says that all recorded tasks share one address space, `tsc_ghz` is the rate of the time-stamp
-    counter for recordings whose times count its ticks. The file appears complete or not at all.
+    counter for recordings whose times count its ticks, `mapping` is the file that says which columns of a
+    table are which of a trace's. `strict` refuses a recording that lacks anything. The file
+    appears complete or not at all.
 
-    Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, and
-    OutputError when the trace cannot be written.
+    Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, or that
+    `strict` refuses, and OutputError when the trace cannot be written.
     """
     source, output = Path(source), Path(output)
     readable_file(source, "a recording")
     if output.exists() and output.samefile(source):
         raise UsageError(f"{output}: is the recording itself; give another name for the trace")
     importer = _importer_for(source, format)
-    imported = importer.read(source, ReadOptions(threads, tsc_ghz))
-    notes = list(imported.notes)
-    notes += [f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()]
-    times = imported.rows["time_ns"]
-    rows_out = len(times)
+    options = ReadOptions(threads, tsc_ghz, mapping)
+    imported = importer.read(source, options)
+    rows_out = 0
     with (
         TraceWriter(
             output,
@@ -80,23 +83,32 @@ def import_trace(
                 file=source.name,
                 file_sha256=sha256_of(source),
             ),
+            columns=dict.fromkeys(COLUMN_NAMES, "assumed"),
+            clock="",
+        ) as writer,
+        progress("importing", None, "rows") as advance,
+    ):
+        for rows in imported.in_batches(ROW_GROUP_ROWS):
+            writer.write(rows)
+            rows_out += len(rows["time_ns"])
+            advance(len(rows["time_ns"]))
+        if lost_events is not None:
+            imported.lost_events = lost_events
+        losses = _losses(imported)
+        if strict:
+            refuse(losses, source)
+        writer.describe(
             columns=imported.columns,
             clock=imported.clock,
             cpus=imported.cpus,
-            lost_events=imported.lost_events if lost_events is None else lost_events,
-            notes=notes,
-        ) as writer,
-        progress("importing", rows_out, "rows") as advance,
-    ):
-        for start in range(0, rows_out, ROW_GROUP_ROWS):
-            stop = min(start + ROW_GROUP_ROWS, rows_out)
-            writer.write(
-                {
-                    column: None if values is None else values[start:stop]
-                    for column, values in imported.rows.items()
-                }
-            )
-            advance(stop - start)
+            lost_events=imported.lost_events,
+            losses=losses,
+            notes=[
+                *imported.notes,
+                *(f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()),
+                *(f"{LOSS}{said}" for said in sentences(losses)),
+            ],
+        )
     return ImportResult(
         output=output,
         format=importer.NAME,
@@ -105,6 +117,14 @@ def import_trace(
         dropped=imported.dropped,
         metadata=open_trace(output).metadata,
     )
+
+
+def _losses(imported: ImportedRows) -> dict[str, int]:
+    losses = dict(imported.losses)
+    if dropped := sum(imported.dropped.values()):
+        losses["operations_dropped"] = dropped
+    losses["lost_events"] = imported.lost_events or losses.get("lost_events", 0)
+    return {name: count for name, count in losses.items() if count}
 
 
 def _importers() -> dict[str, ModuleType]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,11 +21,12 @@ class ReadOptions:
     """What a recording does not say of itself and the user must.
 
     `threads`: all its tasks share one address space. `tsc_ghz`: rate of the time-stamp counter that its times
-    count, in GHz.
+    count, in GHz. `mapping`: a file that says which of its columns are which of a trace's.
     """
 
     threads: bool = False
     tsc_ghz: float | None = None
+    mapping: Path | None = None
 
 
 @dataclass
@@ -33,7 +34,11 @@ class ImportedRows:
     """A recording as rows of a trace, ready to be written, with all that is known of how they came about.
 
     `rows` is as TraceWriter.write takes it. `rows_in` counts the rows or events read, `dropped` how many
-    operations were left out, by reason; `notes` is what a reader of results must know.
+    operations were left out, by reason; `notes` is what a reader of results must know. `losses` counts what
+    the recording lacks, by the names in `pipeline.trace.losses`.
+
+    A recording that is read in pieces has `batches` in place of `rows`; everything else is known only once
+    they have been read to the end.
     """
 
     rows: dict[str, np.ndarray | None]
@@ -45,6 +50,21 @@ class ImportedRows:
     lost_events: int | None = None
     dropped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    losses: dict[str, int] = field(default_factory=dict)
+    batches: Iterator[dict[str, np.ndarray | None]] | None = None
+
+    def in_batches(self, most_rows: int) -> Iterator[dict[str, np.ndarray | None]]:
+        """Yield the rows in pieces, of at most `most_rows` where they were read whole."""
+        if self.batches is not None:
+            yield from self.batches
+            return
+        times = self.rows["time_ns"]
+        assert times is not None
+        for start in range(0, len(times), most_rows):
+            yield {
+                name: None if values is None else values[start : start + most_rows]
+                for name, values in self.rows.items()
+            }
 
 
 def columns_of(path: Path) -> frozenset[str]:

@@ -118,6 +118,10 @@ class TraceMetadata(BaseModel):
     cpus: int | None = Field(None, description="CPUs of the recorded machine; null where unknown")
     columns: dict[str, Provenance]
     lost_events: int | None = None
+    losses: dict[str, int] = Field(
+        default_factory=dict,
+        description="what the recording lacks, counted by name; empty: nothing is known to be missing",
+    )
     clock: str = Field(description="clock of the recording and its resolution")
     notes: list[str] = Field(default_factory=list, description="what a reader of results must know")
     transformations: list[Transformation] = Field(

@@ -64,7 +64,7 @@ class TraceWriter:
     """Writes one trace; a context manager. The file takes its name when the block ends without exception.
 
     `source` says where the rows come from and `columns` gives each column's provenance (every column must
-    be named); `clock`, `cpus`, `lost_events`, `notes` and `transformations` go into the metadata as
+    be named); `clock`, `cpus`, `lost_events`, `losses`, `notes` and `transformations` go into the metadata as
     they are. Counts of operations, tasks, processes and pages are taken while writing. The same rows give
     the same bytes, however they are cut into batches.
 
@@ -80,6 +80,7 @@ class TraceWriter:
         clock: str,
         cpus: int | None = None,
         lost_events: int | None = None,
+        losses: Mapping[str, int] | None = None,
         notes: Sequence[str] = (),
         transformations: Sequence[Transformation] = (),
     ) -> None:
@@ -90,8 +91,8 @@ class TraceWriter:
         self._path = Path(path)
         self._metadata = TraceMetadata(
             source=source, operations=0, tasks=0, processes=0, pages=0, cpus=cpus,
-            columns=dict(columns), lost_events=lost_events, clock=clock, notes=list(notes),
-            transformations=list(transformations),
+            columns=dict(columns), lost_events=lost_events, losses=dict(losses or {}), clock=clock,
+            notes=list(notes), transformations=list(transformations),
         )  # fmt: skip
         self._buffer = _new_buffer()
         self._filled = 0
@@ -148,6 +149,24 @@ class TraceWriter:
     def add_note(self, note: str) -> None:
         """Add a note to the metadata, such as a count that is known only after the last row."""
         self._metadata.notes.append(note)
+
+    def describe(
+        self,
+        *,
+        columns: Mapping[str, Provenance],
+        clock: str,
+        cpus: int | None,
+        lost_events: int | None,
+        losses: Mapping[str, int],
+        notes: Sequence[str],
+    ) -> None:
+        """Say anew what is known of the rows, where that is known only after the last of them."""
+        self._metadata.columns = dict(columns)
+        self._metadata.clock = clock
+        self._metadata.cpus = cpus
+        self._metadata.lost_events = lost_events
+        self._metadata.losses = dict(losses)
+        self._metadata.notes = list(notes)
 
     def __exit__(
         self,

@@ -111,6 +111,7 @@ def _write(trace: Trace, step: Step, target: Path, sha256: str, scratch: Path) -
             clock=metadata.clock,
             cpus=outcome.cpus,
             lost_events=outcome.lost_events,
+            losses=metadata.losses,
             notes=metadata.notes,
             transformations=[*metadata.transformations, done],
         ) as writer,
