@@ -13,7 +13,7 @@
 -- column: around_op; operation that it belongs to
 -- column: at_ms (ms); when the event began, in simulated time
 -- column: length_us (us); how long it took
--- reads: operations, flush, scan, ipi, local_flush, switch, relock
+-- reads: operations, flush, scan, ipi, local_flush, sleep, switch, relock
 -- Of flushes that are equally long, the one that was waited for longest is looked at.
 WITH longest AS (
     SELECT
@@ -98,26 +98,43 @@ looked_at AS (
     FROM spans
 ),
 
--- Of an operation that slept or waited for its CPU, the CPU before that is not in the log.
+within AS (
+    SELECT o.*
+    FROM operations AS o
+    INNER JOIN looked_at AS w ON o.run = w.run AND o.asked_ns < w.to_ns AND o.done_ns > w.from_ns
+),
+
+-- An operation that sleeps may wake up on another CPU: where its map began, its first sleep tells.
+slept AS (
+    SELECT
+        s.run,
+        s.op,
+        min(s.time_ns) AS time_ns,
+        arg_min(s.cpu, s.time_ns) AS cpu
+    FROM sleeps AS s
+    SEMI JOIN within AS o ON s.run = o.run AND s.op = o.op
+    GROUP BY s.run, s.op
+),
+
 nearby AS (
     SELECT
         o.*,
-        o.asleep_ns = 0 AND o.pin_wait_ns = 0 AS stayed
-    FROM operations AS o
-    INNER JOIN looked_at AS w ON o.run = w.run AND o.asked_ns < w.to_ns AND o.done_ns > w.from_ns
+        coalesce(s.cpu, o.cpu_map) AS cpu_asked,
+        coalesce(s.time_ns, o.mapped_ns) AS left_ns
+    FROM within AS o
+    LEFT JOIN slept AS s ON o.run = s.run AND o.op = s.op
 ),
 
 stretches AS (
     SELECT
         run,
-        cpu_map AS cpu,
+        cpu_asked AS cpu,
         'map or unmap' AS doing,
         asked_ns AS begin_ns,
-        mapped_ns AS end_ns,
+        left_ns AS end_ns,
         task,
         op
     FROM nearby
-    WHERE stayed
     UNION ALL
     SELECT
         run,
@@ -131,25 +148,25 @@ stretches AS (
     UNION ALL
     SELECT
         run,
-        cpu_map,
+        cpu_asked,
         'spin' AS doing,
         locked_ns - map_wait_ns AS begin_ns,
         locked_ns AS end_ns,
         task,
         op
     FROM nearby
-    WHERE stayed AND map_wait_ns > 0
+    WHERE map_wait_ns > 0
     UNION ALL
     SELECT
         run,
-        cpu_map,
+        cpu_asked,
         'hold' AS doing,
         locked_ns AS begin_ns,
         locked_ns + map_hold_ns AS end_ns,
         task,
         op
     FROM nearby
-    WHERE stayed AND map_hold_ns > 0
+    WHERE map_hold_ns > 0
     UNION ALL
     SELECT
         run,

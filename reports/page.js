@@ -1,21 +1,8 @@
 "use strict";
 (() => {
-  const config = {
-    background: "transparent",
-    font: "system-ui, sans-serif",
-    padding: 4,
-    view: { stroke: null },
-    axis: {
-      labelColor: "var(--soft)", titleColor: "var(--soft)", gridColor: "var(--line)", domainColor: "var(--line)",
-      tickColor: "var(--line)", labelFontSize: 11, titleFontSize: 11, titleFontWeight: "normal", titlePadding: 6,
-    },
-    axisY: { labelColor: "var(--ink)" },
-    text: { color: "var(--ink)", fontSize: 11 },
-    rule: { color: "var(--ink)" },
-  };
-
   const read = (element) => JSON.parse(element.textContent);
   const runs = read(document.getElementById("runs"));
+  const config = read(document.getElementById("config"));
 
   // --- picking runs: every chart, table row and small chart of the others fades ---
 

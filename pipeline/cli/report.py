@@ -1,4 +1,4 @@
-"""`pipeline report`: one HTML page that compares runs."""
+"""`pipeline report`: one HTML page that compares runs, or the same in another form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,30 @@ def report(
     runs: Annotated[
         list[Path] | None, typer.Argument(help="Run directories or directories of runs; default: runs.")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path("report.html"),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write, or of png and svg the directory for the charts; default: report with the "
+            "format's suffix.",
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="html: one page; md: tables, and charts in words; json: all data and chart specifications; "
+            "png, svg: a file for each chart. Default: by the suffix of --output, else html.",
+        ),
+    ] = None,
+    item: Annotated[
+        str | None,
+        typer.Option(
+            "--item",
+            help="Only this item of the definition, such as flushes-per-second; png and svg: one file.",
+        ),
+    ] = None,
     definition: Annotated[
         str | None,
         typer.Option(
@@ -22,9 +45,10 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page with the charts and tables that compare runs."""
+    """Write one self-contained HTML page that compares runs, or the same as Markdown, JSON or pictures."""
+    from pipeline.report.page import default_output
     from pipeline.report.page import report as write
 
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    path = write(runs or [Path("runs")], output, definition, command)
-    typer.echo(path)
+    place = output or default_output(form, item)
+    typer.echo(write(runs or [Path("runs")], place, definition, command, form, item))

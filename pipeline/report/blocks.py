@@ -87,7 +87,7 @@ def block_of(item: Item, query: Query, frame: pl.DataFrame, cast: Cast, runs: Se
             block.tables = [table(item, query, frame, cast.bounds)]
         return block
     if item.chart == "timeline":
-        _draw_timelines(block, cast)
+        _draw_timelines(block, cast, {run.name: run.manifest.machine.cpus for run in runs})
         return block
     rows = _drawn(item, frame)
     present = cast.among(set(rows["run"].to_list()))
@@ -160,7 +160,7 @@ def _draw(block: Block, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) 
         block.parts = [(str(part), series_colour(i)) for i, part in enumerate(parts)]
 
 
-def _draw_timelines(block: Block, cast: Cast) -> None:
+def _draw_timelines(block: Block, cast: Cast, cpus: dict[str, int]) -> None:
     """Add a chart for each design that did anything, with the event it is about."""
     item, frame = block.item, block.frame
     shown = [name for name in cast.designs if name in set(frame["run"].to_list())]
@@ -169,7 +169,7 @@ def _draw_timelines(block: Block, cast: Cast) -> None:
         return
     for run in shown:
         own = frame.filter(pl.col("run") == run)
-        spec = timeline.timeline(item, own)
+        spec = timeline.timeline(item, own, cpus[run])
         spec["transform"].insert(0, {"filter": {"field": "run", "equal": run}})
         words = timeline.timeline_in_words(item, own, run)
         block.charts.append(Chart(f"{run}: {timeline.event_in_words(own)}", spec, words, run))
@@ -189,7 +189,7 @@ def _charts(item: Item, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) 
         if item.facet:
             spec["transform"].insert(0, {"filter": {"field": item.facet, "equal": facet}})
         spec["transform"].insert(0, {"filter": {"field": "run", "oneOf": list(present)}})
-        charts.append(Chart(str(facet or ""), spec, chart_in_words(item, part, cast)))
+        charts.append(Chart(str(facet or ""), spec, chart_in_words(item, part, cast, str(facet or ""))))
     return charts
 
 

@@ -18,6 +18,7 @@ empty = "No run took a lock."
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -49,6 +50,9 @@ class Item(_Strict):
     query: str
     chart: ChartKind
     title: str
+    name: str = Field(
+        "", pattern=r"^[\w-]*$", description="for --item and file names; left out: the title in small letters"
+    )
     text: str = Field("", description="how to read it, one or two sentences")
     params: dict[str, int | float | str] = Field(default_factory=dict)
     x: str = ""
@@ -73,6 +77,7 @@ class Item(_Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Item:
+        self.name = self.name or re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or self.query
         wanted = {
             "ranking": (),
             "table": (),

@@ -19,6 +19,7 @@ from pipeline.report import conditions
 from pipeline.report.blocks import Block
 from pipeline.report.document import Document
 from pipeline.report.palette import Cast
+from pipeline.report.style import CONFIG, shipped_text
 from pipeline.resources import shipped
 
 TEMPLATE = "page.html.j2"
@@ -41,6 +42,7 @@ def html_page(document: Document) -> str:
         document=document,
         cast=cast,
         data=data_of,
+        config=CONFIG,
         number=count(1).__next__,
         traces=conditions.traces(runs),
         machines=conditions.machines(runs),
@@ -74,6 +76,11 @@ def data_of(block: Block) -> dict[str, Any]:
     }
 
 
+def objects_of(block: Block) -> list[dict[str, Any]]:
+    """Give the rows of a block as objects, as charts take them."""
+    return [dict(zip(block.frame.columns, row, strict=True)) for row in plain_rows(block.frame)]
+
+
 def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
     """Rows as JSON can hold them; what is not finite becomes null, floats keep 7 digits."""
 
@@ -91,11 +98,6 @@ def script_json(content: Any) -> Markup:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
-
-
-def shipped_text(name: str) -> str:
-    """Read a file of the page's own."""
-    return (shipped("reports") / name).read_text(encoding="utf-8").strip()
 
 
 def _hash(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page that compares runs."""
+"""The report that compares runs: one self-contained HTML page, or the same as Markdown, JSON or pictures."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.analysis.session import open_session
-from pipeline.errors import OutputError, UsageError
+from pipeline.errors import OutputError, UsageError, unknown_name
 from pipeline.files import complete_file
 from pipeline.progress import progress
-from pipeline.report.definition import load_definition
+from pipeline.report.data import json_page
+from pipeline.report.definition import Definition, load_definition
 from pipeline.report.document import compose
 from pipeline.report.html import html_page
+from pipeline.report.markdown import markdown_page
+from pipeline.report.pictures import write_picture, write_pictures
+
+TEXTS = {"html": html_page, "json": json_page, "md": markdown_page}
+PICTURES = ("png", "svg")
+FORMATS = (*TEXTS, *PICTURES)
 
 
 def report(
@@ -19,22 +26,82 @@ def report(
     output: Path,
     definition: str | Path | None = None,
     command: str | None = None,
+    form: str | None = None,
+    item: str | None = None,
 ) -> Path:
-    """Write the page that compares `runs` to `output` and return its path.
+    """Write the report that compares `runs` to `output` and return its path.
 
     `runs` are run directories or directories of runs; `definition` is a shipped report's name or a .toml file
-    (default: the shipped one); `command` is printed at the foot as what made the page. The page needs no
-    network and no other file. Raises UsageError, InputError or OutputError for what the user can mend.
+    (default: the shipped one); `command` is printed at the foot as what made the report. `form` is one of
+    FORMATS, by default that of the suffix, else HTML. Pictures go into a directory, one file for each chart;
+    with `item`, the name of one item, the report is of that item alone, and its pictures are one file. What
+    is written needs no network and no other file. Raises UsageError, InputError or OutputError for what the
+    user can mend.
     """
-    if output.is_dir():
-        # Said before a second's work, not after it.
-        raise OutputError(f"{output}: wanted a file to write, found a directory; give a file name inside it")
+    chosen_form = _form(output, form)
+    several = chosen_form in PICTURES and item is None
+    _check_place(output, several)
     chosen, queries = load_definition(definition)
+    chosen = chosen if item is None else only(chosen, item)
     items = sum(len(section.item) for section in chosen.section)
-    with open_session(runs) as session, progress("reporting", items, "charts and tables") as advance:
+    amount = 2 * items if several else items
+    with open_session(runs) as session, progress("reporting", amount, "charts and tables") as advance:
         if not session.runs:
             raise UsageError("wanted at least one run directory, found none; give it as an argument")
-        html = html_page(compose(session, chosen, queries, command, advance))
-    with complete_file(output) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+        document = compose(session, chosen, queries, command, advance)
+        if several:
+            write_pictures(document, chosen_form, output, advance)
+        elif chosen_form in PICTURES:
+            write_picture(document, chosen_form, output)
+        else:
+            text = TEXTS[chosen_form](document)
+            with complete_file(output) as temporary:
+                temporary.write_text(text, encoding="utf-8")
     return output
+
+
+def default_output(form: str | None, item: str | None) -> Path:
+    """Where a report goes if nobody says."""
+    return Path("report" if form in PICTURES and item is None else f"report.{form or 'html'}")
+
+
+def only(definition: Definition, name: str) -> Definition:
+    """Keep of a definition the item of that name alone; an unknown name raises UsageError."""
+    sections = [
+        section.model_copy(update={"item": [item for item in section.item if item.name == name]})
+        for section in definition.section
+    ]
+    kept = [section for section in sections if section.item]
+    if not kept:
+        raise unknown_name(
+            "item", name, [item.name for section in definition.section for item in section.item]
+        )
+    return definition.model_copy(update={"section": kept})
+
+
+def _form(output: Path, form: str | None) -> str:
+    suffix = output.suffix.lower().removeprefix(".")
+    if form is None:
+        return suffix if suffix in FORMATS else "html"
+    if form not in FORMATS:
+        raise unknown_name("format", form, FORMATS)
+    if suffix in FORMATS and suffix != form:
+        raise UsageError(
+            f"{output}: its suffix says {suffix}, --format says {form}; leave one out or let them agree"
+        )
+    return form
+
+
+def _check_place(output: Path, several: bool) -> None:
+    """Say what is wrong with the output before seconds of work, not after them."""
+    if several and (output.suffix.lower().removeprefix(".") in PICTURES or output.is_file()):
+        raise UsageError(
+            f"{output}: wanted a directory for the charts, found the name of a file; give a directory with "
+            "--format, or choose one item with --item"
+        )
+    if several and output.is_dir() and any(output.iterdir()):
+        raise OutputError(
+            f"{output}: wanted a new or empty directory, found files in it; choose another name"
+        )
+    if not several and output.is_dir():
+        raise OutputError(f"{output}: wanted a file to write, found a directory; give a file name inside it")

@@ -28,17 +28,18 @@ LANE = 10
 LEAST_HEIGHT = 60
 
 
-def timeline(item: Item, rows: pl.DataFrame) -> Spec:
+def timeline(item: Item, rows: pl.DataFrame, cpus: int) -> Spec:
     """Make the specification of one run's `rows`, which are not empty; the event lies in a shaded band."""
-    lanes = list(range(int(rows["cpu"].max()) + 1))  # type: ignore[arg-type]
+    lanes = list(range(cpus))
     known = [doing for doing in DOING if doing in set(rows["doing"].to_list())]
     start, end = float(rows["from_us"].min()), float(rows["to_us"].max())  # type: ignore[arg-type]
     base = alt.Chart(alt.NamedData("rows"))
+    scale = alt.Scale(domain=[start, end], nice=False, zero=False)
     x = alt.X(
         "from_us",
         type="quantitative",
         title="µs since the event began",
-        scale=alt.Scale(domain=[start, end], nice=False),
+        scale=scale,
         axis=alt.Axis(tickCount=5, grid=False, format=",.6~g"),
     )
     y = alt.Y(
@@ -53,7 +54,7 @@ def timeline(item: Item, rows: pl.DataFrame) -> Spec:
         .transform_aggregate(n="count()", groupby=["run"])
         .transform_calculate(begin=str(max(0.0, start)), end=str(min(length, end)))
         .mark_rect(color="var(--line)", clip=True)
-        .encode(x=alt.X("begin:Q"), x2="end:Q")
+        .encode(x=alt.X("begin:Q", scale=scale), x2="end:Q")
     )
     stretches = (
         base.transform_calculate(place=f"indexof({known!r}, datum.doing)")

@@ -11,7 +11,7 @@ from pipeline.report.definition import Item
 from pipeline.report.palette import Cast
 
 
-def chart_in_words(item: Item, rows: pl.DataFrame, cast: Cast) -> str:
+def chart_in_words(item: Item, rows: pl.DataFrame, cast: Cast, facet: str = "") -> str:
     """Describe the chart of `item` over `rows` for whoever cannot see it: its values, run by run."""
     say: dict[str, Callable[[Item, pl.DataFrame], str]] = {
         "bars": _bar,
@@ -25,7 +25,8 @@ def chart_in_words(item: Item, rows: pl.DataFrame, cast: Cast) -> str:
         own = rows.filter(pl.col("run") == run)
         if not own.is_empty():
             parts.append(f"{cast.said(run)}: {say[item.chart](item, own)}")
-    return f"{item.title}. " + "; ".join(parts) + "."
+    title = f"{item.title}, {facet}" if facet else item.title
+    return f"{title}. " + "; ".join(parts) + "."
 
 
 def _bar(item: Item, own: pl.DataFrame) -> str:

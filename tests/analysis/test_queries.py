@@ -82,6 +82,8 @@ EXPECTED = {
         (1, "spin", -13.5, -12, 1, 1), (1, "map or unmap", -13.5, -11, 1, 1), (1, "hold", -12, -11, 1, 1),
         (0, "hold", -4, -3, 0, 0), (0, "map or unmap", -4, -3, 0, 0),
         (1, "spin", -4, -3, 1, 1), (1, "map or unmap", -4, -2, 1, 1), (1, "hold", -3, -2, 1, 1),
+        # The third operation's map until it sleeps, where it did that.
+        (0, "hold", -2, 2, 0, 2), (0, "map or unmap", -2, 2, 0, 2),
         (0, "scan", -1.5, 0, 0, 2), (0, "flush", 0, 2, 0, 2),
     )],
     "flush_frequency": [

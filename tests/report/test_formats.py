@@ -1,0 +1,101 @@
+"""The report in its other forms, and one item of it alone."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from analysis.handmade import make_plausible_run, make_run
+
+from pipeline.errors import OutputError, UsageError
+from pipeline.report.page import FORMATS, report
+
+ODD = "<b>'odd' | \"表\" `*x*` \\ </script>"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs")
+    make_plausible_run(
+        directory / "1", "global_pool", count=600, contention=0.4, flush_every=60, sleeping=0.1
+    )
+    make_plausible_run(directory / "2", ODD, count=600, contention=0.1, flush_every=16)
+    return directory
+
+
+def test_markdown_has_the_answer_the_tables_and_the_charts_in_words(runs, tmp_path):
+    text = report([runs], tmp_path / "r.md", command="pipeline report").read_text(encoding="utf-8")
+    assert text.startswith("# kmap designs compared\n")
+    lines = text.splitlines()
+    assert "|  | design | operations (1/s) | against the first (%) |" in text
+    assert any(line.startswith("- Flushes per second. global_pool: ") for line in lines)
+    assert any(line.startswith("- Share of holds that last at least so long, unmap. ") for line in lines)
+    assert "Made by `pipeline report`." in text
+
+
+def test_an_odd_name_stays_text_in_markdown(runs, tmp_path):
+    text = report([runs], tmp_path / "r.md").read_text(encoding="utf-8")
+    assert "<b>" not in text
+    assert "&lt;b&gt;'odd'" in text
+    rows = [line for line in text.splitlines() if line.startswith("| &lt;b&gt;'odd' \\| ")]
+    assert rows, "the bar in the name must not begin a new cell"
+
+
+def test_json_has_every_item_with_its_rows_sql_and_specifications(runs, tmp_path):
+    content = json.loads(report([runs], tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert [run["run"] for run in content["runs"]] == ["global_pool", ODD]
+    items = {item["name"]: item for section in content["sections"] for item in section["items"]}
+    flushes = items["flushes-per-second"]
+    assert flushes["columns"][0] == {"name": "run", "unit": "", "meaning": "name of the run"}
+    assert [row[0] for row in flushes["rows"]] == ["global_pool", ODD]
+    assert flushes["sql"].startswith(("WITH", "SELECT", "--"))
+    assert flushes["charts"][0]["spec"]["height"] > 0
+    assert items["ranking"]["tables"][0]["rows"][0]["cells"][0] == "1"
+
+
+def test_pictures_are_a_file_for_each_chart(runs, tmp_path):
+    directory = report([runs], tmp_path / "pictures", form="svg")
+    names = sorted(path.name for path in directory.iterdir())
+    assert "07-flushes-per-second.svg" in names
+    assert "04-hold-tail-map.svg" in names
+    assert "04-hold-tail-unmap.svg" in names
+    for path in directory.iterdir():
+        text = path.read_text(encoding="utf-8")
+        ElementTree.fromstring(text)
+        assert "var(--" not in text, path.name
+    with pytest.raises(OutputError, match="wanted a new or empty directory"):
+        report([runs], directory, form="svg")
+
+
+def test_one_item_is_one_picture(runs, tmp_path):
+    path = report([runs], tmp_path / "hold.png", item="hold-tail")
+    assert path.read_bytes().startswith(b"\x89PNG")
+    alone = report([runs], tmp_path / "hold.md", item="hold-tail").read_text(encoding="utf-8")
+    assert [line for line in alone.splitlines() if line.startswith("### ")] == [
+        "### Share of holds that last at least so long"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"output": "r.html", "form": "md"}, "suffix says html, --format says md"),
+        ({"output": "r", "form": "pdf"}, "unknown format 'pdf'"),
+        ({"output": "r.png"}, "wanted a directory for the charts, found the name of a file"),
+        ({"output": "r.md", "item": "hold-tale"}, "unknown item 'hold-tale'; did you mean 'hold-tail'"),
+        ({"output": "r.png", "item": "summary"}, "found none: 'The designs side by side' is a table"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_written(runs, tmp_path, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        report([runs], tmp_path / arguments.pop("output"), **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form not in ("png", "svg")])
+def test_a_run_without_lock_flush_or_sleep_says_so_in_every_form(tmp_path, form):
+    run = make_run(tmp_path / "a", "a", [{"done_ns": 10}])
+    text = report([run], tmp_path / f"r.{form}").read_text(encoding="utf-8")
+    for sentence in ("No run took a lock.", "No task of any run ever slept for a slot."):
+        assert sentence in text
