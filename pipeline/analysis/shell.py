@@ -50,7 +50,7 @@ COMMANDS = {
     ".rows": Command("N", "most rows of an answer to print; what goes to a file is whole"),
     ".quit": Command("", "leave; so does Ctrl-D"),
 }
-_ALIASES = {".views": ".tables", ".exit": ".quit"}
+ALIASES = {".views": ".tables", ".exit": ".quit"}
 
 
 class Leave(Exception):  # noqa: N818 - nothing went wrong
@@ -101,7 +101,7 @@ class Shell:
     def _answer(self, frame: pl.DataFrame) -> None:
         if self.output is not None:
             write_frame(frame, self.form, self.output)
-            self._write(f"{self.output}: {frame.height:,} rows\n")
+            self._write(f"{self.output}: {frame.height:,} row{'s' * (frame.height != 1)}\n")
             self.output = None
             return
         if self.form == "parquet":
@@ -109,11 +109,11 @@ class Shell:
         most = frame.height if self._rows is None else self._rows
         self._write(formatted(frame.head(most), self.form))
         if frame.height > most:
-            self._write(f"(the first {most:,} rows; .rows N shows more, .output FILE writes all)\n")
+            self._write(f"(only the first {most:,}; .rows N shows more, .output FILE writes all)\n")
 
     def _command(self, text: str) -> None:
         name, *words = text.split()
-        name = _ALIASES.get(name, name)
+        name = ALIASES.get(name, name)
         if name not in COMMANDS:
             raise unknown_name("command", name, COMMANDS)
         wants = COMMANDS[name].argument

@@ -86,7 +86,7 @@ def test_statements_are_answered_one_after_another(say: Callable[..., str]) -> N
 
 def test_what_is_cut_off_is_said(say: Callable[..., str]) -> None:
     assert say(".rows 1", "SELECT unnest([7, 8]) AS n;") == (
-        "n\n-\n7\n(the first 1 rows; .rows N shows more, .output FILE writes all)\n"
+        "n\n-\n7\n(only the first 1; .rows N shows more, .output FILE writes all)\n"
     )
     assert say(".rows 2", "SELECT unnest([7, 8]) AS n;") == "n\n-\n7\n8\n"
 
@@ -139,7 +139,7 @@ def test_mistakes_say_what_is_wanted(say: Callable[..., str], line: str, error: 
 def test_parquet_wants_a_file(say: Callable[..., str], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"say where it goes with .output FILE first"):
         say(".format parquet", "SELECT 1;")
-    assert "1 rows" in say(f".output {tmp_path / 'x.parquet'}", "SELECT 1;")
+    assert "1 row" in say(f".output {tmp_path / 'x.parquet'}", "SELECT 1;")
 
 
 def test_quit_leaves(say: Callable[..., str]) -> None:

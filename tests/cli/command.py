@@ -40,7 +40,8 @@ def refusal(*words: Any, cwd: Path, status: int) -> str:
     out, err = io.StringIO(), io.StringIO()
     argv = ["pipeline", *map(str, words)]
     with (
-        patch.object(sys, "argv", argv), patch.object(sys, "stdin", io.StringIO()), chdir(cwd), redirect_stdout(out), redirect_stderr(err),
+        patch.object(sys, "argv", argv), patch.object(sys, "stdin", io.StringIO()), chdir(cwd),
+        redirect_stdout(out), redirect_stderr(err),
         pytest.raises(SystemExit) as ended,
     ):  # fmt: skip
         main()
