@@ -28,7 +28,7 @@ def db(
 
     made = write_database(runs or [Path("runs")], output, relative)
     typer.echo(
-        f"{made.path}: {made.runs} run{'s' * (made.runs != 1)} in {made.views} tables and views, {made.macros} macros and "
-        f"{made.queries} queries as macros"
+        f"{made.path}: {made.runs} run{'s' * (made.runs != 1)} in {made.views} tables and views, "
+        f"{made.macros} macros and {made.queries} queries as macros"
     )
     typer.echo(f"open it with 'duckdb {made.path}', for example, and ask: FROM lockmeter();")
