@@ -5,7 +5,7 @@
 Only the compiled engine is timed, in CPU seconds: what reading and writing take is the same for all. The
 designs take turns in one process, and a ratio is that of two neighbours in time, so that it holds where the
 machine's speed drifts; the median of the rounds is given. `--write` puts the table into docs/performance.md.
-Exit status 1: a design takes more than WANTED times as long.
+Exit status 1: a design takes more than WANTED times as long. Bounds are shown and not held to that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine_alone import engine_alone
 
-from pipeline.allocators.registry import shipped_designs
+from pipeline.allocators.registry import load_design, shipped_designs
 from pipeline.markdown import table
 from pipeline.workload.generate import generate
 
@@ -71,10 +71,15 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     found = ratios(given.operations, given.rounds)
-    rows = [[f"`{design}`", *(f"{value:.2f}" for value in values)] for design, values in found.items()]
+    bounds = {design for design in found if load_design(design).bound}
+    rows = [
+        [f"`{design}`" + " (a bound)" * (design in bounds), *(f"{value:.2f}" for value in values)]
+        for design, values in found.items()
+    ]
     text = (
         f"CPU time in the engine of each design with its defaults, over that of `{BASE}`, on `{MACHINE}` "
-        f"with {CPUS} CPUs, {given.operations:,} operations; wanted: at most {WANTED:g}.\n\n"
+        f"with {CPUS} CPUs, {given.operations:,} operations, median of {given.rounds}; "
+        f"wanted: at most {WANTED:g}.\n\n"
         + table(["design", *(f"`{workload}`" for workload in WORKLOADS)], rows)
     )
     print(text)
@@ -82,7 +87,7 @@ def main() -> int:
         before, _, rest = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
         after = rest.partition(MARK)[2]
         PERFORMANCE.write_text(f"{before}{MARK}\n\n{text}\n{MARK}{after}", encoding="utf-8")
-    return int(any(value > WANTED for values in found.values() for value in values))
+    return int(any(max(found[design]) > WANTED for design in set(found) - bounds))
 
 
 if __name__ == "__main__":

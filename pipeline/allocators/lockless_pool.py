@@ -1,7 +1,7 @@
 """A pool of cached mappings without a lock: counts are changed atomically (Zijlstra, January 2007).
 
     pool.hand      slot looked at last; whoever looks for one advances it
-    slot.count     0 one task's own, 1 free, n: n - 1 users; it, slot.page, pool.freed: shared/atomic_counts.py
+    slot.count     0 one task's own, 1 free, n: n - 1 users; it, slot.page, pool.freed as in atomic_counts.py
     slot.next      1 + the next slot that the same task has claimed to have it flushed; 0: none
     page.slot      1 + the slot that caches the page; 0: none
 

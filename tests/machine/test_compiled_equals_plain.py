@@ -40,6 +40,10 @@ DESIGNS = pytest.mark.parametrize(
             "page_fault=kmap_local,copy_to_user=lockless_pool,default=global_pool_invlpg",
             {"lockless_pool.slots": "16", "global_pool_invlpg.slots": "16"},
         ),
+        (
+            "page_fault=per_process,default=global_pool",
+            {"per_process.slots": "8", "global_pool.slots": "16"},
+        ),
     ],
     ids=[
         "global_pool",
@@ -62,6 +66,7 @@ DESIGNS = pytest.mark.parametrize(
         "global_pool with colours and slots set aside",
         "atomic and global_pool",
         "kmap_local, lockless_pool and global_pool_invlpg",
+        "global and other PTEs",
     ],
 )
 

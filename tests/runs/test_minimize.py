@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.errors import Interrupted
 from pipeline.runs.minimize import WALK, _fewest, minimize
-from pipeline.runs.replay import replay
+from pipeline.runs.replay import RunResult, replay
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import open_trace
 from pipeline.trace.schema import COLUMN_NAMES, KINDS, Source
@@ -123,6 +124,23 @@ def test_what_does_not_deadlock_has_nothing_to_minimize(
     replaying = conditions(allocator, **changes)
     found = replaying(trace, output=tmp_path / "runs")
     assert minimize(found, trace, replaying, lambda _: None) is None
+    assert contents(tmp_path / "runs") == [found.path.name]
+
+
+def test_an_interrupted_search_leaves_the_run_and_nothing_else(tmp_path: Path) -> None:
+    trace = two_maps_in_a_crowd(tmp_path / "crowd.parquet")
+    replaying = conditions("global_pool")
+    found = replaying(trace, output=tmp_path / "runs")
+    tried: list[Path] = []
+
+    def interrupted(trace: Path, **how: Any) -> RunResult:
+        tried.append(trace)
+        if len(tried) == 3:
+            raise KeyboardInterrupt
+        return replaying(trace, **how)
+
+    with pytest.raises(Interrupted, match=r"the run is kept: .*/runs/global_pool-"):
+        minimize(found, trace, interrupted, lambda _: None)
     assert contents(tmp_path / "runs") == [found.path.name]
 
 
