@@ -28,6 +28,7 @@ def write_prefix(trace: Trace, rows: int, path: Path, note: str) -> None:
         cpus=metadata.cpus,
         lost_events=metadata.lost_events,
         notes=[*metadata.notes, note],
+        losses=metadata.losses,
         transformations=metadata.transformations,
     ) as writer:
         left = rows

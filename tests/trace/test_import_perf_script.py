@@ -137,7 +137,9 @@ def test_a_failed_call_moves_nothing_though_it_looked_up_a_page(tmp_path: Path) 
 
 
 def test_what_a_recording_lacks_is_counted_and_strict_refuses_it(tmp_path: Path) -> None:
+    plenty = [(time, 7, FAULT.format(0)) for time in range(-200, 0)]
     text = perf(
+        *plenty,
         (0, 7, READ_DONE.format(1)),
         (10, 7, FAULT.format(0)),
         (20, 7, READ),

@@ -116,6 +116,8 @@ _PAGE_FAULT, _FROM_USER = 0, 2
 
 # Text clocks are cut to microseconds and those of two CPUs differ a little: what goes back less is no step.
 _STEP_NS = 10_000
+# A quarter of what a trace can span (schema.MAX_TIME_NS).
+_LONGEST_NS = 1 << 44
 
 
 @compiled_using(*_USES)
@@ -215,6 +217,10 @@ def assemble(state, events, start):
             continue
         if totals[FIRST_TIME] < 0:
             totals[FIRST_TIME] = t
+        # So far from the first event a time is damage; taken at its word, the trace would be too long.
+        if t > totals[FIRST_TIME] + 3 * _LONGEST_NS or t < totals[FIRST_TIME] - _LONGEST_NS:
+            totals[CLOCK_STEPS] += 1
+            t = totals[CLOCK]
         totals[CLOCK] = max(totals[CLOCK], t)
         totals[LARGEST_CPU] = max(totals[LARGEST_CPU], row[CPU])
         tid = row[TASK]
@@ -288,7 +294,7 @@ def assemble(state, events, start):
                 abandon(state, k)
             task[CALL], task[CALL_T], task[CALL_FD], task[CALL_AT] = row[A], t, row[C], row[D]
             task[CALL_FILE] = task[CALL_BUFFER] = 0
-            t += row[G]
+            t = max(t, min(t + row[G], totals[FIRST_TIME] + 3 * _LONGEST_NS))
             task[LATEST] = t
             leave(state, k, row, t, cpu_time(state, k, t))
         elif code == FORK:

@@ -16,7 +16,7 @@ from pipeline.trace.assembly.assembler import Assembler, Rows
 from pipeline.trace.assembly.kernel import assemble
 from pipeline.trace.compiled import has_to_compile
 from pipeline.trace.recording import ImportedRows, ReadOptions
-from pipeline.trace.schema import Provenance
+from pipeline.trace.schema import MAX_TIME_NS, Provenance
 from pipeline.trace.text import events as ev
 from pipeline.trace.text import tally as tl
 from pipeline.trace.text.blocks import BlockReader
@@ -83,7 +83,7 @@ def _batches(path: Path, options: ReadOptions, form: TextFormat, imported: Impor
     for rows in assembler.finish():
         rows_of_batch += len(rows["time_ns"])  # type: ignore[arg-type]
         yield rows
-    _check(path, form, reader, tally, rows_of_batch)
+    _check(path, form, reader, tally, rows_of_batch, int(assembler.totals[st.CLOCK_STEPS]))
     _describe(imported, options, form, reader, tally, assembler, first_tick is not None)
 
 
@@ -102,7 +102,9 @@ def _nanoseconds(path: Path, ticks: np.ndarray, options: ReadOptions, tally: tl.
     return np.rint(ticks / options.tsc_ghz).astype(np.int64)
 
 
-def _check(path: Path, form: TextFormat, reader: BlockReader, tally: tl.Tally, operations: int) -> None:
+def _check(
+    path: Path, form: TextFormat, reader: BlockReader, tally: tl.Tally, operations: int, steps: int
+) -> None:
     lines = max(int(tally.counts[tl.LINES]), reader.overlong)
     bad = int(tally.counts[tl.BAD]) + reader.overlong
     if bad > MOST_BAD * lines:
@@ -110,6 +112,11 @@ def _check(path: Path, form: TextFormat, reader: BlockReader, tally: tl.Tally, o
         raise InputError(
             f"{path}: wanted {form.what}, found {bad:,} of {lines:,} lines that are not ({said}); it is "
             "another format or damaged: give --format, or copy it again"
+        )
+    if steps > MOST_BAD * lines:
+        raise InputError(
+            f"{path}: {steps:,} of {lines:,} lines have times that go back, or lie more than "
+            f"{3 * MAX_TIME_NS // 4 // 10**9 // 3600} hours after the first; sort it by time, or cut it up"
         )
     if not operations:
         ignored = ", ".join(list(tally.ignored())[:8])
