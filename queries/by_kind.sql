@@ -16,18 +16,17 @@
 SELECT
     run,
     kind,
-    count(*) AS operations,
-    100.0 * count(*) / sum(count(*)) OVER (PARTITION BY run) AS share_percent,
-    100.0 * count(*) FILTER (WHERE served = 'hit')
-    / nullif(count(*) FILTER (WHERE served IN ('hit', 'miss')), 0) AS hit_percent,
-    avg(mapped_ns - asked_ns) / 1e3 AS map_mean_us,
-    max(mapped_ns - asked_ns) / 1e3 AS map_max_us,
-    avg(done_ns - mapped_ns) / 1e3 AS mapped_mean_us,
-    sum(map_wait_ns + unmap_wait_ns) / 1e6 AS lock_wait_ms,
-    sum(map_hold_ns + unmap_hold_ns) / 1e6 AS hold_ms,
+    sum(operations) AS operations,
+    100.0 * sum(operations) / sum(sum(operations)) OVER (PARTITION BY run) AS share_percent,
+    100.0 * sum(hits) / nullif(sum(hits) + sum(misses), 0) AS hit_percent,
+    sum(map_ns) / sum(operations) / 1e3 AS map_mean_us,
+    max(map_max_ns) / 1e3 AS map_max_us,
+    sum(mapped_ns) / sum(operations) / 1e3 AS mapped_mean_us,
+    sum(lock_wait_ns) / 1e6 AS lock_wait_ms,
+    sum(hold_ns) / 1e6 AS hold_ms,
     sum(asleep_ns) / 1e6 AS asleep_ms,
     sum(pin_wait_ns) / 1e6 AS pin_wait_ms,
     sum(scanned) AS scanned
-FROM operations
+FROM task_totals
 GROUP BY run, kind
 ORDER BY run, operations DESC, kind

@@ -14,16 +14,15 @@
 SELECT
     run,
     task,
-    count(*) AS operations,
-    sum(mapped_ns - asked_ns) / 1e6 AS map_ms,
-    100.0 * sum(mapped_ns - asked_ns) / nullif(sum(sum(mapped_ns - asked_ns)) OVER (PARTITION BY run), 0)
-        AS share_percent,
-    avg(mapped_ns - asked_ns) / 1e3 AS map_mean_us,
-    max(mapped_ns - asked_ns) / 1e3 AS map_max_us,
-    sum(map_wait_ns + unmap_wait_ns) / 1e6 AS lock_wait_ms,
+    sum(operations) AS operations,
+    sum(map_ns) / 1e6 AS map_ms,
+    100.0 * sum(map_ns) / nullif(sum(sum(map_ns)) OVER (PARTITION BY run), 0) AS share_percent,
+    sum(map_ns) / sum(operations) / 1e3 AS map_mean_us,
+    max(map_max_ns) / 1e3 AS map_max_us,
+    sum(lock_wait_ns) / 1e6 AS lock_wait_ms,
     sum(asleep_ns) / 1e6 AS asleep_ms,
     sum(pin_wait_ns) / 1e6 AS pin_wait_ms
-FROM operations
+FROM task_totals
 GROUP BY run, task
-QUALIFY row_number() OVER (PARTITION BY run ORDER BY sum(mapped_ns - asked_ns) DESC, task) <= $top
+QUALIFY row_number() OVER (PARTITION BY run ORDER BY sum(map_ns) DESC, task) <= $top
 ORDER BY run, map_ms DESC, task

@@ -7,18 +7,26 @@
 -- column: max_us (us); longest
 -- column: after_flush_percent (%); share of convoys that began during a flush or the scan before it
 -- reads: operations, relock, flush, scan
-WITH steps AS (
+WITH waits AS MATERIALIZED (
+    SELECT
+        run,
+        time_ns,
+        wait_ns
+    FROM lock_waits
+),
+
+steps AS (
     SELECT
         run,
         time_ns,
         1 AS change
-    FROM lock_waits
+    FROM waits
     UNION ALL
     SELECT
         run,
         time_ns + wait_ns AS time_ns,
         -1 AS change
-    FROM lock_waits
+    FROM waits
 ),
 
 levels AS (

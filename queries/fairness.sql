@@ -15,12 +15,12 @@ WITH tasks AS (
     SELECT
         run,
         task,
-        avg(mapped_ns - asked_ns) AS map_ns,
-        avg(map_wait_ns + unmap_wait_ns) AS wait_ns,
-        avg(asleep_ns) AS asleep_ns
-    FROM operations
+        sum(map_ns) / sum(operations) AS map_ns,
+        sum(lock_wait_ns) / sum(operations) AS wait_ns,
+        sum(asleep_ns) / sum(operations) AS asleep_ns
+    FROM task_totals
     GROUP BY run, task
-    HAVING count(*) >= $least_operations
+    HAVING sum(operations) >= $least_operations
 ),
 
 delays AS (

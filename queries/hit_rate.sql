@@ -18,10 +18,10 @@ WITH kinds AS (
     SELECT
         run,
         kind,
-        count(*) AS operations,
-        count(*) FILTER (WHERE served = 'hit') AS hits,
-        count(*) FILTER (WHERE served = 'miss') AS misses
-    FROM operations
+        sum(operations) AS operations,
+        sum(hits) AS hits,
+        sum(misses) AS misses
+    FROM task_totals
     GROUP BY run, kind
 )
 

@@ -14,28 +14,22 @@
 -- column: holdtime_total (us); all together
 -- column: holdtime_avg (us); mean of all acquisitions
 -- reads: totals, operations, relock
-WITH shortest AS (
+WITH holds AS (
     SELECT
         run,
-        site,
-        min(wait_ns) AS wait_ns,
-        min(hold_ns) AS hold_ns
-    FROM (
-        SELECT
-            run,
-            site,
-            NULL AS wait_ns,
-            hold_ns
-        FROM lock_holds
-        UNION ALL
-        SELECT
-            run,
-            site,
-            wait_ns,
-            NULL AS hold_ns
-        FROM lock_waits
-    ) AS durations
-    GROUP BY run, site
+        part AS site,
+        min(value) AS ns
+    FROM hold_histogram
+    GROUP BY run, part
+),
+
+waits AS (
+    SELECT
+        run,
+        part AS site,
+        min(value) AS ns
+    FROM wait_histogram
+    GROUP BY run, part
 ),
 
 sites AS (
@@ -43,15 +37,16 @@ sites AS (
         t.run,
         coalesce(t.site, 'all') AS site,
         sum(t.contended) AS contentions,
-        min(s.wait_ns) AS wait_min_ns,
+        min(waits.ns) AS wait_min_ns,
         max(t.wait_max_ns) AS wait_max_ns,
         sum(t.wait_ns) AS wait_ns,
         sum(t.acquisitions) AS acquisitions,
-        min(s.hold_ns) AS hold_min_ns,
+        min(holds.ns) AS hold_min_ns,
         max(t.hold_max_ns) AS hold_max_ns,
         sum(t.hold_ns) AS hold_ns
     FROM lock_totals AS t
-    LEFT JOIN shortest AS s ON t.run = s.run AND t.site = s.site
+    LEFT JOIN holds ON t.run = holds.run AND t.site = holds.site
+    LEFT JOIN waits ON t.run = waits.run AND t.site = waits.site
     GROUP BY GROUPING SETS ((t.run), (t.run, t.site))
 )
 

@@ -1,5 +1,5 @@
 -- question: How soon is a page mapped again, counted in operations?
--- param: sampled_operations = 1000000; longer runs are asked about a sample of their pages
+-- param: sampled_operations = 10000000; longer runs are asked about a sample of their pages
 -- column: run; name of the run
 -- column: operations_from; this row: pages mapped again after at least so many operations; NULL: never before
 -- column: operations_to; and fewer than so many
@@ -7,7 +7,7 @@
 -- column: share_percent (%); their share
 -- column: up_to_percent (%); mappings of a page that had been mapped fewer than operations_to before
 -- column: distinct_pages; pages in operations_to operations in a row, mean; scaled up if pages were sampled
--- column: pages_percent (%); share of the pages looked at; 100: the figures are exact
+-- column: pages_percent (%); pages looked at; 100: exact; less: shares are rough where few pages are hot
 -- reads: totals, operations
 -- An interval counts operations since the page was mapped before, in the trace's order, this one included: an
 -- upper bound of the distinct pages since then (the stack distance). Pages are sampled by a hash of their
@@ -16,7 +16,7 @@
 WITH sampling AS (
     SELECT
         run,
-        CAST(ceil(operations / greatest($sampled_operations, 1)) AS BIGINT) AS one_in
+        least(65536, ceil(65536.0 * $sampled_operations / greatest(operations, 1))) AS below
     FROM runs
     WHERE events = 'full'
 ),
@@ -28,14 +28,14 @@ sample AS (
         o.op
     FROM operations AS o
     INNER JOIN sampling AS s ON o.run = s.run
-    WHERE s.one_in = 1 OR hash(o.page) % s.one_in = 0
+    WHERE hash(o.page) & CAST(65535 AS UBIGINT) < s.below
 ),
 
 extent AS (
     SELECT
         o.run,
         max(o.op) + 1 AS operations,
-        any_value(s.one_in) AS one_in
+        any_value(s.below) / 65536.0 AS sampled
     FROM operations AS o
     INNER JOIN sampling AS s ON o.run = s.run
     GROUP BY o.run
@@ -136,8 +136,8 @@ SELECT
                 100.0 * sum(o.maps) OVER (PARTITION BY o.run ORDER BY o.operations_from NULLS LAST)
                 / sum(o.maps) OVER (PARTITION BY o.run)
     END AS up_to_percent,
-    w.pages * e.one_in AS distinct_pages,
-    100.0 / e.one_in AS pages_percent
+    w.pages / e.sampled AS distinct_pages,
+    100.0 * e.sampled AS pages_percent
 FROM octaves AS o
 INNER JOIN extent AS e ON o.run = e.run
 LEFT JOIN windows AS w ON o.run = w.run AND o.operations_from = w.operations_from

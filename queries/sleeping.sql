@@ -23,9 +23,8 @@ WITH per_run AS (
 repeated AS (
     SELECT
         run,
-        100.0 * sum(sleeps - 1) / sum(sleeps) AS futile_percent
-    FROM operations
-    WHERE sleeps > 0
+        100.0 * (sum(sleeps) - sum(slept)) / nullif(sum(sleeps), 0) AS futile_percent
+    FROM task_totals
     GROUP BY run
 )
 

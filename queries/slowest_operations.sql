@@ -18,7 +18,7 @@
 -- column: holder; task that held the lock it waited for longest
 -- column: flush_op; operation whose flush under the lock it waited for longest
 -- reads: operations, relock
--- The shortest of the longest comes first, so that only the few rows above it are ranked.
+-- The shortest of the longest comes first, so that only the few rows above it are ranked and read whole.
 WITH least AS (
     SELECT
         run,
@@ -27,14 +27,22 @@ WITH least AS (
     GROUP BY run
 ),
 
+chosen AS (
+    SELECT
+        o.run,
+        o.op
+    FROM operations AS o
+    INNER JOIN least ON o.run = least.run AND o.mapped_ns - o.asked_ns >= least.least_ns
+    WHERE o.mapped_ns > o.asked_ns
+    QUALIFY row_number() OVER (PARTITION BY o.run ORDER BY o.mapped_ns - o.asked_ns DESC, o.op) <= $top
+),
+
 slowest AS (
     SELECT
         o.*,
         o.mapped_ns - o.asked_ns AS map_ns
     FROM operations AS o
-    INNER JOIN least ON o.run = least.run AND o.mapped_ns - o.asked_ns >= least.least_ns
-    WHERE o.mapped_ns > o.asked_ns
-    QUALIFY row_number() OVER (PARTITION BY o.run ORDER BY o.mapped_ns - o.asked_ns DESC, o.op) <= $top
+    SEMI JOIN chosen AS c ON o.run = c.run AND o.op = c.op
 ),
 
 -- A map that slept took the lock again.

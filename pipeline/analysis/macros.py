@@ -139,10 +139,11 @@ LEVEL_OVER_TIME = Macro(
     WITH bounds AS (
         SELECT run, time_ns, width_ns, max(bucket) OVER () AS last FROM time_buckets(buckets)
     ),
+    given AS MATERIALIZED (SELECT run, time_ns, duration_ns FROM query_table(intervals)),
     steps AS (
-        SELECT run, time_ns, 1 AS change FROM query_table(intervals)
+        SELECT run, time_ns, 1 AS change FROM given
         UNION ALL
-        SELECT run, time_ns + duration_ns, -1 FROM query_table(intervals)
+        SELECT run, time_ns + duration_ns, -1 FROM given
         UNION ALL
         SELECT run, time_ns, 0 FROM bounds
     ),
@@ -179,16 +180,16 @@ MAPPED_AT = Macro(
     ),
     """
     WITH width AS (
-        SELECT run, greatest(wall_ns, 65536) / 65536 AS cell_ns FROM runs WHERE events = 'full'
+        SELECT run, wall_ns // 65536 + 1 AS cell_ns FROM runs WHERE events = 'full'
     ),
     asked AS (
-        SELECT DISTINCT i.run, i.time_ns, CAST(floor(i.time_ns / w.cell_ns) AS BIGINT) AS cell
+        SELECT DISTINCT i.run, i.time_ns, i.time_ns // w.cell_ns AS cell
         FROM query_table(instants) AS i INNER JOIN width AS w ON i.run = w.run
     ),
     spans AS (
         SELECT o.run, o.slot, o.mapped_ns, o.done_ns,
-            CAST(floor(o.mapped_ns / w.cell_ns) AS BIGINT) AS first_cell,
-            CAST(floor(o.done_ns / w.cell_ns) AS BIGINT) AS last_cell
+            o.mapped_ns // w.cell_ns AS first_cell,
+            o.done_ns // w.cell_ns AS last_cell
         FROM operations AS o INNER JOIN width AS w ON o.run = w.run
     ),
     cells AS (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,7 @@ class Session:
             }
         )
         self._connection.execute("SET enable_progress_bar = false")
+        self._kept: set[str] = set()
         fill(self._connection, runs, recorded=recorded)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
@@ -81,6 +83,7 @@ class Session:
     ) -> pl.DataFrame | None:
         """Run one SQL statement, as `query` does, for at most so many rows; None if it has none to give."""
         try:
+            self._keep_sums(sql)
             relation = self._connection.sql(sql, params=dict(params)) if params else self._connection.sql(sql)
             if relation is not None and most is not None:
                 relation = relation.limit(most)
@@ -96,6 +99,7 @@ class Session:
         until the last batch is read.
         """
         try:
+            self._keep_sums(sql)
             reader = self._connection.sql(sql).to_arrow_reader(rows)
             yield from reader
         except duckdb.Error as error:
@@ -104,6 +108,15 @@ class Session:
     def interrupt(self) -> None:
         """End the statement that another thread is running; there, it raises UsageError."""
         self._connection.interrupt()
+
+    def _keep_sums(self, sql: str) -> None:
+        """Make the sums of whole logs that a statement mentions, and keep them for the next one.
+
+        As temporary tables they come before the views of the same names, in other views and macros too.
+        """
+        for name in mentioned(sql) - self._kept:
+            self._connection.execute(f"CREATE TEMP TABLE {name} AS FROM memory.main.{name}")
+            self._kept.add(name)
 
     def close(self) -> None:
         """Close the connection and remove what it spilled."""
@@ -209,6 +222,22 @@ def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT, recordi
     run can. A path without a run, a broken manifest or a newer run format raises InputError.
     """
     return Session(find(runs) if recordings else find_runs(runs), memory_limit)
+
+
+_WORD = re.compile(r"\w+")
+
+
+def mentioned(sql: str) -> set[str]:
+    """Names of the kept views that a statement mentions, by itself or through other views and macros."""
+    definitions = {name: view.sql or "" for name, view in VIEWS.items()}
+    definitions |= {name: macro.sql for name, macro in MACROS.items()}
+    found: set[str] = set()
+    texts = [sql]
+    while texts:
+        new = definitions.keys() & set(_WORD.findall(texts.pop().lower())) - found
+        found |= new
+        texts += [definitions[name] for name in new]
+    return {name for name in found if name in VIEWS and VIEWS[name].kept}
 
 
 def plain_types(frame: pl.DataFrame) -> pl.DataFrame:

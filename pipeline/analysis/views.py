@@ -29,13 +29,15 @@ NONE_AS_NULL = {
 class View:
     """A documented table or view.
 
-    `sql` makes it from other views; None: the session fills it from manifests or from Parquet files.
+    `sql` makes it from other views; None: the session fills it from manifests or from Parquet files. `kept`
+    says that it sums up a whole log in few rows: a session makes it once, when a query first mentions it.
     """
 
     name: str
     doc: str
     columns: tuple[Column, ...]
     sql: str | None = None
+    kept: bool = False
 
 
 def _col(name: str, type_: pa.DataType, unit: str, doc: str, nullable: bool = False) -> Column:
@@ -280,11 +282,46 @@ def _histogram(name: str, source: str, value: str, doc: str) -> View:
         f"""
     SELECT run, site AS part, {value} AS value, count(*) AS n FROM {source} GROUP BY run, site, {value}
     """,
+        kept=True,
     )
 
 
 HOLD_HISTOGRAM = _histogram("hold_histogram", "lock_holds", "hold_ns", "hold of the lock")
 WAIT_HISTOGRAM = _histogram("wait_histogram", "lock_waits", "wait_ns", "wait of a contended acquisition")
+
+TASK_TOTALS = View(
+    "task_totals",
+    "one row per run, task and kind of operation: what its operations add up to",
+    (
+        RUN,
+        _col("task", INT, "", "thread"),
+        _col("kind", TEXT, "", "what asked for the mappings", True),
+        _col("operations", BIG, "", "operations completed"),
+        _col("hits", BIG, "", "the page was mapped already"),
+        _col("misses", BIG, "", "a slot was taken"),
+        _col("map_ns", BIG, "ns", "from asking to having the mapping"),
+        _col("map_max_ns", BIG, "ns", "longest time from asking to having the mapping"),
+        _col("mapped_ns", BIG, "ns", "from having the mapping until it was undone"),
+        _col("lock_wait_ns", BIG, "ns", "waits for the first lock of map and unmap", True),
+        _col("hold_ns", BIG, "ns", "holds of the first lock of map and unmap", True),
+        _col("asleep_ns", BIG, "ns", "time asleep for a slot", True),
+        _col("pin_wait_ns", BIG, "ns", "time ready but waiting for the CPU it was pinned to", True),
+        _col("scanned", BIG, "slots", "slots passed over by its scans", True),
+        _col("sleeps", BIG, "", "sleeps for a slot", True),
+        _col("slept", BIG, "", "operations that slept at least once"),
+    ),
+    """
+    SELECT run, task, kind, count(*) AS operations, count(*) FILTER (WHERE served = 'hit') AS hits,
+        count(*) FILTER (WHERE served = 'miss') AS misses, sum(mapped_ns - asked_ns) AS map_ns,
+        max(mapped_ns - asked_ns) AS map_max_ns, sum(done_ns - mapped_ns) AS mapped_ns,
+        sum(map_wait_ns + unmap_wait_ns) AS lock_wait_ns, sum(map_hold_ns + unmap_hold_ns) AS hold_ns,
+        sum(asleep_ns) AS asleep_ns, sum(pin_wait_ns) AS pin_wait_ns, sum(scanned) AS scanned,
+        sum(sleeps) AS sleeps, count(*) FILTER (WHERE sleeps > 0) AS slept
+    FROM operations
+    GROUP BY run, task, kind
+    """,
+    kept=True,
+)
 
 EVENT_LOG = View(
     "event_log",
@@ -335,6 +372,7 @@ VIEWS: dict[str, View] = {
     view.name: view
     for view in (
         RUNS, CPU_TIME, LOCK_TOTALS, FINDINGS, COSTS, OPERATIONS_VIEW, EVENTS_VIEW, LOCK_HOLDS, LOCK_WAITS,
-        FLUSHES, SCANS, SLEEPS, PIN_WAITS, HOLD_HISTOGRAM, WAIT_HISTOGRAM, EVENT_LOG,
+        FLUSHES, SCANS, SLEEPS, PIN_WAITS, HOLD_HISTOGRAM, WAIT_HISTOGRAM,
+        TASK_TOTALS, EVENT_LOG,
     )
 }  # fmt: skip

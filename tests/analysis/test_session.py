@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pipeline.analysis.macros import MACROS
-from pipeline.analysis.session import open_session
+from pipeline.analysis.session import mentioned, open_session
 from pipeline.analysis.views import VIEWS
 from pipeline.errors import InputError, UsageError
 
@@ -163,6 +163,19 @@ def test_mistakes_in_sql_are_one_line_with_the_views(sql):
     assert "\n" not in str(caught.value)
     if sql:
         assert "views: runs, cpu_time" in str(caught.value)
+
+
+def test_sums_of_a_whole_log_are_made_when_first_mentioned(tmp_path):
+    make_run(tmp_path / "a", "a", [CONTENDED])
+    assert mentioned("FROM runs") == set()
+    assert mentioned("FROM quantiles('hold_histogram')") == {"hold_histogram"}
+    kept = "SELECT table_name FROM duckdb_tables() WHERE temporary"
+    with open_session([tmp_path]) as session:
+        session.query("FROM runs")
+        assert session.query(kept).is_empty()
+        session.query("SELECT sum(operations) FROM Task_Totals")
+        assert session.query(kept).rows() == [("task_totals",)]
+        assert session.query("SELECT operations, map_ns FROM task_totals").rows() == [(1, 20)]
 
 
 def test_every_macro_of_a_table_has_its_documented_columns():

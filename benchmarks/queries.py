@@ -1,0 +1,160 @@
+"""Measure what the shipped queries cost beside a plain decode of the columns that they read.
+
+    python benchmarks/queries.py [--operations 5000000] [--machine modern-x86-64] [--run DIRECTORY] [--write]
+
+It makes its run itself: `zipf_bench` through `global_pool`. All queries are asked in one session of one
+thread and 1 GB, as a report asks them, so that what several need is summed up once. CPU time on both sides: a
+decode is DuckDB finding the largest value of each column. `--write` puts the table into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipeline.analysis.found import find_runs
+from pipeline.analysis.library import Query, queries, run_query
+from pipeline.analysis.session import Session, fill, open_session
+from pipeline.markdown import table
+from pipeline.runs.schema import EVENTS, OPERATIONS
+
+WORKLOAD, DESIGN, CPUS = "zipf_bench", "global_pool", 16
+PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
+MARK = "<!-- queries: written by benchmarks/queries.py -->"
+
+Columns = frozenset[tuple[str, str]]
+
+
+def make_run(folder: Path, operations: int, machine: str) -> Path:
+    from pipeline.runs.replay import replay
+    from pipeline.workload.generate import generate
+
+    trace = folder / "trace.parquet"
+    generate(WORKLOAD, trace, operations=operations)
+    return replay(trace, allocator=DESIGN, machine=machine, cpus=CPUS, output=folder / "runs").path
+
+
+def columns_read(run: Path) -> dict[str, Columns]:
+    """Which columns of the log's two files DuckDB's plan of each query reads.
+
+    On a connection that keeps no sums: a query that uses them counts as reading what they sum up.
+    """
+    with duckdb.connect() as connection:
+        fill(connection, find_runs([run]))
+        return {name: _read_by(connection, query) for name, query in queries().items()}
+
+
+def _read_by(connection: duckdb.DuckDBPyConnection, query: Query) -> Columns:
+    text = query.body
+    for param in query.params:
+        text = text.replace(f"${param.name}", repr(param.default))
+    row = connection.execute(f"EXPLAIN (FORMAT json) {text}").fetchone()
+    assert row is not None
+    found: set[tuple[str, str]] = set()
+
+    def walk(node: dict[str, Any]) -> None:
+        info = node.get("extra_info", {})
+        if info.get("Function") == "READ_PARQUET":
+            words = set(re.findall(r"\w+", f"{info.get('Projections', '')} {info.get('Filters', '')}"))
+            # Only events have these, and no scan of events does without all of them.
+            file, schema = ("events", EVENTS) if words & {"event", "time_ns"} else ("operations", OPERATIONS)
+            found.update((file, column.name) for column in schema if column.name in words)
+        for child in node.get("children", []):
+            walk(child)
+
+    for node in json.loads(row[-1]):
+        walk(node)
+    return frozenset(found)
+
+
+def decode(session: Session, columns: Columns) -> None:
+    for file in ("operations", "events"):
+        wanted = [f"max({name})" for of, name in sorted(columns) if of == file]
+        if wanted:
+            session.query(f"SELECT {', '.join(wanted)} FROM {file}")
+
+
+def cpu_seconds(work: Callable[..., Any], *arguments: Any) -> float:
+    begun = time.process_time()
+    work(*arguments)
+    return time.process_time() - begun
+
+
+def measured(run: Path, repeats: int) -> tuple[list[tuple[str, float, float]], float]:
+    """Of each query its name, CPU time and that of a decode of its columns; and one decode of all of them."""
+    columns = columns_read(run)
+    every: Columns = frozenset().union(*columns.values())
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in columns}
+    together: list[float] = []
+    for _ in range(repeats):
+        with open_session([run], memory_limit="1GB") as session:
+            session.run("SET threads = 1")
+            together.append(cpu_seconds(decode, session, every))
+            for name, query in queries().items():
+                alone = cpu_seconds(decode, session, columns[name])
+                rows[name].append((cpu_seconds(run_query, session, query), alone))
+    least = [(name, min(p[0] for p in pairs), min(p[1] for p in pairs)) for name, pairs in rows.items()]
+    return least, min(together)
+
+
+def document(rows: list[tuple[str, float, float]], together: float, conditions: str) -> str:
+    """The figures as Markdown: the heavy queries each, the others together, the sums."""
+    heavy = sorted((row for row in rows if row[1] >= 0.05 * together), key=lambda row: -row[1])
+    light = [row for row in rows if row not in heavy]
+    total = sum(row[1] for row in rows)
+    each = sum(row[2] for row in rows)
+
+    def line(name: str, cost: float, alone: float) -> tuple[str, str, str, str]:
+        ratio = f"{cost / alone:.1f}" if alone > 0.01 else ""
+        return (name, f"{cost:.2f}", ratio, f"{cost / together:.2f}")
+
+    body = [line(f"`{name}`", cost, alone) for name, cost, alone in heavy]
+    body.append(line(f"the other {len(light)}", sum(r[1] for r in light), sum(r[2] for r in light)))
+    body.append(line(f"all {len(rows)}", total, each))
+    head = ("query", "CPU s", "x a decode of its columns", "x one decode of all columns")
+    return f"{conditions}\n\n{table(head, body)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--operations", type=int, default=5_000_000)
+    parser.add_argument("--machine", default="modern-x86-64")
+    parser.add_argument("--run", type=Path, help="a run to ask instead of one made here")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        run = options.run or make_run(Path(name), options.operations, options.machine)
+        before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rows, together = measured(run, options.repeats)
+        with open_session([run]) as session:
+            facts = session.query("SELECT operations, trace, allocator, machine, cpus FROM runs").row(0)
+            events = session.query("SELECT count(*) FROM events").item()
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    text = document(
+        rows,
+        together,
+        f"A log of {facts[0]:,} operations and {events:,} events (trace {facts[1]}, `{facts[2]}`, "
+        f"`{facts[3]}` with {facts[4]} CPUs), every shipped query once in one session, one thread, DuckDB's "
+        f"memory limited to 1 GB; least of {options.repeats} rounds. One decode of all columns that they "
+        f"read: {together:.2f} s. Most memory of the process: {peak_mb:,.0f} MB, {before_mb:,.0f} before.",
+    )
+    print(text)
+    if options.write:
+        before, _, after = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
+        PERFORMANCE.write_text(
+            f"{before}{MARK}\n\n{text}\n{MARK}{after.partition(MARK)[2]}", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
