@@ -24,6 +24,9 @@ FORMATS = (*TIMELINES, "csv", "parquet")
 # The Perfetto UI keeps a trace in the browser's memory; beyond this it gets slow, then fails.
 LARGE_BYTES = 200_000_000
 
+# What DuckDB may take; the rows are sorted on disk where that ends.
+MEMORY_LIMIT = "1GB"
+
 # Round an operation, at least this much is shown on either side, and at least as long as it took.
 AROUND_NS = 1_000_000
 
@@ -74,7 +77,7 @@ def export(
     if form == "parquet" and output.suffix == ".gz":
         raise UsageError(f"{output}: Parquet is compressed already; name the file without .gz")
     found = _one_run(run)
-    with Session([found]) as session:
+    with Session([found], MEMORY_LIMIT) as session:
         window, whole = _window(session, found, from_ms, to_ms, around_op)
         metadata = _metadata(found, window)
         with (

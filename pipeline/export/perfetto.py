@@ -66,7 +66,8 @@ class PerfettoWriter:
     def finish(self, _metadata: dict[str, Any]) -> None:
         """Write what has not been written yet; the run's slice has the metadata already."""
         self._file.write(self._trace.SerializeToString())
-        self._trace.Clear()
+        # Clearing a message keeps its memory; only with the message does that go.
+        self._trace = Trace()
 
     def _event(self, at_ns: int, track: Track, slice_: Slice, type_: int) -> None:
         form = self._forms.get((track, slice_.name, slice_.category, type_))
