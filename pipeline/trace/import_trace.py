@@ -12,6 +12,7 @@ from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.files import readable_file, sha256_of
 from pipeline.progress import progress
 from pipeline.trace import importers
+from pipeline.trace.importers import table
 from pipeline.trace.losses import LOSS, refuse, sentences
 from pipeline.trace.reader import open_trace
 from pipeline.trace.recording import ImportedRows, ReadOptions
@@ -67,6 +68,8 @@ def import_trace(
     readable_file(source, "a recording")
     if output.exists() and output.samefile(source):
         raise UsageError(f"{output}: is the recording itself; give another name for the trace")
+    if mapping is not None and format is None:
+        format = table.NAME
     importer = _importer_for(source, format)
     options = ReadOptions(threads, tsc_ghz, mapping)
     imported = importer.read(source, options)

@@ -14,7 +14,7 @@ MEANINGS = {
     "gaps": "places where the recorder lost events without saying how many",
     "bad_lines": "lines that could not be read, left out",
     "cut_short": "the file breaks off in the middle",
-    "clock_steps": "times before the task's previous event by more than 10 us, or hours after all others, put "
+    "clock_steps": "times before the task's previous event by more than 10 us, or hours after the rest, put "
     "right behind it",
     "entries_without_exit": "system calls whose return was not seen; what they copied is left out",
     "exits_without_entry": "returns of system calls whose entry was not seen; what they copied is left out",

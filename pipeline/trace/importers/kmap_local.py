@@ -19,7 +19,7 @@ _COLUMNS = ("time_ns", "hold_ns", "cpu", "pid", "caller", "syscall", "pfn", "dep
 # Between mappings user code runs, for any length of time, and no recorded event tells compute from sleep.
 # 10 ms is longer than 98 % of the intervals of the shipped recording, and the CPU time of all its tasks
 # (66 s) then stays well below what its four CPUs could give (118 s).
-_THINK_SPLIT = Split(longest_cpu_ns=10_000_000, cpu_when_longer_ns=10_000_000)
+THINK_SPLIT = Split(longest_cpu_ns=10_000_000, cpu_when_longer_ns=10_000_000)
 
 
 def sniff(path: Path) -> bool:
@@ -46,13 +46,13 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
         kind=kind_codes(strings(table, "caller"), strings(table, "syscall")),
         page_id=integers(table, "pfn"),
     )
-    arranged = arrange(mappings, _THINK_SPLIT, HOLD_SPLIT, options.threads)
+    arranged = arrange(mappings, THINK_SPLIT, HOLD_SPLIT, options.threads)
     depth = arranged.rows["depth"]
     assert depth is not None
     recorded = recorded_depth[arranged.source_row]
     notes = [
         process_note(options.threads),
-        _THINK_SPLIT.note("the interval between a task's mappings", "think_ns", "wait_ns")
+        THINK_SPLIT.note("the interval between a task's mappings", "think_ns", "wait_ns")
         + "; user code runs there, so think_ns is rather too long than too short",
         HOLD_SPLIT.note("a mapping, less what is nested in it", "hold_ns", "block_ns"),
         "time_ns is when the mapping was there; the recording has no time of asking, which for kmap_local is "
