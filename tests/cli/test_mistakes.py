@@ -78,7 +78,6 @@ NAMES = [
     (f"{DIVIDED} page_fault=atomic", "'page_fault=atomic' says nothing of other kinds; add default=NAME"),
     (f"{DIVIDED} page_fault=atomic,global_pool", "wants KIND=NAME,...,default=NAME, found 'global_pool'"),
     (f"{DIVIDED} page_fault=atmic,default=global_pool", "unknown allocator 'atmic'; did you mean 'atomic'"),
-    (f"{DIVIDED} page_fault=per_process,default=atomic", "per_process and atomic cannot share a run"),
     (f"{DIVIDED} page_fault=atomic,default=sf_buf -s slots=9", "say which: sf_buf.slots or atomic.slots"),
     (
         f"{DIVIDED} page_fault=atomic,default=sf_buf -s x.slots=9",
