@@ -70,3 +70,61 @@ def test_the_data_table_holds_the_rows_of_the_query(browser, page):
     cells = [cell.text for cell in rows.find_elements("css selector", "tbody td")[:6]]
     assert cells[:3] == ["global_pool", "all", "4000"]
     assert "<b>'odd' \"表\" \\ </script>" in rows.text
+
+
+OPACITIES = (
+    "return [...document.querySelectorAll('.bars .chart')[0].querySelectorAll('.mark-rect path')]"
+    ".map(p => Number(getComputedStyle(p).opacity))"
+)
+
+
+def waited_for(browser, script, wanted):
+    deadline = time.monotonic() + 10
+    while (found := browser.execute_script(script)) != wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def test_a_run_picked_by_key_is_followed_through_charts_and_tables(browser, page):
+    from selenium.webdriver.common.keys import Keys
+
+    opened(browser, page, 1280, "light")
+    bars = len(browser.execute_script(OPACITIES))
+    assert bars > 1
+    buttons = browser.find_elements("css selector", "header button.pick")
+    buttons[0].send_keys(Keys.ENTER)
+    waited_for(browser, OPACITIES, [1, *[0.12] * (bars - 1)])
+    pressed = "return [...document.querySelectorAll('button.pick[aria-pressed=true]')].map(b => b.innerText)"
+    names = browser.execute_script(pressed)
+    assert len(names) > 1
+    assert set(names) == {"global_pool"}
+    assert browser.find_element("id", "picked").text == "Picked: global_pool. Escape clears."
+    table = (
+        "return [...document.querySelectorAll('.ranking tbody tr')].filter(r => !r.matches('.faded')).length"
+    )
+    assert browser.execute_script(table) == 1
+    buttons[2].send_keys(Keys.SPACE)
+    assert browser.execute_script(table) == 2
+    browser.find_element("css selector", "body").send_keys(Keys.ESCAPE)
+    waited_for(browser, OPACITIES, [1] * bars)
+    assert browser.execute_script(pressed) == []
+    assert browser.get_log("browser") == []
+
+
+def test_what_is_not_drawn_yet_is_drawn_for_print(browser, page, tmp_path):
+    # Nothing comes near the window and nothing is idle: only print draws.
+    held = tmp_path / "held.html"
+    hold = "<script>window.IntersectionObserver = class { observe() {} unobserve() {} };"
+    hold += "window.requestIdleCallback = () => {};</script>"
+    text = page.read_text(encoding="utf-8")
+    start = text.index('<meta http-equiv="Content-Security-Policy"')
+    end = text.index(">", start) + 1
+    held.write_text(text[:start] + hold + text[end:], encoding="utf-8")
+    browser.get(held.as_uri())
+    charts = (
+        "return [document.querySelectorAll('.chart').length, document.querySelectorAll('.chart svg').length]"
+    )
+    every, drawn = browser.execute_script(charts)
+    assert drawn == 0
+    browser.execute_cdp_cmd("Page.printToPDF", {})
+    assert browser.execute_script(charts) == [every, every]

@@ -1,0 +1,95 @@
+"""The specification of each kind of chart over a few rows, held against files; UPDATE_SPECS=1 writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pipeline.report.charts import NEAR, beyond, chart
+from pipeline.report.definition import Item
+from pipeline.report.palette import Cast
+from pipeline.report.timeline import timeline, timeline_in_words
+
+SPECS = Path(__file__).parent / "specs"
+CAST = Cast(("pool", "percpu"), {"free": "lower bound", "dear": "upper bound"})
+
+
+def rows(**values):
+    """Rows of a run each; a list of values is a row each."""
+    long = [
+        (run, i, v) for run, vs in values.items() for i, v in enumerate(vs if isinstance(vs, list) else [vs])
+    ]
+    return pl.DataFrame(long, schema=["run", "t", "v"], orient="row")
+
+
+CHARTS = {
+    "bars": ({"x": "v"}, rows(pool=10.0, percpu=4.0, free=12.0, dear=500.0)),
+    "lines": ({"x": "t", "y": "v"}, rows(pool=[1, 2, 1], free=[1, 1, 1])),
+    "tail": ({"x": "t_us", "y": "v"}, rows(pool=[100.0, 10.0, 1.0]).with_columns(t_us=pl.col("t") + 1.0)),
+    "stacked": (
+        {"x": "v", "series": "part"},
+        rows(pool=[60.0, 40.0]).with_columns(part=pl.col("t").replace_strict({0: "spin", 1: "idle"})),
+    ),
+    "range": (
+        {"x": "v", "low": "least", "high": "most"},
+        rows(pool=5.0, free=4.0).with_columns(least=pl.col("v") - 1, most=pl.col("v") + 1),
+    ),
+}
+STRETCHES = pl.DataFrame(
+    [("pool", 0, "flush", 0.0, 2.0, 7), ("pool", 1, "spin", -1.0, 3.0, 8)],
+    schema=["run", "cpu", "doing", "from_us", "to_us", "op"],
+    orient="row",
+).with_columns(around=pl.lit("flush"), around_op=7, at_ms=0.5, length_us=2.0)
+
+
+def item(kind, **fields):
+    return Item(query="q", chart=kind, title="A title", **fields)
+
+
+def same_as_file(name, spec):
+    path = SPECS / f"{name}.json"
+    if os.environ.get("UPDATE_SPECS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            json.dumps(spec, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+    assert spec == json.loads(path.read_text(encoding="utf-8")), (
+        f"if it is meant, UPDATE_SPECS=1 pytest {__file__}"
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(CHARTS))
+def test_a_chart_has_the_specification_it_had(kind):
+    fields, frame = CHARTS[kind]
+    same_as_file(kind, chart(item(kind, **fields), frame, CAST))
+
+
+def test_a_timeline_has_the_specification_it_had():
+    same_as_file("timeline", timeline(item("timeline"), STRETCHES, cpus=2))
+
+
+def test_every_mark_that_is_seen_fades_when_others_are_picked():
+    for kind, (fields, frame) in CHARTS.items():
+        spec = chart(item(kind, **fields), frame, CAST)
+        assert spec["params"] == [{"name": "picked", "value": []}]
+        for unit in spec.get("layer", [spec]):
+            hidden = unit["mark"].get("opacity") == 0
+            assert hidden or "indexof(picked" in unit["encoding"]["opacity"]["condition"]["test"], kind
+
+
+def test_an_axis_is_made_for_the_designs_and_reaches_bounds_that_are_near():
+    frame = rows(pool=10.0, free=10.0 * NEAR, dear=10.0 * NEAR + 1)
+    spec = chart(item("bars", x="v"), frame, CAST)
+    assert spec["layer"][1]["encoding"]["x"]["scale"]["domain"] == [0, pytest.approx(10 * NEAR * 1.3)]
+    assert beyond(item("bars", x="v"), frame, CAST) == ["dear (upper bound), at 31"]
+
+
+def test_a_timeline_in_words_adds_up_what_cpus_did():
+    assert timeline_in_words(item("timeline"), STRETCHES, "pool") == (
+        "A title. pool, around the flush of operation 7 at 0.5 ms, 2 µs long: in 4 µs 2 CPUs spent, "
+        "all together, spin 4 µs, flush 2 µs."
+    )
