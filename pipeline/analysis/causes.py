@@ -37,6 +37,8 @@ class Hold:
     cpu: int
     begin_ns: int
     ns: int
+    # What asked for the mapping; None: the operation is not in the log, as it never finished.
+    kind: str | None = None
 
     @property
     def end_ns(self) -> int:
@@ -227,24 +229,25 @@ def wait_causes(
     holds: Sequence[Hold],
     passes: Passes,
     wraps: dict[tuple[int, int], int],
-    holder: int | None,
-    relock: bool,
     site: str,
+    relock: bool,
+    holder: int | None,
+    one_lock: bool | None,
 ) -> LockWait:
     """Say behind whom the wait from `wait.begin_ns` to `wait.end_ns` lay.
 
     `holds` are the holds that overlap it, of this lock or of others beside it; `passes` the scans and flushes
-    made in those; `wraps` numbers scans by operation and time. A lock is held all through a wait for it, but
-    for the moments in which it changes hands. So if no two holds overlap, they are this lock's. If some do,
-    the run has several locks: then the hold of the task that the simulator noted as `holder` is this lock's,
-    and another one only if it overlaps none.
+    made in those; `wraps` numbers scans by operation and time; `holder` is the task that the simulator noted
+    as the longest holder of this lock meanwhile, if it did. `one_lock` says whether there is only this lock;
+    None: that is not known, and it is taken to be so if no two of the holds overlap. Of several locks, the
+    longest hold of `holder` is this one's; which other holds are, the log does not tell.
     """
     ns = wait.end_ns - wait.begin_ns
     over = sorted((h for h in holds if _overlap(h, wait) > 0), key=lambda h: h.begin_ns)
     mine = over
-    if not _disjoint(over):
-        known = max((h for h in over if h.task == holder), key=lambda h: _overlap(h, wait), default=None)
-        mine = [h for h in over if h is known or _disjoint_from(h, [o for o in over if o is not h])]
+    if one_lock is False or (one_lock is None and not _disjoint(over)):
+        of_holder = [h for h in over if h.task == holder]
+        mine = [max(of_holder, key=lambda h: _overlap(h, wait))] if of_holder else []
     covered = sum(_overlap(h, wait) for h in mine)
     anybody = _union(over, wait)
     return LockWait(
@@ -259,10 +262,6 @@ def wait_causes(
 
 def _disjoint(holds: Sequence[Hold]) -> bool:
     return all(after.begin_ns >= before.end_ns for before, after in pairwise(holds))
-
-
-def _disjoint_from(hold: Hold, others: Iterable[Hold]) -> bool:
-    return all(o.end_ns <= hold.begin_ns or o.begin_ns >= hold.end_ns for o in others)
 
 
 def _overlap(row: Hold | Pass, wait: Claim) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -27,23 +26,13 @@ from pipeline.files import complete_file
 _STORAGE = "v1.0.0"
 
 
-@dataclass(frozen=True)
-class Written:
-    """A database that was written, and what is in it."""
-
-    path: Path
-    runs: int
-    views: int
-    macros: int
-    queries: int
-
-
-def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -> Written:
+def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -> int:
     """Write a database over run directories, directories of runs and recordings, whole or not at all.
 
     With `relative`, it finds the runs' Parquet files from its own directory, so that both can be moved
     together. A database that this function wrote is replaced; any other file at `output` is left alone and
     raises OutputError. A path without a run raises InputError.
+    Returns how many runs and recordings it has.
     """
     found = find(runs)
     library = queries()
@@ -56,7 +45,7 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
             raise OutputError(f"{output}: cannot be written ({reason})") from error
         finally:
             temporary.with_name(temporary.name + ".wal").unlink(missing_ok=True)
-    return Written(output, len(found), len(VIEWS), len(MACROS), len(library))
+    return len(found)
 
 
 def query_macro(query: Query) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.analysis.causes import Claim, Hold, Pass
 from pipeline.analysis.session import Session
 from pipeline.analysis.views import VIEWS
-from pipeline.runs.schema import SITES, Manifest
+from pipeline.runs.schema import SITES
 
 Row = dict[str, Any]
 
@@ -56,13 +56,13 @@ class Holds:
         return [hold for hold in self._holds[first:last] if hold.end_ns > begin_ns]
 
 
-def gather(session: Session, manifest: Manifest, ops: Sequence[int]) -> Evidence:
+def gather(session: Session, ops: Sequence[int]) -> Evidence:
     """Fetch what explains `ops` from the log of the session's one run; those not in it have no rows."""
     own = {row["op"]: row for row in _rows(session, f"FROM operations WHERE op IN ({_list(ops)})")}
     events = _own_events(session, ops)
     waits = [claim for op, row in own.items() for claim in _waits(row, events[op])]
     near = _merged(waits)
-    holds = _holds(session, near, _other_kinds(manifest, own.values()))
+    holds = _holds(session, near)
     # A wait and the holds over it are one span: a convoy has thousands of holds.
     spans = _merged([*near, *((h.begin_ns, h.end_ns) for h in holds)])
     passes = _passes(session, spans, events)
@@ -118,37 +118,25 @@ def _own_events(session: Session, ops: Sequence[int]) -> dict[int, list[Row]]:
     return found
 
 
-def _holds(session: Session, near: Sequence[tuple[int, int]], others: Sequence[str]) -> list[Hold]:
-    """Holds that overlap one of the spans `near`, but those of operations of the kinds `others`.
+def _holds(session: Session, near: Sequence[tuple[int, int]]) -> list[Hold]:
+    """Holds that overlap one of the spans `near`.
 
     The view reads the operations three times; here it sees only those that were under way in the spans.
     """
     if not near:
         return []
-    kinds = "".join(f" AND kind <> '{kind}'" for kind in others)
     sql = (
         "WITH operations AS MATERIALIZED ("
-        f"SELECT * FROM main.operations WHERE {_over('asked_ns', 'done_ns', near)}{kinds}), "
+        f"SELECT * FROM main.operations WHERE {_over('asked_ns', 'done_ns', near)}), "
         f"holds AS ({VIEWS['lock_holds'].sql}) "
-        "SELECT site, op, task, cpu, time_ns, hold_ns FROM holds "
-        f"WHERE {_over('time_ns', 'time_ns + hold_ns', near)}"
+        "SELECT h.site, h.op, h.task, h.cpu, h.time_ns, h.hold_ns, o.kind "
+        "FROM holds AS h LEFT JOIN operations AS o ON h.op = o.op "
+        f"WHERE {_over('h.time_ns', 'h.time_ns + h.hold_ns', near)}"
     )
-    if others:
-        # Relocks of the other kinds' operations are not among the operations, but among the events.
-        sql += " AND op IN (SELECT op FROM operations)"
     return [
-        Hold(r["site"], r["op"], r["task"], r["cpu"], r["time_ns"], r["hold_ns"]) for r in _rows(session, sql)
+        Hold(r["site"], r["op"], r["task"], r["cpu"], r["time_ns"], r["hold_ns"], r["kind"])
+        for r in _rows(session, sql)
     ]
-
-
-def _other_kinds(manifest: Manifest, own: Iterable[Row]) -> list[str]:
-    """Kinds that another design of the run serves, with locks of its own, than all of the operations do."""
-    parts = manifest.allocator.parts
-    asked = {row["kind"] for row in own}
-    serving = [part for part in parts if asked & set(part.kinds)]
-    if len(serving) != 1:
-        return []
-    return sorted({kind for part in parts if part is not serving[0] for kind in part.kinds})
 
 
 def _passes(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.allocators.registry import load_design
 from pipeline.analysis.causes import (
     Claim,
     Hold,
@@ -24,7 +25,7 @@ from pipeline.analysis.causes import (
 from pipeline.analysis.evidence import Evidence, Row, gather, slowest, waits_of
 from pipeline.analysis.found import RunFound, find_runs
 from pipeline.analysis.session import Session
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.runs.schema import FINDINGS, SITES, Manifest
 
 
@@ -63,6 +64,38 @@ class Unfinished:
     events: tuple[Row, ...]
 
 
+@dataclass(frozen=True)
+class Locks:
+    """The locks of a design: the kinds of operation that take them (None: all), and whether it is only one.
+
+    `only_one` is None if the design cannot be asked any more: it is not there, or not as it was.
+    """
+
+    kinds: frozenset[str] | None
+    only_one: bool | None
+
+
+def locks_of(manifest: Manifest) -> list[Locks]:
+    """Say of each design of a run what locks it has; the log does not number them."""
+    allocator = manifest.allocator
+    if not allocator.parts:
+        return [Locks(None, _has_one_lock(allocator.name, allocator.source_sha256))]
+    return [
+        Locks(frozenset(part.kinds), _has_one_lock(part.name, part.source_sha256)) for part in allocator.parts
+    ]
+
+
+def _has_one_lock(name: str, source_sha256: str) -> bool | None:
+    try:
+        design = load_design(name)
+    except PipelineError:
+        return None
+    if design.sha256 != source_sha256:
+        return None
+    # A design without this function has one: see pipeline.allocators.contract.
+    return not hasattr(design.module, "locks")
+
+
 def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Explained | Unfinished]:
     """Explain operations of the run in directory `run`: `ops`, or the `slowest_of` slowest to map.
 
@@ -82,10 +115,13 @@ def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Exp
         chosen = list(dict.fromkeys(ops)) or slowest(session, slowest_of)
         if not chosen:
             raise UsageError(f"{run}: no operation of this run was completed, so that none is slowest")
-        evidence = gather(session, found.manifest, chosen)
+        evidence = gather(session, chosen)
     whole = found.manifest.totals.operations >= _rows_of(found.manifest)
+    locks = locks_of(found.manifest)
     return [
-        explained(evidence, op, whole) if op in evidence.own else _unfinished(evidence, op, found.manifest)
+        explained(evidence, op, locks, whole)
+        if op in evidence.own
+        else _unfinished(evidence, op, found.manifest)
         for op in chosen
     ]
 
@@ -124,12 +160,12 @@ def _unfinished(evidence: Evidence, op: int, manifest: Manifest) -> Unfinished:
     )
 
 
-def explained(evidence: Evidence, op: int, whole_log: bool = True) -> Explained:
+def explained(evidence: Evidence, op: int, locks: Sequence[Locks], whole_log: bool) -> Explained:
     """Explain one operation that the evidence has a row of; `whole_log`: the log has every operation."""
     row = evidence.own[op]
     events = evidence.events[op]
     bounds = [row[name] for name in ("asked_ns", "mapped_ns", "unmap_asked_ns", "done_ns")]
-    claims = _claims(evidence, row)
+    claims = _claims(evidence, row, locks)
     phases = tuple(
         _phase(name, begin, end, claims[name], evidence, row)
         for name, begin, end in zip(("map", "use", "unmap"), bounds, bounds[1:], strict=False)
@@ -151,9 +187,9 @@ def explained(evidence: Evidence, op: int, whole_log: bool = True) -> Explained:
     )  # fmt: skip
 
 
-def _claims(evidence: Evidence, row: Row) -> dict[str, list[Claim]]:
+def _claims(evidence: Evidence, row: Row, locks: Sequence[Locks]) -> dict[str, list[Claim]]:
     """What the log's rows say of each phase, in the order in which they are believed."""
-    both = _lock_claims(evidence, row) + _off_cpu_claims(evidence.events[row["op"]])
+    both = _lock_claims(evidence, row, locks) + _off_cpu_claims(evidence.events[row["op"]])
     passes = [
         Claim("flush" if p.event == "flush" else "scan", p.begin_ns, p.end_ns, p)
         for p in evidence.passes.get(row["op"], ())
@@ -169,12 +205,19 @@ def _claims(evidence: Evidence, row: Row) -> dict[str, list[Claim]]:
     return {"map": both + flushes_first, "use": nested + both, "unmap": both + flushes_first}
 
 
-def _lock_claims(evidence: Evidence, row: Row) -> list[Claim]:
+def _lock_claims(evidence: Evidence, row: Row, locks: Sequence[Locks]) -> list[Claim]:
     op, events = row["op"], evidence.events[row["op"]]
     claims: list[Claim] = []
+    own = next(part for part in locks if part.kinds is None or row["kind"] in part.kinds)
     for wait, site, relock, holder in waits_of(row, events):
-        others = [h for h in evidence.holds.between(wait.begin_ns, wait.end_ns) if h.op != op]
-        causes = wait_causes(wait, others, evidence.passes, evidence.wraps, holder, relock, site)
+        others = [
+            hold
+            for hold in evidence.holds.between(wait.begin_ns, wait.end_ns)
+            if hold.op != op and (own.kinds is None or hold.kind is None or hold.kind in own.kinds)
+        ]
+        causes = wait_causes(
+            wait, others, evidence.passes, evidence.wraps, site, relock, holder, own.only_one
+        )
         claims.append(Claim("lock_wait", wait.begin_ns, wait.end_ns, causes))
     holds = [
         (Hold("map", op, row["task"], row["cpu_map"], row["locked_ns"] or 0, row["map_hold_ns"]), False),

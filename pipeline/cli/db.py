@@ -26,9 +26,7 @@ def db(
     """Write a small database of views, macros and queries over runs, for any DuckDB client."""
     from pipeline.analysis.database import write_database
 
-    made = write_database(runs or [Path("runs")], output, relative)
-    typer.echo(
-        f"{made.path}: {made.runs} run{'s' * (made.runs != 1)} in {made.views} tables and views, "
-        f"{made.macros} macros and {made.queries} queries as macros"
-    )
-    typer.echo(f"open it with 'duckdb {made.path}', for example, and ask: FROM lockmeter();")
+    count = write_database(runs or [Path("runs")], output, relative)
+    runs_in_it = "1 run" if count == 1 else f"{count} runs"
+    typer.echo(f"{output}: {runs_in_it}, as tables and views, with each query of the library as a macro")
+    typer.echo(f"open it with 'duckdb {output}', for example, and ask: FROM lockmeter();")

@@ -29,7 +29,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def database(runs: Path) -> Path:
-    return write_database([runs], runs.parent / "x.duckdb").path
+    path = runs.parent / "x.duckdb"
+    assert write_database([runs], path) == 2
+    return path
 
 
 def ask(database: Path, sql: str) -> list[tuple]:

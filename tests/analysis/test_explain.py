@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.allocators.registry import load_design
 from pipeline.analysis.causes import Claim, Hold, LockWait, stretches, wait_causes
-from pipeline.analysis.explain import Explained, explain
+from pipeline.analysis.explain import Explained, explain, locks_of
 from pipeline.analysis.session import open_session
 from pipeline.analysis.telling import told
 from pipeline.errors import InputError, UsageError
-from pipeline.runs.schema import FINDINGS
+from pipeline.runs.schema import FINDINGS, Manifest
 
-from .handmade import make_run
+from .handmade import make_run, manifest_dict, totals_of
 
 US = 1000
 
@@ -140,19 +141,48 @@ def test_nested_operations_say_within_which_they_are_and_which_are_in_them(tmp_p
     ]
 
 
-def test_holds_of_several_locks_are_not_mixed_up() -> None:
-    wait = Claim("lock_wait", 100, 200)
-    mine, other, later = (
-        Hold("map", 1, 5, 0, 50, 100),
-        Hold("map", 2, 6, 1, 120, 40),
-        Hold("map", 3, 8, 2, 180, 20),
-    )
-    known = wait_causes(wait, [mine, other, later], {}, {}, 5, False, "map")
-    assert [(b.task, b.ns) for b in known.behind] == [(5, 50), (8, 20)]
-    assert (known.unheld_ns, known.untold_ns) == (20, 10)
-    unknown = wait_causes(wait, [mine, other, later], {}, {}, None, False, "map")
-    assert [(b.task, b.ns) for b in unknown.behind] == [(8, 20)]
-    assert (unknown.unheld_ns, unknown.untold_ns) == (20, 60)
+MINE, OTHER, LATER = (
+    Hold("map", 1, 5, 0, 50, 100),
+    Hold("map", 2, 6, 1, 120, 40),
+    Hold("map", 3, 8, 2, 180, 20),
+)
+
+
+@pytest.mark.parametrize(
+    ("holds", "holder", "one_lock", "behind", "unheld", "untold"),
+    [
+        ([MINE, LATER], None, True, [(5, 50), (8, 20)], 30, 0),
+        ([MINE, LATER], None, None, [(5, 50), (8, 20)], 30, 0),
+        ([MINE, LATER], 5, False, [(5, 50)], 30, 20),
+        ([MINE, LATER], None, False, [], 30, 70),
+        ([MINE, OTHER, LATER], 5, None, [(5, 50)], 20, 30),
+        ([MINE, OTHER, LATER], None, None, [], 20, 80),
+    ],
+)
+def test_holds_of_several_locks_are_not_mixed_up(
+    holds: list[Hold], holder: int | None, one_lock: bool | None, behind: list, unheld: int, untold: int
+) -> None:
+    wait = wait_causes(Claim("lock_wait", 100, 200), holds, {}, {}, "map", False, holder, one_lock)
+    assert [(b.task, b.ns) for b in wait.behind] == behind
+    assert (wait.unheld_ns, wait.untold_ns) == (unheld, untold)
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256", "only_one"),
+    [
+        ("global_pool", None, True),
+        ("per_process", None, False),
+        ("global_pool", "0" * 64, None),
+        ("mine_that_is_gone", "0" * 64, None),
+    ],
+)
+def test_a_design_that_can_be_asked_says_how_many_locks_it_has(
+    name: str, sha256: str | None, only_one: bool | None
+) -> None:
+    content = manifest_dict(name)
+    content["totals"] = totals_of([], [], 2)
+    content["allocator"] |= {"name": name, "source_sha256": sha256 or load_design(name).sha256}
+    assert [part.only_one for part in locks_of(Manifest.model_validate(content))] == [only_one]
 
 
 def test_a_design_that_serves_other_kinds_has_locks_of_its_own(tmp_path: Path) -> None:
