@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pipeline.trace.importers.bpftrace import MARK as BPFTRACE_MARK
 from pipeline.trace.recording import ImportedRows, ReadOptions
 from pipeline.trace.text.blocks import head_of
 from pipeline.trace.text.formats import scan_ftrace
@@ -31,7 +32,8 @@ _FORMAT = TextFormat(
 
 def sniff(path: Path) -> bool:
     """Whether the file at `path` looks like this format."""
-    return _LINE.search(head_of(path)) is not None
+    head = head_of(path)
+    return _LINE.search(head) is not None and BPFTRACE_MARK not in head[:4096]
 
 
 def read(path: Path, options: ReadOptions) -> ImportedRows:

@@ -160,8 +160,8 @@ def _kinds(path: Path, table: pa.Table, kind: Kind) -> np.ndarray:
         name = kind.values.get(value) or (value if value in KINDS else None) or kind.default
         if name is None:
             raise InputError(
-                f"{path}: column '{kind.column}' holds {value!r}, which the mapping does not translate; add it "
-                f"to columns.kind.values, or a default; kinds are {', '.join(KINDS)}"
+                f"{path}: column '{kind.column}' holds {value!r}, which the mapping does not translate; add "
+                f"it to columns.kind.values, or a default; kinds are {', '.join(KINDS)}"
             )
         codes.append(KINDS.index(name))
     # Null stands at the end, for -1.

@@ -6,6 +6,9 @@ The three differ in what comes before an event's name, and a little in the field
     comm-tid (pid) [cpu] flags time: event: fields           tracefs, trace-cmd report
     comm-tid [cpu] flags time: sys_read(fd: 3, ...)          tracefs, a system call's entry
     comm-tid [cpu] flags time: sys_read -> 0x10              tracefs, its exit
+
+The shipped record.bt prints the first form, with whole names of probes
+("tracepoint:syscalls:sys_enter_read").
 """
 # ruff: noqa: PLR1714, SIM109
 # mypy: ignore-errors
@@ -197,7 +200,15 @@ def _lost(text, i, end):
                 j += 5
             count, k = decimal(text, j, end)
             return count if k > j else -1
-    if starts(text, i, end, b"cpus=") or starts(text, i, end, b"version = "):
+    if starts(text, i, end, b"Lost "):
+        # As bpftrace says it.
+        count, k = decimal(text, i + 5, end)
+        return count if k > i + 5 and starts(text, k, end, b" events") else -2
+    if (
+        starts(text, i, end, b"Attaching ")
+        or starts(text, i, end, b"cpus=")
+        or starts(text, i, end, b"version = ")
+    ):
         return -3
     return -2
 

@@ -1,0 +1,69 @@
+"""Lines per second of CPU time that `pipeline import` takes in, and the memory it needs.
+
+    python benchmarks/importing.py [--lines N]
+
+Repeats the shipped recordings of one compile, with times that go on, until there are N lines (default two
+million), imports each, and prints one row per format. Reading, writing the trace and its encoding are in it;
+compiling is not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import lzma
+import re
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline.trace.import_trace import import_trace
+
+SAMPLES = Path(__file__).parent.parent / "tests" / "trace" / "samples"
+_SECONDS = {
+    "perf-script": re.compile(rb"(\] +)(\d+)(\.\d{9}: )"),
+    "strace": re.compile(rb"(^\d+ )(\d+)(\.\d{6} )", re.MULTILINE),
+}
+_SECONDS_OF_ONE = 6
+
+
+def repeated(name: str, lines: int, target: Path) -> int:
+    """Write the sample again and again, each time 6 s later; the number of lines."""
+    text = lzma.decompress((SAMPLES / f"make.{name}.txt.xz").read_bytes())
+    written = 0
+    with target.open("wb") as out:
+        turn = 0
+        while written < lines:
+            later = turn * _SECONDS_OF_ONE
+            moved = _SECONDS[name].sub(
+                lambda found, later=later: found[1] + str(int(found[2]) + later).encode() + found[3], text
+            )
+            out.write(moved)
+            written += text.count(b"\n")
+            turn += 1
+    return written
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lines", type=int, default=2_000_000)
+    lines = parser.parse_args().lines
+    print(f"{'format':<12} {'lines':>10} {'operations':>11} {'CPU s':>7} {'lines/CPU s':>12} {'peak MB':>8}")
+    with tempfile.TemporaryDirectory() as directory:
+        text, output = Path(directory) / "r.txt", Path(directory) / "t.parquet"
+        for name in _SECONDS:
+            repeated(name, 1, text)
+            import_trace(text, output, name)
+            count = repeated(name, lines, text)
+            begin = time.process_time()
+            operations = import_trace(text, output, name).rows_out
+            took = time.process_time() - begin
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            print(f"{name:<12} {count:>10,} {operations:>11,} {took:>7.2f} {count / took:>12,.0f} {peak:>8,}")
+
+
+if __name__ == "__main__":
+    main()
