@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,9 @@ def designs(
         typer.Option(
             "--document", metavar="FILE", help="Write tables and judgements, as docs/designs.md is."
         ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write charts, as one HTML page.")
     ] = None,
     operations: Annotated[
         int,
@@ -47,7 +52,12 @@ def designs(
     with compared(names or [], machines or MACHINES, counts, operations) as comparison:
         if document is not None:
             typer.echo(str(write_designs(document, comparison)))
-        else:
+        if report is not None:
+            from pipeline.comparison.report import write_report
+
+            command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+            typer.echo(str(write_report(report, comparison, command)))
+        if document is None and report is None:
             typer.echo(comparison.text(), nl=False)
     for stale in comparison.stale:
         typer.echo(f"to be judged anew: {stale.saying.design}: {stale.saying.said}", err=True)

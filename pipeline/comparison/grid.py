@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from pipeline.allocators.registry import load_design
 from pipeline.claims.experiment import Bench, Experiment, tasks_per_cpu
@@ -175,6 +176,16 @@ class Grid:
     def column(self, trace: str, machine: str, cpus: int) -> dict[str, Point]:
         """Every design in one setting."""
         return {design: self.at(trace, machine, cpus, design) for design in self.shown}
+
+    def run_directories(self) -> list[Path]:
+        """Where the runs of all settings lie; of each, the designs in the order of tables."""
+        traces = {known.name: known for known in self.traces}
+        experiments = (
+            traces[trace].experiment(design, machine, cpus, self.operations_per_cpu)
+            for trace, machine, cpus in self.settings()
+            for design in self.shown
+        )
+        return [self.bench.run(experiment).path for experiment in experiments]
 
     def settings(self) -> Iterable[tuple[str, str, int]]:
         """Trace, machine and CPUs of every setting."""

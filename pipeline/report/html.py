@@ -25,8 +25,8 @@ from pipeline.resources import shipped
 TEMPLATE = "page.html.j2"
 
 
-def html_page(document: Document) -> str:
-    """Render the page; it needs no network and no other file."""
+def html_page(document: Document, template: str = TEMPLATE) -> str:
+    """Render the page by a template of the shipped reports; it needs no network and no other file."""
     bundle, style, script = _vega_bundle(), shipped_text("page.css"), shipped_text("page.js")
     environment = Environment(
         loader=FileSystemLoader(shipped("reports")),
@@ -38,7 +38,7 @@ def html_page(document: Document) -> str:
     cast, runs = document.cast, document.runs
     environment.filters["script_json"] = script_json
     environment.filters["positions"] = lambda names: positions(cast, names)
-    return environment.get_template(TEMPLATE).render(
+    return environment.get_template(template).render(
         document=document,
         cast=cast,
         data=data_of,

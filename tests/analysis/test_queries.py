@@ -155,6 +155,10 @@ EXPECTED |= {
         ("pool", 0, "idle", 98.75, 0.0988), ("pool", 0, "spin", 1.25, 0.0013),
         ("pool", 1, "idle", 98.75, 0.0988), ("pool", 1, "spin", 1.25, 0.0013),
     ],
+    "designs": [
+        ("pool", "tiny", "tiny", 2, 100, 24.1667, 0, 1.25, 333.3333, 333.3333, 333.3333, 333.3333, 16),
+        ("bare", "tiny", "tiny", 2, *(None,) * 8, 16),
+    ],
     "fairness": [
         ("pool", "asked to mapped", 2, 18.75, 0.5711, 2.5, 35, 1.8667, 0),
         ("pool", "asleep", 2, 12.5, 0.5, 0, 25, 2, 0), ("pool", "lock wait", 2, 1.25, 0.5, 0, 2.5, 2, 1),
@@ -190,7 +194,7 @@ EXPECTED |= {
 }  # fmt: skip
 
 # What the answers are asked with, where three operations call for another value than the default.
-PARAMETERS = {"buckets": 10, "least_operations": 1}
+PARAMETERS = {"beside": "pool", "buckets": 10, "least_operations": 1}
 
 
 @pytest.fixture(scope="module")
