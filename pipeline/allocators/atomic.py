@@ -14,8 +14,8 @@ between the two: it is neither preempted nor moved, and must not sleep.
 So what would block while the page is mapped must happen before: the first and the last byte of a copy are
 touched beforehand (prefault), a page table is mapped after the fault's I/O. Should a copy fault even so, the
 attempt was in vain and all of it is done again under a persistent map, in which a task may sleep. A nested
-operation of the trace that waits or blocks within an atomic map is what the design forbids: it is reported as
-`sleep_while_atomic`.
+operation of the trace finds done what was waited for beforehand; if it waits or blocks for longer within an
+atomic map, that is what the design forbids: it is reported as `sleep_while_atomic`.
 
 Source: kmap_atomic and its use by copy-user in Linux 2.5 (merged in September 2002); page tables mapped so by
 "highpte" (Molnar, van de Ven). Later x86 invalidates at the unmap, not at the map (`invalidate_at_unmap`).

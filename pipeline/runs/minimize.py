@@ -6,8 +6,9 @@ then halving between that and the longest that did not, then a few more below.
 
 Whether a prefix shows it is not monotone in its length: a row that is left out changes when others get their
 turn, so that a longer one may escape and a much shorter one may not. What is certain: the prefix that is
-returned shows the finding, and the WALK prefixes next below it do not. Where it has no more rows than that,
-every shorter one was tried and it is the shortest there is.
+returned shows the finding, and the WALK prefixes next below it do not; fewer of them, at least one, if they
+have more than WALK_ROWS rows together. Where it has no more rows than that, every shorter one was tried and
+it is the shortest there is.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from pipeline.runs.schema import Finding, Manifest
 from pipeline.trace.prefix import write_prefix
 from pipeline.trace.reader import Trace, open_trace
 
-# The first length that is tried, what it grows by, and how many lengths below the result are.
+# The first length that is tried, what it grows by, how many lengths below the result are, and how many rows
+# these may have together: those of a minute, or less.
 FIRST = 64
 GROWTH = 4
 WALK = 64
+WALK_ROWS = 40_000_000
 
 
 class Replaying(Protocol):
@@ -48,8 +51,8 @@ class Minimal:
     of_rows: int
     run: RunResult
     finding: Finding
-    shortest: bool
-    """Every shorter prefix was tried; if not, only the WALK next below it were."""
+    below: int
+    """How many of the prefixes next below it were tried too; `rows` - 1: all of them."""
 
 
 def minimize(
@@ -83,7 +86,7 @@ def minimize(
     run = replaying(path, events=found.manifest.events, output=directory)
     finding = _first(run.manifest, kind)
     assert finding is not None, "the same rows in the same conditions always end in the same way"
-    return Minimal(path, rows, whole.rows, run, finding, shortest=rows <= WALK + 1)
+    return Minimal(path, rows, whole.rows, run, finding, _below(rows))
 
 
 @contextmanager
@@ -102,7 +105,7 @@ def _scratch(found: RunResult) -> Iterator[Path]:
 
 
 def _fewest(shows: Callable[[int], bool], most: int, told: Callable[[int, bool], None]) -> int:
-    """The least length found to show it, of 1 to `most`, which does; none of the WALK next below it does.
+    """The least length found to show it, of 1 to `most`, which does; none of the `_below` next to it does.
 
     `told` learns what was tried; of what was tried below a result only what was better.
     """
@@ -127,11 +130,16 @@ def _fewest(shows: Callable[[int], bool], most: int, told: Callable[[int, bool],
                 length = middle
             else:
                 without = middle
-        below = range(length - 1, max(length - 1 - WALK, 0), -1)
+        below = range(length - 1, length - 1 - _below(length), -1)
         better = next((shorter for shorter in below if tried(shorter, quiet=True)), None)
         if better is None:
             return length
         length = better
+
+
+def _below(length: int) -> int:
+    """How many lengths below `length` are tried."""
+    return min(length - 1, WALK, max(WALK_ROWS // length, 1))
 
 
 def _first(manifest: Manifest, kind: str) -> Finding | None:
@@ -151,14 +159,15 @@ def _note(whole: Trace, rows: int, manifest: Manifest, kind: str) -> str:
 def minimal_lines(minimal: Minimal) -> str:
     """Say what the prefix is, who and what is in the finding, and how to replay it."""
     finding = minimal.finding
-    how = (
-        "the shortest: every shorter prefix was replayed too, and none ends so"
-        if minimal.shortest
-        else f"the {WALK} prefixes next below it were replayed too, and none ends so"
+    tried = (
+        "the shortest: every shorter prefix was"
+        if minimal.below == minimal.rows - 1
+        else f"the next shorter ones ({minimal.below}) were"
     )
     return "\n".join(
         [
-            f"{finding.finding} in the first {minimal.rows:,} of {minimal.of_rows:,} rows; {how}",
+            f"{finding.finding} in the first {minimal.rows:,} of {minimal.of_rows:,} rows; {tried} "
+            "replayed too, and none ends so",
             f"  {_counted(finding.tasks, 'task')}, {_counted(finding.slots, 'slot')}: {finding.message}",
             f"  trace:  {minimal.path}",
             f"  run:    {minimal.run.path}",

@@ -83,7 +83,7 @@ def test_a_deadlock_is_cut_down_to_the_rows_it_needs(tmp_path: Path) -> None:
     assert (minimal.rows, minimal.of_rows) == (BEFORE + 4 + 7 + 4, BEFORE + 4 + 7 + 4 + AFTER)
     assert (minimal.finding.finding, minimal.finding.slots) == ("deadlock", [0, 1, 2, 3])
     assert set(minimal.finding.tasks) == {0, 1, 2, 3}
-    assert minimal.shortest
+    assert minimal.below == minimal.rows - 1, "every shorter one was tried"
     assert said[:2] == ["  first 45 of 45 rows: deadlock", "  first 22 of 45 rows: no deadlock"]
     # What is kept: the run, the prefix, and the run of the prefix; no trial.
     assert contents(tmp_path / "runs") == sorted(
@@ -178,6 +178,18 @@ def test_no_prefix_just_below_the_one_found_shows_the_finding(bad: list[int], mo
     assert _fewest(shows, most, lambda *_: None) == fewest
     assert set(range(max(1, fewest - WALK), fewest + 1)) <= set(tried)
     assert len(tried) == len(set(tried)), "nothing is replayed twice"
+
+
+def test_few_of_very_long_prefixes_are_tried_below_the_one_found() -> None:
+    tried: list[int] = []
+
+    def shows(length: int) -> bool:
+        tried.append(length)
+        return length >= 9_000_000
+
+    assert _fewest(shows, 10_000_000, lambda *_: None) == 9_000_000
+    assert sorted(length for length in tried if length < 9_000_000)[-4:] == list(range(8_999_996, 9_000_000))
+    assert len(tried) < 50
 
 
 def test_the_command_prints_the_case_and_ends_with_the_finding(tmp_path: Path) -> None:
