@@ -31,8 +31,7 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
 
     With `relative`, it finds the runs' Parquet files from its own directory, so that both can be moved
     together. A database that this function wrote is replaced; any other file at `output` is left alone and
-    raises OutputError. A path without a run raises InputError.
-    Returns how many runs and recordings it has.
+    raises OutputError. A path without a run raises InputError. Returns how many runs and recordings it has.
     """
     found = find(runs)
     library = queries()
@@ -125,13 +124,14 @@ def _check_replaceable(path: Path, ours: set[str]) -> None:
     if not path.is_file():
         return
     hint = "choose another name with -o, or remove it first"
+    with path.open("rb") as file:
+        if file.read(12)[8:] != b"DUCK":
+            raise OutputError(f"{path}: the file that is there is no DuckDB database; {hint}")
     try:
         connection = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise OutputError(
-            f"{path}: there is a file already, and it does not open as a database ({reason}); {hint}"
-        ) from error
+        raise OutputError(f"{path}: the database that is there does not open ({reason}); {hint}") from error
     try:
         there = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()"

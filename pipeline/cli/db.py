@@ -10,7 +10,8 @@ import typer
 
 def db(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Run directories or directories of runs; default: runs.")
+        list[Path] | None,
+        typer.Argument(help="Run directories, directories of runs, or recordings as for sql; default: runs."),
     ] = None,
     output: Annotated[
         Path,

@@ -106,10 +106,17 @@ def test_one_that_this_command_made_is_replaced_whole(runs: Path, tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["x.duckdb"]
 
 
+def test_a_recording_may_stand_beside_the_runs(runs: Path, tmp_path: Path) -> None:
+    database = tmp_path / "x.duckdb"
+    assert write_database([runs, Path("kcsleep2")], database) == 3
+    assert write_database([Path("kcsleep2")], database) == 1
+    assert ask(database, "SELECT run, sleeps FROM runs") == [("kcsleep2", 264)]
+
+
 def test_what_it_did_not_make_is_left_alone(runs: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("mine")
-    with pytest.raises(OutputError, match="does not open as a database"):
+    with pytest.raises(OutputError, match="is no DuckDB database"):
         write_database([runs], text)
     assert text.read_text() == "mine"
     own = tmp_path / "own.duckdb"
