@@ -107,12 +107,12 @@
     const data = read(block.querySelector("script.data"));
     const rows = block.querySelector("details.rows");
     rows.addEventListener("toggle", () => fillTable(rows, data), { once: true });
-    const values = objects(data);
+    let values;
     for (const figure of block.querySelectorAll("figure")) {
       const target = figure.querySelector(".chart");
       // Room is kept, so that nothing moves when a chart further up is drawn.
       target.style.minHeight = `${Number(target.dataset.height ?? 0) + 30}px`;
-      waiting.set(figure, () => draw(figure, values));
+      waiting.set(figure, () => draw(figure, (values ??= objects(data))));
     }
   }
 
