@@ -34,7 +34,11 @@ slowest AS (
 ),
 
 candidates AS (
-    SELECT f.*
+    SELECT
+        f.run,
+        f.op,
+        f.time_ns,
+        f.duration_ns
     FROM flushes AS f
     INNER JOIN longest AS l ON f.run = l.run AND f.duration_ns = l.ns
 ),
@@ -99,7 +103,21 @@ looked_at AS (
 ),
 
 within AS (
-    SELECT o.*
+    SELECT
+        o.run,
+        o.op,
+        o.task,
+        o.cpu_map,
+        o.cpu_unmap,
+        o.asked_ns,
+        o.locked_ns,
+        o.mapped_ns,
+        o.unmap_asked_ns,
+        o.done_ns,
+        o.map_wait_ns,
+        o.map_hold_ns,
+        o.unmap_wait_ns,
+        o.unmap_hold_ns
     FROM operations AS o
     INNER JOIN looked_at AS w ON o.run = w.run AND o.asked_ns < w.to_ns AND o.done_ns > w.from_ns
 ),
