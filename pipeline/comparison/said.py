@@ -185,12 +185,11 @@ SAYINGS: tuple[Saying, ...] = (
         "copy-user of Linux 2.5",
         "prefaulting keeps copies from sleeping under an atomic map",
         atomic,
-        False,
-        "model",
-        "The traces have nested faults that wait or block inside a copy. A kernel would let such a copy "
-        "fail and make it again under a sleeping map; the replay has to do what the trace says, lets "
-        "the task sleep, and reports it. The stale translation is what then follows: another task has "
-        "taken the slot meanwhile.",
+        True,
+        "nobody",
+        "What a nested fault would wait for is waited for before the map, as far as the trace lets the copy "
+        "block; none of the three traces asks for more. A page that is taken away again in between would "
+        "make the copy fail and be made again under a sleeping map.",
     ),
     Saying(
         "kmap_local",
