@@ -28,7 +28,7 @@ from pipeline.report.table import head
 
 DEFINITION = Path(__file__).with_name("report.toml")
 TEMPLATE = "designs.html.j2"
-HEIGHT = 210
+HEIGHT = 230
 
 
 def write_report(path: Path, comparison: Comparison, command: str | None = None) -> Path:
