@@ -137,7 +137,9 @@ def queries_document() -> str:
     parts = [
         "# Query library\n\nGenerated from the headers of `queries/*.sql` by `make docs`. Run one with "
         "`pipeline sql --name NAME --set parameter=value`; `--name lockmeter --format lockmeter` and "
-        "`--name lock_stat --format lock_stat` print the kernel's own tables.\n"
+        "`--name lock_stat --format lock_stat` print the tables that kernel engineers know. A recording of a "
+        "kernel's own pool may stand beside the runs (`--runs kcsleep2 --runs runs`): one query then answers "
+        "whether the model matches the machine, with NULL for what was not recorded.\n"
     ]
     for query in queries().values():
         parts.append(f"## {query.name}\n\n{query.question}\n")

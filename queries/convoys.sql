@@ -29,21 +29,12 @@ steps AS (
     FROM waits
 ),
 
-levels AS (
-    SELECT
-        run,
-        time_ns,
-        sum(sum(change)) OVER (PARTITION BY run ORDER BY time_ns) AS level
-    FROM steps
-    GROUP BY run, time_ns
-),
-
 edges AS (
     SELECT
         run,
         time_ns,
         level >= $waiters AS inside
-    FROM levels
+    FROM levels('steps')
     QUALIFY inside IS DISTINCT FROM lag(inside, 1, false) OVER (PARTITION BY run ORDER BY time_ns)
 ),
 

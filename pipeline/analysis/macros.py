@@ -121,6 +121,29 @@ TIME_BUCKETS = Macro(
     """,
 )
 
+LEVELS = Macro(
+    "levels",
+    "how many of something there are, from each moment at which that changes until the next one",
+    (("steps", "name of a relation with the columns run, time_ns and change (1 comes, -1 goes, 0 stays)"),),
+    (
+        _RUN,
+        ("time_ns", "from when"),
+        ("until_ns", "until when; NULL: from the last step on"),
+        ("level", "how many there were"),
+    ),
+    # Of the steps of one moment, in whatever order, only the last has a length: its level is that of all.
+    """
+    SELECT run, time_ns, until_ns, level
+    FROM (
+        SELECT run, time_ns, lead(time_ns) OVER steps_so_far AS until_ns,
+            sum(change) OVER steps_so_far AS level
+        FROM query_table(steps)
+        WINDOW steps_so_far AS (PARTITION BY run ORDER BY time_ns ROWS UNBOUNDED PRECEDING)
+    )
+    WHERE until_ns IS NULL OR until_ns > time_ns
+    """,
+)
+
 LEVEL_OVER_TIME = Macro(
     "level_over_time",
     "how many intervals are under way at once, over time",
@@ -136,32 +159,22 @@ LEVEL_OVER_TIME = Macro(
     ),
     # Each bucket's start is a step of 0, so that no stretch between two steps crosses into another bucket.
     """
-    WITH bounds AS (
-        SELECT run, time_ns, width_ns, max(bucket) OVER () AS last FROM time_buckets(buckets)
-    ),
+    WITH bounds AS (SELECT run, time_ns, width_ns FROM time_buckets(buckets)),
     given AS MATERIALIZED (SELECT run, time_ns, duration_ns FROM query_table(intervals)),
-    steps AS (
+    changes AS (
         SELECT run, time_ns, 1 AS change FROM given
         UNION ALL
         SELECT run, time_ns + duration_ns, -1 FROM given
         UNION ALL
-        SELECT run, time_ns, 0 FROM bounds
-    ),
-    levels AS (
-        SELECT run, time_ns,
-            sum(sum(change)) OVER (PARTITION BY run ORDER BY time_ns) AS level,
-            lead(time_ns) OVER (PARTITION BY run ORDER BY time_ns) AS until_ns
-        FROM steps
-        GROUP BY run, time_ns
+        SELECT run, CAST(ceil(time_ns) AS BIGINT), 0 FROM bounds
     ),
     width AS (SELECT DISTINCT run, width_ns FROM bounds)
     SELECT run, bucket_ns AS time_ns, sum(level * length_ns) / any_value(width_ns) AS mean,
         max(level) AS most
     FROM (
-        SELECT levels.run, levels.level, width.width_ns,
-            coalesce(levels.until_ns, levels.time_ns) - levels.time_ns AS length_ns,
-            least(floor(levels.time_ns / width.width_ns), buckets - 1) * width.width_ns AS bucket_ns
-        FROM levels INNER JOIN width ON levels.run = width.run
+        SELECT l.run, l.level, width.width_ns, coalesce(l.until_ns, l.time_ns) - l.time_ns AS length_ns,
+            least(floor(l.time_ns / width.width_ns), buckets - 1) * width.width_ns AS bucket_ns
+        FROM levels('changes') AS l INNER JOIN width ON l.run = width.run
     )
     GROUP BY run, bucket_ns
     """,
@@ -213,5 +226,5 @@ MAPPED_AT = Macro(
 
 # In the order in which they are made: a macro comes after those that it uses, and all after the views.
 MACROS: dict[str, Macro] = {
-    macro.name: macro for macro in (QUANTILES, TAIL, TIME_BUCKETS, LEVEL_OVER_TIME, MAPPED_AT)
+    macro.name: macro for macro in (QUANTILES, TAIL, TIME_BUCKETS, LEVELS, LEVEL_OVER_TIME, MAPPED_AT)
 }

@@ -63,8 +63,14 @@ def read_recorded_run(path: Path) -> RecordedRun:
     Operations of which the recording lacks the beginning or the end are left out, as by `pipeline import`.
     Raises InputError if it is no such recording.
     """
-    pool = read_pool_events(path)
     columns = columns_of(path)
+    if columns and not columns.issuperset(("seq", "ev")):
+        what = "a trace, of which 'pipeline replay' makes a run" if "think_ns" in columns else "another table"
+        raise InputError(
+            f"{path}: wanted a run directory or a recording of the kernel's pool (*.kmap.parquet), "
+            f"found {what}"
+        )
+    pool = read_pool_events(path)
     if not columns:
         raise InputError(
             f"{path}: wanted a recording with times in nanoseconds (*.kmap.parquet), found text, whose clock "

@@ -133,8 +133,9 @@ def test_a_report_says_that_it_takes_no_recordings(recording, tmp_path):
 
 def test_a_file_that_is_no_recording_is_named(tmp_path):
     path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"a": [1]}), path)
-    with pytest.raises(InputError, match="wanted raw events of the kmap pool; missing columns"):
-        open_session([path], recordings=True)
+    for column, found in (("a", "another table"), ("think_ns", "a trace, of which 'pipeline replay' makes")):
+        pq.write_table(pa.table({column: [1]}), path)
+        with pytest.raises(InputError, match=f"wanted a run directory or a recording .* found {found}"):
+            open_session([path], recordings=True)
     with pytest.raises(InputError, match="found no such directory"):
         open_session([tmp_path / "wrap17"], recordings=True)

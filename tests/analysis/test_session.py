@@ -179,9 +179,15 @@ def test_sums_of_a_whole_log_are_made_when_first_mentioned(tmp_path):
 
 
 def test_every_macro_of_a_table_has_its_documented_columns():
-    relations = {"histogram": "'hold_histogram'", "intervals": "'sleeps'", "instants": "'scans'"}
+    relations = {
+        "histogram": "'hold_histogram'",
+        "intervals": "'sleeps'",
+        "instants": "'scans'",
+        "steps": "'falling_asleep'",
+    }
     numbers = {"per_octave": "4", "buckets": "10"}
     with open_session([]) as session:
+        session.run("CREATE VIEW falling_asleep AS SELECT run, time_ns, 1 AS change FROM sleeps")
         for macro in MACROS.values():
             given = ", ".join((relations | numbers)[name] for name, _ in macro.parameters)
             frame = session.query(f"FROM {macro.name}({given})")
