@@ -72,7 +72,6 @@ def test_each_form_is_known_by_its_content(tmp_path: Path, text: str, format: st
     assert result.format == format
     _expected(rows)
     assert result.metadata.lost_events == lost
-    assert result.metadata.columns["process"] == ("assumed" if format == "trace-cmd" else "derived")
 
 
 def test_carriage_returns_and_empty_lines_change_nothing(tmp_path: Path) -> None:

@@ -185,6 +185,18 @@ def test_threads_of_one_process_share_its_page_table_pages(tmp_path: Path) -> No
     assert result.metadata.columns["process"] == "derived"
 
 
+def test_a_fork_that_several_events_tell_of_is_one(tmp_path: Path) -> None:
+    text = perf(
+        (0, 7, FAULT.format(0)),
+        (1, 7, "task:task_newtask: pid=8 comm=a b clone_flags=1200011 oom_score_adj=0"),
+        (2, 7, "sched:sched_process_fork: comm=a b pid=7 child_comm=a b child_pid=8"),
+        (5, 8, FAULT.format(0)),
+    )
+    rows, result = imported(tmp_path, text, strict=True)
+    assert rows["process"].to_list() == [0, 1]
+    assert any(note.startswith("1 forks were recorded") for note in result.metadata.notes)
+
+
 def test_bad_lines_are_counted_and_named_up_to_one_in_a_hundred(tmp_path: Path) -> None:
     good = perf(*((time, 7, FAULT.format(0)) for time in range(200)))
     bad = "no event at all\n  a 7/7 [000] 1.0: exceptions:page_fault_user: address=? ip=0\n"

@@ -33,7 +33,6 @@ def test_pages_follow_from_the_descriptors_position(tmp_path: Path) -> None:
     assert result.metadata.losses == {}
     assert result.metadata.columns["hold_ns"] == "assumed"
     assert result.metadata.columns["cpu"] == "absent"
-    assert result.metadata.columns["process"] == "assumed"
 
 
 def test_a_call_in_two_halves_is_one_call(tmp_path: Path) -> None:
@@ -78,6 +77,26 @@ def test_a_child_has_its_parents_descriptors_until_it_closes_them(tmp_path: Path
     assert rows["process"].to_list() == [0, 1, 0, 0]
     assert rows["page"].to_list() == [0, 1, 2, 3]
     assert result.metadata.losses == {}
+
+
+def test_a_thread_shares_its_makers_process_even_if_it_is_seen_first(tmp_path: Path) -> None:
+    for first, second in ((2, 3), (3, 2)):
+        text = strace(
+            (7, 0, 'read(3</x>, "a", 1) = 1 <0.000002>'),
+            (7, 1, "clone3({flags=CLONE_VM|CLONE_THREAD, exit_signal=0} <unfinished ...>"),
+            *sorted(
+                [
+                    (7, first, "<... clone3 resumed> => {parent_tid=[8]}, 88) = 8 <0.000100>"),
+                    (8, second, "rseq(0x7f, 0x20, 0, 0x53053053) = 0 <0.000008>"),
+                ],
+                key=lambda call: call[1],
+            ),
+            (8, 5, 'read(3</x>, "b", 1) = 1 <0.000002>'),
+        )
+        rows, result = imported(tmp_path, text)
+        assert rows["process"].to_list() == [0, 0]
+        assert result.metadata.columns["process"] == "derived"
+        assert result.metadata.losses == {"descriptors_before": 1}
 
 
 def test_without_y_a_file_is_the_path_that_was_opened(tmp_path: Path) -> None:

@@ -247,10 +247,10 @@ def assemble(state, events, start):
                 totals[OWNERS_UNKNOWN] += 1
             k = new_task(state, tid, process_of(state, row[PROCESS], tid, -1), t)
         task = state.tasks[k]
-        if task[BORN]:
+        if task[BORN] > 0:
             if task[BORN] == 1:
                 task[OWNER] = process_of(state, row[PROCESS], tid, task[OWNER])
-            task[BORN] = 0
+            task[BORN] = -1
         if t < task[LATEST]:
             if task[LATEST] - t > _STEP_NS:
                 totals[CLOCK_STEPS] += 1

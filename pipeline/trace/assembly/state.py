@@ -10,7 +10,8 @@
   COPY_AT are done, at the clock and CPU time MARK_T, MARK_C. LOOSE: it ends with the task's next event.
 - OPEN..OPEN_WAIT: the page of that copy that holds nested operations and cannot be written yet; NEST_T,
   NEST_C are when the latest of those ended.
-- BORN: 1 from its fork, 2 from its making as a thread, until its own first event.
+- BORN: 0 its beginning was not recorded; 1 from its fork, 2 from its making as a thread, until its own first
+  event; then -1.
 - BRIEF..BRIEF_KIND: a mapping that nothing shows the end of, a fault's: it ends after its drawn hold, or with
   the task's next event if that comes first.
 """

@@ -21,6 +21,7 @@ from pipeline.trace.assembly.state import (
     ONE_PROCESS,
     OPEN,
     OWNER,
+    OWNERS_UNKNOWN,
     P_IMAGE,
     P_NUMBER,
     P_PARENT,
@@ -128,16 +129,25 @@ def new_image(state, k):
 @compiled_using(*_USES)
 def fork(state, k, child, thread, t):
     """A task was made: what it inherits counts, its own events come later, or have come already."""
-    state.totals[FORKS] += 1
     owner = state.tasks[k, OWNER]
     seen = found_task(state, child)
+    # Two events and a call can tell of one fork.
+    if seen >= 0 and state.tasks[seen, BORN] != 0:
+        return
+    state.totals[FORKS] += 1
     if seen < 0:
         new = new_task(state, child, owner, t)
         state.tasks[new, SINCE] = -1
         state.tasks[new, BORN] = 2 if thread > 0 else 1
         return
-    state.totals[TASKS_UNBORN] -= 1
+    # Its first events came before its maker's call returned.
+    state.tasks[seen, BORN] = -1
+    state.totals[TASKS_UNBORN] = max(state.totals[TASKS_UNBORN] - 1, 0)
+    state.totals[OWNERS_UNKNOWN] = max(state.totals[OWNERS_UNKNOWN] - 1, 0)
     process = state.tasks[seen, OWNER]
+    if thread > 0 and state.tasks[seen, NUMBER] < 0:
+        state.tasks[seen, OWNER] = owner
+        return
     if process != owner and state.processes[process, P_PARENT] < 0:
         state.processes[process, P_PARENT] = owner
 

@@ -145,7 +145,7 @@ def _describe(
     imported.lost_events = lost if told and not totals[st.LOST_UNKNOWN] else None
     cpu = int(totals[st.LARGEST_CPU])
     imported.cpus = cpu + 1 if cpu >= 0 else None
-    imported.columns = _provenance(form, totals, cpu >= 0)
+    imported.columns = _provenance(form, totals, cpu >= 0, options.threads)
     counted = {
         "lost_events": lost,
         "gaps": totals[st.LOST_UNKNOWN],
@@ -169,13 +169,16 @@ def _describe(
     )
 
 
-def _provenance(form: TextFormat, totals: np.ndarray, cpu_known: bool) -> dict[str, Provenance]:
+def _provenance(
+    form: TextFormat, totals: np.ndarray, cpu_known: bool, threads: bool
+) -> dict[str, Provenance]:
     columns: dict[str, Provenance] = {
         "time_ns": "measured", "task": "measured", "process": "derived", "cpu": "measured",
         "kind": "measured", "page": "derived", "bytes": "derived", "think_ns": "derived",
         "wait_ns": "derived", "hold_ns": "derived", "block_ns": "derived", "depth": "derived",
     }  # fmt: skip
-    if totals[st.OWNERS_UNKNOWN]:
+    # One such task is a process of its own whoever it is.
+    if threads or totals[st.OWNERS_UNKNOWN] > 1:
         columns["process"] = "assumed"
     if not cpu_known:
         columns["cpu"] = "absent"

@@ -25,14 +25,20 @@ def notes_of(
 ) -> list[str]:
     """Say how each column came about, what was assumed, and what was left out."""
     notes = _pages(calls_only) + _times(totals, calls_only) + [FIRST_NOTE]
-    if threads or totals[st.OWNERS_UNKNOWN]:
+    if threads:
         notes.append(process_note(threads))
+    elif totals[st.OWNERS_UNKNOWN] > 1:
+        notes.append(
+            f"{int(totals[st.OWNERS_UNKNOWN]):,} tasks, of which the recording does not tell threads from "
+            "processes, are each taken as a process"
+        )
     if lost_unknown:
         notes.append("the recording does not say whether events were lost")
     for count, what in (
         (
             totals[st.FORKS],
-            "forks were recorded: a child is a process of its own, and has its parent's descriptors",
+            "forks were recorded: a child is a process of its own unless made as a thread, and has its "
+            "parent's descriptors",
         ),
         (totals[st.EXECS], "execs were recorded: from then on the task's page-table pages are new ones"),
         (
