@@ -239,7 +239,7 @@ def test_unknown_formats_and_recordings_are_refused_with_those_known(tmp_path) -
     with pytest.raises(InputError, match="missing columns: seq, time_ns, ev"):
         import_trace(source, tmp_path / "t.parquet", "kernel-pool-kmap")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="found none that fits; known: bpftrace .*; kernel-pool-kmap"):
+    with pytest.raises(InputError, match=r"found none that fits; known: bpftrace .*; kernel-pool-kmap"):
         import_trace(tmp_path / "a.parquet", tmp_path / "t.parquet")
     with pytest.raises(InputError, match="no such file"):
         import_trace(tmp_path / "none", tmp_path / "t.parquet")
