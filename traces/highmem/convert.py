@@ -2,11 +2,14 @@
 
 python convert.py RECORDING.tracefs.txt.gz OUT.kmap.parquet
 
-Refuses a recording from which events are missing: nobody could follow the pool through the gap.
+Refuses a recording from which events are missing: nobody could follow the pool through the gap. Times are
+ticks of the time-stamp counter in the text; two markers that `init` writes, with the uptime in hundredths of
+a second, tell how many there are to a nanosecond.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +19,38 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
 from pipeline.files import complete_file
-from pipeline.verify.recording import EVENTS, NONE, PoolEvents, read_pool_events
+from pipeline.trace.tracefs import blocks
+from pipeline.verify.recording import ENTER, EVENTS, NONE, PoolEvents, read_pool_events
+
+_CLOCK = re.compile(rb" (\d+): tracing_mark_write: pool clock (\d+\.\d+)")
+
+
+_ENTERED = re.compile(rb"^.+?: ke: .*? caller=(\S+)", re.MULTILINE)
+
+
+def callers(source: Path, events: PoolEvents) -> list[str | None]:
+    """Who called `kmap_high`, for each event; None for all events but `ke`."""
+    found = [match.decode() for block in blocks(source) for match in _ENTERED.findall(block)]
+    entered = np.flatnonzero(events.code == ENTER)
+    if len(found) != len(entered):
+        sys.exit(
+            f"convert.py: {source}: wanted a caller in each of {len(entered):,} ke, found {len(found):,}"
+        )
+    by_event: list[str | None] = [None] * len(events.code)
+    for row, caller in zip(entered.tolist(), found, strict=True):
+        by_event[row] = caller
+    return by_event
+
+
+def ticks_per_ns(source: Path) -> float:
+    """Rate of the counter, from the first and the last marker."""
+    found = [pair for block in blocks(source) for pair in _CLOCK.findall(block)]
+    if len(found) < 2 or found[0][1] == found[-1][1]:
+        sys.exit(
+            f"convert.py: {source}: wanted markers 'pool clock SECONDS' at both ends, found {len(found)}"
+        )
+    ticks = int(found[-1][0]) - int(found[0][0])
+    return ticks / (float(found[-1][1]) - float(found[0][1])) / 1e9
 
 
 def convert(source: Path, target: Path) -> PoolEvents:
@@ -25,6 +59,9 @@ def convert(source: Path, target: Path) -> PoolEvents:
     if events.lost or events.gaps:
         sys.exit(f"convert.py: {source}: {events.lost or 0:,} events were lost; make the trace buffer larger")
 
+    rate = ticks_per_ns(source)
+    since = events.time - events.time[0]
+
     def optional(values: np.ndarray, type_: pa.DataType) -> pa.Array:
         return pa.array(values, mask=values == NONE).cast(type_)
 
@@ -32,7 +69,7 @@ def convert(source: Path, target: Path) -> PoolEvents:
     table = pa.table(
         {
             "seq": events.seq,
-            "time_ns": events.time,
+            "time_ns": np.round(since / rate).astype(np.int64),
             "cpu": pa.array(events.cpu).cast(pa.int8()),
             "pid": pa.array(events.pid).cast(pa.int32()),
             "ev": names,
@@ -40,6 +77,7 @@ def convert(source: Path, target: Path) -> PoolEvents:
             "vaddr": optional(events.vaddr, pa.uint32()),
             "nr": optional(events.slot, pa.int16()),
             "cnt": optional(events.count, pa.int32()),
+            "caller": pa.array(callers(source, events)).dictionary_encode(),
         }
     )
     with complete_file(target) as temporary:
