@@ -13,7 +13,7 @@ from pipeline.files import readable_file, sha256_of
 from pipeline.progress import progress
 from pipeline.trace import importers
 from pipeline.trace.importers import table
-from pipeline.trace.losses import LOSS, refuse, sentences
+from pipeline.trace.losses import LOSS, LOST_UNKNOWN, refuse, sentences
 from pipeline.trace.reader import open_trace
 from pipeline.trace.recording import ImportedRows, ReadOptions
 from pipeline.trace.schema import COLUMN_NAMES, ROW_GROUP_ROWS, Source, TraceMetadata
@@ -97,6 +97,7 @@ def import_trace(
             advance(len(rows["time_ns"]))
         if lost_events is not None:
             imported.lost_events = lost_events
+            imported.notes = [note for note in imported.notes if note != LOST_UNKNOWN]
         losses = _losses(imported)
         if strict:
             refuse(losses, source)

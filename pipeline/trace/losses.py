@@ -8,6 +8,8 @@ from pipeline.errors import InputError
 
 # How a note that tells a loss begins.
 LOSS = "lacking: "
+# Untrue where whoever imports knows how many were lost.
+LOST_UNKNOWN = "the recording does not say whether events were lost"
 
 MEANINGS = {
     "lost_events": "events that the recorder says it lost",

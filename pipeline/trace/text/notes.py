@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.trace.assembly import state as st
 from pipeline.trace.assembly.holds import SOURCE
 from pipeline.trace.assembly.operations import LONGEST_THINK_NS
+from pipeline.trace.losses import LOST_UNKNOWN
 from pipeline.trace.mappings import Split
 from pipeline.trace.pool import FIRST_NOTE, process_note
 from pipeline.trace.text import tally as tl
@@ -33,7 +34,7 @@ def notes_of(
             "processes, are each taken as a process"
         )
     if lost_unknown:
-        notes.append("the recording does not say whether events were lost")
+        notes.append(LOST_UNKNOWN)
     for count, what in (
         (
             totals[st.FORKS],
