@@ -26,6 +26,7 @@ from pipeline.cli.import_ import import_
 from pipeline.cli.machines import machines
 from pipeline.cli.new import new
 from pipeline.cli.queries import queries
+from pipeline.cli.record import record
 from pipeline.cli.replay import replay
 from pipeline.cli.report import report
 from pipeline.cli.sql import sql
@@ -47,6 +48,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
     "generate": generate,
     "import": import_,
+    "record": record,
     "doctor": doctor,
     "transform": transform,
     "fit": fit,

@@ -1,0 +1,66 @@
+"""`pipeline record`: record a command on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def record(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- COMMAND...", help="The command and its arguments.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace to write (Parquet).")
+    ] = None,
+    by: Annotated[
+        Literal["perf", "strace"] | None,
+        typer.Option("--with", help="Recorder; the first of these that works here, if left out."),
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option("--keep", metavar="FILE", help="Keep the recording's text there.")
+    ] = None,
+    buffer_mib: Annotated[
+        int, typer.Option("--buffer", metavar="MIB", min=1, help="perf's buffer for each CPU, in MiB.")
+    ] = 32,
+    bpftrace: Annotated[
+        bool, typer.Option("--bpftrace", help="Print our bpftrace script and how to run it; record nothing.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what can record here and what is lacking; record nothing.")
+    ] = False,
+) -> None:
+    """Run a command, record its page faults, reads and writes, and make a trace of them."""
+    from pipeline.errors import UsageError
+    from pipeline.record.bpftrace import commands, script_path
+    from pipeline.record.recording import obstacles
+    from pipeline.record.recording import record as recorded
+
+    if bpftrace:
+        print(script_path().read_text())
+        typer.echo(f"// run:\n{commands(command or [], output)}", err=True)
+        return
+    if check:
+        for name, against in obstacles(buffer_mib).items():
+            print(f"{name}: " + ("works here" if not against else "; ".join(map(str, against))))
+        return
+    if output is None:
+        raise UsageError("wanted -o FILE, the trace to write; 'pipeline record --help' says how")
+    result = recorded(
+        command or [], output, by=by, keep=keep, buffer_mib=buffer_mib,
+        say=lambda line: typer.echo(line, err=True),
+    )  # fmt: skip
+    metadata = result.imported.metadata
+    if result.exit_status:
+        typer.echo(f"the command ended with status {result.exit_status}", err=True)
+    if result.lost_events:
+        typer.echo(
+            f"{result.lost_events:,} events were lost: give a larger --buffer (now {buffer_mib} MiB a CPU)",
+            err=True,
+        )
+    print(f"{output}: {metadata.operations:,} operations of {metadata.tasks:,} tasks, by {result.recorder}")
+    for note in metadata.notes:
+        print(f"  note: {note}")
