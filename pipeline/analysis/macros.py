@@ -191,12 +191,13 @@ MAPPED_AT = Macro(
         ("slots", "slots with a mapping in force: pinned, so that no scan can free them"),
         ("mappings", "mappings in force; more than slots where several map one page, or need no slot"),
     ),
+    # Instants need not be whole numbers, and of others `//` keeps the fraction.
     """
     WITH width AS (
         SELECT run, wall_ns // 65536 + 1 AS cell_ns FROM runs WHERE events = 'full'
     ),
     asked AS (
-        SELECT DISTINCT i.run, i.time_ns, i.time_ns // w.cell_ns AS cell
+        SELECT DISTINCT i.run, i.time_ns, CAST(floor(i.time_ns / w.cell_ns) AS BIGINT) AS cell
         FROM query_table(instants) AS i INNER JOIN width AS w ON i.run = w.run
     ),
     spans AS (

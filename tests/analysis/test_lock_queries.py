@@ -94,6 +94,15 @@ def test_slots_mapped_at_an_instant_are_counted_once_however_many_map_them(tmp_p
     assert rows == [(5, 0, 0), (10, 1, 2), (20, 2, 3), (30, 1, 1), (90, 0, 0)]
 
 
+def test_slots_in_use_are_seen_at_instants_that_are_no_whole_numbers(tmp_path):
+    # A run of 1 ms in three buckets: a mapping from 0.3 to 0.4 ms is there at the second's start, 333,333.3 ns.
+    operations = [{"slot": 1, "mapped_ns": 300_000, "unmap_asked_ns": 400_000, "done_ns": 400_000}]
+    make_run(tmp_path / "a", "pool", operations, totals={"wall_ns": 1_000_000})
+    with open_session([tmp_path]) as session:
+        rows = run_query(session, load_query("slots_in_use"), {"buckets": 3}).rows()
+    assert [(round(row[1], 4), *row[2:4]) for row in rows] == [(0, 0, 0), (0.3333, 1, 1), (0.6667, 0, 0)]
+
+
 def test_long_runs_are_asked_about_a_sample_of_their_pages(tmp_path):
     # Round and round 64 pages: each comes again after 64 operations, whichever of them are looked at.
     make_run(tmp_path / "a", "pool", [{"page": i % 64, "done_ns": 1} for i in range(1024)])
