@@ -95,7 +95,7 @@ def test_slots_mapped_at_an_instant_are_counted_once_however_many_map_them(tmp_p
 
 
 def test_slots_in_use_are_seen_at_instants_that_are_no_whole_numbers(tmp_path):
-    # A run of 1 ms in three buckets: a mapping from 0.3 to 0.4 ms is there at the second's start, 333,333.3 ns.
+    # A run of 1 ms in three buckets; the second begins at 333,333.3 ns, while there is a mapping.
     operations = [{"slot": 1, "mapped_ns": 300_000, "unmap_asked_ns": 400_000, "done_ns": 400_000}]
     make_run(tmp_path / "a", "pool", operations, totals={"wall_ns": 1_000_000})
     with open_session([tmp_path]) as session:
