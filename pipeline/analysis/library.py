@@ -21,7 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.analysis.session import Session
+from pipeline.analysis.session import Session, literal
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.files import readable_file
 from pipeline.resources import shipped_files
@@ -66,6 +66,11 @@ class Query:
     columns: tuple[OutputColumn, ...]
     reads: tuple[str, ...]
     path: Path
+
+    @property
+    def reads_log(self) -> bool:
+        """Whether it asks more than the totals, which a run without a log has too."""
+        return any(word != "totals" for word in self.reads)
 
     @property
     def body(self) -> str:
@@ -164,6 +169,19 @@ def run_query(session: Session, query: Query, params: Mapping[str, Value] | None
 def placeholders(sql: str) -> set[str]:
     """Names of the `$name` placeholders of a query."""
     return set(_PLACEHOLDER.findall(sql))
+
+
+def filled(query: Query, params: Mapping[str, Value]) -> str:
+    """Write a query's SQL with values in place of its parameters, as anybody can run it."""
+    values = {param.name: param.default for param in query.params} | dict(params)
+    return placeholders_filled(query.body, {name: _literal(value) for name, value in values.items()})
+
+
+def _literal(value: Value) -> str:
+    if isinstance(value, str):
+        return literal(value)
+    # Without an exponent DuckDB takes a number with a point for a decimal, which counts otherwise.
+    return f"{value!r}e0" if isinstance(value, float) and "e" not in repr(value) else repr(value)
 
 
 def placeholders_filled(sql: str, values: Mapping[str, str]) -> str:

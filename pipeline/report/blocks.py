@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.analysis.found import RunFound
-from pipeline.analysis.library import Query, run_query
+from pipeline.analysis.library import Query, filled, run_query
 from pipeline.analysis.session import Session
 from pipeline.errors import InputError
 from pipeline.report import ranking, timeline
@@ -25,6 +26,8 @@ _COLUMNS = {"ranking": ranking.QUERY_COLUMNS, "timeline": timeline.QUERY_COLUMNS
 
 # A chart of more points is neither readable nor light; its query should group them.
 MOST_ROWS = 20_000
+
+NO_LOG = "No run has a log, and the totals do not tell."
 
 # More lines than this over one another cannot be told apart: each run then has a small chart of its own.
 MOST_LINES = 5
@@ -60,6 +63,18 @@ class Block:
     parts: list[tuple[str, str]] = field(default_factory=list)
     """Parts of stacked bars, each with the name of its colour."""
 
+    @property
+    def sql(self) -> str:
+        """What was asked, its parameters filled in."""
+        return filled(self.query, self.params)
+
+    @property
+    def ask(self) -> str:
+        """The command that asks it again."""
+        which = "--file" if self.item.query.endswith(".sql") else "--name"
+        values = [word for name, value in self.item.params.items() for word in ("--set", f"{name}={value}")]
+        return shlex.join(["pipeline", "sql", which, self.item.query, *values])
+
 
 def make_block(session: Session, item: Item, query: Query, cast: Cast) -> Block:
     """Ask the query of `item` and make what is shown of it; a mistake in the item raises InputError."""
@@ -80,32 +95,44 @@ def block_of(item: Item, query: Query, frame: pl.DataFrame, cast: Cast, runs: Se
     if item.chart == "ranking":
         block.tables = [ranking_table(one) for one in ranking.rankings(runs, frame, list(cast.bounds))]
         return block
-    if item.chart == "table":
-        if frame.is_empty():
-            block.empty = item.empty
-        else:
-            block.tables = [table(item, query, frame, cast.bounds)]
-        return block
-    if item.chart == "timeline":
-        _draw_timelines(block, cast, {run.name: run.manifest.machine.cpus for run in runs})
-        return block
     rows = _drawn(item, frame)
     present = cast.among(set(rows["run"].to_list()))
-    if not any(name in cast.designs for name in present):
-        block.empty = item.empty
+    if not present or (item.chart != "table" and not any(name in cast.designs for name in present)):
+        block.empty = _nothing(block, cast, present, runs)
         return block
-    block.left_out = " ".join(_left_out(item, rows, cast, present, runs))
-    _draw(block, rows, cast, present)
+    block.left_out = " ".join(_left_out(block, rows, cast, present, runs))
+    if item.chart == "table":
+        stuck = [run.name for run in runs if ranking.stuck(run)]
+        block.tables = [table(item, query, rows, cast.bounds, stuck)]
+    elif item.chart == "timeline":
+        _draw_timelines(block, present, cast, {run.name: run.manifest.machine.cpus for run in runs})
+    else:
+        _draw(block, rows, cast, present)
     return block
 
 
+def _nothing(block: Block, cast: Cast, present: Sequence[str], runs: Sequence[RunFound]) -> str:
+    """Say why there is nothing to show: no design, and of all runs at most the bounds `present`, has any."""
+    if block.query.reads_log and block.frame.is_empty() and not any(run.has_log for run in runs):
+        return NO_LOG
+    if present:
+        return f"{block.item.empty.removesuffix('.')}, but for {', '.join(map(cast.said, present))}."
+    return block.item.empty
+
+
 def _left_out(
-    item: Item, rows: pl.DataFrame, cast: Cast, present: Sequence[str], runs: Sequence[RunFound]
+    block: Block, rows: pl.DataFrame, cast: Cast, present: Sequence[str], runs: Sequence[RunFound]
 ) -> list[str]:
-    """Say which runs are not drawn, and why."""
-    said = []
-    if absent := [name for name in cast.designs if name not in present]:
-        said.append(f"{item.none}: {', '.join(absent)}.")
+    """Say which runs are not shown, and why."""
+    item, said = block.item, []
+    absent = [name for name in cast.designs if name not in present]
+    answered = set(block.frame["run"].to_list())
+    logged = {run.name for run in runs if run.has_log}
+    unknown = [n for n in absent if block.query.reads_log and n not in logged and n not in answered]
+    if none := [name for name in absent if name not in unknown]:
+        said.append(f"{item.none}: {', '.join(none)}.")
+    if unknown:
+        said.append(f"No log: {', '.join(unknown)}.")
     if far := beyond(item, rows, cast):
         said.append(f"Beyond the axis: {'; '.join(far)}.")
     asked = {run.name for run in runs}
@@ -136,9 +163,10 @@ def _drawn(item: Item, frame: pl.DataFrame) -> pl.DataFrame:
     rows = frame
     for name, value in item.where.items():
         rows = rows.filter(pl.col(name) == value)
-    something = pl.any_horizontal(pl.col(name).fill_null(0) != 0 for name in item.measures)
-    worth = rows.filter(something)["run"].unique().to_list()
-    rows = rows.filter(pl.col("run").is_in(worth))
+    if item.measures:
+        something = pl.any_horizontal(pl.col(name).fill_null(0) != 0 for name in item.measures)
+        worth = rows.filter(something)["run"].unique().to_list()
+        rows = rows.filter(pl.col("run").is_in(worth))
     if item.chart == "tail":
         rows = rows.filter((pl.col(item.x) > 0) & (pl.col(item.y) > 0))
     return rows
@@ -160,14 +188,10 @@ def _draw(block: Block, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) 
         block.parts = [(str(part), series_colour(i)) for i, part in enumerate(parts)]
 
 
-def _draw_timelines(block: Block, cast: Cast, cpus: dict[str, int]) -> None:
+def _draw_timelines(block: Block, present: Sequence[str], cast: Cast, cpus: dict[str, int]) -> None:
     """Add a chart for each design that did anything, with the event it is about."""
     item, frame = block.item, block.frame
-    shown = [name for name in cast.designs if name in set(frame["run"].to_list())]
-    if not shown:
-        block.empty = item.empty
-        return
-    for run in shown:
+    for run in (name for name in present if name in cast.designs):
         own = frame.filter(pl.col("run") == run)
         spec = timeline.timeline(item, own, cpus[run])
         spec["transform"].insert(0, {"filter": {"field": "run", "equal": run}})
@@ -175,8 +199,6 @@ def _draw_timelines(block: Block, cast: Cast, cpus: dict[str, int]) -> None:
         block.charts.append(Chart(f"{run}: {timeline.event_in_words(own)}", spec, words, run))
     seen = set(frame["doing"].to_list())
     block.parts = [(doing, colour) for doing, colour in timeline.DOING.items() if doing in seen]
-    if absent := [name for name in cast.designs if name not in shown]:
-        block.left_out = f"{item.none}: {', '.join(absent)}."
 
 
 def _charts(item: Item, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) -> list[Chart]:

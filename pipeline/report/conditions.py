@@ -26,13 +26,14 @@ def traces(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
         metadata = trace.metadata
         source = metadata.get("source") or {}
         entry["description"] = source.get("description", "")
-        entry["facts"] = _trace_facts(metadata, source, trace.path, trace.sha256)
+        entry["facts"] = _trace_facts(metadata, source)
+        entry["file"] = [("File", trace.path), ("SHA-256", trace.sha256)]
         entry["provenance"] = _provenance(metadata.get("columns") or {})
         entry["notes"] = metadata.get("notes") or []
     return list(found.values())
 
 
-def _trace_facts(metadata: dict[str, Any], source: dict[str, Any], path: str, sha256: str) -> Facts:
+def _trace_facts(metadata: dict[str, Any], source: dict[str, Any]) -> Facts:
     counts = [
         f"{readable_number(metadata[name])} {name}"
         for name in ("operations", "tasks", "processes", "pages")
@@ -54,7 +55,7 @@ def _trace_facts(metadata: dict[str, Any], source: dict[str, Any], path: str, sh
         facts.append(("Lost events", "unknown" if lost is None else readable_number(lost)))
     if metadata.get("clock"):
         facts.append(("Clock", str(metadata["clock"])))
-    return [*facts, ("File", path), ("SHA-256", sha256)]
+    return facts
 
 
 def _provenance(columns: dict[str, str]) -> list[tuple[str, list[str]]]:
@@ -142,7 +143,7 @@ def warnings(runs: Sequence[RunFound]) -> list[str]:
             ("machine", {run.manifest.machine.model_dump_json() for run in runs}),
             ("pages in low memory", {tuple(run.manifest.lowmem) for run in runs}),
             ("loop", {run.manifest.loop for run in runs}),
-            ("seed", {run.manifest.seed for run in runs}),
+            ("seed", {tuple(seeds) for seeds in _seeds(runs).values()}),
         )
         if len(values) > 1
     ]
@@ -161,17 +162,26 @@ def warnings(runs: Sequence[RunFound]) -> list[str]:
     return lines
 
 
+def _seeds(runs: Sequence[RunFound]) -> dict[str, list[int]]:
+    """Seeds of each design; where all have the same, the ranking compares them seed by seed."""
+    seeds: dict[str, list[int]] = {}
+    for run in runs:
+        seeds.setdefault(run.manifest.label, []).append(run.manifest.seed)
+    return {label: sorted(own) for label, own in seeds.items()}
+
+
 def findings(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
     """Every hazard that a run met: equal ones of a run together, with the first one's message."""
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
         for finding in run.manifest.findings:
+            name = finding.finding.replace("_", " ")
             entry = entries.setdefault(
                 (run.name, finding.finding),
                 {
                     "run": run.name,
-                    "finding": finding.finding.replace("_", " "),
-                    "message": finding.message,
+                    "finding": name,
+                    "message": finding.message.removeprefix(f"{name}: "),
                     "time": f"{readable_number(finding.time_ns / 1e6)} ms",
                     "tasks": ", ".join(map(str, finding.tasks[:20])),
                     "slots": ", ".join(map(str, finding.slots[:20])),

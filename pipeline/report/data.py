@@ -58,7 +58,8 @@ def _item(block: Block) -> dict[str, Any]:
         "chart": item.chart,
         "query": block.query.name,
         "parameters": block.params,
-        "sql": block.query.body,
+        "command": block.ask,
+        "sql": block.sql,
         "columns": [
             {"name": name, "unit": head.unit, "meaning": head.doc}
             for name, head in zip(block.frame.columns, block.heads, strict=True)

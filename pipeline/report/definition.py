@@ -40,7 +40,8 @@ class _Strict(BaseModel):
 class Item(_Strict):
     """One table or chart, made from one query whose rows have a column `run`.
 
-    `table` shows the rows; `ranking` says who is fastest, from the rows of the query `ranking`. Charts:
+    `table` shows the rows, with `x` only of runs in which that is not 0; `ranking` says who is fastest, from
+    the rows of the query `ranking`. Charts:
     `bars` (x a number, one bar per run), `lines` (x a time, y a number), `tail` (x a number, y a share in %,
     both on log scales), `stacked` (x shares, one bar per run, colour by `series`), `range` (`low` to `high`
     with a mark at x, one line per run), `timeline` (what each CPU did around an event, from the rows of the
@@ -98,7 +99,7 @@ class Item(_Strict):
         """Columns of which at least one must be there and not 0 for a run to be worth drawing."""
         return {
             "ranking": (),
-            "table": (),
+            "table": (self.x,) if self.x else (),
             "bars": (self.x,),
             "lines": (self.y,),
             "tail": (self.y,),

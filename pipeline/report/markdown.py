@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from pipeline import markdown
 from pipeline.analysis.output import readable_cell
@@ -39,14 +40,17 @@ def _conditions(document: Document) -> Iterator[str]:
     runs = document.runs
     findings = conditions.findings(runs)
     lines = [
-        f"{plain(f['finding'])} in {plain(f['run'])}, {f['count']} times: {plain(f['message'])}"
-        for f in findings
+        f"{plain(f['finding'])} in {plain(f['run'])}{_times(f)}: {plain(f['message'])}" for f in findings
     ]
     yield f"Findings: {len(findings)}" if findings else "No findings."
     yield _items(lines)
     yield _items(plain(line) for line in conditions.warnings(runs))
     for trace in conditions.traces(runs):
-        facts = [*trace["facts"], *((name, ", ".join(columns)) for name, columns in trace["provenance"])]
+        facts = [
+            *trace["facts"],
+            *trace["file"],
+            *((name, ", ".join(columns)) for name, columns in trace["provenance"]),
+        ]
         yield f"Trace {plain(trace['name'])}: {plain(trace['description'])}"
         yield _items(f"{key}: {plain(str(value))}" for key, value in facts if value)
         yield _items(plain(note) for note in trace["notes"])
@@ -61,6 +65,10 @@ def _conditions(document: Document) -> Iterator[str]:
         [[plain(d["run"]), plain(f"{d['design']}: {d['summary']}"), plain(d["command"])]
          for d in conditions.designs(runs)],
     )  # fmt: skip
+
+
+def _times(finding: dict[str, Any]) -> str:
+    return f" at {finding['time']}" + (f", {finding['count']} times" if finding["count"] > 1 else "")
 
 
 def _block(block: Block) -> Iterator[str]:

@@ -122,8 +122,8 @@ def _progress(run: RunFound, rows: pl.DataFrame) -> _Progress:
 
 def _ranking(group: Sequence[_Progress], bounds: Sequence[str]) -> Ranking:
     most = max(progress.run.manifest.totals.operations for progress in group)
-    whole = [p for p in group if p.run.manifest.totals.operations == most]
-    partial = [p for p in group if p.run.manifest.totals.operations < most]
+    whole = [p for p in group if _did_the_trace(p.run, most)]
+    partial = [p for p in group if not _did_the_trace(p.run, most)]
     entries = _entries([p for p in whole if p.run.name not in bounds])
     entries.sort(key=lambda entry: -_rate(entry).value)
     standings = [_standing(entry, entries[0]) for entry in entries]
@@ -142,6 +142,16 @@ def _ranking(group: Sequence[_Progress], bounds: Sequence[str]) -> Ranking:
         [_standing({p.run.manifest.seed: p}, None) for p in partial],
         max((len(p.operations) for p in group), default=0),
     )
+
+
+def _did_the_trace(run: RunFound, most: int) -> bool:
+    """Whether a run did as many operations as any other, and ended because there were no more."""
+    return run.manifest.totals.operations == most > 0 and not stuck(run)
+
+
+def stuck(run: RunFound) -> bool:
+    """Whether a run ended because nobody was left who could go on."""
+    return any(one.finding == "deadlock" for one in run.manifest.findings)
 
 
 def _entries(group: Sequence[_Progress]) -> list[_Entry]:

@@ -58,14 +58,24 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def table(item: Item, query: Query, frame: pl.DataFrame, bounds: Collection[str] = ()) -> Table:
-    """Make the table of `item` from the rows of its query, which are not empty; `bounds` stand apart."""
+def table(
+    item: Item,
+    query: Query,
+    frame: pl.DataFrame,
+    bounds: Collection[str] = (),
+    stuck: Collection[str] = (),
+) -> Table:
+    """Make the table of `item` from the rows of its query, which are not empty.
+
+    `bounds` stand apart; neither they nor runs that got `stuck` are best at anything.
+    """
+    beside = {*bounds, *stuck}
     shown = list(item.columns) or frame.columns
     heads = []
     for name in shown:
         made = head(name, query, frame)
         heads.append(Head(item.columns.get(name, made.label), made.unit, made.doc, made.number))
-    bests = _bests(item.best, shown, frame.filter(~pl.col("run").is_in(list(bounds))))
+    bests = _bests(item.best, shown, frame.filter(~pl.col("run").is_in(list(beside))))
     names = frame["run"].to_list()
     first_is_run = shown[0] == "run"
     rows = []
@@ -80,7 +90,7 @@ def table(item: Item, query: Query, frame: pl.DataFrame, bounds: Collection[str]
                     column.number,
                     names_run=name == "run",
                     again=name == "run" and again,
-                    best=names[position] not in bounds and text == bests.get(name),
+                    best=names[position] not in beside and text == bests.get(name),
                 )
             )
         rows.append(Row(cells, (names[position],), apart=names[position] in bounds))

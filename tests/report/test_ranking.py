@@ -133,6 +133,17 @@ def test_a_run_that_ended_before_its_trace_is_not_ranked(tmp_path):
     assert "Not ranked, as the trace was not done to its end: stuck." in ranking_table(ranking).words
 
 
+def test_of_runs_that_all_deadlocked_none_is_ranked(tmp_path):
+    deadlock = [{"finding": "deadlock", "time_ns": 5, "message": "all sleep"}]
+    for label, operations in (("a", [{"done_ns": 10}]), ("b", [])):
+        for seed in (1, 2):
+            make_run(tmp_path / f"{label}{seed}", label, operations, seed=seed, findings=deadlock)
+    (ranking,) = ranked(tmp_path)
+    assert ranking.standings == []
+    assert len(ranking.incomplete) == 4
+    assert ranking_table(ranking).words.startswith("No design did the whole trace.")
+
+
 def test_few_operations_give_no_uncertainty(tmp_path):
     for label, done_ns in (("a", 10), ("b", 20)):
         make_run(tmp_path / label, label, [{"done_ns": done_ns}] * 30)

@@ -6,7 +6,7 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from analysis.handmade import make_plausible_run, make_run
+from analysis.handmade import make_plausible_run, make_run, manifest_dict
 
 from pipeline.errors import InputError, UsageError
 from pipeline.report.definition import load_definition
@@ -117,6 +117,45 @@ def test_what_did_not_happen_is_a_sentence_not_an_empty_chart(tmp_path):
         "No findings: ",
     ):
         assert sentence in html
+
+
+def test_what_only_a_bound_did_is_not_said_to_be_done_by_none(tmp_path):
+    flush = {"event": "flush", "time_ns": 5, "duration_ns": 3, "op": 0, "value": 1}
+    bound = manifest_dict("flusher")["allocator"] | {"bound": "upper bound"}
+    make_run(tmp_path / "runs" / "a", "flusher", [{"done_ns": 10}], [flush], allocator=bound)
+    make_run(tmp_path / "runs" / "b", "direct", [{"done_ns": 10}])
+    html = report([tmp_path / "runs"], tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "No run ever flushed another CPU&#39;s TLB, but for flusher (upper bound)." in html
+
+
+def test_a_run_without_a_log_is_not_said_to_have_no_lock(tmp_path):
+    hold = {"locked_ns": 0, "map_hold_ns": 5, "done_ns": 10}
+    none = make_run(tmp_path / "runs" / "none", "unlogged", [hold], events="none")
+    html = report([none], tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "No run has a log, and the totals do not tell." in html
+    assert "took a lock" not in html
+    make_run(tmp_path / "runs" / "a", "locked", [hold])
+    make_run(tmp_path / "runs" / "b", "free", [{"done_ns": 10}])
+    html = report([tmp_path / "runs"], tmp_path / "three.html").read_text(encoding="utf-8")
+    assert "No lock: free. No log: unlogged." in html
+
+
+def test_seeds_that_all_designs_share_are_no_reason_to_warn(tmp_path):
+    for label in ("a", "b"):
+        for seed in (1, 2):
+            make_run(tmp_path / "runs" / f"{label}{seed}", label, [{"done_ns": 10}], seed=seed)
+    html = report([tmp_path / "runs"], tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "These runs differ" not in html
+
+
+def test_a_run_that_got_stuck_is_not_the_best_for_ending_soon(tmp_path):
+    deadlock = [{"finding": "deadlock", "time_ns": 5, "message": "deadlock: all sleep"}]
+    make_run(tmp_path / "runs" / "a", "stuck", totals={"wall_ns": 1_000_000}, findings=deadlock)
+    for label, wall_ns in (("b", 2_000_000), ("c", 3_000_000)):
+        make_run(tmp_path / "runs" / label, label, [{"done_ns": wall_ns}])
+    html = report([tmp_path / "runs"], tmp_path / "r.html", item="summary").read_text(encoding="utf-8")
+    assert '<td class="number best">2</td>' in html
+    assert '<td class="number best">1</td>' not in html
 
 
 def test_runs_that_differ_in_more_than_the_design_carry_a_warning(tmp_path):
