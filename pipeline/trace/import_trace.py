@@ -13,7 +13,7 @@ from pipeline.files import readable_file, sha256_of
 from pipeline.progress import progress
 from pipeline.trace import importers
 from pipeline.trace.importers import table
-from pipeline.trace.losses import LOSS, LOST_UNKNOWN, refuse, sentences
+from pipeline.trace.losses import LOST_UNKNOWN, refuse, with_losses
 from pipeline.trace.reader import open_trace
 from pipeline.trace.recording import ImportedRows, ReadOptions
 from pipeline.trace.schema import COLUMN_NAMES, ROW_GROUP_ROWS, Source, TraceMetadata
@@ -107,11 +107,13 @@ def import_trace(
             cpus=imported.cpus,
             lost_events=imported.lost_events,
             losses=losses,
-            notes=[
-                *imported.notes,
-                *(f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()),
-                *(f"{LOSS}{said}" for said in sentences(losses)),
-            ],
+            notes=with_losses(
+                [
+                    *imported.notes,
+                    *(f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()),
+                ],
+                losses,
+            ),
         )
     return ImportResult(
         output=output,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pipeline.errors import InputError
 
@@ -42,6 +42,12 @@ MEANINGS = {
 def sentences(losses: Mapping[str, int]) -> list[str]:
     """Each loss with its count, for people."""
     return [f"{count:,} {MEANINGS.get(name, name)}" for name, count in losses.items() if count]
+
+
+def with_losses(notes: Iterable[str], losses: Mapping[str, int]) -> list[str]:
+    """Notes of a trace that has these losses: those that tell of losses are written anew, behind the rest."""
+    others = [note for note in notes if not note.startswith(LOSS)]
+    return others + [f"{LOSS}{said}" for said in sentences(losses)]
 
 
 def refuse(losses: Mapping[str, int], path: object) -> None:

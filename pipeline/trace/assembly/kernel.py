@@ -197,7 +197,7 @@ def room_needed(state, k, row):
     return need + 2
 
 
-@compiled_using(*_USES)
+@compiled_using(*_USES, entry=True)
 def assemble(state, events, start):
     """Take events in from `start` on; return the position of the first not taken in, and its room.
 
@@ -308,7 +308,7 @@ def assemble(state, events, start):
     return len(events), 0
 
 
-@compiled_using(*_USES)
+@compiled_using(*_USES, entry=True)
 def watermark(state):
     """Earliest time at which an operation can still be written; ends what the clock has overtaken."""
     earliest = state.totals[CLOCK]
@@ -327,7 +327,7 @@ def watermark(state):
     return earliest
 
 
-@compiled_using(*_USES)
+@compiled_using(*_USES, entry=True)
 def finish(state, start):
     """End the recording for tasks from `start` on; return the first that found no room."""
     for k in range(start, state.totals[N_TASKS]):

@@ -5,10 +5,10 @@ A row is a key, a hash of 62 bits that says what sort of thing it is too (0: fre
 
 from __future__ import annotations
 
-from pipeline.trace.compiled import compiled
+from pipeline.trace.compiled import compiled, compiled_inside
 
 
-@compiled
+@compiled_inside
 def place(entries, key):  # type: ignore[no-untyped-def]
     """Where `key` is, or the free place where it belongs."""
     i = key & (len(entries) - 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.trace.compiled import compiled
+from pipeline.trace.compiled import compiled_inside
 
 _OFFSET = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
@@ -18,7 +18,7 @@ _MASK = (1 << 62) - 1
 _MOST = 10**17
 
 
-@compiled
+@compiled_inside
 def line_end(text, i):
     """Position of the newline that ends the line at `i`; blocks end with one."""
     while text[i] != 10:
@@ -26,7 +26,7 @@ def line_end(text, i):
     return i
 
 
-@compiled
+@compiled_inside
 def after_spaces(text, i, end):
     """First position from `i` that holds no space or tab."""
     while i < end and (text[i] == 32 or text[i] == 9):
@@ -34,7 +34,7 @@ def after_spaces(text, i, end):
     return i
 
 
-@compiled
+@compiled_inside
 def decimal(text, i, end):
     """Read a decimal number, with its sign, at `i`."""
     start = i
@@ -53,7 +53,7 @@ def decimal(text, i, end):
     return (-value if negative else value), i
 
 
-@compiled
+@compiled_inside
 def hexadecimal(text, i, end):
     """Read a hexadecimal number of up to 64 bits at `i`, with or without 0x, as a signed one."""
     start = i
@@ -78,7 +78,7 @@ def hexadecimal(text, i, end):
     return np.int64(value), i
 
 
-@compiled
+@compiled_inside
 def number(text, i, end):
     """Read a number as C writes it: 0x is hexadecimal, anything else decimal."""
     if i + 1 < end and text[i] == 48 and text[i + 1] == 120:
@@ -86,7 +86,7 @@ def number(text, i, end):
     return decimal(text, i, end)
 
 
-@compiled
+@compiled_inside
 def after(text, i, end, key):
     """Position behind the first occurrence of `key`, a bytes object, from `i`; -1 if it is not there."""
     length = len(key)
@@ -103,7 +103,7 @@ def after(text, i, end, key):
     return -1
 
 
-@compiled
+@compiled_inside
 def starts(text, i, end, key):
     """Whether `key`, a bytes object, is at `i`."""
     if i + len(key) > end:
@@ -114,7 +114,7 @@ def starts(text, i, end, key):
     return True
 
 
-@compiled
+@compiled_inside
 def hash_between(text, start, end):
     """FNV-1a of the bytes, folded to 62 bits, as `events.hash_of`."""
     value = _OFFSET
@@ -123,7 +123,7 @@ def hash_between(text, start, end):
     return np.int64(value & np.uint64(_MASK)) | 1
 
 
-@compiled
+@compiled_inside
 def mixed(a, b):
     """Mix two numbers into a hash of 62 bits, never 0."""
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(b)
@@ -133,7 +133,7 @@ def mixed(a, b):
     return np.int64(x & np.uint64(_MASK)) | 1
 
 
-@compiled
+@compiled_inside
 def looked_up(keys, values, key):
     """Value of `key` in a table of `events.name_table`, -1 if it is not there."""
     place = key & (len(keys) - 1)
@@ -144,7 +144,7 @@ def looked_up(keys, values, key):
     return -1
 
 
-@compiled
+@compiled_inside
 def seconds(text, i, end):
     """Read a time at `i`: nanoseconds if it has a fraction, else a count of ticks; and whether it has one."""
     whole, j = decimal(text, i, end)

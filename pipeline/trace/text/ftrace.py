@@ -97,7 +97,7 @@ CALL_NAMES = {f"sys_{name}": call for name, call in ev.CALLS.items()}
 _LARGEST_RETURN = 0x7FFFF000
 
 
-@compiled_using(*_USES)
+@compiled_using(*_USES, entry=True)
 def scan(text, rows, keys, values, call_keys, call_values, counts, bad, other):
     """Turn the lines of `text` into events in `rows`; return how many there are.
 

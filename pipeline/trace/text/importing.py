@@ -55,7 +55,7 @@ def import_text(path: Path, options: ReadOptions, form: TextFormat) -> ImportedR
     """
     readable_file(path, form.what)
     if has_to_compile(assemble):
-        print("compiling the importer for the first time, about 30 s ...", file=sys.stderr)
+        print("compiling the importer for the first time, about 20 s ...", file=sys.stderr)
     imported = ImportedRows(rows={}, columns={}, clock=form.clock, recorder=form.recorder, rows_in=0)
     imported.batches = _batches(path, options, form, imported)
     return imported

@@ -73,7 +73,7 @@ _LARGEST_RETURN = 0x7FFFF000
 _LONGEST_CALL_NS = 10**15
 
 
-@compiled_using(*_USES)
+@compiled_using(*_USES, entry=True)
 def scan(text, rows, keys, values, counts, bad, other):
     """Turn the lines of `text` into events in `rows`, as `ftrace.scan`; `keys` and `values` hold "
     "CALL_NAMES."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.trace.compiled import compiled
+from pipeline.trace.compiled import compiled_inside
 
 # Positions in `counts`. TICKS is a set of bits: 1 some times have a fraction, 2 some have none.
 LINES, USED, IGNORED, COMMENTS, CHAINS, BAD, TICKS, CALLS_IGNORED = range(8)
@@ -54,7 +54,7 @@ class Tally:
         return said
 
 
-@compiled
+@compiled_inside
 def note_bad(bad, counts, line, reason):  # type: ignore[no-untyped-def]
     """Count a bad line and keep the first ones."""
     if counts[BAD] < len(bad):
@@ -63,7 +63,7 @@ def note_bad(bad, counts, line, reason):  # type: ignore[no-untyped-def]
     counts[BAD] += 1
 
 
-@compiled
+@compiled_inside
 def note_ignored(other, key, start, end):  # type: ignore[no-untyped-def]
     """Count a line of a kind that says nothing here; when the table is full, as one of the first."""
     place = key & (len(other) - 1)

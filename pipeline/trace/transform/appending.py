@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.files import sha256_of
+from pipeline.trace.losses import with_losses
 from pipeline.trace.reader import Trace, open_trace
 from pipeline.trace.schema import MAX_PAGE, MAX_TASKS, MAX_TIME_NS, Provenance
 from pipeline.trace.transform.parsing import Parameters, duration_text
@@ -76,12 +78,15 @@ class Append:
         outcome.cpus = None if None in (ours.cpus, theirs.cpus) else max(ours.cpus or 0, theirs.cpus or 0)
         lost = (ours.lost_events, theirs.lost_events)
         outcome.lost_events = None if None in lost else sum(found or 0 for found in lost)
+        outcome.losses = dict(Counter(ours.losses) + Counter(theirs.losses))
         outcome.notes.append(
             f"from {begin_ns:,} ns on: {theirs.source.type} trace '{theirs.source.name}' (sha256 "
             f"{sha256_of(self.path)[:12]}), whose clock is: {theirs.clock}"
         )
         outcome.notes += [
-            f"of '{theirs.source.name}': {note}" for note in theirs.notes if note not in ours.notes
+            f"of '{theirs.source.name}': {note}"
+            for note in with_losses(theirs.notes, {})
+            if note not in ours.notes
         ]
         mixed = [name for name in ours.columns if ours.columns[name] != theirs.columns[name]]
         if mixed:

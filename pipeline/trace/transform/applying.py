@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.errors import UsageError, unknown_name
 from pipeline.files import output_error, sha256_of
 from pipeline.progress import progress
+from pipeline.trace.losses import with_losses
 from pipeline.trace.reader import Trace, open_trace
 from pipeline.trace.schema import TraceMetadata, Transformation
 from pipeline.trace.transform import appending, choosing, lowering, replicating, stretching, window
@@ -111,8 +112,8 @@ def _write(trace: Trace, step: Step, target: Path, sha256: str, scratch: Path) -
             clock=metadata.clock,
             cpus=outcome.cpus,
             lost_events=outcome.lost_events,
-            losses=metadata.losses,
-            notes=metadata.notes,
+            losses=outcome.losses,
+            notes=with_losses(metadata.notes, outcome.losses),
             transformations=[*metadata.transformations, done],
         ) as writer,
         progress(step.text.partition("=")[0], None, "operations") as advance,

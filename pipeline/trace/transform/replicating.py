@@ -74,9 +74,10 @@ class Replicate:
         outcome.columns = derived(outcome.columns, ("time_ns", "task", "process", "page", "cpu"))
         if outcome.cpus is not None:
             outcome.cpus = cpus * self.copies
-        # each copy lacks what the recorder lost
+        # each copy lacks what the recording lacks
         if outcome.lost_events is not None:
             outcome.lost_events *= self.copies
+        outcome.losses = {name: count * self.copies for name, count in outcome.losses.items()}
         outcome.notes.append(
             f"copy i begins i / {self.copies} of {over_ns:,} ns late; begin and end have fewer copies than "
             "the middle"

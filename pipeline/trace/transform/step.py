@@ -23,13 +23,14 @@ class Outcome:
 
     `rows` are the new rows, batch by batch; `in_order` says whether they come sorted by time. Where they do
     not, `rows` has a further column `seq` (int64), which decides between rows of one task and time.
-    `lost_events` and `cpus` are as in TraceMetadata. `notes` may grow while `rows` is consumed.
+    `lost_events`, `losses` and `cpus` are as in TraceMetadata. `notes` may grow while `rows` is consumed.
     """
 
     rows: Iterator[Columns]
     columns: dict[str, Provenance]
     cpus: int | None
     lost_events: int | None
+    losses: dict[str, int]
     in_order: bool = True
     notes: list[str] = field(default_factory=list)
 
@@ -48,7 +49,7 @@ class Step(Protocol):
 def unchanged(trace: Trace, rows: Iterator[Columns]) -> Outcome:
     """Outcome whose columns mean what they meant."""
     metadata = trace.metadata
-    return Outcome(rows, dict(metadata.columns), metadata.cpus, metadata.lost_events)
+    return Outcome(rows, dict(metadata.columns), metadata.cpus, metadata.lost_events, dict(metadata.losses))
 
 
 def batches(trace: Trace, names: Iterable[str] = COLUMN_NAMES) -> Iterator[Columns]:

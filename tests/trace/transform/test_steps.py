@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.trace.losses import sentences
 from pipeline.trace.schema import COLUMN_NAMES
 
 from .made import outermost_cpu_ns, read, same, transformed, write, write_random
@@ -157,6 +158,22 @@ def test_a_trace_appended_to_itself_continues_its_tasks_or_brings_others(random_
         np.testing.assert_array_equal(after["task"][rows:], before["task"] + offset)
         np.testing.assert_array_equal(after["time_ns"][rows:], before["time_ns"] + end + 10)
         assert result.metadata.lost_events == 4
+
+
+def test_what_two_joined_traces_lack_adds_up_and_each_copy_of_one_lacks_it(random_trace, tmp_path) -> None:
+    path = random_trace(5)
+    ours, theirs = {"cut_by_end": 2, "gaps": 1}, {"cut_by_end": 3}
+    mine = write(tmp_path / "mine.parquet", read(path), losses=ours, notes=["lacking: old words"])
+    other = write(tmp_path / "other.parquet", read(path), losses=theirs)
+    for step, losses in (
+        (f"append={other}", {"cut_by_end": 5, "gaps": 1}),
+        ("replicate=3", {"cut_by_end": 6, "gaps": 3}),
+        ("window=0ns..1us", ours),
+    ):
+        metadata = transformed(mine, step)[1].metadata
+        assert metadata.losses == losses
+        lacking = [note for note in metadata.notes if note.startswith("lacking: ")]
+        assert lacking == [f"lacking: {said}" for said in sentences(losses)]
 
 
 def test_provenance_of_two_joined_traces_is_the_weaker_one(random_trace, tmp_path) -> None:
