@@ -35,7 +35,7 @@ edges AS (
         time_ns,
         level >= $waiters AS inside
     FROM levels('steps')
-    QUALIFY inside IS DISTINCT FROM lag(inside, 1, false) OVER (PARTITION BY run ORDER BY time_ns)
+    WHERE (level >= $waiters) <> (before >= $waiters)
 ),
 
 convoys AS (
@@ -52,8 +52,13 @@ busy AS (
         run,
         time_ns,
         time_ns + duration_ns AS until_ns
-    FROM events
-    WHERE event IN ('flush', 'scan')
+    FROM flushes
+    UNION ALL
+    SELECT
+        run,
+        time_ns,
+        time_ns + duration_ns AS until_ns
+    FROM scans
 ),
 
 started AS (

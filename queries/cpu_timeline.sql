@@ -27,8 +27,8 @@ WITH longest AS (
 slowest AS (
     SELECT
         run,
-        max(mapped_ns - asked_ns) AS ns
-    FROM operations
+        max(map_max_ns) AS ns
+    FROM task_totals
     WHERE $focus_op < 0 AND run NOT IN (SELECT longest.run FROM longest)
     GROUP BY run
 ),
@@ -102,6 +102,20 @@ looked_at AS (
     FROM spans
 ),
 
+-- In whole numbers, like the log's times, so that most row groups are left out by what the file says of them.
+around AS MATERIALIZED (
+    SELECT
+        w.run,
+        CAST(floor(any_value(w.from_ns)) AS BIGINT) AS from_ns,
+        CAST(ceil(any_value(w.to_ns)) AS BIGINT) AS to_ns,
+        CAST(floor(any_value(w.from_ns)) AS BIGINT)
+        - coalesce(max(e.duration_ns) FILTER (WHERE e.event NOT IN ('sleep', 'pin_wait')), 0)
+            AS events_from_ns
+    FROM looked_at AS w
+    LEFT JOIN events AS e ON w.run = e.run
+    GROUP BY w.run
+),
+
 within AS (
     SELECT
         o.run,
@@ -119,7 +133,7 @@ within AS (
         o.unmap_wait_ns,
         o.unmap_hold_ns
     FROM operations AS o
-    INNER JOIN looked_at AS w ON o.run = w.run AND o.asked_ns < w.to_ns AND o.done_ns > w.from_ns
+    INNER JOIN around AS w ON o.run = w.run AND o.asked_ns < w.to_ns AND o.done_ns > w.from_ns
 ),
 
 -- An operation that sleeps may wake up on another CPU: where its map began, its first sleep tells.
@@ -222,9 +236,7 @@ stretches AS (
         e.task,
         e.op
     FROM events AS e
-    INNER JOIN
-        looked_at AS w
-        ON e.run = w.run AND e.time_ns < w.to_ns AND e.time_ns + e.duration_ns > w.from_ns
+    INNER JOIN around AS w ON e.run = w.run AND e.time_ns < w.to_ns AND e.time_ns >= w.events_from_ns
     WHERE e.event IN ('scan', 'flush', 'ipi', 'local_flush', 'switch', 'relock')
     UNION ALL
     SELECT

@@ -41,13 +41,24 @@ extent AS (
     GROUP BY o.run
 ),
 
--- The first mapping of a page has no interval, but windows before it miss the page as well.
-intervals AS (
+-- Windows without an order of their own take the rows as they are sorted, and need not sort them again.
+sorted AS (
     SELECT
         run,
-        op - lag(op) OVER (PARTITION BY run, page ORDER BY op) AS ops,
+        page,
         op
     FROM sample
+    ORDER BY run, page, op
+),
+
+-- The first mapping of a page has no interval, but windows before it miss the page as well.
+intervals AS MATERIALIZED (
+    SELECT
+        run,
+        op,
+        CASE WHEN lag(page) OVER () = page AND lag(run) OVER () = run THEN op - lag(op) OVER () END AS ops,
+        coalesce(lead(page) OVER () <> page OR lead(run) OVER () <> run, 1 = 1) AS is_last
+    FROM sorted
 ),
 
 histogram AS (
@@ -57,15 +68,6 @@ histogram AS (
         count(*) AS maps
     FROM intervals
     GROUP BY run, ops
-),
-
-ends AS (
-    SELECT
-        run,
-        min(op) + 1 AS before,
-        max(op) AS last
-    FROM sample
-    GROUP BY run, page
 ),
 
 gaps AS (
@@ -78,17 +80,19 @@ gaps AS (
     UNION ALL
     SELECT
         run,
-        before AS gap,
+        op + 1 AS gap,
         count(*) AS n
-    FROM ends
+    FROM intervals
+    WHERE ops IS NULL
     GROUP BY ALL
     UNION ALL
     SELECT
-        ends.run,
-        extent.operations - ends.last AS gap,
+        i.run,
+        e.operations - i.op AS gap,
         count(*) AS n
-    FROM ends
-    INNER JOIN extent ON ends.run = extent.run
+    FROM intervals AS i
+    INNER JOIN extent AS e ON i.run = e.run
+    WHERE i.is_last
     GROUP BY ALL
 ),
 
@@ -96,7 +100,8 @@ pages AS (
     SELECT
         run,
         count(*) AS pages
-    FROM ends
+    FROM intervals
+    WHERE is_last
     GROUP BY run
 ),
 
@@ -109,17 +114,28 @@ octaves AS (
     GROUP BY ALL
 ),
 
+-- The windows looked at are as long as octaves begin, so that of each octave the sums are enough.
+gap_octaves AS (
+    SELECT
+        run,
+        1 << CAST(floor(log2(gap)) AS BIGINT) AS gap_from,
+        sum(n) AS n,
+        sum(n * gap) AS total
+    FROM gaps
+    GROUP BY ALL
+),
+
 windows AS (
     SELECT
         o.run,
         o.operations_from,
         any_value(p.pages)
-        - sum(g.n * greatest(g.gap - 2 * o.operations_from, 0))
+        - coalesce(sum(g.total - g.n * 2 * o.operations_from), 0)
         / nullif(greatest(any_value(e.operations) - 2 * o.operations_from + 1, 0), 0) AS pages
     FROM octaves AS o
-    INNER JOIN gaps AS g ON o.run = g.run
     INNER JOIN pages AS p ON o.run = p.run
     INNER JOIN extent AS e ON o.run = e.run
+    LEFT JOIN gap_octaves AS g ON o.run = g.run AND g.gap_from >= 2 * o.operations_from
     WHERE o.operations_from IS NOT NULL
     GROUP BY o.run, o.operations_from
 )

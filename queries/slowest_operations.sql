@@ -11,13 +11,13 @@
 -- column: map_us (us); from asking to having the mapping
 -- column: lock_wait_us (us); of it, spinning for the lock, each time it was taken
 -- column: hold_us (us); of it, holding the lock, each time it was taken
--- column: asleep_us (us); of it, asleep for a slot
+-- column: asleep_us (us); of it, asleep for a slot, each time from when the lock was released
 -- column: rest_us (us); the rest of it: ready without a CPU, switches and code without the lock
 -- column: pin_wait_us (us); time ready but waiting for the CPU it was pinned to, unmap included
 -- column: scanned (slots); slots passed over by its own scans
 -- column: holder; task that held the lock it waited for longest
 -- column: flush_op; operation whose flush under the lock it waited for longest
--- reads: operations, relock
+-- reads: operations, relock, sleep
 -- The shortest of the longest comes first, so that only the few rows above it are ranked and read whole.
 WITH least AS (
     SELECT
@@ -46,24 +46,61 @@ slowest AS (
 ),
 
 -- A map that slept took the lock again.
-again AS (
+again AS MATERIALIZED (
+    SELECT
+        e.run,
+        e.op,
+        e.time_ns,
+        e.value AS wait_ns,
+        e.duration_ns AS hold_ns
+    FROM events AS e
+    SEMI JOIN chosen AS c ON e.run = c.run AND e.op = c.op
+    WHERE e.event = 'relock' AND e.slot = 0
+),
+
+holds AS (
     SELECT
         run,
         op,
-        sum(value) AS wait_ns,
-        sum(duration_ns) AS hold_ns
-    FROM events
-    WHERE event = 'relock' AND slot = 0
-    GROUP BY run, op
+        locked_ns AS time_ns,
+        map_wait_ns AS wait_ns,
+        map_hold_ns AS hold_ns
+    FROM slowest
+    UNION ALL
+    FROM again
 ),
 
 locked AS (
     SELECT
+        run,
+        op,
+        sum(wait_ns) AS lock_wait_ns,
+        sum(hold_ns) AS hold_ns
+    FROM holds
+    GROUP BY run, op
+),
+
+-- In the log a sleep begins with the release of the lock, which spinners prolong: that is hold, not sleep.
+releasing AS (
+    SELECT
+        h.run,
+        h.op,
+        sum(least(s.time_ns + s.duration_ns, h.time_ns + h.hold_ns) - s.time_ns) AS ns
+    FROM sleeps AS s
+    INNER JOIN holds AS h
+        ON s.run = h.run AND s.op = h.op AND s.time_ns >= h.time_ns AND s.time_ns < h.time_ns + h.hold_ns
+    GROUP BY h.run, h.op
+),
+
+parts AS (
+    SELECT
         s.*,
-        s.map_wait_ns + coalesce(a.wait_ns, 0) AS lock_wait_ns,
-        s.map_hold_ns + coalesce(a.hold_ns, 0) AS hold_ns
+        l.lock_wait_ns,
+        l.hold_ns,
+        s.asleep_ns - coalesce(r.ns, 0) AS slept_ns
     FROM slowest AS s
-    LEFT JOIN again AS a ON s.run = a.run AND s.op = a.op
+    INNER JOIN locked AS l ON s.run = l.run AND s.op = l.op
+    LEFT JOIN releasing AS r ON s.run = r.run AND s.op = r.op
 )
 
 SELECT
@@ -78,11 +115,11 @@ SELECT
     map_ns / 1e3 AS map_us,
     lock_wait_ns / 1e3 AS lock_wait_us,
     hold_ns / 1e3 AS hold_us,
-    asleep_ns / 1e3 AS asleep_us,
-    (map_ns - lock_wait_ns - hold_ns - asleep_ns) / 1e3 AS rest_us,
+    slept_ns / 1e3 AS asleep_us,
+    (map_ns - lock_wait_ns - hold_ns - slept_ns) / 1e3 AS rest_us,
     pin_wait_ns / 1e3 AS pin_wait_us,
     scanned,
     holder,
     flush_op
-FROM locked
+FROM parts
 ORDER BY run, map_us DESC, op

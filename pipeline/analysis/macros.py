@@ -59,19 +59,47 @@ QUANTILES = Macro(
         ("p99", "99 % are no larger"),
         ("most", "the largest"),
     ),
+    # Cells of near values tell in which of them a quantile lies; only the values of those are sorted.
     """
-    SELECT run, part, max(total) AS n, sum(value * n) / max(total) AS mean, min(value) AS least,
-        min(value) FILTER (WHERE up_to >= 0.50 * total) AS p50,
-        min(value) FILTER (WHERE up_to >= 0.90 * total) AS p90,
-        min(value) FILTER (WHERE up_to >= 0.99 * total) AS p99,
-        max(value) AS most
-    FROM (
+    WITH given AS (
         SELECT run, part, value, n,
-            sum(n) OVER (PARTITION BY run, part ORDER BY value) AS up_to,
-            sum(n) OVER (PARTITION BY run, part) AS total
+            CASE WHEN value > 0 THEN CAST(floor(32 * log2(value)) AS BIGINT) ELSE value - 1 END AS cell
         FROM query_table(histogram)
+    ),
+    cells AS (
+        SELECT run, part, cell, sum(n) AS n, sum(CAST(value AS DOUBLE) * n) AS sum_of_values,
+            min(value) AS least, max(value) AS most
+        FROM given GROUP BY run, part, cell
+    ),
+    summed AS (
+        SELECT *, sum(n) OVER (PARTITION BY run, part ORDER BY cell) - n AS below,
+            sum(n) OVER (PARTITION BY run, part) AS total
+        FROM cells
+    ),
+    ranked AS (
+        SELECT g.run, g.part, g.value, s.total,
+            s.below + sum(g.n) OVER (PARTITION BY g.run, g.part, g.cell ORDER BY g.value) AS up_to
+        FROM given AS g
+        INNER JOIN summed AS s
+            ON g.run = s.run AND g.part IS NOT DISTINCT FROM s.part AND g.cell = s.cell
+        WHERE (s.below < 0.50 * s.total AND s.below + s.n >= 0.50 * s.total)
+            OR (s.below < 0.90 * s.total AND s.below + s.n >= 0.90 * s.total)
+            OR (s.below < 0.99 * s.total AND s.below + s.n >= 0.99 * s.total)
+    ),
+    points AS (
+        SELECT run, part,
+            min(value) FILTER (WHERE up_to >= 0.50 * total) AS p50,
+            min(value) FILTER (WHERE up_to >= 0.90 * total) AS p90,
+            min(value) FILTER (WHERE up_to >= 0.99 * total) AS p99
+        FROM ranked GROUP BY run, part
+    ),
+    whole AS (
+        SELECT run, part, sum(n) AS n, sum(sum_of_values) / sum(n) AS mean, min(least) AS least,
+            max(most) AS most
+        FROM cells GROUP BY run, part
     )
-    GROUP BY run, part
+    SELECT w.run, w.part, w.n, w.mean, w.least, p.p50, p.p90, p.p99, w.most
+    FROM whole AS w INNER JOIN points AS p ON w.run = p.run AND w.part IS NOT DISTINCT FROM p.part
     """,
 )
 
@@ -87,16 +115,21 @@ TAIL = Macro(
         ("at_least", "how many values are at least as large"),
         ("total", "how many values there are"),
     ),
+    # At least as large as an interval's first value are all values of this interval and of those above it.
     """
-    SELECT run, part, value, at_least, total
-    FROM (
-        SELECT run, part, value, floor(log2(value) * per_octave) AS octave,
-            sum(n) OVER (PARTITION BY run, part ORDER BY value DESC) AS at_least,
+    WITH octaves AS (
+        SELECT run, part, floor(log2(value) * per_octave) AS octave, sum(n) AS n, min(value) AS least,
+            max(value) AS most, arg_max(n, value) AS n_most
+        FROM query_table(histogram) GROUP BY run, part, octave
+    ),
+    summed AS (
+        SELECT *, sum(n) OVER (PARTITION BY run, part ORDER BY octave DESC) AS at_least,
             sum(n) OVER (PARTITION BY run, part) AS total
-        FROM query_table(histogram)
+        FROM octaves
     )
-    QUALIFY row_number() OVER (PARTITION BY run, part, octave ORDER BY value) = 1
-        OR row_number() OVER (PARTITION BY run, part ORDER BY value DESC) = 1
+    SELECT run, part, least AS value, at_least, total FROM summed
+    UNION ALL
+    SELECT run, part, most, n_most, total FROM summed WHERE at_least = n AND most > least
     """,
 )
 
@@ -123,22 +156,36 @@ TIME_BUCKETS = Macro(
 
 LEVELS = Macro(
     "levels",
-    "how many of something there are, from each moment at which that changes until the next one",
-    (("steps", "name of a relation with the columns run, time_ns and change (1 comes, -1 goes, 0 stays)"),),
+    "how many of something there are, from each moment at which that changes until the next one; in order "
+    "of run and time",
+    (
+        (
+            "steps",
+            "name of a relation with the columns run, time_ns and change (1 comes, -1 goes, 0 stays); "
+            "what comes must go within its run",
+        ),
+    ),
     (
         _RUN,
         ("time_ns", "from when"),
         ("until_ns", "until when; NULL: from the last step on"),
         ("level", "how many there were"),
+        ("before", "how many there had been until then"),
     ),
+    # Time and change are sorted as one number. Windows without an order of their own take the sorted rows as
+    # they come, where PARTITION BY would sort them again; a run begins at 0 because the one before ended so.
     # Of the steps of one moment, in whatever order, only the last has a length: its level is that of all.
     """
-    SELECT run, time_ns, until_ns, level
+    SELECT run, time_ns, until_ns, level, lag(level, 1, 0) OVER () AS before
     FROM (
-        SELECT run, time_ns, lead(time_ns) OVER steps_so_far AS until_ns,
-            sum(change) OVER steps_so_far AS level
-        FROM query_table(steps)
-        WINDOW steps_so_far AS (PARTITION BY run ORDER BY time_ns ROWS UNBOUNDED PRECEDING)
+        SELECT run, step >> 2 AS time_ns,
+            CASE WHEN lead(run) OVER () = run THEN lead(step) OVER () >> 2 END AS until_ns,
+            count(*) FILTER (WHERE step & 3 = 2) OVER (ROWS UNBOUNDED PRECEDING)
+            - count(*) FILTER (WHERE step & 3 = 0) OVER (ROWS UNBOUNDED PRECEDING) AS level
+        FROM (
+            SELECT run, CAST(time_ns AS BIGINT) * 4 + change + 1 AS step FROM query_table(steps)
+            ORDER BY run, step
+        )
     )
     WHERE until_ns IS NULL OR until_ns > time_ns
     """,
@@ -169,10 +216,10 @@ LEVEL_OVER_TIME = Macro(
         SELECT run, CAST(ceil(time_ns) AS BIGINT), 0 FROM bounds
     ),
     width AS (SELECT DISTINCT run, width_ns FROM bounds)
-    SELECT run, bucket_ns AS time_ns, sum(level * length_ns) / any_value(width_ns) AS mean,
-        max(level) AS most
+    SELECT run, bucket_ns AS time_ns, sum(level_ns) / any_value(width_ns) AS mean, max(level) AS most
     FROM (
-        SELECT l.run, l.level, width.width_ns, coalesce(l.until_ns, l.time_ns) - l.time_ns AS length_ns,
+        SELECT l.run, l.level, width.width_ns,
+            CAST(l.level * (coalesce(l.until_ns, l.time_ns) - l.time_ns) AS DOUBLE) AS level_ns,
             least(floor(l.time_ns / width.width_ns), buckets - 1) * width.width_ns AS bucket_ns
         FROM levels('changes') AS l INNER JOIN width ON l.run = width.run
     )
@@ -200,7 +247,7 @@ MAPPED_AT = Macro(
         SELECT DISTINCT i.run, i.time_ns, CAST(floor(i.time_ns / w.cell_ns) AS BIGINT) AS cell
         FROM query_table(instants) AS i INNER JOIN width AS w ON i.run = w.run
     ),
-    spans AS (
+    spans AS NOT MATERIALIZED (
         SELECT o.run, o.slot, o.mapped_ns, o.done_ns,
             o.mapped_ns // w.cell_ns AS first_cell,
             o.done_ns // w.cell_ns AS last_cell

@@ -26,10 +26,15 @@ from pipeline.runs.schema import (
     OPERATIONS,
     OPERATIONS_FILE,
     Column,
+    Totals,
 )
 
 # Of the machine's memory a session takes this much before it spills to its temporary directory.
 MEMORY_LIMIT = "2GB"
+
+# What the logs of all runs have of waits, flushes, scans or sleeps is copied out of them for further
+# questions, if it is no more than so many rows: about 0.6 GB, of which DuckDB spills what finds no room.
+MOST_KEPT_ROWS = 8_000_000
 
 _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
 
@@ -64,7 +69,7 @@ class Session:
             }
         )
         self._connection.execute("SET enable_progress_bar = false")
-        self._kept: set[str] = set()
+        self._kept = _too_long([found.manifest.totals for found in self.runs if found.has_log])
         fill(self._connection, runs, recorded=recorded)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
@@ -110,11 +115,12 @@ class Session:
         self._connection.interrupt()
 
     def _keep_sums(self, sql: str) -> None:
-        """Make the sums of whole logs that a statement mentions, and keep them for the next one.
+        """Make what a statement mentions of sums and extracts of whole logs, and keep it for the next one.
 
         As temporary tables they come before the views of the same names, in other views and macros too.
         """
-        for name in mentioned(sql) - self._kept:
+        wanted = mentioned(sql) - self._kept
+        for name in (name for name in VIEWS if name in wanted):
             self._connection.execute(f"CREATE TEMP TABLE {name} AS FROM memory.main.{name}")
             self._kept.add(name)
 
@@ -132,6 +138,17 @@ class Session:
     ) -> None:
         """Close the session."""
         self.close()
+
+
+def _too_long(logs: Sequence[Totals]) -> set[str]:
+    """Names of the kept views that would have too many rows for keeping."""
+    rows = {
+        "lock_waits": sum(lock.contended for totals in logs for lock in totals.locks),
+        "flushes": sum(totals.flushes for totals in logs),
+        "scans": sum(totals.scans for totals in logs),
+        "sleeps": sum(totals.sleeps for totals in logs),
+    }
+    return {name for name, amount in rows.items() if amount > MOST_KEPT_ROWS}
 
 
 def fill(
@@ -224,17 +241,21 @@ def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT, recordi
     return Session(find(runs) if recordings else find_runs(runs), memory_limit)
 
 
-_WORD = re.compile(r"\w+")
+# A name after FROM or JOIN, or a macro's argument: columns are named like views, `sleeps` for one.
+_RELATION = re.compile(r"(?:\b(?:from|join)\s+|')(\w+)")
 
 
 def mentioned(sql: str) -> set[str]:
-    """Names of the kept views that a statement mentions, by itself or through other views and macros."""
+    """Names of the kept views that a statement reads, by itself or through other views and macros.
+
+    One that it reads in another way, such as the second of `FROM a, b`, may be missing: it is then not kept.
+    """
     definitions = {name: view.sql or "" for name, view in VIEWS.items()}
     definitions |= {name: macro.sql for name, macro in MACROS.items()}
     found: set[str] = set()
     texts = [sql]
     while texts:
-        new = definitions.keys() & set(_WORD.findall(texts.pop().lower())) - found
+        new = definitions.keys() & set(_RELATION.findall(texts.pop().lower())) - found
         found |= new
         texts += [definitions[name] for name in new]
     return {name for name in found if name in VIEWS and VIEWS[name].kept}

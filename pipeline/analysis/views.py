@@ -30,7 +30,8 @@ class View:
     """A documented table or view.
 
     `sql` makes it from other views; None: the session fills it from manifests or from Parquet files. `kept`
-    says that it sums up a whole log in few rows: a session makes it once, when a query first mentions it.
+    says that it makes of a whole log what is smaller by far: a session makes it once, when a query first
+    mentions it.
     """
 
     name: str
@@ -229,11 +230,18 @@ LOCK_WAITS = View(
         other, NULL, true
     FROM events WHERE event = 'relock' AND value > 0
     """,
+    kept=True,
 )  # fmt: skip
 
 
 def _event_view(
-    name: str, event: str, doc: str, duration: str, value: tuple[str, str], other: tuple[str, str] | None
+    name: str,
+    event: str,
+    doc: str,
+    duration: str,
+    value: tuple[str, str],
+    other: tuple[str, str] | None,
+    kept: bool = True,
 ) -> View:
     columns = [
         RUN,
@@ -248,7 +256,7 @@ def _event_view(
     if other:
         columns.append(_col(other[0], INT, "", other[1], True))
         chosen += f", other AS {other[0]}"
-    return View(name, doc, tuple(columns), f"SELECT {chosen} FROM events WHERE event = '{event}'")
+    return View(name, doc, tuple(columns), f"SELECT {chosen} FROM events WHERE event = '{event}'", kept)
 
 
 FLUSHES = _event_view(
@@ -265,7 +273,7 @@ SLEEPS = _event_view(
 )  # fmt: skip
 PIN_WAITS = _event_view(
     "pin_waits", "pin_wait", "one row per wait of a ready task for the CPU it was pinned to",
-    "from ready to running", ("idle_cpus", "CPUs that were idle when it became ready"), None,
+    "from ready to running", ("idle_cpus", "CPUs that were idle when it became ready"), None, kept=False,
 )  # fmt: skip
 
 

@@ -26,6 +26,9 @@ _BUFFERS = 6
 _ROW_GROUP_ROWS = 1 << 18
 # Columns whose neighbours are near one another: times, numbers in about the order of the trace.
 _DELTA = {"op", "asked_ns", "locked_ns", "mapped_ns", "unmap_asked_ns", "done_ns", "time_ns"}
+# Columns that grow with the rows: with their least and greatest, a query about one moment or one operation
+# leaves out the row groups of all others.
+_WITH_STATISTICS = ("op", "asked_ns", "done_ns", "time_ns")
 # Columns that are nearly always the same value: compressing them plainly is quickest.
 _SPARSE = {
     "map_wait_ns", "unmap_wait_ns", "unmap_hold_ns", "asleep_ns", "pin_wait_ns", "flush_op", "probed",
@@ -46,7 +49,7 @@ def write_options(schema: pa.Schema) -> dict[str, Any]:
         "use_dictionary": dictionaries,
         "column_encoding": encoding,
         "compression": compression | dict.fromkeys(dictionaries, "LZ4"),
-        "write_statistics": False,
+        "write_statistics": [name for name in _WITH_STATISTICS if name in schema.names],
         "store_schema": True,
     }
 

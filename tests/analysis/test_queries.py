@@ -300,3 +300,21 @@ def test_without_a_flush_the_slowest_map_is_looked_at_or_the_one_asked_for(tmp_p
         chosen = run_query(session, load_query("cpu_timeline"), {"focus_op": 1})
     assert set(slowest.select("around", "around_op", "at_ms").rows()) == {("map", 2, 0.012)}
     assert set(chosen.select("around", "around_op", "length_us").rows()) == {("map", 1, 2.5)}
+
+
+def test_time_until_the_lock_was_released_is_hold_and_not_sleep_as_well(tmp_path):
+    # It takes the lock at 10 and decides to sleep at 30; a spinner delays the release until 35.
+    slept = {
+        "asked_ns": 0, "locked_ns": 10, "map_hold_ns": 25, "asleep_ns": 50, "sleeps": 1, "mapped_ns": 100,
+        "unmap_asked_ns": 100, "done_ns": 100,
+    }  # fmt: skip
+    events = [
+        {"event": "sleep", "op": 0, "time_ns": 30, "duration_ns": 50},
+        {"event": "relock", "op": 0, "time_ns": 85, "duration_ns": 5, "value": 0, "slot": 0},
+    ]
+    make_run(tmp_path / "a", "pool", [slept], events)
+    columns = ["map_us", "lock_wait_us", "hold_us", "asleep_us", "rest_us"]
+    with open_session([tmp_path]) as opened:
+        rows = run_query(opened, load_query("slowest_operations")).select(columns).rows()
+    # 0 to 10 outside the lock, 10 to 35 held, asleep to 80, 85 to 90 held again, 5 and 10 outside.
+    assert rows == [(0.1, 0.0, 0.03, 0.045, 0.025)]

@@ -169,6 +169,8 @@ def test_sums_of_a_whole_log_are_made_when_first_mentioned(tmp_path):
     make_run(tmp_path / "a", "a", [CONTENDED])
     assert mentioned("FROM runs") == set()
     assert mentioned("FROM quantiles('hold_histogram')") == {"hold_histogram"}
+    assert mentioned("FROM wait_histogram") == {"wait_histogram", "lock_waits"}
+    assert mentioned("SELECT sleeps FROM runs") == set()
     kept = "SELECT table_name FROM duckdb_tables() WHERE temporary"
     with open_session([tmp_path]) as session:
         session.query("FROM runs")
@@ -176,6 +178,14 @@ def test_sums_of_a_whole_log_are_made_when_first_mentioned(tmp_path):
         session.query("SELECT sum(operations) FROM Task_Totals")
         assert session.query(kept).rows() == [("task_totals",)]
         assert session.query("SELECT operations, map_ns FROM task_totals").rows() == [(1, 20)]
+
+
+def test_waits_of_a_long_log_are_not_copied_but_read_where_they_are(tmp_path, monkeypatch):
+    make_run(tmp_path / "a", "a", [CONTENDED], [RELOCK])
+    monkeypatch.setattr("pipeline.analysis.session.MOST_KEPT_ROWS", 1)
+    with open_session([tmp_path]) as session:
+        assert session.query("SELECT wait_ns FROM lock_waits ORDER BY ALL")["wait_ns"].to_list() == [1, 5]
+        assert session.query("SELECT table_name FROM duckdb_tables() WHERE temporary").is_empty()
 
 
 def test_every_macro_of_a_table_has_its_documented_columns():
