@@ -26,6 +26,7 @@ from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.allocators.shared.checking import left_asleep, problems_of_pages, problems_of_users
 from pipeline.allocators.shared.free_list import fill_free, give_free, listed_free, take_free
 from pipeline.machine.simulator.actions import (
+    COUNT_UNDERFLOW,
     DONE,
     FLUSH_ALL,
     HIT,
@@ -48,8 +49,6 @@ OPTIONS = (Option("slots", 1024, minimum=2, maximum=1 << 20, help="most mappings
 POOL = [("free", "i4")]
 SLOT = [("users", "i4"), ("next", "i4"), ("page", "i8")]
 PAGE = [("slot", "i4")]
-
-_COUNT_UNDERFLOW = 2
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
@@ -119,7 +118,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         slot = a.slots[r.slot]
         slot.users -= 1
         if slot.users < 0:
-            found(d, _COUNT_UNDERFLOW)
+            found(d, COUNT_UNDERFLOW)
         if slot.users == 0:
             a.pages[slot.page].slot = 0
             write_pte(d)

@@ -43,6 +43,7 @@ from pipeline.machine.simulator.actions import (
     DONE,
     FALLBACK,
     MISS,
+    NESTING_OVERFLOW,
     PREFAULT,
     allow_sleep,
     forbid_sleep,
@@ -74,7 +75,6 @@ _TO_USER = KINDS.index("copy_to_user")
 _FROM_USER = KINDS.index("copy_from_user")
 # Multiples of it modulo 2**32 lie evenly, however few are taken (2**32 over the golden ratio).
 _SPREAD = 2_654_435_769
-_NESTING_OVERFLOW = 5
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
@@ -137,7 +137,7 @@ def _map_atomic(a: Any, r: Any, d: Any) -> None:
     forbid_sleep(d)
     depth = r.depth
     if depth >= a.options[0].nesting:
-        found(d, _NESTING_OVERFLOW)
+        found(d, NESTING_OVERFLOW)
         depth = a.options[0].nesting - 1
     r.slot = a.options[0].slots + d.cpu * a.options[0].nesting + depth
     r.served = MISS

@@ -29,6 +29,8 @@ from pipeline.allocators.contract import Check, Option, Shape
 from pipeline.machine.simulator.actions import (
     DONE,
     MISS,
+    NESTING_OVERFLOW,
+    UNMAP_OUT_OF_ORDER,
     found,
     invalidate,
     pin,
@@ -47,8 +49,6 @@ OPTIONS = (
 POOL = [("depth", "i4")]
 SLOT = [("task", "i4")]
 
-_NESTING_OVERFLOW = 5
-_OUT_OF_ORDER = 6
 _AT_UNMAP = 0
 _AT_MAP = 1
 
@@ -74,7 +74,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     stack = a.pool[r.task]
     depth = stack.depth
     if depth >= a.options[0].nesting:
-        found(d, _NESTING_OVERFLOW)
+        found(d, NESTING_OVERFLOW)
         depth = a.options[0].nesting - 1
     stack.depth += 1
     pin(d)
@@ -91,7 +91,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     stack = a.pool[r.task]
     stack.depth -= 1
     if r.slot % a.options[0].nesting != min(stack.depth, a.options[0].nesting - 1):
-        found(d, _OUT_OF_ORDER)
+        found(d, UNMAP_OUT_OF_ORDER)
     touch_local(d, 1)
     _unload(a, r, d)
     unpin(d)

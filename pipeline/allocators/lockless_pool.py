@@ -26,6 +26,7 @@ from pipeline.allocators.contract import Option, Shape
 from pipeline.allocators.shared.atomic_counts import (
     became_free,
     change_count,
+    count_down,
     count_up,
     lines_of_counts,
     problems_of_counts,
@@ -191,8 +192,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     if r.step == _DROPPED:
         return DONE
     r.step = _DROPPED
-    change_count(a, d, r.slot, -1)
-    return became_free(a, 1 if a.slots[r.slot].count == 1 else 0)
+    return count_down(a, d, r.slot)
 
 
 # Counts must match the live mappings, pages their slots, and nobody be asleep beside a free slot.

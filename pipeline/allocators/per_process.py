@@ -36,6 +36,7 @@ from pipeline.allocators.shared.own_pool import (
     EXHAUSTED,
     OWN_SLOT,
     WRAPPED,
+    drop_use,
     make_clean_at_once,
     problems_of_own_pools,
     take_clean,
@@ -160,10 +161,8 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
         return LOCK
     if r.step == _DROP:
         touch_local(d, 1)
-        slot = a.slots[r.slot]
-        slot.count -= 1
+        free = drop_use(a, r, d)
         pool.released = d.moment
-        free = slot.count == 1
         if free and not a.options[0].cache:
             write_pte(d)
             make_clean_at_once(a, r.slot)

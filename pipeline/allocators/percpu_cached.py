@@ -31,6 +31,7 @@ from pipeline.allocators.shared.own_pool import (
     EXHAUSTED,
     OWN_SLOT,
     WRAPPED,
+    drop_use,
     problems_of_own_pools,
     take_clean,
     use_cached,
@@ -119,11 +120,10 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     if r.step == _DROPPED:
         return DONE
     touch_local(d, 1)
-    slot = a.slots[r.slot]
-    slot.count -= 1
+    free = drop_use(a, r, d)
     unpin(d)
     r.step = _DROPPED
-    if slot.count > 1 or a.queues[d.cpu].sleepers == 0:
+    if not free or a.queues[d.cpu].sleepers == 0:
         return STEP
     d.queue = d.cpu
     return wake(a)

@@ -36,6 +36,7 @@ from pipeline.allocators.shared.page_hash import HASH_FIELDS, enter_page, entere
 from pipeline.allocators.shared.waking import WAKE_OPTION, wake
 from pipeline.allocators.shared.where_loaded import invalidate_there
 from pipeline.machine.simulator.actions import (
+    COUNT_UNDERFLOW,
     DONE,
     HIT,
     LOCK,
@@ -43,6 +44,7 @@ from pipeline.machine.simulator.actions import (
     SLEEP,
     UNLOCK,
     all_cpus,
+    found,
     pin,
     this_cpu,
     touch,
@@ -158,6 +160,8 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     if r.step == _DROP:
         touch_again(d, 1)
         a.slots[r.slot].users -= 1
+        if a.slots[r.slot].users < 0:
+            found(d, COUNT_UNDERFLOW)
         r.step = _END
         if a.slots[r.slot].users == 0:
             touch(d, 1)

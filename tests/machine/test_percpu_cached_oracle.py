@@ -73,7 +73,7 @@ MISTAKES = {
     "a waiter stays pinned": ("            unpin(d)\n", "            pass\n"),
     "all CPUs use one pool": ("use_cached(a, r, d.cpu)", "use_cached(a, r, 0)"),
     "waiters sleep in one queue": ("        d.queue = d.cpu\n        return SLEEP", "        return SLEEP"),
-    "nobody is woken": ("slot.count > 1 or", "True or"),
+    "nobody is woken": ("not free or", "True or"),
     "a hit does not count": ("\n    a.slots[cached].count += 1\n", "\n"),
     "a slot in use becomes clean": ("a.slots[at].count == 1:", "a.slots[at].count > 0:"),
 }

@@ -17,7 +17,7 @@ from typing import Any
 from pipeline.allocators.contract import Check
 from pipeline.allocators.shared.checking import left_asleep, problems_of_pages, problems_of_users
 from pipeline.allocators.shared.waking import wake
-from pipeline.machine.simulator.actions import STEP, change_atomically
+from pipeline.machine.simulator.actions import COUNT_UNDERFLOW, STEP, change_atomically, found
 from pipeline.machine.simulator.kernel import kernel
 
 
@@ -39,6 +39,15 @@ def count_up(a: Any, r: Any, d: Any, slot: int) -> bool:
     same = a.slots[slot].count > 0 and a.slots[slot].page == r.page
     change_count(a, d, slot, 1 if same else 0)
     return same
+
+
+@kernel
+def count_down(a: Any, d: Any, slot: int) -> int:
+    """Drop one use; return the action after it: sleepers are woken if nobody uses the slot now."""
+    change_count(a, d, slot, -1)
+    if a.slots[slot].count < 1:
+        found(d, COUNT_UNDERFLOW)
+    return became_free(a, 1 if a.slots[slot].count == 1 else 0)
 
 
 @kernel

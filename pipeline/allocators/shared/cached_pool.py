@@ -21,6 +21,7 @@ from pipeline.allocators.contract import Check, Option
 from pipeline.allocators.shared.checking import left_asleep, problems_of_pages, problems_of_users
 from pipeline.allocators.shared.waking import wake
 from pipeline.machine.simulator.actions import (
+    COUNT_UNDERFLOW,
     DONE,
     FALLBACK,
     FLUSH_ALL,
@@ -44,8 +45,6 @@ from pipeline.machine.simulator.kernel import kernel
 FLUSH_IF_ANY = Option(
     "flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"
 )
-
-COUNT_UNDERFLOW = 2
 
 # Steps of a map.
 ASK = 0

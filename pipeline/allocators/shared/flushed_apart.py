@@ -37,6 +37,7 @@ from typing import Any
 from pipeline.allocators.contract import Check
 from pipeline.allocators.shared.checking import left_asleep, problems_of_pages, problems_of_users
 from pipeline.machine.simulator.actions import (
+    COUNT_UNDERFLOW,
     DONE,
     FLUSH_ALL,
     HIT,
@@ -63,8 +64,6 @@ SLOT_FIELDS = [("count", "i4"), ("page", "i8")]
 PAGE_FIELDS = [("slot", "i4")]
 
 BATCH_HELP = "slots passed over in one hold of the lock; 0: all"
-
-_COUNT_UNDERFLOW = 2
 
 _BEING_FLUSHED = -1
 _CLEAN = 0
@@ -264,7 +263,7 @@ def unmap_apart(a: Any, r: Any, d: Any, size: int) -> int:
         slot = a.slots[r.slot]
         slot.count -= 1
         if slot.count < _CACHED:
-            found(d, _COUNT_UNDERFLOW)
+            found(d, COUNT_UNDERFLOW)
         r.step = _END
         if slot.count == _CACHED:
             a.pool[r.slot // size].unused += 1

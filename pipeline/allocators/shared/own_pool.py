@@ -20,7 +20,7 @@ from typing import Any
 from pipeline.allocators.contract import Check
 from pipeline.allocators.shared.checking import problems_of_users
 from pipeline.allocators.shared.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
-from pipeline.machine.simulator.actions import HIT, MISS, evict, probe, write_pte
+from pipeline.machine.simulator.actions import COUNT_UNDERFLOW, HIT, MISS, evict, found, probe, write_pte
 from pipeline.machine.simulator.kernel import kernel
 
 OWN_SLOT = [("count", "i4"), *HASH_FIELDS]
@@ -88,6 +88,19 @@ def _make_clean(a: Any, d: Any, first: int, size: int) -> int:
             evict(a, d, a.slots[at].page)
             freed += 1
     return freed
+
+
+@kernel
+def drop_use(a: Any, r: Any, d: Any) -> bool:
+    """Drop one use of the slot; return whether nobody uses it now."""
+    slot = a.slots[r.slot]
+    before = slot.count
+    slot.count -= 1
+    if slot.count < 1:
+        found(d, COUNT_UNDERFLOW)
+        # It stays clean or hashed as it was: a chain with a slot twice would have no end.
+        slot.count = min(before, 1)
+    return slot.count == 1
 
 
 @kernel

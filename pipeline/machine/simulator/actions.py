@@ -51,6 +51,11 @@ MISS = 1
 DIRECT = 2
 FALLBACK = 3
 
+# Hazards that only a design can see: their positions in runs.schema.FINDINGS.
+COUNT_UNDERFLOW = 2
+NESTING_OVERFLOW = 5
+UNMAP_OUT_OF_ORDER = 6
+
 
 @kernel
 def touch(d: Any, entries: int) -> None:
@@ -204,5 +209,5 @@ def allow_sleep(d: Any) -> None:
 
 @kernel
 def found(d: Any, finding: int) -> None:
-    """Report a hazard; `finding` is its position in runs.schema.FINDINGS."""
+    """Report a hazard: COUNT_UNDERFLOW, NESTING_OVERFLOW or UNMAP_OUT_OF_ORDER."""
     d.finding = finding
