@@ -10,8 +10,7 @@ from typing import Any
 import polars as pl
 
 from pipeline.analysis.found import RunFound
-from pipeline.analysis.library import Query, filled, run_query
-from pipeline.analysis.session import Session
+from pipeline.analysis.library import Query, filled
 from pipeline.errors import InputError
 from pipeline.report import ranking, timeline
 from pipeline.report.answer import ranking_table
@@ -74,11 +73,6 @@ class Block:
         which = "--file" if self.item.query.endswith(".sql") else "--name"
         values = [word for name, value in self.item.params.items() for word in ("--set", f"{name}={value}")]
         return shlex.join(["pipeline", "sql", which, self.item.query, *values])
-
-
-def make_block(session: Session, item: Item, query: Query, cast: Cast) -> Block:
-    """Ask the query of `item` and make what is shown of it; a mistake in the item raises InputError."""
-    return block_of(item, query, run_query(session, query, item.params), cast, session.runs)
 
 
 def in_reach(runs: Sequence[RunFound], cast: Cast) -> list[RunFound]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
+import polars as pl
+
 from pipeline.analysis.found import RunFound
-from pipeline.analysis.library import Query
+from pipeline.analysis.library import Query, run_query
 from pipeline.analysis.session import Session
-from pipeline.report.blocks import Block, in_reach, make_block
+from pipeline.report.blocks import Block, block_of, in_reach
 from pipeline.report.definition import Definition
 from pipeline.report.palette import Cast, cast
 
@@ -46,15 +49,25 @@ def compose(
     command: str | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Document:
-    """Make every block of `definition` over the session's runs; `advance(1)` is called after each."""
+    """Make every block of `definition` over the session's runs; `advance(1)` is called after each.
+
+    A question that several items ask of the same runs is answered once.
+    """
     chosen = cast(session.runs)
+    near = in_reach(session.runs, chosen)
     parts = []
-    with Session(in_reach(session.runs, chosen)) as timed:
+    answers: dict[str, pl.DataFrame] = {}
+    # Where all runs are in reach, one session keeps what both would make of the logs.
+    with nullcontext(session) if len(near) == len(session.runs) else Session(near) as timed:
         for section in definition.section:
             blocks = []
             for item in section.item:
                 asked = timed if item.chart == "lines" else session
-                blocks.append(make_block(asked, item, queries[item.query], chosen))
+                query = queries[item.query]
+                question = f"{len(asked.runs)} {item.query} {sorted(item.params.items())}"
+                if question not in answers:
+                    answers[question] = run_query(asked, query, item.params)
+                blocks.append(block_of(item, query, answers[question], chosen, asked.runs))
                 advance(1)
             parts.append(Part(section.title, section.text, blocks))
     return Document(definition.title, definition.text, parts, session.runs, chosen, command)

@@ -1,0 +1,28 @@
+"""How the blocks of a report are made of its runs."""
+
+from __future__ import annotations
+
+from analysis.handmade import make_run
+
+from pipeline.analysis.library import run_query
+from pipeline.analysis.session import open_session
+from pipeline.report import document
+from pipeline.report.definition import load_definition
+
+
+def test_what_several_items_ask_is_asked_once(tmp_path, monkeypatch):
+    make_run(tmp_path / "a", "pool", [{"mapped_ns": 10, "done_ns": 20}])
+    definition, queries = load_definition(None)
+    asked = []
+
+    def counted(session, query, params):
+        asked.append((query.name, *params.items()))
+        return run_query(session, query, params)
+
+    monkeypatch.setattr(document, "run_query", counted)
+    with open_session([tmp_path]) as session:
+        made = document.compose(session, definition, queries)
+    of_frequency = [block for block in made.blocks if block.query.name == "flush_frequency"]
+    assert len(of_frequency) > 1
+    assert len(asked) == len(set(asked))
+    assert {block.query.name for block in made.blocks} == {name for name, *_ in asked}
