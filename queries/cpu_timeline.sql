@@ -270,6 +270,8 @@ WHERE s.begin_ns < w.to_ns AND s.end_ns > w.from_ns AND s.end_ns > s.begin_ns
 QUALIFY
     row_number() OVER (
         PARTITION BY s.run
-        ORDER BY least(s.end_ns, w.to_ns) - greatest(s.begin_ns, w.from_ns) DESC, s.begin_ns, s.cpu, s.doing
+        ORDER BY
+            least(s.end_ns, w.to_ns) - greatest(s.begin_ns, w.from_ns) DESC, s.begin_ns, s.cpu, s.doing, s.op,
+            s.task
     ) <= $marks
-ORDER BY s.run, from_us, s.cpu, to_us, s.doing
+ORDER BY s.run, from_us, s.cpu, to_us, s.doing, s.op, s.task

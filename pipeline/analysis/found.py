@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import InputError
 from pipeline.files import readable_file
+from pipeline.resources import shipped_files
 from pipeline.runs.schema import (
     EVENTS_FILE,
     MANIFEST_FILE,
@@ -100,10 +101,15 @@ def _run_directories(path: Path) -> list[Path]:
     if path.name == MANIFEST_FILE and path.is_file():
         return [path.parent]
     if not path.is_dir():
-        found = "a file (recordings are for 'pipeline sql')" if path.exists() else "no such directory"
+        if path.exists():
+            found = "a file"
+        elif str(path) in shipped_recordings() or str(path) in shipped_files("traces", ".parquet"):
+            found = "the name of a shipped recording"
+        else:
+            found = "no such directory"
         raise InputError(
-            f"{path}: wanted a run directory or a directory of runs, found {found}; "
-            "'pipeline replay' makes runs, or give --runs"
+            f"{path}: wanted a run directory or a directory of runs, found {found}; 'pipeline replay' makes "
+            "runs of traces; recordings of the kernel's own pool are for 'pipeline sql' and 'pipeline db'"
         )
     # A name that begins with a dot is a run being written.
     inside = [

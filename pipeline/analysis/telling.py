@@ -1,4 +1,4 @@
-"""An explained operation in sentences, every figure exact, so that parts can be seen to add up."""
+"""An explained operation in sentences, every duration exact, so that parts can be seen to add up."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from pipeline.analysis.causes import (
     Switched,
 )
 from pipeline.analysis.explain import Explained, Unfinished
+from pipeline.analysis.output import readable_number
 
 FORMATS = ("text", "json")
 
@@ -75,11 +76,18 @@ def microseconds(ns: int) -> str:
     return f"{ns / 1000:,.3f}".rstrip("0").rstrip(".") + " us"
 
 
+def instant(ns: int) -> str:
+    """Write a moment of the run in the unit that suits it, shortened: where to look, not what to add up."""
+    if ns < 1_000_000:
+        return microseconds(ns)
+    return f"{readable_number(ns / 1e6, 6)} ms" if ns < 1_000_000_000 else f"{readable_number(ns / 1e9, 6)} s"
+
+
 def _finished(op: Explained) -> list[str]:
     nested = f", nested in operation {op.within}" if op.within is not None else ""
     lines = [
         f"operation {op.op}: {op.kind} of page {op.page}, asked by task {op.task} (process {op.process}) at "
-        f"{microseconds(op.asked_ns)}{nested}"
+        f"{instant(op.asked_ns)}{nested}"
     ]
     for phase in op.phases:
         lines.append(f"  {_HEADS[phase.name](op, phase)}")
@@ -276,7 +284,7 @@ def _unfinished(op: Unfinished) -> list[str]:
     why = "; ".join(op.findings) or "the reason is not recorded"
     lines = [
         f"operation {op.op}: it never finished, so that the log has no row of it; the run ended at "
-        f"{microseconds(op.ended_ns)}: {why}"
+        f"{instant(op.ended_ns)}: {why}"
     ]
     if op.events:
         who = "" if op.task is None else f" of task {op.task}"
@@ -289,7 +297,7 @@ def _unfinished(op: Unfinished) -> list[str]:
 
 def _event_lines(events: Iterable[dict]) -> list[str]:
     said = [
-        f"at {microseconds(e['time_ns'])}: {e['event']}"
+        f"at {instant(e['time_ns'])}: {e['event']}"
         + (f" for {microseconds(e['duration_ns'])}" if e["duration_ns"] else "")
         + f", cpu {e['cpu']}"
         for e in events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from analysis.handmade import make_plausible_run, make_run, manifest_dict
@@ -205,6 +206,12 @@ def test_a_mistake_in_a_definition_is_named(tmp_path, item, message):
     own.write_text(f'title = "Mine"\n[[section]]\ntitle = "One"\n[[section.item]]\n{item}\n')
     with pytest.raises(InputError, match=message):
         report([run], tmp_path / "r.html", own)
+
+
+@pytest.mark.parametrize("name", ["wrap16", "local"])
+def test_a_recording_is_no_run_to_report_and_one_is_told_what_it_is_for(tmp_path, name):
+    with pytest.raises(InputError, match=r"found the name of a shipped recording; .* are for 'pipeline sql'"):
+        report([Path(name)], tmp_path / "r.html")
 
 
 def test_an_unknown_report_or_query_is_named(tmp_path):
