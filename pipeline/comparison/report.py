@@ -71,7 +71,7 @@ def as_design(run: RunFound) -> RunFound:
 
 
 def _block(item: Item, query: Query, frame: pl.DataFrame, chosen: Cast, grid: Grid) -> Block:
-    """Make the charts of one measure, one for each trace and machine on which there is anything to show."""
+    """Make the charts of one measure, for each trace and machine on which there is anything new to show."""
     rows = frame.select("run", "trace", "machine", item.x, item.y)
     heads = [head(name, query, rows) for name in rows.columns]
     block = Block(item, query, {"beside": LOWER}, rows, heads)
@@ -81,6 +81,8 @@ def _block(item: Item, query: Query, frame: pl.DataFrame, chosen: Cast, grid: Gr
         block.empty = item.empty
         return block
     notes = []
+    alike: list[str] = []
+    first: pl.DataFrame | None = None
     if absent := [name for name in chosen.designs if name not in worth]:
         notes.append(f"{item.none}: {', '.join(absent)}.")
     for trace in grid.traces:
@@ -92,11 +94,18 @@ def _block(item: Item, query: Query, frame: pl.DataFrame, chosen: Cast, grid: Gr
             if not (there[item.y].fill_null(0) != 0).any():
                 notes.append(f"None on {title}.")
                 continue
+            lines = there.select("run", item.x, item.y).sort("run", item.x)
+            if first is not None and lines.equals(first):
+                alike.append(title)
+                continue
+            first = lines if first is None else first
             block.charts.append(
                 Chart(title, _spec(item, there, chosen, title), _words(item, there, chosen, title))
             )
             if far := beyond(item, there, chosen):
                 notes.append(f"Beyond the axis of {title}: {'; '.join(far)}.")
+    if alike:
+        notes.append(f"The same as on {block.charts[0].title}: {', '.join(alike)}.")
     block.legend = drawn
     block.left_out = " ".join(notes)
     return block

@@ -66,6 +66,12 @@ def test_a_chart_says_in_words_what_it_shows_and_what_it_leaves_out(made):
     assert block(made, "Pin waits").empty.startswith("No task waited")
 
 
+def test_a_chart_that_would_be_as_the_first_is_named_and_not_drawn_again(made):
+    space = block(made, "Kernel address space")
+    assert [chart.title for chart in space.charts] == ["kernel_build on numaq16"]
+    assert "The same as on kernel_build on numaq16: read_one_byte on numaq16." in space.left_out
+
+
 def test_many_runs_go_by_one_designs_name(made, grid):
     assert [run.name for run in made.runs[: len(grid.shown)]] == list(grid.shown)
     assert len(made.runs) == 4 * len(grid.shown)
