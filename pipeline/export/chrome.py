@@ -9,10 +9,16 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
-from pipeline.export.kinds import GROUPS
-from pipeline.export.timeline import Slice, Track
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.export.kinds import COUNTERS, GROUPS
+from pipeline.export.slices import Ints, Slices
+from pipeline.export.tracks import Track
 
 _PROCESSES = {group: position + 1 for position, group in enumerate(GROUPS)}
+_THOUSANDTHS = pa.array([f".{part:03d}" for part in range(1000)])
 
 
 class ChromeWriter:
@@ -21,59 +27,106 @@ class ChromeWriter:
     def __init__(self, file: IO[bytes]) -> None:
         """Open the object and name the processes."""
         self._file = file
-        self._tracks: set[Track] = set()
-        self._between = b""
-        file.write(b'{"displayTimeUnit":"ns","traceEvents":[')
-        for group, (heading, _) in GROUPS.items():
-            self._name(_PROCESSES[group], 0, "process", heading, _PROCESSES[group])
+        # The thread of each track, by position.
+        self._threads: list[int] = []
+        names = [
+            _name(_PROCESSES[group], 0, "process", heading, _PROCESSES[group])
+            for group, (heading, _) in GROUPS.items()
+        ]
+        file.write(b'{"displayTimeUnit":"ns","traceEvents":[' + "".join(names).removeprefix(",").encode())
 
-    def begin(self, at_ns: int, end_ns: int, track: Track, slice_: Slice) -> None:
-        """Write a slice, which says itself how long it is."""
-        self._event("X", at_ns, track, slice_, f',"dur":{_us(end_ns - at_ns)}')
+    def run(self, begin_ns: int, end_ns: int, name: str, metadata: dict[str, Any]) -> None:
+        """Write the run's slice."""
+        at = f'"ph":"X","pid":{_PROCESSES["run"]},"tid":0,"ts":{begin_ns / 1000:.3f},"dur"'
+        says = f'"name":{_json(name)},"cat":"run","args":{_json(metadata)}'
+        self._file.write(f",\n{{{at}:{(end_ns - begin_ns) / 1000:.3f},{says}}}".encode())
 
-    def end(self, at_ns: int, track: Track) -> None:
+    def tracks(self, new: list[Track]) -> None:
+        """Name the threads."""
+        for track in new:
+            self._threads.append(track.number)
+            named = _name(_PROCESSES[track.group], track.number, "thread", track.name, track.number)
+            self._file.write(named.encode())
+
+    def slices(self, some: Slices) -> pa.Array:
+        """Make the lines of slices, which say themselves how long they are, or of instants."""
+        kind = some.kind
+        threads = pa.array(np.array(self._threads)[some.track]).cast(pa.string())
+        at = _text(f'"pid":{_PROCESSES[kind.group]},"tid":', threads, ',"ts":', _us(some.begin_ns))
+        begin = [',\n{"ph":"X",', at, ',"dur":', _us(some.end_ns - some.begin_ns)]
+        if kind.end is None:
+            begin = [',\n{"ph":"i",', at, ',"s":"t"']
+        name = _json(kind.name) if some.names is None else _quoted(some.names.fill_null(kind.name))
+        says = [_argument(key, values) for key, values in some.arguments.items()]
+        args = pc.binary_join_element_wise(*says, ",", null_handling="skip")
+        line = [*begin, ',"name":', name, f',"cat":"{kind.name}","args":{{', args, "}}"]
+        if some.leads_to is not None:
+            line.append(_sources(kind.name, at, some.leads_to))
+        if some.comes_from is not None:
+            # An arrow is known by its name, sort and id together: both ends must say the same.
+            source = "flush" if kind.name == "ipi" else "wake"
+            flow = some.comes_from.cast(pa.string())
+            arrow = f',"name":"{source}","cat":"arrow","id":"'
+            line.append(_text(',\n{"ph":"f","bp":"e",', at, arrow, flow, '"}'))
+        return pc.binary_join_element_wise(*line, "", null_handling="skip")
+
+    def ends(self, _since_ns: Ints, track: Ints) -> pa.Array:
         """Nothing is left to say."""
+        return pa.nulls(len(track), pa.string())
 
-    def instant(self, at_ns: int, track: Track, slice_: Slice) -> None:
-        """Write an instant."""
-        self._event("i", at_ns, track, slice_, ',"s":"t"')
+    def counters(self, at_ns: Ints, _since_ns: Ints, counter: Ints, value: Ints) -> pa.Array:
+        """Make the lines of the values of counters."""
+        names = pa.array(COUNTERS).take(pa.array(counter))
+        begin = f',\n{{"ph":"C","pid":{_PROCESSES["run"]},"ts":'
+        values = pa.array(value).cast(pa.string())
+        return _text(begin, _us(at_ns), ',"name":"', names, '","args":{"value":', values, "}}")
 
-    def counter(self, at_ns: int, name: str, value: int) -> None:
-        """Write a counter's value."""
-        self._write(f'"ph":"C","pid":{_PROCESSES["run"]},"ts":{_us(at_ns)},"name":"{name}"'
-                    f',"args":{{"value":{value}}}')  # fmt: skip
+    def write(self, events: memoryview) -> None:
+        """Write lines."""
+        self._file.write(events)
 
     def finish(self, metadata: dict[str, Any]) -> None:
         """Close the object; `metadata` goes beside the events."""
-        self._file.write(b'\n],"otherData":' + json.dumps(metadata, ensure_ascii=False).encode() + b"}\n")
-
-    def _event(self, phase: str, at_ns: int, track: Track, slice_: Slice, more: str) -> None:
-        process = _PROCESSES[track.group]
-        if track not in self._tracks:
-            self._tracks.add(track)
-            self._name(process, track.number, "thread", track.name, track.number)
-        at = f'"pid":{process},"tid":{track.number},"ts":{_us(at_ns)}'
-        arguments = json.dumps(dict(slice_.arguments), ensure_ascii=False, separators=(",", ":"))
-        name = json.dumps(slice_.name, ensure_ascii=False)
-        self._write(f'"ph":"{phase}",{at}{more},"name":{name},"cat":"{slice_.category}","args":{arguments}')
-        for flow in slice_.leads_to:
-            self._write(f'"ph":"s",{at},"name":"{slice_.category}","cat":"arrow","id":"{flow:#x}"')
-        if slice_.comes_from is not None:
-            # An arrow is known by its name, sort and id together: both ends must say the same.
-            source = "flush" if slice_.category == "ipi" else "wake"
-            self._write(
-                f'"ph":"f","bp":"e",{at},"name":"{source}","cat":"arrow","id":"{slice_.comes_from:#x}"'
-            )
-
-    def _name(self, process: int, thread: int, what: str, name: str, rank: int) -> None:
-        at = f'"ph":"M","pid":{process},"tid":{thread}'
-        self._write(f'{at},"name":"{what}_name","args":{{"name":{json.dumps(name)}}}')
-        self._write(f'{at},"name":"{what}_sort_index","args":{{"sort_index":{rank}}}')
-
-    def _write(self, fields: str) -> None:
-        self._file.write(self._between + b"\n{" + fields.encode() + b"}")
-        self._between = b","
+        self._file.write(f'\n],"otherData":{_json(metadata)}}}\n'.encode())
 
 
-def _us(ns: int) -> str:
-    return f"{ns // 1000}.{ns % 1000:03d}"
+def _name(process: int, thread: int, what: str, name: str, rank: int) -> str:
+    at = f',\n{{"ph":"M","pid":{process},"tid":{thread},"name":"{what}'
+    return f'{at}_name","args":{{"name":{_json(name)}}}}}{at}_sort_index","args":{{"sort_index":{rank}}}}}'
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _text(*parts: pa.Array | str) -> pa.Array:
+    """Texts one after another; null where one is."""
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def _us(ns: Ints) -> pa.Array:
+    """Nanoseconds as texts of microseconds."""
+    return _text(pa.array(ns // 1000).cast(pa.string()), _THOUSANDTHS.take(pa.array(ns % 1000)))
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """Texts as JSON has them, each different one translated once."""
+    encoded = texts.dictionary_encode()
+    return pa.array([_json(text) for text in encoded.dictionary.to_pylist()], pa.string()).take(
+        encoded.indices
+    )
+
+
+def _argument(name: str, values: pa.Array) -> pa.Array:
+    texts = values.cast(pa.string()) if pa.types.is_integer(values.type) else _quoted(values)
+    return _text(f"{_json(name)}:", texts)
+
+
+def _sources(name: str, at: pa.Array, flows: pa.ListArray) -> pa.Array:
+    """The lines of the arrows that begin at each slice."""
+    counts = flows.value_lengths().fill_null(0).to_numpy()
+    places = at.take(pa.array(np.repeat(np.arange(len(counts)), counts)))
+    arrow = f',"name":"{name}","cat":"arrow","id":"'
+    lines = _text(',\n{"ph":"s",', places, arrow, flows.flatten().cast(pa.string()), '"}')
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), lines), "")

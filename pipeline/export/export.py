@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+import pyarrow as pa
+
 from pipeline.analysis.found import RunFound, find_runs
 from pipeline.analysis.session import Session
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.export.log_table import write_csv, write_parquet
 from pipeline.export.slices import slices
-from pipeline.export.timeline import Slice, Timeline, Told
+from pipeline.export.timeline import Timeline, Told
 from pipeline.files import complete_file
 from pipeline.progress import progress
 
@@ -178,8 +180,8 @@ def _timeline(
 
     writer = PerfettoWriter(file) if form == "perfetto" else ChromeWriter(file)
     name = f"{metadata['run']} on {metadata['machine']}: {metadata['trace']}"
-    run = Slice(name, "run", list(metadata.items()), [], None)
-    told = Timeline(writer, window).play(watched(slices(session, None if whole else window)), run)
+    rows = watched(slices(session, None if whole else window))
+    told = Timeline(writer, window).play(rows, name, metadata)
     writer.finish(metadata)
     return told
 
@@ -199,15 +201,15 @@ class _Watch:
         self._advance, self._warn = advance, warn
         self._warned = False
 
-    def __call__(self, rows: Iterator[Any]) -> Iterator[Any]:
-        """Yield `rows`, whose third field is their begin in ns."""
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield `batches`, whose rows come by begin."""
         at = self._window[0]
-        for position, row in enumerate(rows):
-            if position % 8192 == 8191:
-                self._advance((max(row[2], at) - at) // 1000)
-                at = max(at, row[2])
-                self._look(at)
-            yield row
+        for batch in batches:
+            yield batch
+            now = max(at, batch.column("begin_ns")[-1].as_py())
+            self._advance((now - at) // 1000)
+            at = now
+            self._look(at)
 
     def _look(self, at: int) -> None:
         written = self._written()
@@ -216,11 +218,12 @@ class _Watch:
         self._warned = True
         first, last = self._window
         share = (at - first) / (last - first)
+        fits_ms = (first + (at - first) * LARGE_BYTES / written) / 1e6
         self._warn(
             f"the file has {written / 1e6:,.0f} MB at {share:.0%} of the time, so about "
             f"{written / share / 1e6:,.0f} MB in all; the Perfetto UI slows down beyond "
             f"{LARGE_BYTES / 1e6:,.0f} MB: cut a window with "
-            f"--from-ms {first / 1e6:g} --to-ms {at / 1e6:.0f} or --around-op N"
+            f"--from-ms {first / 1e6:g} --to-ms {fits_ms:.3f} or --around-op N"
         )
 
 

@@ -1,27 +1,40 @@
-"""Perfetto's own trace format: protobuf packets, by the classes that the Perfetto project publishes.
+"""Perfetto's own trace format: protobuf packets, with the fields of the classes that Perfetto publishes.
 
-Names are interned: the first packet that uses one carries it with a number. Tracks are described where they
-are first used, below a track for their group.
+Names and texts are interned: a packet before the first that uses one explains its number. Tracks are
+described before they are used, below a track for their group. A packet's timestamp counts from the packet
+before, by a clock of the sequence's own that the first packet sets.
 """
 
 from __future__ import annotations
 
 from typing import IO, Any
 
-from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TracePacket, TrackDescriptor, TrackEvent
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
+    BUILTIN_CLOCK_BOOTTIME,
+    DebugAnnotation,
+    Trace,
+    TracePacket,
+    TrackDescriptor,
+    TrackEvent,
+)
 
 from pipeline.export.kinds import COUNTERS, GROUPS
-from pipeline.export.timeline import Slice, Track
+from pipeline.export.packets import Plane, binary, constant, joined, message, only, tag, varint
+from pipeline.export.slices import Ints, Slices
+from pipeline.export.tracks import Track
 
 _SEQUENCE = 1
-_CLEARED = TracePacket.SEQ_INCREMENTAL_STATE_CLEARED
 _NEEDED = TracePacket.SEQ_NEEDS_INCREMENTAL_STATE
-# Packets that are made before they are written together.
-_TOGETHER = 4096
+# Clocks 64 to 127 belong to their sequence.
+_CLOCK = 64
 
-# Groups have small uuids; a track's is its group's with its number above it. Counters come after the groups.
+# Groups have small uuids, then come the counters, then tracks by position.
 _GROUP_UUIDS = {group: position + 1 for position, group in enumerate(GROUPS)}
-_COUNTER_UUIDS = {name: len(GROUPS) + 1 + position for position, name in enumerate(COUNTERS)}
+_COUNTER_UUID = len(GROUPS) + 1
+_TRACK_UUID = _COUNTER_UUID + len(COUNTERS)
 
 
 class PerfettoWriter:
@@ -30,93 +43,100 @@ class PerfettoWriter:
     def __init__(self, file: IO[bytes]) -> None:
         """Describe the groups and counters, so that they stand in their order."""
         self._file = file
-        self._trace = Trace()
-        self._ends: dict[Track, Any] = {}
-        self._forms: dict[tuple[Track, str, str, int], Any] = {}
+        self._seen = 0
         self._names: dict[tuple[str, str], int] = {}
-        self._packet(
-            TracePacket(
-                trusted_packet_sequence_id=_SEQUENCE, sequence_flags=_CLEARED, first_packet_on_sequence=True
-            )
-        )
+        # What must stand before the next events.
+        self._before = Trace()
+        first = self._packet(TracePacket.SEQ_INCREMENTAL_STATE_CLEARED)
+        first.first_packet_on_sequence = True
         for group, (heading, _) in GROUPS.items():
-            heading_of = self._descriptor(_GROUP_UUIDS[group], heading, None, _GROUP_UUIDS[group])
-            heading_of.child_ordering = TrackDescriptor.EXPLICIT
-        for name, uuid in _COUNTER_UUIDS.items():
+            described = self._descriptor(_GROUP_UUIDS[group], heading, None, _GROUP_UUIDS[group])
+            described.child_ordering = TrackDescriptor.EXPLICIT
+        for uuid, name in enumerate(COUNTERS, _COUNTER_UUID):
             self._descriptor(uuid, name, None, uuid).counter.SetInParent()
 
-    def begin(self, at_ns: int, end_ns: int, track: Track, slice_: Slice) -> None:
-        """Write the begin of a slice."""
-        self._event(at_ns, track, slice_, TrackEvent.TYPE_SLICE_BEGIN)
+    def run(self, begin_ns: int, _end_ns: int, name: str, metadata: dict[str, Any]) -> None:
+        """Set the clock and write the begin of the run's slice."""
+        first = self._before.packet[0]
+        first.trace_packet_defaults.timestamp_clock_id = _CLOCK
+        first.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_BOOTTIME, timestamp=begin_ns)
+        first.clock_snapshot.clocks.add(clock_id=_CLOCK, timestamp=begin_ns, is_incremental=True)
+        name_iid, category_iid = self._iid("event_names", name), self._iid("event_categories", "run")
+        annotations = [
+            DebugAnnotation(name_iid=self._iid("debug_annotation_names", key), **_value(value))
+            for key, value in metadata.items()
+        ]
+        packet = self._packet()
+        packet.timestamp = 0
+        packet.track_event.type = TrackEvent.TYPE_SLICE_BEGIN
+        packet.track_event.track_uuid = _TRACK_UUID
+        packet.track_event.name_iid = name_iid
+        packet.track_event.category_iids.append(category_iid)
+        packet.track_event.debug_annotations.extend(annotations)
 
-    def end(self, at_ns: int, track: Track) -> None:
-        """Write the end of a slice."""
-        self._packet(self._ends[track]).timestamp = at_ns
+    def tracks(self, new: list[Track]) -> None:
+        """Describe tracks."""
+        for track in new:
+            uuid = _TRACK_UUID + self._seen
+            self._descriptor(uuid, track.name, _GROUP_UUIDS[track.group], track.number)
+            self._seen += 1
 
-    def instant(self, at_ns: int, track: Track, slice_: Slice) -> None:
-        """Write an instant."""
-        self._event(at_ns, track, slice_, TrackEvent.TYPE_INSTANT)
+    def slices(self, some: Slices) -> pa.Array:
+        """Make the begins of slices, or instants."""
+        kind = some.kind
+        event = _event(
+            TrackEvent.TYPE_SLICE_BEGIN if kind.end else TrackEvent.TYPE_INSTANT, some.track + _TRACK_UUID
+        )
+        event += tag(TrackEvent, "name_iid")
+        event += (
+            constant(self._iid("event_names", kind.name))
+            if some.names is None
+            else varint(self._iids("event_names", some.names.fill_null(kind.name)))
+        )
+        event += tag(TrackEvent, "category_iids") + constant(self._iid("event_categories", kind.name))
+        for name, values in some.arguments.items():
+            event += self._annotation(name, values)
+        flows = _flows(some)
+        lengths = sum((pc.binary_length(flow).to_numpy().astype(np.int64) for flow in flows), start=0)
+        packets = joined(_packet(some.since_ns, event, lengths), len(some.track))
+        return pc.binary_join_element_wise(packets, *flows, b"") if flows else packets
 
-    def counter(self, at_ns: int, name: str, value: int) -> None:
-        """Write a counter's value."""
-        packet = self._packet(_form(TrackEvent.TYPE_COUNTER, _COUNTER_UUIDS[name]))
-        packet.timestamp = at_ns
-        packet.track_event.counter_value = value
+    def ends(self, since_ns: Ints, track: Ints) -> pa.Array:
+        """Make the ends of slices."""
+        event = _event(TrackEvent.TYPE_SLICE_END, track + _TRACK_UUID)
+        return joined(_packet(since_ns, event), len(track))
+
+    def counters(self, _at_ns: Ints, since_ns: Ints, counter: Ints, value: Ints) -> pa.Array:
+        """Make the values of counters."""
+        event = _event(TrackEvent.TYPE_COUNTER, counter + _COUNTER_UUID)
+        event += tag(TrackEvent, "counter_value") + varint(value)
+        return joined(_packet(since_ns, event), len(counter))
+
+    def write(self, events: memoryview) -> None:
+        """Write packets, behind those that explain them."""
+        self._file.write(self._before.SerializeToString())
+        # Clearing a message keeps its memory; only with the message does that go.
+        self._before = Trace()
+        self._file.write(events)
 
     def finish(self, _metadata: dict[str, Any]) -> None:
-        """Write what has not been written yet; the run's slice has the metadata already."""
-        self._file.write(self._trace.SerializeToString())
-        # Clearing a message keeps its memory; only with the message does that go.
-        self._trace = Trace()
+        """Nothing is left to write; the run's slice has the metadata already."""
 
-    def _event(self, at_ns: int, track: Track, slice_: Slice, type_: int) -> None:
-        form = self._forms.get((track, slice_.name, slice_.category, type_))
-        if form is None:
-            form = self._new_form(track, slice_, type_)
-        numbers = [self._names.get(("debug_annotation_names", name)) for name, _ in slice_.arguments]
-        if None in numbers:
-            numbers = [self._interned("debug_annotation_names", name) for name, _ in slice_.arguments]
-        packet = self._packet(form)
-        packet.timestamp = at_ns
-        event = packet.track_event
-        add = event.debug_annotations.add
-        for number, (_, value) in zip(numbers, slice_.arguments, strict=True):
-            if isinstance(value, int):
-                add(name_iid=number, int_value=value)
-            else:
-                add(name_iid=number, string_value=value)
-        if slice_.leads_to:
-            event.flow_ids.extend(slice_.leads_to)
-        if slice_.comes_from is not None:
-            event.terminating_flow_ids.append(slice_.comes_from)
+    def _annotation(self, name: str, values: pa.Array) -> list[Plane]:
+        planes = tag(DebugAnnotation, "name_iid") + constant(self._iid("debug_annotation_names", name))
+        known = values.is_valid().to_numpy(zero_copy_only=False)
+        if pa.types.is_integer(values.type):
+            planes += tag(DebugAnnotation, "int_value") + varint(values.fill_null(0).to_numpy())
+        else:
+            planes += tag(DebugAnnotation, "string_value_iid")
+            planes += varint(self._iids("debug_annotation_string_values", values))
+        return only(known, message(tag(TrackEvent, "debug_annotations"), planes))
 
-    def _packet(self, form: Any) -> Any:
-        """Begin the next packet with what `form` says."""
-        if len(self._trace.packet) >= _TOGETHER:
-            self.finish({})
-        packet = self._trace.packet.add()
-        packet.MergeFrom(form)
-        return packet
-
-    def _new_form(self, track: Track, slice_: Slice, type_: int) -> Any:
-        """Make what all events of one name on one track have in common."""
-        if track not in self._ends:
-            uuid = self._new_track(track)
-            self._ends[track] = _form(TrackEvent.TYPE_SLICE_END, uuid)
-        form = _form(type_, self._ends[track].track_event.track_uuid)
-        form.track_event.name_iid = self._interned("event_names", slice_.name)
-        form.track_event.category_iids.append(self._interned("event_categories", slice_.category))
-        self._forms[track, slice_.name, slice_.category, type_] = form
-        return form
-
-    def _new_track(self, track: Track) -> int:
-        group = _GROUP_UUIDS[track.group]
-        uuid = (track.number + 1) * 64 + group
-        self._descriptor(uuid, track.name, group, track.number)
-        return uuid
+    def _packet(self, flags: int = _NEEDED) -> Any:
+        return self._before.packet.add(trusted_packet_sequence_id=_SEQUENCE, sequence_flags=flags)
 
     def _descriptor(self, uuid: int, name: str, parent: int | None, rank: int) -> Any:
-        descriptor = self._packet(TracePacket(trusted_packet_sequence_id=_SEQUENCE)).track_descriptor
+        descriptor = self._packet().track_descriptor
         descriptor.uuid = uuid
         descriptor.name = name
         descriptor.sibling_order_rank = rank
@@ -124,20 +144,55 @@ class PerfettoWriter:
             descriptor.parent_uuid = parent
         return descriptor
 
-    def _interned(self, field: str, text: str) -> int:
-        """Return the number of a name, which a packet before its first use explains."""
+    def _iids(self, field: str, texts: pa.Array) -> Ints:
+        """Return the number of each text, 0 where it is null."""
+        encoded = texts.dictionary_encode()
+        numbers = np.array([0, *(self._iid(field, text) for text in encoded.dictionary.to_pylist())])
+        return numbers[encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy() + 1]
+
+    def _iid(self, field: str, text: str) -> int:
+        """Return the number of a text, which a packet before its first use explains."""
         known = self._names.get((field, text))
         if known is None:
-            known = self._names[field, text] = len(self._names) + 1
-            packet = TracePacket(trusted_packet_sequence_id=_SEQUENCE, sequence_flags=_NEEDED)
-            getattr(packet.interned_data, field).add(iid=known, name=text)
-            self._packet(packet)
+            known = self._names[field, text] = 1 + sum(of == field for of, _ in self._names)
+            entry = getattr(self._packet().interned_data, field).add(iid=known)
+            if field == "debug_annotation_string_values":
+                entry.str = text.encode()
+            else:
+                entry.name = text
         return known
 
 
-def _form(type_: int, track_uuid: int) -> Any:
-    """Make the packet of an event that has nothing but its sort and its track."""
-    packet = TracePacket(trusted_packet_sequence_id=_SEQUENCE, sequence_flags=_NEEDED)
-    packet.track_event.type = type_
-    packet.track_event.track_uuid = track_uuid
-    return packet
+def _packet(since_ns: Ints, event: list[Plane], more: Ints | int = 0) -> list[Plane]:
+    """Packets of track events, as parts of a trace; `more` bytes of each event follow them."""
+    planes = tag(TracePacket, "timestamp") + varint(since_ns)
+    planes += tag(TracePacket, "trusted_packet_sequence_id") + constant(_SEQUENCE)
+    planes += tag(TracePacket, "sequence_flags") + constant(_NEEDED)
+    planes += message(tag(TracePacket, "track_event"), event, more)
+    return message(tag(Trace, "packet"), planes, more)
+
+
+def _event(type_: int, uuid: Ints) -> list[Plane]:
+    return tag(TrackEvent, "type") + constant(type_) + tag(TrackEvent, "track_uuid") + varint(uuid)
+
+
+def _flows(some: Slices) -> list[pa.Array]:
+    """The fields of the arrows that begin and end at each slice, as far as its kind has such."""
+    found = []
+    if some.leads_to is not None:
+        found.append(_flow_fields("flow_ids", some.leads_to.flatten(), some.leads_to.value_lengths()))
+    if some.comes_from is not None:
+        there = some.comes_from.is_valid().cast(pa.int64())
+        found.append(_flow_fields("terminating_flow_ids", some.comes_from.drop_null(), there))
+    return found
+
+
+def _flow_fields(field: str, flows: pa.Array, counts: pa.Array) -> pa.Array:
+    numbers = flows.to_numpy().astype("<u8").view(np.uint8).reshape(-1, 8)
+    before = np.array([[byte for byte, _ in tag(TrackEvent, field)]], np.uint8)
+    fields = np.hstack([before.repeat(len(numbers), axis=0), numbers])
+    return binary(fields.ravel(), counts.fill_null(0).to_numpy().astype(np.int64) * fields.shape[1])
+
+
+def _value(value: Any) -> dict[str, Any]:
+    return {"int_value" if isinstance(value, int) else "string_value": value}

@@ -1,30 +1,54 @@
-"""The rows of a timeline in time order, from SQL over one run's log."""
+"""The rows of a timeline in time order, from SQL over one run's log, and what a writer is given of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline.analysis.session import Session
 from pipeline.export.kinds import KINDS, SOURCES, Kind
 
-# A row: its kind's position in KINDS, track number, begin and end in ns, operation, arguments, flow ids.
-Row = tuple[int, int, int, int, int | None, tuple[Any, ...], list[int] | None, int | None]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+# Rows that are told together: enough that a call of numpy is cheap for each, and some 100 MB at most.
+TOGETHER = 131_072
 
 _NUMBERS = max(len(kind.numbers) for kind in KINDS)
 _TEXTS = max(len(kind.texts) for kind in KINDS)
 
 
-def slices(session: Session, window: tuple[int, int] | None) -> Iterator[Row]:
+@dataclass(frozen=True)
+class Slices:
+    """Slices of one kind, or instants; every column has a row for each, and null for what is not known.
+
+    `since_ns` is the time since what the timeline tells before, `track` its position among all tracks,
+    `names` a text for each if the kind does not say it. Flows are numbers of arrows; a list may be null.
+    """
+
+    kind: Kind
+    begin_ns: Ints
+    end_ns: Ints
+    since_ns: Ints
+    track: Ints
+    names: pa.Array | None
+    arguments: dict[str, pa.Array]
+    leads_to: pa.ListArray | None
+    comes_from: pa.Array | None
+
+
+def slices(session: Session, window: tuple[int, int] | None) -> Iterator[pa.RecordBatch]:
     """Yield every slice and instant of the session's one run that reaches into `window` (ns), by begin.
 
-    Of those that begin together, the outer come before the inner, and an arrow's target after all others.
+    Columns: the kind's position in KINDS, lane, begin_ns, end_ns, op, numbers n0 ... and texts t0 ... as the
+    kind has them, leads_to, comes_from. Of rows that begin together, the outer come before the inner, and an
+    arrow's target after all others.
     """
-    arguments = _NUMBERS + _TEXTS
-    for batch in session.batches(timeline_sql(window)):
-        columns = [column.to_pylist() for column in batch.columns]
-        for row in zip(*columns, strict=True):
-            yield (*row[:5], row[5 : 5 + arguments], *row[5 + arguments :])
+    return session.batches(timeline_sql(window), TOGETHER)
 
 
 def timeline_sql(window: tuple[int, int] | None) -> str:
@@ -43,10 +67,12 @@ def timeline_sql(window: tuple[int, int] | None) -> str:
     )
 
 
-def names_of(kind: Kind) -> tuple[str, ...]:
-    """Names of a row's arguments, "" for those that this kind does not have."""
-    numbers = _filled(list(kind.numbers), _NUMBERS, "")
-    return (*numbers, *kind.texts)
+def arguments(kind: Kind, batch: pa.RecordBatch, rows: pa.Array) -> dict[str, pa.Array]:
+    """What slices of `kind` say, in the given rows of a batch, by name; null is not known."""
+    columns = {"op": "op"}
+    columns |= {name: f"n{position}" for position, name in enumerate(kind.numbers)}
+    columns |= {name: f"t{position}" for position, name in enumerate(kind.texts)}
+    return {name: batch.column(column).take(rows) for name, column in columns.items()}
 
 
 def _select(number: int, kind: Kind) -> str:

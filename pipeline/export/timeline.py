@@ -1,62 +1,64 @@
 """A timeline as a stream of begins, ends, instants and counters, in time order, for a writer of any format.
 
-    track    where slices lie: a group and a number in it, such as ("cpu", 3)
-    open     slices that have begun and not ended; an ended one is told to the writer before a later begin
-
-Slices on a track nest. One that would outlast the slice that it began in is cut there and counted; one on
-the lock's track that overlaps others, which only several locks can bring about, goes to a track beside.
+It is told a batch of rows at a time, in columns: slices that are open at a batch's end stay open for the
+next. Of what happens at one moment, the ends come first, those of the innermost slices before the others',
+then what begins, then the counters. A slice without length ends before the next one begins.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from pipeline.export.kinds import COUNTERS, GROUPS, KINDS, Group, Kind
-from pipeline.export.slices import Row, names_of
+import numpy as np
+import pyarrow as pa
 
-_NAMES = [names_of(kind) for kind in KINDS]
+from pipeline.export.counters import Counting, Counts
+from pipeline.export.kinds import COUNTERS, GROUPS, KINDS
+from pipeline.export.slices import Bools, Ints, Slices, arguments
+from pipeline.export.tracks import Lanes, Track, Tracks, nested_ends
 
-
-class Track(NamedTuple):
-    """Where slices lie."""
-
-    group: Group
-    number: int
-
-    @property
-    def name(self) -> str:
-        """What the track is called."""
-        return GROUPS[self.group][1].format(self.number)
+_GROUP = np.array([list(GROUPS).index(kind.group) for kind in KINDS])
+_LASTS = np.array([kind.end is not None for kind in KINDS])
+_COUNTER = np.array([COUNTERS.index(kind.counter) if kind.counter else -1 for kind in KINDS])
+_IN_LOCK = np.array([kind.group == "lock" for kind in KINDS])
 
 
 class Writer(Protocol):
-    """What a format must be able to write; calls come in the order of time."""
+    """What a format must be able to write: binary or string arrays, one value for each event, "" for none."""
 
-    def begin(self, at_ns: int, end_ns: int, track: Track, slice_: Slice) -> None:
-        """A slice begins that will end at `end_ns`."""
+    def run(self, begin_ns: int, end_ns: int, name: str, metadata: dict[str, Any]) -> None:
+        """The run's own slice begins, on the first track."""
 
-    def end(self, at_ns: int, track: Track) -> None:
-        """The innermost slice of the track ends."""
+    def tracks(self, new: list[Track]) -> None:
+        """Tracks that the next events are the first to use."""
 
-    def instant(self, at_ns: int, track: Track, slice_: Slice) -> None:
-        """Something happened that has no length."""
+    def slices(self, some: Slices) -> pa.Array:
+        """Begins of slices, or instants."""
 
-    def counter(self, at_ns: int, name: str, value: int) -> None:
-        """A counter has a new value."""
+    def ends(self, since_ns: Ints, track: Ints) -> pa.Array:
+        """The innermost slices of some tracks end."""
+
+    def counters(self, at_ns: Ints, since_ns: Ints, counter: Ints, value: Ints) -> pa.Array:
+        """Counters, as positions in COUNTERS, have new values."""
+
+    def write(self, events: memoryview) -> None:
+        """Write what the other methods gave, now in order."""
 
 
-class Slice(NamedTuple):
-    """What a slice says: name, sort, arguments (absent ones left out), flows that begin and end here."""
+class Ends(NamedTuple):
+    """Ends of open slices, which are numbered by their begin; `row` is that in this batch, or -1."""
 
-    name: str
-    category: str
-    arguments: list[tuple[str, Any]]
-    leads_to: list[int]
-    comes_from: int | None
+    at_ns: Ints
+    number: Ints
+    track: Ints
+    counter: Ints
+    row: Ints
+
+    def at(self, rows: Ints | Bools) -> Ends:
+        """Choose some."""
+        return Ends(*(column[rows] for column in self))
 
 
 @dataclass
@@ -71,98 +73,141 @@ class Told:
 
 
 class Timeline:
-    """Turns rows into calls of a writer; `window` is in ns, and slices are clipped to it."""
+    """Turns batches of rows into calls of a writer; `window` is in ns, and slices are clipped to it."""
 
     def __init__(self, writer: Writer, window: tuple[int, int]) -> None:
-        """Begin with every counter at 0."""
+        """Begin with nothing open."""
         self._writer = writer
         self._window = window
-        # (end, -number of the slice, track, counter): of slices that end together the innermost goes first.
-        self._open: list[tuple[int, int, Track, str | None]] = []
-        self._ends: defaultdict[Track, list[int]] = defaultdict(list)
-        self._lock_ends: list[int] = []
-        self._counts = dict.fromkeys(COUNTERS, 0)
-        self._shown: dict[str, int | None] = dict.fromkeys(COUNTERS)
+        self._tracks = Tracks()
+        self._lanes = Lanes()
+        self._counting = Counting(window[0])
+        self._open = Ends(*(np.empty(0, np.int64) for _ in Ends._fields))
         self._now_ns = window[0]
         self.told = Told()
 
-    def play(self, rows: Iterable[Row], run: Slice) -> Told:
-        """Tell the writer all of `rows`, which come by begin, under one slice for the run."""
-        first, last = self._window
-        self._begin(first, last, Track("run", 0), run, None)
-        for number, lane, begin, end, op, values, leads_to, comes_from in rows:
-            kind = KINDS[number]
-            arguments: list[tuple[str, Any]] = [] if op is None else [("op", op)]
-            # An absent value is one that rows of this kind never have, or that is unknown in this row.
-            arguments += [pair for pair in zip(_NAMES[number], values, strict=False) if pair[1] is not None]
-            name = kind.name
-            if kind.named_by:
-                name = str(dict(arguments).get(kind.named_by, name))
-                arguments = [pair for pair in arguments if pair[0] != kind.named_by]
-            if begin < first or end > last:
-                arguments.append(("whole_ns", end - begin))
-            slice_ = Slice(name, kind.name, arguments, leads_to or [], comes_from)
-            self._tell(kind, lane, max(begin, first), min(end, last), slice_)
-        self._end_until(last)
-        self._reach(last + 1)
+    def play(self, batches: Iterable[pa.RecordBatch], name: str, metadata: dict[str, Any]) -> Told:
+        """Tell the writer all rows, which come by begin, under one slice for the run."""
+        self._writer.tracks(self._tracks.seen)
+        self._writer.run(*self._window, name, metadata)
+        run = Ends(*(np.array([value]) for value in (self._window[1], 0, 0, -1, -1)))
+        self._open, self.told.slices = run, 1
+        for batch in batches:
+            self._tell(batch)
+        nothing = np.empty(0, np.int64)
+        self._stream(None, nothing, nothing, nothing, self._open, np.zeros_like(self._open.row))
+        self.told.tracks = len(self._tracks.seen)
         return self.told
 
-    def _tell(self, kind: Kind, lane: int, begin: int, end: int, slice_: Slice) -> None:
-        self.told.arrows += slice_.comes_from is not None
-        if kind.end is None:
-            self._end_until(begin)
-            self._reach(begin)
-            self._writer.instant(begin, self._seen(Track(kind.group, lane)), slice_)
-            self.told.instants += 1
-        else:
-            if kind.group == "lock":
-                lane = self._free_lane(begin, end)
-            self._begin(begin, end, Track(kind.group, lane), slice_, kind.counter)
+    def _tell(self, batch: pa.RecordBatch) -> None:
+        kind, lane, began, ended = (
+            batch.column(name).to_numpy().astype(np.int64) for name in ("kind", "lane", "begin_ns", "end_ns")
+        )
+        begin, end = np.maximum(began, self._window[0]), np.minimum(ended, self._window[1])
+        locked = _IN_LOCK[kind]
+        lane[locked] = self._lanes.free(begin[locked], end[locked])
+        track, new = self._tracks.positions(_GROUP[kind], lane)
+        self._writer.tracks(new)
+        lasting = np.flatnonzero(_LASTS[kind])
+        whole = end.copy()
+        end[lasting] = self._nested(track[lasting], begin[lasting], end[lasting])
+        number = np.arange(len(lasting)) + self.told.slices
+        begun = Ends(end[lasting], number, track[lasting], _COUNTER[kind[lasting]], lasting)
+        ends = Ends(*map(np.concatenate, zip(self._open, begun, strict=True)))
+        # The row that an end comes before: the next one that begins then or later.
+        before = np.maximum(np.searchsorted(begin, ends.at_ns), ends.row + 1)
+        due = before < len(begin)
+        self._open = ends.at(~due)._replace(row=np.full(len(due) - due.sum(), -1))
+        self.told.slices += len(lasting)
+        self.told.instants += len(kind) - len(lasting)
+        self.told.arrows += len(batch) - batch.column("comes_from").null_count
+        self.told.cut += int((end < whole).sum())
+        added = {
+            "whole_ns": (ended - began, (began < begin) | (ended > whole)),
+            "cut_from_ns": (whole - begin, end < whole),
+        }
+        rows = _Rows(batch, kind, begin, end, track, added)
+        self._stream(rows, begin, _COUNTER[kind], lasting, ends.at(due), before[due])
 
-    def _begin(self, begin: int, end: int, track: Track, slice_: Slice, counter: str | None) -> None:
-        self._end_until(begin)
-        ends = self._ends[self._seen(track)]
-        if ends and end > ends[-1]:
-            slice_.arguments.append(("cut_from_ns", end - begin))
-            end = ends[-1]
-            self.told.cut += 1
-        ends.append(end)
-        self.told.slices += 1
-        heapq.heappush(self._open, (end, -self.told.slices, track, counter))
-        self._reach(begin)
-        if counter:
-            self._counts[counter] += 1
-        self._writer.begin(begin, end, track, slice_)
+    def _nested(self, track: Ints, begin: Ints, end: Ints) -> Ints:
+        """Return where slices end within those that are open and each other."""
+        opened = self._open
+        # They began before anything in this batch, and end after that.
+        earlier = np.full_like(opened.at_ns, min(begin.min(initial=self._now_ns), self._now_ns) - 1)
+        columns = ((opened.track, track), (earlier, begin), (opened.at_ns, end))
+        return nested_ends(*map(np.concatenate, columns))[len(earlier) :]
 
-    def _end_until(self, at_ns: int) -> None:
-        while self._open and self._open[0][0] <= at_ns:
-            end, _, track, counter = heapq.heappop(self._open)
-            self._ends[track].pop()
-            self._reach(end)
-            if counter:
-                self._counts[counter] -= 1
-            self._writer.end(end, track)
+    def _stream(
+        self, rows: _Rows | None, begin: Ints, counter: Ints, lasting: Ints, ends: Ends, before: Ints
+    ) -> None:
+        """Tell `rows` and `ends`, each of which comes before one of the rows; without rows it is the last."""
+        order = np.lexsort((-ends.number, ends.at_ns, before))
+        ends, before = ends.at(order), before[order]
+        rows_at = _shifted(np.arange(len(begin)), before)
+        ends_at = before + np.arange(len(before))
+        times = np.empty(len(begin) + len(before), np.int64)
+        times[rows_at], times[ends_at] = begin, ends.at_ns
+        counters, changes = np.full_like(times, -1), np.zeros_like(times)
+        counters[rows_at[lasting]], changes[rows_at[lasting]] = counter[lasting], 1
+        counters[ends_at], changes[ends_at] = ends.counter, -1
+        counts = self._counting.counted(times, counters, changes, last=rows is None)
+        rows_at, ends_at = _shifted(rows_at, counts.before), _shifted(ends_at, counts.before)
+        counts_at = counts.before + np.arange(len(counts.before))
+        times = np.insert(times, counts.before, counts.at_ns)
+        since = np.diff(times, prepend=self._now_ns)
+        self._now_ns = int(times[-1])
+        told = rows.told(self._writer, since[rows_at]) if rows else []
+        places = [rows_at[which] for which, _ in told] + [ends_at, counts_at]
+        events = [event for _, event in told]
+        events.append(self._writer.ends(since[ends_at], ends.track))
+        events.append(self._counters(counts, since[counts_at]))
+        order = np.empty(len(times), np.int64)
+        order[np.concatenate(places)] = np.arange(len(times))
+        self._writer.write(_content(pa.concat_arrays(events).take(pa.array(order))))
 
-    def _seen(self, track: Track) -> Track:
-        if track not in self._ends:
-            self.told.tracks += 1
-            self._ends[track] = []
-        return track
+    def _counters(self, counts: Counts, since: Ints) -> pa.Array:
+        return self._writer.counters(counts.at_ns, since, counts.counter, counts.value)
 
-    def _free_lane(self, begin: int, end: int) -> int:
-        for lane, ended in enumerate(self._lock_ends):
-            if ended <= begin:
-                self._lock_ends[lane] = end
-                return lane
-        self._lock_ends.append(end)
-        return len(self._lock_ends) - 1
 
-    def _reach(self, at_ns: int) -> None:
-        """Time has come to `at_ns`: show what the counters came to before, if one changed then."""
-        if at_ns == self._now_ns:
-            return
-        for name, value in self._counts.items():
-            if self._shown[name] != value:
-                self._shown[name] = value
-                self._writer.counter(self._now_ns, name, value)
-        self._now_ns = at_ns
+class _Rows(NamedTuple):
+    """A batch on its tracks; `added` are arguments with where they are known."""
+
+    batch: pa.RecordBatch
+    kind: Ints
+    begin_ns: Ints
+    end_ns: Ints
+    track: Ints
+    added: dict[str, tuple[Ints, Bools]]
+
+    def told(self, writer: Writer, since_ns: Ints) -> list[tuple[Ints, pa.Array]]:
+        """Return the rows of each kind and what the writer makes of them."""
+        told = []
+        for position, kind in enumerate(KINDS):
+            rows = np.flatnonzero(self.kind == position)
+            if len(rows) == 0:
+                continue
+            taken = pa.array(rows)
+            says = arguments(kind, self.batch, taken)
+            names = says.pop(kind.named_by) if kind.named_by else None
+            for name, (values, known) in self.added.items():
+                if known[rows].any():
+                    says[name] = pa.array(values[rows], mask=~known[rows])
+            flows = [
+                self.batch.column(name).take(taken) if given else None
+                for name, given in (("leads_to", kind.leads_to), ("comes_from", kind.comes_from))
+            ]
+            columns = (self.begin_ns[rows], self.end_ns[rows], since_ns[rows], self.track[rows])
+            told.append((rows, writer.slices(Slices(kind, *columns, names, says, *flows))))
+        return told
+
+
+def _shifted(places: Ints, inserted: Ints) -> Ints:
+    """Move places by what is inserted before them; `inserted` has the places before that, sorted."""
+    return places + np.searchsorted(inserted, places, "right")
+
+
+def _content(values: pa.Array) -> memoryview:
+    """All of a binary or string array's values, one after another."""
+    _, offsets, content = values.buffers()
+    ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
+    return memoryview(content)[ends[0] : ends[-1]]

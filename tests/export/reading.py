@@ -82,13 +82,19 @@ def perfetto(path: Path) -> Timeline:
         for table in ("event_names", "event_categories", "debug_annotation_names"):
             for entry in getattr(packet.interned_data, table):
                 interned[table][entry.iid] = entry.name
+        for entry in packet.interned_data.debug_annotation_string_values:
+            interned["debug_annotation_string_values"][entry.iid] = entry.str.decode()
+        for clock in packet.clock_snapshot.clocks:
+            if clock.is_incremental:
+                assert packet.trace_packet_defaults.timestamp_clock_id == clock.clock_id
+                last = clock.timestamp
         if packet.HasField("track_descriptor"):
             assert packet.track_descriptor.uuid not in tracks
             tracks[packet.track_descriptor.uuid] = packet.track_descriptor
         if not packet.HasField("track_event"):
             continue
-        assert packet.timestamp >= last
-        last = packet.timestamp
+        assert packet.HasField("timestamp")
+        last += packet.timestamp
         event = packet.track_event
         track = tracks[event.track_uuid]
         if event.type == TrackEvent.TYPE_COUNTER:
@@ -108,8 +114,8 @@ def perfetto(path: Path) -> Timeline:
             None,
             len(stack),
             {
-                interned["debug_annotation_names"][a.name_iid]: (
-                    a.int_value if a.HasField("int_value") else a.string_value
+                interned["debug_annotation_names"][a.name_iid]: _value(
+                    a, interned["debug_annotation_string_values"]
                 )
                 for a in event.debug_annotations
             },
@@ -129,6 +135,12 @@ def perfetto(path: Path) -> Timeline:
     (run,) = out.of("Run", "run")
     out.metadata = run.args
     return out
+
+
+def _value(annotation: Any, texts: dict[int, str]) -> Any:
+    if annotation.HasField("string_value_iid"):
+        return texts[annotation.string_value_iid]
+    return getattr(annotation, annotation.WhichOneof("value"))
 
 
 def chrome(path: Path) -> Timeline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pytest
 
 from pipeline.errors import InputError, OutputError, PipelineError, UsageError
 from pipeline.export import export as module
+from pipeline.export import slices
 from pipeline.export.export import export
 from pipeline.export.log_table import METADATA_KEY
 from tests.analysis.handmade import make_run
@@ -91,6 +93,7 @@ def test_a_mistake_is_told_and_leaves_nothing_behind(tmp_path, how, error, said)
 
 def test_a_file_that_grows_too_large_for_the_viewer_is_told_of_once(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LARGE_BYTES", 40_000)
+    monkeypatch.setattr(slices, "TOGETHER", 2_048)
     rows = [
         {
             "asked_ns": 100 * i,
@@ -104,7 +107,10 @@ def test_a_file_that_grows_too_large_for_the_viewer_is_told_of_once(tmp_path, mo
     run = make_run(tmp_path / "run", "a", rows)
     export(run, "chrome", tmp_path / "out.gz", warn=warnings.append)
     assert len(warnings) == 1
-    assert "--from-ms 0 --to-ms" in warnings[0]
+    (advised,) = re.findall(r"--from-ms 0 --to-ms (\S+) or", warnings[0])
     warnings.clear()
-    export(run, "chrome", tmp_path / "out", to_ms=0.01, warn=warnings.append)
+    done = export(run, "chrome", tmp_path / "out", to_ms=float(advised), warn=warnings.append)
+    assert done.size == pytest.approx(40_000, rel=0.2)
+    warnings.clear()
+    export(run, "chrome", tmp_path / "out", to_ms=float(advised) / 2, warn=warnings.append)
     assert warnings == []

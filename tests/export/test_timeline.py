@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.export import slices
 from pipeline.export.export import Exported, export
 from tests.analysis.handmade import make_run
 
@@ -69,6 +70,17 @@ def read(tmp_path: Path, form: str, run: Path, **window: float) -> tuple[Timelin
 def test_every_slice_is_where_it_happened(tmp_path, form):
     timeline, done = read(tmp_path, form, small_run(tmp_path / "run"))
     assert timeline.picture() == WHOLE
+    assert (done.told.slices, done.told.instants, done.told.arrows, done.told.cut) == (36, 1, 2, 0)
+
+
+@pytest.mark.parametrize("form", READERS)
+@pytest.mark.parametrize("together", [1, 2, 7])
+def test_slices_stay_open_from_one_batch_of_rows_to_the_next(tmp_path, form, together, monkeypatch):
+    run = small_run(tmp_path / "run")
+    whole, _ = read(tmp_path, form, run)
+    monkeypatch.setattr(slices, "TOGETHER", together)
+    parts, done = read(tmp_path, form, run)
+    assert parts == whole
     assert (done.told.slices, done.told.instants, done.told.arrows, done.told.cut) == (36, 1, 2, 0)
 
 

@@ -1,0 +1,121 @@
+"""Where slices lie: tracks by their position in the order in which they are first seen, and what nests there.
+
+Slices on a track nest. One that would outlast the slice that it began in is cut there; one on the lock's
+track that overlaps others, which only several locks can bring about, goes to a track beside.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.export.kinds import GROUPS, Group
+from pipeline.export.slices import Ints
+
+_GROUPS = tuple(GROUPS)
+
+
+class Track(NamedTuple):
+    """Where slices lie: a group and a number in it, such as ("cpu", 3)."""
+
+    group: Group
+    number: int
+
+    @property
+    def name(self) -> str:
+        """What the track is called."""
+        return GROUPS[self.group][1].format(self.number)
+
+
+class Tracks:
+    """Every track seen so far."""
+
+    def __init__(self) -> None:
+        """Begin with the run's own track, at position 0."""
+        self.seen = [Track("run", 0)]
+        # By group and number; -1 is a track not seen yet.
+        self._positions = np.full((len(_GROUPS), 64), -1, np.int64)
+
+    def positions(self, group: Ints, number: Ints) -> tuple[Ints, list[Track]]:
+        """Return the position of each row's track, and those that are new."""
+        short = int(number.max(initial=0)) + 1 - self._positions.shape[1]
+        if short > 0:
+            wider = max(short, self._positions.shape[1])
+            self._positions = np.pad(self._positions, ((0, 0), (0, wider)), constant_values=-1)
+        unknown = np.flatnonzero(self._positions[group, number] < 0)
+        rows = unknown[np.sort(np.unique(group[unknown] + number[unknown] * 64, return_index=True)[1])]
+        new = [Track(_GROUPS[group[row]], int(number[row])) for row in rows]
+        self._positions[group[rows], number[rows]] = np.arange(len(self.seen), len(self.seen) + len(new))
+        self.seen += new
+        return self._positions[group, number], new
+
+
+class Lanes:
+    """Tracks beside one another, for slices that may overlap."""
+
+    def __init__(self) -> None:
+        """Begin with one lane, which is free."""
+        self._ends = [0]
+
+    def free(self, begin: Ints, end: Ints) -> Ints:
+        """Return for each slice the lowest lane that is free when it begins; rows come by begin."""
+        until = np.maximum.accumulate(np.concatenate([[max(self._ends)], end]))
+        if len(self._ends) == 1 and (begin >= until[:-1]).all():
+            self._ends = [int(until[-1])]
+            return np.zeros_like(begin)
+        lanes = []
+        for began, ended in zip(begin.tolist(), end.tolist(), strict=True):
+            free = (lane for lane, at in enumerate(self._ends) if at <= began)
+            lane = next(free, len(self._ends))
+            self._ends[lane : lane + 1] = [ended]
+            lanes.append(lane)
+        return np.array(lanes, np.int64)
+
+
+def nested_ends(track: Ints, begin: Ints, end: Ints) -> Ints:
+    """Return where each slice ends so that it lies within the one that it began in; rows come by begin.
+
+    A slice that begins where another ends lies beside it.
+    """
+    crossed = _crossed(track, begin, end)
+    if len(crossed) == 0:
+        return end
+    nested = end.copy()
+    rows = np.flatnonzero(np.isin(track, crossed))
+    within: defaultdict[int, list[int]] = defaultdict(list)
+    for row, at, began, ended in zip(
+        *(c.tolist() for c in (rows, track[rows], begin[rows], end[rows])), strict=True
+    ):
+        around = within[at]
+        while around and around[-1] <= began:
+            around.pop()
+        if around and ended > around[-1]:
+            nested[row] = around[-1]
+        around.append(int(nested[row]))
+    return nested
+
+
+def _crossed(track: Ints, begin: Ints, end: Ints) -> Ints:
+    """Return the tracks on which slices overlap without one holding the other.
+
+    Slices nest if after the end of each as many are open as before its begin. Ends are counted innermost
+    first: at one moment, in the reverse order of begin.
+    """
+    # One without length lies within whatever is open.
+    long = end > begin
+    track, begin, end = track[long], begin[long], end[long]
+    if len(track) == 0:
+        return track
+    # Times of one track after all of those of the one before.
+    stretch = int(end.max() - begin.min()) + 1
+    begin_key, end_key = (track * stretch + (times - begin.min()) for times in (begin, end))
+    by_begin = np.argsort(track, kind="stable")
+    by_end = len(track) - 1 - np.argsort(end_key[::-1], kind="stable")
+    begin_key, ends_sorted = begin_key[by_begin], end_key[by_end]
+    open_before, open_after = np.empty_like(track), np.empty_like(track)
+    places = np.arange(len(track))
+    open_before[by_begin] = places - np.searchsorted(ends_sorted, begin_key, "right")
+    open_after[by_end] = np.searchsorted(begin_key, ends_sorted, "left") - places - 1
+    return np.unique(track[open_before != open_after])
