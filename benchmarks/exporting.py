@@ -1,0 +1,103 @@
+"""Measure how fast `pipeline export` writes timelines, how large they are and what memory that takes.
+
+    python benchmarks/exporting.py [--operations 1000000] [--machine modern-x86-64] [--run RUN] [--write]
+
+It makes its run itself: `zipf_bench` through `global_pool`. Each form is written in a process of its own; CPU
+time of all threads, with the SQL and the sorting. `--write` puts the table into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline.analysis.found import read_manifest
+from pipeline.export.export import TIMELINES
+from pipeline.markdown import table
+from queries import make_run
+
+PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
+MARK = "<!-- exporting: written by benchmarks/exporting.py -->"
+
+
+def measured(run: Path, form: str) -> dict[str, float]:
+    """Write the run once in this process."""
+    from pipeline.export.export import export
+
+    with tempfile.TemporaryDirectory(dir=run.parent) as folder:
+        begun = time.process_time()
+        done = export(run, form, Path(folder) / "timeline")
+        seconds = time.process_time() - begun
+    assert done.told is not None
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"slices": done.told.slices, "seconds": seconds, "bytes": done.size, "peak_mb": peak_mb}
+
+
+def in_own_process(run: Path, form: str) -> dict[str, float]:
+    """The same in a fresh interpreter, whose peak of memory is its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--run", str(run), "--only", form],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def document(run: Path) -> str:
+    """The figures as Markdown."""
+    manifest = read_manifest(run)
+    operations = manifest.totals.operations
+    rows = []
+    for form in TIMELINES:
+        found = in_own_process(run, form)
+        rows.append(
+            (
+                f"`{form}`",
+                f"{found['slices'] / found['seconds'] / 1e3:,.0f} k",
+                f"{found['bytes'] / found['slices']:.0f}",
+                f"{found['bytes'] / operations:,.0f}",
+                f"{found['peak_mb']:,.0f} MB",
+            )
+        )
+    slices = found["slices"]
+    conditions = (
+        f"A run of {operations:,} operations (trace {manifest.trace.name}, `{manifest.label}`, "
+        f"`{manifest.machine.name}` with {manifest.machine.cpus} CPUs), {slices:,} slices: "
+        f"{slices / operations:.1f} for each operation."
+    )
+    head = ("format", "slices a CPU second", "bytes a slice", "bytes an operation", "peak memory")
+    return f"{conditions}\n\n{table(head, rows)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--operations", type=int, default=1_000_000)
+    parser.add_argument("--machine", default="modern-x86-64")
+    parser.add_argument("--run", type=Path, help="a run to write instead of one made here")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--only", choices=TIMELINES, help=argparse.SUPPRESS)
+    options: Any = parser.parse_args()
+    if options.only:
+        print(json.dumps(measured(options.run, options.only)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        text = document(options.run or make_run(Path(name), options.operations, options.machine))
+    print(text)
+    if options.write:
+        before, _, after = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
+        PERFORMANCE.write_text(
+            f"{before}{MARK}\n\n{text}\n{MARK}{after.partition(MARK)[2]}", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()
