@@ -19,23 +19,25 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Time(_Strict):
+class _Column(_Strict):
+    @model_validator(mode="before")
+    @classmethod
+    def _named_alone(cls, value: object) -> object:
+        return {"column": value} if isinstance(value, str) else value
+
+
+class Time(_Column):
     """A column of times or durations, and its unit."""
 
     column: str
     unit: Literal["ns", "us", "ms", "s"] = "ns"
 
 
-class Number(_Strict):
+class Number(_Column):
     """A column of whole numbers, or one number for all rows."""
 
     column: str | None = None
     constant: int | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: object) -> object:
-        return {"column": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one(self) -> Number:
@@ -44,7 +46,7 @@ class Number(_Strict):
         return self
 
 
-class Kind(_Strict):
+class Kind(_Column):
     """A column whose values are translated into kinds of operation, or one kind for all rows.
 
     A value that `values` lacks is `default`, or refused if there is none.

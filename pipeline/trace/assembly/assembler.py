@@ -54,8 +54,8 @@ class Assembler:
     def finish(self) -> Iterator[Rows]:
         """End the recording; yield what rows are left."""
         done = 0
-        self._state = st.grown(self._state, 1, 1 << 12)
         while done < self.totals[st.N_TASKS]:
+            self._state = st.grown(self._state, 1, 1 << 12)
             done = finish(self._state, done)
             self._drain()
         yield from self._ready(True)

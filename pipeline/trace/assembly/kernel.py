@@ -331,11 +331,11 @@ def watermark(state):
 def finish(state, start):
     """End the recording for tasks from `start` on; return the first that found no room."""
     for k in range(start, state.totals[N_TASKS]):
-        if len(state.rows) - state.totals[N_ROWS] < 4:
-            return k
         task = state.tasks[k]
-        if task[COPY] and task[COPY_LOOSE]:
-            task[COPY_LAST] = task[COPY_AT]
+        loose = task[COPY] and task[COPY_LOOSE]
+        pages = (task[COPY_LAST] >> 12) - (task[COPY_AT] >> 12) + 1 if loose else 0
+        if len(state.rows) - state.totals[N_ROWS] < 4 + pages:
+            return k
         t = max(task[LATEST], state.totals[CLOCK])
         settle(state, k, t, cpu_time(state, k, t))
         if abandon(state, k) or task[CALL] != NO_CALL:
