@@ -107,3 +107,17 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
             imported(tmp_path, CSV, mapping=_mapping(tmp_path, text))
     with pytest.raises(InputError, match="column 'tid' is null at row 1"):
         imported(tmp_path, CSV.replace("101,12", "101,"), mapping=_mapping(tmp_path))
+
+
+def test_rows_without_a_page_are_left_out_and_counted_and_bytes_may_be_unknown(tmp_path: Path) -> None:
+    text = "start,tid,pid,cpu,op,inode,index,took,n\n"
+    text += "1,7,7,0,read,5,0,1,100\n2,7,7,,read,5,1,1,\n3,7,7,0,read,,0,1,100\n"
+    (tmp_path / "m.toml").write_text(
+        '[columns]\ntime = "start"\ntask = "tid"\nprocess = "pid"\ncpu = "cpu"\nbytes = "n"\n'
+        'page = ["inode", "index"]\n'
+    )
+    rows, result = imported(tmp_path, text, mapping=tmp_path / "m.toml")
+    assert rows["bytes"].to_list() == [100, None]
+    assert rows["cpu"].to_list() == [0, None]
+    assert result.metadata.losses == {"operations_dropped": 1}
+    assert result.dropped == {"no page is said of them": 1}

@@ -45,8 +45,12 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
     mapping = read_mapping(options.mapping)
     columns = mapping.columns
     table = _read(path, mapping.delimiter, _names(columns))
+    rows_in = table.num_rows
+    for name in columns.page:
+        table = table.filter(pc.is_valid(table.column(name)))
     if table.num_rows == 0:
-        raise InputError(f"{path}: wanted a table with rows, found none")
+        raise InputError(f"{path}: wanted a table with rows that have a page, found {rows_in:,} without one")
+    dropped = {"no page is said of them": rows_in - table.num_rows} if rows_in > table.num_rows else {}
     begin = _times(table, columns.time)
     begin = begin - begin.min()
     kind = _kinds(path, table, columns.kind)
@@ -57,7 +61,7 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
         begin_ns=begin,
         mapped_ns=begin,
         end_ns=end,
-        cpu=_numbers(table, columns.cpu) if columns.cpu else np.full(len(begin), -1),
+        cpu=_numbers_or_none(table, columns.cpu) if columns.cpu else np.full(len(begin), -1),
         kind=kind,
         page_id=_page_ids(table, columns.page),
     )
@@ -66,7 +70,7 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
     if columns.process and not options.threads:
         rows["process"] = number_by_appearance(_numbers(table, columns.process)[source]).astype(np.int32)
     if columns.bytes:
-        rows["bytes"] = _numbers(table, columns.bytes)[source].astype(np.int32)
+        rows["bytes"] = _numbers_or_none(table, columns.bytes)[source].astype(np.int32)
     for name, values in exact.items():
         rows[name] = values[source]
     notes.append(FIRST_NOTE)
@@ -79,9 +83,9 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
         columns=_provenance(columns, options.threads),
         clock=mapping.clock,
         recorder=mapping.recorder,
-        rows_in=table.num_rows,
+        rows_in=rows_in,
         cpus=int(mappings.cpu.max()) + 1 if columns.cpu else None,
-        dropped=arranged.dropped,
+        dropped=dropped | arranged.dropped,
         notes=notes,
     )
 
@@ -100,8 +104,10 @@ def _read(path: Path, delimiter: str, names: Sequence[str]) -> pa.Table:
             table = pq.read_table(path)
         else:
             with opened(path) as stream:
+                # Not the stream itself: Arrow reads ahead in a thread, and aborts if Python ends meanwhile.
                 table = pyarrow.csv.read_csv(
-                    stream, parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter)
+                    pa.BufferReader(stream.read()),
+                    parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
                 )
     except (OSError, EOFError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
@@ -134,9 +140,18 @@ def _times(table: pa.Table, time: Time) -> np.ndarray:
 def _numbers(table: pa.Table, number: Number) -> np.ndarray:
     if number.column is None:
         return np.full(table.num_rows, number.constant, np.int64)
-    if pa.types.is_string(table.column(number.column).type):
-        return _ids(table.column(number.column))
+    column = table.column(number.column)
+    if pa.types.is_string(column.type) and not column.null_count:
+        return _ids(column)
     return integers(table, number.column)
+
+
+def _numbers_or_none(table: pa.Table, number: Number) -> np.ndarray:
+    """Numbers, -1 where there is none."""
+    if number.column is None:
+        return _numbers(table, number)
+    known = pc.fill_null(table.column(number.column), -1)
+    return integers(pa.table({number.column: known}), number.column)
 
 
 def _ids(column: pa.ChunkedArray) -> np.ndarray:
