@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -36,9 +35,7 @@ WANTED = (
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 _FIELDS = "comm,pid,tid,cpu,time,event,trace"
-_LOST = re.compile(rb"PERF_RECORD_LOST\w*\s+lost (\d+)")
 _PAGES_PER_MIB = 256
-_BLOCK = 1 << 24
 
 
 @dataclass
@@ -91,7 +88,7 @@ class Perf:
         data.unlink()
         if script.returncode:
             raise InputError(f"perf script failed: {script.stderr.strip().splitlines()[-1:]}")
-        return Recorded(text, "perf-script", _lost(text), done.returncode)
+        return Recorded(text, "perf-script", done.returncode)
 
     def _record_arguments(self, data: Path) -> list[str]:
         pages = str(self.buffer_mib * _PAGES_PER_MIB)
@@ -126,13 +123,3 @@ class Perf:
 
 def _there(tracefs: Path, event: str) -> bool:
     return (tracefs / "events" / event.replace(":", "/", 1)).exists()
-
-
-def _lost(text: Path) -> int:
-    """Events that perf says its buffers could not take."""
-    lost, rest = 0, b""
-    with text.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            whole, _, rest = (rest + block).rpartition(b"\n")
-            lost += sum(int(number) for number in _LOST.findall(whole))
-    return lost + sum(int(number) for number in _LOST.findall(rest))

@@ -23,11 +23,10 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recording: text in an importable format, how many events were lost and how the command ended."""
+    """A recording: text in an importable format, which says what was lost, and how the command ended."""
 
     text: Path
     format: str
-    lost_events: int | None
     exit_status: int
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.errors import OutputError, UsageError
 from pipeline.files import output_error
 from pipeline.record.perf import Perf
 from pipeline.record.recorder import Obstacle, Recorded, Recorder
@@ -61,6 +61,11 @@ def record(
         raise UsageError("wanted a command to record after '--', found none")
     if not shutil.which(command[0]):
         raise UsageError(f"{command[0]}: wanted a command to record, found none of this name; check PATH")
+    for path, what in ((output, "the trace"), (keep, "the recording's text")):
+        if path is not None and path.is_dir():
+            raise OutputError(f"{path}: wanted a file for {what}, found a directory; add a name")
+    if keep is not None and keep.resolve() == output.resolve():
+        raise UsageError(f"{keep}: is to be the trace; keep the recording's text under another name")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".recording-", dir=output.parent) as name:
@@ -69,10 +74,8 @@ def record(
             recorded = recorder.record(command, scratch)
             if keep is not None:
                 keep.parent.mkdir(parents=True, exist_ok=True)
-                recorded = Recorded(
-                    Path(shutil.move(recorded.text, keep)), recorded.format, recorded.lost_events,
-                    recorded.exit_status,
-                )  # fmt: skip
+                text = Path(shutil.move(recorded.text, keep))
+                recorded = Recorded(text, recorded.format, recorded.exit_status)
             imported = import_trace(
                 recorded.text,
                 output,
@@ -80,11 +83,12 @@ def record(
                 name=output.name.split(".")[0],
                 kernel=f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs",
                 description=f"recorded: {' '.join(command)}"[:500],
-                lost_events=recorded.lost_events,
+                # Each recorder was asked to say what it loses.
+                silence_means_no_loss=True,
             )
     except OSError as error:
         raise output_error(output, error) from error
-    return RecordResult(recorder.name, recorded.exit_status, recorded.lost_events, keep, imported)
+    return RecordResult(recorder.name, recorded.exit_status, imported.metadata.lost_events, keep, imported)
 
 
 def _recorders(buffer_mib: int) -> tuple[Recorder, ...]:

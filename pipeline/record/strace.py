@@ -50,7 +50,7 @@ class Strace:
         done = subprocess.run([*_arguments(text), "--", *command], check=False)
         if not text.exists() or not text.stat().st_size:
             raise InputError(f"strace ended with status {done.returncode} and left no recording")
-        return Recorded(text, "strace", 0, done.returncode)
+        return Recorded(text, "strace", done.returncode)
 
 
 def _arguments(text: Path) -> list[str]:

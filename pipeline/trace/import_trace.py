@@ -50,6 +50,7 @@ def import_trace(
     tsc_ghz: float | None = None,
     mapping: Path | None = None,
     strict: bool = False,
+    silence_means_no_loss: bool = False,
 ) -> ImportResult:
     """Import the recording at `source` into a new trace at `output`.
 
@@ -58,7 +59,8 @@ def import_trace(
     recording says) go into the metadata.
     `threads` says that all recorded tasks share one address space, `tsc_ghz` is the rate of the time-stamp
     counter for recordings whose times count its ticks, `mapping` is the file that says which columns of a
-    table are which of a trace's. `strict` refuses a recording that lacks anything. The file
+    table are which of a trace's. `silence_means_no_loss` says that
+    the recorder was asked to name what it lost. `strict` refuses a recording that lacks anything. The file
     appears complete or not at all.
 
     Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, or that
@@ -95,6 +97,8 @@ def import_trace(
             writer.write(rows)
             rows_out += len(rows["time_ns"])
             advance(len(rows["time_ns"]))
+        if lost_events is None and silence_means_no_loss and "gaps" not in imported.losses:
+            lost_events = imported.losses.get("lost_events", 0)
         if lost_events is not None:
             imported.lost_events = lost_events
             imported.notes = [note for note in imported.notes if note != LOST_UNKNOWN]

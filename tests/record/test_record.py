@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.record import perf as perf_recorder
 from pipeline.record.bpftrace import commands, script_path
 from pipeline.record.recording import obstacles, record
@@ -143,3 +143,19 @@ def test_the_bpftrace_script_follows_the_command_alone() -> None:
     assert len(re.findall(r"^/@traced\[", text, re.MULTILINE)) == probes
     # with a dot, bpftrace of Debian 12 (0.17) cannot read a tracepoint's fields
     assert "args." not in text
+
+
+def test_where_nothing_could_be_written_the_command_is_not_run(here, tmp_path) -> None:
+    fakes.strace(here)
+    ran = tmp_path / "ran"
+    output = tmp_path / "t.parquet"
+    for output_is, keep, wanted in (
+        (output, output, "another name"),
+        (output, tmp_path, "found a directory"),
+    ):
+        with pytest.raises(PipelineError, match=wanted):
+            record(["touch", str(ran)], output_is, keep=keep)
+    with pytest.raises(PipelineError, match="wanted a file for the trace"):
+        record(["touch", str(ran)], tmp_path)
+    assert not ran.exists()
+    assert not output.exists()

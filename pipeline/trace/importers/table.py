@@ -107,6 +107,7 @@ def _read(path: Path, delimiter: str, names: Sequence[str]) -> pa.Table:
                 # Not the stream itself: Arrow reads ahead in a thread, and aborts if Python ends meanwhile.
                 table = pyarrow.csv.read_csv(
                     pa.BufferReader(stream.read()),
+                    pyarrow.csv.ReadOptions(use_threads=False),
                     parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
                 )
     except (OSError, EOFError, pa.ArrowException) as error:

@@ -87,6 +87,7 @@ MEANINGS = (
         "ext4_da_write_end": WRITE_END, "ext4_write_end": WRITE_END, "ext4_journalled_write_end": WRITE_END,
         "sched_switch": SWITCH, "sched_process_fork": FORK, "sched_process_exec": EXEC,
         "sched_process_exit": EXITED, "task_newtask": NEW_TASK, "PERF_RECORD_LOST": LOST,
+        "PERF_RECORD_LOST_SAMPLES": LOST,
     }
     | {f"sys_enter_{name}": ENTER + 100 * call for name, call in ev.CALLS.items()}
     | {f"sys_exit_{name}": EXIT + 100 * call for name, call in ev.CALLS.items()}
