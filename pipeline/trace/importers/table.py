@@ -104,7 +104,7 @@ def _read(path: Path, delimiter: str, names: Sequence[str]) -> pa.Table:
             table = pq.read_table(path)
         else:
             with opened(path) as stream:
-                # Not the stream itself: Arrow reads ahead in a thread, and aborts if Python ends meanwhile.
+                # In this thread: those of Arrow's abort now and then when the command ends right afterwards.
                 table = pyarrow.csv.read_csv(
                     pa.BufferReader(stream.read()),
                     pyarrow.csv.ReadOptions(use_threads=False),
