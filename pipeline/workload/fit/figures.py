@@ -10,6 +10,8 @@ from pipeline.workload.fit.observed import Observed
 _LONG_WAIT_NS = 10_000_000
 _NEAR = (16, 512, 4096)
 _HOT = (64, 512)
+# As many as the kernel's pool has without PAE.
+_POOL = 1024
 
 
 def figures(observed: Observed) -> dict[str, float]:
@@ -74,6 +76,7 @@ def _popularity(observed: Observed) -> dict[str, float]:
         found[f"on pages mapped within {near:,} operations"] = float(
             ((distance > 0) & (distance <= near)).mean()
         )
+    found[f"mapped in a pool of {_POOL:,} slots already"] = found_in_pool(distance, _POOL)
     pairs = np.unique(number * (int(process.max()) + 1) + process)
     owners = np.bincount(pairs // (int(process.max()) + 1))
     found["on pages of several processes"] = float((owners[number] > 1).mean())
@@ -87,3 +90,25 @@ def _reuse_distances(number: np.ndarray) -> np.ndarray:
     again = number[order][1:] == number[order][:-1]
     distance[order[1:]] = np.where(again, np.diff(order), 0)
     return distance
+
+
+def found_in_pool(distance: np.ndarray, slots: int) -> float:
+    """Share of operations whose page has a slot already, in a pool that is emptied whenever it is full.
+
+    `distance` is as of `_reuse_distances`. That is the hit rate of a kernel's one pool, but for slots that
+    are in use when it is emptied.
+    """
+    position = np.arange(len(distance))
+    previous = np.where(distance > 0, position - distance, -1)
+    start = new = 0
+    length = 2 * slots
+    while start < len(distance):
+        is_new = previous[start : start + length] < start
+        filled = np.flatnonzero(is_new)
+        if len(filled) <= slots and start + length < len(distance):
+            length *= 2
+            continue
+        new += min(len(filled), slots)
+        start = start + int(filled[slots]) if len(filled) > slots else len(distance)
+        length = 2 * slots
+    return 1 - new / len(distance)

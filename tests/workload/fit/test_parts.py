@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.workload.distributions import Constant, Empirical, Exponential, Lognormal, Mixture, Pareto
+from pipeline.workload.fit.figures import found_in_pool
 from pipeline.workload.fit.popularity import fit_popularity
 from pipeline.workload.fit.times import fit_time
 from pipeline.workload.tables import QuantileTable, zipf_probabilities
@@ -67,3 +68,17 @@ def test_what_has_no_name_here_becomes_quantiles_with_the_same_shape_and_mean() 
     again = drawn(fitted.distribution)
     assert np.median(again) == pytest.approx(np.median(times), rel=0.02)
     assert again.mean() == pytest.approx(times.mean(), rel=0.05)
+
+
+def test_a_pool_that_is_full_is_emptied_and_pages_need_slots_again() -> None:
+    pages = [1, 2, 1, 3, 1, 3, 2, 2]
+    last: dict[int, int] = {}
+    distance = []
+    for i, page in enumerate(pages):
+        distance.append(i - last[page] if page in last else 0)
+        last[page] = i
+    # Two slots: 1 and 2; emptied for 3, 1; emptied for 2. Found: 1, 3, 2.
+    assert found_in_pool(np.array(distance), 2) == 3 / 8
+    assert found_in_pool(np.array(distance), 3) == 5 / 8
+    # Longer than what is looked at at a time.
+    assert found_in_pool(np.array([0, 0] + [2] * 998), 2) == 998 / 1000
