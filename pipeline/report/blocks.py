@@ -16,7 +16,7 @@ from pipeline.report import ranking, timeline
 from pipeline.report.answer import ranking_table
 from pipeline.report.charts import NEAR, Spec, beyond, chart
 from pipeline.report.definition import Item
-from pipeline.report.palette import Cast, series_colour
+from pipeline.report.palette import Cast, part_colours
 from pipeline.report.table import Head, Table, head, table
 from pipeline.report.words import chart_in_words
 
@@ -179,7 +179,7 @@ def _draw(block: Block, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) 
         block.legend = list(present) if item.chart in ("lines", "tail") else []
     if item.series:
         parts = rows[item.series].unique(maintain_order=True).to_list()
-        block.parts = [(str(part), series_colour(i)) for i, part in enumerate(parts)]
+        block.parts = list(part_colours(list(map(str, parts))).items())
 
 
 def _draw_timelines(block: Block, present: Sequence[str], cast: Cast, cpus: dict[str, int]) -> None:

@@ -20,7 +20,7 @@ import polars as pl
 
 from pipeline.analysis.output import readable_number
 from pipeline.report.definition import Item
-from pipeline.report.palette import Cast, css, series_colour
+from pipeline.report.palette import Cast, css, part_colours
 
 Spec = dict[str, Any]
 
@@ -306,7 +306,9 @@ def _tail(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> a
 def _stacked(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> alt.Chart:
     y, height = _run_axis(drawn, cast)
     parts = rows[item.series].unique(maintain_order=True).to_list()
-    scale = alt.Scale(domain=parts, range=[css(series_colour(i)) for i in range(len(parts))])
+    scale = alt.Scale(
+        domain=parts, range=[css(colour) for colour in part_colours(list(map(str, parts))).values()]
+    )
     whole = rows.group_by("run").agg(pl.col(item.x).sum())[item.x].max()
     return (
         _base()

@@ -64,6 +64,14 @@ def css(name: str) -> str:
     return f"var(--{name})"
 
 
-def series_colour(position: int) -> str:
-    """Name of the colour of the part at `position` of a stacked bar."""
-    return f"series-{position % SERIES_COLOURS}"
+# What is drawn in several charts has one colour in all of them.
+WORK_COLOURS = {"scan": "series-4", "spin": "series-5", "flush": "series-6", "interrupted": "series-7"}
+
+
+def part_colours(parts: Sequence[str]) -> dict[str, str]:
+    """Name of the colour of each part of stacked bars."""
+    own = [f"series-{i}" for i in range(SERIES_COLOURS)]
+    free = [colour for colour in own if colour not in WORK_COLOURS.values()]
+    others = [part for part in parts if part not in WORK_COLOURS]
+    places = {part: free[i % len(free)] for i, part in enumerate(others)}
+    return {part: WORK_COLOURS.get(part) or places[part] for part in parts}

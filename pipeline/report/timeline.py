@@ -8,18 +8,18 @@ import polars as pl
 from pipeline.analysis.output import readable_number
 from pipeline.report.charts import Spec, finished
 from pipeline.report.definition import Item
-from pipeline.report.palette import css
+from pipeline.report.palette import WORK_COLOURS, css
 
-# What a CPU can be seen doing, each over those before it, with the colours that the same work has in the
-# chart of CPU time.
+CODE = "map or unmap"
+# What a CPU can be seen doing, each over those before it.
 DOING = {
-    "map or unmap": "series-2",
+    CODE: "series-2",
     "switch": "series-8",
-    "spin": "series-5",
+    "spin": WORK_COLOURS["spin"],
     "hold": "series-3",
-    "scan": "series-4",
-    "flush": "series-6",
-    "interrupted": "series-7",
+    "scan": WORK_COLOURS["scan"],
+    "flush": WORK_COLOURS["flush"],
+    "interrupted": WORK_COLOURS["interrupted"],
 }
 
 QUERY_COLUMNS = ("run", "cpu", "doing", "from_us", "to_us", "around", "around_op", "at_ms", "length_us")
@@ -98,7 +98,17 @@ def event_in_words(rows: pl.DataFrame) -> str:
 def timeline_in_words(item: Item, rows: pl.DataFrame, run: str) -> str:
     """Say how long the CPUs did what, for whoever cannot see the chart."""
     spent = dict(rows.group_by("doing").agg((pl.col("to_us") - pl.col("from_us")).sum()).iter_rows())
-    sums = [f"{doing} {readable_number(spent[doing], 3)} µs" for doing in DOING if doing in spent]
+    within = {"spin", "hold", "scan", "flush"} & spent.keys()
+    sums = [
+        f"{doing} {readable_number(spent[doing], 3)} µs"
+        + (
+            " (what of it was spin, hold, scan or flush is counted there too)"
+            if doing == CODE and within
+            else ""
+        )
+        for doing in DOING
+        if doing in spent
+    ]
     start, end = float(rows["from_us"].min()), float(rows["to_us"].max())  # type: ignore[arg-type]
     cpus = rows["cpu"].n_unique()
     return (
