@@ -30,6 +30,7 @@ check: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/queries.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/generate.py

@@ -55,7 +55,8 @@ class _Bar:
         if self._shown is None:
             self._shown = self._show()
         rate = self._done / (now_s - self._started_s)
-        self._shown.update(self._shown.task_ids[0], completed=self._done, rate=f"{rate:,.0f} {self._unit}/s")
+        said = f"{rate:,.0f} {self._unit}/s" if rate >= 1 else ""
+        self._shown.update(self._shown.task_ids[0], completed=self._done, rate=said)
 
     def close(self) -> None:
         if self._shown is not None:

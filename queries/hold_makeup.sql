@@ -24,10 +24,9 @@ WITH logged AS (
 counts AS (
     SELECT
         run,
-        sum(probed) AS probed,
-        count(*) FILTER (WHERE served = 'miss') AS misses
-    FROM operations
-    WHERE map_hold_ns > 0
+        sum(probed_locked) AS probed,
+        sum(misses_locked) AS misses
+    FROM task_totals
     GROUP BY run
 ),
 

@@ -317,6 +317,10 @@ TASK_TOTALS = View(
         _col("scanned", BIG, "slots", "slots passed over by its scans", True),
         _col("sleeps", BIG, "", "sleeps for a slot", True),
         _col("slept", BIG, "", "operations that slept at least once"),
+        _col(
+            "probed_locked", BIG, "slots", "slots looked at for a free one, of maps that took the lock", True
+        ),
+        _col("misses_locked", BIG, "", "misses, of maps that took the lock"),
     ),
     """
     SELECT run, task, kind, count(*) AS operations, count(*) FILTER (WHERE served = 'hit') AS hits,
@@ -324,7 +328,9 @@ TASK_TOTALS = View(
         max(mapped_ns - asked_ns) AS map_max_ns, sum(done_ns - mapped_ns) AS mapped_ns,
         sum(map_wait_ns + unmap_wait_ns) AS lock_wait_ns, sum(map_hold_ns + unmap_hold_ns) AS hold_ns,
         sum(asleep_ns) AS asleep_ns, sum(pin_wait_ns) AS pin_wait_ns, sum(scanned) AS scanned,
-        sum(sleeps) AS sleeps, count(*) FILTER (WHERE sleeps > 0) AS slept
+        sum(sleeps) AS sleeps, count(*) FILTER (WHERE sleeps > 0) AS slept,
+        sum(probed) FILTER (WHERE map_hold_ns > 0) AS probed_locked,
+        count(*) FILTER (WHERE map_hold_ns > 0 AND served = 'miss') AS misses_locked
     FROM operations
     GROUP BY run, task, kind
     """,
