@@ -29,6 +29,7 @@ def test_a_faults_page_is_its_page_table_page(tmp_path: Path) -> None:
     )
     rows, result = imported(tmp_path, text)
     assert result.format == "perf-script"
+    assert result.metadata.columns["time_ns"] == "measured"
     assert rows["time_ns"].to_list() == [0, 100_000, 200_000, 300_000]
     assert rows["kind"].to_list() == ["page_fault"] * 4
     assert rows["page"].to_list() == [0, 0, 1, 2]
@@ -71,6 +72,8 @@ def test_a_read_maps_each_page_that_it_copied(tmp_path: Path) -> None:
     assert rows["think_ns"].to_list() == [0, 0, 4000, 0]
     assert result.metadata.losses == {}
     assert result.metadata.columns["hold_ns"] == "derived"
+    # Pages after the first have no event of their own.
+    assert result.metadata.columns["time_ns"] == "derived"
 
 
 def test_a_fault_during_a_copy_is_nested_in_the_page_that_its_address_tells(tmp_path: Path) -> None:

@@ -185,6 +185,9 @@ def _provenance(
     # Faults and kernel reads have no end in the recording, and calls do not say when they copied.
     if form.calls_only or totals[st.FAULTS] or totals[st.KERNEL_READS]:
         columns["hold_ns"] = "assumed"
+    # A fault has an event of its own; the pages of a copy divide what lies between two.
+    if totals[st.COPIES]:
+        columns["time_ns"] = "derived"
     if form.calls_only:
-        columns |= {"time_ns": "derived", "block_ns": "assumed", "depth": "assumed"}
+        columns |= {"block_ns": "assumed", "depth": "assumed"}
     return columns
