@@ -121,3 +121,21 @@ def test_rows_without_a_page_are_left_out_and_counted_and_bytes_may_be_unknown(t
     assert rows["cpu"].to_list() == [0, None]
     assert result.metadata.losses == {"operations_dropped": 1}
     assert result.dropped == {"no page is said of them": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "unit", "wanted"),
+    [
+        ("1,7,1\n2,,1\n", "ns", "'tid' is null at row 1"),
+        ("1,7,1\n9000000000000000000,7,1\n", "s", "check its unit"),
+        ("1,7,1\n90000000000000000,7,1\n", "ns", "hours in ns"),
+        ("1,7,1\nnan,7,1\n", "ns", "'start' is null at row 1"),
+    ],
+)
+def test_times_and_tasks_that_make_no_sense_are_refused(tmp_path: Path, rows, unit, wanted) -> None:
+    mapping = tmp_path / "m.toml"
+    mapping.write_text(
+        f'[columns]\ntime = {{ column = "start", unit = "{unit}" }}\ntask = "tid"\npage = "page"\n'
+    )
+    with pytest.raises(InputError, match=wanted):
+        imported(tmp_path, "start,tid,page\n" + rows, mapping=mapping)

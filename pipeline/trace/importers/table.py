@@ -18,7 +18,7 @@ from pipeline.trace.importers.kmap_local import THINK_SPLIT
 from pipeline.trace.mappings import Mappings, arrange, number_by_appearance
 from pipeline.trace.pool import FIRST_NOTE, HOLD_SPLIT, process_note
 from pipeline.trace.recording import ImportedRows, ReadOptions, integers
-from pipeline.trace.schema import KINDS, Provenance
+from pipeline.trace.schema import KINDS, MAX_TIME_NS, Provenance
 from pipeline.trace.table_mapping import UNITS_NS, Columns, Kind, Number, Time, read_mapping
 from pipeline.trace.text.blocks import opened
 
@@ -26,6 +26,8 @@ NAME = "table"
 SUMMARY = "a CSV or Parquet table of another tool, with --mapping FILE.toml"
 
 _SEED = 1
+# Differences of two such times fit into 64 bits.
+_FARTHEST_NS = 1 << 62
 
 
 def sniff(_path: Path) -> bool:
@@ -53,6 +55,11 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
     dropped = {"no page is said of them": rows_in - table.num_rows} if rows_in > table.num_rows else {}
     begin = _times(table, columns.time)
     begin = begin - begin.min()
+    if begin.max() >= MAX_TIME_NS:
+        raise InputError(
+            f"{path}: column '{columns.time.column}' spans {begin.max() / 3.6e12:,.1f} hours in "
+            f"{columns.time.unit}, and a trace {MAX_TIME_NS / 3.6e12:.1f}; check its unit, or cut it up"
+        )
     kind = _kinds(path, table, columns.kind)
     task = _numbers(table, columns.task)
     end, exact, notes = _ends(table, columns, begin, kind, task)
@@ -109,6 +116,7 @@ def _read(path: Path, delimiter: str, names: Sequence[str]) -> pa.Table:
                     pa.BufferReader(stream.read()),
                     pyarrow.csv.ReadOptions(use_threads=False),
                     parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
+                    convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
                 )
     except (OSError, EOFError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
@@ -128,14 +136,27 @@ def _times(table: pa.Table, time: Time) -> np.ndarray:
     """Nanoseconds as int64: exact for whole numbers; fractions are as good as a double is."""
     column = table.column(time.column)
     if pa.types.is_integer(column.type):
-        return integers(table, time.column) * UNITS_NS[time.unit]
+        whole = integers(table, time.column)
+        if float(np.abs(whole).max()) * UNITS_NS[time.unit] >= _FARTHEST_NS:
+            raise _too_far(time)
+        return whole * UNITS_NS[time.unit]
     if column.null_count or not (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
         raise InputError(
             f"column '{time.column}' is {column.type}{' with nulls' if column.null_count else ''}, where "
             "numbers were wanted; mend the table"
         )
-    values = column.cast(pa.float64()).to_numpy()
-    return np.rint(values * UNITS_NS[time.unit]).astype(np.int64)
+    values = np.rint(column.cast(pa.float64()).to_numpy() * UNITS_NS[time.unit])
+    # Not-a-number is not below it either.
+    if not np.abs(values).max() < _FARTHEST_NS:
+        raise _too_far(time)
+    return values.astype(np.int64)
+
+
+def _too_far(time: Time) -> InputError:
+    return InputError(
+        f"column '{time.column}' holds times that are no number of {time.unit} that 64 bits of nanoseconds "
+        "hold; check its unit, or mend the table"
+    )
 
 
 def _numbers(table: pa.Table, number: Number) -> np.ndarray:
