@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -61,9 +62,12 @@ def conditions(allocator: str, **changes: Any) -> partial[Any]:
     return partial(replay, allocator=allocator, **settings | changes)
 
 
+PIPELINE = Path(sys.executable).with_name("pipeline")
+
+
 def command(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The installed `pipeline replay --minimize` of the crowd, with `words`."""
-    line = [str(Path(sys.executable).with_name("pipeline")), "replay", "crowd.parquet", "-m", "smp4-2002"]
+    line = [str(PIPELINE), "replay", "crowd.parquet", "-m", "smp4-2002"]
     return subprocess.run(
         [*line, "--no-compile", "--minimize", *words],
         cwd=directory,
@@ -206,6 +210,7 @@ def test_the_command_prints_the_case_and_ends_with_the_finding(tmp_path: Path) -
         again.removeprefix("  replay: "),
         shell=True,
         cwd=tmp_path,
+        env=os.environ | {"PATH": f"{PIPELINE.parent}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
