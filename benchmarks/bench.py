@@ -23,14 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from engine_alone import engine_alone
+from performance_page import write_part
 
 CPUS = 16
 MACHINE = "modern-x86-64"
 WORKLOAD = "zipf_bench"
 REPEATS = 3
 SIMPY_OPERATIONS = 20_000
-PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
-MARK = "<!-- measured: written by benchmarks/bench.py -->"
 
 
 def measure_generate(trace: str, operations: int) -> dict[str, float]:
@@ -217,10 +216,7 @@ def main() -> None:
     text = table(run_all(options.operations), options.operations)
     print(text)
     if options.write:
-        before, _, after = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
-        PERFORMANCE.write_text(
-            f"{before}{MARK}\n\n{text}\n{MARK}{after.partition(MARK)[2]}", encoding="utf-8"
-        )
+        write_part("measured", __file__, text)
 
 
 if __name__ == "__main__":

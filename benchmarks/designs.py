@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine_alone import engine_alone
+from performance_page import write_part
 
 from pipeline.allocators.registry import load_design, shipped_designs
 from pipeline.markdown import table
@@ -27,8 +28,6 @@ WORKLOADS = ("zipf_bench", "kernel_build")
 MACHINE, CPUS = "modern-x86-64", 16
 BASE = "global_pool"
 WANTED = 2.0
-PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
-MARK = "<!-- designs: written by benchmarks/designs.py -->"
 
 
 def ratios(operations: int, rounds: int) -> dict[str, list[float]]:
@@ -84,9 +83,7 @@ def main() -> int:
     )
     print(text)
     if given.write:
-        before, _, rest = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
-        after = rest.partition(MARK)[2]
-        PERFORMANCE.write_text(f"{before}{MARK}\n\n{text}\n{MARK}{after}", encoding="utf-8")
+        write_part("designs", __file__, text)
     return int(any(max(found[design]) > WANTED for design in set(found) - bounds))
 
 

@@ -18,13 +18,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from performance_page import write_part
+
 from pipeline.analysis.found import read_manifest
 from pipeline.export.export import TIMELINES
 from pipeline.markdown import table
 from queries import make_run
-
-PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
-MARK = "<!-- exporting: written by benchmarks/exporting.py -->"
 
 
 def measured(run: Path, form: str) -> dict[str, float]:
@@ -93,10 +92,7 @@ def main() -> None:
         text = document(options.run or make_run(Path(name), options.operations, options.machine))
     print(text)
     if options.write:
-        before, _, after = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
-        PERFORMANCE.write_text(
-            f"{before}{MARK}\n\n{text}\n{MARK}{after.partition(MARK)[2]}", encoding="utf-8"
-        )
+        write_part("exporting", __file__, text)
 
 
 if __name__ == "__main__":

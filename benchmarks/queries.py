@@ -22,6 +22,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from performance_page import write_part
 
 from pipeline.analysis.found import find_runs
 from pipeline.analysis.library import Query, queries, run_query
@@ -30,8 +31,6 @@ from pipeline.markdown import table
 from pipeline.runs.schema import EVENTS, OPERATIONS
 
 WORKLOAD, DESIGN, CPUS = "zipf_bench", "global_pool", 16
-PERFORMANCE = Path(__file__).parent.parent / "docs" / "performance.md"
-MARK = "<!-- queries: written by benchmarks/queries.py -->"
 
 TEXT = {c.name for c in (*OPERATIONS, *EVENTS) if pa.types.is_dictionary(c.type)}
 
@@ -159,10 +158,7 @@ def main() -> None:
     )
     print(text)
     if options.write:
-        before, _, after = PERFORMANCE.read_text(encoding="utf-8").partition(MARK)
-        PERFORMANCE.write_text(
-            f"{before}{MARK}\n\n{text}\n{MARK}{after.partition(MARK)[2]}", encoding="utf-8"
-        )
+        write_part("queries", __file__, text)
 
 
 if __name__ == "__main__":

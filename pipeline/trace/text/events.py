@@ -63,8 +63,7 @@ def hash_of(text: bytes) -> int:
 
 
 def name_table(meanings: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Open-addressing table from names' hashes to meanings: keys (0: free) and values, a power of two "
-    "long."""
+    """Open-addressing table from names' hashes to meanings: keys (0: free) and values, 2^n of each."""
     size = 1 << (len(meanings) * 4).bit_length()
     keys, values = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for name, meaning in meanings.items():

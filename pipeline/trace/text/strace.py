@@ -75,8 +75,7 @@ _LONGEST_CALL_NS = 10**15
 
 @compiled_using(*_USES, entry=True)
 def scan(text, rows, keys, values, counts, bad, other):
-    """Turn the lines of `text` into events in `rows`, as `ftrace.scan`; `keys` and `values` hold "
-    "CALL_NAMES."""
+    """Turn the lines of `text` into events in `rows`, as `ftrace.scan`; `keys`, `values`: CALL_NAMES."""
     found = 0
     i = 0
     while i < len(text):
