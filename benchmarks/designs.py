@@ -21,7 +21,7 @@ from engine_alone import engine_alone
 from performance_page import write_part
 
 from pipeline.allocators.registry import load_design, shipped_designs
-from pipeline.markdown import table
+from pipeline.io.markdown import table
 from pipeline.workload.generate import generate
 
 WORKLOADS = ("zipf_bench", "kernel_build")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.allocators.contract import Shape, parse_options
+from pipeline.allocators.api.contract import Shape, parse_options
 from pipeline.allocators.registry import load_design
 from pipeline.machine.compose import compose
+from pipeline.machine.engine import records
+from pipeline.machine.machine_state import Setting, build_design, build_world
 from pipeline.machine.profile import load_profile
-from pipeline.machine.simulator import records
-from pipeline.machine.world import Setting, build_design, build_world
 from pipeline.runs.feed import CHUNK_ROWS, COLUMNS, Feed, take_census
 from pipeline.trace.reader import Trace, open_trace
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from performance_page import write_part
 
-from pipeline.analysis.found import read_manifest
 from pipeline.export.export import TIMELINES
-from pipeline.markdown import table
+from pipeline.io.markdown import table
+from pipeline.runs.discovery import read_manifest
 from queries import make_run
 
 

@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.trace.import_trace import import_trace
+from pipeline.importing.import_trace import import_trace
 
-SAMPLES = Path(__file__).parent.parent / "tests" / "trace" / "samples"
+SAMPLES = Path(__file__).parent.parent / "tests" / "importing" / "samples"
 _SECONDS = {
     "perf-script": re.compile(rb"(\] +)(\d+)(\.\d{9}: )"),
     "strace": re.compile(rb"(^\d+ )(\d+)(\.\d{6} )", re.MULTILINE),

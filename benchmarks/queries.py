@@ -24,11 +24,11 @@ import duckdb
 import pyarrow as pa
 from performance_page import write_part
 
-from pipeline.analysis.found import find_runs
-from pipeline.analysis.library import Query, queries, run_query
-from pipeline.analysis.session import Session, fill, open_session
-from pipeline.markdown import table
-from pipeline.runs.schema import EVENTS, OPERATIONS
+from pipeline.io.markdown import table
+from pipeline.runs.discovery import find_runs
+from pipeline.schema.run import EVENTS, OPERATIONS
+from pipeline.sql.library import Query, queries, run_query
+from pipeline.sql.session import Session, fill, open_session
 
 WORKLOAD, DESIGN, CPUS = "zipf_bench", "global_pool", 16
 

@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.machine.simulator import actions
-from pipeline.markdown import table
+from pipeline.allocators.api import actions
+from pipeline.io.markdown import table
 
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)

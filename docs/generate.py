@@ -8,11 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.analysis.library import queries
-from pipeline.analysis.macros import MACROS
-from pipeline.analysis.views import VIEWS
-from pipeline.markdown import table
-from pipeline.runs.schema import (
+from pipeline.io.markdown import table
+from pipeline.schema.run import (
     CPU_CATEGORIES,
     EVENT_KINDS,
     EVENTS,
@@ -24,7 +21,10 @@ from pipeline.runs.schema import (
     Manifest,
     Totals,
 )
-from pipeline.trace.schema import COLUMNS, FORMAT_VERSION, KINDS, Column, Source, TraceMetadata
+from pipeline.schema.trace import COLUMNS, FORMAT_VERSION, KINDS, Column, Source, TraceMetadata
+from pipeline.sql.library import queries
+from pipeline.sql.macros import MACROS
+from pipeline.sql.views import VIEWS
 
 DOCS = Path(__file__).parent
 
@@ -42,7 +42,7 @@ def _fields(model: type) -> str:
     for name, field in model.model_fields.items():  # type: ignore[attr-defined]
         kind = str(field.annotation).replace("typing.", "")
         kind = getattr(field.annotation, "__name__", kind) if "[" not in kind else kind
-        rows.append((f"`{name}`", kind.replace("pipeline.runs.schema.", ""), field.description or ""))
+        rows.append((f"`{name}`", kind.replace("pipeline.schema.run.", ""), field.description or ""))
     return table(("field", "type", "meaning"), rows)
 
 
@@ -60,8 +60,8 @@ def format_document() -> str:
     )
     return f"""# File formats
 
-Generated from the schemas in `pipeline/trace/schema.py`, `pipeline/runs/schema.py` and
-`pipeline/analysis/views.py` by `make docs`.
+Generated from the schemas in `pipeline/schema/trace.py`, `pipeline/schema/run.py` and
+`pipeline/sql/views.py` by `make docs`.
 
 ## Trace, version {FORMAT_VERSION}
 
@@ -151,7 +151,7 @@ def queries_document() -> str:
         )
         parts.append(f"Reads: {', '.join(query.reads) or 'nothing of the log'}.\n")
     parts.append(
-        "# Macros\n\nWhat several queries do, from `pipeline/analysis/macros.py`; your own query may use "
+        "# Macros\n\nWhat several queries do, from `pipeline/sql/macros.py`; your own query may use "
         "them too. A relation is given by its name as text, of a view or of a CTE of the same query: "
         "`FROM quantiles('hold_histogram')`. The views are in [file formats](format.md#sql-views).\n"
     )

@@ -22,10 +22,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.checking import left_asleep, problems_of_pages, problems_of_users
-from pipeline.allocators.shared.free_list import fill_free, give_free, listed_free, take_free
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     COUNT_UNDERFLOW,
     DONE,
     FLUSH_ALL,
@@ -40,7 +37,10 @@ from pipeline.machine.simulator.actions import (
     touch_again,
     write_pte,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
+from pipeline.allocators.components.free_list import fill_free, give_free, listed_free, take_free
+from pipeline.jit.marks import kernel
 
 SUMMARY = "upper bound: nothing stays cached, every miss is a global flush"
 SOURCE = "what a cache of one mapping would do"

@@ -28,17 +28,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import (
-    ASK_AGAIN,
-    FLUSH_IF_ANY,
-    fall_back,
-    problems_of_pools,
-    stranded_in_pools,
-    unmap_cached,
-)
-from pipeline.allocators.shared.waking import WAKE_OPTION
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     ATTEMPT,
     DONE,
     FALLBACK,
@@ -52,8 +42,18 @@ from pipeline.machine.simulator.actions import (
     touch_local,
     write_pte,
 )
-from pipeline.machine.simulator.kernel import kernel
-from pipeline.trace.schema import KINDS
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import (
+    ASK_AGAIN,
+    FLUSH_IF_ANY,
+    fall_back,
+    problems_of_pools,
+    stranded_in_pools,
+    unmap_cached,
+)
+from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.jit.marks import kernel
+from pipeline.schema.trace import KINDS
 
 SUMMARY = "kmap_atomic: own slots per CPU, no lock, IPI or cache; may not be held over a sleep"
 SOURCE = "Linux 2.5, copy-user since September 2002; highpte"

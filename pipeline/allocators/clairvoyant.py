@@ -40,16 +40,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import (
+from pipeline.allocators.api.actions import FLUSH_ALL
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import (
     map_cached,
     problems_of_pools,
     stranded_in_pools,
     unmap_cached,
 )
-from pipeline.allocators.shared.waking import WAKE_OPTION
-from pipeline.machine.simulator.actions import FLUSH_ALL
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.jit.marks import kernel
 
 SUMMARY = "lower bound of flushes: no choice of what stays cached, or when to flush, needs fewer"
 SOURCE = "what knowing the future could save a pool of cached mappings"

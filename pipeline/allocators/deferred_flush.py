@@ -28,8 +28,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.flushed_apart import (
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.deferred_flush_pool import (
     BATCH_HELP,
     PAGE_FIELDS,
     PART_FIELDS,
@@ -40,7 +40,7 @@ from pipeline.allocators.shared.flushed_apart import (
     stranded_in_parts,
     unmap_apart,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.jit.marks import kernel
 
 SUMMARY = "the global pool, its lock released while TLBs are flushed"
 SOURCE = "H. Dickins; linux-mm, 2024"

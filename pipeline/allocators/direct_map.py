@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.machine.simulator.actions import DIRECT, DONE
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.actions import DIRECT, DONE
+from pipeline.jit.marks import kernel
 
 SUMMARY = "lower bound: a 64-bit kernel's permanent map; nothing to do"
 SOURCE = "what removing highmem would leave"

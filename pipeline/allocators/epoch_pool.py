@@ -28,16 +28,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import (
-    DROP,
-    problems_of_pools,
-    stranded_in_pools,
-    unmap_cached,
-)
-from pipeline.allocators.shared.waking import WAKE_OPTION
-from pipeline.allocators.shared.where_loaded import invalidate_there
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     HIT,
     LOCK,
@@ -50,7 +41,16 @@ from pipeline.machine.simulator.actions import (
     touch,
     write_pte,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import (
+    DROP,
+    problems_of_pools,
+    stranded_in_pools,
+    unmap_cached,
+)
+from pipeline.allocators.components.directed_flush import invalidate_there
+from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.jit.marks import kernel
 
 SUMMARY = "the global pool, but interrupts only CPUs that have not switched since the slot's release"
 SOURCE = "M. J. Bligh, linux-kernel, July 2002"

@@ -35,8 +35,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import (
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL, touch
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import (
     ASK,
     ASK_AGAIN,
     DROP,
@@ -49,9 +50,8 @@ from pipeline.allocators.shared.cached_pool import (
     stranded_in_pools,
     unmap_cached,
 )
-from pipeline.allocators.shared.waking import WAKE_OPTION
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL, touch
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.jit.marks import kernel
 
 SUMMARY = "mainline 2.4: cached mappings under one lock, scan and global flush at each wrap"
 SOURCE = "Linux 2.4.18, mm/highmem.c"

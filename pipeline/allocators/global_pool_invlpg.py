@@ -26,16 +26,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import (
+from pipeline.allocators.api.actions import REPEAT_ALL
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import (
     map_cached,
     problems_of_pools,
     stranded_in_pools,
     unmap_cached,
 )
-from pipeline.allocators.shared.waking import WAKE_OPTION
-from pipeline.machine.simulator.actions import REPEAT_ALL
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.jit.marks import kernel
 
 SUMMARY = "the global pool for one CPU: invlpg for each freed slot, no flush; all CPUs scan"
 SOURCE = "linux-kernel, March 2002"

@@ -25,8 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     MISS,
     NESTING_OVERFLOW,
@@ -38,7 +37,8 @@ from pipeline.machine.simulator.actions import (
     unpin,
     write_pte,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.jit.marks import kernel
 
 SUMMARY = "kmap_local: own slots per CPU, rewritten at context switches; the task is bound, may sleep"
 SOURCE = "T. Gleixner, Linux 5.11, mm/highmem.c"

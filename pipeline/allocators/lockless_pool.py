@@ -22,18 +22,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Option, Shape
-from pipeline.allocators.shared.atomic_counts import (
-    became_free,
-    change_count,
-    count_down,
-    count_up,
-    lines_of_counts,
-    problems_of_counts,
-    stranded_beside_free,
-)
-from pipeline.allocators.shared.waking import WAKE_OPTION
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     FLUSH_ALL,
     HIT,
@@ -46,7 +35,18 @@ from pipeline.machine.simulator.actions import (
     touch,
     write_pte,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Option, Shape
+from pipeline.allocators.components.atomic_counts import (
+    became_free,
+    change_count,
+    count_down,
+    count_up,
+    lines_of_counts,
+    problems_of_counts,
+    stranded_beside_free,
+)
+from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.jit.marks import kernel
 
 SUMMARY = "no lock: atomic counts, one global flush for a batch of slots, contention line by line"
 SOURCE = "P. Zijlstra, linux-kernel, January 2007"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.allocators.registry import shipped_designs
 from pipeline.errors import OutputError, UsageError
-from pipeline.files import output_error
+from pipeline.io.files import output_error
 
 _SKELETON = Path(__file__).with_name("skeleton")
 _PLACEHOLDER = re.compile(r"\bNAME\b")

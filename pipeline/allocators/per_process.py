@@ -29,10 +29,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import stranded_in_pools
-from pipeline.allocators.shared.checking import left_asleep
-from pipeline.allocators.shared.own_pool import (
+from pipeline.allocators.api.actions import (
+    DONE,
+    LOCK,
+    SLEEP,
+    UNLOCK,
+    in_space_since,
+    touch_local,
+    write_pte,
+)
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import stranded_in_pools
+from pipeline.allocators.components.checks import left_asleep
+from pipeline.allocators.components.directed_flush import flush_there, invalidate_there
+from pipeline.allocators.components.private_pool import (
     EXHAUSTED,
     OWN_SLOT,
     WRAPPED,
@@ -42,18 +52,8 @@ from pipeline.allocators.shared.own_pool import (
     take_clean,
     use_cached,
 )
-from pipeline.allocators.shared.waking import WAKE_OPTION, wake
-from pipeline.allocators.shared.where_loaded import flush_there, invalidate_there
-from pipeline.machine.simulator.actions import (
-    DONE,
-    LOCK,
-    SLEEP,
-    UNLOCK,
-    in_space_since,
-    touch_local,
-    write_pte,
-)
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.components.wake import WAKE_OPTION, wake
+from pipeline.jit.marks import kernel
 
 SUMMARY = "a cached pool per process, non-global: flushes only the CPUs that run it"
 SOURCE = "R. van Riel; M. J. Bligh (UKVA); A. Arcangeli (userfixmap); linux-kernel, 2002-2003"

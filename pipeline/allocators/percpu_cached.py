@@ -25,19 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import stranded_in_pools
-from pipeline.allocators.shared.own_pool import (
-    EXHAUSTED,
-    OWN_SLOT,
-    WRAPPED,
-    drop_use,
-    problems_of_own_pools,
-    take_clean,
-    use_cached,
-)
-from pipeline.allocators.shared.waking import WAKE_OPTION, wake
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     FLUSH_LOCAL,
     SLEEP,
@@ -48,7 +36,19 @@ from pipeline.machine.simulator.actions import (
     touch_local,
     unpin,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import stranded_in_pools
+from pipeline.allocators.components.private_pool import (
+    EXHAUSTED,
+    OWN_SLOT,
+    WRAPPED,
+    drop_use,
+    problems_of_own_pools,
+    take_clean,
+    use_cached,
+)
+from pipeline.allocators.components.wake import WAKE_OPTION, wake
+from pipeline.jit.marks import kernel
 
 SUMMARY = "a cached pool per CPU with the task pinned: local flushes only; P words in every page"
 SOURCE = "page->virtual[NR_CPUS], linux-kernel, 2002"

@@ -31,19 +31,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import (
-    ASK_AGAIN,
-    FLUSH_IF_ANY,
-    fall_back,
-    problems_of_pools,
-    stranded_in_pools,
-    unmap_cached,
-)
-from pipeline.allocators.shared.checking import left_asleep
-from pipeline.allocators.shared.free_list import fill_free, give_free, listed_free, take_free
-from pipeline.allocators.shared.waking import WAKE_OPTION
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     FALLBACK,
     MISS,
@@ -58,7 +46,19 @@ from pipeline.machine.simulator.actions import (
     unpin,
     write_pte,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import (
+    ASK_AGAIN,
+    FLUSH_IF_ANY,
+    fall_back,
+    problems_of_pools,
+    stranded_in_pools,
+    unmap_cached,
+)
+from pipeline.allocators.components.checks import left_asleep
+from pipeline.allocators.components.free_list import fill_free, give_free, listed_free, take_free
+from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.jit.marks import kernel
 
 SUMMARY = "a pool per CPU with the task pinned: no lock, no IPI, no cache"
 SOURCE = "A. Arcangeli, linux-kernel, March 2002"

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.allocators.contract import Option
+from pipeline.allocators.api.contract import Option
 from pipeline.allocators.installed import InstalledDesign, installed_designs
 from pipeline.errors import InputError, unknown_name
-from pipeline.files import readable_file, sha256_of
-from pipeline.listing import listing
+from pipeline.io.files import readable_file, sha256_of
+from pipeline.io.listing import listing
 
 _REQUIRED = ("SUMMARY", "map_step", "unmap_step")
 
@@ -108,7 +108,7 @@ def _load(name: str, path: Path) -> DesignFile:
     if missing:
         raise InputError(
             f"{path}: not an allocator, it defines no {', '.join(missing)}; "
-            "see pipeline/allocators/contract.py for what a design must define"
+            "see pipeline/allocators/api/contract.py for what a design must define"
         )
     return DesignFile(name, path, module)
 

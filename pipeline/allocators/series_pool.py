@@ -33,8 +33,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.cached_pool import (
+from pipeline.allocators.api.actions import FLUSH_ALL
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.cached_pool import (
     FLUSH_IF_ANY,
     adopt_slot,
     map_cached,
@@ -43,10 +44,9 @@ from pipeline.allocators.shared.cached_pool import (
     stranded_in_pools,
     unmap_cached,
 )
-from pipeline.allocators.shared.waking import WAKE_OPTION
-from pipeline.machine.simulator.actions import FLUSH_ALL
-from pipeline.machine.simulator.kernel import kernel
-from pipeline.trace.schema import KINDS
+from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.jit.marks import kernel
+from pipeline.schema.trace import KINDS
 
 SUMMARY = "pte-highmem: the global pool in series, one for page tables, against deadlocks"
 SOURCE = "A. Arcangeli, -aa kernels, January to March 2002"

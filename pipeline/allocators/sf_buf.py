@@ -22,20 +22,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.checking import left_asleep, problems_of_users
-from pipeline.allocators.shared.lru_list import (
-    LRU_POOL,
-    LRU_SLOT,
-    add_unused,
-    fill_unused,
-    listed_unused,
-    take_unused,
-)
-from pipeline.allocators.shared.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
-from pipeline.allocators.shared.waking import WAKE_OPTION, wake
-from pipeline.allocators.shared.where_loaded import invalidate_there
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     COUNT_UNDERFLOW,
     DONE,
     HIT,
@@ -52,7 +39,20 @@ from pipeline.machine.simulator.actions import (
     unpin,
     write_pte,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.checks import left_asleep, problems_of_users
+from pipeline.allocators.components.directed_flush import invalidate_there
+from pipeline.allocators.components.lru_list import (
+    LRU_POOL,
+    LRU_SLOT,
+    add_unused,
+    fill_unused,
+    listed_unused,
+    take_unused,
+)
+from pipeline.allocators.components.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
+from pipeline.allocators.components.wake import WAKE_OPTION, wake
+from pipeline.jit.marks import kernel
 
 SUMMARY = "FreeBSD: hash, LRU list, CPU mask per buffer; single-address shoot-downs, one mutex"
 SOURCE = "FreeBSD, sys/i386/i386/vm_machdep.c (A. L. Cox)"

@@ -30,8 +30,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.allocators.shared.flushed_apart import (
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.components.deferred_flush_pool import (
     BATCH_HELP,
     PAGE_FIELDS,
     PART_FIELDS,
@@ -42,7 +42,7 @@ from pipeline.allocators.shared.flushed_apart import (
     stranded_in_parts,
     unmap_apart,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.jit.marks import kernel
 
 SUMMARY = "the global pool in two halves, one flushed without the lock while the other is used"
 SOURCE = "M. J. Bligh, linux-kernel, 2002"

@@ -34,10 +34,10 @@ def calibrate(
 ) -> None:
     """Fit the free parameters to rows A and D of 2002, by the procedure in docs/validation.md.
 
-    Free parameters, bounds, start values and reasons are in pipeline/validation/calibration.toml. The
+    Free parameters, bounds, start values and reasons are in pipeline/studies/calibration.toml. The
     sources of the shipped profile's costs name the search that gave them.
     """
-    from pipeline.validation.calibration import calibrate as fit
+    from pipeline.studies.calibration import calibrate as fit
 
     result = fit(
         output, evaluations=evaluations, step=step, seed=seed, seeds=seeds, workers=workers, resume=resume

@@ -30,8 +30,8 @@ def claims(
 
     Outcomes are holds, does not hold, and depends (with what on). The exit status tells only whether it ran.
     """
-    from pipeline.claims.document import write_claims
-    from pipeline.claims.registry import chosen, judged
+    from pipeline.studies.claims.claims_page import write_claims
+    from pipeline.studies.claims.registry import chosen, judged
 
     claims = chosen(letters or [])
     if document is not None:

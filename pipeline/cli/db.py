@@ -25,7 +25,7 @@ def db(
     ] = False,
 ) -> None:
     """Write a small database of views, macros and queries over runs, for any DuckDB client."""
-    from pipeline.analysis.database import write_database
+    from pipeline.sql.database import write_database
 
     count = write_database(runs or [Path("runs")], output, relative)
     runs_in_it = "1 run" if count == 1 else f"{count} runs"

@@ -41,9 +41,9 @@ def designs(
     The exit status is 5 if a design is outside a bound without a reason, or if a judgement that was written
     for other figures no longer fits.
     """
-    from pipeline.comparison.document import compared, write_designs
-    from pipeline.comparison.grid import MACHINES
     from pipeline.errors import FindingError, UsageError
+    from pipeline.studies.matrix.designs_page import compared, write_designs
+    from pipeline.studies.matrix.grid import MACHINES
 
     try:
         counts = [int(count) for count in cpus.split(",")]
@@ -53,7 +53,7 @@ def designs(
         if document is not None:
             typer.echo(str(write_designs(document, comparison)))
         if report is not None:
-            from pipeline.comparison.report import write_report
+            from pipeline.studies.matrix.chart_page import write_report
 
             command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
             typer.echo(str(write_report(report, comparison, command)))

@@ -20,9 +20,9 @@ def explain(
     form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
 ) -> None:
     """Tell what happened to an operation: whom it waited for, why, and how long."""
-    from pipeline.analysis.explain import explain as explained_of
-    from pipeline.analysis.telling import FORMATS, written
     from pipeline.errors import unknown_name
+    from pipeline.explain.explain import explain as explained_of
+    from pipeline.explain.narrative import FORMATS, written
 
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)

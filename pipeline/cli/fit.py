@@ -21,7 +21,7 @@ def fit(
     ] = 0,
 ) -> None:
     """Write a workload whose traces are like this one, and say how like they are."""
-    from pipeline.workload.fit.fitting import fit as fitted
+    from pipeline.workload.fit.fit import fit as fitted
 
     result = fitted(trace, output, seed=seed)
     print(result.table(), end="")

@@ -39,9 +39,9 @@ def generate(
     ] = None,
 ) -> None:
     """Generate a trace from a workload: the same workload and seed always give the same trace."""
-    from pipeline.pairs import key_values
+    from pipeline.io.key_values import key_values
     from pipeline.workload.generate import generate as generate_trace
-    from pipeline.workload.varied import varied
+    from pipeline.workload.overrides import varied
 
     with varied(spec, key_values(settings or [], "--set")) as path:
         made = generate_trace(path, output, operations=operations, seed=seed)

@@ -39,7 +39,7 @@ def import_(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that lacks anything.")] = False,
 ) -> None:
     """Make a trace of a recording of a real kernel, and say what of it was measured and what was not."""
-    from pipeline.trace.import_trace import import_trace
+    from pipeline.importing.import_trace import import_trace
 
     result = import_trace(
         file, output, format, kernel=kernel, lost_events=lost_events, threads=threads, tsc_ghz=tsc_ghz,

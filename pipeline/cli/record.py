@@ -34,10 +34,10 @@ def record(
     ] = False,
 ) -> None:
     """Run a command, record its page faults, reads and writes, and make a trace of them."""
+    from pipeline.capture.bpftrace import commands, script_path
+    from pipeline.capture.capture import obstacles
+    from pipeline.capture.capture import record as recorded
     from pipeline.errors import UsageError
-    from pipeline.record.bpftrace import commands, script_path
-    from pipeline.record.recording import obstacles
-    from pipeline.record.recording import record as recorded
 
     if bpftrace:
         print(script_path().read_text())

@@ -92,7 +92,7 @@ def replay(
     from functools import partial
 
     from pipeline.errors import FindingError
-    from pipeline.pairs import key_values
+    from pipeline.io.key_values import key_values
     from pipeline.runs.minimize import minimal_lines
     from pipeline.runs.minimize import minimize as shortest
     from pipeline.runs.replay import replay as run

@@ -44,19 +44,19 @@ def sql(
     """
     import sys
 
-    from pipeline.analysis.output import checked_format, formatted, write_frame
-    from pipeline.analysis.sql import settings
-    from pipeline.analysis.sql import sql as answer
+    from pipeline.sql.output import checked_format, formatted, write_frame
+    from pipeline.sql.query import settings
+    from pipeline.sql.query import sql as answer
 
     places, params = runs or [Path("runs")], settings(set_ or [])
     if query is None and file is None and name is None:
         if sys.stdin.isatty() and output is None:
-            from pipeline.analysis.prompt import interactive
+            from pipeline.shell.prompt import interactive
 
             interactive(places, form, params)
             return
         if not sys.stdin.isatty() and (script := sys.stdin.read()).strip():
-            from pipeline.analysis.shell import script as carry_out
+            from pipeline.shell.shell import script as carry_out
 
             carry_out(places, script, lambda text: typer.echo(text, nl=False), form, params, output)
             return

@@ -27,9 +27,9 @@ def transform(
     stretch=2,hold=1, highmem=0.5, append=OTHER.parquet; --list explains them.
     """
     from pipeline.errors import UsageError
-    from pipeline.listing import listing
-    from pipeline.trace.transform.applying import transform as transformed
-    from pipeline.trace.transform.applying import usages
+    from pipeline.io.listing import listing
+    from pipeline.trace.transform.apply import transform as transformed
+    from pipeline.trace.transform.apply import usages
 
     if list_steps:
         print(listing(usages()), end="")

@@ -42,16 +42,16 @@ def validate(
     from pipeline.errors import UsageError
 
     if document is not None:
-        from pipeline.validation.document import write_validation
+        from pipeline.studies.validation_page import write_validation
 
         if rows is not None:
             raise UsageError("--document writes the whole validation; leave out --row")
         typer.echo(str(write_validation(document)))
         return
-    from pipeline.progress import progress
-    from pipeline.validation.comparison import compare
-    from pipeline.validation.prediction import Model
-    from pipeline.validation.rows import ROWS_OF_2002, read_rows
+    from pipeline.io.progress import progress
+    from pipeline.studies.lockmeter.comparison import compare
+    from pipeline.studies.lockmeter.lockmeter_data import ROWS_OF_2002, read_rows
+    from pipeline.studies.lockmeter.prediction import Model
 
     found = read_rows(rows or ROWS_OF_2002)
     with progress("validating", len(found) * seeds, "runs") as advance:

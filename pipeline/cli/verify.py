@@ -49,13 +49,13 @@ def verify(
     With --free no equality is possible; it shows how far off each count is.
     """
     from pipeline.errors import FindingError
-    from pipeline.pairs import key_values
-    from pipeline.verify.lockstep import verify as compare
-    from pipeline.verify.recording import recording_path
+    from pipeline.importing.kmap_pool.events import recording_path
+    from pipeline.io.key_values import key_values
+    from pipeline.studies.conformance.lockstep import verify as compare
 
     path, values = recording_path(recording), key_values(options or [], "--set")
     if free:
-        from pipeline.verify.free import verify_free
+        from pipeline.studies.conformance.free_running import verify_free
 
         comparison = verify_free(path, allocator=allocator, machine=machine, options=values, tsc_ghz=tsc_ghz)
         typer.echo(comparison.text(), nl=False)

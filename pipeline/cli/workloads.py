@@ -16,8 +16,8 @@ def workloads(
     ] = None,
 ) -> None:
     """List the shipped workloads, or print the spec of one."""
-    from pipeline.listing import listing
-    from pipeline.workload.reading import read_workload, shipped_workloads, workload_path
+    from pipeline.io.listing import listing
+    from pipeline.workload.read_spec import read_workload, shipped_workloads, workload_path
 
     if name is not None:
         typer.echo(workload_path(name).read_text(encoding="utf-8"), nl=False)

@@ -11,14 +11,14 @@ from typing import IO, Any, cast
 
 import pyarrow as pa
 
-from pipeline.analysis.found import RunFound, find_runs
-from pipeline.analysis.session import Session
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.export.log_table import write_csv, write_parquet
 from pipeline.export.slices import slices
 from pipeline.export.timeline import Timeline, Told
-from pipeline.files import complete_file
-from pipeline.progress import progress
+from pipeline.io.files import complete_file
+from pipeline.io.progress import progress
+from pipeline.runs.discovery import RunFound, find_runs
+from pipeline.sql.session import Session
 
 TIMELINES = ("perfetto", "chrome")
 FORMATS = (*TIMELINES, "csv", "parquet")

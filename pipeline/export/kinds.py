@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.markdown import table
-from pipeline.runs.schema import FINDINGS
+from pipeline.io.markdown import table
+from pipeline.schema.run import FINDINGS
 
 Group = Literal["run", "lock", "cpu", "interrupts", "task"]
 

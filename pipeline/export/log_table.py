@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipeline.analysis.session import Session
-from pipeline.analysis.views import VIEWS, View
+from pipeline.sql.session import Session
+from pipeline.sql.views import VIEWS, View
 
 METADATA_KEY = b"pipeline.run"
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.analysis.session import Session
 from pipeline.export.kinds import KINDS, SOURCES, Kind
+from pipeline.sql.session import Session
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

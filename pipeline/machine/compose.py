@@ -1,11 +1,11 @@
 """Putting the engine and one design together, compiled or as plain Python.
 
-A composed simulator is a small package of its own: copies of the modules of `pipeline.machine.simulator`
+A composed simulator is a small package of its own: copies of the modules of `pipeline.machine.engine`
 that hold kernels, with the design's file in place of `design`, importing one another. It is named by a hash
 of everything that decides what the compiled code does (all sources, record layouts, versions), so Numba's
 disk cache, which only knows the outermost function's own file, can never serve code of an older design.
 
-Several designs that share a run have a dispatcher in the place of `design`, see `pipeline.machine.divided`.
+Several designs that share a run have a dispatcher in the place of `design`, see `pipeline.machine.composite`.
 
 Uncompiled, the same sources are executed under their own file names, so that a debugger stops in them.
 """
@@ -25,29 +25,36 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from pipeline.allocators.division import Division
+from pipeline.allocators import components
+from pipeline.allocators.api import actions
+from pipeline.allocators.composite import Division
 from pipeline.allocators.registry import DesignFile
-from pipeline.machine.divided import dispatching
-from pipeline.machine.divided.dispatching import dispatcher
-from pipeline.machine.plain_tables import on_images
-from pipeline.machine.simulator import records
+from pipeline.jit import marks
+from pipeline.jit.plain_tables import on_images
+from pipeline.machine.composite import router
+from pipeline.machine.engine import records
 
-_SIMULATOR = Path(records.__file__).parent
-_PACKAGE = "pipeline.machine.simulator"
-_SHARED = "pipeline.allocators.shared"
-_COMPILED_KERNEL = Path(__file__).with_name("compiled_kernel.py")
-_DIVIDED = Path(dispatching.__file__).parent
+_ENGINE = Path(records.__file__).parent
+_PACKAGE = "pipeline.machine.engine"
+_COMPONENTS = "pipeline.allocators.components"
+_JIT = Path(marks.__file__).parent
+_COMPOSITE = Path(router.__file__).parent
 _TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "MIXED_PTES", "is_global", "switch_out", "switch_in")
-_NO_KERNELS = {"__init__", "records"}
-_IMPORT = re.compile(
-    rf"^(from|import) ({re.escape(_PACKAGE)}|{re.escape(_SHARED)})(\.| import )", re.MULTILINE
+# Modules of the engine that are shared by all simulators: they hold nothing to compile.
+_SHARED = {"__init__", "records"}
+# What a composed package has copies of: the engine, the components, and single modules of other packages.
+_COPIED = re.compile(
+    r"^from pipeline\.(?:machine\.engine(?!\.records)|allocators\.components"
+    r"|jit(?=\.marks| import marks)|allocators\.api(?=\.actions| import actions))(\.| import )",
+    re.MULTILINE,
 )
-_OF_SHARED = re.compile(rf"^from {re.escape(_SHARED)}\.(\w+) import ", re.MULTILINE)
+_OF_COMPONENTS = re.compile(rf"^from {re.escape(_COMPONENTS)}\.(\w+) import ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Simulator:
-    """The functions of one composed simulator, see `simulator.engine`, `rows`, `asking` and `turns`."""
+    """The functions of one composed simulator, see `engine.simulate`, `trace_rows`, `allocator_call` and
+    `lock_schedule`."""
 
     compiled: bool
     run: Callable[..., int]
@@ -79,20 +86,20 @@ def cache_directory() -> Path:
 
 def _sources(design: DesignFile, compiled: bool) -> dict[str, tuple[str, Path]]:
     """Source and file of each module of the composed package, by its name there."""
-    paths = {p.stem: p for p in sorted(_SIMULATOR.glob("*.py")) if p.stem not in _NO_KERNELS}
-    shared = Path(importlib.import_module("pipeline.allocators").__file__ or "").parent / "shared"
-    paths |= {p.stem: p for p in sorted(shared.glob("*.py")) if p.stem != "__init__"}
+    paths: dict[str, Path] = {}
+    for folder in (_ENGINE, Path(components.__file__).parent):
+        paths |= {p.stem: p for p in sorted(folder.glob("*.py")) if p.stem not in _SHARED}
+    paths["actions"] = Path(actions.__file__)
+    paths["marks"] = _JIT / ("compiled_marks.py" if compiled else "marks.py")
     if isinstance(design, Division):
-        paths |= {f"design_{k}": part.path for k, part in enumerate(design.designs)}
-        paths["divided_steps"] = _DIVIDED / "steps.py"
-        paths["divided_parts"] = _DIVIDED / f"{'compiled' if compiled else 'plain'}_parts.py"
+        paths |= {f"allocator_{k}": part.path for k, part in enumerate(design.designs)}
+        paths["composite_view"] = _COMPOSITE / "view.py"
+        paths["views"] = _JIT / f"{'compiled' if compiled else 'plain'}_views.py"
     else:
-        paths["design"] = design.path
-    if compiled:
-        paths["kernel"] = _COMPILED_KERNEL
+        paths["allocator"] = design.path
     sources = {name: (path.read_text(encoding="utf-8"), path) for name, path in paths.items()}
     if isinstance(design, Division):
-        sources["design"] = (dispatcher(design), Path(dispatching.__file__))
+        sources["allocator"] = (router.router_source(design), Path(router.__file__))
     text, path = sources["traits"]
     sources["traits"] = (text + _declarations(design), path)
     return {name: sources[name] for name in _reached(sources)}
@@ -100,16 +107,16 @@ def _sources(design: DesignFile, compiled: bool) -> dict[str, tuple[str, Path]]:
 
 def _reached(sources: dict[str, tuple[str, Path]]) -> list[str]:
     """The modules of the simulator, and of the shared parts of designs those that this design is made of."""
-    reached = [name for name, (_, path) in sources.items() if path.parent.name != "shared"]
+    reached = [name for name, (_, path) in sources.items() if path.parent.name != "components"]
     for name in reached:
-        reached += [part for part in _OF_SHARED.findall(sources[name][0]) if part not in reached]
+        reached += [part for part in _OF_COMPONENTS.findall(sources[name][0]) if part not in reached]
     return reached
 
 
 def _declarations(design: DesignFile) -> str:
     """What a design declares, to stand after what holds where it does not: see `simulator.traits`."""
     declared = [name for name in _TRAITS if hasattr(design.module, name)]
-    lines = [f"from {_PACKAGE}.design import {name}\n" for name in declared]
+    lines = [f"from {_PACKAGE}.allocator import {name}\n" for name in declared]
     if set(declared) & {"switch_out", "switch_in"}:
         lines.append("HOOKS_SWITCHES = True\n")
     return "".join(lines)
@@ -119,7 +126,7 @@ def _identity(sources: dict[str, tuple[str, Path]], compiled: bool) -> str:
     digest = hashlib.sha256()
     for name, (text, _) in sorted(sources.items()):
         digest.update(f"{name}\0{text}\0".encode())
-    for path in (Path(records.__file__), *sorted(Path(__file__).parent.glob("compiled_*.py"))):
+    for path in (Path(records.__file__), *sorted(_JIT.glob("*.py"))):
         digest.update(path.read_bytes())
     digest.update(repr([records.REQUEST, sys.version_info[:2], compiled]).encode())
     if compiled:
@@ -140,20 +147,13 @@ def simulator_sha256(design: DesignFile) -> str:
 
 def _rewritten(text: str, package: str) -> str:
     """Make a module import its fellows from the composed package; line numbers stay as they are."""
-
-    def within(match: re.Match[str]) -> str:
-        return f"{match[1]} {package}{match[3]}"
-
-    # `records` holds no kernels and is shared by all simulators.
-    keep = f"from {_PACKAGE}.records import"
-    marked = text.replace(keep, "from \0 import")
-    return _IMPORT.sub(within, marked).replace("from \0 import", keep)
+    return _COPIED.sub(rf"from {package}\1", text)
 
 
 def is_compiled_already(design: DesignFile) -> bool:
     """Whether the compiled simulator of this design is in the cache."""
     package = f"kmap_{_identity(_sources(design, True), True)}"
-    return any((cache_directory() / package / "__pycache__").glob("engine.run-*.nbc"))
+    return any((cache_directory() / package / "__pycache__").glob("simulate.run-*.nbc"))
 
 
 @cache
@@ -170,11 +170,11 @@ def compose(design: DesignFile, compiled: bool = True) -> Simulator:
             _write_package(package, sources)
         else:
             _execute_package(package, sources)
-    engine = importlib.import_module(f"{package}.engine")
-    rows = importlib.import_module(f"{package}.rows")
-    asking = importlib.import_module(f"{package}.asking")
-    turns = importlib.import_module(f"{package}.turns")
-    entries = (engine.run, engine.finish, rows.admit, rows.arrange, asking.step, turns.take_turns)
+    simulate, rows, call, schedule = (
+        importlib.import_module(f"{package}.{name}")
+        for name in ("simulate", "trace_rows", "allocator_call", "lock_schedule")
+    )
+    entries = (simulate.run, simulate.finish, rows.admit, rows.arrange, call.step, schedule.take_turns)
     return Simulator(compiled, *(entries if compiled else map(on_images, entries)))
 
 

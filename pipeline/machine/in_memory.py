@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.allocators.contract import Shape, parse_options
-from pipeline.allocators.division import load_allocator
+from pipeline.allocators.api.contract import Shape, parse_options
+from pipeline.allocators.composite import load_allocator
 from pipeline.allocators.registry import DesignFile
+from pipeline.jit.tables import Tables
 from pipeline.machine.compose import Simulator, compose
+from pipeline.machine.engine import records
+from pipeline.machine.machine_state import Setting, build_design, build_world, look
 from pipeline.machine.profile import COST_KINDS, Profile
-from pipeline.machine.simulator import records
-from pipeline.machine.tables import Tables
-from pipeline.machine.world import Setting, build_design, build_world, look
-from pipeline.runs.schema import CPU_CATEGORIES
+from pipeline.schema.run import CPU_CATEGORIES
 
 _ONE_SECOND_NS = 1_000_000_000
 _BUDGET_EVENTS = 1 << 20
@@ -30,7 +30,7 @@ _BUDGET_EVENTS = 1 << 20
 class Rows:
     """Trace rows as int64 columns of one length, in trace order; names and units of the trace format.
 
-    `kind` holds codes of pipeline.trace.schema.KINDS, 0 throughout if left out.
+    `kind` holds codes of pipeline.schema.trace.KINDS, 0 throughout if left out.
     """
 
     time_ns: np.ndarray

@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError, UsageError, unknown_name
-from pipeline.files import readable_file
-from pipeline.listing import listing
-from pipeline.machine.simulator.records import COSTS, FIFO, MAX_CPUS, UNFAIR
-from pipeline.runs.schema import Cost
+from pipeline.io.files import readable_file
+from pipeline.io.listing import listing
+from pipeline.machine.engine.records import COSTS, FIFO, MAX_CPUS, UNFAIR
+from pipeline.schema.run import Cost
 
 _NS = "ns"
 

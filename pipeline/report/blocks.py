@@ -9,16 +9,16 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.analysis.found import RunFound
-from pipeline.analysis.library import Query, filled
 from pipeline.errors import InputError
 from pipeline.report import ranking, timeline
-from pipeline.report.answer import ranking_table
+from pipeline.report.alt_text import chart_in_words
+from pipeline.report.cells import Head, Table, head, table
 from pipeline.report.charts import NEAR, Spec, beyond, chart
 from pipeline.report.definition import Item
 from pipeline.report.palette import Cast, part_colours
-from pipeline.report.table import Head, Table, head, table
-from pipeline.report.words import chart_in_words
+from pipeline.report.ranking_table import ranking_table
+from pipeline.runs.discovery import RunFound
+from pipeline.sql.library import Query, filled
 
 # Columns that a query must have for a chart that is made for it alone.
 _COLUMNS = {"ranking": ranking.QUERY_COLUMNS, "timeline": timeline.QUERY_COLUMNS}

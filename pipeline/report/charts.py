@@ -18,9 +18,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from pipeline.analysis.output import readable_number
 from pipeline.report.definition import Item
 from pipeline.report.palette import Cast, css, part_colours
+from pipeline.sql.output import readable_number
 
 Spec = dict[str, Any]
 

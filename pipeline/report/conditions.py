@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.analysis.found import RunFound
-from pipeline.analysis.output import readable_number
+from pipeline.runs.discovery import RunFound
+from pipeline.sql.output import readable_number
 
 PROVENANCES = ("measured", "derived", "assumed", "synthetic", "absent")
 

@@ -25,10 +25,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline.analysis.library import Query, load_query
 from pipeline.errors import InputError, unknown_name
-from pipeline.files import readable_file
-from pipeline.resources import shipped_files
+from pipeline.io.files import readable_file
+from pipeline.io.resources import shipped_files
+from pipeline.sql.library import Query, load_query
 
 ChartKind = Literal["ranking", "table", "bars", "lines", "tail", "stacked", "range", "timeline"]
 

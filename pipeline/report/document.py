@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pipeline.analysis.found import RunFound
-from pipeline.analysis.library import Query, run_query
-from pipeline.analysis.session import Session
 from pipeline.report.blocks import Block, block_of, in_reach
 from pipeline.report.definition import Definition
 from pipeline.report.palette import Cast, cast
+from pipeline.runs.discovery import RunFound
+from pipeline.sql.library import Query, run_query
+from pipeline.sql.session import Session
 
 
 @dataclass(frozen=True)

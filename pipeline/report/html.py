@@ -15,12 +15,12 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from pipeline.io.resources import shipped
 from pipeline.report import conditions
 from pipeline.report.blocks import Block
 from pipeline.report.document import Document
 from pipeline.report.palette import Cast
 from pipeline.report.style import CONFIG, shipped_text
-from pipeline.resources import shipped
 
 TEMPLATE = "page.html.j2"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pipeline import markdown
-from pipeline.analysis.output import readable_cell
+from pipeline.io import markdown
 from pipeline.report import conditions
 from pipeline.report.blocks import Block
+from pipeline.report.cells import Head, Table
 from pipeline.report.document import Document
-from pipeline.report.table import Head, Table
+from pipeline.sql.output import readable_cell
 
 # More rows than this are for a machine to read: JSON has them.
 MOST_ROWS = 40

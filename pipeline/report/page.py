@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.analysis.session import open_session
 from pipeline.errors import OutputError, UsageError, unknown_name
-from pipeline.files import complete_file
-from pipeline.progress import progress
-from pipeline.report.data import json_page
+from pipeline.io.files import complete_file
+from pipeline.io.progress import progress
 from pipeline.report.definition import Definition, load_definition
 from pipeline.report.document import compose
 from pipeline.report.html import html_page
+from pipeline.report.json_form import json_page
 from pipeline.report.markdown import markdown_page
 from pipeline.report.pictures import write_picture, write_pictures
+from pipeline.sql.session import open_session
 
 TEXTS = {"html": html_page, "json": json_page, "md": markdown_page}
 PICTURES = ("png", "svg")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from pipeline.analysis.found import RunFound
+from pipeline.runs.discovery import RunFound
 
 RUN_COLOURS = 8
 SERIES_COLOURS = 10

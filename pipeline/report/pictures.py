@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.files import complete_directory, complete_file
+from pipeline.io.files import complete_directory, complete_file
 from pipeline.report.blocks import Block, Chart
 from pipeline.report.document import Document
 from pipeline.report.html import objects_of

@@ -2,7 +2,7 @@
 
 Runs are compared where everything but the design is the same: trace, machine with every cost, loop, pages in
 low memory. Runs of a design that differ in their seed alone are one entry. The uncertainty of a difference
-comes from paired units, see `pipeline.analysis.intervals`: seeds, where both entries have at least two in
+comes from paired units, see `pipeline.report.statistics`: seeds, where both entries have at least two in
 common; else batch means within the one run (A. M. Law, Simulation Modeling and Analysis, 9.5.3), where
 the batches are blocks of the trace's rows. A run's progress is the mean time at which each block was done;
 with its start and end these times cut the wall time into stretches that add up to it, so that the ratio
@@ -18,8 +18,8 @@ from typing import Literal
 
 import polars as pl
 
-from pipeline.analysis.found import RunFound
-from pipeline.analysis.intervals import Estimate, mean, paired_difference, paired_ratio
+from pipeline.report.statistics import Estimate, mean, paired_difference, paired_ratio
+from pipeline.runs.discovery import RunFound
 
 QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from pipeline.resources import shipped
+from pipeline.io.resources import shipped
 
 FONT = "system-ui, sans-serif"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from pipeline.analysis.output import readable_number
 from pipeline.report.charts import Spec, finished
 from pipeline.report.definition import Item
 from pipeline.report.palette import WORK_COLOURS, css
+from pipeline.sql.output import readable_number
 
 CODE = "map or unmap"
 # What a CPU can be seen doing, each over those before it.

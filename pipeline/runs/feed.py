@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.files import output_error
+from pipeline.io.files import output_error
+from pipeline.jit.tables import Tables, records
 from pipeline.machine.compose import Simulator
-from pipeline.machine.simulator.records import ROW, T_ENDED
-from pipeline.machine.tables import Tables, records
+from pipeline.machine.engine.records import ROW, T_ENDED
+from pipeline.schema.trace import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, ROW_GROUP_ROWS
 from pipeline.trace.reader import Trace, numpy_column
-from pipeline.trace.schema import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, ROW_GROUP_ROWS
 
 # Small enough for a chunk (512 KiB) to stay in a CPU's own cache, large enough to hide the cost of a call.
 CHUNK_ROWS = 1 << 13

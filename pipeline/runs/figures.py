@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.runs.schema import CPU_CATEGORIES, Totals
+from pipeline.schema.run import CPU_CATEGORIES, Totals
 
 BUSY = tuple(category for category in CPU_CATEGORIES if category != "idle")
 

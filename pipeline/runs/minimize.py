@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import Interrupted
-from pipeline.files import output_error
+from pipeline.io.files import output_error
 from pipeline.runs.replay import RunResult, trace_path
-from pipeline.runs.schema import Finding, Manifest
+from pipeline.schema.run import Finding, Manifest
 from pipeline.trace.prefix import write_prefix
 from pipeline.trace.reader import Trace, open_trace
 

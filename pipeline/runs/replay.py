@@ -21,22 +21,23 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
-from pipeline.allocators.contract import Shape, Value, parse_options
-from pipeline.allocators.division import Division, load_allocator
+from pipeline.allocators.api.contract import Shape, Value, parse_options
+from pipeline.allocators.composite import Division, load_allocator
 from pipeline.allocators.registry import DesignFile
 from pipeline.errors import InputError, Interrupted, UsageError, unknown_name
-from pipeline.files import complete_directory, sha256_of
+from pipeline.io.files import complete_directory, sha256_of
+from pipeline.io.progress import progress
+from pipeline.io.resources import shipped_files
+from pipeline.jit.tables import Tables
 from pipeline.machine.compose import Simulator, compose, is_compiled_already, simulator_sha256
+from pipeline.machine.engine import records
+from pipeline.machine.machine_state import Setting, build_design, build_world, look
 from pipeline.machine.profile import Profile, load_profile
-from pipeline.machine.simulator import records
-from pipeline.machine.tables import Tables
-from pipeline.machine.world import Setting, build_design, build_world, look
-from pipeline.progress import progress
-from pipeline.resources import shipped_files
-from pipeline.runs.blame import design_mistakes, never_done
+from pipeline.runs.allocator_errors import design_mistakes, never_done
 from pipeline.runs.feed import CHUNK_ROWS, Feed, take_census
-from pipeline.runs.log import EventLog
-from pipeline.runs.schema import (
+from pipeline.runs.log_writer import EventLog
+from pipeline.runs.totals import deadlock, findings_met, fingerprint_of, totals_of
+from pipeline.schema.run import (
     EVENTS_FILE,
     EVENTS_SCHEMA,
     MANIFEST_FILE,
@@ -51,9 +52,8 @@ from pipeline.runs.schema import (
     Manifest,
     TraceReference,
 )
-from pipeline.runs.totals import deadlock, findings_met, fingerprint_of, totals_of
+from pipeline.schema.trace import KINDS
 from pipeline.trace.reader import Trace, open_trace
-from pipeline.trace.schema import KINDS
 
 LOOPS = ("closed", "timed")
 EVENTS = ("full", "none")

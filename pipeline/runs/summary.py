@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.runs.schema import Manifest
+from pipeline.schema.run import Manifest
 
 _SHOWN = 5
 

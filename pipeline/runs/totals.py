@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.machine.simulator.records import CATEGORIES, MAP, T_ASLEEP
-from pipeline.machine.tables import Tables
-from pipeline.runs.schema import CPU_CATEGORIES, FINDINGS, SITES, CpuTime, Finding, LockTotals, Totals
+from pipeline.jit.tables import Tables
+from pipeline.machine.engine.records import CATEGORIES, MAP, T_ASLEEP
+from pipeline.schema.run import CPU_CATEGORIES, FINDINGS, SITES, CpuTime, Finding, LockTotals, Totals
 
 _DIRECT = {"wall_ns": "now_ns"}
 _FINDINGS_SHOWN = 20

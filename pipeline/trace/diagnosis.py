@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from pipeline.schema.trace import TraceMetadata
 from pipeline.trace.losses import LOSS
-from pipeline.trace.schema import TraceMetadata
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.progress import progress
+from pipeline.io.progress import progress
+from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 from pipeline.trace.diagnosis import QUANTILES, Diagnosis, Problem, Reuse
 from pipeline.trace.losses import LOSS, MEANINGS
 from pipeline.trace.reader import Trace, numpy_column, open_trace
 from pipeline.trace.scan import HISTOGRAMS, ROW_PROBLEMS, Scan, bucket_floor
-from pipeline.trace.schema import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 
 _Severity = Literal["error", "warning"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.schema.trace import COLUMN_NAMES
 from pipeline.trace.reader import Trace, numpy_column
-from pipeline.trace.schema import COLUMN_NAMES
 from pipeline.trace.writer import TraceWriter
 
 

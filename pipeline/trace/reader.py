@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from pipeline.errors import InputError
-from pipeline.files import readable_file
-from pipeline.trace.schema import (
+from pipeline.io.files import readable_file
+from pipeline.schema.trace import (
     ARROW_SCHEMA,
     COLUMN_NAMES,
     COLUMNS,

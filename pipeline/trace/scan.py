@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.trace.compiled import compiled
-from pipeline.trace.schema import KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.jit.loops import compiled
+from pipeline.schema.trace import KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 
 # What can be wrong with a row; the position is the code.
 ROW_PROBLEMS = (

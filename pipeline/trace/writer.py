@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.files import complete_file, output_error
-from pipeline.trace.schema import (
+from pipeline.io.files import complete_file, output_error
+from pipeline.schema.trace import (
     ARROW_SCHEMA,
     COLUMN_NAMES,
     COLUMNS,

@@ -19,8 +19,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.trace.schema import MAX_TIME_NS
-from pipeline.workload.model import Nanoseconds, PositiveNanoseconds, Probability, SpecModel
+from pipeline.schema.trace import MAX_TIME_NS
+from pipeline.workload.strict_model import Nanoseconds, PositiveNanoseconds, Probability, SpecModel
 
 _NORMAL = NormalDist()
 _LONGEST_NS = float(MAX_TIME_NS - 1)

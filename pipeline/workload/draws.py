@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.trace.schema import KINDS
+from pipeline.schema.trace import KINDS
 from pipeline.workload.distributions import Constant, Empirical, TimeDistribution
-from pipeline.workload.numbers import UNIT, Numbers, Purpose, Streams, stream
-from pipeline.workload.reading import NamedWorkload
+from pipeline.workload.random_streams import UNIT, Numbers, Purpose, Streams, stream
+from pipeline.workload.read_spec import NamedWorkload
 from pipeline.workload.rows import Index, Integers, Rows
+from pipeline.workload.sampling_tables import AliasTable, QuantileTable, Raw
 from pipeline.workload.spec import SomeBytes
-from pipeline.workload.tables import AliasTable, QuantileTable, Raw
 
 _NOTHING = Constant(dist="constant", ns=0)
 _CHANCE_BITS = 53

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.progress import progress
-from pipeline.trace.schema import COLUMN_NAMES, Provenance, Source
+from pipeline.io.progress import progress
+from pipeline.schema.trace import COLUMN_NAMES, Provenance, Source
 from pipeline.trace.writer import TraceWriter
 from pipeline.workload.draws import Drawer
-from pipeline.workload.reading import read_workload
+from pipeline.workload.read_spec import read_workload
 from pipeline.workload.spec import MAX_OPERATIONS
 from pipeline.workload.stream import RowStream
 

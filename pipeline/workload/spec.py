@@ -11,10 +11,10 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.trace.schema import MAX_PAGE, MAX_TASKS
+from pipeline.schema.trace import MAX_PAGE, MAX_TASKS
 from pipeline.workload.distributions import Constant, TimeDistribution
-from pipeline.workload.model import Probability, SpecModel
-from pipeline.workload.tables import MAX_ALIAS_PAGES
+from pipeline.workload.sampling_tables import MAX_ALIAS_PAGES
+from pipeline.workload.strict_model import Probability, SpecModel
 
 Kind = Literal["page_fault", "copy_to_user", "copy_from_user", "exec_args", "directory", "other"]
 Sharing = Literal["all", "process", "task"]

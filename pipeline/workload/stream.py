@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.trace.schema import MAX_TIME_NS
+from pipeline.schema.trace import MAX_TIME_NS
 from pipeline.workload.draws import Drawer
-from pipeline.workload.numbers import UNIT
+from pipeline.workload.random_streams import UNIT
 from pipeline.workload.rows import ROW_COLUMNS, Index, Integers, Rows, concatenate, head, take
 
 Columns = dict[str, NDArray[Any]]

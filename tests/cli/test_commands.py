@@ -15,9 +15,8 @@ from typer.main import get_command
 
 from pipeline import cli
 from pipeline.cli import app
-from pipeline.resources import shipped_files
-
-from .command import PIPELINE, answer, pipeline, refusal
+from pipeline.io.resources import shipped_files
+from tests.cli.command import PIPELINE, answer, pipeline, refusal
 
 COMMANDS = sorted(get_command(app).list_commands(typer.Context(get_command(app))))
 HEAVY = ("numpy", "numba", "pyarrow", "polars", "duckdb", "altair", "pydantic", "rich.progress")
@@ -104,8 +103,8 @@ def test_a_run_with_a_finding_is_kept_and_exits_with_5(house):
 def deadlocking(directory: Path) -> Path:
     path = directory / "deadlocking.py"
     path.write_text(
-        "from pipeline.machine.simulator.actions import DONE, SLEEP\n"
-        "from pipeline.machine.simulator.kernel import kernel\n"
+        "from pipeline.allocators.api.actions import DONE, SLEEP\n"
+        "from pipeline.jit.marks import kernel\n"
         "SUMMARY = 'everybody sleeps'\n"
         "@kernel\ndef map_step(a, r, d):\n    return SLEEP\n"
         "@kernel\ndef unmap_step(a, r, d):\n    return DONE\n"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from trace.small import write_damaged, write_good, writer
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError, OutputError, UsageError
-
-from .command import answer, refusal
+from tests.cli.command import answer, refusal
+from tests.trace.small import write_damaged, write_good, writer
 
 USAGE, INPUT, OUTPUT = (error.exit_status for error in (UsageError, InputError, OutputError))
 ON = ("-m", "smp4-2002", "-a", "global_pool", "-o", "new")

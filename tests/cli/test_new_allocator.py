@@ -10,8 +10,7 @@ import pytest
 
 from pipeline.allocators.new import new_allocator
 from pipeline.errors import OutputError
-
-from .command import answer, pipeline, refusal
+from tests.cli.command import answer, pipeline, refusal
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,14 +9,13 @@ import pytest
 
 from pipeline.errors import InputError, PipelineError
 from pipeline.runs.replay import replay
-
-from .command import answer, pipeline, refusal
+from tests.cli.command import answer, pipeline, refusal
 
 # One slot for each page, shared, never given back; a local invalidation whenever it is mapped.
 DESIGN = """\
-from pipeline.allocators.contract import Option
-from pipeline.machine.simulator.actions import DONE, MISS, invalidate, pin, touch_local, unpin
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Option
+from pipeline.allocators.api.actions import DONE, MISS, invalidate, pin, touch_local, unpin
+from pipeline.jit.marks import kernel
 
 SUMMARY = "one slot for each page"
 OPTIONS = (Option("touched", 1, minimum=0, maximum=9, help="entries that a map touches"),)

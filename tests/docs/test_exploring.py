@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.analysis.shell import ALIASES, COMMANDS
-from pipeline.analysis.views import VIEWS
-
-from .test_documents import ROOT, _without_ids, module_of
+from pipeline.shell.shell import ALIASES, COMMANDS
+from pipeline.sql.views import VIEWS
+from tests.docs.test_documents import ROOT, _without_ids, module_of
 
 PAGE = (ROOT / "docs" / "exploring.md").read_text(encoding="utf-8")
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pipeline.export.kinds import described
-
-from .test_documents import ROOT, _without_ids, module_of
+from tests.docs.test_documents import ROOT, _without_ids, module_of
 
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.trace.import_trace import formats
+from pipeline.importing.import_trace import formats
 from pipeline.trace.losses import MEANINGS
 from tests.docs.test_documents import ROOT, module_of
 

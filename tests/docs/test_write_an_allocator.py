@@ -6,10 +6,9 @@ import re
 import tomllib
 from types import FunctionType
 
+from pipeline.allocators.api import actions
 from pipeline.allocators.installed import ENTRY_POINTS
-from pipeline.machine.simulator import actions
-
-from .test_documents import ROOT, _without_ids, module_of
+from tests.docs.test_documents import ROOT, _without_ids, module_of
 
 PAGE = (ROOT / "docs" / "write-an-allocator.md").read_text(encoding="utf-8")
 SERVED = {"HIT", "MISS", "DIRECT", "FALLBACK"}

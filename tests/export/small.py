@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.analysis.handmade import make_run
+from tests.sql.handmade import make_run
 
 OPERATIONS: list[dict[str, Any]] = [
     {

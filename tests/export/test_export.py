@@ -15,10 +15,9 @@ from pipeline.export import export as module
 from pipeline.export import slices
 from pipeline.export.export import export
 from pipeline.export.log_table import METADATA_KEY
-from tests.analysis.handmade import make_run
 from tests.cli.command import answer
-
-from .small import OPERATIONS, small_run
+from tests.export.small import OPERATIONS, small_run
+from tests.sql.handmade import make_run
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])

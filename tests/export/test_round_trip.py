@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.analysis.session import open_session
 from pipeline.export.export import export
 from pipeline.runs.replay import RunResult
-from tests.runs.made import build_trace, replayed, storm_trace
+from pipeline.sql.session import open_session
+from tests.export.reading import chrome, perfetto
 from tests.trace.small import as_arrays, writer
-
-from .reading import chrome, perfetto
+from tests.runs.made import build_trace, replayed, storm_trace
 
 # Slices of one kind on one group of tracks, and the sum that they must come to, in SQL.
 SUMS = [

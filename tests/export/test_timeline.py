@@ -8,10 +8,9 @@ import pytest
 
 from pipeline.export import slices
 from pipeline.export.export import Exported, export
-from tests.analysis.handmade import make_run
-
-from .reading import Timeline, chrome, perfetto
-from .small import EVENTS, OPERATIONS, small_run
+from tests.export.reading import Timeline, chrome, perfetto
+from tests.export.small import EVENTS, OPERATIONS, small_run
+from tests.sql.handmade import make_run
 
 READERS = {"perfetto": perfetto, "chrome": chrome}
 

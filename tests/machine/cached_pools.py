@@ -10,8 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
-from pipeline.allocators.registry import DesignFile
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     FLUSH_ALL,
     HIT,
@@ -23,9 +22,9 @@ from pipeline.machine.simulator.actions import (
     WAKE_ALL,
     WAKE_ONE,
 )
-
-from .oracle import MOST_NESTED, Answer, CachedPools, DesignMachine, wander
-from .steps import Request, Task
+from pipeline.allocators.registry import DesignFile
+from tests.machine.oracle import MOST_NESTED, Answer, CachedPools, DesignMachine, wander
+from tests.machine.steps import Request, Task
 
 
 class CachedPoolMachine(DesignMachine):

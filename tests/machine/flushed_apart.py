@@ -9,11 +9,10 @@ from typing import ClassVar
 
 import pytest
 
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.registry import DesignFile
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
-
-from .oracle import DesignMachine, wander
-from .steps import Request, Task
+from tests.machine.oracle import DesignMachine, wander
+from tests.machine.steps import Request, Task
 
 SEARCH, PASS, FLUSH, END = "searches", "passes over slots", "flushes", "declares slots clean"
 

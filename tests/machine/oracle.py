@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from pipeline.allocators.registry import DesignFile
-from pipeline.trace.schema import KINDS
-
-from .steps import ASLEEP, HOME, Bench, Task
+from pipeline.schema.trace import KINDS
+from tests.machine.steps import ASLEEP, HOME, Bench, Task
 
 PAGES = 12
 MOST_NESTED = 3

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.machine.simulator.actions import DONE, HIT, MISS, SLEEP, UNLOCK, WAKE_ALL, WAKE_ONE
-
-from .oracle import CachedPools, DesignMachine
-from .steps import Task
+from pipeline.allocators.api.actions import DONE, HIT, MISS, SLEEP, UNLOCK, WAKE_ALL, WAKE_ONE
+from tests.machine.oracle import CachedPools, DesignMachine
+from tests.machine.steps import Task
 
 
 class OwnPoolMachine(DesignMachine):

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from pipeline.allocators.contract import Check, Shape, parse_options
+from pipeline.allocators.api import actions
+from pipeline.allocators.api.contract import Check, Shape, parse_options
 from pipeline.allocators.registry import DesignFile
-from pipeline.machine.simulator import actions
-from pipeline.machine.simulator.records import DEED
-from pipeline.machine.world import build_design
+from pipeline.machine.engine.records import DEED
+from pipeline.machine.machine_state import build_design
 
 FLUSHES = (actions.FLUSH_ALL, actions.FLUSH_MASK, actions.FLUSH_LOCAL, actions.REPEAT_ALL, actions.SHOOT_DOWN)
 HOME, KERNEL, READY, ASLEEP = "at home", "in the kernel", "ready", "asleep"

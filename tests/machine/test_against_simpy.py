@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.machine.simulator.records import S_FINISHED
-
-from .runs import Outcome, Rows, machine, rows, simulate
+from pipeline.machine.engine.records import S_FINISHED
+from tests.machine.runs import Outcome, Rows, machine, rows, simulate
 
 SLOTS = 32
 PAGES = 120

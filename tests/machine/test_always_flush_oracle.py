@@ -7,12 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
-
-from .oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
-from .runs import changed_design
-from .steps import Task
+from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
+from tests.machine.runs import changed_design
+from tests.machine.steps import Task
 
 
 class AlwaysFlushMachine(DesignMachine):

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.machine.simulator.actions import FALLBACK, MISS
-from pipeline.machine.simulator.records import (
+from pipeline.allocators.api.actions import FALLBACK, MISS
+from pipeline.machine.engine.records import (
     CLOSED,
     E_FINDING,
     F_ATOMIC,
@@ -18,9 +18,8 @@ from pipeline.machine.simulator.records import (
     S_FINISHED,
     TIMED,
 )
-from pipeline.trace.schema import KINDS
-
-from .runs import Outcome, Rows, machine, rows, simulate
+from pipeline.schema.trace import KINDS
+from tests.machine.runs import Outcome, Rows, machine, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 

@@ -7,14 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import ATTEMPT, DONE, FALLBACK, LOCK, MISS, PREFAULT, SLEEP
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import ATTEMPT, DONE, FALLBACK, LOCK, MISS, PREFAULT, SLEEP
-from pipeline.trace.schema import KINDS
-
-from .cached_pools import CachedPoolMachine
-from .oracle import THOROUGH, wander
-from .runs import changed_design
-from .steps import Task
+from pipeline.schema.trace import KINDS
+from tests.machine.cached_pools import CachedPoolMachine
+from tests.machine.oracle import THOROUGH, wander
+from tests.machine.runs import changed_design
+from tests.machine.steps import Task
 
 COPIES = (KINDS.index("copy_to_user"), KINDS.index("copy_from_user"))
 NESTING = 3

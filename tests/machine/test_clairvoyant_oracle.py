@@ -4,12 +4,11 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP
-
-from .cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
-from .oracle import THOROUGH, CachedPools
-from .runs import changed_design
+from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
+from tests.machine.oracle import THOROUGH, CachedPools
+from tests.machine.runs import changed_design
 
 
 class ClairvoyantMachine(CachedPoolMachine):

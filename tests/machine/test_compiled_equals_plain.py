@@ -5,12 +5,11 @@
 
 import pytest
 
+from pipeline.machine.engine.records import CLOSED, S_DEADLOCK, S_FINISHED, TIMED
 from pipeline.machine.profile import load_profile
-from pipeline.machine.simulator.records import CLOSED, S_DEADLOCK, S_FINISHED, TIMED
-from pipeline.trace.schema import KINDS
-from pipeline.validation.theory.runs import mixed_rows
-
-from .runs import Outcome, Rows, simulate
+from pipeline.schema.trace import KINDS
+from pipeline.studies.theory.runs import mixed_rows
+from tests.machine.runs import Outcome, Rows, simulate
 
 LOOPS = pytest.mark.parametrize("loop", [CLOSED, TIMED], ids=["closed", "timed"])
 CPUS = pytest.mark.parametrize("cpus", [1, 4])

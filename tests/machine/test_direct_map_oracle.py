@@ -2,11 +2,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DIRECT, DONE
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DIRECT, DONE
-
-from .oracle import THOROUGH, DesignMachine
-from .steps import Task
+from tests.machine.oracle import THOROUGH, DesignMachine
+from tests.machine.steps import Task
 
 
 class DirectMapMachine(DesignMachine):

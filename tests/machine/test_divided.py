@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.allocators.contract import parse_options
-from pipeline.allocators.division import Division, load_allocator
+from pipeline.allocators.api.contract import parse_options
+from pipeline.allocators.composite import Division, load_allocator
 from pipeline.allocators.registry import load_design
 from pipeline.errors import UsageError
-from pipeline.machine.profile import load_profile
-from pipeline.machine.simulator.records import (
+from pipeline.machine.engine.records import (
     E_FINDING,
     E_FLUSH,
     E_LOCAL_FLUSH,
@@ -20,11 +19,11 @@ from pipeline.machine.simulator.records import (
     S_FINISHED,
     TIMED,
 )
-from pipeline.runs.schema import FINDINGS
-from pipeline.trace.schema import KINDS
-from pipeline.validation.theory.runs import mixed_rows
-
-from .runs import Outcome, Rows, changed_design, machine, rows, simulate
+from pipeline.machine.profile import load_profile
+from pipeline.schema.run import FINDINGS
+from pipeline.schema.trace import KINDS
+from pipeline.studies.theory.runs import mixed_rows
+from tests.machine.runs import Outcome, Rows, changed_design, machine, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 HIGHPTE = "page_fault=atomic,default=global_pool"

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.machine.simulator.records import E_IPI
-
-from .runs import machine, rows, simulate
+from pipeline.machine.engine.records import E_IPI
+from tests.machine.runs import machine, rows, simulate
 
 
 def test_the_cpu_that_mapped_is_where_the_mapping_was_got_not_where_it_was_asked_for(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.machine.simulator.records import (
+from pipeline.machine.engine.records import (
     E_FINDING,
     E_IPI,
     E_PIN_WAIT,
@@ -13,8 +13,7 @@ from pipeline.machine.simulator.records import (
     S_DEADLOCK,
     S_FINISHED,
 )
-
-from .runs import changed_design, machine, rows, simulate
+from tests.machine.runs import changed_design, machine, rows, simulate
 
 
 def test_one_task_that_never_hits_flushes_once_per_pool_of_misses(tmp_path: Path) -> None:

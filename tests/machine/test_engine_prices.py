@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.records import E_IPI, E_SWITCH
-from pipeline.validation.theory.runs import ONE_LOCK
-
-from .runs import machine, rows, simulate
+from pipeline.machine.engine.records import E_IPI, E_SWITCH
+from pipeline.studies.theory.runs import ONE_LOCK
+from tests.machine.runs import machine, rows, simulate
 
 
 def test_spinners_slow_the_release_and_the_hand_off(tmp_path: Path) -> None:
@@ -37,8 +36,8 @@ def test_a_hand_off_to_another_node_takes_longer(tmp_path: Path) -> None:
 
 
 DIRECTED = """
-from pipeline.machine.simulator.actions import DIRECT, DONE, FLUSH_LOCAL, FLUSH_MASK, LOCK, UNLOCK, touch
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.actions import DIRECT, DONE, FLUSH_LOCAL, FLUSH_MASK, LOCK, UNLOCK, touch
+from pipeline.jit.marks import kernel
 
 SUMMARY = "map: take lock 0 or 1 by page, release; unmap: flush CPUs 0 and 2, then the own CPU"
 

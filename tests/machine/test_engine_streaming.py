@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.machine.engine.records import CLOSED, S_FINISHED, TIMED
 from pipeline.machine.profile import load_profile
-from pipeline.machine.simulator.records import CLOSED, S_FINISHED, TIMED
 from pipeline.workload.draws import Drawer
-from pipeline.workload.reading import read_workload
+from pipeline.workload.read_spec import read_workload
 from pipeline.workload.stream import RowStream
-
-from .runs import Rows, machine, simulate
+from tests.machine.runs import Rows, machine, simulate
 
 WORKLOAD = """
 description = "nested operations that think, wait, hold and block"

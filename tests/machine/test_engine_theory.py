@@ -7,16 +7,15 @@ or shows a difference that chance makes once in 15,000 times.
 import numpy as np
 import pytest
 
-from pipeline.machine.simulator.records import E_SLEEP, S_FINISHED
-from pipeline.validation.theory.check import mean_and_error
-from pipeline.validation.theory.closed_queues import (
+from pipeline.machine.engine.records import E_SLEEP, S_FINISHED
+from pipeline.studies.theory.check import mean_and_error
+from pipeline.studies.theory.closed_queues import (
     constant_service,
     first_come_first_served,
     machine_repairman,
 )
-from pipeline.validation.theory.runs import ONE_LOCK, closed_loop, intervals, with_all_tasks
-
-from .runs import Outcome, Rows, machine, simulate
+from pipeline.studies.theory.runs import ONE_LOCK, closed_loop, intervals, with_all_tasks
+from tests.machine.runs import Outcome, Rows, machine, simulate
 
 HOLD_NS = 1_000
 CPUS = 8

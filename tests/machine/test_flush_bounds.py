@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.allocators.api.actions import FLUSH_ALL
 from pipeline.allocators.registry import DesignFile, load_design
-from pipeline.machine.simulator.actions import FLUSH_ALL
-from pipeline.machine.simulator.records import S_FINISHED
-
-from .runs import changed_design, machine, rows, simulate
-from .steps import HOME, Bench
+from pipeline.machine.engine.records import S_FINISHED
+from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.steps import HOME, Bench
 
 Events = list[tuple[bool, int]]
 """Maps (true) and unmaps of pages, one after another."""

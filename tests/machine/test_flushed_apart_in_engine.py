@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.machine.simulator.records import E_FINDING, E_FLUSH, E_SLEEP, S_FINISHED
-
-from .runs import Outcome, Rows, machine, rows, simulate
+from pipeline.machine.engine.records import E_FINDING, E_FLUSH, E_SLEEP, S_FINISHED
+from tests.machine.runs import Outcome, Rows, machine, rows, simulate
 
 FLUSH_NS = 10_000
 DESIGNS = pytest.mark.parametrize("design", ["deferred_flush", "split_pool"])

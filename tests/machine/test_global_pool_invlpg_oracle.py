@@ -5,14 +5,13 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, REPEAT_ALL, SLEEP
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, REPEAT_ALL, SLEEP
-from pipeline.machine.simulator.records import E_FINDING, E_IPI, F_STALE
-
-from .cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
-from .oracle import THOROUGH
-from .runs import changed_design, machine, rows, simulate
-from .steps import Request
+from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE
+from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
+from tests.machine.oracle import THOROUGH
+from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.steps import Request
 
 
 class GlobalPoolInvlpgMachine(CachedPoolMachine):

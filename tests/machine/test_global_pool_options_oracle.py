@@ -7,13 +7,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP, UNLOCK, WAKE_ALL
-
-from .cached_pools import CachedPoolMachine, is_wrong, walk
-from .oracle import MOST_NESTED, THOROUGH, CachedPools
-from .runs import changed_design
-from .steps import Request, Task
+from tests.machine.cached_pools import CachedPoolMachine, is_wrong, walk
+from tests.machine.oracle import MOST_NESTED, THOROUGH, CachedPools
+from tests.machine.runs import changed_design
+from tests.machine.steps import Request, Task
 
 
 class ColouredPoolMachine(CachedPoolMachine):

@@ -3,12 +3,11 @@ from pathlib import Path
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP
-
-from .cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
-from .oracle import THOROUGH
-from .runs import changed_design
+from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
+from tests.machine.oracle import THOROUGH
+from tests.machine.runs import changed_design
 
 
 class GlobalPoolMachine(CachedPoolMachine):

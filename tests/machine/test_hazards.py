@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.allocators.api.actions import COUNT_UNDERFLOW, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER
 from pipeline.allocators.registry import DesignFile, shipped_designs
-from pipeline.machine.simulator.actions import COUNT_UNDERFLOW, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER
-from pipeline.machine.simulator.records import (
+from pipeline.machine.engine.records import (
     E_FINDING,
     F_NESTING,
     F_ORDER,
@@ -18,10 +18,9 @@ from pipeline.machine.simulator.records import (
     S_DEADLOCK,
     S_FINISHED,
 )
-from pipeline.runs.schema import FINDINGS
-from pipeline.trace.schema import KINDS
-
-from .runs import Outcome, Rows, changed_design, machine, rows, simulate
+from pipeline.schema.run import FINDINGS
+from pipeline.schema.trace import KINDS
+from tests.machine.runs import Outcome, Rows, changed_design, machine, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 

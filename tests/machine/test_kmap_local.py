@@ -11,13 +11,12 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, MISS
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, MISS
-from pipeline.machine.simulator.records import E_FINDING, F_NESTING, F_ORDER, F_STALE, S_FINISHED
-
-from .oracle import THOROUGH, DesignMachine, wander
-from .runs import Outcome, Rows, changed_design, machine, rows, simulate
-from .steps import Bench, Task
+from pipeline.machine.engine.records import E_FINDING, F_NESTING, F_ORDER, F_STALE, S_FINISHED
+from tests.machine.oracle import THOROUGH, DesignMachine, wander
+from tests.machine.runs import Outcome, Rows, changed_design, machine, rows, simulate
+from tests.machine.steps import Bench, Task
 
 NESTING = 3
 AT = pytest.mark.parametrize("at", ["unmap", "map"])

@@ -8,13 +8,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, HIT, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
-from pipeline.machine.simulator.records import E_FINDING, F_STALE
-
-from .oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
-from .runs import changed_design, machine, rows, simulate
-from .steps import Task
+from pipeline.machine.engine.records import E_FINDING, F_STALE
+from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
+from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.steps import Task
 
 
 class LocklessPoolMachine(DesignMachine):

@@ -7,8 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     FLUSH_LOCAL,
     FLUSH_MASK,
@@ -17,11 +16,11 @@ from pipeline.machine.simulator.actions import (
     UNLOCK,
     WAKE_ALL,
 )
-
-from .oracle import MOST_NESTED, THOROUGH, wander
-from .own_pools import OwnPoolMachine
-from .runs import changed_design
-from .steps import Task
+from pipeline.allocators.registry import load_design
+from tests.machine.oracle import MOST_NESTED, THOROUGH, wander
+from tests.machine.own_pools import OwnPoolMachine
+from tests.machine.runs import changed_design
+from tests.machine.steps import Task
 
 
 class PerProcessMachine(OwnPoolMachine):

@@ -7,14 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.contract import Shape
+from pipeline.allocators.api.actions import DONE, FLUSH_LOCAL, SLEEP, STEP, WAKE_ALL, WAKE_ONE
+from pipeline.allocators.api.contract import Shape
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FLUSH_LOCAL, SLEEP, STEP, WAKE_ALL, WAKE_ONE
-
-from .oracle import MOST_NESTED, THOROUGH, wander
-from .own_pools import OwnPoolMachine
-from .runs import changed_design
-from .steps import Task
+from tests.machine.oracle import MOST_NESTED, THOROUGH, wander
+from tests.machine.own_pools import OwnPoolMachine
+from tests.machine.runs import changed_design
+from tests.machine.steps import Task
 
 
 class PerCpuCachedMachine(OwnPoolMachine):

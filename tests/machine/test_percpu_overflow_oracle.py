@@ -9,13 +9,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, FALLBACK, FLUSH_ALL, MISS, SLEEP, STEP, WAKE_ALL
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FALLBACK, FLUSH_ALL, MISS, SLEEP, STEP, WAKE_ALL
-
-from .cached_pools import MISTAKES, CachedPoolMachine
-from .oracle import MOST_NESTED, THOROUGH, PerCpuPools, wander
-from .runs import changed_design
-from .steps import Task
+from tests.machine.cached_pools import MISTAKES, CachedPoolMachine
+from tests.machine.oracle import MOST_NESTED, THOROUGH, PerCpuPools, wander
+from tests.machine.runs import changed_design
+from tests.machine.steps import Task
 
 
 class OverflowMachine(CachedPoolMachine):

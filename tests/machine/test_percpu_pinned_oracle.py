@@ -6,12 +6,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
-
-from .oracle import MOST_NESTED, THOROUGH, DesignMachine, PerCpuPools, wander
-from .runs import changed_design
-from .steps import Task
+from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, PerCpuPools, wander
+from tests.machine.runs import changed_design
+from tests.machine.steps import Task
 
 
 class PerCpuPinnedMachine(DesignMachine):

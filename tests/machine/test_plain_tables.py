@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.machine.plain_tables import on_images
-from pipeline.machine.simulator.kernel import wrap64
-from pipeline.machine.tables import Tables, records
+from pipeline.jit.marks import wrap64
+from pipeline.jit.plain_tables import on_images
+from pipeline.jit.tables import Tables, records
 
 LONG = np.dtype([("time_ns", "i8"), ("cpu", "i2"), ("mark", "i4")], align=True)
 SHORT = np.dtype([("time_ns", "i8"), ("cpu", "i2")], align=True)

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP
-from pipeline.machine.simulator.records import S_DEADLOCK, S_FINISHED
-from pipeline.trace.schema import KINDS
-
-from .cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
-from .oracle import THOROUGH, CachedPools
-from .runs import changed_design, machine, rows, simulate
-from .steps import Request
+from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED
+from pipeline.schema.trace import KINDS
+from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
+from tests.machine.oracle import THOROUGH, CachedPools
+from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.steps import Request
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 SERIES = pytest.mark.parametrize(("series", "scan"), [(1, "all"), (2, "all"), (2, "own"), (3, "all")])

@@ -9,8 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     HIT,
     LOCK,
@@ -22,11 +21,11 @@ from pipeline.machine.simulator.actions import (
     WAKE_ALL,
     WAKE_ONE,
 )
-from pipeline.machine.simulator.records import E_FINDING, E_IPI, F_STALE
-
-from .oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
-from .runs import changed_design, machine, rows, simulate
-from .steps import Task
+from pipeline.allocators.registry import load_design
+from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE
+from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
+from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.steps import Task
 
 
 class SfBufMachine(DesignMachine):

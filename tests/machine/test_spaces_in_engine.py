@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.machine.simulator.records import E_FINDING, E_IPI, F_STALE, S_DEADLOCK, S_FINISHED
-
-from .runs import Outcome, Rows, changed_design, machine, rows, simulate
+from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE, S_DEADLOCK, S_FINISHED
+from tests.machine.runs import Outcome, Rows, changed_design, machine, rows, simulate
 
 PRICES = {"walk_ns": 7, "switch_ns": 100, "track_switch_ns": 50, "tlb_flush_ns": 1_000, "ipi_latency_ns": 5}
 

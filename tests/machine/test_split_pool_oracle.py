@@ -5,12 +5,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL
 from pipeline.allocators.registry import load_design
-from pipeline.machine.simulator.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL
-
-from .flushed_apart import MISTAKES, FlushedApartMachine, is_wrong, walk
-from .oracle import MOST_NESTED, THOROUGH
-from .runs import changed_design
+from tests.machine.flushed_apart import MISTAKES, FlushedApartMachine, is_wrong, walk
+from tests.machine.oracle import MOST_NESTED, THOROUGH
+from tests.machine.runs import changed_design
 
 
 class SplitPoolMachine(FlushedApartMachine):

@@ -8,13 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.analysis.explain import explain
-from pipeline.analysis.library import load_query, run_query
-from pipeline.analysis.session import open_session
+from pipeline.explain.explain import explain
 from pipeline.export.export import export
 from pipeline.report.page import report
 from pipeline.runs.replay import replay
 from pipeline.runs.summary import summary
+from pipeline.sql.library import load_query, run_query
+from pipeline.sql.session import open_session
 from pipeline.workload.generate import generate
 
 

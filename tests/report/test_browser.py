@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from analysis.handmade import make_plausible_run
 
 from pipeline.report.page import report
-
-from .browser import assert_all_drawn, chromium, needs_chromium, opened
+from tests.report.browser import assert_all_drawn, chromium, needs_chromium, opened
+from tests.sql.handmade import make_plausible_run
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 

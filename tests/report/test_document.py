@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from analysis.handmade import make_run
-
-from pipeline.analysis.library import run_query
-from pipeline.analysis.session import open_session
 from pipeline.report import document
 from pipeline.report.definition import load_definition
+from pipeline.sql.library import run_query
+from pipeline.sql.session import open_session
+from tests.sql.handmade import make_run
 
 
 def test_what_several_items_ask_is_asked_once(tmp_path, monkeypatch):

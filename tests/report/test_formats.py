@@ -6,12 +6,12 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from analysis.handmade import make_plausible_run, make_run
 
-from pipeline.analysis.session import open_session
 from pipeline.errors import OutputError, UsageError
 from pipeline.report.html import plain_rows
 from pipeline.report.page import FORMATS, report
+from pipeline.sql.session import open_session
+from tests.sql.handmade import make_plausible_run, make_run
 
 ODD = "<b>'odd' | \"表\" `*x*` \\ </script>"
 

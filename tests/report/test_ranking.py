@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from analysis.handmade import make_run, manifest_dict
 
-from pipeline.analysis.library import load_query, run_query
-from pipeline.analysis.session import open_session
-from pipeline.report.answer import ranking_table
 from pipeline.report.palette import cast
 from pipeline.report.ranking import LEAST_PER_BLOCK, rankings
+from pipeline.report.ranking_table import ranking_table
+from pipeline.sql.library import load_query, run_query
+from pipeline.sql.session import open_session
+from tests.sql.handmade import make_run, manifest_dict
 
 BLOCKS = 25
 ROWS = BLOCKS * LEAST_PER_BLOCK

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from analysis.handmade import make_plausible_run, make_run, manifest_dict
 
 from pipeline.errors import InputError, UsageError
 from pipeline.report.definition import load_definition
 from pipeline.report.page import report
+from tests.sql.handmade import make_plausible_run, make_run, manifest_dict
 
 ODD = "<script>alert(1)</script> \"q\" 'x' & 表 \\ </script><!--"
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.resources import shipped_files
+from pipeline.io.resources import shipped_files
 from pipeline.runs.replay import RunResult, replay
+from pipeline.schema.trace import COLUMN_NAMES
 from pipeline.trace.reader import open_trace
-from pipeline.trace.schema import COLUMN_NAMES
 from pipeline.trace.writer import TraceWriter
 from pipeline.workload.generate import generate
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.allocators.division import load_allocator
+from pipeline.allocators.composite import load_allocator
 from pipeline.allocators.registry import load_design
-from pipeline.runs.schema import AllocatorReference
+from pipeline.schema.run import AllocatorReference
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.analysis.sql import sql
 from pipeline.errors import InputError
 from pipeline.report.page import report
-from pipeline.runs.schema import (
+from pipeline.schema.run import (
     EVENTS_FILE,
     EVENTS_SCHEMA,
     MANIFEST_FILE,
@@ -18,8 +17,8 @@ from pipeline.runs.schema import (
     OPERATIONS_SCHEMA,
     Manifest,
 )
-
-from .made import build_trace, contents, replayed, rows_of
+from pipeline.sql.query import sql
+from tests.runs.made import build_trace, contents, replayed, rows_of
 
 CHANGES = [
     {"seed": 1},

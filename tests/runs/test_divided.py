@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from machine.runs import changed_design
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import InputError
-from pipeline.runs.schema import OPERATIONS_FILE
-from pipeline.trace.schema import KINDS
-
-from .made import build_trace, contents, replayed, storm_trace
+from pipeline.schema.run import OPERATIONS_FILE
+from pipeline.schema.trace import KINDS
+from tests.machine.runs import changed_design
+from tests.runs.made import build_trace, contents, replayed, storm_trace
 
 HIGHPTE = "page_fault=atomic,default=global_pool"
 OPTIONS = {"options": {"global_pool.slots": "512", "nesting": "4"}}

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.allocators.registry import load_design, shipped_designs
-
-from .made import build_trace, recorded_trace, replayed, storm_trace
+from tests.runs.made import build_trace, recorded_trace, replayed, storm_trace
 
 TRACES = {"build": (build_trace, 16), "storm": (storm_trace, 8), "recorded": (recorded_trace, 4)}
 # Few enough slots for the storm to sleep.

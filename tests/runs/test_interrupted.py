@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.analysis.sql import sql
+from pipeline.sql.query import sql
 from pipeline.workload.generate import generate
-
-from .made import build_trace, contents
+from tests.runs.made import build_trace, contents
 
 PIPELINE = Path(sys.executable).with_name("pipeline")
 # Large enough to be met at work, small enough to wait for once.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from machine.runs import changed_design
-
-from .made import replayed, storm_trace
+from tests.machine.runs import changed_design
+from tests.runs.made import replayed, storm_trace
 
 NOBODY_IS_WOKEN = {"WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END": "END"}
 

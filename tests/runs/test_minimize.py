@@ -15,12 +15,11 @@ import pytest
 from pipeline.errors import Interrupted
 from pipeline.runs.minimize import WALK, _fewest, minimize
 from pipeline.runs.replay import RunResult, replay
+from pipeline.schema.trace import COLUMN_NAMES, KINDS, Source
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import open_trace
-from pipeline.trace.schema import COLUMN_NAMES, KINDS, Source
 from pipeline.trace.writer import TraceWriter
-
-from .made import contents
+from tests.runs.made import contents
 
 FAULT, COPY, OTHER = (KINDS.index(kind) for kind in ("page_fault", "copy_to_user", "other"))
 BEFORE, AFTER = 20, 10

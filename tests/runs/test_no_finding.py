@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .made import generated, replayed
+from tests.runs.made import generated, replayed
 
 
 @pytest.mark.parametrize("loop", ["closed", "timed"])

@@ -9,9 +9,8 @@ import duckdb
 import pytest
 
 from pipeline.runs.replay import RunResult
-from pipeline.runs.schema import CPU_CATEGORIES, EVENTS_FILE, OPERATIONS_FILE
-
-from .made import build_trace, replayed, storm_trace
+from pipeline.schema.run import CPU_CATEGORIES, EVENTS_FILE, OPERATIONS_FILE
+from tests.runs.made import build_trace, replayed, storm_trace
 
 CASES: dict[str, dict[str, Any]] = {
     "pool, contended": {"allocator": "global_pool", "cpus": 16},

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from pipeline.cli.doctor import doctor as doctor_command
 from pipeline.errors import InputError
+from pipeline.schema.trace import MAX_TIME_NS, ROW_GROUP_ROWS
 from pipeline.trace.diagnosis import duration
 from pipeline.trace.doctor import doctor
 from pipeline.trace.scan import Scan, _bucket, bucket_floor
-from pipeline.trace.schema import MAX_TIME_NS, ROW_GROUP_ROWS
 from tests.trace.small import GOOD, as_arrays, write_damaged, write_good, writer
 
 

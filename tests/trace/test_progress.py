@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import sys, time
-from pipeline.progress import progress
+from pipeline.io.progress import progress
 with progress("counting", 1000, "rows") as advance:
     for _ in range(10):
         time.sleep({pause})
@@ -53,7 +53,7 @@ def test_long_work_shows_amount_and_rate_on_stderr_only() -> None:
 
 
 def test_advancing_is_cheap() -> None:
-    from pipeline.progress import _Bar
+    from pipeline.io.progress import _Bar
 
     bar = _Bar("x", None, "rows")
     started_s = time.perf_counter()

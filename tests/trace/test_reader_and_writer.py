@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import OutputError
+from pipeline.schema.trace import COLUMN_NAMES, KINDS, METADATA_KEY, ROW_GROUP_ROWS
 from pipeline.trace.reader import numpy_column, open_trace
-from pipeline.trace.schema import COLUMN_NAMES, KINDS, METADATA_KEY, ROW_GROUP_ROWS
 from tests.trace.small import GOOD, as_arrays, write_damaged, write_good, writer
 
 

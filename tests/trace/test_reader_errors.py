@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.schema.trace import METADATA_KEY
 from pipeline.trace.reader import numpy_column, open_trace
-from pipeline.trace.schema import METADATA_KEY
 from tests.trace.small import write_damaged, write_good
 
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from pipeline.cli.generate import generate
 from pipeline.cli.workloads import workloads
 from pipeline.errors import InputError, UsageError
-from pipeline.workload.reading import shipped_workloads
+from pipeline.workload.read_spec import shipped_workloads
 
 
 def _app() -> typer.Typer:

@@ -5,11 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.trace.schema import ARROW_SCHEMA, METADATA_KEY, TraceMetadata
+from pipeline.schema.trace import ARROW_SCHEMA, METADATA_KEY, TraceMetadata
 from pipeline.workload.generate import generate
-from pipeline.workload.reading import read_workload, shipped_workloads
-
-from .specs import SPEC, outermost
+from pipeline.workload.read_spec import read_workload, shipped_workloads
+from tests.workload.specs import SPEC, outermost
 
 
 def _trace(path: Path) -> pl.DataFrame:

@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, UsageError
-from pipeline.workload.reading import read_workload, shipped_workloads
-
-from .specs import SPEC, named
+from pipeline.workload.read_spec import read_workload, shipped_workloads
+from tests.workload.specs import SPEC, named
 
 
 @pytest.mark.parametrize(

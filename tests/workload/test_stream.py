@@ -8,8 +8,7 @@ import pytest
 from pipeline.errors import InputError, UsageError
 from pipeline.workload.draws import Drawer
 from pipeline.workload.stream import RowStream
-
-from .specs import SPEC, named, outermost, rows
+from tests.workload.specs import SPEC, named, outermost, rows
 
 
 def test_the_batch_size_does_not_change_the_rows(tmp_path: Path) -> None:

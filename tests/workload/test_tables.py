@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.trace.schema import MAX_TIME_NS
+from pipeline.schema.trace import MAX_TIME_NS
 from pipeline.workload.distributions import TimeDistribution
-from pipeline.workload.tables import AliasTable, QuantileTable, alias_columns, zipf_probabilities
+from pipeline.workload.sampling_tables import AliasTable, QuantileTable, alias_columns, zipf_probabilities
 
 _DRAWS = 1_000_000
 

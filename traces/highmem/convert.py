@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
-from pipeline.files import complete_file
-from pipeline.trace.tracefs import blocks
-from pipeline.verify.recording import ENTER, EVENTS, NONE, PoolEvents, read_pool_events
+from pipeline.importing.kmap_pool.events import ENTER, EVENTS, NONE, PoolEvents, read_pool_events
+from pipeline.importing.kmap_pool.tracefs_text import blocks
+from pipeline.io.files import complete_file
 
 _CLOCK = re.compile(rb" (\d+): tracing_mark_write: pool clock (\d+\.\d+)")
 

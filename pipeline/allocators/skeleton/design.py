@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.contract import Check, Option, Shape
-from pipeline.machine.simulator.actions import (
+from pipeline.allocators.api.actions import (
     DONE,
     MISS,
     SLEEP,
@@ -27,7 +26,8 @@ from pipeline.machine.simulator.actions import (
     unpin,
     write_pte,
 )
-from pipeline.machine.simulator.kernel import kernel
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.jit.marks import kernel
 
 SUMMARY = "NAME: a few slots per CPU, the task pinned while it maps"
 SOURCE = "the skeleton of `pipeline new allocator`"

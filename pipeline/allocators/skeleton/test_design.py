@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runs.replay import replay
-from pipeline.runs.schema import Totals
+from pipeline.schema.run import Totals
 from pipeline.workload.generate import generate
 
 DESIGN = str(Path(__file__).with_name("NAME.py"))

@@ -6,7 +6,7 @@ with a row per task, which the caller keeps.
 
 from __future__ import annotations
 
-from pipeline.trace.compiled import compiled
+from pipeline.jit.loops import compiled
 
 
 @compiled

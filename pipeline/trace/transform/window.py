@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UsageError
+from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
 from pipeline.trace.reader import Trace
-from pipeline.trace.schema import COLUMN_NAMES, MAX_TASKS
 from pipeline.trace.transform.loops import inherit
-from pipeline.trace.transform.parsing import Parameters, duration_text
 from pipeline.trace.transform.step import Columns, Outcome, batches, chosen_rows, numbers_used, renumbered
 from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step_text import Parameters, duration_text
 
 NAME = "window"
 USAGE = ("window=FROM..TO", "operations that begin from FROM on and before TO, whole")

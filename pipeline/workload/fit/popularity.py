@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.workload.tables import MAX_ALIAS_PAGES
+from pipeline.workload.sampling_tables import MAX_ALIAS_PAGES
 
 _EXACT = 32
 _RATIO = 1.25

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.trace.schema import KINDS
+from pipeline.schema.trace import KINDS
 from pipeline.workload.fit.observed import Observed
 from pipeline.workload.spec import Sharing
 

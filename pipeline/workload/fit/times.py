@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.trace.schema import MAX_TIME_NS
+from pipeline.schema.trace import MAX_TIME_NS
 from pipeline.workload.distributions import (
     Constant,
     Empirical,
@@ -22,7 +22,7 @@ from pipeline.workload.distributions import (
     Quantiles,
     TimeDistribution,
 )
-from pipeline.workload.tables import QuantileTable
+from pipeline.workload.sampling_tables import QuantileTable
 
 _FEW_VALUES = 8
 _SAMPLE = 50_000

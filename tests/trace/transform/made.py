@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.schema.trace import COLUMN_NAMES, KINDS, Source
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import Trace, open_trace
-from pipeline.trace.schema import COLUMN_NAMES, KINDS, Source
-from pipeline.trace.transform.applying import TransformResult, transform
+from pipeline.trace.transform.apply import TransformResult, transform
 from pipeline.trace.transform.step import Columns, batches
 from pipeline.trace.writer import TraceWriter
 

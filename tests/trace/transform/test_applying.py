@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import InputError, UsageError
-from pipeline.files import sha256_of
+from pipeline.io.files import sha256_of
 from pipeline.trace.reader import open_trace
-from pipeline.trace.transform.applying import transform
-
-from .made import read, same, transformed, write_random
+from pipeline.trace.transform.apply import transform
+from tests.trace.transform.made import read, same, transformed, write_random
 
 
 def test_steps_are_applied_in_order_and_written_down(tmp_path) -> None:

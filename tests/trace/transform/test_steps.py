@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.schema.trace import COLUMN_NAMES
 from pipeline.trace.losses import sentences
-from pipeline.trace.schema import COLUMN_NAMES
-
-from .made import outermost_cpu_ns, read, same, transformed, write, write_random
+from tests.trace.transform.made import outermost_cpu_ns, read, same, transformed, write, write_random
 
 SEEDS = st.integers(0, 10_000)
 IDENTITIES = (

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from trace.small import as_arrays, writer
-from trace.transform.made import write_random
 
 import numpy as np
 import pytest
 
 from pipeline.errors import InputError, UsageError
-from pipeline.resources import shipped_files
-from pipeline.workload.fit.fitting import fit
+from pipeline.io.resources import shipped_files
+from pipeline.workload.fit.fit import fit
 from pipeline.workload.fit.observed import observe
 from pipeline.workload.generate import generate
-from pipeline.workload.reading import read_workload
+from pipeline.workload.read_spec import read_workload
+from tests.trace.small import as_arrays, writer
+from tests.trace.transform.made import write_random
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pipeline.workload.distributions import Constant, Empirical, Exponential, Lognormal, Mixture, Pareto
-from pipeline.workload.fit.figures import found_in_pool
+from pipeline.workload.fit.comparison import found_in_pool
 from pipeline.workload.fit.popularity import fit_popularity
 from pipeline.workload.fit.times import fit_time
-from pipeline.workload.tables import QuantileTable, zipf_probabilities
+from pipeline.workload.sampling_tables import QuantileTable, zipf_probabilities
 
 
 def drawn(distribution, count: int = 40_000) -> np.ndarray:

@@ -1,0 +1,68 @@
+"""Slots whose counts are changed atomically, with no lock over them.
+
+    slot.count     0   one task has it for itself, to give it another page or to have it flushed
+                   1   free, whether it still maps a page or is clean
+                   n   n - 1 users, n >= 2
+    slot.page      the page it maps; -1: it is clean, and no CPU can hold a stale translation
+    pool.freed     how often a slot became free
+
+Counts lie side by side in lines of memory, `counts_per_line` in each, an option that the design must have
+beside `slots` and `wake`. A line goes from CPU to CPU at each change. Line 0 is the design's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.api.actions import COUNT_UNDERFLOW, STEP, change_atomically, found
+from pipeline.allocators.api.contract import Check
+from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
+from pipeline.allocators.components.wake import wake
+from pipeline.jit.marks import kernel
+
+
+def lines_of_counts(options: dict[str, int]) -> int:
+    """The design's own line, then those of the counts."""
+    return 1 + -(-options["slots"] // options["counts_per_line"])
+
+
+@kernel
+def change_count(a: Any, d: Any, slot: int, by: int) -> None:
+    """Change the count of a slot, if only to what it was."""
+    change_atomically(a, d, 1 + slot // a.options[0].counts_per_line)
+    a.slots[slot].count += by
+
+
+@kernel
+def count_up(a: Any, r: Any, d: Any, slot: int) -> bool:
+    """Become a user of the slot that had the page a moment ago; false if it has not any more."""
+    same = a.slots[slot].count > 0 and a.slots[slot].page == r.page
+    change_count(a, d, slot, 1 if same else 0)
+    return same
+
+
+@kernel
+def count_down(a: Any, d: Any, slot: int) -> int:
+    """Drop one use; return the action after it: sleepers are woken if nobody uses the slot now."""
+    change_count(a, d, slot, -1)
+    if a.slots[slot].count < 1:
+        found(d, COUNT_UNDERFLOW)
+    return became_free(a, 1 if a.slots[slot].count == 1 else 0)
+
+
+@kernel
+def became_free(a: Any, freed: int) -> int:
+    """Return the action after `freed` slots became free: sleepers are woken if it is any."""
+    a.pool[0].freed += freed
+    return STEP if freed == 0 or a.queues[0].sleepers == 0 else wake(a)
+
+
+def problems_of_counts(a: Any, live: Check) -> list[str]:
+    """Every slot has as many users as it counts and nobody has one for himself; pages know their slots."""
+    mapping = [s for s, slot in enumerate(a.slots) if slot.page >= 0]
+    return problems_of_users(live, (int(slot.count) - 1 for slot in a.slots)) + problems_of_pages(a, mapping)
+
+
+def stranded_beside_free(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every slot is in use."""
+    return left_asleep(live, 0, int((a.slots.count == 1).sum()), "slots are free")

@@ -1,0 +1,297 @@
+"""Pools of cached mappings in which nobody waits for the lock while TLBs are flushed.
+
+The slots are in one or two parts of equal size, part `p` from slot p * size on. Misses take clean slots of
+the current part; one part at a time is being flushed.
+
+    pool[p].cursor    slot of part `p` looked at last, counted from its first; -1: none yet
+    pool[p].clean     its clean slots
+    pool[p].unused    its slots that are cached and unused
+    pool[0].part      the current part
+    pool[0].flushing  1 + the part that is being flushed; 0: none
+    pool[0].passed    slots of that part passed over so far
+    pool[0].freed     slots of that part taken out of the cache so far
+
+    slot.count       -1   being flushed: no PTE and no page, but TLBs may hold it; of use to nobody
+                      0   clean: no PTE, and in no TLB; only such a slot may be taken
+                      1   nobody uses it, but its PTE is there and TLBs may hold it: cached
+                      n   n - 1 users, n >= 2
+    slot.page        the page it maps, where count >= 1
+    page.slot        1 + the slot that caches the page; 0: none
+
+A flush has four acts: the pass, with the lock held, takes cached slots out of the cache (1 -> -1), so that
+from then on nobody can hit them; the flush itself, without the lock; with the lock again, the slots become
+clean (-1 -> 0); sleepers are woken. Meanwhile hits and unmaps go on, in every slot that the pass has not
+taken, and misses for as long as the current part has clean slots. The pass may be made in batches, the lock
+released after each: what is unused when its turn comes is taken, whatever it was before.
+
+Who finds no clean slot in the current part sleeps if a flush is under way, as its end wakes everybody; an
+unmap need wake nobody before that. If none is, he begins one, and sleeps only if there is nothing to flush:
+then all slots are in use, and the next unmap that leaves one unused wakes everybody. The counts by which that
+is decided are exact while the lock is held: no slot comes free unnoticed between looking and sleeping.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.api.actions import (
+    COUNT_UNDERFLOW,
+    DONE,
+    FLUSH_ALL,
+    HIT,
+    LOCK,
+    MISS,
+    SLEEP,
+    UNLOCK,
+    WAKE_ALL,
+    evict,
+    found,
+    probe,
+    scan,
+    touch,
+    touch_again,
+    write_pte,
+)
+from pipeline.allocators.api.contract import Check
+from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
+from pipeline.jit.marks import kernel
+
+PART_FIELDS = [
+    ("cursor", "i4"), ("clean", "i4"), ("unused", "i4"),
+    ("part", "i4"), ("flushing", "i4"), ("passed", "i4"), ("freed", "i4"),
+]  # fmt: skip
+SLOT_FIELDS = [("count", "i4"), ("page", "i8")]
+PAGE_FIELDS = [("slot", "i4")]
+
+BATCH_HELP = "slots passed over in one hold of the lock; 0: all"
+
+_BEING_FLUSHED = -1
+_CLEAN = 0
+_CACHED = 1
+
+# Steps of a map.
+_ASK = 0
+_SEARCH = 1  # the lock is held: find the page or a slot
+_GOT = 2  # the lock is released
+_WAKE = 3  # the same, after a flush
+_NEXT_BATCH = 4  # the lock is released between two batches of the pass
+_PASS = 5
+_FLUSH = 6  # the lock is released after the pass
+_FLUSHED = 7
+_END_FLUSH = 8  # the lock is held again
+
+
+def fill(a: Any, parts: int, size: int) -> None:
+    """Begin with every slot clean."""
+    for p in range(parts):
+        a.pool[p].cursor = -1
+        a.pool[p].clean = size
+
+
+@kernel
+def map_apart(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: int) -> int:
+    """Find the page's slot or take a clean one; flush, without the lock, where none is left.
+
+    The pass before a flush releases the lock after every `batch` slots, unless that is 0. With `spare` > 0 a
+    flush begins as soon as so many clean slots are left: who took the last before them begins it.
+    """
+    flush = a.pool[0]
+    if r.step == _ASK:
+        r.step = _SEARCH
+        return LOCK
+    if r.step == _NEXT_BATCH:
+        r.step = _PASS
+        return LOCK
+    if r.step == _FLUSH:
+        if flush.freed > 0:
+            r.step = _FLUSHED
+            return FLUSH_ALL
+        r.step = _END_FLUSH
+        return LOCK
+    if r.step == _FLUSHED:
+        r.step = _END_FLUSH
+        return LOCK
+    if r.step == _WAKE:
+        r.step = _GOT
+        return WAKE_ALL
+    if r.step == _GOT:
+        return DONE
+    if r.step == _PASS:
+        return _pass(a, r, d, size, batch)
+    after = _SEARCH
+    if r.step == _END_FLUSH:
+        _end_flush(a, d, parts, size)
+        after = _WAKE
+    return _search(a, r, d, parts, size, batch, spare, after)
+
+
+@kernel
+def _search(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: int, after: int) -> int:
+    """The lock is held: find the page, a clean slot, or something to flush; else sleep."""
+    flush = a.pool[0]
+    if r.slot < 0:
+        _find(a, r, d, parts, size)
+        here = flush.part
+        low = spare > 0 and r.slot >= 0 and r.served == MISS and a.pool[here].clean == spare
+        if (r.slot < 0 or low) and flush.flushing == 0:
+            old = here if a.pool[here].unused > 0 else parts - 1 - here
+            if a.pool[old].unused > 0:
+                _begin_flush(a, r, d, parts, size, old)
+                return _pass(a, r, d, size, batch)
+        if r.slot < 0:
+            r.step = _ASK
+            d.queue = 0
+            return SLEEP
+    r.step = _WAKE if after == _WAKE and a.queues[0].sleepers > 0 else _GOT
+    return UNLOCK
+
+
+@kernel
+def _find(a: Any, r: Any, d: Any, parts: int, size: int) -> None:
+    """Find the page's slot or take a clean one, if there is any that may be taken."""
+    touch(d, 1)
+    cached = a.pages[r.page].slot - 1
+    if cached >= 0:
+        touch(d, 1)
+        slot = a.slots[cached]
+        if slot.count == _CACHED:
+            a.pool[cached // size].unused -= 1
+        slot.count += 1
+        r.slot = cached
+        r.served = HIT
+        return
+    here = a.pool[0].part
+    if a.pool[here].clean == 0 and a.pool[here].unused == 0 and a.pool[parts - 1 - here].clean > 0:
+        # All of this part is in use: there is nothing in it to flush.
+        here = parts - 1 - here
+        a.pool[0].part = here
+    if a.pool[here].clean > 0:
+        _take(a, r, d, here, size)
+
+
+@kernel
+def _take(a: Any, r: Any, d: Any, p: int, size: int) -> None:
+    """Take the next clean slot of part `p`, which has one."""
+    part = a.pool[p]
+    at = part.cursor
+    while True:
+        at = at + 1 if at + 1 < size else 0
+        probe(d, 1)
+        if a.slots[p * size + at].count == _CLEAN:
+            break
+    part.cursor = at
+    part.clean -= 1
+    slot = a.slots[p * size + at]
+    touch(d, 1)
+    write_pte(d)
+    slot.count = 2
+    slot.page = r.page
+    r.slot = p * size + at
+    a.pages[r.page].slot = r.slot + 1
+    r.served = MISS
+
+
+@kernel
+def _begin_flush(a: Any, r: Any, d: Any, parts: int, size: int, old: int) -> None:
+    """Begin to flush part `old`; misses go to the other one, if there is any, this one first."""
+    flush = a.pool[0]
+    flush.flushing = 1 + old
+    flush.passed = 0
+    flush.freed = 0
+    flush.part = parts - 1 - old
+    if r.slot < 0 and a.pool[flush.part].clean > 0:
+        _take(a, r, d, flush.part, size)
+
+
+@kernel
+def _pass(a: Any, r: Any, d: Any, size: int, batch: int) -> int:
+    """Take the unused slots of the next batch out of the cache, before any TLB is flushed of them."""
+    flush = a.pool[0]
+    p = flush.flushing - 1
+    first = p * size + flush.passed
+    last = (p + 1) * size
+    if batch > 0:
+        last = min(first + batch, last)
+    freed = 0
+    in_use = 0
+    for k in range(first, last):
+        slot = a.slots[k]
+        if slot.count == _CACHED:
+            slot.count = _BEING_FLUSHED
+            a.pages[slot.page].slot = 0
+            evict(a, d, slot.page)
+            freed += 1
+        elif slot.count > _CACHED:
+            in_use += 1
+    scan(d, last - first, freed, in_use)
+    a.pool[p].unused -= freed
+    flush.freed += freed
+    flush.passed += last - first
+    r.step = _FLUSH if flush.passed == size else _NEXT_BATCH
+    return UNLOCK
+
+
+@kernel
+def _end_flush(a: Any, d: Any, parts: int, size: int) -> None:
+    """What was flushed is clean."""
+    flush = a.pool[0]
+    p = flush.flushing - 1
+    for k in range(p * size, (p + 1) * size):
+        if a.slots[k].count == _BEING_FLUSHED:
+            a.slots[k].count = _CLEAN
+    touch_again(d, flush.freed)
+    a.pool[p].clean += flush.freed
+    flush.flushing = 0
+    if a.pool[parts - 1 - p].clean == 0:
+        flush.part = p
+
+
+# Steps of an unmap.
+_DROP = 1
+_WAKE_ALL = 2
+_END = 3
+
+
+@kernel
+def unmap_apart(a: Any, r: Any, d: Any, size: int) -> int:
+    """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
+    if r.step == _ASK:
+        r.step = _DROP
+        return LOCK
+    if r.step == _DROP:
+        touch_again(d, 1)
+        slot = a.slots[r.slot]
+        slot.count -= 1
+        if slot.count < _CACHED:
+            found(d, COUNT_UNDERFLOW)
+        r.step = _END
+        if slot.count == _CACHED:
+            a.pool[r.slot // size].unused += 1
+            if a.queues[0].sleepers > 0 and a.pool[0].flushing == 0:
+                r.step = _WAKE_ALL
+        return UNLOCK
+    if r.step == _WAKE_ALL:
+        r.step = _END
+        return WAKE_ALL
+    return DONE
+
+
+def problems_of_parts(a: Any, live: Check, parts: int, size: int) -> list[str]:
+    """Counts must match the live mappings, pages their slots, the parts' counts their slots."""
+    counts = [int(slot.count) for slot in a.slots]
+    problems = problems_of_users(live, (max(count - 1, 0) for count in counts))
+    problems += problems_of_pages(a, [s for s, count in enumerate(counts) if count > 0])
+    for p in range(parts):
+        own = counts[p * size : (p + 1) * size]
+        part = a.pool[p]
+        if (part.clean, part.unused) != (own.count(_CLEAN), own.count(_CACHED)):
+            problems.append(
+                f"part {p}: counts {part.clean} clean and {part.unused} unused slots, "
+                f"has {own.count(_CLEAN)} and {own.count(_CACHED)}"
+            )
+    return problems
+
+
+def stranded_in_parts(a: Any, live: Check) -> list[str]:
+    """Nobody may be left asleep unless every slot is in use."""
+    return left_asleep(live, 0, sum(int(slot.count) <= _CACHED for slot in a.slots))

@@ -1,0 +1,45 @@
+"""A list of free slots, of which the one freed last is taken first.
+
+    head.free    1 + the first free slot; 0: none
+    slot.next    1 + the next one; 0: none
+
+`head` is a record of the design's that has the field `free`: its pool's, or a CPU's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.jit.marks import kernel
+
+
+def fill_free(a: Any, head: Any, first: int, last: int) -> None:
+    """Put the slots from `first` to before `last` on the list, lowest number first."""
+    head.free = first + 1
+    for s in range(first, last):
+        a.slots[s].next = s + 2 if s + 1 < last else 0
+
+
+@kernel
+def take_free(a: Any, head: Any) -> int:
+    """Take the first free slot, of which there is one."""
+    slot = head.free - 1
+    head.free = a.slots[slot].next
+    return slot
+
+
+@kernel
+def give_free(a: Any, head: Any, slot: int) -> None:
+    """Put a slot back."""
+    a.slots[slot].next = head.free
+    head.free = slot + 1
+
+
+def listed_free(a: Any, head: Any) -> list[int]:
+    """The slots on the list, more of them than there are slots if it has no end."""
+    found: list[int] = []
+    at = int(head.free) - 1
+    while at >= 0 and len(found) <= len(a.slots):
+        found.append(at)
+        at = int(a.slots[at].next) - 1
+    return found

@@ -1,0 +1,63 @@
+"""A list of slots that nobody uses, the one unused for longest first; any of them can be taken out.
+
+pool.oldest                1 + the slot that has been unused for longest; 0: none is unused
+pool.newest                1 + the one that became unused last
+slot.before, slot.after    1 + its neighbours in the list; 0: none
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.jit.marks import kernel
+
+LRU_POOL = [("oldest", "i4"), ("newest", "i4")]
+LRU_SLOT = [("before", "i4"), ("after", "i4")]
+
+
+def fill_unused(a: Any, size: int) -> None:
+    """Every slot is unused, the lowest number for longest."""
+    for s in range(size):
+        a.slots[s].before = s
+        a.slots[s].after = s + 2 if s + 1 < size else 0
+    a.pool[0].oldest = 1
+    a.pool[0].newest = size
+
+
+@kernel
+def take_unused(a: Any, at: int) -> None:
+    """Take a slot out of the list, which it is in."""
+    pool = a.pool[0]
+    slot = a.slots[at]
+    if slot.before > 0:
+        a.slots[slot.before - 1].after = slot.after
+    else:
+        pool.oldest = slot.after
+    if slot.after > 0:
+        a.slots[slot.after - 1].before = slot.before
+    else:
+        pool.newest = slot.before
+
+
+@kernel
+def add_unused(a: Any, at: int) -> None:
+    """Put a slot at the end of the list."""
+    pool = a.pool[0]
+    slot = a.slots[at]
+    slot.before = pool.newest
+    slot.after = 0
+    if pool.newest > 0:
+        a.slots[pool.newest - 1].after = at + 1
+    else:
+        pool.oldest = at + 1
+    pool.newest = at + 1
+
+
+def listed_unused(a: Any) -> list[int]:
+    """The slots in the list, more of them than there are slots if it has no end."""
+    found: list[int] = []
+    at = int(a.pool[0].oldest) - 1
+    while at >= 0 and len(found) <= len(a.slots):
+        found.append(at)
+        at = int(a.slots[at].after) - 1
+    return found

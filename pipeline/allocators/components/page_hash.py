@@ -1,0 +1,70 @@
+"""Finding the slot that caches a page by a hash, where no field of the page itself can tell.
+
+    slot.page     the page it maps, while it is in the table
+    slot.next     1 + the next slot in its chain; 0: none
+    slot.bucket   1 + the first slot of the chain with this slot's own number; 0: the chain is empty
+
+A table is over `size` slots from slot `first` on, with as many chains as slots, so that a chain has one slot
+on the mean. What a look-up costs is for the design to say.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.jit.marks import kernel
+
+HASH_FIELDS = [("page", "i8"), ("next", "i4"), ("bucket", "i4")]
+
+# Multiplicative hashing (Knuth): 2**32 over the golden ratio.
+_MULTIPLIER = 2_654_435_769
+
+
+@kernel
+def _chain(page: int, first: int, size: int) -> int:
+    """Number of the chain that the page is in."""
+    return first + ((((page * _MULTIPLIER) & 0xFFFFFFFF) * size) >> 32)
+
+
+@kernel
+def find_page(a: Any, page: int, first: int, size: int) -> int:
+    """Return the slot that the page is entered with, or -1."""
+    slot = a.slots[_chain(page, first, size)].bucket - 1
+    while slot >= 0 and a.slots[slot].page != page:
+        slot = a.slots[slot].next - 1
+    return slot
+
+
+@kernel
+def enter_page(a: Any, slot: int, page: int, first: int, size: int) -> None:
+    """Enter the page, which is not in the table, with `slot`."""
+    chain = a.slots[_chain(page, first, size)]
+    a.slots[slot].page = page
+    a.slots[slot].next = chain.bucket
+    chain.bucket = slot + 1
+
+
+@kernel
+def forget_page(a: Any, slot: int, first: int, size: int) -> None:
+    """Remove the page that is entered with `slot`."""
+    chain = a.slots[_chain(a.slots[slot].page, first, size)]
+    if chain.bucket == slot + 1:
+        chain.bucket = a.slots[slot].next
+        return
+    before = chain.bucket - 1
+    while a.slots[before].next != slot + 1:
+        before = a.slots[before].next - 1
+    a.slots[before].next = a.slots[slot].next
+
+
+def entered(a: Any, first: int, size: int) -> dict[int, int]:
+    """The table's slots and pages, chain by chain; -1 for the page of a slot that is in twice."""
+    table: dict[int, int] = {}
+    for chain in range(first, first + size):
+        slot = int(a.slots[chain].bucket) - 1
+        while slot >= 0:
+            if slot in table:
+                return table | {slot: -1}
+            table[slot] = int(a.slots[slot].page)
+            slot = int(a.slots[slot].next) - 1
+    return table

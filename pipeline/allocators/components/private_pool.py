@@ -1,0 +1,131 @@
+"""Pools of cached mappings that one CPU or one process has for itself.
+
+    pool[s].cursor   slot of pool `s` looked at last, counted from the pool's first; starts at 0 and is
+                     advanced before it is looked at
+    slot.count       0   clean: no PTE, and no CPU can hold a stale translation; only such a slot may be taken
+                     1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
+                         before a flush
+                     n   n - 1 users, n >= 2
+    slot.page        the page it maps, where count >= 1; found by the hash of shared/page_hash.py
+
+Pool `s` has the slots s * slots to before (s + 1) * slots (`slots` is an option that the design must have),
+and its own hash over them: a page may be cached once in each pool. Who may touch a pool, and which TLBs a
+wrap must flush, is the design's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.api.actions import COUNT_UNDERFLOW, HIT, MISS, evict, found, probe, write_pte
+from pipeline.allocators.api.contract import Check
+from pipeline.allocators.components.checks import problems_of_users
+from pipeline.allocators.components.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
+from pipeline.jit.marks import kernel
+
+OWN_SLOT = [("count", "i4"), *HASH_FIELDS]
+
+# What a search came to.
+TAKEN = 0
+WRAPPED = 1  # slots were made clean, and TLBs may still hold them: go on after a flush
+EXHAUSTED = 2
+
+
+@kernel
+def use_cached(a: Any, r: Any, s: int) -> bool:
+    """Use the slot of pool `s` that caches the page, if there is one."""
+    size = a.options[0].slots
+    cached = find_page(a, r.page, s * size, size)
+    if cached < 0:
+        return False
+    a.slots[cached].count += 1
+    r.slot = cached
+    r.served = HIT
+    return True
+
+
+@kernel
+def take_clean(a: Any, r: Any, d: Any, s: int, after_flush: bool) -> int:
+    """Look for a clean slot of pool `s` from the cursor on; return what came of it.
+
+    At a wrap the slots that nobody uses become clean; `r.mark` says how many. `r.budget` slots are looked at,
+    anew from each wrap. After a flush the search goes on at the cursor itself.
+    """
+    pool = a.pool[s]
+    size = a.options[0].slots
+    while True:
+        if not after_flush:
+            pool.cursor += 1
+            probe(d, 1)
+            if pool.cursor == size:
+                pool.cursor = 0
+                r.budget = size
+                r.mark = _make_clean(a, d, s * size, size)
+                if r.mark > 0:
+                    return WRAPPED
+        after_flush = False
+        at = s * size + pool.cursor
+        if a.slots[at].count == 0:
+            a.slots[at].count = 2
+            enter_page(a, at, r.page, s * size, size)
+            write_pte(d)
+            r.slot = at
+            r.served = MISS
+            return TAKEN
+        r.budget -= 1
+        if r.budget == 0:
+            return EXHAUSTED
+
+
+@kernel
+def _make_clean(a: Any, d: Any, first: int, size: int) -> int:
+    """Make the slots clean that nobody uses; return how many."""
+    freed = 0
+    for at in range(first, first + size):
+        if a.slots[at].count == 1:
+            a.slots[at].count = 0
+            forget_page(a, at, first, size)
+            evict(a, d, a.slots[at].page)
+            freed += 1
+    return freed
+
+
+@kernel
+def drop_use(a: Any, r: Any, d: Any) -> bool:
+    """Drop one use of the slot; return whether nobody uses it now."""
+    slot = a.slots[r.slot]
+    before = slot.count
+    slot.count -= 1
+    if slot.count < 1:
+        found(d, COUNT_UNDERFLOW)
+        # It stays clean or hashed as it was: a chain with a slot twice would have no end.
+        slot.count = min(before, 1)
+    return slot.count == 1
+
+
+@kernel
+def make_clean_at_once(a: Any, at: int) -> None:
+    """Forget what the slot maps, which nobody uses any more."""
+    size = a.options[0].slots
+    a.slots[at].count = 0
+    forget_page(a, at, at // size * size, size)
+
+
+def problems_of_own_pools(a: Any, live: Check, pools: int, cached: bool = True) -> list[str]:
+    """Counts must match the live mappings, and each pool's hash the slots that are not clean."""
+    problems = []
+    size = int(a.options[0].slots)
+    for s in range(pools):
+        own = range(s * size, (s + 1) * size)
+        table = entered(a, s * size, size)
+        problems += problems_of_users(live, (max(int(a.slots[at].count) - 1, 0) for at in own), own.start)
+        for at in own:
+            count = int(a.slots[at].count)
+            if (count > 0) != (at in table):
+                problems.append(
+                    f"slot {at}: count {count}, and its page is {'' if at in table else 'not '}hashed"
+                )
+        twice = cached and len(set(table.values())) < len(table)
+        if twice or -1 in table.values():
+            problems.append(f"pool {s}: a page or a slot is hashed twice")
+    return problems

@@ -1,0 +1,180 @@
+"""Several designs in one run, each serving the requests of some kinds of operation.
+
+`page_fault=atomic,default=global_pool` maps page tables by one design and everything else by another. Each
+keeps its own state: slots, pages, wait queues, locks, what its CPUs remember. A page that both map has a slot
+of each. The machine is one: a flush of a whole TLB flushes the entries of all, a task pinned by one design is
+pinned, and who may not sleep within an atomic map may not wait there for another design's slot. A switch to
+another address space ends the translations of those designs whose PTEs are not global, and of no other.
+
+A map of one design may lie within a map of another. `r.depth` is then how many of a design's own maps lie
+round it: what it sets aside or orders by depth is its own slots. The log has the depth of the trace.
+
+A `Division` looks like a single design to everybody but those who compose a simulator and build its state,
+see `pipeline.machine.composite`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from pipeline.allocators.api.contract import Check, Shape, Value
+from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.errors import UsageError, unknown_name
+from pipeline.schema.trace import KINDS
+
+REST = "default"
+_FORM = f"KIND=NAME,...,{REST}=NAME"
+
+
+@dataclass(frozen=True)
+class Division(DesignFile):
+    """Designs that share the work; the first serves every kind that is not another's."""
+
+    designs: tuple[DesignFile, ...]
+    kinds: tuple[tuple[str, ...], ...]
+    """The kinds that each design serves."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the hashes of their sources."""
+        return hashlib.sha256(" ".join(part.sha256 for part in self.designs).encode()).hexdigest()
+
+    def serving(self) -> list[int]:
+        """Position of the design that serves each kind, in the order of KINDS."""
+        return [next(k for k, kinds in enumerate(self.kinds) if kind in kinds) for kind in KINDS]
+
+    def options_of(self, k: int, options: dict[str, Value]) -> dict[str, Value]:
+        """The options of design `k` by their own names."""
+        prefix = f"{self.designs[k].name}."
+        return {name.removeprefix(prefix): v for name, v in options.items() if name.startswith(prefix)}
+
+    def read(self, names: list[str]) -> str:
+        """Say who serves what; `names` is how each design is to be called."""
+        others = [
+            f"{name} for {' and '.join(kinds)}" for name, kinds in zip(names[1:], self.kinds[1:], strict=True)
+        ]
+        return ", ".join([*others, f"{names[0]} for the rest"])
+
+
+def parts_of(design: DesignFile) -> tuple[DesignFile, ...]:
+    """The designs that a run consists of: mostly one."""
+    return design.designs if isinstance(design, Division) else (design,)
+
+
+def load_allocator(text: str) -> DesignFile:
+    """Load a design by name or path, or a `Division` written as KIND=NAME,...,default=NAME.
+
+    A design that is named more than once is one and the same. Raises what `load_design` does, and UsageError
+    for an unknown kind, one given twice, a missing default, and two designs of one name.
+    """
+    if "=" not in text or (text.endswith(".py") and Path(text).is_file()):
+        return load_design(text)
+    names: dict[str, str] = {}
+    for word in text.split(","):
+        kind, equals, name = (part.strip() for part in word.partition("="))
+        if not equals or not kind or not name:
+            raise UsageError(f"a mapping of kinds to allocators wants {_FORM}, found '{word}'")
+        if kind not in (*KINDS, REST):
+            raise unknown_name("kind of operation", kind, (*KINDS, REST))
+        if kind in names:
+            raise UsageError(f"the allocator of {kind} is given twice in '{text}'; give it once")
+        names[kind] = name
+    if REST not in names:
+        raise UsageError(f"'{text}' says nothing of other kinds; add {REST}=NAME")
+    loaded = {name: load_design(name) for name in names.values()}
+    by_path = {design.path: design for design in reversed(loaded.values())}
+    of_kind = {kind: by_path[loaded[names.get(kind, names[REST])].path] for kind in KINDS}
+    rest = by_path[loaded[names[REST]].path]
+    designs = tuple(dict.fromkeys([rest, *of_kind.values()]))
+    if len(designs) == 1:
+        return rest
+    kinds = tuple(tuple(kind for kind in KINDS if of_kind[kind] == design) for design in designs)
+    return divide(designs, kinds)
+
+
+def divide(designs: tuple[DesignFile, ...], kinds: tuple[tuple[str, ...], ...]) -> Division:
+    """Let several designs serve the kinds named, each kind in one place.
+
+    Raises UsageError where two of them have one name.
+    """
+    names = [design.name for design in designs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"two allocators are named '{twice[0]}'; rename the file of one")
+    division = Division("+".join(names), designs[0].path, ModuleType("division"), designs, kinds)
+    vars(division.module).update(_combined(division))
+    return division
+
+
+def ends_with_its_space(design: DesignFile) -> bool:
+    """Whether a CPU that switches to another address space loses the design's translations."""
+    return bool(getattr(design.module, "NON_GLOBAL", False))
+
+
+def _combined(division: Division) -> dict[str, Any]:
+    """What the designs come to together, by the names of the contract."""
+    designs = division.designs
+    together: dict[str, Any] = {
+        "SUMMARY": division.read([design.name for design in designs]),
+        "SOURCE": "; ".join(design.source for design in designs),
+        "OPTIONS": tuple(
+            replace(option, name=f"{design.name}.{option.name}")
+            for design in designs
+            for option in design.options
+        ),
+        "locks": lambda options, shape: sum(locks_of(division, options, shape)),
+        "check": _asking_each(division, "check"),
+        "stranded": _asking_each(division, "stranded"),
+    }
+    # What one of them needs of the machine does not disturb another: a design that changes nothing
+    # atomically pays nothing for it, and who has no hook is not called.
+    for trait in ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS"):
+        if any(getattr(design.module, trait, False) for design in designs):
+            together[trait] = True
+    if len({ends_with_its_space(design) for design in designs if hasattr(design.module, "slots")}) == 2:
+        together |= {"MIXED_PTES": True, "is_global": None}
+    for hook in ("switch_out", "switch_in"):
+        if any(hasattr(design.module, hook) for design in designs):
+            together[hook] = None
+    return together
+
+
+def locks_of(division: Division, options: dict[str, int], shape: Shape) -> list[int]:
+    """How many spinlocks each design has; `options` are coded."""
+    counts = []
+    for k, design in enumerate(division.designs):
+        own = {name: int(value) for name, value in division.options_of(k, dict(options)).items()}
+        function = getattr(design.module, "locks", None)
+        counts.append(1 if function is None else int(function(own, shape)))
+    return counts
+
+
+def _asking_each(division: Division, name: str) -> Callable[[Any, Check], list[str]]:
+    """The designs' own checks, each shown what is its own."""
+
+    def ask(state: Any, live: Check) -> list[str]:
+        said: list[str] = []
+        for k, design in enumerate(division.designs):
+            function = getattr(design.module, name, None)
+            if function is not None:
+                own = tables_of(state, k)
+                said += [f"{design.name}: {text}" for text in function(own, _live_of(state, own, live, k))]
+        return said
+
+    return ask
+
+
+def tables_of(state: Any, k: int) -> SimpleNamespace:
+    """The tables of design `k`, by the names that it knows."""
+    names = [name for name, _ in state.layout if name.endswith(f"@{k}")]
+    return SimpleNamespace(**{name.removesuffix(f"@{k}"): getattr(state, name) for name in names})
+
+
+def _live_of(state: Any, own: SimpleNamespace, live: Check, k: int) -> Check:
+    slot, queue = int(state.firsts[k].slot), int(state.firsts[k].queue)
+    users = {s - slot: count for s, count in live.users.items() if slot <= s < slot + len(own.slots)}
+    return Check(live.shape, users, live.sleepers[queue : queue + len(own.queues)])

@@ -1,0 +1,116 @@
+"""Record a command with the best recorder that works here, and make a trace of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.capture.perf import Perf
+from pipeline.capture.recorder import Obstacle, Recorded, Recorder
+from pipeline.capture.strace import Strace
+from pipeline.errors import OutputError, UsageError
+from pipeline.importing.import_trace import ImportResult, import_trace
+from pipeline.io.files import output_error
+
+RECORDERS = ("perf", "strace")
+
+
+@dataclass(frozen=True)
+class RecordResult:
+    """A recorded command: by which recorder, how it ended, what was kept of it and what trace it became."""
+
+    recorder: str
+    exit_status: int
+    lost_events: int | None
+    text: Path | None
+    imported: ImportResult
+
+
+def obstacles(buffer_mib: int = 32) -> dict[str, list[Obstacle]]:
+    """What keeps each recorder from working here, the best recorder first; an empty list: it works."""
+    with tempfile.TemporaryDirectory() as scratch:
+        return {recorder.name: recorder.obstacles(Path(scratch)) for recorder in _recorders(buffer_mib)}
+
+
+def record(
+    command: Sequence[str],
+    output: Path,
+    *,
+    by: str | None = None,
+    keep: Path | None = None,
+    buffer_mib: int = 32,
+    say: Callable[[str], None] = lambda _: None,
+) -> RecordResult:
+    """Run `command`, record it and all that it starts, and import the recording into a trace at `output`.
+
+    `by` is one of RECORDERS; None takes the first that works. `keep` is where the recording's text is kept.
+    The buffer of perf is `buffer_mib` MiB for each CPU. `say` is told what a person should know meanwhile.
+    The recording lies beside `output` until it is imported, and is removed also when that fails, unless
+    it is kept.
+
+    Raises UsageError for a command that does not exist and where no recorder works, with what each needs;
+    OutputError where the recording cannot be written; and what `import_trace` raises.
+    """
+    output = Path(output)
+    if not command:
+        raise UsageError("wanted a command to record after '--', found none")
+    if not shutil.which(command[0]):
+        raise UsageError(f"{command[0]}: wanted a command to record, found none of this name; check PATH")
+    for path, what in ((output, "the trace"), (keep, "the recording's text")):
+        if path is not None and path.is_dir():
+            raise OutputError(f"{path}: wanted a file for {what}, found a directory; add a name")
+    if keep is not None and keep.resolve() == output.resolve():
+        raise UsageError(f"{keep}: is to be the trace; keep the recording's text under another name")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".recording-", dir=output.parent) as name:
+            scratch = Path(name)
+            recorder = _first_that_works(by, buffer_mib, scratch, say)
+            recorded = recorder.record(command, scratch)
+            if keep is not None:
+                keep.parent.mkdir(parents=True, exist_ok=True)
+                text = Path(shutil.move(recorded.text, keep))
+                recorded = Recorded(text, recorded.format, recorded.exit_status)
+            imported = import_trace(
+                recorded.text,
+                output,
+                recorded.format,
+                name=output.name.split(".")[0],
+                kernel=f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs",
+                description=f"recorded: {' '.join(command)}"[:500],
+                # Each recorder was asked to say what it loses.
+                silence_means_no_loss=True,
+            )
+    except OSError as error:
+        raise output_error(output, error) from error
+    return RecordResult(recorder.name, recorded.exit_status, imported.metadata.lost_events, keep, imported)
+
+
+def _recorders(buffer_mib: int) -> tuple[Recorder, ...]:
+    return (Perf(buffer_mib), Strace())
+
+
+def _first_that_works(by: str | None, buffer_mib: int, scratch: Path, say: Callable[[str], None]) -> Recorder:
+    found: list[tuple[str, Obstacle]] = []
+    for recorder in _recorders(buffer_mib):
+        if by not in (None, recorder.name):
+            continue
+        against = recorder.obstacles(scratch)
+        if not against:
+            for name, obstacle in found:
+                say(f"{name} cannot record here: {obstacle}")
+            if isinstance(recorder, Perf) and (missing := recorder.missing_events()):
+                say(f"this kernel does not have {', '.join(missing)}; the trace says what it lacks")
+            say(f"recording with {recorder.name}")
+            return recorder
+        found += [(recorder.name, obstacle) for obstacle in against]
+    raise UsageError(
+        "nothing here can record: "
+        + "; ".join(f"{name}: {obstacle}" for name, obstacle in found)
+        + "; 'pipeline record --bpftrace' shows another way"
+    )

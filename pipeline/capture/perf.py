@@ -1,0 +1,125 @@
+"""Recording with perf: page faults, system calls, looked-up file pages and the scheduler, by tracepoints."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.capture.recorder import Obstacle, Recorded, first_line_of_failure
+from pipeline.errors import InputError
+
+_COPIES = ("read", "write")
+_OTHER_CALLS = (
+    "pread64", "readv", "pwrite64", "writev", "openat", "close", "lseek", "dup", "dup2", "dup3",
+)  # fmt: skip
+NEEDED = (
+    "exceptions:page_fault_user",
+    "exceptions:page_fault_kernel",
+    "sched:sched_switch",
+    *(f"syscalls:sys_{side}_{call}" for call in _COPIES for side in ("enter", "exit")),
+)
+# What makes the trace better where the kernel has it; older kernels lack filemap:mm_filemap_get_pages.
+WANTED = (
+    "filemap:mm_filemap_get_pages",
+    "ext4:ext4_da_write_begin",
+    "ext4:ext4_da_write_end",
+    "task:task_newtask",
+    "sched:sched_process_exec",
+    "sched:sched_process_exit",
+    *(f"syscalls:sys_{side}_{call}" for call in _OTHER_CALLS for side in ("enter", "exit")),
+)
+TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
+PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
+_FIELDS = "comm,pid,tid,cpu,time,event,trace"
+_PAGES_PER_MIB = 256
+
+
+@dataclass
+class Perf:
+    """perf with a buffer of `buffer_mib` for each CPU; half as much, and again, where that is not allowed."""
+
+    buffer_mib: int = 32
+    name: str = "perf"
+    _events: list[str] = field(default_factory=list)
+
+    def obstacles(self, scratch: Path) -> list[Obstacle]:
+        """See `Recorder`."""
+        if not shutil.which("perf"):
+            return [
+                Obstacle(
+                    "perf is not installed",
+                    "'sudo apt-get install linux-perf' (Debian), linux-tools-generic (Ubuntu), perf (Fedora)",
+                )
+            ]
+        tracefs = next((path for path in TRACEFS if (path / "events").exists()), None)
+        if tracefs is None:
+            return [self._no_tracefs()]
+        missing = [event for event in NEEDED if not _there(tracefs, event)]
+        if missing:
+            return [
+                Obstacle(
+                    f"the kernel has no event {', '.join(missing)}",
+                    "take one built with CONFIG_FTRACE_SYSCALLS and CONFIG_EVENT_TRACING",
+                )
+            ]
+        self._events = [event for event in (*NEEDED, *WANTED) if _there(tracefs, event)]
+        failure = self._tried(scratch)
+        return [self._refused(failure)] if failure else []
+
+    def missing_events(self) -> list[str]:
+        """Events of WANTED that this kernel does not have; known after `obstacles`."""
+        return [event for event in WANTED if event not in self._events]
+
+    def record(self, command: Sequence[str], scratch: Path) -> Recorded:
+        """See `Recorder`; the command's own output goes where it always does."""
+        data, text = scratch / "perf.data", scratch / "recording.perf-script.txt"
+        done = subprocess.run([*self._record_arguments(data), "--", *command], check=False)
+        if not data.exists():
+            raise InputError(f"perf record ended with status {done.returncode} and left no recording")
+        with text.open("wb") as sink:
+            script = subprocess.run(
+                ["perf", "script", "-i", str(data), "--ns", "--show-lost-events", "-F", _FIELDS],
+                stdout=sink, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        data.unlink()
+        if script.returncode:
+            raise InputError(f"perf script failed: {script.stderr.strip().splitlines()[-1:]}")
+        return Recorded(text, "perf-script", done.returncode)
+
+    def _record_arguments(self, data: Path) -> list[str]:
+        pages = str(self.buffer_mib * _PAGES_PER_MIB)
+        return ["perf", "record", "-q", "-m", pages, "-e", ",".join(self._events), "-o", str(data)]
+
+    def _tried(self, scratch: Path) -> str | None:
+        """Record `true`; with a smaller buffer where a large one is refused."""
+        failure: str | None = None
+        while self.buffer_mib:
+            failure = first_line_of_failure([*self._record_arguments(scratch / "tried.data"), "--", "true"])
+            if failure is None:
+                return None
+            self.buffer_mib //= 2
+        return failure
+
+    def _no_tracefs(self) -> Obstacle:
+        path = TRACEFS[0]
+        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            return Obstacle(
+                f"{path} may not be read", f"'sudo mount -o remount,mode=755 {path}', or record as root"
+            )
+        return Obstacle(f"{path} is not mounted", f"'sudo mount -t tracefs nodev {path}'")
+
+    def _refused(self, failure: str) -> Obstacle:
+        paranoid = PARANOID.read_text().strip() if PARANOID.exists() else "unknown"
+        return Obstacle(
+            f"perf may not record here (kernel.perf_event_paranoid is {paranoid}; perf says: {failure})",
+            "'sudo sysctl kernel.perf_event_paranoid=-1', or record as root; a container needs "
+            "--cap-add=PERFMON",
+        )
+
+
+def _there(tracefs: Path, event: str) -> bool:
+    return (tracefs / "events" / event.replace(":", "/", 1)).exists()

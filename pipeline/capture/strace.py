@@ -1,0 +1,58 @@
+"""Recording with strace: system calls alone, but on any Linux where a process may trace its own children."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.capture.recorder import Obstacle, Recorded, first_line_of_failure
+from pipeline.errors import InputError
+
+# What copies file data, what moves a descriptor's position, and who begins and ends. Names that this machine
+# does not have are passed over (`?`).
+_CALLS = (
+    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2",
+    "sendfile", "copy_file_range", "splice", "tee", "vmsplice", "getdents64", "getdents", "lseek", "open",
+    "openat", "openat2", "creat", "close", "dup", "dup2", "dup3", "execve", "execveat", "clone", "clone3",
+    "fork", "vfork",
+)  # fmt: skip
+
+
+@dataclass
+class Strace:
+    """strace of the calls that matter, children included."""
+
+    name: str = "strace"
+
+    def obstacles(self, scratch: Path) -> list[Obstacle]:
+        """See `Recorder`."""
+        if not shutil.which("strace"):
+            return [
+                Obstacle("strace is not installed", "'sudo apt-get install strace' (dnf, pacman likewise)")
+            ]
+        failure = first_line_of_failure([*_arguments(scratch / "tried.txt"), "--", "true"])
+        if failure is None:
+            return []
+        return [
+            Obstacle(
+                f"strace may not trace here (it says: {failure})",
+                "a container needs --cap-add=SYS_PTRACE; else see 'sysctl kernel.yama.ptrace_scope', which "
+                "may be 2 for root alone",
+            )
+        ]
+
+    def record(self, command: Sequence[str], scratch: Path) -> Recorded:
+        """See `Recorder`; strace loses no event: the command waits for it."""
+        text = scratch / "recording.strace.txt"
+        done = subprocess.run([*_arguments(text), "--", *command], check=False)
+        if not text.exists() or not text.stat().st_size:
+            raise InputError(f"strace ended with status {done.returncode} and left no recording")
+        return Recorded(text, "strace", done.returncode)
+
+
+def _arguments(text: Path) -> list[str]:
+    calls = ",".join(f"?{call}" for call in _CALLS)
+    return ["strace", "-f", "-ttt", "-T", "-y", "--seccomp-bpf", "-e", f"trace={calls}", "-o", str(text)]

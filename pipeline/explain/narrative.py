@@ -1,0 +1,314 @@
+"""An explained operation in sentences, every duration exact, so that parts can be seen to add up."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+
+from pipeline.explain.attribution import (
+    Behind,
+    Interrupt,
+    LockHold,
+    LockWait,
+    Nested,
+    Phase,
+    PinWait,
+    Sleep,
+    Stretch,
+    Switched,
+)
+from pipeline.explain.explain import Explained, Unfinished
+from pipeline.sql.output import readable_number
+
+FORMATS = ("text", "json")
+
+# Of a phase with more stretches than this, only the longest are told one by one.
+_TOLD = 24
+_LONGEST = 6
+_NAMED = 3
+# A wait with more causes than this has a line for each.
+_IN_ONE_LINE = 3
+
+_SERVED = {
+    "hit": "a hit: the page was mapped already",
+    "miss": "a miss",
+    "direct": "direct: it needed no temporary mapping",
+    "fallback": "served by the design's second way",
+}
+_MANY = {
+    "lock_wait": "waits for the lock",
+    "lock_hold": "holds of it",
+    "pin_wait": "waits for the CPU it was pinned to",
+    "asleep": "sleeps",
+    "switch": "switches",
+    "ready": "waits for a CPU",
+    "flush": "flushes",
+    "scan": "scans",
+    "nested": "nested operations",
+}
+
+
+def written(operations: Sequence[Explained | Unfinished], form: str) -> str:
+    """Write explained operations as `text` or as `json`: a list of objects, each with its `sentences`."""
+    if form == "text":
+        return "\n".join(told(operation) for operation in operations)
+    objects = [
+        {
+            "finished": isinstance(operation, Explained),
+            **asdict(operation),
+            "sentences": [line.strip() for line in told(operation).splitlines()],
+        }
+        for operation in operations
+    ]
+    return json.dumps(objects, indent=2) + "\n"
+
+
+def told(explained: Explained | Unfinished) -> str:
+    """Tell what happened to an operation, one sentence a line; a newline at its end."""
+    lines = _unfinished(explained) if isinstance(explained, Unfinished) else _finished(explained)
+    return "\n".join(lines) + "\n"
+
+
+def microseconds(ns: int) -> str:
+    """Write nanoseconds as microseconds, exactly."""
+    return f"{ns / 1000:,.3f}".rstrip("0").rstrip(".") + " us"
+
+
+def instant(ns: int) -> str:
+    """Write a moment of the run in the unit that suits it, shortened: where to look, not what to add up."""
+    if ns < 1_000_000:
+        return microseconds(ns)
+    return f"{readable_number(ns / 1e6, 6)} ms" if ns < 1_000_000_000 else f"{readable_number(ns / 1e9, 6)} s"
+
+
+def _finished(op: Explained) -> list[str]:
+    nested = f", nested in operation {op.within}" if op.within is not None else ""
+    lines = [
+        f"operation {op.op}: {op.kind} of page {op.page}, asked by task {op.task} (process {op.process}) at "
+        f"{instant(op.asked_ns)}{nested}"
+    ]
+    for phase in op.phases:
+        lines.append(f"  {_HEADS[phase.name](op, phase)}")
+        lines += [f"    {line}" for line in _phase(op, phase)]
+    lines.append(f"  {microseconds(op.done_ns - op.asked_ns)} from asking to done")
+    lines += [f"  a finding in its course: {finding}" for finding in op.findings]
+    return lines
+
+
+def _map_head(op: Explained, phase: Phase) -> str:
+    slot = "" if op.slot is None else f", slot {op.slot}"
+    probed = f", {_count(op.probed, 'slot')} probed" if op.probed else ""
+    return f"mapped on cpu {op.cpu_map} after {microseconds(phase.ns)}, {_SERVED[op.served]}{slot}{probed}"
+
+
+_HEADS: dict[str, Callable[[Explained, Phase], str]] = {
+    "map": _map_head,
+    "use": lambda op, phase: f"kept the mapping {microseconds(phase.ns)}",
+    "unmap": lambda op, phase: f"unmapped on cpu {op.cpu_unmap} in {microseconds(phase.ns)}",
+}
+
+
+def _phase(op: Explained, phase: Phase) -> list[str]:
+    """Lines whose times add up to the phase's, then what else happened in it."""
+    rest = [stretch for stretch in phase.stretches if stretch.what == "rest"]
+    known = [stretch for stretch in phase.stretches if stretch.what != "rest"]
+    told_apart = list(range(len(known)))
+    lines = []
+    if len(known) > _TOLD:
+        # By number, so that of equal ones the first are told.
+        told_apart = sorted(sorted(told_apart, key=lambda k: (-known[k].ns, k))[:_LONGEST])
+        lines = [f"{_summed(known)}; the longest of them:"]
+    indent = "  " if lines else ""
+    lines += [indent + line for k in told_apart for line in _sentences(op, phase, known[k])]
+    if rest:
+        lines.append(_rest(phase, sum(stretch.ns for stretch in rest)))
+    if phase.woken:
+        lines.append(f"it woke {_count(phase.woken, 'task')}")
+    if phase.interrupts:
+        lines.append(_interrupts(phase.interrupts))
+    return lines
+
+
+def _sentences(op: Explained, phase: Phase, stretch: Stretch) -> list[str]:
+    """One line, or, of a wait with many causes, one more for each."""
+    if not isinstance(stretch.detail, LockWait):
+        return [_sentence(stretch)]
+    wait = stretch.detail
+    again = " again" if wait.relock else ""
+    who = f"task {op.task} on cpu {_cpu(op, phase, stretch)}"
+    head = f"{who} waited {microseconds(stretch.ns)} for the lock{again}:"
+    causes = _causes(wait, op.whole_log)
+    if len(causes) <= _IN_ONE_LINE:
+        return [f"{head} {', '.join(causes)}"]
+    return [head, *(f"  {cause}" for cause in causes)]
+
+
+def _sentence(stretch: Stretch) -> str:
+    time, detail = microseconds(stretch.ns), stretch.detail
+    match detail:
+        case LockHold():
+            return f"it held the lock {time}{_made_of(detail)}"
+        case Sleep():
+            queue = "" if detail.queue is None else f" on queue {detail.queue}"
+            by = "" if detail.woken_by is None else f" until task {detail.woken_by} woke it"
+            return f"it slept {time}{queue}{by}{': for nothing, it slept again' if detail.again else ''}"
+        case PinWait():
+            idle = "" if detail.idle_cpus is None else f", while {_count(detail.idle_cpus, 'CPU')} idled"
+            return f"it was ready for {time}, but pinned to cpu {detail.cpu}, which ran another task{idle}"
+        case Switched() if stretch.what == "ready":
+            after = "" if detail.after is None else f", which ran task {detail.after} before"
+            return f"it was awake for {time} before cpu {detail.cpu} took it{after}"
+        case Switched():
+            return f"the switch to it on cpu {detail.cpu} took {time}"
+        case Nested():
+            return f"operation {detail.op}, nested in it, took {time}"
+        case _ if stretch.what == "flush":
+            return f"it flushed {_count(_value(detail), 'other CPU')} in {time}, without the lock"
+        case _:
+            return f"it scanned {_count(_value(detail), 'slot')} in {time}, without the lock"
+
+
+def _value(detail: object) -> int:
+    return getattr(detail, "value", None) or 0
+
+
+def _cpu(op: Explained, phase: Phase, stretch: Stretch) -> int:
+    """CPU on which the task was at a stretch: that of its next sleep, else where the phase ended."""
+    for later in phase.stretches:
+        if later.begin_ns >= stretch.begin_ns and isinstance(later.detail, Sleep):
+            return later.detail.cpu
+    return op.cpu_unmap if phase.name == "unmap" else op.cpu_map
+
+
+def _causes(wait: LockWait, whole_log: bool) -> list[str]:
+    """Say behind what a wait lay; the times add up to it."""
+    busy = sorted((b for b in wait.behind if b.flush_ns or b.scan_ns), key=lambda b: -b.ns)
+    plain = [b for b in wait.behind if not b.flush_ns and not b.scan_ns]
+    parts = [_holders(plain)] if plain else []
+    parts += [_busy_holder(b) for b in busy[:_NAMED]]
+    if busy[_NAMED:]:
+        rest = busy[_NAMED:]
+        what = "flush" if all(b.flush_ns for b in rest) else "scan or flush"
+        parts.append(f"{microseconds(sum(b.ns for b in rest))} behind {_count(len(rest), f'more {what}')}")
+    if wait.unheld_ns:
+        missing = "" if whole_log else ", or while an operation held it that never finished"
+        parts.append(f"{microseconds(wait.unheld_ns)} while it changed hands{missing}")
+    if wait.untold_ns:
+        parts.append(
+            f"{microseconds(wait.untold_ns)} behind holders not told apart (several locks were held, and the "
+            "log does not say which is which)"
+        )
+    return parts
+
+
+def _holders(holders: Sequence[Behind]) -> str:
+    time = microseconds(sum(b.ns for b in holders))
+    longest = max(holders, key=lambda b: b.ns)
+    if len(holders) == 1:
+        return f"{time} behind task {longest.task} ({longest.site} of operation {longest.op})"
+    return (
+        f"{time} behind {_count(len(holders), 'holder')} "
+        f"(longest: task {longest.task}, {microseconds(longest.ns)})"
+    )
+
+
+def _busy_holder(b: Behind) -> str:
+    wrap = "" if b.wrap is None else f" at wrap {b.wrap}"
+    rest = b.ns - b.scan_ns - b.flush_ns
+    made = [f"scan {microseconds(b.scan_ns)}"] if b.scan_ns else []
+    made += [f"flush {microseconds(b.flush_ns)}"] if b.flush_ns else []
+    made += [f"rest of its hold {microseconds(rest)}"] if rest else []
+    what = f"flush that task {b.task} started" if b.flush_ns else f"scan that task {b.task} made"
+    return f"{microseconds(b.ns)} behind the {what}{wrap} (operation {b.op}: {', '.join(made)})"
+
+
+def _made_of(hold: LockHold) -> str:
+    parts = []
+    if hold.scans:
+        parts.append(
+            f"{microseconds(hold.scan_ns)} {_times('scan', hold.scans)} of {_count(hold.scanned, 'slot')}, "
+            f"{hold.freed:,} freed"
+        )
+    if hold.flushes:
+        wrap = "" if hold.wrap is None else f" at wrap {hold.wrap}"
+        parts.append(
+            f"{microseconds(hold.flush_ns)} {_times('flush', hold.flushes)}{wrap}, "
+            f"{_count(hold.cpus_interrupted, 'CPU')} interrupted"
+        )
+    rest = hold.ns - hold.scan_ns - hold.flush_ns
+    if parts and rest:
+        parts.append(f"{microseconds(rest)} the rest")
+    return f": {'; '.join(parts)}" if parts else ""
+
+
+def _rest(phase: Phase, ns: int) -> str:
+    if phase.name == "use":
+        return f"{microseconds(ns)} in use or blocked, which the log does not tell apart"
+    return f"{microseconds(ns)} of its own code outside the lock, interrupts included"
+
+
+def _summed(parts: Sequence[Stretch]) -> str:
+    """Say of many stretches how many there were of each sort and how long together."""
+    said = []
+    for what, count in Counter(part.what for part in parts).items():
+        ns = sum(part.ns for part in parts if part.what == what)
+        again = sum(isinstance(part.detail, Sleep) and part.detail.again for part in parts)
+        futile = f" ({again:,} for nothing)" if what == "asleep" and again else ""
+        said.append(f"{microseconds(ns)} in {count:,} {_MANY[what]}{futile}")
+    return ", ".join(said)
+
+
+def _interrupts(hits: Sequence[Interrupt]) -> str:
+    time = microseconds(sum(hit.ns for hit in hits))
+    spinning = sum(hit.during == "lock_wait" for hit in hits)
+    which = "" if spinning == len(hits) else f"{spinning:,} of them "
+    harmless = f", {which}while it only waited for the lock" if spinning else ""
+    senders = list(dict.fromkeys(_sender(hit) for hit in hits))
+    more = f" and {len(senders) - _NAMED:,} more" if len(senders) > _NAMED else ""
+    cpus = ", ".join(str(cpu) for cpu in sorted({hit.cpu for hit in hits}))
+    return (
+        f"{_count(len(hits), 'IPI')} took {time} of cpu {cpus}'s time{harmless}: "
+        f"from {', '.join(senders[:_NAMED])}{more}"
+    )
+
+
+def _sender(hit: Interrupt) -> str:
+    if hit.task is None:
+        return "an unknown CPU" if hit.from_cpu is None else f"cpu {hit.from_cpu}"
+    return f"the flush of task {hit.task} (operation {hit.op})"
+
+
+def _unfinished(op: Unfinished) -> list[str]:
+    why = "; ".join(op.findings) or "the reason is not recorded"
+    lines = [
+        f"operation {op.op}: it never finished, so that the log has no row of it; the run ended at "
+        f"{instant(op.ended_ns)}: {why}"
+    ]
+    if op.events:
+        who = "" if op.task is None else f" of task {op.task}"
+        lines.append(f"  what the log has{who} in its course:")
+        lines += [f"    {line}" for line in _event_lines(op.events)]
+    else:
+        lines.append("  nothing that happened in its course is recorded: it may not have begun")
+    return lines
+
+
+def _event_lines(events: Iterable[dict]) -> list[str]:
+    said = [
+        f"at {instant(e['time_ns'])}: {e['event']}"
+        + (f" for {microseconds(e['duration_ns'])}" if e["duration_ns"] else "")
+        + f", cpu {e['cpu']}"
+        for e in events
+    ]
+    return said if len(said) <= _TOLD else [*said[:_TOLD], f"and {len(said) - _TOLD:,} more events"]
+
+
+def _times(noun: str, count: int) -> str:
+    return noun if count == 1 else _count(count, noun)
+
+
+def _count(count: int, noun: str) -> str:
+    plural = noun + ("es" if noun.endswith("sh") else "s")
+    return f"1 {noun}" if count == 1 else f"{f'{count:,}' if count else 'no'} {plural}"

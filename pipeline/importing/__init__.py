@@ -1,0 +1,1 @@
+"""Recordings in foreign formats, and how they become traces."""

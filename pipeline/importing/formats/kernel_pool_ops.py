@@ -1,0 +1,48 @@
+"""The kernel's kmap pool, one row per mapping: when asked for, mapped and unmapped, by whom, which page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.importing.callers import kind_codes
+from pipeline.importing.importer import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
+from pipeline.importing.kmap_pool.operations import imported_pool
+from pipeline.importing.mappings import Mappings
+
+NAME = "kernel-pool-ops"
+SUMMARY = "the kernel's kmap pool, one row per mapping (*.ops.parquet)"
+
+_COLUMNS = ("t_enter", "t_mapped", "t_unmapped", "cpu", "pid", "caller", "page", "seq_map")
+
+
+def sniff(path: Path) -> bool:
+    """Whether the file at `path` looks like this format."""
+    return columns_of(path).issuperset(_COLUMNS)
+
+
+def read(path: Path, options: ReadOptions) -> ImportedRows:
+    """Read the recording at `path`; `options.threads` says that its tasks share an address space.
+
+    A mapping without its mapped or unmapped time was cut off by the end of the recording and is dropped.
+    Raises InputError when the file is not of this format.
+    """
+    table = read_columns(path, _COLUMNS, "a recording of the kmap pool, one row per mapping")
+    rows_in = table.num_rows
+    whole = np.ones(rows_in, np.bool_)
+    for name in ("t_mapped", "t_unmapped"):
+        whole &= table.column(name).is_valid().to_numpy()
+    table = table.filter(whole).sort_by("seq_map")
+    mappings = Mappings(
+        task_id=integers(table, "pid"),
+        begin_ns=integers(table, "t_enter"),
+        mapped_ns=integers(table, "t_mapped"),
+        end_ns=integers(table, "t_unmapped"),
+        cpu=integers(table, "cpu"),
+        kind=kind_codes(strings(table, "caller")),
+        page_id=integers(table, "page"),
+    )
+    return imported_pool(
+        mappings, rows_in, {"cut off by the end": rows_in - int(whole.sum())}, options.threads
+    )

@@ -1,0 +1,86 @@
+"""Mappings by kmap_local and pte_offset_map of a running kernel: page faults and copy-user with callers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.importing.callers import kind_codes
+from pipeline.importing.importer import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
+from pipeline.importing.kmap_pool.operations import FIRST_NOTE, HOLD_SPLIT, process_note
+from pipeline.importing.mappings import Mappings, Split, arrange
+
+NAME = "kmap-local"
+SUMMARY = "kmap_local mappings of a running kernel, one row per mapping (*.records.parquet)"
+
+_COLUMNS = ("time_ns", "hold_ns", "cpu", "pid", "caller", "syscall", "pfn", "depth")
+
+# Between mappings user code runs, for any length of time, and no recorded event tells compute from sleep.
+# 10 ms is longer than 98 % of the intervals of the shipped recording, and the CPU time of all its tasks
+# (66 s) then stays well below what its four CPUs could give (118 s).
+THINK_SPLIT = Split(longest_cpu_ns=10_000_000, cpu_when_longer_ns=10_000_000)
+
+
+def sniff(path: Path) -> bool:
+    """Whether the file at `path` looks like this format."""
+    return columns_of(path).issuperset(_COLUMNS)
+
+
+def read(path: Path, options: ReadOptions) -> ImportedRows:
+    """Read the recording at `path`; `options.threads` says that its tasks share an address space.
+
+    The recorded depth is checked against the intervals: a mapping that was recorded as nested but lies in
+    none of its task's becomes an outermost one, and is counted in the notes.
+    Raises InputError when the file is not of this format.
+    """
+    table = read_columns(path, _COLUMNS, "a recording of kmap_local mappings, one row each")
+    begin_ns = integers(table, "time_ns")
+    recorded_depth = integers(table, "depth")
+    mappings = Mappings(
+        task_id=integers(table, "pid"),
+        begin_ns=begin_ns,
+        mapped_ns=begin_ns,
+        end_ns=begin_ns + integers(table, "hold_ns"),
+        cpu=integers(table, "cpu"),
+        kind=kind_codes(strings(table, "caller"), strings(table, "syscall")),
+        page_id=integers(table, "pfn"),
+    )
+    arranged = arrange(mappings, THINK_SPLIT, HOLD_SPLIT, options.threads)
+    depth = arranged.rows["depth"]
+    assert depth is not None
+    recorded = recorded_depth[arranged.source_row]
+    notes = [
+        process_note(options.threads),
+        THINK_SPLIT.note("the interval between a task's mappings", "think_ns", "wait_ns")
+        + "; user code runs there, so think_ns is rather too long than too short",
+        HOLD_SPLIT.note("a mapping, less what is nested in it", "hold_ns", "block_ns"),
+        "time_ns is when the mapping was there; the recording has no time of asking, which for kmap_local is "
+        "under 1 us earlier",
+        FIRST_NOTE,
+        "page numbers stand for page frames, so a frame that was freed and used again is the same page",
+        "cpus is 1 + the largest CPU number seen",
+    ]
+    for count, what in (
+        (int(np.sum(recorded > depth)), "less deeply nested than recorded: no enclosing mapping was found"),
+        (
+            int(np.sum(recorded < depth)),
+            "more deeply nested than recorded: they lie inside a mapping in time",
+        ),
+    ):
+        if count:
+            notes.append(f"{count:,} operations are {what}")
+    return ImportedRows(
+        rows=arranged.rows,
+        columns={
+            "time_ns": "measured", "task": "measured", "process": "assumed", "cpu": "measured",
+            "kind": "derived", "page": "measured", "bytes": "absent", "think_ns": "derived",
+            "wait_ns": "derived", "hold_ns": "derived", "block_ns": "derived", "depth": "measured",
+        },
+        clock="the kernel's tracing clock, converted to nanoseconds by the recorder",
+        recorder="kprobes in kmap_local and kunmap_local, tracefs",
+        rows_in=table.num_rows,
+        cpus=int(mappings.cpu.max()) + 1,
+        dropped=arranged.dropped,
+        notes=notes,
+    )  # fmt: skip

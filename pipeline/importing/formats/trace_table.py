@@ -1,0 +1,88 @@
+"""A Parquet file that has a trace's columns but not its metadata, as DuckDB and Polars write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.importing.importer import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
+from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS
+
+NAME = "trace-table"
+SUMMARY = "a table with a trace's columns, written by another tool (*.parquet)"
+
+_MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH - 1}
+
+
+def sniff(path: Path) -> bool:
+    """Whether the file at `path` looks like this format."""
+    return columns_of(path).issuperset(COLUMN_NAMES)
+
+
+def read(path: Path, options: ReadOptions) -> ImportedRows:
+    """Read the table at `path` whole; `options.threads` puts all its tasks into one process.
+
+    Rows are sorted by time, rows of equal time stay in file order, and integer columns of another width are
+    cast. Nothing else is changed. Raises InputError when a value does not fit its column.
+    """
+    table = read_columns(path, COLUMN_NAMES, "a table with a trace's columns")
+    if table.num_rows == 0:
+        raise InputError(f"{path}: wanted a table with a trace's columns, found no rows")
+    time_ns = integers(table, "time_ns")
+    order = np.argsort(time_ns, kind="stable")
+    rows: dict[str, np.ndarray | None] = {}
+    for column in COLUMNS:
+        if column.name == "kind":
+            rows["kind"] = _codes(path, strings(table, "kind"))[order]
+            continue
+        if column.nullable:
+            filled = table.set_column(
+                table.schema.get_field_index(column.name),
+                column.name,
+                table.column(column.name).cast(pa.int64()).fill_null(-1),
+            )
+            values = integers(filled, column.name)
+        else:
+            values = integers(table, column.name)
+        least = -1 if column.nullable else 0
+        most = _MOST.get(column.name, int(np.iinfo(column.type.to_pandas_dtype()).max))
+        low, high = int(values.min()), int(values.max())
+        if low < least or high > most:
+            raise InputError(
+                f"{path}: column '{column.name}' holds {low if low < least else high}, wanted 0 to {most}; "
+                "mend the table"
+            )
+        rows[column.name] = values[order].astype(column.type.to_pandas_dtype())
+    if options.threads:
+        rows["process"] = np.zeros(len(order), np.int32)
+    cpu = rows["cpu"]
+    assert cpu is not None
+    largest_cpu = int(cpu.max())
+    notes = ["made of a table without metadata: what was measured, derived or absent is not known"]
+    moved = int(np.sum(order != np.arange(len(order))))
+    if moved:
+        notes.append(f"{moved:,} rows were not in order of time and were moved")
+    return ImportedRows(
+        rows=rows,
+        columns=dict.fromkeys(COLUMN_NAMES, "assumed"),
+        clock="unknown",
+        recorder="unknown",
+        rows_in=table.num_rows,
+        cpus=largest_cpu + 1 if largest_cpu >= 0 else None,
+        notes=notes,
+    )
+
+
+def _codes(path: Path, names: list[str | None]) -> np.ndarray:
+    code_of: dict[str | None, int] = {name: code for code, name in enumerate(KINDS)}
+    codes = np.fromiter((code_of.get(name, -1) for name in names), np.int8, len(names))
+    bad = np.flatnonzero(codes < 0)
+    if len(bad):
+        row = int(bad[0])
+        raise InputError(
+            f"{path}: row {row:,}: kind is {names[row]!r}, wanted one of {', '.join(KINDS)}; mend the table"
+        )
+    return codes

@@ -1,0 +1,164 @@
+"""Turn a recording in a foreign format into a trace: find its importer, read it, write the trace."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pipeline.errors import InputError, UsageError, unknown_name
+from pipeline.importing import formats as importers
+from pipeline.importing.formats import table
+from pipeline.importing.importer import ImportedRows, ReadOptions
+from pipeline.io.files import readable_file, sha256_of
+from pipeline.io.progress import progress
+from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS, Source, TraceMetadata
+from pipeline.trace.losses import LOST_UNKNOWN, refuse, with_losses
+from pipeline.trace.reader import open_trace
+from pipeline.trace.writer import TraceWriter
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import did: rows or events read, operations written, operations dropped by reason."""
+
+    output: Path
+    format: str
+    rows_in: int
+    rows_out: int
+    dropped: dict[str, int]
+    metadata: TraceMetadata
+
+
+def formats() -> dict[str, str]:
+    """Names and one-line summaries of the formats that can be imported, sorted by name."""
+    return {name: module.SUMMARY for name, module in sorted(_importers().items())}
+
+
+def import_trace(
+    source: Path,
+    output: Path,
+    format: str | None = None,
+    *,
+    name: str | None = None,
+    kernel: str | None = None,
+    description: str = "",
+    lost_events: int | None = None,
+    threads: bool = False,
+    tsc_ghz: float | None = None,
+    mapping: Path | None = None,
+    strict: bool = False,
+    silence_means_no_loss: bool = False,
+) -> ImportResult:
+    """Import the recording at `source` into a new trace at `output`.
+
+    `format` is a name from `formats()`; None finds it from the file's content. `name` (default: the file's
+    name up to its first dot), `kernel`, `description` and `lost_events` (default: what the
+    recording says) go into the metadata.
+    `threads` says that all recorded tasks share one address space, `tsc_ghz` is the rate of the time-stamp
+    counter for recordings whose times count its ticks, `mapping` is the file that says which columns of a
+    table are which of a trace's. `silence_means_no_loss` says that
+    the recorder was asked to name what it lost. `strict` refuses a recording that lacks anything. The file
+    appears complete or not at all.
+
+    Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, or that
+    `strict` refuses, and OutputError when the trace cannot be written.
+    """
+    source, output = Path(source), Path(output)
+    readable_file(source, "a recording")
+    if output.exists() and output.samefile(source):
+        raise UsageError(f"{output}: is the recording itself; give another name for the trace")
+    if mapping is not None and format is None:
+        format = table.NAME
+    importer = _importer_for(source, format)
+    options = ReadOptions(threads, tsc_ghz, mapping)
+    imported = importer.read(source, options)
+    rows_out = 0
+    with (
+        TraceWriter(
+            output,
+            source=Source(
+                type="recorded",
+                name=name or source.name.split(".")[0],
+                description=description,
+                recorder=imported.recorder,
+                kernel=kernel,
+                file=source.name,
+                file_sha256=sha256_of(source),
+            ),
+            columns=dict.fromkeys(COLUMN_NAMES, "assumed"),
+            clock="",
+        ) as writer,
+        progress("importing", None, "rows") as advance,
+    ):
+        for rows in imported.in_batches(ROW_GROUP_ROWS):
+            writer.write(rows)
+            rows_out += len(rows["time_ns"])
+            advance(len(rows["time_ns"]))
+        if lost_events is None and silence_means_no_loss and "gaps" not in imported.losses:
+            lost_events = imported.losses.get("lost_events", 0)
+        if lost_events is not None:
+            imported.lost_events = lost_events
+            imported.notes = [note for note in imported.notes if note != LOST_UNKNOWN]
+        losses = _losses(imported)
+        if strict:
+            refuse(losses, source)
+        writer.describe(
+            columns=imported.columns,
+            clock=imported.clock,
+            cpus=imported.cpus,
+            lost_events=imported.lost_events,
+            losses=losses,
+            notes=with_losses(
+                [
+                    *imported.notes,
+                    *(f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()),
+                ],
+                losses,
+            ),
+        )
+    return ImportResult(
+        output=output,
+        format=importer.NAME,
+        rows_in=imported.rows_in,
+        rows_out=rows_out,
+        dropped=imported.dropped,
+        metadata=open_trace(output).metadata,
+    )
+
+
+def _losses(imported: ImportedRows) -> dict[str, int]:
+    losses = dict(imported.losses)
+    if dropped := sum(imported.dropped.values()):
+        losses["operations_dropped"] = dropped
+    losses["lost_events"] = imported.lost_events or losses.get("lost_events", 0)
+    return {name: count for name, count in losses.items() if count}
+
+
+def _importers() -> dict[str, ModuleType]:
+    """Importers by name: every module of the package `importers` is one."""
+    modules = [
+        importlib.import_module(f"{importers.__name__}.{found.name}")
+        for found in pkgutil.iter_modules(importers.__path__)
+    ]
+    return {module.NAME: module for module in modules}
+
+
+def _importer_for(source: Path, format: str | None) -> ModuleType:
+    known = _importers()
+    if format is not None:
+        if format not in known:
+            raise unknown_name("format", format, known, "or leave --format out to have it found")
+        return known[format]
+    fitting = [module for module in known.values() if module.sniff(source)]
+    if not fitting:
+        raise InputError(
+            f"{source}: wanted a recording in a known format, found none that fits; known: "
+            + "; ".join(f"{name} - {module.SUMMARY}" for name, module in sorted(known.items()))
+        )
+    if len(fitting) > 1:
+        names = ", ".join(module.NAME for module in fitting)
+        raise UsageError(f"{source}: fits several formats ({names}); choose one with --format")
+    return fitting[0]

@@ -1,0 +1,121 @@
+"""What an importer hands over, and how it reads a Parquet recording."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import InputError
+from pipeline.io.files import readable_file
+from pipeline.schema.trace import Provenance
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a recording does not say of itself and the user must.
+
+    `threads`: all its tasks share one address space. `tsc_ghz`: rate of the time-stamp counter that its times
+    count, in GHz. `mapping`: a file that says which of its columns are which of a trace's.
+    """
+
+    threads: bool = False
+    tsc_ghz: float | None = None
+    mapping: Path | None = None
+
+
+@dataclass
+class ImportedRows:
+    """A recording as rows of a trace, ready to be written, with all that is known of how they came about.
+
+    `rows` is as TraceWriter.write takes it. `rows_in` counts the rows or events read, `dropped` how many
+    operations were left out, by reason; `notes` is what a reader of results must know. `losses` counts what
+    the recording lacks, by the names in `pipeline.trace.losses`.
+
+    A recording that is read in pieces has `batches` in place of `rows`; everything else is known only once
+    they have been read to the end.
+    """
+
+    rows: dict[str, np.ndarray | None]
+    columns: dict[str, Provenance]
+    clock: str
+    recorder: str
+    rows_in: int
+    cpus: int | None = None
+    lost_events: int | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    losses: dict[str, int] = field(default_factory=dict)
+    batches: Iterator[dict[str, np.ndarray | None]] | None = None
+
+    def in_batches(self, most_rows: int) -> Iterator[dict[str, np.ndarray | None]]:
+        """Yield the rows in pieces, of at most `most_rows` where they were read whole."""
+        if self.batches is not None:
+            yield from self.batches
+            return
+        times = self.rows["time_ns"]
+        assert times is not None
+        for start in range(0, len(times), most_rows):
+            yield {
+                name: None if values is None else values[start : start + most_rows]
+                for name, values in self.rows.items()
+            }
+
+
+def columns_of(path: Path) -> frozenset[str]:
+    """Column names of a Parquet file; none if `path` is not one."""
+    try:
+        return frozenset(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException):
+        return frozenset()
+
+
+def read_columns(path: Path, names: Sequence[str], what: str) -> pa.Table:
+    """Read the named columns of the Parquet file `path`; `what` says what file was wanted, for errors.
+
+    Raises InputError when the file is missing, not Parquet, cut short, or lacks a column.
+    """
+    readable_file(path, what)
+    try:
+        found = pq.read_schema(path).names
+        missing = [name for name in names if name not in found]
+        if missing:
+            near = [guess for name in missing for guess in difflib.get_close_matches(name, found, n=1)]
+            raise InputError(
+                f"{path}: wanted {what}; missing columns: {', '.join(missing)}"
+                + (f" (near: {', '.join(near)})" if near else "")
+                + f"; found: {', '.join(found)}; give the right file or another --format"
+            )
+        return pq.read_table(path, columns=list(names))
+    except (OSError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path}: wanted {what}, but it cannot be read as Parquet ({reason}); it is another format, cut "
+            "short or damaged: copy it again or record it again"
+        ) from error
+
+
+def integers(table: pa.Table, name: str) -> np.ndarray:
+    """Column `name` as int64. Raises InputError naming the row where it is null or no whole number."""
+    column = table.column(name)
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise InputError(
+            f"column '{name}' is null at row {row:,}, where a number was wanted; mend the recording"
+        )
+    try:
+        return column.cast(pa.int64()).to_numpy()
+    except pa.ArrowException as error:
+        raise InputError(
+            f"column '{name}' is {column.type}, where whole numbers were wanted; cast it first"
+        ) from error
+
+
+def strings(table: pa.Table, name: str) -> list[str | None]:
+    """Column `name` as Python strings, None for null."""
+    return table.column(name).cast(pa.string()).to_pylist()

@@ -1,0 +1,1 @@
+"""Recordings of the kernel's own kmap pool: its events, and what is made of them."""

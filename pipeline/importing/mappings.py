@@ -1,0 +1,244 @@
+"""From recorded mappings (when asked for, when mapped, when unmapped) to the operations of a trace.
+
+What a recording of begins and ends does not say is how much of an interval the task spent on a CPU. It is
+derived by a `Split`, whose figures come from a recording that has scheduler events too; traces/RECORDINGS.md
+shows the measurement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import InputError
+from pipeline.schema.trace import MAX_DEPTH, MAX_TASKS
+
+
+@dataclass(frozen=True)
+class Split:
+    """How an interval is divided into CPU time and time off CPU.
+
+    Up to `longest_cpu_ns` it is all CPU time. A longer one is taken to hold a sleep: `cpu_when_longer_ns` of
+    it is CPU time and the rest is not.
+    """
+
+    longest_cpu_ns: int
+    cpu_when_longer_ns: int
+
+    def cpu_ns(self, intervals_ns: np.ndarray) -> np.ndarray:
+        """CPU time in each interval, int64 nanoseconds."""
+        return np.where(intervals_ns <= self.longest_cpu_ns, intervals_ns, self.cpu_when_longer_ns)
+
+    def note(self, what: str, cpu: str, off: str) -> str:
+        """Say the rule in words, for a trace's notes."""
+        return (
+            f"{cpu} and {off} are derived from the length of {what}: up to "
+            f"{_duration(self.longest_cpu_ns)} it is counted as CPU time; of a longer one, "
+            f"{_duration(self.cpu_when_longer_ns)} as CPU time and the rest as time off CPU"
+        )
+
+
+@dataclass(frozen=True)
+class Mappings:
+    """Mappings as recorded, in the recorder's order: arrays of one length, times in ns of one clock.
+
+    `begin_ns` is when the mapping was asked for, `mapped_ns` when it was there, `end_ns` when it was given
+    back. What passes between `begin_ns` and `mapped_ns` is the allocator's time and goes into no column.
+    `cpu_ns`, where the scheduler was recorded too, is the CPU time that the task had used at those three
+    instants, an array [row, 3] counted from any one origin per task.
+    """
+
+    task_id: np.ndarray
+    begin_ns: np.ndarray
+    mapped_ns: np.ndarray
+    end_ns: np.ndarray
+    cpu: np.ndarray
+    kind: np.ndarray
+    page_id: np.ndarray
+    cpu_ns: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """Rows of a trace; `source_row` is the position in Mappings of each; `dropped` counts by reason."""
+
+    rows: dict[str, np.ndarray | None]
+    source_row: np.ndarray
+    dropped: dict[str, int]
+
+
+def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_process: bool) -> Arranged:
+    """Order mappings as a trace wants them, find which lie inside which, and divide their intervals.
+
+    Tasks and pages are numbered in order of first appearance and the first operation begins at 0. A task's
+    first operation has no predecessor: its think and wait are 0. A mapping that ends before it begins, or
+    overlaps an earlier one of its task without lying inside it, is dropped and counted. `think` and `hold`
+    divide what lies between and inside mappings; None where `mappings.cpu_ns` says it.
+
+    Raises InputError when nothing is left or there are more than MAX_TASKS tasks.
+    """
+    sane = (mappings.begin_ns <= mappings.mapped_ns) & (mappings.mapped_ns <= mappings.end_ns)
+    nest = _Nesting.of(mappings, np.flatnonzero(sane))
+    dropped = {
+        "ends before it begins": int((~sane).sum()),
+        "overlaps an earlier mapping of its task without lying inside it": nest.overlapping,
+        f"nested deeper than {MAX_DEPTH}": nest.too_deep,
+    }
+    if not len(nest.row):
+        raise InputError(
+            f"no operation is left of {len(sane):,} recorded mappings; check that the recording is whole"
+        )
+
+    instants = np.stack([mappings.begin_ns, mappings.mapped_ns, mappings.end_ns], axis=1)
+    gap_ns = nest.gaps(instants)
+    tail_ns = nest.tails(instants)
+    # Clipped, because two clocks rounded to nanoseconds can differ by one where nothing else happened.
+    think_ns = (
+        np.clip(nest.gaps(_recorded(mappings.cpu_ns)), 0, gap_ns) if think is None else think.cpu_ns(gap_ns)
+    )
+    hold_ns = (
+        np.clip(nest.tails(_recorded(mappings.cpu_ns)), 0, tail_ns) if hold is None else hold.cpu_ns(tail_ns)
+    )
+    wait_ns = gap_ns - think_ns
+    block_ns = tail_ns - hold_ns
+    # The innermost first, so that what is added to an enclosing mapping is already whole.
+    for depth in range(int(nest.depth.max()), 0, -1):
+        inner = np.flatnonzero(nest.depth == depth)
+        np.add.at(hold_ns, nest.parent[inner], (think_ns + hold_ns)[inner])
+        np.add.at(block_ns, nest.parent[inner], (wait_ns + block_ns)[inner])
+
+    begin = mappings.begin_ns[nest.row]
+    order = np.lexsort((nest.row, begin))
+    source_row = nest.row[order]
+    task = number_by_appearance(mappings.task_id[source_row]).astype(np.int32)
+    if int(task.max()) >= MAX_TASKS:
+        raise InputError(
+            f"{int(task.max()) + 1:,} tasks were recorded, and a trace can have {MAX_TASKS:,}; import a part"
+        )
+    rows: dict[str, np.ndarray | None] = {
+        "time_ns": begin[order] - begin[order[0]],
+        "task": task,
+        "process": np.zeros_like(task) if one_process else task,
+        "cpu": mappings.cpu[source_row].astype(np.int16),
+        "kind": mappings.kind[source_row].astype(np.int8),
+        "page": number_by_appearance(mappings.page_id[source_row]),
+        "bytes": None,
+        "think_ns": think_ns[order],
+        "wait_ns": wait_ns[order],
+        "hold_ns": hold_ns[order],
+        "block_ns": block_ns[order],
+        "depth": nest.depth[order].astype(np.int8),
+    }
+    return Arranged(rows, source_row, {why: count for why, count in dropped.items() if count})
+
+
+def _recorded(cpu_ns: np.ndarray | None) -> np.ndarray:
+    if cpu_ns is None:
+        raise ValueError("without recorded CPU time, a Split is needed")
+    return cpu_ns
+
+
+def number_by_appearance(ids: np.ndarray) -> np.ndarray:
+    """Dense numbers (int64) from 0, in the order in which the ids first appear."""
+    _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]
+
+
+@dataclass(frozen=True)
+class _Nesting:
+    """Which mapping lies inside which. Arrays over the mappings kept, by task, then in begin order.
+
+    `row` is the position in Mappings; `parent` the position here of the enclosing mapping, -1 if none.
+    `gap_from` and `tail_from` name an instant as (row of Mappings) * 3 + (0 begin, 1 mapped, 2 end), -1 if
+    there is none. The gap before an operation is from the end of the task's previous one of that depth, or,
+    where there is none inside the same enclosing mapping, from when that was mapped. Its tail is from the
+    end of the last mapping inside it, or from when it was mapped itself, to its end.
+    """
+
+    row: np.ndarray
+    depth: np.ndarray
+    parent: np.ndarray
+    gap_from: np.ndarray
+    tail_from: np.ndarray
+    overlapping: int
+    too_deep: int
+
+    def gaps(self, instants: np.ndarray) -> np.ndarray:
+        """Length of each gap on a clock that gives [row, 3] instants; 0 where there is none."""
+        lengths = instants[self.row, 0] - instants.ravel()[self.gap_from]
+        return np.where(self.gap_from < 0, 0, lengths)
+
+    def tails(self, instants: np.ndarray) -> np.ndarray:
+        """Length of each tail on a clock that gives [row, 3] instants."""
+        return instants[self.row, 2] - instants.ravel()[self.tail_from]
+
+    @staticmethod
+    def of(mappings: Mappings, candidates: np.ndarray) -> _Nesting:
+        by_task = candidates[np.lexsort((mappings.begin_ns[candidates], mappings.task_id[candidates]))]
+        kept: list[int] = []
+        depths: list[int] = []
+        parents: list[int] = []
+        gap_from: list[int] = []
+        tail_from: list[int] = []
+        tail_from_ns: list[int] = []
+        overlapping = too_deep = 0
+        task: int | None = None
+        enclosing: list[tuple[int, int]] = []  # (position, end) of the mappings in force, outermost first
+        outer = -1
+        # Python integers: indexing numpy arrays one by one is five times slower.
+        for row, owner, begin, mapped, end in zip(
+            by_task.tolist(),
+            mappings.task_id[by_task].tolist(),
+            mappings.begin_ns[by_task].tolist(),
+            mappings.mapped_ns[by_task].tolist(),
+            mappings.end_ns[by_task].tolist(),
+            strict=True,
+        ):
+            if owner != task:
+                task = owner
+                enclosing.clear()
+                outer = -1
+            while enclosing and enclosing[-1][1] <= begin:
+                enclosing.pop()
+            depth = len(enclosing)
+            if enclosing:
+                parent, parent_end = enclosing[-1]
+                if end > parent_end or begin < tail_from_ns[parent]:
+                    overlapping += 1
+                    continue
+                if depth >= MAX_DEPTH:
+                    too_deep += 1
+                    continue
+                gap_from.append(tail_from[parent])
+                tail_from[parent], tail_from_ns[parent] = row * 3 + 2, end
+            else:
+                parent = -1
+                gap_from.append(outer)
+                outer = row * 3 + 2
+            position = len(kept)
+            kept.append(row)
+            depths.append(depth)
+            parents.append(parent)
+            tail_from.append(row * 3 + 1)
+            tail_from_ns.append(mapped)
+            enclosing.append((position, end))
+        return _Nesting(
+            row=np.array(kept, np.int64),
+            depth=np.array(depths, np.int64),
+            parent=np.array(parents, np.int64),
+            gap_from=np.array(gap_from, np.int64),
+            tail_from=np.array(tail_from, np.int64),
+            overlapping=overlapping,
+            too_deep=too_deep,
+        )
+
+
+def _duration(nanoseconds: int) -> str:
+    """Nanoseconds in the largest unit that keeps a whole number: 25000 is "25 us"."""
+    for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
+        if nanoseconds and nanoseconds % size == 0:
+            return f"{nanoseconds // size} {unit}"
+    return f"{nanoseconds} ns"

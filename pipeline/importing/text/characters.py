@@ -1,0 +1,168 @@
+"""Compiled reading of numbers, names and fields from a block of text, given as a uint8 array.
+
+`i` and `end` are positions in `text`; a function that finds nothing returns -1, one that reads a number
+returns it and the position behind it, which is where it began if there was none.
+"""
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.jit.loops import compiled_inside
+
+_OFFSET = np.uint64(0xCBF29CE484222325)
+_PRIME = np.uint64(0x100000001B3)
+_MASK = (1 << 62) - 1
+# Beyond this a decimal number is damage, and a longer one would overflow.
+_MOST = 10**17
+
+
+@compiled_inside
+def line_end(text, i):
+    """Position of the newline that ends the line at `i`; blocks end with one."""
+    while text[i] != 10:
+        i += 1
+    return i
+
+
+@compiled_inside
+def after_spaces(text, i, end):
+    """First position from `i` that holds no space or tab."""
+    while i < end and (text[i] == 32 or text[i] == 9):
+        i += 1
+    return i
+
+
+@compiled_inside
+def decimal(text, i, end):
+    """Read a decimal number, with its sign, at `i`."""
+    start = i
+    negative = i < end and text[i] == 45
+    if negative:
+        i += 1
+    first = i
+    value = 0
+    while i < end and 48 <= text[i] <= 57:
+        if value > _MOST:
+            return 0, start
+        value = value * 10 + (text[i] - 48)
+        i += 1
+    if i == first:
+        return 0, start
+    return (-value if negative else value), i
+
+
+@compiled_inside
+def hexadecimal(text, i, end):
+    """Read a hexadecimal number of up to 64 bits at `i`, with or without 0x, as a signed one."""
+    start = i
+    if i + 1 < end and text[i] == 48 and text[i + 1] == 120:
+        i += 2
+    first = i
+    value = np.uint64(0)
+    while i < end:
+        c = text[i]
+        if 48 <= c <= 57:
+            digit = c - 48
+        elif 97 <= c <= 102:
+            digit = c - 87
+        elif 65 <= c <= 70:
+            digit = c - 55
+        else:
+            break
+        value = (value << np.uint64(4)) | np.uint64(digit)
+        i += 1
+    if i == first or i - first > 16:
+        return 0, start
+    return np.int64(value), i
+
+
+@compiled_inside
+def number(text, i, end):
+    """Read a number as C writes it: 0x is hexadecimal, anything else decimal."""
+    if i + 1 < end and text[i] == 48 and text[i + 1] == 120:
+        return hexadecimal(text, i, end)
+    return decimal(text, i, end)
+
+
+@compiled_inside
+def after(text, i, end, key):
+    """Position behind the first occurrence of `key`, a bytes object, from `i`; -1 if it is not there."""
+    length = len(key)
+    first = key[0]
+    last = end - length
+    while i <= last:
+        if text[i] == first:
+            k = 1
+            while k < length and text[i + k] == key[k]:
+                k += 1
+            if k == length:
+                return i + length
+        i += 1
+    return -1
+
+
+@compiled_inside
+def starts(text, i, end, key):
+    """Whether `key`, a bytes object, is at `i`."""
+    if i + len(key) > end:
+        return False
+    for k in range(len(key)):  # noqa: SIM110 - compiled
+        if text[i + k] != key[k]:
+            return False
+    return True
+
+
+@compiled_inside
+def hash_between(text, start, end):
+    """FNV-1a of the bytes, folded to 62 bits, as `events.hash_of`."""
+    value = _OFFSET
+    for i in range(start, end):
+        value = (value ^ np.uint64(text[i])) * _PRIME
+    return np.int64(value & np.uint64(_MASK)) | 1
+
+
+@compiled_inside
+def mixed(a, b):
+    """Mix two numbers into a hash of 62 bits, never 0."""
+    x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(b)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x = x ^ (x >> np.uint64(31))
+    return np.int64(x & np.uint64(_MASK)) | 1
+
+
+@compiled_inside
+def looked_up(keys, values, key):
+    """Value of `key` in a table of `events.name_table`, -1 if it is not there."""
+    place = key & (len(keys) - 1)
+    while keys[place] != 0:
+        if keys[place] == key:
+            return values[place]
+        place = (place + 1) & (len(keys) - 1)
+    return -1
+
+
+@compiled_inside
+def seconds(text, i, end):
+    """Read a time at `i`: nanoseconds if it has a fraction, else a count of ticks; and whether it has one."""
+    whole, j = decimal(text, i, end)
+    if j == i or whole < 0:
+        return 0, i, False
+    if j >= end or text[j] != 46:
+        return whole, j, False
+    j += 1
+    fraction = 0
+    digits = 0
+    while j < end and 48 <= text[j] <= 57:
+        if digits < 9:
+            fraction = fraction * 10 + (text[j] - 48)
+            digits += 1
+        j += 1
+    if digits == 0 or whole > 4_000_000_000:
+        return 0, i, False
+    while digits < 9:
+        fraction *= 10
+        digits += 1
+    return whole * 1_000_000_000 + fraction, j, True

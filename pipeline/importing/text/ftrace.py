@@ -1,0 +1,452 @@
+"""Compiled scanner of events as `perf script`, tracefs and `trace-cmd report` print them.
+
+The three differ in what comes before an event's name, and a little in the fields behind it:
+
+    comm pid/tid [cpu] seconds: system:event: fields         perf script
+    comm-tid (pid) [cpu] flags time: event: fields           tracefs, trace-cmd report
+    comm-tid [cpu] flags time: sys_read(fd: 3, ...)          tracefs, a system call's entry
+    comm-tid [cpu] flags time: sys_read -> 0x10              tracefs, its exit
+
+The shipped record.bt prints the first form, with whole names of probes
+("tracepoint:syscalls:sys_enter_read").
+"""
+# ruff: noqa: PLR1714, SIM109
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from pipeline.importing.text import events as ev
+from pipeline.importing.text.characters import (
+    after,
+    after_spaces,
+    decimal,
+    hash_between,
+    hexadecimal,
+    line_end,
+    looked_up,
+    mixed,
+    seconds,
+    starts,
+)
+from pipeline.importing.text.events import (
+    CLOSE,
+    CODE,
+    CPU,
+    DUPLICATE,
+    DUPLICATE_TO,
+    ENTER,
+    EXEC,
+    EXIT,
+    EXITED,
+    FAULT,
+    FORK,
+    LINE,
+    LOST,
+    NAME,
+    NEW_TASK,
+    PAGES,
+    PROCESS,
+    READ,
+    READ_AT,
+    SWITCH,
+    TASK,
+    TIME,
+    WRITE,
+    WRITE_AT,
+    WRITE_BEGIN,
+    WRITE_END,
+    A,
+    B,
+    C,
+    D,
+    E,
+)
+from pipeline.importing.text.tally import (
+    BAD_FIELD,
+    BAD_HEAD,
+    BAD_NAME,
+    CHAINS,
+    COMMENTS,
+    IGNORED,
+    LINES,
+    TICKS,
+    USED,
+    note_bad,
+    note_ignored,
+)
+from pipeline.jit.loops import compiled_using
+
+_USES = tuple(f"pipeline.importing.text.{name}" for name in ("characters", "events", "tally"))
+
+# What the name of an event means: its code, and 100 times the call of a system call, or 1 for a fault of the
+# kernel's own.
+MEANINGS = (
+    {
+        "page_fault_user": FAULT, "page_fault_kernel": FAULT + 100, "mm_filemap_get_pages": PAGES,
+        "ext4_da_write_begin": WRITE_BEGIN, "ext4_write_begin": WRITE_BEGIN,
+        "ext4_da_write_end": WRITE_END, "ext4_write_end": WRITE_END, "ext4_journalled_write_end": WRITE_END,
+        "sched_switch": SWITCH, "sched_process_fork": FORK, "sched_process_exec": EXEC,
+        "sched_process_exit": EXITED, "task_newtask": NEW_TASK, "PERF_RECORD_LOST": LOST,
+        "PERF_RECORD_LOST_SAMPLES": LOST,
+    }
+    | {f"sys_enter_{name}": ENTER + 100 * call for name, call in ev.CALLS.items()}
+    | {f"sys_exit_{name}": EXIT + 100 * call for name, call in ev.CALLS.items()}
+)  # fmt: skip
+# tracefs prints entry and exit of a call under one name, and what follows it tells them apart.
+CALL_NAMES = {f"sys_{name}": call for name, call in ev.CALLS.items()}
+
+_LARGEST_RETURN = 0x7FFFF000
+
+
+@compiled_using(*_USES, entry=True)
+def scan(text, rows, keys, values, call_keys, call_values, counts, bad, other):
+    """Turn the lines of `text` into events in `rows`; return how many there are.
+
+    `rows` [lines, events.COLUMNS] has room for one per line; `keys` and `values`, `call_keys` and
+    `call_values` are tables of MEANINGS and CALL_NAMES; `counts`, `bad` and `other` are a Tally's.
+    """
+    found = 0
+    i = 0
+    while i < len(text):
+        line = counts[LINES]
+        counts[LINES] += 1
+        start = i
+        end = line_end(text, i)
+        i = end + 1
+        if end > start and text[end - 1] == 13:
+            end -= 1
+        first = after_spaces(text, start, end)
+        if first == end:
+            counts[COMMENTS] += 1
+            continue
+        row = rows[found]
+        row[:] = -1
+        row[LINE] = line
+        row[NAME] = 0
+        lost = _lost(text, first, end)
+        if lost != -2:
+            if lost == -3:
+                counts[COMMENTS] += 1
+                continue
+            counts[USED] += 1
+            row[CODE], row[A] = LOST, lost
+            found += 1
+            continue
+        j, ticks = _head(text, start, end, row)
+        if j < 0:
+            if _is_chain(text, start, first, end):
+                counts[CHAINS] += 1
+            else:
+                note_bad(bad, counts, line, BAD_HEAD)
+            continue
+        counts[TICKS] |= 2 if ticks else 1
+
+        j = after_spaces(text, j, end)
+        name = j
+        k = j
+        while k < end:
+            c = text[k]
+            if c == 58 and k + 1 < end and text[k + 1] > 32 and k > name:
+                name = k + 1
+            elif c == 58 or c == 40 or c <= 32:
+                break
+            k += 1
+        if k == name or k - name > 200:
+            note_bad(bad, counts, line, BAD_NAME)
+            continue
+        key = hash_between(text, name, k)
+        if k < end and text[k] == 58:
+            meaning = looked_up(keys, values, key)
+            k += 1
+        elif starts(text, k, end, b"("):
+            meaning = looked_up(call_keys, call_values, key)
+            meaning = meaning * 100 + ENTER if meaning >= 0 else -1
+        elif starts(text, k, end, b" -> "):
+            meaning = looked_up(call_keys, call_values, key)
+            meaning = meaning * 100 + EXIT if meaning >= 0 else -1
+            k += 3
+        elif starts(text, name, end, b"PERF_RECORD_"):
+            meaning = looked_up(keys, values, key)
+        else:
+            note_bad(bad, counts, line, BAD_NAME)
+            continue
+        if meaning < 0:
+            counts[IGNORED] += 1
+            note_ignored(other, key, name, k)
+            continue
+        row[CODE] = meaning % 100
+        if not _fields(text, k, end, meaning % 100, meaning // 100, row):
+            note_bad(bad, counts, line, BAD_FIELD)
+            continue
+        counts[USED] += 1
+        found += 1
+    return found
+
+
+@compiled_using(*_USES)
+def _lost(text, i, end):
+    """Events that a line without a task says were lost, -1 unknown; -2: an event's line, -3: says nothing."""
+    if text[i] == 35:
+        j = after(text, i, end, b"entries-in-buffer/entries-written: ")
+        if j < 0:
+            return -3
+        kept, k = decimal(text, j, end)
+        written, _ = decimal(text, k + 1, end)
+        return max(written - kept, 0)
+    if starts(text, i, end, b"CPU:"):
+        # "CPU:2 [LOST 5 EVENTS]" of tracefs, "CPU:2 [5 EVENTS DROPPED]" of trace-cmd, which may not know it.
+        j = after(text, i, end, b"[")
+        if j > 0 and after(text, j, end, b"EVENTS") > 0:
+            if starts(text, j, end, b"LOST "):
+                j += 5
+            count, k = decimal(text, j, end)
+            return count if k > j else -1
+    if starts(text, i, end, b"Lost "):
+        # As bpftrace says it.
+        count, k = decimal(text, i + 5, end)
+        return count if k > i + 5 and starts(text, k, end, b" events") else -2
+    if (
+        starts(text, i, end, b"Attaching ")
+        or starts(text, i, end, b"cpus=")
+        or starts(text, i, end, b"version = ")
+    ):
+        return -3
+    return -2
+
+
+@compiled_using(*_USES)
+def _head(text, start, end, row):
+    """Read task, process, CPU and time into `row`; position behind the colon (-1: none), and if in ticks."""
+    i = start
+    while i < end:
+        if text[i] != 91:
+            i += 1
+            continue
+        cpu, j = decimal(text, i + 1, end)
+        if j == i + 1 or j >= end or text[j] != 93 or cpu < 0 or cpu > 32767:
+            i += 1
+            continue
+        left = _tasks(text, start, i, row)
+        if left < 0:
+            i += 1
+            continue
+        first = after_spaces(text, start, left)
+        row[NAME] = hash_between(text, first, left)
+        row[CPU] = cpu
+        j = after_spaces(text, j + 1, end)
+        time, k, fraction = seconds(text, j, end)
+        if k == j or k >= end or text[k] != 58:
+            # Flags of the tracer come first.
+            while j < end and text[j] > 32:
+                j += 1
+            j = after_spaces(text, j, end)
+            time, k, fraction = seconds(text, j, end)
+            if k == j or k >= end or text[k] != 58:
+                return -1, False
+        row[TIME] = time
+        return k + 1, not fraction
+    return -1, False
+
+
+@compiled_using(*_USES)
+def _tasks(text, start, i, row):
+    """Read the task, and the process if it is there, that end before `i`; where the command's name ends."""
+    i = _back_over_spaces(text, start, i)
+    process = -1
+    if i > start and text[i - 1] == 41:
+        closed = i - 1
+        while i > start and text[i - 1] != 40:
+            i -= 1
+        if i == start:
+            return -1
+        inside = after_spaces(text, i, closed)
+        number, k = decimal(text, inside, closed)
+        process = number if k > inside and number >= 0 else -1
+        i = _back_over_spaces(text, start, i - 1)
+    right = i
+    while i > start and 48 <= text[i - 1] <= 57:
+        i -= 1
+    if i == right or i == start or right - i > 10:
+        return -1
+    row[TASK], _ = decimal(text, i, right)
+    separator = text[i - 1]
+    if separator == 47:
+        right = i - 1
+        i = right
+        while i > start and 48 <= text[i - 1] <= 57:
+            i -= 1
+        if i == right or right - i > 10:
+            return -1
+        process, _ = decimal(text, i, right)
+        i = _back_over_spaces(text, start, i)
+    elif separator == 45:
+        i -= 1
+    elif separator == 32 or separator == 9:
+        i = _back_over_spaces(text, start, i)
+    else:
+        return -1
+    row[PROCESS] = process
+    return i
+
+
+@compiled_using(*_USES)
+def _back_over_spaces(text, start, i):
+    while i > start and (text[i - 1] == 32 or text[i - 1] == 9):
+        i -= 1
+    return i
+
+
+@compiled_using(*_USES)
+def _is_chain(text, start, first, end):
+    """Whether the line is a frame of the call chain that perf prints under an event."""
+    if first == start:
+        return False
+    _, j = hexadecimal(text, first, end)
+    return j >= first + 6 and j < end and text[j] == 32
+
+
+@compiled_using(*_USES)
+def _hex_field(text, i, end, key, absent):
+    """Value of the hexadecimal field `key`, `absent` if it is not there; and whether it is well formed."""
+    j = after(text, i, end, key)
+    if j < 0:
+        return absent, True
+    value, k = hexadecimal(text, j, end)
+    return value, k > j
+
+
+@compiled_using(*_USES)
+def _decimal_field(text, i, end, key):
+    """Value of the decimal field `key`, and whether it is there."""
+    j = after(text, i, end, key)
+    if j < 0:
+        return 0, False
+    value, k = decimal(text, j, end)
+    return value, k > j
+
+
+@compiled_using(*_USES)
+def _file(text, i, end, hexadecimal_inode):
+    """Hash of device and inode, 0 if they are not there. The inode is hexadecimal in filemap events alone."""
+    j = after(text, i, end, b"dev")
+    if j < 0:
+        return 0
+    major, k = decimal(text, j + 1, end)
+    if k == j + 1 or k >= end:
+        return 0
+    minor, m = decimal(text, k + 1, end)
+    j = after(text, m, end, b"ino")
+    if m == k + 1 or j < 0:
+        return 0
+    inode, k = hexadecimal(text, j + 1, end) if hexadecimal_inode else decimal(text, j + 1, end)
+    if k == j + 1:
+        return 0
+    return mixed((major << 20) | minor, inode)
+
+
+@compiled_using(*_USES)
+def _fields(text, i, end, code, call, row):
+    """Read an event's fields from `i` into `row`; whether they are all there and make sense."""
+    if code == FAULT:
+        row[B] = call
+        j = after(text, i, end, b"address=")
+        if j < 0:
+            return False
+        row[A], k = hexadecimal(text, j, end)
+        return k > j
+    if code == PAGES:
+        row[A] = _file(text, i, end, True)
+        j = after(text, i, end, b"ofs=")
+        if j < 0 or row[A] == 0:
+            return False
+        row[B], k = decimal(text, j, end)
+        if k == j or k >= end:
+            return False
+        row[C], j = decimal(text, k + 1, end)
+        return j > k + 1 and 0 <= row[B] <= row[C]
+    if code == WRITE_BEGIN or code == WRITE_END:
+        row[A] = _file(text, i, end, False)
+        row[B], good = _decimal_field(text, i, end, b"pos ")
+        row[C], copied = _decimal_field(text, i, end, b"copied ")
+        if not copied:
+            row[C], copied = _decimal_field(text, i, end, b"len ")
+        return good and copied and row[A] != 0 and row[B] >= 0 and 0 <= row[C] <= _LARGEST_RETURN
+    if code == ENTER:
+        row[A] = call
+        row[B], good = _hex_field(text, i, end, b"fildes: " if call == DUPLICATE else b"fd: ", -1)
+        if not good:
+            return False
+        if call == READ or call == WRITE or call == READ_AT or call == WRITE_AT:
+            row[C], counted = _hex_field(text, i, end, b"count: ", -1)
+            row[D], placed = _hex_field(text, i, end, b"pos: ", -1)
+            row[E], buffered = _hex_field(text, i, end, b"buf: ", 0)
+            return row[B] >= 0 and counted and placed and buffered
+        if call == DUPLICATE_TO:
+            row[C], good = _hex_field(text, i, end, b"newfd: ", -1)
+        return good and (call != CLOSE or row[B] >= 0)
+    if code == EXIT:
+        row[A] = call
+        j = after_spaces(text, i, end)
+        row[B], k = hexadecimal(text, j, end)
+        # A 32-bit kernel prints its errors in 32 bits.
+        if 0xFFFFF000 < row[B] <= 0xFFFFFFFF:
+            row[B] -= 1 << 32
+        if k == j:
+            return False
+        moves = call == READ or call == WRITE or call == READ_AT or call == WRITE_AT
+        return row[B] <= _LARGEST_RETURN or not moves
+    if code == SWITCH:
+        return _switch(text, i, end, row)
+    if code == FORK:
+        row[A], good = _decimal_field(text, i, end, b"child_pid=")
+        row[B] = 0
+        return good
+    if code == NEW_TASK:
+        row[A], good = _decimal_field(text, i, end, b"pid=")
+        flags, flagged = _hex_field(text, i, end, b"clone_flags=", 0)
+        row[CODE] = FORK
+        row[B] = 1 if flags & 0x10000 else 0
+        return good and flagged
+    if code == LOST:
+        row[A], good = _decimal_field(text, i, end, b"lost ")
+        return good
+    return code == EXEC or code == EXITED
+
+
+@compiled_using(*_USES)
+def _switch(text, i, end, row):
+    arrow = after(text, i, end, b"==> ")
+    if arrow < 0:
+        return False
+    row[A], named = _decimal_field(text, i, arrow, b" prev_pid=")
+    if named:
+        row[B], good = _decimal_field(text, arrow, end, b" next_pid=")
+        j = after(text, i, arrow, b" prev_state=")
+        if j < 0:
+            return False
+        row[C] = 0 if text[j] == 82 else 1
+        return good
+    # trace-cmd's own form: "comm:pid [prio] state ==> comm:pid [prio]".
+    row[A] = _pid_before_priority(text, i, arrow)
+    row[B] = _pid_before_priority(text, arrow, end)
+    j = _back_over_spaces(text, i, arrow - 4)
+    while j > i and text[j - 1] > 32:
+        j -= 1
+    row[C] = 0 if text[j] == 82 else 1
+    return row[A] >= 0 and row[B] >= 0
+
+
+@compiled_using(*_USES)
+def _pid_before_priority(text, i, end):
+    """Task in "comm:pid [prio]", of which the command's name may hold anything; -1 if it is not there."""
+    j = end - 1
+    while j > i and text[j] != 91:
+        j -= 1
+    j = _back_over_spaces(text, i, j)
+    right = j
+    while j > i and 48 <= text[j - 1] <= 57:
+        j -= 1
+    if j == right or right - j > 10 or text[j - 1] != 58:
+        return -1
+    task, _ = decimal(text, j, right)
+    return task

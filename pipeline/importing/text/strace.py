@@ -1,0 +1,309 @@
+"""Compiled scanner of `strace -f -ttt -T`, with `-y` or without.
+
+    tid seconds name(arguments) = result <duration>
+    tid seconds name(arguments <unfinished ...>
+    tid seconds <... name resumed>arguments) = result <duration>
+    tid seconds +++ exited with 0 +++
+    tid seconds --- SIGCHLD {...} ---
+
+With -y a descriptor is followed by its file: `3</usr/lib/libc.so.6>`.
+"""
+# ruff: noqa: PLR1714, SIM109
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from pipeline.importing.text import events as ev
+from pipeline.importing.text.characters import (
+    after,
+    after_spaces,
+    decimal,
+    hash_between,
+    line_end,
+    looked_up,
+    number,
+    seconds,
+    starts,
+)
+from pipeline.importing.text.events import (
+    CLONE,
+    CODE,
+    ENTER,
+    EXIT,
+    EXITED,
+    LINE,
+    NAME,
+    NO_FILE,
+    OPEN,
+    OTHER_CALL,
+    READ,
+    READ_AT,
+    TASK,
+    TIME,
+    WHOLE,
+    WRITE,
+    WRITE_AT,
+    A,
+    B,
+    C,
+    D,
+    E,
+    F,
+    G,
+)
+from pipeline.importing.text.tally import (
+    BAD_CALL,
+    BAD_FIELD,
+    BAD_HEAD,
+    COMMENTS,
+    IGNORED,
+    LINES,
+    TICKS,
+    USED,
+    note_bad,
+    note_ignored,
+)
+from pipeline.jit.loops import compiled_using
+
+_USES = tuple(f"pipeline.importing.text.{name}" for name in ("characters", "events", "tally"))
+
+# Any other call says what the task did meanwhile, though it maps nothing.
+CALL_NAMES = dict(ev.CALLS)
+_LARGEST_RETURN = 0x7FFFF000
+_LONGEST_CALL_NS = 10**15
+
+
+@compiled_using(*_USES, entry=True)
+def scan(text, rows, keys, values, counts, bad, other):
+    """Turn the lines of `text` into events in `rows`, as `ftrace.scan`; `keys`, `values`: CALL_NAMES."""
+    found = 0
+    i = 0
+    while i < len(text):
+        line = counts[LINES]
+        counts[LINES] += 1
+        start = i
+        end = line_end(text, i)
+        i = end + 1
+        if end > start and text[end - 1] == 13:
+            end -= 1
+        j = after_spaces(text, start, end)
+        if j == end:
+            counts[COMMENTS] += 1
+            continue
+        row = rows[found]
+        row[:] = -1
+        row[LINE] = line
+        row[NAME] = 0
+        row[F] = 0
+        # "[pid 123] " is how it looks on a terminal; a single process without -f has no number at all.
+        if starts(text, j, end, b"[pid "):
+            j = after_spaces(text, j + 5, end)
+        task, k = decimal(text, j, end)
+        if k > j and k < end and text[k] == 93:
+            k += 1
+        if k == j or k >= end or task < 0 or task > 0x7FFFFFFF:
+            note_bad(bad, counts, line, BAD_HEAD)
+            continue
+        if text[k] == 46:
+            row[TASK] = 1
+            k = j
+        else:
+            row[TASK] = task
+            k = after_spaces(text, k, end)
+        time, j, fraction = seconds(text, k, end)
+        if j == k or not fraction or j >= end or text[j] != 32:
+            note_bad(bad, counts, line, BAD_HEAD)
+            continue
+        counts[TICKS] |= 1
+        row[TIME] = time
+        j = after_spaces(text, j, end)
+        if starts(text, j, end, b"+++ "):
+            counts[USED] += 1
+            row[CODE] = EXITED
+            found += 1
+            continue
+        if starts(text, j, end, b"--- "):
+            k = after(text, j + 4, end, b" ")
+            k = k - 1 if k > 0 else end
+            counts[IGNORED] += 1
+            note_ignored(other, hash_between(text, j, k), j, k)
+            continue
+        if not _call(text, j, end, row, keys, values):
+            note_bad(bad, counts, line, BAD_CALL)
+            continue
+        if row[CODE] != ENTER and not _sensible(row):
+            note_bad(bad, counts, line, BAD_FIELD)
+            continue
+        counts[USED] += 1
+        found += 1
+    return found
+
+
+@compiled_using(*_USES)
+def _sensible(row):
+    moves = row[A] == READ or row[A] == READ_AT or row[A] == WRITE or row[A] == WRITE_AT
+    return not (moves and row[B] > _LARGEST_RETURN) and 0 <= row[G] < _LONGEST_CALL_NS
+
+
+@compiled_using(*_USES)
+def _call(text, i, end, row, keys, values):
+    """Read a call, or one half of it, at `i` into `row`; whether it is one."""
+    resumed = starts(text, i, end, b"<... ")
+    if resumed:
+        i += 5
+    k = i
+    while k < end and (48 <= text[k] <= 57 or 97 <= text[k] <= 122 or 65 <= text[k] <= 90 or text[k] == 95):
+        k += 1
+    if k == i:
+        return False
+    call = looked_up(keys, values, hash_between(text, i, k))
+    if call < 0:
+        call = OTHER_CALL
+    row[A] = call
+    if resumed:
+        k = after(text, k, end, b"resumed>")
+        if k < 0:
+            return False
+    elif k < end and text[k] == 40:
+        k += 1
+    else:
+        return False
+    fd, position, file, thread, k, complete = _arguments(text, k, end, call, resumed)
+    if not complete:
+        row[CODE] = ENTER
+        row[B], row[D], row[E], row[F] = fd, position, thread, file
+        # -f cuts a call in two where another task comes between.
+        return (not resumed) and _ends_with_unfinished(text, k, end)
+    row[CODE] = EXIT if resumed else WHOLE
+    row[C], row[D], row[E], row[F] = fd, position, thread, file
+    k = after(text, k, end, b"= ")
+    if k < 0:
+        return False
+    if starts(text, k, end, b"?"):
+        row[B] = -1
+        k += 1
+        # A call that does not return, like exit, took no time that could be told.
+        if after_spaces(text, k, end) == end or starts(text, after_spaces(text, k, end), end, b"<unav"):
+            row[G] = 0
+            return True
+    else:
+        row[B], j = number(text, k, end)
+        if j == k:
+            return False
+        k = j
+        if call == OPEN and k < end and text[k] == 60:
+            row[F], k = _file(text, k, end)
+    # The duration comes last, behind the words for an error.
+    j = end - 1
+    while j > k and text[j] <= 32:
+        j -= 1
+    if j <= k or text[j] != 62:
+        return False
+    while j > k and text[j] != 60:
+        j -= 1
+    duration, k, fraction = seconds(text, j + 1, end)
+    row[G] = duration
+    return fraction
+
+
+@compiled_using(*_USES)
+def _ends_with_unfinished(text, i, end):
+    return after(text, i, end, b"<unfinished ...>") > 0
+
+
+@compiled_using(*_USES)
+def _file(text, i, end):
+    """Hash of the path in `<...>` at `i`, NO_FILE if it has no pages; and the position behind it."""
+    k = i + 1
+    # A path may hold ">": strace prints that as an escape.
+    while k < end and text[k] != 62:
+        k += 1
+    if k >= end:
+        return 0, end
+    is_file = (
+        text[i + 1] == 47
+        and not starts(text, i + 1, end, b"/dev/")
+        and not starts(text, i + 1, end, b"/proc/")
+        and not starts(text, i + 1, end, b"/sys/")
+    )
+    file = hash_between(text, i + 1, k) if is_file else NO_FILE
+    k += 1
+    # A device is followed by its number: </dev/null<char 1:3>>.
+    if k < end and text[k] == 62:
+        k += 1
+        file = NO_FILE
+    return file, k
+
+
+@compiled_using(*_USES)
+def _arguments(text, i, end, call, resumed):
+    """Descriptor, position, file, thread, where the list ends, and whether it ends with a parenthesis."""
+    fd = position = thread = -1
+    file = 0
+    argument = 0
+    depth = 0
+    first = True
+    while i < end:
+        c = text[i]
+        if first and depth == 0:
+            i = after_spaces(text, i, end)
+            if i >= end:
+                break
+            c = text[i]
+            value, k = number(text, i, end)
+            if k > i:
+                if argument == 0 and not resumed:
+                    fd = value
+                    if k < end and text[k] == 60:
+                        file, k = _file(text, k, end)
+                # The position of pread and pwrite is the last of the numbers behind the data.
+                elif (call == READ_AT or call == WRITE_AT) and value >= 0:
+                    position = value
+                i = k
+                first = False
+                continue
+            first = False
+        if c == 34:
+            begin = i + 1
+            i += 1
+            while i < end and text[i] != 34:
+                i += 2 if text[i] == 92 else 1
+            # Without -y, the path that was asked for has to do.
+            if call == OPEN and file == 0 and i < end:
+                file = _quoted_file(text, begin, i)
+            i += 1
+        elif c == 40 or c == 91 or c == 123:
+            depth += 1
+            i += 1
+        elif c == 41 or c == 93 or c == 125:
+            if depth == 0:
+                return fd, position, file, thread, i + 1, True
+            depth -= 1
+            i += 1
+        elif c == 47 and i + 1 < end and text[i + 1] == 42:
+            k = after(text, i + 2, end, b"*/")
+            i = k if k > 0 else i + 2
+        elif c == 60:
+            if starts(text, i, end, b"<unfinished"):
+                return fd, position, file, thread, i, False
+            _, i = _file(text, i, end)
+        elif c == 44:
+            argument += 1
+            first = True
+            i += 1
+        elif c == 67 and call == CLONE and starts(text, i, end, b"CLONE_THREAD"):
+            thread = 1
+            i += 12
+        else:
+            i += 1
+    return fd, position, file, thread, end, False
+
+
+@compiled_using(*_USES)
+def _quoted_file(text, begin, end):
+    is_file = (
+        not starts(text, begin, end, b"/dev/")
+        and not starts(text, begin, end, b"/proc/")
+        and not starts(text, begin, end, b"/sys/")
+    )
+    return hash_between(text, begin, end) if is_file else NO_FILE

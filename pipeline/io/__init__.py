@@ -1,0 +1,1 @@
+"""Files that appear whole, TOML with values changed, progress, and text for terminals and documents."""

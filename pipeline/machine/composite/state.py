@@ -1,0 +1,70 @@
+"""Laying out the state of several designs as one set of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.allocators.api.contract import Shape
+from pipeline.allocators.composite import Division, locks_of
+from pipeline.jit.tables import Tables
+from pipeline.jit.tables import records as records_of
+
+FIRST = np.dtype([("slot", "i8"), ("queue", "i8"), ("lock", "i8"), ("task", "i8")], align=True)
+
+
+def join(division: Division, parts: Sequence[Tables], coded: dict[str, int], shape: Shape) -> Tables:
+    """Make one set of the designs' states: `slots@1` is the slots table of design 1.
+
+    Of the tables that the engine looks at, there is one whole, and each design has its stretch of it; see
+    `steps` for those that tell where that is. `coded` are the options as compiled code sees them.
+    """
+    firsts = records_of(len(parts), FIRST)
+    for name, counts in {
+        "slot": [len(part.slots) for part in parts],
+        "queue": [len(part.queues) for part in parts],
+        "lock": locks_of(division, coded, shape),
+        "task": [shape.tasks] * len(parts),
+    }.items():
+        firsts[name] = np.cumsum([0, *counts[:-1]])
+    whole = {name: _joined([getattr(part, name) for part in parts]) for name in ("queues", "tlb")}
+    shared = {
+        "spaces": parts[0].spaces,
+        # One list for all: a step is of one design.
+        "invalidated": max((part.invalidated for part in parts), key=len),
+    }
+    own: dict[str, np.ndarray] = {}
+    windows: dict[str, tuple[np.ndarray, int]] = {}
+    begins = dict.fromkeys(whole, 0)
+    for k, part in enumerate(parts):
+        for name, _ in part.layout:
+            array = getattr(part, name)
+            if name in whole:
+                begin = begins[name]
+                begins[name] += len(array)
+                windows[f"{name}@{k}"] = whole[name], begin
+                array = whole[name][begin : begin + len(array)]
+            own[f"{name}@{k}"] = shared.get(name, array)
+    tables = Tables(
+        checked=True,
+        serving=np.array(division.serving(), np.int64),
+        firsts=firsts,
+        within=np.zeros(len(parts) * shape.tasks, np.int64),
+        # Only to have the engine ask for a line of it beforehand: those of the design that does most.
+        pages=parts[0].pages,
+        **whole,
+        **shared,
+        **own,
+    )
+    tables.windows = windows
+    return tables
+
+
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    whole = records_of(sum(map(len, arrays)), arrays[0].dtype)
+    begin = 0
+    for array in arrays:
+        whole[begin : begin + len(array)] = array
+        begin += len(array)
+    return whole

@@ -1,0 +1,272 @@
+"""Where time goes and what is written down: CPU time by category, interrupts, the log and its fingerprint.
+
+An interrupt is not an event of its own. A flush notes on each receiver when its interrupt arrives and how
+long it takes, and each CPU knows when its next device or timer interrupt is due; when the CPU's current
+stretch of work would end, the stolen time is found and the stretch ends that much later. A CPU that only
+waits (idle, spinning, waiting for answers) loses no progress: it is delayed only if it would go on before the
+interrupt is over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.jit.marks import apart, kernel, wrap64
+from pipeline.machine.engine.records import (
+    C_FLUSH,
+    C_INTERRUPTED,
+    C_SCAN,
+    C_SWITCH,
+    CATEGORIES,
+    E_FINDING,
+    INTERRUPTS,
+    MAP,
+    NEVER,
+    P_FLUSH,
+    P_IDLE,
+    P_SPIN,
+)
+
+# Odd multipliers of the fingerprint's four lanes and of `draw`; below 2**63 so that they are int64 in NumPy.
+_LANE0 = 0x1E3779B97F4A7C15
+_LANE1 = 0x3F58476D1CE4E5B9
+_LANE2 = 0x14D049BB133111EB
+_LANE3 = 0x2545F4914F6CDD1D
+
+# Purposes of random draws.
+DRAW_HEIR = 1
+DRAW_BARGING = 2
+_DEVICE = 3
+
+
+@kernel
+def draw(seed: int, purpose: int, row: int, turn: int) -> int:
+    """Return 16 random bits that depend on nothing but the arguments.
+
+    Drawing by what is asked for, never by when, gives two designs replayed on one trace the same noise.
+    The mixing is that of SplitMix64 (Steele, Lea, Flood 2014) on signed 64-bit integers.
+    """
+    x = wrap64(seed * _LANE0 + purpose * _LANE1 + row * _LANE2 + turn * _LANE3)
+    x = wrap64((x ^ ((x >> 30) & 0x3FFFFFFFF)) * _LANE1)
+    x = wrap64((x ^ ((x >> 27) & 0x1FFFFFFFFF)) * _LANE2)
+    return (x >> 40) & 0xFFFF
+
+
+@kernel
+def account(w: Any, c: int, t: int) -> None:
+    """Close the CPU's current stretch at `t` and book its time, less what interrupts took.
+
+    Parts of the stretch that belong to another category than the rest are noted on the CPU.
+    """
+    cpu = w.cpus[c]
+    spent = t - cpu.since_ns - cpu.stolen_ns
+    base = c * CATEGORIES
+    parts = cpu.scan_ns + cpu.flush_ns + cpu.switch_ns
+    if parts > 0:
+        w.spent[base + C_SCAN] += cpu.scan_ns
+        w.spent[base + C_FLUSH] += cpu.flush_ns
+        w.spent[base + C_SWITCH] += cpu.switch_ns
+        spent -= parts
+        cpu.scan_ns = 0
+        cpu.flush_ns = 0
+        cpu.switch_ns = 0
+    w.spent[base + cpu.category] += spent
+    cpu.since_ns = t
+    cpu.stolen_ns = 0
+
+
+@apart
+def interrupt(w: Any, c: int, at_ns: int, stolen_ns: int) -> None:
+    """Let an interrupt reach CPU `c` at `at_ns` and take `stolen_ns` of its time."""
+    cpu = w.cpus[c]
+    cpu.irq_end_ns = at_ns + stolen_ns
+    if cpu.irqs == INTERRUPTS:
+        last = w.interrupts[c * INTERRUPTS + (cpu.irq_first + INTERRUPTS - 1) % INTERRUPTS]
+        last.end_ns = cpu.irq_end_ns
+        last.stolen_ns += stolen_ns
+        return
+    pending = w.interrupts[c * INTERRUPTS + (cpu.irq_first + cpu.irqs) % INTERRUPTS]
+    pending.at_ns = at_ns
+    pending.end_ns = cpu.irq_end_ns
+    pending.stolen_ns = stolen_ns
+    cpu.irq_at_ns = min(cpu.irq_at_ns, at_ns)
+    cpu.irqs += 1
+
+
+@apart
+def _device_interrupt_ns(w: Any, c: int) -> int:
+    """Return how long the CPU's device interrupt takes that is due, and draw when the next one comes.
+
+    Times between them are uniform up to twice the mean. Handlers are many short ones and few long ones: one
+    longer than x has the probability shortest / x (Pareto, exponent 1), up to the longest there is.
+    """
+    cpu = w.cpus[c]
+    costs = w.costs[0]
+    seed = w.machine[0].seed
+    turn = cpu.devices * 2
+    cpu.devices += 1
+    cpu.device_at_ns += 1 + ((2 * costs.interrupt_gap_ns * draw(seed, _DEVICE, c, turn)) >> 16)
+    luck = draw(seed, _DEVICE, c, turn + 1)
+    return min((costs.interrupt_ns << 16) // (luck + 1), costs.interrupt_max_ns)
+
+
+@apart
+def _take_interrupt(w: Any, c: int, limit_ns: int) -> int:
+    """Book the first pending interrupt, as far as it lies before `limit_ns`; return when it is over."""
+    cpu = w.cpus[c]
+    pending = w.interrupts[c * INTERRUPTS + cpu.irq_first]
+    begin = max(cpu.irq_at_ns, cpu.irq_done_ns)
+    if cpu.irqs == 0 or cpu.device_at_ns < pending.at_ns:
+        stolen = _device_interrupt_ns(w, c)
+        end = begin + stolen
+    else:
+        stolen = pending.stolen_ns
+        end = max(pending.end_ns, begin + stolen)
+        cpu.irq_first = (cpu.irq_first + 1) % INTERRUPTS
+        cpu.irqs -= 1
+    cpu.irq_done_ns = end
+    cpu.irq_at_ns = cpu.device_at_ns
+    if cpu.irqs > 0:
+        cpu.irq_at_ns = min(cpu.irq_at_ns, w.interrupts[c * INTERRUPTS + cpu.irq_first].at_ns)
+    stolen = max(stolen - max(end - limit_ns, 0), 0)
+    w.spent[c * CATEGORIES + C_INTERRUPTED] += stolen
+    cpu.stolen_ns += stolen
+    return end
+
+
+@kernel
+def waited_out(w: Any, c: int, t: int) -> int:
+    """Take all interrupts that reached a waiting CPU by `t`; return when it can go on, `t` or later."""
+    cpu = w.cpus[c]
+    end = t
+    while cpu.irq_at_ns <= t:
+        end = max(end, _take_interrupt(w, c, NEVER))
+    return end
+
+
+@kernel
+def delayed_by_interrupt(w: Any, c: int, t: int) -> bool:
+    """Take the interrupts that have arrived by `t`; true if the CPU's event now comes later."""
+    cpu = w.cpus[c]
+    if cpu.irq_at_ns > t:
+        return False
+    if cpu.phase in (P_SPIN, P_FLUSH, P_IDLE):
+        end = waited_out(w, c, t)
+        w.keys[c] = (end << 6) | c
+        return end > t
+    before = cpu.stolen_ns
+    _take_interrupt(w, c, NEVER)
+    w.keys[c] += (cpu.stolen_ns - before) << 6
+    return True
+
+
+@kernel
+def settle(w: Any, c: int, t: int) -> None:
+    """Book everything up to the end of the run at `t`; of a longer interrupt, what lies before it."""
+    while w.cpus[c].irq_at_ns < t:
+        _take_interrupt(w, c, t)
+    account(w, c, t)
+
+
+@kernel
+def _mix(w: Any, a: int, b: int, c: int, d: int) -> None:
+    m = w.machine[0]
+    h0 = wrap64((m.hash0 ^ a) * _LANE0)
+    h1 = wrap64((m.hash1 ^ b) * _LANE1)
+    h2 = wrap64((m.hash2 ^ c) * _LANE2)
+    h3 = wrap64((m.hash3 ^ d) * _LANE3)
+    m.hash0 = h0 ^ (h1 >> 29)
+    m.hash1 = h1 ^ (h2 >> 31)
+    m.hash2 = h2 ^ (h3 >> 27)
+    m.hash3 = h3 ^ (h0 >> 33)
+
+
+@kernel
+def log_event(
+    w: Any, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int, value: int,
+    other: int,
+) -> None:  # fmt: skip
+    """Write one row of the event table."""
+    m = w.machine[0]
+    _mix(
+        w,
+        time_ns,
+        duration_ns,
+        (value << 8) ^ event ^ (c << 40),
+        (op << 20) ^ task ^ (other << 44),
+    )
+    if m.events == 0:
+        return
+    row = w.events[m.events_logged]
+    m.events_logged += 1
+    row.time_ns = time_ns
+    row.duration_ns = duration_ns
+    row.op = op
+    row.value = value
+    row.task = task
+    row.slot = slot
+    row.other = other
+    row.cpu = c
+    row.event = event
+
+
+@apart
+def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
+    """Write down a hazard that was met."""
+    note = w.findings[finding]
+    note.count += 1
+    if note.count == 1:
+        note.time_ns = t
+        note.op = op
+        note.task = task
+        note.slot = slot
+    log_event(w, c, E_FINDING, t, 0, task, op, slot, finding, task)
+
+
+@kernel
+def log_operation(w: Any, i: int) -> None:
+    """Write the finished request `i` as one row of the operation table."""
+    m = w.machine[0]
+    r = w.requests[i]
+    _mix(w, r.asked_ns, r.locked_ns, r.mapped_ns, r.unmap_asked_ns)
+    _mix(w, r.done_ns, r.map_wait_ns, r.map_hold_ns, r.unmap_wait_ns ^ (r.unmap_hold_ns << 20))
+    _mix(
+        w,
+        (r.op << 8) ^ r.served,
+        r.asleep_ns ^ (r.pin_wait_ns << 20),
+        r.slot ^ (r.probed << 20) ^ (r.flush_op << 40),
+        r.cpu_map ^ (r.cpu_unmap << 8) ^ (r.holder << 32) ^ (r.scanned << 16),
+    )
+    m.operations += 1
+    if m.events == 0:
+        return
+    w.operations[m.operations_logged] = r
+    m.operations_logged += 1
+
+
+@kernel
+def book_hold(w: Any, site: int, hold_ns: int) -> None:
+    """Add one finished hold to its site's totals."""
+    s = w.sites[site]
+    s.hold_ns += hold_ns
+    s.hold_max_ns = max(s.hold_max_ns, hold_ns)
+
+
+@kernel
+def book_acquisition(w: Any, site: int, wait_ns: int) -> None:
+    """Add one acquisition to its site's totals; it was contended if it had to wait at all."""
+    s = w.sites[site]
+    s.acquisitions += 1
+    if wait_ns > 0:
+        s.contended += 1
+        s.wait_ns += wait_ns
+        s.wait_max_ns = max(s.wait_max_ns, wait_ns)
+
+
+@kernel
+def first_hold(r: Any, hold_ns: int) -> None:
+    """Note the hold of the first acquisition of this side of the operation."""
+    if r.unmapping == MAP:
+        r.map_hold_ns = hold_ns
+    else:
+        r.unmap_hold_ns = hold_ns

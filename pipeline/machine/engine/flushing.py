@@ -1,0 +1,138 @@
+"""TLBs: what each CPU's may hold, and the flushes that clear them.
+
+`a.tlb[slot * cpus + cpu]` is the page whose translation that CPU loaded last through that slot, with the
+CPU's flush epoch at that time: the entry is still in the TLB if the epoch is the CPU's present one. Capacity
+is not modelled, so an entry stays until it is flushed: the worst case for using a stale one.
+
+A flush, whoever asks for it, is of all that the TLB holds, and ends an epoch. So does a switch to another
+address space where PTEs are not global. Where designs of both sorts share a run, entries of global PTEs count
+by an epoch of their own, which only flushes end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.jit.marks import apart, kernel
+from pipeline.machine.engine.accounting import interrupt, log_event, log_finding
+from pipeline.machine.engine.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
+from pipeline.machine.engine.traits import MIXED_PTES, is_global
+
+
+@kernel
+def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
+    """CPU `c` uses the mapping of request `i`: walk the page table unless its TLB has the entry."""
+    r = w.requests[i]
+    if r.slot < 0:
+        return
+    cpu = w.cpus[c]
+    entry = a.tlb[r.slot * w.machine[0].cpus + c]
+    epoch = cpu.epoch
+    if MIXED_PTES and is_global(a, r):
+        epoch = cpu.global_epoch
+    fresh = (epoch << PAGE_BITS) | r.page
+    if entry.loaded == fresh:
+        return
+    if entry.loaded >> PAGE_BITS == epoch:
+        log_finding(w, c, F_STALE, t, r.task, r.op, r.slot)
+    entry.loaded = fresh
+    w.machine[0].walks += 1
+    r.walk_ns += w.costs[0].walk_ns
+
+
+@apart
+def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
+    """Interrupt the CPUs of `mask` other than `c`, flush here too, and return when all have answered.
+
+    Interrupts are sent one after another; each arrives `ipi_latency_ns` later, waits for an earlier one
+    still being answered there, and is answered after `ipi_handler_ns`. The TLB refill that follows is time
+    stolen from the receiver, but the sender does not wait for it.
+    """
+    m = w.machine[0]
+    costs = w.costs[0]
+    before = m.ipis
+    last = _interrupt_others(w, c, i, mask, costs.ipi_handler_ns, costs.tlb_refill_ns, t)
+    sent = t + (m.ipis - before) * costs.ipi_send_ns
+    end = max(last, sent + costs.tlb_flush_ns) + costs.tlb_refill_ns
+    _book_flush(w, c, i, t, end, m.ipis - before)
+    return end
+
+
+@apart
+def begin_repeat(w: Any, c: int, i: int, mask: int, again_ns: int, t: int) -> int:
+    """Interrupt the CPUs of `mask` but `c` for `again_ns` of their time; return when all have answered.
+
+    Nothing but unused addresses is invalidated, so no TLB has to be refilled.
+    """
+    m = w.machine[0]
+    before = m.ipis
+    end = _interrupt_others(w, c, i, mask, w.costs[0].ipi_handler_ns + again_ns, 0, t)
+    _book_flush(w, c, i, t, end, m.ipis - before)
+    return end
+
+
+@kernel
+def _interrupt_others(w: Any, c: int, i: int, mask: int, handler_ns: int, refill_ns: int, t: int) -> int:
+    """Interrupt the CPUs of `mask` other than `c`; return when the last of them has answered."""
+    m = w.machine[0]
+    costs = w.costs[0]
+    r = w.requests[i]
+    if costs.broadcast != 0:
+        # The interconnect carries the invalidation (ARM TLBI): nobody is interrupted.
+        return t + costs.broadcast_ns
+    sent = t
+    last = t
+    for other in range(m.cpus):
+        if other == c or (mask >> other) & 1 == 0:
+            continue
+        cpu = w.cpus[other]
+        sent += costs.ipi_send_ns
+        begun = max(sent + costs.ipi_latency_ns, cpu.irq_end_ns)
+        interrupt(w, other, begun, handler_ns + refill_ns)
+        last = max(last, begun + handler_ns)
+        m.ipis += 1
+        task = -1 if cpu.phase == P_IDLE else cpu.task
+        log_event(w, other, E_IPI, begun, handler_ns + refill_ns, task, r.op, -1, -1, c)
+    return last
+
+
+@kernel
+def _book_flush(w: Any, c: int, i: int, t: int, end: int, receivers: int) -> None:
+    r = w.requests[i]
+    w.machine[0].flushes += 1
+    w.cpus[c].flushed_op = r.op
+    log_event(w, c, E_FLUSH, t, end - t, r.task, r.op, -1, receivers, -1)
+
+
+@apart
+def invalidate_elsewhere(w: Any, a: Any, c: int) -> None:
+    """The slots that the last step invalidated everywhere are in no TLB but, by its own doing, that of `c`.
+
+    They are slots that nobody uses, so that it does not matter when before the answers it happens.
+    """
+    cpus = w.machine[0].cpus
+    for k in range(w.deed[0].everywhere):
+        first = a.invalidated[k].slot * cpus
+        for other in range(cpus):
+            if other != c:
+                a.tlb[first + other].loaded = 0
+
+
+@apart
+def begin_local_flush(w: Any, c: int, i: int, t: int) -> int:
+    """Flush the whole TLB of CPU `c` alone and return when that is done."""
+    costs = w.costs[0]
+    r = w.requests[i]
+    w.machine[0].full_local_flushes += 1
+    duration = costs.tlb_flush_ns + costs.tlb_refill_ns
+    log_event(w, c, E_LOCAL_FLUSH, t, duration, r.task, r.op, -1, -1, -1)
+    return t + duration
+
+
+@apart
+def end_flush(w: Any, mask: int) -> None:
+    """Every translation that the CPUs of `mask` held is gone."""
+    for c in range(w.machine[0].cpus):
+        if (mask >> c) & 1 != 0:
+            w.cpus[c].epoch += 1
+            w.cpus[c].global_epoch += 1

@@ -1,0 +1,139 @@
+"""Letting a design take turns with its lock in an order that is given, not simulated.
+
+A turn is what one task does from asking for the lock until its map or unmap is done or it sleeps. Tables of
+`t`, laid out by `pipeline.importing.kmap_pool.lock_turns`:
+
+    turns      what is to be done: `request` and `task` (numbers from 0), `begins` (the request is new),
+               `page`, `cpu`, `unmapping`, `slot` (of what was mapped before the first turn), `sleeps` and
+               `woken` (whether it really ended with a sleep, and began with a wake-up)
+    answers    what the design did: its last `action`, `scans`, `flushes`, `evicted` (in all turns so far),
+               `slot` and its use `count` afterwards; `wake`, see below
+    evicted    pages evicted, in order
+    tasks      each task's place in the list of its wait queue
+    queues     those lists
+
+Whether a task sleeps is what really happened; whether it was woken before it went on is the design's doing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, FLUSH_MASK, SLEEP, STEP, WAKE_ALL, WAKE_ONE
+from pipeline.jit.marks import apart, entry, kernel
+from pipeline.machine.engine.allocator_call import ask_design
+from pipeline.machine.engine.records import MAP, UNMAP
+
+# `tasks.state`, and `answers.wake` of a turn that began with a wake-up.
+AWAKE = 0  # not known to have slept
+ASLEEP = 1  # nothing has woken it
+WOKEN = 2
+
+MOST_STEPS = 1 << 20
+
+
+@entry
+def take_turns(w: Any, a: Any, t: Any, first: int, last: int) -> int:
+    """Take the turns from `first` to before `last`; return `last`, or the turn that does not end."""
+    evicted = t.answers[first - 1].evicted if first > 0 else 0
+    for k in range(first, last):
+        turn = t.turns[k]
+        answer = t.answers[k]
+        i = turn.request
+        r = w.requests[i]
+        if turn.begins == 1:
+            r.page = turn.page
+            r.task = i
+            r.process = i
+            r.depth = 0
+            r.slot = -1
+            r.step = 0
+            r.unmapping = MAP
+        if turn.unmapping == 1:
+            r.unmapping = UNMAP
+            r.step = 0
+            if r.slot < 0:
+                r.slot = turn.slot
+        if turn.woken == 1:
+            answer.wake = t.tasks[turn.task].state
+            _go_on(a, t, turn.task)
+        answer.scans = 0
+        answer.flushes = 0
+        action = STEP
+        steps = 0
+        while action not in (DONE, SLEEP):
+            if steps == MOST_STEPS:
+                return k
+            steps += 1
+            action = ask_design(w, a, i, turn.cpu)
+            d = w.deed[0]
+            if d.scans > 0:
+                answer.scans += d.scans
+                for e in range(d.evicted):
+                    if evicted < t.evicted_room[0]:
+                        t.evicted[evicted].page = a.evicted[e].page
+                    evicted += 1
+            if action in (FLUSH_ALL, FLUSH_MASK):
+                answer.flushes += 1
+            elif action == WAKE_ALL:
+                while t.queues[d.queue].head >= 0:
+                    _wake_first(a, t, d.queue)
+            elif action == WAKE_ONE and t.queues[d.queue].head >= 0:
+                _wake_first(a, t, d.queue)
+        answer.action = action
+        answer.evicted = evicted
+        answer.slot = r.slot
+        answer.count = a.slots[r.slot].count if r.slot >= 0 else -1
+        if turn.sleeps == 1:
+            _go_to_sleep(a, t, turn.task, w.deed[0].queue if action == SLEEP else 0)
+    return last
+
+
+@apart
+def _go_to_sleep(a: Any, t: Any, task: int, q: int) -> None:
+    """Put the task at the end of a queue; it leaves one that it is still in."""
+    _go_on(a, t, task)
+    sleeper = t.tasks[task]
+    queue = t.queues[q]
+    sleeper.state = ASLEEP
+    sleeper.queue = q
+    sleeper.before = queue.tail
+    sleeper.after = -1
+    if queue.tail >= 0:
+        t.tasks[queue.tail].after = task
+    else:
+        queue.head = task
+    queue.tail = task
+    a.queues[q].sleepers += 1
+
+
+@kernel
+def _wake_first(a: Any, t: Any, q: int) -> None:
+    """Wake the first task of a queue that has one."""
+    task = t.queues[q].head
+    _leave(a, t, task)
+    t.tasks[task].state = WOKEN
+
+
+@kernel
+def _go_on(a: Any, t: Any, task: int) -> None:
+    """The task has its lock again, whoever has woken it."""
+    if t.tasks[task].state == ASLEEP:
+        _leave(a, t, task)
+    t.tasks[task].state = AWAKE
+
+
+@kernel
+def _leave(a: Any, t: Any, task: int) -> None:
+    """Take the task out of the list of its queue."""
+    sleeper = t.tasks[task]
+    queue = t.queues[sleeper.queue]
+    if sleeper.before >= 0:
+        t.tasks[sleeper.before].after = sleeper.after
+    else:
+        queue.head = sleeper.after
+    if sleeper.after >= 0:
+        t.tasks[sleeper.after].before = sleeper.before
+    else:
+        queue.tail = sleeper.before
+    a.queues[sleeper.queue].sleepers -= 1

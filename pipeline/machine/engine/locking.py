@@ -1,0 +1,185 @@
+"""Spinlocks: who waits, who gets them, and what holding and handing over cost.
+
+    lock.holder    CPU that holds it; -1: free
+    lock.spinners  CPUs that wait for it
+    lock.heir      CPU to which a hand-off is under way; -1: none
+    lock.turns     times it was taken; a waiter is due at turn `cpu.due`, if everybody takes his turn
+
+Between a release and the heir's success the lock is free. With `fifo` arbitration (ticket and queued locks)
+nobody else may take it then; with `unfair` (test-and-set, as in Linux 2.4) a newcomer may ("barging"), and
+the heir spins on. How often one succeeds is `barging_percent`: the line is on its way to the heir, and a
+newcomer's request queues behind those of all spinners. The unfair heir is the spinner whose cache happens to
+get the line first: each draws a latency around the price for its distance from the releaser, and the
+smallest wins.
+
+Who waits is passed over each time another takes the lock, but for once by each that waited before him. More
+than `starvation_passes` of that are a finding.
+
+Spinners also slow the holder: the release waits `hold_per_spinner_ns` for each of them, because every one
+keeps pulling the cache line that the release must write. That time is part of the hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.jit.marks import apart, kernel
+from pipeline.machine.engine.accounting import (
+    DRAW_BARGING,
+    DRAW_HEIR,
+    book_acquisition,
+    book_hold,
+    draw,
+    first_hold,
+    log_event,
+    log_finding,
+)
+from pipeline.machine.engine.records import C_SPIN, E_RELOCK, F_STARVATION, FIFO, MAP, NEVER, P_SPIN
+
+
+@kernel
+def _barges(w: Any, i: int) -> bool:
+    """Whether request `i` gets a lock that is on its way to somebody else."""
+    costs = w.costs[0]
+    if costs.arbitration == FIFO or costs.barging_percent == 0:
+        return False
+    if costs.barging_percent == 100:
+        return True
+    r = w.requests[i]
+    r.draws += 1
+    return draw(w.machine[0].seed, DRAW_BARGING, r.op, r.draws) * 100 < costs.barging_percent << 16
+
+
+@kernel
+def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
+    """Take lock `k` for request `i` if that is possible now; otherwise start to spin and return false."""
+    lock = w.locks[k]
+    cpu = w.cpus[c]
+    if lock.holder < 0 and (lock.heir < 0 or _barges(w, i)):
+        cpu.asked_ns = t
+        cpu.longest_ns = 0
+        _got(w, c, i, k, t)
+        return True
+    cpu.due = lock.turns + lock.spinners
+    lock.spinners += 1
+    cpu.spin_lock = k
+    cpu.asked_ns = t
+    cpu.ticket = lock.ticket
+    lock.ticket += 1
+    cpu.longest_ns = 0
+    cpu.longest_holder = w.cpus[lock.holder if lock.holder >= 0 else lock.heir].task
+    cpu.longest_flush_op = -1
+    cpu.phase = P_SPIN
+    cpu.category = C_SPIN
+    w.keys[c] = NEVER
+    return False
+
+
+@kernel
+def heir_takes(w: Any, c: int, i: int, t: int) -> bool:
+    """A hand-off has reached CPU `c`: take the lock unless a newcomer was faster."""
+    cpu = w.cpus[c]
+    k = cpu.spin_lock
+    lock = w.locks[k]
+    if lock.holder >= 0:
+        w.keys[c] = NEVER
+        return False
+    limit = w.costs[0].starvation_passes
+    if limit > 0 and lock.turns - cpu.due > limit:
+        log_finding(w, c, F_STARVATION, t, cpu.task, w.requests[i].op, -1)
+    lock.spinners -= 1
+    lock.heir = -1
+    cpu.spin_lock = -1
+    _got(w, c, i, k, t)
+    return True
+
+
+@kernel
+def _got(w: Any, c: int, i: int, k: int, t: int) -> None:
+    cpu = w.cpus[c]
+    r = w.requests[i]
+    w.locks[k].holder = c
+    w.locks[k].turns += 1
+    wait = t - cpu.asked_ns
+    cpu.held_lock = k
+    cpu.got_ns = t
+    cpu.got_wait_ns = wait
+    cpu.flushed_op = -1
+    book_acquisition(w, r.unmapping, wait)
+    if r.locked_once == 0:
+        if r.unmapping == MAP:
+            r.locked_ns = t
+            r.map_wait_ns = wait
+        else:
+            r.unmap_wait_ns = wait
+    if wait > 0 and (cpu.longest_ns > r.waited_ns or r.holder < 0):
+        r.waited_ns = cpu.longest_ns
+        r.holder = cpu.longest_holder
+        r.flush_op = cpu.longest_flush_op
+
+
+@kernel
+def release_delay(w: Any, c: int) -> int:
+    """Return how long the release takes against the spinners' cache traffic, in ns."""
+    return w.costs[0].hold_per_spinner_ns * w.locks[w.cpus[c].held_lock].spinners
+
+
+@kernel
+def release(w: Any, c: int, i: int, t: int) -> None:
+    """Release the lock that CPU `c` holds and start the hand-off to a spinner, if there is one."""
+    cpu = w.cpus[c]
+    r = w.requests[i]
+    k = cpu.held_lock
+    lock = w.locks[k]
+    hold = t - cpu.got_ns
+    book_hold(w, r.unmapping, hold)
+    if r.locked_once == 0:
+        r.locked_once = 1
+        first_hold(r, hold)
+    else:
+        holder = cpu.longest_holder if cpu.got_wait_ns > 0 else -1
+        log_event(w, c, E_RELOCK, cpu.got_ns, hold, cpu.task, r.op, r.unmapping, cpu.got_wait_ns, holder)
+    cpu.held_lock = -1
+    lock.holder = -1
+    if lock.spinners > 0:
+        _hand_off(w, c, k, t)
+
+
+@apart
+def _hand_off(w: Any, c: int, k: int, t: int) -> None:
+    m = w.machine[0]
+    costs = w.costs[0]
+    lock = w.locks[k]
+    releaser = w.cpus[c]
+    crowd_ns = costs.handoff_per_spinner_ns * (lock.spinners - 1)
+    best = NEVER
+    latency = 0
+    heir = -1
+    for s in range(m.cpus):
+        cpu = w.cpus[s]
+        if cpu.spin_lock != k:
+            continue
+        w.keys[s] = NEVER
+        stretch = t - max(releaser.got_ns, cpu.asked_ns)
+        if stretch > cpu.longest_ns:
+            cpu.longest_ns = stretch
+            cpu.longest_holder = releaser.task
+            cpu.longest_flush_op = releaser.flushed_op
+        reach_ns = costs.handoff_local_ns if cpu.node == releaser.node else costs.handoff_remote_ns
+        reach_ns += crowd_ns
+        if costs.arbitration == FIFO:
+            rank = cpu.ticket
+        else:
+            r = w.requests[cpu.task * m.levels + w.tasks[cpu.task].depth]
+            luck = draw(m.seed, DRAW_HEIR, r.op, r.draws)
+            r.draws += 1
+            # Uniform within +- spread per cent of the price.
+            spread = reach_ns * costs.handoff_spread_percent // 100
+            reach_ns += ((2 * spread * luck) >> 16) - spread
+            rank = reach_ns
+        if rank < best:
+            best = rank
+            heir = s
+            latency = reach_ns
+    lock.heir = heir
+    w.keys[heir] = ((t + latency) << 6) | heir

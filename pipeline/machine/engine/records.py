@@ -1,0 +1,258 @@
+"""The records the simulated machine is made of.
+
+Each is one NumPy structured type; arrays of them are the tables listed at the end of this module. -1 in a
+field that names a task, CPU, slot or operation means "none".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.schema.run import CPU_CATEGORIES, OPERATION_RECORD
+
+MAX_CPUS = 64
+NEVER = 1 << 62
+# Timers are (time << TASK_BITS) | task; NO_TIMER comes after all of them.
+TASK_BITS = 17
+TASK_MASK = (1 << TASK_BITS) - 1
+NO_TIMER = (1 << 63) - 1
+
+# What a CPU is doing: what ends when its key's time comes.
+P_IDLE = 0  # nothing; no key
+P_SWITCH = 1  # switching to its task
+P_THINK = 2  # its task computes between operations
+P_WORK = 3  # a design's step is being paid for; its action follows
+P_SPIN = 4  # waiting for a lock; a key only while a hand-off to this CPU is under way
+P_RELEASE = 5  # releasing a lock against the spinners' cache traffic
+P_FLUSH = 6  # waiting for the answers to its flush
+P_USE = 7  # its task uses the mapping
+P_NEXT = 8  # its task wants its next row of the trace
+P_MAPPED = 9  # its task has mapped and looks whether a nested operation follows
+# Instant phases: passed through within one event.
+P_RESUME = 10  # go on where the task left off
+P_STEP = 11  # call the design
+P_ACT = 12  # carry out the design's action
+P_UNMAP = 13  # the use is over
+P_DONE = 14  # the unmap is complete
+P_PICK = 15  # choose the next task
+P_DIRECT = 16  # the page needs no mapping
+# Timed again.
+P_LEAVE = 17  # what its task has mapped is switched out
+P_ARRIVE = 18  # what its task has mapped is switched in
+P_WAIT = -1  # nothing more happens now
+
+# Where a task goes on when it gets a CPU again.
+R_THINK = 0
+R_STEP = 1
+R_FINISH = 2  # after blocking while mapped: use what is left of the hold, then unmap
+R_NEXT = 3
+R_PREFAULTED = 4  # after blocking before it maps: ask for the mapping
+
+# What a task is doing.
+T_DORMANT = 0  # its next row is not read yet, or its time has not come
+T_TIMER = 1  # off CPU until a known time
+T_READY = 2  # waiting for a CPU
+T_RUNNING = 3
+T_ASLEEP = 4  # in a wait queue
+T_ENDED = 5
+
+# Why `run` returned. Times are packed with a task number into 63 bits, which sets their limit.
+S_RUNNING = 0
+S_NEED_ROWS = 1
+S_LOG_FULL = 2
+S_BUDGET = 3
+S_FINISHED = 4
+S_DEADLOCK = 5
+S_TOO_LONG = 6
+
+END_OF_TIME_NS = 1 << 46
+
+CLOSED = 0
+TIMED = 1
+
+FIFO = 0
+UNFAIR = 1
+
+# CPU categories, in the order of runs.schema.CPU_CATEGORIES.
+(C_IDLE, C_COMPUTE, C_IN_USE, C_CRITICAL, C_SCAN, C_SPIN, C_FLUSH, C_INTERRUPTED, C_SWITCH) = range(
+    len(CPU_CATEGORIES)
+)
+CATEGORIES = len(CPU_CATEGORIES)
+
+# Lock sites, in the order of runs.schema.SITES.
+MAP = 0
+UNMAP = 1
+
+# Event codes, in the order of runs.schema.EVENT_KINDS.
+(E_SCAN, E_FLUSH, E_IPI, E_LOCAL_FLUSH, E_SLEEP, E_WAKE, E_PIN_WAIT, E_SWITCH, E_RELOCK, E_FALLBACK,
+ E_FINDING) = range(11)  # fmt: skip
+
+# Finding codes, in the order of runs.schema.FINDINGS.
+(F_DEADLOCK, F_STALE, F_UNDERFLOW, F_LOST_WAKEUP, F_STARVATION, F_NESTING, F_ORDER, F_ATOMIC,
+ F_INVARIANT) = range(9)  # fmt: skip
+
+
+def _record(*fields: tuple[str, str] | tuple[str, str, int]) -> np.dtype:
+    return np.dtype(list(fields), align=True)
+
+
+# One row of the trace as the engine reads it; 64 bytes, a cache line.
+ROW = _record(
+    ("time_ns", "i8"), ("think_ns", "i8"), ("wait_ns", "i8"), ("hold_ns", "i8"), ("block_ns", "i8"),
+    ("page", "i8"), ("op", "i8"), ("kind", "i1"), ("depth", "i1"), ("spare", "i4"),
+)  # fmt: skip
+
+# One operation under way. The first fields are the log's own; the rest is the engine's and the design's.
+REQUEST = np.dtype(
+    [(name, OPERATION_RECORD[name]) for name in OPERATION_RECORD.names or ()]
+    + [
+        ("unmapping", "i1"),     # 0 mapping, 1 unmapping
+        ("locked_once", "i1"),   # this side of the operation has had its lock already
+        ("step", "i4"),
+        ("budget", "i4"),
+        ("draws", "i4"),         # random numbers drawn for it
+        ("mark", "i8"),
+        ("hold_left_ns", "i8"),
+        ("block_left_ns", "i8"),
+        ("prefaulted_ns", "i8"), # blocked for beforehand, of what operations nested in it wait and block
+        ("waited_ns", "i8"),     # the longest single stretch it waited behind one holder
+        ("walk_ns", "i8"),       # page-table walk to be paid at the next use
+    ],
+    align=True,
+)  # fmt: skip
+
+TASK = _record(
+    ("state", "i1"), ("resume", "i1"),
+    ("atomic", "i1"),  # > 0: it must not sleep, and is not preempted
+    ("depth", "i4"),   # depth of its innermost operation, -1: none
+    ("process", "i4"),
+    ("last_cpu", "i4"), ("pinned", "i4"), ("next", "i4"), ("queue", "i4"), ("idle_then", "i4"),
+    ("chunk", "i8"), ("at", "i8"), ("end", "i8"), ("rows_left", "i8"),
+    ("think_left_ns", "i8"), ("since_ns", "i8"), ("free_ns", "i8"),
+)  # fmt: skip
+
+CPU = _record(
+    ("phase", "i4"), ("category", "i4"), ("task", "i4"), ("action", "i4"), ("node", "i4"),
+    ("since_ns", "i8"), ("stolen_ns", "i8"), ("scan_ns", "i8"), ("flush_ns", "i8"), ("switch_ns", "i8"),
+    ("slice_end_ns", "i8"),
+    ("irq_at_ns", "i8"), ("irq_end_ns", "i8"), ("irq_first", "i4"), ("irqs", "i4"), ("epoch", "i8"),
+    ("irq_done_ns", "i8"), ("device_at_ns", "i8"), ("devices", "i8"),  # the next, and how many were
+    ("pin_head", "i4"), ("pin_tail", "i4"),
+    # Spinning and holding.
+    ("spin_lock", "i4"), ("held_lock", "i4"), ("longest_holder", "i4"),
+    ("asked_ns", "i8"), ("longest_ns", "i8"), ("longest_flush_op", "i8"), ("got_ns", "i8"),
+    ("got_wait_ns", "i8"), ("flushed_op", "i8"), ("ticket", "i8"), ("due", "i8"), ("argument", "i8"),
+    # Ends the translations of global PTEs alone, where there are others too; see `flushing`.
+    ("global_epoch", "i8"),
+)  # fmt: skip
+
+# An interrupt that a CPU has not taken yet: when its handler begins and ends, and what it takes. A CPU has a
+# ring of INTERRUPTS of them; one that finds it full is answered together with the last.
+INTERRUPT = _record(("at_ns", "i8"), ("end_ns", "i8"), ("stolen_ns", "i8"))
+INTERRUPTS = 8
+
+LOCK_RECORD = _record(
+    ("holder", "i4"), ("spinners", "i4"), ("heir", "i4"), ("spare", "i4"), ("ticket", "i8"),
+    ("turns", "i8"),  # times it was taken
+)  # fmt: skip
+
+QUEUE = _record(("sleepers", "i4"), ("head", "i4"), ("tail", "i4"), ("spare", "i4"))
+
+# The address space that a CPU is in, also while it is idle: `process`, -1 before it has run any, and when it
+# entered it, counted in switches of all CPUs.
+SPACE = _record(("process", "i8"), ("entered", "i8"))
+
+# A line of memory that CPUs change in turns: when the last of them is done with it, and 1 + that CPU.
+LINE = _record(("free_ns", "i8"), ("owner", "i8"))
+
+# What a CPU's TLB may hold for one slot: (flush epoch << 31) | page; 0: nothing.
+TLB_ENTRY = _record(("loaded", "i8"))
+PAGE_BITS = 31
+
+# Hazards of one kind that were met: how often, and the first of them.
+NOTE = _record(("count", "i8"), ("time_ns", "i8"), ("op", "i8"), ("task", "i8"), ("slot", "i8"))
+
+# A page that a design's last step forgot.
+EVICTED = _record(("page", "i8"))
+
+# A slot whose address a design's last step invalidated on every CPU.
+INVALIDATED = _record(("slot", "i8"))
+
+SITE = _record(
+    ("acquisitions", "i8"), ("contended", "i8"), ("hold_ns", "i8"), ("hold_max_ns", "i8"),
+    ("wait_ns", "i8"), ("wait_max_ns", "i8"),
+)  # fmt: skip
+
+DEED = _record(
+    ("cpu", "i4"), ("cpus", "i4"), ("lock", "i4"), ("queue", "i4"), ("pin", "i4"), ("atomic", "i4"),
+    ("finding", "i4"),
+    ("cpu_mask", "i8"), ("shared_entries", "i8"),
+    ("recent_entries", "i8"), ("local_entries", "i8"), ("probes", "i8"),
+    ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("evicted", "i8"), ("in_use", "i8"),
+    ("pte_writes", "i8"), ("invalidations", "i8"), ("everywhere", "i8"),
+    ("moment", "i8"), ("now_ns", "i8"), ("lines_ns", "i8"), ("atomic_ns", "i8"), ("line_transfer_ns", "i8"),
+)  # fmt: skip
+
+# The machine's prices, see machine.profile for what each means.
+COSTS = _record(
+    ("shared_entry_ns", "i8"), ("recent_entry_ns", "i8"), ("local_entry_ns", "i8"),
+    ("probe_ns", "i8"), ("scan_slot_ns", "i8"),
+    ("scan_in_use_ns", "i8"), ("pte_write_ns", "i8"), ("invalidate_ns", "i8"), ("walk_ns", "i8"),
+    ("tlb_flush_ns", "i8"), ("tlb_refill_ns", "i8"), ("broadcast", "i8"), ("broadcast_ns", "i8"),
+    ("ipi_send_ns", "i8"), ("ipi_latency_ns", "i8"), ("ipi_handler_ns", "i8"),
+    ("hold_per_spinner_ns", "i8"), ("handoff_local_ns", "i8"), ("handoff_remote_ns", "i8"),
+    ("handoff_per_spinner_ns", "i8"), ("handoff_spread_percent", "i8"), ("barging_percent", "i8"),
+    ("starvation_passes", "i8"), ("arbitration", "i8"),
+    ("interrupt_gap_ns", "i8"), ("interrupt_ns", "i8"), ("interrupt_max_ns", "i8"),
+    ("switch_ns", "i8"), ("wake_ns", "i8"), ("timeslice_ns", "i8"),
+    ("track_switch_ns", "i8"), ("atomic_ns", "i8"), ("line_transfer_ns", "i8"),
+)  # fmt: skip
+
+MACHINE = _record(
+    # shape and settings
+    ("cpus", "i8"), ("keys", "i8"), ("tasks", "i8"), ("levels", "i8"), ("loop", "i8"), ("seed", "i8"),
+    ("events", "i8"), ("lowmem_kinds", "i8"),
+    # clock and queues
+    ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("timers", "i8"), ("idle", "i8"),
+    ("stalled", "i8"),  # 1 + the CPU whose task needs a row that is not read; 0: none
+    ("ready_head", "i8"), ("ready_tail", "i8"), ("live", "i8"), ("unstarted", "i8"),
+    ("chunks", "i8"), ("chunk_rows", "i8"),
+    # log buffers and fingerprint
+    ("operations_logged", "i8"), ("events_logged", "i8"), ("log_operations", "i8"), ("log_events", "i8"),
+    ("hash0", "i8"), ("hash1", "i8"), ("hash2", "i8"), ("hash3", "i8"),
+    # totals
+    ("operations", "i8"), ("hits", "i8"), ("misses", "i8"), ("directs", "i8"), ("fallbacks", "i8"),
+    ("probed", "i8"), ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("flushes", "i8"),
+    ("ipis", "i8"), ("local_flushes", "i8"), ("full_local_flushes", "i8"), ("sleeps", "i8"),
+    ("asleep_ns", "i8"), ("wakes", "i8"), ("woken", "i8"), ("pin_waits", "i8"), ("pin_wait_ns", "i8"),
+    ("switches", "i8"), ("migrations", "i8"), ("walks", "i8"), ("mapped", "i8"), ("max_mapped", "i8"),
+    ("map_ns", "i8"), ("map_max_ns", "i8"), ("sleep_max_ns", "i8"),
+    ("space_switches", "i8"),  # counted for designs with NON_GLOBAL only
+)  # fmt: skip
+
+# The tables of a simulated machine, `w` in every function of the simulator:
+#
+#     machine      MACHINE[1]
+#     costs        COSTS[1]
+#     keys         int64[cpus, rounded up]: (time << 6) | cpu of each CPU's next event; NEVER: none
+#     cpus         CPU[cpus]
+#     interrupts   INTERRUPT[cpus * INTERRUPTS]: a ring for each CPU
+#     spent        int64[cpus * CATEGORIES]: where each CPU's time went
+#     tasks        TASK[tasks]
+#     timers       int64[tasks + 1]: binary heap of (time << 17) | task
+#     requests     REQUEST[tasks * levels]
+#     rows         ROW[chunk slots * chunk_rows]
+#     chunk_slot   int32[chunks of the trace]: where a chunk's rows lie; -1: not read or used up
+#     chunk_left   int64[chunk slots]: rows not yet taken
+#     chunk_start  int32[chunk slots * (tasks + 1)]: where each task's rows begin within a chunk
+#     locks        LOCK_RECORD[locks]
+#     queues       QUEUE[wait queues]
+#     spaces       SPACE[cpus]
+#     sites        SITE[2]
+#     findings     NOTE[kinds of findings]
+#     deed         DEED[1]
+#     operations   OPERATION_RECORD[log_operations + margin]: the log being filled
+#     events       EVENT_RECORD[log_events + margin]
+#
+# and those of a design, `a`: options, pool, slots, pages, percpu, queues, spaces, lines, tlb, evicted,
+# invalidated; see `design`.

@@ -1,0 +1,223 @@
+"""Which task runs where.
+
+One queue of ready tasks for the machine, first come first served, and one per CPU for tasks pinned to it. A
+task that becomes ready goes to the CPU it last ran on if that is idle, else to the idle CPU with the lowest
+number, else to the queue. Kernel code (map, unmap, use of a mapping) is never preempted; a task that
+computes gives way when its time slice is over and another waits. Timers are one binary heap of
+(time << 17) | task, so that equal times go by task number, however they were created.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.jit.marks import apart, kernel, prefetch
+from pipeline.machine.engine.accounting import account, log_event, waited_out
+from pipeline.machine.engine.records import (
+    C_COMPUTE,
+    C_IDLE,
+    C_IN_USE,
+    C_SWITCH,
+    E_PIN_WAIT,
+    E_SWITCH,
+    NEVER,
+    NO_TIMER,
+    P_IDLE,
+    P_SWITCH,
+    P_THINK,
+    R_THINK,
+    T_READY,
+    T_RUNNING,
+    T_TIMER,
+    TASK_BITS,
+    TASK_MASK,
+)
+from pipeline.machine.engine.traits import HOOKS_SWITCHES, NON_GLOBAL, TRACKS_SWITCHES
+
+
+@kernel
+def set_timer(w: Any, task: int, t: int, resume: int) -> None:
+    """Let the task be off CPU until `t` and then go on at `resume`."""
+    m = w.machine[0]
+    tk = w.tasks[task]
+    tk.state = T_TIMER
+    tk.resume = resume
+    heap = w.timers
+    key = (t << TASK_BITS) | task
+    i = m.timers
+    m.timers = i + 1
+    while i > 0:
+        parent = (i - 1) >> 1
+        if heap[parent] <= key:
+            break
+        heap[i] = heap[parent]
+        i = parent
+    heap[i] = key
+
+
+@kernel
+def next_timer(w: Any) -> int:
+    """Remove the earliest timer and return it as (time << 17) | task."""
+    m = w.machine[0]
+    heap = w.timers
+    first = heap[0]
+    n = m.timers - 1
+    m.timers = n
+    key = heap[n]
+    heap[n] = NO_TIMER
+    # Down to a leaf by the smaller child, then up from there: what stood last rarely rises again, and the
+    # way down has no branch that could be predicted wrong.
+    i = 0
+    child = 1
+    while child < n:
+        child += heap[child + 1] < heap[child]
+        heap[i] = heap[child]
+        i = child
+        child = 2 * i + 1
+    while i > 0:
+        parent = (i - 1) >> 1
+        if heap[parent] <= key:
+            break
+        heap[i] = heap[parent]
+        i = parent
+    heap[i] = key
+    prefetch(w.tasks, heap[0] & TASK_MASK)
+    return first
+
+
+@kernel
+def running_op(w: Any, task: int) -> int:
+    """Return the operation that the task is in, or -1."""
+    tk = w.tasks[task]
+    if tk.depth < 0:
+        return -1
+    return w.requests[task * w.machine[0].levels + tk.depth].op
+
+
+@kernel
+def _enter_space(w: Any, c: int, process: int) -> int:
+    """Switch CPU `c` to the address space of `process`; return what that costs beside the task's switch."""
+    space = w.spaces[c]
+    if space.process == process:
+        return 0
+    m = w.machine[0]
+    m.space_switches += 1
+    space.process = process
+    space.entered = m.space_switches
+    w.cpus[c].epoch += 1
+    return w.costs[0].track_switch_ns if TRACKS_SWITCHES else 0
+
+
+@apart
+def dispatch(w: Any, c: int, task: int, t: int) -> None:
+    """Begin to switch CPU `c`, which is idle or has just given up its task, to `task`."""
+    m = w.machine[0]
+    cpu = w.cpus[c]
+    tk = w.tasks[task]
+    start = t
+    if cpu.phase == P_IDLE:
+        m.idle -= 1
+        start = waited_out(w, c, t)
+        account(w, c, start)
+    waited = t - tk.since_ns
+    if tk.pinned > 0 and waited > 0:
+        m.pin_waits += 1
+        m.pin_wait_ns += waited
+        if tk.depth >= 0:
+            w.requests[task * m.levels + tk.depth].pin_wait_ns += waited
+        log_event(w, c, E_PIN_WAIT, tk.since_ns, waited, task, running_op(w, task), -1, tk.idle_then, -1)
+    if tk.last_cpu != c:
+        m.migrations += 1
+        tk.last_cpu = c
+    tk.state = T_RUNNING
+    switch_ns = w.costs[0].switch_ns
+    if NON_GLOBAL:
+        switch_ns += _enter_space(w, c, tk.process)
+    m.switches += 1
+    prefetch(w.requests, task * m.levels + max(tk.depth, 0))
+    log_event(w, c, E_SWITCH, start, switch_ns, task, running_op(w, task), -1, -1, cpu.task)
+    cpu.task = task
+    timeslice_ns = w.costs[0].timeslice_ns
+    cpu.slice_end_ns = start + switch_ns + timeslice_ns
+    end_ns = start + switch_ns
+    if tk.resume == R_THINK and not (HOOKS_SWITCHES and tk.depth > 0):
+        # Switching and computing are one stretch: nothing can happen in between.
+        now_ns = min(tk.think_left_ns, timeslice_ns)
+        tk.think_left_ns -= now_ns
+        end_ns += now_ns
+        cpu.phase = P_THINK
+        cpu.category = C_COMPUTE if tk.depth == 0 else C_IN_USE
+        cpu.switch_ns = switch_ns
+    else:
+        cpu.phase = P_SWITCH
+        cpu.category = C_SWITCH
+    w.keys[c] = (end_ns << 6) | c
+
+
+@kernel
+def make_ready(w: Any, task: int, t: int) -> None:
+    """The task can run: give it an idle CPU that it may use, or queue it."""
+    m = w.machine[0]
+    tk = w.tasks[task]
+    tk.state = T_READY
+    tk.since_ns = t
+    last = tk.last_cpu
+    if w.cpus[last].phase == P_IDLE:
+        dispatch(w, last, task, t)
+        return
+    tk.next = -1
+    if tk.pinned > 0:
+        tk.idle_then = m.idle
+        cpu = w.cpus[last]
+        if cpu.pin_tail >= 0:
+            w.tasks[cpu.pin_tail].next = task
+        else:
+            cpu.pin_head = task
+        cpu.pin_tail = task
+        return
+    if m.idle > 0:
+        c = 0
+        while w.cpus[c].phase != P_IDLE:
+            c += 1
+        dispatch(w, c, task, t)
+        return
+    if m.ready_tail >= 0:
+        w.tasks[m.ready_tail].next = task
+    else:
+        m.ready_head = task
+    m.ready_tail = task
+
+
+@kernel
+def others_wait(w: Any, c: int) -> bool:
+    """Whether a task waits that CPU `c` could run."""
+    return w.machine[0].ready_head >= 0 or w.cpus[c].pin_head >= 0
+
+
+@kernel
+def pick(w: Any, c: int, t: int) -> None:
+    """CPU `c` has given up its task: switch to the one that waits longest, or go idle."""
+    m = w.machine[0]
+    cpu = w.cpus[c]
+    pinned = cpu.pin_head
+    free = m.ready_head
+    if pinned >= 0 and (
+        free < 0
+        or w.tasks[pinned].since_ns < w.tasks[free].since_ns
+        or (w.tasks[pinned].since_ns == w.tasks[free].since_ns and pinned < free)
+    ):
+        cpu.pin_head = w.tasks[pinned].next
+        if cpu.pin_head < 0:
+            cpu.pin_tail = -1
+        dispatch(w, c, pinned, t)
+    elif free >= 0:
+        m.ready_head = w.tasks[free].next
+        if m.ready_head < 0:
+            m.ready_tail = -1
+        dispatch(w, c, free, t)
+    else:
+        m.idle += 1
+        cpu.phase = P_IDLE
+        cpu.task = -1
+        cpu.category = C_IDLE
+        w.keys[c] = NEVER

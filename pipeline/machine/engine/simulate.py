@@ -1,0 +1,595 @@
+"""The event loop: what each CPU does next.
+
+The next event is the smallest of the CPUs' keys and the first timer, timers first at equal times and lower
+CPU numbers before higher ones. An event ends one stretch on one CPU; the CPU then passes through as many
+instant phases as it can and settles into the next stretch, whose end is its new key. See `records` for the
+phases.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.allocators.api import actions
+from pipeline.jit.marks import apart, entry, kernel, prefetch, wrap64
+from pipeline.machine.engine.accounting import (
+    account,
+    delayed_by_interrupt,
+    log_event,
+    log_finding,
+    log_operation,
+    settle,
+)
+from pipeline.machine.engine.allocator_call import ask_design, switching_ns
+from pipeline.machine.engine.flushing import (
+    begin_flush,
+    begin_local_flush,
+    begin_repeat,
+    end_flush,
+    invalidate_elsewhere,
+    touch_mapping,
+)
+from pipeline.machine.engine.locking import heir_takes, release, release_delay, try_lock
+from pipeline.machine.engine.records import (
+    C_COMPUTE,
+    C_CRITICAL,
+    C_FLUSH,
+    C_IN_USE,
+    C_SWITCH,
+    CLOSED,
+    E_FALLBACK,
+    E_SCAN,
+    E_SLEEP,
+    E_WAKE,
+    END_OF_TIME_NS,
+    F_ATOMIC,
+    MAP,
+    NEVER,
+    P_ACT,
+    P_ARRIVE,
+    P_DIRECT,
+    P_DONE,
+    P_FLUSH,
+    P_LEAVE,
+    P_MAPPED,
+    P_NEXT,
+    P_PICK,
+    P_RELEASE,
+    P_RESUME,
+    P_SPIN,
+    P_STEP,
+    P_SWITCH,
+    P_THINK,
+    P_UNMAP,
+    P_USE,
+    P_WAIT,
+    P_WORK,
+    R_FINISH,
+    R_PREFAULTED,
+    R_STEP,
+    R_THINK,
+    S_BUDGET,
+    S_DEADLOCK,
+    S_FINISHED,
+    S_LOG_FULL,
+    S_NEED_ROWS,
+    S_RUNNING,
+    S_TOO_LONG,
+    T_ASLEEP,
+    T_DORMANT,
+    TASK_BITS,
+    TASK_MASK,
+    UNMAP,
+)
+from pipeline.machine.engine.scheduler import (
+    make_ready,
+    next_timer,
+    others_wait,
+    pick,
+    set_timer,
+)
+from pipeline.machine.engine.trace_rows import NO_MORE, NOT_READ, end_task, peek, take, waits_ns, when
+from pipeline.machine.engine.traits import ATOMICS, HOOKS_SWITCHES
+
+# Sets of CPUs whose TLBs are flushed.
+_ALL_CPUS = -1
+_NO_CPUS = 0
+
+
+@kernel
+def _stretch(w: Any, c: int, phase: int, category: int, end_ns: int) -> int:
+    """The CPU is busy with `phase` until `end_ns`."""
+    cpu = w.cpus[c]
+    cpu.phase = phase
+    cpu.category = category
+    w.keys[c] = (end_ns << 6) | c
+    return P_WAIT
+
+
+@kernel
+def _think(w: Any, c: int, task: int, t: int) -> int:
+    """Compute towards the next request, at most to the end of the time slice if others wait then."""
+    cpu = w.cpus[c]
+    tk = w.tasks[task]
+    if t >= cpu.slice_end_ns:
+        if tk.atomic == 0 and others_wait(w, c):
+            # Not idle any more for the purpose of choosing a CPU: the others go first here.
+            cpu.phase = P_PICK
+            tk.resume = R_THINK
+            make_ready(w, task, t)
+            return P_PICK
+        cpu.slice_end_ns = t + w.costs[0].timeslice_ns
+    now_ns = min(tk.think_left_ns, cpu.slice_end_ns - t)
+    tk.think_left_ns -= now_ns
+    category = C_COMPUTE if tk.depth == 0 else C_IN_USE
+    return _stretch(w, c, P_THINK, category, t + now_ns)
+
+
+@kernel
+def _ask(w: Any, c: int, task: int, t: int) -> int:
+    """The task asks for a mapping."""
+    tk = w.tasks[task]
+    r = w.requests[task * w.machine[0].levels + tk.depth]
+    r.asked_ns = t
+    r.cpu_map = c
+    r.cpu_unmap = c
+    r.locked_ns = -1
+    r.map_wait_ns = 0
+    r.map_hold_ns = 0
+    r.unmap_wait_ns = 0
+    r.unmap_hold_ns = 0
+    r.asleep_ns = 0
+    r.flush_op = -1
+    r.probed = 0
+    r.scanned = 0
+    r.local_flushes = 0
+    r.sleeps = 0
+    r.holder = -1
+    r.waited_ns = -1
+    r.walk_ns = 0
+    r.step = 0
+    r.locked_once = 0
+    # Low memory is mapped for good: kmap() returns before it asks the allocator.
+    return P_DIRECT if _is_lowmem(w, r) else P_STEP
+
+
+@kernel
+def _is_lowmem(w: Any, r: Any) -> bool:
+    return (w.machine[0].lowmem_kinds >> r.kind) & 1 != 0
+
+
+@kernel
+def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
+    """Call the design, price what it did and let that time pass before its action."""
+    m = w.machine[0]
+    cpu = w.cpus[c]
+    r = w.requests[i]
+    d = w.deed[0]
+    action = ask_design(w, a, i, c)
+    cpu.action = action
+    if action == actions.LOCK:
+        cpu.argument = d.lock
+    elif action in (actions.FLUSH_MASK, actions.SHOOT_DOWN):
+        cpu.argument = d.cpu_mask
+    else:
+        cpu.argument = d.queue
+    if d.pin != 0:
+        w.tasks[task].pinned += d.pin
+    if d.atomic != 0:
+        w.tasks[task].atomic += d.atomic
+    if d.finding >= 0:
+        log_finding(w, c, d.finding, t, task, r.op, r.slot)
+    costs = w.costs[0]
+    work_ns = (
+        d.shared_entries * costs.shared_entry_ns
+        + d.recent_entries * costs.recent_entry_ns
+        + d.local_entries * costs.local_entry_ns
+        + d.probes * costs.probe_ns
+        + d.pte_writes * costs.pte_write_ns
+    )
+    if ATOMICS:
+        work_ns += d.lines_ns
+    if d.probes > 0:
+        r.probed += d.probes
+        m.probed += d.probes
+    if d.scans > 0:
+        cpu.scan_ns = d.scanned * costs.scan_slot_ns + d.in_use * costs.scan_in_use_ns
+        work_ns += cpu.scan_ns
+        r.scanned += d.scanned
+        m.scans += d.scans
+        m.scanned += d.scanned
+        m.freed += d.freed
+        log_event(w, c, E_SCAN, t, cpu.scan_ns, task, r.op, -1, d.scanned, d.freed)
+    if d.invalidations > 0:
+        cpu.flush_ns = d.invalidations * costs.invalidate_ns
+        work_ns += cpu.flush_ns
+        r.local_flushes += d.invalidations
+        m.local_flushes += d.invalidations
+    if action == actions.REPEAT_ALL:
+        cpu.argument = cpu.scan_ns + cpu.flush_ns
+        invalidate_elsewhere(w, a, c)
+    if work_ns > 0:
+        prefetch(a.tlb, max(r.slot, 0) * m.cpus + c)
+        return _stretch(w, c, P_WORK, C_CRITICAL, t + work_ns)
+    return P_ACT
+
+
+@kernel
+def _note_if_atomic(w: Any, c: int, task: int, i: int, t: int) -> None:
+    """The task leaves its CPU in the course of request `i`: a hazard if it holds what forbids that."""
+    tk = w.tasks[task]
+    if tk.atomic > 0:
+        r = w.requests[i]
+        # A nested request that has no slot yet sleeps within the mapping round it.
+        held = i - 1 if r.slot < 0 and tk.depth > 0 else i
+        log_finding(w, c, F_ATOMIC, t, task, r.op, w.requests[held].slot)
+
+
+@apart
+def _fall_asleep(w: Any, task: int, i: int, queue: int, t: int) -> None:
+    """Put the task at the tail of the wait queue; it still runs until it gives up its CPU."""
+    tk = w.tasks[task]
+    q = w.queues[queue]
+    tk.next = -1
+    tk.queue = queue
+    if q.sleepers > 0:
+        w.tasks[q.tail].next = task
+    else:
+        q.head = task
+    q.tail = task
+    q.sleepers += 1
+    w.requests[i].sleeps += 1
+    w.machine[0].sleeps += 1
+    tk.since_ns = t
+
+
+@apart
+def _wake(w: Any, c: int, task: int, i: int, most: int, t: int) -> int:
+    """Wake up to `most` sleepers, first come first; return how many."""
+    m = w.machine[0]
+    queue = w.cpus[c].argument
+    q = w.queues[queue]
+    woken = 0
+    while woken < most and q.sleepers > 0:
+        sleeper = q.head
+        tk = w.tasks[sleeper]
+        q.head = tk.next
+        q.sleepers -= 1
+        woken += 1
+        tk.queue = -1
+        slept_ns = t - tk.since_ns
+        r = w.requests[sleeper * m.levels + tk.depth]
+        r.asleep_ns += slept_ns
+        m.asleep_ns += slept_ns
+        m.sleep_max_ns = max(m.sleep_max_ns, slept_ns)
+        log_event(w, tk.last_cpu, E_SLEEP, tk.since_ns, slept_ns, sleeper, r.op, -1, queue, task)
+        # A task that is still on its way off the CPU finds itself woken when it gets there.
+        if tk.state == T_ASLEEP:
+            tk.resume = R_STEP
+            make_ready(w, sleeper, t)
+    if woken > 0:
+        m.wakes += 1
+        m.woken += woken
+        log_event(w, c, E_WAKE, t, woken * w.costs[0].wake_ns, task, w.requests[i].op, -1, woken, queue)
+    return woken
+
+
+@kernel
+def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
+    """Carry out the action that the design returned."""
+    cpu = w.cpus[c]
+    action = cpu.action
+    if action == actions.LOCK:
+        return P_STEP if try_lock(w, c, i, cpu.argument, t) else P_WAIT
+    if action in (actions.UNLOCK, actions.SLEEP):
+        if action == actions.SLEEP:
+            _note_if_atomic(w, c, task, i, t)
+            _fall_asleep(w, task, i, cpu.argument, t)
+        if cpu.held_lock >= 0:
+            delay_ns = release_delay(w, c)
+            if delay_ns > 0:
+                return _stretch(w, c, P_RELEASE, C_CRITICAL, t + delay_ns)
+        return _released(w, c, task, i, t)
+    if action == actions.DONE:
+        return _mapped(w, a, c, i, t) if w.requests[i].unmapping == MAP else P_DONE
+    if action in (actions.FLUSH_ALL, actions.FLUSH_MASK):
+        if action == actions.FLUSH_ALL:
+            cpu.argument = _ALL_CPUS
+        return _stretch(w, c, P_FLUSH, C_FLUSH, begin_flush(w, c, i, cpu.argument, t))
+    if action == actions.FLUSH_LOCAL:
+        cpu.argument = wrap64(1 << c)
+        return _stretch(w, c, P_FLUSH, C_FLUSH, begin_local_flush(w, c, i, t))
+    if action == actions.REPEAT_ALL and w.machine[0].cpus > 1:
+        end = begin_repeat(w, c, i, _ALL_CPUS, cpu.argument, t)
+        cpu.argument = _NO_CPUS
+        return _stretch(w, c, P_FLUSH, C_FLUSH, end)
+    if action == actions.SHOOT_DOWN:
+        end = begin_repeat(w, c, i, cpu.argument, w.costs[0].invalidate_ns, t)
+        cpu.argument = _NO_CPUS
+        return _stretch(w, c, P_FLUSH, C_FLUSH, end)
+    if action in (actions.WAKE_ALL, actions.WAKE_ONE):
+        woken = _wake(w, c, task, i, 1 if action == actions.WAKE_ONE else w.machine[0].tasks, t)
+        cpu.action = actions.STEP
+        if woken > 0:
+            return _stretch(w, c, P_WORK, C_SWITCH, t + woken * w.costs[0].wake_ns)
+    if action == actions.PREFAULT:
+        return _prefault(w, c, task, i, t)
+    if action == actions.ATTEMPT:
+        touch_mapping(w, a, c, i, t)
+        cpu.action = actions.STEP
+        return _stretch(w, c, P_WORK, C_IN_USE, t + w.requests[i].hold_left_ns)
+    return P_STEP
+
+
+@apart
+def _prefault(w: Any, c: int, task: int, i: int, t: int) -> int:
+    """Block now for what request `i`, and those nested in it, would wait and block while it is mapped."""
+    r = w.requests[i]
+    if r.block_left_ns == 0:
+        return P_STEP
+    _note_if_atomic(w, c, task, i, t)
+    until = t + r.block_left_ns
+    r.prefaulted_ns += r.block_left_ns
+    r.block_left_ns = 0
+    set_timer(w, task, until, R_PREFAULTED)
+    return P_PICK
+
+
+@kernel
+def _released(w: Any, c: int, task: int, i: int, t: int) -> int:
+    """Release the lock, if one is held, and go on with what the release was for."""
+    cpu = w.cpus[c]
+    if cpu.held_lock >= 0:
+        release(w, c, i, t)
+    tk = w.tasks[task]
+    if cpu.action == actions.SLEEP and tk.queue >= 0:
+        tk.state = T_ASLEEP
+        return P_PICK
+    return P_STEP
+
+
+@kernel
+def _mapped(w: Any, a: Any, c: int, i: int, t: int) -> int:
+    """The mapping can be used: the task touches it."""
+    m = w.machine[0]
+    r = w.requests[i]
+    r.mapped_ns = t
+    # Where it asked and slept may have been another CPU.
+    r.cpu_map = c
+    if r.served == actions.HIT:
+        m.hits += 1
+    elif r.served == actions.MISS:
+        m.misses += 1
+    elif r.served == actions.FALLBACK:
+        m.fallbacks += 1
+        log_event(w, c, E_FALLBACK, t, 0, r.task, r.op, r.slot, -1, -1)
+    m.mapped += 1
+    m.max_mapped = max(m.max_mapped, m.mapped)
+    m.map_ns += t - r.asked_ns
+    m.map_max_ns = max(m.map_max_ns, t - r.asked_ns)
+    touch_mapping(w, a, c, i, t)
+    prefetch(w.rows, w.tasks[r.task].at)
+    return P_MAPPED
+
+
+@kernel
+def _towards_row(w: Any, c: int, task: int, at: int, t: int) -> int:
+    """Start the request of row `at`: wait off CPU if it says so, else compute at once."""
+    ready = when(w, task, at, t)
+    wait_ns = waits_ns(w, task, at)
+    take(w, task, at)
+    tk = w.tasks[task]
+    if ready > t and tk.atomic > 0 and wait_ns == 0:
+        # It is early, but waits for nothing: it keeps the CPU that it may not leave.
+        tk.think_left_ns += ready - t
+        ready = t
+    if ready > t:
+        _note_if_atomic(w, c, task, task * w.machine[0].levels + tk.depth, t)
+        set_timer(w, task, ready, R_THINK)
+        return P_PICK
+    return _think(w, c, task, t)
+
+
+@kernel
+def _inside(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
+    """The task has something mapped: do the next nested operation, or finish this one."""
+    m = w.machine[0]
+    tk = w.tasks[task]
+    if m.levels > 1:
+        at = peek(w, task)
+        if at == NOT_READ:
+            return _stretch(w, c, P_MAPPED, C_IN_USE, t)
+        if at != NO_MORE and w.rows[at].depth > tk.depth:
+            return _towards_row(w, c, task, at, t)
+    r = w.requests[i]
+    if r.block_left_ns > 0:
+        _note_if_atomic(w, c, task, i, t)
+        until = t + r.block_left_ns
+        r.block_left_ns = 0
+        set_timer(w, task, until, R_FINISH)
+        return P_PICK
+    if m.levels > 1:
+        # A nested operation may have ended on another CPU.
+        touch_mapping(w, a, c, i, t)
+    return _use(w, c, i, t)
+
+
+@kernel
+def _use(w: Any, c: int, i: int, t: int) -> int:
+    """Use the mapping for what is left of its hold, page-table walks first."""
+    r = w.requests[i]
+    use_ns = r.hold_left_ns + r.walk_ns
+    r.hold_left_ns = 0
+    r.walk_ns = 0
+    if use_ns > 0:
+        return _stretch(w, c, P_USE, C_IN_USE, t + use_ns)
+    return P_UNMAP
+
+
+@kernel
+def _next(w: Any, c: int, task: int, t: int) -> int:
+    """The task has nothing mapped: go on to its next row."""
+    tk = w.tasks[task]
+    tk.free_ns = t
+    at = peek(w, task)
+    if at == NO_MORE:
+        end_task(w, task)
+        return P_PICK
+    if at == NOT_READ:
+        if w.machine[0].loop == CLOSED:
+            return _stretch(w, c, P_NEXT, C_COMPUTE, t)
+        # Unread rows are due no earlier than the horizon; `admit` finds the task when its row comes.
+        tk.state = T_DORMANT
+        return P_PICK
+    return _towards_row(w, c, task, at, t)
+
+
+@apart
+def _switched_out(w: Any, a: Any, c: int, task: int, t: int) -> bool:
+    """Whether what the task has mapped is switched out; if not, that begins now."""
+    if w.cpus[c].phase == P_LEAVE:
+        return True
+    leave_ns = switching_ns(w, a, task, c, 0)
+    if leave_ns == 0:
+        return True
+    _stretch(w, c, P_LEAVE, C_SWITCH, t + leave_ns)
+    return False
+
+
+@kernel
+def _arrive(w: Any, a: Any, c: int, task: int, t: int) -> int:
+    """The task has its CPU: what it has mapped is switched in."""
+    arrive_ns = switching_ns(w, a, task, c, 1)
+    return _stretch(w, c, P_ARRIVE, C_SWITCH, t + arrive_ns) if arrive_ns > 0 else P_RESUME
+
+
+@kernel
+def _resume(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
+    """The task has its CPU: go on where it left off."""
+    if w.tasks[task].resume == R_STEP:
+        return P_STEP
+    if w.tasks[task].resume == R_PREFAULTED:
+        w.requests[i].asked_ns = t
+        return P_STEP
+    if HOOKS_SWITCHES and w.tasks[task].resume == R_THINK:
+        return _think(w, c, task, t)
+    touch_mapping(w, a, c, i, t)
+    return _use(w, c, i, t)
+
+
+@kernel
+def _cpu_event(w: Any, a: Any, c: int, t: int) -> int:
+    """One stretch on CPU `c` has ended at `t`. Return S_RUNNING, or S_NEED_ROWS."""
+    m = w.machine[0]
+    cpu = w.cpus[c]
+    if delayed_by_interrupt(w, c, t):
+        return S_RUNNING
+    account(w, c, t)
+    phase = cpu.phase
+    task = cpu.task
+    tk = w.tasks[task]
+    i = task * m.levels + tk.depth
+    if phase == P_WORK:
+        phase = P_ACT
+    elif phase == P_SWITCH:
+        phase = _arrive(w, a, c, task, t) if HOOKS_SWITCHES else P_RESUME
+    elif phase == P_THINK:
+        # More to compute: the time slice is over.
+        phase = _think(w, c, task, t) if tk.think_left_ns > 0 else _ask(w, c, task, t)
+    elif phase == P_USE:
+        phase = P_UNMAP
+    elif phase == P_SPIN:
+        phase = P_STEP if heir_takes(w, c, i, t) else P_WAIT
+    elif phase == P_RELEASE:
+        phase = _released(w, c, task, i, t)
+    elif phase == P_FLUSH:
+        end_flush(w, cpu.argument)
+        phase = P_STEP
+    elif HOOKS_SWITCHES and phase == P_LEAVE:
+        phase = P_PICK
+    elif HOOKS_SWITCHES and phase == P_ARRIVE:
+        phase = P_RESUME
+    while phase != P_WAIT:
+        if phase == P_STEP:
+            phase = _step(w, a, c, task, i, t)
+        elif phase == P_ACT:
+            phase = _act(w, a, c, task, i, t)
+        elif phase == P_MAPPED:
+            phase = _inside(w, a, c, task, i, t)
+        elif phase == P_UNMAP:
+            r = w.requests[i]
+            r.unmap_asked_ns = t
+            r.cpu_unmap = c
+            r.unmapping = UNMAP
+            r.locked_once = 0
+            r.step = 0
+            phase = P_DONE if _is_lowmem(w, r) else P_STEP
+        elif phase == P_DIRECT:
+            w.requests[i].served = actions.DIRECT
+            phase = _mapped(w, a, c, i, t)
+        elif phase == P_DONE:
+            w.requests[i].done_ns = t
+            m.mapped -= 1
+            log_operation(w, i)
+            tk.depth -= 1
+            i -= 1
+            phase = P_MAPPED if tk.depth >= 0 else P_NEXT
+        elif phase == P_NEXT:
+            phase = _next(w, c, task, t)
+        elif phase == P_RESUME:
+            phase = _resume(w, a, c, task, i, t)
+        else:
+            if not HOOKS_SWITCHES or _switched_out(w, a, c, task, t):
+                pick(w, c, t)
+            phase = P_WAIT
+    if cpu.phase in (P_NEXT, P_MAPPED):
+        # The event is not over: it goes on, before any other, when the row has been read.
+        m.stalled = c + 1
+        return S_NEED_ROWS
+    return S_RUNNING
+
+
+@entry
+def run(w: Any, a: Any, budget: int) -> int:
+    """Simulate until something is needed from outside; return why (records.S_*).
+
+    At most `budget` events happen in one call, so that the caller can look up from time to time.
+    """
+    m = w.machine[0]
+    for _ in range(budget):
+        if m.operations_logged >= m.log_operations or m.events_logged >= m.log_events:
+            return S_LOG_FULL
+        if m.stalled > 0:
+            stalled = m.stalled - 1
+            m.stalled = 0
+            if _cpu_event(w, a, stalled, m.now_ns) == S_NEED_ROWS:
+                return S_NEED_ROWS
+        key = NEVER
+        for c in range(m.keys):
+            key = min(key, w.keys[c])
+        timer_ns = w.timers[0] >> TASK_BITS if m.timers > 0 else NEVER
+        t = min(key >> 6, timer_ns)
+        if m.complete == 0 and t >= m.horizon_ns and (m.unstarted > 0 or m.loop != CLOSED):
+            return S_NEED_ROWS
+        if t >= NEVER >> 6:
+            if m.live == 0:
+                return S_FINISHED
+            return S_DEADLOCK if m.complete != 0 else S_NEED_ROWS
+        if t >= END_OF_TIME_NS:
+            return S_TOO_LONG
+        m.now_ns = t
+        if timer_ns <= key >> 6:
+            task = next_timer(w) & TASK_MASK
+            make_ready(w, task, timer_ns)
+            prefetch(a.pages, w.requests[task * m.levels + max(w.tasks[task].depth, 0)].page)
+        elif _cpu_event(w, a, key & 63, t) == S_NEED_ROWS:
+            return S_NEED_ROWS
+    return S_BUDGET
+
+
+@entry
+def finish(w: Any) -> None:
+    """Book every CPU's time up to the end of the run."""
+    m = w.machine[0]
+    for c in range(m.cpus):
+        settle(w, c, m.now_ns)

@@ -1,0 +1,187 @@
+"""Building the arrays of one simulated machine: as `simulator.records` lays them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.allocators.api.contract import Check, Shape, Value
+from pipeline.allocators.composite import Division
+from pipeline.allocators.registry import DesignFile
+from pipeline.jit.tables import Tables
+from pipeline.jit.tables import records as records_of
+from pipeline.machine.composite.state import join
+from pipeline.machine.engine import records
+from pipeline.machine.profile import Profile
+from pipeline.schema.run import EVENT_RECORD, FINDINGS, OPERATION_RECORD
+
+# Rows that one event can add to the logs beyond the point where the buffer counts as full.
+_OPERATION_MARGIN = 4
+_NO_FIELDS = [("none", "i4")]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a run is to be simulated, apart from the design, the machine and the trace."""
+
+    seed: int
+    loop: int
+    log: bool
+    chunk_rows: int
+    chunk_slots: int
+    chunks: int
+    levels: int
+    log_operations: int = 1 << 15
+    log_events: int = 1 << 15
+    lowmem_kinds: int = 0
+    """Bit k: pages of kind k lie in low memory and need no mapping."""
+
+
+def _records(count: int, dtype: np.dtype | list[Any]) -> Any:
+    return records_of(count, np.dtype(dtype, align=True))
+
+
+def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) -> Tables:
+    """Allocate the design's state and let it give its first values."""
+    coded = {option.name: option.code(options[option.name]) for option in design.options}
+    if isinstance(design, Division):
+        own = [design.options_of(k, options) for k in range(len(design.designs))]
+        parts = [build_design(part, own[k], shape) for k, part in enumerate(design.designs)]
+        return join(design, parts, coded, shape)
+    module = design.module
+
+    def sized(name: str, default: int) -> int:
+        function = getattr(module, name, None)
+        return default if function is None else int(function(coded, shape))
+
+    slots = sized("slots", 0)
+    queues = _records(max(sized("queues", 1), 1), records.QUEUE)
+    queues.head = -1
+    queues.tail = -1
+    values = _records(1, [(name, "i8") for name in coded] or _NO_FIELDS)
+    for name, code in coded.items():
+        values[0][name] = code
+    page_fields = design.fields("PAGE")
+    spaces = _records(shape.cpus, records.SPACE)
+    spaces.process = -1
+    state = Tables(
+        checked=True,
+        options=values,
+        pool=_records(max(sized("pools", 1), 1), design.fields("POOL") or _NO_FIELDS),
+        slots=_records(max(slots, 1), design.fields("SLOT") or _NO_FIELDS),
+        pages=_records(shape.pages if page_fields else 1, page_fields or _NO_FIELDS),
+        percpu=_records(shape.cpus, design.fields("PERCPU") or _NO_FIELDS),
+        queues=queues,
+        spaces=spaces,
+        lines=_records(max(sized("lines", 0), 1), records.LINE),
+        tlb=_records(max(slots, 1) * shape.cpus, records.TLB_ENTRY),
+        evicted=_records(max(slots, 1), records.EVICTED),
+        invalidated=_records(max(slots, 1), records.INVALIDATED),
+    )
+    if hasattr(module, "prepare"):
+        module.prepare(state, shape)
+    return state
+
+
+def build_world(
+    profile: Profile,
+    design: DesignFile,
+    options: dict[str, Value],
+    shape: Shape,
+    setting: Setting,
+    state: Tables,
+    rows: np.ndarray | None = None,
+) -> Tables:
+    """Allocate the machine with every CPU idle and every task dormant.
+
+    `rows` is where the trace is read to, chunk_slots * chunk_rows ROW records; allocated if left out.
+    """
+    lock_count = getattr(design.module, "locks", None)
+    coded = {option.name: option.code(options[option.name]) for option in design.options}
+    tasks = shape.tasks
+    # A whole number of vectors of them is searched fastest.
+    keys = np.full(-(-shape.cpus // 8) * 8, records.NEVER, np.int64)
+    margin = shape.cpus * 2 + tasks + 64
+    world = Tables(
+        checked=False,
+        machine=_records(1, records.MACHINE),
+        costs=profile.record().view(np.recarray),
+        keys=keys,
+        cpus=_records(shape.cpus, records.CPU),
+        interrupts=_records(shape.cpus * records.INTERRUPTS, records.INTERRUPT),
+        spent=np.zeros(shape.cpus * records.CATEGORIES, np.int64),
+        tasks=_records(tasks, records.TASK),
+        timers=np.zeros(tasks + 1, np.int64),
+        requests=_records(tasks * setting.levels, records.REQUEST),
+        rows=_records(setting.chunk_slots * setting.chunk_rows, records.ROW) if rows is None else rows,
+        chunk_slot=np.full(setting.chunks + 1, -1, np.int32),
+        chunk_left=np.zeros(setting.chunk_slots, np.int64),
+        chunk_start=np.zeros(setting.chunk_slots * (tasks + 1), np.int32),
+        locks=_records(1 if lock_count is None else int(lock_count(coded, shape)), records.LOCK_RECORD),
+        queues=state.queues,
+        spaces=state.spaces,
+        sites=_records(2, records.SITE),
+        findings=_records(len(FINDINGS), records.NOTE),
+        deed=_records(1, records.DEED),
+        operations=_records(
+            setting.log_operations + _OPERATION_MARGIN if setting.log else 1, OPERATION_RECORD
+        ),
+        events=_records(setting.log_events + margin if setting.log else 1, EVENT_RECORD),
+    )
+    machine = world.machine[0]
+    machine.cpus = shape.cpus
+    machine.keys = keys.size
+    machine.tasks = tasks
+    machine.levels = setting.levels
+    machine.loop = setting.loop
+    machine.seed = setting.seed
+    machine.events = int(setting.log)
+    machine.lowmem_kinds = setting.lowmem_kinds
+    machine.idle = shape.cpus
+    machine.ready_head = -1
+    machine.ready_tail = -1
+    machine.chunk_rows = setting.chunk_rows
+    machine.log_operations = setting.log_operations
+    machine.log_events = setting.log_events
+    cpus = world.cpus
+    cpus.task = -1
+    cpus.pin_head = -1
+    cpus.pin_tail = -1
+    cpus.spin_lock = -1
+    cpus.held_lock = -1
+    cpus.flushed_op = -1
+    cpus.epoch = 1
+    cpus.global_epoch = 1
+    gap_ns = int(profile.costs["interrupt_gap_ns"].value)
+    # The CPUs' timers are staggered.
+    cpus.device_at_ns = [
+        gap_ns * (c + 1) // shape.cpus if gap_ns else records.NEVER for c in range(shape.cpus)
+    ]
+    cpus.irq_at_ns = cpus.device_at_ns
+    cpus.node = [profile.node_of(c) for c in range(shape.cpus)]
+    world.locks.holder = -1
+    world.locks.heir = -1
+    world.deed.cpus = shape.cpus
+    world.tasks.depth = -1
+    world.tasks.queue = -1
+    world.tasks.chunk = -1
+    world.tasks.free_ns = -1
+    world.tasks.last_cpu = np.arange(tasks) % shape.cpus
+    return world
+
+
+def look(world: Any, shape: Shape) -> Check:
+    """Count mappings in force per slot and sleepers per queue, for a design's check.
+
+    Exact whenever no task is within a map or unmap, as at the end of a run, finished or deadlocked.
+    """
+    levels = int(world.machine[0].levels)
+    users: dict[int, int] = {}
+    for task in range(shape.tasks):
+        for level in range(int(world.tasks[task].depth) + 1):
+            request = world.requests[task * levels + level]
+            if request.slot >= 0 and request.unmapping == records.MAP:
+                users[int(request.slot)] = users.get(int(request.slot), 0) + 1
+    return Check(shape, users, [int(queue.sleepers) for queue in world.queues])

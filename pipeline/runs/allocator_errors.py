@@ -1,0 +1,72 @@
+"""Telling a design's own mistakes from the project's: one line with the design's file and line."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.allocators.composite import parts_of
+from pipeline.allocators.registry import DesignFile
+from pipeline.errors import InputError, PipelineError
+
+_COLOUR = re.compile(r"\x1b\[\d*m")
+# Numba names the copy that it compiles; its lines are those of the user's file.
+_COMPILED_LINE = re.compile(r'allocator(?:_(\d+))?\.py(?:", line | \()(\d+)')
+# A type is written with all its fields, which may be thousands of characters.
+_TYPE_FIELDS = re.compile(r"\(\(.*\)")
+_NUMBA = f"{os.sep}numba{os.sep}"
+_FRAME = "Failed in "
+
+
+@contextmanager
+def design_mistakes(design: DesignFile) -> Iterator[None]:
+    """Raise InputError for whatever goes wrong within a design's file, compiled or not, while it runs."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        # Known by its path: importing Numba to ask would make plain runs wait for it.
+        if any(_NUMBA in frame.filename for frame in frames):
+            raise InputError(_not_compiled(design, error)) from error
+        files = [str(part.path) for part in parts_of(design)]
+        places = [f"{frame.filename}, line {frame.lineno}" for frame in frames if frame.filename in files]
+        if places:
+            what = f"{type(error).__name__}: {error}"
+            raise InputError(f"{places[-1]}: {what}; mend the file") from error
+        if isinstance(error, IndexError):
+            # Compiled code, which checks the indices of a design's tables and knows no lines.
+            raise InputError(
+                f"{_files(design)}: {error}; run it with --no-compile to see in which line"
+            ) from error
+        raise
+
+
+def _not_compiled(design: DesignFile, error: Exception) -> str:
+    text = _COLOUR.sub("", f"no record has a field {error}" if isinstance(error, KeyError) else str(error))
+    line = _COMPILED_LINE.search(text)
+    said = [part.strip() for part in text.splitlines()]
+    reason = next((part for part in said if part and not part.startswith(_FRAME)), "Numba gave no reason")
+    place = f"{parts_of(design)[int(line[1] or 0)].path}, line {line[2]}" if line else _files(design)
+    return (
+        f"{place}: cannot be compiled: "
+        f"{_TYPE_FIELDS.sub('', reason).rstrip('.')}; kernels may use integers, records and arrays only "
+        "(run it with --no-compile to debug it as plain Python)"
+    )
+
+
+def _files(design: DesignFile) -> str:
+    """Where the mistake is, as far as is known."""
+    return " or ".join(str(part.path) for part in parts_of(design))
+
+
+def never_done(design: DesignFile, events: int) -> InputError:
+    """Build the error for a design under which no operation ends any more."""
+    return InputError(
+        f"{_files(design)}: no operation was completed in the last {events:,} events; does a path through "
+        "its map_step or unmap_step never return DONE, or return no known action?"
+    )

@@ -1,0 +1,179 @@
+"""Writing the event log while the simulation runs.
+
+The engine fills buffers of records; a thread turns each full buffer into columns and writes them, while the
+engine goes on with the next one. The buffer freed last is filled next, so that it is still in a cache; there
+are enough of them to go on while a row group is encoded. Columns are not nullable; each has the encoding that
+was quickest for it when measured, none of them lossy.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import PipelineError
+from pipeline.io.files import output_error
+from pipeline.jit.tables import Tables
+from pipeline.schema.run import DICTIONARIES
+
+_BUFFERS = 6
+_ROW_GROUP_ROWS = 1 << 18
+# Columns whose neighbours are near one another: times, numbers in about the order of the trace.
+_DELTA = {"op", "asked_ns", "locked_ns", "mapped_ns", "unmap_asked_ns", "done_ns", "time_ns"}
+# Columns that grow with the rows: with their least and greatest, a query about one moment or one operation
+# leaves out the row groups of all others.
+_WITH_STATISTICS = ("op", "asked_ns", "done_ns", "time_ns")
+# Columns that are nearly always the same value: compressing them plainly is quickest.
+_SPARSE = {
+    "map_wait_ns", "unmap_wait_ns", "unmap_hold_ns", "asleep_ns", "pin_wait_ns", "flush_op", "probed",
+    "scanned", "local_flushes", "sleeps", "holder", "depth",
+}  # fmt: skip
+
+
+def write_options(schema: pa.Schema) -> dict[str, Any]:
+    """Encoding and compression of each column, as ParquetWriter takes them."""
+    dictionaries = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    plain = [field.name for field in schema if not pa.types.is_dictionary(field.type)]
+    encoding = {
+        name: "DELTA_BINARY_PACKED" if name in _DELTA else "PLAIN" if name in _SPARSE else "BYTE_STREAM_SPLIT"
+        for name in plain
+    }
+    compression = {name: "NONE" if name in _DELTA else "LZ4" for name in plain}
+    return {
+        "use_dictionary": dictionaries,
+        "column_encoding": encoding,
+        "compression": compression | dict.fromkeys(dictionaries, "LZ4"),
+        "write_statistics": [name for name in _WITH_STATISTICS if name in schema.names],
+        "store_schema": True,
+    }
+
+
+class TableLog:
+    """One table of the log, written by a thread of its own; a context manager.
+
+    `schema` names the columns, each a field of the records in the buffers.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, buffer: np.ndarray) -> None:
+        self._path = path
+        self._schema = schema
+        self._error: BaseException | None = None
+        self._free: queue.LifoQueue[np.ndarray] = queue.LifoQueue()
+        for _ in range(_BUFFERS - 1):
+            self._free.put(np.zeros_like(buffer))
+        self._full: queue.SimpleQueue[tuple[np.ndarray, int] | None] = queue.SimpleQueue()
+        self._dictionaries = {name: pa.array(values) for name, values in DICTIONARIES.items()}
+        self._thread = threading.Thread(target=self._write, name=f"log-{path.stem}", daemon=True)
+        self._thread.start()
+
+    def exchange(self, buffer: np.ndarray, rows: int) -> np.ndarray:
+        """Take a buffer of which `rows` are filled and return an empty one.
+
+        Waits while all others are being written. Raises OutputError when writing has failed.
+        """
+        self._full.put((buffer, rows))
+        empty = self._free.get()
+        self._raise()
+        return empty
+
+    def close(self, buffer: np.ndarray, rows: int) -> None:
+        """Write the last rows and finish the file."""
+        self._full.put((buffer, rows))
+        self._full.put(None)
+        self._thread.join()
+        self._raise()
+
+    def abandon(self) -> None:
+        """Stop writing; the file is left as it is, for its directory to be removed."""
+        self._full.put(None)
+        self._thread.join()
+
+    def _raise(self) -> None:
+        if isinstance(self._error, PipelineError):
+            raise self._error
+        if self._error is not None:
+            raise RuntimeError(f"writing {self._path} failed") from self._error
+
+    def _write(self) -> None:
+        writer: pq.ParquetWriter | None = None
+        waiting: list[pa.RecordBatch] = []
+        ended = False
+        try:
+            writer = pq.ParquetWriter(self._path, self._schema, **write_options(self._schema))
+            while (item := self._full.get()) is not None:
+                buffer, rows = item
+                if rows:
+                    waiting.append(self._columns(buffer[:rows]))
+                self._free.put(buffer)
+                if sum(batch.num_rows for batch in waiting) >= _ROW_GROUP_ROWS:
+                    writer.write_table(pa.Table.from_batches(waiting), row_group_size=2 * _ROW_GROUP_ROWS)
+                    waiting.clear()
+            ended = True
+            if waiting:
+                writer.write_table(pa.Table.from_batches(waiting), row_group_size=2 * _ROW_GROUP_ROWS)
+            writer.close()
+        except OSError as error:
+            self._error = output_error(self._path, error)
+        except BaseException as error:
+            self._error = error
+        if self._error is not None and not ended:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Keep buffers circulating after a failure, until the simulation notices."""
+        while (item := self._full.get()) is not None:
+            self._free.put(item[0])
+
+    def _columns(self, rows: np.ndarray) -> pa.RecordBatch:
+        arrays = []
+        for field in self._schema:
+            kind = field.type.index_type if pa.types.is_dictionary(field.type) else field.type
+            values = pa.array(np.ascontiguousarray(rows[field.name], kind.to_pandas_dtype()))
+            if pa.types.is_dictionary(field.type):
+                values = pa.DictionaryArray.from_arrays(values, self._dictionaries[field.name])
+            arrays.append(values)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+
+class EventLog:
+    """Both tables of a run's log, fed from the engine's buffers; a context manager."""
+
+    def __init__(self, directory: Path, world: Tables, tables: dict[str, tuple[str, pa.Schema]]) -> None:
+        """`tables` gives file name and schema for each of the engine's log tables."""
+        self._world = world
+        self._logs = {
+            name: TableLog(directory / file, schema, getattr(world, name))
+            for name, (file, schema) in tables.items()
+        }
+        self._closed = False
+
+    def exchange(self) -> None:
+        """Hand over the buffers that are full and give the engine empty ones."""
+        machine = self._world.machine[0]
+        for name, log in self._logs.items():
+            logged = f"{name}_logged"
+            rows = int(machine[logged])
+            if rows >= int(machine[f"log_{name}"]):
+                self._world.rebind(name, log.exchange(getattr(self._world, name), rows))
+                machine[logged] = 0
+
+    def close(self) -> None:
+        """Write what is left and finish both files."""
+        machine = self._world.machine[0]
+        self._closed = True
+        for name, log in self._logs.items():
+            log.close(getattr(self._world, name), int(machine[f"{name}_logged"]))
+
+    def __enter__(self) -> EventLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._closed:
+            for log in self._logs.values():
+                log.abandon()

@@ -1,0 +1,281 @@
+"""What the SQL shell does with a line, and a script with a statement; who types or reads is not known here.
+
+A statement ends in `;`. A line that begins with a dot is a command of the shell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from pipeline.errors import UsageError, unknown_name
+from pipeline.io.key_values import key_values
+from pipeline.io.listing import listing
+from pipeline.sql.library import Value, load_query, placeholders, plain_value, run_query
+from pipeline.sql.macros import MACROS
+from pipeline.sql.output import FORMATS, formatted, write_frame
+from pipeline.sql.query import described, described_in_sql
+from pipeline.sql.session import Session, open_session
+from pipeline.sql.views import VIEWS
+
+# Rows of a table that the shell prints before it says that there are more.
+ROWS = 200
+# What EXPLAIN answers with.
+_PLAN = ["explain_key", "explain_value"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A dot command: what is written after it, and what it does."""
+
+    argument: str
+    doc: str
+
+
+COMMANDS = {
+    ".help": Command("", "this list"),
+    ".tables": Command("", "tables, views and macros, and what a row of each is; .views is the same"),
+    ".schema": Command("NAME", "columns of a table or view, parameters of a macro, with units and meanings"),
+    ".runs": Command("", "the runs that are open"),
+    ".queries": Command("", "questions of the query library"),
+    ".show": Command("NAME", "a query of the library: its parameters, columns and SQL"),
+    ".query": Command("NAME [PARAMETER=VALUE ...]", "answer a query of the library"),
+    ".format": Command("FORMAT", f"how answers are written: {', '.join(FORMATS)}"),
+    ".output": Command("[FILE]", "write the next answer to a file; without a name, to the screen again"),
+    ".rows": Command("N", "most rows of an answer to print; what goes to a file is whole"),
+    ".quit": Command("", "leave; so does Ctrl-D"),
+}
+ALIASES = {".views": ".tables", ".exit": ".quit"}
+
+
+class Leave(Exception):  # noqa: N818 - nothing went wrong
+    """The user is done."""
+
+
+class Shell:
+    """A session with its settings: how answers are written, and where."""
+
+    def __init__(
+        self,
+        session: Session,
+        write: Callable[[str], None],
+        form: str = "table",
+        params: Mapping[str, Value] | None = None,
+        rows: int | None = ROWS,
+    ) -> None:
+        """`write` takes text for the screen; `params` fill `$name` placeholders; None `rows`: all of them."""
+        self.session = session
+        self.form = _known_format(form)
+        self.output: Path | None = None
+        self._write = write
+        self._params = dict(params or {})
+        self._rows = rows
+
+    def line(self, text: str) -> None:
+        """Carry out a dot command, or every statement of the text.
+
+        Raises PipelineError for the first that fails, Leave when the user is done.
+        """
+        if text.lstrip().startswith("."):
+            self._command(text.strip().rstrip(";"))
+            return
+        for statement in statements(text):
+            self._statement(statement)
+
+    def _statement(self, sql: str) -> None:
+        wanted = placeholders(sql)
+        params = {name: value for name, value in self._params.items() if name in wanted}
+        whole = self._rows is None or self.output is not None
+        frame = self.session.run(sql, params or None, None if whole else (self._rows or 0) + 1)
+        if frame is not None and self.form == "table" and frame.columns == _PLAN:
+            # A drawing, which no table can hold.
+            self._write("\n".join(frame["explain_value"]))
+        elif frame is not None and _asks(sql, frame):
+            self._answer(frame)
+
+    def _answer(self, frame: pl.DataFrame) -> None:
+        if self.output is not None:
+            write_frame(frame, self.form, self.output)
+            self._write(f"{self.output}: {frame.height:,} row{'s' * (frame.height != 1)}\n")
+            self.output = None
+            return
+        if self.form == "parquet":
+            raise UsageError("format 'parquet' is not text; say where it goes with .output FILE first")
+        most = frame.height if self._rows is None else self._rows
+        self._write(formatted(frame.head(most), self.form))
+        if frame.height > most:
+            self._write(f"(only the first {most:,}; .rows N shows more, .output FILE writes all)\n")
+
+    def _command(self, text: str) -> None:
+        name, *words = text.split()
+        name = ALIASES.get(name, name)
+        if name not in COMMANDS:
+            raise unknown_name("command", name, COMMANDS)
+        wants = COMMANDS[name].argument
+        if wants and not wants.startswith("[") and not words:
+            raise UsageError(f"wanted {name} {wants}")
+        if not wants and words:
+            raise UsageError(f"{name} takes nothing after it, found '{words[0]}'")
+        _DOES[name](self, words)
+
+    def _tables(self, words: list[str]) -> None:
+        rows = [(view.name, view.doc) for view in VIEWS.values()]
+        rows += [(macro.call, macro.doc) for macro in MACROS.values()]
+        self._write(listing(rows))
+
+    def _schema(self, words: list[str]) -> None:
+        # A view or macro that the user made has no documentation; DuckDB knows its columns.
+        if words[0] in {**VIEWS, **MACROS}:
+            self._write(described_in_sql(words[0]))
+        else:
+            self._answer(self.session.query(f"DESCRIBE {_identifier(words[0])}"))
+
+    def _open_runs(self, words: list[str]) -> None:
+        found = [(run.name, str(run.directory)) for run in self.session.runs]
+        found += [(recording.name, str(recording.path)) for recording in self.session.recordings]
+        self._write(listing(found))
+
+    def _query(self, words: list[str]) -> None:
+        pairs = key_values(words[1:], ".query")
+        params = {name: plain_value(value) for name, value in pairs.items()}
+        self._answer(run_query(self.session, load_query(words[0]), params))
+
+    def _format(self, words: list[str]) -> None:
+        self.form = _known_format(words[0])
+
+    def _output(self, words: list[str]) -> None:
+        self.output = Path(" ".join(words)).expanduser() if words else None
+
+    def _most_rows(self, words: list[str]) -> None:
+        rows = plain_value(words[0])
+        if not isinstance(rows, int) or rows < 1:
+            raise UsageError(f".rows: wanted a whole number from 1, found '{words[0]}'")
+        self._rows = rows
+
+    def _help(self, words: list[str]) -> None:
+        self._write("A statement of SQL ends in ';' and may take several lines. Ctrl-C clears it.\n")
+        self._write(
+            listing((f"{name} {command.argument}".rstrip(), command.doc) for name, command in _shown())
+        )
+
+    def _quit(self, words: list[str]) -> None:
+        raise Leave
+
+
+_DOES: dict[str, Callable[[Shell, list[str]], None]] = {
+    ".help": Shell._help,
+    ".tables": Shell._tables,
+    ".schema": Shell._schema,
+    ".runs": Shell._open_runs,
+    ".queries": lambda shell, words: shell._write(described()),
+    ".show": lambda shell, words: shell._write(described(words[0])),
+    ".query": Shell._query,
+    ".format": Shell._format,
+    ".output": Shell._output,
+    ".rows": Shell._most_rows,
+    ".quit": Shell._quit,
+}
+
+
+def _shown() -> list[tuple[str, Command]]:
+    return list(COMMANDS.items())
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _asks(sql: str, frame: pl.DataFrame) -> bool:
+    """Whether a statement is a question; one that changes something has only a count for an answer."""
+    return frame.columns != ["Count"] or any(
+        part.type == duckdb.StatementType.SELECT for part in duckdb.extract_statements(sql)
+    )
+
+
+def statements(text: str) -> list[str]:
+    """Divide SQL at each `;` that is not within a string, a name or a comment; what is empty is left out."""
+    ends = _ends(text)
+    bounds = zip([0, *(end + 1 for end in ends)], [*ends, len(text)], strict=True)
+    # The end of a line closes a comment that stands last.
+    parts = [text[begin:end] for begin, end in bounds]
+    return [part.strip() for part in parts if _has_code(part)]
+
+
+def is_complete(text: str) -> bool:
+    """Whether a text can be carried out: a dot command, nothing, or SQL up to a `;`."""
+    if not text.strip() or text.lstrip().startswith("."):
+        return True
+    ends = _ends(text)
+    return bool(ends) and not _has_code(text[ends[-1] + 1 :])
+
+
+def _ends(text: str) -> list[int]:
+    """Where statements end. DuckDB's tokens begin at bytes of UTF-8."""
+    raw = text.encode()
+    tokens = duckdb.tokenize(text)
+    return [
+        len(raw[:offset].decode())
+        for offset, kind in tokens
+        if kind == duckdb.token_type.operator and raw[offset : offset + 1] == b";"
+    ]
+
+
+def _has_code(text: str) -> bool:
+    return any(kind != duckdb.token_type.comment for _, kind in duckdb.tokenize(text))
+
+
+_DOT_LINE = re.compile(r"^\s*\.[a-z]")
+
+
+def script(
+    runs: Sequence[Path],
+    text: str,
+    write: Callable[[str], None],
+    form: str,
+    params: Mapping[str, Value],
+    output: Path | None = None,
+) -> None:
+    """Carry out a script over runs: statements, and lines of dot commands between them.
+
+    The answers go to `write`, whole; the first one to the file `output`, if that is given. Stops at the first
+    error and raises it, with the line of the script at which the statement begins.
+    """
+    with open_session(runs, recordings=True) as session:
+        shell = Shell(session, write, form, params, rows=None)
+        shell.output = output
+        for number, part in _parts(text):
+            try:
+                shell.line(part)
+            except Leave:
+                return
+            except UsageError as error:
+                raise UsageError(f"line {number}: {error}") from error
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """Divide a script into dot commands and complete statements, each with the line where it begins."""
+    waiting: list[str] = []
+    first = 1
+    # The last statement needs no end.
+    for number, line in enumerate([*text.splitlines(), ";"], 1):
+        if not _has_code("\n".join(waiting)):
+            waiting, first = [], number
+        if not waiting and _DOT_LINE.match(line):
+            yield number, line
+            continue
+        waiting.append(line)
+        whole = "\n".join(waiting)
+        if is_complete(whole) and whole.strip():
+            waiting = []
+            yield first, whole
+
+
+def _known_format(form: str) -> str:
+    if form not in FORMATS:
+        raise unknown_name("format", form, FORMATS)
+    return form

@@ -1,0 +1,202 @@
+"""The query library: SQL files that answer one question each, documented in a header of comment lines.
+
+    -- question: How often does the pool flush?
+    -- param: buckets = 120; number of time buckets
+    -- column: run; name of the run
+    -- column: per_second (1/s); flushes per second of simulated time
+    -- reads: totals, flush
+
+`param` gives a name, its default and its meaning; the SQL uses it as `$buckets`. Every output column has a
+`column` line with its unit in brackets where it has one. `reads` names what the answer needs: `totals`
+(manifests, so runs without a log are in it), `operations`, or event kinds. A user's own file may leave the
+header out; a line that does not fit its form is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.errors import InputError, UsageError, unknown_name
+from pipeline.io.files import readable_file
+from pipeline.io.resources import shipped_files
+from pipeline.schema.run import EVENT_KINDS
+from pipeline.sql.session import Session, literal
+
+Value = int | float | str
+
+READS = ("totals", "operations", *EVENT_KINDS)
+
+_LINE = re.compile(r"^-- (question|param|column|reads): (.*)$")
+_PARAM = re.compile(r"^(\w+) = ([^;]+); (.+)$")
+_COLUMN = re.compile(r"^(\w+)(?: \(([^)]+)\))?; (.+)$")
+_PLACEHOLDER = re.compile(r"\$([A-Za-z_]\w*)")
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter of a query: its name in the SQL, its default, whose type it keeps, and its meaning."""
+
+    name: str
+    default: Value
+    doc: str
+
+
+@dataclass(frozen=True)
+class OutputColumn:
+    """A column of a query's answer, with its unit ("" where it has none)."""
+
+    name: str
+    unit: str
+    doc: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question and the SQL that answers it."""
+
+    name: str
+    question: str
+    sql: str
+    params: tuple[Param, ...]
+    columns: tuple[OutputColumn, ...]
+    reads: tuple[str, ...]
+    path: Path
+
+    @property
+    def reads_log(self) -> bool:
+        """Whether it asks more than the totals, which a run without a log has too."""
+        return any(word != "totals" for word in self.reads)
+
+    @property
+    def body(self) -> str:
+        """The SQL without its header."""
+        lines = self.sql.splitlines()
+        first = next((i for i, line in enumerate(lines) if not _LINE.match(line)), 0)
+        return "\n".join(lines[first:]).strip()
+
+
+def queries() -> dict[str, Query]:
+    """The shipped queries by name, sorted."""
+    return {name: read_query(path) for name, path in shipped_files("queries", ".sql").items()}
+
+
+def load_query(name_or_path: str | Path) -> Query:
+    """Load a shipped query by name, or any by the path of its .sql file.
+
+    An unknown name raises UsageError with the nearest ones; an unreadable file raises InputError.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith(".sql") or "/" in text:
+        return read_query(readable_file(Path(text), "a .sql file"))
+    known = shipped_files("queries", ".sql")
+    if text not in known:
+        raise unknown_name("query", text, known, "or give the path of a .sql file")
+    return read_query(known[text])
+
+
+def read_query(path: Path) -> Query:
+    """Read a .sql file and its header; a header line that does not fit raises InputError."""
+    try:
+        sql = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: wanted SQL in UTF-8: {error}") from error
+    question = ""
+    params: list[Param] = []
+    columns: list[OutputColumn] = []
+    reads: tuple[str, ...] = ()
+    for number, line in enumerate(sql.splitlines(), 1):
+        header = _LINE.match(line)
+        if not header:
+            continue
+        key, rest = header[1], header[2].strip()
+        if key == "question":
+            question = rest
+        elif key == "param" and (found := _PARAM.match(rest)):
+            params.append(Param(found[1], plain_value(found[2].strip()), found[3]))
+        elif key == "column" and (found := _COLUMN.match(rest)):
+            columns.append(OutputColumn(found[1], found[2] or "", found[3]))
+        elif key == "reads":
+            reads = tuple(word.strip() for word in rest.split(","))
+            for word in reads:
+                if word not in READS:
+                    raise InputError(
+                        f"{path}:{number}: unknown '{word}' in '-- reads:'; known: {', '.join(READS)}"
+                    )
+        else:
+            form = "name = default; meaning" if key == "param" else "name (unit); meaning"
+            raise InputError(f"{path}:{number}: wanted '-- {key}: {form}', found '{line}'")
+    return Query(path.stem, question, sql, tuple(params), tuple(columns), reads, path)
+
+
+def plain_value(text: str) -> Value:
+    """A whole number, a number, or the text itself, without its quotes."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    if len(text) >= 2 and text[0] == text[-1] == "'":
+        return text[1:-1]
+    return text
+
+
+def run_query(session: Session, query: Query, params: Mapping[str, Value] | None = None) -> pl.DataFrame:
+    """Answer a query from the session's runs, with `params` in place of its defaults.
+
+    Text is turned into the type of the parameter's default. An unknown parameter, or a value that does not
+    fit, raises UsageError.
+    """
+    values = {param.name: param.default for param in query.params}
+    wanted = placeholders(query.body)
+    for name, value in (params or {}).items():
+        if name not in values and name not in wanted:
+            raise unknown_name(f"parameter of '{query.name}'", name, values.keys() | wanted)
+        values[name] = _fitted(query.name, name, value, values.get(name))
+    missing = wanted - values.keys()
+    if missing:
+        raise UsageError(
+            f"query '{query.name}' wants a value for {', '.join(sorted(missing))}; "
+            f"give --set {min(missing)}=VALUE"
+        )
+    return session.query(query.sql, {name: values[name] for name in values if name in wanted})
+
+
+def placeholders(sql: str) -> set[str]:
+    """Names of the `$name` placeholders of a query."""
+    return set(_PLACEHOLDER.findall(sql))
+
+
+def filled(query: Query, params: Mapping[str, Value]) -> str:
+    """Write a query's SQL with values in place of its parameters, as anybody can run it."""
+    values = {param.name: param.default for param in query.params} | dict(params)
+    return placeholders_filled(query.body, {name: _literal(value) for name, value in values.items()})
+
+
+def _literal(value: Value) -> str:
+    if isinstance(value, str):
+        return literal(value)
+    # Without an exponent DuckDB takes a number with a point for a decimal, which counts otherwise.
+    return f"{value!r}e0" if isinstance(value, float) and "e" not in repr(value) else repr(value)
+
+
+def placeholders_filled(sql: str, values: Mapping[str, str]) -> str:
+    """Put `values` in place of the `$name` placeholders of a query."""
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], sql)
+
+
+def _fitted(query: str, name: str, value: Value, default: Value | None) -> Value:
+    """Turn `value` into the type of `default`."""
+    if isinstance(default, str):
+        return str(value)
+    found = plain_value(value) if isinstance(value, str) else value
+    if default is None or isinstance(found, type(default)) or (isinstance(default, float) and found == 0):
+        return found
+    if isinstance(default, float) and isinstance(found, int):
+        return float(found)
+    wanted = "a whole number" if isinstance(default, int) else "a number"
+    raise UsageError(f"parameter '{name}' of '{query}': wanted {wanted}, found '{value}'")

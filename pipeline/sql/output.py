@@ -1,0 +1,108 @@
+"""Query answers as text: a table to read, or CSV and JSON at full precision to work on; Parquet as a file.
+
+Answers about the lock can also be had in lockmeter's form and in that of /proc/lock_stat.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipeline.errors import UsageError
+from pipeline.io.files import complete_file
+from pipeline.sql.lock_tables import FORMS
+
+FORMATS = ("table", "csv", "json", "parquet", *FORMS)
+
+
+def formatted(frame: pl.DataFrame, form: str) -> str:
+    """Write a frame as `table`, `csv`, `json` (a list of objects) or one of `lock_tables.FORMS`.
+
+    The text ends in a newline. Raises UsageError for a frame without the columns that a form wants.
+    """
+    if form in FORMS:
+        return FORMS[form](frame)
+    if form == "table":
+        return readable_table(frame)
+    if form == "csv":
+        return flat(frame).write_csv()
+    return frame.write_json() + "\n"
+
+
+def write_frame(frame: pl.DataFrame, form: str, path: Path) -> None:
+    """Write a frame to a file, whole or not at all."""
+    with complete_file(path) as temporary:
+        if form == "parquet":
+            frame.write_parquet(temporary)
+        else:
+            temporary.write_text(formatted(frame, form), encoding="utf-8")
+
+
+def checked_format(form: str, path: Path | None) -> str:
+    """Check that `form` is known, and that Parquet, which is no text, has a file to go to."""
+    if form not in FORMATS:
+        raise UsageError(f"unknown format '{form}'; known: {', '.join(FORMATS)}")
+    if form == "parquet" and path is None:
+        raise UsageError("format 'parquet' is not text; say where it goes with --output FILE")
+    return form
+
+
+def readable_number(value: float | None, digits: int = 4) -> str:
+    """Write a number for reading: thousands apart, `digits` significant digits, '' for none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -digits or exponent >= 15:
+        return f"{value:.{digits - 1}e}"
+    decimals = max(0, digits - 1 - exponent)
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+# Numbers that name something: a thousands separator would hide that.
+IDENTITIES = frozenset(
+    ("op", "task", "process", "page", "slot", "cpu", "cpu_map", "cpu_unmap", "holder", "flush_op", "other",
+     "seed", "woken_by", "mostly_woken_by", "queue")
+)  # fmt: skip
+
+
+def readable_cell(column: str, value: Any, digits: int = 4) -> str:
+    """One cell for reading; numbers that name something, such as a task, are written plainly."""
+    if value is None:
+        return ""
+    return str(value) if column in IDENTITIES else readable_number(value, digits)
+
+
+def readable_table(frame: pl.DataFrame) -> str:
+    """Align a frame's columns under their names, numbers to the right; says so when there are no rows."""
+    columns = []
+    for name, kind in frame.schema.items():
+        cells = [readable_cell(name, value).replace("\n", " ") for value in frame[name].to_list()]
+        width = max([len(name), *map(len, cells)])
+        pad = str.rjust if kind.is_numeric() else str.ljust
+        columns.append([pad(name, width), "-" * width, *(pad(cell, width) for cell in cells)])
+    lines = ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
+    if frame.is_empty():
+        lines.append("(no rows)")
+    return "\n".join(lines) + "\n"
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Write lists and structs, which CSV cannot hold, as JSON text."""
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+    if not nested:
+        return frame
+    rows = [json.loads(line) for line in frame.select(nested).write_ndjson().splitlines()]
+    return frame.with_columns(pl.Series(name, [json.dumps(row[name]) for row in rows]) for name in nested)

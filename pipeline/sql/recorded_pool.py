@@ -1,0 +1,273 @@
+"""A recording of the kernel's own pool as a run: the facts that it has, in the columns of a run's log.
+
+So one query answers whether the model matches the machine. Operations, tasks and pages are numbered as in the
+trace that `pipeline import` makes of the recording, so that `op` is the same operation in both. What was not
+recorded is None, never 0: waits, holds, interrupted CPUs, probed and scanned slots.
+
+Three durations are what the events bracket, on the recorded machine (the shipped recordings': an emulated
+one): a scan lasts until its task's next event but evictions, a flush until its task's next event, and a sleep
+until the task has the lock again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.importing.callers import kind_codes
+from pipeline.importing.importer import columns_of, read_columns, strings
+from pipeline.importing.kmap_pool.events import (
+    ENTER,
+    FLUSH,
+    MAPPED,
+    NONE,
+    PAGE_ADDRESS,
+    SCAN,
+    SLEEP,
+    UNMAPPED,
+    WOKEN,
+    PoolEvents,
+    read_pool_events,
+)
+from pipeline.importing.kmap_pool.events import EVENTS as NAMES
+from pipeline.importing.kmap_pool.lock_turns import MAPS, turns_of
+from pipeline.importing.kmap_pool.operations import HOLD_SPLIT, THINK_SPLIT, pair_events
+from pipeline.importing.mappings import Mappings, arrange
+from pipeline.schema.run import EVENTS, OPERATIONS, Column
+from pipeline.schema.trace import KINDS
+
+_EVENT_NAMES = {SCAN: "scan", FLUSH: "flush", SLEEP: "sleep"}
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What a recording has of a run: its two tables, with None for what is not known, and their sums.
+
+    `totals` has those fields of `runs.schema.Totals` that can be counted, and None for the others.
+    """
+
+    operations: pa.Table
+    events: pa.Table
+    totals: dict[str, int | None]
+    cpus: int
+
+
+def read_recorded_run(path: Path) -> RecordedRun:
+    """Read a recording of the pool's raw events (`*.kmap.parquet`) as a run.
+
+    Operations of which the recording lacks the beginning or the end are left out, as by `pipeline import`.
+    Raises InputError if it is no such recording.
+    """
+    columns = columns_of(path)
+    if columns and not columns.issuperset(("seq", "ev")):
+        what = "a trace, of which 'pipeline replay' makes a run" if "think_ns" in columns else "another table"
+        raise InputError(
+            f"{path}: wanted a run directory or a recording of the kernel's pool (*.kmap.parquet), "
+            f"found {what}"
+        )
+    pool = read_pool_events(path)
+    if not columns:
+        raise InputError(
+            f"{path}: wanted a recording with times in nanoseconds (*.kmap.parquet), found text, whose clock "
+            "it does not tell; 'pipeline import' makes a trace of it"
+        )
+    followed = np.flatnonzero(np.isin(pool.code, [ENTER, MAPPED, UNMAPPED]))
+    pairs = pair_events(
+        [NAMES[code] for code in pool.code[followed].tolist()],
+        pool.pid[followed].tolist(),
+        pool.page[followed].tolist(),
+    )
+    asked, mapped, unmapped = (followed[np.array(rows, np.int64)] for rows in (pairs.ke, pairs.km, pairs.ku))
+    order = np.argsort(mapped)
+    asked, mapped, unmapped = asked[order], mapped[order], unmapped[order]
+    arranged = arrange(
+        Mappings(
+            task_id=pool.pid[asked],
+            begin_ns=pool.time[asked],
+            mapped_ns=pool.time[mapped],
+            end_ns=pool.time[unmapped],
+            cpu=pool.cpu[mapped],
+            kind=_kinds(path)[asked] if "caller" in columns else np.zeros(len(asked), np.int8),
+            page_id=pool.page[asked],
+        ),
+        THINK_SPLIT,
+        HOLD_SPLIT,
+        True,
+    )
+    kept = arranged.source_row
+    return _Recorded(
+        pool, asked[kept], mapped[kept], unmapped[kept], arranged.rows, "caller" in columns
+    ).run()
+
+
+def _kinds(path: Path) -> np.ndarray:
+    """Kind of each event's caller, in the order in which the events are read."""
+    table = read_columns(path, ("seq", "caller"), "raw events of the kmap pool").sort_by("seq")
+    return np.asarray(kind_codes(strings(table, "caller")))
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """Positions in `pool` of the three events of each operation, in the order of the trace, and its rows."""
+
+    pool: PoolEvents
+    asked: np.ndarray
+    mapped: np.ndarray
+    unmapped: np.ndarray
+    rows: dict[str, np.ndarray | None]
+    kinds_known: bool
+
+    def run(self) -> RecordedRun:
+        begin = int(self.pool.time[self.asked[0]])
+        which = np.flatnonzero(np.isin(self.pool.code, list(_EVENT_NAMES)) & (self.pool.time >= begin))
+        durations = self._durations()
+        op = self._operations_of(which)
+        events = self._events(which, op, durations, begin)
+        operations = self._operations(which, op, durations, begin)
+        return RecordedRun(
+            _table(OPERATIONS, operations, len(self.asked)),
+            _table(EVENTS, events, len(which)),
+            self._totals(operations, events),
+            int(self.pool.cpu.max()) + 1,
+        )
+
+    def _durations(self) -> np.ndarray:
+        """For each event the time to its task's next one, evictions passed over; NONE if there is none."""
+        code, time, pid = self.pool.code, self.pool.time, self.pool.pid
+        evicted = (code == PAGE_ADDRESS) & (self.pool.vaddr == 0)
+        shown = np.flatnonzero(~evicted)
+        by_task = shown[np.argsort(pid[shown], kind="stable")]
+        here, after = by_task[:-1], by_task[1:]
+        durations = np.full(len(code), NONE)
+        same = pid[here] == pid[after]
+        durations[here[same]] = (time[after] - time[here])[same]
+        return durations
+
+    def _freed(self, scans: np.ndarray) -> np.ndarray:
+        """How many slots each scan freed: its task's evictions from it until that task's next scan or map."""
+        code, pid = self.pool.code, self.pool.pid
+        by_task = np.argsort(pid, kind="stable")
+        position = np.empty(len(code), np.int64)
+        position[by_task] = np.arange(len(code))
+        evicted = ((code == PAGE_ADDRESS) & (self.pool.vaddr == 0))[by_task]
+        so_far = np.concatenate([[0], np.cumsum(evicted)])
+        # A run of evictions follows its scan directly in its task's order.
+        other = np.flatnonzero(~evicted)
+        first = position[scans] + 1
+        end = np.append(other, len(code))[np.searchsorted(other, first)]
+        return so_far[end] - so_far[first]
+
+    def _operations_of(self, which: np.ndarray) -> np.ndarray:
+        """The operation in whose course each event happened: asked for by its task and not yet mapped."""
+        length = len(self.pool.code)
+        keys = self.pool.pid[self.asked] * length + self.asked
+        order = np.argsort(keys)
+        at = np.searchsorted(keys[order], self.pool.pid[which] * length + which) - 1
+        op = order[np.maximum(at, 0)]
+        within = (
+            (at >= 0) & (self.pool.pid[self.asked[op]] == self.pool.pid[which]) & (self.mapped[op] > which)
+        )
+        return np.where(within, op, NONE)
+
+    def _events(self, which: np.ndarray, op: np.ndarray, durations: np.ndarray, begin: int) -> dict[str, Any]:
+        code = self.pool.code[which]
+        scan = code == SCAN
+        freed = np.full(len(which), NONE)
+        freed[scan] = self._freed(which[scan])
+        return {
+            "time_ns": self.pool.time[which] - begin,
+            "duration_ns": _or_none(durations[which]),
+            "op": _or_none(op),
+            "task": _or_none(self._tasks_of(which)),
+            "other": _or_none(freed),
+            "cpu": self.pool.cpu[which],
+            "event": [_EVENT_NAMES[number] for number in code.tolist()],
+        }
+
+    def _tasks_of(self, which: np.ndarray) -> np.ndarray:
+        """The trace's number of each event's task; NONE for a task without a whole operation."""
+        tasks = self.rows["task"]
+        assert tasks is not None
+        number = dict(zip(self.pool.pid[self.asked].tolist(), tasks.tolist(), strict=True))
+        return np.array([number.get(pid, NONE) for pid in self.pool.pid[which].tolist()], np.int64)
+
+    def _operations(
+        self, which: np.ndarray, op: np.ndarray, durations: np.ndarray, begin: int
+    ) -> dict[str, Any]:
+        slept = (self.pool.code[which] == SLEEP) & (op != NONE)  # so its end is known: the page was mapped
+        count = len(self.asked)
+        sleeps = np.bincount(op[slept], minlength=count)
+        asleep = np.zeros(count, np.int64)
+        np.add.at(asleep, op[slept], durations[which[slept]])
+        kinds = self.rows["kind"]
+        assert kinds is not None
+        return {
+            "op": np.arange(count),
+            "page": self.rows["page"],
+            "asked_ns": self.pool.time[self.asked] - begin,
+            "mapped_ns": self.pool.time[self.mapped] - begin,
+            "done_ns": self.pool.time[self.unmapped] - begin,
+            "asleep_ns": asleep,
+            "task": self.rows["task"],
+            "slot": self.pool.slot[self.mapped],
+            "sleeps": sleeps,
+            "cpu_map": self.pool.cpu[self.mapped],
+            "cpu_unmap": self.pool.cpu[self.unmapped],
+            "kind": [KINDS[kind] for kind in kinds.tolist()] if self.kinds_known else None,
+            "served": self._served(),
+            "depth": self.rows["depth"],
+        }
+
+    def _served(self) -> list[str | None]:
+        """A miss is a turn that gave the page a new address; None where the turn is not whole."""
+        turns = turns_of(self.pool)
+        maps = turns.kind == MAPS
+        takes = dict(zip(turns.seq[maps].tolist(), turns.takes[maps].tolist(), strict=True))
+        words = {True: "miss", False: "hit", None: None}
+        return [words[takes.get(seq)] for seq in self.pool.seq[self.mapped].tolist()]
+
+    def _totals(self, operations: dict[str, Any], events: dict[str, Any]) -> dict[str, int | None]:
+        kinds = np.array(events["event"], object)
+        maps = operations["mapped_ns"] - operations["asked_ns"]
+        served = operations["served"]
+        in_force = np.zeros(len(self.pool.code), np.int64)
+        in_force[self.mapped] = 1
+        in_force[self.unmapped] = -1
+        sleep_ns = [ns for ns, kind in zip(events["duration_ns"], kinds, strict=True) if kind == "sleep"]
+        known_sleep_ns = [ns for ns in sleep_ns if ns is not None]
+        whole = None not in served
+        return {
+            "wall_ns": int(operations["done_ns"].max()),
+            "operations": len(self.asked),
+            "hits": served.count("hit") if whole else None,
+            "misses": served.count("miss") if whole else None,
+            "scans": int((kinds == "scan").sum()),
+            "freed": sum(freed or 0 for freed in events["other"]),
+            "flushes": int((kinds == "flush").sum()),
+            "sleeps": len(sleep_ns),
+            "asleep_ns": sum(known_sleep_ns),
+            "sleep_max_ns": max(known_sleep_ns, default=0),
+            "woken": int((self.pool.code == WOKEN).sum()),
+            "map_ns": int(maps.sum()),
+            "map_max_ns": int(maps.max()),
+            "max_mapped": int(np.cumsum(in_force).max()),
+        }
+
+
+def _or_none(values: np.ndarray) -> list[int | None]:
+    return [None if value == NONE else value for value in values.tolist()]
+
+
+def _table(columns: tuple[Column, ...], values: dict[str, Any], length: int) -> pa.Table:
+    """The log's columns in their order, plain strings for dictionaries, null where there is no value."""
+    arrays = []
+    for column in columns:
+        kind = pa.string() if pa.types.is_dictionary(column.type) else column.type
+        value = values.get(column.name)
+        arrays.append(pa.nulls(length, kind) if value is None else pa.array(value).cast(kind))
+    return pa.table(arrays, names=[column.name for column in columns])

@@ -1,0 +1,305 @@
+"""DuckDB over any number of runs: one in-memory connection with the documented views of `views`."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from pipeline.errors import UsageError
+from pipeline.runs.discovery import RecordingFound, RunFound, find, find_runs
+from pipeline.schema.run import (
+    CPU_CATEGORIES,
+    EVENTS,
+    EVENTS_FILE,
+    OPERATIONS,
+    OPERATIONS_FILE,
+    Column,
+    Totals,
+)
+from pipeline.sql.macros import MACROS
+from pipeline.sql.manifest_rows import MANIFEST_ROWS, recording_row
+from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
+from pipeline.sql.views import NONE_AS_NULL, VIEWS, View
+
+# Of the machine's memory a session takes this much before it spills to its temporary directory.
+MEMORY_LIMIT = "2GB"
+
+# What the logs of all runs have of waits, flushes, scans or sleeps is copied out of them for further
+# questions, if it is no more than so many rows: about 0.6 GB, of which DuckDB spills what finds no room.
+MOST_KEPT_ROWS = 8_000_000
+
+_ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
+
+_DUCKDB_TYPES = {
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.int16(): "SMALLINT",
+    pa.int8(): "TINYINT",
+}
+
+
+class Session:
+    """Runs opened for SQL. Not for use by several threads at once; close it, or use it in a `with` block."""
+
+    def __init__(self, runs: Sequence[RunFound | RecordingFound], memory_limit: str = MEMORY_LIMIT) -> None:
+        """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty.
+
+        A recording that cannot be read raises InputError.
+        """
+        self.runs = [found for found in runs if isinstance(found, RunFound)]
+        self.recordings = [found for found in runs if isinstance(found, RecordingFound)]
+        # Before anything is opened that would have to be closed again.
+        recorded = {found.name: read_recorded_run(found.path) for found in self.recordings}
+        self._spill = tempfile.TemporaryDirectory(prefix="pipeline-sql-", ignore_cleanup_errors=True)
+        self._connection = duckdb.connect(
+            config={
+                "memory_limit": memory_limit,
+                "temp_directory": self._spill.name,
+                # Nothing is ever fetched: what the wheel has is all there is.
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+            }
+        )
+        self._connection.execute("SET enable_progress_bar = false")
+        self._kept = _too_long([found.manifest.totals for found in self.runs if found.has_log])
+        fill(self._connection, runs, recorded=recorded)
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Run one SQL statement and return its rows.
+
+        `params` fill `$name` placeholders. Integer sums come back as Int64 and decimals as Float64. A mistake
+        in the SQL, or a statement without rows, raises UsageError with DuckDB's message in one line.
+        """
+        frame = self.run(sql, params)
+        if frame is None:
+            raise UsageError("wanted a query that returns rows, such as SELECT; this statement has none")
+        return frame
+
+    def run(
+        self, sql: str, params: Mapping[str, Any] | None = None, most: int | None = None
+    ) -> pl.DataFrame | None:
+        """Run one SQL statement, as `query` does, for at most so many rows; None if it has none to give."""
+        try:
+            self._keep_sums(sql)
+            relation = self._connection.sql(sql, params=dict(params)) if params else self._connection.sql(sql)
+            if relation is not None and most is not None:
+                relation = relation.limit(most)
+            frame = None if relation is None else relation.pl()
+        except duckdb.Error as error:
+            raise UsageError(_one_line(error)) from error
+        return None if frame is None else plain_types(frame)
+
+    def batches(self, sql: str, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
+        """Run one SQL statement and yield its rows as they come, at most `rows` at a time.
+
+        Whatever its answer's size, it takes no more memory than the session may. No other statement can run
+        until the last batch is read.
+        """
+        try:
+            self._keep_sums(sql)
+            reader = self._connection.sql(sql).to_arrow_reader(rows)
+            yield from reader
+        except duckdb.Error as error:
+            raise UsageError(_one_line(error)) from error
+
+    def interrupt(self) -> None:
+        """End the statement that another thread is running; there, it raises UsageError."""
+        self._connection.interrupt()
+
+    def _keep_sums(self, sql: str) -> None:
+        """Make what a statement mentions of sums and extracts of whole logs, and keep it for the next one.
+
+        As temporary tables they come before the views of the same names, in other views and macros too.
+        """
+        wanted = mentioned(sql) - self._kept
+        for name in (name for name in VIEWS if name in wanted):
+            self._connection.execute(f"CREATE TEMP TABLE {name} AS FROM memory.main.{name}")
+            self._kept.add(name)
+
+    def close(self) -> None:
+        """Close the connection and remove what it spilled."""
+        self._connection.close()
+        self._spill.cleanup()
+
+    def __enter__(self) -> Session:
+        """Enter a `with` block that closes the session at its end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        self.close()
+
+
+def _too_long(logs: Sequence[Totals]) -> set[str]:
+    """Names of the kept views that would have too many rows for keeping."""
+    rows = {
+        "lock_waits": sum(lock.contended for totals in logs for lock in totals.locks),
+        "flushes": sum(totals.flushes for totals in logs),
+        "scans": sum(totals.scans for totals in logs),
+        "sleeps": sum(totals.sleeps for totals in logs),
+    }
+    return {name for name, amount in rows.items() if amount > MOST_KEPT_ROWS}
+
+
+def fill(
+    connection: duckdb.DuckDBPyConnection,
+    runs: Sequence[RunFound | RecordingFound],
+    place: Callable[[Path], str] = str,
+    recorded: Mapping[str, RecordedRun] | None = None,
+) -> None:
+    """Make the enumerations, every view of `views.VIEWS` and every macro over `runs`, which may be empty.
+
+    `place` writes the path of a Parquet file as the views shall have it. What recordings have is kept in the
+    tables `recorded_operations` and `recorded_events`; `recorded` has them by name if they were read before.
+    """
+    # As enumerations, runs sort in the order in which they were given, categories in the schema's.
+    _make_enumeration(connection, "run_name", [found.name for found in runs])
+    _make_enumeration(connection, "cpu_category", list(CPU_CATEGORIES))
+    recordings = [found for found in runs if isinstance(found, RecordingFound)]
+    known = recorded or {found.name: read_recorded_run(found.path) for found in recordings}
+    for name, rows in known.items():
+        _keep(connection, name, rows)
+    simulated = [found for found in runs if isinstance(found, RunFound)]
+    for view in VIEWS.values():
+        if view.name in NONE_AS_NULL:
+            connection.execute(f"CREATE VIEW {view.name} AS {_log_sql(view, simulated, place, bool(known))}")
+        elif view.sql is not None:
+            connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
+        else:
+            rows_of = [row for found in simulated for row in MANIFEST_ROWS[view.name](found)]
+            if view.name == "runs":
+                rows_of += [recording_row(found, known[found.name]) for found in recordings]
+            _make_table(connection, view, rows_of)
+    for macro in MACROS.values():
+        connection.execute(macro.definition)
+
+
+def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: Sequence[str]) -> None:
+    connection.execute(f"CREATE TYPE {name} AS ENUM ({', '.join(literal(v) for v in values)})")
+
+
+def _keep(connection: duckdb.DuckDBPyConnection, name: str, run: RecordedRun) -> None:
+    """Add a recording's rows to the tables that hold them, which are made if there are none yet."""
+    for table, rows in (("operations", run.operations), ("events", run.events)):
+        connection.register("recorded_rows", rows)
+        chosen = f"SELECT CAST({literal(name)} AS run_name) AS run, * FROM recorded_rows"
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {kept(table)} AS {chosen} LIMIT 0")
+        connection.execute(f"INSERT INTO {kept(table)} {chosen}")
+        connection.unregister("recorded_rows")
+
+
+def _make_table(connection: duckdb.DuckDBPyConnection, view: View, rows: list[dict[str, Any]]) -> None:
+    schema = pa.schema([pa.field(c.name, c.type) for c in view.columns])
+    connection.register("manifest_rows", pa.Table.from_pylist(rows, schema))
+    chosen = ", ".join(
+        f"CAST({c.name} AS {_ENUMERATIONS[c.name]}) AS {c.name}" if c.name in _ENUMERATIONS else c.name
+        for c in view.columns
+    )
+    connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM manifest_rows")
+    connection.unregister("manifest_rows")
+
+
+def _log_sql(view: View, runs: Sequence[RunFound], place: Callable[[Path], str], recorded: bool) -> str:
+    """Make the SELECT over every run's Parquet file of one table, -1 turned to NULL, and over recordings."""
+    columns, file = {
+        "operations": (OPERATIONS, OPERATIONS_FILE),
+        "events": (EVENTS, EVENTS_FILE),
+    }[view.name]
+    nulls = NONE_AS_NULL[view.name]
+    chosen = ", ".join(f"nullif({c.name}, -1) AS {c.name}" if c.name in nulls else c.name for c in columns)
+    # One SELECT for each run: its name is then a constant, which costs nothing per row.
+    parts = [
+        f"SELECT CAST({literal(found.name)} AS run_name) AS run, {chosen} "
+        f"FROM read_parquet({literal(_without_wildcards(place(found.directory / file)))})"
+        for found in runs
+        if found.has_log
+    ]
+    if recorded:
+        parts.append(f"SELECT * FROM {kept(view.name)}")
+    if not parts:
+        empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
+        return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
+    return " UNION ALL ".join(parts)
+
+
+def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT, recordings: bool = False) -> Session:
+    """Open run directories, or directories of runs, for SQL; see `views.VIEWS` for what is there.
+
+    With `recordings`, a recording of the kernel's pool (its file, or a shipped one's name) may stand where a
+    run can. A path without a run, a broken manifest or a newer run format raises InputError.
+    """
+    return Session(find(runs) if recordings else find_runs(runs), memory_limit)
+
+
+# A name after FROM or JOIN, or a macro's argument: columns are named like views, `sleeps` for one.
+_RELATION = re.compile(r"(?:\b(?:from|join)\s+|')(\w+)")
+
+
+def mentioned(sql: str) -> set[str]:
+    """Names of the kept views that a statement reads, by itself or through other views and macros.
+
+    One that it reads in another way, such as the second of `FROM a, b`, may be missing: it is then not kept.
+    """
+    definitions = {name: view.sql or "" for name, view in VIEWS.items()}
+    definitions |= {name: macro.sql for name, macro in MACROS.items()}
+    found: set[str] = set()
+    texts = [sql]
+    while texts:
+        new = definitions.keys() & set(_RELATION.findall(texts.pop().lower())) - found
+        found |= new
+        texts += [definitions[name] for name in new]
+    return {name for name in found if name in VIEWS and VIEWS[name].kept}
+
+
+def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
+    """Turn decimals, which DuckDB makes of integer sums and of literals, into Int64 or Float64.
+
+    A whole number beyond 64 bits becomes Float64; enumerations become strings.
+    """
+    for name, kind in frame.schema.items():
+        if isinstance(kind, pl.Decimal):
+            try:
+                frame = frame.with_columns(pl.col(name).cast(pl.Int64 if kind.scale == 0 else pl.Float64))
+            except pl.exceptions.InvalidOperationError:
+                frame = frame.with_columns(pl.col(name).cast(pl.Float64))
+        elif isinstance(kind, pl.Categorical | pl.Enum):
+            frame = frame.with_columns(pl.col(name).cast(pl.String))
+    return frame
+
+
+def _one_line(error: duckdb.Error) -> str:
+    """DuckDB's message without its picture of the statement, and the views that there are."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    picture = next((i for i, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
+    message = " ".join(line for line in lines[:picture] if line)
+    where = f" (line {lines[picture][5:].split(':', 1)[0]})" if picture < len(lines) else ""
+    return f"{message}{where}; views: {', '.join(VIEWS)}"
+
+
+def _duckdb_type(column: Column) -> str:
+    return _DUCKDB_TYPES.get(column.type, "VARCHAR")
+
+
+def kept(table: str) -> str:
+    """Name of the table that holds what recordings have of a table of the log."""
+    return f"recorded_{table}"
+
+
+def literal(text: str) -> str:
+    """Write text as a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _without_wildcards(path: str) -> str:
+    """Write a path so that DuckDB's file globbing takes it literally."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)

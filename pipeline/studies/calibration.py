@@ -1,0 +1,277 @@
+"""Fitting the machine and the workload to the rows of 2002: a search that anyone can run again.
+
+The objective adds up, over every figure of the rows, the square of its misfit - 1 is the goal: 15 % for a
+mean, a factor of 2 for a maximum - cut at 30, maxima counting half since they are single events, and 2 for
+each figure that misses the goal. The search is CMA-ES (Hansen and Ostermeier 2001; package `cma`) over the
+parameters scaled to 0..1 between their bounds. The same start, first step, seeds and number of evaluations
+make the same search.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import tomllib
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import UsageError
+from pipeline.io.files import complete_directory
+from pipeline.io.listing import listing
+from pipeline.io.progress import progress
+from pipeline.machine.profile import profile_path
+from pipeline.studies.lockmeter.comparison import Figure, figures
+from pipeline.studies.lockmeter.lockmeter_data import MAXIMA, read_rows
+from pipeline.studies.lockmeter.prediction import Model, changed, predict
+from pipeline.workload.read_spec import workload_path
+
+PARAMETERS = Path(__file__).with_name("calibration.toml")
+POPULATION = 14
+_WORST_MISFIT = 30.0
+_MISS = 2.0
+_AT_BOUND = 0.02
+_HISTORY = "evaluations.csv"
+
+
+class Parameter(BaseModel):
+    """One value that may be fitted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    file: Literal["machine", "workload"]
+    keys: list[str] = Field(min_length=1)
+    low: float
+    high: float
+    start: float
+    scale: Literal["log", "linear"]
+    digits: int = 3
+    why: str
+
+    def value(self, place: float) -> float:
+        """Value at `place`, 0 at the lower bound and 1 at the upper, rounded to its digits."""
+        place = min(max(place, 0.0), 1.0)
+        if self.scale == "log":
+            value = math.exp(math.log(self.low) + place * math.log(self.high / self.low))
+        else:
+            value = self.low + place * (self.high - self.low)
+        return float(f"{value:.{self.digits}g}")
+
+    def place(self, value: float) -> float:
+        """Inverse of `value`, cut to 0..1."""
+        if self.scale == "log":
+            place = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
+        else:
+            place = (value - self.low) / (self.high - self.low)
+        return min(max(place, 0.0), 1.0)
+
+
+class Procedure(BaseModel):
+    """calibration.toml: which files, rows and parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    machine: str
+    workload: str
+    rows: list[str]
+    parameters: list[Parameter]
+
+    def model_at(self, values: dict[str, float]) -> Model:
+        """Return the machine and the workload with these values by parameter name."""
+        changes: dict[str, dict[str, Any]] = {"machine": {}, "workload": {}}
+        for parameter in self.parameters:
+            value = values[parameter.name]
+            whole = parameter.name.endswith(("_ns", "_percent"))
+            for key in parameter.keys:
+                changes[parameter.file][key] = round(value) if whole else value
+        return Model(self.machine, self.workload, changes["machine"], changes["workload"])
+
+    def present(self) -> dict[str, float]:
+        """Values that the files have."""
+        tables = {
+            "machine": tomllib.loads(profile_path(self.machine).read_text(encoding="utf-8")),
+            "workload": tomllib.loads(workload_path(self.workload).read_text(encoding="utf-8")),
+        }
+        return {p.name: float(_at(tables[p.file], p.keys[0])) for p in self.parameters}
+
+
+def procedure() -> Procedure:
+    """Read calibration.toml."""
+    return Procedure.model_validate(tomllib.loads(PARAMETERS.read_text(encoding="utf-8")))
+
+
+def _at(table: Any, key: str) -> Any:
+    for step in key.split("."):
+        table = table[step]
+    return table
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a calibration found."""
+
+    procedure: Procedure
+    seed: int
+    evaluations: int
+    start: dict[str, float]
+    start_objective: float
+    best: dict[str, float]
+    best_objective: float
+    missed: list[str]
+    directory: Path
+
+    def text(self) -> str:
+        """The parameters before and after, the objective, and what still misses the goal."""
+        head = ("parameter", "low", "high", "start", "fitted", "")
+        rows = [
+            (
+                p.name, f"{p.low:g}", f"{p.high:g}", f"{self.start[p.name]:g}", f"{self.best[p.name]:g}",
+                "at its bound" if min(place := p.place(self.best[p.name]), 1 - place) < _AT_BOUND else "",
+            )
+            for p in self.procedure.parameters
+        ]  # fmt: skip
+        machine, workload = (self.directory / f"{name}.toml" for name in _files(self.procedure))
+        return (
+            f"fitted {self.procedure.machine} and {self.procedure.workload} to rows "
+            f"{' and '.join(self.procedure.rows)}: seed {self.seed}, {self.evaluations} evaluations\n"
+            + listing([head, *rows])
+            + f"objective {self.start_objective:.1f} at the start, {self.best_objective:.1f} fitted\n"
+            + (
+                f"outside the goal: {', '.join(self.missed)}\n"
+                if self.missed
+                else "every figure meets the goal\n"
+            )
+            + f"see it with: pipeline validate --machine {machine} --workload {workload}\n"
+        )
+
+
+def _files(procedure: Procedure) -> tuple[str, str]:
+    return profile_path(procedure.machine).stem, workload_path(procedure.workload).stem
+
+
+def objective(found: list[Figure]) -> float:
+    """Add up the misfits of some figures, see the module's text; 0: every ratio is 1."""
+    total = 0.0
+    for figure in found:
+        square = min(figure.misfit**2, _WORST_MISFIT)
+        total += square * (0.5 if figure.name in MAXIMA else 1.0)
+        total += _MISS if figure.misfit > 1.0 else 0.0
+    return total
+
+
+def evaluate(procedure: Procedure, values: dict[str, float], seeds: int = 1) -> tuple[float, list[str]]:
+    """Objective of some values, the medians over seeds 0..seeds-1 counting, and what misses the goal."""
+    rows = {row.name: row for row in read_rows()}
+    model = procedure.model_at(values)
+    found: list[Figure] = []
+    missed: list[str] = []
+    for name in procedure.rows:
+        row = rows[name]
+        of_row = figures(row, [predict(row, seed, model) for seed in range(seeds)])
+        found += of_row
+        missed += [f"{name} {f.site} {f.name} x {f.ratio:.2f}" for f in of_row if f.within is False]
+    return objective(found), missed
+
+
+def calibrate(
+    output: Path,
+    *,
+    evaluations: int = 600,
+    step: float = 0.2,
+    seed: int = 1,
+    seeds: int = 1,
+    workers: int | None = None,
+    resume: bool = False,
+) -> Calibration:
+    """Search for the parameters' best values; write the fitted files and every evaluation into `output`.
+
+    The search starts at the procedure's start values, or with `resume` at those that the files have.
+    `step` is the first step's standard deviation, in parts of the distance between a parameter's bounds.
+    `seed` is the search's; each evaluation simulates with seeds 0 to `seeds` - 1 and takes some 4 s of CPU
+    time for each. Raises UsageError for numbers out of range, OutputError if `output` cannot be written.
+    """
+    for what, number, most in (("evaluations", evaluations, 100_000), ("seeds", seeds, 100)):
+        if not 1 <= number <= most:
+            raise UsageError(f"{what} wants 1 to {most}, found {number}")
+    if not 1 <= seed < 1 << 31:
+        raise UsageError(f"seed wants 1 to {(1 << 31) - 1}, found {seed}")
+    if not 0.001 <= step <= 1.0:
+        raise UsageError(f"step wants 0.001 to 1, found {step:g}")
+    with warnings.catch_warnings():
+        # It says at once that it cannot draw, which nobody asks it to.
+        warnings.simplefilter("ignore")
+        import cma  # noqa: PLC0415 - takes half a second, and only this needs it
+
+    plan = procedure()
+    start = plan.present() if resume else {p.name: p.start for p in plan.parameters}
+    command = f"pipeline calibrate --evaluations {evaluations} --step {step:g} --seed {seed} --seeds {seeds}"
+    command += " --resume" if resume else ""
+    options = {"bounds": [0.0, 1.0], "popsize": POPULATION, "seed": seed, "verbose": -9}
+    search = cma.CMAEvolutionStrategy([p.place(start[p.name]) for p in plan.parameters], step, options)
+    with complete_directory(output) as directory, _pool(workers) as pool:
+        start_objective, missed = evaluate(plan, start, seeds)
+        best, best_objective, count = start, start_objective, 0
+        with (
+            (directory / _HISTORY).open("w", newline="", encoding="utf-8") as handle,
+            progress("calibrating", evaluations, "evaluations") as advance,
+        ):
+            history = csv.writer(handle)
+            history.writerow(["evaluation", "objective", *start])
+            history.writerow([0, start_objective, *start.values()])
+            while count < evaluations and not search.stop():
+                places = search.ask()
+                candidates = [
+                    {p.name: p.value(float(at)) for p, at in zip(plan.parameters, place, strict=True)}
+                    for place in places
+                ]
+                tries = [pool.submit(evaluate, plan, values, seeds) for values in candidates]
+                objectives = []
+                for values, tried in zip(candidates, tries, strict=True):
+                    found, missed_here = tried.result()
+                    objectives.append(found)
+                    count += 1
+                    advance(1)
+                    history.writerow([count, found, *values.values()])
+                    if found < best_objective:
+                        best, best_objective, missed = values, found, missed_here
+                handle.flush()
+                search.tell(places, objectives)
+        _write_fitted(plan, best, command, directory)
+    return Calibration(plan, seed, count, start, start_objective, best, best_objective, missed, Path(output))
+
+
+@contextmanager
+def _pool(workers: int | None) -> Iterator[ProcessPoolExecutor]:
+    # Not forked: a simulator's threads do not survive that.
+    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _write_fitted(plan: Procedure, values: dict[str, float], command: str, directory: Path) -> None:
+    """Write the two files with the fitted values; each fitted cost says so in its source."""
+    model = plan.model_at(values)
+    profile = changed(profile_path(plan.machine), model.machine_changes or {}, directory)
+    document: Any = tomlkit.parse(profile.read_text(encoding="utf-8"))
+    for parameter in plan.parameters:
+        if parameter.file == "machine":
+            _, cost, _ = parameter.keys[0].split(".")
+            document["costs"][cost]["source"] = (
+                f"fitted to rows {' and '.join(plan.rows)} of lockmeter_2002.csv by `{command}`; "
+                f"{parameter.why}"
+            )
+    profile.write_text(tomlkit.dumps(document), encoding="utf-8")
+    changed(workload_path(plan.workload), model.workload_changes or {}, directory)

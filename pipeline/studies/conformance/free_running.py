@@ -1,0 +1,187 @@
+"""Free-running: a kernel's recording replayed as a trace, with the simulator's own interleaving.
+
+In lock-step the recording gives the order; here it gives only what each task did and how long it took, and
+the simulated machine decides who comes first. No equality is possible, because a different order makes a
+different history: what is compared is how often each thing happened.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.importing.import_trace import import_trace
+from pipeline.importing.kmap_pool.events import (
+    ENTER,
+    FLUSH,
+    MAPPED,
+    SCAN,
+    SLEEP,
+    UNMAPPED,
+    PoolEvents,
+    read_pool_events,
+)
+from pipeline.importing.kmap_pool.lock_turns import turns_of
+from pipeline.io.listing import listing
+from pipeline.runs.replay import replay
+from pipeline.schema.run import Manifest, Totals
+
+_WHY = (
+    "order and durations are the simulated machine's own, which near exhaustion decides the counts: see "
+    "docs/validation.md\n"
+)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How often one thing happened, or how long it took, in the kernel and in the simulation."""
+
+    what: str
+    kernel: int
+    simulated: int
+
+    @property
+    def ratio(self) -> float | None:
+        """Simulated / kernel; None where the kernel had none."""
+        return self.simulated / self.kernel if self.kernel else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A free-running replay beside the kernel's own answer."""
+
+    recording: Path
+    manifest: Manifest
+    counts: list[Count]
+    durations: list[Count]
+
+    def text(self) -> str:
+        """The counts and durations as a table, with what was replayed on what."""
+        rows = [("", "kernel", "simulated", "simulated / kernel")]
+        rows += [
+            (c.what, f"{c.kernel:,}", f"{c.simulated:,}", "-" if c.ratio is None else f"{c.ratio:.3f}")
+            for c in (*self.counts, *self.durations)
+        ]
+        m = self.manifest
+        head = (
+            f"{self.recording.name} as a trace: {m.label} on {m.machine.name}, {m.machine.cpus} CPUs, "
+            f"{m.loop} loop, seed {m.seed}\n"
+        )
+        return head + listing(rows) + _WHY
+
+
+def verify_free(
+    recording: Path,
+    *,
+    allocator: str,
+    machine: str,
+    options: Mapping[str, str] | None = None,
+    tsc_ghz: float | None = None,
+    seed: int = 0,
+    scale_block: float = 1.0,
+) -> Comparison:
+    """Import a recording of the kernel's pool, replay it in a closed loop, and count beside the kernel.
+
+    The machine gets as many CPUs as the recording shows. `tsc_ghz` is the rate of the time-stamp counter,
+    which raw tracefs text needs. `scale_block` stretches the time that tasks sleep while mapped, to see how
+    much hangs on it. Raises what importing and replaying raise.
+    """
+    path = Path(recording)
+    events = read_pool_events(path)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        trace = folder / "recording.parquet"
+        import_trace(path, trace, threads=True, tsc_ghz=tsc_ghz)
+        if scale_block != 1.0:
+            _scale_block(trace, scale_block)
+        run = replay(
+            trace,
+            allocator=allocator,
+            machine=machine,
+            options=options,
+            cpus=int(events.cpu.max()) + 1,
+            seed=seed,
+            events="none",
+            output=folder,
+        )
+    return _beside_the_kernel(events, run.manifest, tsc_ghz or 1.0)
+
+
+def _beside_the_kernel(events: PoolEvents, manifest: Manifest, ticks_per_ns: float) -> Comparison:
+    totals = manifest.totals
+    counts = [
+        Count("maps", _number(events, MAPPED), totals.operations),
+        Count("misses", int(turns_of(events).takes.sum()), totals.misses),
+        Count("scans", _number(events, SCAN), totals.scans),
+        Count("TLB flushes", _number(events, FLUSH), totals.flushes),
+        Count("sleeps", _number(events, SLEEP), totals.sleeps),
+        Count("most mappings held at once", _most_held(events), totals.max_mapped),
+    ]
+    durations = [
+        Count("a flush, mean us", *_microseconds(flush_ns(events) / ticks_per_ns, _flush_ns(totals))),
+        Count(
+            "asked to mapped, mean us",
+            *_microseconds(_map_ns(events) / ticks_per_ns, totals.map_ns / max(totals.operations, 1)),
+        ),
+    ]
+    return Comparison(events.path, manifest, counts, durations)
+
+
+def flush_ns(events: PoolEvents) -> float:
+    """Mean time that a flush held the lock: from the flush to its task's next event. 0 if there was none."""
+    by_task = np.argsort(events.pid, kind="stable")
+    flush, after = by_task[:-1], by_task[1:]
+    of_flush = (events.code[flush] == FLUSH) & (events.pid[flush] == events.pid[after])
+    return _mean(events.time[after[of_flush]] - events.time[flush[of_flush]])
+
+
+def _map_ns(events: PoolEvents) -> float:
+    """Mean time from asking for a mapping until it was there."""
+    which = np.flatnonzero(np.isin(events.code, [ENTER, MAPPED]))
+    which = which[np.argsort(events.pid[which], kind="stable")]
+    asked, mapped = which[:-1], which[1:]
+    both = (
+        (events.code[asked] == ENTER)
+        & (events.code[mapped] == MAPPED)
+        & (events.pid[asked] == events.pid[mapped])
+    )
+    return _mean(events.time[mapped[both]] - events.time[asked[both]])
+
+
+def _flush_ns(totals: Totals) -> float:
+    return sum(cpu.flush_ns for cpu in totals.cpu_time) / max(totals.flushes, 1)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
+
+
+def _microseconds(*durations_ns: float) -> tuple[int, ...]:
+    return tuple(round(duration / 1000) for duration in durations_ns)
+
+
+def _scale_block(trace: Path, factor: float) -> None:
+    """Stretch the time off CPU while mapped, in place."""
+    metadata = pq.read_metadata(trace).metadata
+    table = pq.read_table(trace)
+    at = table.schema.get_field_index("block_ns")
+    scaled = np.rint(table.column(at).to_numpy() * factor).astype(np.int64)
+    table = table.set_column(at, table.schema.field(at), pa.array(scaled))
+    pq.write_table(table.replace_schema_metadata(metadata), trace)
+
+
+def _number(events: PoolEvents, code: int) -> int:
+    return int((events.code == code).sum())
+
+
+def _most_held(events: PoolEvents) -> int:
+    """Most mappings in force at once, of those that the recording saw being made."""
+    change = np.select([events.code == MAPPED, events.code == UNMAPPED], [1, -1], 0)
+    running = np.cumsum(change)
+    return int(running.max() - min(int(running.min()), 0))

@@ -1,0 +1,263 @@
+"""Lock-step: the same design that `replay` runs, given the lock in the order in which a real kernel gave it.
+
+A recording of the kernel's pool has one event for whatever happens inside kmap_lock. Each turn of a task
+with the lock is put to the design in the recording's order, and what the design then does - slot, count,
+scan, evicted pages in their order, flush, sleep - is compared with what the kernel did.
+
+One thing the lock does not order: an unmap wakes the sleepers after it has released the lock. A task that
+went to sleep in between is woken too, though the design's own wake-up came before it slept; until the
+unmapping task is seen again, its wake-up may still be under way.
+
+Where the recorder lost events, the pool is taken up anew as it is found behind the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.allocators.api import actions
+from pipeline.allocators.api.contract import Shape, Value, parse_options
+from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.errors import UsageError
+from pipeline.importing.kmap_pool.events import MAPPED, SLEEP, UNMAPPED, read_pool_events, segments
+from pipeline.importing.kmap_pool.lock_turns import FLUSHES, MAPS, SLEEPS, UNMAPS, Turns, turns_of
+from pipeline.io.progress import progress
+from pipeline.machine.compose import compose
+from pipeline.machine.engine import records
+from pipeline.machine.engine.lock_schedule import ASLEEP
+from pipeline.machine.machine_state import Setting, build_design, build_world
+from pipeline.machine.profile import load_profile
+from pipeline.studies.conformance.agreement import Agreement, Difference
+from pipeline.studies.conformance.engine_schedule import Script
+from pipeline.studies.conformance.start import PoolState, fresh_pool, pool_at_start
+
+_TURNS_AT_ONCE = 1 << 16
+# Any profile will do: nothing is priced in lock-step.
+_ANY_MACHINE = "numaq16"
+# Of each kind, so many differences are kept to be shown; all are counted.
+_KEPT = 1000
+
+
+def verify(
+    recording: Path, *, allocator: str, options: Mapping[str, str] | None = None, start: str = "found"
+) -> Agreement:
+    """Replay a recording of the kernel's pool through a design in the recording's own lock order.
+
+    `recording` is `*.kmap.parquet` or raw tracefs text. `start` is "found" (the pool's state is worked out
+    from the recording, see `start`) or "fresh". The design needs a field `count` in its slots;
+    for a pool that is not fresh, `start_at` and `adopt`; and where the kernel scanned outside of any mapping,
+    `flush_unused`. Raises InputError for a recording that cannot be read and UsageError for a
+    design or options that do not fit it.
+    """
+    events = read_pool_events(Path(recording))
+    design = load_design(allocator)
+    values = parse_options(design.options, dict(options or {}), design.name)
+    slots = int(values.get("slots", 0))
+    largest = int(events.slot.max())
+    if largest >= slots or "count" not in {field[0] for field in design.fields("SLOT")}:
+        raise UsageError(
+            f"{events.path}: its slots reach {largest}, but {design.name} has {slots}; give the recorded "
+            "kernel's size, such as --set slots=512"
+        )
+    result = Agreement(events.path, _named(design, dict(options or {})))
+    parts = segments(events)
+    with progress(
+        "verifying", int((np.isin(events.code, [MAPPED, UNMAPPED, SLEEP])).sum()), "turns"
+    ) as advance:
+        for number, part in enumerate(parts):
+            turns = turns_of(part)
+            fresh = start == "fresh" and number == 0
+            pool = fresh_pool(slots) if fresh else pool_at_start(turns, slots)
+            if number == 0:
+                result.start = _begun(pool, start)
+            _Lockstep(events.path, turns, pool, design, values, result).run(advance)
+    if events.lost:
+        result.notes.append(
+            f"{events.lost:,} events were lost by the recorder"
+            + (f"; the pool was taken up anew {len(parts) - 1} times" if len(parts) > 1 else "")
+        )
+    return result
+
+
+class _Lockstep:
+    """A part of a recording in which no event was lost, and the design that follows it."""
+
+    def __init__(
+        self,
+        path: Path,
+        turns: Turns,
+        pool: PoolState,
+        design: DesignFile,
+        values: dict[str, Value],
+        result: Agreement,
+    ) -> None:
+        self.path, self.turns, self.design, self.result = path, turns, design, result
+        script = Script(turns)
+        self.script = script
+        shape = Shape(int(turns.cpu.max(initial=0)) + 1, script.requests, 1, len(turns.pages))
+        self.state = build_design(design, values, shape)
+        setting = Setting(
+            seed=0, loop=records.CLOSED, log=False, chunk_rows=1, chunk_slots=1, chunks=1, levels=1
+        )
+        machine = load_profile(_ANY_MACHINE).with_cpus(shape.cpus)
+        self.world = build_world(machine, design, values, shape, setting, self.state)
+        # A design that evicts what was never mapped is wrong; how much more it evicts is not kept.
+        room = int((turns.kind == MAPS).sum()) + len(pool.count)
+        self.tables = script.tables(room, len(self.state.queues))
+        self._adopt(pool)
+
+    def _adopt(self, pool: PoolState) -> None:
+        if pool.cursor == 0 and pool.adopted == 0:
+            return
+        module: Any = self.design.module
+        if not hasattr(module, "adopt") or not hasattr(module, "start_at"):
+            raise UsageError(
+                f"{self.path}: its pool was in use when the recording began, and {self.design.name} "
+                "defines no start_at and adopt to take it over; use --start fresh or a recording of a fresh "
+                "pool"
+            )
+        module.start_at(self.state, pool.cursor)
+        for slot in np.flatnonzero(pool.count).tolist():
+            module.adopt(self.state, slot, int(pool.page[slot]), int(pool.count[slot]))
+
+    def run(self, advance: Callable[[int], None]) -> None:
+        """Take every turn, then compare."""
+        number = len(self.turns.kind)
+        outside = np.flatnonzero(self.turns.kind == FLUSHES).tolist()
+        take_turns = compose(self.design).take_turns
+        k = 0
+        while k < number:
+            stop = min([k + _TURNS_AT_ONCE, number, *outside[:1]])
+            try:
+                done = take_turns(self.world, self.state, self.tables, k, stop)
+            except IndexError as error:
+                raise UsageError(
+                    f"{self.result.allocator}: {error}, between events {int(self.turns.seq[k]):,} and "
+                    f"{int(self.turns.seq[stop - 1]):,} of {self.path}; mend the design"
+                ) from error
+            if done != stop:
+                raise UsageError(
+                    f"{self.result.allocator}: takes more than a million steps for one operation, at event "
+                    f"{int(self.turns.seq[done]):,} of {self.path}; mend the design"
+                )
+            advance(stop - k)
+            if outside[:1] == [stop]:
+                self._flush_outside(outside.pop(0))
+                stop += 1
+            k = stop
+        self._compare_all()
+
+    def _flush_outside(self, k: int) -> None:
+        """Flush the pool's unused mappings, as the kernel does when it changes pages' attributes."""
+        module: Any = self.design.module
+        if not hasattr(module, "flush_unused"):
+            raise UsageError(
+                f"{self.path}: at event {int(self.turns.seq[k]):,} the kernel flushed its unused mappings "
+                f"outside of any mapping, and {self.design.name} defines no flush_unused(a)"
+            )
+        answers, evicted = self.tables.answers, self.tables.evicted
+        before = int(answers[k - 1].evicted) if k else 0
+        pages = module.flush_unused(self.state)
+        evicted["page"][before : before + len(pages)] = pages
+        answers[k].evicted = before + len(pages)
+        answers[k].scans = 1
+        answers[k].flushes = int(len(pages) > 0)
+
+    def _compare_all(self) -> None:
+        turns, answers = self.turns, np.asarray(self.tables.answers)[: len(self.turns.kind)]
+        maps, unmaps = turns.kind == MAPS, turns.kind == UNMAPS
+        ends = maps | (turns.kind == SLEEPS)
+        locked = ends | (turns.kind == FLUSHES)
+        found: list[tuple[int, Difference]] = []
+
+        def compare(
+            what: str, where: np.ndarray, kernel: np.ndarray, design: np.ndarray, amount: int
+        ) -> None:
+            self._note(found, what, where, kernel, design, amount)
+
+        compare("scans", locked, turns.scans, answers["scans"], int(turns.scans.sum()))
+        compare("TLB flushes", locked, turns.flushes, answers["flushes"], int(turns.flushes.sum()))
+        self._compare_evicted(found, answers)
+        words = np.array(["slept", "mapped"])
+        mapped = (answers["action"] == actions.DONE).astype(np.int64)
+        compare("slept or mapped", ends, words[maps.astype(np.int64)], words[mapped], int(ends.sum()))
+        got = maps & (mapped == 1)
+        compare("slot", got, turns.slot, answers["slot"], int(maps.sum()))
+        counted = got | unmaps
+        compare("use count", counted, turns.count, answers["count"], int((maps | unmaps).sum()))
+        compare("slot unmapped", unmaps, turns.slot, answers["slot"], int(unmaps.sum()))
+        slept = turns.woken & self.script.slept
+        still = slept & (answers["wake"] == ASLEEP)
+        went_on = np.where(still & ~self.script.late, "asleep", "woken")
+        compare("wake-up", slept, np.full(len(maps), "woken"), went_on, int(slept.sum()))
+        for what, number in (
+            ("wake-ups under way", int((still & self.script.late).sum())),
+            ("asleep since before the recording", int((turns.woken & ~self.script.slept).sum())),
+            ("scans outside of a mapping", int((turns.kind == FLUSHES).sum())),
+            ("turns cut off by the recording's ends", turns.cut_off),
+        ):
+            if number:
+                self.result.compared[what] += number
+        for why in turns.broken:
+            self.result.differing["recording"] += 1
+            self.result.notes.append(why)
+        found.sort(key=lambda difference: difference[0])
+        self.result.differences += [difference for _, difference in found]
+
+    def _compare_evicted(self, found: list[tuple[int, Difference]], answers: np.ndarray) -> None:
+        turns, pages = self.turns, np.asarray(self.tables.evicted)["page"]
+        self.result.compared["pages evicted, in order"] += len(turns.evicted)
+        ends = answers["evicted"]
+        begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+        suspects = np.ones(len(ends), np.bool_)
+        if len(ends) and int(ends[-1]) <= len(pages):
+            same = np.diff(turns.evicted_from) == ends - begins
+            if same.all():
+                wrong = np.flatnonzero(pages[: len(turns.evicted)] != turns.evicted)
+                suspects[:] = False
+                suspects[np.searchsorted(ends, wrong, side="right")] = True
+        for k in np.flatnonzero(suspects).tolist():
+            kernel, design = turns.evicted_by(k).tolist(), pages[begins[k] : ends[k]].tolist()
+            if kernel != design:
+                self._differ(found, k, "pages evicted", self._addresses(kernel), self._addresses(design))
+
+    def _addresses(self, pages: list[int]) -> str:
+        shown = ", ".join(f"{int(self.turns.pages[page]):#x}" for page in pages[:4])
+        return f"{len(pages)} pages" + (f" ({shown}{', ...' if len(pages) > 4 else ''})" if pages else "")
+
+    def _note(
+        self,
+        found: list[tuple[int, Difference]],
+        what: str,
+        where: np.ndarray,
+        kernel: np.ndarray,
+        design: np.ndarray,
+        amount: int,
+    ) -> None:
+        self.result.compared[what] += amount
+        for k in np.flatnonzero(where & (kernel != design)).tolist():
+            self._differ(found, k, what, str(kernel[k]), str(design[k]))
+
+    def _differ(
+        self, found: list[tuple[int, Difference]], k: int, what: str, kernel: str, design: str
+    ) -> None:
+        self.result.differing[what] += 1
+        if self.result.differing[what] <= _KEPT:
+            seq, pid = int(self.turns.seq[k]), int(self.turns.pid[k])
+            found.append((k, Difference(seq, pid, what, kernel, design)))
+
+
+def _named(design: DesignFile, options: dict[str, str]) -> str:
+    return design.name + "".join(f" {name}={value}" for name, value in options.items())
+
+
+def _begun(pool: PoolState, start: str) -> str:
+    if pool.cursor == 0 and pool.adopted == 0:
+        return "fresh pool" + (" (as told)" if start == "fresh" else "")
+    used = int((pool.count > 1).sum())
+    adopted = f"{pool.adopted} slots adopted, {used} of them held"
+    return f"pool in use at the start: cursor at {pool.cursor}, {adopted}"

@@ -1,0 +1,138 @@
+"""What the kernel's pool held when a recording began, worked out from what the recording shows of it later.
+
+A slot's first event tells its state at the start, because nothing changes a slot without an event but a scan:
+
+- first unmapped, leaving count n: it had n + 1, with that page;
+- first hit, giving count n: it had n - 1, with that page;
+- first taken: it was clean, or held a page that nobody used and that the first scan evicted;
+- never seen: if the cursor passes it, it is not clean; if it does so after a scan, it is used all along.
+
+The pages that the first scan evicts and that were never seen before were in slots of the last two kinds. A
+scan goes by slot number, so they lie between the slots of the known pages evicted before and after them.
+Slots that the cursor passed over before that scan and that were taken after it must have held one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.importing.kmap_pool.events import NONE
+from pipeline.importing.kmap_pool.lock_turns import FLUSHES, MAPS, SLEEPS, UNMAPS, Turns
+
+_UNUSED = 1
+_IN_USE = 2
+
+
+@dataclass(frozen=True)
+class PoolState:
+    """Use count and page (index into Turns.pages, NONE) of each slot, and the cursor; see global_pool."""
+
+    count: np.ndarray
+    page: np.ndarray
+    cursor: int
+
+    @property
+    def adopted(self) -> int:
+        """Slots that were not clean."""
+        return int((self.count > 0).sum())
+
+
+def fresh_pool(slots: int) -> PoolState:
+    """A pool that nobody has used yet."""
+    return PoolState(np.zeros(slots, np.int64), np.full(slots, NONE, np.int64), 0)
+
+
+def pool_at_start(turns: Turns, slots: int) -> PoolState:
+    """Work out the pool's state before the first turn."""
+    state = fresh_pool(slots)
+    count, page = state.count, state.page
+    never = len(turns.kind)
+    seen = np.flatnonzero(np.isin(turns.kind, [MAPS, UNMAPS]))
+    seen_slots, firsts = np.unique(turns.slot[seen], return_index=True)
+    first = np.full(slots, never)
+    first[seen_slots] = seen[firsts]
+    known = seen_slots[~turns.takes[seen[firsts]]]
+    told_by = first[known]
+    count[known] = turns.count[told_by] + np.where(turns.kind[told_by] == UNMAPS, 1, -1)
+    page[known] = turns.page[told_by]
+
+    scans = np.flatnonzero(turns.scans > 0)
+    first_scan = int(scans[0]) if len(scans) else never
+    cursor, passed_before, passed_after = _passed(turns, slots, first_scan)
+    if first_scan < never:
+        slot_of = {
+            int(page[slot]): slot for slot in np.flatnonzero(count).tolist() if first[slot] < first_scan
+        }
+        before = np.flatnonzero(turns.takes[:first_scan] & (turns.kind[:first_scan] == MAPS))
+        slot_of |= dict(zip(turns.page[before].tolist(), turns.slot[before].tolist(), strict=True))
+        # By how sure it is that such a slot held a page that nobody used: lower is surer.
+        unseen = (first >= first_scan) & (count == 0)
+        doubt = np.select(
+            [~unseen | (passed_after & (first == never)), first < never, passed_before],
+            [9, np.where(passed_before, 0, 1), 2],
+            3,
+        )
+        _place_evicted(turns.evicted_by(first_scan).tolist(), slot_of, doubt, state)
+    in_use = (first == never) & (count == 0) & (passed_before | passed_after)
+    count[in_use] = _IN_USE
+    return PoolState(count, page, cursor)
+
+
+def _passed(turns: Turns, slots: int, first_scan: int) -> tuple[int, np.ndarray, np.ndarray]:
+    """Where the cursor was at the start, and the slots it passed over before and after the first scan.
+
+    A search that scans has gone to the pool's end and begun anew; one that ends with a sleep has then looked
+    at every slot.
+    """
+    before = np.zeros(slots, np.bool_)
+    after = np.zeros(slots, np.bool_)
+    searches = np.flatnonzero((turns.kind == SLEEPS) | ((turns.kind == MAPS) & turns.takes))
+    if not len(searches):
+        return 0, before, after
+    opening = int(searches[0])
+    cursor = slots - 1 if turns.scans[opening] else int(turns.slot[opening] - 1) % slots
+    at, side = cursor, before
+    rounds = -1 if first_scan < len(turns.kind) and turns.kind[first_scan] == FLUSHES else 0
+    for k in searches.tolist():
+        if k > first_scan and turns.scans[k]:
+            rounds += 1
+            if rounds == 1:
+                after[:] = True
+                break
+        sleeps = turns.kind[k] == SLEEPS
+        side = before if k <= first_scan else after
+        if turns.scans[k]:
+            side[at + 1 :] = True
+            at = -1
+            side = after
+        to = slots if sleeps else int(turns.slot[k])
+        side[at + 1 : to] = True
+        at = slots - 1 if sleeps else to
+    return cursor, before, after
+
+
+def _place_evicted(evicted: list[int], slot_of: dict[int, int], doubt: np.ndarray, state: PoolState) -> None:
+    """Give the unknown ones of the pages that the first scan evicted, in order, their slots."""
+    run: list[int] = []
+    low = 0
+    for page in evicted:
+        if page in slot_of:
+            _place(run, low, slot_of[page], doubt, state)
+            run = []
+            low = slot_of[page] + 1
+        else:
+            run.append(page)
+    _place(run, low, len(state.count), doubt, state)
+
+
+def _place(run: list[int], low: int, high: int, doubt: np.ndarray, state: PoolState) -> None:
+    """Put the pages of `run`, in order, into the likeliest slots from `low` to before `high`."""
+    if not run:
+        return
+    likeliest = low + np.argsort(doubt[low:high], kind="stable")
+    chosen = sorted(slot for slot in likeliest[: len(run)].tolist() if doubt[slot] < 9)
+    for page, slot in zip(run, chosen, strict=False):
+        state.count[slot] = _UNUSED
+        state.page[slot] = page

@@ -1,0 +1,1 @@
+"""Lockmeter's rows of 2002 beside the calibrated model."""

@@ -1,0 +1,87 @@
+"""Whoever loses against an unfair lock's arbitration gets the lock in the end.
+
+Runs end by themselves when the last operation is done. A waiter that was lost, or a lock that was released
+into nothing, would leave operations undone and a CPU spinning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.allocators.registry import load_design
+from pipeline.machine.engine.records import S_FINISHED
+from pipeline.machine.in_memory import Outcome, Rows, free_machine, simulate
+from pipeline.studies.theory.check import Check
+from pipeline.studies.theory.runs import ONE_LOCK, mixed_rows
+
+CPUS = 16
+NODES = 4
+TASKS = 24
+OPERATIONS_EACH = 20
+SEEDS = range(8)
+# Prices at their extremes: what a hand-off costs, how far it varies, and who else may come between.
+EXTREMES: dict[str, dict[str, Any]] = {
+    "everything free": {},
+    "hand-off free": {"shared_entry_ns": 5_000},
+    "hand-off long, alike for all": {
+        "shared_entry_ns": 1, "handoff_local_ns": 9_000, "handoff_remote_ns": 9_000,
+    },
+    "hand-off between nothing and twice its price": {
+        "shared_entry_ns": 2_000, "handoff_local_ns": 3_000, "handoff_remote_ns": 9_000,
+        "handoff_spread_percent": 100, "handoff_per_spinner_ns": 500,
+    },
+    "every newcomer barges in": {
+        "shared_entry_ns": 2_000, "handoff_local_ns": 3_000, "handoff_remote_ns": 9_000,
+        "handoff_spread_percent": 100, "barging_percent": 100,
+    },
+    "half of them do, spinners slow the holder": {
+        "shared_entry_ns": 2_000, "handoff_local_ns": 3_000, "handoff_remote_ns": 9_000,
+        "handoff_spread_percent": 50, "barging_percent": 50, "hold_per_spinner_ns": 1_000,
+    },
+    "interrupts while waiting": {
+        "shared_entry_ns": 3_000, "handoff_local_ns": 2_000, "handoff_remote_ns": 2_000,
+        "handoff_spread_percent": 30, "barging_percent": 10, "interrupt_gap_ns": 20_000,
+        "interrupt_ns": 1_000, "interrupt_max_ns": 100_000, "ipi_latency_ns": 1_000, "ipi_handler_ns": 4_000,
+    },
+}  # fmt: skip
+
+
+def unfair_run(design: str, trace: Rows, prices: dict[str, Any], seed: int, compiled: bool = True) -> Outcome:
+    """Replay `trace` where locks are unfair, with "one_lock" or a shipped design of few slots."""
+    machine = free_machine(CPUS, nodes=NODES, arbitration="unfair", **prices)
+    if design == "one_lock":
+        return simulate(ONE_LOCK, machine, trace, seed=seed, compiled=compiled)
+    return simulate(
+        load_design(design), machine, trace, seed=seed, compiled=compiled, options={"slots": "12"}
+    )
+
+
+def served(outcome: Outcome) -> int:
+    """Operations done; none if somebody is left holding a lock or waiting for it."""
+    locks = outcome.locks
+    left = (locks["holder"] >= 0).any() or (locks["heir"] >= 0).any() or locks["spinners"].any()
+    return 0 if left or outcome.status != S_FINISHED else len(outcome.operations)
+
+
+def expected_acquisitions(design: str, trace: Rows, outcome: Outcome) -> int:
+    """How often a lock must have been got: a pool's at each map and unmap and after each sleep."""
+    return len(trace) if design == "one_lock" else 2 * len(trace) + outcome.totals["sleeps"]
+
+
+def arbitration_checks() -> Iterator[Check]:
+    """Every operation is done and every acquisition counted, for many seeds at each extreme."""
+    trace = mixed_rows(TASKS, OPERATIONS_EACH, nested=False)
+    for case, prices in EXTREMES.items():
+        for design in ("one_lock", "global_pool"):
+            outcomes = [unfair_run(design, trace, prices, seed) for seed in SEEDS]
+            where = f"{len(SEEDS)} seeds, {case}"
+            yield Check(
+                "unfair arbitration loses no waiter", "every waiter is served", f"{design}: operations done",
+                "", len(SEEDS) * len(trace), sum(served(outcome) for outcome in outcomes), None, 0, where,
+            )  # fmt: skip
+            yield Check(
+                "unfair arbitration loses no waiter", "every waiter is served", f"{design}: locks got", "",
+                sum(expected_acquisitions(design, trace, outcome) for outcome in outcomes),
+                sum(int(outcome.sites["acquisitions"].sum()) for outcome in outcomes), None, 0, where,
+            )  # fmt: skip

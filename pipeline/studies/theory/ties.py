@@ -1,0 +1,136 @@
+"""Events of equal time happen in the same order in whatever order they were made.
+
+Times and prices on a coarse grid make most events meet others. What could change the order in which they
+are made, and must change nothing: how many rows of the trace are read at once (a task's first timer is set
+when its row is read), in which order the trace lists rows of equal time, when the log is emptied, and where
+the engine is left and entered again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.machine.engine.records import CLOSED, TIMED
+from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows, simulate
+from pipeline.studies.theory.check import Check
+from pipeline.studies.theory.runs import ONE_LOCK
+
+GRID_NS = 1_000
+TASKS = 12
+CPUS = 4
+OPERATIONS_EACH = 60
+# How the same run is made: rows read at once, rows of the log, events before the engine is left.
+WAYS: tuple[dict[str, Any], ...] = (
+    {"chunk_rows": 1},
+    {"chunk_rows": 7},
+    {"chunk_rows": 640},
+    {"log_rows": 1},
+    {"log_rows": 10, "chunk_rows": 5},
+    {"budget_events": 1},
+    {"budget_events": 13, "chunk_rows": 3},
+)
+ORDERS = range(5)
+LOOPS = {"closed": CLOSED, "timed": TIMED}
+_PRICES = (
+    "shared_entry_ns", "local_entry_ns", "probe_ns", "pte_write_ns", "invalidate_ns", "tlb_flush_ns",
+    "tlb_refill_ns", "ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns", "handoff_local_ns", "switch_ns",
+    "wake_ns", "walk_ns",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Design:
+    """A design and its options."""
+
+    file: DesignFile
+    options: dict[str, str]
+
+
+def designs() -> tuple[Design, ...]:
+    """A lock, a pool so small that tasks sleep, and one for which tasks wait pinned."""
+    return (
+        Design(ONE_LOCK, {}),
+        Design(load_design("global_pool"), {"slots": "5"}),
+        Design(load_design("percpu_pinned"), {"slots_per_cpu": "1"}),
+    )
+
+
+def rows_on_a_grid(seed: int = 5) -> Rows:
+    """Rows whose every time is a small multiple of GRID_NS; those of one turn have one recorded time."""
+    random = np.random.default_rng(seed)
+    count = TASKS * OPERATIONS_EACH
+
+    def some_ns(most: int, share: float = 1.0) -> np.ndarray:
+        return np.where(random.random(count) < share, random.integers(0, most + 1, count) * GRID_NS, 0)
+
+    return rows(
+        count, task=np.arange(count) % TASKS, time_ns=np.arange(count) // TASKS * 12 * GRID_NS,
+        page=random.integers(0, 20, count), think_ns=some_ns(4), wait_ns=some_ns(6, 0.5), hold_ns=some_ns(2),
+        block_ns=some_ns(5, 0.3),
+    )  # fmt: skip
+
+
+def reordered(trace: Rows, seed: int) -> np.ndarray:
+    """Positions of the rows in another order, in which only rows of equal time change places."""
+    luck = np.random.default_rng(seed).random(len(trace))
+    return np.lexsort((luck, trace.time_ns))
+
+
+def run(design: Design, trace: Rows, loop: int, *, compiled: bool = True, **way: Any) -> Outcome:
+    """Replay on a machine whose every price is on the grid."""
+    prices: dict[str, Any] = dict.fromkeys(_PRICES, GRID_NS)
+    machine = free_machine(CPUS, **prices)
+    return simulate(design.file, machine, trace, options=design.options, loop=loop, compiled=compiled, **way)
+
+
+def same_log(one: Outcome, other: Outcome, number: np.ndarray) -> bool:
+    """Whether two logs tell the same; `number[k]` is what row k of the other's trace is in the one's."""
+    operations, events = other.operations.copy(), other.events.copy()
+    for column in (operations["op"], operations["flush_op"], events["op"]):
+        column[:] = np.where(column >= 0, number[column], -1)
+    operations.sort(order="op")
+    return bool(
+        np.array_equal(one.operations, operations)
+        and np.array_equal(one.events, events)
+        and np.array_equal(one.spent, other.spent)
+    )
+
+
+def tied(outcome: Outcome) -> float:
+    """Share of the operations that ask at the same moment as another."""
+    _, times = np.unique(outcome.operations["asked_ns"], return_counts=True)
+    return float(times[times > 1].sum() / times.sum())
+
+
+def ties_checks() -> Iterator[Check]:
+    """How many of the ways to make the same run give the same log, of each design and loop."""
+    trace = rows_on_a_grid()
+    unchanged = np.arange(len(trace))
+    for design in designs():
+        for name, loop in LOOPS.items():
+            base = run(design, trace, loop)
+            others = [run(design, trace, loop, **way) for way in WAYS]
+            same = sum(
+                other.fingerprint == base.fingerprint and same_log(base, other, unchanged) for other in others
+            )
+            case = f"{design.file.name}, {name} loop, {100 * tied(base):.0f} % ask in a tie"
+            yield Check(
+                "order of equal-time events", "ties go by CPU and task number",
+                f"equal logs, other chunks, logs and budgets, {case}", "", len(WAYS), same, None, 0,
+            )  # fmt: skip
+            orders = [reordered(trace, seed) for seed in ORDERS]
+            same = sum(
+                same_log(base, run(design, trace.at(order), loop, chunk_rows=chunk), order)
+                for order in orders
+                for chunk in (1, 5)
+            )
+            yield Check(
+                "order of equal-time events", "ties go by CPU and task number",
+                f"equal logs, rows of equal time in another order, {case}", "", 2 * len(orders), same,
+                None, 0,
+            )  # fmt: skip

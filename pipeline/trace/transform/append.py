@@ -1,0 +1,132 @@
+"""Put one trace after another: `append=OTHER.parquet`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.io.files import sha256_of
+from pipeline.schema.trace import MAX_PAGE, MAX_TASKS, MAX_TIME_NS, Provenance
+from pipeline.trace.losses import with_losses
+from pipeline.trace.reader import Trace, open_trace
+from pipeline.trace.transform.step import Columns, Outcome, batches
+from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step_text import Parameters, duration_text
+
+NAME = "append"
+USAGE = (
+    "append=FILE[,tasks=fresh|same,pages=fresh|same,gap=0]",
+    "another trace after the end of this one, with other tasks and pages or the same",
+)
+_FRESH_OR_SAME = ("fresh", "same")
+# What a column is worth: of two, the later one holds for both.
+_WORTH: tuple[Provenance, ...] = ("measured", "derived", "assumed", "synthetic", "absent")
+
+
+@dataclass(frozen=True)
+class Append:
+    """The trace at `path`, from `gap_ns` after the latest end on."""
+
+    path: Path
+    same_tasks: bool
+    same_pages: bool
+    gap_ns: int
+
+    @classmethod
+    def parsed(cls, value: str, keys: Mapping[str, str]) -> Append:
+        """Make the step of a path."""
+        given = Parameters(NAME, value, keys, ("tasks", "pages", "gap"))
+        tasks, pages = (given.one_of(key, _FRESH_OR_SAME, "fresh") for key in ("tasks", "pages"))
+        return cls(Path(given.text(NAME)), tasks == "same", pages == "same", given.duration_ns("gap", "0"))
+
+    @property
+    def text(self) -> str:
+        """The step in full, the file by its name."""
+        tasks, pages = (_FRESH_OR_SAME[same] for same in (self.same_tasks, self.same_pages))
+        return f"{NAME}={self.path.name},tasks={tasks},pages={pages},gap={duration_text(self.gap_ns)}"
+
+    def apply(self, trace: Trace) -> Outcome:
+        """Rows of `trace`, then those of the other.
+
+        Raises InputError if the other cannot be read, UsageError if together they are more than a trace
+        holds, or a task that is said to be the same is in another process.
+        """
+        other = open_trace(self.path)
+        begin_ns = _end_ns(trace) + self.gap_ns
+        fresh = {"task": not self.same_tasks, "process": not self.same_tasks, "page": not self.same_pages}
+        offsets = {name: (trace.maximum(name) + 1) * is_fresh for name, is_fresh in fresh.items()}
+        for name, limit in (("task", MAX_TASKS), ("process", MAX_TASKS), ("page", MAX_PAGE)):
+            if offsets[name] + other.maximum(name) >= limit:
+                raise UsageError(
+                    f"step {self.text}: together the traces have more than the {limit:,} {name} numbers "
+                    "that a trace can hold"
+                )
+        if begin_ns + other.maximum("time_ns") >= MAX_TIME_NS:
+            raise UsageError(f"step {self.text}: together the traces are longer than a trace can span")
+        if self.same_tasks:
+            self._require_same_processes(trace, other)
+        outcome = outcome_of(trace, _joined(trace, other, begin_ns, offsets))
+        ours, theirs = trace.metadata, other.metadata
+        outcome.columns = {
+            name: max(found, theirs.columns[name], key=_WORTH.index) for name, found in ours.columns.items()
+        }
+        outcome.cpus = None if None in (ours.cpus, theirs.cpus) else max(ours.cpus or 0, theirs.cpus or 0)
+        lost = (ours.lost_events, theirs.lost_events)
+        outcome.lost_events = None if None in lost else sum(found or 0 for found in lost)
+        outcome.losses = dict(Counter(ours.losses) + Counter(theirs.losses))
+        outcome.notes.append(
+            f"from {begin_ns:,} ns on: {theirs.source.type} trace '{theirs.source.name}' (sha256 "
+            f"{sha256_of(self.path)[:12]}), whose clock is: {theirs.clock}"
+        )
+        outcome.notes += [
+            f"of '{theirs.source.name}': {note}"
+            for note in with_losses(theirs.notes, {})
+            if note not in ours.notes
+        ]
+        mixed = [name for name in ours.columns if ours.columns[name] != theirs.columns[name]]
+        if mixed:
+            outcome.notes.append(
+                "columns whose provenance differs between the two are marked by the weaker one: "
+                + ", ".join(mixed)
+            )
+        return outcome
+
+    def _require_same_processes(self, trace: Trace, other: Trace) -> None:
+        process_of = np.full(MAX_TASKS, -1, np.int32)
+        for of in (trace, other):
+            for columns in batches(of, ("task", "process")):
+                task, process = columns["task"], columns["process"]
+                wrong = (process_of[task] >= 0) & (process_of[task] != process)
+                if wrong.any():
+                    at = int(task[wrong][0])
+                    raise UsageError(
+                        f"step {self.text}: task {at} is in process {process_of[at]} of {trace.path} and in "
+                        f"{int(process[wrong][0])} of {self.path}; give tasks=fresh"
+                    )
+                process_of[task] = process
+
+
+def _end_ns(trace: Trace) -> int:
+    """Latest certain end of an operation."""
+    return max(
+        (
+            int((columns["time_ns"] + columns["hold_ns"] + columns["block_ns"]).max())
+            for columns in batches(trace, ("time_ns", "hold_ns", "block_ns"))
+        ),
+        default=0,
+    )
+
+
+def _joined(trace: Trace, other: Trace, begin_ns: int, offsets: Mapping[str, int]) -> Iterator[Columns]:
+    yield from batches(trace)
+    for found in batches(other):
+        columns = dict(found)
+        columns["time_ns"] = found["time_ns"] + begin_ns
+        for name, offset in offsets.items():
+            columns[name] = found[name] + found[name].dtype.type(offset)
+        yield columns

@@ -1,0 +1,111 @@
+"""Choose tasks or processes by number, or sample them: `tasks=0-3`, `processes=1+4`, `sample=0.25`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.trace.reader import Trace
+from pipeline.trace.transform.step import Columns, Outcome, batches, chosen_rows, numbers_used, renumbered
+from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step_text import Parameters
+
+TASKS_USAGE = ("tasks=0-3+7", "operations of these tasks")
+PROCESSES_USAGE = ("processes=0-3+7", "operations of all tasks of these processes")
+SAMPLE_USAGE = (
+    "sample=SHARE[,of=tasks|processes,seed=0]",
+    "a share of the tasks or processes, drawn at random",
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Tasks or processes by their numbers, `column` saying which."""
+
+    column: str
+    numbers: tuple[int, ...]
+
+    @classmethod
+    def tasks(cls, value: str, keys: Mapping[str, str]) -> Chosen:
+        """Make the step of task numbers."""
+        return cls("task", tuple(Parameters("tasks", value, keys, ()).numbers("tasks")))
+
+    @classmethod
+    def processes(cls, value: str, keys: Mapping[str, str]) -> Chosen:
+        """Make the step of process numbers."""
+        return cls("process", tuple(Parameters("processes", value, keys, ()).numbers("processes")))
+
+    @property
+    def text(self) -> str:
+        """The step as written, ranges written out."""
+        return f"{'tasks' if self.column == 'task' else 'processes'}={'+'.join(map(str, self.numbers))}"
+
+    def apply(self, trace: Trace) -> Outcome:
+        """Keep their rows. Raises UsageError for a number that the trace does not have."""
+        last = trace.maximum(self.column)
+        if self.numbers[-1] > last:
+            raise UsageError(
+                f"step {self.text.partition('=')[0]}: wanted {self.column} {self.numbers[-1]:,}, found 0 to "
+                f"{last:,} in {trace.path}"
+            )
+        wanted = np.zeros(last + 1, np.bool_)
+        wanted[list(self.numbers)] = True
+        return _keeping(trace, self.column, wanted)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A share of the tasks or processes; at least one stays."""
+
+    share: float
+    column: str
+    seed: int
+
+    @classmethod
+    def parsed(cls, value: str, keys: Mapping[str, str]) -> Sample:
+        """Make the step of a share and of whom."""
+        given = Parameters("sample", value, keys, ("of", "seed"))
+        column = {"tasks": "task", "processes": "process"}[
+            given.one_of("of", ("tasks", "processes"), "tasks")
+        ]
+        return cls(given.share("sample"), column, given.whole("seed", 0, "0"))
+
+    @property
+    def text(self) -> str:
+        """The step as written."""
+        return (
+            f"sample={self.share:g},of={'tasks' if self.column == 'task' else 'processes'},seed={self.seed}"
+        )
+
+    def apply(self, trace: Trace) -> Outcome:
+        """Keep the rows of whom the seed draws: round(share * number) of them, at least one."""
+        tasks, processes = numbers_used(batches(trace, ("task", "process")))
+        there = np.flatnonzero(tasks if self.column == "task" else processes)
+        count = min(max(round(self.share * len(there)), 1), len(there))
+        order = np.random.Generator(np.random.PCG64(self.seed)).permutation(len(there))
+        wanted = np.zeros(trace.maximum(self.column) + 1, np.bool_)
+        wanted[there[order[:count]]] = True
+        outcome = _keeping(trace, self.column, wanted)
+        outcome.notes.append(f"{count:,} of {len(there):,} {self.text.partition('of=')[2].partition(',')[0]}")
+        return outcome
+
+
+def _keeping(trace: Trace, column: str, wanted: np.ndarray) -> Outcome:
+    def rows(names: tuple[str, ...] | None = None) -> Iterator[Columns]:
+        for columns in batches(trace, names) if names else batches(trace):
+            keep = wanted[columns[column]]
+            if keep.any():
+                yield _from_zero(chosen_rows(columns, keep), first_ns)
+
+    first_ns = 0
+    tasks, processes = numbers_used(rows(("time_ns", "task", "process")))
+    first_ns = next((int(columns["time_ns"][0]) for columns in rows(("time_ns", column))), 0)
+    return outcome_of(trace, renumbered(rows(), tasks, processes))
+
+
+def _from_zero(columns: Columns, first_ns: int) -> Columns:
+    columns["time_ns"] -= first_ns
+    return columns

@@ -1,0 +1,112 @@
+"""Change how many of the pages lie in highmem: `highmem=0.5`.
+
+A trace holds the operations that needed a mapping, of pages in highmem. Were some of these pages in low
+memory, which is always mapped, their operations would ask for no mapping: their rows go, and their time
+becomes think and wait of the task's next operation. Pages that were in low memory when the trace was made are
+not in it, so that the share can only fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.schema.trace import COLUMN_NAMES, MAX_DEPTH, MAX_TASKS
+from pipeline.trace.reader import Trace
+from pipeline.trace.transform.loops import fold
+from pipeline.trace.transform.step import (
+    Columns,
+    Outcome,
+    batches,
+    chosen_rows,
+    derived,
+    drawn,
+    numbers_used,
+    renumbered,
+)
+from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step_text import Parameters
+
+NAME = "highmem"
+USAGE = (
+    "highmem=SHARE[,seed=0]",
+    "a share of the pages stays in highmem; operations on the others need no mapping: their time becomes "
+    "think and wait",
+)
+
+
+@dataclass(frozen=True)
+class Highmem:
+    """A share of the pages stays in highmem."""
+
+    share: float
+    seed: int
+
+    @classmethod
+    def parsed(cls, value: str, keys: Mapping[str, str]) -> Highmem:
+        """Make the step of a share."""
+        given = Parameters(NAME, value, keys, ("seed",))
+        return cls(given.share(NAME), given.whole("seed", 0, "0"))
+
+    @property
+    def text(self) -> str:
+        """The step as written."""
+        return f"{NAME}={self.share:g},seed={self.seed}"
+
+    def apply(self, trace: Trace) -> Outcome:
+        """Drop rows of pages that are in low memory; the time of these is kept, in the next row's think.
+
+        Raises UsageError where no row is left.
+        """
+        tasks, processes = numbers_used(self._kept_only(trace))
+        if not tasks.any():
+            raise UsageError(
+                f"step {self.text}: no page of {trace.path} stays in highmem; take a larger share"
+            )
+        first_ns = next(int(rows["time_ns"][0]) for rows in self._kept_only(trace))
+        outcome = outcome_of(trace, iter(()))
+        outcome.rows = renumbered(self._folded(trace, first_ns, outcome.notes), tasks, processes)
+        if self.share < 1.0:
+            outcome.columns = derived(outcome.columns, ("think_ns", "wait_ns", "depth"))
+        return outcome
+
+    def _kept_only(self, trace: Trace) -> Iterator[Columns]:
+        for columns in batches(trace, ("time_ns", "task", "process", "page")):
+            keep = drawn(columns["page"], self.share, self.seed)
+            if keep.any():
+                yield chosen_rows(columns, keep)
+
+    def _folded(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
+        top = np.full(MAX_TASKS, -1, np.int8)
+        levels = np.zeros((MAX_TASKS, MAX_DEPTH, 4), np.int64)
+        carried = np.zeros((MAX_TASKS, MAX_DEPTH + 1, 2), np.int64)
+        dropped = 0
+        for found in batches(trace):
+            columns = dict(found)
+            for name in ("think_ns", "wait_ns", "depth"):
+                columns[name] = found[name].copy()
+            keep = drawn(found["page"], self.share, self.seed)
+            fold(
+                columns["task"], columns["think_ns"], columns["wait_ns"], columns["hold_ns"],
+                columns["block_ns"], columns["depth"], keep, top, levels, carried,
+            )  # fmt: skip
+            dropped += int((~keep).sum())
+            kept = chosen_rows({name: columns[name] for name in COLUMN_NAMES}, keep)
+            kept["time_ns"] -= first_ns
+            yield kept
+        if dropped:
+            after_ns = _after_the_last(top, levels, carried)
+            notes.append(
+                f"{dropped:,} operations need no mapping any more; {after_ns / 1e9:.6f} s of their CPU time "
+                "come after their task's last operation and are in none"
+            )
+
+
+def _after_the_last(top: np.ndarray, levels: np.ndarray, carried: np.ndarray) -> int:
+    """CPU time of dropped rows that no later row of their task has taken over, in ns."""
+    open_ = np.arange(MAX_DEPTH) <= top[:, None]
+    outside = open_ & (levels[:, :, 0] == 0) & (levels[:, :, 1] == 0)
+    return int(carried[:, 0, 0].sum() + np.maximum(levels[:, :, 2], 0)[outside].sum())

@@ -1,0 +1,102 @@
+"""Scale a trace up: `replicate=4,share=0.5` runs four copies of its tasks side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.schema.trace import MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.trace.reader import Trace
+from pipeline.trace.transform.step import Columns, Outcome, batches, derived, drawn
+from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step_text import Parameters, duration_text
+
+NAME = "replicate"
+USAGE = (
+    "replicate=N[,share=0,over=TIME,seed=0]",
+    "N copies with tasks, processes and CPUs of their own, begun spread over TIME (default: a tenth of the "
+    "trace); a share of the pages is common to all",
+)
+_MOST_CPUS = 1 << 15
+
+
+@dataclass(frozen=True)
+class Replicate:
+    """`copies` of the trace, the i-th begun i / copies of `over_ns` late (None: of a tenth of the trace)."""
+
+    copies: int
+    share: float
+    over_ns: int | None
+    seed: int
+
+    @classmethod
+    def parsed(cls, value: str, keys: Mapping[str, str]) -> Replicate:
+        """Make the step of a number of copies."""
+        given = Parameters(NAME, value, keys, ("share", "over", "seed"))
+        over_ns = given.duration_ns("over") if "over" in keys else None
+        return cls(given.whole(NAME, 1), given.share("share", "0"), over_ns, given.whole("seed", 0, "0"))
+
+    @property
+    def text(self) -> str:
+        """The step in full, but for a default `over` that hangs on the trace."""
+        over = "" if self.over_ns is None else f",over={duration_text(self.over_ns)}"
+        return f"{NAME}={self.copies},share={self.share:g}{over},seed={self.seed}"
+
+    def apply(self, trace: Trace) -> Outcome:
+        """Copy the rows. Raises UsageError where tasks, pages or CPUs become more than a trace can hold."""
+        last_ns = trace.maximum("time_ns")
+        over_ns = last_ns // 10 if self.over_ns is None else self.over_ns
+        cpus = trace.maximum("cpu") + 1 if trace.metadata.columns["cpu"] != "absent" else 0
+        if trace.metadata.cpus is not None:
+            cpus = max(cpus, trace.metadata.cpus)
+        step_of = {
+            "task": trace.maximum("task") + 1,
+            "process": trace.maximum("process") + 1,
+            "page": trace.maximum("page") + 1,
+            "cpu": cpus,
+        }
+        limits = {"task": MAX_TASKS, "process": MAX_TASKS, "page": MAX_PAGE, "cpu": _MOST_CPUS}
+        for name, limit in limits.items():
+            if step_of[name] * self.copies > limit:
+                raise UsageError(
+                    f"step {self.text}: {self.copies:,} copies of {step_of[name]:,} {name} numbers are more "
+                    f"than the {limit:,} that a trace can hold; take fewer copies, or sample the trace first"
+                )
+        if last_ns + over_ns >= MAX_TIME_NS:
+            raise UsageError(f"step {self.text}: the copies would begin later than a trace can span")
+        outcome = outcome_of(trace, self._copied(trace, step_of, over_ns))
+        if self.copies == 1:
+            return outcome
+        outcome.in_order = False
+        outcome.columns = derived(outcome.columns, ("time_ns", "task", "process", "page", "cpu"))
+        if outcome.cpus is not None:
+            outcome.cpus = cpus * self.copies
+        # each copy lacks what the recording lacks
+        if outcome.lost_events is not None:
+            outcome.lost_events *= self.copies
+        outcome.losses = {name: count * self.copies for name, count in outcome.losses.items()}
+        outcome.notes.append(
+            f"copy i begins i / {self.copies} of {over_ns:,} ns late; begin and end have fewer copies than "
+            "the middle"
+        )
+        return outcome
+
+    def _copied(self, trace: Trace, step_of: Mapping[str, int], over_ns: int) -> Iterator[Columns]:
+        first = 0
+        for found in batches(trace):
+            fresh = ~drawn(found["page"], self.share, self.seed)
+            for copy in range(self.copies):
+                columns = dict(found)
+                columns["time_ns"] = found["time_ns"] + over_ns * copy // self.copies
+                columns["task"] = found["task"] + np.int32(step_of["task"] * copy)
+                columns["process"] = found["process"] + np.int32(step_of["process"] * copy)
+                columns["page"] = found["page"] + step_of["page"] * copy * fresh
+                columns["cpu"] = np.where(
+                    found["cpu"] < 0, found["cpu"], found["cpu"] + np.int16(step_of["cpu"] * copy)
+                )
+                columns["seq"] = np.arange(first, first + len(fresh), dtype=np.int64) + trace.rows * copy
+                yield columns
+            first += len(found["task"])

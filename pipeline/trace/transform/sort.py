@@ -1,0 +1,44 @@
+"""Rows of a trace by time, however many there are: DuckDB sorts them, on disk where memory is too small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS
+from pipeline.trace.transform.step import Columns
+
+_MEMORY = "512MB"
+
+
+def by_time(rows: Iterator[Columns], scratch: Path) -> Iterator[Columns]:
+    """Rows in order of (time_ns, task, seq), without `seq`; `scratch` takes what memory cannot hold."""
+    unsorted = scratch / "unsorted.parquet"
+    writer: pq.ParquetWriter | None = None
+    try:
+        for columns in rows:
+            table = pa.table(columns)
+            writer = writer or pq.ParquetWriter(
+                unsorted, table.schema, compression="zstd", compression_level=1
+            )
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        return
+    with duckdb.connect(
+        config={"memory_limit": _MEMORY, "temp_directory": str(scratch / "sorting")}
+    ) as session:
+        names = ", ".join(COLUMN_NAMES)
+        relation = session.sql(
+            f"SELECT {names} FROM read_parquet($file) ORDER BY time_ns, task, seq",
+            params={"file": str(unsorted)},
+        )
+        for batch in relation.to_arrow_reader(ROW_GROUP_ROWS):
+            yield {name: batch.column(name).to_numpy() for name in COLUMN_NAMES}
+    unsorted.unlink()

@@ -1,0 +1,89 @@
+"""The random numbers behind a workload: a stream for each task, a place in it for each purpose.
+
+Each task has SFC64 streams of its own, two for each depth of nesting: one for what every operation needs
+(kind, page, think, wait, hold), one for the rest, read only if the spec has any of it. They are seeded by
+(seed, stream, task) and read in units of 16 operations, 16 numbers for every purpose. What a task does is
+therefore a function of the spec, the seed and the task alone, not of when the generator gets round to it, and
+a change of one parameter (say `hold`) leaves every other draw as it was.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, auto
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.workload.rows import Index
+from pipeline.workload.sampling_tables import Raw
+
+UNIT = 16
+"""Operations of one task that are drawn together."""
+
+
+class Purpose(IntEnum):
+    """What each of the numbers drawn for an operation decides; the order is part of what a seed means."""
+
+    KIND = 0
+    PAGE = auto()
+    THINK = auto()
+    WAIT = auto()
+    HOLD = auto()
+    WAIT_CHANCE = auto()
+    BLOCK_CHANCE = auto()
+    BLOCK = auto()
+    LONG_LIVED = auto()
+    BYTES = auto()
+    NESTED = auto()
+    BURST_CHANCE = auto()
+    BURST_IDLE = auto()
+
+
+_FIRST_RARE = Purpose.WAIT_CHANCE
+_COMMON = _FIRST_RARE.value
+_RARE = len(Purpose) - _COMMON
+
+
+class Numbers:
+    """Numbers drawn for m tasks x n operations at one depth."""
+
+    def __init__(self, common: Raw, rare: Raw | None) -> None:
+        """Wrap uint64 [m, units, purposes, 16]; `rare` is None where the spec needs none of its purposes."""
+        self._common = common
+        self._rare = rare
+
+    def of(self, purpose: Purpose, rows: Index | None = None) -> Raw:
+        """Numbers for one purpose, uint64 [m * n] or at chosen rows of these."""
+        if purpose < _FIRST_RARE:
+            column = self._common[:, :, purpose].reshape(-1)
+        else:
+            assert self._rare is not None, f"{purpose.name} was drawn without need"
+            column = self._rare[:, :, purpose - _FIRST_RARE].reshape(-1)
+        return column if rows is None else column.take(rows)
+
+
+class Streams:
+    """The streams of all tasks at one depth."""
+
+    def __init__(self, seed: int, depth: int, tasks: int, *, rare: bool) -> None:
+        """Seed them; without `rare`, purposes from WAIT_CHANCE on cannot be read."""
+        self._common = [stream(seed, 1 + 2 * depth, task) for task in range(tasks)]
+        self._rare = [stream(seed, 2 + 2 * depth, task) for task in range(tasks)] if rare else None
+
+    def read(self, tasks: NDArray[np.int32], units: int) -> Numbers:
+        """Read the next `units` x 16 operations of each of `tasks` (m different ones)."""
+        common = _read(self._common, tasks, (units, _COMMON, UNIT))
+        return Numbers(common, _read(self._rare, tasks, (units, _RARE, UNIT)) if self._rare else None)
+
+
+def stream(seed: int, number: int, task: int) -> np.random.SFC64:
+    """Return stream `number` of a task: 0 for what is drawn once, from 1 on for operations."""
+    return np.random.SFC64(np.random.SeedSequence((seed, number, task)))
+
+
+def _read(streams: list[np.random.SFC64], tasks: NDArray[np.int32], shape: tuple[int, int, int]) -> Raw:
+    numbers = np.empty((len(tasks), prod(shape)), np.uint64)
+    for at, task in enumerate(tasks.tolist()):
+        numbers[at] = streams[task].random_raw(numbers.shape[1])
+    return numbers.reshape(len(tasks), *shape)

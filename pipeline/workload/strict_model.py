@@ -1,0 +1,40 @@
+"""What every part of a workload spec has in common: strict values, no unknown keys, helpful messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pipeline.schema.trace import MAX_TIME_NS
+
+Nanoseconds = Annotated[int, Field(ge=0, lt=MAX_TIME_NS)]
+PositiveNanoseconds = Annotated[int, Field(ge=1, lt=MAX_TIME_NS)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class SpecModel(BaseModel):
+    """A table of a spec. An unknown key is an error that names the nearest known key and all of them."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "unknown_key", "{text}", {"text": unknown_key(str(key), list(cls.model_fields))}
+                    )
+        return data
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    """Say that `key` is not known, which known key is nearest and which there are."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"found unknown key '{key}'{hint}; known: {', '.join(known)}"

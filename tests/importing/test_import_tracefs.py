@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import InputError, UsageError
+from pipeline.importing.formats.kernel_pool_tracefs import sniff
+from pipeline.importing.import_trace import import_trace
+
+# Ticks of 0.5 ns. Task 7 maps at 2000, is off CPU for 3000 of its hold, and thinks for 400 ticks of the 2000
+# before its next mapping, during which another task runs.
+TEXT = """# tracer: nop
+#
+# entries-in-buffer/entries-written: 12/15   #P:4
+#
+          <idle>-0       [001] d..2.  1000: sched_switch: prev_comm=swapper/1 prev_pid=0 prev_prio=120 prev_state=R ==> next_comm=a b-c next_pid=7 next_prio=120
+           a b-c-7       [001] ...1.  1500: sys_write(fd: 4, buf: b7d00610, count: 1e0)
+           a b-c-7       [001] .....  2000: ke: (kmap_high+0x0/0x260) page=0xf6 caller=kc_write+0x177/0x235 [kmapcu]
+           a b-c-7       [001] d.Z..  2200: km: (kmap_high+0x5c/0x260) page=0xf6 vaddr=0xff001000 nr=0x1 cnt=0x2
+           a b-c-7       [001] d..2.  3200: sched_switch: prev_comm=a b-c prev_pid=7 prev_prio=120 prev_state=D ==> next_comm=x next_pid=9 next_prio=120
+CPU:2 [LOST 2 EVENTS]
+               x-9       [001] d..2.  6200: sched_switch: prev_comm=x prev_pid=9 prev_prio=120 prev_state=S ==> next_comm=a b-c next_pid=7 next_prio=120
+           a b-c-7       [001] d.Z..  7200: ku: (kunmap_high+0x52/0xb0) page=0xf6 nr=0x1 cnt=0x1
+           a b-c-7       [001] d..2.  7400: sched_switch: prev_comm=a b-c prev_pid=7 prev_prio=120 prev_state=S ==> next_comm=x next_pid=9 next_prio=120
+               x-9       [001] d..2.  9000: sched_switch: prev_comm=x prev_pid=9 prev_prio=120 prev_state=S ==> next_comm=a b-c next_pid=7 next_prio=120
+           a b-c-7       [001] .....  9200: ke: (kmap_high+0x0/0x260) page=0xf7 caller=dir_get_page+0x1/0x2
+           a b-c-7       [001] d.Z..  9300: km: (kmap_high+0x5c/0x260) page=0xf7 vaddr=0xff002000 nr=0x2 cnt=0x2
+           a b-c-7       [002] d.Z..  9400: ku: (kunmap_high+0x52/0xb0) page=0xf7 nr=0x2 cnt=0x1
+               x-9       [001] .....  9900: ke: (kmap_high+0x0/0x260) page=0xf7 caller=kc_write+0x177/0x235
+"""  # noqa: E501 - as tracefs prints it
+
+
+def test_cpu_time_and_sleep_are_measured_from_the_switches(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text(TEXT)
+    result = import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0)
+    rows = pl.read_parquet(tmp_path / "t.parquet")
+    assert rows["time_ns"].to_list() == [0, 3600]
+    assert rows["hold_ns"].to_list() == [1000, 50]
+    assert rows["block_ns"].to_list() == [1500, 0]
+    assert rows["think_ns"].to_list() == [0, 200]
+    assert rows["wait_ns"].to_list() == [0, 800]
+    assert rows["kind"].to_list() == ["copy_from_user", "directory"]
+    assert rows["cpu"].to_list() == [1, 1]
+    assert result.dropped == {"cut off by the end": 1}
+    assert result.metadata.lost_events == 5
+    assert result.metadata.columns["hold_ns"] == "measured"
+
+
+def test_compressed_text_is_the_same_recording(tmp_path: Path) -> None:
+    with pa.output_stream(str(tmp_path / "r.txt.gz"), compression="gzip") as out:
+        out.write(TEXT.encode())
+    assert sniff(tmp_path / "r.txt.gz")
+    assert import_trace(tmp_path / "r.txt.gz", tmp_path / "t.parquet", tsc_ghz=2.0).rows_out == 2
+
+
+def test_other_text_is_not_taken_for_a_recording(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text(TEXT.replace("sched_switch", "sched_other"))
+    assert not sniff(tmp_path / "r.txt")
+    (tmp_path / "r.txt.gz").write_text("not gzip")
+    assert not sniff(tmp_path / "r.txt.gz")
+    with pytest.raises(InputError, match="cannot be read"):
+        import_trace(tmp_path / "r.txt.gz", tmp_path / "t.parquet", "kernel-pool-tracefs", tsc_ghz=2.0)
+
+
+def test_a_rate_that_was_not_given_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text(TEXT)
+    with pytest.raises(UsageError, match="--tsc-ghz"):
+        import_trace(tmp_path / "r.txt", tmp_path / "t.parquet")
+
+
+def test_an_event_without_its_fields_is_named_by_its_place(tmp_path: Path) -> None:
+    for before, after, message in (
+        (
+            "km: (kmap_high+0x5c/0x260) page=0xf6",
+            "km: (kmap_high+0x5c/0x260)",
+            "event 4: km without its page",
+        ),
+        (
+            "prev_comm=x prev_pid=9 prev_prio",
+            "prev_comm=x prev_prio",
+            "event 6: sched_switch without its pids",
+        ),
+    ):
+        (tmp_path / "r.txt").write_text(TEXT.replace(before, after, 1))
+        with pytest.raises(InputError, match=message):
+            import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0)

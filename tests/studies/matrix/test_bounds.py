@@ -1,0 +1,117 @@
+"""Whether a design counts as outside the bounds, on made-up totals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.studies.matrix.bounds import breaches, sides
+from pipeline.studies.matrix.grid import FEWEST_FLUSHES, LOWER, UPPER, Point
+from pipeline.studies.matrix.matrix_tables import found, metric_row, over_cpus, price_row
+from tests.studies.claims.made import totals
+
+LEAST = totals(operations=100, wall_ns=1_000_000, compute_ns=600_000)
+
+
+def made(
+    design: str, pages: int = 1024, findings: tuple[str, ...] = (), cpus: int = 4, **known: Any
+) -> Point:
+    known = {"operations": 100, "wall_ns": 1_000_000, "compute_ns": 700_000} | known
+    return Point(design, cpus, totals(**known), LEAST, pages, 4, findings)
+
+
+def column(design: Point) -> dict[str, Point]:
+    return {
+        LOWER: Point(LOWER, 4, LEAST, LEAST),
+        design.design: design,
+        FEWEST_FLUSHES: made(FEWEST_FLUSHES, flushes=5, ipis=15),
+        UPPER: made(UPPER, wall_ns=4_000_000, compute_ns=3_000_000, flushes=50, ipis=150),
+    }
+
+
+@pytest.mark.parametrize(
+    ("known", "outside"),
+    [
+        ({"flushes": 5}, []),
+        ({"flushes": 50}, []),
+        ({"flushes": 5, "wall_ns": 995_000}, []),
+        ({"flushes": 5, "wall_ns": 900_000}, ["faster"]),
+        ({"flushes": 5, "wall_ns": 4_030_000}, []),
+        ({"flushes": 5, "wall_ns": 5_000_000}, ["slower"]),
+        ({"flushes": 4}, ["fewer flushes"]),
+        ({"flushes": 51}, ["more flushes"]),
+        ({"flushes": 4, "wall_ns": 900_000}, ["faster", "fewer flushes"]),
+    ],
+)
+def test_only_what_lies_beyond_a_bound_is_outside(known, outside):
+    design = made("d", **known)
+    assert sides(design, column(design)) == outside
+
+
+def test_the_bounds_themselves_are_never_outside():
+    inside = made("d", flushes=5)
+    assert breaches("s", column(inside)) == []
+
+
+def only(design: Point):
+    (breach,) = breaches("s", column(design))
+    return breach
+
+
+def test_a_design_that_only_idles_less_leaves_the_bound_as_it_is():
+    lucky = only(made("d", flushes=5, wall_ns=900_000, compute_ns=700_000))
+    assert lucky.explained
+    assert "idle" in lucky.why
+
+
+def test_a_design_with_less_cpu_time_than_the_lower_bound_is_not_explained():
+    wrong = only(made("d", flushes=5, wall_ns=900_000, compute_ns=500_000))
+    assert not wrong.explained
+    assert "less CPU time" in wrong.why
+
+
+def test_more_flushes_than_misses_allow_are_not_explained():
+    assert not only(made("d", flushes=51, misses=50)).explained
+
+
+@pytest.mark.parametrize(
+    ("design", "why"),
+    [
+        (made("d"), "never flushes every TLB"),
+        (made("d", flushes=4, ipis=11), "some CPUs only"),
+        (made("d", flushes=4, ipis=12, pages=2048), "2,048 slots and not 1,024"),
+        (made("d", flushes=4, ipis=12), "another order"),
+    ],
+)
+def test_fewer_flushes_than_any_pool_could_have_are_told_apart(design, why):
+    assert why in only(design).why
+
+
+def test_an_incomplete_run_with_too_few_flushes_is_not_explained():
+    assert not only(
+        made("d", flushes=4, ipis=12, operations=50, wall_ns=500_000, compute_ns=400_000)
+    ).explained
+
+
+def test_a_row_has_a_value_for_each_number_of_cpus_and_marks_what_is_outside():
+    columns = {4: column(made("d", flushes=4)), 16: column(made("d", flushes=51, wall_ns=800_000))}
+    row = metric_row("d", columns)
+    assert row[0] == "d"
+    assert row[1] == "1.000 / 1.250▲"
+    assert row[3] == "1.00"
+    assert row[5] == "4▲ / 51▼"
+
+
+def test_equal_values_are_written_once():
+    assert over_cpus(["1", "1"]) == "1"
+    assert over_cpus(["1", "2", "1"]) == "1 / 2 / 1"
+
+
+def test_prices_are_per_operation_and_findings_are_counted():
+    point = made("d", findings=("a", "b", "a"), walks=50, local_flushes=25, switches=10, switch_ns=60_000)
+    row = price_row(point, Point(LOWER, 4, LEAST, LEAST), pinned=True)
+    assert row[1:5] == ("1,024", "4", "17", "while mapped")
+    assert row[7:10] == ("6.00 (+6.00)", "0.50", "0.25")
+    assert row[-1] == found(("a", "a", "b")) == "2 a, 1 b"
+    assert found(()) == "none"
