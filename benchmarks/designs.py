@@ -20,7 +20,7 @@ from pathlib import Path
 from engine_alone import engine_alone
 from performance_page import write_part
 
-from pipeline.allocators.registry import load_design, shipped_designs
+from pipeline.allocators.registry import load_allocator, shipped_allocators
 from pipeline.io.markdown import table
 from pipeline.workload.generate import generate
 
@@ -32,34 +32,34 @@ WANTED = 2.0
 
 def ratios(operations: int, rounds: int) -> dict[str, list[float]]:
     """For each design its ratio on each of WORKLOADS."""
-    designs = sorted(set(shipped_designs()) - {BASE})
-    found: dict[str, list[float]] = {design: [] for design in designs}
+    allocators = sorted(set(shipped_allocators()) - {BASE})
+    found: dict[str, list[float]] = {allocator: [] for allocator in allocators}
     with tempfile.TemporaryDirectory() as directory:
         for workload in WORKLOADS:
             trace = Path(directory) / f"{workload}.parquet"
             generate(workload, trace, operations=operations)
-            measured: dict[str, list[float]] = {design: [] for design in designs}
+            measured: dict[str, list[float]] = {allocator: [] for allocator in allocators}
             # The first round loads and warms up what is timed in the others.
             for turn in range(rounds + 1):
-                for design, ratio in _round(trace, designs):
+                for allocator, ratio in _round(trace, allocators):
                     if turn > 0:
-                        measured[design].append(ratio)
-            for design, values in measured.items():
-                found[design].append(statistics.median(values))
+                        measured[allocator].append(ratio)
+            for allocator, values in measured.items():
+                found[allocator].append(statistics.median(values))
     return found
 
 
-def _round(trace: Path, designs: list[str]) -> Iterator[tuple[str, float]]:
+def _round(trace: Path, allocators: list[str]) -> Iterator[tuple[str, float]]:
     """Time each design between two replays of the one that it is compared with."""
 
-    def seconds(design: str) -> float:
-        return engine_alone(trace, MACHINE, CPUS, design)["cpu_seconds"]
+    def seconds(allocator: str) -> float:
+        return engine_alone(trace, MACHINE, CPUS, allocator)["cpu_seconds"]
 
     before_s = seconds(BASE)
-    for design in designs:
-        taken_s = seconds(design)
+    for allocator in allocators:
+        taken_s = seconds(allocator)
         after_s = seconds(BASE)
-        yield design, 2 * taken_s / (before_s + after_s)
+        yield allocator, 2 * taken_s / (before_s + after_s)
         before_s = after_s
 
 
@@ -70,10 +70,10 @@ def main() -> int:
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     found = ratios(given.operations, given.rounds)
-    bounds = {design for design in found if load_design(design).bound}
+    bounds = {allocator for allocator in found if load_allocator(allocator).bound}
     rows = [
-        [f"`{design}`" + " (a bound)" * (design in bounds), *(f"{value:.2f}" for value in values)]
-        for design, values in found.items()
+        [f"`{allocator}`" + " (a bound)" * (allocator in bounds), *(f"{value:.2f}" for value in values)]
+        for allocator, values in found.items()
     ]
     text = (
         f"CPU time in the engine of each design with its defaults, over that of `{BASE}`, on `{MACHINE}` "
@@ -84,7 +84,7 @@ def main() -> int:
     print(text)
     if given.write:
         write_part("designs", __file__, text)
-    return int(any(max(found[design]) > WANTED for design in set(found) - bounds))
+    return int(any(max(found[allocator]) > WANTED for allocator in set(found) - bounds))
 
 
 if __name__ == "__main__":

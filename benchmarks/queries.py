@@ -30,7 +30,7 @@ from pipeline.schema.run import EVENTS, OPERATIONS
 from pipeline.sql.library import Query, queries, run_query
 from pipeline.sql.session import Session, fill, open_session
 
-WORKLOAD, DESIGN, CPUS = "zipf_bench", "global_pool", 16
+WORKLOAD, ALLOCATOR, CPUS = "zipf_bench", "global_pool", 16
 
 TEXT = {c.name for c in (*OPERATIONS, *EVENTS) if pa.types.is_dictionary(c.type)}
 
@@ -43,7 +43,7 @@ def make_run(folder: Path, operations: int, machine: str) -> Path:
 
     trace = folder / "trace.parquet"
     generate(WORKLOAD, trace, operations=operations)
-    return replay(trace, allocator=DESIGN, machine=machine, cpus=CPUS, output=folder / "runs").path
+    return replay(trace, allocator=ALLOCATOR, machine=machine, cpus=CPUS, output=folder / "runs").path
 
 
 def columns_read(run: Path) -> dict[str, Columns]:

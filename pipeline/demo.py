@@ -10,7 +10,7 @@ from pipeline.report.page import report
 from pipeline.runs.replay import RunResult, replay
 from pipeline.workload.generate import generate
 
-DESIGNS = ("global_pool", "percpu_pinned", "direct_map")
+ALLOCATORS = ("global_pool", "percpu_pinned", "direct_map")
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,19 @@ def demo(output: Path, say: Callable[[str], None]) -> list[Path]:
         if scene.operations is not None:
             trace = output / f"{scene.name}.parquet"
             generate(scene.name, trace, operations=scene.operations)
-        runs = [_replayed(trace, design, scene, output, say) for design in DESIGNS]
+        runs = [_replayed(trace, allocator, scene, output, say) for allocator in ALLOCATORS]
         page = output / f"{scene.name}.html"
         reports.append(report([run.path for run in runs], page, command=f"pipeline demo -o {output}"))
     return reports
 
 
 def _replayed(
-    trace: str | Path, design: str, scene: Scene, output: Path, say: Callable[[str], None]
+    trace: str | Path, allocator: str, scene: Scene, output: Path, say: Callable[[str], None]
 ) -> RunResult:
-    run = replay(trace, allocator=design, machine=scene.machine, output=output / "runs")
+    run = replay(trace, allocator=allocator, machine=scene.machine, output=output / "runs")
     totals = run.manifest.totals
     say(
-        f"  {design:<14} {totals.operations:>9,} operations in {totals.wall_ns / 1e9:8.3f} s simulated: "
+        f"  {allocator:<14} {totals.operations:>9,} operations in {totals.wall_ns / 1e9:8.3f} s simulated: "
         f"{totals.flushes:,} flushes, {totals.sleeps:,} sleeps"
     )
     return run

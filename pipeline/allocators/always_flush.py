@@ -32,15 +32,15 @@ from pipeline.allocators.api.actions import (
     SLEEP,
     UNLOCK,
     WAKE_ALL,
-    found,
+    report_finding,
     touch,
-    touch_again,
+    touch_cached,
     write_pte,
 )
 from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
 from pipeline.allocators.components.free_list import fill_free, give_free, listed_free, take_free
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "upper bound: nothing stays cached, every miss is a global flush"
 SOURCE = "what a cache of one mapping would do"
@@ -67,7 +67,7 @@ _FLUSHED = 2
 _GOT = 3
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Share the slot of a page that somebody has mapped, or take a free one and flush."""
     if r.step == _ASK:
@@ -106,19 +106,19 @@ _WAKE = 2
 _END = 3
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; after the last one forget the page, and wake who waits for a slot."""
     if r.step == _ASK:
         r.step = _DROP
         return LOCK
     if r.step == _DROP:
-        touch_again(d, 1)
+        touch_cached(d, 1)
         r.step = _END
         slot = a.slots[r.slot]
         slot.users -= 1
         if slot.users < 0:
-            found(d, COUNT_UNDERFLOW)
+            report_finding(d, COUNT_UNDERFLOW)
         if slot.users == 0:
             a.pages[slot.page].slot = 0
             write_pte(d)
@@ -143,6 +143,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
     return left_asleep(live, 0, len(listed_free(a, a.pool[0])), "slots are free")

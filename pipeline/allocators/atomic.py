@@ -37,8 +37,8 @@ from pipeline.allocators.api.actions import (
     PREFAULT,
     allow_sleep,
     forbid_sleep,
-    found,
     invalidate,
+    report_finding,
     touch_local,
     write_pte,
 )
@@ -47,12 +47,12 @@ from pipeline.allocators.components.cached_pool import (
     ASK_AGAIN,
     FLUSH_IF_ANY,
     fall_back,
+    lost_wakeups_in_pools,
     problems_of_pools,
-    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 from pipeline.schema.trace import KINDS
 
 SUMMARY = "kmap_atomic: own slots per CPU, no lock, IPI or cache; may not be held over a sleep"
@@ -98,7 +98,7 @@ _MAP = 10
 _IN_VAIN = 11
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Prefault, then map atomically; a copy that faults again tries in vain and falls back on the pool."""
     again = _is_copy(r) and _faults_again(a, r)
@@ -119,25 +119,25 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return fall_back(a, r, d)
 
 
-@kernel
+@inline
 def _is_copy(r: Any) -> bool:
     """Whether the mapping is for copying from or to a user's page, which may fault."""
     return r.kind in (_TO_USER, _FROM_USER)
 
 
-@kernel
+@inline
 def _faults_again(a: Any, r: Any) -> bool:
     """Whether this copy faults although it was prefaulted; depends on nothing but its operation."""
     return (((r.op * _SPREAD) & 0xFFFFFFFF) * 1000) >> 32 < a.options[0].refault_per_1000
 
 
-@kernel
+@inline
 def _map_atomic(a: Any, r: Any, d: Any) -> None:
     """Take the CPU's slot for this nesting depth."""
     forbid_sleep(d)
     depth = r.depth
     if depth >= a.options[0].nesting:
-        found(d, NESTING_OVERFLOW)
+        report_finding(d, NESTING_OVERFLOW)
         depth = a.options[0].nesting - 1
     r.slot = a.options[0].slots + d.cpu * a.options[0].nesting + depth
     r.served = MISS
@@ -148,7 +148,7 @@ def _map_atomic(a: Any, r: Any, d: Any) -> None:
         invalidate(a, d, r.slot)
 
 
-@kernel
+@inline
 def _unmap_atomic(a: Any, r: Any, d: Any) -> None:
     """The PTE stays until the slot's next map, or goes at once."""
     allow_sleep(d)
@@ -158,7 +158,7 @@ def _unmap_atomic(a: Any, r: Any, d: Any) -> None:
         invalidate(a, d, r.slot)
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Nothing, or what the pool does."""
     if r.served == FALLBACK:
@@ -178,6 +178,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot of the pool is in use."""
-    return stranded_in_pools(a, live, 1, int(a.options[0].slots))
+    return lost_wakeups_in_pools(a, live, 1, int(a.options[0].slots))

@@ -43,13 +43,13 @@ from typing import Any
 from pipeline.allocators.api.actions import FLUSH_ALL
 from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.components.cached_pool import (
+    lost_wakeups_in_pools,
     map_cached,
     problems_of_pools,
-    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "lower bound of flushes: no choice of what stays cached, or when to flush, needs fewer"
 SOURCE = "what knowing the future could save a pool of cached mappings"
@@ -73,14 +73,14 @@ def prepare(a: Any, shape: Shape) -> None:
     a.pool[0].cursor = -1
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take a clean one; flush when none is left and some can be had by it."""
     slots = a.options[0].slots
     return map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, False)
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
     return unmap_cached(a, r, d, 0)
@@ -91,6 +91,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems_of_pools(a, live, int(a.options[0].slots))
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return stranded_in_pools(a, live, 1, int(a.options[0].slots))
+    return lost_wakeups_in_pools(a, live, 1, int(a.options[0].slots))

@@ -9,7 +9,7 @@ another address space ends the translations of those designs whose PTEs are not 
 A map of one design may lie within a map of another. `r.depth` is then how many of a design's own maps lie
 round it: what it sets aside or orders by depth is its own slots. The log has the depth of the trace.
 
-A `Division` looks like a single design to everybody but those who compose a simulator and build its state,
+A `Composite` looks like a single design to everybody but those who compose a simulator and build its state,
 see `pipeline.machine.composite`.
 """
 
@@ -23,7 +23,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from pipeline.allocators.api.contract import Check, Shape, Value
-from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.allocators.registry import Allocator, load_allocator
 from pipeline.errors import UsageError, unknown_name
 from pipeline.schema.trace import KINDS
 
@@ -32,17 +32,17 @@ _FORM = f"KIND=NAME,...,{REST}=NAME"
 
 
 @dataclass(frozen=True)
-class Division(DesignFile):
+class Composite(Allocator):
     """Designs that share the work; the first serves every kind that is not another's."""
 
-    designs: tuple[DesignFile, ...]
+    allocators: tuple[Allocator, ...]
     kinds: tuple[tuple[str, ...], ...]
     """The kinds that each design serves."""
 
     @property
     def sha256(self) -> str:
         """Hash of the hashes of their sources."""
-        return hashlib.sha256(" ".join(part.sha256 for part in self.designs).encode()).hexdigest()
+        return hashlib.sha256(" ".join(part.sha256 for part in self.allocators).encode()).hexdigest()
 
     def serving(self) -> list[int]:
         """Position of the design that serves each kind, in the order of KINDS."""
@@ -50,7 +50,7 @@ class Division(DesignFile):
 
     def options_of(self, k: int, options: dict[str, Value]) -> dict[str, Value]:
         """The options of design `k` by their own names."""
-        prefix = f"{self.designs[k].name}."
+        prefix = f"{self.allocators[k].name}."
         return {name.removeprefix(prefix): v for name, v in options.items() if name.startswith(prefix)}
 
     def read(self, names: list[str]) -> str:
@@ -61,19 +61,19 @@ class Division(DesignFile):
         return ", ".join([*others, f"{names[0]} for the rest"])
 
 
-def parts_of(design: DesignFile) -> tuple[DesignFile, ...]:
+def parts_of(allocator: Allocator) -> tuple[Allocator, ...]:
     """The designs that a run consists of: mostly one."""
-    return design.designs if isinstance(design, Division) else (design,)
+    return allocator.allocators if isinstance(allocator, Composite) else (allocator,)
 
 
-def load_allocator(text: str) -> DesignFile:
-    """Load a design by name or path, or a `Division` written as KIND=NAME,...,default=NAME.
+def resolve_allocator(text: str) -> Allocator:
+    """Load a design by name or path, or a `Composite` written as KIND=NAME,...,default=NAME.
 
-    A design that is named more than once is one and the same. Raises what `load_design` does, and UsageError
-    for an unknown kind, one given twice, a missing default, and two designs of one name.
+    A design that is named more than once is one and the same. Raises what `load_allocator` does, and
+    UsageError for an unknown kind, one given twice, a missing default, and two designs of one name.
     """
     if "=" not in text or (text.endswith(".py") and Path(text).is_file()):
-        return load_design(text)
+        return load_allocator(text)
     names: dict[str, str] = {}
     for word in text.split(","):
         kind, equals, name = (part.strip() for part in word.partition("="))
@@ -86,83 +86,88 @@ def load_allocator(text: str) -> DesignFile:
         names[kind] = name
     if REST not in names:
         raise UsageError(f"'{text}' says nothing of other kinds; add {REST}=NAME")
-    loaded = {name: load_design(name) for name in names.values()}
-    by_path = {design.path: design for design in reversed(loaded.values())}
+    loaded = {name: load_allocator(name) for name in names.values()}
+    by_path = {allocator.path: allocator for allocator in reversed(loaded.values())}
     of_kind = {kind: by_path[loaded[names.get(kind, names[REST])].path] for kind in KINDS}
     rest = by_path[loaded[names[REST]].path]
-    designs = tuple(dict.fromkeys([rest, *of_kind.values()]))
-    if len(designs) == 1:
+    allocators = tuple(dict.fromkeys([rest, *of_kind.values()]))
+    if len(allocators) == 1:
         return rest
-    kinds = tuple(tuple(kind for kind in KINDS if of_kind[kind] == design) for design in designs)
-    return divide(designs, kinds)
+    kinds = tuple(tuple(kind for kind in KINDS if of_kind[kind] == allocator) for allocator in allocators)
+    return divide(allocators, kinds)
 
 
-def divide(designs: tuple[DesignFile, ...], kinds: tuple[tuple[str, ...], ...]) -> Division:
+def divide(allocators: tuple[Allocator, ...], kinds: tuple[tuple[str, ...], ...]) -> Composite:
     """Let several designs serve the kinds named, each kind in one place.
 
     Raises UsageError where two of them have one name.
     """
-    names = [design.name for design in designs]
+    names = [allocator.name for allocator in allocators]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"two allocators are named '{twice[0]}'; rename the file of one")
-    division = Division("+".join(names), designs[0].path, ModuleType("division"), designs, kinds)
-    vars(division.module).update(_combined(division))
-    return division
+    composite = Composite("+".join(names), allocators[0].path, ModuleType("division"), allocators, kinds)
+    vars(composite.module).update(_combined(composite))
+    return composite
 
 
-def ends_with_its_space(design: DesignFile) -> bool:
+def ends_with_its_space(allocator: Allocator) -> bool:
     """Whether a CPU that switches to another address space loses the design's translations."""
-    return bool(getattr(design.module, "NON_GLOBAL", False))
+    return bool(getattr(allocator.module, "NON_GLOBAL", False))
 
 
-def _combined(division: Division) -> dict[str, Any]:
+def _combined(composite: Composite) -> dict[str, Any]:
     """What the designs come to together, by the names of the contract."""
-    designs = division.designs
+    allocators = composite.allocators
     together: dict[str, Any] = {
-        "SUMMARY": division.read([design.name for design in designs]),
-        "SOURCE": "; ".join(design.source for design in designs),
+        "SUMMARY": composite.read([allocator.name for allocator in allocators]),
+        "SOURCE": "; ".join(allocator.source for allocator in allocators),
         "OPTIONS": tuple(
-            replace(option, name=f"{design.name}.{option.name}")
-            for design in designs
-            for option in design.options
+            replace(option, name=f"{allocator.name}.{option.name}")
+            for allocator in allocators
+            for option in allocator.options
         ),
-        "locks": lambda options, shape: sum(locks_of(division, options, shape)),
-        "check": _asking_each(division, "check"),
-        "stranded": _asking_each(division, "stranded"),
+        "locks": lambda options, shape: sum(locks_of(composite, options, shape)),
+        "check": _asking_each(composite, "check"),
+        "stranded": _asking_each(composite, "stranded"),
     }
     # What one of them needs of the machine does not disturb another: a design that changes nothing
     # atomically pays nothing for it, and who has no hook is not called.
     for trait in ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS"):
-        if any(getattr(design.module, trait, False) for design in designs):
+        if any(getattr(allocator.module, trait, False) for allocator in allocators):
             together[trait] = True
-    if len({ends_with_its_space(design) for design in designs if hasattr(design.module, "slots")}) == 2:
+    if (
+        len(
+            {ends_with_its_space(allocator) for allocator in allocators if hasattr(allocator.module, "slots")}
+        )
+        == 2
+    ):
         together |= {"MIXED_PTES": True, "is_global": None}
     for hook in ("switch_out", "switch_in"):
-        if any(hasattr(design.module, hook) for design in designs):
+        if any(hasattr(allocator.module, hook) for allocator in allocators):
             together[hook] = None
     return together
 
 
-def locks_of(division: Division, options: dict[str, int], shape: Shape) -> list[int]:
+def locks_of(composite: Composite, options: dict[str, int], shape: Shape) -> list[int]:
     """How many spinlocks each design has; `options` are coded."""
     counts = []
-    for k, design in enumerate(division.designs):
-        own = {name: int(value) for name, value in division.options_of(k, dict(options)).items()}
-        function = getattr(design.module, "locks", None)
+    for k, allocator in enumerate(composite.allocators):
+        own = {name: int(value) for name, value in composite.options_of(k, dict(options)).items()}
+        function = getattr(allocator.module, "locks", None)
         counts.append(1 if function is None else int(function(own, shape)))
     return counts
 
 
-def _asking_each(division: Division, name: str) -> Callable[[Any, Check], list[str]]:
+def _asking_each(composite: Composite, name: str) -> Callable[[Any, Check], list[str]]:
     """The designs' own checks, each shown what is its own."""
 
     def ask(state: Any, live: Check) -> list[str]:
         said: list[str] = []
-        for k, design in enumerate(division.designs):
-            function = getattr(design.module, name, None)
+        for k, allocator in enumerate(composite.allocators):
+            function = getattr(allocator.module, name, None)
             if function is not None:
                 own = tables_of(state, k)
-                said += [f"{design.name}: {text}" for text in function(own, _live_of(state, own, live, k))]
+                said += [f"{allocator.name}: {text}" for text in function(own, _live_of(state, own, live, k))]
         return said
 
     return ask

@@ -35,12 +35,12 @@ from pipeline.allocators.components.deferred_flush_pool import (
     PART_FIELDS,
     SLOT_FIELDS,
     fill,
-    map_apart,
+    lost_wakeups_in_parts,
+    map_deferred,
     problems_of_parts,
-    stranded_in_parts,
-    unmap_apart,
+    unmap_deferred,
 )
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "the global pool, its lock released while TLBs are flushed"
 SOURCE = "H. Dickins; linux-mm, 2024"
@@ -66,17 +66,17 @@ def prepare(a: Any, shape: Shape) -> None:
     fill(a, 1, int(a.options[0].slots))
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take a clean one; where none is left, flush, or wait for a flush under way."""
     options = a.options[0]
-    return map_apart(a, r, d, 1, options.slots, options.batch, options.spare)
+    return map_deferred(a, r, d, 1, options.slots, options.batch, options.spare)
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now and no flush will."""
-    return unmap_apart(a, r, d, a.options[0].slots)
+    return unmap_deferred(a, r, d, a.options[0].slots)
 
 
 def check(a: Any, live: Check) -> list[str]:
@@ -84,6 +84,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems_of_parts(a, live, 1, int(a.options[0].slots))
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return stranded_in_parts(a, live)
+    return lost_wakeups_in_parts(a, live)

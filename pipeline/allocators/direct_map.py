@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.api.actions import DIRECT, DONE
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "lower bound: a 64-bit kernel's permanent map; nothing to do"
 SOURCE = "what removing highmem would leave"
 BOUND = "lower bound"
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """The page's address is known."""
     r.slot = -1
@@ -24,7 +24,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Nothing to undo."""
     return DONE

@@ -44,13 +44,13 @@ from pipeline.allocators.api.actions import (
 from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.components.cached_pool import (
     DROP,
+    lost_wakeups_in_pools,
     problems_of_pools,
-    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.directed_flush import invalidate_there
 from pipeline.allocators.components.wake import WAKE_OPTION
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "the global pool, but interrupts only CPUs that have not switched since the slot's release"
 SOURCE = "M. J. Bligh, linux-kernel, July 2002"
@@ -79,7 +79,7 @@ _INVALIDATED = 2
 _END = 3
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take one that nobody uses, once no TLB holds what it mapped before."""
     if r.step == _ASK:
@@ -105,7 +105,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return _reuse(a, r, d)
 
 
-@kernel
+@inline
 def _advance(a: Any, d: Any) -> bool:
     """Move the cursor to the next slot that nobody uses; false if there is none."""
     pool = a.pool[0]
@@ -119,7 +119,7 @@ def _advance(a: Any, d: Any) -> bool:
     return False
 
 
-@kernel
+@inline
 def _reuse(a: Any, r: Any, d: Any) -> int:
     """Take the slot under the cursor and invalidate it wherever it may still be in a TLB."""
     at = a.pool[0].cursor
@@ -140,7 +140,7 @@ def _reuse(a: Any, r: Any, d: Any) -> int:
     return invalidate_there(a, d, at, mask)
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use and remember when; wake the sleepers, after the release, if nobody uses the slot now."""
     if r.step == DROP:
@@ -153,6 +153,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems_of_pools(a, live, int(a.options[0].slots))
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless all slots are in use."""
-    return stranded_in_pools(a, live, 1, int(a.options[0].slots))
+    return lost_wakeups_in_pools(a, live, 1, int(a.options[0].slots))

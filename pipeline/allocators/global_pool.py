@@ -44,14 +44,14 @@ from pipeline.allocators.components.cached_pool import (
     FLUSH_IF_ANY,
     SEARCH,
     adopt_slot,
+    lost_wakeups_in_pools,
     map_cached,
     problems_of_pools,
     set_cursor,
-    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "mainline 2.4: cached mappings under one lock, scan and global flush at each wrap"
 SOURCE = "Linux 2.4.18, mm/highmem.c"
@@ -82,12 +82,12 @@ def queues(options: dict[str, int], shape: Shape) -> int:
     return pools(options, shape) + (options["reserve"] > 0)
 
 
-@kernel
+@inline
 def _colours(a: Any) -> int:
     return min(a.options[0].colours, a.options[0].slots)
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take a clean one; flush at a wrap; sleep if a whole pass finds none."""
     colours = _colours(a)
@@ -100,7 +100,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return map_cached(a, r, d, r.page % colours, size, 0, colours * size, FLUSH_ALL, always)
 
 
-@kernel
+@inline
 def _must_wait(a: Any, r: Any, d: Any, slots: int) -> bool:
     """Set slots aside for the task when it has the lock; true if there are too few left. `r.mark`: it has."""
     if r.step == ASK:
@@ -116,7 +116,7 @@ def _must_wait(a: Any, r: Any, d: Any, slots: int) -> bool:
     return False
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; wake the sleepers, after the release, if the slot became free to be flushed."""
     colours = _colours(a)
@@ -158,10 +158,10 @@ def check(a: Any, live: Check) -> list[str]:
     return problems_of_pools(a, live, len(a.slots))
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot of his colour is in use, or set aside."""
     colours = len(a.pool)
-    found = stranded_in_pools(a, live, colours, len(a.slots) // colours)
+    found = lost_wakeups_in_pools(a, live, colours, len(a.slots) // colours)
     wanted = min(int(a.options[0].reserve), len(a.slots))
     if wanted and live.sleepers[colours] and a.pool[0].reserved + wanted <= len(a.slots):
         found.append(f"{live.sleepers[colours]} tasks sleep although {wanted} slots can be set aside")

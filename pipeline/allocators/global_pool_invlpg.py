@@ -29,13 +29,13 @@ from typing import Any
 from pipeline.allocators.api.actions import REPEAT_ALL
 from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.components.cached_pool import (
+    lost_wakeups_in_pools,
     map_cached,
     problems_of_pools,
-    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "the global pool for one CPU: invlpg for each freed slot, no flush; all CPUs scan"
 SOURCE = "linux-kernel, March 2002"
@@ -54,14 +54,14 @@ def slots(options: dict[str, int], shape: Shape) -> int:
     return options["slots"]
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take a clean one; at a wrap every CPU makes a pass; sleep if it finds none."""
     slots = a.options[0].slots
     return map_cached(a, r, d, 0, slots, 0, slots, REPEAT_ALL, not a.options[0].flush_if_any)
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
     return unmap_cached(a, r, d, 0)
@@ -72,6 +72,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems_of_pools(a, live, int(a.options[0].slots))
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return stranded_in_pools(a, live, 1, int(a.options[0].slots))
+    return lost_wakeups_in_pools(a, live, 1, int(a.options[0].slots))

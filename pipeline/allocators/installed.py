@@ -18,7 +18,7 @@ ENTRY_POINTS = "pipeline.allocators"
 
 
 @dataclass(frozen=True)
-class InstalledDesign:
+class InstalledAllocator:
     """A design that an installed package names; `path` is its file, or None and `problem` says why."""
 
     name: str
@@ -27,13 +27,13 @@ class InstalledDesign:
     problem: str = ""
 
 
-def installed_designs(shipped: Container[str]) -> list[InstalledDesign]:
+def installed_allocators(shipped: Container[str]) -> list[InstalledAllocator]:
     """Every entry point of the group, by name. None has a file whose name is `shipped` or another's too."""
     points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value))
     packages: dict[str, list[str]] = {}
     for point in points:
         packages.setdefault(point.name, []).append(_package(point))
-    designs = []
+    allocators = []
     for point in points:
         problem, path = "", None
         if point.name in shipped:
@@ -44,8 +44,8 @@ def installed_designs(shipped: Container[str]) -> list[InstalledDesign]:
             problem = f"{' and '.join(packages[point.name])} each have a design of this name; uninstall one"
         else:
             path, problem = _file_of(point)
-        designs.append(InstalledDesign(point.name, _package(point), path, problem))
-    return designs
+        allocators.append(InstalledAllocator(point.name, _package(point), path, problem))
+    return allocators
 
 
 def _package(point: EntryPoint) -> str:

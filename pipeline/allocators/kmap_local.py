@@ -30,15 +30,15 @@ from pipeline.allocators.api.actions import (
     MISS,
     NESTING_OVERFLOW,
     UNMAP_OUT_OF_ORDER,
-    found,
     invalidate,
     pin,
+    report_finding,
     touch_local,
     unpin,
     write_pte,
 )
 from pipeline.allocators.api.contract import Check, Option, Shape
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "kmap_local: own slots per CPU, rewritten at context switches; the task is bound, may sleep"
 SOURCE = "T. Gleixner, Linux 5.11, mm/highmem.c"
@@ -68,13 +68,13 @@ def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
     return 0
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Push a slot of this CPU on the task's stack."""
     stack = a.pool[r.task]
     depth = stack.depth
     if depth >= a.options[0].nesting:
-        found(d, NESTING_OVERFLOW)
+        report_finding(d, NESTING_OVERFLOW)
         depth = a.options[0].nesting - 1
     stack.depth += 1
     pin(d)
@@ -85,32 +85,32 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Pop the slot, which must be the innermost."""
     stack = a.pool[r.task]
     stack.depth -= 1
     if r.slot % a.options[0].nesting != min(stack.depth, a.options[0].nesting - 1):
-        found(d, UNMAP_OUT_OF_ORDER)
+        report_finding(d, UNMAP_OUT_OF_ORDER)
     touch_local(d, 1)
     _unload(a, r, d)
     unpin(d)
     return DONE
 
 
-@kernel
+@inline
 def switch_out(a: Any, r: Any, d: Any) -> None:
     """The CPU's next task may use the address for itself."""
     _unload(a, r, d)
 
 
-@kernel
+@inline
 def switch_in(a: Any, r: Any, d: Any) -> None:
     """Make the address the task's own again."""
     _load(a, r, d)
 
 
-@kernel
+@inline
 def _load(a: Any, r: Any, d: Any) -> None:
     a.slots[r.slot].task = r.task + 1
     write_pte(d)
@@ -118,7 +118,7 @@ def _load(a: Any, r: Any, d: Any) -> None:
         invalidate(a, d, r.slot)
 
 
-@kernel
+@inline
 def _unload(a: Any, r: Any, d: Any) -> None:
     a.slots[r.slot].task = 0
     write_pte(d)

@@ -42,11 +42,11 @@ from pipeline.allocators.components.atomic_counts import (
     count_down,
     count_up,
     lines_of_counts,
+    lost_wakeups_beside_free,
     problems_of_counts,
-    stranded_beside_free,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "no lock: atomic counts, one global flush for a batch of slots, contention line by line"
 SOURCE = "P. Zijlstra, linux-kernel, January 2007"
@@ -88,7 +88,7 @@ _NONE = 5
 _DROPPED = 1  # of an unmap
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Count up the page's slot, or claim a free one; flush a batch of them if none is clean."""
     if r.step == _ASK:
@@ -118,7 +118,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return _publish(a, r, d)
 
 
-@kernel
+@inline
 def _search(a: Any, r: Any, d: Any) -> int:
     """Go round with the hand at most once; claim a clean slot, or a batch of such as must be flushed."""
     pool = a.pool[0]
@@ -155,7 +155,7 @@ def _search(a: Any, r: Any, d: Any) -> int:
     return FLUSH_ALL
 
 
-@kernel
+@inline
 def _give_back(a: Any, r: Any, d: Any) -> int:
     """Keep the last slot that was claimed and give back the others, which are clean now."""
     r.slot = r.budget - 1
@@ -168,7 +168,7 @@ def _give_back(a: Any, r: Any, d: Any) -> int:
     return became_free(a, freed)
 
 
-@kernel
+@inline
 def _publish(a: Any, r: Any, d: Any) -> int:
     """Let the page have the claimed slot, unless somebody has given it one meanwhile."""
     touch(d, 1)
@@ -186,7 +186,7 @@ def _publish(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Count down; wake the sleepers if the slot is free now."""
     if r.step == _DROPPED:
@@ -197,4 +197,4 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
 
 # Counts must match the live mappings, pages their slots, and nobody be asleep beside a free slot.
 check = problems_of_counts
-stranded = stranded_beside_free
+lost_wakeups = lost_wakeups_beside_free

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from pipeline.allocators.registry import shipped_designs
+from pipeline.allocators.registry import shipped_allocators
 from pipeline.errors import OutputError, UsageError
 from pipeline.io.files import output_error
 
@@ -47,8 +47,8 @@ def new_allocator(name: str, directory: Path = Path()) -> tuple[Path, Path]:
         if isinstance(error, OSError):
             raise output_error(path, error) from error
         raise
-    design, test = texts
-    return design, test
+    allocator, test = texts
+    return allocator, test
 
 
 def _refuse_name(name: str) -> None:
@@ -62,7 +62,7 @@ def _refuse_name(name: str) -> None:
             f"NAME wants a name of your own, found '{name}', a module of Python's that a file {name}.py "
             f"would hide; try 'my_{name}'"
         )
-    if name in shipped_designs():
+    if name in shipped_allocators():
         raise UsageError(
             f"NAME wants a name of your own, found '{name}', which is a shipped design; try 'my_{name}', or "
             f"'pipeline allocators {name}' to read that one"

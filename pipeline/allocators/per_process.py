@@ -39,7 +39,7 @@ from pipeline.allocators.api.actions import (
     write_pte,
 )
 from pipeline.allocators.api.contract import Check, Option, Shape
-from pipeline.allocators.components.cached_pool import stranded_in_pools
+from pipeline.allocators.components.cached_pool import lost_wakeups_in_pools
 from pipeline.allocators.components.checks import left_asleep
 from pipeline.allocators.components.directed_flush import flush_there, invalidate_there
 from pipeline.allocators.components.private_pool import (
@@ -53,7 +53,7 @@ from pipeline.allocators.components.private_pool import (
     use_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION, wake
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "a cached pool per process, non-global: flushes only the CPUs that run it"
 SOURCE = "R. van Riel; M. J. Bligh (UKVA); A. Arcangeli (userfixmap); linux-kernel, 2002-2003"
@@ -94,7 +94,7 @@ _MAPPED = 3
 _RELEASED = 4
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page in the process's pool or take a clean slot of it; flush where it runs at a wrap."""
     p = r.process
@@ -131,7 +131,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return _use(a, r, d)
 
 
-@kernel
+@inline
 def _use(a: Any, r: Any, d: Any) -> int:
     """The request has its slot; without a cache, an address that may be in some TLB must go from it first."""
     pool = a.pool[r.process]
@@ -151,7 +151,7 @@ _WAKE = 2
 _END = 3
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; wake who of the process sleeps, after the release, if the slot became free."""
     pool = a.pool[r.process]
@@ -179,10 +179,10 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless all slots of his process are in use, or its semaphore is."""
     if not a.options[0].semaphore:
-        return stranded_in_pools(a, live, live.shape.processes, int(a.options[0].slots))
+        return lost_wakeups_in_pools(a, live, live.shape.processes, int(a.options[0].slots))
     free = [p for p, pool in enumerate(a.pool) if pool.owner == 0]
     return [text for p in free for text in left_asleep(live, p, 1, "semaphore is to be had")]
 

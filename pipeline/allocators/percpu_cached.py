@@ -37,7 +37,7 @@ from pipeline.allocators.api.actions import (
     unpin,
 )
 from pipeline.allocators.api.contract import Check, Option, Shape
-from pipeline.allocators.components.cached_pool import stranded_in_pools
+from pipeline.allocators.components.cached_pool import lost_wakeups_in_pools
 from pipeline.allocators.components.private_pool import (
     EXHAUSTED,
     OWN_SLOT,
@@ -48,7 +48,7 @@ from pipeline.allocators.components.private_pool import (
     use_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION, wake
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "a cached pool per CPU with the task pinned: local flushes only; P words in every page"
 SOURCE = "page->virtual[NR_CPUS], linux-kernel, 2002"
@@ -85,7 +85,7 @@ _FLUSHED = 1
 _WOKEN = 2
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page in this CPU's pool or take a clean slot of it; flush this CPU at a wrap."""
     if r.step != _FLUSHED:
@@ -114,7 +114,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 _DROPPED = 1
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use, unpin, and wake who waits on this CPU if nobody uses the slot now."""
     if r.step == _DROPPED:
@@ -134,6 +134,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems_of_own_pools(a, live, live.shape.cpus)
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless all slots of his CPU are in use."""
-    return stranded_in_pools(a, live, live.shape.cpus, int(a.options[0].slots))
+    return lost_wakeups_in_pools(a, live, live.shape.cpus, int(a.options[0].slots))

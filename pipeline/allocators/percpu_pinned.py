@@ -51,14 +51,14 @@ from pipeline.allocators.components.cached_pool import (
     ASK_AGAIN,
     FLUSH_IF_ANY,
     fall_back,
+    lost_wakeups_in_pools,
     problems_of_pools,
-    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.checks import left_asleep
 from pipeline.allocators.components.free_list import fill_free, give_free, listed_free, take_free
 from pipeline.allocators.components.wake import WAKE_OPTION
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "a pool per CPU with the task pinned: no lock, no IPI, no cache"
 SOURCE = "A. Arcangeli, linux-kernel, March 2002"
@@ -95,7 +95,7 @@ def queues(options: dict[str, int], shape: Shape) -> int:
     return 1 if options["overflow"] == _GLOBAL else shape.cpus
 
 
-@kernel
+@inline
 def _first(a: Any) -> int:
     """First slot of the first CPU."""
     return a.options[0].slots if a.options[0].overflow == _GLOBAL else 0
@@ -113,7 +113,7 @@ _ASK = 0
 _WOKEN = 1
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Take a free slot of this CPU, or wait in its queue for one, or use the pool instead."""
     pool = a.percpu[d.cpu]
@@ -140,7 +140,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-@kernel
+@inline
 def _map_globally(a: Any, r: Any, d: Any) -> int:
     """Let the pool of the machine serve a task that found no slot on its CPU."""
     if r.step == _ASK:
@@ -152,7 +152,7 @@ def _map_globally(a: Any, r: Any, d: Any) -> int:
 _FREED = 1
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Free the slot, wake who waits on this CPU, and unpin; or do what the pool does."""
     if r.served == FALLBACK:
@@ -192,9 +192,9 @@ def check(a: Any, live: Check) -> list[str]:
     return problems
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot that he could have is in use."""
     if a.options[0].overflow == _GLOBAL:
-        return stranded_in_pools(a, live, 1, int(_first(a)))
+        return lost_wakeups_in_pools(a, live, 1, int(_first(a)))
     free = [c for c in range(live.shape.cpus) if a.percpu[c].free > 0]
     return [text for c in free for text in left_asleep(live, c, 1, f"slot of cpu {c} is free")]

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from pipeline.allocators.api.contract import Option
-from pipeline.allocators.installed import InstalledDesign, installed_designs
+from pipeline.allocators.installed import InstalledAllocator, installed_allocators
 from pipeline.errors import InputError, unknown_name
 from pipeline.io.files import readable_file, sha256_of
 from pipeline.io.listing import listing
@@ -21,7 +21,7 @@ _REQUIRED = ("SUMMARY", "map_step", "unmap_step")
 
 
 @dataclass(frozen=True)
-class DesignFile:
+class Allocator:
     """One design: its module as plain Python, and the file that a simulator is composed from."""
 
     name: str
@@ -59,7 +59,7 @@ class DesignFile:
 
 
 @cache
-def shipped_designs() -> dict[str, Path]:
+def shipped_allocators() -> dict[str, Path]:
     """Designs of this folder by name: the files that define `map_step`."""
     folder = Path(__file__).parent
     return {path.stem: path for path in sorted(folder.glob("*.py")) if _defines_map_step(path)}
@@ -70,13 +70,13 @@ def _defines_map_step(path: Path) -> bool:
     return any(isinstance(node, ast.FunctionDef) and node.name == "map_step" for node in tree.body)
 
 
-def known_designs() -> dict[str, Path]:
+def known_allocators() -> dict[str, Path]:
     """Every design that can be named: shipped ones and those of installed packages."""
-    installed = {d.name: d.path for d in installed_designs(shipped_designs()) if d.path is not None}
-    return shipped_designs() | installed
+    installed = {d.name: d.path for d in installed_allocators(shipped_allocators()) if d.path is not None}
+    return shipped_allocators() | installed
 
 
-def load_design(name: str) -> DesignFile:
+def load_allocator(name: str) -> Allocator:
     """Load a design by name, or from a path ending in `.py`.
 
     Raises UsageError for an unknown name, and InputError for a file that is missing, does not import or
@@ -85,16 +85,16 @@ def load_design(name: str) -> DesignFile:
     if name.endswith(".py"):
         path = readable_file(Path(name), "an allocator's Python file")
         return _load(path.stem, path.resolve())
-    designs = known_designs()
-    if name not in designs:
-        for installed in installed_designs(shipped_designs()):
+    allocators = known_allocators()
+    if name not in allocators:
+        for installed in installed_allocators(shipped_allocators()):
             if installed.name == name:
                 raise InputError(f"allocator '{name}' of {installed.package}: {installed.problem}")
-        raise unknown_name("allocator", name, designs, "or give the path of a .py file of your own")
-    return _load(name, designs[name])
+        raise unknown_name("allocator", name, allocators, "or give the path of a .py file of your own")
+    return _load(name, allocators[name])
 
 
-def _load(name: str, path: Path) -> DesignFile:
+def _load(name: str, path: Path) -> Allocator:
     module = ModuleType(f"pipeline_design_{name}")
     module.__file__ = str(path)
     # Executed from its text: importing would leave a __pycache__ beside a user's own file.
@@ -110,7 +110,7 @@ def _load(name: str, path: Path) -> DesignFile:
             f"{path}: not an allocator, it defines no {', '.join(missing)}; "
             "see pipeline/allocators/api/contract.py for what a design must define"
         )
-    return DesignFile(name, path, module)
+    return Allocator(name, path, module)
 
 
 def _import_failure(path: Path, error: Exception) -> str:
@@ -124,34 +124,34 @@ def _import_failure(path: Path, error: Exception) -> str:
     return f"{path}{where}: does not import: {said}; mend the file"
 
 
-def list_designs() -> str:
+def list_allocators() -> str:
     """Every design that can be named, with its summary, as text; last those of installed packages."""
-    shipped = [(name, load_design(name).summary) for name in sorted(shipped_designs())]
-    installed = [(d.name, _listed(d)) for d in installed_designs(shipped_designs())]
+    shipped = [(name, load_allocator(name).summary) for name in sorted(shipped_allocators())]
+    installed = [(d.name, _listed(d)) for d in installed_allocators(shipped_allocators())]
     return listing(shipped + installed)
 
 
-def _listed(design: InstalledDesign) -> str:
+def _listed(allocator: InstalledAllocator) -> str:
     """What the list says of an installed design: one that is broken must not hide the others."""
-    problem = design.problem
-    if design.path is not None:
+    problem = allocator.problem
+    if allocator.path is not None:
         try:
-            return f"{_load(design.name, design.path).summary} (from {design.package})"
+            return f"{_load(allocator.name, allocator.path).summary} (from {allocator.package})"
         except InputError as error:
             problem = str(error)
-    return f"cannot be used (from {design.package}): {problem}"
+    return f"cannot be used (from {allocator.package}): {problem}"
 
 
-def describe_design(name: str) -> str:
+def describe_allocator(name: str) -> str:
     """Describe one design: summary, source, its module's documentation, and its options, as text."""
-    design = load_design(name)
+    allocator = load_allocator(name)
     lines = [
-        f"{design.name}: {design.summary}",
-        f"source: {design.source}",
+        f"{allocator.name}: {allocator.summary}",
+        f"source: {allocator.source}",
         "",
-        (design.module.__doc__ or "").strip(),
+        (allocator.module.__doc__ or "").strip(),
     ]
-    if design.options:
-        rows = [(f"  {o.name}", str(o.default).lower(), o.allowed(), o.help) for o in design.options]
+    if allocator.options:
+        rows = [(f"  {o.name}", str(o.default).lower(), o.allowed(), o.help) for o in allocator.options]
         lines += ["", "options (--set NAME=VALUE), default, allowed:", listing(rows).rstrip("\n")]
     return "\n".join(lines) + "\n"

@@ -38,14 +38,14 @@ from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.components.cached_pool import (
     FLUSH_IF_ANY,
     adopt_slot,
+    lost_wakeups_in_pools,
     map_cached,
     problems_of_pools,
     set_cursor,
-    stranded_in_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 from pipeline.schema.trace import KINDS
 
 SUMMARY = "pte-highmem: the global pool in series, one for page tables, against deadlocks"
@@ -80,7 +80,7 @@ def queues(options: dict[str, int], shape: Shape) -> int:
     return options["series"]
 
 
-@kernel
+@inline
 def _series_of(a: Any, r: Any) -> int:
     """Series that a mapping of this kind and depth takes its slot from."""
     if r.kind != _PAGE_TABLE:
@@ -88,7 +88,7 @@ def _series_of(a: Any, r: Any) -> int:
     return min(1 + r.depth, a.options[0].series - 1)
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take a clean one of the kind's series; a wrap of it passes over all."""
     s = _series_of(a, r)
@@ -101,7 +101,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return map_cached(a, r, d, s, size, first, last, FLUSH_ALL, not a.options[0].flush_if_any)
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; wake the sleepers of the slot's series, after the release, if nobody uses it now."""
     return unmap_cached(a, r, d, r.slot // a.options[0].slots)
@@ -122,6 +122,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems_of_pools(a, live, int(a.options[0].series * a.options[0].slots))
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot of his series is in use."""
-    return stranded_in_pools(a, live, int(a.options[0].series), int(a.options[0].slots))
+    return lost_wakeups_in_pools(a, live, int(a.options[0].series), int(a.options[0].slots))

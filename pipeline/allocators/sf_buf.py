@@ -31,11 +31,11 @@ from pipeline.allocators.api.actions import (
     SLEEP,
     UNLOCK,
     all_cpus,
-    found,
     pin,
+    report_finding,
     this_cpu,
     touch,
-    touch_again,
+    touch_cached,
     unpin,
     write_pte,
 )
@@ -52,7 +52,7 @@ from pipeline.allocators.components.lru_list import (
 )
 from pipeline.allocators.components.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
 from pipeline.allocators.components.wake import WAKE_OPTION, wake
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "FreeBSD: hash, LRU list, CPU mask per buffer; single-address shoot-downs, one mutex"
 SOURCE = "FreeBSD, sys/i386/i386/vm_machdep.c (A. L. Cox)"
@@ -91,7 +91,7 @@ _INVALIDATED = 2
 _END = 3
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's buffer or take the oldest unused one; invalidate it where that has not been done."""
     size = a.options[0].slots
@@ -133,7 +133,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return _invalidate(a, r, d)
 
 
-@kernel
+@inline
 def _invalidate(a: Any, r: Any, d: Any) -> int:
     """Let this CPU, and unless the mapping is private to it all others, be in the buffer's mask."""
     slot = a.slots[r.slot]
@@ -151,17 +151,17 @@ _DROP = 1
 _WAKE = 2
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; a buffer that nobody uses now goes to the end of the list, and sleepers are woken."""
     if r.step == _ASK:
         r.step = _DROP
         return LOCK
     if r.step == _DROP:
-        touch_again(d, 1)
+        touch_cached(d, 1)
         a.slots[r.slot].users -= 1
         if a.slots[r.slot].users < 0:
-            found(d, COUNT_UNDERFLOW)
+            report_finding(d, COUNT_UNDERFLOW)
         r.step = _END
         if a.slots[r.slot].users == 0:
             touch(d, 1)
@@ -177,7 +177,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every buffer is in use."""
     return left_asleep(live, 0, int((a.slots.users == 0).sum()), "buffers are not in use")
 

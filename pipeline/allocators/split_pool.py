@@ -37,12 +37,12 @@ from pipeline.allocators.components.deferred_flush_pool import (
     PART_FIELDS,
     SLOT_FIELDS,
     fill,
-    map_apart,
+    lost_wakeups_in_parts,
+    map_deferred,
     problems_of_parts,
-    stranded_in_parts,
-    unmap_apart,
+    unmap_deferred,
 )
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "the global pool in two halves, one flushed without the lock while the other is used"
 SOURCE = "M. J. Bligh, linux-kernel, 2002"
@@ -74,16 +74,16 @@ def prepare(a: Any, shape: Shape) -> None:
     fill(a, _HALVES, int(a.options[0].slots) // _HALVES)
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Find the page's slot or take a clean one of the current half; used up, it is left and flushed."""
-    return map_apart(a, r, d, _HALVES, a.options[0].slots // _HALVES, a.options[0].batch, 0)
+    return map_deferred(a, r, d, _HALVES, a.options[0].slots // _HALVES, a.options[0].batch, 0)
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now and no flush will."""
-    return unmap_apart(a, r, d, a.options[0].slots // _HALVES)
+    return unmap_deferred(a, r, d, a.options[0].slots // _HALVES)
 
 
 def check(a: Any, live: Check) -> list[str]:
@@ -91,6 +91,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems_of_parts(a, live, _HALVES, int(a.options[0].slots) // _HALVES)
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return stranded_in_parts(a, live)
+    return lost_wakeups_in_parts(a, live)

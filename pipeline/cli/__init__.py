@@ -16,7 +16,6 @@ from pipeline.cli.calibrate import calibrate
 from pipeline.cli.claims import claims
 from pipeline.cli.db import db
 from pipeline.cli.demo import demo
-from pipeline.cli.designs import designs
 from pipeline.cli.doctor import doctor
 from pipeline.cli.explain import explain
 from pipeline.cli.export import export
@@ -57,7 +56,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "validate": validate,
     "calibrate": calibrate,
     "claims": claims,
-    "designs": designs,
+    "designs": allocators,
     "sql": sql,
     "queries": queries,
     "db": db,

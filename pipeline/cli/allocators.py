@@ -14,6 +14,6 @@ def allocators(
     ] = None,
 ) -> None:
     """List the mapping designs, or describe one with its options."""
-    from pipeline.allocators.registry import describe_design, list_designs
+    from pipeline.allocators.registry import describe_allocator, list_allocators
 
-    typer.echo(list_designs() if name is None else describe_design(name), nl=False)
+    typer.echo(list_allocators() if name is None else describe_allocator(name), nl=False)

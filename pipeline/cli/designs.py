@@ -60,6 +60,6 @@ def designs(
         if document is None and report is None:
             typer.echo(comparison.text(), nl=False)
     for stale in comparison.stale:
-        typer.echo(f"to be judged anew: {stale.saying.design}: {stale.saying.said}", err=True)
+        typer.echo(f"to be judged anew: {stale.saying.allocator}: {stale.saying.said}", err=True)
     if comparison.stale or not all(breach.explained for breach in comparison.outside):
         raise typer.Exit(FindingError.exit_status)

@@ -27,10 +27,10 @@ def new(
     """
     from pipeline.allocators.new import new_allocator
 
-    design, test = new_allocator(name, output)
+    allocator, test = new_allocator(name, output)
     # A word with a slash or the suffix alone is taken for a path; a leading dash would be an option.
-    path = shlex.quote(str(design) if design.is_absolute() else f"./{design}")
-    typer.echo(design)
+    path = shlex.quote(str(allocator) if allocator.is_absolute() else f"./{allocator}")
+    typer.echo(allocator)
     typer.echo(test)
     typer.echo("try next:")
     typer.echo(f"  pipeline replay local --allocator {path} --machine smp4-2002")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.errors import PipelineError, UsageError
 from pipeline.explain.attribution import (
     Claim,
@@ -87,13 +87,13 @@ def locks_of(manifest: Manifest) -> list[Locks]:
 
 def _has_one_lock(name: str, source_sha256: str) -> bool | None:
     try:
-        design = load_design(name)
+        allocator = load_allocator(name)
     except PipelineError:
         return None
-    if design.sha256 != source_sha256:
+    if allocator.sha256 != source_sha256:
         return None
     # A design without this function has one: see pipeline.allocators.api.contract.
-    return not hasattr(design.module, "locks")
+    return not hasattr(allocator.module, "locks")
 
 
 def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Explained | Unfinished]:

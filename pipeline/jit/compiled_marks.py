@@ -1,4 +1,4 @@
-"""What takes the place of `simulator.kernel` in a compiled copy: the same marks, with Numba behind them."""
+"""What takes the place of `simulator.inline` in a compiled copy: the same marks, with Numba behind them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.jit.inlining import InlinedCompiler
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
 
 
-def kernel(function: Any) -> Any:
+def inline(function: Any) -> Any:
     """Compile for other kernels to call; becomes a part of each."""
     return _compiled(function, forceinline=True)
 
 
-def apart(function: Any) -> Any:
+def noinline(function: Any) -> Any:
     """Compile for other kernels to call; stays a function of its own, which keeps its callers small."""
     return _compiled(function, forceinline=False)
 
@@ -77,7 +77,7 @@ def prefetch(context: Any, table: Any, index: Any) -> Any:
     return types.none(table, types.int64), lower
 
 
-@kernel
+@inline
 def wrap64(value: Any) -> Any:
     """Return `value`: compiled integers are signed and of 64 bits."""
     return value

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def kernel(function: _Function) -> _Function:
+def inline(function: _Function) -> _Function:
     """Mark a function that the simulation calls while it runs."""
     return function
 
 
-def apart(function: _Function) -> _Function:
+def noinline(function: _Function) -> _Function:
     """Mark a kernel that stays a function of its own: its code would be in its callers' way.
 
     For what is seldom needed, or called from many places.

@@ -1,11 +1,13 @@
 """Putting the engine and one design together, compiled or as plain Python.
 
 A composed simulator is a small package of its own: copies of the modules of `pipeline.machine.engine`
-that hold kernels, with the design's file in place of `design`, importing one another. It is named by a hash
-of everything that decides what the compiled code does (all sources, record layouts, versions), so Numba's
-disk cache, which only knows the outermost function's own file, can never serve code of an older design.
+that are compiled, with the allocator's file in place of `allocator`, importing one another. It is named by a
+hash of everything that decides what the compiled code does (all sources, record layouts, versions). So
+Numba's disk cache, which only knows the outermost function's own file, can never serve code of an older
+allocator.
 
-Several designs that share a run have a dispatcher in the place of `design`, see `pipeline.machine.composite`.
+Several allocators that share a run have a router in the place of `allocator`, see
+`pipeline.machine.composite`.
 
 Uncompiled, the same sources are executed under their own file names, so that a debugger stops in them.
 """
@@ -27,8 +29,8 @@ from types import ModuleType
 
 from pipeline.allocators import components
 from pipeline.allocators.api import actions
-from pipeline.allocators.composite import Division
-from pipeline.allocators.registry import DesignFile
+from pipeline.allocators.composite import Composite
+from pipeline.allocators.registry import Allocator
 from pipeline.jit import marks
 from pipeline.jit.plain_tables import on_images
 from pipeline.machine.composite import router
@@ -84,24 +86,24 @@ def cache_directory() -> Path:
     return wanted
 
 
-def _sources(design: DesignFile, compiled: bool) -> dict[str, tuple[str, Path]]:
+def _sources(allocator: Allocator, compiled: bool) -> dict[str, tuple[str, Path]]:
     """Source and file of each module of the composed package, by its name there."""
     paths: dict[str, Path] = {}
     for folder in (_ENGINE, Path(components.__file__).parent):
         paths |= {p.stem: p for p in sorted(folder.glob("*.py")) if p.stem not in _SHARED}
     paths["actions"] = Path(actions.__file__)
     paths["marks"] = _JIT / ("compiled_marks.py" if compiled else "marks.py")
-    if isinstance(design, Division):
-        paths |= {f"allocator_{k}": part.path for k, part in enumerate(design.designs)}
+    if isinstance(allocator, Composite):
+        paths |= {f"allocator_{k}": part.path for k, part in enumerate(allocator.allocators)}
         paths["composite_view"] = _COMPOSITE / "view.py"
         paths["views"] = _JIT / f"{'compiled' if compiled else 'plain'}_views.py"
     else:
-        paths["allocator"] = design.path
+        paths["allocator"] = allocator.path
     sources = {name: (path.read_text(encoding="utf-8"), path) for name, path in paths.items()}
-    if isinstance(design, Division):
-        sources["allocator"] = (router.router_source(design), Path(router.__file__))
+    if isinstance(allocator, Composite):
+        sources["allocator"] = (router.router_source(allocator), Path(router.__file__))
     text, path = sources["traits"]
-    sources["traits"] = (text + _declarations(design), path)
+    sources["traits"] = (text + _declarations(allocator), path)
     return {name: sources[name] for name in _reached(sources)}
 
 
@@ -113,9 +115,9 @@ def _reached(sources: dict[str, tuple[str, Path]]) -> list[str]:
     return reached
 
 
-def _declarations(design: DesignFile) -> str:
+def _declarations(allocator: Allocator) -> str:
     """What a design declares, to stand after what holds where it does not: see `simulator.traits`."""
-    declared = [name for name in _TRAITS if hasattr(design.module, name)]
+    declared = [name for name in _TRAITS if hasattr(allocator.module, name)]
     lines = [f"from {_PACKAGE}.allocator import {name}\n" for name in declared]
     if set(declared) & {"switch_out", "switch_in"}:
         lines.append("HOOKS_SWITCHES = True\n")
@@ -137,10 +139,10 @@ def _identity(sources: dict[str, tuple[str, Path]], compiled: bool) -> str:
     return digest.hexdigest()[:16]
 
 
-def simulator_sha256(design: DesignFile) -> str:
+def simulator_sha256(allocator: Allocator) -> str:
     """Hash of the engine's and the design's sources: of what, with its inputs, determines a result."""
     digest = hashlib.sha256(Path(records.__file__).read_bytes())
-    for name, (text, _) in sorted(_sources(design, compiled=False).items()):
+    for name, (text, _) in sorted(_sources(allocator, compiled=False).items()):
         digest.update(f"{name}\0{text}\0".encode())
     return digest.hexdigest()
 
@@ -150,20 +152,20 @@ def _rewritten(text: str, package: str) -> str:
     return _COPIED.sub(rf"from {package}\1", text)
 
 
-def is_compiled_already(design: DesignFile) -> bool:
+def is_compiled_already(allocator: Allocator) -> bool:
     """Whether the compiled simulator of this design is in the cache."""
-    package = f"kmap_{_identity(_sources(design, True), True)}"
+    package = f"kmap_{_identity(_sources(allocator, True), True)}"
     return any((cache_directory() / package / "__pycache__").glob("simulate.run-*.nbc"))
 
 
 @cache
-def compose(design: DesignFile, compiled: bool = True) -> Simulator:
+def compose(allocator: Allocator, compiled: bool = True) -> Simulator:
     """Compose the simulator of one design.
 
     Raises InputError, naming file and line, when the design's source cannot be composed; what Numba cannot
     compile shows up at the first call.
     """
-    sources = _sources(design, compiled)
+    sources = _sources(allocator, compiled)
     package = f"kmap_{_identity(sources, compiled)}"
     if package not in sys.modules:
         if compiled:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.allocators.api.contract import Shape, parse_options
-from pipeline.allocators.composite import load_allocator
-from pipeline.allocators.registry import DesignFile
+from pipeline.allocators.composite import resolve_allocator
+from pipeline.allocators.registry import Allocator
 from pipeline.jit.tables import Tables
 from pipeline.machine.compose import Simulator, compose
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import Setting, build_design, build_world, look
+from pipeline.machine.machine_state import RunSettings, build_allocator, build_machine_state, look
 from pipeline.machine.profile import COST_KINDS, Profile
 from pipeline.schema.run import CPU_CATEGORIES
 
@@ -106,7 +106,7 @@ class Outcome:
     """The spinlocks as the run left them."""
     problems: list[str]
     """What the design's own check says at the end."""
-    stranded: list[str]
+    lost_wakeups: list[str]
     """Who is left asleep at the end beside a slot he could have, as the design says."""
 
     @property
@@ -134,7 +134,7 @@ class Outcome:
 
 
 def simulate(
-    design: str | DesignFile,
+    allocator: str | Allocator,
     profile: Profile,
     trace: Rows,
     *,
@@ -155,47 +155,47 @@ def simulate(
     each call of the engine and each chunk of rows read; with `budget_events=1` that is after every event.
     Raises RuntimeError if the clock stands still.
     """
-    design = load_allocator(design) if isinstance(design, str) else design
+    allocator = resolve_allocator(allocator) if isinstance(allocator, str) else allocator
     tasks = int(trace.task.max()) + 1
     processes = np.arange(tasks) if process_of is None else np.array(process_of)
     shape = Shape(profile.cpus, tasks, int(processes.max()) + 1, int(trace.page.max()) + 1)
-    values = parse_options(design.options, options or {}, design.name)
+    values = parse_options(allocator.options, options or {}, allocator.name)
     chunks = -(-len(trace) // chunk_rows)
     levels = int(trace.depth.max()) + 1 if levels is None else levels
-    setting = Setting(
+    setting = RunSettings(
         seed, loop, True, chunk_rows, chunks, chunks, levels, log_operations=log_rows, log_events=log_rows
     )
-    state = build_design(design, values, shape)
-    world = build_world(profile, design, values, shape, setting, state)
+    state = build_allocator(allocator, values, shape)
+    machine_state = build_machine_state(profile, allocator, values, shape, setting, state)
     counts = np.bincount(trace.task, minlength=tasks)
-    world.tasks.rows_left = counts
-    world.tasks.process = processes
-    world.tasks.state[counts == 0] = records.T_ENDED
-    machine = world.machine[0]
+    machine_state.tasks.rows_left = counts
+    machine_state.tasks.process = processes
+    machine_state.tasks.state[counts == 0] = records.T_ENDED
+    machine = machine_state.machine[0]
     machine.live = machine.unstarted = int((counts > 0).sum())
     # Integers of plain Python are unbounded, NumPy's wrap as the fingerprint wants, but complain.
     with np.errstate(over="ignore"):
         status, operations, events = _drive(
-            compose(design, compiled), world, state, trace, chunk_rows, budget_events, observe
+            compose(allocator, compiled), machine_state, state, trace, chunk_rows, budget_events, observe
         )
-    check = getattr(design.module, "check", None)
-    stranded = getattr(design.module, "stranded", None)
+    check = getattr(allocator.module, "check", None)
+    lost_wakeups = getattr(allocator.module, "stranded", None)
     return Outcome(
         status,
         {name: int(machine[name]) for name in machine.dtype.names},
         operations[np.argsort(operations["op"])],
         events,
-        np.array(world.spent).reshape(-1, records.CATEGORIES),
-        np.array(world.sites),
-        np.array(world.locks),
-        check(state, look(world, shape)) if check else [],
-        stranded(state, look(world, shape)) if stranded else [],
+        np.array(machine_state.spent).reshape(-1, records.CATEGORIES),
+        np.array(machine_state.sites),
+        np.array(machine_state.locks),
+        check(state, look(machine_state, shape)) if check else [],
+        lost_wakeups(state, look(machine_state, shape)) if lost_wakeups else [],
     )
 
 
 def _drive(
     simulator: Simulator,
-    world: Tables,
+    machine_state: Tables,
     state: Tables,
     trace: Rows,
     chunk_rows: int,
@@ -203,12 +203,12 @@ def _drive(
     observe: Callable[[Tables], None] | None,
 ) -> tuple[int, np.ndarray, np.ndarray]:
     """Run until nothing more can happen; return why, and both logs."""
-    machine = world.machine[0]
+    machine = machine_state.machine[0]
     operations: list[np.ndarray] = []
     events: list[np.ndarray] = []
     most_think = int(trace.think_ns.max())
     # Slicing a recarray makes a new type each time, which takes longer than a small simulation.
-    log, event_log = world.operations.view(np.ndarray), world.events.view(np.ndarray)
+    log, event_log = machine_state.operations.view(np.ndarray), machine_state.events.view(np.ndarray)
     chunk = 0
     quiet_events = 0
 
@@ -220,7 +220,7 @@ def _drive(
 
     while True:
         before = int(machine.now_ns)
-        status = int(simulator.run(world, state, budget_events))
+        status = int(simulator.run(machine_state, state, budget_events))
         quiet = status == records.S_BUDGET and machine.now_ns == before
         quiet_events = quiet_events + budget_events if quiet else 0
         if quiet_events > _BUDGET_EVENTS:
@@ -229,19 +229,19 @@ def _drive(
             first, last = chunk * chunk_rows, min(len(trace), (chunk + 1) * chunk_rows)
             part = trace.at(slice(first, last))
             wrong = simulator.arrange(
-                world, chunk, last - first, first, part.task, part.time_ns, part.think_ns, part.wait_ns,
-                part.hold_ns, part.block_ns, part.page, part.kind, part.depth,
+                machine_state, chunk, last - first, first, part.task, part.time_ns, part.think_ns,
+                part.wait_ns, part.hold_ns, part.block_ns, part.page, part.kind, part.depth,
             )  # fmt: skip
             if wrong != -1:
                 raise ValueError(f"row {first + wrong}: there is no task {part.task[wrong]}")
             horizon = int(part.time_ns[-1]) - most_think
-            simulator.admit(world, chunk, chunk, last - first, horizon, int(last == len(trace)))
+            simulator.admit(machine_state, chunk, chunk, last - first, horizon, int(last == len(trace)))
             chunk += 1
         elif status == records.S_LOG_FULL:
             keep()
         elif status != records.S_BUDGET:
-            simulator.finish(world)
+            simulator.finish(machine_state)
             keep()
             return status, np.concatenate(operations), np.concatenate(events)
         if observe is not None:
-            observe(world)
+            observe(machine_state)

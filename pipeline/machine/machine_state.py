@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.allocators.api.contract import Check, Shape, Value
-from pipeline.allocators.composite import Division
-from pipeline.allocators.registry import DesignFile
+from pipeline.allocators.composite import Composite
+from pipeline.allocators.registry import Allocator
 from pipeline.jit.tables import Tables
 from pipeline.jit.tables import records as records_of
 from pipeline.machine.composite.state import join
@@ -23,7 +23,7 @@ _NO_FIELDS = [("none", "i4")]
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunSettings:
     """How a run is to be simulated, apart from the design, the machine and the trace."""
 
     seed: int
@@ -43,14 +43,14 @@ def _records(count: int, dtype: np.dtype | list[Any]) -> Any:
     return records_of(count, np.dtype(dtype, align=True))
 
 
-def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) -> Tables:
+def build_allocator(allocator: Allocator, options: dict[str, Value], shape: Shape) -> Tables:
     """Allocate the design's state and let it give its first values."""
-    coded = {option.name: option.code(options[option.name]) for option in design.options}
-    if isinstance(design, Division):
-        own = [design.options_of(k, options) for k in range(len(design.designs))]
-        parts = [build_design(part, own[k], shape) for k, part in enumerate(design.designs)]
-        return join(design, parts, coded, shape)
-    module = design.module
+    coded = {option.name: option.code(options[option.name]) for option in allocator.options}
+    if isinstance(allocator, Composite):
+        own = [allocator.options_of(k, options) for k in range(len(allocator.allocators))]
+        parts = [build_allocator(part, own[k], shape) for k, part in enumerate(allocator.allocators)]
+        return join(allocator, parts, coded, shape)
+    module = allocator.module
 
     def sized(name: str, default: int) -> int:
         function = getattr(module, name, None)
@@ -63,16 +63,16 @@ def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) ->
     values = _records(1, [(name, "i8") for name in coded] or _NO_FIELDS)
     for name, code in coded.items():
         values[0][name] = code
-    page_fields = design.fields("PAGE")
+    page_fields = allocator.fields("PAGE")
     spaces = _records(shape.cpus, records.SPACE)
     spaces.process = -1
     state = Tables(
         checked=True,
         options=values,
-        pool=_records(max(sized("pools", 1), 1), design.fields("POOL") or _NO_FIELDS),
-        slots=_records(max(slots, 1), design.fields("SLOT") or _NO_FIELDS),
+        pool=_records(max(sized("pools", 1), 1), allocator.fields("POOL") or _NO_FIELDS),
+        slots=_records(max(slots, 1), allocator.fields("SLOT") or _NO_FIELDS),
         pages=_records(shape.pages if page_fields else 1, page_fields or _NO_FIELDS),
-        percpu=_records(shape.cpus, design.fields("PERCPU") or _NO_FIELDS),
+        percpu=_records(shape.cpus, allocator.fields("PERCPU") or _NO_FIELDS),
         queues=queues,
         spaces=spaces,
         lines=_records(max(sized("lines", 0), 1), records.LINE),
@@ -85,12 +85,12 @@ def build_design(design: DesignFile, options: dict[str, Value], shape: Shape) ->
     return state
 
 
-def build_world(
+def build_machine_state(
     profile: Profile,
-    design: DesignFile,
+    allocator: Allocator,
     options: dict[str, Value],
     shape: Shape,
-    setting: Setting,
+    setting: RunSettings,
     state: Tables,
     rows: np.ndarray | None = None,
 ) -> Tables:
@@ -98,13 +98,13 @@ def build_world(
 
     `rows` is where the trace is read to, chunk_slots * chunk_rows ROW records; allocated if left out.
     """
-    lock_count = getattr(design.module, "locks", None)
-    coded = {option.name: option.code(options[option.name]) for option in design.options}
+    lock_count = getattr(allocator.module, "locks", None)
+    coded = {option.name: option.code(options[option.name]) for option in allocator.options}
     tasks = shape.tasks
     # A whole number of vectors of them is searched fastest.
     keys = np.full(-(-shape.cpus // 8) * 8, records.NEVER, np.int64)
     margin = shape.cpus * 2 + tasks + 64
-    world = Tables(
+    machine_state = Tables(
         checked=False,
         machine=_records(1, records.MACHINE),
         costs=profile.record().view(np.recarray),
@@ -124,13 +124,13 @@ def build_world(
         spaces=state.spaces,
         sites=_records(2, records.SITE),
         findings=_records(len(FINDINGS), records.NOTE),
-        deed=_records(1, records.DEED),
+        step_cost=_records(1, records.STEP_COST),
         operations=_records(
             setting.log_operations + _OPERATION_MARGIN if setting.log else 1, OPERATION_RECORD
         ),
         events=_records(setting.log_events + margin if setting.log else 1, EVENT_RECORD),
     )
-    machine = world.machine[0]
+    machine = machine_state.machine[0]
     machine.cpus = shape.cpus
     machine.keys = keys.size
     machine.tasks = tasks
@@ -145,7 +145,7 @@ def build_world(
     machine.chunk_rows = setting.chunk_rows
     machine.log_operations = setting.log_operations
     machine.log_events = setting.log_events
-    cpus = world.cpus
+    cpus = machine_state.cpus
     cpus.task = -1
     cpus.pin_head = -1
     cpus.pin_tail = -1
@@ -161,27 +161,27 @@ def build_world(
     ]
     cpus.irq_at_ns = cpus.device_at_ns
     cpus.node = [profile.node_of(c) for c in range(shape.cpus)]
-    world.locks.holder = -1
-    world.locks.heir = -1
-    world.deed.cpus = shape.cpus
-    world.tasks.depth = -1
-    world.tasks.queue = -1
-    world.tasks.chunk = -1
-    world.tasks.free_ns = -1
-    world.tasks.last_cpu = np.arange(tasks) % shape.cpus
-    return world
+    machine_state.locks.holder = -1
+    machine_state.locks.heir = -1
+    machine_state.step_cost.cpus = shape.cpus
+    machine_state.tasks.depth = -1
+    machine_state.tasks.queue = -1
+    machine_state.tasks.chunk = -1
+    machine_state.tasks.free_ns = -1
+    machine_state.tasks.last_cpu = np.arange(tasks) % shape.cpus
+    return machine_state
 
 
-def look(world: Any, shape: Shape) -> Check:
+def look(machine_state: Any, shape: Shape) -> Check:
     """Count mappings in force per slot and sleepers per queue, for a design's check.
 
     Exact whenever no task is within a map or unmap, as at the end of a run, finished or deadlocked.
     """
-    levels = int(world.machine[0].levels)
+    levels = int(machine_state.machine[0].levels)
     users: dict[int, int] = {}
     for task in range(shape.tasks):
-        for level in range(int(world.tasks[task].depth) + 1):
-            request = world.requests[task * levels + level]
+        for level in range(int(machine_state.tasks[task].depth) + 1):
+            request = machine_state.requests[task * levels + level]
             if request.slot >= 0 and request.unmapping == records.MAP:
                 users[int(request.slot)] = users.get(int(request.slot), 0) + 1
-    return Check(shape, users, [int(queue.sleepers) for queue in world.queues])
+    return Check(shape, users, [int(queue.sleepers) for queue in machine_state.queues])

@@ -77,8 +77,10 @@ class Block:
 
 def in_reach(runs: Sequence[RunFound], cast: Cast) -> list[RunFound]:
     """Runs that a common time axis is made for: a bound that takes many times as long would squeeze them."""
-    longest = max(run.manifest.totals.wall_ns for run in runs if run.name in cast.designs)
-    return [run for run in runs if run.name in cast.designs or run.manifest.totals.wall_ns <= NEAR * longest]
+    longest = max(run.manifest.totals.wall_ns for run in runs if run.name in cast.allocators)
+    return [
+        run for run in runs if run.name in cast.allocators or run.manifest.totals.wall_ns <= NEAR * longest
+    ]
 
 
 def block_of(item: Item, query: Query, frame: pl.DataFrame, cast: Cast, runs: Sequence[RunFound]) -> Block:
@@ -91,7 +93,7 @@ def block_of(item: Item, query: Query, frame: pl.DataFrame, cast: Cast, runs: Se
         return block
     rows = _drawn(item, frame)
     present = cast.among(set(rows["run"].to_list()))
-    if not present or (item.chart != "table" and not any(name in cast.designs for name in present)):
+    if not present or (item.chart != "table" and not any(name in cast.allocators for name in present)):
         block.empty = _nothing(block, cast, present, runs)
         return block
     block.left_out = " ".join(_left_out(block, rows, cast, present, runs))
@@ -119,7 +121,7 @@ def _left_out(
 ) -> list[str]:
     """Say which runs are not shown, and why."""
     item, said = block.item, []
-    absent = [name for name in cast.designs if name not in present]
+    absent = [name for name in cast.allocators if name not in present]
     answered = set(block.frame["run"].to_list())
     logged = {run.name for run in runs if run.has_log}
     unknown = [n for n in absent if block.query.reads_log and n not in logged and n not in answered]
@@ -169,11 +171,11 @@ def _drawn(item: Item, frame: pl.DataFrame) -> pl.DataFrame:
 def _draw(block: Block, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) -> None:
     """Add the charts and what explains them."""
     item = block.item
-    designs = [name for name in present if name in cast.designs]
-    if item.chart == "lines" and len(designs) > MOST_LINES:
+    allocators = [name for name in present if name in cast.allocators]
+    if item.chart == "lines" and len(allocators) > MOST_LINES:
         block.axes = f"Up: {item.y_title or item.y}. Across: {item.x_title or item.x}. All on equal axes."
         block.legend = [name for name in present if name in cast.bounds]
-        block.charts = [_small(item, rows, cast, run) for run in designs]
+        block.charts = [_small(item, rows, cast, run) for run in allocators]
     else:
         block.charts = _charts(item, rows, cast, present)
         block.legend = list(present) if item.chart in ("lines", "tail") else []
@@ -185,7 +187,7 @@ def _draw(block: Block, rows: pl.DataFrame, cast: Cast, present: Sequence[str]) 
 def _draw_timelines(block: Block, present: Sequence[str], cast: Cast, cpus: dict[str, int]) -> None:
     """Add a chart for each design that did anything, with the event it is about."""
     item, frame = block.item, block.frame
-    for run in (name for name in present if name in cast.designs):
+    for run in (name for name in present if name in cast.allocators):
         own = frame.filter(pl.col("run") == run)
         spec = timeline.timeline(item, own, cpus[run])
         spec["transform"].insert(0, {"filter": {"field": "run", "equal": run}})

@@ -76,9 +76,9 @@ def largest(measure: str, rows: pl.DataFrame, cast: Cast) -> float:
     peaks = {
         run: float(value or 0.0) for run, value in rows.group_by("run").agg(pl.col(measure).max()).iter_rows()
     }
-    designs = max((value for run, value in peaks.items() if run not in cast.bounds), default=0.0)
-    near = [value for value in peaks.values() if value <= NEAR * designs]
-    return max(near, default=designs) or max(peaks.values(), default=0.0)
+    allocators = max((value for run, value in peaks.items() if run not in cast.bounds), default=0.0)
+    near = [value for value in peaks.values() if value <= NEAR * allocators]
+    return max(near, default=allocators) or max(peaks.values(), default=0.0)
 
 
 def beyond(item: Item, rows: pl.DataFrame, cast: Cast) -> list[str]:
@@ -183,7 +183,7 @@ def _bars(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> a
     )
     base = _base().encode(x=x)
     bars = (
-        base.transform_filter(alt.FieldOneOfPredicate("run", [r for r in drawn if r in cast.designs]))
+        base.transform_filter(alt.FieldOneOfPredicate("run", [r for r in drawn if r in cast.allocators]))
         .mark_bar(cornerRadiusEnd=2, height={"band": 0.62})
         .encode(y=y, color=_colour(drawn, cast), tooltip=_tooltip(rows, item.x))
     )

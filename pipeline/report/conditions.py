@@ -89,7 +89,7 @@ def _cost_value(value: float | str | bool) -> str:
     return str(value) if isinstance(value, bool | str) else readable_number(value, 6)
 
 
-def designs(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
+def allocators(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
     """Each run's design, options and how it was made, in the order of the runs."""
     entries = []
     for run in runs:

@@ -63,7 +63,7 @@ def _conditions(document: Document) -> Iterator[str]:
     yield markdown.table(
         ["run", "design", "made by"],
         [[plain(d["run"]), plain(f"{d['design']}: {d['summary']}"), plain(d["command"])]
-         for d in conditions.designs(runs)],
+         for d in conditions.allocators(runs)],
     )  # fmt: skip
 
 

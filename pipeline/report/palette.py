@@ -23,14 +23,14 @@ BOUND_COLOUR = "bound"
 class Cast:
     """The runs of a report in the order in which they are drawn: designs, then bounds."""
 
-    designs: tuple[str, ...]
+    allocators: tuple[str, ...]
     bounds: dict[str, str]
     """Runs that are drawn as bounds, with what they bound."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every run."""
-        return (*self.designs, *self.bounds)
+        return (*self.allocators, *self.bounds)
 
     def among(self, names: Collection[str]) -> list[str]:
         """Those of `names`, in order."""
@@ -38,13 +38,13 @@ class Cast:
 
     def colour(self, name: str) -> str:
         """Name of the run's colour in the style sheet."""
-        return BOUND_COLOUR if name in self.bounds else f"run-{self.designs.index(name) % RUN_COLOURS}"
+        return BOUND_COLOUR if name in self.bounds else f"run-{self.allocators.index(name) % RUN_COLOURS}"
 
     def dash(self, name: str) -> list[int]:
         """Dash pattern of the run, drawn and left out by turns, in pixels."""
         if name in self.bounds:
             return list(BOUND_DASHES[list(self.bounds).index(name) % len(BOUND_DASHES)])
-        return list(DASHES[self.designs.index(name) // RUN_COLOURS % len(DASHES)])
+        return list(DASHES[self.allocators.index(name) // RUN_COLOURS % len(DASHES)])
 
     def said(self, name: str) -> str:
         """The run's name, and what it bounds."""

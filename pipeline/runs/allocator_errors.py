@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.allocators.composite import parts_of
-from pipeline.allocators.registry import DesignFile
+from pipeline.allocators.registry import Allocator
 from pipeline.errors import InputError, PipelineError
 
 _COLOUR = re.compile(r"\x1b\[\d*m")
@@ -22,7 +22,7 @@ _FRAME = "Failed in "
 
 
 @contextmanager
-def design_mistakes(design: DesignFile) -> Iterator[None]:
+def allocator_errors(allocator: Allocator) -> Iterator[None]:
     """Raise InputError for whatever goes wrong within a design's file, compiled or not, while it runs."""
     try:
         yield
@@ -32,8 +32,8 @@ def design_mistakes(design: DesignFile) -> Iterator[None]:
         frames = traceback.extract_tb(error.__traceback__)
         # Known by its path: importing Numba to ask would make plain runs wait for it.
         if any(_NUMBA in frame.filename for frame in frames):
-            raise InputError(_not_compiled(design, error)) from error
-        files = [str(part.path) for part in parts_of(design)]
+            raise InputError(_not_compiled(allocator, error)) from error
+        files = [str(part.path) for part in parts_of(allocator)]
         places = [f"{frame.filename}, line {frame.lineno}" for frame in frames if frame.filename in files]
         if places:
             what = f"{type(error).__name__}: {error}"
@@ -41,17 +41,17 @@ def design_mistakes(design: DesignFile) -> Iterator[None]:
         if isinstance(error, IndexError):
             # Compiled code, which checks the indices of a design's tables and knows no lines.
             raise InputError(
-                f"{_files(design)}: {error}; run it with --no-compile to see in which line"
+                f"{_files(allocator)}: {error}; run it with --no-compile to see in which line"
             ) from error
         raise
 
 
-def _not_compiled(design: DesignFile, error: Exception) -> str:
+def _not_compiled(allocator: Allocator, error: Exception) -> str:
     text = _COLOUR.sub("", f"no record has a field {error}" if isinstance(error, KeyError) else str(error))
     line = _COMPILED_LINE.search(text)
     said = [part.strip() for part in text.splitlines()]
     reason = next((part for part in said if part and not part.startswith(_FRAME)), "Numba gave no reason")
-    place = f"{parts_of(design)[int(line[1] or 0)].path}, line {line[2]}" if line else _files(design)
+    place = f"{parts_of(allocator)[int(line[1] or 0)].path}, line {line[2]}" if line else _files(allocator)
     return (
         f"{place}: cannot be compiled: "
         f"{_TYPE_FIELDS.sub('', reason).rstrip('.')}; kernels may use integers, records and arrays only "
@@ -59,14 +59,14 @@ def _not_compiled(design: DesignFile, error: Exception) -> str:
     )
 
 
-def _files(design: DesignFile) -> str:
+def _files(allocator: Allocator) -> str:
     """Where the mistake is, as far as is known."""
-    return " or ".join(str(part.path) for part in parts_of(design))
+    return " or ".join(str(part.path) for part in parts_of(allocator))
 
 
-def never_done(design: DesignFile, events: int) -> InputError:
+def never_done(allocator: Allocator, events: int) -> InputError:
     """Build the error for a design under which no operation ends any more."""
     return InputError(
-        f"{_files(design)}: no operation was completed in the last {events:,} events; does a path through "
+        f"{_files(allocator)}: no operation was completed in the last {events:,} events; does a path through "
         "its map_step or unmap_step never return DONE, or return no known action?"
     )

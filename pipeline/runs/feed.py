@@ -134,15 +134,15 @@ class Feed:
         self._map = mmap.mmap(self._file.fileno(), count * ROW.itemsize)
         return np.frombuffer(self._map, ROW).view(np.recarray)
 
-    def start(self, world: Tables, simulator: Simulator) -> None:
+    def start(self, machine_state: Tables, simulator: Simulator) -> None:
         """Tell the engine's tasks what lies before them and begin to read."""
-        tasks = world.tasks
+        tasks = machine_state.tasks
         tasks.rows_left = self.census.rows
         tasks.process = self.census.process
         tasks.state[self.census.rows == 0] = T_ENDED
-        machine = world.machine[0]
+        machine = machine_state.machine[0]
         machine.live = machine.unstarted = int((self.census.rows > 0).sum())
-        self._world, self._simulator = world, simulator
+        self._world, self._simulator = machine_state, simulator
         self._last_chunk = self._arranged()
         if self._threaded:
             self._thread = threading.Thread(target=self._read_ahead, name="trace-reader", daemon=True)

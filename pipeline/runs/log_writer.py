@@ -144,11 +144,13 @@ class TableLog:
 class EventLog:
     """Both tables of a run's log, fed from the engine's buffers; a context manager."""
 
-    def __init__(self, directory: Path, world: Tables, tables: dict[str, tuple[str, pa.Schema]]) -> None:
+    def __init__(
+        self, directory: Path, machine_state: Tables, tables: dict[str, tuple[str, pa.Schema]]
+    ) -> None:
         """`tables` gives file name and schema for each of the engine's log tables."""
-        self._world = world
+        self._world = machine_state
         self._logs = {
-            name: TableLog(directory / file, schema, getattr(world, name))
+            name: TableLog(directory / file, schema, getattr(machine_state, name))
             for name, (file, schema) in tables.items()
         }
         self._closed = False

@@ -22,8 +22,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from pipeline.allocators.api.contract import Shape, Value, parse_options
-from pipeline.allocators.composite import Division, load_allocator
-from pipeline.allocators.registry import DesignFile
+from pipeline.allocators.composite import Composite, resolve_allocator
+from pipeline.allocators.registry import Allocator
 from pipeline.errors import InputError, Interrupted, UsageError, unknown_name
 from pipeline.io.files import complete_directory, sha256_of
 from pipeline.io.progress import progress
@@ -31,9 +31,9 @@ from pipeline.io.resources import shipped_files
 from pipeline.jit.tables import Tables
 from pipeline.machine.compose import Simulator, compose, is_compiled_already, simulator_sha256
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import Setting, build_design, build_world, look
+from pipeline.machine.machine_state import RunSettings, build_allocator, build_machine_state, look
 from pipeline.machine.profile import Profile, load_profile
-from pipeline.runs.allocator_errors import design_mistakes, never_done
+from pipeline.runs.allocator_errors import allocator_errors, never_done
 from pipeline.runs.feed import CHUNK_ROWS, Feed, take_census
 from pipeline.runs.log_writer import EventLog
 from pipeline.runs.totals import deadlock, findings_met, fingerprint_of, totals_of
@@ -84,7 +84,7 @@ class _Plan:
 
     trace: Trace
     trace_sha256: str
-    design: DesignFile
+    loaded: Allocator
     options: dict[str, Value]
     machine: Profile
     seed: int
@@ -97,7 +97,7 @@ class _Plan:
         facts = {
             "format": RUN_FORMAT_VERSION,
             "trace": self.trace_sha256,
-            "simulator": simulator_sha256(self.design),
+            "simulator": simulator_sha256(self.loaded),
             "options": self.options,
             "machine": {name: cost.value for name, cost in self.machine.documented().items()},
             "cpus": self.machine.cpus,
@@ -106,15 +106,15 @@ class _Plan:
             "events": self.events,
             "lowmem": self.lowmem,
         }
-        if isinstance(self.design, Division):
-            facts["kinds"] = self.design.kinds
+        if isinstance(self.loaded, Composite):
+            facts["kinds"] = self.loaded.kinds
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        return f"{self.design.name}-{digest[:12]}"
+        return f"{self.loaded.name}-{digest[:12]}"
 
     def label(self) -> str:
         """Short name for charts: the design with the options that are not its defaults."""
-        labels = [_label(design, options) for design, options in _parts(self)]
-        return self.design.read(labels) if isinstance(self.design, Division) else labels[0]
+        labels = [_label(loaded, options) for loaded, options in _parts(self)]
+        return self.loaded.read(labels) if isinstance(self.loaded, Composite) else labels[0]
 
     def command(self, output: Path) -> str:
         """Return the command line that does the same."""
@@ -127,21 +127,21 @@ class _Plan:
         return shlex.join(words)
 
 
-def _parts(plan: _Plan) -> list[tuple[DesignFile, dict[str, Value]]]:
+def _parts(plan: _Plan) -> list[tuple[Allocator, dict[str, Value]]]:
     """Each design with its options."""
-    design = plan.design
-    if isinstance(design, Division):
-        return [(part, design.options_of(k, plan.options)) for k, part in enumerate(design.designs)]
-    return [(design, plan.options)]
+    loaded = plan.loaded
+    if isinstance(loaded, Composite):
+        return [(part, loaded.options_of(k, plan.options)) for k, part in enumerate(loaded.allocators)]
+    return [(loaded, plan.options)]
 
 
-def _label(design: DesignFile, options: dict[str, Value]) -> str:
+def _label(loaded: Allocator, options: dict[str, Value]) -> str:
     changed = [
         f"{option.name}={_text(options[option.name])}"
-        for option in design.options
+        for option in loaded.options
         if options[option.name] != option.default
     ]
-    return design.name + (f" ({', '.join(changed)})" if changed else "")
+    return loaded.name + (f" ({', '.join(changed)})" if changed else "")
 
 
 def _text(value: Value) -> str:
@@ -201,15 +201,15 @@ def replay(
             raise unknown_name("kind of operation", kind, KINDS)
     if not 0 <= seed < 1 << 63:
         raise UsageError(f"seed wants 0..{(1 << 63) - 1}, found {seed}")
-    design = load_allocator(allocator)
+    loaded = resolve_allocator(allocator)
     opened = open_trace(trace_path(trace))
     plan = _Plan(
         allocator,
         machine,
         opened,
         sha256_of(opened.path),
-        design,
-        parse_options(design.options, dict(options or {}), design.name),
+        loaded,
+        parse_options(loaded.options, dict(options or {}), loaded.name),
         load_profile(machine).with_cpus(cpus),
         seed,
         "closed" if loop == "closed" else "timed",
@@ -219,7 +219,7 @@ def replay(
     path = Path(output) / plan.identity()
     if not fresh and (known := _finished(path)) is not None:
         return RunResult(path, known, cached=True)
-    with complete_directory(path) as directory, design_mistakes(design):
+    with complete_directory(path) as directory, allocator_errors(loaded):
         manifest = _simulate(plan, directory, command or plan.command(output), compiled)
         (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return RunResult(path, manifest, cached=False)
@@ -236,18 +236,18 @@ def _finished(path: Path) -> Manifest | None:
 def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Manifest:
     started = datetime.now(UTC)
     begun_s = time.monotonic()
-    if compiled and not is_compiled_already(plan.design):
-        print(f"compiling {plan.design.name} for the first time, about 10 s ...", file=sys.stderr)
+    if compiled and not is_compiled_already(plan.loaded):
+        print(f"compiling {plan.loaded.name} for the first time, about 10 s ...", file=sys.stderr)
     # The census reads while the simulator is loaded.
     with ThreadPoolExecutor(1) as reader:
         reading = reader.submit(take_census, plan.trace)
-        simulator = compose(plan.design, compiled)
+        simulator = compose(plan.loaded, compiled)
         census = reading.result()
     shape = Shape(plan.machine.cpus, census.tasks, census.processes, census.pages)
-    state = build_design(plan.design, plan.options, shape)
+    state = build_allocator(plan.loaded, plan.options, shape)
     try:
         with Feed(plan.trace, census, directory, threaded=compiled) as feed:
-            setting = Setting(
+            setting = RunSettings(
                 seed=plan.seed,
                 loop=records.CLOSED if plan.loop == "closed" else records.TIMED,
                 log=plan.events == "full",
@@ -257,12 +257,12 @@ def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Man
                 levels=census.levels,
                 lowmem_kinds=sum(1 << KINDS.index(kind) for kind in plan.lowmem),
             )
-            world = build_world(
-                plan.machine, plan.design, plan.options, shape, setting, state, feed.storage()
+            machine_state = build_machine_state(
+                plan.machine, plan.loaded, plan.options, shape, setting, state, feed.storage()
             )
-            feed.start(world, simulator)
-            status, engine_s = _run(simulator, world, state, feed, directory, plan)
-            simulator.finish(world)
+            feed.start(machine_state, simulator)
+            status, engine_s = _run(simulator, machine_state, state, feed, directory, plan)
+            simulator.finish(machine_state)
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; nothing of this run was kept in {directory.parent}") from None
     if status == records.S_TOO_LONG:
@@ -278,26 +278,28 @@ def _simulate(plan: _Plan, directory: Path, command: str, compiled: bool) -> Man
         backlog_rows=feed.most_backlog_rows,
         compiled=compiled,
     )
-    return _manifest(plan, command, shape, world, state, status, execution)
+    return _manifest(plan, command, shape, machine_state, state, status, execution)
 
 
 def _run(
-    simulator: Simulator, world: Tables, state: Tables, feed: Feed, directory: Path, plan: _Plan
+    simulator: Simulator, machine_state: Tables, state: Tables, feed: Feed, directory: Path, plan: _Plan
 ) -> tuple[int, float]:
     """Simulate to the end; return why it ended and the seconds spent simulating."""
-    machine = world.machine[0]
+    machine = machine_state.machine[0]
     budget = _BUDGET_COMPILED if simulator.compiled else _BUDGET_PLAIN
     engine_s = 0.0
     done = idle_budgets = 0
     tables = {"operations": (OPERATIONS_FILE, OPERATIONS_SCHEMA), "events": (EVENTS_FILE, EVENTS_SCHEMA)}
     with ExitStack() as stack:
-        log = stack.enter_context(EventLog(directory, world, tables)) if plan.events == "full" else None
+        log = (
+            stack.enter_context(EventLog(directory, machine_state, tables)) if plan.events == "full" else None
+        )
         advance = stack.enter_context(progress(f"replaying {plan.label()}", feed.trace.rows, "operations"))
         # The fingerprint's products are meant to wrap around; plain Python would warn of each.
         stack.enter_context(np.errstate(over="ignore"))
         while True:
             before_s = time.perf_counter()
-            status = int(simulator.run(world, state, budget))
+            status = int(simulator.run(machine_state, state, budget))
             engine_s += time.perf_counter() - before_s
             completed = int(machine.operations) - done
             done += completed
@@ -311,30 +313,36 @@ def _run(
                 break
             idle_budgets = idle_budgets + 1 if status == records.S_BUDGET and not completed else 0
             if idle_budgets == _STUCK_BUDGETS:
-                raise never_done(plan.design, _STUCK_BUDGETS * budget)
+                raise never_done(plan.loaded, _STUCK_BUDGETS * budget)
         if log is not None:
             log.close()
     return status, engine_s
 
 
 def _manifest(
-    plan: _Plan, command: str, shape: Shape, world: Tables, state: Tables, status: int, execution: Execution
+    plan: _Plan,
+    command: str,
+    shape: Shape,
+    machine_state: Tables,
+    state: Tables,
+    status: int,
+    execution: Execution,
 ) -> Manifest:
-    findings = findings_met(world)
+    findings = findings_met(machine_state)
     if status == records.S_DEADLOCK:
-        findings.insert(0, deadlock(world))
-    now_ns = int(world.machine[0].now_ns)
-    check = getattr(plan.design.module, "check", None)
+        findings.insert(0, deadlock(machine_state))
+    now_ns = int(machine_state.machine[0].now_ns)
+    check = getattr(plan.loaded.module, "check", None)
     if check is not None:
         findings += [
             Finding(finding="invariant", time_ns=now_ns, message=problem)
-            for problem in check(state, look(world, shape))
+            for problem in check(state, look(machine_state, shape))
         ]
-    stranded = getattr(plan.design.module, "stranded", None)
-    if stranded is not None:
+    lost_wakeups = getattr(plan.loaded.module, "stranded", None)
+    if lost_wakeups is not None:
         findings += [
             Finding(finding="lost_wakeup", time_ns=now_ns, message=left)
-            for left in stranded(state, look(world, shape))
+            for left in lost_wakeups(state, look(machine_state, shape))
         ]
     return Manifest(
         id=plan.identity(),
@@ -362,30 +370,30 @@ def _manifest(
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
         },
-        totals=totals_of(world),
+        totals=totals_of(machine_state),
         findings=findings,
-        fingerprint=fingerprint_of(world),
+        fingerprint=fingerprint_of(machine_state),
         execution=execution,
     )
 
 
 def _allocator(plan: _Plan, shape: Shape, state: Tables) -> AllocatorReference:
-    whole = plan.design
-    prices = [_prices(design, options, shape) for design, options in _parts(plan)]
+    whole = plan.loaded
+    prices = [_prices(loaded, options, shape) for loaded, options in _parts(plan)]
     parts = []
-    if isinstance(whole, Division):
+    if isinstance(whole, Composite):
         parts = [
             AllocatorPart(
-                name=design.name,
-                summary=design.summary,
-                source_sha256=design.sha256,
+                name=loaded.name,
+                summary=loaded.summary,
+                source_sha256=loaded.sha256,
                 kinds=list(whole.kinds[k]),
                 options=options,
                 first_slot=int(state.firsts[k].slot),
                 address_space_pages=prices[k][0],
                 page_struct_bytes=prices[k][1],
             )
-            for k, (design, options) in enumerate(_parts(plan))
+            for k, (loaded, options) in enumerate(_parts(plan))
         ]
     return AllocatorReference(
         name=whole.name,
@@ -399,15 +407,15 @@ def _allocator(plan: _Plan, shape: Shape, state: Tables) -> AllocatorReference:
     )
 
 
-def _prices(design: DesignFile, options: dict[str, Value], shape: Shape) -> tuple[int, int]:
+def _prices(loaded: Allocator, options: dict[str, Value], shape: Shape) -> tuple[int, int]:
     """Pages of address space that a design takes, and bytes of every struct page."""
-    coded = {option.name: option.code(options[option.name]) for option in design.options}
+    coded = {option.name: option.code(options[option.name]) for option in loaded.options}
 
     def asked(name: str, default: int) -> int:
-        function: Any = getattr(design.module, name, None)
+        function: Any = getattr(loaded.module, name, None)
         return default if function is None else int(function(coded, shape))
 
     return (
         asked("address_space_pages", asked("slots", 0)),
-        asked("page_struct_bytes", _PAGE_BYTES if design.fields("PAGE") else 0),
+        asked("page_struct_bytes", _PAGE_BYTES if loaded.fields("PAGE") else 0),
     )

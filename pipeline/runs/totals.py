@@ -15,14 +15,14 @@ _DIRECT = {"wall_ns": "now_ns"}
 _FINDINGS_SHOWN = 20
 
 
-def totals_of(world: Tables) -> Totals:
+def totals_of(machine_state: Tables) -> Totals:
     """Read the totals of a run that has ended."""
-    machine = world.machine[0]
+    machine = machine_state.machine[0]
     locks = [
         LockTotals.model_validate({"site": name} | {field: int(site[field]) for field in site.dtype.names})
-        for name, site in zip(SITES, world.sites, strict=True)
+        for name, site in zip(SITES, machine_state.sites, strict=True)
     ]
-    spent = np.asarray(world.spent).reshape(-1, CATEGORIES)
+    spent = np.asarray(machine_state.spent).reshape(-1, CATEGORIES)
     names = [f"{category}_ns" for category in CPU_CATEGORIES]
     cpu_time = [
         CpuTime(cpu=cpu, **dict(zip(names, (int(ns) for ns in row), strict=True)))
@@ -36,25 +36,27 @@ def totals_of(world: Tables) -> Totals:
     return Totals(**counted, locks=locks, cpu_time=cpu_time)
 
 
-def fingerprint_of(world: Tables) -> str:
+def fingerprint_of(machine_state: Tables) -> str:
     """Hash of every row of the event log, the same whether the log was kept or not."""
-    machine = world.machine[0]
+    machine = machine_state.machine[0]
     lanes = np.array([machine[f"hash{lane}"] for lane in range(4)], np.dtype("<i8"))
     counts = np.array([machine["operations"], machine["now_ns"]], np.dtype("<i8"))
     return hashlib.sha256(lanes.tobytes() + counts.tobytes()).hexdigest()[:32]
 
 
-def deadlock(world: Tables) -> Finding:
+def deadlock(machine_state: Tables) -> Finding:
     """Describe a deadlock: who sleeps, and which slots the sleepers hold."""
-    machine = world.machine[0]
+    machine = machine_state.machine[0]
     levels = int(machine.levels)
-    asleep = [int(task) for task in np.flatnonzero(world.tasks.state == T_ASLEEP)]
+    asleep = [int(task) for task in np.flatnonzero(machine_state.tasks.state == T_ASLEEP)]
     held: set[int] = set()
     holders = []
     for task in asleep:
         slots = [
             int(request.slot)
-            for request in world.requests[task * levels : task * levels + int(world.tasks[task].depth)]
+            for request in machine_state.requests[
+                task * levels : task * levels + int(machine_state.tasks[task].depth)
+            ]
             if request.slot >= 0 and request.unmapping == MAP
         ]
         if slots:
@@ -71,11 +73,11 @@ def deadlock(world: Tables) -> Finding:
     )
 
 
-def findings_met(world: Tables) -> list[Finding]:
+def findings_met(machine_state: Tables) -> list[Finding]:
     """Findings that the engine noted on its way: one for each kind, with how often it was met."""
     found: list[Finding] = []
     for kind, (name, meaning) in enumerate(FINDINGS.items()):
-        note = world.findings[kind]
+        note = machine_state.findings[kind]
         if note.count == 0:
             continue
         times = f"{int(note.count):,} times, first" if note.count > 1 else "once,"

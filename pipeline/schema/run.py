@@ -74,7 +74,8 @@ EVENT_KINDS: dict[str, tuple[str, str | None, str | None, str | None]] = {
 
 # Hazards; the position is the code. The engine looks for deadlock, stale translations, starvation and
 # sleeping where a design has forbidden it; when a run has ended, a design's `check` looks for broken
-# invariants and its `stranded` for lost wake-ups; the others are there for designs to report with `found`.
+# invariants and its `lost_wakeups` for lost wake-ups; allocators report the others with
+# `report_finding`.
 FINDINGS = {
     "deadlock": "tasks sleep for slots that only sleeping tasks hold",
     "stale_translation": "a CPU used a slot through a TLB entry that an earlier mapping left",

@@ -104,10 +104,10 @@ def deadlocking(directory: Path) -> Path:
     path = directory / "deadlocking.py"
     path.write_text(
         "from pipeline.allocators.api.actions import DONE, SLEEP\n"
-        "from pipeline.jit.marks import kernel\n"
+        "from pipeline.jit.marks import inline\n"
         "SUMMARY = 'everybody sleeps'\n"
-        "@kernel\ndef map_step(a, r, d):\n    return SLEEP\n"
-        "@kernel\ndef unmap_step(a, r, d):\n    return DONE\n"
+        "@inline\ndef map_step(a, r, d):\n    return SLEEP\n"
+        "@inline\ndef unmap_step(a, r, d):\n    return DONE\n"
     )
     return path
 

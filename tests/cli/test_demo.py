@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.demo import DESIGNS, SCENES
+from pipeline.demo import ALLOCATORS, SCENES
 from pipeline.sql.query import sql
 from tests.report.browser import assert_all_drawn, chromium, needs_chromium, opened
 
@@ -39,15 +39,17 @@ def test_the_demo_prints_the_paths_of_its_reports(shown):
 def test_each_scene_shows_what_it_is_there_for(shown):
     directory, _ = shown
     query = "SELECT trace, allocator, operations, flushes, sleeps, findings FROM runs"
-    rows = {(trace, design): rest for trace, design, *rest in sql([directory / "runs"], query).iter_rows()}
-    assert set(rows) == {(name, design) for name in SCENE_NAMES for design in DESIGNS}
+    rows = {
+        (trace, allocator): rest for trace, allocator, *rest in sql([directory / "runs"], query).iter_rows()
+    }
+    assert set(rows) == {(name, allocator) for name in SCENE_NAMES for allocator in ALLOCATORS}
     for scene in SCENES:
-        for design in DESIGNS:
-            operations, flushes, sleeps, findings = rows[scene.name, design]
+        for allocator in ALLOCATORS:
+            operations, flushes, sleeps, findings = rows[scene.name, allocator]
             assert operations == (scene.operations or 156_322)
             assert findings == 0
-            assert (flushes > 0) == (design == "global_pool")
-            assert (sleeps > 0) == (scene.name == "fault_storm" and design != "direct_map")
+            assert (flushes > 0) == (allocator == "global_pool")
+            assert (sleeps > 0) == (scene.name == "fault_storm" and allocator != "direct_map")
 
 
 @pytest.mark.browser
@@ -66,7 +68,7 @@ def test_its_pages_speak_to_a_reader(shown, browser, name):
     directory, _ = shown
     opened(browser, directory / f"{name}.html", 1280, "light")
     text = browser.execute_script("return document.body.innerText")
-    for wanted in (f"Trace {name}", "No findings", "The designs side by side", *DESIGNS):
+    for wanted in (f"Trace {name}", "No findings", "The designs side by side", *ALLOCATORS):
         assert wanted in text
     for unwanted in ("nan", "None", "null", "undefined", "NaN", "0k", "{{"):
         assert unwanted not in text.split()

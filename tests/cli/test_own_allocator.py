@@ -12,10 +12,10 @@ from pipeline.runs.replay import replay
 from tests.cli.command import answer, pipeline, refusal
 
 # One slot for each page, shared, never given back; a local invalidation whenever it is mapped.
-DESIGN = """\
+ALLOCATOR = """\
 from pipeline.allocators.api.contract import Option
 from pipeline.allocators.api.actions import DONE, MISS, invalidate, pin, touch_local, unpin
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "one slot for each page"
 OPTIONS = (Option("touched", 1, minimum=0, maximum=9, help="entries that a map touches"),)
@@ -26,7 +26,7 @@ def slots(options, shape):
     return shape.pages
 
 
-@kernel
+@inline
 def map_step(a, r, d):
     r.slot = r.page
     r.served = MISS
@@ -37,7 +37,7 @@ def map_step(a, r, d):
     return DONE
 
 
-@kernel
+@inline
 def unmap_step(a, r, d):
     a.slots[r.slot].users -= 1
     unpin(d)
@@ -55,7 +55,7 @@ def trace(tmp_path) -> Path:
 def with_mistake(directory: Path, line: str) -> Path:
     """The design with one line of `map_step` replaced."""
     path = directory / "mine.py"
-    path.write_text(DESIGN.replace("    r.served = MISS", line))
+    path.write_text(ALLOCATOR.replace("    r.served = MISS", line))
     return path
 
 
@@ -65,7 +65,7 @@ def manifest(directory: Path, *words: object) -> dict:
 
 
 def test_a_design_by_path_runs_compiled_and_uncompiled_alike_and_never_stale(tmp_path, trace):
-    (tmp_path / "mine.py").write_text(DESIGN)
+    (tmp_path / "mine.py").write_text(ALLOCATOR)
     compiled = manifest(tmp_path, "-s", "touched=2")
     plain = manifest(tmp_path, "-s", "touched=2", "--no-compile", "-o", "plain")
     assert compiled["label"] == "mine (touched=2)"
@@ -86,8 +86,8 @@ def test_a_design_by_path_runs_compiled_and_uncompiled_alike_and_never_stale(tmp
         ("SUMMARY = 'x'\ndef map_step(a, r, d)\n", "line 2: does not import: expected ':'"),
         ("import os\nimport nothing_of_the_kind\n", "line 2: does not import: ModuleNotFoundError"),
         ("SUMMARY = 'x'\nslots = 1 / 0\n", "line 2: does not import: ZeroDivisionError"),
-        (DESIGN.replace("def map_step", "def mapp_step"), "it defines no map_step"),
-        (DESIGN.replace("shape.pages", "shape.pagez"), "line 11: AttributeError"),
+        (ALLOCATOR.replace("def map_step", "def mapp_step"), "it defines no map_step"),
+        (ALLOCATOR.replace("shape.pages", "shape.pagez"), "line 11: AttributeError"),
     ],
     ids=["syntax", "import", "at import", "no map_step", "slots"],
 )
@@ -136,7 +136,7 @@ def test_a_design_that_fails_uncompiled_names_the_line(tmp_path, trace, mistake,
 def test_a_design_that_never_ends_an_operation_is_stopped(tmp_path, trace, monkeypatch, returned):
     path = tmp_path / "mine.py"
     path.write_text(
-        DESIGN.replace("DONE, MISS", "DONE, MISS, STEP").replace("DONE\n\n", f"{returned}\n\n", 1)
+        ALLOCATOR.replace("DONE, MISS", "DONE, MISS, STEP").replace("DONE\n\n", f"{returned}\n\n", 1)
     )
     monkeypatch.setattr("pipeline.runs.replay._STUCK_BUDGETS", 3)
     with pytest.raises(PipelineError, match=r"mine\.py"):
@@ -146,7 +146,7 @@ def test_a_design_that_never_ends_an_operation_is_stopped(tmp_path, trace, monke
 
 def test_a_broken_check_names_its_line(tmp_path, trace):
     path = tmp_path / "mine.py"
-    path.write_text(DESIGN + "\n\ndef check(a, live):\n    return [live.nonsense]\n")
+    path.write_text(ALLOCATOR + "\n\ndef check(a, live):\n    return [live.nonsense]\n")
     with pytest.raises(InputError, match=r"mine\.py, line 33: AttributeError"):
         replay(trace, allocator=str(path), machine="smp4-2002", output=tmp_path / "runs", compiled=False)
 

@@ -60,11 +60,11 @@ def test_what_is_shipped_is_found_from_any_directory(installed: Path, command: s
 
 
 def test_a_new_allocator_is_written_and_replayed_from_any_directory(installed: Path, tmp_path: Path) -> None:
-    design, test, *_ = ran(installed, "new", "allocator", "mine", "-o", str(tmp_path)).splitlines()
+    allocator, test, *_ = ran(installed, "new", "allocator", "mine", "-o", str(tmp_path)).splitlines()
     assert "def test_" in Path(test).read_text()
     trace = str(tmp_path / "t.parquet")
     ran(installed, "generate", "laptop", "-o", trace, "--ops", "300")
-    words = ("-a", design, "-m", "smp4-2002", "-o", str(tmp_path / "runs"), "--no-compile")
+    words = ("-a", allocator, "-m", "smp4-2002", "-o", str(tmp_path / "runs"), "--no-compile")
     assert "/mine-" in ran(installed, "replay", trace, *words)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.errors import InputError, UsageError
 from pipeline.explain.attribution import Claim, Hold, LockWait, stretches, wait_causes
 from pipeline.explain.explain import Explained, explain, locks_of
@@ -180,7 +180,7 @@ def test_a_design_that_can_be_asked_says_how_many_locks_it_has(
 ) -> None:
     content = manifest_dict(name)
     content["totals"] = totals_of([], [], 2)
-    content["allocator"] |= {"name": name, "source_sha256": sha256 or load_design(name).sha256}
+    content["allocator"] |= {"name": name, "source_sha256": sha256 or load_allocator(name).sha256}
     assert [part.only_one for part in locks_of(Manifest.model_validate(content))] == [only_one]
 
 

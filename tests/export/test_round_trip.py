@@ -11,8 +11,8 @@ from pipeline.export.export import export
 from pipeline.runs.replay import RunResult
 from pipeline.sql.session import open_session
 from tests.export.reading import chrome, perfetto
-from tests.trace.small import as_arrays, writer
 from tests.runs.made import build_trace, replayed, storm_trace
+from tests.trace.small import as_arrays, writer
 
 # Slices of one kind on one group of tracks, and the sum that they must come to, in SQL.
 SUMS = [
@@ -65,15 +65,15 @@ RUNS = {
 }
 
 
-def plainly(trace: Path, directory: Path, design: str, **changes: Any) -> RunResult:
+def plainly(trace: Path, directory: Path, allocator: str, **changes: Any) -> RunResult:
     """A replay that is over before its design would be compiled."""
-    return replayed(trace, directory / "runs", design, compiled=False, **changes)
+    return replayed(trace, directory / "runs", allocator, compiled=False, **changes)
 
 
 @pytest.mark.parametrize("which", RUNS)
 def test_slices_of_a_replay_nest_and_add_up(tmp_path, which):
-    make_trace, design, changes, shows = RUNS[which]
-    run = plainly(make_trace(tmp_path), tmp_path, design, **changes)
+    make_trace, allocator, changes, shows = RUNS[which]
+    run = plainly(make_trace(tmp_path), tmp_path, allocator, **changes)
     told = export(run.path, "perfetto", tmp_path / "t.pftrace").told
     timeline = perfetto(tmp_path / "t.pftrace")
     totals = run.manifest.totals

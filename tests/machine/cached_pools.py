@@ -22,12 +22,12 @@ from pipeline.allocators.api.actions import (
     WAKE_ALL,
     WAKE_ONE,
 )
-from pipeline.allocators.registry import DesignFile
-from tests.machine.oracle import MOST_NESTED, Answer, CachedPools, DesignMachine, wander
+from pipeline.allocators.registry import Allocator
+from tests.machine.oracle import MOST_NESTED, AllocatorMachine, Answer, CachedPools, wander
 from tests.machine.steps import Request, Task
 
 
-class CachedPoolMachine(DesignMachine):
+class CachedPoolMachine(AllocatorMachine):
     """A design with one pool; a subclass says which pools there are, and what a flush is."""
 
     flush: ClassVar[int] = FLUSH_ALL
@@ -43,7 +43,7 @@ class CachedPoolMachine(DesignMachine):
     def start(self, slots: int, flush_if_any: bool, wake: str, cpus: int, tasks: int, nested: int) -> None:
         self.oracle = self.pools(slots, flush_if_any)
         options = {"slots": str(slots), "wake": wake} | self.more_options()
-        if any(option.name == "flush_if_any" for option in self.design.options):
+        if any(option.name == "flush_if_any" for option in self.allocator.options):
             options["flush_if_any"] = str(flush_if_any).lower()
         self.lay_out(options, cpus, tasks, nested)
         self.wake = WAKE_ALL if wake == "all" else WAKE_ONE
@@ -137,7 +137,7 @@ def walk(machine: CachedPoolMachine, slots: int, wake: str) -> Counter[int]:
     return wander(machine, slots, 4_000, start)
 
 
-def is_wrong(machine: type[CachedPoolMachine], broken: DesignFile) -> None:
+def is_wrong(machine: type[CachedPoolMachine], broken: Allocator) -> None:
     """Check that walks with a broken copy of the machine's design are caught."""
     walker = type("Broken", (machine,), {"design": broken})
     with pytest.raises(AssertionError):

@@ -10,8 +10,8 @@ from typing import ClassVar
 import pytest
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
-from pipeline.allocators.registry import DesignFile
-from tests.machine.oracle import DesignMachine, wander
+from pipeline.allocators.registry import Allocator
+from tests.machine.oracle import AllocatorMachine, wander
 from tests.machine.steps import Request, Task
 
 SEARCH, PASS, FLUSH, END = "searches", "passes over slots", "flushes", "declares slots clean"
@@ -100,7 +100,7 @@ class Parts:
         self.flushed = None
 
 
-class FlushedApartMachine(DesignMachine):
+class DeferredFlushMachine(AllocatorMachine):
     """A design of one part or two; nobody may hold the lock while TLBs are flushed."""
 
     parts: ClassVar[int]
@@ -205,19 +205,19 @@ class FlushedApartMachine(DesignMachine):
         assert self.oracle.flushed is None
         assert not self.oracle.sleepers or all(self.oracle.users.get(s) for s in range(self.slots()))
         live = self.bench.live()
-        assert self.bench.module.stranded(self.bench.state, live) == []
+        assert self.bench.module.lost_wakeups(self.bench.state, live) == []
 
     def slots(self) -> int:
         return self.oracle.parts * self.oracle.size
 
 
-def walk(machine: FlushedApartMachine, slots: int, options: dict[str, str]) -> Counter[int]:
+def walk(machine: DeferredFlushMachine, slots: int, options: dict[str, str]) -> Counter[int]:
     """Wander with twice as many tasks as slots, some of which nest."""
     start = partial(machine.begin_with, slots, options, cpus=3, tasks=2 * slots, nested=2)
     return wander(machine, slots, 2_000, start)
 
 
-def is_wrong(machine: type[FlushedApartMachine], broken: DesignFile, options: dict[str, str]) -> None:
+def is_wrong(machine: type[DeferredFlushMachine], broken: Allocator, options: dict[str, str]) -> None:
     """Check that walks with a broken copy of the machine's design are caught."""
     walker = type("Broken", (machine,), {"design": broken})
     with pytest.raises(AssertionError):

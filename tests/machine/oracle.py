@@ -1,7 +1,7 @@
 """What the designs must do, told a second time with dicts and lists, and the state machine that compares.
 
 The oracles know pages, users and sleepers, and nothing of counts that mean more than they say, of free lists
-or of steps. A `DesignMachine` drives a design in an order that Hypothesis chooses, and holds every answer
+or of steps. A `AllocatorMachine` drives a design in an order that Hypothesis chooses, and holds every answer
 against its oracle's.
 """
 
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from pipeline.allocators.registry import DesignFile
+from pipeline.allocators.registry import Allocator
 from pipeline.schema.trace import KINDS
 from tests.machine.steps import ASLEEP, HOME, Bench, Task
 
@@ -143,10 +143,10 @@ class PerCpuPools:
         return bool(self.sleepers[cpu])
 
 
-class DesignMachine(RuleBasedStateMachine):
+class AllocatorMachine(RuleBasedStateMachine):
     """Tasks map and unmap in any order and interleaving; a subclass compares each step with its oracle."""
 
-    design: ClassVar[DesignFile]
+    allocator: ClassVar[Allocator]
     bench: Bench
     sound = False
 
@@ -155,7 +155,7 @@ class DesignMachine(RuleBasedStateMachine):
         processes: int | None = None,
     ) -> None:  # fmt: skip
         """Set up the design with nothing mapped; a task is to have at most `nested` mappings at once."""
-        self.bench = Bench(self.design, options, cpus, tasks, PAGES, processes)
+        self.bench = Bench(self.allocator, options, cpus, tasks, PAGES, processes)
         self.nested = nested
         self.sound = True
 
@@ -266,7 +266,7 @@ def one_of(among: list[Any], number: int) -> Any:
     return among[number % len(among)]
 
 
-def wander(machine: DesignMachine, seed: int, turns: int, start: Callable[[], None]) -> Counter[int]:
+def wander(machine: AllocatorMachine, seed: int, turns: int, start: Callable[[], None]) -> Counter[int]:
     """Drive a machine at random for longer than Hypothesis does; count the actions the design took.
 
     Maps come faster than they go, so that a pool is exhausted much of the time. A deadlock, which nested maps

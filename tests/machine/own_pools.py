@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pipeline.allocators.api.actions import DONE, HIT, MISS, SLEEP, UNLOCK, WAKE_ALL, WAKE_ONE
-from tests.machine.oracle import CachedPools, DesignMachine
+from tests.machine.oracle import AllocatorMachine, CachedPools
 from tests.machine.steps import Task
 
 
-class OwnPoolMachine(DesignMachine):
+class OwnPoolMachine(AllocatorMachine):
     """A subclass says whose pools they are, and after which action a map or unmap has taken effect."""
 
     mapped_at = UNLOCK

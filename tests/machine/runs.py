@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.allocators.registry import Allocator, load_allocator
 from pipeline.machine import in_memory
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows
 from pipeline.machine.profile import Profile, load_profile
 
-__all__ = ["Outcome", "Rows", "changed_design", "machine", "rows", "simulate", "whole_source"]
+__all__ = ["Outcome", "Rows", "changed_allocator", "machine", "rows", "simulate", "whole_source"]
 
 _SHARED_IMPORT = re.compile(
     r"^from pipeline\.allocators\.shared\.(\w+) import (?:\w.*|\([^)]*\))\n", re.MULTILINE
@@ -32,20 +32,20 @@ def machine(directory: Path, cpus: int, **how: Any) -> Profile:
     return load_profile(str(path))
 
 
-def changed_design(directory: Path, name: str, changes: dict[str, str], design: str) -> DesignFile:
+def changed_allocator(directory: Path, name: str, changes: dict[str, str], allocator: str) -> Allocator:
     """Load a copy of a shipped design, named `name`, in which each text in `changes` is replaced."""
-    text = whole_source(design)
+    text = whole_source(allocator)
     for old, new in changes.items():
         assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
         text = text.replace(old, new)
     path = directory / f"{name}.py"
     path.write_text(text)
-    return load_design(str(path))
+    return load_allocator(str(path))
 
 
-def whole_source(design: str) -> str:
+def whole_source(allocator: str) -> str:
     """Source of a shipped design in which what it imports from shared files stands in place of the import."""
-    path = load_design(design).path
+    path = load_allocator(allocator).path
     there: set[str] = set()
 
     def part(match: re.Match[str]) -> str:
@@ -58,9 +58,9 @@ def whole_source(design: str) -> str:
     return _SHARED_IMPORT.sub(part, path.read_text())
 
 
-def simulate(design: str | DesignFile, profile: Profile, trace: Rows, **how: Any) -> Outcome:
+def simulate(allocator: str | Allocator, profile: Profile, trace: Rows, **how: Any) -> Outcome:
     """Replay `trace` to its end or to a deadlock. CPU time must add up in every run: that is checked here."""
-    outcome = in_memory.simulate(design, profile, trace, **how)
+    outcome = in_memory.simulate(allocator, profile, trace, **how)
     assert not outcome.unbooked_ns.any()
     assert (outcome.spent >= 0).all()
     return outcome

@@ -16,9 +16,9 @@ from typing import Any
 
 from pipeline.allocators.api import actions
 from pipeline.allocators.api.contract import Check, Shape, parse_options
-from pipeline.allocators.registry import DesignFile
-from pipeline.machine.engine.records import DEED
-from pipeline.machine.machine_state import build_design
+from pipeline.allocators.registry import Allocator
+from pipeline.machine.engine.records import STEP_COST
+from pipeline.machine.machine_state import build_allocator
 
 FLUSHES = (actions.FLUSH_ALL, actions.FLUSH_MASK, actions.FLUSH_LOCAL, actions.REPEAT_ALL, actions.SHOOT_DOWN)
 HOME, KERNEL, READY, ASLEEP = "at home", "in the kernel", "ready", "asleep"
@@ -60,13 +60,15 @@ class Bench:
     """A design's state, some tasks and some CPUs."""
 
     def __init__(
-        self, design: DesignFile, options: dict[str, str], cpus: int, tasks: int, pages: int,
+        self, allocator: Allocator, options: dict[str, str], cpus: int, tasks: int, pages: int,
         processes: int | None = None,
     ) -> None:  # fmt: skip
         """Tasks are dealt to `processes` processes in turn; left out, each is one of its own."""
         self.shape = Shape(cpus, tasks, processes or tasks, pages)
-        self.module = design.module
-        self.state = build_design(design, parse_options(design.options, options, design.name), self.shape)
+        self.module = allocator.module
+        self.state = build_allocator(
+            allocator, parse_options(allocator.options, options, allocator.name), self.shape
+        )
         self.tasks = [Task(number, number % self.shape.processes) for number in range(tasks)]
         self.running: list[Task | None] = [None] * cpus
         self.holders: dict[int, Task] = {}
@@ -189,9 +191,9 @@ class Bench:
         self.holders = {lock: holder for lock, holder in self.holders.items() if holder is not task}
 
     def _deed(self, cpu: int) -> Any:
-        deed: dict[str, int] = dict.fromkeys(DEED.names or (), 0)
+        step_cost: dict[str, int] = dict.fromkeys(STEP_COST.names or (), 0)
         own = {"cpu": cpu, "cpus": self.shape.cpus, "finding": -1, "moment": self.moment}
-        return SimpleNamespace(**deed | own)
+        return SimpleNamespace(**step_cost | own)
 
     def _ask(self, task: Task) -> None:
         d = self._deed(task.cpu)

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
-from pipeline.allocators.registry import load_design
-from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
-from tests.machine.runs import changed_design
+from pipeline.allocators.registry import load_allocator
+from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
+from tests.machine.runs import changed_allocator
 from tests.machine.steps import Task
 
 
-class AlwaysFlushMachine(DesignMachine):
+class AlwaysFlushMachine(AllocatorMachine):
     """`always_flush` against a dict of the pages in force: what is in no slot flushes, with the lock held."""
 
-    design = load_design("always_flush")
+    allocator = load_allocator("always_flush")
 
     @initialize(
         slots=st.integers(2, 6),
@@ -81,7 +81,7 @@ class AlwaysFlushMachine(DesignMachine):
     def quiet(self) -> None:
         super().quiet()
         assert not self.sleepers or len(self.slot_of) == self.slots
-        assert self.bench.module.stranded(self.bench.state, self.bench.live()) == []
+        assert self.bench.module.lost_wakeups(self.bench.state, self.bench.live()) == []
 
 
 def walk(machine: AlwaysFlushMachine, slots: int) -> Counter[int]:
@@ -111,7 +111,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_slots_of_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "always_flush")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "always_flush")
     walker = type("Broken", (AlwaysFlushMachine,), {"design": broken})
     with pytest.raises(AssertionError):
         for slots in (2, 3, 5):

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import ATTEMPT, DONE, FALLBACK, LOCK, MISS, PREFAULT, SLEEP
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.schema.trace import KINDS
 from tests.machine.cached_pools import CachedPoolMachine
 from tests.machine.oracle import THOROUGH, wander
-from tests.machine.runs import changed_design
+from tests.machine.runs import changed_allocator
 from tests.machine.steps import Task
 
 COPIES = (KINDS.index("copy_to_user"), KINDS.index("copy_from_user"))
@@ -25,7 +25,7 @@ class AtomicMachine(CachedPoolMachine):
     `held` are the atomic slots in force, (cpu, depth) by task, innermost last.
     """
 
-    design = load_design("atomic")
+    allocator = load_allocator("atomic")
     refaults = 0
     at_unmap = False
 
@@ -167,10 +167,10 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_atomic_maps_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "atomic")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "atomic")
 
     class Broken(AtomicMachine):
-        design = broken
+        allocator = broken
         refaults = 400
 
     with pytest.raises(AssertionError):

@@ -5,16 +5,16 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import THOROUGH, CachedPools
-from tests.machine.runs import changed_design
+from tests.machine.runs import changed_allocator
 
 
 class ClairvoyantMachine(CachedPoolMachine):
     """A pool whose first round begins with the first slot, and that never flushes for nothing."""
 
-    design = load_design("clairvoyant")
+    allocator = load_allocator("clairvoyant")
 
     def pools(self, slots: int, flush_if_any: bool) -> CachedPools:
         oracle = CachedPools(slots, flush_if_any=True)
@@ -47,4 +47,4 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", THEIRS | MORE_MISTAKES)
 def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> None:
     change = dict([(THEIRS | MORE_MISTAKES)[mistake]])
-    is_wrong(ClairvoyantMachine, changed_design(tmp_path, "broken", change, "clairvoyant"))
+    is_wrong(ClairvoyantMachine, changed_allocator(tmp_path, "broken", change, "clairvoyant"))

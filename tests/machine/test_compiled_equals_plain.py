@@ -13,8 +13,8 @@ from tests.machine.runs import Outcome, Rows, simulate
 
 LOOPS = pytest.mark.parametrize("loop", [CLOSED, TIMED], ids=["closed", "timed"])
 CPUS = pytest.mark.parametrize("cpus", [1, 4])
-DESIGNS = pytest.mark.parametrize(
-    ("design", "options"),
+ALLOCATORS = pytest.mark.parametrize(
+    ("allocator", "options"),
     [
         ("global_pool", {"slots": "16"}),
         ("series_pool", {"slots": "16"}),
@@ -70,12 +70,12 @@ DESIGNS = pytest.mark.parametrize(
 )
 
 
-def both(design: str, options: dict[str, str], cpus: int, rows: Rows, loop: int) -> Outcome:
+def both(allocator: str, options: dict[str, str], cpus: int, rows: Rows, loop: int) -> Outcome:
     """Simulate plain and compiled, and return what both came to, after holding them against each other."""
     rows.kind = rows.page % len(KINDS)
     plain, compiled = (
         simulate(
-            design, load_profile("numaq16").with_cpus(cpus), rows, options=options, loop=loop, seed=3,
+            allocator, load_profile("numaq16").with_cpus(cpus), rows, options=options, loop=loop, seed=3,
             compiled=compiled, chunk_rows=100, log_rows=64,
         )
         for compiled in (False, True)
@@ -92,20 +92,20 @@ def both(design: str, options: dict[str, str], cpus: int, rows: Rows, loop: int)
 
 @LOOPS
 @CPUS
-@DESIGNS
-def test_with_waits_and_blocking_uses(design: str, options: dict[str, str], cpus: int, loop: int) -> None:
+@ALLOCATORS
+def test_with_waits_and_blocking_uses(allocator: str, options: dict[str, str], cpus: int, loop: int) -> None:
     rows = mixed_rows(tasks=12, each=30, nested=False)
-    outcome = both(design, options, cpus, rows, loop)
+    outcome = both(allocator, options, cpus, rows, loop)
     assert outcome.status == S_FINISHED
     assert outcome.totals["operations"] == len(rows) == len(outcome.operations)
 
 
 @LOOPS
 @CPUS
-@DESIGNS
-def test_with_nested_mappings(design: str, options: dict[str, str], cpus: int, loop: int) -> None:
+@ALLOCATORS
+def test_with_nested_mappings(allocator: str, options: dict[str, str], cpus: int, loop: int) -> None:
     rows = mixed_rows(tasks=7, each=45, nested=True)
-    outcome = both(design, options, cpus, rows, loop)
+    outcome = both(allocator, options, cpus, rows, loop)
     assert outcome.status == S_FINISHED
     assert (outcome.operations["depth"] == 1).sum() == 7 * 15
 

@@ -3,15 +3,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DIRECT, DONE
-from pipeline.allocators.registry import load_design
-from tests.machine.oracle import THOROUGH, DesignMachine
+from pipeline.allocators.registry import load_allocator
+from tests.machine.oracle import THOROUGH, AllocatorMachine
 from tests.machine.steps import Task
 
 
-class DirectMapMachine(DesignMachine):
+class DirectMapMachine(AllocatorMachine):
     """Every map and unmap is done at once, takes no slot, and costs nothing."""
 
-    design = load_design("direct_map")
+    allocator = load_allocator("direct_map")
 
     @initialize(cpus=st.integers(1, 3), tasks=st.integers(1, 6))
     def start(self, cpus: int, tasks: int) -> None:

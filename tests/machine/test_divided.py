@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.allocators.api.contract import parse_options
-from pipeline.allocators.composite import Division, load_allocator
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.composite import Composite, resolve_allocator
+from pipeline.allocators.registry import load_allocator
 from pipeline.errors import UsageError
 from pipeline.machine.engine.records import (
     E_FINDING,
@@ -23,7 +23,7 @@ from pipeline.machine.profile import load_profile
 from pipeline.schema.run import FINDINGS
 from pipeline.schema.trace import KINDS
 from pipeline.studies.theory.runs import mixed_rows
-from tests.machine.runs import Outcome, Rows, changed_design, machine, rows, simulate
+from tests.machine.runs import Outcome, Rows, changed_allocator, machine, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 HIGHPTE = "page_fault=atomic,default=global_pool"
@@ -42,39 +42,39 @@ ONE_OF_MANY = [
 ]
 
 
-def of_each(options: dict[str, str], design: str) -> dict[str, str]:
-    return {f"{design}.{name}": value for name, value in options.items()}
+def of_each(options: dict[str, str], allocator: str) -> dict[str, str]:
+    return {f"{allocator}.{name}": value for name, value in options.items()}
 
 
 def found(outcome: Outcome) -> set[str]:
     names = {list(FINDINGS)[code] for code in outcome.of_kind(E_FINDING)["value"]}
     names |= {"deadlock"} if outcome.status == S_DEADLOCK else set()
     names |= {"invariant"} if outcome.problems else set()
-    return names | ({"lost_wakeup"} if outcome.stranded else set())
+    return names | ({"lost_wakeup"} if outcome.lost_wakeups else set())
 
 
 @pytest.mark.parametrize("text", ["default=global_pool", "page_fault=global_pool,default=global_pool"])
 def test_one_design_for_all_kinds_is_that_design(text: str) -> None:
-    alone = load_design("global_pool")
-    design = load_allocator(text)
-    assert (design.name, design.path, design.options) == (alone.name, alone.path, alone.options)
+    alone = load_allocator("global_pool")
+    allocator = resolve_allocator(text)
+    assert (allocator.name, allocator.path, allocator.options) == (alone.name, alone.path, alone.options)
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
-@pytest.mark.parametrize(("design", "options"), ONE_OF_MANY, ids=str)
+@pytest.mark.parametrize(("allocator", "options"), ONE_OF_MANY, ids=str)
 def test_a_design_beside_one_that_is_never_asked_gives_the_same_log(
-    design: str, options: dict[str, str], nested: bool
+    allocator: str, options: dict[str, str], nested: bool
 ) -> None:
     profile, trace = load_profile("numaq16").with_cpus(4), mixed_rows(tasks=9, each=15, nested=nested)
     trace.kind[:] = FAULT
-    alone = simulate(design, profile, trace, options=options, seed=3)
-    given = of_each(options, design)
-    first = simulate(f"copy_to_user=direct_map,default={design}", profile, trace, options=given, seed=3)
+    alone = simulate(allocator, profile, trace, options=options, seed=3)
+    given = of_each(options, allocator)
+    first = simulate(f"copy_to_user=direct_map,default={allocator}", profile, trace, options=given, seed=3)
     assert first.fingerprint == alone.fingerprint
     assert first.totals == alone.totals
     assert first.problems == alone.problems == []
     # After a design that has one slot, so that the numbers differ.
-    behind = simulate(f"page_fault={design},default=direct_map", profile, trace, options=given, seed=3)
+    behind = simulate(f"page_fault={allocator},default=direct_map", profile, trace, options=given, seed=3)
     behind.operations["slot"][behind.operations["slot"] >= 0] -= 1
     assert behind.operations.tolist() == alone.operations.tolist()
     assert behind.problems == []
@@ -90,13 +90,13 @@ def test_parts_that_never_meet_do_as_if_each_were_alone(tmp_path: Path) -> None:
     profile = machine(tmp_path, 3, probe_ns=10, shared_entry_ns=50, ipi_handler_ns=100, invalidate_ns=7)
     both = simulate(HIGHPTE, profile, trace, options={"global_pool.slots": "6"}, loop=TIMED)
     assert both.status == S_FINISHED
-    assert both.problems == both.stranded == []
-    for design, kind, first, options in (
+    assert both.problems == both.lost_wakeups == []
+    for allocator, kind, first, options in (
         ("global_pool", COPY, 0, {"slots": "6"}),
         ("atomic", FAULT, 6, {}),
     ):
         which = np.flatnonzero(trace.kind == kind)
-        alone = simulate(design, profile, trace.at(which), options=options, loop=TIMED)
+        alone = simulate(allocator, profile, trace.at(which), options=options, loop=TIMED)
         ours = both.operations[which]
         ours["slot"] -= first
         for name in (
@@ -109,7 +109,7 @@ def test_parts_that_never_meet_do_as_if_each_were_alone(tmp_path: Path) -> None:
             "map_hold_ns",
             "cpu_map",
         ):
-            assert ours[name].tolist() == alone.operations[name].tolist(), (design, name)
+            assert ours[name].tolist() == alone.operations[name].tolist(), (allocator, name)
         flushing = both.of_kind(E_FLUSH)["op"]
         assert flushing[np.isin(flushing, which)].tolist() == which[alone.of_kind(E_FLUSH)["op"]].tolist()
     assert both.totals["flushes"] > 10
@@ -169,13 +169,13 @@ FEW = rows(12, task=range(12), page=range(12), kind=FAULT, block_ns=50_000)
 def test_what_is_wrong_with_one_of_them_is_found(
     mapping: str, hazard: str, old: str, new: str, tmp_path: Path
 ) -> None:
-    broken = changed_design(tmp_path, "broken", {old: new}, "global_pool")
+    broken = changed_allocator(tmp_path, "broken", {old: new}, "global_pool")
     outcome = simulate(
         mapping.format(broken.path), machine(tmp_path, 3, probe_ns=10, ipi_handler_ns=100),
         FEW if hazard == "lost_wakeup" else CROWD, options={"broken.slots": "4"},
     )  # fmt: skip
     assert hazard in found(outcome)
-    assert all(text.startswith("broken: ") for text in outcome.problems + outcome.stranded)
+    assert all(text.startswith("broken: ") for text in outcome.problems + outcome.lost_wakeups)
 
 
 def test_sound_designs_are_blamed_for_nothing(tmp_path: Path) -> None:
@@ -189,15 +189,15 @@ def test_sound_designs_are_blamed_for_nothing(tmp_path: Path) -> None:
 
 
 def test_designs_are_named_in_any_order() -> None:
-    designs = [load_allocator(text) for text in (HIGHPTE, "default=global_pool,page_fault=atomic")]
-    assert all(isinstance(design, Division) for design in designs)
-    assert designs[0].name == designs[1].name == "global_pool+atomic"
-    assert designs[0].summary == designs[1].summary == "atomic for page_fault, global_pool for the rest"
+    allocators = [resolve_allocator(text) for text in (HIGHPTE, "default=global_pool,page_fault=atomic")]
+    assert all(isinstance(allocator, Composite) for allocator in allocators)
+    assert allocators[0].name == allocators[1].name == "global_pool+atomic"
+    assert allocators[0].summary == allocators[1].summary == "atomic for page_fault, global_pool for the rest"
 
 
 def test_an_option_may_be_given_without_its_design_where_one_alone_has_it() -> None:
-    design = load_allocator(HIGHPTE)
-    values = parse_options(design.options, {"nesting": "3", "global_pool.slots": "64"}, design.name)
+    allocator = resolve_allocator(HIGHPTE)
+    values = parse_options(allocator.options, {"nesting": "3", "global_pool.slots": "64"}, allocator.name)
     assert (values["atomic.nesting"], values["global_pool.slots"], values["atomic.slots"]) == (3, 64, 1024)
     for given, said in {
         "slots": "several allocators have an option slots; say which: global_pool.slots or atomic.slots",
@@ -205,7 +205,7 @@ def test_an_option_may_be_given_without_its_design_where_one_alone_has_it() -> N
         "atomic.slot": "unknown option of global_pool\\+atomic 'atomic.slot'; did you mean 'atomic.slots'",
     }.items():
         with pytest.raises(UsageError, match=said):
-            parse_options(design.options, {given: "4"}, design.name)
+            parse_options(allocator.options, {given: "4"}, allocator.name)
 
 
 OWN_TABLES = "page_fault=per_process,default=global_pool"
@@ -263,7 +263,7 @@ def test_entries_of_both_sorts_are_stale_when_they_must_be(
     names = {"global_pool": "global_pool", "per_process": "per_process"}
     if broken != "neither":
         change = NO_FLUSH if broken == "global_pool" else NO_LOCAL_FLUSH
-        names[broken] = str(changed_design(tmp_path, "broken", change, broken).path)
+        names[broken] = str(changed_allocator(tmp_path, "broken", change, broken).path)
     options = {f"{name if name != broken else 'broken'}.slots": "4" for name in names}
     at = np.arange(300)
     trace = rows(

@@ -13,7 +13,7 @@ from pipeline.machine.engine.records import (
     S_DEADLOCK,
     S_FINISHED,
 )
-from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.runs import changed_allocator, machine, rows, simulate
 
 
 def test_one_task_that_never_hits_flushes_once_per_pool_of_misses(tmp_path: Path) -> None:
@@ -113,12 +113,12 @@ NESTED = rows(
 
 
 @pytest.mark.parametrize(
-    ("design", "options"), [("global_pool", {"slots": "2"}), ("percpu_pinned", {"slots_per_cpu": "2"})]
+    ("allocator", "options"), [("global_pool", {"slots": "2"}), ("percpu_pinned", {"slots_per_cpu": "2"})]
 )
 def test_nested_maps_that_wait_for_one_another_end_in_a_deadlock(
-    design: str, options: dict[str, str], tmp_path: Path
+    allocator: str, options: dict[str, str], tmp_path: Path
 ) -> None:
-    outcome = simulate(design, machine(tmp_path, 1), NESTED, options=options)
+    outcome = simulate(allocator, machine(tmp_path, 1), NESTED, options=options)
     assert outcome.status == S_DEADLOCK
     assert outcome.totals["live"] == 2
     assert outcome.totals["sleeps"] == 2
@@ -138,24 +138,26 @@ FORGOTTEN_FLUSHES = {
 }
 
 
-@pytest.mark.parametrize("design", FORGOTTEN_FLUSHES)
-def test_a_forgotten_flush_shows_as_a_stale_translation(design: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, f"unflushed_{design}", dict([FORGOTTEN_FLUSHES[design]]), design)
+@pytest.mark.parametrize("allocator", FORGOTTEN_FLUSHES)
+def test_a_forgotten_flush_shows_as_a_stale_translation(allocator: str, tmp_path: Path) -> None:
+    broken = changed_allocator(
+        tmp_path, f"unflushed_{allocator}", dict([FORGOTTEN_FLUSHES[allocator]]), allocator
+    )
     trace = rows(6, page=np.arange(6))
     option = {broken.options[0].name: "3"}
     outcome = simulate(broken, machine(tmp_path, 1), trace, options=option)
     found = outcome.of_kind(E_FINDING)
     assert set(found["value"]) == {F_STALE}
     # global_pool comes back to a used slot at the fourth map, percpu_pinned at the second.
-    assert found["op"].tolist() == ([3, 4, 5] if design == "global_pool" else [1, 2, 3, 4, 5])
-    sound = simulate(design, machine(tmp_path, 1), trace, options=option)
+    assert found["op"].tolist() == ([3, 4, 5] if allocator == "global_pool" else [1, 2, 3, 4, 5])
+    sound = simulate(allocator, machine(tmp_path, 1), trace, options=option)
     assert len(sound.of_kind(E_FINDING)) == 0
 
 
 def test_a_forgotten_wake_up_shows_as_a_deadlock(tmp_path: Path) -> None:
     change = {"WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END": "END"}
-    broken = changed_design(tmp_path, "unwoken_pool", change, "global_pool")
+    broken = changed_allocator(tmp_path, "unwoken_pool", change, "global_pool")
     outcome = simulate(broken, machine(tmp_path, 1), rows(7, **HERD), options={"slots": "2"})
     assert outcome.status == S_DEADLOCK
     assert outcome.totals["live"] == 5
-    assert outcome.stranded == ["5 tasks sleep although 2 slots are not in use"]
+    assert outcome.lost_wakeups == ["5 tasks sleep although 2 slots are not in use"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_IPI, E_SWITCH
 from pipeline.studies.theory.runs import ONE_LOCK
 from tests.machine.runs import machine, rows, simulate
@@ -37,7 +37,7 @@ def test_a_hand_off_to_another_node_takes_longer(tmp_path: Path) -> None:
 
 DIRECTED = """
 from pipeline.allocators.api.actions import DIRECT, DONE, FLUSH_LOCAL, FLUSH_MASK, LOCK, UNLOCK, touch
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "map: take lock 0 or 1 by page, release; unmap: flush CPUs 0 and 2, then the own CPU"
 
@@ -46,7 +46,7 @@ def locks(options, shape):
     return 2
 
 
-@kernel
+@inline
 def map_step(a, r, d):
     r.step += 1
     d.lock = r.page % 2
@@ -57,7 +57,7 @@ def map_step(a, r, d):
     return UNLOCK if r.step == 2 else DONE
 
 
-@kernel
+@inline
 def unmap_step(a, r, d):
     r.step += 1
     d.cpu_mask = 0b0101
@@ -76,7 +76,9 @@ def test_a_directed_flush_interrupts_only_the_cpus_it_names(directed: str, tmp_p
     profile = machine(
         tmp_path, 4, ipi_send_ns=2, ipi_latency_ns=30, ipi_handler_ns=100, tlb_flush_ns=7, tlb_refill_ns=40
     )
-    outcome = simulate(load_design(directed), profile, rows(2, task=[1, 0], page=[1, 0], think_ns=[0, 999]))
+    outcome = simulate(
+        load_allocator(directed), profile, rows(2, task=[1, 0], page=[1, 0], think_ns=[0, 999])
+    )
     # CPU 1 flushes CPUs 0 and 2, later CPU 0 only CPU 2: itself it need not interrupt.
     assert outcome.of_kind(E_IPI)[["cpu", "other"]].tolist() == [(0, 1), (2, 1), (2, 0)]
     first, second = outcome.operations["done_ns"] - outcome.operations["unmap_asked_ns"]
@@ -89,7 +91,7 @@ def test_a_directed_flush_interrupts_only_the_cpus_it_names(directed: str, tmp_p
 
 def test_holders_of_different_locks_do_not_wait_for_one_another(directed: str, tmp_path: Path) -> None:
     profile = machine(tmp_path, 3, shared_entry_ns=100)
-    outcome = simulate(load_design(directed), profile, rows(3, task=range(3), page=[0, 1, 2]))
+    outcome = simulate(load_allocator(directed), profile, rows(3, task=range(3), page=[0, 1, 2]))
     assert outcome.operations["map_wait_ns"].tolist() == [0, 0, 100]
 
 

@@ -115,14 +115,14 @@ def test_how_much_is_read_ahead_and_how_large_the_log_is_make_no_difference(loop
 
 @LOOPS
 @pytest.mark.parametrize(
-    ("design", "options"), [("global_pool", SMALL), ("percpu_pinned", {"slots_per_cpu": "2"})]
+    ("allocator", "options"), [("global_pool", SMALL), ("percpu_pinned", {"slots_per_cpu": "2"})]
 )
 def test_compiled_and_plain_give_the_same_log_bit_for_bit(
-    loop: int, design: str, options: dict[str, str], trace: Rows
+    loop: int, allocator: str, options: dict[str, str], trace: Rows
 ) -> None:
     profile, part = load_profile("smp4-2002"), first(trace, 400)
     plain, compiled = (
-        simulate(design, profile, part, loop=loop, options=options, compiled=how) for how in (False, True)
+        simulate(allocator, profile, part, loop=loop, options=options, compiled=how) for how in (False, True)
     )
     assert plain.fingerprint == compiled.fingerprint
     assert plain.totals == compiled.totals

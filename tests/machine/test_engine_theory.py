@@ -76,10 +76,10 @@ def pooled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if there is one. So the tasks in want of a slot or with one are an M/M/c//10, whoever of the sleepers is
     served first, since service times are independent of the order.
     """
-    design, options = POOLS[request.param]
+    allocator, options = POOLS[request.param]
     profile = machine(tmp_path_factory.mktemp("machine"), 1)
     trace = closed_loop(200_000, 10, 2, wait_ns=30_000, block_ns=8_000)
-    return request.param, simulate(design, profile, trace, options=options, compiled=True)
+    return request.param, simulate(allocator, profile, trace, options=options, compiled=True)
 
 
 def test_the_throughput_of_a_pool_of_slots_is_that_of_m_m_c_n(pooled: tuple[int, Outcome]) -> None:

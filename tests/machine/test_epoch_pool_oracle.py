@@ -20,17 +20,17 @@ from pipeline.allocators.api.actions import (
     WAKE_ALL,
     WAKE_ONE,
 )
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FINDING, F_STALE
-from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
-from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
+from tests.machine.runs import changed_allocator, machine, rows, simulate
 from tests.machine.steps import Task
 
 
-class EpochPoolMachine(DesignMachine):
+class EpochPoolMachine(AllocatorMachine):
     """Slots in the order of a cursor; `stayed`: CPUs in some space at a release, and since when."""
 
-    design = load_design("epoch_pool")
+    allocator = load_allocator("epoch_pool")
 
     @initialize(
         slots=st.integers(2, 6),
@@ -142,7 +142,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "epoch_pool")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "epoch_pool")
     with pytest.raises(AssertionError):
         for processes in (3, 1):
             walk(type("Broken", (EpochPoolMachine,), {"design": broken})(), processes)
@@ -153,16 +153,16 @@ _EACH = np.arange(120)
 
 @pytest.mark.parametrize("mistake", ["the own CPU keeps the address", "other CPUs keep the address"])
 def test_a_forgotten_invalidation_shows_as_a_stale_translation(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "epoch_pool")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "epoch_pool")
     block_ns = 50 + 17 * (_EACH % 5)
     trace = rows(120, task=_EACH % 3, page=_EACH % 7, time_ns=_EACH * 10, think_ns=30, block_ns=block_ns)
     findings = [
         set(
-            simulate(design, machine(tmp_path, 2), trace, options={"slots": "4"}, process_of=[0, 0, 0])
+            simulate(allocator, machine(tmp_path, 2), trace, options={"slots": "4"}, process_of=[0, 0, 0])
             .of_kind(E_FINDING)["value"]
             .tolist()
         )
-        for design in ("epoch_pool", broken)
+        for allocator in ("epoch_pool", broken)
     ]
     assert findings == [set(), {F_STALE}]
 

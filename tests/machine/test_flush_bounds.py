@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.allocators.api.actions import FLUSH_ALL
-from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.allocators.registry import Allocator, load_allocator
 from pipeline.machine.engine.records import S_FINISHED
-from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.runs import changed_allocator, machine, rows, simulate
 from tests.machine.steps import HOME, Bench
 
 Events = list[tuple[bool, int]]
@@ -35,9 +35,9 @@ def orders(draw: st.DrawFn, most_in_force: int) -> Events:
     return events
 
 
-def flushes_of(design: str | DesignFile, slots: int, events: Events) -> int:
+def flushes_of(allocator: str | Allocator, slots: int, events: Events) -> int:
     """Flushes that a design makes of an order: each mapping is a task of its own, alone on the machine."""
-    loaded = load_design(design) if isinstance(design, str) else design
+    loaded = load_allocator(allocator) if isinstance(allocator, str) else allocator
     bench = Bench(loaded, {"slots": str(slots)}, 1, sum(is_map for is_map, _ in events), PAGES)
     unborn = list(bench.tasks)
     flushes = 0
@@ -100,7 +100,7 @@ LEAVES_THE_FIRST_SLOT_OUT = {"    a.pool[0].cursor = -1\n": "    a.pool[0].curso
 def test_a_pool_that_frees_less_or_wraps_too_early_does_not_reach_the_bound(
     change: dict[str, str], tmp_path: Path
 ) -> None:
-    broken = changed_design(tmp_path, "broken", change, "clairvoyant")
+    broken = changed_allocator(tmp_path, "broken", change, "clairvoyant")
     events = [(is_map, page) for page in [0, 1, 2, 3, 4, 5] * 2 for is_map in (True, False)]
     assert flushes_of(broken, 3, events) > fewest_flushes(3, events)
 
@@ -112,10 +112,10 @@ def test_on_the_machine_one_task_flushes_least_with_the_lower_bound_and_most_wit
     chance = np.random.default_rng(seed)
     trace = rows(2_000, page=chance.zipf(1.3, 2_000) % 200)
     flushes = {}
-    for design in ("clairvoyant", "deferred_flush", "global_pool", "split_pool", "always_flush"):
-        outcome = simulate(design, machine(tmp_path, 2), trace, options={"slots": "16"})
+    for allocator in ("clairvoyant", "deferred_flush", "global_pool", "split_pool", "always_flush"):
+        outcome = simulate(allocator, machine(tmp_path, 2), trace, options={"slots": "16"})
         assert (outcome.status, outcome.problems) == (S_FINISHED, [])
-        flushes[design] = outcome.totals["flushes"]
+        flushes[allocator] = outcome.totals["flushes"]
     assert flushes["clairvoyant"] == flushes["deferred_flush"] <= flushes["global_pool"]
     assert flushes["clairvoyant"] <= flushes["split_pool"] < flushes["always_flush"]
     # Each map is of a page that nobody has mapped.

@@ -11,12 +11,12 @@ from pipeline.machine.engine.records import E_FINDING, E_FLUSH, E_SLEEP, S_FINIS
 from tests.machine.runs import Outcome, Rows, machine, rows, simulate
 
 FLUSH_NS = 10_000
-DESIGNS = pytest.mark.parametrize("design", ["deferred_flush", "split_pool"])
+ALLOCATORS = pytest.mark.parametrize("allocator", ["deferred_flush", "split_pool"])
 
 
-def replay(directory: Path, design: str, trace: Rows, **options: str) -> Outcome:
+def replay(directory: Path, allocator: str, trace: Rows, **options: str) -> Outcome:
     profile = machine(directory, 4, ipi_latency_ns=FLUSH_NS, shared_entry_ns=10, scan_slot_ns=10)
-    outcome = simulate(design, profile, trace, options=options)
+    outcome = simulate(allocator, profile, trace, options=options)
     assert outcome.status == S_FINISHED
     assert outcome.problems == []
     assert len(outcome.of_kind(E_FINDING)) == 0
@@ -33,9 +33,9 @@ def many_pages(count: int = 60) -> Rows:
     )
 
 
-@DESIGNS
-def test_no_lock_is_held_for_as_long_as_a_flush_takes(design: str, tmp_path: Path) -> None:
-    outcome = replay(tmp_path, design, many_pages(), slots="16")
+@ALLOCATORS
+def test_no_lock_is_held_for_as_long_as_a_flush_takes(allocator: str, tmp_path: Path) -> None:
+    outcome = replay(tmp_path, allocator, many_pages(), slots="16")
     assert outcome.totals["flushes"] > 5
     assert outcome.of_kind(E_FLUSH)["duration_ns"].min() >= FLUSH_NS
     assert outcome.sites["hold_max_ns"].max() < 1_000
@@ -43,9 +43,9 @@ def test_no_lock_is_held_for_as_long_as_a_flush_takes(design: str, tmp_path: Pat
     assert in_pool.sites["hold_max_ns"].max() >= FLUSH_NS
 
 
-@DESIGNS
-def test_hits_go_on_while_a_flush_is_under_way(design: str, tmp_path: Path) -> None:
-    outcome = replay(tmp_path, design, many_pages(), slots="16")
+@ALLOCATORS
+def test_hits_go_on_while_a_flush_is_under_way(allocator: str, tmp_path: Path) -> None:
+    outcome = replay(tmp_path, allocator, many_pages(), slots="16")
     mapped = outcome.operations["mapped_ns"][outcome.operations["task"] == 3]
     flushes = outcome.of_kind(E_FLUSH)
     during = [
@@ -66,8 +66,8 @@ def test_who_finds_nothing_clean_sleeps_until_the_flush_is_over_and_no_longer(tm
 
 def test_with_two_halves_misses_go_on_while_one_of_them_is_flushed(tmp_path: Path) -> None:
     whole, halves = (
-        replay(tmp_path, design, many_pages(), slots="32", **options)
-        for design, options in (("deferred_flush", {}), ("split_pool", {"batch": "0"}))
+        replay(tmp_path, allocator, many_pages(), slots="32", **options)
+        for allocator, options in (("deferred_flush", {}), ("split_pool", {"batch": "0"}))
     )
     assert halves.totals["sleeps"] < whole.totals["sleeps"]
 

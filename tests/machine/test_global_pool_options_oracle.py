@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, UNLOCK, WAKE_ALL
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from tests.machine.cached_pools import CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import MOST_NESTED, THOROUGH, CachedPools
-from tests.machine.runs import changed_design
+from tests.machine.runs import changed_allocator
 from tests.machine.steps import Request, Task
 
 
 class ColouredPoolMachine(CachedPoolMachine):
     """With three colours: a pool of its own for each, all of which a wrap passes over."""
 
-    design = load_design("global_pool")
+    allocator = load_allocator("global_pool")
     colours = 3
 
     def pools(self, slots: int, flush_if_any: bool) -> CachedPools:
@@ -34,7 +34,7 @@ class ColouredPoolMachine(CachedPoolMachine):
 class ReservingPoolMachine(CachedPoolMachine):
     """A task that maps is granted as many slots as it may have at once: nobody else ever waits."""
 
-    design = load_design("global_pool")
+    allocator = load_allocator("global_pool")
 
     @initialize(
         slots=st.integers(MOST_NESTED, 8),
@@ -120,7 +120,7 @@ COLOUR_MISTAKES = {
 @pytest.mark.parametrize("mistake", COLOUR_MISTAKES)
 def test_the_oracle_catches_colours_with_which(mistake: str, tmp_path: Path) -> None:
     change = dict([COLOUR_MISTAKES[mistake]])
-    is_wrong(ColouredPoolMachine, changed_design(tmp_path, "broken", change, "global_pool"))
+    is_wrong(ColouredPoolMachine, changed_allocator(tmp_path, "broken", change, "global_pool"))
 
 
 RESERVE_MISTAKES = {
@@ -142,4 +142,4 @@ RESERVE_MISTAKES = {
 @pytest.mark.parametrize("mistake", RESERVE_MISTAKES)
 def test_the_oracle_catches_slots_set_aside_where(mistake: str, tmp_path: Path) -> None:
     change = dict([RESERVE_MISTAKES[mistake]])
-    is_wrong(ReservingPoolMachine, changed_design(tmp_path, "broken", change, "global_pool"))
+    is_wrong(ReservingPoolMachine, changed_allocator(tmp_path, "broken", change, "global_pool"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.allocators.api.actions import COUNT_UNDERFLOW, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER
-from pipeline.allocators.registry import DesignFile, shipped_designs
+from pipeline.allocators.registry import Allocator, shipped_allocators
 from pipeline.machine.engine.records import (
     E_FINDING,
     F_NESTING,
@@ -20,7 +20,7 @@ from pipeline.machine.engine.records import (
 )
 from pipeline.schema.run import FINDINGS
 from pipeline.schema.trace import KINDS
-from tests.machine.runs import Outcome, Rows, changed_design, machine, rows, simulate
+from tests.machine.runs import Outcome, Rows, changed_allocator, machine, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 
@@ -30,7 +30,7 @@ def found(outcome: Outcome) -> set[str]:
     names = {list(FINDINGS)[code] for code in outcome.of_kind(E_FINDING)["value"]}
     names |= {"deadlock"} if outcome.status == S_DEADLOCK else set()
     names |= {"invariant"} if outcome.problems else set()
-    return names | ({"lost_wakeup"} if outcome.stranded else set())
+    return names | ({"lost_wakeup"} if outcome.lost_wakeups else set())
 
 
 def crowd(tasks: int, pages: int, each: int = 20, block_ns: int = 500) -> Rows:
@@ -39,7 +39,7 @@ def crowd(tasks: int, pages: int, each: int = 20, block_ns: int = 500) -> Rows:
     return rows(tasks * each, task=task, page=(task * 7 + turn) % pages, block_ns=block_ns)
 
 
-EVERY = sorted(shipped_designs())
+EVERY = sorted(shipped_allocators())
 NEVER_SLEEP = {"direct_map", "atomic", "kmap_local"}
 FEW = {
     "percpu_pinned": {"slots_per_cpu": "1"},
@@ -62,9 +62,9 @@ TOO_MUCH_OWN = {"\n    slot.count -= 1\n": "\n    slot.count -= 2\n"}
 COUNTED_TWICE = {"a.slots[cached].count += 1": "a.slots[cached].count += 2"}
 COUNTED_TWICE_OWN = {f"\n    {old}\n": f"\n    {new}\n" for old, new in COUNTED_TWICE.items()}
 BROKEN = [
-    *[(design, STALE, NO_FLUSH) for design in ("global_pool", "series_pool", "clairvoyant")],
-    *[(design, STALE, NO_FLUSH_APART) for design in APART],
-    *[(design, STALE, NO_FLUSH_OWN) for design in OWN],
+    *[(allocator, STALE, NO_FLUSH) for allocator in ("global_pool", "series_pool", "clairvoyant")],
+    *[(allocator, STALE, NO_FLUSH_APART) for allocator in APART],
+    *[(allocator, STALE, NO_FLUSH_OWN) for allocator in OWN],
     ("global_pool_invlpg", STALE, NO_INVALIDATION),
     ("lockless_pool", STALE, {"    return FLUSH_ALL\n": "    return STEP\n"}),
     ("always_flush", STALE, {"    return FLUSH_ALL\n": "    return 0\n"}),
@@ -73,21 +73,21 @@ BROKEN = [
     ("sf_buf", STALE, {"d, r.slot, missing)": "d, r.slot, 0)"}),
     ("kmap_local", STALE, {"    if a.options[0].invalidate_at == _AT_UNMAP:\n": "    if False:\n"}),
     ("atomic", STALE, {"    if not a.options[0].invalidate_at_unmap:\n": "    if False:\n"}),
-    *[(design, UNDERFLOW, TOO_MUCH) for design in [*POOLS, *APART, "epoch_pool"]],
-    *[(design, UNDERFLOW, TOO_MUCH_OWN) for design in OWN],
+    *[(allocator, UNDERFLOW, TOO_MUCH) for allocator in [*POOLS, *APART, "epoch_pool"]],
+    *[(allocator, UNDERFLOW, TOO_MUCH_OWN) for allocator in OWN],
     ("lockless_pool", UNDERFLOW, {"change_count(a, d, slot, -1)": "change_count(a, d, slot, -2)"}),
     ("sf_buf", UNDERFLOW, {"        a.slots[r.slot].users -= 1\n": "        a.slots[r.slot].users -= 2\n"}),
     ("always_flush", UNDERFLOW, {"        slot.users -= 1\n": "        slot.users -= 2\n"}),
-    *[(design, LOST, NO_WAKE) for design in [*POOLS, "epoch_pool"]],
-    *[(design, LOST, NO_WAKE_APART) for design in APART],
+    *[(allocator, LOST, NO_WAKE) for allocator in [*POOLS, "epoch_pool"]],
+    *[(allocator, LOST, NO_WAKE_APART) for allocator in APART],
     ("percpu_cached", LOST, {"not free or": "True or"}),
     ("per_process", LOST, {"_WAKE if free and a.queues[r.process].sleepers > 0 else _END": "_END"}),
     ("lockless_pool", LOST, {"freed == 0 or": "True or"}),
     ("sf_buf", LOST, {"            if a.queues[0].sleepers > 0:\n": "            if False:\n"}),
     ("always_flush", LOST, {"                r.step = _WAKE\n": "                pass\n"}),
     ("percpu_pinned", LOST, {"a.queues[d.cpu].sleepers > 0": "False"}),
-    *[(design, INVARIANT, COUNTED_TWICE) for design in POOLS],
-    *[(design, INVARIANT, COUNTED_TWICE_OWN) for design in OWN],
+    *[(allocator, INVARIANT, COUNTED_TWICE) for allocator in POOLS],
+    *[(allocator, INVARIANT, COUNTED_TWICE_OWN) for allocator in OWN],
     ("kmap_local", INVARIANT, {"    a.slots[r.slot].task = 0\n": ""}),
     ("atomic", INVARIANT, {"    a.slots[r.slot].count -= 1\n": ""}),
 ]  # fmt: skip
@@ -96,28 +96,28 @@ USUAL = crowd(12, pages=9)
 AT_ONCE = crowd(12, pages=12, each=1, block_ns=50_000)
 
 
-def replay(directory: Path, design: str | DesignFile, trace: Rows, **options: str) -> Outcome:
+def replay(directory: Path, allocator: str | Allocator, trace: Rows, **options: str) -> Outcome:
     """The trace on three CPUs with few slots, its tasks threads of one process."""
-    name = design if isinstance(design, str) else design.name
+    name = allocator if isinstance(allocator, str) else allocator.name
     few = FEW.get(name.removeprefix("broken_"), {"slots": "4"})
     prices = machine(directory, 3, probe_ns=10, ipi_handler_ns=100)
-    return simulate(design, prices, trace, options=few | options, process_of=[0] * (trace.task.max() + 1))
+    return simulate(allocator, prices, trace, options=few | options, process_of=[0] * (trace.task.max() + 1))
 
 
-@pytest.mark.parametrize("design", EVERY)
-def test_a_sound_design_meets_none_of_them(design: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("allocator", EVERY)
+def test_a_sound_design_meets_none_of_them(allocator: str, tmp_path: Path) -> None:
     for trace in (USUAL, AT_ONCE):
-        outcome = replay(tmp_path, design, trace)
+        outcome = replay(tmp_path, allocator, trace)
         assert found(outcome) == set()
         assert outcome.status == S_FINISHED
-        assert (outcome.totals["sleeps"] > 0) == (design not in NEVER_SLEEP)
+        assert (outcome.totals["sleeps"] > 0) == (allocator not in NEVER_SLEEP)
 
 
-@pytest.mark.parametrize(("design", "hazard", "change"), BROKEN, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("allocator", "hazard", "change"), BROKEN, ids=lambda value: str(value)[:30])
 def test_a_broken_design_is_found_by_the_same_operations(
-    design: str, hazard: str, change: dict[str, str], tmp_path: Path
+    allocator: str, hazard: str, change: dict[str, str], tmp_path: Path
 ) -> None:
-    broken = changed_design(tmp_path, f"broken_{design}", change, design)
+    broken = changed_allocator(tmp_path, f"broken_{allocator}", change, allocator)
     assert hazard in found(replay(tmp_path, broken, AT_ONCE if hazard == LOST else USUAL))
 
 
@@ -127,8 +127,8 @@ def test_what_designs_find_has_the_number_that_the_log_gives_it() -> None:
 
 
 def test_every_design_with_slots_is_broken_in_some_way() -> None:
-    assert {design for design, hazard, _ in BROKEN if hazard == STALE} == {*EVERY} - {"direct_map"}
-    assert {design for design, hazard, _ in BROKEN if hazard == LOST} == {*EVERY} - NEVER_SLEEP
+    assert {allocator for allocator, hazard, _ in BROKEN if hazard == STALE} == {*EVERY} - {"direct_map"}
+    assert {allocator for allocator, hazard, _ in BROKEN if hazard == LOST} == {*EVERY} - NEVER_SLEEP
 
 
 # Each task maps a page for a copy, waits off CPU, and maps a page table inside.
@@ -140,10 +140,10 @@ DEADLOCK = {"deadlock"}
 
 
 @pytest.mark.parametrize(
-    ("design", "options", "hazards"),
+    ("allocator", "options", "hazards"),
     [
-        *[(design, {}, DEADLOCK) for design in EVERY if design not in NEVER_SLEEP | {"series_pool"}],
-        *[(design, {}, set()) for design in sorted(NEVER_SLEEP)],
+        *[(allocator, {}, DEADLOCK) for allocator in EVERY if allocator not in NEVER_SLEEP | {"series_pool"}],
+        *[(allocator, {}, set()) for allocator in sorted(NEVER_SLEEP)],
         ("global_pool", {"reserve": "2"}, set()),
         ("series_pool", {}, set()),
         ("series_pool", {"series": "1"}, DEADLOCK),
@@ -153,9 +153,9 @@ DEADLOCK = {"deadlock"}
     ],
 )
 def test_two_maps_for_each_task_deadlock_unless_they_have_series_or_slots_are_set_aside(
-    design: str, options: dict[str, str], hazards: set[str], tmp_path: Path
+    allocator: str, options: dict[str, str], hazards: set[str], tmp_path: Path
 ) -> None:
-    assert found(replay(tmp_path, design, TWO_MAPS, **options)) == hazards
+    assert found(replay(tmp_path, allocator, TWO_MAPS, **options)) == hazards
 
 
 @pytest.mark.parametrize(

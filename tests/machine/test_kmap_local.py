@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, MISS
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FINDING, F_NESTING, F_ORDER, F_STALE, S_FINISHED
-from tests.machine.oracle import THOROUGH, DesignMachine, wander
-from tests.machine.runs import Outcome, Rows, changed_design, machine, rows, simulate
+from tests.machine.oracle import THOROUGH, AllocatorMachine, wander
+from tests.machine.runs import Outcome, Rows, changed_allocator, machine, rows, simulate
 from tests.machine.steps import Bench, Task
 
 NESTING = 3
 AT = pytest.mark.parametrize("at", ["unmap", "map"])
 
 
-class KmapLocalMachine(DesignMachine):
+class KmapLocalMachine(AllocatorMachine):
     """`stacks` has the CPU of each task's mappings, outermost first; a slot is of that CPU and depth."""
 
-    design = load_design("kmap_local")
+    allocator = load_allocator("kmap_local")
 
     @initialize(
         at=st.sampled_from(["unmap", "map"]),
@@ -94,10 +94,10 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_local_maps_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "kmap_local")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "kmap_local")
 
     class Broken(KmapLocalMachine):
-        design = broken
+        allocator = broken
 
     with pytest.raises(AssertionError):
         for at in ("unmap", "map"):
@@ -105,7 +105,7 @@ def test_the_oracle_catches_local_maps_in_which(mistake: str, tmp_path: Path) ->
 
 
 def test_unmapping_another_than_the_innermost_is_found() -> None:
-    bench = Bench(load_design("kmap_local"), {}, cpus=1, tasks=1, pages=2)
+    bench = Bench(load_allocator("kmap_local"), {}, cpus=1, tasks=1, pages=2)
     task = bench.tasks[0]
     for page in (0, 1):
         bench.begin(task, 0, page)
@@ -129,9 +129,9 @@ OUT_NS, IN_NS, SWITCH_NS = 110, 10, 1_000
 
 
 def replay(
-    directory: Path, trace: Rows, cpus: int = 1, design: object = "kmap_local", **options: str
+    directory: Path, trace: Rows, cpus: int = 1, allocator: object = "kmap_local", **options: str
 ) -> Outcome:
-    return simulate(design, machine(directory, cpus, **PRICES), trace, options=options)  # type: ignore[arg-type]
+    return simulate(allocator, machine(directory, cpus, **PRICES), trace, options=options)  # type: ignore[arg-type]
 
 
 def found(outcome: Outcome) -> set[int]:
@@ -176,13 +176,13 @@ def test_a_nested_operation_after_a_wait_finds_the_outer_mapping_switched_in(tmp
 
 def test_a_switch_that_leaves_an_entry_in_the_tlb_shows_as_a_stale_translation(tmp_path: Path) -> None:
     trace = rows(2, task=[0, 1], page=[0, 1], hold_ns=40, block_ns=[5_000, 200])
-    broken = changed_design(
+    broken = changed_allocator(
         tmp_path,
         "broken",
         {LEAVE: LEAVE.replace("_unload(a, r, d)", "write_pte(d)")},
         "kmap_local",
     )
-    assert found(replay(tmp_path, trace, design=broken)) == {F_STALE}
+    assert found(replay(tmp_path, trace, allocator=broken)) == {F_STALE}
 
 
 def test_nesting_deeper_than_the_stack_is_found_and_does_not_hang(tmp_path: Path) -> None:

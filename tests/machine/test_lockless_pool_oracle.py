@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FINDING, F_STALE
-from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
-from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
+from tests.machine.runs import changed_allocator, machine, rows, simulate
 from tests.machine.steps import Task
 
 
-class LocklessPoolMachine(DesignMachine):
+class LocklessPoolMachine(AllocatorMachine):
     """What must be so whatever the order in which tasks took their steps.
 
     `page_in` has the page of each slot in use, `users` how many tasks use it.
     """
 
-    design = load_design("lockless_pool")
+    allocator = load_allocator("lockless_pool")
 
     @initialize(
         slots=st.integers(2, 6),
@@ -125,14 +125,16 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "lockless_pool")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "lockless_pool")
     with pytest.raises(AssertionError):
         for slots in (4, 2):
             walk(type("Broken", (LocklessPoolMachine,), {"design": broken})(), slots)
 
 
 def test_a_forgotten_flush_shows_as_a_stale_translation(tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES["the flush is forgotten"]]), "lockless_pool")
+    broken = changed_allocator(
+        tmp_path, "broken", dict([MISTAKES["the flush is forgotten"]]), "lockless_pool"
+    )
     trace = rows(60, task=np.arange(60) % 2, page=np.arange(60), think_ns=30)
     findings = [
         set(

@@ -16,10 +16,10 @@ from pipeline.allocators.api.actions import (
     UNLOCK,
     WAKE_ALL,
 )
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from tests.machine.oracle import MOST_NESTED, THOROUGH, wander
 from tests.machine.own_pools import OwnPoolMachine
-from tests.machine.runs import changed_design
+from tests.machine.runs import changed_allocator
 from tests.machine.steps import Task
 
 
@@ -29,7 +29,7 @@ class PerProcessMachine(OwnPoolMachine):
     The semaphore is had by task `owner[p]` of process `p`, as often as it has something mapped.
     """
 
-    design = load_design("per_process")
+    allocator = load_allocator("per_process")
     semaphore = False
 
     @initialize(
@@ -142,7 +142,7 @@ MISTAKES_WITHOUT_CACHE = {
 
 
 def is_wrong(cache: bool, change: tuple[str, str], directory: Path) -> None:
-    broken = changed_design(directory, "broken", dict([change]), "per_process")
+    broken = changed_allocator(directory, "broken", dict([change]), "per_process")
     with pytest.raises(AssertionError):
         for semaphore in (not cache, cache):
             walk(type("Broken", (variant(cache, semaphore),), {"design": broken})(), 2)

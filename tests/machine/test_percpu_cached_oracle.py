@@ -9,17 +9,17 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, FLUSH_LOCAL, SLEEP, STEP, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.api.contract import Shape
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from tests.machine.oracle import MOST_NESTED, THOROUGH, wander
 from tests.machine.own_pools import OwnPoolMachine
-from tests.machine.runs import changed_design
+from tests.machine.runs import changed_allocator
 from tests.machine.steps import Task
 
 
 class PerCpuCachedMachine(OwnPoolMachine):
     """`percpu_cached`: a pool for each CPU, whose tasks are bound to it while they have something mapped."""
 
-    design = load_design("percpu_cached")
+    allocator = load_allocator("percpu_cached")
     mapped_at = DONE
 
     @initialize(
@@ -80,12 +80,12 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_pools_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "percpu_cached")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "percpu_cached")
     with pytest.raises(AssertionError):
         walk(type("Broken", (PerCpuCachedMachine,), {"design": broken})(), 2)
 
 
 def test_every_struct_page_has_a_word_for_each_cpu() -> None:
     # 16 GB of pages of 4 KB, 32 CPUs.
-    each = load_design("percpu_cached").module.page_struct_bytes({"slots": 64}, Shape(32, 1, 1, 1))
+    each = load_allocator("percpu_cached").module.page_struct_bytes({"slots": 64}, Shape(32, 1, 1, 1))
     assert each * (16 << 30) // 4096 == 536_870_912

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, FALLBACK, FLUSH_ALL, MISS, SLEEP, STEP, WAKE_ALL
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine
 from tests.machine.oracle import MOST_NESTED, THOROUGH, PerCpuPools, wander
-from tests.machine.runs import changed_design
+from tests.machine.runs import changed_allocator
 from tests.machine.steps import Task
 
 
 class OverflowMachine(CachedPoolMachine):
     """The pool is held against its own oracle; a map may use it only when its CPU has no slot left."""
 
-    design = load_design("percpu_pinned")
+    allocator = load_allocator("percpu_pinned")
     slots_per_cpu = 1
 
     @initialize(
@@ -116,7 +116,7 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", THEIRS | MORE_MISTAKES)
 def test_the_oracles_catch_slots_and_a_pool_where(mistake: str, tmp_path: Path) -> None:
     change = dict([(THEIRS | MORE_MISTAKES)[mistake]])
-    broken = changed_design(tmp_path, "broken", change, "percpu_pinned")
+    broken = changed_allocator(tmp_path, "broken", change, "percpu_pinned")
     with pytest.raises((AssertionError, IndexError)):
         for slots in (2, 3):
             walk(type("Broken", (OverflowMachine,), {"design": broken})(), slots)

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
-from pipeline.allocators.registry import load_design
-from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, PerCpuPools, wander
-from tests.machine.runs import changed_design
+from pipeline.allocators.registry import load_allocator
+from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, PerCpuPools, wander
+from tests.machine.runs import changed_allocator
 from tests.machine.steps import Task
 
 
-class PerCpuPinnedMachine(DesignMachine):
+class PerCpuPinnedMachine(AllocatorMachine):
     """`percpu_pinned` against `PerCpuPools`, at every step: none of them is shared between CPUs."""
 
-    design = load_design("percpu_pinned")
+    allocator = load_allocator("percpu_pinned")
 
     @initialize(
         slots_per_cpu=st.integers(1, 3),
@@ -122,10 +122,10 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_pools_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken_percpu", dict([MISTAKES[mistake]]), "percpu_pinned")
+    broken = changed_allocator(tmp_path, "broken_percpu", dict([MISTAKES[mistake]]), "percpu_pinned")
 
     class Broken(PerCpuPinnedMachine):
-        design = broken
+        allocator = broken
 
     with pytest.raises(AssertionError):
         for wait_pinned in (True, False):

@@ -6,12 +6,12 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED
 from pipeline.schema.trace import KINDS
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import THOROUGH, CachedPools
-from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.runs import changed_allocator, machine, rows, simulate
 from tests.machine.steps import Request
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
@@ -21,7 +21,7 @@ SERIES = pytest.mark.parametrize(("series", "scan"), [(1, "all"), (2, "all"), (2
 class SeriesPoolMachine(CachedPoolMachine):
     """`series_pool`: page tables apart from the rest, and with three series those of nested faults too."""
 
-    design = load_design("series_pool")
+    allocator = load_allocator("series_pool")
     series = 2
     scan = "all"
 
@@ -80,7 +80,7 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES | MORE_MISTAKES)
 def test_the_oracle_catches_series_in_which(mistake: str, tmp_path: Path) -> None:
     change = dict([(MISTAKES | MORE_MISTAKES)[mistake]])
-    is_wrong(SeriesPoolMachine, changed_design(tmp_path, "broken", change, "series_pool"))
+    is_wrong(SeriesPoolMachine, changed_allocator(tmp_path, "broken", change, "series_pool"))
 
 
 # Each task maps a page for a copy, waits off CPU, and maps a page table inside.

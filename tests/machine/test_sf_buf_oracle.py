@@ -21,17 +21,17 @@ from pipeline.allocators.api.actions import (
     WAKE_ALL,
     WAKE_ONE,
 )
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE
-from tests.machine.oracle import MOST_NESTED, THOROUGH, DesignMachine, wander
-from tests.machine.runs import changed_design, machine, rows, simulate
+from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
+from tests.machine.runs import changed_allocator, machine, rows, simulate
 from tests.machine.steps import Task
 
 
-class SfBufMachine(DesignMachine):
+class SfBufMachine(AllocatorMachine):
     """Buffers by page, the unused ones oldest first, and the CPUs that have invalidated each."""
 
-    design = load_design("sf_buf")
+    allocator = load_allocator("sf_buf")
 
     @initialize(
         slots=st.integers(2, 6),
@@ -150,7 +150,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_buffers_of_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
     with pytest.raises(AssertionError):
         for private in (True, False):
             walk(type("Broken", (SfBufMachine,), {"design": broken})(), private)
@@ -163,10 +163,10 @@ _MOVING = rows(
 )
 
 
-def found(directory: Path, private: str, design: Any = "sf_buf") -> set[int]:
+def found(directory: Path, private: str, allocator: Any = "sf_buf") -> set[int]:
     options = {"slots": "4", "cpu_private": private}
-    outcome = simulate(design, machine(directory, 2), _MOVING, options=options)
-    assert bool(len(outcome.of_kind(E_IPI))) == (private == "false" and design == "sf_buf")
+    outcome = simulate(allocator, machine(directory, 2), _MOVING, options=options)
+    assert bool(len(outcome.of_kind(E_IPI))) == (private == "false" and allocator == "sf_buf")
     return set(outcome.of_kind(E_FINDING)["value"].tolist())
 
 
@@ -177,7 +177,7 @@ def found(directory: Path, private: str, design: Any = "sf_buf") -> set[int]:
 def test_a_forgotten_invalidation_shows_as_a_stale_translation(
     private: str, mistake: str, tmp_path: Path
 ) -> None:
-    broken = changed_design(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
+    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
     assert found(tmp_path, private) == set()
     assert found(tmp_path, private, broken) == {F_STALE}
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.allocators.composite import load_allocator
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.composite import resolve_allocator
+from pipeline.allocators.registry import load_allocator
 from pipeline.schema.run import AllocatorReference
 
 
 @pytest.mark.parametrize(
-    ("design", "bound"),
+    ("allocator", "bound"),
     [
         ("direct_map", "lower bound"),
         ("always_flush", "upper bound"),
@@ -18,12 +18,12 @@ from pipeline.schema.run import AllocatorReference
         ("global_pool", ""),
     ],
 )
-def test_only_a_bound_says_what_it_bounds(design, bound):
-    assert load_design(design).bound == bound
+def test_only_a_bound_says_what_it_bounds(allocator, bound):
+    assert load_allocator(allocator).bound == bound
 
 
 def test_designs_that_share_a_run_are_no_bound():
-    assert load_allocator("page_fault=direct_map,default=global_pool").bound == ""
+    assert resolve_allocator("page_fault=direct_map,default=global_pool").bound == ""
 
 
 def test_a_manifest_from_before_bounds_were_told_apart_reads_as_none():

@@ -43,7 +43,7 @@ def test_chunks_and_spilling_change_nothing(
 def test_the_log_is_the_same_whatever_the_size_of_its_buffers(tmp_path, storm, monkeypatch):
     trace, known = storm
     for name in ("log_operations", "log_events"):
-        monkeypatch.setattr(f"pipeline.machine.machine_state.Setting.{name}", 128)
+        monkeypatch.setattr(f"pipeline.machine.machine_state.RunSettings.{name}", 128)
     monkeypatch.setattr("pipeline.runs.log_writer._ROW_GROUP_ROWS", 500)
     run = replayed(trace, tmp_path, options={"slots": "256"})
     for file in ("operations.parquet", "events.parquet"):

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.allocators.registry import load_design, shipped_designs
+from pipeline.allocators.registry import load_allocator, shipped_allocators
 from tests.runs.made import build_trace, recorded_trace, replayed, storm_trace
 
 TRACES = {"build": (build_trace, 16), "storm": (storm_trace, 8), "recorded": (recorded_trace, 4)}
 # Few enough slots for the storm to sleep.
-DESIGNS = {
+ALLOCATORS = {
     "direct_map": {},
     "global_pool": {"slots": "256"},
     "percpu_pinned": {"slots_per_cpu": "4"},
@@ -65,15 +65,15 @@ def fingerprints(tmp_path_factory) -> dict[str, str]:
     for name, (make, cpus) in TRACES.items():
         trace = make(directory)
         for loop in ("closed", "timed"):
-            for design, options in DESIGNS.items():
-                run = replayed(trace, directory / "runs", design, options=options, cpus=cpus, loop=loop)
-                found[f"{name} {loop} {design}"] = run.manifest.fingerprint
+            for allocator, options in ALLOCATORS.items():
+                run = replayed(trace, directory / "runs", allocator, options=options, cpus=cpus, loop=loop)
+                found[f"{name} {loop} {allocator}"] = run.manifest.fingerprint
         if name == "build":
-            for design in sorted(set(shipped_designs()) - set(DESIGNS)):
+            for allocator in sorted(set(shipped_allocators()) - set(ALLOCATORS)):
                 # So few slots that every pool wraps: until then many do the same.
-                small = {o.name: "64" for o in load_design(design).options if o.name == "slots"}
-                run = replayed(trace, directory / "runs", design, options=small, cpus=cpus)
-                found[f"{name} closed {design}"] = run.manifest.fingerprint
+                small = {o.name: "64" for o in load_allocator(allocator).options if o.name == "slots"}
+                run = replayed(trace, directory / "runs", allocator, options=small, cpus=cpus)
+                found[f"{name} closed {allocator}"] = run.manifest.fingerprint
     return found
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine import compose, in_memory
 from pipeline.machine.engine import records
 from pipeline.machine.profile import load_profile
@@ -191,9 +191,9 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Break:
     return replace_in
 
 
-def watched(design: str, **sizes: str) -> laws.Watched:
+def watched(allocator: str, **sizes: str) -> laws.Watched:
     trace = mixed_rows(8, 6, nested=False)
-    return laws.watch_run(load_design(design), load_profile("smp4-2002"), trace, sizes, compiled=False)
+    return laws.watch_run(load_allocator(allocator), load_profile("smp4-2002"), trace, sizes, compiled=False)
 
 
 def test_the_sound_engine_passes_where_broken_ones_are_refused(broken: Break) -> None:
@@ -251,7 +251,7 @@ def uncompiled(simulate: Callable[..., in_memory.Outcome], *what: object, **how:
 def orders_that_change_nothing() -> int:
     """In how many of three orders of the rows, read one by one, a plain run of a lock gives the same log."""
     trace = ties.rows_on_a_grid().at(slice(10 * ties.TASKS))
-    lock = ties.designs()[0]
+    lock = ties.allocators()[0]
     base = ties.run(lock, trace, records.CLOSED, compiled=False)
     orders = [ties.reordered(trace, seed) for seed in range(3)]
     return sum(
@@ -284,7 +284,7 @@ PERCENT = st.integers(0, 100)
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
-    design=st.sampled_from(("one_lock", "global_pool")),
+    allocator=st.sampled_from(("one_lock", "global_pool")),
     seed=st.integers(0, (1 << 63) - 1),
     rows_seed=st.integers(0, 3),
     prices=st.fixed_dictionaries(
@@ -296,13 +296,13 @@ PERCENT = st.integers(0, 100)
     ),
 )  # fmt: skip
 def test_an_unfair_lock_serves_every_waiter_whatever_its_prices(
-    design: str, seed: int, rows_seed: int, prices: dict[str, int]
+    allocator: str, seed: int, rows_seed: int, prices: dict[str, int]
 ) -> None:
     trace = mixed_rows(arbitration.TASKS, 6, nested=False, seed=rows_seed)
-    outcome = arbitration.unfair_run(design, trace, prices, seed)
+    outcome = arbitration.unfair_run(allocator, trace, prices, seed)
     assert arbitration.served(outcome) == len(trace)
     got = int(outcome.sites["acquisitions"].sum())
-    assert got == arbitration.expected_acquisitions(design, trace, outcome)
+    assert got == arbitration.expected_acquisitions(allocator, trace, outcome)
     assert not outcome.unbooked_ns.any()
 
 

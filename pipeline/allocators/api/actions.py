@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import kernel, wrap64
+from pipeline.jit.marks import inline, wrap64
 
 STEP = 0
 LOCK = 1
@@ -57,14 +57,14 @@ NESTING_OVERFLOW = 5
 UNMAP_OUT_OF_ORDER = 6
 
 
-@kernel
+@inline
 def touch(d: Any, entries: int) -> None:
     """Read or change `entries` entries that all CPUs share: a slot's count, a page's slot."""
     d.shared_entries += entries
 
 
-@kernel
-def touch_again(d: Any, entries: int) -> None:
+@inline
+def touch_cached(d: Any, entries: int) -> None:
     """Read or change `entries` shared entries that this task touched shortly before.
 
     They are still in its CPU's cache, as a rule: no other CPU has to give them up.
@@ -72,19 +72,19 @@ def touch_again(d: Any, entries: int) -> None:
     d.recent_entries += entries
 
 
-@kernel
+@inline
 def touch_local(d: Any, entries: int) -> None:
     """Read or change `entries` entries that only this CPU uses."""
     d.local_entries += entries
 
 
-@kernel
+@inline
 def probe(d: Any, slots: int) -> None:
     """Look at `slots` slots in search of a free one."""
     d.probes += slots
 
 
-@kernel
+@inline
 def scan(d: Any, slots: int, freed: int, in_use: int) -> None:
     """Make a pass over `slots` slots that freed `freed` of them and found `in_use` mapped by users."""
     d.scans += 1
@@ -93,27 +93,27 @@ def scan(d: Any, slots: int, freed: int, in_use: int) -> None:
     d.in_use += in_use
 
 
-@kernel
+@inline
 def evict(a: Any, d: Any, page: int) -> None:
     """Forget the mapping that a slot kept of `page`; pages are listed in the order of these calls."""
     a.evicted[d.evicted].page = page
     d.evicted += 1
 
 
-@kernel
+@inline
 def write_pte(d: Any) -> None:
     """Write or clear one page-table entry."""
     d.pte_writes += 1
 
 
-@kernel
+@inline
 def invalidate(a: Any, d: Any, slot: int) -> None:
     """Invalidate one slot's address in the TLB of the CPU that runs the task (invlpg)."""
     d.invalidations += 1
     a.tlb[slot * d.cpus + d.cpu].loaded = 0
 
 
-@kernel
+@inline
 def invalidate_everywhere(a: Any, d: Any, slot: int) -> None:
     """Invalidate one slot's address here, and on the other CPUs by the action REPEAT_ALL of this step."""
     invalidate(a, d, slot)
@@ -121,20 +121,20 @@ def invalidate_everywhere(a: Any, d: Any, slot: int) -> None:
     d.everywhere += 1
 
 
-@kernel
+@inline
 def this_cpu(d: Any) -> int:
     """The bit mask of the CPU that runs the task."""
     return wrap64(1 << d.cpu)
 
 
-@kernel
+@inline
 def all_cpus(d: Any) -> int:
     """The bit mask of all CPUs."""
     # Not (1 << cpus) - 1: a compiled shift must be less than 64.
     return wrap64(((1 << (d.cpus - 1)) - 1) * 2 + 1)
 
 
-@kernel
+@inline
 def invalidate_on(a: Any, d: Any, slot: int, mask: int) -> None:
     """Invalidate one slot's address on the other CPUs of the bit mask, by the action SHOOT_DOWN of this step.
 
@@ -146,7 +146,7 @@ def invalidate_on(a: Any, d: Any, slot: int, mask: int) -> None:
             a.tlb[slot * d.cpus + other].loaded = 0
 
 
-@kernel
+@inline
 def in_space_since(a: Any, d: Any, process: int, moment: int) -> int:
     """The bit mask of the CPUs that have stayed in an address space since `moment` (a `d.moment`).
 
@@ -161,7 +161,7 @@ def in_space_since(a: Any, d: Any, process: int, moment: int) -> int:
     return mask
 
 
-@kernel
+@inline
 def change_atomically(a: Any, d: Any, line: int) -> None:
     """Change an entry of a line of memory that all CPUs share in one atomic operation.
 
@@ -177,19 +177,19 @@ def change_atomically(a: Any, d: Any, line: int) -> None:
     d.lines_ns = shared.free_ns - d.now_ns
 
 
-@kernel
+@inline
 def pin(d: Any) -> None:
     """Bind the task to the CPU it runs on, until as many `unpin`."""
     d.pin += 1
 
 
-@kernel
+@inline
 def unpin(d: Any) -> None:
     """Undo one `pin`."""
     d.pin -= 1
 
 
-@kernel
+@inline
 def forbid_sleep(d: Any) -> None:
     """Keep the task on the CPU it runs on, until as many `allow_sleep`.
 
@@ -200,14 +200,14 @@ def forbid_sleep(d: Any) -> None:
     d.pin += 1
 
 
-@kernel
+@inline
 def allow_sleep(d: Any) -> None:
     """Undo one `forbid_sleep`."""
     d.atomic -= 1
     d.pin -= 1
 
 
-@kernel
-def found(d: Any, finding: int) -> None:
+@inline
+def report_finding(d: Any, finding: int) -> None:
     """Report a hazard: COUNT_UNDERFLOW, NESTING_OVERFLOW or UNMAP_OUT_OF_ORDER."""
     d.finding = finding

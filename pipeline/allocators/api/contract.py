@@ -20,7 +20,7 @@ A design is a module with these names (only the first three are required):
                                      take over a pool in use, to be held against a recording of one
     flush_unused(a)                  forget what nobody uses, outside of any mapping; return the pages
     check(a, live)                   what is wrong with the state, as a list of sentences
-    stranded(a, live)                who is left asleep beside a slot he could have, as a list of sentences
+    lost_wakeups(a, live)            who is left asleep beside a slot he could have, as a list of sentences
     address_space_pages(options, shape)   kernel address space taken, in pages; its slots if left out
     page_struct_bytes(options, shape)     bytes it needs in every struct page; 4 if it has PAGE, else 0
 """
@@ -59,9 +59,9 @@ class Option:
         high = "" if self.maximum is None else str(self.maximum)
         return f"{low}..{high}"
 
-    def parse(self, text: str, design: str) -> Value:
+    def parse(self, text: str, allocator: str) -> Value:
         """Turn `text` from the command line into a value. Raises UsageError naming what is allowed."""
-        wrong = UsageError(f"{design}: option {self.name} wants {self.allowed()}, found '{text}'")
+        wrong = UsageError(f"{allocator}: option {self.name} wants {self.allowed()}, found '{text}'")
         if self.choices:
             if text not in self.choices:
                 raise wrong
@@ -86,7 +86,7 @@ class Option:
         return self.choices.index(str(value)) if self.choices else int(value)
 
 
-def parse_options(options: tuple[Option, ...], given: dict[str, str], design: str) -> dict[str, Value]:
+def parse_options(options: tuple[Option, ...], given: dict[str, str], allocator: str) -> dict[str, Value]:
     """Return every option's value, the given ones parsed. Raises UsageError for an unknown name.
 
     A name may be written with its design's (global_pool.slots), and must be where several designs have it.
@@ -94,32 +94,32 @@ def parse_options(options: tuple[Option, ...], given: dict[str, str], design: st
     by_name = {option.name: option for option in options}
     texts: dict[str, str] = {}
     for name, text in given.items():
-        known = _known_name(by_name, name, design)
+        known = _known_name(by_name, name, allocator)
         if known in texts:
             raise UsageError(f"option {known} is given twice; give it once")
         texts[known] = text
     return {
-        name: option.parse(texts[name], design) if name in texts else option.default
+        name: option.parse(texts[name], allocator) if name in texts else option.default
         for name, option in by_name.items()
     }
 
 
-def _known_name(known: Mapping[str, Option], name: str, design: str) -> str:
-    """The option of that name; several designs' are known as DESIGN.NAME, and `design` joins theirs by +."""
+def _known_name(known: Mapping[str, Option], name: str, allocator: str) -> str:
+    """The option of that name; of several allocators, they are ALLOCATOR.NAME, and `allocator` joins by +."""
     if name in known:
         return name
     owner, dot, bare = name.partition(".")
-    if dot and owner == design and bare in known:
+    if dot and owner == allocator and bare in known:
         return bare
     there = [option for option in known if option.endswith(f".{name}")]
     if len(there) > 1:
         raise UsageError(f"several allocators have an option {name}; say which: {' or '.join(there)}")
     if there:
         return there[0]
-    owners = design.split("+")
+    owners = allocator.split("+")
     if dot and owner not in owners:
         raise UsageError(f"option {name}: this run has no allocator '{owner}'; it has {', '.join(owners)}")
-    raise unknown_name(f"option of {design}", name, known)
+    raise unknown_name(f"option of {allocator}", name, known)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.api.actions import COUNT_UNDERFLOW, STEP, change_atomically, found
+from pipeline.allocators.api.actions import COUNT_UNDERFLOW, STEP, change_atomically, report_finding
 from pipeline.allocators.api.contract import Check
 from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
 from pipeline.allocators.components.wake import wake
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 
 def lines_of_counts(options: dict[str, int]) -> int:
@@ -26,14 +26,14 @@ def lines_of_counts(options: dict[str, int]) -> int:
     return 1 + -(-options["slots"] // options["counts_per_line"])
 
 
-@kernel
+@inline
 def change_count(a: Any, d: Any, slot: int, by: int) -> None:
     """Change the count of a slot, if only to what it was."""
     change_atomically(a, d, 1 + slot // a.options[0].counts_per_line)
     a.slots[slot].count += by
 
 
-@kernel
+@inline
 def count_up(a: Any, r: Any, d: Any, slot: int) -> bool:
     """Become a user of the slot that had the page a moment ago; false if it has not any more."""
     same = a.slots[slot].count > 0 and a.slots[slot].page == r.page
@@ -41,16 +41,16 @@ def count_up(a: Any, r: Any, d: Any, slot: int) -> bool:
     return same
 
 
-@kernel
+@inline
 def count_down(a: Any, d: Any, slot: int) -> int:
     """Drop one use; return the action after it: sleepers are woken if nobody uses the slot now."""
     change_count(a, d, slot, -1)
     if a.slots[slot].count < 1:
-        found(d, COUNT_UNDERFLOW)
+        report_finding(d, COUNT_UNDERFLOW)
     return became_free(a, 1 if a.slots[slot].count == 1 else 0)
 
 
-@kernel
+@inline
 def became_free(a: Any, freed: int) -> int:
     """Return the action after `freed` slots became free: sleepers are woken if it is any."""
     a.pool[0].freed += freed
@@ -63,6 +63,6 @@ def problems_of_counts(a: Any, live: Check) -> list[str]:
     return problems_of_users(live, (int(slot.count) - 1 for slot in a.slots)) + problems_of_pages(a, mapping)
 
 
-def stranded_beside_free(a: Any, live: Check) -> list[str]:
+def lost_wakeups_beside_free(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
     return left_asleep(live, 0, int((a.slots.count == 1).sum()), "slots are free")

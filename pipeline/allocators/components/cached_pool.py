@@ -29,18 +29,18 @@ from pipeline.allocators.api.actions import (
     SLEEP,
     UNLOCK,
     evict,
-    found,
     invalidate_everywhere,
     probe,
+    report_finding,
     scan,
     touch,
-    touch_again,
+    touch_cached,
     write_pte,
 )
 from pipeline.allocators.api.contract import Check, Option
 from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
 from pipeline.allocators.components.wake import wake
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 FLUSH_IF_ANY = Option(
     "flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"
@@ -54,7 +54,7 @@ GOT = 3  # the lock is released
 ASK_AGAIN = 4  # woken
 
 
-@kernel
+@inline
 def map_cached(
     a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
 ) -> int:
@@ -86,7 +86,7 @@ def map_cached(
     return _search(a, r, d, s, size, first, last, flush, always)
 
 
-@kernel
+@inline
 def _advance(
     a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
 ) -> bool:
@@ -115,7 +115,7 @@ def _advance(
     return freed > 0 or always
 
 
-@kernel
+@inline
 def _search(
     a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
 ) -> int:
@@ -144,7 +144,7 @@ def _search(
             return flush
 
 
-@kernel
+@inline
 def fall_back(a: Any, r: Any, d: Any) -> int:
     """Let a pool for the machine, of the first `slots` slots, serve who found nothing where he came from.
 
@@ -163,18 +163,18 @@ WAKE = 2
 END = 3
 
 
-@kernel
+@inline
 def unmap_cached(a: Any, r: Any, d: Any, s: int) -> int:
     """Drop one use of a slot of series `s`; wake its sleepers, after the release, if nobody uses it now."""
     if r.step == ASK:
         r.step = DROP
         return LOCK
     if r.step == DROP:
-        touch_again(d, 1)
+        touch_cached(d, 1)
         slot = a.slots[r.slot]
         slot.count -= 1
         if slot.count == 0:
-            found(d, COUNT_UNDERFLOW)
+            report_finding(d, COUNT_UNDERFLOW)
         r.step = WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END
         return UNLOCK
     if r.step == WAKE:
@@ -204,10 +204,10 @@ def problems_of_pools(a: Any, live: Check, slots: int) -> list[str]:
     return problems_of_users(live, (max(count - 1, 0) for count in counts)) + problems_of_pages(a, taken)
 
 
-def stranded_in_pools(a: Any, live: Check, series: int, size: int) -> list[str]:
+def lost_wakeups_in_pools(a: Any, live: Check, series: int, size: int) -> list[str]:
     """Nobody may be left asleep in a series unless each of its slots is in use."""
-    stranded = []
+    lost_wakeups = []
     for s in range(series):
         idle = sum(int(a.slots[k].count) < 2 for k in range(s * size, (s + 1) * size))
-        stranded += left_asleep(live, s, idle)
-    return stranded
+        lost_wakeups += left_asleep(live, s, idle)
+    return lost_wakeups

@@ -45,16 +45,16 @@ from pipeline.allocators.api.actions import (
     UNLOCK,
     WAKE_ALL,
     evict,
-    found,
     probe,
+    report_finding,
     scan,
     touch,
-    touch_again,
+    touch_cached,
     write_pte,
 )
 from pipeline.allocators.api.contract import Check
 from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 PART_FIELDS = [
     ("cursor", "i4"), ("clean", "i4"), ("unused", "i4"),
@@ -88,8 +88,8 @@ def fill(a: Any, parts: int, size: int) -> None:
         a.pool[p].clean = size
 
 
-@kernel
-def map_apart(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: int) -> int:
+@inline
+def map_deferred(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: int) -> int:
     """Find the page's slot or take a clean one; flush, without the lock, where none is left.
 
     The pass before a flush releases the lock after every `batch` slots, unless that is 0. With `spare` > 0 a
@@ -125,7 +125,7 @@ def map_apart(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: 
     return _search(a, r, d, parts, size, batch, spare, after)
 
 
-@kernel
+@inline
 def _search(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: int, after: int) -> int:
     """The lock is held: find the page, a clean slot, or something to flush; else sleep."""
     flush = a.pool[0]
@@ -146,7 +146,7 @@ def _search(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: in
     return UNLOCK
 
 
-@kernel
+@inline
 def _find(a: Any, r: Any, d: Any, parts: int, size: int) -> None:
     """Find the page's slot or take a clean one, if there is any that may be taken."""
     touch(d, 1)
@@ -169,7 +169,7 @@ def _find(a: Any, r: Any, d: Any, parts: int, size: int) -> None:
         _take(a, r, d, here, size)
 
 
-@kernel
+@inline
 def _take(a: Any, r: Any, d: Any, p: int, size: int) -> None:
     """Take the next clean slot of part `p`, which has one."""
     part = a.pool[p]
@@ -191,7 +191,7 @@ def _take(a: Any, r: Any, d: Any, p: int, size: int) -> None:
     r.served = MISS
 
 
-@kernel
+@inline
 def _begin_flush(a: Any, r: Any, d: Any, parts: int, size: int, old: int) -> None:
     """Begin to flush part `old`; misses go to the other one, if there is any, this one first."""
     flush = a.pool[0]
@@ -203,7 +203,7 @@ def _begin_flush(a: Any, r: Any, d: Any, parts: int, size: int, old: int) -> Non
         _take(a, r, d, flush.part, size)
 
 
-@kernel
+@inline
 def _pass(a: Any, r: Any, d: Any, size: int, batch: int) -> int:
     """Take the unused slots of the next batch out of the cache, before any TLB is flushed of them."""
     flush = a.pool[0]
@@ -231,7 +231,7 @@ def _pass(a: Any, r: Any, d: Any, size: int, batch: int) -> int:
     return UNLOCK
 
 
-@kernel
+@inline
 def _end_flush(a: Any, d: Any, parts: int, size: int) -> None:
     """What was flushed is clean."""
     flush = a.pool[0]
@@ -239,7 +239,7 @@ def _end_flush(a: Any, d: Any, parts: int, size: int) -> None:
     for k in range(p * size, (p + 1) * size):
         if a.slots[k].count == _BEING_FLUSHED:
             a.slots[k].count = _CLEAN
-    touch_again(d, flush.freed)
+    touch_cached(d, flush.freed)
     a.pool[p].clean += flush.freed
     flush.flushing = 0
     if a.pool[parts - 1 - p].clean == 0:
@@ -252,18 +252,18 @@ _WAKE_ALL = 2
 _END = 3
 
 
-@kernel
-def unmap_apart(a: Any, r: Any, d: Any, size: int) -> int:
+@inline
+def unmap_deferred(a: Any, r: Any, d: Any, size: int) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
     if r.step == _ASK:
         r.step = _DROP
         return LOCK
     if r.step == _DROP:
-        touch_again(d, 1)
+        touch_cached(d, 1)
         slot = a.slots[r.slot]
         slot.count -= 1
         if slot.count < _CACHED:
-            found(d, COUNT_UNDERFLOW)
+            report_finding(d, COUNT_UNDERFLOW)
         r.step = _END
         if slot.count == _CACHED:
             a.pool[r.slot // size].unused += 1
@@ -292,6 +292,6 @@ def problems_of_parts(a: Any, live: Check, parts: int, size: int) -> list[str]:
     return problems
 
 
-def stranded_in_parts(a: Any, live: Check) -> list[str]:
+def lost_wakeups_in_parts(a: Any, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
     return left_asleep(live, 0, sum(int(slot.count) <= _CACHED for slot in a.slots))

@@ -16,10 +16,10 @@ from pipeline.allocators.api.actions import (
     invalidate_on,
     this_cpu,
 )
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 
-@kernel
+@inline
 def flush_there(d: Any, mask: int) -> int:
     """Return the action that flushes the TLBs of those CPUs and, in any case, of this one."""
     others = mask & ~this_cpu(d)
@@ -29,7 +29,7 @@ def flush_there(d: Any, mask: int) -> int:
     return FLUSH_MASK
 
 
-@kernel
+@inline
 def invalidate_there(a: Any, d: Any, slot: int, mask: int) -> int:
     """Invalidate the address of a slot that nobody uses yet; return the action that does so elsewhere."""
     if mask & this_cpu(d):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 
 def fill_free(a: Any, head: Any, first: int, last: int) -> None:
@@ -20,7 +20,7 @@ def fill_free(a: Any, head: Any, first: int, last: int) -> None:
         a.slots[s].next = s + 2 if s + 1 < last else 0
 
 
-@kernel
+@inline
 def take_free(a: Any, head: Any) -> int:
     """Take the first free slot, of which there is one."""
     slot = head.free - 1
@@ -28,7 +28,7 @@ def take_free(a: Any, head: Any) -> int:
     return slot
 
 
-@kernel
+@inline
 def give_free(a: Any, head: Any, slot: int) -> None:
     """Put a slot back."""
     a.slots[slot].next = head.free

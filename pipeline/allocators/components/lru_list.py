@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 LRU_POOL = [("oldest", "i4"), ("newest", "i4")]
 LRU_SLOT = [("before", "i4"), ("after", "i4")]
@@ -24,7 +24,7 @@ def fill_unused(a: Any, size: int) -> None:
     a.pool[0].newest = size
 
 
-@kernel
+@inline
 def take_unused(a: Any, at: int) -> None:
     """Take a slot out of the list, which it is in."""
     pool = a.pool[0]
@@ -39,7 +39,7 @@ def take_unused(a: Any, at: int) -> None:
         pool.newest = slot.before
 
 
-@kernel
+@inline
 def add_unused(a: Any, at: int) -> None:
     """Put a slot at the end of the list."""
     pool = a.pool[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 HASH_FIELDS = [("page", "i8"), ("next", "i4"), ("bucket", "i4")]
 
@@ -20,13 +20,13 @@ HASH_FIELDS = [("page", "i8"), ("next", "i4"), ("bucket", "i4")]
 _MULTIPLIER = 2_654_435_769
 
 
-@kernel
+@inline
 def _chain(page: int, first: int, size: int) -> int:
     """Number of the chain that the page is in."""
     return first + ((((page * _MULTIPLIER) & 0xFFFFFFFF) * size) >> 32)
 
 
-@kernel
+@inline
 def find_page(a: Any, page: int, first: int, size: int) -> int:
     """Return the slot that the page is entered with, or -1."""
     slot = a.slots[_chain(page, first, size)].bucket - 1
@@ -35,7 +35,7 @@ def find_page(a: Any, page: int, first: int, size: int) -> int:
     return slot
 
 
-@kernel
+@inline
 def enter_page(a: Any, slot: int, page: int, first: int, size: int) -> None:
     """Enter the page, which is not in the table, with `slot`."""
     chain = a.slots[_chain(page, first, size)]
@@ -44,7 +44,7 @@ def enter_page(a: Any, slot: int, page: int, first: int, size: int) -> None:
     chain.bucket = slot + 1
 
 
-@kernel
+@inline
 def forget_page(a: Any, slot: int, first: int, size: int) -> None:
     """Remove the page that is entered with `slot`."""
     chain = a.slots[_chain(a.slots[slot].page, first, size)]

@@ -17,11 +17,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.allocators.api.actions import COUNT_UNDERFLOW, HIT, MISS, evict, found, probe, write_pte
+from pipeline.allocators.api.actions import (
+    COUNT_UNDERFLOW,
+    HIT,
+    MISS,
+    evict,
+    probe,
+    report_finding,
+    write_pte,
+)
 from pipeline.allocators.api.contract import Check
 from pipeline.allocators.components.checks import problems_of_users
 from pipeline.allocators.components.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 OWN_SLOT = [("count", "i4"), *HASH_FIELDS]
 
@@ -31,7 +39,7 @@ WRAPPED = 1  # slots were made clean, and TLBs may still hold them: go on after 
 EXHAUSTED = 2
 
 
-@kernel
+@inline
 def use_cached(a: Any, r: Any, s: int) -> bool:
     """Use the slot of pool `s` that caches the page, if there is one."""
     size = a.options[0].slots
@@ -44,7 +52,7 @@ def use_cached(a: Any, r: Any, s: int) -> bool:
     return True
 
 
-@kernel
+@inline
 def take_clean(a: Any, r: Any, d: Any, s: int, after_flush: bool) -> int:
     """Look for a clean slot of pool `s` from the cursor on; return what came of it.
 
@@ -77,7 +85,7 @@ def take_clean(a: Any, r: Any, d: Any, s: int, after_flush: bool) -> int:
             return EXHAUSTED
 
 
-@kernel
+@inline
 def _make_clean(a: Any, d: Any, first: int, size: int) -> int:
     """Make the slots clean that nobody uses; return how many."""
     freed = 0
@@ -90,20 +98,20 @@ def _make_clean(a: Any, d: Any, first: int, size: int) -> int:
     return freed
 
 
-@kernel
+@inline
 def drop_use(a: Any, r: Any, d: Any) -> bool:
     """Drop one use of the slot; return whether nobody uses it now."""
     slot = a.slots[r.slot]
     before = slot.count
     slot.count -= 1
     if slot.count < 1:
-        found(d, COUNT_UNDERFLOW)
+        report_finding(d, COUNT_UNDERFLOW)
         # It stays clean or hashed as it was: a chain with a slot twice would have no end.
         slot.count = min(before, 1)
     return slot.count == 1
 
 
-@kernel
+@inline
 def make_clean_at_once(a: Any, at: int) -> None:
     """Forget what the slot maps, which nobody uses any more."""
     size = a.options[0].slots

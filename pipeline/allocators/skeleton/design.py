@@ -27,7 +27,7 @@ from pipeline.allocators.api.actions import (
     write_pte,
 )
 from pipeline.allocators.api.contract import Check, Option, Shape
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "NAME: a few slots per CPU, the task pinned while it maps"
 SOURCE = "the skeleton of `pipeline new allocator`"
@@ -51,7 +51,7 @@ _ASKED = 0
 _PINNED = 1
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Take a free slot of this CPU, or sleep until one is given back, and look again."""
     if r.step == _ASKED:
@@ -79,7 +79,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 _DROPPED = 1
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Give the slot back, unpin, and wake who sleeps on this CPU."""
     if r.step == _DROPPED:
@@ -103,7 +103,7 @@ def check(a: Any, live: Check) -> list[str]:
     ]
 
 
-def stranded(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: Any, live: Check) -> list[str]:
     """At the end of a run: nobody may be left asleep beside a free slot of his CPU."""
     size = int(a.options[0].slots_per_cpu)
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.allocators.composite import Division, ends_with_its_space
+from pipeline.allocators.composite import Composite, ends_with_its_space
 
 _IN = "pipeline.machine.engine"
 _HEAD = f'''"""Asks the design that serves a request's kind of operation."""
@@ -13,12 +13,12 @@ from typing import Any
 
 from {_IN}.actions import DONE
 from {_IN}.composite_view import end, enter, leave, name_its_own
-from {_IN}.marks import kernel
+from {_IN}.marks import inline
 from {_IN}.views import part
 '''
 _STEP = '''
 
-@kernel
+@inline
 def {step}(a: Any, r: Any, d: Any) -> int:
     """Take the next step of the design that serves `r`."""
     k = a.serving[r.kind]
@@ -34,7 +34,7 @@ _ENDED = """    if action == DONE:
 """
 _HOOK = '''
 
-@kernel
+@inline
 def {hook}(a: Any, r: Any, d: Any) -> None:
     """Let the design that serves `r` do so."""
     k = a.serving[r.kind]
@@ -44,7 +44,7 @@ def {hook}(a: Any, r: Any, d: Any) -> None:
 '''
 _IS_GLOBAL = '''
 
-@kernel
+@inline
 def is_global(a: Any, r: Any) -> bool:
     """Whether the PTEs of the design that serves `r` are global."""
     k = a.serving[r.kind]
@@ -54,7 +54,7 @@ _TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "MIXED_PTES")
 _HOOKS = ("switch_out", "switch_in")
 
 
-def router_source(division: Division) -> str:
+def router_source(composite: Composite) -> str:
     """Return the source of the module that stands in the place of `engine.allocator`.
 
     Who serves what is no part of it: that is in the tables, so every mapping to the same designs is the same
@@ -62,14 +62,14 @@ def router_source(division: Division) -> str:
     """
     text = _HEAD
     have = {
-        name: [k for k, design in enumerate(division.designs) if hasattr(design.module, name)]
+        name: [k for k, allocator in enumerate(composite.allocators) if hasattr(allocator.module, name)]
         for name in ("map_step", "unmap_step", *_HOOKS)
     }
-    for k in range(len(division.designs)):
+    for k in range(len(composite.allocators)):
         for name in (name for name, ks in have.items() if k in ks):
             text += f"from {_IN}.allocator_{k} import {name} as {name}_{k}\n"
     for trait in _TRAITS:
-        if getattr(division.module, trait, False):
+        if getattr(composite.module, trait, False):
             text += f"\n{trait} = True\n"
     for step in ("map_step", "unmap_step"):
         asked = _branches(have[step], "action = ", step)
@@ -77,8 +77,10 @@ def router_source(division: Division) -> str:
     for hook in _HOOKS:
         if have[hook]:
             text += _HOOK.format(hook=hook, asked=_branches(have[hook], "", hook))
-    if getattr(division.module, "MIXED_PTES", False):
-        lasting = [k for k, design in enumerate(division.designs) if not ends_with_its_space(design)]
+    if getattr(composite.module, "MIXED_PTES", False):
+        lasting = [
+            k for k, allocator in enumerate(composite.allocators) if not ends_with_its_space(allocator)
+        ]
         text += _IS_GLOBAL.format(lasting=" or ".join(f"k == {k}" for k in lasting))
     return text
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.allocators.api.contract import Shape
-from pipeline.allocators.composite import Division, locks_of
+from pipeline.allocators.composite import Composite, locks_of
 from pipeline.jit.tables import Tables
 from pipeline.jit.tables import records as records_of
 
 FIRST = np.dtype([("slot", "i8"), ("queue", "i8"), ("lock", "i8"), ("task", "i8")], align=True)
 
 
-def join(division: Division, parts: Sequence[Tables], coded: dict[str, int], shape: Shape) -> Tables:
+def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], shape: Shape) -> Tables:
     """Make one set of the designs' states: `slots@1` is the slots table of design 1.
 
     Of the tables that the engine looks at, there is one whole, and each design has its stretch of it; see
@@ -24,7 +24,7 @@ def join(division: Division, parts: Sequence[Tables], coded: dict[str, int], sha
     for name, counts in {
         "slot": [len(part.slots) for part in parts],
         "queue": [len(part.queues) for part in parts],
-        "lock": locks_of(division, coded, shape),
+        "lock": locks_of(composite, coded, shape),
         "task": [shape.tasks] * len(parts),
     }.items():
         firsts[name] = np.cumsum([0, *counts[:-1]])
@@ -48,7 +48,7 @@ def join(division: Division, parts: Sequence[Tables], coded: dict[str, int], sha
             own[f"{name}@{k}"] = shared.get(name, array)
     tables = Tables(
         checked=True,
-        serving=np.array(division.serving(), np.int64),
+        serving=np.array(composite.serving(), np.int64),
         firsts=firsts,
         within=np.zeros(len(parts) * shape.tasks, np.int64),
         # Only to have the engine ask for a line of it beforehand: those of the design that does most.

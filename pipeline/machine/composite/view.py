@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 
-@kernel
+@inline
 def enter(a: Any, r: Any, k: int) -> int:
     """Show request `r` as design `k` is to see it; return its depth in the trace, for `leave`."""
     first = a.firsts[k]
@@ -31,7 +31,7 @@ def enter(a: Any, r: Any, k: int) -> int:
     return depth
 
 
-@kernel
+@inline
 def leave(a: Any, r: Any, k: int, depth: int) -> None:
     """Show request `r` as the machine sees it."""
     r.depth = depth
@@ -39,7 +39,7 @@ def leave(a: Any, r: Any, k: int, depth: int) -> None:
         r.slot += a.firsts[k].slot
 
 
-@kernel
+@inline
 def name_its_own(a: Any, d: Any, k: int) -> None:
     """The queue, lock and slots that the deed of design `k` names are among those of all."""
     first = a.firsts[k]
@@ -49,7 +49,7 @@ def name_its_own(a: Any, d: Any, k: int) -> None:
         a.invalidated[e].slot += first.slot
 
 
-@kernel
+@inline
 def end(a: Any, r: Any, k: int) -> None:
     """Request `r` maps nothing any more."""
     at = a.firsts[k].task + r.task

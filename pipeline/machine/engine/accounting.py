@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import apart, kernel, wrap64
+from pipeline.jit.marks import inline, noinline, wrap64
 from pipeline.machine.engine.records import (
     C_FLUSH,
     C_INTERRUPTED,
@@ -39,7 +39,7 @@ DRAW_BARGING = 2
 _DEVICE = 3
 
 
-@kernel
+@inline
 def draw(seed: int, purpose: int, row: int, turn: int) -> int:
     """Return 16 random bits that depend on nothing but the arguments.
 
@@ -52,7 +52,7 @@ def draw(seed: int, purpose: int, row: int, turn: int) -> int:
     return (x >> 40) & 0xFFFF
 
 
-@kernel
+@inline
 def account(w: Any, c: int, t: int) -> None:
     """Close the CPU's current stretch at `t` and book its time, less what interrupts took.
 
@@ -75,7 +75,7 @@ def account(w: Any, c: int, t: int) -> None:
     cpu.stolen_ns = 0
 
 
-@apart
+@noinline
 def interrupt(w: Any, c: int, at_ns: int, stolen_ns: int) -> None:
     """Let an interrupt reach CPU `c` at `at_ns` and take `stolen_ns` of its time."""
     cpu = w.cpus[c]
@@ -93,7 +93,7 @@ def interrupt(w: Any, c: int, at_ns: int, stolen_ns: int) -> None:
     cpu.irqs += 1
 
 
-@apart
+@noinline
 def _device_interrupt_ns(w: Any, c: int) -> int:
     """Return how long the CPU's device interrupt takes that is due, and draw when the next one comes.
 
@@ -110,7 +110,7 @@ def _device_interrupt_ns(w: Any, c: int) -> int:
     return min((costs.interrupt_ns << 16) // (luck + 1), costs.interrupt_max_ns)
 
 
-@apart
+@noinline
 def _take_interrupt(w: Any, c: int, limit_ns: int) -> int:
     """Book the first pending interrupt, as far as it lies before `limit_ns`; return when it is over."""
     cpu = w.cpus[c]
@@ -134,7 +134,7 @@ def _take_interrupt(w: Any, c: int, limit_ns: int) -> int:
     return end
 
 
-@kernel
+@inline
 def waited_out(w: Any, c: int, t: int) -> int:
     """Take all interrupts that reached a waiting CPU by `t`; return when it can go on, `t` or later."""
     cpu = w.cpus[c]
@@ -144,7 +144,7 @@ def waited_out(w: Any, c: int, t: int) -> int:
     return end
 
 
-@kernel
+@inline
 def delayed_by_interrupt(w: Any, c: int, t: int) -> bool:
     """Take the interrupts that have arrived by `t`; true if the CPU's event now comes later."""
     cpu = w.cpus[c]
@@ -160,7 +160,7 @@ def delayed_by_interrupt(w: Any, c: int, t: int) -> bool:
     return True
 
 
-@kernel
+@inline
 def settle(w: Any, c: int, t: int) -> None:
     """Book everything up to the end of the run at `t`; of a longer interrupt, what lies before it."""
     while w.cpus[c].irq_at_ns < t:
@@ -168,7 +168,7 @@ def settle(w: Any, c: int, t: int) -> None:
     account(w, c, t)
 
 
-@kernel
+@inline
 def _mix(w: Any, a: int, b: int, c: int, d: int) -> None:
     m = w.machine[0]
     h0 = wrap64((m.hash0 ^ a) * _LANE0)
@@ -181,7 +181,7 @@ def _mix(w: Any, a: int, b: int, c: int, d: int) -> None:
     m.hash3 = h3 ^ (h0 >> 33)
 
 
-@kernel
+@inline
 def log_event(
     w: Any, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int, value: int,
     other: int,
@@ -210,7 +210,7 @@ def log_event(
     row.event = event
 
 
-@apart
+@noinline
 def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
     """Write down a hazard that was met."""
     note = w.findings[finding]
@@ -223,7 +223,7 @@ def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: 
     log_event(w, c, E_FINDING, t, 0, task, op, slot, finding, task)
 
 
-@kernel
+@inline
 def log_operation(w: Any, i: int) -> None:
     """Write the finished request `i` as one row of the operation table."""
     m = w.machine[0]
@@ -244,7 +244,7 @@ def log_operation(w: Any, i: int) -> None:
     m.operations_logged += 1
 
 
-@kernel
+@inline
 def book_hold(w: Any, site: int, hold_ns: int) -> None:
     """Add one finished hold to its site's totals."""
     s = w.sites[site]
@@ -252,7 +252,7 @@ def book_hold(w: Any, site: int, hold_ns: int) -> None:
     s.hold_max_ns = max(s.hold_max_ns, hold_ns)
 
 
-@kernel
+@inline
 def book_acquisition(w: Any, site: int, wait_ns: int) -> None:
     """Add one acquisition to its site's totals; it was contended if it had to wait at all."""
     s = w.sites[site]
@@ -263,7 +263,7 @@ def book_acquisition(w: Any, site: int, wait_ns: int) -> None:
         s.wait_max_ns = max(s.wait_max_ns, wait_ns)
 
 
-@kernel
+@inline
 def first_hold(r: Any, hold_ns: int) -> None:
     """Note the hold of the first acquisition of this side of the operation."""
     if r.unmapping == MAP:

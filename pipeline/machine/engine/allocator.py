@@ -29,10 +29,10 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.api.actions import DIRECT, DONE
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Do the next step of mapping `r.page`; return an action. On DONE, `r.slot` and `r.served` are set."""
     r.slot = -1
@@ -40,7 +40,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Do the next step of unmapping `r.slot`; return an action."""
     return DONE

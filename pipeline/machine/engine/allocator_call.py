@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import apart, entry, kernel
+from pipeline.jit.marks import entry, inline, noinline
 from pipeline.machine.engine.allocator import map_step, unmap_step
 from pipeline.machine.engine.records import MAP
 from pipeline.machine.engine.traits import ATOMICS, NON_GLOBAL, switch_in, switch_out
 
 
-@kernel
-def ask_design(w: Any, a: Any, i: int, c: int) -> int:
+@inline
+def call_allocator(w: Any, a: Any, i: int, c: int) -> int:
     """Call the design for request `i` on CPU `c`; return its action. What it did is in the deed."""
     r = w.requests[i]
-    d = w.deed[0]
+    d = w.step_cost[0]
     d.cpu = c
     d.lock = 0
     d.queue = 0
@@ -43,11 +43,11 @@ def ask_design(w: Any, a: Any, i: int, c: int) -> int:
     return map_step(a, r, d) if r.unmapping == MAP else unmap_step(a, r, d)
 
 
-@apart
+@noinline
 def switching_ns(w: Any, a: Any, task: int, c: int, coming: int) -> int:
     """Let the design switch out, or in, what the task has mapped on CPU `c`; return how long that takes."""
     costs = w.costs[0]
-    d = w.deed[0]
+    d = w.step_cost[0]
     d.cpu = c
     d.local_entries = 0
     d.pte_writes = 0
@@ -74,4 +74,4 @@ def switching_ns(w: Any, a: Any, task: int, c: int, coming: int) -> int:
 @entry
 def step(w: Any, a: Any, i: int, c: int) -> int:
     """Take one step of request `i` outside a simulation, for whoever decides the order of steps himself."""
-    return ask_design(w, a, i, c)
+    return call_allocator(w, a, i, c)

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import apart, kernel
+from pipeline.jit.marks import inline, noinline
 from pipeline.machine.engine.accounting import interrupt, log_event, log_finding
 from pipeline.machine.engine.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
 from pipeline.machine.engine.traits import MIXED_PTES, is_global
 
 
-@kernel
+@inline
 def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
     """CPU `c` uses the mapping of request `i`: walk the page table unless its TLB has the entry."""
     r = w.requests[i]
@@ -40,7 +40,7 @@ def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
     r.walk_ns += w.costs[0].walk_ns
 
 
-@apart
+@noinline
 def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
     """Interrupt the CPUs of `mask` other than `c`, flush here too, and return when all have answered.
 
@@ -58,7 +58,7 @@ def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
     return end
 
 
-@apart
+@noinline
 def begin_repeat(w: Any, c: int, i: int, mask: int, again_ns: int, t: int) -> int:
     """Interrupt the CPUs of `mask` but `c` for `again_ns` of their time; return when all have answered.
 
@@ -71,7 +71,7 @@ def begin_repeat(w: Any, c: int, i: int, mask: int, again_ns: int, t: int) -> in
     return end
 
 
-@kernel
+@inline
 def _interrupt_others(w: Any, c: int, i: int, mask: int, handler_ns: int, refill_ns: int, t: int) -> int:
     """Interrupt the CPUs of `mask` other than `c`; return when the last of them has answered."""
     m = w.machine[0]
@@ -96,7 +96,7 @@ def _interrupt_others(w: Any, c: int, i: int, mask: int, handler_ns: int, refill
     return last
 
 
-@kernel
+@inline
 def _book_flush(w: Any, c: int, i: int, t: int, end: int, receivers: int) -> None:
     r = w.requests[i]
     w.machine[0].flushes += 1
@@ -104,21 +104,21 @@ def _book_flush(w: Any, c: int, i: int, t: int, end: int, receivers: int) -> Non
     log_event(w, c, E_FLUSH, t, end - t, r.task, r.op, -1, receivers, -1)
 
 
-@apart
+@noinline
 def invalidate_elsewhere(w: Any, a: Any, c: int) -> None:
     """The slots that the last step invalidated everywhere are in no TLB but, by its own doing, that of `c`.
 
     They are slots that nobody uses, so that it does not matter when before the answers it happens.
     """
     cpus = w.machine[0].cpus
-    for k in range(w.deed[0].everywhere):
+    for k in range(w.step_cost[0].everywhere):
         first = a.invalidated[k].slot * cpus
         for other in range(cpus):
             if other != c:
                 a.tlb[first + other].loaded = 0
 
 
-@apart
+@noinline
 def begin_local_flush(w: Any, c: int, i: int, t: int) -> int:
     """Flush the whole TLB of CPU `c` alone and return when that is done."""
     costs = w.costs[0]
@@ -129,7 +129,7 @@ def begin_local_flush(w: Any, c: int, i: int, t: int) -> int:
     return t + duration
 
 
-@apart
+@noinline
 def end_flush(w: Any, mask: int) -> None:
     """Every translation that the CPUs of `mask` held is gone."""
     for c in range(w.machine[0].cpus):

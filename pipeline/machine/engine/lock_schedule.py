@@ -20,8 +20,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, FLUSH_MASK, SLEEP, STEP, WAKE_ALL, WAKE_ONE
-from pipeline.jit.marks import apart, entry, kernel
-from pipeline.machine.engine.allocator_call import ask_design
+from pipeline.jit.marks import entry, inline, noinline
+from pipeline.machine.engine.allocator_call import call_allocator
 from pipeline.machine.engine.records import MAP, UNMAP
 
 # `tasks.state`, and `answers.wake` of a turn that began with a wake-up.
@@ -65,8 +65,8 @@ def take_turns(w: Any, a: Any, t: Any, first: int, last: int) -> int:
             if steps == MOST_STEPS:
                 return k
             steps += 1
-            action = ask_design(w, a, i, turn.cpu)
-            d = w.deed[0]
+            action = call_allocator(w, a, i, turn.cpu)
+            d = w.step_cost[0]
             if d.scans > 0:
                 answer.scans += d.scans
                 for e in range(d.evicted):
@@ -85,11 +85,11 @@ def take_turns(w: Any, a: Any, t: Any, first: int, last: int) -> int:
         answer.slot = r.slot
         answer.count = a.slots[r.slot].count if r.slot >= 0 else -1
         if turn.sleeps == 1:
-            _go_to_sleep(a, t, turn.task, w.deed[0].queue if action == SLEEP else 0)
+            _go_to_sleep(a, t, turn.task, w.step_cost[0].queue if action == SLEEP else 0)
     return last
 
 
-@apart
+@noinline
 def _go_to_sleep(a: Any, t: Any, task: int, q: int) -> None:
     """Put the task at the end of a queue; it leaves one that it is still in."""
     _go_on(a, t, task)
@@ -107,7 +107,7 @@ def _go_to_sleep(a: Any, t: Any, task: int, q: int) -> None:
     a.queues[q].sleepers += 1
 
 
-@kernel
+@inline
 def _wake_first(a: Any, t: Any, q: int) -> None:
     """Wake the first task of a queue that has one."""
     task = t.queues[q].head
@@ -115,7 +115,7 @@ def _wake_first(a: Any, t: Any, q: int) -> None:
     t.tasks[task].state = WOKEN
 
 
-@kernel
+@inline
 def _go_on(a: Any, t: Any, task: int) -> None:
     """The task has its lock again, whoever has woken it."""
     if t.tasks[task].state == ASLEEP:
@@ -123,7 +123,7 @@ def _go_on(a: Any, t: Any, task: int) -> None:
     t.tasks[task].state = AWAKE
 
 
-@kernel
+@inline
 def _leave(a: Any, t: Any, task: int) -> None:
     """Take the task out of the list of its queue."""
     sleeper = t.tasks[task]

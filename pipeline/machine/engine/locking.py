@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import apart, kernel
+from pipeline.jit.marks import inline, noinline
 from pipeline.machine.engine.accounting import (
     DRAW_BARGING,
     DRAW_HEIR,
@@ -37,7 +37,7 @@ from pipeline.machine.engine.accounting import (
 from pipeline.machine.engine.records import C_SPIN, E_RELOCK, F_STARVATION, FIFO, MAP, NEVER, P_SPIN
 
 
-@kernel
+@inline
 def _barges(w: Any, i: int) -> bool:
     """Whether request `i` gets a lock that is on its way to somebody else."""
     costs = w.costs[0]
@@ -50,7 +50,7 @@ def _barges(w: Any, i: int) -> bool:
     return draw(w.machine[0].seed, DRAW_BARGING, r.op, r.draws) * 100 < costs.barging_percent << 16
 
 
-@kernel
+@inline
 def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
     """Take lock `k` for request `i` if that is possible now; otherwise start to spin and return false."""
     lock = w.locks[k]
@@ -75,7 +75,7 @@ def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
     return False
 
 
-@kernel
+@inline
 def heir_takes(w: Any, c: int, i: int, t: int) -> bool:
     """A hand-off has reached CPU `c`: take the lock unless a newcomer was faster."""
     cpu = w.cpus[c]
@@ -94,7 +94,7 @@ def heir_takes(w: Any, c: int, i: int, t: int) -> bool:
     return True
 
 
-@kernel
+@inline
 def _got(w: Any, c: int, i: int, k: int, t: int) -> None:
     cpu = w.cpus[c]
     r = w.requests[i]
@@ -118,13 +118,13 @@ def _got(w: Any, c: int, i: int, k: int, t: int) -> None:
         r.flush_op = cpu.longest_flush_op
 
 
-@kernel
+@inline
 def release_delay(w: Any, c: int) -> int:
     """Return how long the release takes against the spinners' cache traffic, in ns."""
     return w.costs[0].hold_per_spinner_ns * w.locks[w.cpus[c].held_lock].spinners
 
 
-@kernel
+@inline
 def release(w: Any, c: int, i: int, t: int) -> None:
     """Release the lock that CPU `c` holds and start the hand-off to a spinner, if there is one."""
     cpu = w.cpus[c]
@@ -145,7 +145,7 @@ def release(w: Any, c: int, i: int, t: int) -> None:
         _hand_off(w, c, k, t)
 
 
-@apart
+@noinline
 def _hand_off(w: Any, c: int, k: int, t: int) -> None:
     m = w.machine[0]
     costs = w.costs[0]

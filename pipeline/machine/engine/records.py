@@ -183,7 +183,7 @@ SITE = _record(
     ("wait_ns", "i8"), ("wait_max_ns", "i8"),
 )  # fmt: skip
 
-DEED = _record(
+STEP_COST = _record(
     ("cpu", "i4"), ("cpus", "i4"), ("lock", "i4"), ("queue", "i4"), ("pin", "i4"), ("atomic", "i4"),
     ("finding", "i4"),
     ("cpu_mask", "i8"), ("shared_entries", "i8"),
@@ -255,4 +255,4 @@ MACHINE = _record(
 #     events       EVENT_RECORD[log_events + margin]
 #
 # and those of a design, `a`: options, pool, slots, pages, percpu, queues, spaces, lines, tlb, evicted,
-# invalidated; see `design`.
+# invalidated; see `allocator`.

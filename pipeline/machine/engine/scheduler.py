@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import apart, kernel, prefetch
+from pipeline.jit.marks import inline, noinline, prefetch
 from pipeline.machine.engine.accounting import account, log_event, waited_out
 from pipeline.machine.engine.records import (
     C_COMPUTE,
@@ -35,7 +35,7 @@ from pipeline.machine.engine.records import (
 from pipeline.machine.engine.traits import HOOKS_SWITCHES, NON_GLOBAL, TRACKS_SWITCHES
 
 
-@kernel
+@inline
 def set_timer(w: Any, task: int, t: int, resume: int) -> None:
     """Let the task be off CPU until `t` and then go on at `resume`."""
     m = w.machine[0]
@@ -55,7 +55,7 @@ def set_timer(w: Any, task: int, t: int, resume: int) -> None:
     heap[i] = key
 
 
-@kernel
+@inline
 def next_timer(w: Any) -> int:
     """Remove the earliest timer and return it as (time << 17) | task."""
     m = w.machine[0]
@@ -85,7 +85,7 @@ def next_timer(w: Any) -> int:
     return first
 
 
-@kernel
+@inline
 def running_op(w: Any, task: int) -> int:
     """Return the operation that the task is in, or -1."""
     tk = w.tasks[task]
@@ -94,7 +94,7 @@ def running_op(w: Any, task: int) -> int:
     return w.requests[task * w.machine[0].levels + tk.depth].op
 
 
-@kernel
+@inline
 def _enter_space(w: Any, c: int, process: int) -> int:
     """Switch CPU `c` to the address space of `process`; return what that costs beside the task's switch."""
     space = w.spaces[c]
@@ -108,7 +108,7 @@ def _enter_space(w: Any, c: int, process: int) -> int:
     return w.costs[0].track_switch_ns if TRACKS_SWITCHES else 0
 
 
-@apart
+@noinline
 def dispatch(w: Any, c: int, task: int, t: int) -> None:
     """Begin to switch CPU `c`, which is idle or has just given up its task, to `task`."""
     m = w.machine[0]
@@ -154,7 +154,7 @@ def dispatch(w: Any, c: int, task: int, t: int) -> None:
     w.keys[c] = (end_ns << 6) | c
 
 
-@kernel
+@inline
 def make_ready(w: Any, task: int, t: int) -> None:
     """The task can run: give it an idle CPU that it may use, or queue it."""
     m = w.machine[0]
@@ -188,13 +188,13 @@ def make_ready(w: Any, task: int, t: int) -> None:
     m.ready_tail = task
 
 
-@kernel
+@inline
 def others_wait(w: Any, c: int) -> bool:
     """Whether a task waits that CPU `c` could run."""
     return w.machine[0].ready_head >= 0 or w.cpus[c].pin_head >= 0
 
 
-@kernel
+@inline
 def pick(w: Any, c: int, t: int) -> None:
     """CPU `c` has given up its task: switch to the one that waits longest, or go idle."""
     m = w.machine[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.api import actions
-from pipeline.jit.marks import apart, entry, kernel, prefetch, wrap64
+from pipeline.jit.marks import entry, inline, noinline, prefetch, wrap64
 from pipeline.machine.engine.accounting import (
     account,
     delayed_by_interrupt,
@@ -20,7 +20,7 @@ from pipeline.machine.engine.accounting import (
     log_operation,
     settle,
 )
-from pipeline.machine.engine.allocator_call import ask_design, switching_ns
+from pipeline.machine.engine.allocator_call import call_allocator, switching_ns
 from pipeline.machine.engine.flushing import (
     begin_flush,
     begin_local_flush,
@@ -96,7 +96,7 @@ _ALL_CPUS = -1
 _NO_CPUS = 0
 
 
-@kernel
+@inline
 def _stretch(w: Any, c: int, phase: int, category: int, end_ns: int) -> int:
     """The CPU is busy with `phase` until `end_ns`."""
     cpu = w.cpus[c]
@@ -106,7 +106,7 @@ def _stretch(w: Any, c: int, phase: int, category: int, end_ns: int) -> int:
     return P_WAIT
 
 
-@kernel
+@inline
 def _think(w: Any, c: int, task: int, t: int) -> int:
     """Compute towards the next request, at most to the end of the time slice if others wait then."""
     cpu = w.cpus[c]
@@ -125,7 +125,7 @@ def _think(w: Any, c: int, task: int, t: int) -> int:
     return _stretch(w, c, P_THINK, category, t + now_ns)
 
 
-@kernel
+@inline
 def _ask(w: Any, c: int, task: int, t: int) -> int:
     """The task asks for a mapping."""
     tk = w.tasks[task]
@@ -153,19 +153,19 @@ def _ask(w: Any, c: int, task: int, t: int) -> int:
     return P_DIRECT if _is_lowmem(w, r) else P_STEP
 
 
-@kernel
+@inline
 def _is_lowmem(w: Any, r: Any) -> bool:
     return (w.machine[0].lowmem_kinds >> r.kind) & 1 != 0
 
 
-@kernel
+@inline
 def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     """Call the design, price what it did and let that time pass before its action."""
     m = w.machine[0]
     cpu = w.cpus[c]
     r = w.requests[i]
-    d = w.deed[0]
-    action = ask_design(w, a, i, c)
+    d = w.step_cost[0]
+    action = call_allocator(w, a, i, c)
     cpu.action = action
     if action == actions.LOCK:
         cpu.argument = d.lock
@@ -214,7 +214,7 @@ def _step(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     return P_ACT
 
 
-@kernel
+@inline
 def _note_if_atomic(w: Any, c: int, task: int, i: int, t: int) -> None:
     """The task leaves its CPU in the course of request `i`: a hazard if it holds what forbids that."""
     tk = w.tasks[task]
@@ -225,7 +225,7 @@ def _note_if_atomic(w: Any, c: int, task: int, i: int, t: int) -> None:
         log_finding(w, c, F_ATOMIC, t, task, r.op, w.requests[held].slot)
 
 
-@apart
+@noinline
 def _fall_asleep(w: Any, task: int, i: int, queue: int, t: int) -> None:
     """Put the task at the tail of the wait queue; it still runs until it gives up its CPU."""
     tk = w.tasks[task]
@@ -243,7 +243,7 @@ def _fall_asleep(w: Any, task: int, i: int, queue: int, t: int) -> None:
     tk.since_ns = t
 
 
-@apart
+@noinline
 def _wake(w: Any, c: int, task: int, i: int, most: int, t: int) -> int:
     """Wake up to `most` sleepers, first come first; return how many."""
     m = w.machine[0]
@@ -274,7 +274,7 @@ def _wake(w: Any, c: int, task: int, i: int, most: int, t: int) -> int:
     return woken
 
 
-@kernel
+@inline
 def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     """Carry out the action that the design returned."""
     cpu = w.cpus[c]
@@ -321,7 +321,7 @@ def _act(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     return P_STEP
 
 
-@apart
+@noinline
 def _prefault(w: Any, c: int, task: int, i: int, t: int) -> int:
     """Block now for what request `i`, and those nested in it, would wait and block while it is mapped."""
     r = w.requests[i]
@@ -335,7 +335,7 @@ def _prefault(w: Any, c: int, task: int, i: int, t: int) -> int:
     return P_PICK
 
 
-@kernel
+@inline
 def _released(w: Any, c: int, task: int, i: int, t: int) -> int:
     """Release the lock, if one is held, and go on with what the release was for."""
     cpu = w.cpus[c]
@@ -348,7 +348,7 @@ def _released(w: Any, c: int, task: int, i: int, t: int) -> int:
     return P_STEP
 
 
-@kernel
+@inline
 def _mapped(w: Any, a: Any, c: int, i: int, t: int) -> int:
     """The mapping can be used: the task touches it."""
     m = w.machine[0]
@@ -372,7 +372,7 @@ def _mapped(w: Any, a: Any, c: int, i: int, t: int) -> int:
     return P_MAPPED
 
 
-@kernel
+@inline
 def _towards_row(w: Any, c: int, task: int, at: int, t: int) -> int:
     """Start the request of row `at`: wait off CPU if it says so, else compute at once."""
     ready = when(w, task, at, t)
@@ -390,7 +390,7 @@ def _towards_row(w: Any, c: int, task: int, at: int, t: int) -> int:
     return _think(w, c, task, t)
 
 
-@kernel
+@inline
 def _inside(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     """The task has something mapped: do the next nested operation, or finish this one."""
     m = w.machine[0]
@@ -414,7 +414,7 @@ def _inside(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     return _use(w, c, i, t)
 
 
-@kernel
+@inline
 def _use(w: Any, c: int, i: int, t: int) -> int:
     """Use the mapping for what is left of its hold, page-table walks first."""
     r = w.requests[i]
@@ -426,7 +426,7 @@ def _use(w: Any, c: int, i: int, t: int) -> int:
     return P_UNMAP
 
 
-@kernel
+@inline
 def _next(w: Any, c: int, task: int, t: int) -> int:
     """The task has nothing mapped: go on to its next row."""
     tk = w.tasks[task]
@@ -444,7 +444,7 @@ def _next(w: Any, c: int, task: int, t: int) -> int:
     return _towards_row(w, c, task, at, t)
 
 
-@apart
+@noinline
 def _switched_out(w: Any, a: Any, c: int, task: int, t: int) -> bool:
     """Whether what the task has mapped is switched out; if not, that begins now."""
     if w.cpus[c].phase == P_LEAVE:
@@ -456,14 +456,14 @@ def _switched_out(w: Any, a: Any, c: int, task: int, t: int) -> bool:
     return False
 
 
-@kernel
+@inline
 def _arrive(w: Any, a: Any, c: int, task: int, t: int) -> int:
     """The task has its CPU: what it has mapped is switched in."""
     arrive_ns = switching_ns(w, a, task, c, 1)
     return _stretch(w, c, P_ARRIVE, C_SWITCH, t + arrive_ns) if arrive_ns > 0 else P_RESUME
 
 
-@kernel
+@inline
 def _resume(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     """The task has its CPU: go on where it left off."""
     if w.tasks[task].resume == R_STEP:
@@ -477,7 +477,7 @@ def _resume(w: Any, a: Any, c: int, task: int, i: int, t: int) -> int:
     return _use(w, c, i, t)
 
 
-@kernel
+@inline
 def _cpu_event(w: Any, a: Any, c: int, t: int) -> int:
     """One stretch on CPU `c` has ended at `t`. Return S_RUNNING, or S_NEED_ROWS."""
     m = w.machine[0]

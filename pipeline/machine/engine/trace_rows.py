@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import entry, kernel
+from pipeline.jit.marks import entry, inline
 from pipeline.machine.engine.records import CLOSED, MAP, R_THINK, T_DORMANT, T_ENDED
 from pipeline.machine.engine.scheduler import set_timer
 
@@ -18,7 +18,7 @@ NO_MORE = -1
 NOT_READ = -2
 
 
-@kernel
+@inline
 def peek(w: Any, task: int) -> int:
     """Return where the task's next row is, NO_MORE, or NOT_READ."""
     tk = w.tasks[task]
@@ -38,7 +38,7 @@ def peek(w: Any, task: int) -> int:
     return tk.at
 
 
-@kernel
+@inline
 def take(w: Any, task: int, at: int) -> int:
     """Start the request of row `at`, one level inside what the task has mapped; return its number."""
     m = w.machine[0]
@@ -79,7 +79,7 @@ def take(w: Any, task: int, at: int) -> int:
     return i
 
 
-@kernel
+@inline
 def waits_ns(w: Any, task: int, at: int) -> int:
     """Return how long the task has to wait off CPU before it begins row `at`.
 
@@ -92,7 +92,7 @@ def waits_ns(w: Any, task: int, at: int) -> int:
     return wait_ns
 
 
-@kernel
+@inline
 def when(w: Any, task: int, at: int, t: int) -> int:
     """Return when the task, free since `t`, can begin to compute towards row `at`; set what it computes.
 
@@ -179,7 +179,7 @@ def arrange(
     return -1
 
 
-@kernel
+@inline
 def end_task(w: Any, task: int) -> None:
     """The task has done its last operation."""
     w.tasks[task].state = T_ENDED

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 NON_GLOBAL = False
 TRACKS_SWITCHES = False
@@ -25,17 +25,17 @@ HOOKS_SWITCHES = False
 MIXED_PTES = False
 
 
-@kernel
+@inline
 def is_global(a: Any, r: Any) -> bool:
     """Whether the PTE of request `r`, which has a slot, is global."""
     return not NON_GLOBAL
 
 
-@kernel
+@inline
 def switch_out(a: Any, r: Any, d: Any) -> None:
     """The task of request `r`, which has slot `r.slot`, leaves CPU `d.cpu`."""
 
 
-@kernel
+@inline
 def switch_in(a: Any, r: Any, d: Any) -> None:
     """The task of request `r`, which has slot `r.slot`, has CPU `d.cpu` again."""

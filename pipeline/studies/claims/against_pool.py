@@ -33,7 +33,7 @@ class Case:
 
     case: str
     """Machine, CPUs and slots, in words."""
-    design: str
+    allocator: str
     own: Totals
     pool: Totals
     cpus: int = 1
@@ -51,14 +51,14 @@ def longest_hold_ns(totals: Totals) -> int:
 
 
 def experiment(
-    design: str, machine: str, cpus: int, slots: int, threads_per_process: int | None = None
+    allocator: str, machine: str, cpus: int, slots: int, threads_per_process: int | None = None
 ) -> Experiment:
     """A compile with as many tasks and operations for each CPU; `slots` as the design counts them."""
     changes = dict(tasks_per_cpu(WORKLOAD, _MADE_FOR, cpus))
     if threads_per_process is not None:
         changes["threads_per_process"] = threads_per_process
     options: Mapping[str, int | str] = {"slots": slots}
-    return Experiment(WORKLOAD, design, machine, _OPERATIONS_PER_CPU * cpus, changes, options, cpus)
+    return Experiment(WORKLOAD, allocator, machine, _OPERATIONS_PER_CPU * cpus, changes, options, cpus)
 
 
 def compared(bench: Bench, runs: Sequence[tuple[str, Experiment, int]]) -> list[Case]:
@@ -80,10 +80,10 @@ def compared(bench: Bench, runs: Sequence[tuple[str, Experiment, int]]) -> list[
     return cases
 
 
-def everywhere(design: str) -> list[tuple[str, Experiment, int]]:
+def everywhere(allocator: str) -> list[tuple[str, Experiment, int]]:
     """Compiles on every machine, with all numbers of CPUs and slots."""
     return [
-        (f"{cpus} CPUs of {machine}, {slots:,} slots", experiment(design, machine, cpus, slots), slots)
+        (f"{cpus} CPUs of {machine}, {slots:,} slots", experiment(allocator, machine, cpus, slots), slots)
         for machine in MACHINES
         for cpus in CPUS
         for slots in SLOTS
@@ -94,13 +94,13 @@ def rows(cases: Sequence[Case]) -> Rows:
     """Both designs of every case, one under the other."""
     return [
         (
-            case.case, design, f"{maps_per_s(totals):,.0f}", f"{hit_percent(totals):.1f}",
+            case.case, allocator, f"{maps_per_s(totals):,.0f}", f"{hit_percent(totals):.1f}",
             f"{longest_hold_ns(totals) / 1e3:,.1f}" if totals.locks else "-", f"{totals.flushes:,}",
             f"{totals.ipis:,}", f"{totals.full_local_flushes:,}", f"{totals.sleeps:,}",
             f"{totals.pin_waits:,}",
         )
         for case in cases
-        for design, totals in ((case.design, case.own), (POOL, case.pool))
+        for allocator, totals in ((case.allocator, case.own), (POOL, case.pool))
     ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from pipeline.studies.claims.against_pool import (
 from pipeline.studies.experiment import Bench, prices
 from pipeline.studies.verdict import Outcome, Verdict
 
-DESIGN = "percpu_cached"
+ALLOCATOR = "percpu_cached"
 # For each CPU, and as many for each CPU in the pool it is compared with.
 _SLOTS = (64, 16)
 
@@ -44,7 +44,7 @@ def verdict(bench: Bench) -> Verdict:
     runs = [
         (
             f"{cpus} CPUs of {machine}, {slots} slots for each",
-            experiment(DESIGN, machine, cpus, slots),
+            experiment(ALLOCATOR, machine, cpus, slots),
             slots * cpus,
         )
         for machine in MACHINES

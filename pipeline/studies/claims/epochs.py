@@ -18,7 +18,7 @@ from pipeline.studies.claims.against_pool import (
 from pipeline.studies.experiment import Bench, prices
 from pipeline.studies.verdict import Outcome, Verdict
 
-DESIGN = "epoch_pool"
+ALLOCATOR = "epoch_pool"
 
 
 def judge(cases: Sequence[Case]) -> tuple[Outcome, str]:
@@ -42,7 +42,7 @@ def judge(cases: Sequence[Case]) -> tuple[Outcome, str]:
 
 def verdict(bench: Bench) -> Verdict:
     """Compiles with a few tasks to each CPU, which switch when their time slice ends or they wait."""
-    runs = everywhere(DESIGN)
+    runs = everywhere(ALLOCATOR)
     cases = compared(bench, runs)
     outcome, because = judge(cases)
     return Verdict(

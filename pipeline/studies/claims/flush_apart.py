@@ -38,8 +38,8 @@ def judge(cases: Sequence[Case]) -> tuple[Outcome, str]:
     return "depends", f"On what else makes a hold long (not in {longer}): {said}"
 
 
-def _verdict(bench: Bench, design: str, claim: str, source: str) -> Verdict:
-    runs = everywhere(design)
+def _verdict(bench: Bench, allocator: str, claim: str, source: str) -> Verdict:
+    runs = everywhere(allocator)
     cases = compared(bench, runs)
     outcome, because = judge(cases)
     return Verdict(

@@ -36,7 +36,7 @@ class MapCost:
     skew: float
     slots: int | None
     """None: the design has no cache."""
-    design: str
+    allocator: str
     hit_percent: float
     per_map_ns: float
     map_and_unmap_ns: float
@@ -48,7 +48,7 @@ class MapCost:
     freed_per_pass: float | None
 
 
-def map_cost(skew: float, slots: int | None, design: str, totals: Totals, bound: Totals) -> MapCost:
+def map_cost(skew: float, slots: int | None, allocator: str, totals: Totals, bound: Totals) -> MapCost:
     """Figures of one run beside the bound's run of the same trace."""
     count = maps(totals)
     own_ns, scan_ns, flush_ns = (cpu_ns(totals, (part,)) for part in ("critical", "scan", "flush"))
@@ -56,7 +56,7 @@ def map_cost(skew: float, slots: int | None, design: str, totals: Totals, bound:
     return MapCost(
         skew,
         slots,
-        design,
+        allocator,
         hit_percent(totals),
         added_ns / count,
         own_ns / count,
@@ -69,8 +69,8 @@ def map_cost(skew: float, slots: int | None, design: str, totals: Totals, bound:
 
 def judge(costs: Sequence[MapCost]) -> tuple[Outcome, str]:
     """Compare the favoured pool, at each popularity and size, with what has no cache and with a flush."""
-    favoured = [c for c in costs if c.design == FAVOURED]
-    flushing = {(c.skew, c.slots): c for c in costs if c.design == FLUSHING}
+    favoured = [c for c in costs if c.allocator == FAVOURED]
+    flushing = {(c.skew, c.slots): c for c in costs if c.allocator == FLUSHING}
     dearer_ns = [own.per_map_ns - flushing[own.skew, own.slots].per_map_ns for own in favoured]
     than_flush = [ns for ns in dearer_ns if ns < 0.0]
     than_uncached = [
@@ -105,7 +105,7 @@ def break_even(costs: Sequence[MapCost]) -> str:
     flush_ns = priced["tlb_flush_ns"].value + priced["tlb_refill_ns"].value
     one_ns = priced["invalidate_ns"].value
     whole_ns = _TLB_ENTRIES * priced["walk_ns"].value
-    freed = [c.freed_per_pass for c in costs if c.design == FAVOURED and c.freed_per_pass is not None]
+    freed = [c.freed_per_pass for c in costs if c.allocator == FAVOURED and c.freed_per_pass is not None]
     said = (
         f"By the profile a flush with its refill costs {flush_ns / 1e3:.1f} us and an invlpg "
         f"{one_ns / 1e3:.1f}"
@@ -123,7 +123,7 @@ def break_even(costs: Sequence[MapCost]) -> str:
 class Pass:
     """Passes of one design with so many CPUs."""
 
-    design: str
+    allocator: str
     cpus: int
     passes: int
     locked_us: float | None
@@ -133,14 +133,14 @@ class Pass:
     wall_s: float
 
 
-def passes(design: str, cpus: int, totals: Totals) -> Pass:
+def passes(allocator: str, cpus: int, totals: Totals) -> Pass:
     """Figures of one run."""
 
     def mean_us(*categories: str) -> float | None:
         return cpu_ns(totals, categories) / totals.scans / 1e3 if totals.scans else None
 
     return Pass(
-        design, cpus, totals.scans, mean_us("scan", "flush"), mean_us("interrupted"), totals.wall_ns / 1e9
+        allocator, cpus, totals.scans, mean_us("scan", "flush"), mean_us("interrupted"), totals.wall_ns / 1e9
     )
 
 
@@ -150,7 +150,7 @@ def rejection(found: Sequence[Pass]) -> str:
         (own, other)
         for own in found
         for other in found
-        if own.design == FAVOURED and other.design == FLUSHING and own.cpus == other.cpus
+        if own.allocator == FAVOURED and other.allocator == FLUSHING and own.cpus == other.cpus
     ]
     said = [
         f"{own.locked_us:,.0f} us against {other.locked_us:,.0f} on {own.cpus}"
@@ -175,10 +175,10 @@ def _costs(bench: Bench) -> list[MapCost]:
     costs = []
     for skew in _SKEWS:
         bound = bench.manifest(_laptop(skew, BOUND, None)).totals
-        tried = [(design, slots) for slots in _SLOTS for design in (FAVOURED, FLUSHING)]
-        for design, slots in [*tried, *((design, None) for design in _UNCACHED)]:
-            totals = bench.manifest(_laptop(skew, design, slots)).totals
-            costs.append(map_cost(skew, slots, design, totals, bound))
+        tried = [(allocator, slots) for slots in _SLOTS for allocator in (FAVOURED, FLUSHING)]
+        for allocator, slots in [*tried, *((allocator, None) for allocator in _UNCACHED)]:
+            totals = bench.manifest(_laptop(skew, allocator, slots)).totals
+            costs.append(map_cost(skew, slots, allocator, totals, bound))
     return costs
 
 
@@ -186,17 +186,17 @@ def _several(bench: Bench) -> list[Pass]:
     found = []
     for cpus in _SEVERAL_CPUS:
         changes = tasks_per_cpu("kernel_build", "numaq16", cpus)
-        for design in (FAVOURED, FLUSHING):
+        for allocator in (FAVOURED, FLUSHING):
             experiment = Experiment(
                 "kernel_build",
-                design,
+                allocator,
                 SEVERAL,
                 _SEVERAL_OPERATIONS_PER_CPU * cpus,
                 changes,
                 {"slots": _SEVERAL_SLOTS},
                 cpus,
             )
-            found.append(passes(design, cpus, bench.manifest(experiment).totals))
+            found.append(passes(allocator, cpus, bench.manifest(experiment).totals))
     return found
 
 
@@ -219,7 +219,8 @@ def verdict(bench: Bench) -> Verdict:
         ),
         [
             (
-                f"{c.skew:g}", "-" if c.slots is None else f"{c.slots:,}", c.design, f"{c.hit_percent:.1f}",
+                f"{c.skew:g}", "-" if c.slots is None else f"{c.slots:,}", c.allocator,
+                f"{c.hit_percent:.1f}",
                 f"{c.per_map_ns:,.0f}", f"{c.map_and_unmap_ns:,.0f}", f"{c.scan_ns:,.1f}",
                 f"{c.flush_ns:,.1f}", f"{c.rest_ns:,.0f}",
                 "-" if c.freed_per_pass is None else f"{c.freed_per_pass:,.0f}",
@@ -236,7 +237,7 @@ def verdict(bench: Bench) -> Verdict:
                 ),
                 [
                     (
-                        p.design, str(p.cpus), f"{p.passes:,}", _number(p.locked_us), _number(p.stolen_us),
+                        p.allocator, str(p.cpus), f"{p.passes:,}", _number(p.locked_us), _number(p.stolen_us),
                         f"{p.wall_s:.3f}",
                     )
                     for p in several

@@ -18,7 +18,7 @@ from pipeline.studies.verdict import Figures, Outcome, Verdict
 CPUS = (1, 4, 16, 64)
 MACHINES = ("numaq16", "modern-x86-64")
 BOUND = "direct_map"
-DESIGN = "percpu_pinned"
+ALLOCATOR = "percpu_pinned"
 _BUILD_OPERATIONS_PER_CPU = 3_000
 _STORM_OPERATIONS_PER_CPU = 2_500
 # Slots of each CPU for some ninety tasks that block with something mapped; the first is the design's default.
@@ -72,7 +72,7 @@ def efficiency(points: Sequence[Point]) -> float:
 
 def judge(points: Sequence[Point]) -> tuple[Outcome, str]:
     """Look whether the design scales everywhere, and takes no lock, sends no IPI and flushes nothing."""
-    own = [p for p in points if p.allocator == DESIGN]
+    own = [p for p in points if p.allocator == ALLOCATOR]
     kept = {
         case: efficiency([p for p in own if p.case == case]) for case in dict.fromkeys(p.case for p in own)
     }
@@ -99,7 +99,7 @@ def judge(points: Sequence[Point]) -> tuple[Outcome, str]:
 
 def _beside(points: Sequence[Point], case: str) -> str:
     """The same of the other design in this case, in brackets, if it was tried."""
-    others = [p for p in points if p.case == case and p.allocator != DESIGN]
+    others = [p for p in points if p.case == case and p.allocator != ALLOCATOR]
     return f" ({others[0].allocator} {efficiency(others):.3f})" if others else ""
 
 
@@ -107,7 +107,7 @@ def _beside(points: Sequence[Point], case: str) -> str:
 class Price:
     """What pinning costs where tasks block while they have something mapped."""
 
-    design: str
+    allocator: str
     wall_s: float
     bound_wall_s: float
     address_space_pages: int
@@ -123,14 +123,14 @@ class Price:
     idle_percent: float
 
 
-def price(run: RunResult, bound: Totals, design: str) -> Price:
+def price(run: RunResult, bound: Totals, allocator: str) -> Price:
     """Figures of a run with an event log."""
     totals = run.manifest.totals
     events = pq.read_table(run.path / EVENTS_FILE, columns=["event", "value"])
     waits = events.filter(pc.equal(pc.cast(events["event"], "string"), "pin_wait"))
     beside_idle = pc.sum(pc.greater(waits["value"], 0)).as_py() or 0
     return Price(
-        design,
+        allocator,
         totals.wall_ns / 1e9,
         bound.wall_ns / 1e9,
         run.manifest.allocator.address_space_pages,
@@ -150,20 +150,20 @@ def paid(found: Sequence[Price], workload: str) -> str:
     """Say in one sentence what the design pays in a workload."""
     pays: dict[str, list[str]] = {}
     for p in found:
-        if p.design.startswith(DESIGN):
+        if p.allocator.startswith(ALLOCATOR):
             said = (
                 f"{p.wall_s / p.bound_wall_s:.2f} times (tasks wait for their own CPU {p.pin_waits:,} times, "
                 f"{p.pin_wait_task_s:.2f} s of task time, {p.beside_idle_percent:.0f} % of the waits "
                 "beginning while another CPU is idle)"
             )
-            pays.setdefault(said, []).append(p.design.removeprefix(f"{DESIGN}, "))
-    each = "; ".join(f"{said} with {' or '.join(designs)}" for said, designs in pays.items())
+            pays.setdefault(said, []).append(p.allocator.removeprefix(f"{ALLOCATOR}, "))
+    each = "; ".join(f"{said} with {' or '.join(allocators)}" for said, allocators in pays.items())
     first, other = found[0], found[-1]
     return (
         f"{workload} takes as long as where mapping costs nothing {each}. It takes "
         f"{first.address_space_pages:,} pages of address space or more; {first.hit_percent:.0f} % of maps "
         f"hit, with {first.invalidations_per_map:.2f} local invalidations and {first.walks_per_map:.2f} "
-        f"page-table walks each ({other.design}: {other.hit_percent:.0f} %, "
+        f"page-table walks each ({other.allocator}: {other.hit_percent:.0f} %, "
         f"{other.invalidations_per_map:.2f} and {other.walks_per_map:.2f})."
     )
 
@@ -174,11 +174,11 @@ def _scaling(bench: Bench) -> list[Point]:
         for machine in MACHINES:
             for workload in ("kernel_build", "read_one_byte_files"):
                 runs = [
-                    _experiment(workload, machine, cpus, _BUILD_OPERATIONS_PER_CPU, design)
-                    for design in (BOUND, DESIGN, "global_pool")
+                    _experiment(workload, machine, cpus, _BUILD_OPERATIONS_PER_CPU, allocator)
+                    for allocator in (BOUND, ALLOCATOR, "global_pool")
                 ]
                 points += _points(bench, f"{workload} on {machine}", runs, cpus)
-        storm = _experiment("fault_storm", MACHINES[0], cpus, _STORM_OPERATIONS_PER_CPU, DESIGN)
+        storm = _experiment("fault_storm", MACHINES[0], cpus, _STORM_OPERATIONS_PER_CPU, ALLOCATOR)
         for slots in _STORM_SLOTS_PER_CPU:
             runs = [replace(storm, allocator=BOUND), replace(storm, options={"slots_per_cpu": slots})]
             case = f"fault_storm on {MACHINES[0]}, {slots} slots per CPU"
@@ -213,11 +213,11 @@ def _prices(bench: Bench, workload: str, operations_per_cpu: int) -> list[Price]
     fewest = _STORM_SLOTS_PER_CPU[0]
     return [
         *(
-            priced(DESIGN, f"{slots} slots per CPU", {"slots_per_cpu": slots})
+            priced(ALLOCATOR, f"{slots} slots per CPU", {"slots_per_cpu": slots})
             for slots in _STORM_SLOTS_PER_CPU
         ),
         priced(
-            DESIGN,
+            ALLOCATOR,
             f"{fewest} slots per CPU waited for unpinned",
             {"slots_per_cpu": fewest, "wait_pinned": "false"},
         ),
@@ -231,7 +231,7 @@ def verdict(bench: Bench) -> Verdict:
     outcome, because = judge(points)
     storm = _prices(bench, "fault_storm", _STORM_OPERATIONS_PER_CPU)
     build = _prices(bench, "kernel_build", _BUILD_OPERATIONS_PER_CPU)
-    shown = _experiment("fault_storm", MACHINES[0], 16, _STORM_OPERATIONS_PER_CPU, DESIGN)
+    shown = _experiment("fault_storm", MACHINES[0], 16, _STORM_OPERATIONS_PER_CPU, ALLOCATOR)
     return Verdict(
         "A per-CPU pinned pool scales completely, without lock, IPI or global flush; and what it costs",
         "A. Arcangeli, linux-kernel, March 2002",
@@ -278,7 +278,7 @@ def _price_table(workload: str, found: Sequence[Price]) -> Figures:
         ),
         [
             (
-                p.design, f"{p.address_space_pages:,}", f"{p.wall_s:.3f}", f"{p.hit_percent:.1f}",
+                p.allocator, f"{p.address_space_pages:,}", f"{p.wall_s:.3f}", f"{p.hit_percent:.1f}",
                 f"{p.invalidations_per_map:.2f}", f"{p.walks_per_map:.2f}", f"{p.sleeps:,}",
                 f"{p.asleep_task_s:,.1f}", f"{p.pin_waits:,}", f"{p.pin_wait_task_s:,.2f}",
                 f"{p.beside_idle_percent:.0f}" if p.pin_waits else "-", f"{p.idle_percent:.1f}",

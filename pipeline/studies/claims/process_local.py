@@ -18,7 +18,7 @@ from pipeline.studies.claims.against_pool import (
 from pipeline.studies.experiment import Bench, prices
 from pipeline.studies.verdict import Outcome, Verdict
 
-DESIGN = "per_process"
+ALLOCATOR = "per_process"
 _SLOTS = 64
 _POOL_SLOTS = 1024
 _THREADS = 12
@@ -51,7 +51,7 @@ def verdict(bench: Bench) -> Verdict:
     runs = [
         (
             f"{cpus} CPUs of {machine}, {threads} thread{'s' * (threads > 1)} to a process",
-            experiment(DESIGN, machine, cpus, _SLOTS, threads),
+            experiment(ALLOCATOR, machine, cpus, _SLOTS, threads),
             _POOL_SLOTS,
         )
         for machine in MACHINES

@@ -15,11 +15,13 @@ class Difference:
     pid: int
     what: str
     kernel: str
-    design: str
+    allocator: str
 
     def line(self) -> str:
         """One line of text."""
-        return f"event {self.seq:,}, task {self.pid}: {self.what}: kernel {self.kernel}, design {self.design}"
+        return (
+            f"event {self.seq:,}, task {self.pid}: {self.what}: kernel {self.kernel}, design {self.allocator}"
+        )
 
 
 @dataclass

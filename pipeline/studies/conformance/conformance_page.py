@@ -14,7 +14,7 @@ from pipeline.studies.conformance.free_running import Comparison, flush_ns, veri
 from pipeline.studies.conformance.lockstep import verify
 
 RECORDINGS = ("wrap16", "kcsleep2")
-DESIGN = "global_pool"
+ALLOCATOR = "global_pool"
 KERNEL = {"slots": "512", "flush_if_any": "true"}
 MACHINE = "smp4-2002"
 SEEDS = (0, 1, 2)
@@ -33,7 +33,7 @@ def part() -> str:
 
 
 def _lock_step() -> str:
-    found = {name: verify(recording_path(name), allocator=DESIGN, options=KERNEL) for name in RECORDINGS}
+    found = {name: verify(recording_path(name), allocator=ALLOCATOR, options=KERNEL) for name in RECORDINGS}
     what = list(dict.fromkeys(key for agreement in found.values() for key in agreement.compared))
     rows = [[key, *(_compared(found[name], key) for name in RECORDINGS)] for key in what]
     rows.append(["**differences**", *(f"**{found[name].differing.total():,}**" for name in RECORDINGS)])
@@ -41,7 +41,7 @@ def _lock_step() -> str:
     given = " ".join(f"--set {key}={value}" for key, value in KERNEL.items())
     return f"""## Lock-step against a real kernel
 
-`pipeline verify NAME --allocator {DESIGN} {given}` gives the pool that `replay` runs the lock in the
+`pipeline verify NAME --allocator {ALLOCATOR} {given}` gives the pool that `replay` runs the lock in the
 order in which a real kernel (Linux 6.1, 32-bit with PAE, 512 slots, 4 CPUs) gave it, and compares what
 each then does. Nothing is priced and nothing is left to chance here: any difference would be a mistake.
 
@@ -50,9 +50,10 @@ What the lock does not order is when a wake-up takes effect: an unmap wakes the 
 the lock go. Tasks that only a wake-up still under way can have woken are accepted and counted apart;
 there were {under_way}.
 
-Broken copies of the pool, each with one mistake, are caught by `tests/studies/conformance/test_lockstep.py`. No other
-kernel's recording is shipped; `tests/studies/conformance/test_other_kernels.py` instead tries recordings that a model
-of the kernel makes: other sizes, sleepers by the thousand, recordings that begin or end in the middle,
+Broken copies of the pool, each with one mistake, are caught by
+`tests/studies/conformance/test_lockstep.py`. No other kernel's recording is shipped;
+`tests/studies/conformance/test_other_kernels.py` instead tries recordings that a model of the kernel makes:
+other sizes, sleepers by the thousand, recordings that begin or end in the middle,
 lost events, scans outside of any mapping, and the text that kernels 5.10 and 6.1 print.
 """
 
@@ -149,7 +150,7 @@ nothing is waited for twice.
 def _free(name: str, machine: str = MACHINE, seed: int = 0, scale_block: float = 1.0) -> Comparison:
     return verify_free(
         recording_path(name),
-        allocator=DESIGN,
+        allocator=ALLOCATOR,
         machine=machine,
         options=KERNEL,
         seed=seed,

@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.allocators.api import actions
 from pipeline.allocators.api.contract import Shape, Value, parse_options
-from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.allocators.registry import Allocator, load_allocator
 from pipeline.errors import UsageError
 from pipeline.importing.kmap_pool.events import MAPPED, SLEEP, UNMAPPED, read_pool_events, segments
 from pipeline.importing.kmap_pool.lock_turns import FLUSHES, MAPS, SLEEPS, UNMAPS, Turns, turns_of
@@ -29,7 +29,7 @@ from pipeline.io.progress import progress
 from pipeline.machine.compose import compose
 from pipeline.machine.engine import records
 from pipeline.machine.engine.lock_schedule import ASLEEP
-from pipeline.machine.machine_state import Setting, build_design, build_world
+from pipeline.machine.machine_state import RunSettings, build_allocator, build_machine_state
 from pipeline.machine.profile import load_profile
 from pipeline.studies.conformance.agreement import Agreement, Difference
 from pipeline.studies.conformance.engine_schedule import Script
@@ -54,16 +54,16 @@ def verify(
     design or options that do not fit it.
     """
     events = read_pool_events(Path(recording))
-    design = load_design(allocator)
-    values = parse_options(design.options, dict(options or {}), design.name)
+    loaded = load_allocator(allocator)
+    values = parse_options(loaded.options, dict(options or {}), loaded.name)
     slots = int(values.get("slots", 0))
     largest = int(events.slot.max())
-    if largest >= slots or "count" not in {field[0] for field in design.fields("SLOT")}:
+    if largest >= slots or "count" not in {field[0] for field in loaded.fields("SLOT")}:
         raise UsageError(
-            f"{events.path}: its slots reach {largest}, but {design.name} has {slots}; give the recorded "
+            f"{events.path}: its slots reach {largest}, but {loaded.name} has {slots}; give the recorded "
             "kernel's size, such as --set slots=512"
         )
-    result = Agreement(events.path, _named(design, dict(options or {})))
+    result = Agreement(events.path, _named(loaded, dict(options or {})))
     parts = segments(events)
     with progress(
         "verifying", int((np.isin(events.code, [MAPPED, UNMAPPED, SLEEP])).sum()), "turns"
@@ -74,7 +74,7 @@ def verify(
             pool = fresh_pool(slots) if fresh else pool_at_start(turns, slots)
             if number == 0:
                 result.start = _begun(pool, start)
-            _Lockstep(events.path, turns, pool, design, values, result).run(advance)
+            _Lockstep(events.path, turns, pool, loaded, values, result).run(advance)
     if events.lost:
         result.notes.append(
             f"{events.lost:,} events were lost by the recorder"
@@ -91,20 +91,20 @@ class _Lockstep:
         path: Path,
         turns: Turns,
         pool: PoolState,
-        design: DesignFile,
+        loaded: Allocator,
         values: dict[str, Value],
         result: Agreement,
     ) -> None:
-        self.path, self.turns, self.design, self.result = path, turns, design, result
+        self.path, self.turns, self.loaded, self.result = path, turns, loaded, result
         script = Script(turns)
         self.script = script
         shape = Shape(int(turns.cpu.max(initial=0)) + 1, script.requests, 1, len(turns.pages))
-        self.state = build_design(design, values, shape)
-        setting = Setting(
+        self.state = build_allocator(loaded, values, shape)
+        setting = RunSettings(
             seed=0, loop=records.CLOSED, log=False, chunk_rows=1, chunk_slots=1, chunks=1, levels=1
         )
         machine = load_profile(_ANY_MACHINE).with_cpus(shape.cpus)
-        self.world = build_world(machine, design, values, shape, setting, self.state)
+        self.machine_state = build_machine_state(machine, loaded, values, shape, setting, self.state)
         # A design that evicts what was never mapped is wrong; how much more it evicts is not kept.
         room = int((turns.kind == MAPS).sum()) + len(pool.count)
         self.tables = script.tables(room, len(self.state.queues))
@@ -113,10 +113,10 @@ class _Lockstep:
     def _adopt(self, pool: PoolState) -> None:
         if pool.cursor == 0 and pool.adopted == 0:
             return
-        module: Any = self.design.module
+        module: Any = self.loaded.module
         if not hasattr(module, "adopt") or not hasattr(module, "start_at"):
             raise UsageError(
-                f"{self.path}: its pool was in use when the recording began, and {self.design.name} "
+                f"{self.path}: its pool was in use when the recording began, and {self.loaded.name} "
                 "defines no start_at and adopt to take it over; use --start fresh or a recording of a fresh "
                 "pool"
             )
@@ -128,12 +128,12 @@ class _Lockstep:
         """Take every turn, then compare."""
         number = len(self.turns.kind)
         outside = np.flatnonzero(self.turns.kind == FLUSHES).tolist()
-        take_turns = compose(self.design).take_turns
+        take_turns = compose(self.loaded).take_turns
         k = 0
         while k < number:
             stop = min([k + _TURNS_AT_ONCE, number, *outside[:1]])
             try:
-                done = take_turns(self.world, self.state, self.tables, k, stop)
+                done = take_turns(self.machine_state, self.state, self.tables, k, stop)
             except IndexError as error:
                 raise UsageError(
                     f"{self.result.allocator}: {error}, between events {int(self.turns.seq[k]):,} and "
@@ -153,11 +153,11 @@ class _Lockstep:
 
     def _flush_outside(self, k: int) -> None:
         """Flush the pool's unused mappings, as the kernel does when it changes pages' attributes."""
-        module: Any = self.design.module
+        module: Any = self.loaded.module
         if not hasattr(module, "flush_unused"):
             raise UsageError(
                 f"{self.path}: at event {int(self.turns.seq[k]):,} the kernel flushed its unused mappings "
-                f"outside of any mapping, and {self.design.name} defines no flush_unused(a)"
+                f"outside of any mapping, and {self.loaded.name} defines no flush_unused(a)"
             )
         answers, evicted = self.tables.answers, self.tables.evicted
         before = int(answers[k - 1].evicted) if k else 0
@@ -175,9 +175,9 @@ class _Lockstep:
         found: list[tuple[int, Difference]] = []
 
         def compare(
-            what: str, where: np.ndarray, kernel: np.ndarray, design: np.ndarray, amount: int
+            what: str, where: np.ndarray, kernel: np.ndarray, loaded: np.ndarray, amount: int
         ) -> None:
-            self._note(found, what, where, kernel, design, amount)
+            self._note(found, what, where, kernel, loaded, amount)
 
         compare("scans", locked, turns.scans, answers["scans"], int(turns.scans.sum()))
         compare("TLB flushes", locked, turns.flushes, answers["flushes"], int(turns.flushes.sum()))
@@ -221,9 +221,9 @@ class _Lockstep:
                 suspects[:] = False
                 suspects[np.searchsorted(ends, wrong, side="right")] = True
         for k in np.flatnonzero(suspects).tolist():
-            kernel, design = turns.evicted_by(k).tolist(), pages[begins[k] : ends[k]].tolist()
-            if kernel != design:
-                self._differ(found, k, "pages evicted", self._addresses(kernel), self._addresses(design))
+            kernel, loaded = turns.evicted_by(k).tolist(), pages[begins[k] : ends[k]].tolist()
+            if kernel != loaded:
+                self._differ(found, k, "pages evicted", self._addresses(kernel), self._addresses(loaded))
 
     def _addresses(self, pages: list[int]) -> str:
         shown = ", ".join(f"{int(self.turns.pages[page]):#x}" for page in pages[:4])
@@ -235,24 +235,24 @@ class _Lockstep:
         what: str,
         where: np.ndarray,
         kernel: np.ndarray,
-        design: np.ndarray,
+        loaded: np.ndarray,
         amount: int,
     ) -> None:
         self.result.compared[what] += amount
-        for k in np.flatnonzero(where & (kernel != design)).tolist():
-            self._differ(found, k, what, str(kernel[k]), str(design[k]))
+        for k in np.flatnonzero(where & (kernel != loaded)).tolist():
+            self._differ(found, k, what, str(kernel[k]), str(loaded[k]))
 
     def _differ(
-        self, found: list[tuple[int, Difference]], k: int, what: str, kernel: str, design: str
+        self, found: list[tuple[int, Difference]], k: int, what: str, kernel: str, loaded: str
     ) -> None:
         self.result.differing[what] += 1
         if self.result.differing[what] <= _KEPT:
             seq, pid = int(self.turns.seq[k]), int(self.turns.pid[k])
-            found.append((k, Difference(seq, pid, what, kernel, design)))
+            found.append((k, Difference(seq, pid, what, kernel, loaded)))
 
 
-def _named(design: DesignFile, options: dict[str, str]) -> str:
-    return design.name + "".join(f" {name}={value}" for name, value in options.items())
+def _named(loaded: Allocator, options: dict[str, str]) -> str:
+    return loaded.name + "".join(f" {name}={value}" for name, value in options.items())
 
 
 def _begun(pool: PoolState, start: str) -> str:

@@ -147,11 +147,11 @@ def four_way() -> Verdict:
 
 def dbench() -> Verdict:
     """dbench-like copy-user on 16 CPUs, for several sizes of a copy."""
-    runs = {(size, design): _dbench(size, design) for size in _COPY_BYTES for design in _DBENCH_MB_S}
+    runs = {(size, allocator): _dbench(size, allocator) for size in _COPY_BYTES for allocator in _DBENCH_MB_S}
     spin = {key: cpu_percent(run.totals, ("spin",)) for key, run in runs.items()}
     rate = {
-        (size, design): run.totals.operations * size / run.totals.wall_ns * 1e3
-        for (size, design), run in runs.items()
+        (size, allocator): run.totals.operations * size / run.totals.wall_ns * 1e3
+        for (size, allocator), run in runs.items()
     }
     bound = [size for size in _COPY_BYTES if spin[size, "global_pool"] >= 50.0 and spin[size, "atomic"] < 1.0]
     free = [size for size in _COPY_BYTES if size not in bound]
@@ -179,16 +179,16 @@ def dbench() -> Verdict:
         ("bytes a map", "design", "MB/s", "measured MB/s", "spinning %", "idle %", "hit rate %"),
         [
             (
-                f"{size:,}", design, f"{rate[size, design]:.1f}", f"{_DBENCH_MB_S[design]:.1f}",
-                f"{spin[size, design]:.1f}", f"{cpu_percent(run.totals, ('idle',)):.1f}",
+                f"{size:,}", allocator, f"{rate[size, allocator]:.1f}", f"{_DBENCH_MB_S[allocator]:.1f}",
+                f"{spin[size, allocator]:.1f}", f"{cpu_percent(run.totals, ('idle',)):.1f}",
                 f"{hit_percent(run.totals):.1f}" if run.totals.hits else "-",
             )
-            for (size, design), run in runs.items()
+            for (size, allocator), run in runs.items()
         ],
     )  # fmt: skip
 
 
-def _dbench(copy_bytes: int, design: str) -> Manifest:
+def _dbench(copy_bytes: int, allocator: str) -> Manifest:
     """The same bytes in copies of another size, with as much work and waiting for each byte."""
     model = Model(workload="dbench")
     spec = read_workload(model.workload).workload
@@ -203,4 +203,4 @@ def _dbench(copy_bytes: int, design: str) -> Manifest:
             changes[f"kinds.{name}.{key}.mean_ns"] = round(getattr(time, "mean_ns") * scale)  # noqa: B009
         changes[f"kinds.{name}.bytes"] = copy_bytes
     with configured(Model(workload=model.workload, workload_changes=changes)) as (machine, workload):
-        return simulate(workload, machine, design, {}, cpus=16, operations=round(spec.operations / scale))
+        return simulate(workload, machine, allocator, {}, cpus=16, operations=round(spec.operations / scale))

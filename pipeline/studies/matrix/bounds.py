@@ -26,7 +26,7 @@ class Breach:
     """One design on the wrong side of a bound in one setting."""
 
     setting: str
-    design: str
+    allocator: str
     side: Side
     by: str
     why: str
@@ -40,7 +40,7 @@ def sides(point: Point, column: Mapping[str, Point]) -> list[Side]:
     tests: list[tuple[Side, bool]] = [
         ("faster", point.share > 1.0 + TOLERANCE),
         ("slower", point.share < slowest.share * (1.0 - TOLERANCE)),
-        ("fewer flushes", point.design != LOWER and point.totals.flushes < fewest.totals.flushes),
+        ("fewer flushes", point.allocator != LOWER and point.totals.flushes < fewest.totals.flushes),
         ("more flushes", point.totals.flushes > slowest.totals.flushes),
     ]
     return [side for side, outside in tests if outside]
@@ -49,7 +49,7 @@ def sides(point: Point, column: Mapping[str, Point]) -> list[Side]:
 def breaches(setting: str, column: Mapping[str, Point]) -> list[Breach]:
     """Every design of one setting that is outside a bound."""
     return [
-        Breach(setting, point.design, side, _by(side, point, column), *_why(side, point, column))
+        Breach(setting, point.allocator, side, _by(side, point, column), *_why(side, point, column))
         for point in column.values()
         for side in sides(point, column)
     ]

@@ -48,7 +48,7 @@ def document(grid: Grid, command: str | None = None) -> Document:
     """Ask the grid's runs what the page shows, and put it together."""
     definition, queries = load_definition(DEFINITION)
     with Session(find_runs(grid.run_directories())) as session:
-        runs = [as_design(run) for run in session.runs]
+        runs = [as_allocator(run) for run in session.runs]
         chosen = cast(list({run.name: run for run in runs}.values()))
         frames = {name: run_query(session, query, {"beside": LOWER}) for name, query in queries.items()}
     parts = [
@@ -62,7 +62,7 @@ def document(grid: Grid, command: str | None = None) -> Document:
     return Document(definition.title, definition.text, parts, runs, chosen, command)
 
 
-def as_design(run: RunFound) -> RunFound:
+def as_allocator(run: RunFound) -> RunFound:
     """Let a run go by its design's name; its findings say where they were met."""
     m = run.manifest
     where = f"{m.trace.name}, {m.machine.cpus} CPU{'s' * (m.machine.cpus > 1)} of {m.machine.name}"
@@ -77,13 +77,13 @@ def _block(item: Item, query: Query, frame: pl.DataFrame, chosen: Cast, grid: Gr
     block = Block(item, query, {"beside": LOWER}, rows, heads)
     worth = rows.filter(pl.col(item.y).fill_null(0) != 0)["run"].unique().to_list()
     drawn = chosen.among(worth)
-    if not any(name in chosen.designs for name in drawn):
+    if not any(name in chosen.allocators for name in drawn):
         block.empty = item.empty
         return block
     notes = []
     alike: list[str] = []
     first: pl.DataFrame | None = None
-    if absent := [name for name in chosen.designs if name not in worth]:
+    if absent := [name for name in chosen.allocators if name not in worth]:
         notes.append(f"{item.none}: {', '.join(absent)}.")
     for trace in grid.traces:
         for machine in grid.machines:

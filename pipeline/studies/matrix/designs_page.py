@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.allocators.registry import shipped_designs
+from pipeline.allocators.registry import shipped_allocators
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
 from pipeline.io.markdown import table
@@ -80,9 +80,9 @@ class Comparison:
             parts += [f"### {trace.name} on {machine}", prices(grid, trace.name, machine).rstrip()]
         parts += ["## Outside the bounds", self.bounds_text().rstrip()]
         parts += ["## What the authors said, and what comes out", self.overview().rstrip()]
-        for design in dict.fromkeys(one.saying.design for one in self.judged):
-            said = [one.markdown() for one in self.judged if one.saying.design == design]
-            parts += [f"### {design}", "\n".join(said)]
+        for allocator in dict.fromkeys(one.saying.allocator for one in self.judged):
+            said = [one.markdown() for one in self.judged if one.saying.allocator == allocator]
+            parts += [f"### {allocator}", "\n".join(said)]
         parts += ["## What all this rests on", assumptions(grid)]
         return "\n\n".join(parts) + "\n"
 
@@ -100,11 +100,11 @@ class Comparison:
             else "No run is outside a bound."
         )
         rows = []
-        for (design, side, why), group in _grouped(self.outside).items():
+        for (allocator, side, why), group in _grouped(self.outside).items():
             example = group[0]
             rows.append(
                 (
-                    design, BEYOND[side], f"{len(group)}", f"{example.by} ({example.setting})",
+                    allocator, BEYOND[side], f"{len(group)}", f"{example.by} ({example.setting})",
                     why if example.explained else f"**{why}**",
                 )
             )  # fmt: skip
@@ -117,7 +117,7 @@ class Comparison:
         return table(
             ("design", "who", "said", "outcome", "wrong"),
             [
-                (one.saying.design, one.saying.author, one.saying.said, one.outcome, one.wrong)
+                (one.saying.allocator, one.saying.author, one.saying.said, one.outcome, one.wrong)
                 for one in self.judged
             ],
         )
@@ -125,10 +125,11 @@ class Comparison:
     def text(self) -> str:
         """The judgements for the terminal."""
         lines = [
-            f"{one.saying.design}: {one.saying.said}\n  {one.outcome}: {one.figures}" for one in self.judged
+            f"{one.saying.allocator}: {one.saying.said}\n  {one.outcome}: {one.figures}"
+            for one in self.judged
         ]
         lines += [
-            f"{b.design} on {b.setting}: {BEYOND[b.side]}: {b.by}" for b in self.outside if not b.explained
+            f"{b.allocator} on {b.setting}: {BEYOND[b.side]}: {b.by}" for b in self.outside if not b.explained
         ]
         return "\n".join(lines) + "\n"
 
@@ -137,7 +138,7 @@ def _grouped(found: Sequence[Breach]) -> dict[tuple[str, Side, str], list[Breach
     """Breaches of the same design, side and reason; reasons that quote figures stay apart."""
     groups: dict[tuple[str, Side, str], list[Breach]] = {}
     for breach in found:
-        groups.setdefault((breach.design, breach.side, breach.why), []).append(breach)
+        groups.setdefault((breach.allocator, breach.side, breach.why), []).append(breach)
     return groups
 
 
@@ -164,14 +165,14 @@ def assumptions(grid: Grid) -> str:
     )
 
 
-def chosen_designs(bounds: Sequence[str] = BOUNDS) -> tuple[str, ...]:
+def chosen_allocators(bounds: Sequence[str] = BOUNDS) -> tuple[str, ...]:
     """Names of the shipped designs, the bounds included."""
-    return tuple(dict.fromkeys((*bounds, *sorted(shipped_designs()))))
+    return tuple(dict.fromkeys((*bounds, *sorted(shipped_allocators()))))
 
 
 @contextmanager
 def compared(
-    designs: Sequence[str] = (),
+    allocators: Sequence[str] = (),
     machines: Sequence[str] = MACHINES,
     cpus: Sequence[int] = CPUS,
     operations_per_cpu: int = OPERATIONS_PER_CPU,
@@ -181,15 +182,15 @@ def compared(
     The bounds are always among them. Raises UsageError for a name that is no shipped design or profile, and
     for a number of CPUs or operations below 1.
     """
-    for design in designs:
-        if design not in shipped_designs():
-            raise unknown_name("design", design, shipped_designs())
+    for allocator in allocators:
+        if allocator not in shipped_allocators():
+            raise unknown_name("design", allocator, shipped_allocators())
     for machine in machines:
         if machine not in shipped_profiles():
             raise unknown_name("machine", machine, shipped_profiles())
     if not cpus or min(cpus) < 1 or operations_per_cpu < 1:
         raise UsageError("CPUs and operations want numbers from 1 up")
-    names = tuple(dict.fromkeys((*BOUNDS, *designs))) if designs else chosen_designs()
+    names = tuple(dict.fromkeys((*BOUNDS, *allocators))) if allocators else chosen_allocators()
     with (
         TemporaryDirectory() as directory,
         progress("replaying designs", None, "runs") as advance,
@@ -205,7 +206,7 @@ def compared(
                 f"{trace}, {count} CPU{'s' * (count > 1)} of {machine}", grid.column(trace, machine, count)
             )
         ]
-        sayings = [saying for saying in SAYINGS if saying.design in grid.shown]
+        sayings = [saying for saying in SAYINGS if saying.allocator in grid.shown]
         yield Comparison(grid, outside, [judged(grid, saying) for saying in sayings])
 
 

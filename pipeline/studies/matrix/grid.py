@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.runs.figures import busy_ns, cpu_ns, cpu_percent, hit_percent
 from pipeline.schema.run import Manifest, Totals
 from pipeline.studies.experiment import Bench, Experiment, tasks_per_cpu
@@ -34,12 +34,12 @@ class Trace:
     name: str
     recorded: bool = False
 
-    def experiment(self, design: str, machine: str, cpus: int, operations_per_cpu: int) -> Experiment:
+    def experiment(self, allocator: str, machine: str, cpus: int, operations_per_cpu: int) -> Experiment:
         """One run of it."""
         if self.recorded:
-            return Experiment(self.name, design, machine, 0, cpus=cpus, recorded=True)
+            return Experiment(self.name, allocator, machine, 0, cpus=cpus, recorded=True)
         changes = tasks_per_cpu(self.name, MADE_FOR, cpus)
-        return Experiment(self.name, design, machine, operations_per_cpu * cpus, changes, cpus=cpus)
+        return Experiment(self.name, allocator, machine, operations_per_cpu * cpus, changes, cpus=cpus)
 
 
 TRACES = (Trace("kernel_build"), Trace("read_one_byte"), Trace("local", recorded=True))
@@ -49,7 +49,7 @@ TRACES = (Trace("kernel_build"), Trace("read_one_byte"), Trace("local", recorded
 class Point:
     """One design in one setting, beside the run of the lower bound there."""
 
-    design: str
+    allocator: str
     cpus: int
     totals: Totals
     lower: Totals
@@ -125,7 +125,7 @@ class Grid:
     """Designs, machines, numbers of CPUs and operations; a run is made when it is first asked for."""
 
     bench: Bench
-    designs: tuple[str, ...]
+    allocators: tuple[str, ...]
     machines: tuple[str, ...] = MACHINES
     cpus: tuple[int, ...] = CPUS
     operations_per_cpu: int = OPERATIONS_PER_CPU
@@ -135,20 +135,20 @@ class Grid:
     @cached_property
     def shown(self) -> tuple[str, ...]:
         """The designs in the order of tables: the lower bound, the others by name, the upper bounds."""
-        others = sorted(set(self.designs) - set(BOUNDS))
+        others = sorted(set(self.allocators) - set(BOUNDS))
         return (LOWER, *others, FEWEST_FLUSHES, UPPER)
 
-    def at(self, trace: str, machine: str, cpus: int, design: str) -> Point:
+    def at(self, trace: str, machine: str, cpus: int, allocator: str) -> Point:
         """One design in one setting. Raises NotAskedError for one that was left out."""
         traces = {known.name: known for known in self.traces}
         if (
             trace not in traces
             or machine not in self.machines
             or cpus not in self.cpus
-            or design not in self.shown
+            or allocator not in self.shown
         ):
-            raise NotAskedError(f"{design} on {trace}, {machine} with {cpus} CPUs")
-        experiment = traces[trace].experiment(design, machine, cpus, self.operations_per_cpu)
+            raise NotAskedError(f"{allocator} on {trace}, {machine} with {cpus} CPUs")
+        experiment = traces[trace].experiment(allocator, machine, cpus, self.operations_per_cpu)
         return self.tried(experiment)
 
     def tried(self, experiment: Experiment) -> Point:
@@ -169,21 +169,21 @@ class Grid:
             self._points[key] = point(self.bench.manifest(experiment), lower)
         return self._points[key]
 
-    def row(self, trace: str, machine: str, design: str) -> list[Point]:
+    def row(self, trace: str, machine: str, allocator: str) -> list[Point]:
         """One design with each number of CPUs."""
-        return [self.at(trace, machine, cpus, design) for cpus in self.cpus]
+        return [self.at(trace, machine, cpus, allocator) for cpus in self.cpus]
 
     def column(self, trace: str, machine: str, cpus: int) -> dict[str, Point]:
         """Every design in one setting."""
-        return {design: self.at(trace, machine, cpus, design) for design in self.shown}
+        return {allocator: self.at(trace, machine, cpus, allocator) for allocator in self.shown}
 
     def run_directories(self) -> list[Path]:
         """Where the runs of all settings lie; of each, the designs in the order of tables."""
         traces = {known.name: known for known in self.traces}
         experiments = (
-            traces[trace].experiment(design, machine, cpus, self.operations_per_cpu)
+            traces[trace].experiment(allocator, machine, cpus, self.operations_per_cpu)
             for trace, machine, cpus in self.settings()
-            for design in self.shown
+            for allocator in self.shown
         )
         return [self.bench.run(experiment).path for experiment in experiments]
 
@@ -197,7 +197,7 @@ class Grid:
         )
 
 
-def pins(design: str) -> bool:
+def pins(allocator: str) -> bool:
     """Whether a design binds a task to its CPU while it has something mapped."""
-    module = load_design(design).module
+    module = load_allocator(allocator).module
     return hasattr(module, "pin") or hasattr(module, "forbid_sleep")

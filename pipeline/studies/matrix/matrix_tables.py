@@ -26,18 +26,18 @@ def over_cpus(values: Sequence[str]) -> str:
 def metrics(grid: Grid, trace: str, machine: str) -> str:
     """Designs against the common metrics on one trace and machine, a value for each number of CPUs."""
     columns = {cpus: grid.column(trace, machine, cpus) for cpus in grid.cpus}
-    return table(_HEAD, [metric_row(design, columns) for design in grid.shown])
+    return table(_HEAD, [metric_row(allocator, columns) for allocator in grid.shown])
 
 
-def metric_row(design: str, columns: dict[int, dict[str, Point]]) -> tuple[str, ...]:
+def metric_row(allocator: str, columns: dict[int, dict[str, Point]]) -> tuple[str, ...]:
     """One line of the table of metrics; `columns` are all designs for each number of CPUs."""
-    found = [(column[design], sides(column[design], column)) for column in columns.values()]
+    found = [(column[allocator], sides(column[allocator], column)) for column in columns.values()]
 
     def cell(form: Callable[[Point], str]) -> str:
         return over_cpus([form(p) for p, _ in found])
 
     return (
-        design,
+        allocator,
         over_cpus([marked(_ratio(p.share), outside, "throughput") for p, outside in found]),
         cell(lambda p: f"{p.map_us:,.2f}"),
         cell(lambda p: f"{p.dearer_us:,.2f}"),
@@ -64,7 +64,7 @@ def prices(grid: Grid, trace: str, machine: str) -> str:
             "waits for the own CPU s", "fallbacks", "a switch us", "walks per map",
             "single invalidations per map", "own TLB flushed", "findings",
         ),
-        [price_row(column[design], column[LOWER], pins(design)) for design in grid.shown],
+        [price_row(column[allocator], column[LOWER], pins(allocator)) for allocator in grid.shown],
     )  # fmt: skip
 
 
@@ -74,7 +74,7 @@ def price_row(point: Point, lower: Point, pinned: bool) -> tuple[str, ...]:
     operations = max(totals.operations, 1)
     extra = point.switch_us - lower.switch_us
     return (
-        point.design,
+        point.allocator,
         f"{point.address_space_pages:,}",
         f"{point.page_struct_bytes:,}",
         f"{point.page_struct_bytes * PAGES_OF_16_GB / 1e6:,.0f}",

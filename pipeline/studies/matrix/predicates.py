@@ -22,13 +22,13 @@ FEW_SLOTS = 128
 THREADS = 48
 
 
-def _build(design: str, cpus: int = 16, machine: str = OLD, **options: int | str) -> Experiment:
+def _build(allocator: str, cpus: int = 16, machine: str = OLD, **options: int | str) -> Experiment:
     """The compile with as many operations for each CPU as the comparison's default."""
-    return replace(Trace(BUILD).experiment(design, machine, cpus, 3_000), options=options)
+    return replace(Trace(BUILD).experiment(allocator, machine, cpus, 3_000), options=options)
 
 
-def _recorded(design: str, cpus: int, **options: int | str) -> Experiment:
-    return replace(Trace(LOCAL, recorded=True).experiment(design, OLD, cpus, 0), options=options)
+def _recorded(allocator: str, cpus: int, **options: int | str) -> Experiment:
+    return replace(Trace(LOCAL, recorded=True).experiment(allocator, OLD, cpus, 0), options=options)
 
 
 def _times(dear: float, cheap: float) -> str:
@@ -83,7 +83,7 @@ def series(g: Grid) -> tuple[bool, str]:
     }
     one = Experiment(BUILD, "global_pool", OLD, 20_000, changes, {"slots": 10}, cpus=16)
     pool, series = g.tried(one), g.tried(replace(one, allocator="series_pool", options={"slots": 5}))
-    own, plain = (g.at(BUILD, OLD, 16, design) for design in ("series_pool", "global_pool"))
+    own, plain = (g.at(BUILD, OLD, 16, allocator) for allocator in ("series_pool", "global_pool"))
     return "deadlock" in pool.findings and "deadlock" not in series.findings, (
         f"where every copy also maps a page table and half of them block, one pool of 10 slots ends after "
         f"{pool.totals.operations:,} of 20,000 maps with {found(pool.findings)}, two series of 5 after "
@@ -130,12 +130,12 @@ def invlpg_one_cpu(g: Grid) -> tuple[bool, str]:
     return cheaper, f"{LOCAL} on one CPU, {said}."
 
 
-def scales(design: str, g: Grid) -> tuple[bool, str]:
+def scales(allocator: str, g: Grid) -> tuple[bool, str]:
     """Whether each of 64 CPUs does what a single one does, with nothing shared."""
     kept, shared = [], 0
     for trace in (BUILD, BYTE):
         for machine in MACHINES:
-            fewest, most = (g.at(trace, machine, cpus, design) for cpus in (1, 64))
+            fewest, most = (g.at(trace, machine, cpus, allocator) for cpus in (1, 64))
             kept.append((trace, machine, most.share / fewest.share))
             shared += most.totals.flushes + most.totals.ipis + sum(x.acquisitions for x in most.totals.locks)
     said = "; ".join(f"{trace} on {machine} {share:.3f}" for trace, machine, share in kept)
@@ -177,7 +177,7 @@ def process_cheapest(g: Grid) -> tuple[bool, str]:
     own = column["per_process"]
     return own.dearer_us < best.dearer_us, (
         f"in {BUILD} on 16 CPUs of {OLD} a map takes {own.dearer_us:.2f} us of CPU time; the next cheapest "
-        f"is {best.design} with {best.dearer_us:.2f}."
+        f"is {best.allocator} with {best.dearer_us:.2f}."
     )
 
 
@@ -254,9 +254,9 @@ def local_switches(g: Grid) -> tuple[bool, str]:
     )
 
 
-def apart(design: str, g: Grid) -> tuple[bool, str]:
+def apart(allocator: str, g: Grid) -> tuple[bool, str]:
     """Whether the longest hold is shorter than the pool's, where flushes are frequent."""
-    pool, own = (g.tried(_build(d, 64, "smp8-2002", slots=FEW_SLOTS)) for d in ("global_pool", design))
+    pool, own = (g.tried(_build(d, 64, "smp8-2002", slots=FEW_SLOTS)) for d in ("global_pool", allocator))
     return own.longest_hold_us < pool.longest_hold_us, (
         f"{BUILD} with {FEW_SLOTS} slots on 64 CPUs of smp8-2002: the longest hold is "
         f"{own.longest_hold_us:,.0f} us, the pool's {pool.longest_hold_us:,.0f}; {own.share:.3f} of "
@@ -265,9 +265,9 @@ def apart(design: str, g: Grid) -> tuple[bool, str]:
     )
 
 
-def apart_faster(design: str, g: Grid) -> tuple[bool, str]:
+def apart_faster(allocator: str, g: Grid) -> tuple[bool, str]:
     """Whether throughput is better than the pool's, where flushes are frequent."""
-    pool, own = (g.tried(_build(d, slots=FEW_SLOTS)) for d in ("global_pool", design))
+    pool, own = (g.tried(_build(d, slots=FEW_SLOTS)) for d in ("global_pool", allocator))
     return own.share > pool.share * 1.02, (
         f"{BUILD} with {FEW_SLOTS} slots on 16 CPUs of {OLD}: {own.share:.3f} of {LOWER}'s throughput, the "
         f"pool {pool.share:.3f}; {own.lock_wait_percent:.1f} % of CPU time spins, the pool's "
@@ -384,7 +384,7 @@ def sf_gain(g: Grid) -> tuple[bool, str]:
     best = max((p for p in column.values()), key=lambda p: p.hit_percent)
     return own.dearer_us < pool.dearer_us, (
         f"{own.hit_percent:.1f} % of maps hit, the pool's {pool.hit_percent:.1f} % (the best is "
-        f"{best.design}'s "
+        f"{best.allocator}'s "
         f"{best.hit_percent:.1f} %), yet a map takes {own.dearer_us:.0f} us, the pool {pool.dearer_us:.0f}: "
         f"{own.lock_wait_percent:.1f} % of all CPU time waits for the mutex."
     )

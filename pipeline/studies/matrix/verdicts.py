@@ -16,7 +16,7 @@ Wrong = Literal["nobody", "author", "expectation", "model", "implementation"]
 class Saying:
     """What was said of a design, and how the runs are asked whether it is so."""
 
-    design: str
+    allocator: str
     author: str
     said: str
     look: Callable[[Grid], tuple[bool, str]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import S_FINISHED
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, simulate
 from pipeline.studies.theory.check import Check
@@ -47,13 +47,15 @@ EXTREMES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def unfair_run(design: str, trace: Rows, prices: dict[str, Any], seed: int, compiled: bool = True) -> Outcome:
+def unfair_run(
+    allocator: str, trace: Rows, prices: dict[str, Any], seed: int, compiled: bool = True
+) -> Outcome:
     """Replay `trace` where locks are unfair, with "one_lock" or a shipped design of few slots."""
     machine = free_machine(CPUS, nodes=NODES, arbitration="unfair", **prices)
-    if design == "one_lock":
+    if allocator == "one_lock":
         return simulate(ONE_LOCK, machine, trace, seed=seed, compiled=compiled)
     return simulate(
-        load_design(design), machine, trace, seed=seed, compiled=compiled, options={"slots": "12"}
+        load_allocator(allocator), machine, trace, seed=seed, compiled=compiled, options={"slots": "12"}
     )
 
 
@@ -64,24 +66,25 @@ def served(outcome: Outcome) -> int:
     return 0 if left or outcome.status != S_FINISHED else len(outcome.operations)
 
 
-def expected_acquisitions(design: str, trace: Rows, outcome: Outcome) -> int:
+def expected_acquisitions(allocator: str, trace: Rows, outcome: Outcome) -> int:
     """How often a lock must have been got: a pool's at each map and unmap and after each sleep."""
-    return len(trace) if design == "one_lock" else 2 * len(trace) + outcome.totals["sleeps"]
+    return len(trace) if allocator == "one_lock" else 2 * len(trace) + outcome.totals["sleeps"]
 
 
 def arbitration_checks() -> Iterator[Check]:
     """Every operation is done and every acquisition counted, for many seeds at each extreme."""
     trace = mixed_rows(TASKS, OPERATIONS_EACH, nested=False)
     for case, prices in EXTREMES.items():
-        for design in ("one_lock", "global_pool"):
-            outcomes = [unfair_run(design, trace, prices, seed) for seed in SEEDS]
+        for allocator in ("one_lock", "global_pool"):
+            outcomes = [unfair_run(allocator, trace, prices, seed) for seed in SEEDS]
             where = f"{len(SEEDS)} seeds, {case}"
             yield Check(
-                "unfair arbitration loses no waiter", "every waiter is served", f"{design}: operations done",
-                "", len(SEEDS) * len(trace), sum(served(outcome) for outcome in outcomes), None, 0, where,
+                "unfair arbitration loses no waiter", "every waiter is served",
+                f"{allocator}: operations done", "", len(SEEDS) * len(trace),
+                sum(map(served, outcomes)), None, 0, where,
             )  # fmt: skip
             yield Check(
-                "unfair arbitration loses no waiter", "every waiter is served", f"{design}: locks got", "",
-                sum(expected_acquisitions(design, trace, outcome) for outcome in outcomes),
+                "unfair arbitration loses no waiter", "every waiter is served", f"{allocator}: locks got", "",
+                sum(expected_acquisitions(allocator, trace, outcome) for outcome in outcomes),
                 sum(int(outcome.sites["acquisitions"].sum()) for outcome in outcomes), None, 0, where,
             )  # fmt: skip

@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.allocators.registry import DesignFile, load_design, shipped_designs
+from pipeline.allocators.registry import Allocator, load_allocator, shipped_allocators
 from pipeline.jit.tables import Tables
 from pipeline.machine.engine.records import (
     E_RELOCK,
@@ -72,20 +72,20 @@ class QueueWatch:
         self._since_ns = np.zeros(0, np.int64)
         self._bound = np.zeros(0, np.bool_)
 
-    def __call__(self, world: Tables) -> None:
+    def __call__(self, machine_state: Tables) -> None:
         """Add the time since the last event, and look again."""
-        machine = world.machine.view(np.ndarray)[0]
+        machine = machine_state.machine.view(np.ndarray)[0]
         now_ns = int(machine["now_ns"])
         for name, count in self._count.items():
             self.area_ns[name] += count * (now_ns - self._now_ns)
         self._now_ns = now_ns
-        tasks = world.tasks.view(np.ndarray)
+        tasks = machine_state.tasks.view(np.ndarray)
         self._time_tasks(tasks)
-        cpus = world.cpus.view(np.ndarray)
+        cpus = machine_state.cpus.view(np.ndarray)
         following = tasks["next"]
         self._count = {
-            SPINNING: int(world.locks.view(np.ndarray)["spinners"].sum()),
-            ASLEEP: int(world.queues.view(np.ndarray)["sleepers"].sum()),
+            SPINNING: int(machine_state.locks.view(np.ndarray)["spinners"].sum()),
+            ASLEEP: int(machine_state.queues.view(np.ndarray)["sleepers"].sum()),
             PINNED: sum(_length(int(head), following) for head in cpus["pin_head"] if head >= 0),
             READY: _length(int(machine["ready_head"]), following),
             OFF_CPU: int(machine["timers"]),
@@ -131,25 +131,27 @@ class Watched:
 
 
 def watch_run(
-    design: DesignFile, machine: Profile, trace: Rows, sizes: dict[str, str], compiled: bool = True
+    allocator: Allocator, machine: Profile, trace: Rows, sizes: dict[str, str], compiled: bool = True
 ) -> Watched:
     """Replay `trace` event by event; `sizes` are options, of which the design gets those that it has."""
-    known = {option.name for option in design.options}
+    known = {option.name for option in allocator.options}
     watch = QueueWatch()
     outcome = simulate(
-        design, machine, trace, options={name: value for name, value in sizes.items() if name in known},
+        allocator, machine, trace, options={name: value for name, value in sizes.items() if name in known},
         compiled=compiled, chunk_rows=len(trace), budget_events=1, observe=watch,
     )  # fmt: skip
-    hooked = hasattr(design.module, "switch_out")
-    return Watched(f"{design.name} on {machine.name}", trace, machine, outcome, watch, hooked)
+    hooked = hasattr(allocator.module, "switch_out")
+    return Watched(f"{allocator.name} on {machine.name}", trace, machine, outcome, watch, hooked)
 
 
 @cache
 def watched_runs() -> tuple[Watched, ...]:
     """Every shipped design on each of the machines of RUNS."""
     return tuple(
-        watch_run(load_design(name), load_profile(machine), mixed_rows(TASKS, OPERATIONS_EACH, nested), sizes)
-        for name in shipped_designs()
+        watch_run(
+            load_allocator(name), load_profile(machine), mixed_rows(TASKS, OPERATIONS_EACH, nested), sizes
+        )
+        for name in shipped_allocators()
         for machine, nested, sizes in RUNS
     )
 

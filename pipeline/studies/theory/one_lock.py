@@ -11,13 +11,13 @@ from typing import Any
 
 from pipeline.allocators.api.actions import DIRECT, DONE, LOCK, UNLOCK, touch
 from pipeline.allocators.api.contract import Option
-from pipeline.jit.marks import kernel
+from pipeline.jit.marks import inline
 
 SUMMARY = "one lock whose hold is fixed, or given by the page"
 OPTIONS = (Option("hold", "fixed", choices=("fixed", "page"), help="entries touched: 1, or the page number"),)
 
 
-@kernel
+@inline
 def map_step(a: Any, r: Any, d: Any) -> int:
     """Lock, touch, release."""
     r.step += 1
@@ -31,7 +31,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-@kernel
+@inline
 def unmap_step(a: Any, r: Any, d: Any) -> int:
     """Nothing to undo."""
     return DONE

@@ -56,9 +56,9 @@ def pool_of_servers(slots: int) -> Outcome:
     one. So the tasks in want of a slot or with one are an M/M/c//N, whoever of the sleepers is served first,
     since service times are independent of the order.
     """
-    design, options = POOLS[slots]
+    allocator, options = POOLS[slots]
     trace = closed_loop(OPERATIONS, TASKS, 2, wait_ns=WAIT_NS, block_ns=BLOCK_NS)
-    return simulate(design, free_machine(1), trace, options=options, compiled=True)
+    return simulate(allocator, free_machine(1), trace, options=options, compiled=True)
 
 
 def throughput_and_error(outcome: Outcome) -> tuple[float, float]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.allocators.registry import load_design
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.in_memory import Outcome, Rows, rows
 
-ONE_LOCK = load_design(str(Path(__file__).with_name("one_lock.py")))
+ONE_LOCK = load_allocator(str(Path(__file__).with_name("one_lock.py")))
 
 
 def closed_loop(operations: int, tasks: int, seed: int, **mean_ns: int) -> Rows:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.allocators.registry import DesignFile, load_design
+from pipeline.allocators.registry import Allocator, load_allocator
 from pipeline.machine.engine.records import CLOSED, TIMED
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows, simulate
 from pipeline.studies.theory.check import Check
@@ -47,16 +47,16 @@ _PRICES = (
 class Design:
     """A design and its options."""
 
-    file: DesignFile
+    file: Allocator
     options: dict[str, str]
 
 
-def designs() -> tuple[Design, ...]:
+def allocators() -> tuple[Design, ...]:
     """A lock, a pool so small that tasks sleep, and one for which tasks wait pinned."""
     return (
         Design(ONE_LOCK, {}),
-        Design(load_design("global_pool"), {"slots": "5"}),
-        Design(load_design("percpu_pinned"), {"slots_per_cpu": "1"}),
+        Design(load_allocator("global_pool"), {"slots": "5"}),
+        Design(load_allocator("percpu_pinned"), {"slots_per_cpu": "1"}),
     )
 
 
@@ -81,11 +81,13 @@ def reordered(trace: Rows, seed: int) -> np.ndarray:
     return np.lexsort((luck, trace.time_ns))
 
 
-def run(design: Design, trace: Rows, loop: int, *, compiled: bool = True, **way: Any) -> Outcome:
+def run(allocator: Design, trace: Rows, loop: int, *, compiled: bool = True, **way: Any) -> Outcome:
     """Replay on a machine whose every price is on the grid."""
     prices: dict[str, Any] = dict.fromkeys(_PRICES, GRID_NS)
     machine = free_machine(CPUS, **prices)
-    return simulate(design.file, machine, trace, options=design.options, loop=loop, compiled=compiled, **way)
+    return simulate(
+        allocator.file, machine, trace, options=allocator.options, loop=loop, compiled=compiled, **way
+    )
 
 
 def same_log(one: Outcome, other: Outcome, number: np.ndarray) -> bool:
@@ -111,21 +113,21 @@ def ties_checks() -> Iterator[Check]:
     """How many of the ways to make the same run give the same log, of each design and loop."""
     trace = rows_on_a_grid()
     unchanged = np.arange(len(trace))
-    for design in designs():
+    for allocator in allocators():
         for name, loop in LOOPS.items():
-            base = run(design, trace, loop)
-            others = [run(design, trace, loop, **way) for way in WAYS]
+            base = run(allocator, trace, loop)
+            others = [run(allocator, trace, loop, **way) for way in WAYS]
             same = sum(
                 other.fingerprint == base.fingerprint and same_log(base, other, unchanged) for other in others
             )
-            case = f"{design.file.name}, {name} loop, {100 * tied(base):.0f} % ask in a tie"
+            case = f"{allocator.file.name}, {name} loop, {100 * tied(base):.0f} % ask in a tie"
             yield Check(
                 "order of equal-time events", "ties go by CPU and task number",
                 f"equal logs, other chunks, logs and budgets, {case}", "", len(WAYS), same, None, 0,
             )  # fmt: skip
             orders = [reordered(trace, seed) for seed in ORDERS]
             same = sum(
-                same_log(base, run(design, trace.at(order), loop, chunk_rows=chunk), order)
+                same_log(base, run(allocator, trace.at(order), loop, chunk_rows=chunk), order)
                 for order in orders
                 for chunk in (1, 5)
             )

@@ -120,7 +120,7 @@ def test_a_pool_that_never_wraps_has_no_pass():
 def scaling(case: str, first: float, last: float, **counted: int) -> list[Point]:
     none = {"acquisitions": 0, "flushes": 0, "ipis": 0}
     return [
-        Point(case, per_cpu.DESIGN, cpus, share * 100.0, 100.0, **none | counted)
+        Point(case, per_cpu.ALLOCATOR, cpus, share * 100.0, 100.0, **none | counted)
         for cpus, share in ((1, first), (64, last))
     ]
 

@@ -310,9 +310,11 @@ def test_events_out_of_their_order_are_pointed_at(hold: Checked) -> None:
 def test_scans_outside_of_a_mapping_need_a_design_that_can_make_them(hold: Checked, tmp_path: Path) -> None:
     kernel = recorded(1, flushes=True)
     assert hold(kernel.events, kernel.slots).compared["scans outside of a mapping"] > 0
-    from pipeline.allocators.registry import load_design
+    from pipeline.allocators.registry import load_allocator
 
-    text = load_design("global_pool").path.read_text(encoding="utf-8").replace("def flush_unused", "def no")
+    text = (
+        load_allocator("global_pool").path.read_text(encoding="utf-8").replace("def flush_unused", "def no")
+    )
     copy = tmp_path / "cannot.py"
     copy.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match="defines no flush_unused"):

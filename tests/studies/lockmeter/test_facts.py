@@ -70,7 +70,7 @@ def test_lock_bound_is_half_of_the_time_spinning_and_none_with_atomic_maps(
     monkeypatch.setattr(
         facts,
         "_dbench",
-        lambda size, design: run(misses=5, spin=share[size] if design == "global_pool" else 0),
+        lambda size, allocator: run(misses=5, spin=share[size] if allocator == "global_pool" else 0),
     )
     assert facts.dbench().outcome == outcome
 

@@ -15,16 +15,16 @@ LEAST = totals(operations=100, wall_ns=1_000_000, compute_ns=600_000)
 
 
 def made(
-    design: str, pages: int = 1024, findings: tuple[str, ...] = (), cpus: int = 4, **known: Any
+    allocator: str, pages: int = 1024, findings: tuple[str, ...] = (), cpus: int = 4, **known: Any
 ) -> Point:
     known = {"operations": 100, "wall_ns": 1_000_000, "compute_ns": 700_000} | known
-    return Point(design, cpus, totals(**known), LEAST, pages, 4, findings)
+    return Point(allocator, cpus, totals(**known), LEAST, pages, 4, findings)
 
 
-def column(design: Point) -> dict[str, Point]:
+def column(allocator: Point) -> dict[str, Point]:
     return {
         LOWER: Point(LOWER, 4, LEAST, LEAST),
-        design.design: design,
+        allocator.allocator: allocator,
         FEWEST_FLUSHES: made(FEWEST_FLUSHES, flushes=5, ipis=15),
         UPPER: made(UPPER, wall_ns=4_000_000, compute_ns=3_000_000, flushes=50, ipis=150),
     }
@@ -45,8 +45,8 @@ def column(design: Point) -> dict[str, Point]:
     ],
 )
 def test_only_what_lies_beyond_a_bound_is_outside(known, outside):
-    design = made("d", **known)
-    assert sides(design, column(design)) == outside
+    allocator = made("d", **known)
+    assert sides(allocator, column(allocator)) == outside
 
 
 def test_the_bounds_themselves_are_never_outside():
@@ -54,8 +54,8 @@ def test_the_bounds_themselves_are_never_outside():
     assert breaches("s", column(inside)) == []
 
 
-def only(design: Point):
-    (breach,) = breaches("s", column(design))
+def only(allocator: Point):
+    (breach,) = breaches("s", column(allocator))
     return breach
 
 
@@ -76,7 +76,7 @@ def test_more_flushes_than_misses_allow_are_not_explained():
 
 
 @pytest.mark.parametrize(
-    ("design", "why"),
+    ("allocator", "why"),
     [
         (made("d"), "never flushes every TLB"),
         (made("d", flushes=4, ipis=11), "some CPUs only"),
@@ -84,8 +84,8 @@ def test_more_flushes_than_misses_allow_are_not_explained():
         (made("d", flushes=4, ipis=12), "another order"),
     ],
 )
-def test_fewer_flushes_than_any_pool_could_have_are_told_apart(design, why):
-    assert why in only(design).why
+def test_fewer_flushes_than_any_pool_could_have_are_told_apart(allocator, why):
+    assert why in only(allocator).why
 
 
 def test_an_incomplete_run_with_too_few_flushes_is_not_explained():

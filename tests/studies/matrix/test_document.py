@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pipeline.allocators.registry import shipped_designs
+from pipeline.allocators.registry import shipped_allocators
 from pipeline.studies.matrix.claims_data import SAYINGS
 from pipeline.studies.matrix.grid import CPUS, MACHINES, TRACES
 from tests.cli.command import pipeline, refusal
@@ -22,10 +22,12 @@ def part(text: str, heading: str) -> str:
 
 def test_every_design_has_a_line_in_every_table():
     text = DOCUMENT.read_text(encoding="utf-8")
-    for design in shipped_designs():
-        lines = re.findall(rf"^\| {design} \| .*$", part(text, "Between the bounds"), re.MULTILINE)
-        assert len(lines) == len(TRACES) * len(MACHINES), design
-        assert len(re.findall(rf"^\| {design} \|", part(text, "What each design takes"), re.MULTILINE)) == 2
+    for allocator in shipped_allocators():
+        lines = re.findall(rf"^\| {allocator} \| .*$", part(text, "Between the bounds"), re.MULTILINE)
+        assert len(lines) == len(TRACES) * len(MACHINES), allocator
+        assert (
+            len(re.findall(rf"^\| {allocator} \|", part(text, "What each design takes"), re.MULTILINE)) == 2
+        )
     assert " / ".join(str(cpus) for cpus in CPUS) in text
 
 
@@ -37,7 +39,7 @@ def test_every_judgement_of_the_document_fits_its_figures():
         SAYINGS
     )
     for saying in SAYINGS:
-        assert f"| {saying.design} | {saying.author} | {saying.said} |" in text
+        assert f"| {saying.allocator} | {saying.author} | {saying.said} |" in text
         assert saying.judgement in text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.allocators.registry import shipped_designs
+from pipeline.allocators.registry import shipped_allocators
 from pipeline.studies.experiment import Bench
 from pipeline.studies.matrix.claims_data import SAYINGS
 from pipeline.studies.matrix.designs_page import Comparison
@@ -54,7 +54,7 @@ def test_a_saying_whose_runs_were_left_out_is_not_asked():
 
 
 def test_every_design_but_the_outer_bounds_is_judged():
-    assert {one.design for one in SAYINGS} == set(shipped_designs()) - {"direct_map", "always_flush"}
+    assert {one.allocator for one in SAYINGS} == set(shipped_allocators()) - {"direct_map", "always_flush"}
     for one in SAYINGS:
         assert one.judgement.endswith(".")
         # What came out needs nobody who is wrong, and what did not needs somebody.

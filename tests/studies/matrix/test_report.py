@@ -8,7 +8,7 @@ from pipeline.errors import OutputError
 from pipeline.report.document import Document
 from pipeline.runs.discovery import find_runs
 from pipeline.studies.experiment import Bench
-from pipeline.studies.matrix.chart_page import as_design, document, write_report
+from pipeline.studies.matrix.chart_page import as_allocator, document, write_report
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import BOUNDS, TRACES, Grid
 from tests.report.browser import assert_all_drawn, chromium, needs_chromium
@@ -31,7 +31,7 @@ def block(made: Document, title: str):
 
 
 def test_every_measure_has_a_chart_for_each_trace_and_a_line_for_each_design(made, grid):
-    assert made.cast.designs == ("atomic", "global_pool")
+    assert made.cast.allocators == ("atomic", "global_pool")
     assert list(made.cast.bounds) == ["direct_map", "clairvoyant", "always_flush"]
     throughput = block(made, "Throughput")
     assert [chart.title for chart in throughput.charts] == [
@@ -52,8 +52,8 @@ def test_figures_are_those_of_the_tables(made, grid):
     dearer = {(r["run"], r["trace"], r["cpus"]): r for r in
               block(made, "CPU time that an operation takes more").frame.to_dicts()}  # fmt: skip
     for trace, machine, cpus in grid.settings():
-        for design, point in grid.column(trace, machine, cpus).items():
-            key = (design, trace, cpus)
+        for allocator, point in grid.column(trace, machine, cpus).items():
+            key = (allocator, trace, cpus)
             assert rows[key]["throughput_percent"] == pytest.approx(100 * point.share)
             assert waits[key]["lock_wait_percent"] == pytest.approx(point.lock_wait_percent)
             assert dearer[key]["dearer_us"] == pytest.approx(point.dearer_us)
@@ -80,9 +80,9 @@ def test_many_runs_go_by_one_designs_name(made, grid):
 def test_a_finding_says_in_which_setting_it_was_met(tmp_path):
     met = {"finding": "deadlock", "time_ns": 5, "message": "2 tasks sleep"}
     (run,) = find_runs([make_run(tmp_path / "run", "pool", findings=[met])])
-    design = as_design(run)
-    assert design.name == "pool"
-    assert design.manifest.findings[0].message == "tiny, 2 CPUs of tiny: 2 tasks sleep"
+    allocator = as_allocator(run)
+    assert allocator.name == "pool"
+    assert allocator.manifest.findings[0].message == "tiny, 2 CPUs of tiny: 2 tasks sleep"
 
 
 def test_a_directory_is_no_file_to_write(grid, tmp_path):
