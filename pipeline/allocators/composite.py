@@ -105,7 +105,7 @@ def divide(allocators: tuple[Allocator, ...], kinds: tuple[tuple[str, ...], ...]
     names = [allocator.name for allocator in allocators]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"two allocators are named '{twice[0]}'; rename the file of one")
-    composite = Composite("+".join(names), allocators[0].path, ModuleType("division"), allocators, kinds)
+    composite = Composite("+".join(names), allocators[0].path, ModuleType("composite"), allocators, kinds)
     vars(composite.module).update(_combined(composite))
     return composite
 
@@ -128,7 +128,7 @@ def _combined(composite: Composite) -> dict[str, Any]:
         ),
         "locks": lambda options, shape: sum(locks_of(composite, options, shape)),
         "check": _asking_each(composite, "check"),
-        "stranded": _asking_each(composite, "stranded"),
+        "lost_wakeups": _asking_each(composite, "lost_wakeups"),
     }
     # What one of them needs of the machine does not disturb another: a design that changes nothing
     # atomically pays nothing for it, and who has no hook is not called.

@@ -16,6 +16,7 @@ from pipeline.cli.calibrate import calibrate
 from pipeline.cli.claims import claims
 from pipeline.cli.db import db
 from pipeline.cli.demo import demo
+from pipeline.cli.designs import designs
 from pipeline.cli.doctor import doctor
 from pipeline.cli.explain import explain
 from pipeline.cli.export import export
@@ -56,7 +57,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "validate": validate,
     "calibrate": calibrate,
     "claims": claims,
-    "designs": allocators,
+    "designs": designs,
     "sql": sql,
     "queries": queries,
     "db": db,

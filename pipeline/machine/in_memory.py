@@ -179,7 +179,7 @@ def simulate(
             compose(allocator, compiled), machine_state, state, trace, chunk_rows, budget_events, observe
         )
     check = getattr(allocator.module, "check", None)
-    lost_wakeups = getattr(allocator.module, "stranded", None)
+    lost_wakeups = getattr(allocator.module, "lost_wakeups", None)
     return Outcome(
         status,
         {name: int(machine[name]) for name in machine.dtype.names},

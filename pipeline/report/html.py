@@ -47,7 +47,7 @@ def html_page(document: Document, template: str = TEMPLATE) -> str:
         traces=conditions.traces(runs),
         machines=conditions.machines(runs),
         shared=conditions.shared(runs),
-        allocators=conditions.allocators(runs),
+        designs=conditions.allocators(runs),
         warnings=conditions.warnings(runs),
         findings=conditions.findings(runs),
         # The policy admits exactly these inline texts, and nothing from anywhere else.

@@ -338,7 +338,7 @@ def _manifest(
             Finding(finding="invariant", time_ns=now_ns, message=problem)
             for problem in check(state, look(machine_state, shape))
         ]
-    lost_wakeups = getattr(plan.loaded.module, "stranded", None)
+    lost_wakeups = getattr(plan.loaded.module, "lost_wakeups", None)
     if lost_wakeups is not None:
         findings += [
             Finding(finding="lost_wakeup", time_ns=now_ns, message=left)

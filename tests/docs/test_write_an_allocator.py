@@ -42,7 +42,7 @@ def test_the_page_has_every_word_with_a_meaning() -> None:
     assert set(rows) == (constants - SERVED - HAZARDS) | deeds
     assert all(rows.values())
     assert all(f"`{name}`" in PAGE for name in SERVED)
-    assert all(name in rows["found"] for name in HAZARDS)
+    assert all(name in rows["report_finding"] for name in HAZARDS)
 
 
 def test_a_change_replaces_what_has_its_name_adds_what_is_new_and_imports_what_it_needs() -> None:

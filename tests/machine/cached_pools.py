@@ -139,7 +139,7 @@ def walk(machine: CachedPoolMachine, slots: int, wake: str) -> Counter[int]:
 
 def is_wrong(machine: type[CachedPoolMachine], broken: Allocator) -> None:
     """Check that walks with a broken copy of the machine's design are caught."""
-    walker = type("Broken", (machine,), {"design": broken})
+    walker = type("Broken", (machine,), {"allocator": broken})
     with pytest.raises(AssertionError):
         for slots in (2, 3, 5):
             walk(walker(), slots, "all")

@@ -219,7 +219,7 @@ def walk(machine: DeferredFlushMachine, slots: int, options: dict[str, str]) -> 
 
 def is_wrong(machine: type[DeferredFlushMachine], broken: Allocator, options: dict[str, str]) -> None:
     """Check that walks with a broken copy of the machine's design are caught."""
-    walker = type("Broken", (machine,), {"design": broken})
+    walker = type("Broken", (machine,), {"allocator": broken})
     with pytest.raises(AssertionError):
         for slots in (2, 4, 6):
             walk(walker(), slots, options)

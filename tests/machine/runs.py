@@ -14,7 +14,7 @@ from pipeline.machine.profile import Profile, load_profile
 __all__ = ["Outcome", "Rows", "changed_allocator", "machine", "rows", "simulate", "whole_source"]
 
 _SHARED_IMPORT = re.compile(
-    r"^from pipeline\.allocators\.shared\.(\w+) import (?:\w.*|\([^)]*\))\n", re.MULTILINE
+    r"^from pipeline\.allocators\.components\.(\w+) import (?:\w.*|\([^)]*\))\n", re.MULTILINE
 )
 
 
@@ -52,7 +52,7 @@ def whole_source(allocator: str) -> str:
         if match[1] in there:
             return ""
         there.add(match[1])
-        text = (path.parent / "shared" / f"{match[1]}.py").read_text()
+        text = (path.parent / "components" / f"{match[1]}.py").read_text()
         return _SHARED_IMPORT.sub(part, text.replace("from __future__ import annotations\n", ""))
 
     return _SHARED_IMPORT.sub(part, path.read_text())

@@ -112,7 +112,7 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_slots_of_which(mistake: str, tmp_path: Path) -> None:
     broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "always_flush")
-    walker = type("Broken", (AlwaysFlushMachine,), {"design": broken})
+    walker = type("Broken", (AlwaysFlushMachine,), {"allocator": broken})
     with pytest.raises(AssertionError):
         for slots in (2, 3, 5):
             walk(walker(), slots)

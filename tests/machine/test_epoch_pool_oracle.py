@@ -145,7 +145,7 @@ def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> Non
     broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "epoch_pool")
     with pytest.raises(AssertionError):
         for processes in (3, 1):
-            walk(type("Broken", (EpochPoolMachine,), {"design": broken})(), processes)
+            walk(type("Broken", (EpochPoolMachine,), {"allocator": broken})(), processes)
 
 
 _EACH = np.arange(120)

@@ -128,7 +128,7 @@ def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> Non
     broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "lockless_pool")
     with pytest.raises(AssertionError):
         for slots in (4, 2):
-            walk(type("Broken", (LocklessPoolMachine,), {"design": broken})(), slots)
+            walk(type("Broken", (LocklessPoolMachine,), {"allocator": broken})(), slots)
 
 
 def test_a_forgotten_flush_shows_as_a_stale_translation(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def is_wrong(cache: bool, change: tuple[str, str], directory: Path) -> None:
     broken = changed_allocator(directory, "broken", dict([change]), "per_process")
     with pytest.raises(AssertionError):
         for semaphore in (not cache, cache):
-            walk(type("Broken", (variant(cache, semaphore),), {"design": broken})(), 2)
+            walk(type("Broken", (variant(cache, semaphore),), {"allocator": broken})(), 2)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -82,7 +82,7 @@ MISTAKES = {
 def test_the_oracle_catches_pools_in_which(mistake: str, tmp_path: Path) -> None:
     broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "percpu_cached")
     with pytest.raises(AssertionError):
-        walk(type("Broken", (PerCpuCachedMachine,), {"design": broken})(), 2)
+        walk(type("Broken", (PerCpuCachedMachine,), {"allocator": broken})(), 2)
 
 
 def test_every_struct_page_has_a_word_for_each_cpu() -> None:

@@ -119,4 +119,4 @@ def test_the_oracles_catch_slots_and_a_pool_where(mistake: str, tmp_path: Path) 
     broken = changed_allocator(tmp_path, "broken", change, "percpu_pinned")
     with pytest.raises((AssertionError, IndexError)):
         for slots in (2, 3):
-            walk(type("Broken", (OverflowMachine,), {"design": broken})(), slots)
+            walk(type("Broken", (OverflowMachine,), {"allocator": broken})(), slots)

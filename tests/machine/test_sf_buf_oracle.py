@@ -153,7 +153,7 @@ def test_the_oracle_catches_buffers_of_which(mistake: str, tmp_path: Path) -> No
     broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
     with pytest.raises(AssertionError):
         for private in (True, False):
-            walk(type("Broken", (SfBufMachine,), {"design": broken})(), private)
+            walk(type("Broken", (SfBufMachine,), {"allocator": broken})(), private)
 
 
 # Three tasks on two CPUs, blocking while mapped so that they come back to another CPU if they may.

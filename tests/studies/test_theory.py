@@ -177,9 +177,9 @@ Break = Callable[[str, str, str], None]
 @pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Break:
     """A function that replaces a text in a module of the engine, for this test and uncompiled runs."""
-    copy = tmp_path / "simulator"
+    copy = tmp_path / "engine"
     shutil.copytree(Path(records.__file__).parent, copy)
-    monkeypatch.setattr(compose, "_SIMULATOR", copy)
+    monkeypatch.setattr(compose, "_ENGINE", copy)
     monkeypatch.setattr(in_memory, "compose", compose.compose.__wrapped__)
 
     def replace_in(module: str, old: str, new: str) -> None:
@@ -203,7 +203,7 @@ def test_the_sound_engine_passes_where_broken_ones_are_refused(broken: Break) ->
 
 
 def test_a_sleep_booked_too_long_breaks_littles_law(broken: Break) -> None:
-    broken("engine", "slept_ns = t - tk.since_ns", "slept_ns = t - tk.since_ns + 1")
+    broken("simulate", "slept_ns = t - tk.since_ns", "slept_ns = t - tk.since_ns + 1")
     assert failing(laws.little_checks_of(watched("global_pool", slots="3"))) == {laws.ASLEEP}
 
 
@@ -228,7 +228,7 @@ def test_time_that_is_booked_twice_or_to_the_wrong_category_breaks_conservation(
     assert "a CPU's categories, of its wall time" in failing(
         laws.conservation_checks_of(watched("global_pool", slots="3"))
     )
-    broken("engine", "_stretch(w, c, P_USE, C_IN_USE", "_stretch(w, c, P_USE, C_COMPUTE")
+    broken("simulate", "_stretch(w, c, P_USE, C_IN_USE", "_stretch(w, c, P_USE, C_COMPUTE")
     assert {"time in category compute", "time in category in_use"} <= failing(
         laws.conservation_checks_of(watched("global_pool", slots="3"))
     )

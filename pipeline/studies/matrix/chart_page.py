@@ -26,7 +26,7 @@ from pipeline.sql.session import Session
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import LOWER, Grid
 
-DEFINITION = Path(__file__).with_name("report.toml")
+DEFINITION = Path(__file__).with_name("chart_page.toml")
 TEMPLATE = "designs.html.j2"
 HEIGHT = 230
 
