@@ -5,57 +5,21 @@ from __future__ import annotations
 import ast
 import sys
 import traceback
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from pipeline.allocators.api.contract import Option
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.api.composite import combine
 from pipeline.allocators.installed import InstalledAllocator, installed_allocators
-from pipeline.errors import InputError, unknown_name
-from pipeline.io.files import readable_file, sha256_of
+from pipeline.errors import InputError, UsageError, unknown_name
+from pipeline.io.files import readable_file
 from pipeline.io.listing import listing
+from pipeline.schema.trace import KINDS
 
+REST = "default"
+_FORM = f"KIND=NAME,...,{REST}=NAME"
 _REQUIRED = ("SUMMARY", "map_step", "unmap_step")
-
-
-@dataclass(frozen=True)
-class Allocator:
-    """One design: its module as plain Python, and the file that a simulator is composed from."""
-
-    name: str
-    path: Path
-    module: ModuleType
-
-    @property
-    def summary(self) -> str:
-        """One line: what the design does."""
-        return str(self.module.SUMMARY)
-
-    @property
-    def source(self) -> str:
-        """Who proposed the design, and where."""
-        return str(getattr(self.module, "SOURCE", ""))
-
-    @property
-    def bound(self) -> str:
-        """What it bounds, if it is a bound for charts; "" for a design that could be had."""
-        return str(getattr(self.module, "BOUND", ""))
-
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """The options it takes."""
-        return tuple(getattr(self.module, "OPTIONS", ()))
-
-    @property
-    def sha256(self) -> str:
-        """Hash of its source."""
-        return sha256_of(self.path)
-
-    def fields(self, name: str) -> list[Any]:
-        """NumPy field list of one of its records (POOL, SLOT, PAGE, PERCPU); empty if it has none."""
-        return list(getattr(self.module, name, ()))
 
 
 @cache
@@ -92,6 +56,37 @@ def load_allocator(name: str) -> Allocator:
                 raise InputError(f"allocator '{name}' of {installed.package}: {installed.problem}")
         raise unknown_name("allocator", name, allocators, "or give the path of a .py file of your own")
     return _load(name, allocators[name])
+
+
+def resolve_allocator(text: str) -> Allocator:
+    """Load a design by name or path, or a `Composite` written as KIND=NAME,...,default=NAME.
+
+    A design that is named more than once is one and the same. Raises what `load_allocator` does, and
+    UsageError for an unknown kind, one given twice, a missing default, and two designs of one name.
+    """
+    if "=" not in text or (text.endswith(".py") and Path(text).is_file()):
+        return load_allocator(text)
+    names: dict[str, str] = {}
+    for word in text.split(","):
+        kind, equals, name = (part.strip() for part in word.partition("="))
+        if not equals or not kind or not name:
+            raise UsageError(f"a mapping of kinds to allocators wants {_FORM}, found '{word}'")
+        if kind not in (*KINDS, REST):
+            raise unknown_name("kind of operation", kind, (*KINDS, REST))
+        if kind in names:
+            raise UsageError(f"the allocator of {kind} is given twice in '{text}'; give it once")
+        names[kind] = name
+    if REST not in names:
+        raise UsageError(f"'{text}' says nothing of other kinds; add {REST}=NAME")
+    loaded = {name: load_allocator(name) for name in names.values()}
+    by_path = {allocator.path: allocator for allocator in reversed(loaded.values())}
+    of_kind = {kind: by_path[loaded[names.get(kind, names[REST])].path] for kind in KINDS}
+    rest = by_path[loaded[names[REST]].path]
+    allocators = tuple(dict.fromkeys([rest, *of_kind.values()]))
+    if len(allocators) == 1:
+        return rest
+    kinds = tuple(tuple(kind for kind in KINDS if of_kind[kind] == allocator) for allocator in allocators)
+    return combine(allocators, kinds)
 
 
 def _load(name: str, path: Path) -> Allocator:

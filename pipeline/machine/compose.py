@@ -27,10 +27,9 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from pipeline.allocators import components
 from pipeline.allocators.api import actions
-from pipeline.allocators.composite import Composite
-from pipeline.allocators.registry import Allocator
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.api.composite import Composite
 from pipeline.jit import marks
 from pipeline.jit.plain_tables import on_images
 from pipeline.machine.composite import router
@@ -39,6 +38,7 @@ from pipeline.machine.engine import records
 _ENGINE = Path(records.__file__).parent
 _PACKAGE = "pipeline.machine.engine"
 _COMPONENTS = "pipeline.allocators.components"
+_COMPONENTS_FOLDER = Path(actions.__file__).parents[1] / "components"
 _JIT = Path(marks.__file__).parent
 _COMPOSITE = Path(router.__file__).parent
 _TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "MIXED_PTES", "is_global", "switch_out", "switch_in")
@@ -89,7 +89,7 @@ def cache_directory() -> Path:
 def _sources(allocator: Allocator, compiled: bool) -> dict[str, tuple[str, Path]]:
     """Source and file of each module of the composed package, by its name there."""
     paths: dict[str, Path] = {}
-    for folder in (_ENGINE, Path(components.__file__).parent):
+    for folder in (_ENGINE, _COMPONENTS_FOLDER):
         paths |= {p.stem: p for p in sorted(folder.glob("*.py")) if p.stem not in _SHARED}
     paths["actions"] = Path(actions.__file__)
     paths["marks"] = _JIT / ("compiled_marks.py" if compiled else "marks.py")

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Shape, parse_options
-from pipeline.allocators.composite import resolve_allocator
-from pipeline.allocators.registry import Allocator
+from pipeline.allocators.registry import resolve_allocator
 from pipeline.jit.tables import Tables
 from pipeline.machine.compose import Simulator, compose
 from pipeline.machine.engine import records

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.contract import Check, Shape, Value
-from pipeline.allocators.composite import Composite
-from pipeline.allocators.registry import Allocator
 from pipeline.jit.tables import Tables
 from pipeline.jit.tables import records as records_of
 from pipeline.machine.composite.state import join

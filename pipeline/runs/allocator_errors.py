@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.allocators.composite import parts_of
-from pipeline.allocators.registry import Allocator
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.api.composite import parts_of
 from pipeline.errors import InputError, PipelineError
 
 _COLOUR = re.compile(r"\x1b\[\d*m")

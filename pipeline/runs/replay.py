@@ -21,9 +21,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.contract import Shape, Value, parse_options
-from pipeline.allocators.composite import Composite, resolve_allocator
-from pipeline.allocators.registry import Allocator
+from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import InputError, Interrupted, UsageError, unknown_name
 from pipeline.io.files import complete_directory, sha256_of
 from pipeline.io.progress import progress

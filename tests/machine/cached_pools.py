@@ -22,7 +22,7 @@ from pipeline.allocators.api.actions import (
     WAKE_ALL,
     WAKE_ONE,
 )
-from pipeline.allocators.registry import Allocator
+from pipeline.allocators.api.allocator import Allocator
 from tests.machine.oracle import MOST_NESTED, AllocatorMachine, Answer, CachedPools, wander
 from tests.machine.steps import Request, Task
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import pytest
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
-from pipeline.allocators.registry import Allocator
+from pipeline.allocators.api.allocator import Allocator
 from tests.machine.oracle import AllocatorMachine, wander
 from tests.machine.steps import Request, Task
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from pipeline.allocators.registry import Allocator
+from pipeline.allocators.api.allocator import Allocator
 from pipeline.schema.trace import KINDS
 from tests.machine.steps import ASLEEP, HOME, Bench, Task
 

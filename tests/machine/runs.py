@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pipeline.allocators.registry import Allocator, load_allocator
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine import in_memory
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows
 from pipeline.machine.profile import Profile, load_profile

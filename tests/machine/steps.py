@@ -15,8 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from pipeline.allocators.api import actions
+from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Check, Shape, parse_options
-from pipeline.allocators.registry import Allocator
 from pipeline.machine.engine.records import STEP_COST
 from pipeline.machine.machine_state import build_allocator
 

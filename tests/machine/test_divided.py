@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.contract import parse_options
-from pipeline.allocators.composite import Composite, resolve_allocator
-from pipeline.allocators.registry import load_allocator
+from pipeline.allocators.registry import load_allocator, resolve_allocator
 from pipeline.errors import UsageError
 from pipeline.machine.engine.records import (
     E_FINDING,

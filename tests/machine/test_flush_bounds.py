@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.allocators.api.actions import FLUSH_ALL
-from pipeline.allocators.registry import Allocator, load_allocator
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import S_FINISHED
 from tests.machine.runs import changed_allocator, machine, rows, simulate
 from tests.machine.steps import HOME, Bench

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.allocators.api.actions import COUNT_UNDERFLOW, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER
-from pipeline.allocators.registry import Allocator, shipped_allocators
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.registry import shipped_allocators
 from pipeline.machine.engine.records import (
     E_FINDING,
     F_NESTING,

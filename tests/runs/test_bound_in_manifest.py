@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.allocators.composite import resolve_allocator
-from pipeline.allocators.registry import load_allocator
+from pipeline.allocators.registry import load_allocator, resolve_allocator
 from pipeline.schema.run import AllocatorReference
 
 

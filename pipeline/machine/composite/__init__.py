@@ -1,4 +1,4 @@
-"""Several designs in one simulator (`pipeline.allocators.composite`), without a word of it in the engine.
+"""Several designs in one simulator (`pipeline.allocators.api.composite`), without a word of it in the engine.
 
 The engine still calls one design: a dispatcher, made by `dispatching`, that asks the design of the request's
 kind. Slots, wait queues and locks of the designs are numbered one after another, and `steps` adds and takes

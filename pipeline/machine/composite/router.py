@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.allocators.composite import Composite, ends_with_its_space
+from pipeline.allocators.api.composite import Composite, ends_with_its_space
 
 _IN = "pipeline.machine.engine"
 _HEAD = f'''"""Asks the design that serves a request's kind of operation."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.allocators.api.composite import Composite, locks_of
 from pipeline.allocators.api.contract import Shape
-from pipeline.allocators.composite import Composite, locks_of
 from pipeline.jit.tables import Tables
 from pipeline.jit.tables import records as records_of
 

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.allocators.api import actions
+from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Shape, Value, parse_options
-from pipeline.allocators.registry import Allocator, load_allocator
+from pipeline.allocators.registry import load_allocator
 from pipeline.errors import UsageError
 from pipeline.importing.kmap_pool.events import MAPPED, SLEEP, UNMAPPED, read_pool_events, segments
 from pipeline.importing.kmap_pool.lock_turns import FLUSHES, MAPS, SLEEPS, UNMAPS, Turns, turns_of

@@ -15,7 +15,8 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.allocators.registry import Allocator, load_allocator, shipped_allocators
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.registry import load_allocator, shipped_allocators
 from pipeline.jit.tables import Tables
 from pipeline.machine.engine.records import (
     E_RELOCK,

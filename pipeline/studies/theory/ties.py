@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.allocators.registry import Allocator, load_allocator
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import CLOSED, TIMED
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows, simulate
 from pipeline.studies.theory.check import Check

@@ -18,17 +18,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Check, Shape, Value
-from pipeline.allocators.registry import Allocator, load_allocator
-from pipeline.errors import UsageError, unknown_name
+from pipeline.errors import UsageError
 from pipeline.schema.trace import KINDS
-
-REST = "default"
-_FORM = f"KIND=NAME,...,{REST}=NAME"
 
 
 @dataclass(frozen=True)
@@ -66,38 +62,7 @@ def parts_of(allocator: Allocator) -> tuple[Allocator, ...]:
     return allocator.allocators if isinstance(allocator, Composite) else (allocator,)
 
 
-def resolve_allocator(text: str) -> Allocator:
-    """Load a design by name or path, or a `Composite` written as KIND=NAME,...,default=NAME.
-
-    A design that is named more than once is one and the same. Raises what `load_allocator` does, and
-    UsageError for an unknown kind, one given twice, a missing default, and two designs of one name.
-    """
-    if "=" not in text or (text.endswith(".py") and Path(text).is_file()):
-        return load_allocator(text)
-    names: dict[str, str] = {}
-    for word in text.split(","):
-        kind, equals, name = (part.strip() for part in word.partition("="))
-        if not equals or not kind or not name:
-            raise UsageError(f"a mapping of kinds to allocators wants {_FORM}, found '{word}'")
-        if kind not in (*KINDS, REST):
-            raise unknown_name("kind of operation", kind, (*KINDS, REST))
-        if kind in names:
-            raise UsageError(f"the allocator of {kind} is given twice in '{text}'; give it once")
-        names[kind] = name
-    if REST not in names:
-        raise UsageError(f"'{text}' says nothing of other kinds; add {REST}=NAME")
-    loaded = {name: load_allocator(name) for name in names.values()}
-    by_path = {allocator.path: allocator for allocator in reversed(loaded.values())}
-    of_kind = {kind: by_path[loaded[names.get(kind, names[REST])].path] for kind in KINDS}
-    rest = by_path[loaded[names[REST]].path]
-    allocators = tuple(dict.fromkeys([rest, *of_kind.values()]))
-    if len(allocators) == 1:
-        return rest
-    kinds = tuple(tuple(kind for kind in KINDS if of_kind[kind] == allocator) for allocator in allocators)
-    return divide(allocators, kinds)
-
-
-def divide(allocators: tuple[Allocator, ...], kinds: tuple[tuple[str, ...], ...]) -> Composite:
+def combine(allocators: tuple[Allocator, ...], kinds: tuple[tuple[str, ...], ...]) -> Composite:
     """Let several designs serve the kinds named, each kind in one place.
 
     Raises UsageError where two of them have one name.
