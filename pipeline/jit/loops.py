@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +16,27 @@ from numba import types
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile when first called, and keep the code for the next start where there is a place to."""
-    return _compiled(function, entry=True)
+    return _compile(function, entry=True)
 
 
 def compiled_inside(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile as `compiled` does, without what lets Python call it: for functions of compiled ones alone."""
-    return _compiled(function, entry=False)
+    return _compile(function, entry=False)
 
 
-def compiled_using(*modules: str, entry: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compile a function that uses functions or constants of other `modules`; Python may call an `entry`.
-
-    Numba keeps compiled code by the date of the function's own file alone, and would go on with what another
-    one held before it changed.
-    """
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        dispatcher = _compiled(function, entry)
-        try:
-            kept = dispatcher._cache._cache_file  # type: ignore[attr-defined]
-            kept._source_stamp = (kept._source_stamp, _digest(function.__module__, *modules))
-        except AttributeError:
-            # Not kept at all, or by a Numba that keeps it otherwise.
-            return _compiled(function, entry, keep=False)
-        return dispatcher
-
-    return decorate
-
-
-def _compiled(function: Callable[..., Any], entry: bool, keep: bool = True) -> Callable[..., Any]:
+def _compile(function: Callable[..., Any], entry: bool, keep: bool = True) -> Callable[..., Any]:
     # Numba's types do not know of the wrappers.
     options: dict[str, Any] = {"no_cpython_wrapper": not entry, "no_cfunc_wrapper": True}
     try:
         dispatcher = numba.njit(cache=keep, nogil=True, error_model="numpy", **options)(function)
-    except RuntimeError:
-        return _compiled(function, entry, keep=False)
+        if keep:
+            # Numba keeps compiled code by the date of the function's own file alone, and would go on with
+            # what a module that it imports held before that changed.
+            kept = dispatcher._cache._cache_file
+            kept._source_stamp = (kept._source_stamp, _digest(function.__module__))
+    except (RuntimeError, AttributeError):
+        # There is no place to keep it, or this Numba keeps it otherwise.
+        return _compile(function, entry, keep=False)
     return _once_for_all_constants(dispatcher)
 
 
@@ -75,6 +63,24 @@ def has_to_compile(function: Callable[..., Any]) -> bool:
         return False
 
 
-def _digest(*modules: str) -> str:
-    files = [sys.modules[name].__file__ for name in modules]
-    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files if file)).hexdigest()
+def _digest(module: str) -> str:
+    """Hash of the sources of a module and of all that it imports from this project."""
+    sources: dict[str, bytes] = {}
+    wanted = [module]
+    while wanted:
+        name = wanted.pop()
+        if name not in sources and (file := getattr(sys.modules.get(name), "__file__", None)):
+            sources[name], imported = _source_and_imports(file)
+            wanted += imported
+    return hashlib.sha256(b"".join(sources[name] for name in sorted(sources))).hexdigest()
+
+
+@cache
+def _source_and_imports(file: str) -> tuple[bytes, list[str]]:
+    """Text of a source file, and the names of what it imports at its top that may be modules."""
+    source = Path(file).read_bytes()
+    names: list[str] = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom):
+            names += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return source, [name for name in names if name.startswith("pipeline.")]

@@ -61,19 +61,8 @@ from pipeline.importing.text.events import (
     G,
 )
 from pipeline.importing.text.events import OPEN as OPEN_CALL
-from pipeline.jit.loops import compiled_using
+from pipeline.jit.loops import compiled_inside
 
-_USES = tuple(
-    f"pipeline.importing.{name}"
-    for name in (
-        "reconstruct.hash_map",
-        "reconstruct.operations",
-        "reconstruct.state",
-        "text.characters",
-        "text.events",
-        "reconstruct.identities",
-    )
-)
 # Positions in schema.KINDS.
 _TO_USER, _FROM_USER, _OTHER = 1, 2, 5
 # Without the scheduler's events: a call that takes longer has slept, but for this much CPU time
@@ -81,7 +70,7 @@ _TO_USER, _FROM_USER, _OTHER = 1, 2, 5
 _LONGEST_CALL_NS, _CALL_CPU_NS = 1_000_000, 25_000
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def looked_up_pages(state, k, row, t, c):
     """The kernel looked up pages of a file: a read begins to copy, or the kernel reads for itself."""
     task = state.tasks[k]
@@ -107,7 +96,7 @@ def looked_up_pages(state, k, row, t, c):
         task[COPY_LOOSE] = 1
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def enter(state, k, row, t):
     """A call begins."""
     task = state.tasks[k]
@@ -120,7 +109,7 @@ def enter(state, k, row, t):
     task[CALL_MADE] = 0
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _opened(state, k, call, fd, result, file):
     """Keep the table of descriptors after a call that changes it."""
     owner = state.tasks[k, OWNER]
@@ -145,7 +134,7 @@ def _opened(state, k, call, fd, result, file):
         new_image(state, k)
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _moved_bytes(state, k, call, fd, result, t, c):
     """End a read or write of `result` bytes whose pages the kernel's own events told."""
     task = state.tasks[k]
@@ -165,7 +154,7 @@ def _moved_bytes(state, k, call, fd, result, t, c):
         state.totals[NO_IDENTITY] += 1
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _whole(state, k, call, fd, at, file, result, duration, t, c):
     """Make a call's operations from its descriptor: the recorder saw no pages. It ended at `t`."""
     task = state.tasks[k]
@@ -197,7 +186,7 @@ def _whole(state, k, call, fd, at, file, result, duration, t, c):
         state.totals[NO_IDENTITY] += 1
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def leave(state, k, row, t, c):
     """A call returns: what it moved becomes operations, and its descriptor is kept up."""
     task = state.tasks[k]

@@ -111,16 +111,8 @@ from pipeline.importing.text.events import (
     D,
     G,
 )
-from pipeline.jit.loops import compiled_using
+from pipeline.jit.loops import compiled, compiled_inside
 
-_USES = (
-    "pipeline.importing.text.characters",
-    "pipeline.importing.text.events",
-    *(
-        f"pipeline.importing.reconstruct.{name}"
-        for name in ("calls", "hash_map", "operations", "state", "identities")
-    ),
-)
 # Positions in schema.KINDS.
 _PAGE_FAULT, _FROM_USER = 0, 2
 
@@ -130,7 +122,7 @@ _STEP_NS = 10_000
 _LONGEST_NS = 1 << 44
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _switch(state, row, t):
     totals = state.totals
     totals[SWITCHES] += 1
@@ -152,7 +144,7 @@ def _switch(state, row, t):
         comes_on(state, k, task[LATEST])
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _fault(state, k, row, t, c):
     task = state.tasks[k]
     if task[COPY] and not row[B]:
@@ -175,7 +167,7 @@ def _fault(state, k, row, t, c):
     begin_brief(state, k, t, c, _PAGE_FAULT, page, drawn(state, FAULT_HOLD, t, task[TID]))
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _ended(state, k):
     if abandon(state, k):
         state.totals[ENTRIES_OPEN] += 1
@@ -188,7 +180,7 @@ def _ended(state, k):
             state.entries[i, 1] = -1
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def room_needed(state, k, row):
     """Rows that the event can make at most."""
     task = state.tasks[k]
@@ -207,7 +199,7 @@ def room_needed(state, k, row):
     return need + 2
 
 
-@compiled_using(*_USES, entry=True)
+@compiled
 def assemble(state, events, start):
     """Take events in from `start` on; return the position of the first not taken in, and its room.
 
@@ -318,7 +310,7 @@ def assemble(state, events, start):
     return len(events), 0
 
 
-@compiled_using(*_USES, entry=True)
+@compiled
 def watermark(state):
     """Earliest time at which an operation can still be written; ends what the clock has overtaken."""
     earliest = state.totals[CLOCK]
@@ -337,7 +329,7 @@ def watermark(state):
     return earliest
 
 
-@compiled_using(*_USES, entry=True)
+@compiled
 def finish(state, start):
     """End the recording for tasks from `start` on; return the first that found no room."""
     for k in range(start, state.totals[N_TASKS]):

@@ -31,18 +31,15 @@ from pipeline.importing.reconstruct.state import (
     USED,
 )
 from pipeline.importing.text.characters import mixed
-from pipeline.jit.loops import compiled_using
+from pipeline.jit.loops import compiled_inside
 
-_USES = tuple(
-    f"pipeline.importing.{name}" for name in ("reconstruct.hash_map", "reconstruct.state", "text.characters")
-)
 # A descriptor is looked for in so many generations of forks.
 _FORK_DEPTH = 16
 # Apart from the numbers of tasks, of which keys are made too.
 _FDS = 1 << 40
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _enter(state, key, first, second):
     """Set the values of a key, new or not."""
     i = place(state.entries, key)
@@ -53,7 +50,7 @@ def _enter(state, key, first, second):
     state.entries[i, 2] = second
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _new_process(state, key, parent):
     process = state.totals[N_PROCESSES]
     state.totals[N_PROCESSES] += 1
@@ -64,7 +61,7 @@ def _new_process(state, key, parent):
     return process
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _process_key(state, pid, tid):
     """Without process numbers, each task is a process of its own, or all are threads of one."""
     if state.totals[ONE_PROCESS]:
@@ -72,7 +69,7 @@ def _process_key(state, pid, tid):
     return mixed(pid, 11) if pid >= 0 else mixed(tid, 12)
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def process_of(state, pid, tid, parent):
     """Number of the process, a new one of that parent (-1: unknown) if there is none."""
     key = _process_key(state, pid, tid)
@@ -82,14 +79,14 @@ def process_of(state, pid, tid, parent):
     return _new_process(state, key, parent)
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def found_task(state, tid):
     """Row of the task in `State.tasks`, -1 if it was not seen or has ended."""
     i = place(state.entries, mixed(tid, 1))
     return state.entries[i, 1] if state.entries[i, 0] != 0 else -1
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def new_task(state, tid, owner, t):
     """Begin a task at `t`, on its CPU."""
     k = state.totals[N_TASKS]
@@ -102,7 +99,7 @@ def new_task(state, tid, owner, t):
     return k
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def fd_place(state, process, fd):
     """Where the descriptor is, in the process or the one that forked it; -1 if it is not known."""
     for _ in range(_FORK_DEPTH):
@@ -116,19 +113,19 @@ def fd_place(state, process, fd):
     return -1
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def set_fd(state, process, fd, file, at):
     """Set a descriptor's file (-1: closed or unknown) and position."""
     _enter(state, mixed(process + _FDS, fd), file, at)
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def new_image(state, k):
     """Exec: the address space has new page-table pages from here on."""
     state.processes[state.tasks[k, OWNER], P_IMAGE] += 1
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def fork(state, k, child, thread, t):
     """A task was made: what it inherits counts, its own events come later, or have come already."""
     owner = state.tasks[k, OWNER]
@@ -154,7 +151,7 @@ def fork(state, k, child, thread, t):
         state.processes[process, P_PARENT] = owner
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def comes_on(state, k, t):
     """Put a task on its CPU that was off."""
     task = state.tasks[k]

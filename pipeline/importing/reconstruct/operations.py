@@ -70,27 +70,21 @@ from pipeline.importing.reconstruct.state import (
     WRITTEN_UP_TO,
 )
 from pipeline.importing.text.characters import mixed
-from pipeline.jit.loops import compiled_using
-
-_USES = (
-    "pipeline.importing.reconstruct.hash_map",
-    "pipeline.importing.reconstruct.state",
-    "pipeline.importing.text.characters",
-)
+from pipeline.jit.loops import compiled_inside
 
 # Without the scheduler's events: an interval between operations holds at most this much CPU time, as
 # importers.kmap_local has it.
 LONGEST_THINK_NS = 10_000_000
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def cpu_time(state, k, t):
     """CPU time that the task has used at `t`, counted from its first event."""
     since = state.tasks[k, SINCE]
     return state.tasks[k, USED] + (t - since if since >= 0 else 0)
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def page_number(state, key):
     """Number of the page of that key, a new one if it was never mapped."""
     i = place(state.entries, key)
@@ -102,7 +96,7 @@ def page_number(state, key):
     return state.entries[i, 1]
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def drawn(state, sort, a, b):
     """Draw a hold of that sort, by a hash of its occasion: the same recording gives the same trace."""
     holds = state.holds
@@ -113,13 +107,13 @@ def drawn(state, sort, a, b):
     return holds[sort, low] + (((holds[sort, low + 1] - holds[sort, low]) * part) >> 32)
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _sequence(state):
     state.totals[SEQ] += 1
     return state.totals[SEQ]
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _gap(state, k, t, c):
     """Think and wait since the task's previous outermost operation."""
     task = state.tasks[k]
@@ -132,7 +126,7 @@ def _gap(state, k, t, c):
     return think, gap - think
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _write(state, k, t, seq, kind, page, size, think, wait, hold, block, depth):
     totals = state.totals
     row = state.rows[totals[N_ROWS]]
@@ -153,7 +147,7 @@ def _write(state, k, t, seq, kind, page, size, think, wait, hold, block, depth):
     row[R_THINK], row[R_WAIT], row[R_HOLD], row[R_BLOCK], row[R_DEPTH] = think, wait, hold, block, depth
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def begin_brief(state, k, t, c, kind, page, hold):
     """Begin a mapping whose end nothing shows; it is nested if a page of a copy is open."""
     task = state.tasks[k]
@@ -168,7 +162,7 @@ def begin_brief(state, k, t, c, kind, page, hold):
     task[BRIEF_DEPTH], task[BRIEF_PAGE], task[BRIEF_KIND] = depth, page, kind
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def end_brief(state, k, c):
     """End it after its drawn hold, or at CPU time `c`, the task's next event, if that is earlier."""
     task = state.tasks[k]
@@ -189,7 +183,7 @@ def end_brief(state, k, c):
         task[END_T], task[END_C] = t, c
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def begin_copy(state, k, t, c, kind, file, first, last):
     """Begin to copy bytes `first` to `last` of a file's pages."""
     task = state.tasks[k]
@@ -199,7 +193,7 @@ def begin_copy(state, k, t, c, kind, file, first, last):
     task[MARK_T], task[MARK_C] = t, c
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def advance(state, k, byte, t, c, final):
     """Bytes before `byte` have been copied at `t`: write the pages that are done, time divided evenly.
 
@@ -245,7 +239,7 @@ def advance(state, k, byte, t, c, final):
         task[COPY] = 0
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def settle(state, k, t, c):
     """End what only the task's next event, at `t`, can end."""
     end_brief(state, k, c)
@@ -259,7 +253,7 @@ def settle(state, k, t, c):
         advance(state, k, task[COPY_LAST] + 1, task[MARK_T] + hold, task[MARK_C] + hold, True)
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def abandon(state, k):
     """Give up a copy whose end was not seen; a page with nested operations is written all the same."""
     task = state.tasks[k]

@@ -74,9 +74,7 @@ from pipeline.importing.text.tally import (
     note_bad,
     note_ignored,
 )
-from pipeline.jit.loops import compiled_using
-
-_USES = tuple(f"pipeline.importing.text.{name}" for name in ("characters", "events", "tally"))
+from pipeline.jit.loops import compiled, compiled_inside
 
 # What the name of an event means: its code, and 100 times the call of a system call, or 1 for a fault of the
 # kernel's own.
@@ -98,7 +96,7 @@ CALL_NAMES = {f"sys_{name}": call for name, call in ev.CALLS.items()}
 _LARGEST_RETURN = 0x7FFFF000
 
 
-@compiled_using(*_USES, entry=True)
+@compiled
 def scan(text, rows, keys, values, call_keys, call_values, counts, bad, other):
     """Turn the lines of `text` into events in `rows`; return how many there are.
 
@@ -183,7 +181,7 @@ def scan(text, rows, keys, values, call_keys, call_values, counts, bad, other):
     return found
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _lost(text, i, end):
     """Events that a line without a task says were lost, -1 unknown; -2: an event's line, -3: says nothing."""
     if text[i] == 35:
@@ -214,7 +212,7 @@ def _lost(text, i, end):
     return -2
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _head(text, start, end, row):
     """Read task, process, CPU and time into `row`; position behind the colon (-1: none), and if in ticks."""
     i = start
@@ -248,7 +246,7 @@ def _head(text, start, end, row):
     return -1, False
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _tasks(text, start, i, row):
     """Read the task, and the process if it is there, that end before `i`; where the command's name ends."""
     i = _back_over_spaces(text, start, i)
@@ -289,14 +287,14 @@ def _tasks(text, start, i, row):
     return i
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _back_over_spaces(text, start, i):
     while i > start and (text[i - 1] == 32 or text[i - 1] == 9):
         i -= 1
     return i
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _is_chain(text, start, first, end):
     """Whether the line is a frame of the call chain that perf prints under an event."""
     if first == start:
@@ -305,7 +303,7 @@ def _is_chain(text, start, first, end):
     return j >= first + 6 and j < end and text[j] == 32
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _hex_field(text, i, end, key, absent):
     """Value of the hexadecimal field `key`, `absent` if it is not there; and whether it is well formed."""
     j = after(text, i, end, key)
@@ -315,7 +313,7 @@ def _hex_field(text, i, end, key, absent):
     return value, k > j
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _decimal_field(text, i, end, key):
     """Value of the decimal field `key`, and whether it is there."""
     j = after(text, i, end, key)
@@ -325,7 +323,7 @@ def _decimal_field(text, i, end, key):
     return value, k > j
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _file(text, i, end, hexadecimal_inode):
     """Hash of device and inode, 0 if they are not there. The inode is hexadecimal in filemap events alone."""
     j = after(text, i, end, b"dev")
@@ -344,7 +342,7 @@ def _file(text, i, end, hexadecimal_inode):
     return mixed((major << 20) | minor, inode)
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _fields(text, i, end, code, call, row):
     """Read an event's fields from `i` into `row`; whether they are all there and make sense."""
     if code == FAULT:
@@ -413,7 +411,7 @@ def _fields(text, i, end, code, call, row):
     return code == EXEC or code == EXITED
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _switch(text, i, end, row):
     arrow = after(text, i, end, b"==> ")
     if arrow < 0:
@@ -436,7 +434,7 @@ def _switch(text, i, end, row):
     return row[A] >= 0 and row[B] >= 0
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _pid_before_priority(text, i, end):
     """Task in "comm:pid [prio]", of which the command's name may hold anything; -1 if it is not there."""
     j = end - 1

@@ -63,9 +63,7 @@ from pipeline.importing.text.tally import (
     note_bad,
     note_ignored,
 )
-from pipeline.jit.loops import compiled_using
-
-_USES = tuple(f"pipeline.importing.text.{name}" for name in ("characters", "events", "tally"))
+from pipeline.jit.loops import compiled, compiled_inside
 
 # Any other call says what the task did meanwhile, though it maps nothing.
 CALL_NAMES = dict(ev.CALLS)
@@ -73,7 +71,7 @@ _LARGEST_RETURN = 0x7FFFF000
 _LONGEST_CALL_NS = 10**15
 
 
-@compiled_using(*_USES, entry=True)
+@compiled
 def scan(text, rows, keys, values, counts, bad, other):
     """Turn the lines of `text` into events in `rows`, as `ftrace.scan`; `keys`, `values`: CALL_NAMES."""
     found = 0
@@ -139,13 +137,13 @@ def scan(text, rows, keys, values, counts, bad, other):
     return found
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _sensible(row):
     moves = row[A] == READ or row[A] == READ_AT or row[A] == WRITE or row[A] == WRITE_AT
     return not (moves and row[B] > _LARGEST_RETURN) and 0 <= row[G] < _LONGEST_CALL_NS
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _call(text, i, end, row, keys, values):
     """Read a call, or one half of it, at `i` into `row`; whether it is one."""
     resumed = starts(text, i, end, b"<... ")
@@ -206,12 +204,12 @@ def _call(text, i, end, row, keys, values):
     return fraction
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _ends_with_unfinished(text, i, end):
     return after(text, i, end, b"<unfinished ...>") > 0
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _file(text, i, end):
     """Hash of the path in `<...>` at `i`, NO_FILE if it has no pages; and the position behind it."""
     k = i + 1
@@ -235,7 +233,7 @@ def _file(text, i, end):
     return file, k
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _arguments(text, i, end, call, resumed):
     """Descriptor, position, file, thread, where the list ends, and whether it ends with a parenthesis."""
     fd = position = thread = -1
@@ -299,7 +297,7 @@ def _arguments(text, i, end, call, resumed):
     return fd, position, file, thread, end, False
 
 
-@compiled_using(*_USES)
+@compiled_inside
 def _quoted_file(text, begin, end):
     is_file = (
         not starts(text, begin, end, b"/dev/")
