@@ -1,34 +1,70 @@
-"""A claim put to the replay: does it hold, with its numbers."""
+"""What came of a claim that was put to the replay, with its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import isnan
+from string import Formatter
+from typing import Any, Literal
 
 from pipeline.io.listing import listing
 from pipeline.io.markdown import table
 
 # "depends": it holds under some of the conditions tried; `because` begins with which.
-Outcome = Literal["holds", "does not hold", "depends"]
-Rows = Sequence[tuple[str, ...]]
+Outcome = Literal["holds", "does not hold", "depends", "not asked"]
+Column = str | Callable[[Any], str]
+"""How a cell follows from a table's item: a function, or an attribute with its format ("totals.ipis:,").
+
+None and what is not a number are shown as "-".
+"""
+
+
+class _Cells(Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        absent = value is None or (isinstance(value, float) and isnan(value))
+        return "-" if absent else format(value, format_spec)
+
+
+def cell(item: object, column: Column) -> str:
+    """Text of one cell."""
+    return _Cells().format(f"{{0.{column}}}", item) if isinstance(column, str) else column(item)
 
 
 @dataclass(frozen=True)
-class Figures:
-    """A further table of a verdict, with a line that says what it shows."""
+class Table:
+    """A table of a verdict, with a line that says what it shows."""
 
-    caption: str
-    head: tuple[str, ...]
-    rows: Rows
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+
+    @classmethod
+    def of(cls, items: Iterable[object], columns: Mapping[str, Column], caption: str = "") -> Table:
+        """A row for each item; `columns` by their heads."""
+        rows = [[cell(item, column) for column in columns.values()] for item in items]
+        return cls(list(columns), rows, caption)
 
     def text(self) -> str:
         """The table for the terminal."""
-        return f"{self.caption}\n" + listing([self.head, *self.rows])
+        lines = listing([tuple(self.head), *(tuple(row) for row in self.rows)])
+        return f"{self.caption}\n{lines}" if self.caption else lines
 
     def markdown(self) -> str:
         """The table for a document."""
-        return f"{self.caption}\n\n" + table(self.head, self.rows).rstrip()
+        lines = table(self.head, self.rows).rstrip()
+        return f"{self.caption}\n\n{lines}" if self.caption else lines
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What is thought of a claim's outcome; it stays only as long as its runs come out the same."""
+
+    expected: Outcome
+    """The outcome that it is about."""
+    wrong: Literal["nobody", "author", "expectation", "model", "implementation"]
+    """What is wrong if the claim does not hold; an expectation is one that nobody put in words."""
+    words: str
 
 
 @dataclass(frozen=True)
@@ -41,26 +77,40 @@ class Verdict:
     outcome: Outcome
     because: str
     """The reason, with the numbers that decide."""
-    conditions: str
+    conditions: str = ""
     """Profile, workload, loop and seed of the runs."""
-    head: tuple[str, ...]
-    rows: Rows
-    further: Sequence[Figures] = ()
+    tables: Sequence[Table] = ()
     varied: str = ""
     """What differs between the runs, where the tables alone do not say it."""
     assumed: str = ""
     """What the outcome rests on that nobody measured."""
     commands: Sequence[str] = ()
     """Command lines that make one of the runs again."""
+    allocator: str = ""
+    """Whose claim it is, where it is one allocator's."""
+    opinion: Opinion | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether the runs say otherwise than when the opinion was written."""
+        return self.opinion is not None and self.outcome not in ("not asked", self.opinion.expected)
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong, in one word."""
+        if self.opinion is None or self.outcome == "not asked":
+            return "-"
+        return "to be judged anew" if self.stale else self.opinion.wrong
 
     def text(self) -> str:
         """The verdict for the terminal."""
+        if self.allocator:
+            return f"{self.allocator}: {self.claim}\n  {self.outcome}: {self.because}\n"
         return (
             f"{self.claim}\n  ({self.source})\n{self.outcome.upper()}: {self.because}\n"
-            + listing([self.head, *self.rows])
-            + "".join(figures.text() for figures in self.further)
+            + "".join(shown.text() for shown in self.tables)
             + f"{self.conditions}\n"
-            + "".join(f"{label}: {said}\n" for label, said in self._remarks())
+            + "".join(f"{remark}\n" for remark in self._remarks())
             + "".join(f"$ {command}\n" for command in self.commands)
         )
 
@@ -68,15 +118,47 @@ class Verdict:
         """The verdict for a document, as a section of the third level."""
         parts = [
             f"### {self.claim}",
-            f"{self.source}. **{self.outcome.capitalize()}**: {self.because}",
-            table(self.head, self.rows).rstrip(),
-            *(figures.markdown() for figures in self.further),
+            f"{self.source}. {self._outcome()}",
+            *(shown.markdown() for shown in self.tables),
             f"{self.conditions}.",
-            *(f"{label}: {said}" for label, said in self._remarks()),
+            *self._remarks(),
         ]
         if self.commands:
             parts.append("One of its runs:\n\n" + "\n".join(f"    {command}" for command in self.commands))
         return "\n\n".join(parts) + "\n"
 
-    def _remarks(self) -> list[tuple[str, str]]:
-        return [(label, said) for label, said in (("Varied", self.varied), ("Assumed", self.assumed)) if said]
+    def item(self) -> str:
+        """The verdict for a document, with the opinion, as one item of a list."""
+        lead = f"- {self.source}: {self.claim}. {self._outcome()}"
+        if self.opinion is None or self.outcome == "not asked":
+            return lead
+        if self.stale:
+            return (
+                f"{lead} **To be judged anew**: when this was judged it was '{self.opinion.expected}', and "
+                "what was written then is left out here."
+            )
+        wrong = "" if self.wrong == "nobody" else f" Wrong is the {self.wrong}."
+        return f"{lead}{wrong} {self.opinion.words}".rstrip()
+
+    def _outcome(self) -> str:
+        return f"**{self.outcome.capitalize()}**: {self.because}"
+
+    def _remarks(self) -> list[str]:
+        remarks = {"Varied": self.varied, "Assumed": self.assumed}
+        return [f"{label}: {words}" for label, words in remarks.items() if words]
+
+
+def capitalize(text: str) -> str:
+    """Begin a sentence with a capital letter and leave the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def join_words(words: Iterable[object]) -> str:
+    """Several things in prose: "1, 2 and 3"."""
+    *most, last = map(str, words)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def outcome_of(good: int, tried: int) -> Outcome:
+    """Say what it means that a condition was met in `good` of the `tried` cases."""
+    return "holds" if good == tried else "depends" if good else "does not hold"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pipeline.machine.profile import load_profile
 from pipeline.runs.figures import hit_percent, maps_per_s
 from pipeline.schema.run import Totals
-from pipeline.studies.experiment import Bench, Experiment, tasks_per_cpu
-from pipeline.studies.verdict import Rows
+from pipeline.studies.claims.bench import Bench, Experiment, tasks_per_cpu
+from pipeline.studies.claims.bench_verdict import Rows
 
 POOL = "global_pool"
 WORKLOAD = "kernel_build"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from pipeline.runs.figures import busy_ns, maps
 from pipeline.schema.run import Totals
-from pipeline.studies.experiment import Bench, Experiment, prices
-from pipeline.studies.verdict import Outcome, Verdict
+from pipeline.studies.claims.bench import Bench, Experiment, prices
+from pipeline.studies.claims.bench_verdict import Outcome, Verdict
 from pipeline.workload.read_spec import read_workload
 
 _BUILD_OPERATIONS = 100_000

@@ -8,8 +8,8 @@ from pathlib import Path
 from pipeline.io.files import complete_file
 from pipeline.io.markdown import table
 from pipeline.machine.profile import load_profile, shipped_profiles
+from pipeline.studies.claims.bench_verdict import Verdict
 from pipeline.studies.claims.registry import judged
-from pipeline.studies.verdict import Verdict
 
 _HEAD = """# Claims of 2002
 

@@ -15,8 +15,8 @@ from pipeline.studies.claims.against_pool import (
     gains,
     rows,
 )
-from pipeline.studies.experiment import Bench, prices
-from pipeline.studies.verdict import Outcome, Verdict
+from pipeline.studies.claims.bench import Bench, prices
+from pipeline.studies.claims.bench_verdict import Outcome, Verdict
 
 ALLOCATOR = "epoch_pool"
 

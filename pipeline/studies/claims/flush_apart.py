@@ -15,8 +15,8 @@ from pipeline.studies.claims.against_pool import (
     longest_hold_ns,
     rows,
 )
-from pipeline.studies.experiment import Bench, prices
-from pipeline.studies.verdict import Outcome, Verdict
+from pipeline.studies.claims.bench import Bench, prices
+from pipeline.studies.claims.bench_verdict import Outcome, Verdict
 
 
 def judge(cases: Sequence[Case]) -> tuple[Outcome, str]:

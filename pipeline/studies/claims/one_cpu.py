@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pipeline.machine.profile import load_profile
 from pipeline.runs.figures import busy_ns, cpu_ns, hit_percent, maps
 from pipeline.schema.run import Totals
-from pipeline.studies.experiment import Bench, Experiment, prices, tasks_per_cpu
-from pipeline.studies.verdict import Figures, Outcome, Verdict
+from pipeline.studies.claims.bench import Bench, Experiment, prices, tasks_per_cpu
+from pipeline.studies.claims.bench_verdict import Figures, Outcome, Verdict
 
 FAVOURED = "global_pool_invlpg"
 FLUSHING = "global_pool"

@@ -12,8 +12,8 @@ from pipeline.machine.profile import load_profile
 from pipeline.runs.figures import cpu_ns, hit_percent, maps
 from pipeline.runs.replay import RunResult
 from pipeline.schema.run import EVENTS_FILE, Totals
-from pipeline.studies.experiment import Bench, Experiment, prices, tasks_per_cpu
-from pipeline.studies.verdict import Figures, Outcome, Verdict
+from pipeline.studies.claims.bench import Bench, Experiment, prices, tasks_per_cpu
+from pipeline.studies.claims.bench_verdict import Figures, Outcome, Verdict
 
 CPUS = (1, 4, 16, 64)
 MACHINES = ("numaq16", "modern-x86-64")

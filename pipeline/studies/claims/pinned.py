@@ -9,8 +9,8 @@ from typing import Any
 
 from pipeline.runs.figures import cpu_percent, maps
 from pipeline.schema.run import Totals
-from pipeline.studies.experiment import Bench, Experiment, prices
-from pipeline.studies.verdict import Outcome, Verdict
+from pipeline.studies.claims.bench import Bench, Experiment, prices
+from pipeline.studies.claims.bench_verdict import Outcome, Verdict
 
 _SLOTS = 1024
 _TASKS = (64, 128, 256, 512, 768, 1024, 1152, 1280, 1408, 1536)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.runs.figures import contended_percent, cpu_ns, hit_percent, maps
 from pipeline.schema.run import Totals
-from pipeline.studies.experiment import Bench, Experiment, prices
-from pipeline.studies.verdict import Outcome, Verdict
+from pipeline.studies.claims.bench import Bench, Experiment, prices
+from pipeline.studies.claims.bench_verdict import Outcome, Verdict
 
 FAVOURED = 2048
 _SLOTS = (128, 256, 512, 1024, FAVOURED, 4096)

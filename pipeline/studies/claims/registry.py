@@ -23,8 +23,8 @@ from pipeline.studies.claims import (
     process_local,
     simultaneous,
 )
-from pipeline.studies.experiment import Bench
-from pipeline.studies.verdict import Verdict
+from pipeline.studies.claims.bench import Bench
+from pipeline.studies.claims.bench_verdict import Verdict
 
 CLAIMS: dict[str, Callable[[Bench], Verdict]] = {
     "a": simultaneous.verdict,

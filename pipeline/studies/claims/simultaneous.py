@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from pipeline.runs.figures import maps_per_s
 from pipeline.schema.run import OPERATIONS_FILE
-from pipeline.studies.experiment import Bench, Experiment, prices
-from pipeline.studies.verdict import Figures, Outcome, Verdict
+from pipeline.studies.claims.bench import Bench, Experiment, prices
+from pipeline.studies.claims.bench_verdict import Figures, Outcome, Verdict
 from pipeline.workload.read_spec import read_workload
 
 SLOTS = 256

@@ -12,7 +12,7 @@ from pipeline.studies.lockmeter.prediction import (
     mapped_share,
     simulate,
 )
-from pipeline.studies.verdict import Verdict
+from pipeline.studies.verdict import Table, Verdict
 from pipeline.workload.read_spec import read_workload
 
 # Compiles one after another, so that flushes are many enough to be counted.
@@ -64,15 +64,14 @@ def pool_size() -> Verdict:
         "as large flushes once in four times as many misses, and has fewer misses; how many fewer is the "
         "popularity of pages.",
         f"Row D's configuration, {_COMPILES} compiles one after another, {model_described()}, seed 0",
-        ("slots", "maps", "hit rate %", "global flushes", "maps per flush"),
-        [
+        [Table(("slots", "maps", "hit rate %", "global flushes", "maps per flush"), [
             (
                 f"{slots:,}", f"{maps(run.totals):,}", f"{hit_percent(run.totals):.2f}",
                 f"{flushes[slots]:,}",
                 f"{maps(run.totals) / flushes[slots]:,.0f}" if flushes[slots] else "-",
             )
             for slots, run in runs.items()
-        ],
+        ])],
     )  # fmt: skip
 
 
@@ -92,14 +91,13 @@ def hit_rate() -> Verdict:
         "1024 slots allows. Row D's flushes and holds, to which the popularity of pages was fitted, want "
         "fewer misses.",
         f"Row D's configuration, {model_described()}, seed 0",
-        ("slots", "maps", "hit rate %", "global flushes"),
-        [
+        [Table(("slots", "maps", "hit rate %", "global flushes"), [
             (
                 f"{slots:,}", f"{maps(run.totals):,}", f"{hits[slots]:.2f}",
                 f"{run.totals.flushes:,}",
             )
             for slots, run in runs.items()
-        ],
+        ])],
     )  # fmt: skip
 
 
@@ -134,14 +132,13 @@ def four_way() -> Verdict:
         f"NUMA-Q. With 4 CPUs at most {most_contended:.1f} % of acquisitions are contended. The maps fall by "
         "more than the measured 12-fold, because whole kinds of maps are taken away.",
         "Workload kernel_build with 12 jobs, global_pool with 1024 slots, closed loop, seed 0",
-        ("machine", "maps", "wall s", "CON %", "flushes"),
-        [
+        [Table(("machine", "maps", "wall s", "CON %", "flushes"), [
             (
                 name, f"{maps(run.totals):,}", f"{run.totals.wall_ns / 1e9:.2f}",
                 f"{contended_percent(run.totals):.2f}", f"{run.totals.flushes:,}",
             )
             for name, run in runs
-        ],
+        ])],
     )  # fmt: skip
 
 
@@ -176,15 +173,14 @@ def dbench() -> Verdict:
         "everybody spins.",
         "Workload dbench, its demand derived from the atomic measurement, profile numaq16, closed loop, seed "
         "0",
-        ("bytes a map", "design", "MB/s", "measured MB/s", "spinning %", "idle %", "hit rate %"),
-        [
+        [Table(("bytes a map", "design", "MB/s", "measured MB/s", "spinning %", "idle %", "hit rate %"), [
             (
                 f"{size:,}", allocator, f"{rate[size, allocator]:.1f}", f"{_DBENCH_MB_S[allocator]:.1f}",
                 f"{spin[size, allocator]:.1f}", f"{cpu_percent(run.totals, ('idle',)):.1f}",
                 f"{hit_percent(run.totals):.1f}" if run.totals.hits else "-",
             )
             for (size, allocator), run in runs.items()
-        ],
+        ])],
     )  # fmt: skip
 
 

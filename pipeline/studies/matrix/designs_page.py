@@ -14,7 +14,7 @@ from pipeline.io.files import complete_file
 from pipeline.io.markdown import table
 from pipeline.io.progress import progress
 from pipeline.machine.profile import load_profile, shipped_profiles
-from pipeline.studies.experiment import Bench
+from pipeline.studies.claims.bench import Bench
 from pipeline.studies.matrix.bounds import BEYOND, TOLERANCE, Breach, Side, breaches
 from pipeline.studies.matrix.claims_data import SAYINGS
 from pipeline.studies.matrix.grid import (

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.allocators.registry import load_allocator
 from pipeline.runs.figures import busy_ns, cpu_ns, cpu_percent, hit_percent
 from pipeline.schema.run import Manifest, Totals
-from pipeline.studies.experiment import Bench, Experiment, tasks_per_cpu
+from pipeline.studies.claims.bench import Bench, Experiment, tasks_per_cpu
 
 LOWER = "direct_map"
 """The bound for which mapping costs nothing."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pipeline.machine.profile import load_profile
 from pipeline.runs.figures import cpu_ns
-from pipeline.studies.experiment import Experiment
+from pipeline.studies.claims.bench import Experiment
 from pipeline.studies.matrix.grid import FEWEST_FLUSHES, LOWER, MACHINES, Grid, Point, Trace
 from pipeline.studies.matrix.matrix_tables import found
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.studies.claims.bench_verdict import Figures, Verdict
 from pipeline.studies.claims.claims_page import claims_document
 from pipeline.studies.claims.registry import CLAIMS
-from pipeline.studies.verdict import Figures, Verdict
 from tests.cli.command import answer, pipeline, refusal
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "claims.md"

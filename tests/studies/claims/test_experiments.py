@@ -13,9 +13,9 @@ from pipeline.errors import UsageError
 from pipeline.io.toml_overrides import toml_text, toml_value
 from pipeline.runs.figures import cpu_ns
 from pipeline.studies.claims import per_cpu
+from pipeline.studies.claims.bench import Bench, Experiment, tasks_per_cpu
 from pipeline.studies.claims.registry import CLAIMS, chosen
 from pipeline.studies.claims.simultaneous import HOLD_AT_ONCE, ONE_PAGE, first_sleep, held
-from pipeline.studies.experiment import Bench, Experiment, tasks_per_cpu
 from tests.cli.command import answer
 
 STORM = Experiment(

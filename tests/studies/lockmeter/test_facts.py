@@ -33,8 +33,8 @@ def test_ten_times_fewer_flushes_are_about_ten_times_fewer(
     monkeypatch.setattr(facts, "_mainline", mainline)
     verdict = facts.pool_size()
     assert verdict.outcome == outcome
-    assert [row[3] for row in verdict.rows] == [f"{count:,}" for count in flushes.values()]
-    assert verdict.rows[3][4] == (f"{1000 / with_4096:,.0f}" if with_4096 else "-")
+    assert [row[3] for row in verdict.tables[0].rows] == [f"{count:,}" for count in flushes.values()]
+    assert verdict.tables[0].rows[3][4] == (f"{1000 / with_4096:,.0f}" if with_4096 else "-")
 
 
 @pytest.mark.parametrize(

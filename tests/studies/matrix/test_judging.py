@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.allocators.registry import shipped_allocators
-from pipeline.studies.experiment import Bench
+from pipeline.studies.claims.bench import Bench
 from pipeline.studies.matrix.claims_data import SAYINGS
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import BOUNDS, Grid, NotAskedError

@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.report.document import Document
 from pipeline.runs.discovery import find_runs
-from pipeline.studies.experiment import Bench
+from pipeline.studies.claims.bench import Bench
 from pipeline.studies.matrix.chart_page import as_allocator, document, write_report
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import BOUNDS, TRACES, Grid

@@ -1,0 +1,151 @@
+"""Figures of one run, as tables and verdicts use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any
+
+from pipeline.runs import figures
+from pipeline.schema.run import Manifest, Totals
+
+
+def ratio(whole: float, count: float) -> float:
+    """`whole` for each of `count`; not a number, which tables show as "-", where there is none."""
+    return whole / count if count else nan
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run, and beside it the lower bound's run of the same trace on the same machine."""
+
+    totals: Totals
+    lower: Totals
+    allocator: str = ""
+    cpus: int = 1
+    address_space_pages: int = 0
+    page_struct_bytes: int = 0
+    findings: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    case: str = ""
+    """What is varied, in words."""
+
+    @classmethod
+    def of(cls, manifest: Manifest, lower: Totals, case: str = "") -> Point:
+        """Figures of a finished run; `lower` are the totals of the lower bound's."""
+        allocator = manifest.allocator
+        return cls(
+            manifest.totals,
+            lower,
+            allocator.name,
+            manifest.machine.cpus,
+            allocator.address_space_pages,
+            allocator.page_struct_bytes,
+            tuple(found.finding for found in manifest.findings),
+            dict(allocator.options),
+            case,
+        )
+
+    @property
+    def maps(self) -> int:
+        """Maps that the allocator served."""
+        return figures.maps(self.totals)
+
+    @property
+    def maps_per_s(self) -> float:
+        """Maps of all CPUs per second of simulated time."""
+        return figures.maps_per_s(self.totals)
+
+    @property
+    def operations_per_s(self) -> float:
+        """Operations of all CPUs per second of simulated time, whether or not they need a mapping."""
+        return _rate(self.totals)
+
+    @property
+    def share(self) -> float:
+        """Operations per second, as a share of the lower bound's."""
+        return _rate(self.totals) / _rate(self.lower)
+
+    @property
+    def wall_s(self) -> float:
+        """Simulated wall time."""
+        return self.totals.wall_ns / 1e9
+
+    @property
+    def map_us(self) -> float:
+        """Mean time from asking for a mapping to having it, sleeps included, us."""
+        return self.totals.map_ns / max(self.totals.operations, 1) / 1e3
+
+    @property
+    def dearer_us(self) -> float:
+        """CPU time that an operation takes more than with the lower bound, idling left out, us."""
+        each, least = (
+            figures.busy_ns(totals) / max(totals.operations, 1) for totals in (self.totals, self.lower)
+        )
+        return (each - least) / 1e3
+
+    @property
+    def hit_percent(self) -> float:
+        """Share of maps whose page was mapped already."""
+        return figures.hit_percent(self.totals)
+
+    @property
+    def contended_percent(self) -> float:
+        """Share of lock acquisitions that found the lock busy."""
+        return figures.contended_percent(self.totals)
+
+    @property
+    def acquisitions(self) -> int:
+        """How often a lock was taken."""
+        return sum(lock.acquisitions for lock in self.totals.locks)
+
+    @property
+    def longest_hold_us(self) -> float:
+        """Longest that a lock was held at once, us; not a number without locks."""
+        return max((lock.hold_max_ns / 1e3 for lock in self.totals.locks), default=nan)
+
+    @property
+    def lock_wait_percent(self) -> float:
+        """CPU time spent spinning for a lock, as a share of all there was."""
+        return figures.cpu_percent(self.totals, ("spin",))
+
+    @property
+    def flush_percent(self) -> float:
+        """CPU time of passes, flushes and the interrupts that they send, as a share of all there was."""
+        return figures.cpu_percent(self.totals, ("scan", "flush", "interrupted"))
+
+    @property
+    def idle_percent(self) -> float:
+        """Share of all CPU time without a task to run."""
+        return figures.cpu_percent(self.totals, ("idle",))
+
+    @property
+    def switch_us(self) -> float:
+        """CPU time of context switches and wake-ups, for each switch, us."""
+        return self.cpu_ns("switch") / max(self.totals.switches, 1) / 1e3
+
+    @property
+    def pass_us(self) -> float:
+        """Mean time of a pass and its flush, us."""
+        return ratio(self.cpu_ns("scan", "flush") / 1e3, self.totals.scans)
+
+    @property
+    def freed_per_pass(self) -> float:
+        """Slots that a pass frees, on the mean."""
+        return ratio(self.totals.freed, self.totals.scans)
+
+    def per_1000(self, count: int) -> float:
+        """`count` for every 1,000 maps."""
+        return 1000.0 * count / self.maps
+
+    def per_map(self, amount: float) -> float:
+        """`amount` for every map."""
+        return amount / max(self.maps, 1)
+
+    def cpu_ns(self, *categories: str) -> int:
+        """CPU time of all CPUs in some categories of CPU_CATEGORIES."""
+        return figures.cpu_ns(self.totals, categories)
+
+
+def _rate(totals: Totals) -> float:
+    return totals.operations / max(totals.wall_ns, 1) * 1e9
