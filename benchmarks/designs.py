@@ -21,7 +21,7 @@ from engine_alone import engine_alone
 from performance_page import write_part
 
 from pipeline.allocators.registry import load_allocator, shipped_allocators
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.workload.generate import generate
 
 WORKLOADS = ("zipf_bench", "kernel_build")
@@ -79,7 +79,7 @@ def main() -> int:
         f"CPU time in the engine of each design with its defaults, over that of `{BASE}`, on `{MACHINE}` "
         f"with {CPUS} CPUs, {given.operations:,} operations, median of {given.rounds}; "
         f"wanted: at most {WANTED:g}.\n\n"
-        + table(["design", *(f"`{workload}`" for workload in WORKLOADS)], rows)
+        + markdown_table(["design", *(f"`{workload}`" for workload in WORKLOADS)], rows)
     )
     print(text)
     if given.write:

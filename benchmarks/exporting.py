@@ -21,7 +21,7 @@ from typing import Any
 from performance_page import write_part
 
 from pipeline.export.export import TIMELINES
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.runs.discovery import read_manifest
 from queries import make_run
 
@@ -74,7 +74,7 @@ def document(run: Path) -> str:
         f"{slices / operations:.1f} for each operation."
     )
     head = ("format", "slices a CPU second", "bytes a slice", "bytes an operation", "peak memory")
-    return f"{conditions}\n\n{table(head, rows)}"
+    return f"{conditions}\n\n{markdown_table(head, rows)}"
 
 
 def main() -> None:

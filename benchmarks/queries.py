@@ -24,7 +24,7 @@ import duckdb
 import pyarrow as pa
 from performance_page import write_part
 
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.runs.discovery import find_runs
 from pipeline.schema.run import EVENTS, OPERATIONS
 from pipeline.sql.library import Query, queries, run_query
@@ -129,7 +129,7 @@ def document(rows: list[tuple[str, float, float]], together: float, conditions: 
     body.append(line(f"the other {len(light)}", sum(r[1] for r in light), sum(r[2] for r in light)))
     body.append(line(f"all {len(rows)}", total, each))
     head = ("query", "CPU s", "x a decode of its columns", "x one decode of all columns")
-    return f"{conditions}\n\n{table(head, body)}"
+    return f"{conditions}\n\n{markdown_table(head, body)}"
 
 
 def main() -> None:

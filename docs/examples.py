@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.allocators.api import actions
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
@@ -122,7 +122,7 @@ def words(kind: str) -> str:
             )
             for f in deeds
         ]
-    return table(("word", "meaning"), rows)
+    return markdown_table(("word", "meaning"), rows)
 
 
 def filled(text: str) -> str:

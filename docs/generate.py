@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.schema.run import (
     CPU_CATEGORIES,
     EVENT_KINDS,
@@ -34,7 +34,7 @@ def _columns(columns: Iterable[Column]) -> str:
         (f"`{c.name}`", str(c.type).split("<")[0] + ("?" if c.nullable else ""), c.unit, c.doc)
         for c in columns
     ]
-    return table(("column", "type", "unit", "meaning"), rows)
+    return markdown_table(("column", "type", "unit", "meaning"), rows)
 
 
 def _fields(model: type) -> str:
@@ -43,7 +43,7 @@ def _fields(model: type) -> str:
         kind = str(field.annotation).replace("typing.", "")
         kind = getattr(field.annotation, "__name__", kind) if "[" not in kind else kind
         rows.append((f"`{name}`", kind.replace("pipeline.schema.run.", ""), field.description or ""))
-    return table(("field", "type", "meaning"), rows)
+    return markdown_table(("field", "type", "meaning"), rows)
 
 
 def format_document() -> str:
@@ -54,7 +54,9 @@ def format_document() -> str:
     ]
     views = "".join(
         f"### {view.name}\n\n{view.doc}\n\n"
-        + table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in view.columns])
+        + markdown_table(
+            ("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in view.columns]
+        )
         + "\n"
         for view in VIEWS.values()
     )
@@ -97,10 +99,10 @@ and a hash of everything that determines the result.
 {_fields(Totals)}
 CPU time by category; for each CPU the categories add up to the wall time exactly:
 
-{table(("category", "meaning"), [(f"`{name}`", meaning) for name, meaning in CPU_CATEGORIES.items()])}
+{markdown_table(("category", "meaning"), [(f"`{name}`", doc) for name, doc in CPU_CATEGORIES.items()])}
 Findings:
 
-{table(("finding", "meaning"), [(f"`{name}`", meaning) for name, meaning in FINDINGS.items()])}
+{markdown_table(("finding", "meaning"), [(f"`{name}`", meaning) for name, meaning in FINDINGS.items()])}
 ### operations.parquet
 
 One row per mapping operation, in the order in which they were done. -1 in a column that names a slot, task,
@@ -115,7 +117,7 @@ Everything that does not happen exactly once per operation.
 {_columns(EVENTS)}
 What `slot`, `value` and `other` hold, by event; where nothing is said, -1:
 
-{table(("event", "meaning", "slot", "value", "other"), kinds)}
+{markdown_table(("event", "meaning", "slot", "value", "other"), kinds)}
 ## SQL views
 
 `pipeline sql` sees these, over all the runs it is given. `run` is the run's label, made unique.
@@ -145,9 +147,11 @@ def queries_document() -> str:
         parts.append(f"## {query.name}\n\n{query.question}\n")
         if query.params:
             rows = [(f"`{p.name}`", str(p.default), p.doc) for p in query.params]
-            parts.append(table(("parameter", "default", "meaning"), rows))
+            parts.append(markdown_table(("parameter", "default", "meaning"), rows))
         parts.append(
-            table(("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in query.columns])
+            markdown_table(
+                ("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in query.columns]
+            )
         )
         parts.append(f"Reads: {', '.join(query.reads) or 'nothing of the log'}.\n")
     parts.append(
@@ -157,8 +161,10 @@ def queries_document() -> str:
     )
     for macro in MACROS.values():
         parts.append(f"## {macro.call}\n\n{macro.doc}\n")
-        parts.append(table(("parameter", "meaning"), [(f"`{n}`", doc) for n, doc in macro.parameters]))
-        parts.append(table(("column", "meaning"), [(f"`{n}`", doc) for n, doc in macro.columns]))
+        parts.append(
+            markdown_table(("parameter", "meaning"), [(f"`{n}`", doc) for n, doc in macro.parameters])
+        )
+        parts.append(markdown_table(("column", "meaning"), [(f"`{n}`", doc) for n, doc in macro.columns]))
     return "\n".join(parts)
 
 

@@ -46,17 +46,23 @@ class Interrupted(PipelineError):  # noqa: N818 - not a mistake of the user's, b
     exit_status = 130
 
 
+def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Return those of the `known` names that look like `name`, the nearest first."""
+    return difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
+    """Return a clause for an error message that asks for the nearest names, "" where there are none."""
+    near = nearest(name, known, most)
+    quoted = " or ".join(f"'{n}'" for n in near)
+    return f"; did you mean {quoted}?" if near else ""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
     """Build the error for a name that is not known: nearest names first, then the whole list.
 
     `what` names the sort of thing ("allocator"); `hint` is what to do instead ("or give a path").
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    parts = [f"unknown {what} '{name}'"]
-    if near:
-        parts.append("did you mean " + " or ".join(f"'{n}'" for n in near) + "?")
-    parts.append(f"known: {', '.join(names) if names else '(none)'}")
-    if hint:
-        parts.append(hint)
-    return UsageError("; ".join(parts))
+    message = f"unknown {what} '{name}'{did_you_mean(name, names, 3)}; known: {', '.join(names) or '(none)'}"
+    return UsageError(f"{message}; {hint}" if hint else message)

@@ -14,7 +14,7 @@ from pipeline.allocators.api.composite import combine
 from pipeline.allocators.installed import InstalledAllocator, installed_allocators
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.io.files import readable_file
-from pipeline.io.listing import listing
+from pipeline.io.tables import align_columns
 from pipeline.schema.trace import KINDS
 
 REST = "default"
@@ -123,7 +123,7 @@ def list_allocators() -> str:
     """Every design that can be named, with its summary, as text; last those of installed packages."""
     shipped = [(name, load_allocator(name).summary) for name in sorted(shipped_allocators())]
     installed = [(d.name, _listed(d)) for d in installed_allocators(shipped_allocators())]
-    return listing(shipped + installed)
+    return align_columns(shipped + installed)
 
 
 def _listed(allocator: InstalledAllocator) -> str:
@@ -148,5 +148,5 @@ def describe_allocator(name: str) -> str:
     ]
     if allocator.options:
         rows = [(f"  {o.name}", str(o.default).lower(), o.allowed(), o.help) for o in allocator.options]
-        lines += ["", "options (--set NAME=VALUE), default, allowed:", listing(rows).rstrip("\n")]
+        lines += ["", "options (--set NAME=VALUE), default, allowed:", align_columns(rows).rstrip("\n")]
     return "\n".join(lines) + "\n"

@@ -25,9 +25,10 @@ def db(
     ] = False,
 ) -> None:
     """Write a small database of views, macros and queries over runs, for any DuckDB client."""
+    from pipeline.io.numbers import format_count
     from pipeline.sql.database import write_database
 
     count = write_database(runs or [Path("runs")], output, relative)
-    runs_in_it = "1 run" if count == 1 else f"{count} runs"
-    typer.echo(f"{output}: {runs_in_it}, as tables and views, with each query of the library as a macro")
+    has = format_count(count, "run")
+    typer.echo(f"{output}: {has}, as tables and views, with each query of the library as a macro")
     typer.echo(f"open it with 'duckdb {output}', for example, and ask: FROM lockmeter();")

@@ -27,12 +27,12 @@ def transform(
     stretch=2,hold=1, highmem=0.5, append=OTHER.parquet; --list explains them.
     """
     from pipeline.errors import UsageError
-    from pipeline.io.listing import listing
+    from pipeline.io.tables import align_columns
     from pipeline.trace.transform.apply import transform as transformed
     from pipeline.trace.transform.apply import usages
 
     if list_steps:
-        print(listing(usages()), end="")
+        print(align_columns(usages()), end="")
         return
     if trace is None or output is None:
         raise UsageError("wanted TRACE and -o FILE; 'pipeline transform --help' says how")

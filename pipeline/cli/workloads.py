@@ -16,7 +16,7 @@ def workloads(
     ] = None,
 ) -> None:
     """List the shipped workloads, or print the spec of one."""
-    from pipeline.io.listing import listing
+    from pipeline.io.tables import align_columns
     from pipeline.workload.read_spec import read_workload, shipped_workloads, workload_path
 
     if name is not None:
@@ -24,4 +24,4 @@ def workloads(
         return
     shipped = shipped_workloads()
     rows = [(known, read_workload(known).workload.description) for known in shipped]
-    typer.echo(listing(rows), nl=False)
+    typer.echo(align_columns(rows), nl=False)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from pipeline.explain.attribution import (
     Behind,
@@ -20,7 +21,7 @@ from pipeline.explain.attribution import (
     Switched,
 )
 from pipeline.explain.explain import Explained, Unfinished
-from pipeline.sql.output import readable_number
+from pipeline.io.numbers import format_count, format_exact, format_number
 
 FORMATS = ("text", "json")
 
@@ -37,6 +38,8 @@ _SERVED = {
     "direct": "direct: it needed no temporary mapping",
     "fallback": "served by the design's second way",
 }
+_count = partial(format_count, zero="no")
+
 _MANY = {
     "lock_wait": "waits for the lock",
     "lock_hold": "holds of it",
@@ -73,14 +76,14 @@ def told(explained: Explained | Unfinished) -> str:
 
 def microseconds(ns: int) -> str:
     """Write nanoseconds as microseconds, exactly."""
-    return f"{ns / 1000:,.3f}".rstrip("0").rstrip(".") + " us"
+    return format_exact(ns, "us") + " us"
 
 
 def instant(ns: int) -> str:
     """Write a moment of the run in the unit that suits it, shortened: where to look, not what to add up."""
     if ns < 1_000_000:
         return microseconds(ns)
-    return f"{readable_number(ns / 1e6, 6)} ms" if ns < 1_000_000_000 else f"{readable_number(ns / 1e9, 6)} s"
+    return f"{format_number(ns / 1e6, 6)} ms" if ns < 1_000_000_000 else f"{format_number(ns / 1e9, 6)} s"
 
 
 def _finished(op: Explained) -> list[str]:
@@ -307,8 +310,3 @@ def _event_lines(events: Iterable[dict]) -> list[str]:
 
 def _times(noun: str, count: int) -> str:
     return noun if count == 1 else _count(count, noun)
-
-
-def _count(count: int, noun: str) -> str:
-    plural = noun + ("es" if noun.endswith("sh") else "s")
-    return f"1 {noun}" if count == 1 else f"{f'{count:,}' if count else 'no'} {plural}"

@@ -16,6 +16,7 @@ from pipeline.export.log_table import write_csv, write_parquet
 from pipeline.export.slices import slices
 from pipeline.export.timeline import Timeline, Told
 from pipeline.io.files import complete_file
+from pipeline.io.numbers import format_exact
 from pipeline.io.progress import progress
 from pipeline.runs.discovery import RunFound, find_runs
 from pipeline.sql.session import Session
@@ -46,7 +47,7 @@ class Exported:
     @property
     def text(self) -> str:
         """One line for people."""
-        span = f"{_ms(self.window[0])} to {_ms(self.window[1])} ms"
+        span = _span_text(*self.window)
         size = f"{self.size / 1e6:,.1f} MB" if self.size >= 1e5 else f"{self.size / 1e3:,.1f} kB"
         if self.told is None:
             return f"{self.path}: {self.rows:,} rows, {span}, {size}"
@@ -131,7 +132,7 @@ def _window(
     begin = first if from_ms is None else round(from_ms * 1e6)
     end = last if to_ms is None else round(to_ms * 1e6)
     if begin >= end:
-        raise UsageError(f"wanted a window that ends after it begins, found {_ms(begin)} to {_ms(end)} ms")
+        raise UsageError(f"wanted a window that ends after it begins, found {_span_text(begin, end)}")
     if begin >= last or end <= first:
         raise _nothing_in((begin, end), found)
     return (max(begin, first), min(end, last)), False
@@ -154,16 +155,15 @@ def _span(session: Session, found: RunFound) -> tuple[int, int]:
     return 0, max(found.manifest.totals.wall_ns, last, 1)
 
 
+def _span_text(begin_ns: int, end_ns: int) -> str:
+    return f"{format_exact(begin_ns, 'ms')} to {format_exact(end_ns, 'ms')} ms"
+
+
 def _nothing_in(window: tuple[int, int], found: RunFound) -> UsageError:
     return UsageError(
-        f"nothing happened from {_ms(window[0])} to {_ms(window[1])} ms; "
-        f"the run lasts from 0 to {_ms(found.manifest.totals.wall_ns)} ms"
+        f"nothing happened from {_span_text(*window)}; "
+        f"the run lasts from {_span_text(0, found.manifest.totals.wall_ns)}"
     )
-
-
-def _ms(ns: int) -> str:
-    """Write a time in ms, to the nanosecond where it has them."""
-    return f"{ns / 1e6:,.6f}".rstrip("0").rstrip(".")
 
 
 def _timeline(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.schema.run import FINDINGS
 
 Group = Literal["run", "lock", "cpu", "interrupts", "task"]
@@ -266,7 +266,7 @@ SOURCES: dict[str, str] = {
 
 def described() -> str:
     """Return every kind of slice as a Markdown table, by track."""
-    return table(
+    return markdown_table(
         ("track", "slice", "what", "arguments"),
         (
             (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, nearest
 from pipeline.io.files import readable_file
 from pipeline.schema.trace import Provenance
 
@@ -85,7 +84,7 @@ def read_columns(path: Path, names: Sequence[str], what: str) -> pa.Table:
         found = pq.read_schema(path).names
         missing = [name for name in names if name not in found]
         if missing:
-            near = [guess for name in missing for guess in difflib.get_close_matches(name, found, n=1)]
+            near = [guess for name in missing for guess in nearest(name, found)]
             raise InputError(
                 f"{path}: wanted {what}; missing columns: {', '.join(missing)}"
                 + (f" (near: {', '.join(near)})" if near else "")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.io.numbers import format_whole_duration
 from pipeline.schema.trace import MAX_DEPTH, MAX_TASKS
 
 
@@ -34,8 +35,8 @@ class Split:
         """Say the rule in words, for a trace's notes."""
         return (
             f"{cpu} and {off} are derived from the length of {what}: up to "
-            f"{_duration(self.longest_cpu_ns)} it is counted as CPU time; of a longer one, "
-            f"{_duration(self.cpu_when_longer_ns)} as CPU time and the rest as time off CPU"
+            f"{format_whole_duration(self.longest_cpu_ns)} it is counted as CPU time; of a longer one, "
+            f"{format_whole_duration(self.cpu_when_longer_ns)} as CPU time and the rest as time off CPU"
         )
 
 
@@ -234,11 +235,3 @@ class _Nesting:
             overlapping=overlapping,
             too_deep=too_deep,
         )
-
-
-def _duration(nanoseconds: int) -> str:
-    """Nanoseconds in the largest unit that keeps a whole number: 25000 is "25 us"."""
-    for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
-        if nanoseconds and nanoseconds % size == 0:
-            return f"{nanoseconds // size} {unit}"
-    return f"{nanoseconds} ns"

@@ -6,7 +6,6 @@ A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, then one table per
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import InputError, UsageError, unknown_name
+from pipeline.errors import InputError, UsageError, did_you_mean, unknown_name
 from pipeline.io.files import readable_file
-from pipeline.io.listing import listing
+from pipeline.io.tables import align_columns
 from pipeline.machine.engine.records import COSTS, FIFO, MAX_CPUS, UNFAIR
 from pipeline.schema.run import Cost
 
@@ -158,19 +157,17 @@ def load_profile(name: str) -> Profile:
 
 
 def _checked(path: Path, data: dict[str, Any]) -> Profile:
-    known_keys = [*Profile.model_fields]
     try:
         profile = Profile.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        near = difflib.get_close_matches(str(first["loc"][0]), known_keys, n=1)
-        hint = f"; did you mean '{near[0]}'?" if first["type"] == "extra_forbidden" and near else ""
+        unknown_key = str(first["loc"][0]) if first["type"] == "extra_forbidden" else ""
+        hint = did_you_mean(unknown_key, Profile.model_fields)
         raise InputError(f"{path}: key {key}: {first['msg']}, found {first['input']!r}{hint}") from error
     unknown = sorted(set(profile.costs) - set(COST_KINDS))
     if unknown:
-        near = difflib.get_close_matches(unknown[0], COST_KINDS, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = did_you_mean(unknown[0], COST_KINDS)
         raise InputError(f"{path}: costs.{unknown[0]} is no cost of the machine{hint}")
     missing = [name for name in COST_KINDS if name not in profile.costs]
     if missing:
@@ -195,7 +192,7 @@ def _checked(path: Path, data: dict[str, Any]) -> Profile:
 def list_profiles() -> str:
     """Every shipped profile with its CPUs and summary, as text."""
     profiles = [load_profile(name) for name in shipped_profiles()]
-    return listing((p.name, f"{p.cpus:>2} CPUs", p.summary) for p in profiles)
+    return align_columns((p.name, f"{p.cpus:>2} CPUs", p.summary) for p in profiles)
 
 
 def describe_profile(name: str) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from pipeline.report.definition import Item
 from pipeline.sql.library import Query
-from pipeline.sql.output import readable_cell
+from pipeline.sql.output import format_cell
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def table(
         again = first_is_run and position > 0 and names[position] == names[position - 1]
         cells = []
         for name, column, value in zip(shown, heads, values, strict=True):
-            text = readable_cell(name, value, 3)
+            text = format_cell(name, value, 3)
             cells.append(
                 Cell(
                     text or "–",
@@ -102,9 +102,9 @@ def _bests(wanted: Mapping[str, str], shown: Sequence[str], frame: pl.DataFrame)
     bests = {}
     for name, which in wanted.items():
         values = frame[name].drop_nulls()
-        best = readable_cell(name, values.max() if which == "most" else values.min(), 3)
+        best = format_cell(name, values.max() if which == "most" else values.min(), 3)
         # What reads the same is as good: no run is told from another by digits that nobody sees.
-        if name in shown and any(readable_cell(name, value, 3) != best for value in values):
+        if name in shown and any(format_cell(name, value, 3) != best for value in values):
             bests[name] = best
     return bests
 

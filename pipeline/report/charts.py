@@ -18,9 +18,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from pipeline.io.numbers import format_number
 from pipeline.report.definition import Item
 from pipeline.report.palette import Cast, css, part_colours
-from pipeline.sql.output import readable_number
 
 Spec = dict[str, Any]
 
@@ -89,7 +89,7 @@ def beyond(item: Item, rows: pl.DataFrame, cast: Cast) -> list[str]:
     most = largest(measure, rows, cast)
     peaks = dict(rows.group_by("run").agg(pl.col(measure).max()).iter_rows())
     return [
-        f"{cast.said(run)}, at {readable_number(float(peaks[run]), 3)}"
+        f"{cast.said(run)}, at {format_number(float(peaks[run]), 3)}"
         for run in cast.bounds
         if (peaks.get(run) or 0.0) > most
     ]
@@ -173,7 +173,7 @@ def _bars(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> a
     most = max(largest(item.x, rows, cast), 1e-12)
     values = dict(zip(rows["run"].to_list(), rows[item.x].to_list(), strict=True))
     far = [run for run in drawn if run in cast.bounds and (values[run] or 0.0) > most]
-    shown = {run: readable_number(values[run], 3) + (" →" if run in far else "") for run in drawn}
+    shown = {run: format_number(values[run], 3) + (" →" if run in far else "") for run in drawn}
     x = alt.X(
         item.x,
         type="quantitative",
@@ -217,7 +217,7 @@ def _lines(item: Item, rows: pl.DataFrame, drawn: Sequence[str], cast: Cast) -> 
         y = alt.Y(
             item.y,
             type="quantitative",
-            title=f"{title}, log scale from {readable_number(small)}",
+            title=f"{title}, log scale from {format_number(small)}",
             scale=alt.Scale(type="symlog", constant=small, domain=[0, most * 1.3], nice=False),
             # A number format would be given one SI prefix for all ticks: "0.01k".
             axis=alt.Axis(values=ticks, labelExpr="format(datum.value, ',.6~g')"),

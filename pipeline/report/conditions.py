@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.io.numbers import format_number, join_words
 from pipeline.runs.discovery import RunFound
-from pipeline.sql.output import readable_number
 
 PROVENANCES = ("measured", "derived", "assumed", "synthetic", "absent")
 
@@ -35,7 +35,7 @@ def traces(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
 
 def _trace_facts(metadata: dict[str, Any], source: dict[str, Any]) -> Facts:
     counts = [
-        f"{readable_number(metadata[name])} {name}"
+        f"{format_number(metadata[name])} {name}"
         for name in ("operations", "tasks", "processes", "pages")
         if isinstance(metadata.get(name), int)
     ]
@@ -52,7 +52,7 @@ def _trace_facts(metadata: dict[str, Any], source: dict[str, Any]) -> Facts:
     # Nothing can be lost where nothing was recorded.
     if "lost_events" in metadata and kind != "synthetic":
         lost = metadata["lost_events"]
-        facts.append(("Lost events", "unknown" if lost is None else readable_number(lost)))
+        facts.append(("Lost events", "unknown" if lost is None else format_number(lost)))
     if metadata.get("clock"):
         facts.append(("Clock", str(metadata["clock"])))
     return facts
@@ -78,15 +78,11 @@ def machines(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
             "assumed": assumed,
             "sourced": len(machine.costs) - assumed,
             "costs": [
-                (name, _cost_value(cost.value), cost.unit, cost.source, cost.doc)
+                (name, format_number(cost.value, 6), cost.unit, cost.source, cost.doc)
                 for name, cost in machine.costs.items()
             ],
         }
     return list(found.values())
-
-
-def _cost_value(value: float | str | bool) -> str:
-    return str(value) if isinstance(value, bool | str) else readable_number(value, 6)
 
 
 def allocators(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
@@ -108,7 +104,7 @@ def allocators(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
                     ("Loop", m.loop),
                     ("Seed", str(m.seed)),
                     ("Log", "kept" if run.has_log else "not kept: totals only"),
-                    ("Simulated in", f"{readable_number(m.execution.elapsed_s, 3)} s"),
+                    ("Simulated in", f"{format_number(m.execution.elapsed_s, 3)} s"),
                     ("Versions", ", ".join(f"{k} {v}" for k, v in m.versions.items())),
                     ("Fingerprint", m.fingerprint),
                     ("Run", m.id),
@@ -150,13 +146,13 @@ def warnings(runs: Sequence[RunFound]) -> list[str]:
     lines = []
     if differing:
         lines.append(
-            f"These runs differ in {_listed(differing)}, not in their design alone; "
+            f"These runs differ in {join_words(differing)}, not in their design alone; "
             "differences between them have more than one cause."
         )
     without = [run.name for run in runs if not run.has_log]
     if without:
         lines.append(
-            f"Without a log, in the totals only: {_listed(without)}. "
+            f"Without a log, in the totals only: {join_words(without)}. "
             "Distributions and charts over time leave these runs out."
         )
     return lines
@@ -182,7 +178,7 @@ def findings(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
                     "run": run.name,
                     "finding": name,
                     "message": finding.message.removeprefix(f"{name}: "),
-                    "time": f"{readable_number(finding.time_ns / 1e6)} ms",
+                    "time": f"{format_number(finding.time_ns / 1e6)} ms",
                     "tasks": ", ".join(map(str, finding.tasks[:20])),
                     "slots": ", ".join(map(str, finding.slots[:20])),
                     "count": 0,
@@ -190,7 +186,3 @@ def findings(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
             )
             entry["count"] += 1
     return list(entries.values())
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

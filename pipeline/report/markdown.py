@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pipeline.io import markdown
+from pipeline.io.tables import markdown_table
 from pipeline.report import conditions
 from pipeline.report.blocks import Block
 from pipeline.report.cells import Head, Table
 from pipeline.report.document import Document
-from pipeline.sql.output import readable_cell
+from pipeline.sql.output import format_cell
 
 # More rows than this are for a machine to read: JSON has them.
 MOST_ROWS = 40
@@ -60,7 +60,7 @@ def _conditions(document: Document) -> Iterator[str]:
             f"{machine['sourced']} costs with a source, {machine['assumed']} assumed."
         )
     yield _items(f"{key}: {plain(value)}" for key, value in conditions.shared(runs))
-    yield markdown.table(
+    yield markdown_table(
         ["run", "design", "made by"],
         [[plain(d["run"]), plain(f"{d['design']}: {d['summary']}"), plain(d["command"])]
          for d in conditions.allocators(runs)],
@@ -84,7 +84,7 @@ def _block(block: Block) -> Iterator[str]:
     yield plain(block.left_out)
     if block.charts and len(block.frame) <= MOST_ROWS:
         rows = (
-            [readable_cell(head, value) or "–" for head, value in zip(block.frame.columns, row, strict=True)]
+            [format_cell(head, value) or "–" for head, value in zip(block.frame.columns, row, strict=True)]
             for row in block.frame.iter_rows()
         )
         yield _rows(block.heads, rows)
@@ -96,7 +96,7 @@ def _table(table: Table) -> str:
 
 def _rows(heads: Sequence[Head], rows: Iterable[Sequence[str]]) -> str:
     labels = [f"{head.label} ({head.unit})" if head.unit else head.label for head in heads]
-    return markdown.table([plain(label) for label in labels], ([plain(cell) for cell in row] for row in rows))
+    return markdown_table([plain(label) for label in labels], ([plain(cell) for cell in row] for row in rows))
 
 
 def _items(lines: Iterable[str]) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
+from pipeline.io.numbers import format_number, join_words
 from pipeline.report.cells import Cell, Head, Row, Table
 from pipeline.report.ranking import Ranking, Standing
 from pipeline.report.statistics import CONFIDENCE, Estimate
-from pipeline.sql.output import readable_number
 
 TIE = "no difference seen"
 UNKNOWN = "–"
@@ -66,7 +65,7 @@ def verdict(ranking: Ranking) -> str:
     first = ranking.reference
     if first is None:
         return "No design did the whole trace."
-    rate = readable_number(first.operations_per_second.value, 3)
+    rate = format_number(first.operations_per_second.value, 3)
     if len(ranking.standings) == 1:
         words = [
             f"{first.name} does {rate} operations a second; there is no other design to rank it against."
@@ -75,10 +74,10 @@ def verdict(ranking: Ranking) -> str:
         words = [f"{first.name} does most: {rate} operations a second."]
     tied = [s.name for s in ranking.standings if s.tied]
     if tied:
-        words.append(f"No difference from it was seen for {_listed(tied)}.")
+        words.append(f"No difference from it was seen for {join_words(tied)}.")
     unsure = [s.name for s in ranking.standings if s.unknown]
     if unsure:
-        words.append(f"How sure the difference is cannot be known for {_listed(unsure)}.")
+        words.append(f"How sure the difference is cannot be known for {join_words(unsure)}.")
     behind = [s for s in ranking.standings if s.ratio is not None and not s.tied and not s.unknown]
     if behind:
         words.append(f"{'Next' if len(behind) > 1 else 'Behind it'} comes {_behind(behind[0])}.")
@@ -87,11 +86,11 @@ def verdict(ranking: Ranking) -> str:
     costs = [s for s in ranking.standings if s.lost_us is not None]
     if len(costs) > 1:
         ends = [min(costs, key=_cost), max(costs, key=_cost)]
-        each = [f"{readable_number(_cost(s), 3)} µs with {s.name}" for s in ends]
+        each = [f"{format_number(_cost(s), 3)} µs with {s.name}" for s in ends]
         words.append(f"Mapping takes from {each[0]} to {each[1]} of each operation.")
     words += [_beside(bound, first) for bound in ranking.bounds if bound.ratio is not None]
     if ranking.incomplete:
-        names = _listed([s.name for s in ranking.incomplete])
+        names = join_words([s.name for s in ranking.incomplete])
         words.append(f"Not ranked, as the trace was not done to its end: {names}.")
     return " ".join(words)
 
@@ -113,7 +112,7 @@ def _beside(bound: Standing, first: Standing) -> str:
 
 
 def _share(ratio: float) -> str:
-    return f"{readable_number(ratio, 2)} times" if ratio >= 2 else f"{readable_number(100 * ratio, 3)} % of"
+    return f"{format_number(ratio, 2)} times" if ratio >= 2 else f"{format_number(100 * ratio, 3)} % of"
 
 
 def notes(ranking: Ranking) -> list[str]:
@@ -142,7 +141,7 @@ def notes(ranking: Ranking) -> list[str]:
 
 def _plus_minus(estimate: Estimate) -> str:
     if estimate.half_width is None:
-        return readable_number(estimate.value, 3 if estimate.value < 1000 else 4)
+        return format_number(estimate.value, 3 if estimate.value < 1000 else 4)
     decimals = _decimals(estimate.half_width)
     return f"{estimate.value:,.{decimals}f} ± {estimate.half_width:,.{decimals}f}"
 
@@ -170,7 +169,3 @@ def _decimals(half_width: float) -> int:
     if half_width <= 0:
         return 1
     return min(4, max(0, 1 - math.floor(math.log10(half_width))))
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
+from pipeline.io.numbers import format_number
 from pipeline.report.charts import Spec, finished
 from pipeline.report.definition import Item
 from pipeline.report.palette import WORK_COLOURS, css
-from pipeline.sql.output import readable_number
 
 CODE = "map or unmap"
 # What a CPU can be seen doing, each over those before it.
@@ -90,8 +90,8 @@ def event_in_words(rows: pl.DataFrame) -> str:
     first = rows.row(0, named=True)
     what = {"flush": "flush of operation", "map": "map of operation"}[first["around"]]
     return (
-        f"{what} {first['around_op']} at {readable_number(first['at_ms'], 6)} ms, "
-        f"{readable_number(first['length_us'], 3)} µs long"
+        f"{what} {first['around_op']} at {format_number(first['at_ms'], 6)} ms, "
+        f"{format_number(first['length_us'], 3)} µs long"
     )
 
 
@@ -100,7 +100,7 @@ def timeline_in_words(item: Item, rows: pl.DataFrame, run: str) -> str:
     spent = dict(rows.group_by("doing").agg((pl.col("to_us") - pl.col("from_us")).sum()).iter_rows())
     within = {"spin", "hold", "scan", "flush"} & spent.keys()
     sums = [
-        f"{doing} {readable_number(spent[doing], 3)} µs"
+        f"{doing} {format_number(spent[doing], 3)} µs"
         + (
             " (what of it was spin, hold, scan or flush is counted there too)"
             if doing == CODE and within
@@ -112,6 +112,6 @@ def timeline_in_words(item: Item, rows: pl.DataFrame, run: str) -> str:
     start, end = float(rows["from_us"].min()), float(rows["to_us"].max())  # type: ignore[arg-type]
     cpus = rows["cpu"].n_unique()
     return (
-        f"{item.title}. {run}, around the {event_in_words(rows)}: in {readable_number(end - start, 3)} µs "
+        f"{item.title}. {run}, around the {event_in_words(rows)}: in {format_number(end - start, 3)} µs "
         f"{cpus} CPU{'s' if cpus != 1 else ''} spent, all together, {', '.join(sums)}."
     )

@@ -22,6 +22,7 @@ from typing import Protocol
 
 from pipeline.errors import Interrupted
 from pipeline.io.files import output_error
+from pipeline.io.numbers import format_count
 from pipeline.runs.replay import RunResult, trace_path
 from pipeline.schema.run import Finding, Manifest
 from pipeline.trace.prefix import write_prefix
@@ -164,17 +165,14 @@ def minimal_lines(minimal: Minimal) -> str:
         if minimal.below == minimal.rows - 1
         else f"the next shorter ones ({minimal.below}) were"
     )
+    tasks, slots = format_count(len(finding.tasks), "task"), format_count(len(finding.slots), "slot")
     return "\n".join(
         [
             f"{finding.finding} in the first {minimal.rows:,} of {minimal.of_rows:,} rows; {tried} "
             "replayed too, and none ends so",
-            f"  {_counted(finding.tasks, 'task')}, {_counted(finding.slots, 'slot')}: {finding.message}",
+            f"  {tasks}, {slots}: {finding.message}",
             f"  trace:  {minimal.path}",
             f"  run:    {minimal.run.path}",
             f"  replay: {minimal.run.manifest.command}",
         ]
     )
-
-
-def _counted(numbers: list[int], what: str) -> str:
-    return f"{len(numbers)} {what}{'' if len(numbers) == 1 else 's'}"

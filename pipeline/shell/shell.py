@@ -15,7 +15,8 @@ import polars as pl
 
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.key_values import key_values
-from pipeline.io.listing import listing
+from pipeline.io.numbers import format_count
+from pipeline.io.tables import align_columns
 from pipeline.sql.library import Value, load_query, placeholders, plain_value, run_query
 from pipeline.sql.macros import MACROS
 from pipeline.sql.output import FORMATS, formatted, write_frame
@@ -101,7 +102,7 @@ class Shell:
     def _answer(self, frame: pl.DataFrame) -> None:
         if self.output is not None:
             write_frame(frame, self.form, self.output)
-            self._write(f"{self.output}: {frame.height:,} row{'s' * (frame.height != 1)}\n")
+            self._write(f"{self.output}: {format_count(frame.height, 'row')}\n")
             self.output = None
             return
         if self.form == "parquet":
@@ -126,7 +127,7 @@ class Shell:
     def _tables(self, words: list[str]) -> None:
         rows = [(view.name, view.doc) for view in VIEWS.values()]
         rows += [(macro.call, macro.doc) for macro in MACROS.values()]
-        self._write(listing(rows))
+        self._write(align_columns(rows))
 
     def _schema(self, words: list[str]) -> None:
         # A view or macro that the user made has no documentation; DuckDB knows its columns.
@@ -138,7 +139,7 @@ class Shell:
     def _open_runs(self, words: list[str]) -> None:
         found = [(run.name, str(run.directory)) for run in self.session.runs]
         found += [(recording.name, str(recording.path)) for recording in self.session.recordings]
-        self._write(listing(found))
+        self._write(align_columns(found))
 
     def _query(self, words: list[str]) -> None:
         pairs = key_values(words[1:], ".query")
@@ -160,7 +161,7 @@ class Shell:
     def _help(self, words: list[str]) -> None:
         self._write("A statement of SQL ends in ';' and may take several lines. Ctrl-C clears it.\n")
         self._write(
-            listing((f"{name} {command.argument}".rstrip(), command.doc) for name, command in _shown())
+            align_columns((f"{name} {command.argument}".rstrip(), command.doc) for name, command in _shown())
         )
 
     def _quit(self, words: list[str]) -> None:

@@ -51,7 +51,7 @@ def checked_format(form: str, path: Path | None) -> str:
     return form
 
 
-def readable_number(value: float | None, digits: int = 4) -> str:
+def format_number(value: float | None, digits: int = 4) -> str:
     """Write a number for reading: thousands apart, `digits` significant digits, '' for none."""
     if value is None:
         return ""
@@ -78,18 +78,18 @@ IDENTITIES = frozenset(
 )  # fmt: skip
 
 
-def readable_cell(column: str, value: Any, digits: int = 4) -> str:
+def format_cell(column: str, value: Any, digits: int = 4) -> str:
     """One cell for reading; numbers that name something, such as a task, are written plainly."""
     if value is None:
         return ""
-    return str(value) if column in IDENTITIES else readable_number(value, digits)
+    return str(value) if column in IDENTITIES else format_number(value, digits)
 
 
 def readable_table(frame: pl.DataFrame) -> str:
     """Align a frame's columns under their names, numbers to the right; says so when there are no rows."""
     columns = []
     for name, kind in frame.schema.items():
-        cells = [readable_cell(name, value).replace("\n", " ") for value in frame[name].to_list()]
+        cells = [format_cell(name, value).replace("\n", " ") for value in frame[name].to_list()]
         width = max([len(name), *map(len, cells)])
         pad = str.rjust if kind.is_numeric() else str.ljust
         columns.append([pad(name, width), "-" * width, *(pad(cell, width) for cell in cells)])

@@ -10,7 +10,7 @@ import polars as pl
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.key_values import key_values
-from pipeline.io.listing import listing
+from pipeline.io.tables import align_columns
 from pipeline.sql.library import (
     Param,
     Query,
@@ -67,7 +67,7 @@ def described(name: str | None = None) -> str:
     """Describe the library in text: every query with its question, or one query in full with its SQL."""
     if name is None:
         known = queries()
-        return listing((query.name, query.question) for query in known.values())
+        return align_columns((query.name, query.question) for query in known.values())
     query = load_query(name)
     lines = [query.name, query.question, ""]
     lines += _section("parameters", [(_default(p), "", p.doc) for p in query.params])

@@ -27,8 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import UsageError
 from pipeline.io.files import complete_directory
-from pipeline.io.listing import listing
 from pipeline.io.progress import progress
+from pipeline.io.tables import align_columns
 from pipeline.machine.profile import profile_path
 from pipeline.studies.lockmeter.comparison import Figure, figures
 from pipeline.studies.lockmeter.lockmeter_data import MAXIMA, read_rows
@@ -144,7 +144,7 @@ class Calibration:
         return (
             f"fitted {self.procedure.machine} and {self.procedure.workload} to rows "
             f"{' and '.join(self.procedure.rows)}: seed {self.seed}, {self.evaluations} evaluations\n"
-            + listing([head, *rows])
+            + align_columns([head, *rows])
             + f"objective {self.start_objective:.1f} at the start, {self.best_objective:.1f} fitted\n"
             + (
                 f"outside the goal: {', '.join(self.missed)}\n"

@@ -8,8 +8,7 @@ from math import isnan
 from string import Formatter
 from typing import Any, Literal
 
-from pipeline.io.listing import listing
-from pipeline.io.markdown import table
+from pipeline.io.tables import align_columns, markdown_table
 
 # "depends": it holds under some of the conditions tried; `because` begins with which.
 Outcome = Literal["holds", "does not hold", "depends", "not asked"]
@@ -47,12 +46,12 @@ class Table:
 
     def text(self) -> str:
         """The table for the terminal."""
-        lines = listing([tuple(self.head), *(tuple(row) for row in self.rows)])
+        lines = align_columns([tuple(self.head), *(tuple(row) for row in self.rows)])
         return f"{self.caption}\n{lines}" if self.caption else lines
 
     def markdown(self) -> str:
         """The table for a document."""
-        lines = table(self.head, self.rows).rstrip()
+        lines = markdown_table(self.head, self.rows).rstrip()
         return f"{self.caption}\n\n{lines}" if self.caption else lines
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from pipeline.io.numbers import format_duration
 from pipeline.schema.trace import TraceMetadata
 from pipeline.trace.losses import LOSS
 
@@ -75,7 +76,7 @@ class Diagnosis(BaseModel):
         cpus = self.metadata.cpus
         lines = [
             f"{self.path}: {source.type} trace '{source.name}'" + (f" ({origin})" if origin else ""),
-            f"  operations  {self.operations:,} in {duration(self.span_ns)}",
+            f"  operations  {self.operations:,} in {format_duration(self.span_ns)}",
             f"  tasks       {self.tasks:,} in {self.processes:,} processes, "
             + (f"{cpus} CPUs" if cpus is not None else "CPUs unknown"),
             f"  pages       {self.pages:,} ({self._reuse_text()})",
@@ -86,7 +87,7 @@ class Diagnosis(BaseModel):
         lines += [f"  {p:<11} {', '.join(names)}" for p, names in by_provenance.items()]
         lines += ["", "              " + "".join(f"{_quantile_name(q):>12}" for q in QUANTILES)]
         lines += [
-            f"  {column:<12}" + "".join(f"{duration(value):>12}" for value in values.values())
+            f"  {column:<12}" + "".join(f"{format_duration(value):>12}" for value in values.values())
             for column, values in self.quantiles_ns.items()
         ]
         # What was lost is told below, as a warning.
@@ -119,18 +120,6 @@ class Diagnosis(BaseModel):
             f"{self.reuse.share:.1%} of operations map one mapped before, "
             f"median {self.reuse.median_distance:,} operations ago"
         )
-
-
-def duration(nanoseconds: int) -> str:
-    """A duration with three digits and its unit: 25500 is "25.5 us"."""
-    for unit, size in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
-        if abs(nanoseconds) >= size:
-            return (
-                f"{nanoseconds / size:.3g} {unit}"
-                if nanoseconds < 1000 * size
-                else f"{nanoseconds // size:,} s"
-            )
-    return f"{nanoseconds} ns"
 
 
 def _quantile_name(quantile: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, nearest
 from pipeline.io.files import readable_file
 from pipeline.schema.trace import (
     ARROW_SCHEMA,
@@ -175,7 +174,7 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
     missing = [name for name in COLUMN_NAMES if name not in schema.names]
     if missing:
         others = [name for name in schema.names if name not in COLUMN_NAMES]
-        near = {name: difflib.get_close_matches(name, others, n=1) for name in missing}
+        near = {name: nearest(name, others) for name in missing}
         guesses = [f"'{found[0]}' is near '{name}'" for name, found in near.items() if found]
         raise InputError(
             f"{path}: wanted a trace with columns {', '.join(COLUMN_NAMES)}; missing: {', '.join(missing)}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from pipeline.errors import did_you_mean
 from pipeline.schema.trace import MAX_TIME_NS
 
 Nanoseconds = Annotated[int, Field(ge=0, lt=MAX_TIME_NS)]
@@ -35,6 +35,4 @@ class SpecModel(BaseModel):
 
 def unknown_key(key: str, known: list[str]) -> str:
     """Say that `key` is not known, which known key is nearest and which there are."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"found unknown key '{key}'{hint}; known: {', '.join(known)}"
+    return f"found unknown key '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from pipeline.cli.queries import queries
 from pipeline.cli.sql import sql as sql_command
 from pipeline.errors import UsageError
-from pipeline.sql.output import readable_number
+from pipeline.io.numbers import format_number
 from pipeline.sql.query import settings, sql
 from tests.sql.handmade import make_run
 
@@ -86,4 +86,4 @@ def test_the_library_describes_itself(invoke):
      (1e-9, "1.000e-09"), (float("inf"), "inf"), (-12.5, "-12.5")],
 )  # fmt: skip
 def test_numbers_are_readable(value, text):
-    assert readable_number(value) == text
+    assert format_number(value) == text

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.cli.doctor import doctor as doctor_command
 from pipeline.errors import InputError
+from pipeline.io.numbers import format_duration
 from pipeline.schema.trace import MAX_TIME_NS, ROW_GROUP_ROWS
-from pipeline.trace.diagnosis import duration
 from pipeline.trace.doctor import doctor
 from pipeline.trace.scan import Scan, _bucket, bucket_floor
 from tests.trace.small import GOOD, as_arrays, write_damaged, write_good, writer
@@ -135,6 +135,6 @@ def test_the_command_prints_json_and_exits_with_3_if_the_trace_cannot_be_used(tm
 
 
 def test_durations_are_printed_with_their_unit() -> None:
-    assert [duration(n) for n in (0, 999, 25_500, 167_000_000, 22_340_000_000, 4_000_000_000_000)] == [
+    assert [format_duration(n) for n in (0, 999, 25_500, 167_000_000, 22_340_000_000, 4_000_000_000_000)] == [
         "0 ns", "999 ns", "25.5 us", "167 ms", "22.3 s", "4,000 s",
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.io.files import complete_file
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile, shipped_profiles
 from pipeline.studies.claims.bench_verdict import Verdict
 from pipeline.studies.claims.registry import judged
@@ -27,7 +27,7 @@ Costs that nobody measured are named with the word "assumed" where they decide.
 
 def claims_document(verdicts: Sequence[Verdict]) -> str:
     """Text of the document: an overview, the verdicts, and what profiles assume."""
-    overview = table(("claim", "outcome"), [(v.claim, f"**{v.outcome}**") for v in verdicts])
+    overview = markdown_table(("claim", "outcome"), [(v.claim, f"**{v.outcome}**") for v in verdicts])
     parts = [
         _HEAD.rstrip(),
         overview.rstrip(),
@@ -47,7 +47,7 @@ def assumptions() -> str:
         assumed = [f"`{cost}`" for cost, priced in costs.items() if priced.source.startswith("assumed")]
         rows.append((name, str(len(costs)), str(len(costs) - len(assumed)), ", ".join(assumed)))
     note = "`pipeline machines NAME` prints every cost with its value and source."
-    return table(("profile", "costs", "with a source", "assumed"), rows) + f"\n{note}\n"
+    return markdown_table(("profile", "costs", "with a source", "assumed"), rows) + f"\n{note}\n"
 
 
 def write_claims(path: Path, letters: Sequence[str], keep: Path | None = None) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.io.numbers import format_fixed
 from pipeline.machine.profile import load_profile
 from pipeline.runs.figures import busy_ns, cpu_ns, hit_percent, maps
 from pipeline.schema.run import Totals
@@ -237,8 +238,8 @@ def verdict(bench: Bench) -> Verdict:
                 ),
                 [
                     (
-                        p.allocator, str(p.cpus), f"{p.passes:,}", _number(p.locked_us), _number(p.stolen_us),
-                        f"{p.wall_s:.3f}",
+                        p.allocator, str(p.cpus), f"{p.passes:,}", format_fixed(p.locked_us, 1),
+                        format_fixed(p.stolen_us, 1), f"{p.wall_s:.3f}",
                     )
                     for p in several
                 ],
@@ -251,7 +252,3 @@ def verdict(bench: Bench) -> Verdict:
         + ".",
         commands=shown.commands(),
     )  # fmt: skip
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.io.numbers import format_fixed, join_words
 from pipeline.runs.figures import contended_percent, cpu_ns, hit_percent, maps
 from pipeline.schema.run import Totals
 from pipeline.studies.claims.bench import Bench, Experiment, prices
@@ -61,22 +62,18 @@ def judge(sizes: Sequence[Size]) -> tuple[Outcome, str]:
         )
     said = (
         f"hits are {favoured.hit_percent:.1f} % with {FAVOURED} slots and "
-        f"{_list(f'{s.hit_percent:.1f} %' for s in smaller)} with {_list(str(s.slots) for s in smaller)}; "
-        f"flushes {favoured.flushes:,} and {_list(f'{s.flushes:,}' for s in smaller)}. {passes}"
+        f"{join_words(f'{s.hit_percent:.1f} %' for s in smaller)} with "
+        f"{join_words(str(s.slots) for s in smaller)}; "
+        f"flushes {favoured.flushes:,} and {join_words(f'{s.flushes:,}' for s in smaller)}. {passes}"
         f"All passes and flushes together take {favoured.pass_cpu_s:.3f} s of CPU, less than with "
         f"{len(cheaper)} of the {len(smaller)} smaller pools."
     )
     if len(beaten) == len(smaller):
         return "holds", said[0].upper() + said[1:]
     if beaten:
-        worse = _list(str(s.slots) for s in smaller if s not in beaten)
+        worse = join_words(str(s.slots) for s in smaller if s not in beaten)
         return "depends", f"On what it is compared with (not better than {worse}): {said}"
     return "does not hold", said[0].upper() + said[1:]
-
-
-def _list(words: Iterable[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _experiment(slots: int) -> Experiment:
@@ -99,8 +96,9 @@ def verdict(bench: Bench) -> Verdict:
         ),
         [
             (
-                f"{s.slots:,}", f"{s.hit_percent:.2f}", f"{s.flushes:,}", _number(s.maps_per_flush),
-                _number(s.pass_us), f"{s.pass_cpu_s:.3f}", f"{s.contended_percent:.2f}", f"{s.wall_s:.3f}",
+                f"{s.slots:,}", f"{s.hit_percent:.2f}", f"{s.flushes:,}", format_fixed(s.maps_per_flush, 0),
+                format_fixed(s.pass_us, 0), f"{s.pass_cpu_s:.3f}", f"{s.contended_percent:.2f}",
+                f"{s.wall_s:.3f}",
             )
             for s in sizes
         ],
@@ -111,7 +109,3 @@ def verdict(bench: Bench) -> Verdict:
         + ".",
         commands=_experiment(FAVOURED).commands(),
     )  # fmt: skip
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from pipeline.importing.kmap_pool.events import read_pool_events, recording_path
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import Profile, load_profile
 from pipeline.studies.conformance.agreement import Agreement
 from pipeline.studies.conformance.free_running import Comparison, flush_ns, verify_free
@@ -45,7 +45,7 @@ def _lock_step() -> str:
 order in which a real kernel (Linux 6.1, 32-bit with PAE, 512 slots, 4 CPUs) gave it, and compares what
 each then does. Nothing is priced and nothing is left to chance here: any difference would be a mistake.
 
-{table(["compared", *RECORDINGS], rows)}
+{markdown_table(["compared", *RECORDINGS], rows)}
 What the lock does not order is when a wake-up takes effect: an unmap wakes the sleepers after it has let
 the lock go. Tasks that only a wake-up still under way can have woken are accepted and counted apart;
 there were {under_way}.
@@ -79,7 +79,7 @@ Replayed as a trace, a recording gives what each task did and how long it took, 
 decides who comes first. Machine {MACHINE} with {near.machine.cpus} CPUs, {near.loop} loop, seed
 {near.seed}, as `pipeline verify NAME --free` does it:
 
-{table(head, rows)}
+{markdown_table(head, rows)}
 {_explanation(plain, machine)}"""
 
 
@@ -132,7 +132,7 @@ and the herd they wake finds more than one slot.
 One change at a time shows it ({_NEAR}, {MACHINE}, {near.manifest.loop} loop, seed {SEEDS[0]} unless
 named):
 
-{table(["", "scans", "TLB flushes", "sleeps", "most held at once"], rows)}
+{markdown_table(["", "scans", "TLB flushes", "sleeps", "most held at once"], rows)}
 With every price as it is, simulated / kernel is: {before}. With flushes about as long as the recorded
 ones (the profile's `ipi_latency_ns` set to {min(AS_RECORDED):.0%} to {max(AS_RECORDED):.0%} of their
 mean, {recorded_ns:,} ns) it is: {after}. So the length of a flush explains most of the difference, and

@@ -28,7 +28,7 @@ from pipeline.importing.kmap_pool.events import (
     read_pool_events,
 )
 from pipeline.importing.kmap_pool.lock_turns import turns_of
-from pipeline.io.listing import listing
+from pipeline.io.tables import align_columns
 from pipeline.runs.replay import replay
 from pipeline.schema.run import Manifest, Totals
 
@@ -73,7 +73,7 @@ class Comparison:
             f"{self.recording.name} as a trace: {m.label} on {m.machine.name}, {m.machine.cpus} CPUs, "
             f"{m.loop} loop, seed {m.seed}\n"
         )
-        return head + listing(rows) + _WHY
+        return head + align_columns(rows) + _WHY
 
 
 def verify_free(

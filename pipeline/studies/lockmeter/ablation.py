@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.io.markdown import table
+from pipeline.io.numbers import format_number
+from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile
-from pipeline.studies.lockmeter.comparison import WALL, Comparison, compare, number
+from pipeline.studies.lockmeter.comparison import WALL, Comparison, compare
 from pipeline.studies.lockmeter.lockmeter_data import CALIBRATED_ROWS, read_rows
 from pipeline.studies.lockmeter.prediction import MACHINE, WORKLOAD, Model
 from pipeline.workload.distributions import Mixture
@@ -104,15 +105,15 @@ def part() -> str:
 def _table(found: list[tuple[str, Comparison]]) -> str:
     head = ("mechanism", *(label for _, _, label in _SHOWN), "within")
     measured = {(f.site, f.name): f.measured for f in found[0][1].figures}
-    rows = [("*measured*", *(number(measured[site, name]) for site, name, _ in _SHOWN), "")]
+    rows = [("*measured*", *(format_number(measured[site, name], 3) or "-" for site, name, _ in _SHOWN), "")]
     for mechanism, comparison in found:
         simulated = {(f.site, f.name): f.middle for f in comparison.figures}
         within = sum(bool(figure.within) for figure in comparison.judged)
         rows.append(
             (
                 mechanism,
-                *(number(simulated[site, name]) for site, name, _ in _SHOWN),
+                *(format_number(simulated[site, name], 3) or "-" for site, name, _ in _SHOWN),
                 f"{within} of {len(comparison.judged)}",
             )
         )
-    return table(head, rows).rstrip()
+    return markdown_table(head, rows).rstrip()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.errors import UsageError
-from pipeline.io.listing import listing
-from pipeline.io.markdown import table
+from pipeline.io.numbers import format_number
+from pipeline.io.tables import align_columns, markdown_table
 from pipeline.studies.lockmeter.lockmeter_data import FIGURES, MAXIMA, LockmeterRow
 from pipeline.studies.lockmeter.prediction import LOOP, MACHINE, WORKLOAD, Model, Prediction, predict
 
@@ -134,13 +134,14 @@ class Comparison:
         rows = []
         for figure in self.figures:
             known = [value for value in figure.simulated if value is not None]
-            spread = f"{number(min(known))} .. {number(max(known))}" if several and known else ""
+            ends = (min(known), max(known)) if several and known else ()
+            spread = " .. ".join(format_number(end, 3) for end in ends)
             rows.append(
                 (
                     figure.site,
                     _LABELS[figure.name] + figure.note,
-                    number(figure.measured),
-                    number(figure.middle),
+                    format_number(figure.measured, 3) or "-",
+                    format_number(figure.middle, 3) or "-",
                     *([spread] if several else []),
                     "-" if figure.ratio is None else f"{figure.ratio:.2f}",
                     {True: "yes", False: "NO", None: "-"}[figure.within],
@@ -159,7 +160,7 @@ class Comparison:
         return "\n".join(
             [
                 self.heading(),
-                listing([self.head(), *self.cells()]) + self.beside(),
+                align_columns([self.head(), *self.cells()]) + self.beside(),
                 *([derived] if derived else []),
                 self.verdict(),
                 "",
@@ -173,7 +174,7 @@ class Comparison:
         parts = [
             f"### {_sentence(first, end='')}",
             _sentence(second),
-            table(self.head(), self.cells()).rstrip(),
+            markdown_table(self.head(), self.cells()).rstrip(),
             " ".join(_sentence(text) for text in (self.beside(), derived) if text),
             f"**{_sentence(self.verdict())}**",
         ]
@@ -224,13 +225,6 @@ def model_described(model: Model | None = None) -> str:
     """Which profile and workload the predictions come from."""
     model = model or Model(MACHINE, WORKLOAD)
     return f"profile {model.machine}, workload {model.workload}, {LOOP} loop"
-
-
-def number(value: float | None) -> str:
-    """A figure to three digits, and whole from 1000 on; "-" if it is not known."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _sentence(text: str, end: str = ".") -> str:

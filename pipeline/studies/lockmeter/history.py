@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile
 from pipeline.studies.calibration import POPULATION, Procedure, procedure
 from pipeline.studies.lockmeter.comparison import compare, model_described
@@ -46,7 +46,7 @@ def fitting() -> str:
     """How the model was fitted, with every parameter, its bounds and its value."""
     plan = procedure()
     present = plan.present()
-    fitted = table(
+    fitted = markdown_table(
         ("parameter", "in", "from", "to", "start", "fitted", "why it may be fitted"),
         [
             (p.name, p.file, f"{p.low:g}", f"{p.high:g}", f"{p.start:g}", f"{present[p.name]:g}", p.why)

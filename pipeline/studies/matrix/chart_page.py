@@ -12,6 +12,7 @@ import polars as pl
 
 from pipeline.errors import OutputError
 from pipeline.io.files import complete_file
+from pipeline.io.numbers import format_number
 from pipeline.report.blocks import Block, Chart
 from pipeline.report.cells import head
 from pipeline.report.charts import Spec, beyond, chart
@@ -21,7 +22,6 @@ from pipeline.report.html import html_page
 from pipeline.report.palette import Cast, cast
 from pipeline.runs.discovery import RunFound, find_runs
 from pipeline.sql.library import Query, run_query
-from pipeline.sql.output import readable_number
 from pipeline.sql.session import Session
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import LOWER, Grid
@@ -135,7 +135,7 @@ def _words(item: Item, rows: pl.DataFrame, chosen: Cast, title: str) -> str:
     said = []
     for run in chosen.among(set(rows["run"].to_list())):
         own = rows.filter(pl.col("run") == run).sort(item.x)
-        values = " / ".join(readable_number(value, 3) or "unknown" for value in own[item.y].to_list())
+        values = " / ".join(format_number(value, 3) or "unknown" for value in own[item.y].to_list())
         said.append(f"{chosen.said(run)}: {values}")
     across = " / ".join(str(count) for count in cpus)
     return f"{item.title} in {item.y_title}, {title}, with {across} CPUs. {'; '.join(said)}."

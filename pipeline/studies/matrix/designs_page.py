@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from pipeline.allocators.registry import shipped_allocators
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
-from pipeline.io.markdown import table
 from pipeline.io.progress import progress
+from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile, shipped_profiles
 from pipeline.studies.claims.bench import Bench
 from pipeline.studies.matrix.bounds import BEYOND, TOLERANCE, Breach, Side, breaches
@@ -109,12 +109,14 @@ class Comparison:
                 )
             )  # fmt: skip
         return lead + (
-            "\n\n" + table(("design", "outside", "settings", "for instance", "why"), rows) if rows else ""
+            "\n\n" + markdown_table(("design", "outside", "settings", "for instance", "why"), rows)
+            if rows
+            else ""
         )
 
     def overview(self) -> str:
         """Table of the sayings, with who is wrong."""
-        return table(
+        return markdown_table(
             ("design", "who", "said", "outcome", "wrong"),
             [
                 (one.saying.allocator, one.saying.author, one.saying.said, one.outcome, one.wrong)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from pipeline.io.markdown import table
+from pipeline.io.tables import markdown_table
 from pipeline.studies.matrix.bounds import marked, sides
 from pipeline.studies.matrix.grid import LOWER, Grid, Point, pins
 
@@ -26,7 +26,7 @@ def over_cpus(values: Sequence[str]) -> str:
 def metrics(grid: Grid, trace: str, machine: str) -> str:
     """Designs against the common metrics on one trace and machine, a value for each number of CPUs."""
     columns = {cpus: grid.column(trace, machine, cpus) for cpus in grid.cpus}
-    return table(_HEAD, [metric_row(allocator, columns) for allocator in grid.shown])
+    return markdown_table(_HEAD, [metric_row(allocator, columns) for allocator in grid.shown])
 
 
 def metric_row(allocator: str, columns: dict[int, dict[str, Point]]) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def prices(grid: Grid, trace: str, machine: str) -> str:
     """What each design takes beside time, on one trace and machine."""
     cpus = max([cpus for cpus in grid.cpus if cpus <= PRICED_AT], default=min(grid.cpus))
     column = grid.column(trace, machine, cpus)
-    return table(
+    return markdown_table(
         (
             "design", "address space pages", "bytes in struct page", "MB of them in 16 GB", "tasks pinned",
             "waits for the own CPU s", "fallbacks", "a switch us", "walks per map",

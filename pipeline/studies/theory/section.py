@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.io.markdown import table
+from pipeline.io.numbers import format_number
+from pipeline.io.tables import markdown_table
 from pipeline.studies.theory.arbitration import arbitration_checks
 from pipeline.studies.theory.check import STANDARD_ERRORS, Check
 from pipeline.studies.theory.hit_rate import hit_rate_checks
@@ -99,7 +100,7 @@ def written(found: list[Check]) -> str:
         f"{max((abs(check.error_percent) for check in chance), default=0):.2f} %, or "
         f"{max(within, default=0):.1f} standard errors; {STANDARD_ERRORS} are allowed. A line that names a "
         "number of cases shows the one with the largest error.\n\n"
-        + table(_HEAD, (_line(group) for group in _grouped(found)))
+        + markdown_table(_HEAD, (_line(group) for group in _grouped(found)))
         + "\n"
         + _FORMULAS
     )
@@ -120,8 +121,8 @@ def _line(group: list[Check]) -> tuple[str, ...]:
     return (
         worst.name,
         what,
-        _number(worst.predicted, worst.unit),
-        _number(worst.simulated, worst.unit),
+        f"{format_number(worst.predicted, 6)} {worst.unit}".rstrip(),
+        f"{format_number(worst.simulated, 6)} {worst.unit}".rstrip(),
         f"{worst.error_percent:.3f}" if worst.error else "0",
         f"{100 * error / abs(worst.predicted):.2g}" if error and worst.predicted else "",
         "holds" if worst.holds else "FAILS",
@@ -130,8 +131,3 @@ def _line(group: list[Check]) -> tuple[str, ...]:
 
 def _cases(group: list[Check]) -> str:
     return f"{len(group)} cases" if len(group) > 1 else "1 case"
-
-
-def _number(value: float, unit: str) -> str:
-    whole = value == int(value) or abs(value) >= 1e5
-    return (f"{value:,.0f}" if whole else f"{value:,.6g}") + (f" {unit}" if unit else "")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from pipeline.errors import UsageError, unknown_name
+from pipeline.io.numbers import format_whole_duration
 from pipeline.schema.trace import MAX_TASKS, MAX_TIME_NS
 
 _UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
@@ -14,10 +15,9 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s)")
 _LARGEST_FACTOR = 10**6
 
 
-def duration_text(nanoseconds: int) -> str:
-    """A duration as a step takes it, in the largest unit that gives a whole number."""
-    unit = next((unit for unit in reversed(_UNITS) if nanoseconds and nanoseconds % _UNITS[unit] == 0), "ns")
-    return f"{nanoseconds // _UNITS[unit]}{unit}"
+def duration_text(ns: int) -> str:
+    """A duration as a step takes it: "25us"."""
+    return format_whole_duration(ns).replace(" ", "")
 
 
 class Parameters:

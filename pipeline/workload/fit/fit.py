@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.io.files import complete_file, sha256_of
-from pipeline.io.listing import listing
+from pipeline.io.numbers import format_number
+from pipeline.io.tables import align_columns
 from pipeline.workload.fit.comparison import figures
 from pipeline.workload.fit.observed import MOST_OPERATIONS, observe
 from pipeline.workload.fit.parameters import fit_parameters
@@ -52,10 +53,10 @@ class FitResult:
         for row in self.likeness:
             difference = row.difference
             rows.append(
-                (row.statistic, _number(row.trace), _number(row.synthetic),
+                (row.statistic, format_number(row.trace), format_number(row.synthetic),
                  "-" if difference is None else f"{difference:+.1%}")
             )  # fmt: skip
-        return listing(rows)
+        return align_columns(rows)
 
 
 def fit(trace: Path, output: Path, *, seed: int = 0) -> FitResult:
@@ -126,9 +127,3 @@ def _unlike(measured: dict[str, float], synthetic: dict[str, float]) -> list[str
             "every operation for itself, whatever was mapped before"
         )
     return found
-
-
-def _number(value: float) -> str:
-    if value == 0.0:
-        return "0"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"

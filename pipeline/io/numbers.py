@@ -1,0 +1,68 @@
+"""Numbers, durations and counts as text for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+_NS = {"s": 10**9, "ms": 10**6, "us": 10**3}
+
+
+def format_number(value: float | str | None, digits: int = 4) -> str:
+    """Write a number with `digits` significant digits and thousands apart; "" for None, text as it is."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -digits or exponent >= 15:
+        return f"{value:.{digits - 1}e}"
+    return _without_zeros(f"{value:,.{max(0, digits - 1 - exponent)}f}")
+
+
+def format_fixed(value: float | None, places: int) -> str:
+    """Write a number with `places` decimals and thousands apart; a dash for None."""
+    return "-" if value is None else f"{value:,.{places}f}"
+
+
+def format_exact(ns: int, unit: str) -> str:
+    """Write nanoseconds as a number of `unit`, to the nanosecond: 25500 in us is "25.5"."""
+    places = len(str(_NS[unit])) - 1
+    return _without_zeros(f"{ns / _NS[unit]:,.{places}f}")
+
+
+def format_duration(ns: int) -> str:
+    """Write a duration with three digits and its unit: 25500 is "25.5 us"."""
+    for unit, size in _NS.items():
+        if abs(ns) >= size:
+            return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns // size:,} s"
+    return f"{ns} ns"
+
+
+def format_whole_duration(ns: int) -> str:
+    """Write a duration in the largest unit that gives a whole number: 25000 is "25 us"."""
+    unit = next((unit for unit, size in _NS.items() if ns and ns % size == 0), "ns")
+    return f"{ns // _NS.get(unit, 1)} {unit}"
+
+
+def format_count(count: int, noun: str, zero: str = "0") -> str:
+    """Write a count with its noun: "1 flush", "2,000 flushes"."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{f'{count:,}' if count else zero} {noun}{'es' if noun.endswith('sh') else 's'}"
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Write a list in prose: "a, b and c"."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
