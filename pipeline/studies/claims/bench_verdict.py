@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.io.listing import listing
-from pipeline.io.markdown import table
+from pipeline.io.tables import align_columns, markdown_table
 
 # "depends": it holds under some of the conditions tried; `because` begins with which.
 Outcome = Literal["holds", "does not hold", "depends"]
@@ -24,11 +23,11 @@ class Figures:
 
     def text(self) -> str:
         """The table for the terminal."""
-        return f"{self.caption}\n" + listing([self.head, *self.rows])
+        return f"{self.caption}\n" + align_columns([self.head, *self.rows])
 
     def markdown(self) -> str:
         """The table for a document."""
-        return f"{self.caption}\n\n" + table(self.head, self.rows).rstrip()
+        return f"{self.caption}\n\n" + markdown_table(self.head, self.rows).rstrip()
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Verdict:
         """The verdict for the terminal."""
         return (
             f"{self.claim}\n  ({self.source})\n{self.outcome.upper()}: {self.because}\n"
-            + listing([self.head, *self.rows])
+            + align_columns([self.head, *self.rows])
             + "".join(figures.text() for figures in self.further)
             + f"{self.conditions}\n"
             + "".join(f"{label}: {said}\n" for label, said in self._remarks())
@@ -69,7 +68,7 @@ class Verdict:
         parts = [
             f"### {self.claim}",
             f"{self.source}. **{self.outcome.capitalize()}**: {self.because}",
-            table(self.head, self.rows).rstrip(),
+            markdown_table(self.head, self.rows).rstrip(),
             *(figures.markdown() for figures in self.further),
             f"{self.conditions}.",
             *(f"{label}: {said}" for label, said in self._remarks()),
