@@ -64,7 +64,7 @@ def output_of(command: str, directory: Path) -> str:
         check=False, timeout=600,
     )  # fmt: skip
     if done.returncode:
-        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr}")
+        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr}{done.stdout}")
     shown = (done.stderr if command.startswith("pipeline replay") else "") + done.stdout
     return _TIMES.sub("", _COMPILING.sub("", shown)).rstrip("\n")
 
