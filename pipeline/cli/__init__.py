@@ -13,10 +13,8 @@ import typer
 
 from pipeline.cli.allocators import allocators
 from pipeline.cli.calibrate import calibrate
-from pipeline.cli.claims import claims
 from pipeline.cli.db import db
 from pipeline.cli.demo import demo
-from pipeline.cli.designs import designs
 from pipeline.cli.doctor import doctor
 from pipeline.cli.explain import explain
 from pipeline.cli.export import export
@@ -30,6 +28,7 @@ from pipeline.cli.record import record
 from pipeline.cli.replay import replay
 from pipeline.cli.report import report
 from pipeline.cli.sql import sql
+from pipeline.cli.study import claims, matrix, study
 from pipeline.cli.transform import transform
 from pipeline.cli.validate import validate
 from pipeline.cli.verify import verify
@@ -53,11 +52,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "transform": transform,
     "fit": fit,
     "replay": replay,
-    "verify": verify,
-    "validate": validate,
     "calibrate": calibrate,
-    "claims": claims,
-    "designs": designs,
     "sql": sql,
     "queries": queries,
     "db": db,
@@ -69,8 +64,18 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "workloads": workloads,
     "new": new,
 }
+# What `pipeline study` does, by the names that it had of its own; to be dropped with the next version.
+_ALIASES: dict[str, Callable[..., None]] = {
+    "claims": claims,
+    "designs": matrix,
+    "verify": verify,
+    "validate": validate,
+}
 for name, command in _COMMANDS.items():
     app.command(name)(command)
+app.add_typer(study, name="study")
+for name, command in _ALIASES.items():
+    app.command(name, hidden=True)(command)
 
 
 def main() -> None:

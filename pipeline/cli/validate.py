@@ -1,4 +1,4 @@
-"""`pipeline validate`: the model beside the lockmeter rows of 2002, or beside rows of your own."""
+"""`pipeline study lockmeter`: the model beside the lockmeter rows of 2002, or beside rows of your own."""
 
 from __future__ import annotations
 

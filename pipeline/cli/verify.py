@@ -1,4 +1,4 @@
-"""`pipeline verify`: hold a design against a recording of a real kernel's pool."""
+"""`pipeline study kernel`: hold a design against a recording of a real kernel's pool."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class Calibration:
                 if self.missed
                 else "every figure meets the goal\n"
             )
-            + f"see it with: pipeline validate --machine {machine} --workload {workload}\n"
+            + f"see it with: pipeline study lockmeter --machine {machine} --workload {workload}\n"
         )
 
 

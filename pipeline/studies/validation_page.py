@@ -12,8 +12,8 @@ from pipeline.studies.lockmeter import ablation, facts, history
 
 HEAD = """# Validation: is it right?
 
-Written by `pipeline validate --document docs/validation.md`, which makes every check anew; the numbers are
-those of the run that wrote it and are the same on every machine. Three independent yardsticks: a real
+Written by `pipeline study lockmeter --document docs/validation.md`, which makes every check anew; the numbers
+are those of the run that wrote it and are the same on every machine. Three independent yardsticks: a real
 kernel's recordings, queueing theory, and what was measured in 2002. A miss is reported as a miss.
 """
 PARTS = (against_kernel.part, theory.part, history.part, facts.part, ablation.part)

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from typer.main import get_command
 
 from pipeline import cli
@@ -18,7 +17,10 @@ from pipeline.cli import app
 from pipeline.io.resources import shipped_files
 from tests.cli.command import PIPELINE, answer, pipeline, refusal
 
-COMMANDS = sorted(get_command(app).list_commands(typer.Context(get_command(app))))
+ROOT = get_command(app)
+STUDY = ROOT.commands["study"]
+COMMANDS = sorted(ROOT.commands)
+HIDDEN = {name for name, command in ROOT.commands.items() if command.hidden}
 HEAVY = ("numpy", "numba", "pyarrow", "polars", "duckdb", "altair", "pydantic", "rich.progress")
 
 
@@ -32,16 +34,34 @@ def house(tmp_path_factory) -> Path:
 
 
 def test_every_command_file_is_a_command_that_help_lists(tmp_path):
-    files = [path.stem.rstrip("_") for path in Path(cli.__file__).parent.glob("[a-z]*.py")]
-    assert sorted(files) == COMMANDS
-    said = answer("--help", cwd=tmp_path)
-    assert all(f" {name} " in said for name in COMMANDS)
-    assert answer(cwd=tmp_path) == said
+    files = {path.stem.rstrip("_") for path in Path(cli.__file__).parent.glob("[a-z]*.py")}
+    shown = set(COMMANDS) - HIDDEN
+    assert shown <= files <= set(COMMANDS)
+    help_text = answer("--help", cwd=tmp_path)
+    assert {name for name in COMMANDS if f" {name} " in help_text} == shown
+    assert answer(cwd=tmp_path) == help_text
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+def test_a_study_is_also_known_by_the_name_it_had():
+    aliases = {"claims": "claims", "designs": "matrix", "verify": "kernel", "validate": "lockmeter"}
+    assert set(aliases) == HIDDEN
+    assert set(STUDY.commands) == set(aliases.values())
+    for alias, name in aliases.items():
+        assert ROOT.commands[alias].help == STUDY.commands[name].help
+        assert [p.opts for p in ROOT.commands[alias].params] == [p.opts for p in STUDY.commands[name].params]
+
+
+def test_study_without_a_name_lists_the_studies(tmp_path):
+    listed = answer("study", cwd=tmp_path)
+    assert all(f" {name} " in listed for name in STUDY.commands)
+    assert listed.rstrip() == answer("study", "--help", cwd=tmp_path).rstrip()
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *(f"study {name}" for name in STUDY.commands)])
 def test_help_documents_every_argument_and_option(name):
-    command = get_command(app).get_command(None, name)
+    command = ROOT
+    for word in name.split():
+        command = command.commands[word]
     assert command.help
     for parameter in command.params:
         assert parameter.help, parameter.name
@@ -118,7 +138,7 @@ def test_validate_puts_a_row_of_ones_own_beside_its_prediction(house):
         "hold_max_us,wait_mean_us,wait_max_us,wait_cpu_pct,acquisitions,wall_s,cpus,source\n"
         "M,mine,true,2,512,all,33.4,,,,,,,20000,,8,me\n"
     )
-    said = answer("validate", "--row", "rows.csv", "--seeds", 2, cwd=house)
+    said = answer("study", "lockmeter", "--row", "rows.csv", "--seeds", 2, cwd=house)
     assert "row M: mine, page tables in highmem, 2 series of 512 slots, 8 CPUs" in said
     assert "series_pool (slots=512) on numaq16, trace kernel_build, closed loop, seeds 0 to 1" in said
     (acquisitions,) = (line.split() for line in said.splitlines() if " acquisitions " in line)

@@ -78,7 +78,7 @@ def test_a_short_search_writes_files_that_load_and_never_gets_worse(
     assert workload.pools["page_cache"].skew == found.best["page_cache_skew"]
     assert "fitted" in (tmp_path / "out" / "kernel_build.toml").read_text()
     assert evaluate(procedure(), found.best)[0] == pytest.approx(found.best_objective)
-    assert "pipeline validate --machine" in found.text()
+    assert "pipeline study lockmeter --machine" in found.text()
 
 
 def _scaled(figures: SiteFigures) -> SiteFigures:

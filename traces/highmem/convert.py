@@ -1,4 +1,4 @@
-"""Make the Parquet form of a pool recording, as `pipeline verify` ships it, of raw tracefs text.
+"""Make the Parquet form of a pool recording, as `pipeline study kernel` ships it, of raw tracefs text.
 
 python convert.py RECORDING.tracefs.txt.gz OUT.kmap.parquet
 

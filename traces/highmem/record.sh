@@ -3,7 +3,7 @@
 #
 #   record.sh OUT [MODE DIRECTORIES TASKS READS [MS]]
 #
-# Writes OUT.tracefs.txt.gz and OUT.kmap.parquet, which `pipeline verify` reads. The load is `wrap 3000 16 1000` if
+# Writes OUT.tracefs.txt.gz and OUT.kmap.parquet, which `pipeline study kernel` reads. The load is `wrap 3000 16 1000` if
 # none is given; see load.c. Needs Debian (or another system with dpkg-deb) and
 #   apt-get install qemu-system-x86 gcc-multilib cpio util-linux-extra
 # and, for the two packages it takes apart and does not install,
@@ -64,4 +64,4 @@ said=$(sed -n 's/.*pool: sha256 \([0-9a-f]*\).*/\1/p' "$WORK/console.txt")
 echo "$said  $WORK/trace.gz" | sha256sum -c --quiet || fail "the trace was damaged on the serial line"
 cp "$WORK/trace.gz" "$out.tracefs.txt.gz"
 python3 "$here/convert.py" "$out.tracefs.txt.gz" "$out.kmap.parquet"
-echo "now: pipeline verify $out.kmap.parquet --allocator global_pool --set slots=512 --set flush_if_any=true"
+echo "now: pipeline study kernel $out.kmap.parquet --allocator global_pool --set slots=512 --set flush_if_any=true"

@@ -15,10 +15,10 @@ _HEAD = """# Claims of 2002
 
 What A. Arcangeli, R. van Riel, M. J. Bligh and others said of the designs on linux-kernel in March 2002 and
 soon after, put to the replay; [designs.md](designs.md) judges all designs, later ones too. Written by
-`pipeline claims --document docs/claims.md`, which makes every run anew; texts and numbers are those of the
-runs that wrote it, and the same on every machine. Loop and seed are the same everywhere: closed, 0. `pipeline
-claims e` replays one claim; `pipeline claims --keep DIR` keeps the workload, profile, trace and run of every
-experiment, each run with its command in `manifest.json`.
+`pipeline study claims --document docs/claims.md`, which makes every run anew; texts and numbers are those of
+the runs that wrote it, and the same on every machine. Loop and seed are the same everywhere: closed, 0.
+`pipeline study claims e` replays one claim; `pipeline study claims --keep DIR` keeps the workload, profile,
+trace and run of every experiment, each run with its command in `manifest.json`.
 
 A claim *holds* or *does not hold* in everything that was tried, or it *depends*; then its text says on what.
 Costs that nobody measured are named with the word "assumed" where they decide.

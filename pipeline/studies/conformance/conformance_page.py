@@ -41,7 +41,7 @@ def _lock_step() -> str:
     given = " ".join(f"--set {key}={value}" for key, value in KERNEL.items())
     return f"""## Lock-step against a real kernel
 
-`pipeline verify NAME --allocator {ALLOCATOR} {given}` gives the pool that `replay` runs the lock in the
+`pipeline study kernel NAME --allocator {ALLOCATOR} {given}` gives the pool that `replay` runs the lock in the
 order in which a real kernel (Linux 6.1, 32-bit with PAE, 512 slots, 4 CPUs) gave it, and compares what
 each then does. Nothing is priced and nothing is left to chance here: any difference would be a mistake.
 
@@ -77,7 +77,7 @@ def _free_running() -> str:
 
 Replayed as a trace, a recording gives what each task did and how long it took, and the simulated machine
 decides who comes first. Machine {MACHINE} with {near.machine.cpus} CPUs, {near.loop} loop, seed
-{near.seed}, as `pipeline verify NAME --free` does it:
+{near.seed}, as `pipeline study kernel NAME --free` does it:
 
 {markdown_table(head, rows)}
 {_explanation(plain, machine)}"""

@@ -33,8 +33,8 @@ from pipeline.studies.matrix.verdicts import Judged, judged
 _HEAD = """# The designs side by side
 
 Every shipped design on a compile, on P tasks that read one byte, and on a recording of a real kernel, with
-{cpus} CPUs of {machines}. Written by `pipeline designs --document docs/designs.md`, which makes every run
-anew; texts and numbers are those of the runs that wrote it, and the same on every machine. Closed loop,
+{cpus} CPUs of {machines}. Written by `pipeline study matrix --document docs/designs.md`, which makes every
+run anew; texts and numbers are those of the runs that wrote it, and the same on every machine. Closed loop,
 seed 0, designs with their default options.
 
 A cell has a value for each number of CPUs ({slashes}), or one if all are the same. *Throughput* is operations

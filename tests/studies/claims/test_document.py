@@ -1,4 +1,4 @@
-"""`pipeline claims`, and the document that it writes."""
+"""`pipeline study claims`, and the document that it writes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.cli.command import answer, pipeline, refusal
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "claims.md"
 CHEAPEST = "d"
+STUDY = ("study", "claims")
 
 
 def section(text: str, letter: str) -> str:
@@ -44,16 +45,16 @@ def test_the_overview_says_what_the_sections_say() -> None:
 
 
 def test_a_claims_section_is_what_its_replay_says_now(tmp_path: Path) -> None:
-    assert answer("claims", CHEAPEST, "--document", "new.md", cwd=tmp_path) == "new.md\n"
+    assert answer(*STUDY, CHEAPEST, "--document", "new.md", cwd=tmp_path) == "new.md\n"
     now = (tmp_path / "new.md").read_text(encoding="utf-8")
     assert section(now, CHEAPEST) == section(DOCUMENT.read_text(encoding="utf-8"), CHEAPEST), (
-        "run 'pipeline claims --document docs/claims.md'"
+        "run 'pipeline study claims --document docs/claims.md'"
     )
     assert "### (a)" not in now
 
 
 def test_the_command_prints_verdicts_and_keeps_runs_where_it_is_told(tmp_path: Path) -> None:
-    done = pipeline("claims", CHEAPEST.upper(), "--keep", "kept", cwd=tmp_path)
+    done = pipeline(*STUDY, CHEAPEST.upper(), "--keep", "kept", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"({CHEAPEST}) 2048 entries")
     assert re.search(r"^(HOLDS|DOES NOT HOLD|DEPENDS): ", done.stdout, re.MULTILINE)
@@ -63,19 +64,19 @@ def test_the_command_prints_verdicts_and_keeps_runs_where_it_is_told(tmp_path: P
 
 
 def test_a_letter_that_is_no_claim_is_refused(tmp_path: Path) -> None:
-    assert refusal("claims", "z", "--document", "no.md", cwd=tmp_path, status=2) == (
+    assert refusal(*STUDY, "z", "--document", "no.md", cwd=tmp_path, status=2) == (
         "unknown claim 'z'; known: a, b, c, d, e, f, g, h, i, j, k"
     )
 
 
 def test_a_document_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    assert "found a directory" in refusal("claims", "d", "--document", "folder", cwd=tmp_path, status=4)
+    assert "found a directory" in refusal(*STUDY, "d", "--document", "folder", cwd=tmp_path, status=4)
 
 
 def test_runs_cannot_be_kept_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert refusal("claims", "d", "--keep", "file", cwd=tmp_path, status=4).startswith("file: cannot be")
+    assert refusal(*STUDY, "d", "--keep", "file", cwd=tmp_path, status=4).startswith("file: cannot be")
 
 
 def test_a_verdict_shows_all_it_has_and_nothing_that_it_has_not() -> None:

@@ -1,4 +1,4 @@
-"""`pipeline designs`, and the document that it writes."""
+"""`pipeline study matrix`, and the document that it writes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pipeline.studies.matrix.grid import CPUS, MACHINES, TRACES
 from tests.cli.command import pipeline, refusal
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "designs.md"
+STUDY = ("study", "matrix")
 
 
 def part(text: str, heading: str) -> str:
@@ -48,7 +49,7 @@ def test_nothing_is_outside_the_bounds_without_a_reason():
 
 
 def test_two_designs_are_compared_beside_the_bounds(tmp_path: Path):
-    arguments = ("designs", "atomic", "percpu_pinned", "--ops", "40", "--cpus", "4,1", "--machine", "numaq16")
+    arguments = (*STUDY, "atomic", "percpu_pinned", "--ops", "40", "--cpus", "4,1", "--machine", "numaq16")
     texts = []
     for name in ("one.md", "two.md"):
         done = pipeline(*arguments, "--document", name, cwd=tmp_path)
@@ -67,9 +68,9 @@ def test_two_designs_are_compared_beside_the_bounds(tmp_path: Path):
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path):
-    assert "unknown design 'atomics'" in refusal("designs", "atomics", cwd=tmp_path, status=2)
-    assert "unknown machine 'numa'" in refusal("designs", "-m", "numa", cwd=tmp_path, status=2)
-    assert refusal("designs", "--cpus", "1;4", cwd=tmp_path, status=2) == (
+    assert "unknown design 'atomics'" in refusal(*STUDY, "atomics", cwd=tmp_path, status=2)
+    assert "unknown machine 'numa'" in refusal(*STUDY, "-m", "numa", cwd=tmp_path, status=2)
+    assert refusal(*STUDY, "--cpus", "1;4", cwd=tmp_path, status=2) == (
         "--cpus wants numbers with commas between, found '1;4'"
     )
-    assert "from 1 up" in refusal("designs", "--cpus", "0", cwd=tmp_path, status=2)
+    assert "from 1 up" in refusal(*STUDY, "--cpus", "0", cwd=tmp_path, status=2)

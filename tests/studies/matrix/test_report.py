@@ -1,4 +1,4 @@
-"""The page of charts that `pipeline designs --report` writes."""
+"""The page of charts that `pipeline study matrix --report` writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def grid(tmp_path_factory) -> Grid:
 
 @pytest.fixture(scope="module")
 def made(grid) -> Document:
-    return document(grid, "pipeline designs --report x")
+    return document(grid, "pipeline study matrix --report x")
 
 
 def block(made: Document, title: str):

@@ -1,4 +1,4 @@
-"""`pipeline designs`: every shipped design between the bounds, and what its author said of it."""
+"""`pipeline study`: the shipped studies, each made anew."""
 
 from __future__ import annotations
 
@@ -9,8 +9,53 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.validate import validate
+from pipeline.cli.verify import verify
 
-def designs(
+study = typer.Typer()
+
+
+@study.callback(invoke_without_command=True)
+def list_studies(context: typer.Context) -> None:
+    """Hold allocators and the machine against what was claimed, recorded and measured."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def claims(
+    letters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LETTER]...", help="Claims to replay, a to k; without any, all of them."),
+    ] = None,
+    document: Annotated[
+        Path | None,
+        typer.Option("--document", metavar="FILE", help="Write the verdicts here, as docs/claims.md is."),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            metavar="DIR",
+            help="Keep every workload, profile, trace and run here, for `pipeline sql` and others.",
+        ),
+    ] = None,
+) -> None:
+    """Replay what was claimed of the designs in 2002 and say of each claim whether it holds.
+
+    Outcomes are holds, does not hold, and depends (with what on). The exit status tells only whether it ran.
+    """
+    from pipeline.studies.claims.claims_page import write_claims
+    from pipeline.studies.claims.registry import chosen, judged
+
+    selected = chosen(letters or [])
+    if document is not None:
+        typer.echo(str(write_claims(document, selected, keep)))
+        return
+    for verdict in judged(selected, keep):
+        typer.echo(verdict.text())
+
+
+def matrix(
     names: Annotated[
         list[str] | None,
         typer.Argument(metavar="[DESIGN]...", help="Designs to compare beside the bounds; without any, all."),
@@ -63,3 +108,9 @@ def designs(
         typer.echo(f"to be judged anew: {stale.saying.allocator}: {stale.saying.said}", err=True)
     if comparison.stale or not all(breach.explained for breach in comparison.outside):
         raise typer.Exit(FindingError.exit_status)
+
+
+study.command("claims")(claims)
+study.command("matrix")(matrix)
+study.command("kernel")(verify)
+study.command("lockmeter")(validate)
