@@ -21,9 +21,9 @@ def explain(
 ) -> None:
     """Tell what happened to an operation: whom it waited for, why, and how long."""
     from pipeline.errors import unknown_name
-    from pipeline.explain.explain import explain as explained_of
-    from pipeline.explain.narrative import FORMATS, written
+    from pipeline.explain.explain import explain as explain_operations
+    from pipeline.explain.narrative import FORMATS, format_explanations
 
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
-    typer.echo(written(explained_of(run, op or [], slowest), form), nl=False)
+    typer.echo(format_explanations(explain_operations(run, op or [], slowest), form), nl=False)

@@ -1,4 +1,4 @@
-"""What happened to one operation, as data: stretches of its time, and behind whom it waited.
+"""To what an operation's time is attributed, as data: stretches of its time, and behind whom it waited.
 
 All of it is derived from the run's log. The stretches of a phase never overlap and add up to it exactly; so
 do the causes of a wait for a lock. What the log cannot tell is a stretch or a remainder of its own, never
@@ -8,7 +8,7 @@ part of something that it could tell.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -27,8 +27,24 @@ What = Literal[
 ]  # fmt: skip
 
 
+class _Span:
+    """A time from `begin_ns` that lasts `ns`."""
+
+    begin_ns: int
+    ns: int
+
+    @property
+    def end_ns(self) -> int:
+        """When it was over."""
+        return self.begin_ns + self.ns
+
+    def overlap(self, other: _Span) -> int:
+        """How much time both have in common."""
+        return max(0, min(self.end_ns, other.end_ns) - max(self.begin_ns, other.begin_ns))
+
+
 @dataclass(frozen=True)
-class Hold:
+class Hold(_Span):
     """One hold of a lock, as `lock_holds` has it."""
 
     site: str
@@ -39,15 +55,11 @@ class Hold:
     ns: int
     # What asked for the mapping; None: the operation is not in the log, as it never finished.
     kind: str | None = None
-
-    @property
-    def end_ns(self) -> int:
-        """When the lock was released."""
-        return self.begin_ns + self.ns
+    relock: bool = False
 
 
 @dataclass(frozen=True)
-class Pass:
+class Pass(_Span):
     """A scan (`value`: slots passed, `other`: slots freed) or a flush (`value`: CPUs interrupted)."""
 
     event: str
@@ -58,14 +70,28 @@ class Pass:
     value: int | None
     other: int | None
 
-    @property
-    def end_ns(self) -> int:
-        """When it was over."""
-        return self.begin_ns + self.ns
 
+@dataclass(frozen=True)
+class Passes:
+    """Scans and flushes by the operation that made them, in order of time.
 
-# Scans and flushes by the operation that made them, in order of time.
-Passes = Mapping[int, Sequence[Pass]]
+    `wraps` numbers the scans among all of the run, by operation and time.
+    """
+
+    by_op: Mapping[int, Sequence[Pass]] = field(default_factory=dict)
+    wraps: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+    def within(self, hold: Hold) -> list[Pass]:
+        """Those that the holder began while it held the lock, in order of time."""
+        return [p for p in self.by_op.get(hold.op, ()) if hold.begin_ns <= p.begin_ns < hold.end_ns]
+
+    def wrap(self, passes: Sequence[Pass]) -> int | None:
+        """Return the number of the last scan before the last flush of a hold, if it flushed."""
+        flushed = max((p.begin_ns for p in passes if p.event == "flush"), default=None)
+        if flushed is None:
+            return None
+        scans = [p for p in passes if p.event == "scan" and p.begin_ns <= flushed]
+        return self.wraps.get((scans[-1].op, scans[-1].begin_ns)) if scans else None
 
 
 @dataclass(frozen=True)
@@ -141,7 +167,7 @@ class PinWait:
 
 
 @dataclass(frozen=True)
-class Switched:
+class Switch:
     """The CPU that took the task, and the task that left it (None: it was idle)."""
 
     cpu: int
@@ -155,11 +181,11 @@ class Nested:
     op: int
 
 
-Detail = LockWait | LockHold | Sleep | PinWait | Switched | Nested | Pass
+Detail = LockWait | LockHold | Sleep | PinWait | Switch | Nested | Pass
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Stretch(_Span):
     """A piece of a phase: what it went to, from when, how long, and what is known of it."""
 
     what: What
@@ -193,20 +219,10 @@ class Phase:
     woken: int = 0
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A row of the log that says what the time from `begin_ns` to `end_ns` went to."""
+def divide(begin_ns: int, end_ns: int, claims: Iterable[Stretch]) -> tuple[Stretch, ...]:
+    """Divide the time between `begin_ns` and `end_ns` among what claims it, the first one first.
 
-    what: What
-    begin_ns: int
-    end_ns: int
-    detail: Detail | None = None
-
-
-def stretches(begin_ns: int, end_ns: int, claims: Iterable[Claim]) -> tuple[Stretch, ...]:
-    """Divide the time between `begin_ns` and `end_ns` among claims, the first one first; the rest is `rest`.
-
-    The stretches come in order of time and add up to the whole.
+    What nothing claims is `rest`. The stretches come in order of time and add up to the whole.
     """
     taken: list[Stretch] = []
     free = [(begin_ns, end_ns)] if end_ns > begin_ns else []
@@ -224,114 +240,85 @@ def stretches(begin_ns: int, end_ns: int, claims: Iterable[Claim]) -> tuple[Stre
     return tuple(sorted(taken, key=lambda stretch: stretch.begin_ns))
 
 
-def wait_causes(
-    wait: Claim,
+def attribute_wait(
+    wait: Stretch,
     holds: Sequence[Hold],
     passes: Passes,
-    wraps: dict[tuple[int, int], int],
     site: str,
     relock: bool,
     holder: int | None,
     one_lock: bool | None,
 ) -> LockWait:
-    """Say behind whom the wait from `wait.begin_ns` to `wait.end_ns` lay.
+    """Say behind whom a wait lay.
 
     `holds` are the holds that overlap it, of this lock or of others beside it; `passes` the scans and flushes
-    made in those; `wraps` numbers scans by operation and time; `holder` is the task that the simulator noted
-    as the longest holder of this lock meanwhile, if it did. `one_lock` says whether there is only this lock;
-    None: that is not known, and it is taken to be so if no two of the holds overlap. Of several locks, the
-    longest hold of `holder` is this one's; which other holds are, the log does not tell.
+    made in those; `holder` is the task that the simulator noted as the longest holder of this lock meanwhile,
+    if it did. `one_lock` says whether there is only this lock; None: that is not known, and it is taken to be
+    so if no two of the holds overlap. Of several locks, the longest hold of `holder` is this one's; which
+    other holds are, the log does not tell.
     """
-    ns = wait.end_ns - wait.begin_ns
-    over = sorted((h for h in holds if _overlap(h, wait) > 0), key=lambda h: h.begin_ns)
+    over = sorted((h for h in holds if h.overlap(wait) > 0), key=lambda h: h.begin_ns)
     mine = over
-    if one_lock is False or (one_lock is None and not _disjoint(over)):
+    disjoint = all(after.begin_ns >= before.end_ns for before, after in pairwise(over))
+    if one_lock is False or (one_lock is None and not disjoint):
         of_holder = [h for h in over if h.task == holder]
-        mine = [max(of_holder, key=lambda h: _overlap(h, wait))] if of_holder else []
-    covered = sum(_overlap(h, wait) for h in mine)
-    anybody = _union(over, wait)
+        mine = [max(of_holder, key=lambda h: h.overlap(wait))] if of_holder else []
+    held = sum(
+        min(end, wait.end_ns) - max(begin, wait.begin_ns)
+        for begin, end in merge((h.begin_ns, h.end_ns) for h in over)
+    )
     return LockWait(
         site,
         relock,
-        ns,
-        tuple(_behind(h, wait, passes, wraps) for h in mine),
-        unheld_ns=ns - anybody,
-        untold_ns=anybody - covered,
+        wait.ns,
+        tuple(_behind(h, wait, passes) for h in mine),
+        unheld_ns=wait.ns - held,
+        untold_ns=held - sum(h.overlap(wait) for h in mine),
     )
 
 
-def _disjoint(holds: Sequence[Hold]) -> bool:
-    return all(after.begin_ns >= before.end_ns for before, after in pairwise(holds))
+def merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Put spans of time, each from begin to end, in order and make overlapping ones one."""
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
 
 
-def _overlap(row: Hold | Pass, wait: Claim) -> int:
-    return max(0, min(row.end_ns, wait.end_ns) - max(row.begin_ns, wait.begin_ns))
+def _behind(hold: Hold, wait: Stretch, passes: Passes) -> Behind:
+    own = passes.within(hold)
+    # An operation that came when the flush was over did not wait for it.
+    met = [p for p in own if p.overlap(wait) > 0]
+    part = Stretch("lock_wait", max(hold.begin_ns, wait.begin_ns), hold.overlap(wait))
+    wrap = passes.wrap(own) if any(p.event == "flush" for p in met) else None
+    return Behind(hold.site, hold.op, hold.task, hold.cpu, part.ns, **_work(met, part), wrap=wrap)
 
 
-def _union(holds: Sequence[Hold], wait: Claim) -> int:
-    """Time of the wait in which anybody held a lock."""
-    total, until = 0, wait.begin_ns
-    for hold in holds:
-        begin, end = max(hold.begin_ns, until), min(hold.end_ns, wait.end_ns)
-        total += max(0, end - begin)
-        until = max(until, end)
-    return total
-
-
-def passes_of(hold: Hold, passes: Passes) -> list[Pass]:
-    """Scans and flushes that the holder began while it held the lock, in order of time."""
-    return [p for p in passes.get(hold.op, ()) if hold.begin_ns <= p.begin_ns < hold.end_ns]
-
-
-def wrap_of(passes: Sequence[Pass], wraps: dict[tuple[int, int], int]) -> int | None:
-    """Return the number of the last scan before the last flush of a hold, if it flushed."""
-    flushed = max((p.begin_ns for p in passes if p.event == "flush"), default=None)
-    if flushed is None:
-        return None
-    scans = [p for p in passes if p.event == "scan" and p.begin_ns <= flushed]
-    return wraps.get((scans[-1].op, scans[-1].begin_ns)) if scans else None
-
-
-def _behind(hold: Hold, wait: Claim, passes: Passes, wraps: dict[tuple[int, int], int]) -> Behind:
-    own = passes_of(hold, passes)
-    # Whoever came when the flush was over did not wait for it.
-    met = [p for p in own if _overlap(p, wait) > 0]
-    scans, flushes = ([p for p in met if p.event == event] for event in ("scan", "flush"))
-    return Behind(
-        hold.site,
-        hold.op,
-        hold.task,
-        hold.cpu,
-        _overlap(hold, wait),
-        sum(_within(p, hold, wait) for p in scans),
-        sum(_within(p, hold, wait) for p in flushes),
-        sum(p.value or 0 for p in scans),
-        sum(p.value or 0 for p in flushes),
-        wrap_of(own, wraps) if flushes else None,
-    )
-
-
-def _within(row: Pass, hold: Hold, wait: Claim) -> int:
-    """Time of the wait that lay behind a scan or flush of the hold."""
-    begin = max(row.begin_ns, hold.begin_ns, wait.begin_ns)
-    return max(0, min(row.end_ns, hold.end_ns, wait.end_ns) - begin)
-
-
-def own_hold(hold: Hold, relock: bool, passes: Passes, wraps: dict[tuple[int, int], int]) -> LockHold:
+def describe_hold(hold: Hold, passes: Passes) -> LockHold:
     """Say what an operation's own hold was made of."""
-    own = passes_of(hold, passes)
-    whole = Claim("lock_hold", hold.begin_ns, hold.end_ns)
-    scans, flushes = ([p for p in own if p.event == event] for event in ("scan", "flush"))
+    own = passes.within(hold)
+    scans = [p for p in own if p.event == "scan"]
     return LockHold(
         hold.site,
-        relock,
+        hold.relock,
         hold.ns,
-        len(scans),
-        sum(_overlap(p, whole) for p in scans),
-        sum(p.value or 0 for p in scans),
-        sum(p.other or 0 for p in scans),
-        len(flushes),
-        sum(_overlap(p, whole) for p in flushes),
-        sum(p.value or 0 for p in flushes),
-        wrap_of(own, wraps),
+        **_work(own, hold),
+        scans=len(scans),
+        freed=sum(p.other or 0 for p in scans),
+        flushes=len(own) - len(scans),
+        wrap=passes.wrap(own),
     )
+
+
+def _work(passes: Sequence[Pass], part: _Span) -> dict[str, int]:
+    """What scans and flushes took of a part of a hold, and how much they did."""
+    scans, flushes = ([p for p in passes if p.event == event] for event in ("scan", "flush"))
+    return {
+        "scan_ns": sum(p.overlap(part) for p in scans),
+        "scanned": sum(p.value or 0 for p in scans),
+        "flush_ns": sum(p.overlap(part) for p in flushes),
+        "cpus_interrupted": sum(p.value or 0 for p in flushes),
+    }

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.allocators.registry import load_allocator
 from pipeline.errors import PipelineError, UsageError
 from pipeline.explain.attribution import (
-    Claim,
-    Hold,
     Interrupt,
     Nested,
     Phase,
     PinWait,
     Sleep,
     Stretch,
-    Switched,
-    What,
-    own_hold,
-    stretches,
-    wait_causes,
+    Switch,
+    attribute_wait,
+    describe_hold,
+    divide,
 )
-from pipeline.explain.log_facts import Evidence, Row, gather, slowest, waits_of
+from pipeline.explain.log_facts import LogFacts, Row, gather, slowest
 from pipeline.runs.discovery import RunFound, find_runs
-from pipeline.schema.run import FINDINGS, SITES, Manifest
+from pipeline.schema.run import FINDINGS, Manifest
 from pipeline.sql.session import Session
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explanation:
     """One operation: what asked for what, how it was served, and where its time went."""
 
     op: int
@@ -51,6 +48,13 @@ class Explained:
     # Whether every operation of the run is in its log: no hold is missing then.
     whole_log: bool
     phases: tuple[Phase, ...]
+
+
+# What an explanation takes as it is from the operation's row.
+_OF_ROW = (
+    "op", "kind", "page", "task", "process", "depth", "served", "slot", "probed", "asked_ns", "done_ns",
+    "cpu_map", "cpu_unmap",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def _has_one_lock(name: str, source_sha256: str) -> bool | None:
     return not hasattr(allocator.module, "locks")
 
 
-def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Explained | Unfinished]:
+def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Explanation | Unfinished]:
     """Explain operations of the run in directory `run`: `ops`, or the `slowest_of` slowest to map.
 
     Raises UsageError for an operation that the run does not have, InputError for a path without a run, and
@@ -109,19 +113,22 @@ def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Exp
         )
     if slowest_of < 0:
         raise UsageError(f"--slowest {slowest_of}: wanted a number of operations, 1 or more")
+    done = found.manifest.totals.operations
+    to_do = int(found.manifest.trace.metadata.get("operations", done))
+    last = max(to_do, done) - 1
     for op in ops:
-        _check_range(op, found)
+        if not 0 <= op <= last:
+            raise UsageError(f"--op {op}: this run has operations 0 to {last} (rows of its trace)")
     with Session([found]) as session:
         chosen = list(dict.fromkeys(ops)) or slowest(session, slowest_of)
         if not chosen:
             raise UsageError(f"{run}: no operation of this run was completed, so that none is slowest")
-        evidence = gather(session, chosen)
-    whole = found.manifest.totals.operations >= _rows_of(found.manifest)
+        facts = gather(session, chosen)
     locks = locks_of(found.manifest)
     return [
-        explained(evidence, op, locks, whole)
-        if op in evidence.own
-        else _unfinished(evidence, op, found.manifest)
+        explain_operation(facts, op, locks, whole_log=done >= to_do)
+        if op in facts.operations
+        else _unfinished(facts.events[op], op, found.manifest)
         for op in chosen
     ]
 
@@ -141,151 +148,110 @@ def _one_run(path: Path) -> RunFound:
     return runs[0]
 
 
-def _rows_of(manifest: Manifest) -> int:
-    """Operations that the run was to do."""
-    return int(manifest.trace.metadata.get("operations", manifest.totals.operations))
-
-
-def _check_range(op: int, found: RunFound) -> None:
-    last = max(_rows_of(found.manifest), found.manifest.totals.operations) - 1
-    if not 0 <= op <= last:
-        raise UsageError(f"--op {op}: this run has operations 0 to {last} (rows of its trace)")
-
-
-def _unfinished(evidence: Evidence, op: int, manifest: Manifest) -> Unfinished:
-    events = tuple(evidence.events[op])
+def _unfinished(events: Sequence[Row], op: int, manifest: Manifest) -> Unfinished:
     task = next((row["task"] for row in events if row["event"] in ("switch", "sleep", "scan", "flush")), None)
-    return Unfinished(
-        op, manifest.totals.wall_ns, tuple(finding.message for finding in manifest.findings), task, events
-    )
+    findings = tuple(finding.message for finding in manifest.findings)
+    return Unfinished(op, manifest.totals.wall_ns, findings, task, tuple(events))
 
 
-def explained(evidence: Evidence, op: int, locks: Sequence[Locks], whole_log: bool) -> Explained:
-    """Explain one operation that the evidence has a row of; `whole_log`: the log has every operation."""
-    row = evidence.own[op]
-    events = evidence.events[op]
+def explain_operation(facts: LogFacts, op: int, locks: Sequence[Locks], whole_log: bool) -> Explanation:
+    """Explain one operation that the log has a row of; `whole_log`: the log has every operation."""
+    row = facts.operations[op]
     bounds = [row[name] for name in ("asked_ns", "mapped_ns", "unmap_asked_ns", "done_ns")]
-    claims = _claims(evidence, row, locks)
-    phases = tuple(
-        _phase(name, begin, end, claims[name], evidence, row)
-        for name, begin, end in zip(("map", "use", "unmap"), bounds, bounds[1:], strict=False)
+    claims = _claims(facts, row, locks)
+    return Explanation(
+        **{name: row[name] for name in _OF_ROW},
+        within=next((r["op"] for r in facts.family[row["task"]] if _is_nested(row, r)), None),
+        findings=tuple(list(FINDINGS)[e["value"]] for e in facts.events[op] if e["event"] == "finding"),
+        whole_log=whole_log,
+        phases=tuple(
+            _phase(name, begin, end, claims[name], facts, row)
+            for name, begin, end in zip(("map", "use", "unmap"), bounds, bounds[1:], strict=False)
+        ),
     )
-    around = [
-        r
-        for r in evidence.family.get(row["task"], ())
-        if r["depth"] == row["depth"] - 1
-        and r["mapped_ns"] <= row["asked_ns"]
-        and r["unmap_asked_ns"] >= row["done_ns"]
-    ]
-    return Explained(
-        op, row["kind"], row["page"], row["task"], row["process"], row["depth"], row["served"], row["slot"],
-        row["probed"], row["asked_ns"], row["done_ns"], row["cpu_map"], row["cpu_unmap"],
-        around[0]["op"] if around else None,
-        tuple(list(FINDINGS)[e["value"]] for e in events if e["event"] == "finding"),
-        whole_log,
-        phases,
-    )  # fmt: skip
 
 
-def _claims(evidence: Evidence, row: Row, locks: Sequence[Locks]) -> dict[str, list[Claim]]:
+def _is_nested(inner: Row, outer: Row) -> bool:
+    """Whether an operation lies directly within the use of another one of its task."""
+    return (
+        inner["depth"] == outer["depth"] + 1
+        and inner["asked_ns"] >= outer["mapped_ns"]
+        and inner["done_ns"] <= outer["unmap_asked_ns"]
+    )
+
+
+def _claims(facts: LogFacts, row: Row, locks: Sequence[Locks]) -> dict[str, list[Stretch]]:
     """What the log's rows say of each phase, in the order in which they are believed."""
-    both = _lock_claims(evidence, row, locks) + _off_cpu_claims(evidence.events[row["op"]])
-    passes = [
-        Claim("flush" if p.event == "flush" else "scan", p.begin_ns, p.end_ns, p)
-        for p in evidence.passes.get(row["op"], ())
+    both = _lock_claims(facts, row, locks) + _off_cpu_claims(facts.events[row["op"]])
+    passes = facts.passes.by_op[row["op"]]
+    work = both + [
+        Stretch(event, p.begin_ns, p.ns, p) for event in ("flush", "scan") for p in passes if p.event == event
     ]
     nested = [
-        Claim("nested", r["asked_ns"], r["done_ns"], Nested(r["op"]))
-        for r in evidence.family.get(row["task"], ())
-        if r["depth"] == row["depth"] + 1
-        and r["asked_ns"] >= row["mapped_ns"]
-        and r["done_ns"] <= row["unmap_asked_ns"]
+        Stretch("nested", r["asked_ns"], r["done_ns"] - r["asked_ns"], Nested(r["op"]))
+        for r in facts.family[row["task"]]
+        if _is_nested(r, row)
     ]
-    flushes_first = sorted(passes, key=lambda claim: (claim.what, claim.begin_ns))
-    return {"map": both + flushes_first, "use": nested + both, "unmap": both + flushes_first}
+    return {"map": work, "use": nested + both, "unmap": work}
 
 
-def _lock_claims(evidence: Evidence, row: Row, locks: Sequence[Locks]) -> list[Claim]:
-    op, events = row["op"], evidence.events[row["op"]]
-    claims: list[Claim] = []
+def _lock_claims(facts: LogFacts, row: Row, locks: Sequence[Locks]) -> list[Stretch]:
+    op, waits = row["op"], facts.waits[row["op"]]
+    claims: list[Stretch] = []
     own = next(part for part in locks if part.kinds is None or row["kind"] in part.kinds)
-    for wait, site, relock, holder in waits_of(row, events):
+    for w in waits:
+        wait = Stretch("lock_wait", w["time_ns"], w["wait_ns"])
         others = [
             hold
-            for hold in evidence.holds.between(wait.begin_ns, wait.end_ns)
+            for hold in facts.holds.between(wait.begin_ns, wait.end_ns)
             if hold.op != op and (own.kinds is None or hold.kind is None or hold.kind in own.kinds)
         ]
-        causes = wait_causes(
-            wait, others, evidence.passes, evidence.wraps, site, relock, holder, own.only_one
-        )
-        claims.append(Claim("lock_wait", wait.begin_ns, wait.end_ns, causes))
-    holds = [
-        (Hold("map", op, row["task"], row["cpu_map"], row["locked_ns"] or 0, row["map_hold_ns"]), False),
-        (
-            Hold(
-                "unmap", op, row["task"], row["cpu_unmap"], row["unmap_asked_ns"] + row["unmap_wait_ns"],
-                row["unmap_hold_ns"],
-            ),
-            False,
-        ),
-    ]  # fmt: skip
-    holds += [
-        (Hold(SITES[e["slot"]], op, e["task"], e["cpu"], e["time_ns"], e["duration_ns"]), True)
-        for e in events
-        if e["event"] == "relock"
+        # The simulator notes the longest holder for an operation's longest wait, and for each relock.
+        holder = w["holder"] if w["relock"] or len(waits) == 1 else None
+        causes = attribute_wait(wait, others, facts.passes, w["site"], w["relock"], holder, own.only_one)
+        claims.append(replace(wait, detail=causes))
+    return claims + [
+        Stretch("lock_hold", hold.begin_ns, hold.ns, describe_hold(hold, facts.passes))
+        for hold in facts.own_holds[op]
+    ]
+
+
+def _off_cpu_claims(events: Sequence[Row]) -> list[Stretch]:
+    pin_waits, sleeps, switches = (
+        [e for e in events if e["event"] == event] for event in ("pin_wait", "sleep", "switch")
+    )
+    claims = [
+        Stretch("pin_wait", e["time_ns"], e["duration_ns"], PinWait(e["cpu"], e["value"])) for e in pin_waits
     ]
     claims += [
-        Claim(
-            "lock_hold", hold.begin_ns, hold.end_ns, own_hold(hold, relock, evidence.passes, evidence.wraps)
-        )
-        for hold, relock in holds
-        if hold.ns > 0
+        Stretch("asleep", e["time_ns"], e["duration_ns"], Sleep(e["value"], e["other"], e["cpu"], again))
+        for e, again in zip(sleeps, [True] * (len(sleeps) - 1) + [False], strict=False)
     ]
-    return claims
-
-
-def _off_cpu_claims(events: Sequence[Row]) -> list[Claim]:
-    sleeps = [e for e in events if e["event"] == "sleep"]
-    switches = [e for e in events if e["event"] == "switch"]
-    claims = [
-        Claim("pin_wait", e["time_ns"], e["time_ns"] + e["duration_ns"], PinWait(e["cpu"], e["value"]))
-        for e in events
-        if e["event"] == "pin_wait"
+    claims += [
+        Stretch("switch", e["time_ns"], e["duration_ns"], Switch(e["cpu"], e["other"])) for e in switches
     ]
-    for position, e in enumerate(sleeps):
-        again = position + 1 < len(sleeps)
-        woken_ns = e["time_ns"] + e["duration_ns"]
-        claims.append(Claim("asleep", e["time_ns"], woken_ns, Sleep(e["value"], e["other"], e["cpu"], again)))
-    for e in switches:
-        detail = Switched(e["cpu"], e["other"])
-        claims.append(Claim("switch", e["time_ns"], e["time_ns"] + e["duration_ns"], detail))
     for e in sleeps:
         woken_ns = e["time_ns"] + e["duration_ns"]
-        switched = next((s for s in switches if s["time_ns"] >= woken_ns), None)
-        if switched is not None:
-            claims.append(
-                Claim("ready", woken_ns, switched["time_ns"], Switched(switched["cpu"], switched["other"]))
-            )
+        switch = next((s for s in switches if s["time_ns"] >= woken_ns), None)
+        if switch is not None:
+            detail = Switch(switch["cpu"], switch["other"])
+            claims.append(Stretch("ready", woken_ns, switch["time_ns"] - woken_ns, detail))
     return claims
 
 
-def _phase(name: str, begin: int, end: int, claims: Sequence[Claim], evidence: Evidence, row: Row) -> Phase:
-    parts = stretches(begin, end, claims)
+def _phase(name: str, begin: int, end: int, claims: Sequence[Stretch], facts: LogFacts, row: Row) -> Phase:
+    parts = divide(begin, end, claims)
     woken = sum(
         e["value"] or 0
-        for e in evidence.events[row["op"]]
+        for e in facts.events[row["op"]]
         if e["event"] == "wake" and begin <= e["time_ns"] < max(end, begin + 1)
     )
     hits = tuple(
         Interrupt(
-            e["time_ns"], e["duration_ns"], e["cpu"], e["other"], e["op"],
-            None if e["op"] is None else evidence.flushers.get(e["op"]), _during(parts, e["time_ns"]),
+            e["time_ns"], e["duration_ns"], e["cpu"], e["other"], e["op"], e["flusher"],
+            next((p.what for p in parts if p.begin_ns <= e["time_ns"] < p.end_ns), "rest"),
         )
-        for e in evidence.interrupts.get(row["task"], ())
+        for e in facts.interrupts[row["task"]]
         if begin <= e["time_ns"] < end
     )  # fmt: skip
     return Phase(name, begin, end - begin, parts, hits, woken)  # type: ignore[arg-type]
-
-
-def _during(parts: Sequence[Stretch], time_ns: int) -> What:
-    return next((p.what for p in parts if p.begin_ns <= time_ns < p.begin_ns + p.ns), "rest")

@@ -18,15 +18,15 @@ from pipeline.explain.attribution import (
     PinWait,
     Sleep,
     Stretch,
-    Switched,
+    Switch,
 )
-from pipeline.explain.explain import Explained, Unfinished
+from pipeline.explain.explain import Explanation, Unfinished
 from pipeline.io.numbers import format_count, format_exact, format_number
 
 FORMATS = ("text", "json")
 
-# Of a phase with more stretches than this, only the longest are told one by one.
-_TOLD = 24
+# Of a phase with more stretches than this, only the longest have a line each.
+_MOST_LINES = 24
 _LONGEST = 6
 _NAMED = 3
 # A wait with more causes than this has a line for each.
@@ -53,24 +53,24 @@ _MANY = {
 }
 
 
-def written(operations: Sequence[Explained | Unfinished], form: str) -> str:
-    """Write explained operations as `text` or as `json`: a list of objects, each with its `sentences`."""
+def format_explanations(operations: Sequence[Explanation | Unfinished], form: str) -> str:
+    """Write explanations as `text` or as `json`: a list of objects, each with its `sentences`."""
     if form == "text":
-        return "\n".join(told(operation) for operation in operations)
+        return "\n".join(narrate(operation) for operation in operations)
     objects = [
         {
-            "finished": isinstance(operation, Explained),
+            "finished": isinstance(operation, Explanation),
             **asdict(operation),
-            "sentences": [line.strip() for line in told(operation).splitlines()],
+            "sentences": [line.strip() for line in narrate(operation).splitlines()],
         }
         for operation in operations
     ]
     return json.dumps(objects, indent=2) + "\n"
 
 
-def told(explained: Explained | Unfinished) -> str:
-    """Tell what happened to an operation, one sentence a line; a newline at its end."""
-    lines = _unfinished(explained) if isinstance(explained, Unfinished) else _finished(explained)
+def narrate(operation: Explanation | Unfinished) -> str:
+    """Say what happened to an operation, one sentence a line; a newline at its end."""
+    lines = _unfinished(operation) if isinstance(operation, Unfinished) else _finished(operation)
     return "\n".join(lines) + "\n"
 
 
@@ -79,18 +79,18 @@ def microseconds(ns: int) -> str:
     return format_exact(ns, "us") + " us"
 
 
-def instant(ns: int) -> str:
+def format_instant(ns: int) -> str:
     """Write a moment of the run in the unit that suits it, shortened: where to look, not what to add up."""
     if ns < 1_000_000:
         return microseconds(ns)
     return f"{format_number(ns / 1e6, 6)} ms" if ns < 1_000_000_000 else f"{format_number(ns / 1e9, 6)} s"
 
 
-def _finished(op: Explained) -> list[str]:
+def _finished(op: Explanation) -> list[str]:
     nested = f", nested in operation {op.within}" if op.within is not None else ""
     lines = [
         f"operation {op.op}: {op.kind} of page {op.page}, asked by task {op.task} (process {op.process}) at "
-        f"{instant(op.asked_ns)}{nested}"
+        f"{format_instant(op.asked_ns)}{nested}"
     ]
     for phase in op.phases:
         lines.append(f"  {_HEADS[phase.name](op, phase)}")
@@ -100,31 +100,29 @@ def _finished(op: Explained) -> list[str]:
     return lines
 
 
-def _map_head(op: Explained, phase: Phase) -> str:
+def _map_head(op: Explanation, phase: Phase) -> str:
     slot = "" if op.slot is None else f", slot {op.slot}"
     probed = f", {_count(op.probed, 'slot')} probed" if op.probed else ""
     return f"mapped on cpu {op.cpu_map} after {microseconds(phase.ns)}, {_SERVED[op.served]}{slot}{probed}"
 
 
-_HEADS: dict[str, Callable[[Explained, Phase], str]] = {
+_HEADS: dict[str, Callable[[Explanation, Phase], str]] = {
     "map": _map_head,
     "use": lambda op, phase: f"kept the mapping {microseconds(phase.ns)}",
     "unmap": lambda op, phase: f"unmapped on cpu {op.cpu_unmap} in {microseconds(phase.ns)}",
 }
 
 
-def _phase(op: Explained, phase: Phase) -> list[str]:
+def _phase(op: Explanation, phase: Phase) -> list[str]:
     """Lines whose times add up to the phase's, then what else happened in it."""
     rest = [stretch for stretch in phase.stretches if stretch.what == "rest"]
     known = [stretch for stretch in phase.stretches if stretch.what != "rest"]
-    told_apart = list(range(len(known)))
-    lines = []
-    if len(known) > _TOLD:
-        # By number, so that of equal ones the first are told.
-        told_apart = sorted(sorted(told_apart, key=lambda k: (-known[k].ns, k))[:_LONGEST])
-        lines = [f"{_summed(known)}; the longest of them:"]
-    indent = "  " if lines else ""
-    lines += [indent + line for k in told_apart for line in _sentences(op, phase, known[k])]
+    lines, indent = [], ""
+    if len(known) > _MOST_LINES:
+        lines, indent = [f"{_sum_up(known)}; the longest of them:"], "  "
+        longest = sorted(known, key=lambda stretch: -stretch.ns)[:_LONGEST]
+        known = sorted(longest, key=lambda stretch: stretch.begin_ns)
+    lines += [indent + line for stretch in known for line in _sentences(op, phase, stretch)]
     if rest:
         lines.append(_rest(phase, sum(stretch.ns for stretch in rest)))
     if phase.woken:
@@ -134,14 +132,14 @@ def _phase(op: Explained, phase: Phase) -> list[str]:
     return lines
 
 
-def _sentences(op: Explained, phase: Phase, stretch: Stretch) -> list[str]:
+def _sentences(op: Explanation, phase: Phase, stretch: Stretch) -> list[str]:
     """One line, or, of a wait with many causes, one more for each."""
     if not isinstance(stretch.detail, LockWait):
         return [_sentence(stretch)]
     wait = stretch.detail
     again = " again" if wait.relock else ""
-    who = f"task {op.task} on cpu {_cpu(op, phase, stretch)}"
-    head = f"{who} waited {microseconds(stretch.ns)} for the lock{again}:"
+    task = f"task {op.task} on cpu {_cpu(op, phase, stretch)}"
+    head = f"{task} waited {microseconds(stretch.ns)} for the lock{again}:"
     causes = _causes(wait, op.whole_log)
     if len(causes) <= _IN_ONE_LINE:
         return [f"{head} {', '.join(causes)}"]
@@ -160,10 +158,10 @@ def _sentence(stretch: Stretch) -> str:
         case PinWait():
             idle = "" if detail.idle_cpus is None else f", while {_count(detail.idle_cpus, 'CPU')} idled"
             return f"it was ready for {time}, but pinned to cpu {detail.cpu}, which ran another task{idle}"
-        case Switched() if stretch.what == "ready":
+        case Switch() if stretch.what == "ready":
             after = "" if detail.after is None else f", which ran task {detail.after} before"
             return f"it was awake for {time} before cpu {detail.cpu} took it{after}"
-        case Switched():
+        case Switch():
             return f"the switch to it on cpu {detail.cpu} took {time}"
         case Nested():
             return f"operation {detail.op}, nested in it, took {time}"
@@ -177,7 +175,7 @@ def _value(detail: object) -> int:
     return getattr(detail, "value", None) or 0
 
 
-def _cpu(op: Explained, phase: Phase, stretch: Stretch) -> int:
+def _cpu(op: Explanation, phase: Phase, stretch: Stretch) -> int:
     """CPU on which the task was at a stretch: that of its next sleep, else where the phase ended."""
     for later in phase.stretches:
         if later.begin_ns >= stretch.begin_ns and isinstance(later.detail, Sleep):
@@ -252,7 +250,7 @@ def _rest(phase: Phase, ns: int) -> str:
     return f"{microseconds(ns)} of its own code outside the lock, interrupts included"
 
 
-def _summed(parts: Sequence[Stretch]) -> str:
+def _sum_up(parts: Sequence[Stretch]) -> str:
     """Say of many stretches how many there were of each sort and how long together."""
     said = []
     for what, count in Counter(part.what for part in parts).items():
@@ -287,11 +285,11 @@ def _unfinished(op: Unfinished) -> list[str]:
     why = "; ".join(op.findings) or "the reason is not recorded"
     lines = [
         f"operation {op.op}: it never finished, so that the log has no row of it; the run ended at "
-        f"{instant(op.ended_ns)}: {why}"
+        f"{format_instant(op.ended_ns)}: {why}"
     ]
     if op.events:
-        who = "" if op.task is None else f" of task {op.task}"
-        lines.append(f"  what the log has{who} in its course:")
+        task = "" if op.task is None else f" of task {op.task}"
+        lines.append(f"  what the log has{task} in its course:")
         lines += [f"    {line}" for line in _event_lines(op.events)]
     else:
         lines.append("  nothing that happened in its course is recorded: it may not have begun")
@@ -299,13 +297,15 @@ def _unfinished(op: Unfinished) -> list[str]:
 
 
 def _event_lines(events: Iterable[dict]) -> list[str]:
-    said = [
-        f"at {instant(e['time_ns'])}: {e['event']}"
+    lines = [
+        f"at {format_instant(e['time_ns'])}: {e['event']}"
         + (f" for {microseconds(e['duration_ns'])}" if e["duration_ns"] else "")
         + f", cpu {e['cpu']}"
         for e in events
     ]
-    return said if len(said) <= _TOLD else [*said[:_TOLD], f"and {len(said) - _TOLD:,} more events"]
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES:] = [f"and {len(lines) - _MOST_LINES:,} more events"]
+    return lines
 
 
 def _times(noun: str, count: int) -> str:

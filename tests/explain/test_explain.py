@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.allocators.registry import load_allocator
 from pipeline.errors import InputError, UsageError
-from pipeline.explain.attribution import Claim, Hold, LockWait, stretches, wait_causes
-from pipeline.explain.explain import Explained, explain, locks_of
-from pipeline.explain.narrative import told
+from pipeline.explain.attribution import Hold, LockWait, Passes, Stretch, attribute_wait, divide
+from pipeline.explain.explain import Explanation, explain, locks_of
+from pipeline.explain.narrative import narrate
 from pipeline.schema.run import FINDINGS, Manifest
 from pipeline.sql.session import open_session
 from tests.sql.handmade import make_run, manifest_dict, totals_of
@@ -54,7 +54,7 @@ FLUSH = [
 
 def lines_of(run: Path, op: int) -> list[str]:
     (explained,) = explain(run, [op])
-    return [line.strip() for line in told(explained).splitlines()]
+    return [line.strip() for line in narrate(explained).splitlines()]
 
 
 def test_a_wait_behind_a_flush_and_three_holders_is_told_with_figures_that_add_up(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ MINE, OTHER, LATER = (
 def test_holds_of_several_locks_are_not_mixed_up(
     holds: list[Hold], holder: int | None, one_lock: bool | None, behind: list, unheld: int, untold: int
 ) -> None:
-    wait = wait_causes(Claim("lock_wait", 100, 200), holds, {}, {}, "map", False, holder, one_lock)
+    wait = attribute_wait(Stretch("lock_wait", 100, 100), holds, Passes(), "map", False, holder, one_lock)
     assert [(b.task, b.ns) for b in wait.behind] == behind
     assert (wait.unheld_ns, wait.untold_ns) == (unheld, untold)
 
@@ -277,7 +277,9 @@ def test_the_slowest_come_first(tmp_path: Path) -> None:
 
 
 def test_earlier_claims_win_and_the_rest_is_said() -> None:
-    parts = stretches(0, 100, [Claim("lock_hold", 10, 30), Claim("asleep", 25, 60), Claim("switch", 90, 130)])
+    parts = divide(
+        0, 100, [Stretch("lock_hold", 10, 20), Stretch("asleep", 25, 35), Stretch("switch", 90, 40)]
+    )
     assert [(p.what, p.begin_ns, p.ns) for p in parts] == [
         ("rest", 0, 10), ("lock_hold", 10, 20), ("asleep", 30, 30), ("rest", 60, 30), ("switch", 90, 10),
     ]  # fmt: skip
@@ -312,7 +314,7 @@ def test_of_every_operation_of_a_replay_the_parts_add_up_exactly(replayed: Path)
         rows = {row["op"]: row for row in session.query("FROM operations").to_dicts()}
     contended = slept = nested = 0
     for explained in explain(replayed, sorted(rows)):
-        assert isinstance(explained, Explained)
+        assert isinstance(explained, Explanation)
         row = rows[explained.op]
         bounds = [row[name] for name in ("asked_ns", "mapped_ns", "unmap_asked_ns", "done_ns")]
         for phase, begin, end in zip(explained.phases, bounds, bounds[1:], strict=False):
