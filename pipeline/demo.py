@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.report.page import report
+from pipeline.report.report import report
 from pipeline.runs.replay import RunResult, replay
 from pipeline.workload.generate import generate
 

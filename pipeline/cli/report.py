@@ -46,8 +46,8 @@ def report(
     ] = None,
 ) -> None:
     """Write one self-contained HTML page that compares runs, or the same as Markdown, JSON or pictures."""
-    from pipeline.report.page import default_output
-    from pipeline.report.page import report as write
+    from pipeline.report.report import default_output
+    from pipeline.report.report import report as write
 
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     place = output or default_output(form, item)

@@ -19,18 +19,9 @@ empty = "No run took a lock."
 from __future__ import annotations
 
 import re
-import tomllib
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from pipeline.errors import InputError, unknown_name
-from pipeline.io.files import readable_file
-from pipeline.io.resources import shipped_files
-from pipeline.sql.library import Query, load_query
-
-ChartKind = Literal["ranking", "table", "bars", "lines", "tail", "stacked", "range", "timeline"]
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Strict(BaseModel):
@@ -40,16 +31,11 @@ class _Strict(BaseModel):
 class Item(_Strict):
     """One table or chart, made from one query whose rows have a column `run`.
 
-    `table` shows the rows, with `x` only of runs in which that is not 0; `ranking` says who is fastest, from
-    the rows of the query `ranking`. Charts:
-    `bars` (x a number, one bar per run), `lines` (x a time, y a number), `tail` (x a number, y a share in %,
-    both on log scales), `stacked` (x shares, one bar per run, colour by `series`), `range` (`low` to `high`
-    with a mark at x, one line per run), `timeline` (what each CPU did around an event, from the rows of the
-    query `cpu_timeline`, one chart per run).
+    `chart` is one of the kinds in `pipeline.report.charts`, which says what it requires of the fields.
     """
 
     query: str
-    chart: ChartKind
+    chart: str
     title: str
     name: str = Field(
         "", pattern=r"^[\w-]*$", description="for --item and file names; left out: the title in small letters"
@@ -77,36 +63,19 @@ class Item(_Strict):
     none: str = Field("Nothing to draw for", description="said before the names of runs with nothing to show")
 
     @model_validator(mode="after")
-    def _complete(self) -> Item:
+    def _add_name(self) -> Item:
         self.name = self.name or re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or self.query
-        wanted = {
-            "ranking": (),
-            "table": (),
-            "bars": ("x",),
-            "lines": ("x", "y"),
-            "tail": ("x", "y"),
-            "stacked": ("x", "series"),
-            "range": ("x", "low", "high"),
-            "timeline": (),
-        }[self.chart]
-        missing = [name for name in wanted if not getattr(self, name)]
-        if missing:
-            raise ValueError(f"chart '{self.chart}' wants {', '.join(missing)}")
         return self
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """Columns of which at least one must be there and not 0 for a run to be worth drawing."""
-        return {
-            "ranking": (),
-            "table": (self.x,) if self.x else (),
-            "bars": (self.x,),
-            "lines": (self.y,),
-            "tail": (self.y,),
-            "stacked": (self.x,),
-            "range": (self.x,),
-            "timeline": (),
-        }[self.chart]
+    def x_label(self) -> str:
+        """What the axis of `x` is called."""
+        return self.x_title or self.x
+
+    @property
+    def y_label(self) -> str:
+        """What the axis of `y` is called."""
+        return self.y_title or self.y
 
 
 class Section(_Strict):
@@ -123,33 +92,3 @@ class Definition(_Strict):
     title: str
     text: str = ""
     section: list[Section]
-
-
-def load_definition(name_or_path: str | Path | None) -> tuple[Definition, dict[str, Query]]:
-    """Load a definition, by default the shipped one, and the queries that it names.
-
-    An unknown name raises UsageError; a file that is not a definition raises InputError with the place.
-    """
-    text = str(name_or_path or "default")
-    known = shipped_files("reports", ".toml")
-    if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text:
-        path = readable_file(Path(text), "a report definition (.toml)")
-    elif text in known:
-        path = known[text]
-    else:
-        raise unknown_name("report", text, known, "or give the path of a .toml file")
-    try:
-        definition = Definition.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg']}") from error
-    queries: dict[str, Query] = {}
-    for section in definition.section:
-        for item in section.item:
-            beside = path.parent / item.query
-            own = item.query.endswith(".sql") and not Path(item.query).is_absolute()
-            queries[item.query] = load_query(beside if own else item.query)
-    return definition, queries

@@ -1,24 +1,136 @@
-"""A report before it has a form: its sections of blocks, and the runs that they are about."""
+"""What a report is made of, whatever its form: parts, blocks, tables and charts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
-from pipeline.report.blocks import Block, block_of, in_reach
-from pipeline.report.definition import Definition
-from pipeline.report.palette import Cast, cast
+from pipeline.report.definition import Item
+from pipeline.report.styles import RunStyles
 from pipeline.runs.discovery import RunFound
-from pipeline.sql.library import Query, run_query
-from pipeline.sql.session import Session
+from pipeline.sql.library import Query, filled
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Heading of a column: label, unit ("" for none), meaning, and whether its cells are numbers."""
+
+    label: str
+    unit: str
+    doc: str
+    number: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell as text; what names a run carries its colour, `repeated` is the same as in the row above."""
+
+    text: str
+    number: bool = False
+    names_run: bool = False
+    repeated: bool = False
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells, the runs that they are about, and whether the row stands apart from the others."""
+
+    cells: list[Cell]
+    runs: tuple[str, ...] = ()
+    apart: bool = False
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the row is about the same run as the one above."""
+        return bool(self.cells) and self.cells[0].repeated
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with the sentences above it and the notes below."""
+
+    headings: list[Heading]
+    rows: list[Row]
+    title: str = ""
+    verdict: str = ""
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One drawing: its specification without the data, and in words; `run` where it is of one run."""
+
+    title: str
+    spec: Spec
+    alt_text: str
+    run: str = ""
+
+
+@dataclass
+class Block:
+    """What the page, and every other form of the report, shows of one item."""
+
+    item: Item
+    query: Query
+    frame: pl.DataFrame
+    empty: str = ""
+    """Said instead of a table or charts."""
+    left_out: str = ""
+    axes: str = ""
+    """What the axes of small charts are, which have no room for titles."""
+    tables: list[Table] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    legend: list[str] = field(default_factory=list)
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    """Parts of stacked bars, each with the name of its colour."""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Every parameter of the query with its value."""
+        return {param.name: param.default for param in self.query.params} | self.item.params
+
+    @property
+    def headings(self) -> list[Heading]:
+        """Heading of each column of the query's answer."""
+        return [self.heading(name) for name in self.frame.columns]
+
+    def heading(self, name: str) -> Heading:
+        """Label, unit and meaning of a column; a unit that the name ends in is not said twice."""
+        column = next((c for c in self.query.columns if c.name == name), None)
+        unit = column.unit if column else ""
+        label = name
+        for suffix in ("_percent", "_us", "_ms", "_ns", "_kib", "_mib") if unit else ():
+            label = label.removesuffix(suffix)
+        return Heading(
+            label.replace("_", " "),
+            "µs" if unit == "us" else unit,
+            column.doc if column else "",
+            self.frame.schema[name].is_numeric(),
+        )
+
+    @property
+    def sql(self) -> str:
+        """The query with its parameters filled in."""
+        return filled(self.query, self.params)
+
+    @property
+    def command(self) -> str:
+        """The command that asks it again."""
+        which = "--file" if self.item.query.endswith(".sql") else "--name"
+        values = [word for name, value in self.item.params.items() for word in ("--set", f"{name}={value}")]
+        return shlex.join(["pipeline", "sql", which, self.item.query, *values])
 
 
 @dataclass(frozen=True)
 class Part:
-    """A heading with its blocks."""
+    """A section of the report: a title with its blocks."""
 
     title: str
     text: str
@@ -33,41 +145,10 @@ class Document:
     text: str
     parts: list[Part]
     runs: list[RunFound]
-    cast: Cast
+    styles: RunStyles
     command: str | None = None
 
     @property
     def blocks(self) -> list[Block]:
         """Every block, in order."""
         return [block for part in self.parts for block in part.blocks]
-
-
-def compose(
-    session: Session,
-    definition: Definition,
-    queries: dict[str, Query],
-    command: str | None = None,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Document:
-    """Make every block of `definition` over the session's runs; `advance(1)` is called after each.
-
-    A question that several items ask of the same runs is answered once.
-    """
-    chosen = cast(session.runs)
-    near = in_reach(session.runs, chosen)
-    parts = []
-    answers: dict[str, pl.DataFrame] = {}
-    # Where all runs are in reach, one session keeps what both would make of the logs.
-    with nullcontext(session) if len(near) == len(session.runs) else Session(near) as timed:
-        for section in definition.section:
-            blocks = []
-            for item in section.item:
-                asked = timed if item.chart == "lines" else session
-                query = queries[item.query]
-                question = f"{len(asked.runs)} {item.query} {sorted(item.params.items())}"
-                if question not in answers:
-                    answers[question] = run_query(asked, query, item.params)
-                blocks.append(block_of(item, query, answers[question], chosen, asked.runs))
-                advance(1)
-            parts.append(Part(section.title, section.text, blocks))
-    return Document(definition.title, definition.text, parts, session.runs, chosen, command)

@@ -17,17 +17,15 @@ from markupsafe import Markup
 
 from pipeline.io.resources import shipped
 from pipeline.report import conditions
-from pipeline.report.blocks import Block
-from pipeline.report.document import Document
-from pipeline.report.palette import Cast
-from pipeline.report.style import CONFIG, shipped_text
+from pipeline.report.document import Block, Document
+from pipeline.report.styles import VEGA_CONFIG, shipped_text
 
 TEMPLATE = "page.html.j2"
 
 
-def html_page(document: Document, template: str = TEMPLATE) -> str:
+def render_html(document: Document, template: str = TEMPLATE) -> str:
     """Render the page by a template of the shipped reports; it needs no network and no other file."""
-    bundle, style, script = _vega_bundle(), shipped_text("page.css"), shipped_text("page.js")
+    bundle, stylesheet, script = _vega_bundle(), shipped_text("page.css"), shipped_text("page.js")
     environment = Environment(
         loader=FileSystemLoader(shipped("reports")),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -35,50 +33,35 @@ def html_page(document: Document, template: str = TEMPLATE) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cast, runs = document.cast, document.runs
-    environment.filters["script_json"] = script_json
-    environment.filters["positions"] = lambda names: positions(cast, names)
+    names, runs = document.styles.names, document.runs
+
+    def number_runs(some: Sequence[str]) -> str:
+        """Numbers by which the page's script knows runs."""
+        return " ".join(str(names.index(name)) for name in some)
+
+    environment.filters |= {"script_json": script_json, "number_runs": number_runs}
     return environment.get_template(template).render(
         document=document,
-        cast=cast,
-        data=data_of,
-        config=CONFIG,
+        styles=document.styles,
+        data=_data,
+        config=VEGA_CONFIG,
         number=count(1).__next__,
-        traces=conditions.traces(runs),
-        machines=conditions.machines(runs),
-        shared=conditions.shared(runs),
-        designs=conditions.allocators(runs),
-        warnings=conditions.warnings(runs),
-        findings=conditions.findings(runs),
+        traces=conditions.describe_traces(runs),
+        machines=conditions.describe_machines(runs),
+        shared=conditions.describe_loop_and_seeds(runs),
+        designs=conditions.describe_allocators(runs),
+        warnings=conditions.list_warnings(runs),
+        findings=conditions.list_findings(runs),
         # The policy admits exactly these inline texts, and nothing from anywhere else.
         policy=(
             "default-src 'none'; "
-            f"script-src {_hash(bundle)} {_hash(script)}; style-src {_hash(style)}; "
+            f"script-src {_hash(bundle)} {_hash(script)}; style-src {_hash(stylesheet)}; "
             "img-src data:; base-uri 'none'; form-action 'none'"
         ),
-        style=Markup(style),
+        stylesheet=Markup(stylesheet),
         bundle=Markup(bundle),
         script=Markup(script),
     )
-
-
-def positions(cast: Cast, names: Sequence[str]) -> str:
-    """Numbers by which the page's script knows runs, as text."""
-    return " ".join(str(cast.names.index(name)) for name in names)
-
-
-def data_of(block: Block) -> dict[str, Any]:
-    """Give the rows of a block, with the heads of its columns, as JSON can hold them."""
-    return {
-        "columns": block.frame.columns,
-        "heads": [[head.label, head.unit, head.doc] for head in block.heads],
-        "rows": plain_rows(block.frame),
-    }
-
-
-def objects_of(block: Block) -> list[dict[str, Any]]:
-    """Give the rows of a block as objects, as charts take them."""
-    return [dict(zip(block.frame.columns, row, strict=True)) for row in plain_rows(block.frame)]
 
 
 def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
@@ -100,13 +83,18 @@ def script_json(content: Any) -> Markup:
     return Markup(text)
 
 
+def _data(block: Block) -> dict[str, Any]:
+    """Rows of a block, with the headings of its columns."""
+    return {
+        "columns": block.frame.columns,
+        "heads": [[heading.label, heading.unit, heading.doc] for heading in block.headings],
+        "rows": plain_rows(block.frame),
+    }
+
+
 def _hash(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-# What the bundle gives to the page's script.
-_SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
 @cache
@@ -114,6 +102,7 @@ def _vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script; costs a second or two to make."""
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
-    bundle: str = vl_convert.javascript_bundle(_SNIPPET)
+    # What the bundle gives to the page's script.
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     # A script element ends at the first of these, wherever it stands.
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -7,16 +7,14 @@ from typing import Any
 
 from pipeline.io.tables import markdown_table
 from pipeline.report import conditions
-from pipeline.report.blocks import Block
-from pipeline.report.cells import Head, Table
-from pipeline.report.document import Document
+from pipeline.report.document import Block, Document, Heading
 from pipeline.sql.output import format_cell
 
 # More rows than this are for a machine to read: JSON has them.
 MOST_ROWS = 40
 
 
-def markdown_page(document: Document) -> str:
+def render_markdown(document: Document) -> str:
     """Write the whole report as one Markdown text."""
     parts = [f"# {plain(document.title)}", plain(document.text), *_conditions(document)]
     for part in document.parts:
@@ -38,14 +36,14 @@ def plain(text: str) -> str:
 
 def _conditions(document: Document) -> Iterator[str]:
     runs = document.runs
-    findings = conditions.findings(runs)
+    findings = conditions.list_findings(runs)
     lines = [
         f"{plain(f['finding'])} in {plain(f['run'])}{_times(f)}: {plain(f['message'])}" for f in findings
     ]
     yield f"Findings: {len(findings)}" if findings else "No findings."
     yield _items(lines)
-    yield _items(plain(line) for line in conditions.warnings(runs))
-    for trace in conditions.traces(runs):
+    yield _items(plain(line) for line in conditions.list_warnings(runs))
+    for trace in conditions.describe_traces(runs):
         facts = [
             *trace["facts"],
             *trace["file"],
@@ -54,16 +52,16 @@ def _conditions(document: Document) -> Iterator[str]:
         yield f"Trace {plain(trace['name'])}: {plain(trace['description'])}"
         yield _items(f"{key}: {plain(str(value))}" for key, value in facts if value)
         yield _items(plain(note) for note in trace["notes"])
-    for machine in conditions.machines(runs):
+    for machine in conditions.describe_machines(runs):
         yield (
             f"Machine {plain(machine['name'])}, {machine['cpus']} CPUs: {plain(machine['summary'])}; "
             f"{machine['sourced']} costs with a source, {machine['assumed']} assumed."
         )
-    yield _items(f"{key}: {plain(value)}" for key, value in conditions.shared(runs))
+    yield _items(f"{key}: {plain(value)}" for key, value in conditions.describe_loop_and_seeds(runs))
     yield markdown_table(
         ["run", "design", "made by"],
         [[plain(d["run"]), plain(f"{d['design']}: {d['summary']}"), plain(d["command"])]
-         for d in conditions.allocators(runs)],
+         for d in conditions.describe_allocators(runs)],
     )  # fmt: skip
 
 
@@ -77,25 +75,21 @@ def _block(block: Block) -> Iterator[str]:
     yield plain(block.empty)
     for table in block.tables:
         yield f"**{plain(table.title)}**" if table.title else ""
-        yield plain(table.words)
-        yield _table(table)
+        yield plain(table.verdict)
+        yield _table(table.headings, ([cell.text for cell in row.cells] for row in table.rows))
         yield "\n\n".join(map(plain, table.notes))
-    yield _items(plain(chart.words) for chart in block.charts)
+    yield _items(plain(chart.alt_text) for chart in block.charts)
     yield plain(block.left_out)
     if block.charts and len(block.frame) <= MOST_ROWS:
         rows = (
-            [format_cell(head, value) or "–" for head, value in zip(block.frame.columns, row, strict=True)]
+            [format_cell(name, value) or "–" for name, value in zip(block.frame.columns, row, strict=True)]
             for row in block.frame.iter_rows()
         )
-        yield _rows(block.heads, rows)
+        yield _table(block.headings, rows)
 
 
-def _table(table: Table) -> str:
-    return _rows(table.heads, ([cell.text for cell in row.cells] for row in table.rows))
-
-
-def _rows(heads: Sequence[Head], rows: Iterable[Sequence[str]]) -> str:
-    labels = [f"{head.label} ({head.unit})" if head.unit else head.label for head in heads]
+def _table(headings: Sequence[Heading], rows: Iterable[Sequence[str]]) -> str:
+    labels = [f"{h.label} ({h.unit})" if h.unit else h.label for h in headings]
     return markdown_table([plain(label) for label in labels], ([plain(cell) for cell in row] for row in rows))
 
 

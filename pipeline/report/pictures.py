@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.io.files import complete_directory, complete_file
-from pipeline.report.blocks import Block, Chart
-from pipeline.report.document import Document
-from pipeline.report.html import objects_of
-from pipeline.report.style import CONFIG, FONT, in_light
+from pipeline.report.document import Block, Chart, Document, Spec
+from pipeline.report.html import plain_rows
+from pipeline.report.styles import VEGA_CONFIG, resolve_light_colours
 
 WIDTH = 640
 SCALE = 2.0
@@ -21,62 +19,51 @@ SCALE = 2.0
 
 def write_pictures(document: Document, form: str, directory: Path, advance: Callable[[int], None]) -> None:
     """Write each chart of the report into a new `directory`; `advance(1)` is called after each block."""
-    if not any(block.charts for block in document.blocks):
-        raise UsageError(_nothing(document))
+    _check_charts(document)
     with complete_directory(directory) as temporary:
         for number, block in enumerate(document.blocks, 1):
-            for name, chart in _named(block):
-                (temporary / f"{number:02d}-{name}.{form}").write_bytes(_drawn(_alone(block, chart), form))
+            for position, chart in enumerate(block.charts, 1):
+                name = f"{number:02d}-{block.item.name}"
+                if len(block.charts) > 1:
+                    # A run's name may hold anything, a file's may not.
+                    name += f"-{position}" if chart.run or not chart.title else f"-{chart.title}"
+                (temporary / f"{name}.{form}").write_bytes(_draw(_complete(block, chart), form))
             advance(1)
 
 
 def write_picture(document: Document, form: str, path: Path) -> None:
     """Write the charts of a report of one item below one another into one file."""
-    charts = [(block, chart) for block in document.blocks for chart in block.charts]
-    if not charts:
-        raise UsageError(_nothing(document))
-    specs = [_alone(block, chart) for block, chart in charts]
+    _check_charts(document)
+    specs = [_complete(block, chart) for block in document.blocks for chart in block.charts]
+    whole = specs[0]
     if len(specs) > 1:
-        for spec in specs:
-            spec.pop("autosize")
         # Data and parameters are named, and names must be one's own.
-        independent = {
-            "color": "independent",
-            "strokeDash": "independent",
-            "x": "independent",
-            "y": "independent",
-        }
         for position, spec in enumerate(specs):
-            _rename_rows(spec, f"rows{position}")
-        whole = {"vconcat": specs, "resolve": {"scale": independent}, "params": specs[0]["params"]}
-        for spec in specs:
-            spec.pop("params")
-    else:
-        whole = specs[0]
+            del spec["autosize"]
+            spec["data"]["name"] = f"rows{position}"
+            params = spec.pop("params")
+        scale = dict.fromkeys(("color", "strokeDash", "x", "y"), "independent")
+        whole = {"vconcat": specs, "resolve": {"scale": scale}, "params": params}
     with complete_file(path) as temporary:
-        temporary.write_bytes(_drawn(whole, form))
+        temporary.write_bytes(_draw(whole, form))
 
 
-def _nothing(document: Document) -> str:
-    said = "; ".join(block.empty or f"'{block.item.title}' is a table" for block in document.blocks)
-    return f"wanted at least one chart to draw, found none: {said}; tables are in --format md, json and html"
+def _check_charts(document: Document) -> None:
+    if any(block.charts for block in document.blocks):
+        return
+    reasons = "; ".join(block.empty or f"'{block.item.title}' is a table" for block in document.blocks)
+    raise UsageError(
+        f"wanted at least one chart to draw, found none: {reasons}; tables are in --format md, json and html"
+    )
 
 
-def _named(block: Block) -> Iterator[tuple[str, Chart]]:
-    """The charts of a block, each with what its file is called."""
-    for position, chart in enumerate(block.charts, 1):
-        several = len(block.charts) > 1
-        # A run's name may hold anything, a file's may not.
-        suffix = f"-{position}" if chart.run else f"-{chart.title}" if chart.title else ""
-        yield block.item.name + (suffix if several else ""), chart
-
-
-def _alone(block: Block, chart: Chart) -> dict[str, Any]:
+def _complete(block: Block, chart: Chart) -> Spec:
     """A chart's specification with all that it needs: its data, title and legend."""
     spec = copy.deepcopy(chart.spec)
     title = {"text": block.item.title, "subtitle": chart.title, "anchor": "start", "fontSize": 13}
-    spec |= {"title": title, "width": WIDTH}
-    spec["data"] = {"name": "rows", "values": objects_of(block)}
+    columns = block.frame.columns
+    values = [dict(zip(columns, row, strict=True)) for row in plain_rows(block.frame)]
+    spec |= {"title": title, "width": WIDTH, "data": {"name": "rows", "values": values}}
     if block.legend or block.parts:
         for unit in spec.get("layer", [spec]):
             for channel in ("color", "strokeDash"):
@@ -85,21 +72,15 @@ def _alone(block: Block, chart: Chart) -> dict[str, Any]:
     return spec
 
 
-def _rename_rows(spec: dict[str, Any], name: str) -> None:
-    spec["data"]["name"] = name
-    for layer in spec.get("layer", ()):
-        if "data" in layer:
-            layer["data"]["name"] = name
-
-
-def _drawn(spec: dict[str, Any], form: str) -> bytes:
+def _draw(spec: Spec, form: str) -> bytes:
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
-    config = CONFIG | {"background": "var(--paper)", "font": FONT}
-    config |= {"legend": {"labelColor": "var(--ink)", "symbolOpacity": 1, "labelLimit": 260}}
-    whole = in_light(
-        spec | {"config": config | {"title": {"color": "var(--ink)", "subtitleColor": "var(--soft)"}}}
-    )
+    config = VEGA_CONFIG | {
+        "background": "var(--paper)",
+        "legend": {"labelColor": "var(--ink)", "symbolOpacity": 1, "labelLimit": 260},
+        "title": {"color": "var(--ink)", "subtitleColor": "var(--soft)"},
+    }
+    whole = resolve_light_colours(spec | {"config": config})
     if form == "svg":
         return str(vl_convert.vegalite_to_svg(whole)).encode()
     return bytes(vl_convert.vegalite_to_png(whole, scale=SCALE))

@@ -11,8 +11,8 @@ estimated over them is that of the throughputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -98,7 +98,7 @@ class _Progress:
 _Entry = dict[int, _Progress]
 
 
-def rankings(runs: Sequence[RunFound], rows: pl.DataFrame, bounds: Sequence[str]) -> list[Ranking]:
+def rank_runs(runs: Sequence[RunFound], rows: pl.DataFrame, bounds: Collection[str]) -> list[Ranking]:
     """Rank `runs` with `rows`, the answer of the query `ranking`; one ranking for each trace and machine.
 
     `bounds` names the runs that are shown as bounds, apart from the designs.
@@ -107,11 +107,16 @@ def rankings(runs: Sequence[RunFound], rows: pl.DataFrame, bounds: Sequence[str]
     for run in runs:
         m = run.manifest
         key = (m.trace.sha256, m.machine.model_dump_json(), m.loop, *m.lowmem)
-        groups.setdefault(key, []).append(_progress(run, rows.filter(pl.col("run") == run.name)))
-    return [_ranking(group, bounds) for group in groups.values()]
+        groups.setdefault(key, []).append(_measure_progress(run, rows.filter(pl.col("run") == run.name)))
+    return [_rank(group, bounds) for group in groups.values()]
 
 
-def _progress(run: RunFound, rows: pl.DataFrame) -> _Progress:
+def is_deadlocked(run: RunFound) -> bool:
+    """Whether a run ended because no task was left that could go on."""
+    return any(one.finding == "deadlock" for one in run.manifest.findings)
+
+
+def _measure_progress(run: RunFound, rows: pl.DataFrame) -> _Progress:
     if rows.is_empty():
         return _Progress(run)
     rows = rows.sort("block")
@@ -120,41 +125,30 @@ def _progress(run: RunFound, rows: pl.DataFrame) -> _Progress:
     return _Progress(run, rows["operations"].to_list(), stretches, rows["lost_us"].to_list())
 
 
-def _ranking(group: Sequence[_Progress], bounds: Sequence[str]) -> Ranking:
-    most = max(progress.run.manifest.totals.operations for progress in group)
-    whole = [p for p in group if _did_the_trace(p.run, most)]
-    partial = [p for p in group if not _did_the_trace(p.run, most)]
-    entries = _entries([p for p in whole if p.run.name not in bounds])
-    entries.sort(key=lambda entry: -_rate(entry).value)
-    standings = [_standing(entry, entries[0]) for entry in entries]
+def _rank(group: Sequence[_Progress], bounds: Collection[str]) -> Ranking:
     first = group[0].run.manifest
+    most = max(progress.run.manifest.totals.operations for progress in group)
+    # A run did the trace if it did as many operations as any other, and ended because there were no more.
+    whole = [p for p in group if p.run.manifest.totals.operations == most > 0 and not is_deadlocked(p.run)]
+    ranked = {p.run.name for p in whole}
+    entries = _merge_seeds([p for p in whole if p.run.name not in bounds])
+    entries.sort(key=lambda entry: -_rate(entry).value)
+    reference = entries[0] if entries else None
+    beside = _merge_seeds([p for p in whole if p.run.name in bounds])
     return Ranking(
         first.trace.name,
         first.machine.name,
         first.machine.cpus,
         first.loop,
         tuple(first.lowmem),
-        standings,
-        [
-            _standing(entry, entries[0] if entries else None)
-            for entry in _entries([p for p in whole if p.run.name in bounds])
-        ],
-        [_standing({p.run.manifest.seed: p}, None) for p in partial],
-        max((len(p.operations) for p in group), default=0),
+        [_compare(entry, reference) for entry in entries],
+        [_compare(entry, reference) for entry in beside],
+        [_compare({p.run.manifest.seed: p}, None) for p in group if p.run.name not in ranked],
+        max(len(p.operations) for p in group),
     )
 
 
-def _did_the_trace(run: RunFound, most: int) -> bool:
-    """Whether a run did as many operations as any other, and ended because there were no more."""
-    return run.manifest.totals.operations == most > 0 and not stuck(run)
-
-
-def stuck(run: RunFound) -> bool:
-    """Whether a run ended because nobody was left who could go on."""
-    return any(one.finding == "deadlock" for one in run.manifest.findings)
-
-
-def _entries(group: Sequence[_Progress]) -> list[_Entry]:
+def _merge_seeds(group: Sequence[_Progress]) -> list[_Entry]:
     """Runs that differ in their seed alone together; a second run of one seed is an entry of its own."""
     entries: dict[tuple[str, str, int], _Entry] = {}
     for progress in group:
@@ -170,63 +164,57 @@ def _rate(entry: _Entry) -> Estimate:
     return mean([progress.rate for progress in entry.values()])
 
 
-def _lost(entry: _Entry) -> Estimate | None:
-    lost = [progress.mean_lost_us for progress in entry.values()]
-    known = [value for value in lost if value is not None]
-    return mean(known) if len(known) == len(lost) else None
+def _costs_us(entry: _Entry) -> list[float] | None:
+    """Mean cost of an operation with each seed; None where that of one is not known."""
+    costs = [progress.mean_lost_us for progress in entry.values()]
+    known = [cost for cost in costs if cost is not None]
+    return known if len(known) == len(costs) else None
 
 
-def _standing(entry: _Entry, reference: _Entry | None) -> Standing:
+def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
+    """What an entry does, and how that differs from the reference, if there is another one."""
     runs = [progress.run for progress in entry.values()]
-    name = runs[0].name if len(runs) == 1 else f"{runs[0].manifest.label} ({len(runs)} seeds)"
-    bound = runs[0].manifest.allocator.bound
-    names = tuple(run.name for run in runs)
-    same = Standing(name, names, bound, _rate(entry), _lost(entry))
+    costs = _costs_us(entry)
+    alone = Standing(
+        runs[0].name if len(runs) == 1 else f"{runs[0].manifest.label} ({len(runs)} seeds)",
+        tuple(run.name for run in runs),
+        runs[0].manifest.allocator.bound,
+        _rate(entry),
+        mean(costs) if costs else None,
+    )
     if reference is None or reference is entry:
-        return same
-    ratio, dearer_us, method, unknown = _compared(entry, reference)
-    return Standing(
-        name, names, bound, same.operations_per_second, same.lost_us, ratio, dearer_us, method, unknown
-    )
-
-
-def _compared(entry: _Entry, reference: _Entry) -> tuple[Estimate, Estimate | None, Method, str]:
-    """Throughput ratio to the reference, difference in cost, how these were made, why they are uncertain."""
+        return alone
     common = sorted(entry.keys() & reference.keys())
+    if common:
+        entry, reference = ({seed: one[seed] for seed in common} for one in (entry, reference))
+    costs, other_costs = _costs_us(entry), _costs_us(reference)
     if len(common) >= 2:
-        these, those = [entry[seed] for seed in common], [reference[seed] for seed in common]
-        ratio = paired_ratio([p.rate for p in these], [p.rate for p in those])
-        costs = [(p.mean_lost_us, q.mean_lost_us) for p, q in zip(these, those, strict=True)]
-        known = [(p, q) for p, q in costs if p is not None and q is not None]
-        dearer = (
-            paired_difference([p for p, _ in known], [q for _, q in known])
-            if len(known) == len(costs)
-            else None
+        return replace(
+            alone,
+            ratio=paired_ratio([p.rate for p in entry.values()], [p.rate for p in reference.values()]),
+            dearer_us=paired_difference(costs, other_costs) if costs and other_costs else None,
+            method="seeds",
         )
-        return ratio, dearer, "seeds", ""
-    if not common:
-        rate = _rate(entry).value / _rate(reference).value
-        return Estimate(rate, None), _plain_difference(entry, reference), "", "no seed in common"
-    this, that = entry[common[0]], reference[common[0]]
-    unknown = _why_unpaired(this, that)
-    if unknown:
-        only = {common[0]: this}, {common[0]: that}
-        return Estimate(this.rate / that.rate, None), _plain_difference(*only), "", unknown
-    return (
+    this, that = next(iter(entry.values())), next(iter(reference.values()))
+    if unknown := _explain_unpaired(this, that) if common else "no seed in common":
+        dearer_us = mean(costs).value - mean(other_costs).value if costs and other_costs else None
+        return replace(
+            alone,
+            ratio=Estimate(_rate(entry).value / _rate(reference).value, None),
+            dearer_us=None if dearer_us is None else Estimate(dearer_us, None),
+            unknown=unknown,
+        )
+    return replace(
+        alone,
         # Each does the same work: the ratio of throughputs is that of the times, the other way up.
-        paired_ratio(that.stretches_ns, this.stretches_ns),
-        paired_difference(this.lost_us, that.lost_us),
-        "blocks",
-        "",
+        ratio=paired_ratio(that.stretches_ns, this.stretches_ns),
+        dearer_us=paired_difference(this.lost_us, that.lost_us),
+        method="blocks",
     )
 
 
-def _plain_difference(entry: _Entry, reference: _Entry) -> Estimate | None:
-    this, that = _lost(entry), _lost(reference)
-    return None if this is None or that is None else Estimate(this.value - that.value, None)
-
-
-def _why_unpaired(this: _Progress, that: _Progress) -> str:
+def _explain_unpaired(this: _Progress, that: _Progress) -> str:
+    """Say why two runs cannot be compared block by block; "" if they can."""
     for progress in (this, that):
         if not progress.operations:
             return f"{progress.run.name} has no log"

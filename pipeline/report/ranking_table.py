@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from operator import itemgetter
 
 from pipeline.io.numbers import format_number, join_words
-from pipeline.report.cells import Cell, Head, Row, Table
+from pipeline.report.document import Cell, Heading, Row, Table
 from pipeline.report.ranking import Ranking, Standing
 from pipeline.report.statistics import CONFIDENCE, Estimate
 
 TIE = "no difference seen"
 UNKNOWN = "–"
 
-_HEADS = [
-    Head("", "", "place by throughput", True),
-    Head("design", "", "runs that differ in their seed alone are one entry", False),
-    Head("operations", "1/s", "operations completed per second of simulated time", True),
-    Head("against the first", "%", "difference in throughput, and half the width of its interval", True),
-    Head("lost to mapping", "µs", "an operation's map and unmap, each from asking to being served", True),
-    Head("against the first", "µs", "difference of that, and half the width of its interval", True),
-    Head("verdict", "", "", False),
+_HEADINGS = [
+    Heading("", "", "place by throughput", True),
+    Heading("design", "", "runs that differ in their seed alone are one entry", False),
+    Heading("operations", "1/s", "operations completed per second of simulated time", True),
+    Heading("against the first", "%", "difference in throughput, and half the width of its interval", True),
+    Heading("lost to mapping", "µs", "an operation's map and unmap, each from asking to being served", True),
+    Heading("against the first", "µs", "difference of that, and half the width of its interval", True),
+    Heading("verdict", "", "", False),
 ]
 
 
-def ranking_table(ranking: Ranking) -> Table:
+def make_ranking_table(ranking: Ranking) -> Table:
     """One table: designs by throughput, then bounds, then runs that did not do the whole trace."""
     rows = [_row(standing, str(place)) for place, standing in enumerate(ranking.standings, 1)]
     rows += [_row(standing, "") for standing in ranking.bounds]
@@ -31,24 +33,26 @@ def ranking_table(ranking: Ranking) -> Table:
     conditions = f"{ranking.trace} on {ranking.machine}, {ranking.cpus} CPUs, {ranking.loop} loop"
     if ranking.lowmem:
         conditions += f", {' and '.join(ranking.lowmem)} in low memory"
-    return Table(conditions, verdict(ranking), _HEADS, rows, notes=notes(ranking))
+    return Table(_HEADINGS, rows, conditions, " ".join(_verdict(ranking)), list(_notes(ranking)))
 
 
-def _row(standing: Standing, place: str, said: str = "") -> Row:
-    cost = standing.lost_us
+def _row(standing: Standing, place: str, remark: str = "") -> Row:
+    numbers = [
+        _format_estimate(standing.operations_per_second),
+        _format_percent(standing.ratio),
+        _format_estimate(standing.lost_us),
+        _format_difference(standing.dearer_us),
+    ]
     cells = [
         Cell(place, number=True),
         Cell(standing.name, names_run=len(standing.runs) == 1),
-        Cell(_plus_minus(standing.operations_per_second), number=True),
-        Cell(_percent(standing.ratio), number=True),
-        Cell(UNKNOWN if cost is None else _plus_minus(cost), number=True),
-        Cell(_signed(standing.dearer_us), number=True),
-        Cell(said or _said(standing)),
+        *(Cell(number, number=True) for number in numbers),
+        Cell(remark or _remark(standing)),
     ]
-    return Row(cells, standing.runs, apart=bool(not place))
+    return Row(cells, standing.runs, apart=not place)
 
 
-def _said(standing: Standing) -> str:
+def _remark(standing: Standing) -> str:
     if standing.unknown:
         words = f"uncertainty unknown: {standing.unknown}"
     elif standing.ratio is None:
@@ -60,101 +64,89 @@ def _said(standing: Standing) -> str:
     return "; ".join(filter(None, (standing.bound, words)))
 
 
-def verdict(ranking: Ranking) -> str:
-    """Say in words who is first, who cannot be told from it, and what the others lose."""
+def _verdict(ranking: Ranking) -> Iterator[str]:
+    """Say in words which design is first, which cannot be told from it, and what the others lose."""
     first = ranking.reference
     if first is None:
-        return "No design did the whole trace."
+        yield "No design did the whole trace."
+        return
     rate = format_number(first.operations_per_second.value, 3)
     if len(ranking.standings) == 1:
-        words = [
-            f"{first.name} does {rate} operations a second; there is no other design to rank it against."
-        ]
+        yield f"{first.name} does {rate} operations a second; there is no other design to rank it against."
     else:
-        words = [f"{first.name} does most: {rate} operations a second."]
-    tied = [s.name for s in ranking.standings if s.tied]
-    if tied:
-        words.append(f"No difference from it was seen for {join_words(tied)}.")
-    unsure = [s.name for s in ranking.standings if s.unknown]
-    if unsure:
-        words.append(f"How sure the difference is cannot be known for {join_words(unsure)}.")
+        yield f"{first.name} does most: {rate} operations a second."
+    if tied := [s.name for s in ranking.standings if s.tied]:
+        yield f"No difference from it was seen for {join_words(tied)}."
+    if unsure := [s.name for s in ranking.standings if s.unknown]:
+        yield f"How sure the difference is cannot be known for {join_words(unsure)}."
     behind = [s for s in ranking.standings if s.ratio is not None and not s.tied and not s.unknown]
     if behind:
-        words.append(f"{'Next' if len(behind) > 1 else 'Behind it'} comes {_behind(behind[0])}.")
+        yield f"{'Next' if len(behind) > 1 else 'Behind it'} comes {_behind(behind[0])}."
     if len(behind) > 1:
-        words.append(f"Slowest is {_behind(behind[-1])}.")
-    costs = [s for s in ranking.standings if s.lost_us is not None]
+        yield f"Slowest is {_behind(behind[-1])}."
+    costs = [(s.lost_us.value, s.name) for s in ranking.standings if s.lost_us is not None]
     if len(costs) > 1:
-        ends = [min(costs, key=_cost), max(costs, key=_cost)]
-        each = [f"{format_number(_cost(s), 3)} µs with {s.name}" for s in ends]
-        words.append(f"Mapping takes from {each[0]} to {each[1]} of each operation.")
-    words += [_beside(bound, first) for bound in ranking.bounds if bound.ratio is not None]
+        ends = (min(costs, key=itemgetter(0)), max(costs, key=itemgetter(0)))
+        least, most = (f"{format_number(cost, 3)} µs with {name}" for cost, name in ends)
+        yield f"Mapping takes from {least} to {most} of each operation."
+    for bound in ranking.bounds:
+        if bound.tied:
+            yield f"From {bound.name}, the {bound.bound}, {TIE}."
+        elif bound.ratio is not None:
+            ratio = bound.ratio.value
+            share = f"{format_number(ratio, 2)} times"
+            if ratio < 2:
+                share = f"{format_number(100 * ratio, 3)} % of"
+            yield f"{bound.name}, the {bound.bound}, does {share} that."
     if ranking.incomplete:
         names = join_words([s.name for s in ranking.incomplete])
-        words.append(f"Not ranked, as the trace was not done to its end: {names}.")
-    return " ".join(words)
-
-
-def _cost(standing: Standing) -> float:
-    return standing.lost_us.value if standing.lost_us else 0.0
+        yield f"Not ranked, as the trace was not done to its end: {names}."
 
 
 def _behind(standing: Standing) -> str:
-    return f"{standing.name}, {_percent(standing.ratio).lstrip('−')} % slower"
+    return f"{standing.name}, {_format_percent(standing.ratio).lstrip('−')} % slower"
 
 
-def _beside(bound: Standing, first: Standing) -> str:
-    """How far the first design is from a bound."""
-    assert bound.ratio is not None
-    if bound.tied:
-        return f"From {bound.name}, the {bound.bound}, {TIE}."
-    return f"{bound.name}, the {bound.bound}, does {_share(bound.ratio.value)} that."
-
-
-def _share(ratio: float) -> str:
-    return f"{format_number(ratio, 2)} times" if ratio >= 2 else f"{format_number(100 * ratio, 3)} % of"
-
-
-def notes(ranking: Ranking) -> list[str]:
+def _notes(ranking: Ranking) -> Iterator[str]:
     """How the uncertainty was made, for this ranking."""
-    methods = {s.method for s in (*ranking.standings, *ranking.bounds)}
+    compared = (*ranking.standings, *ranking.bounds)
+    methods = {standing.method for standing in compared}
     share = f"{100 * CONFIDENCE:.0f} %"
-    lines = []
     if "seeds" in methods:
-        lines.append(
-            f"± is half of a {share} interval of Student's t over seeds; differences are paired by seed."
-        )
+        yield f"± is half of a {share} interval of Student's t over seeds; differences are paired by seed."
     if "blocks" in methods:
-        lines.append(
+        yield (
             f"± is half of a {share} interval from batch means: the trace's rows are cut into "
             f"{ranking.blocks} blocks, and the runs compared block by block, which meet the same requests "
             "and random draws. It measures the variation within a run, not between seeds; convoys that "
             "outlast a block make it too small."
         )
     if methods & {"seeds", "blocks"}:
-        lines.append("A difference whose interval holds zero is called none; each interval is for itself.")
-    unknown = dict.fromkeys(s.unknown for s in (*ranking.standings, *ranking.bounds) if s.unknown)
-    if unknown:
-        lines.append(f"Where no ± stands, it is unknown: {'; '.join(unknown)}.")
-    return lines
+        yield "A difference whose interval holds zero is called none; each interval is for itself."
+    if unknown := dict.fromkeys(standing.unknown for standing in compared if standing.unknown):
+        yield f"Where no ± stands, it is unknown: {'; '.join(unknown)}."
 
 
-def _plus_minus(estimate: Estimate) -> str:
+def _format_estimate(estimate: Estimate | None) -> str:
+    """A value with the half width of its interval, where that is known."""
+    if estimate is None:
+        return UNKNOWN
     if estimate.half_width is None:
         return format_number(estimate.value, 3 if estimate.value < 1000 else 4)
     decimals = _decimals(estimate.half_width)
     return f"{estimate.value:,.{decimals}f} ± {estimate.half_width:,.{decimals}f}"
 
 
-def _percent(ratio: Estimate | None) -> str:
+def _format_percent(ratio: Estimate | None) -> str:
     """A ratio as a difference in percent."""
     if ratio is None:
         return UNKNOWN
     width = None if ratio.half_width is None else 100 * ratio.half_width
-    return _signed(Estimate(100 * (ratio.value - 1), width))
+    return _format_difference(Estimate(100 * (ratio.value - 1), width))
 
 
-def _signed(estimate: Estimate | None) -> str:
+def _format_difference(estimate: Estimate | None) -> str:
+    """A value with its sign, and the half width of its interval, where that is known."""
     if estimate is None:
         return UNKNOWN
     decimals = 2 if estimate.half_width is None else _decimals(estimate.half_width)

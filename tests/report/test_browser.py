@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipeline.report.page import report
+from pipeline.report.report import report
 from tests.report.browser import assert_all_drawn, chromium, needs_chromium, opened
 from tests.sql.handmade import make_plausible_run
 

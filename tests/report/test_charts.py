@@ -9,13 +9,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.report.charts import NEAR, beyond, chart
+from pipeline.report import vega
+from pipeline.report.charts import KINDS
+from pipeline.report.charts.timeline import draw_lanes
 from pipeline.report.definition import Item
-from pipeline.report.palette import Cast
-from pipeline.report.timeline import timeline, timeline_in_words
+from pipeline.report.styles import RunStyles
+from pipeline.report.vega import NEAR, Plot
 
 SPECS = Path(__file__).parent / "specs"
-CAST = Cast(("pool", "percpu"), {"free": "lower bound", "dear": "upper bound"})
+STYLES = RunStyles(("pool", "percpu"), {"free": "lower bound", "dear": "upper bound"})
 
 
 def rows(**values):
@@ -46,8 +48,12 @@ STRETCHES = pl.DataFrame(
 ).with_columns(around=pl.lit("flush"), around_op=7, at_ms=0.5, length_us=2.0)
 
 
-def item(kind, **fields):
-    return Item(query="q", chart=kind, title="A title", **fields)
+def plot(kind, frame, **fields):
+    return Plot(Item(query="q", chart=kind, title="A title", **fields), frame, STYLES)
+
+
+def lanes():
+    return plot("timeline", STRETCHES)
 
 
 def same_as_file(name, spec):
@@ -65,16 +71,30 @@ def same_as_file(name, spec):
 @pytest.mark.parametrize("kind", sorted(CHARTS))
 def test_a_chart_has_the_specification_it_had(kind):
     fields, frame = CHARTS[kind]
-    same_as_file(kind, chart(item(kind, **fields), frame, CAST))
+    same_as_file(kind, KINDS[kind].specify(plot(kind, frame, **fields)))
 
 
 def test_a_timeline_has_the_specification_it_had():
-    same_as_file("timeline", timeline(item("timeline"), STRETCHES, cpus=2))
+    same_as_file("timeline", vega.finish(lanes().item, draw_lanes(lanes(), cpus=2)))
+
+
+def test_every_kind_that_draws_has_a_specification_held_against_a_file():
+    tables = {"ranking", "table"}
+    assert {path.stem for path in SPECS.glob("*.json")} == KINDS.keys() - tables
+
+
+def test_the_documentation_lists_every_kind_with_what_it_draws():
+    document = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
+    section = document[document.index("| chart | draws | wants |") :]
+    rows = [line.strip("| ").split(" | ") for line in section[: section.index("\n\n")].splitlines()[2:]]
+    assert {row[0].strip("`"): row[1] for row in rows} == {name: kind.draws for name, kind in KINDS.items()}
+    for name, _, *wants in rows:
+        assert all(f"`{field}`" in wants[0] for field in KINDS[name.strip("`")].requires)
 
 
 def test_every_mark_that_is_seen_fades_when_others_are_picked():
     for kind, (fields, frame) in CHARTS.items():
-        spec = chart(item(kind, **fields), frame, CAST)
+        spec = KINDS[kind].specify(plot(kind, frame, **fields))
         assert spec["params"] == [{"name": "picked", "value": []}]
         for unit in spec.get("layer", [spec]):
             hidden = unit["mark"].get("opacity") == 0
@@ -82,14 +102,14 @@ def test_every_mark_that_is_seen_fades_when_others_are_picked():
 
 
 def test_an_axis_is_made_for_the_designs_and_reaches_bounds_that_are_near():
-    frame = rows(pool=10.0, free=10.0 * NEAR, dear=10.0 * NEAR + 1)
-    spec = chart(item("bars", x="v"), frame, CAST)
+    bars = plot("bars", rows(pool=10.0, free=10.0 * NEAR, dear=10.0 * NEAR + 1), x="v")
+    spec = KINDS["bars"].specify(bars)
     assert spec["layer"][1]["encoding"]["x"]["scale"]["domain"] == [0, pytest.approx(10 * NEAR * 1.3)]
-    assert beyond(item("bars", x="v"), frame, CAST) == ["dear (upper bound), at 31"]
+    assert KINDS["bars"].bounds_beyond(bars) == ["dear (upper bound), at 31"]
 
 
 def test_a_timeline_in_words_adds_up_what_cpus_did():
-    assert timeline_in_words(item("timeline"), STRETCHES, "pool") == (
+    assert KINDS["timeline"].alt_text(lanes()) == (
         "A title. pool, around the flush of operation 7 at 0.5 ms, 2 µs long: in 4 µs 2 CPUs spent, "
         "all together, spin 4 µs, flush 2 µs."
     )

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import OutputError, UsageError
 from pipeline.report.html import plain_rows
-from pipeline.report.page import FORMATS, report
+from pipeline.report.report import FORMATS, report
 from pipeline.sql.session import open_session
 from tests.sql.handmade import make_plausible_run, make_run
 

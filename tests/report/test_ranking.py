@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.report.palette import cast
-from pipeline.report.ranking import LEAST_PER_BLOCK, rankings
-from pipeline.report.ranking_table import ranking_table
+from pipeline.report.ranking import LEAST_PER_BLOCK, rank_runs
+from pipeline.report.ranking_table import make_ranking_table
+from pipeline.report.styles import style_runs
 from pipeline.sql.library import load_query, run_query
 from pipeline.sql.session import open_session
 from tests.sql.handmade import make_run, manifest_dict
@@ -34,7 +34,7 @@ def steady(directory, label, step_ns, lost_ns=100, **changes):
 def ranked(directory):
     with open_session([directory]) as session:
         rows = run_query(session, load_query("ranking"))
-        return rankings(session.runs, rows, list(cast(session.runs).bounds))
+        return rank_runs(session.runs, rows, style_runs(session.runs).bounds)
 
 
 def bound(label):
@@ -63,7 +63,7 @@ def test_runs_that_are_ahead_by_turns_are_a_tie(tmp_path):
     # In all the second takes 12 blocks of 800 and 13 of 1,210 ns.
     assert ranking.standings[1].ratio.value == pytest.approx(25_000 / (12 * 800 + 13 * 1_210))
     assert ranking.standings[1].tied
-    words = ranking_table(ranking).words
+    words = make_ranking_table(ranking).verdict
     assert "No difference from it was seen for odd." in words
     assert "slower" not in words
 
@@ -99,7 +99,7 @@ def test_without_a_log_a_difference_is_told_and_its_uncertainty_is_not(tmp_path)
     assert second.ratio.value == pytest.approx(0.5)
     assert second.ratio.half_width is None
     assert second.lost_us is None
-    made = ranking_table(ranking)
+    made = make_ranking_table(ranking)
     assert [cell.text for cell in made.rows[1].cells] == [
         "2", "b", "500,000", "−50.00", "–", "–", "uncertainty unknown: b has no log",
     ]  # fmt: skip
@@ -112,8 +112,8 @@ def test_bounds_stand_apart_and_are_never_first(tmp_path):
     (ranking,) = ranked(tmp_path)
     assert [s.name for s in ranking.standings] == ["a"]
     assert [s.name for s in ranking.bounds] == ["free"]
-    made = ranking_table(ranking)
-    assert "free, the lower bound, does 2 times that." in made.words
+    made = make_ranking_table(ranking)
+    assert "free, the lower bound, does 2 times that." in made.verdict
     assert made.rows[1].apart
     assert made.rows[1].cells[-1].text == "lower bound; faster"
 
@@ -130,7 +130,7 @@ def test_a_run_that_ended_before_its_trace_is_not_ranked(tmp_path):
     make_run(tmp_path / "stuck", "stuck", [{"done_ns": 10}])
     (ranking,) = ranked(tmp_path)
     assert [s.name for s in ranking.incomplete] == ["stuck"]
-    assert "Not ranked, as the trace was not done to its end: stuck." in ranking_table(ranking).words
+    assert "Not ranked, as the trace was not done to its end: stuck." in make_ranking_table(ranking).verdict
 
 
 def test_of_runs_that_all_deadlocked_none_is_ranked(tmp_path):
@@ -141,7 +141,7 @@ def test_of_runs_that_all_deadlocked_none_is_ranked(tmp_path):
     (ranking,) = ranked(tmp_path)
     assert ranking.standings == []
     assert len(ranking.incomplete) == 4
-    assert ranking_table(ranking).words.startswith("No design did the whole trace.")
+    assert make_ranking_table(ranking).verdict.startswith("No design did the whole trace.")
 
 
 def test_few_operations_give_no_uncertainty(tmp_path):

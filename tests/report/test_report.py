@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, UsageError
-from pipeline.report.definition import load_definition
-from pipeline.report.page import report
+from pipeline.report.read_definition import load_definition
+from pipeline.report.report import report
 from tests.sql.handmade import make_plausible_run, make_run, manifest_dict
 
 ODD = "<script>alert(1)</script> \"q\" 'x' & 表 \\ </script><!--"

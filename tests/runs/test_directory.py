@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.report.page import report
+from pipeline.report.report import report
 from pipeline.schema.run import (
     EVENTS_FILE,
     EVENTS_SCHEMA,

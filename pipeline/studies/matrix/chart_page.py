@@ -13,15 +13,14 @@ import polars as pl
 from pipeline.errors import OutputError
 from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_number
-from pipeline.report.blocks import Block, Chart
-from pipeline.report.cells import head
-from pipeline.report.charts import Spec, beyond, chart
-from pipeline.report.definition import Item, load_definition
-from pipeline.report.document import Document, Part
-from pipeline.report.html import html_page
-from pipeline.report.palette import Cast, cast
+from pipeline.report.charts import KINDS
+from pipeline.report.document import Block, Chart, Document, Part, Spec
+from pipeline.report.html import render_html
+from pipeline.report.read_definition import load_definition
+from pipeline.report.styles import RunStyles, style_runs
+from pipeline.report.vega import Plot, add_filters
 from pipeline.runs.discovery import RunFound, find_runs
-from pipeline.sql.library import Query, run_query
+from pipeline.sql.library import run_query
 from pipeline.sql.session import Session
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import LOWER, Grid
@@ -29,6 +28,7 @@ from pipeline.studies.matrix.grid import LOWER, Grid
 DEFINITION = Path(__file__).with_name("chart_page.toml")
 TEMPLATE = "designs.html.j2"
 HEIGHT = 230
+LINES = KINDS["lines"]
 
 
 def write_report(path: Path, comparison: Comparison, command: str | None = None) -> Path:
@@ -38,28 +38,28 @@ def write_report(path: Path, comparison: Comparison, command: str | None = None)
     """
     if path.is_dir():
         raise OutputError(f"{path}: wanted a file to write, found a directory; give a file name inside it")
-    html = html_page(document(comparison.grid, command), TEMPLATE)
+    html = render_html(make_document(comparison.grid, command), TEMPLATE)
     with complete_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path
 
 
-def document(grid: Grid, command: str | None = None) -> Document:
+def make_document(grid: Grid, command: str | None = None) -> Document:
     """Ask the grid's runs what the page shows, and put it together."""
     definition, queries = load_definition(DEFINITION)
     with Session(find_runs(grid.run_directories())) as session:
         runs = [as_allocator(run) for run in session.runs]
-        chosen = cast(list({run.name: run for run in runs}.values()))
+        styles = style_runs(list({run.name: run for run in runs}.values()))
         frames = {name: run_query(session, query, {"beside": LOWER}) for name, query in queries.items()}
-    parts = [
-        Part(
-            section.title,
-            section.text,
-            [_block(item, queries[item.query], frames[item.query], chosen, grid) for item in section.item],
-        )
-        for section in definition.section
-    ]
-    return Document(definition.title, definition.text, parts, runs, chosen, command)
+    parts = []
+    for section in definition.section:
+        blocks = []
+        for item in section.item:
+            frame = frames[item.query].select("run", "trace", "machine", item.x, item.y)
+            blocks.append(Block(item, queries[item.query], frame))
+            _fill(blocks[-1], styles, grid)
+        parts.append(Part(section.title, section.text, blocks))
+    return Document(definition.title, definition.text, parts, runs, styles, command)
 
 
 def as_allocator(run: RunFound) -> RunFound:
@@ -70,27 +70,22 @@ def as_allocator(run: RunFound) -> RunFound:
     return RunFound(m.label, run.directory, m.model_copy(update={"findings": found}))
 
 
-def _block(item: Item, query: Query, frame: pl.DataFrame, chosen: Cast, grid: Grid) -> Block:
-    """Make the charts of one measure, for each trace and machine on which there is anything new to show."""
-    rows = frame.select("run", "trace", "machine", item.x, item.y)
-    heads = [head(name, query, rows) for name in rows.columns]
-    block = Block(item, query, {"beside": LOWER}, rows, heads)
-    worth = rows.filter(pl.col(item.y).fill_null(0) != 0)["run"].unique().to_list()
-    drawn = chosen.among(worth)
-    if not any(name in chosen.allocators for name in drawn):
+def _fill(block: Block, styles: RunStyles, grid: Grid) -> None:
+    """Add the charts of one measure, for each trace and machine on which there is anything new to show."""
+    item = block.item
+    plot = Plot(item, LINES.select(item, block.frame), styles)
+    if not plot.allocators:
         block.empty = item.empty
-        return block
+        return
     notes = []
     alike: list[str] = []
     first: pl.DataFrame | None = None
-    if absent := [name for name in chosen.allocators if name not in worth]:
+    if absent := [name for name in styles.allocators if name not in plot.runs]:
         notes.append(f"{item.none}: {', '.join(absent)}.")
     for trace in grid.traces:
         for machine in grid.machines:
             title = f"{trace.name} on {machine}"
-            there = rows.filter(
-                (pl.col("trace") == trace.name) & (pl.col("machine") == machine) & pl.col("run").is_in(drawn)
-            )
+            there = plot.rows.filter((pl.col("trace") == trace.name) & (pl.col("machine") == machine))
             if not (there[item.y].fill_null(0) != 0).any():
                 notes.append(f"None on {title}.")
                 continue
@@ -99,43 +94,36 @@ def _block(item: Item, query: Query, frame: pl.DataFrame, chosen: Cast, grid: Gr
                 alike.append(title)
                 continue
             first = lines if first is None else first
-            block.charts.append(
-                Chart(title, _spec(item, there, chosen, title), _words(item, there, chosen, title))
-            )
-            if far := beyond(item, there, chosen):
-                notes.append(f"Beyond the axis of {title}: {'; '.join(far)}.")
+            part = Plot(item, there, styles)
+            spec = _specify(part, {"trace": trace.name, "machine": machine})
+            block.charts.append(Chart(title, spec, _alt_text(part, title)))
+            if beyond := LINES.bounds_beyond(part):
+                notes.append(f"Beyond the axis of {title}: {'; '.join(beyond)}.")
     if alike:
         notes.append(f"The same as on {block.charts[0].title}: {', '.join(alike)}.")
-    block.legend = drawn
+    block.legend = plot.runs
     block.left_out = " ".join(notes)
-    return block
 
 
-def _spec(item: Item, rows: pl.DataFrame, chosen: Cast, title: str) -> Spec:
+def _specify(plot: Plot, setting: dict[str, str]) -> Spec:
     """Make a report's chart of lines, with numbers of CPUs across instead of time."""
-    trace, machine = title.split(" on ")
-    spec = chart(item, rows, chosen) | {"height": HEIGHT}
-    cpus = sorted(set(rows[item.x].to_list()))
+    spec = LINES.specify(plot) | {"height": HEIGHT}
+    cpus = sorted(set(plot.rows[plot.item.x].to_list()))
     spec["mark"] |= {"interpolate": "linear", "point": {"size": 26, "filled": True}}
     scale = {"type": "log", "base": 2, "nice": False, "domain": [cpus[0] * 0.95, cpus[-1] * 1.06]}
     axis = {"values": cpus, "grid": False, "format": "d"}
-    spec["encoding"]["x"] |= {"title": item.x_title or "CPUs", "scale": scale, "axis": axis}
-    spec["transform"] = [
-        {"filter": {"field": "run", "oneOf": chosen.among(set(rows["run"].to_list()))}},
-        {"filter": {"field": "trace", "equal": trace}},
-        {"filter": {"field": "machine", "equal": machine}},
-        *spec["transform"],
-    ]
+    spec["encoding"]["x"] |= {"title": plot.item.x_title or "CPUs", "scale": scale, "axis": axis}
+    add_filters(spec, {"run": plot.runs} | setting)
     return spec
 
 
-def _words(item: Item, rows: pl.DataFrame, chosen: Cast, title: str) -> str:
+def _alt_text(plot: Plot, title: str) -> str:
     """Every line of the chart in words, a value for each number of CPUs."""
-    cpus = sorted(set(rows[item.x].to_list()))
-    said = []
-    for run in chosen.among(set(rows["run"].to_list())):
-        own = rows.filter(pl.col("run") == run).sort(item.x)
-        values = " / ".join(format_number(value, 3) or "unknown" for value in own[item.y].to_list())
-        said.append(f"{chosen.said(run)}: {values}")
-    across = " / ".join(str(count) for count in cpus)
-    return f"{item.title} in {item.y_title}, {title}, with {across} CPUs. {'; '.join(said)}."
+    item = plot.item
+    lines = []
+    for run in plot.runs:
+        values = plot.rows_of(run).sort(item.x)[item.y].to_list()
+        texts = " / ".join(format_number(value, 3) or "unknown" for value in values)
+        lines.append(f"{plot.styles.label(run)}: {texts}")
+    across = " / ".join(map(str, sorted(set(plot.rows[item.x].to_list()))))
+    return f"{item.title} in {item.y_title}, {title}, with {across} CPUs. {'; '.join(lines)}."

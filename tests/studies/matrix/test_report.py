@@ -8,7 +8,7 @@ from pipeline.errors import OutputError
 from pipeline.report.document import Document
 from pipeline.runs.discovery import find_runs
 from pipeline.studies.claims.bench import Bench
-from pipeline.studies.matrix.chart_page import as_allocator, document, write_report
+from pipeline.studies.matrix.chart_page import as_allocator, make_document, write_report
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import BOUNDS, TRACES, Grid
 from tests.report.browser import assert_all_drawn, chromium, needs_chromium
@@ -23,7 +23,7 @@ def grid(tmp_path_factory) -> Grid:
 
 @pytest.fixture(scope="module")
 def made(grid) -> Document:
-    return document(grid, "pipeline study matrix --report x")
+    return make_document(grid, "pipeline study matrix --report x")
 
 
 def block(made: Document, title: str):
@@ -31,17 +31,17 @@ def block(made: Document, title: str):
 
 
 def test_every_measure_has_a_chart_for_each_trace_and_a_line_for_each_design(made, grid):
-    assert made.cast.allocators == ("atomic", "global_pool")
-    assert list(made.cast.bounds) == ["direct_map", "clairvoyant", "always_flush"]
+    assert made.styles.allocators == ("atomic", "global_pool")
+    assert list(made.styles.bounds) == ["direct_map", "clairvoyant", "always_flush"]
     throughput = block(made, "Throughput")
     assert [chart.title for chart in throughput.charts] == [
         "kernel_build on numaq16",
         "read_one_byte on numaq16",
     ]
-    assert throughput.legend == [*made.cast.names]
+    assert throughput.legend == [*made.styles.names]
     assert len(throughput.frame) == len(TRACES[:2]) * 2 * len(grid.shown)
     (runs, trace, machine, *_) = throughput.charts[1].spec["transform"]
-    assert runs["filter"]["oneOf"] == [*made.cast.names]
+    assert runs["filter"]["oneOf"] == [*made.styles.names]
     assert trace == {"filter": {"field": "trace", "equal": "read_one_byte"}}
     assert machine == {"filter": {"field": "machine", "equal": "numaq16"}}
 
@@ -62,7 +62,7 @@ def test_figures_are_those_of_the_tables(made, grid):
 def test_a_chart_says_in_words_what_it_shows_and_what_it_leaves_out(made):
     waits = block(made, "Lock wait")
     assert "No CPU ever waited for a lock of: atomic." in waits.left_out
-    assert "with 1 / 4 CPUs. global_pool: 0 / " in waits.charts[0].words
+    assert "with 1 / 4 CPUs. global_pool: 0 / " in waits.charts[0].alt_text
     assert block(made, "Pin waits").empty.startswith("No task waited")
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 from pipeline.errors import OutputError, UsageError, unknown_name
 from pipeline.io.files import complete_file
 from pipeline.io.progress import progress
-from pipeline.report.definition import Definition, load_definition
-from pipeline.report.document import compose
-from pipeline.report.html import html_page
-from pipeline.report.json_form import json_page
-from pipeline.report.markdown import markdown_page
+from pipeline.report.compose import compose
+from pipeline.report.definition import Definition
+from pipeline.report.html import render_html
+from pipeline.report.json import render_json
+from pipeline.report.markdown import render_markdown
 from pipeline.report.pictures import write_picture, write_pictures
+from pipeline.report.read_definition import load_definition
 from pipeline.sql.session import open_session
 
-TEXTS = {"html": html_page, "json": json_page, "md": markdown_page}
+TEXTS = {"html": render_html, "json": render_json, "md": render_markdown}
 PICTURES = ("png", "svg")
 FORMATS = (*TEXTS, *PICTURES)
 
@@ -38,11 +39,11 @@ def report(
     is written needs no network and no other file. Raises UsageError, InputError or OutputError for what the
     user can mend.
     """
-    chosen_form = _form(output, form)
+    chosen_form = _choose_form(output, form)
     several = chosen_form in PICTURES and item is None
     _check_place(output, several)
     chosen, queries = load_definition(definition)
-    chosen = chosen if item is None else only(chosen, item)
+    chosen = chosen if item is None else select_item(chosen, item)
     items = sum(len(section.item) for section in chosen.section)
     amount = 2 * items if several else items
     with open_session(runs) as session, progress("reporting", amount, "charts and tables") as advance:
@@ -65,7 +66,7 @@ def default_output(form: str | None, item: str | None) -> Path:
     return Path("report" if form in PICTURES and item is None else f"report.{form or 'html'}")
 
 
-def only(definition: Definition, name: str) -> Definition:
+def select_item(definition: Definition, name: str) -> Definition:
     """Keep of a definition the item of that name alone; an unknown name raises UsageError."""
     sections = [
         section.model_copy(update={"item": [item for item in section.item if item.name == name]})
@@ -79,7 +80,7 @@ def only(definition: Definition, name: str) -> Definition:
     return definition.model_copy(update={"section": kept})
 
 
-def _form(output: Path, form: str | None) -> str:
+def _choose_form(output: Path, form: str | None) -> str:
     suffix = output.suffix.lower().removeprefix(".")
     if form is None:
         return suffix if suffix in FORMATS else "html"

@@ -6,15 +6,13 @@ import json
 from typing import Any
 
 from pipeline.report import conditions
-from pipeline.report.blocks import Block
-from pipeline.report.cells import Table
-from pipeline.report.document import Document
+from pipeline.report.document import Block, Document, Table
 from pipeline.report.html import plain_rows
 
 FORMAT_VERSION = 1
 
 
-def json_page(document: Document) -> str:
+def render_json(document: Document) -> str:
     """Write the whole report as one JSON object, described in docs/report.md."""
     runs = document.runs
     content = {
@@ -27,7 +25,7 @@ def json_page(document: Document) -> str:
                 "run": run.name,
                 "id": run.manifest.id,
                 "design": run.manifest.allocator.name,
-                "bound": document.cast.bounds.get(run.name),
+                "bound": document.styles.bounds.get(run.name),
                 "trace": run.manifest.trace.name,
                 "machine": run.manifest.machine.name,
                 "cpus": run.manifest.machine.cpus,
@@ -39,8 +37,8 @@ def json_page(document: Document) -> str:
             }
             for run in runs
         ],
-        "findings": conditions.findings(runs),
-        "warnings": conditions.warnings(runs),
+        "findings": conditions.list_findings(runs),
+        "warnings": list(conditions.list_warnings(runs)),
         "sections": [
             {"title": part.title, "text": part.text, "items": [_item(block) for block in part.blocks]}
             for part in document.parts
@@ -58,25 +56,25 @@ def _item(block: Block) -> dict[str, Any]:
         "chart": item.chart,
         "query": block.query.name,
         "parameters": block.params,
-        "command": block.ask,
+        "command": block.command,
         "sql": block.sql,
         "columns": [
-            {"name": name, "unit": head.unit, "meaning": head.doc}
-            for name, head in zip(block.frame.columns, block.heads, strict=True)
+            {"name": name, "unit": heading.unit, "meaning": heading.doc}
+            for name, heading in zip(block.frame.columns, block.headings, strict=True)
         ],
         "rows": plain_rows(block.frame),
         "empty": block.empty,
         "left_out": block.left_out,
         "tables": [_table(table) for table in block.tables],
-        "charts": [{"title": c.title, "words": c.words, "spec": c.spec} for c in block.charts],
+        "charts": [{"title": c.title, "words": c.alt_text, "spec": c.spec} for c in block.charts],
     }
 
 
 def _table(table: Table) -> dict[str, Any]:
     return {
         "title": table.title,
-        "words": table.words,
-        "heads": [{"label": head.label, "unit": head.unit, "meaning": head.doc} for head in table.heads],
+        "words": table.verdict,
+        "heads": [{"label": h.label, "unit": h.unit, "meaning": h.doc} for h in table.headings],
         "rows": [{"runs": row.runs, "cells": [cell.text for cell in row.cells]} for row in table.rows],
         "notes": table.notes,
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.report import document
-from pipeline.report.definition import load_definition
+from pipeline.report import compose
+from pipeline.report.read_definition import load_definition
 from pipeline.sql.library import run_query
 from pipeline.sql.session import open_session
 from tests.sql.handmade import make_run
@@ -18,9 +18,9 @@ def test_what_several_items_ask_is_asked_once(tmp_path, monkeypatch):
         asked.append((query.name, *params.items()))
         return run_query(session, query, params)
 
-    monkeypatch.setattr(document, "run_query", counted)
+    monkeypatch.setattr(compose, "run_query", counted)
     with open_session([tmp_path]) as session:
-        made = document.compose(session, definition, queries)
+        made = compose.compose(session, definition, queries)
     of_frequency = [block for block in made.blocks if block.query.name == "flush_frequency"]
     assert len(of_frequency) > 1
     assert len(asked) == len(set(asked))

@@ -1,0 +1,61 @@
+"""One bar for each run, its value beside it."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from pipeline.io.numbers import format_number
+from pipeline.report import vega
+from pipeline.report.chart_kind import ChartKind
+from pipeline.report.definition import Item
+from pipeline.report.vega import Plot
+
+
+class Bars(ChartKind):
+    """Bars of `x`."""
+
+    draws = "one bar for each run"
+    axis_for_allocators = True
+
+    def draw(self, plot: Plot) -> alt.LayerChart:
+        """Bars of the designs, rules at the bounds; a bound beyond the axis is a label at its end."""
+        item, bounds = plot.item, plot.styles.bounds
+        y, height = vega.run_axis(plot)
+        most = max(plot.reach(item.x), 1e-12)
+        values = dict(plot.rows.select("run", item.x).iter_rows())
+        far = [run for run in plot.runs if run in bounds and (values[run] or 0.0) > most]
+        texts = {run: format_number(values[run], 3) + (" →" if run in far else "") for run in plot.runs}
+        # The axis has room for a label beyond the longest bar; no tick is above 100 %.
+        ticks = vega.ticks(4, most)
+        if item.x.endswith("_percent") and 50 < most <= 100:
+            ticks = {"values": [0, 25, 50, 75, 100], "format": ticks["format"]}
+        x = vega.number_axis(alt.X, item.x, item.x_label, {"domain": [0, most * 1.3]}, **ticks)
+        base = vega.rows().encode(x=x)
+        bars = (
+            base.transform_filter(alt.FieldOneOfPredicate("run", plot.allocators))
+            .mark_bar(cornerRadiusEnd=2, height={"band": 0.62})
+            .encode(y=y, color=vega.colour(plot), tooltip=vega.tooltip(plot, item.x))
+        )
+        labels = (
+            vega.rows()
+            .transform_calculate(shown=f"{vega.literal(texts)}[datum.run]")
+            .encode(y=y, text="shown:N")
+        )
+        within = labels.transform_filter(
+            alt.FieldOneOfPredicate("run", [run for run in plot.runs if run not in far])
+        )
+        layers = [bars, within.mark_text(align="left", dx=5).encode(x=x)]
+        if plot.has_bounds:
+            layers.insert(0, vega.bound_rules(plot, base, [run for run in bounds if run not in far]))
+        if far:
+            outside = labels.transform_filter(alt.FieldOneOfPredicate("run", far))
+            layers.append(outside.mark_text(align="right", dx=-2).encode(x=alt.value("width")))
+        return alt.LayerChart(layer=layers).properties(height=height)
+
+    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+        """The bar's value."""
+        return format_number(rows[item.x][0], 3) or "unknown"
+
+
+KIND = Bars()

@@ -1,0 +1,94 @@
+"""Values over time, one line for each run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from pipeline.io.numbers import format_number
+from pipeline.report import vega
+from pipeline.report.chart_kind import ChartKind
+from pipeline.report.definition import Item
+from pipeline.report.document import Block, Chart
+from pipeline.report.vega import Plot
+from pipeline.runs.discovery import RunFound
+
+# More lines than this over one another cannot be told apart: each run then has a small chart of its own.
+MOST_LINES = 5
+SMALL_HEIGHT = 90
+
+
+class Lines(ChartKind):
+    """Lines of `y` over `x`."""
+
+    draws = "values over time, on a log scale where runs differ 50-fold"
+    requires = ("x", "y")
+    measure = "y"
+    axis_for_allocators = True
+    over_time = True
+    legend = True
+
+    def draw(self, plot: Plot) -> alt.Chart:
+        """Steps on a linear axis, or on a logarithmic one where the peaks of runs are far apart."""
+        item = plot.item
+        most = max(plot.reach(item.y), 1e-12)
+        least = min((peak for peak in plot.peaks(item.y).values() if 0 < peak <= most), default=most)
+        title = item.y_label
+        scale: dict[str, Any] = {"domain": [0, most * 1.06]}
+        ticks = vega.ticks(4, most)
+        if most / least > vega.WIDE:
+            small = 10.0 ** math.floor(math.log10(least))
+            title += f", log scale from {format_number(small)}"
+            scale = {"type": "symlog", "constant": small, "domain": [0, most * 1.3]}
+            # A number format would be given one SI prefix for all ticks: "0.01k".
+            ticks = {
+                "values": [0.0, *vega.decades(small, most)],
+                "labelExpr": "format(datum.value, ',.6~g')",
+            }
+        longest = plot.span(item.x)[1]
+        time_scale = {"domain": [0, longest or 1.0]}
+        return (
+            vega.rows()
+            .mark_line(interpolate="step-after", strokeWidth=1.6, clip=True)
+            .encode(
+                x=vega.number_axis(
+                    alt.X, item.x, item.x_label, time_scale, grid=False, **vega.ticks(6, longest)
+                ),
+                y=vega.number_axis(alt.Y, item.y, title, scale, **ticks),
+                color=vega.colour(plot),
+                strokeDash=vega.dash(plot),
+                tooltip=vega.tooltip(plot, item.x, item.y),
+            )
+            .properties(height=240)
+        )
+
+    def fill(self, block: Block, plot: Plot, runs: Sequence[RunFound]) -> None:
+        """One chart, or a small one for each of many runs, with the bounds, on axes that all share."""
+        if len(plot.allocators) <= MOST_LINES:
+            super().fill(block, plot, runs)
+            return
+        block.axes = f"Up: {plot.item.y_label}. Across: {plot.item.x_label}. All on equal axes."
+        block.legend = [run for run in plot.runs if run in plot.styles.bounds]
+        for run in plot.allocators:
+            spec = self.specify(plot) | {"height": SMALL_HEIGHT}
+            # There is no room for a title beside so small an axis; the page says it once for all.
+            spec["encoding"]["y"]["title"] = spec["encoding"]["x"]["title"] = None
+            spec["encoding"]["x"]["axis"]["tickCount"] = 3
+            vega.add_filters(spec, {"run": [run, *plot.styles.bounds]})
+            block.charts.append(Chart(run, spec, self.alt_text(replace(plot, rows=plot.rows_of(run))), run))
+
+    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+        """The highest value and where it lies."""
+        peak = rows.sort(item.y, descending=True, nulls_last=True).row(0, named=True)
+        return (
+            f"at most {format_number(peak[item.y], 3)} {item.y_label}, "
+            f"at {format_number(peak[item.x], 3)} on the axis {item.x_label}"
+        )
+
+
+KIND = Lines()

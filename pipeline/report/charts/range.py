@@ -1,0 +1,53 @@
+"""From least to most with a mark between, one line for each run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from pipeline.io.numbers import format_number
+from pipeline.report import vega
+from pipeline.report.chart_kind import ChartKind
+from pipeline.report.definition import Item
+from pipeline.report.vega import Plot
+
+
+class Range(ChartKind):
+    """Lines from `low` to `high` with a mark at `x`."""
+
+    draws = "from least to most with a mark between"
+    requires = ("x", "low", "high")
+
+    def draw(self, plot: Plot) -> alt.LayerChart:
+        """Lines on an axis that is logarithmic where values are far apart."""
+        item = plot.item
+        y, height = vega.run_axis(plot)
+        low, high = plot.span(item.low, item.x, item.high)
+        high = high or 1.0
+        scale: dict[str, Any] = {"domain": [0, high * 1.1]}
+        ticks = vega.ticks(4, high)
+        if low > 0 and high / low > vega.WIDE:
+            scale = {"type": "log", "domain": [low / 1.3, high * 1.3]}
+            ticks = {"values": vega.decades(low, high), "format": ticks["format"]}
+        x = vega.number_axis(alt.X, item.x, item.x_label, scale, **ticks)
+        base = vega.rows().encode(y=y, color=vega.colour(plot))
+        tooltip = vega.tooltip(plot, item.low, item.x, item.high)
+        spans = base.mark_rule(strokeWidth=3, opacity=0.55).encode(
+            x=alt.X(item.low, type="quantitative"), x2=item.high, tooltip=tooltip
+        )
+        marks = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=tooltip)
+        layers = [marks, spans]
+        if plot.has_bounds:
+            layers.append(vega.bound_rules(plot, vega.rows().encode(x=x), list(plot.styles.bounds)))
+        return alt.LayerChart(layer=layers).properties(height=height)
+
+    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+        """The marked value and the ends."""
+        row = rows.row(0, named=True)
+        low, middle, high = (format_number(row[c], 3) or "unknown" for c in (item.low, item.x, item.high))
+        return f"{middle}, from {low} to {high}"
+
+
+KIND = Range()

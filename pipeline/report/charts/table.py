@@ -1,0 +1,72 @@
+"""The rows of a query as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from pipeline.report.chart_kind import ChartKind
+from pipeline.report.definition import Item
+from pipeline.report.document import Block, Cell, Row, Table
+from pipeline.report.ranking import is_deadlocked
+from pipeline.report.vega import Plot
+from pipeline.runs.discovery import RunFound
+from pipeline.sql.output import format_cell
+
+DIGITS = 3
+
+
+class RowsAsTable(ChartKind):
+    """Rows as they are."""
+
+    draws = (
+        "rows as they are, with `x` of those runs only where that is not 0; `columns` chooses and names "
+        "them, `best` marks the best of one"
+    )
+    requires = ()
+    bounds_alone = True
+
+    def fill(self, block: Block, plot: Plot, runs: Sequence[RunFound]) -> None:
+        """Add the table; bounds stand apart, and neither they nor deadlocked runs are best at anything."""
+        item, frame = plot.item, plot.rows
+        beside = {*plot.styles.bounds, *(run.name for run in runs if is_deadlocked(run))}
+        shown = list(item.columns) or frame.columns
+        headings = []
+        for name in shown:
+            heading = block.heading(name)
+            headings.append(replace(heading, label=item.columns.get(name, heading.label)))
+        bests = _best_texts(item, frame.filter(~pl.col("run").is_in(list(beside))))
+        rows: list[Row] = []
+        for run, *values in frame.select(pl.col("run").alias(""), *shown).iter_rows():
+            repeated = shown[0] == "run" and bool(rows) and rows[-1].runs == (run,)
+            cells = []
+            for name, heading, value in zip(shown, headings, values, strict=True):
+                text = format_cell(name, value, DIGITS)
+                cells.append(
+                    Cell(
+                        text or "–",
+                        heading.number,
+                        names_run=name == "run",
+                        repeated=name == "run" and repeated,
+                        best=run not in beside and text == bests.get(name),
+                    )
+                )
+            rows.append(Row(cells, (run,), apart=run in plot.styles.bounds))
+        block.tables = [Table(headings, rows)]
+
+
+def _best_texts(item: Item, frame: pl.DataFrame) -> dict[str, str]:
+    """The best value of each column, as it reads."""
+    bests = {}
+    for name, which in item.best.items():
+        values = frame[name].drop_nulls()
+        best = format_cell(name, values.max() if which == "most" else values.min(), DIGITS)
+        # What reads the same is as good: no run is told from another by digits that nobody sees.
+        if any(format_cell(name, value, DIGITS) != best for value in values):
+            bests[name] = best
+    return bests
+
+
+KIND = RowsAsTable()

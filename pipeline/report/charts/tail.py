@@ -1,0 +1,81 @@
+"""Shares of values that are at least as large."""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from pipeline.io.numbers import format_number
+from pipeline.report import vega
+from pipeline.report.chart_kind import ChartKind
+from pipeline.report.definition import Item
+from pipeline.report.vega import Plot
+
+# Microseconds as a reader would say them.
+_TIME_LABEL = (
+    "datum.value >= 1e6 ? format(datum.value / 1e6, '.6~g') + ' s' : "
+    "datum.value >= 1e3 ? format(datum.value / 1e3, '.6~g') + ' ms' : "
+    "datum.value >= 1 ? format(datum.value, '.6~g') + ' µs' : format(datum.value * 1e3, '.6~g') + ' ns'"
+)
+
+
+class Tail(ChartKind):
+    """Curves of `y`, a share in %, over `x`, a number."""
+
+    draws = "shares of values at least as large, both axes logarithmic"
+    requires = ("x", "y")
+    measure = "y"
+    legend = True
+
+    def select(self, item: Item, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows that logarithmic axes can show."""
+        return super().select(item, frame).filter((pl.col(item.x) > 0) & (pl.col(item.y) > 0))
+
+    def draw(self, plot: Plot) -> alt.LayerChart:
+        """Lines, and the points that a pointer finds."""
+        item = plot.item
+        (low, high), (bottom, top) = plot.span(item.x), plot.span(item.y)
+        if low == high:
+            low, high = low / 2, high * 2
+        bottom, top = bottom / 1.3, max(100.0 if item.y.endswith("_percent") else 1.0, top)
+        x = vega.number_axis(
+            alt.X,
+            item.x,
+            item.x_label,
+            {"type": "log", "domain": [low, high]},
+            values=vega.decades(low, high),
+            labelOverlap="greedy",
+            labelExpr=_TIME_LABEL if item.x.endswith("_us") else "format(datum.value, '~s')",
+        )
+        y = vega.number_axis(
+            alt.Y,
+            item.y,
+            item.y_label,
+            {"type": "log", "domain": [bottom, top]},
+            values=vega.decades(bottom, top),
+            labelExpr="format(datum.value, '.6~g') + ' %'",
+        )
+        base = vega.rows().encode(x=x, y=y, color=vega.colour(plot))
+        lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=vega.dash(plot))
+        # A large invisible point takes the pointer, so that a thin line can be asked for its values.
+        points = base.mark_point(size=120, opacity=0, filled=True)
+        points = points.encode(tooltip=vega.tooltip(plot, item.x, item.y))
+        return alt.LayerChart(layer=[lines, points]).properties(height=280)
+
+    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+        """Where the curve begins, what a tenth and a hundredth reach, and the largest value."""
+        unit = " µs" if item.x.endswith("_us") else ""
+        rising = rows.sort(item.x)
+        points = [(rising.row(0, named=True), 3)]
+        for share in (10.0, 1.0):
+            reached = rising.filter(pl.col(item.y) <= share)
+            if not reached.is_empty() and rising[item.y][0] > share:
+                points.append((reached.row(0, named=True), 2))
+        words = [
+            f"{format_number(row[item.y], digits)} % at least {format_number(row[item.x], 3)}{unit}"
+            for row, digits in points
+        ]
+        return ", ".join([*words, f"longest {format_number(rising[item.x][-1], 3)}{unit}"])
+
+
+KIND = Tail()

@@ -1,0 +1,122 @@
+"""CPUs as lanes around one event: which spun, held, scanned, flushed or was interrupted, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from pipeline.io.numbers import format_number
+from pipeline.report import vega
+from pipeline.report.chart_kind import ChartKind
+from pipeline.report.document import Block, Chart
+from pipeline.report.styles import WORK_COLOURS, css
+from pipeline.report.vega import Plot
+from pipeline.runs.discovery import RunFound
+
+CODE = "map or unmap"
+# What a CPU can be seen doing, each over those before it.
+DOING_COLOURS = {
+    CODE: "series-2",
+    "switch": "series-8",
+    "spin": WORK_COLOURS["spin"],
+    "hold": "series-3",
+    "scan": WORK_COLOURS["scan"],
+    "flush": WORK_COLOURS["flush"],
+    "interrupted": WORK_COLOURS["interrupted"],
+}
+LANE_HEIGHT = 10
+LEAST_HEIGHT = 60
+
+
+class Timeline(ChartKind):
+    """What each CPU did around an event, one chart for each design."""
+
+    draws = "CPUs as lanes around an event, one chart for each run"
+    requires = ()
+    columns = ("run", "cpu", "doing", "from_us", "to_us", "around", "around_op", "at_ms", "length_us")
+    measure = ""
+
+    def fill(self, block: Block, plot: Plot, runs: Sequence[RunFound]) -> None:
+        """Add a chart for each design that did anything, with the event it is about."""
+        cpus = {run.name: run.manifest.machine.cpus for run in runs}
+        for run in plot.allocators:
+            own = Plot(plot.item, plot.rows_of(run), plot.styles)
+            spec = vega.finish(plot.item, draw_lanes(own, cpus[run]))
+            vega.add_filters(spec, {"run": run})
+            block.charts.append(Chart(f"{run}: {describe_event(own)}", spec, self.alt_text(own), run))
+        seen = set(block.frame["doing"].to_list())
+        block.parts = [(doing, colour) for doing, colour in DOING_COLOURS.items() if doing in seen]
+
+    def alt_text(self, plot: Plot, facet: str = "") -> str:
+        """Say how long the CPUs of one run did what."""
+        spent = dict(plot.rows.group_by("doing").agg((pl.col("to_us") - pl.col("from_us")).sum()).iter_rows())
+        sums = [f"{doing} {format_number(spent[doing], 3)} µs" for doing in DOING_COLOURS if doing in spent]
+        if CODE in spent and {"spin", "hold", "scan", "flush"} & spent.keys():
+            sums[0] += " (what of it was spin, hold, scan or flush is counted there too)"
+        start, end = plot.span("from_us", "to_us")
+        cpus = plot.rows["cpu"].n_unique()
+        return (
+            f"{plot.item.title}. {plot.runs[0]}, around the {describe_event(plot)}: in "
+            f"{format_number(end - start, 3)} µs {cpus} CPU{'s' if cpus != 1 else ''} spent, all together, "
+            f"{', '.join(sums)}."
+        )
+
+
+def draw_lanes(plot: Plot, cpus: int) -> alt.LayerChart:
+    """Draw the rows of one run on a machine of `cpus`; the event lies in a shaded band."""
+    known = [doing for doing in DOING_COLOURS if doing in set(plot.rows["doing"].to_list())]
+    start, end = plot.span("from_us", "to_us")
+    scale: dict[str, Any] = {"domain": [start, end], "zero": False}
+    x = vega.number_axis(
+        alt.X, "from_us", "µs since the event began", scale, tickCount=5, grid=False, format=",.6~g"
+    )
+    y = alt.Y(
+        "cpu:O",
+        title="CPU",
+        scale=alt.Scale(domain=list(range(cpus)), paddingInner=0.2, paddingOuter=0.1),
+        axis=alt.Axis(ticks=False, domain=False, labelOverlap=True),
+    )
+    length = float(plot.rows["length_us"][0])
+    event = (
+        vega.rows()
+        .transform_aggregate(n="count()", groupby=["run"])
+        .transform_calculate(begin=str(max(0.0, start)), end=str(min(length, end)))
+        .mark_rect(color="var(--line)", clip=True)
+        .encode(x=alt.X("begin:Q", scale=alt.Scale(**scale, nice=False)), x2="end:Q")
+    )
+    colours = alt.Scale(domain=known, range=[css(DOING_COLOURS[doing]) for doing in known])
+    times = [
+        alt.Tooltip(field, type="quantitative", format=",.4~g", title=title)
+        for field, title in (("from_us", "from, µs"), ("to_us", "to, µs"))
+    ]
+    stretches = (
+        vega.rows()
+        .transform_calculate(place=f"indexof({known!r}, datum.doing)")
+        .mark_bar(clip=True)
+        .encode(
+            x=x,
+            x2="to_us",
+            y=y,
+            color=alt.Color("doing", type="nominal", scale=colours, legend=None),
+            order=alt.Order("place:Q"),
+            tooltip=[*(alt.Tooltip(f, type="nominal") for f in ("doing", "cpu", "task", "op")), *times],
+        )
+    )
+    height = max(LEAST_HEIGHT, LANE_HEIGHT * cpus)
+    return alt.LayerChart(layer=[event, stretches]).properties(height=height)
+
+
+def describe_event(plot: Plot) -> str:
+    """Which event the rows of one run lie around."""
+    first = plot.rows.row(0, named=True)
+    what = {"flush": "flush of operation", "map": "map of operation"}[first["around"]]
+    return (
+        f"{what} {first['around_op']} at {format_number(first['at_ms'], 6)} ms, "
+        f"{format_number(first['length_us'], 3)} µs long"
+    )
+
+
+KIND = Timeline()

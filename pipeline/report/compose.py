@@ -1,0 +1,79 @@
+"""Making a report of runs: each item's question is asked and its answer made into a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import polars as pl
+
+from pipeline.errors import InputError
+from pipeline.report.charts import KINDS
+from pipeline.report.definition import Definition, Item
+from pipeline.report.document import Block, Document, Part
+from pipeline.report.styles import RunStyles, style_runs
+from pipeline.report.vega import NEAR
+from pipeline.runs.discovery import RunFound
+from pipeline.sql.library import Query, run_query
+from pipeline.sql.session import Session
+
+# A chart of more points is neither readable nor light; its query should group them.
+MOST_ROWS = 20_000
+
+
+def compose(
+    session: Session,
+    definition: Definition,
+    queries: dict[str, Query],
+    command: str | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Document:
+    """Make every block of `definition` over the session's runs; `advance(1)` is called after each.
+
+    A question that several items ask of the same runs is answered once. InputError for an answer that an item
+    cannot be made from.
+    """
+    styles = style_runs(session.runs)
+    near = _runs_in_reach(session.runs, styles)
+    parts = []
+    answers: dict[str, pl.DataFrame] = {}
+    # Where all runs are in reach, one session keeps what both would make of the logs.
+    with nullcontext(session) if len(near) == len(session.runs) else Session(near) as timed:
+        for section in definition.section:
+            blocks = []
+            for item in section.item:
+                kind = KINDS[item.chart]
+                asked = timed if kind.over_time else session
+                query = queries[item.query]
+                question = f"{len(asked.runs)} {item.query} {sorted(item.params.items())}"
+                if question not in answers:
+                    answers[question] = run_query(asked, query, item.params)
+                block = Block(item, query, answers[question])
+                _check_answer(item, block.frame)
+                kind.show(block, styles, asked.runs)
+                blocks.append(block)
+                advance(1)
+            parts.append(Part(section.title, section.text, blocks))
+    return Document(definition.title, definition.text, parts, session.runs, styles, command)
+
+
+def _runs_in_reach(runs: Sequence[RunFound], styles: RunStyles) -> list[RunFound]:
+    """Runs that a common time axis is made for: a bound that takes many times as long would squeeze them."""
+    walls_ns = {run.name: run.manifest.totals.wall_ns for run in runs}
+    longest_ns = max(walls_ns[name] for name in styles.allocators)
+    return [run for run in runs if run.name in styles.allocators or walls_ns[run.name] <= NEAR * longest_ns]
+
+
+def _check_answer(item: Item, frame: pl.DataFrame) -> None:
+    wanted = {"run", item.x, item.y, item.series, item.low, item.high, item.facet, *item.columns, *item.where}
+    missing = sorted((wanted | {*KINDS[item.chart].columns}) - {"", *frame.columns})
+    if missing:
+        raise InputError(
+            f"report item '{item.title}': query '{item.query}' has no column {', '.join(missing)}; "
+            f"it has {', '.join(frame.columns)}"
+        )
+    if len(frame) > MOST_ROWS:
+        raise InputError(
+            f"report item '{item.title}': query '{item.query}' gives {len(frame):,} rows, wanted at most "
+            f"{MOST_ROWS:,}; group them in the SQL"
+        )

@@ -1,0 +1,118 @@
+"""How a report is styled: colours and dashes of runs and parts, and Vega's settings.
+
+A colour is a name of the style sheet, which says what it is in light and in dark. Runs have by position eight
+colours that people with colour-blindness can tell apart (after Okabe and Ito, Color Universal Design, 2008,
+darkened or lightened for contrast); beyond eight runs, dashes tell repeated colours apart. Bounds have one
+neutral colour and differ by their dashes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+from pipeline.io.resources import shipped
+from pipeline.runs.discovery import RunFound
+
+RUN_COLOURS = 8
+SERIES_COLOURS = 10
+DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
+BOUND_DASHES: tuple[tuple[int, ...], ...] = ((4, 3), (1, 3), (8, 3, 1, 3))
+BOUND_COLOUR = "bound"
+
+# What is drawn in several charts has one colour in all of them.
+WORK_COLOURS = {"scan": "series-4", "spin": "series-5", "flush": "series-6", "interrupted": "series-7"}
+
+
+VEGA_CONFIG: dict[str, Any] = {
+    "background": "transparent",
+    "font": "system-ui, sans-serif",
+    "padding": 4,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": "var(--soft)",
+        "titleColor": "var(--soft)",
+        "gridColor": "var(--line)",
+        "domainColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "titlePadding": 6,
+    },
+    "axisY": {"labelColor": "var(--ink)"},
+    "text": {"color": "var(--ink)", "fontSize": 11},
+    "rule": {"color": "var(--ink)"},
+}
+
+
+@dataclass(frozen=True)
+class RunStyles:
+    """The runs of a report in the order of drawing, designs before bounds, and how each looks."""
+
+    allocators: tuple[str, ...]
+    bounds: dict[str, str]
+    """Runs that are drawn as bounds, with what they bound."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every run."""
+        return (*self.allocators, *self.bounds)
+
+    def sort(self, names: Collection[str]) -> list[str]:
+        """Put `names` in the order of drawing; unknown ones are left out."""
+        return [name for name in self.names if name in names]
+
+    def colour(self, name: str) -> str:
+        """Name of the run's colour in the style sheet."""
+        return BOUND_COLOUR if name in self.bounds else f"run-{self.allocators.index(name) % RUN_COLOURS}"
+
+    def dash(self, name: str) -> list[int]:
+        """Dash pattern of the run, drawn and left out by turns, in pixels."""
+        if name in self.bounds:
+            return list(BOUND_DASHES[list(self.bounds).index(name) % len(BOUND_DASHES)])
+        return list(DASHES[self.allocators.index(name) // RUN_COLOURS % len(DASHES)])
+
+    def label(self, name: str) -> str:
+        """The run's name, and what it bounds."""
+        return f"{name} ({self.bounds[name]})" if name in self.bounds else name
+
+
+def style_runs(runs: Sequence[RunFound]) -> RunStyles:
+    """Tell designs from bounds; where there is nothing else, the bounds are drawn as designs are."""
+    bounds = {run.name: run.manifest.allocator.bound for run in runs if run.manifest.allocator.bound}
+    if len(bounds) == len(runs):
+        bounds = {}
+    return RunStyles(tuple(run.name for run in runs if run.name not in bounds), bounds)
+
+
+def part_colours(parts: Sequence[Any]) -> dict[str, str]:
+    """Name of the colour of each part of stacked bars."""
+    own = [f"series-{i}" for i in range(SERIES_COLOURS)]
+    free = cycle(colour for colour in own if colour not in WORK_COLOURS.values())
+    return {str(part): WORK_COLOURS.get(part) or next(free) for part in parts}
+
+
+def css(name: str) -> str:
+    """Refer to a colour of the style sheet."""
+    return f"var(--{name})"
+
+
+def shipped_text(name: str) -> str:
+    """Read a file of the page's own."""
+    return (shipped("reports") / name).read_text(encoding="utf-8").strip()
+
+
+def resolve_light_colours(content: Any) -> Any:
+    """Put the light theme's colours in place of references to the style sheet, anywhere in `content`."""
+    sheet = shipped_text("page.css")
+    # The light theme is the sheet's first block.
+    colours = re.findall(r"--([\w-]+):\s*([^;]+);", sheet[: sheet.index("}")])
+    text = json.dumps(content, ensure_ascii=False)
+    for name, value in colours:
+        text = text.replace(css(name), value.strip())
+    return json.loads(text)

@@ -1,0 +1,197 @@
+"""What several kinds of charts draw with: axes, colours, tooltips, and the rows that they are drawn from.
+
+Specifications are Vega-Lite's, made with Altair. Colours are CSS variables, so that a chart follows the page
+from light to dark and to print. The parameter `picked` holds the names of the runs that a reader has picked;
+the others fade.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from pipeline.report.definition import Item
+from pipeline.report.document import Spec
+from pipeline.report.styles import RunStyles, css
+
+# Beyond this ratio between the largest values of two runs a linear axis would hide the smaller.
+WIDE = 50.0
+# A bound within this many times the designs' largest value is let onto their axis.
+NEAR = 3.0
+# Opacity of a run that was not picked while others were.
+FADED = 0.12
+LABEL_CHARACTERS = 22
+LINE_HEIGHT = 12
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Rows to draw as `item` says, with the order and colours of their runs."""
+
+    item: Item
+    rows: pl.DataFrame
+    styles: RunStyles
+
+    @cached_property
+    def runs(self) -> list[str]:
+        """Runs that have rows, in the order of drawing."""
+        return self.styles.sort(set(self.rows["run"].to_list()))
+
+    @property
+    def allocators(self) -> list[str]:
+        """Those of the runs that are no bounds."""
+        return [run for run in self.runs if run in self.styles.allocators]
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether any of the runs is a bound."""
+        return any(run in self.styles.bounds for run in self.runs)
+
+    @property
+    def parts(self) -> list[Any]:
+        """Values of the item's `series`, in the order of the rows."""
+        return self.rows[self.item.series].unique(maintain_order=True).to_list()
+
+    def rows_of(self, run: str) -> pl.DataFrame:
+        """Rows of one run."""
+        return self.rows.filter(pl.col("run") == run)
+
+    def peaks(self, column: str) -> dict[str, float]:
+        """Largest value of a column for each run, 0 where it has none."""
+        largest = self.rows.group_by("run").agg(pl.col(column).max())
+        return {run: float(value or 0.0) for run, value in largest.iter_rows()}
+
+    def reach(self, column: str) -> float:
+        """Value that the axis of `column` must reach: the largest of designs, and of bounds that are near."""
+        peaks = self.peaks(column)
+        allocators = max((peak for run, peak in peaks.items() if run not in self.styles.bounds), default=0.0)
+        near = [peak for peak in peaks.values() if peak <= NEAR * allocators]
+        return max(near, default=allocators) or max(peaks.values(), default=0.0)
+
+    def span(self, *columns: str) -> tuple[float, float]:
+        """Least and largest value of `columns`, 0 where there is none."""
+        values = pl.concat([self.rows[column].cast(pl.Float64) for column in columns]).drop_nulls()
+        return float(values.min() or 0.0), float(values.max() or 0.0)  # type: ignore[arg-type]
+
+
+def rows() -> alt.Chart:
+    """Start a chart of the rows that the page gives it."""
+    return alt.Chart(alt.NamedData("rows"))
+
+
+def finish(item: Item, chart: alt.Chart | alt.LayerChart) -> Spec:
+    """Make the specification, without what the page adds, and let runs that are not picked fade."""
+    spec: Spec = chart.properties(width="container").to_dict()
+    for key in ("$schema", "config", "data", "datasets"):
+        spec.pop(key, None)
+    for layer in spec.get("layer", ()):
+        layer.pop("data", None)
+    # The width is the page's, the height the chart's own.
+    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    add_filters(spec, item.where)
+    for unit in spec.get("layer", [spec]):
+        opacity = unit["mark"].pop("opacity", 1)
+        if opacity == 0:
+            unit["mark"]["opacity"] = 0
+            continue
+        picked = {"test": "!length(picked) || indexof(picked, datum.run) >= 0", "value": opacity}
+        unit["encoding"]["opacity"] = {"condition": picked, "value": FADED}
+    return spec | {"params": [{"name": "picked", "value": []}]}
+
+
+def add_filters(spec: Spec, fields: dict[str, Any]) -> None:
+    """Let the chart draw only the rows whose fields have these values, or one of a list of them."""
+    filters = [
+        {"filter": {"field": field, "oneOf" if isinstance(value, list) else "equal": value}}
+        for field, value in fields.items()
+    ]
+    spec["transform"] = filters + spec.get("transform", [])
+
+
+def number_axis(channel: type, field: str, title: str, scale: dict[str, Any], **axis: Any) -> Any:
+    """Encode numbers by position; the axis ends where its scale's `domain` does."""
+    scale = {"nice": False} | scale
+    return channel(field, type="quantitative", title=title, scale=alt.Scale(**scale), axis=alt.Axis(**axis))
+
+
+def colour(plot: Plot) -> alt.Color:
+    """Encode the run by its colour."""
+    colours = [css(plot.styles.colour(run)) for run in plot.runs]
+    return alt.Color("run:N", scale=alt.Scale(domain=plot.runs, range=colours), legend=None)
+
+
+def dash(plot: Plot) -> alt.StrokeDash:
+    """Encode the run by its dashes."""
+    dashes = [plot.styles.dash(run) for run in plot.runs]
+    return alt.StrokeDash("run:N", scale=alt.Scale(domain=plot.runs, range=dashes), legend=None)
+
+
+def bound_rules(plot: Plot, chart: alt.Chart, bounds: Sequence[str]) -> alt.Chart:
+    """Lines through the whole chart at the values of `bounds`, for a chart that encodes x."""
+    return (
+        chart.transform_filter(alt.FieldOneOfPredicate("run", bounds))
+        .mark_rule(strokeWidth=1.3, clip=True)
+        .encode(color=colour(plot), strokeDash=dash(plot))
+    )
+
+
+def run_axis(plot: Plot) -> tuple[alt.Y, int]:
+    """Make the axis of run names, long ones on several lines, and the height of the chart in pixels."""
+    lines = {run: textwrap.wrap(plot.styles.label(run), LABEL_CHARACTERS) or [run] for run in plot.runs}
+    most = max(map(len, lines.values()))
+    # Vega hangs further lines below the first; this centres them on their bar.
+    offsets = [
+        {
+            "test": f"indexof({literal([r for r in plot.runs if len(lines[r]) == n])}, datum.value) >= 0",
+            "value": -LINE_HEIGHT / 2 * (n - 1),
+        }
+        for n in range(2, most + 1)
+    ]
+    axis = alt.Axis(
+        title=None,
+        labelExpr=f"{literal(lines)}[datum.value]",
+        labelLimit=0,
+        labelLineHeight=LINE_HEIGHT,
+        labelOffset=alt.ConditionalAxisNumber(condition=offsets, value=0) if offsets else 0,
+        ticks=False,
+        domain=False,
+        grid=False,
+    )
+    height = len(plot.runs) * max(26, LINE_HEIGHT * most + 8)
+    return alt.Y("run:N", sort=plot.runs, scale=alt.Scale(domain=plot.runs), axis=axis), height
+
+
+def tooltip(plot: Plot, *fields: str) -> list[alt.Tooltip]:
+    """What a mark says under the pointer: its run, then `fields`."""
+    return [
+        alt.Tooltip(field, type="quantitative", format=",.4~g")
+        if plot.rows.schema[field].is_numeric()
+        else alt.Tooltip(field, type="nominal")
+        for field in ("run", *fields)
+    ]
+
+
+def literal(value: Any) -> str:
+    """Write lists, objects and text as a literal of Vega's expressions."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def ticks(count: int, largest: float) -> dict[str, Any]:
+    """Ask for about `count` ticks on an axis that ends at `largest`."""
+    return {"tickCount": count, "format": "~s" if largest >= 100_000 else ",.6~g"}
+
+
+def decades(low: float, high: float) -> list[float]:
+    """Powers of ten from `low` to `high`; also 2 and 5 times these where they would be fewer than three."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [10.0**k for k in powers], [round(10.0**k * f, 12) for k in powers for f in (1, 2, 5)]
+    coarse, fine = ([v for v in values if low * 0.999 <= v <= high * 1.001] for values in ticks)
+    return coarse if len(coarse) >= 3 else fine
