@@ -1,10 +1,4 @@
 # Everything here works from a clean clone with Python >= 3.11, make and a package index.
-#
-#   make demo    set up, replay a recording and two workloads through three designs, print the reports
-#   make test    set up with the test tools and run everything that continuous integration runs
-#   make bench   measure speed and memory, and print the ratios of docs/performance.md
-#   make docs    write the generated documents again
-#   make clean   remove what the targets above made
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,28 +6,47 @@ BIN := $(VENV)/bin
 # Two workers suit two cores; the compiled simulators are shared between them through the cache on disk.
 JOBS ?= 2
 
-.PHONY: demo test lint check bench docs clean
+.PHONY: help demo test lint site check slowest bench docs documents goldens clean
 
-demo: $(VENV)/.installed
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do \
+		printf '  make %-10s %s\n' "$$target" "$$what"; done
+
+demo: $(VENV)/.installed ## set up, replay a recording and two workloads through three allocators, print the reports
 	$(BIN)/pipeline demo -o demo
 
-test: lint check
+test: lint site check ## set up with the test tools and run everything that continuous integration runs
 
-lint: $(VENV)/.installed-test
+lint: $(VENV)/.installed-test ## check format, style, types, layers and SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/sqlfluff lint queries
 
-check: $(VENV)/.installed-test
+site: $(VENV)/.installed-test ## build the documentation site into site/, every link checked
+	$(BIN)/mkdocs build --quiet --strict
+
+check: $(VENV)/.installed-test ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-bench: $(VENV)/.installed-test
+slowest: $(VENV)/.installed-test ## run the tests and list the thirty slowest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 30 --durations-min 5
+
+bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios of docs/performance.md
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/queries.py
 
-docs: $(VENV)/.installed
+docs: $(VENV)/.installed-test ## write again what the documents take from the code, and the output of their examples
 	$(BIN)/python docs/generate.py
+
+documents: docs ## the same, and the studies: docs/validation.md, claims.md and designs.md; takes an hour
+	$(BIN)/pipeline validate --document docs/validation.md
+	$(BIN)/pipeline claims --document docs/claims.md
+	$(BIN)/pipeline designs --document docs/designs.md
+
+goldens: $(VENV)/.installed-test ## write again the fingerprints that tests/runs/goldens.json pins
+	UPDATE_GOLDENS=1 $(BIN)/python -m pytest tests/runs/test_golden.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,8 +58,8 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,docs]'
 	@touch $@ $(VENV)/.installed
 
-clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove what the targets above made
+	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

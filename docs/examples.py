@@ -3,11 +3,15 @@
     python docs/examples.py README.md > README.new
 
 In a block marked `console`, each line that begins with `$ ` is a command, and what follows is its standard
-output, or, for `replay`, its standard error too. A line of three dots stands for any lines.
+output, or, for `replay`, its standard error too. If it ends in a line of three dots, there may be more lines
+anywhere: a list in which something new is no reason to change the page.
+
+In a page with blocks marked `text`, each follows one marked `python` and is what that prints; these run one
+after the other in one namespace, as in a notebook.
 
 A block marked `python` whose first line is `# in FILE` changes that file: its definitions replace those of
 the same name, or come last if there is none; its imports are added. What follows a line `<!-- actions -->` or
-`<!-- deeds -->` is the table of these words, from the module where they are defined.
+`<!-- costs -->` is the table of these words, from the module where they are defined.
 """
 
 from __future__ import annotations
@@ -20,7 +24,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from pipeline.allocators.api import actions
@@ -30,7 +36,8 @@ README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 _CHANGE = re.compile(r"```python\n# in (\S+)\n(.*?)```\n", re.DOTALL)
 _EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}", re.DOTALL)
-_WORDS = re.compile(r"<!-- (actions|deeds) -->\n(?:\n(?:\|.*\n)+)?")
+_CELL = re.compile(r"```python\n(?!# in )(.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
+_WORDS = re.compile(r"<!-- (actions|costs) -->\n(?:\n(?:\|.*\n)+)?")
 # What differs from machine to machine, or from run to run.
 _TIMES = re.compile(r", \d[\d.,]* s here|(?<= passed) in \d[\d.]*s")
 _COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
@@ -109,24 +116,47 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 def words(kind: str) -> str:
-    """The table of a design's "actions" or "deeds", with one line each."""
+    """The table of a design's "actions" or "costs", with one line each."""
     if kind == "actions":
         entries = re.findall(r"^    ([A-Z_]+) +(.*(?:\n {18}.*)*)", actions.__doc__ or "", re.MULTILINE)
         rows = [(f"`{name}`", " ".join(meaning.split())) for name, meaning in entries]
     else:
-        deeds = [f for f in vars(actions).values() if getattr(f, "__module__", "") == actions.__name__]
+        functions = [f for f in vars(actions).values() if getattr(f, "__module__", "") == actions.__name__]
         rows = [
             (
                 f"`{f.__name__}({', '.join(inspect.signature(f).parameters)})`",
                 inspect.getdoc(f).split("\n")[0],
             )
-            for f in deeds
+            for f in functions
         ]
     return markdown_table(("word", "meaning"), rows)
 
 
+def run_cells(text: str) -> str:
+    """Return a notebook-like page with what its `python` blocks print when they run in an empty directory."""
+    names: dict[str, object] = {}
+
+    def cell(match: re.Match[str]) -> str:
+        with redirect_stdout(StringIO()) as printed:
+            exec(compile(match[1], "cell", "exec"), names)
+        shown = f"\n```text\n{printed.getvalue()}```\n" if printed.getvalue() else ""
+        return f"```python\n{match[1]}```\n{shown}"
+
+    with tempfile.TemporaryDirectory() as directory, chdir(directory):
+        return _CELL.sub(cell, text)
+
+
+def _fits(shown: str, real: str) -> bool:
+    """Whether what is shown ends in three dots and its other lines are among the real ones, in that order."""
+    *lines, last = shown.splitlines() or [""]
+    there = iter([line.split() for line in real.splitlines()])
+    return last == "..." and all(line.split() in there for line in lines)
+
+
 def filled(text: str) -> str:
     """Return the document with each command's real output, and the words as they are."""
+    if "\n```text\n" in text:
+        return run_cells(text)
     with tempfile.TemporaryDirectory() as name:
 
         def example(match: re.Match[str]) -> str:
@@ -136,7 +166,9 @@ def filled(text: str) -> str:
                 return match[0]
             lines: list[str] = []
             for e in examples(match[0]):
-                lines += [f"$ {e.command}", *output_of(e.command, Path(name)).splitlines()]
+                real = output_of(e.command, Path(name))
+                shown = e.output if _fits(e.output, real) else real
+                lines += [f"$ {e.command}", *shown.splitlines()]
             return "```console\n" + "\n".join(lines) + "\n```\n"
 
         with_words = _WORDS.sub(lambda match: f"<!-- {match[1]} -->\n\n{words(match[1])}", text)

@@ -1,6 +1,6 @@
-"""Write the documents that are made from the code: docs/format.md and docs/queries.md.
+"""Write what documents take from the code: docs/format.md, docs/queries.md and the output of examples.
 
-Run it with `make docs`; a test compares the files with what it would write.
+Run it with `make docs`; tests compare the files with what it would write.
 """
 
 from __future__ import annotations
@@ -169,13 +169,23 @@ def queries_document() -> str:
 
 
 DOCUMENTS = {"format.md": format_document, "queries.md": queries_document}
+EXAMPLES = (
+    "../README.md", "exploring.md", "export.md", "importing.md", "notebook.md", "write-an-allocator.md",
+)  # fmt: skip
 
 
 def main() -> None:
-    """Write every generated document."""
+    """Write every generated document, and fill in the examples of the others."""
+    # Only a script finds its neighbour; tests load this file by its path.
+    from examples import filled
+
     for name, text in DOCUMENTS.items():
         (DOCS / name).write_text(text(), encoding="utf-8")
         print(DOCS / name)
+    for name in EXAMPLES:
+        path = (DOCS / name).resolve()
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
+        print(path)
 
 
 if __name__ == "__main__":

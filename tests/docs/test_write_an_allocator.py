@@ -33,13 +33,13 @@ def test_every_block_of_the_page_is_run_or_checked() -> None:
 def test_the_page_has_every_word_with_a_meaning() -> None:
     rows = dict(re.findall(r"^\| `(\w+)(?:\([^)]*\))?` \| (.+) \|$", PAGE, re.MULTILINE))
     constants = {name for name, value in vars(actions).items() if name.isupper() and isinstance(value, int)}
-    deeds = {
+    costs = {
         name
         for name, value in vars(actions).items()
         if isinstance(value, FunctionType) and value.__module__ == actions.__name__
     }
     assert constants >= SERVED | HAZARDS
-    assert set(rows) == (constants - SERVED - HAZARDS) | deeds
+    assert set(rows) == (constants - SERVED - HAZARDS) | costs
     assert all(rows.values())
     assert all(f"`{name}`" in PAGE for name in SERVED)
     assert all(name in rows["report_finding"] for name in HAZARDS)
