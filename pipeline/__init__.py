@@ -109,7 +109,7 @@ def report(runs: Paths, output: str | Path, *, definition: str | Path | None = N
     `runs` is one or several run directories or directories of runs; `definition` is the name of a shipped
     report definition or a .toml file.
     """
-    from pipeline.report.page import report
+    from pipeline.report.report import report
 
     return report(_paths(runs), Path(output), definition)
 
