@@ -46,7 +46,7 @@ def measure_engine(trace: str, operations: int) -> dict[str, float]:
 
 
 def _replay(trace: str, loop: str) -> dict[str, float]:
-    from pipeline.runs.replay import replay
+    from pipeline.runs.execute import replay
 
     with tempfile.TemporaryDirectory(dir=Path(trace).parent) as directory:
         begun = time.perf_counter()
@@ -101,7 +101,7 @@ def measure_simpy(trace: str, operations: int) -> dict[str, float]:
 def measure_start(trace: str, operations: int) -> dict[str, float]:
     """Replay a tiny trace: what is left is start-up, and compiling where the cache is empty."""
     del operations
-    from pipeline.runs.replay import replay
+    from pipeline.runs.execute import replay
 
     begun = time.process_time()
     with tempfile.TemporaryDirectory(dir=Path(trace).parent) as directory:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.allocators.api.contract import Shape, parse_options
+from pipeline.allocators.api.contract import parse_options
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.compose import compose
+from pipeline.machine.drive import build_simulation
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import RunSettings, build_allocator, build_machine_state
+from pipeline.machine.machine_state import RunSettings
 from pipeline.machine.profile import load_profile
-from pipeline.runs.feed import CHUNK_ROWS, COLUMNS, Feed, take_census
+from pipeline.runs.feed import COLUMNS, Feed, take_census
 from pipeline.trace.reader import Trace, open_trace
 
 
@@ -41,27 +42,25 @@ def engine_alone(path: Path, machine: str, cpus: int, allocator: str = "global_p
     """
     opened = open_trace(path)
     census = take_census(opened)
-    trace = _InMemory(opened)
-    allocator = load_allocator(allocator)
-    options = parse_options(allocator.options, {}, allocator.name)
+    loaded = load_allocator(allocator)
+    options = parse_options(loaded.options, {}, loaded.name)
     profile = load_profile(machine).with_cpus(cpus)
-    shape = Shape(cpus, census.tasks, census.processes, census.pages)
-    simulator = compose(allocator)
-    state = build_allocator(allocator, options, shape)
-    cpu_s = wall_s = 0.0
-    with Feed(trace, census, path.parent, threaded=False) as feed:
-        setting = RunSettings(
-            seed=0, loop=records.CLOSED, log=True, chunk_rows=CHUNK_ROWS, chunk_slots=feed.chunks,
+    with Feed(_InMemory(opened), census, path.parent, threaded=False) as feed:
+        settings = RunSettings(
+            seed=0, loop=records.CLOSED, log=True, chunk_rows=feed.chunk_rows, chunk_slots=feed.chunks,
             chunks=feed.chunks, levels=census.levels,
         )  # fmt: skip
-        machine_state = build_machine_state(
-            profile, allocator, options, shape, setting, state, feed.storage()
+        simulation = build_simulation(
+            compose(loaded), loaded, options, profile, census, settings, feed.storage()
         )
-        feed.start(machine_state, simulator)
-        counters = machine_state.machine[0]
+        feed.start(simulation)
+        counters = simulation.machine_state.machine[0]
+        cpu_s = wall_s = 0.0
         while True:
             before = time.thread_time(), time.perf_counter()
-            status = int(simulator.run(machine_state, state, 1 << 40))
+            status = int(
+                simulation.simulator.run(simulation.machine_state, simulation.allocator_state, 1 << 40)
+            )
             cpu_s += time.thread_time() - before[0]
             wall_s += time.perf_counter() - before[1]
             if status == records.S_NEED_ROWS:

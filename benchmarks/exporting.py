@@ -22,7 +22,7 @@ from performance_page import write_part
 
 from pipeline.export.export import TIMELINES
 from pipeline.io.tables import markdown_table
-from pipeline.runs.discovery import read_manifest
+from pipeline.runs.store import read_manifest
 from queries import make_run
 
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 from performance_page import write_part
 
 from pipeline.io.tables import markdown_table
-from pipeline.runs.discovery import find_runs
+from pipeline.runs.store import find_runs
 from pipeline.schema.run import EVENTS, OPERATIONS
 from pipeline.sql.library import Query, queries, run_query
 from pipeline.sql.session import Session, fill, open_session
@@ -38,7 +38,7 @@ Columns = frozenset[tuple[str, str]]
 
 
 def make_run(folder: Path, operations: int, machine: str) -> Path:
-    from pipeline.runs.replay import replay
+    from pipeline.runs.execute import replay
     from pipeline.workload.generate import generate
 
     trace = folder / "trace.parquet"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import polars as pl
 
-    from pipeline.runs.replay import RunResult
+    from pipeline.runs.execute import RunResult
 
 __all__ = ["generate", "import_trace", "replay", "report", "sql"]
 
@@ -77,7 +77,7 @@ def replay(
     again. A hazard, such as a deadlock, is no error but a finding of the manifest. Not `compiled`, it takes
     some hundred times longer, and a debugger stops in the allocator.
     """
-    from pipeline.runs.replay import replay
+    from pipeline.runs.execute import replay
 
     texts = {
         name: str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.report.report import report
-from pipeline.runs.replay import RunResult, replay
+from pipeline.runs.execute import replay
 from pipeline.workload.generate import generate
 
 ALLOCATORS = ("global_pool", "percpu_pinned", "direct_map")
@@ -43,19 +43,15 @@ def demo(output: Path, say: Callable[[str], None]) -> list[Path]:
         if scene.operations is not None:
             trace = output / f"{scene.name}.parquet"
             generate(scene.name, trace, operations=scene.operations)
-        runs = [_replayed(trace, allocator, scene, output, say) for allocator in ALLOCATORS]
+        runs = []
+        for allocator in ALLOCATORS:
+            run = replay(trace, allocator=allocator, machine=scene.machine, output=output / "runs")
+            totals = run.manifest.totals
+            say(
+                f"  {allocator:<14} {totals.operations:>9,} operations in {totals.wall_ns / 1e9:8.3f} s "
+                f"simulated: {totals.flushes:,} flushes, {totals.sleeps:,} sleeps"
+            )
+            runs.append(run.path)
         page = output / f"{scene.name}.html"
-        reports.append(report([run.path for run in runs], page, command=f"pipeline demo -o {output}"))
+        reports.append(report(runs, page, command=f"pipeline demo -o {output}"))
     return reports
-
-
-def _replayed(
-    trace: str | Path, allocator: str, scene: Scene, output: Path, say: Callable[[str], None]
-) -> RunResult:
-    run = replay(trace, allocator=allocator, machine=scene.machine, output=output / "runs")
-    totals = run.manifest.totals
-    say(
-        f"  {allocator:<14} {totals.operations:>9,} operations in {totals.wall_ns / 1e9:8.3f} s simulated: "
-        f"{totals.flushes:,} flushes, {totals.sleeps:,} sleeps"
-    )
-    return run

@@ -89,34 +89,36 @@ def replay(
     Exit status 5 means that the run ended with a finding, such as a deadlock; the run is kept. With
     --minimize, the path of the shortest trace that shows the first finding is printed too.
     """
-    from functools import partial
-
     from pipeline.errors import FindingError
     from pipeline.io.key_values import key_values
+    from pipeline.runs.execute import execute
     from pipeline.runs.minimize import minimal_lines
-    from pipeline.runs.minimize import minimize as shortest
-    from pipeline.runs.replay import replay as run
+    from pipeline.runs.minimize import minimize as find_minimal
+    from pipeline.runs.plan import RunConfig
     from pipeline.runs.summary import finding_lines, summary
 
-    run_of = partial(
-        run,
+    config = RunConfig(
+        trace=trace,
         allocator=allocator,
         machine=machine,
         options=key_values(options or [], "--set"),
         cpus=cpus,
         seed=seed,
         loop=loop,
+        events=events,
         lowmem=lowmem or (),
+        output=output,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         compiled=compile,
+        fresh=fresh,
     )
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    result = run_of(trace, events=events, output=output, command=command, fresh=fresh)
-    typer.echo(summary(result.manifest, result.cached), err=True)
-    typer.echo(str(result.path))
+    run = execute(config)
+    typer.echo(summary(run.manifest, run.cached), err=True)
+    typer.echo(str(run.path))
     if minimize:
-        minimal = shortest(result, trace, run_of, partial(typer.echo, err=True))
+        minimal = find_minimal(run, config, lambda line: typer.echo(line, err=True))
         typer.echo(minimal_lines(minimal) if minimal else "no finding, nothing to minimize", err=True)
         if minimal:
             typer.echo(str(minimal.path))
-    if result.manifest.findings:
-        raise FindingError("\n".join(finding_lines(result.manifest)))
+    if run.manifest.findings:
+        raise FindingError("\n".join(finding_lines(run.manifest)))

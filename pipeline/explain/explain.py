@@ -21,7 +21,7 @@ from pipeline.explain.attribution import (
     divide,
 )
 from pipeline.explain.log_facts import LogFacts, Row, gather, slowest
-from pipeline.runs.discovery import RunFound, find_runs
+from pipeline.runs.store import Run, find_runs
 from pipeline.schema.run import FINDINGS, Manifest
 from pipeline.sql.session import Session
 
@@ -133,7 +133,7 @@ def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Exp
     ]
 
 
-def _one_run(path: Path) -> RunFound:
+def _one_run(path: Path) -> Run:
     runs = find_runs([path])
     if len(runs) > 1:
         raise UsageError(

@@ -18,7 +18,7 @@ from pipeline.export.timeline import Timeline, Told
 from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_exact
 from pipeline.io.progress import progress
-from pipeline.runs.discovery import RunFound, find_runs
+from pipeline.runs.store import Run, find_runs
 from pipeline.sql.session import Session
 
 TIMELINES = ("perfetto", "chrome")
@@ -104,7 +104,7 @@ def export(
     return Exported(output, window, told, rows, size)
 
 
-def _one_run(path: Path) -> RunFound:
+def _one_run(path: Path) -> Run:
     runs = find_runs([path])
     if len(runs) > 1:
         inside = ", ".join(found.directory.name for found in runs[:5])
@@ -119,7 +119,7 @@ def _one_run(path: Path) -> RunFound:
 
 
 def _window(
-    session: Session, found: RunFound, from_ms: float | None, to_ms: float | None, around_op: int | None
+    session: Session, found: Run, from_ms: float | None, to_ms: float | None, around_op: int | None
 ) -> tuple[tuple[int, int], bool]:
     """Return the window in ns, and whether it is the whole run."""
     if around_op is not None:
@@ -138,7 +138,7 @@ def _window(
     return (max(begin, first), min(end, last)), False
 
 
-def _surroundings(session: Session, found: RunFound, op: int) -> tuple[int, int]:
+def _surroundings(session: Session, found: Run, op: int) -> tuple[int, int]:
     rows = session.query("SELECT asked_ns, done_ns FROM operations WHERE op = $op", {"op": op}).rows()
     if not rows:
         span = session.query("SELECT min(op), max(op) FROM operations").row(0)
@@ -149,7 +149,7 @@ def _surroundings(session: Session, found: RunFound, op: int) -> tuple[int, int]
     return max(0, asked - around), done + around
 
 
-def _span(session: Session, found: RunFound) -> tuple[int, int]:
+def _span(session: Session, found: Run) -> tuple[int, int]:
     """Return the first and last nanosecond of the log; answers to interrupts may come after the last map."""
     last = session.query("SELECT max(time_ns + duration_ns) FROM events").item() or 0
     return 0, max(found.manifest.totals.wall_ns, last, 1)
@@ -159,7 +159,7 @@ def _span_text(begin_ns: int, end_ns: int) -> str:
     return f"{format_exact(begin_ns, 'ms')} to {format_exact(end_ns, 'ms')} ms"
 
 
-def _nothing_in(window: tuple[int, int], found: RunFound) -> UsageError:
+def _nothing_in(window: tuple[int, int], found: Run) -> UsageError:
     return UsageError(
         f"nothing happened from {_span_text(*window)}; "
         f"the run lasts from {_span_text(0, found.manifest.totals.wall_ns)}"
@@ -239,7 +239,7 @@ def _opened(path: Path, compressed: bool) -> Iterator[tuple[IO[bytes], Callable[
             yield cast("IO[bytes]", file), file.tell
 
 
-def _metadata(found: RunFound, window: tuple[int, int]) -> dict[str, Any]:
+def _metadata(found: Run, window: tuple[int, int]) -> dict[str, Any]:
     """What was replayed on what, by which command, and which part of it is here."""
     m = found.manifest
     return {

@@ -1,6 +1,6 @@
 """A run from columns of rows in memory, on a machine whose every price is given: no files, the same engine.
 
-`pipeline.runs.replay` does the same from a trace to a run directory. This is for comparisons in which the
+`pipeline.runs.execute` does the same from a trace to a run directory. This is for comparisons in which the
 rows and the prices are chosen so that the result is known from elsewhere.
 """
 
@@ -13,17 +13,16 @@ from typing import Any
 import numpy as np
 
 from pipeline.allocators.api.allocator import Allocator
-from pipeline.allocators.api.contract import Shape, parse_options
-from pipeline.allocators.registry import resolve_allocator
+from pipeline.allocators.api.contract import parse_options
 from pipeline.jit.tables import Tables
-from pipeline.machine.compose import Simulator, compose
+from pipeline.machine.compose import compose
+from pipeline.machine.drive import Census, Simulation, build_simulation, drive
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import RunSettings, build_allocator, build_machine_state, look
+from pipeline.machine.machine_state import RunSettings
 from pipeline.machine.profile import COST_KINDS, Profile
 from pipeline.schema.run import CPU_CATEGORIES
 
 _ONE_SECOND_NS = 1_000_000_000
-_BUDGET_EVENTS = 1 << 20
 
 
 @dataclass
@@ -133,53 +132,58 @@ class Outcome:
         return int(self.spent[:, list(CPU_CATEGORIES).index(category)].sum())
 
 
-def simulate(
-    allocator: str | Allocator,
-    profile: Profile,
-    trace: Rows,
-    *,
-    options: dict[str, str] | None = None,
-    seed: int = 0,
-    loop: int = records.CLOSED,
-    compiled: bool = False,
-    chunk_rows: int = 1 << 14,
-    log_rows: int = 1 << 16,
-    levels: int | None = None,
-    process_of: Sequence[int] | None = None,
-    budget_events: int = _BUDGET_EVENTS,
-    observe: Callable[[Tables], None] | None = None,
-) -> Outcome:
-    """Replay `trace` to its end or to a deadlock.
+@dataclass(frozen=True)
+class Settings:
+    """How rows in memory are simulated.
 
     `process_of` gives each task's process; left out, each is its own. `observe` is shown the machine after
-    each call of the engine and each chunk of rows read; with `budget_events=1` that is after every event.
-    Raises RuntimeError if the clock stands still.
+    each call of the engine; with `budget_events=1` that is after every event.
     """
-    allocator = resolve_allocator(allocator) if isinstance(allocator, str) else allocator
+
+    options: dict[str, str] = field(default_factory=dict)
+    seed: int = 0
+    loop: int = records.CLOSED
+    compiled: bool = False
+    chunk_rows: int = 1 << 14
+    log_rows: int = 1 << 16
+    levels: int | None = None
+    process_of: Sequence[int] | None = None
+    budget_events: int | None = None
+    observe: Callable[[Tables], None] = lambda _: None
+
+
+def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: Any) -> Outcome:
+    """Replay `trace` to its end or to a deadlock; the settings are those of `Settings`.
+
+    Raises what `drive` does.
+    """
+    given = Settings(**settings)
     tasks = int(trace.task.max()) + 1
-    processes = np.arange(tasks) if process_of is None else np.array(process_of)
-    shape = Shape(profile.cpus, tasks, int(processes.max()) + 1, int(trace.page.max()) + 1)
-    values = parse_options(allocator.options, options or {}, allocator.name)
-    chunks = -(-len(trace) // chunk_rows)
-    levels = int(trace.depth.max()) + 1 if levels is None else levels
-    setting = RunSettings(
-        seed, loop, True, chunk_rows, chunks, chunks, levels, log_operations=log_rows, log_events=log_rows
+    census = Census(
+        rows=np.bincount(trace.task, minlength=tasks),
+        process=np.arange(tasks) if given.process_of is None else np.array(given.process_of),
+        pages=int(trace.page.max()) + 1,
+        levels=int(trace.depth.max()) + 1 if given.levels is None else given.levels,
+        longest_think_ns=int(trace.think_ns.max()),
     )
-    state = build_allocator(allocator, values, shape)
-    machine_state = build_machine_state(profile, allocator, values, shape, setting, state)
-    counts = np.bincount(trace.task, minlength=tasks)
-    machine_state.tasks.rows_left = counts
-    machine_state.tasks.process = processes
-    machine_state.tasks.state[counts == 0] = records.T_ENDED
+    chunks = -(-len(trace) // given.chunk_rows)
+    run_settings = RunSettings(
+        given.seed, given.loop, True, given.chunk_rows, chunks, chunks, census.levels,
+        log_operations=given.log_rows, log_events=given.log_rows,
+    )  # fmt: skip
+    options = parse_options(allocator.options, given.options, allocator.name)
+    simulator = compose(allocator, given.compiled)
+    simulation = build_simulation(simulator, allocator, options, profile, census, run_settings)
+    machine_state, log = simulation.machine_state, _MemoryLog(simulation.machine_state)
+    status, _ = drive(
+        simulation,
+        _MemoryFeed(simulation, trace, census, given.chunk_rows),
+        log,
+        budget_events=given.budget_events,
+        observe=lambda _: given.observe(machine_state),
+    )
+    operations, events = (np.concatenate(kept) for kept in log.kept.values())
     machine = machine_state.machine[0]
-    machine.live = machine.unstarted = int((counts > 0).sum())
-    # Integers of plain Python are unbounded, NumPy's wrap as the fingerprint wants, but complain.
-    with np.errstate(over="ignore"):
-        status, operations, events = _drive(
-            compose(allocator, compiled), machine_state, state, trace, chunk_rows, budget_events, observe
-        )
-    check = getattr(allocator.module, "check", None)
-    lost_wakeups = getattr(allocator.module, "lost_wakeups", None)
     return Outcome(
         status,
         {name: int(machine[name]) for name in machine.dtype.names},
@@ -188,60 +192,54 @@ def simulate(
         np.array(machine_state.spent).reshape(-1, records.CATEGORIES),
         np.array(machine_state.sites),
         np.array(machine_state.locks),
-        check(state, look(machine_state, shape)) if check else [],
-        lost_wakeups(state, look(machine_state, shape)) if lost_wakeups else [],
+        simulation.ask_allocator("check"),
+        simulation.ask_allocator("lost_wakeups"),
     )
 
 
-def _drive(
-    simulator: Simulator,
-    machine_state: Tables,
-    state: Tables,
-    trace: Rows,
-    chunk_rows: int,
-    budget_events: int,
-    observe: Callable[[Tables], None] | None,
-) -> tuple[int, np.ndarray, np.ndarray]:
-    """Run until nothing more can happen; return why, and both logs."""
-    machine = machine_state.machine[0]
-    operations: list[np.ndarray] = []
-    events: list[np.ndarray] = []
-    most_think = int(trace.think_ns.max())
-    # Slicing a recarray makes a new type each time, which takes longer than a small simulation.
-    log, event_log = machine_state.operations.view(np.ndarray), machine_state.events.view(np.ndarray)
-    chunk = 0
-    quiet_events = 0
+class _MemoryFeed:
+    """Rows in memory, a chunk at a time."""
 
-    def keep() -> None:
-        operations.append(log[: machine.operations_logged].copy())
-        events.append(event_log[: machine.events_logged].copy())
-        machine.operations_logged = 0
-        machine.events_logged = 0
+    def __init__(self, simulation: Simulation, trace: Rows, census: Census, chunk_rows: int) -> None:
+        self._simulation = simulation
+        self._trace = trace
+        self._census = census
+        self._chunk_rows = chunk_rows
+        self._chunk = 0
 
-    while True:
-        before = int(machine.now_ns)
-        status = int(simulator.run(machine_state, state, budget_events))
-        quiet = status == records.S_BUDGET and machine.now_ns == before
-        quiet_events = quiet_events + budget_events if quiet else 0
-        if quiet_events > _BUDGET_EVENTS:
-            raise RuntimeError(f"the clock stands still at {before} ns: {quiet_events:,} events in no time")
-        if status == records.S_NEED_ROWS:
-            first, last = chunk * chunk_rows, min(len(trace), (chunk + 1) * chunk_rows)
-            part = trace.at(slice(first, last))
-            wrong = simulator.arrange(
-                machine_state, chunk, last - first, first, part.task, part.time_ns, part.think_ns,
-                part.wait_ns, part.hold_ns, part.block_ns, part.page, part.kind, part.depth,
-            )  # fmt: skip
-            if wrong != -1:
-                raise ValueError(f"row {first + wrong}: there is no task {part.task[wrong]}")
-            horizon = int(part.time_ns[-1]) - most_think
-            simulator.admit(machine_state, chunk, chunk, last - first, horizon, int(last == len(trace)))
-            chunk += 1
-        elif status == records.S_LOG_FULL:
-            keep()
-        elif status != records.S_BUDGET:
-            simulator.finish(machine_state)
-            keep()
-            return status, np.concatenate(operations), np.concatenate(events)
-        if observe is not None:
-            observe(machine_state)
+    def admit_next(self) -> None:
+        simulator, machine_state = self._simulation.simulator, self._simulation.machine_state
+        chunk, first = self._chunk, self._chunk * self._chunk_rows
+        part = self._trace.at(slice(first, first + self._chunk_rows))
+        wrong = simulator.arrange(
+            machine_state, chunk, len(part), first, part.task, part.time_ns, part.think_ns, part.wait_ns,
+            part.hold_ns, part.block_ns, part.page, part.kind, part.depth,
+        )  # fmt: skip
+        if wrong != -1:
+            raise ValueError(f"row {first + wrong}: there is no task {part.task[wrong]}")
+        complete = int(first + len(part) == len(self._trace))
+        horizon_ns = int(part.time_ns[-1]) - self._census.longest_think_ns
+        simulator.admit(machine_state, chunk, chunk, len(part), horizon_ns, complete)
+        self._chunk += 1
+
+    def relieve(self, operations: int) -> None:
+        """There is nothing to give back."""
+
+
+class _MemoryLog:
+    """Copies of what the engine logged."""
+
+    def __init__(self, machine_state: Tables) -> None:
+        self._machine = machine_state.machine[0]
+        # Slicing a recarray makes a new type each time, which takes longer than a small simulation.
+        self._buffers = {
+            name: getattr(machine_state, name).view(np.ndarray) for name in ("operations", "events")
+        }
+        self.kept: dict[str, list[np.ndarray]] = {name: [] for name in self._buffers}
+
+    def exchange(self) -> None:
+        for name, buffer in self._buffers.items():
+            self.kept[name].append(buffer[: self._machine[f"{name}_logged"]].copy())
+            self._machine[f"{name}_logged"] = 0
+
+    close = exchange

@@ -19,7 +19,7 @@ from pipeline.report.definition import Item
 from pipeline.report.document import Block, Chart, Spec
 from pipeline.report.styles import RunStyles, part_colours
 from pipeline.report.vega import Plot
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 
 NO_LOG = "No run has a log, and the totals do not tell."
 
@@ -62,7 +62,7 @@ class ChartKind(ABC):
             rows = rows.filter(pl.col("run").is_in(worth))
         return rows
 
-    def show(self, block: Block, styles: RunStyles, runs: Sequence[RunFound]) -> None:
+    def show(self, block: Block, styles: RunStyles, runs: Sequence[Run]) -> None:
         """Put into `block` what is shown of its rows, or why there is nothing to show.
 
         `runs` are those that were asked.
@@ -79,7 +79,7 @@ class ChartKind(ABC):
         else:
             block.empty = block.item.empty
 
-    def fill(self, block: Block, plot: Plot, _runs: Sequence[RunFound]) -> None:
+    def fill(self, block: Block, plot: Plot, _runs: Sequence[Run]) -> None:
         """Add the charts to `block`, one or one for each value of the facet, and what explains them."""
         item, rows = plot.item, plot.rows
         if item.facet:
@@ -121,7 +121,7 @@ class ChartKind(ABC):
             if peaks.get(run, 0.0) > most
         ]
 
-    def _explain_left_out(self, block: Block, plot: Plot, runs: Sequence[RunFound]) -> Iterator[str]:
+    def _explain_left_out(self, block: Block, plot: Plot, runs: Sequence[Run]) -> Iterator[str]:
         """Say which runs are not shown, and why."""
         absent = [name for name in plot.styles.allocators if name not in plot.runs]
         answered = {*block.frame["run"].to_list(), *(run.name for run in runs if run.has_log)}

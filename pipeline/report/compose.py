@@ -13,7 +13,7 @@ from pipeline.report.definition import Definition, Item
 from pipeline.report.document import Block, Document, Part
 from pipeline.report.styles import RunStyles, style_runs
 from pipeline.report.vega import NEAR
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 from pipeline.sql.library import Query, run_query
 from pipeline.sql.session import Session
 
@@ -57,7 +57,7 @@ def compose(
     return Document(definition.title, definition.text, parts, session.runs, styles, command)
 
 
-def _runs_in_reach(runs: Sequence[RunFound], styles: RunStyles) -> list[RunFound]:
+def _runs_in_reach(runs: Sequence[Run], styles: RunStyles) -> list[Run]:
     """Runs that a common time axis is made for: a bound that takes many times as long would squeeze them."""
     walls_ns = {run.name: run.manifest.totals.wall_ns for run in runs}
     longest_ns = max(walls_ns[name] for name in styles.allocators)

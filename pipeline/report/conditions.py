@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from pipeline.io.numbers import format_number, join_words
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 from pipeline.schema.run import Manifest
 
 PROVENANCES = ("measured", "derived", "assumed", "synthetic", "absent")
@@ -18,7 +18,7 @@ LOOPS = {
 Facts = list[tuple[str, str]]
 
 
-def describe_traces(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
+def describe_traces(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Each trace once: its name, facts, provenance of its columns, notes, and the runs that replayed it."""
     entries = []
     for same in _group(runs, lambda m: m.trace.sha256):
@@ -64,7 +64,7 @@ def _trace_facts(metadata: dict[str, Any], source: dict[str, Any]) -> Iterator[t
         yield "Clock", str(metadata["clock"])
 
 
-def describe_machines(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
+def describe_machines(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Each machine once: its name, CPUs, every cost, how many are assumed, and the runs simulated on it."""
     entries = []
     for same in _group(runs, lambda m: m.machine.model_dump_json()):
@@ -87,7 +87,7 @@ def describe_machines(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
     return entries
 
 
-def describe_allocators(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
+def describe_allocators(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Each run's design, options and how it was made, in the order of the runs."""
     entries = []
     for run in runs:
@@ -117,7 +117,7 @@ def describe_allocators(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
     return entries
 
 
-def describe_loop_and_seeds(runs: Sequence[RunFound]) -> Facts:
+def describe_loop_and_seeds(runs: Sequence[Run]) -> Facts:
     """Loop and seed, each once where all runs share it."""
     loops = dict.fromkeys(run.manifest.loop for run in runs)
     seeds = dict.fromkeys(run.manifest.seed for run in runs)
@@ -127,7 +127,7 @@ def describe_loop_and_seeds(runs: Sequence[RunFound]) -> Facts:
     ]
 
 
-def list_warnings(runs: Sequence[RunFound]) -> Iterator[str]:
+def list_warnings(runs: Sequence[Run]) -> Iterator[str]:
     """What a reader must know before comparing: runs that differ in more than their design, or lack a log."""
     # Where all designs have the same seeds, the ranking compares them seed by seed.
     seeds = {tuple(sorted(r.manifest.seed for r in same)) for same in _group(runs, lambda m: m.label)}
@@ -150,7 +150,7 @@ def list_warnings(runs: Sequence[RunFound]) -> Iterator[str]:
         )
 
 
-def list_findings(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
+def list_findings(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Every hazard that a run met: equal ones of a run together, with the first one's message."""
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
@@ -169,9 +169,9 @@ def list_findings(runs: Sequence[RunFound]) -> list[dict[str, Any]]:
     return list(entries.values())
 
 
-def _group(runs: Sequence[RunFound], key: Callable[[Manifest], Hashable]) -> list[list[RunFound]]:
+def _group(runs: Sequence[Run], key: Callable[[Manifest], Hashable]) -> list[list[Run]]:
     """Put runs together whose manifests have the same key, in the order of the first of each."""
-    groups: dict[Hashable, list[RunFound]] = {}
+    groups: dict[Hashable, list[Run]] = {}
     for run in runs:
         groups.setdefault(key(run.manifest), []).append(run)
     return list(groups.values())

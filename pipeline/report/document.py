@@ -11,7 +11,7 @@ import polars as pl
 
 from pipeline.report.definition import Item
 from pipeline.report.styles import RunStyles
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 from pipeline.sql.library import Query, filled
 
 Spec = dict[str, Any]
@@ -144,7 +144,7 @@ class Document:
     title: str
     text: str
     parts: list[Part]
-    runs: list[RunFound]
+    runs: list[Run]
     styles: RunStyles
     command: str | None = None
 

@@ -19,7 +19,7 @@ from typing import Literal
 import polars as pl
 
 from pipeline.report.statistics import Estimate, mean, paired_difference, paired_ratio
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 
 QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")
 
@@ -77,7 +77,7 @@ class Ranking:
 class _Progress:
     """One run block by block: operations done, the time when, ns, and what mapping cost, us."""
 
-    run: RunFound
+    run: Run
     operations: list[int] = field(default_factory=list)
     stretches_ns: list[float] = field(default_factory=list)
     lost_us: list[float] = field(default_factory=list)
@@ -98,7 +98,7 @@ class _Progress:
 _Entry = dict[int, _Progress]
 
 
-def rank_runs(runs: Sequence[RunFound], rows: pl.DataFrame, bounds: Collection[str]) -> list[Ranking]:
+def rank_runs(runs: Sequence[Run], rows: pl.DataFrame, bounds: Collection[str]) -> list[Ranking]:
     """Rank `runs` with `rows`, the answer of the query `ranking`; one ranking for each trace and machine.
 
     `bounds` names the runs that are shown as bounds, apart from the designs.
@@ -111,12 +111,12 @@ def rank_runs(runs: Sequence[RunFound], rows: pl.DataFrame, bounds: Collection[s
     return [_rank(group, bounds) for group in groups.values()]
 
 
-def is_deadlocked(run: RunFound) -> bool:
+def is_deadlocked(run: Run) -> bool:
     """Whether a run ended because no task was left that could go on."""
     return any(one.finding == "deadlock" for one in run.manifest.findings)
 
 
-def _measure_progress(run: RunFound, rows: pl.DataFrame) -> _Progress:
+def _measure_progress(run: Run, rows: pl.DataFrame) -> _Progress:
     if rows.is_empty():
         return _Progress(run)
     rows = rows.sort("block")

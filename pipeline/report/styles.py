@@ -16,7 +16,7 @@ from itertools import cycle
 from typing import Any
 
 from pipeline.io.resources import shipped
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 
 RUN_COLOURS = 8
 SERIES_COLOURS = 10
@@ -82,7 +82,7 @@ class RunStyles:
         return f"{name} ({self.bounds[name]})" if name in self.bounds else name
 
 
-def style_runs(runs: Sequence[RunFound]) -> RunStyles:
+def style_runs(runs: Sequence[Run]) -> RunStyles:
     """Tell designs from bounds; where there is nothing else, the bounds are drawn as designs are."""
     bounds = {run.name: run.manifest.allocator.bound for run in runs if run.manifest.allocator.bound}
     if len(bounds) == len(runs):

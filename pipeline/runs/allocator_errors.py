@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import parts_of
 from pipeline.errors import InputError, PipelineError
+from pipeline.machine.drive import allocator_files
 
 _COLOUR = re.compile(r"\x1b\[\d*m")
 # Numba names the copy that it compiles; its lines are those of the user's file.
@@ -41,7 +42,7 @@ def allocator_errors(allocator: Allocator) -> Iterator[None]:
         if isinstance(error, IndexError):
             # Compiled code, which checks the indices of a design's tables and knows no lines.
             raise InputError(
-                f"{_files(allocator)}: {error}; run it with --no-compile to see in which line"
+                f"{allocator_files(allocator)}: {error}; run it with --no-compile to see in which line"
             ) from error
         raise
 
@@ -51,22 +52,13 @@ def _not_compiled(allocator: Allocator, error: Exception) -> str:
     line = _COMPILED_LINE.search(text)
     said = [part.strip() for part in text.splitlines()]
     reason = next((part for part in said if part and not part.startswith(_FRAME)), "Numba gave no reason")
-    place = f"{parts_of(allocator)[int(line[1] or 0)].path}, line {line[2]}" if line else _files(allocator)
+    place = (
+        f"{parts_of(allocator)[int(line[1] or 0)].path}, line {line[2]}"
+        if line
+        else allocator_files(allocator)
+    )
     return (
         f"{place}: cannot be compiled: "
         f"{_TYPE_FIELDS.sub('', reason).rstrip('.')}; kernels may use integers, records and arrays only "
         "(run it with --no-compile to debug it as plain Python)"
-    )
-
-
-def _files(allocator: Allocator) -> str:
-    """Where the mistake is, as far as is known."""
-    return " or ".join(str(part.path) for part in parts_of(allocator))
-
-
-def never_done(allocator: Allocator, events: int) -> InputError:
-    """Build the error for a design under which no operation ends any more."""
-    return InputError(
-        f"{_files(allocator)}: no operation was completed in the last {events:,} events; does a path through "
-        "its map_step or unmap_step never return DONE, or return no known action?"
     )

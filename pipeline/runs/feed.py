@@ -21,9 +21,9 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.io.files import output_error
-from pipeline.jit.tables import Tables, records
-from pipeline.machine.compose import Simulator
-from pipeline.machine.engine.records import ROW, T_ENDED
+from pipeline.jit.tables import records
+from pipeline.machine.drive import Census, Simulation
+from pipeline.machine.engine.records import ROW
 from pipeline.schema.trace import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, ROW_GROUP_ROWS
 from pipeline.trace.reader import Trace, numpy_column
 
@@ -33,27 +33,6 @@ RESIDENT_ROWS = 1 << 20
 _AHEAD_CHUNKS = 2 * ROW_GROUP_ROWS // CHUNK_ROWS
 _TIMES = ("time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns")
 COLUMNS = ("task", *_TIMES, "page", "kind", "depth")
-
-
-@dataclass(frozen=True)
-class Census:
-    """What must be known of a trace before it can be replayed: `rows` and `process` are per task."""
-
-    rows: np.ndarray
-    process: np.ndarray
-    pages: int
-    levels: int
-    longest_think_ns: int
-
-    @property
-    def tasks(self) -> int:
-        """Number of tasks, 1 + the largest task number."""
-        return len(self.rows)
-
-    @property
-    def processes(self) -> int:
-        """Number of processes, 1 + the largest process number."""
-        return int(self.process.max(initial=-1)) + 1
 
 
 def take_census(trace: Trace) -> Census:
@@ -106,6 +85,7 @@ class Feed:
             -(-min(ROW_GROUP_ROWS, trace.rows - first) // CHUNK_ROWS)
             for first in range(0, trace.rows, ROW_GROUP_ROWS)
         )
+        self.chunk_rows = CHUNK_ROWS
         self.rows_admitted = 0
         self.most_backlog_rows = 0
         self._threaded = threaded
@@ -134,15 +114,9 @@ class Feed:
         self._map = mmap.mmap(self._file.fileno(), count * ROW.itemsize)
         return np.frombuffer(self._map, ROW).view(np.recarray)
 
-    def start(self, machine_state: Tables, simulator: Simulator) -> None:
-        """Tell the engine's tasks what lies before them and begin to read."""
-        tasks = machine_state.tasks
-        tasks.rows_left = self.census.rows
-        tasks.process = self.census.process
-        tasks.state[self.census.rows == 0] = T_ENDED
-        machine = machine_state.machine[0]
-        machine.live = machine.unstarted = int((self.census.rows > 0).sum())
-        self._world, self._simulator = machine_state, simulator
+    def start(self, simulation: Simulation) -> None:
+        """Begin to read for a simulation."""
+        self._machine_state, self._simulator = simulation.machine_state, simulation.simulator
         self._last_chunk = self._arranged()
         if self._threaded:
             self._thread = threading.Thread(target=self._read_ahead, name="trace-reader", daemon=True)
@@ -164,11 +138,11 @@ class Feed:
         complete = int(self.rows_admitted == self.trace.rows)
         # In a timed loop, computing towards an unread row may begin this long before its time.
         horizon_ns = chunk.last_ns - self.census.longest_think_ns
-        self._simulator.admit(self._world, chunk.number, chunk.slot, chunk.rows, horizon_ns, complete)
+        self._simulator.admit(self._machine_state, chunk.number, chunk.slot, chunk.rows, horizon_ns, complete)
 
     def _reclaim(self) -> None:
         """Free the slots whose rows were all taken, and note how many rows wait."""
-        left = self._world.chunk_left
+        left = self._machine_state.chunk_left
         self.most_backlog_rows = max(
             self.most_backlog_rows, sum(int(left[chunk.slot]) for chunk in self._in_use)
         )
@@ -214,8 +188,8 @@ class Feed:
                 n = len(part["task"])
                 slot = self._slot()
                 self._simulator.arrange(
-                    self._world, slot, n, first_op + first, part["task"], *(part[name] for name in _TIMES),
-                    part["page"], part["kind"], part["depth"],
+                    self._machine_state, slot, n, first_op + first, part["task"],
+                    *(part[name] for name in _TIMES), part["page"], part["kind"], part["depth"],
                 )  # fmt: skip
                 yield _Chunk(number, slot, n, int(part["time_ns"][-1]))
                 number += 1

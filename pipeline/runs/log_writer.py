@@ -20,8 +20,16 @@ import pyarrow.parquet as pq
 from pipeline.errors import PipelineError
 from pipeline.io.files import output_error
 from pipeline.jit.tables import Tables
-from pipeline.schema.run import DICTIONARIES
+from pipeline.schema.run import (
+    DICTIONARIES,
+    EVENTS_FILE,
+    EVENTS_SCHEMA,
+    OPERATIONS_FILE,
+    OPERATIONS_SCHEMA,
+)
 
+# File and schema of each of the engine's log tables.
+_TABLES = {"operations": (OPERATIONS_FILE, OPERATIONS_SCHEMA), "events": (EVENTS_FILE, EVENTS_SCHEMA)}
 _BUFFERS = 6
 _ROW_GROUP_ROWS = 1 << 18
 # Columns whose neighbours are near one another: times, numbers in about the order of the trace.
@@ -144,33 +152,30 @@ class TableLog:
 class EventLog:
     """Both tables of a run's log, fed from the engine's buffers; a context manager."""
 
-    def __init__(
-        self, directory: Path, machine_state: Tables, tables: dict[str, tuple[str, pa.Schema]]
-    ) -> None:
-        """`tables` gives file name and schema for each of the engine's log tables."""
-        self._world = machine_state
+    def __init__(self, directory: Path, machine_state: Tables) -> None:
+        self._machine_state = machine_state
         self._logs = {
             name: TableLog(directory / file, schema, getattr(machine_state, name))
-            for name, (file, schema) in tables.items()
+            for name, (file, schema) in _TABLES.items()
         }
         self._closed = False
 
     def exchange(self) -> None:
         """Hand over the buffers that are full and give the engine empty ones."""
-        machine = self._world.machine[0]
+        machine = self._machine_state.machine[0]
         for name, log in self._logs.items():
             logged = f"{name}_logged"
             rows = int(machine[logged])
             if rows >= int(machine[f"log_{name}"]):
-                self._world.rebind(name, log.exchange(getattr(self._world, name), rows))
+                self._machine_state.rebind(name, log.exchange(getattr(self._machine_state, name), rows))
                 machine[logged] = 0
 
     def close(self) -> None:
         """Write what is left and finish both files."""
-        machine = self._world.machine[0]
+        machine = self._machine_state.machine[0]
         self._closed = True
         for name, log in self._logs.items():
-            log.close(getattr(self._world, name), int(machine[f"{name}_logged"]))
+            log.close(getattr(self._machine_state, name), int(machine[f"{name}_logged"]))
 
     def __enter__(self) -> EventLog:
         return self

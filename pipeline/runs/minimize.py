@@ -16,14 +16,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from pipeline.errors import Interrupted
 from pipeline.io.files import output_error
 from pipeline.io.numbers import format_count
-from pipeline.runs.replay import RunResult, trace_path
+from pipeline.runs.execute import RunResult, execute
+from pipeline.runs.plan import RunConfig, trace_path
 from pipeline.schema.run import Finding, Manifest
 from pipeline.trace.prefix import write_prefix
 from pipeline.trace.reader import Trace, open_trace
@@ -34,13 +34,6 @@ FIRST = 64
 GROWTH = 4
 WALK = 64
 WALK_ROWS = 40_000_000
-
-
-class Replaying(Protocol):
-    """`pipeline.runs.replay.replay` with the conditions of a run, waiting for a trace and a place."""
-
-    def __call__(self, trace: Path, *, events: str, output: Path) -> RunResult:
-        """Replay `trace` into a run directory of `output`."""
 
 
 @dataclass(frozen=True)
@@ -56,35 +49,35 @@ class Minimal:
     """How many of the prefixes next below it were tried too; `rows` - 1: all of them."""
 
 
-def minimize(
-    found: RunResult, trace: str | Path, replaying: Replaying, say: Callable[[str], None]
-) -> Minimal | None:
+def minimize(found: RunResult, config: RunConfig, say: Callable[[str], None]) -> Minimal | None:
     """Cut the trace of a run down to the rows that its first finding needs; None if it has no finding.
 
-    `found` is the run of `trace`, and `replaying` makes one like it of another trace. The prefix is written
-    beside the run, as RUN-minimal.parquet with a note of where it came from, and replayed there into a run of
-    its own. `say` is told each length that was tried and what came of it. Raises PipelineError as `replay`
-    does; nothing but the run is kept then.
+    `found` is the run that `config` makes. The prefix is written beside it, as RUN-minimal.parquet with a
+    note of where it came from, and replayed there into a run of its own. `say` is called with each length
+    that was tried and what came of it. Raises PipelineError as `execute` does; nothing but the run is kept
+    then.
     """
     if not found.manifest.findings:
         return None
     kind = found.manifest.findings[0].finding
     directory = found.path.parent
-    whole = open_trace(trace_path(trace))
+    whole = open_trace(trace_path(config.trace))
+    again = replace(config, output=directory, command=None, fresh=False)
     with _scratch(found) as scratch:
 
         def shows(rows: int) -> bool:
             prefix = scratch / "prefix.parquet"
             write_prefix(whole, rows, prefix, "tried for its length")
-            return _first(replaying(prefix, events="none", output=scratch).manifest, kind) is not None
+            run = execute(replace(again, trace=prefix, events="none", output=scratch))
+            return _first(run.manifest, kind) is not None
 
-        def told(rows: int, met: bool) -> None:
+        def report(rows: int, met: bool) -> None:
             say(f"  first {rows:,} of {whole.rows:,} rows: {kind if met else f'no {kind}'}")
 
-        rows = _fewest(shows, whole.rows, told)
+        rows = _fewest(shows, whole.rows, report)
     path = directory / f"{found.path.name}-minimal.parquet"
     write_prefix(whole, rows, path, _note(whole, rows, found.manifest, kind))
-    run = replaying(path, events=found.manifest.events, output=directory)
+    run = execute(replace(again, trace=path))
     finding = _first(run.manifest, kind)
     assert finding is not None, "the same rows in the same conditions always end in the same way"
     return Minimal(path, rows, whole.rows, run, finding, _below(rows))
@@ -105,10 +98,10 @@ def _scratch(found: RunResult) -> Iterator[Path]:
         ) from None
 
 
-def _fewest(shows: Callable[[int], bool], most: int, told: Callable[[int, bool], None]) -> int:
+def _fewest(shows: Callable[[int], bool], most: int, report: Callable[[int, bool], None]) -> int:
     """The least length found to show it, of 1 to `most`, which does; none of the `_below` next to it does.
 
-    `told` learns what was tried; of what was tried below a result only what was better.
+    `report` is called with what was tried; of what was tried below a result only with what was better.
     """
     known: dict[int, bool] = {}
 
@@ -116,7 +109,7 @@ def _fewest(shows: Callable[[int], bool], most: int, told: Callable[[int, bool],
         if length not in known:
             known[length] = shows(length)
             if known[length] or not quiet:
-                told(length, known[length])
+                report(length, known[length])
         return known[length]
 
     length = min(FIRST, most)

@@ -15,7 +15,7 @@ import duckdb
 
 from pipeline.errors import OutputError
 from pipeline.io.files import complete_file
-from pipeline.runs.discovery import RecordingFound, RunFound, find
+from pipeline.runs.store import Recording, Run, find
 from pipeline.sql.library import Query, placeholders_filled, queries
 from pipeline.sql.macros import MACROS
 from pipeline.sql.session import fill, kept, literal
@@ -57,9 +57,7 @@ def query_macro(query: Query) -> str:
     return f"CREATE MACRO {query.name}({params}) AS TABLE {body}"
 
 
-def _make(
-    path: Path, runs: Sequence[RunFound | RecordingFound], library: Sequence[Query], base: Path | None
-) -> None:
+def _make(path: Path, runs: Sequence[Run | Recording], library: Sequence[Query], base: Path | None) -> None:
     def place(file: Path) -> str:
         return str(file) if base is None else os.path.relpath(file, base)
 
@@ -76,7 +74,7 @@ def _make(
         for query in library:
             connection.execute(query_macro(query))
         if base is not None:
-            for found in (found for found in runs if isinstance(found, RunFound)):
+            for found in (found for found in runs if isinstance(found, Run)):
                 there = literal(place(found.directory))
                 connection.execute(f"UPDATE runs SET directory = {there} WHERE run = {literal(found.name)}")
         for statement in _comments(library):

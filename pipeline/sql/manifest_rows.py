@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.io.files import sha256_of
-from pipeline.runs.discovery import RecordingFound, RunFound
+from pipeline.runs.store import Recording, Run
 from pipeline.schema.run import CPU_CATEGORIES
 from pipeline.sql.recorded_pool import RecordedRun
 from pipeline.sql.views import TOTALS
 
 
-def _run_row(found: RunFound) -> Iterable[dict[str, Any]]:
+def _run_row(found: Run) -> Iterable[dict[str, Any]]:
     m = found.manifest
     yield {
         "run": found.name,
@@ -40,7 +40,7 @@ def _run_row(found: RunFound) -> Iterable[dict[str, Any]]:
     }
 
 
-def recording_row(found: RecordingFound, run: RecordedRun) -> dict[str, Any]:
+def recording_row(found: Recording, run: RecordedRun) -> dict[str, Any]:
     """What `runs` says of a recording: what is known of it, and what could be counted."""
     return {
         "run": found.name,
@@ -57,19 +57,19 @@ def recording_row(found: RecordingFound, run: RecordedRun) -> dict[str, Any]:
     }
 
 
-def _cpu_time_rows(found: RunFound) -> Iterable[dict[str, Any]]:
+def _cpu_time_rows(found: Run) -> Iterable[dict[str, Any]]:
     for cpu in found.manifest.totals.cpu_time:
         for category in CPU_CATEGORIES:
             ns = getattr(cpu, f"{category}_ns")
             yield {"run": found.name, "cpu": cpu.cpu, "category": category, "ns": ns}
 
 
-def _lock_total_rows(found: RunFound) -> Iterable[dict[str, Any]]:
+def _lock_total_rows(found: Run) -> Iterable[dict[str, Any]]:
     for lock in found.manifest.totals.locks:
         yield {"run": found.name, **lock.model_dump()}
 
 
-def _finding_rows(found: RunFound) -> Iterable[dict[str, Any]]:
+def _finding_rows(found: Run) -> Iterable[dict[str, Any]]:
     for finding in found.manifest.findings:
         yield {
             "run": found.name,
@@ -79,7 +79,7 @@ def _finding_rows(found: RunFound) -> Iterable[dict[str, Any]]:
         }
 
 
-def _cost_rows(found: RunFound) -> Iterable[dict[str, Any]]:
+def _cost_rows(found: Run) -> Iterable[dict[str, Any]]:
     for name, cost in found.manifest.machine.costs.items():
         yield {
             "run": found.name,

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.errors import UsageError
-from pipeline.runs.discovery import RecordingFound, RunFound, find, find_runs
+from pipeline.runs.store import Recording, Run, find, find_runs
 from pipeline.schema.run import (
     CPU_CATEGORIES,
     EVENTS,
@@ -49,13 +49,13 @@ _DUCKDB_TYPES = {
 class Session:
     """Runs opened for SQL. Not for use by several threads at once; close it, or use it in a `with` block."""
 
-    def __init__(self, runs: Sequence[RunFound | RecordingFound], memory_limit: str = MEMORY_LIMIT) -> None:
+    def __init__(self, runs: Sequence[Run | Recording], memory_limit: str = MEMORY_LIMIT) -> None:
         """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty.
 
         A recording that cannot be read raises InputError.
         """
-        self.runs = [found for found in runs if isinstance(found, RunFound)]
-        self.recordings = [found for found in runs if isinstance(found, RecordingFound)]
+        self.runs = [found for found in runs if isinstance(found, Run)]
+        self.recordings = [found for found in runs if isinstance(found, Recording)]
         # Before anything is opened that would have to be closed again.
         recorded = {found.name: read_recorded_run(found.path) for found in self.recordings}
         self._spill = tempfile.TemporaryDirectory(prefix="pipeline-sql-", ignore_cleanup_errors=True)
@@ -153,7 +153,7 @@ def _too_long(logs: Sequence[Totals]) -> set[str]:
 
 def fill(
     connection: duckdb.DuckDBPyConnection,
-    runs: Sequence[RunFound | RecordingFound],
+    runs: Sequence[Run | Recording],
     place: Callable[[Path], str] = str,
     recorded: Mapping[str, RecordedRun] | None = None,
 ) -> None:
@@ -165,11 +165,11 @@ def fill(
     # As enumerations, runs sort in the order in which they were given, categories in the schema's.
     _make_enumeration(connection, "run_name", [found.name for found in runs])
     _make_enumeration(connection, "cpu_category", list(CPU_CATEGORIES))
-    recordings = [found for found in runs if isinstance(found, RecordingFound)]
+    recordings = [found for found in runs if isinstance(found, Recording)]
     known = recorded or {found.name: read_recorded_run(found.path) for found in recordings}
     for name, rows in known.items():
         _keep(connection, name, rows)
-    simulated = [found for found in runs if isinstance(found, RunFound)]
+    simulated = [found for found in runs if isinstance(found, Run)]
     for view in VIEWS.values():
         if view.name in NONE_AS_NULL:
             connection.execute(f"CREATE VIEW {view.name} AS {_log_sql(view, simulated, place, bool(known))}")
@@ -209,7 +209,7 @@ def _make_table(connection: duckdb.DuckDBPyConnection, view: View, rows: list[di
     connection.unregister("manifest_rows")
 
 
-def _log_sql(view: View, runs: Sequence[RunFound], place: Callable[[Path], str], recorded: bool) -> str:
+def _log_sql(view: View, runs: Sequence[Run], place: Callable[[Path], str], recorded: bool) -> str:
     """Make the SELECT over every run's Parquet file of one table, -1 turned to NULL, and over recordings."""
     columns, file = {
         "operations": (OPERATIONS, OPERATIONS_FILE),

@@ -13,7 +13,8 @@ from pipeline.io.files import output_error
 from pipeline.io.progress import progress
 from pipeline.io.toml_overrides import changed, toml_text, toml_value
 from pipeline.machine.profile import profile_path
-from pipeline.runs.replay import RunResult, replay, trace_path
+from pipeline.runs.execute import RunResult, replay
+from pipeline.runs.plan import trace_path
 from pipeline.schema.run import Manifest
 from pipeline.studies.experiment import LOOP, Experiment
 from pipeline.studies.point import Point

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, PipelineError
-from pipeline.runs.replay import replay
+from pipeline.runs.execute import replay
 from tests.cli.command import answer, pipeline, refusal
 
 # One slot for each page, shared, never given back; a local invalidation whenever it is mapped.
@@ -138,7 +138,7 @@ def test_a_design_that_never_ends_an_operation_is_stopped(tmp_path, trace, monke
     path.write_text(
         ALLOCATOR.replace("DONE, MISS", "DONE, MISS, STEP").replace("DONE\n\n", f"{returned}\n\n", 1)
     )
-    monkeypatch.setattr("pipeline.runs.replay._STUCK_BUDGETS", 3)
+    monkeypatch.setattr("pipeline.machine.drive.STUCK_BUDGETS", 3)
     with pytest.raises(PipelineError, match=r"mine\.py"):
         replay(trace, allocator=str(path), machine="smp4-2002", output=tmp_path / "runs", compiled=False)
     assert list((tmp_path / "runs").iterdir()) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.allocators.api.allocator import Allocator
-from pipeline.allocators.registry import load_allocator
+from pipeline.allocators.registry import load_allocator, resolve_allocator
 from pipeline.machine import in_memory
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows
 from pipeline.machine.profile import Profile, load_profile
@@ -61,6 +61,7 @@ def whole_source(allocator: str) -> str:
 
 def simulate(allocator: str | Allocator, profile: Profile, trace: Rows, **how: Any) -> Outcome:
     """Replay `trace` to its end or to a deadlock. CPU time must add up in every run: that is checked here."""
+    allocator = resolve_allocator(allocator) if isinstance(allocator, str) else allocator
     outcome = in_memory.simulate(allocator, profile, trace, **how)
     assert not outcome.unbooked_ns.any()
     assert (outcome.spent >= 0).all()

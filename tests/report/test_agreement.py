@@ -11,7 +11,7 @@ import pytest
 from pipeline.explain.explain import explain
 from pipeline.export.export import export
 from pipeline.report.report import report
-from pipeline.runs.replay import replay
+from pipeline.runs.execute import replay
 from pipeline.runs.summary import summary
 from pipeline.sql.library import load_query, run_query
 from pipeline.sql.session import open_session

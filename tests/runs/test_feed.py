@@ -29,7 +29,6 @@ def test_chunks_and_spilling_change_nothing(
     monkeypatch.setattr("pipeline.runs.feed.RESIDENT_ROWS", resident_rows)
     monkeypatch.setattr("pipeline.runs.feed.ROW_GROUP_ROWS", group_rows)
     monkeypatch.setattr("pipeline.runs.feed.CHUNK_ROWS", chunk_rows)
-    monkeypatch.setattr("pipeline.runs.replay.CHUNK_ROWS", chunk_rows)
     reserved = []
     reserve = os.posix_fallocate
     monkeypatch.setattr(os, "posix_fallocate", lambda *a: (reserved.append(a), reserve(*a)))

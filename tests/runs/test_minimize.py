@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Interrupted
+from pipeline.runs.execute import RunResult, execute
 from pipeline.runs.minimize import WALK, _fewest, minimize
-from pipeline.runs.replay import RunResult, replay
+from pipeline.runs.plan import RunConfig
 from pipeline.schema.trace import COLUMN_NAMES, KINDS, Source
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import open_trace
@@ -50,15 +50,10 @@ def two_maps_in_a_crowd(path: Path, between: int = 0) -> Path:
     return path
 
 
-def conditions(allocator: str, **changes: Any) -> partial[Any]:
+def conditions(trace: Path, output: Path, allocator: str, **changes: Any) -> RunConfig:
     """A replay in plain Python on two CPUs with four slots, where `changes` does not say otherwise."""
-    settings: dict[str, Any] = {
-        "machine": "smp4-2002",
-        "cpus": 2,
-        "options": {"slots": "4"},
-        "compiled": False,
-    }
-    return partial(replay, allocator=allocator, **settings | changes)
+    settings: dict[str, Any] = {"cpus": 2, "options": {"slots": "4"}, "compiled": False}
+    return RunConfig(trace, allocator, "smp4-2002", output=output, **settings | changes)
 
 
 PIPELINE = Path(sys.executable).with_name("pipeline")
@@ -78,10 +73,10 @@ def command(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_deadlock_is_cut_down_to_the_rows_it_needs(tmp_path: Path) -> None:
     trace = two_maps_in_a_crowd(tmp_path / "crowd.parquet", between=7)
-    replaying = conditions("global_pool", loop="timed", lowmem=["other"])
-    found = replaying(trace, output=tmp_path / "runs")
+    config = conditions(trace, tmp_path / "runs", "global_pool", loop="timed", lowmem=["other"])
+    found = execute(config)
     said: list[str] = []
-    minimal = minimize(found, trace, replaying, said.append)
+    minimal = minimize(found, config, said.append)
     assert minimal is not None
     assert (minimal.rows, minimal.of_rows) == (BEFORE + 4 + 7 + 4, BEFORE + 4 + 7 + 4 + AFTER)
     assert (minimal.finding.finding, minimal.finding.slots) == ("deadlock", [0, 1, 2, 3])
@@ -96,8 +91,8 @@ def test_a_deadlock_is_cut_down_to_the_rows_it_needs(tmp_path: Path) -> None:
 
 def test_the_prefix_is_a_valid_trace_that_says_where_it_came_from(tmp_path: Path) -> None:
     trace = two_maps_in_a_crowd(tmp_path / "crowd.parquet")
-    replaying = conditions("global_pool")
-    minimal = minimize(replaying(trace, output=tmp_path), trace, replaying, lambda _: None)
+    config = conditions(trace, tmp_path, "global_pool")
+    minimal = minimize(execute(config), config, lambda _: None)
     assert minimal is not None
     whole, prefix = open_trace(trace), open_trace(minimal.path)
     assert not doctor(minimal.path).problems
@@ -124,33 +119,36 @@ def test_what_does_not_deadlock_has_nothing_to_minimize(
     allocator: str, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     trace = two_maps_in_a_crowd(tmp_path / "crowd.parquet")
-    replaying = conditions(allocator, **changes)
-    found = replaying(trace, output=tmp_path / "runs")
-    assert minimize(found, trace, replaying, lambda _: None) is None
+    config = conditions(trace, tmp_path / "runs", allocator, **changes)
+    found = execute(config)
+    assert minimize(found, config, lambda _: None) is None
     assert contents(tmp_path / "runs") == [found.path.name]
 
 
-def test_an_interrupted_search_leaves_the_run_and_nothing_else(tmp_path: Path) -> None:
+def test_an_interrupted_search_leaves_the_run_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trace = two_maps_in_a_crowd(tmp_path / "crowd.parquet")
-    replaying = conditions("global_pool")
-    found = replaying(trace, output=tmp_path / "runs")
-    tried: list[Path] = []
+    config = conditions(trace, tmp_path / "runs", "global_pool")
+    found = execute(config)
+    tried: list[RunConfig] = []
 
-    def interrupted(trace: Path, **how: Any) -> RunResult:
-        tried.append(trace)
+    def interrupt_the_third(config: RunConfig) -> RunResult:
+        tried.append(config)
         if len(tried) == 3:
             raise KeyboardInterrupt
-        return replaying(trace, **how)
+        return execute(config)
 
+    monkeypatch.setattr("pipeline.runs.minimize.execute", interrupt_the_third)
     with pytest.raises(Interrupted, match=r"the run is kept: .*/runs/global_pool-"):
-        minimize(found, trace, interrupted, lambda _: None)
+        minimize(found, config, lambda _: None)
     assert contents(tmp_path / "runs") == [found.path.name]
 
 
 def test_several_designs_and_low_memory_are_minimized_as_they_were_replayed(tmp_path: Path) -> None:
     trace = two_maps_in_a_crowd(tmp_path / "crowd.parquet")
-    replaying = conditions("other=direct_map,default=global_pool", lowmem=["directory"])
-    minimal = minimize(replaying(trace, output=tmp_path), trace, replaying, lambda _: None)
+    config = conditions(trace, tmp_path, "other=direct_map,default=global_pool", lowmem=["directory"])
+    minimal = minimize(execute(config), config, lambda _: None)
     assert minimal is not None
     assert minimal.rows == BEFORE + 8
     assert minimal.run.manifest.allocator.name == "global_pool+direct_map"

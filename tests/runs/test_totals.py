@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline.runs.replay import RunResult
+from pipeline.runs.execute import RunResult
 from pipeline.schema.run import CPU_CATEGORIES, EVENTS_FILE, OPERATIONS_FILE
 from tests.runs.made import build_trace, replayed, storm_trace
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runs.replay import replay
+from pipeline.runs.execute import replay
 from pipeline.schema.run import Totals
 from pipeline.workload.generate import generate
 

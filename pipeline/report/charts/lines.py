@@ -16,7 +16,7 @@ from pipeline.report.chart_kind import ChartKind
 from pipeline.report.definition import Item
 from pipeline.report.document import Block, Chart
 from pipeline.report.vega import Plot
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 
 # More lines than this over one another cannot be told apart: each run then has a small chart of its own.
 MOST_LINES = 5
@@ -67,7 +67,7 @@ class Lines(ChartKind):
             .properties(height=240)
         )
 
-    def fill(self, block: Block, plot: Plot, runs: Sequence[RunFound]) -> None:
+    def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
         """One chart, or a small one for each of many runs, with the bounds, on axes that all share."""
         if len(plot.allocators) <= MOST_LINES:
             super().fill(block, plot, runs)

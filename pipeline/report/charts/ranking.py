@@ -9,7 +9,7 @@ from pipeline.report.document import Block
 from pipeline.report.ranking import QUERY_COLUMNS, rank_runs
 from pipeline.report.ranking_table import make_ranking_table
 from pipeline.report.styles import RunStyles
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 
 
 class RankingOfRuns(ChartKind):
@@ -19,7 +19,7 @@ class RankingOfRuns(ChartKind):
     requires = ()
     columns = QUERY_COLUMNS
 
-    def show(self, block: Block, styles: RunStyles, runs: Sequence[RunFound]) -> None:
+    def show(self, block: Block, styles: RunStyles, runs: Sequence[Run]) -> None:
         """Add the tables; runs are ranked by their totals also where no run has a log."""
         block.tables = [make_ranking_table(one) for one in rank_runs(runs, block.frame, styles.bounds)]
 

@@ -12,7 +12,7 @@ from pipeline.report.definition import Item
 from pipeline.report.document import Block, Cell, Row, Table
 from pipeline.report.ranking import is_deadlocked
 from pipeline.report.vega import Plot
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 from pipeline.sql.output import format_cell
 
 DIGITS = 3
@@ -28,7 +28,7 @@ class RowsAsTable(ChartKind):
     requires = ()
     bounds_alone = True
 
-    def fill(self, block: Block, plot: Plot, runs: Sequence[RunFound]) -> None:
+    def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
         """Add the table; bounds stand apart, and neither they nor deadlocked runs are best at anything."""
         item, frame = plot.item, plot.rows
         beside = {*plot.styles.bounds, *(run.name for run in runs if is_deadlocked(run))}

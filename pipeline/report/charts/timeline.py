@@ -14,7 +14,7 @@ from pipeline.report.chart_kind import ChartKind
 from pipeline.report.document import Block, Chart
 from pipeline.report.styles import WORK_COLOURS, css
 from pipeline.report.vega import Plot
-from pipeline.runs.discovery import RunFound
+from pipeline.runs.store import Run
 
 CODE = "map or unmap"
 # What a CPU can be seen doing, each over those before it.
@@ -39,7 +39,7 @@ class Timeline(ChartKind):
     columns = ("run", "cpu", "doing", "from_us", "to_us", "around", "around_op", "at_ms", "length_us")
     measure = ""
 
-    def fill(self, block: Block, plot: Plot, runs: Sequence[RunFound]) -> None:
+    def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
         """Add a chart for each design that did anything, with the event it is about."""
         cpus = {run.name: run.manifest.machine.cpus for run in runs}
         for run in plot.allocators:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pipeline.io.toml_overrides import Changes, changed, toml_text, toml_value
 from pipeline.machine.profile import load_profile, profile_path
-from pipeline.runs.replay import RunResult, replay, trace_path
+from pipeline.runs.execute import RunResult, replay
+from pipeline.runs.plan import trace_path
 from pipeline.schema.run import Manifest
 from pipeline.studies.lockmeter.prediction import LOOP
 from pipeline.workload.generate import generate

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.machine.profile import load_profile
+from pipeline.runs.execute import RunResult
 from pipeline.runs.figures import cpu_ns, hit_percent, maps
-from pipeline.runs.replay import RunResult
 from pipeline.schema.run import EVENTS_FILE, Totals
 from pipeline.studies.claims.bench import Bench, Experiment, prices, tasks_per_cpu
 from pipeline.studies.claims.bench_verdict import Figures, Outcome, Verdict

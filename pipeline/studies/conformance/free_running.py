@@ -29,7 +29,7 @@ from pipeline.importing.kmap_pool.events import (
 )
 from pipeline.importing.kmap_pool.lock_turns import turns_of
 from pipeline.io.tables import align_columns
-from pipeline.runs.replay import replay
+from pipeline.runs.execute import replay
 from pipeline.schema.run import Manifest, Totals
 
 _WHY = (

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.io.toml_overrides import Changes, changed
 from pipeline.machine.profile import load_profile, profile_path
-from pipeline.runs.replay import replay
+from pipeline.runs.execute import replay
 from pipeline.schema.run import LockTotals, Manifest, Totals
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow, SiteFigures
 from pipeline.workload.generate import generate

@@ -19,7 +19,7 @@ from pipeline.report.html import render_html
 from pipeline.report.read_definition import load_definition
 from pipeline.report.styles import RunStyles, style_runs
 from pipeline.report.vega import Plot, add_filters
-from pipeline.runs.discovery import RunFound, find_runs
+from pipeline.runs.store import Run, find_runs
 from pipeline.sql.library import run_query
 from pipeline.sql.session import Session
 from pipeline.studies.matrix.designs_page import Comparison
@@ -62,12 +62,12 @@ def make_document(grid: Grid, command: str | None = None) -> Document:
     return Document(definition.title, definition.text, parts, runs, styles, command)
 
 
-def as_allocator(run: RunFound) -> RunFound:
+def as_allocator(run: Run) -> Run:
     """Let a run go by its design's name; its findings say where they were met."""
     m = run.manifest
     where = f"{m.trace.name}, {m.machine.cpus} CPU{'s' * (m.machine.cpus > 1)} of {m.machine.name}"
     found = [one.model_copy(update={"message": f"{where}: {one.message}"}) for one in m.findings]
-    return RunFound(m.label, run.directory, m.model_copy(update={"findings": found}))
+    return Run(m.label, run.directory, m.model_copy(update={"findings": found}))
 
 
 def _fill(block: Block, styles: RunStyles, grid: Grid) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.allocators.api.actions import MISS
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FLUSH
 from pipeline.machine.in_memory import Outcome, free_machine, rows, simulate
 from pipeline.studies.theory.check import Check, mean_and_error, statistical_tolerance
@@ -25,8 +26,8 @@ def independent_references(slots: int, skew: float) -> Outcome:
     random = np.random.default_rng(slots)
     page = random.choice(PAGES, REFERENCES, p=zipf(PAGES, skew))
     return simulate(
-        "global_pool", free_machine(1), rows(REFERENCES, page=page), options={"slots": str(slots)},
-        compiled=True,
+        load_allocator("global_pool"), free_machine(1), rows(REFERENCES, page=page),
+        options={"slots": str(slots)}, compiled=True,
     )  # fmt: skip
 
 

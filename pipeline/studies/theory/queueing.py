@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, simulate
 from pipeline.studies.theory.check import Check, mean_and_error, statistical_tolerance
 from pipeline.studies.theory.closed_queues import (
@@ -58,7 +59,7 @@ def pool_of_servers(slots: int) -> Outcome:
     """
     allocator, options = POOLS[slots]
     trace = closed_loop(OPERATIONS, TASKS, 2, wait_ns=WAIT_NS, block_ns=BLOCK_NS)
-    return simulate(allocator, free_machine(1), trace, options=options, compiled=True)
+    return simulate(load_allocator(allocator), free_machine(1), trace, options=options, compiled=True)
 
 
 def throughput_and_error(outcome: Outcome) -> tuple[float, float]:

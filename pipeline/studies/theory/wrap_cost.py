@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.allocators.registry import load_allocator
 from pipeline.machine.in_memory import Outcome, free_machine, rows, simulate
 from pipeline.studies.theory.check import Check
 
@@ -51,7 +52,7 @@ def never_hits(slots: int, maps: int) -> Outcome:
     """Replay one task that maps `maps` pages, each once."""
     prices: dict[str, Any] = _MAP | _FLUSH | {"scan_slot_ns": UNIT_NS // slots}
     return simulate(
-        "global_pool", free_machine(CPUS, **prices), rows(maps, page=np.arange(maps)),
+        load_allocator("global_pool"), free_machine(CPUS, **prices), rows(maps, page=np.arange(maps)),
         options={"slots": str(slots)}, compiled=True,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.report.document import Document
-from pipeline.runs.discovery import find_runs
+from pipeline.runs.store import find_runs
 from pipeline.studies.claims.bench import Bench
 from pipeline.studies.matrix.chart_page import as_allocator, make_document, write_report
 from pipeline.studies.matrix.designs_page import Comparison

@@ -24,7 +24,7 @@ from pipeline.schema.run import (
 
 
 @dataclass(frozen=True)
-class RunFound:
+class Run:
     """One run: the name it goes by in this set, its directory and what its manifest says."""
 
     name: str
@@ -38,7 +38,7 @@ class RunFound:
 
 
 @dataclass(frozen=True)
-class RecordingFound:
+class Recording:
     """A recording of the kernel's own pool: the name it goes by, its file, and whether it is shipped."""
 
     name: str
@@ -46,83 +46,86 @@ class RecordingFound:
     shipped: bool
 
 
-def find(paths: Sequence[Path]) -> list[RunFound | RecordingFound]:
+def find(paths: Sequence[Path]) -> list[Run | Recording]:
     """Find the runs and recordings that `paths` name, in their order.
 
     A run directory or a directory of them is found as by `find_runs`; a file other than a manifest, or the
     name of a shipped recording of the pool (traces/pool), is a recording. One named twice is found once.
     """
     shipped = shipped_recordings()
-    recordings: dict[Path, str] = {}
-    of_path: list[tuple[Path, bool]] = []
+    manifests: dict[Path, Manifest | None] = {}
     for path in paths:
         file = path if path.is_file() else shipped.get(str(path)) if not path.exists() else None
         if file is None or file.name == MANIFEST_FILE:
-            of_path.append((path, False))
-        elif file.resolve() not in recordings:
-            of_path.append((file.resolve(), True))
-            recordings[file.resolve()] = file.name.removesuffix(".parquet").removesuffix(".kmap")
-    found: list[RunFound | RecordingFound] = []
-    runs = find_runs([path for path, recording in of_path if not recording])
-    names = iter(_made_unique([*(run.name for run in runs), *recordings.values()])[len(runs) :])
-    waiting = {run.directory: run for run in runs}
-    for path, recording in of_path:
-        if recording:
-            found.append(RecordingFound(next(names), path, path in {p.resolve() for p in shipped.values()}))
-            continue
-        inside = {directory.resolve() for directory in _run_directories(path)}
-        found += [waiting.pop(directory) for directory in list(waiting) if directory in inside]
-    return found
+            manifests |= {place: read for place, read in _read_runs(path).items() if place not in manifests}
+        else:
+            manifests.setdefault(file.resolve(), None)
+    runs = {place: manifest for place, manifest in manifests.items() if manifest is not None}
+    recordings = [place for place in manifests if place not in runs]
+    stems = [place.name.removesuffix(".parquet").removesuffix(".kmap") for place in recordings]
+    names = dict(zip([*runs, *recordings], _number([*unique_names([*runs.values()]), *stems]), strict=True))
+    known = {file.resolve() for file in shipped.values()}
+    return [
+        Run(names[place], place, runs[place])
+        if place in runs
+        else Recording(names[place], place, place in known)
+        for place in manifests
+    ]
 
 
-def find_runs(paths: Sequence[Path]) -> list[RunFound]:
+def find_runs(paths: Sequence[Path]) -> list[Run]:
     """Read every run that `paths` name: run directories, or directories that hold run directories.
 
     A run named twice is read once. The order is that of `paths`, and within one that in which the runs were
     made, so that a report compares them as they were thought of. A path without a run, a broken manifest, a
     missing table and a newer run format raise InputError.
     """
-    found: dict[Path, Manifest] = {}
+    runs: dict[Path, Manifest] = {}
     for path in paths:
-        inside = [(read_manifest(directory), directory.resolve()) for directory in _run_directories(path)]
-        for manifest, directory in sorted(inside, key=lambda run: (run[0].execution.started, run[1])):
-            found.setdefault(directory, manifest)
-    manifests = list(found.items())
-    names = unique_names([manifest for _, manifest in manifests])
+        runs |= {place: manifest for place, manifest in _read_runs(path).items() if place not in runs}
+    names = unique_names([*runs.values()])
     return [
-        RunFound(name, directory, manifest)
-        for name, (directory, manifest) in zip(names, manifests, strict=True)
+        Run(name, directory, manifest)
+        for name, (directory, manifest) in zip(names, runs.items(), strict=True)
     ]
 
 
-def _run_directories(path: Path) -> list[Path]:
+def _read_runs(path: Path) -> dict[Path, Manifest]:
+    """Manifests of the runs at `path` or one level below, in the order in which the runs were made."""
     if (path / MANIFEST_FILE).exists():
-        return [path]
-    if path.name == MANIFEST_FILE and path.is_file():
-        return [path.parent]
-    if not path.is_dir():
+        directories = [path]
+    elif path.name == MANIFEST_FILE and path.is_file():
+        directories = [path.parent]
+    elif path.is_dir():
+        # A name that begins with a dot is a run being written.
+        directories = [file.parent for file in sorted(path.glob(f"[!.]*/{MANIFEST_FILE}"))]
+        if not directories:
+            raise InputError(
+                f"{path}: wanted a run directory or a directory of runs, found no {MANIFEST_FILE} in it or "
+                "one level below; 'pipeline replay' makes runs"
+            )
+    else:
         if path.exists():
-            found = "a file"
+            there = "a file"
         elif str(path) in shipped_recordings() or str(path) in shipped_files("traces", ".parquet"):
-            found = "the name of a shipped recording"
+            there = "the name of a shipped recording"
         else:
-            found = "no such directory"
+            there = "no such directory"
         raise InputError(
-            f"{path}: wanted a run directory or a directory of runs, found {found}; 'pipeline replay' makes "
+            f"{path}: wanted a run directory or a directory of runs, found {there}; 'pipeline replay' makes "
             "runs of traces; recordings of the kernel's own pool are for 'pipeline sql' and 'pipeline db'"
         )
-    # A name that begins with a dot is a run being written.
-    inside = [
-        child
-        for child in sorted(path.iterdir())
-        if not child.name.startswith(".") and (child / MANIFEST_FILE).exists()
-    ]
-    if not inside:
-        raise InputError(
-            f"{path}: wanted a run directory or a directory of runs, found no {MANIFEST_FILE} in it or one "
-            "level below; 'pipeline replay' makes runs"
-        )
-    return inside
+    runs = [(read_manifest(directory), directory.resolve()) for directory in directories]
+    runs.sort(key=lambda run: (run[0].execution.started, run[1]))
+    return {directory: manifest for manifest, directory in runs}
+
+
+def finished_manifest(directory: Path) -> Manifest | None:
+    """Manifest of a run that is there and whole, else None."""
+    try:
+        return Manifest.model_validate_json((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
+        return None
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -182,10 +185,10 @@ def unique_names(manifests: Sequence[Manifest]) -> list[str]:
             if len(set(words.values())) > 1:
                 for i in members:
                     names[i] = f"{names[i]}, {words[i]}"
-    return _made_unique(names)
+    return _number(names)
 
 
-def _made_unique(names: Sequence[str]) -> list[str]:
+def _number(names: Sequence[str]) -> list[str]:
     """Number those names that come again."""
     free: list[str] = []
     for name in names:

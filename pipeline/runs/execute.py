@@ -1,0 +1,111 @@
+"""Executing a run: from its settings to a finished run directory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError, Interrupted
+from pipeline.io.files import complete_directory
+from pipeline.io.progress import progress
+from pipeline.machine.compose import compose, is_compiled_already
+from pipeline.machine.drive import build_simulation, drive
+from pipeline.machine.engine import records
+from pipeline.machine.machine_state import RunSettings
+from pipeline.runs.allocator_errors import allocator_errors
+from pipeline.runs.feed import Feed, take_census
+from pipeline.runs.log_writer import EventLog
+from pipeline.runs.manifest import build_manifest
+from pipeline.runs.plan import Plan, RunConfig, make_plan
+from pipeline.runs.store import finished_manifest
+from pipeline.schema.run import MANIFEST_FILE, Execution, Manifest
+from pipeline.schema.trace import KINDS
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: where it is, its manifest, and whether it was there already."""
+
+    path: Path
+    manifest: Manifest
+    cached: bool
+
+
+def replay(trace: str | Path, *, allocator: str, machine: str, **settings: Any) -> RunResult:
+    """Replay a trace through an allocator on a simulated machine; return the finished run.
+
+    The settings are those of `RunConfig`, where each is described. Raises PipelineError for anything the user
+    can mend; a deadlock is no error but a finding in the manifest.
+    """
+    return execute(RunConfig(trace, allocator, machine, **settings))
+
+
+def execute(config: RunConfig) -> RunResult:
+    """Make a run, or find it; as `replay`."""
+    plan = make_plan(config)
+    path = Path(config.output) / plan.identity()
+    if not config.fresh and (known := finished_manifest(path)) is not None:
+        return RunResult(path, known, cached=True)
+    with complete_directory(path) as directory, allocator_errors(plan.allocator):
+        manifest = _simulate(plan, directory)
+        (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return RunResult(path, manifest, cached=False)
+
+
+def _simulate(plan: Plan, directory: Path) -> Manifest:
+    """Simulate to the end, with the log in `directory`."""
+    started = datetime.now(UTC)
+    begun_s = time.monotonic()
+    compiled = plan.config.compiled
+    if compiled and not is_compiled_already(plan.allocator):
+        print(f"compiling {plan.allocator.name} for the first time, about 10 s ...", file=sys.stderr)
+    # The census reads while the simulator is loaded.
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(take_census, plan.trace)
+        simulator = compose(plan.allocator, compiled)
+        census = reading.result()
+    try:
+        with ExitStack() as stack:
+            feed = stack.enter_context(Feed(plan.trace, census, directory, threaded=compiled))
+            settings = RunSettings(
+                seed=plan.seed,
+                loop=records.CLOSED if plan.loop == "closed" else records.TIMED,
+                log=plan.events == "full",
+                chunk_rows=feed.chunk_rows,
+                chunk_slots=feed.chunks,
+                chunks=feed.chunks,
+                levels=census.levels,
+                lowmem_kinds=sum(1 << KINDS.index(kind) for kind in plan.lowmem),
+            )
+            simulation = build_simulation(
+                simulator, plan.allocator, plan.options, plan.profile, census, settings, feed.storage()
+            )
+            feed.start(simulation)
+            log = stack.enter_context(EventLog(directory, simulation.machine_state)) if settings.log else None
+            advance = stack.enter_context(
+                progress(f"replaying {plan.label()}", plan.trace.rows, "operations")
+            )
+            status, engine_s = drive(simulation, feed, log, observe=advance)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; nothing of this run was kept in {directory.parent}") from None
+    if status == records.S_TOO_LONG:
+        raise InputError(
+            f"{plan.trace.path}: the replay reaches {records.END_OF_TIME_NS / 3.6e12:.1f} hours of simulated "
+            "time, which is its limit; use a shorter trace or shorter waits"
+        )
+    execution = Execution(
+        started=started.isoformat(timespec="microseconds"),
+        elapsed_s=round(time.monotonic() - begun_s, 3),
+        engine_s=round(engine_s, 3),
+        peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        backlog_rows=feed.most_backlog_rows,
+        compiled=compiled,
+    )
+    return build_manifest(plan, simulation, status, execution)

@@ -1,0 +1,110 @@
+"""A finished run's manifest: what determined the result, and what came out."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.api.composite import Composite
+from pipeline.allocators.api.contract import Shape, Value
+from pipeline.machine.drive import Simulation
+from pipeline.machine.engine import records
+from pipeline.runs.plan import Plan
+from pipeline.runs.totals import deadlock, findings_met, fingerprint_of, totals_of
+from pipeline.schema.run import (
+    AllocatorPart,
+    AllocatorReference,
+    Execution,
+    Finding,
+    MachineReference,
+    Manifest,
+    TraceReference,
+)
+
+_PAGE_BYTES = 4
+_PACKAGES = ("numpy", "numba", "pyarrow")
+
+
+def build_manifest(plan: Plan, simulation: Simulation, status: int, execution: Execution) -> Manifest:
+    """Read what came out of a simulation that ended with `status`."""
+    machine_state = simulation.machine_state
+    findings = [deadlock(machine_state)] if status == records.S_DEADLOCK else []
+    findings += findings_met(machine_state)
+    now_ns = int(machine_state.machine[0].now_ns)
+    findings += [
+        Finding(finding=finding, time_ns=now_ns, message=problem)
+        for finding, question in (("invariant", "check"), ("lost_wakeup", "lost_wakeups"))
+        for problem in simulation.ask_allocator(question)
+    ]
+    profile = plan.profile
+    return Manifest(
+        id=plan.identity(),
+        label=plan.label(),
+        command=plan.command(),
+        trace=TraceReference(
+            name=plan.trace.path.stem,
+            path=str(plan.trace.path),
+            sha256=plan.trace_sha256,
+            metadata=plan.trace.metadata.model_dump(),
+        ),
+        allocator=_allocator(plan, simulation),
+        machine=MachineReference(
+            name=profile.name, summary=profile.summary, cpus=profile.cpus, costs=profile.documented()
+        ),
+        seed=plan.seed,
+        loop=plan.loop,
+        events=plan.events,
+        lowmem=list(plan.lowmem),
+        versions={
+            "pipeline": version("kmap-pipeline"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
+        totals=totals_of(machine_state),
+        findings=findings,
+        fingerprint=fingerprint_of(machine_state),
+        execution=execution,
+    )
+
+
+def _allocator(plan: Plan, simulation: Simulation) -> AllocatorReference:
+    whole = plan.allocator
+    prices = [_prices(allocator, options, simulation.shape) for allocator, options in plan.parts()]
+    parts = []
+    if isinstance(whole, Composite):
+        parts = [
+            AllocatorPart(
+                name=allocator.name,
+                summary=allocator.summary,
+                source_sha256=allocator.sha256,
+                kinds=list(whole.kinds[k]),
+                options=options,
+                first_slot=int(simulation.allocator_state.firsts[k].slot),
+                **prices[k],
+            )
+            for k, (allocator, options) in enumerate(plan.parts())
+        ]
+    return AllocatorReference(
+        name=whole.name,
+        summary=whole.summary,
+        source_sha256=whole.sha256,
+        options=plan.options,
+        **{name: sum(price[name] for price in prices) for name in prices[0]},
+        bound=whole.bound,
+        parts=parts,
+    )
+
+
+def _prices(allocator: Allocator, options: dict[str, Value], shape: Shape) -> dict[str, int]:
+    """Pages of address space that an allocator takes, and bytes of every struct page."""
+    coded = {option.name: option.code(options[option.name]) for option in allocator.options}
+
+    def size(name: str, default: int) -> int:
+        function = getattr(allocator.module, name, None)
+        return default if function is None else int(function(coded, shape))
+
+    return {
+        "address_space_pages": size("address_space_pages", size("slots", 0)),
+        "page_struct_bytes": size("page_struct_bytes", _PAGE_BYTES if allocator.fields("PAGE") else 0),
+    }

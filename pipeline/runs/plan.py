@@ -1,0 +1,173 @@
+"""From the settings of a run, as a user gives them, to what they name and to the run's identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.api.composite import Composite
+from pipeline.allocators.api.contract import Value, parse_options
+from pipeline.allocators.registry import resolve_allocator
+from pipeline.errors import UsageError, unknown_name
+from pipeline.io.files import sha256_of
+from pipeline.io.resources import shipped_files
+from pipeline.machine.compose import simulator_sha256
+from pipeline.machine.profile import Profile, load_profile
+from pipeline.schema.run import RUN_FORMAT_VERSION
+from pipeline.schema.trace import KINDS
+from pipeline.trace.reader import Trace, open_trace
+
+LOOPS = ("closed", "timed")
+EVENTS = ("full", "none")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The settings of a run.
+
+    `trace` is a path or the name of a shipped recording; `allocator` an allocator's name or .py file, or
+    several by kind of operation ("page_fault=atomic,default=global_pool"); `machine` a profile's name or
+    .toml file, with `cpus` CPUs if given. `options` are the allocator's as text, with its name
+    ("global_pool.slots") where several have one. `seed` decides unfair arbitration. `loop` is "closed" (an
+    operation starts its think and wait time after the task's previous one was done) or "timed" (not before
+    its recorded time); `events` is "full" or "none" (totals only). Pages of the kinds `lowmem` lie in low
+    memory: their mapping is for good, and the allocator is not asked.
+
+    The run becomes a directory of `output`, named by what determines it; if it is there already, it is
+    returned as it is unless `fresh`. `command` is what its manifest gives as the command line, one that does
+    the same if left out. Not `compiled`, the same source runs as plain Python, some hundred times slower.
+    """
+
+    trace: str | Path
+    allocator: str
+    machine: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    cpus: int | None = None
+    seed: int = 0
+    loop: str = "closed"
+    events: str = "full"
+    lowmem: Collection[str] = ()
+    output: Path = Path("runs")
+    command: str | None = None
+    compiled: bool = True
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that determines a run's result: what its settings name, found, read and checked."""
+
+    config: RunConfig
+    trace: Trace
+    trace_sha256: str
+    allocator: Allocator
+    options: dict[str, Value]
+    profile: Profile
+    seed: int
+    loop: Literal["closed", "timed"]
+    events: Literal["full", "none"]
+    lowmem: tuple[str, ...]
+
+    def identity(self) -> str:
+        """Name of the run: the allocator's name and a hash of what determines the result."""
+        facts = {
+            "format": RUN_FORMAT_VERSION,
+            "trace": self.trace_sha256,
+            "simulator": simulator_sha256(self.allocator),
+            "options": self.options,
+            "machine": {name: cost.value for name, cost in self.profile.documented().items()},
+            "cpus": self.profile.cpus,
+            "seed": self.seed,
+            "loop": self.loop,
+            "events": self.events,
+            "lowmem": self.lowmem,
+        }
+        if isinstance(self.allocator, Composite):
+            facts["kinds"] = self.allocator.kinds
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return f"{self.allocator.name}-{digest[:12]}"
+
+    def parts(self) -> list[tuple[Allocator, dict[str, Value]]]:
+        """Each allocator of the run with its options."""
+        whole = self.allocator
+        if isinstance(whole, Composite):
+            return [(part, whole.options_of(k, self.options)) for k, part in enumerate(whole.allocators)]
+        return [(whole, self.options)]
+
+    def label(self) -> str:
+        """Short name for charts: the allocator with the options that are not its defaults."""
+        labels = [_label(allocator, options) for allocator, options in self.parts()]
+        return self.allocator.read(labels) if isinstance(self.allocator, Composite) else labels[0]
+
+    def command(self) -> str:
+        """Return the command line that the manifest gives."""
+        config = self.config
+        if config.command is not None:
+            return config.command
+        words = ["pipeline", "replay", str(self.trace.path), "--allocator", config.allocator]
+        for name, value in self.options.items():
+            words += ["--set", f"{name}={_text(value)}"]
+        words += ["--machine", config.machine, "--cpus", str(self.profile.cpus), "--seed", str(self.seed)]
+        words += [word for kind in self.lowmem for word in ("--lowmem", kind)]
+        words += ["--loop", self.loop, "--events", self.events, "-o", str(config.output)]
+        return shlex.join(words)
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Resolve the settings of a run. Raises PipelineError for what the user can mend."""
+    if config.loop not in LOOPS:
+        raise unknown_name("loop", config.loop, LOOPS)
+    if config.events not in EVENTS:
+        raise unknown_name("kind of log", config.events, EVENTS)
+    for kind in config.lowmem:
+        if kind not in KINDS:
+            raise unknown_name("kind of operation", kind, KINDS)
+    if not 0 <= config.seed < 1 << 63:
+        raise UsageError(f"seed wants 0..{(1 << 63) - 1}, found {config.seed}")
+    allocator = resolve_allocator(config.allocator)
+    trace = open_trace(trace_path(config.trace))
+    return Plan(
+        config,
+        trace,
+        sha256_of(trace.path),
+        allocator,
+        parse_options(allocator.options, dict(config.options), allocator.name),
+        load_profile(config.machine).with_cpus(config.cpus),
+        config.seed,
+        "closed" if config.loop == "closed" else "timed",
+        "full" if config.events == "full" else "none",
+        tuple(kind for kind in KINDS if kind in config.lowmem),
+    )
+
+
+def trace_path(name: str | Path) -> Path:
+    """Path of a trace given by path, or by the name of a shipped recording.
+
+    Raises UsageError for a name that is neither.
+    """
+    path = Path(name)
+    shipped = shipped_files("traces", ".parquet")
+    if path.suffix == ".parquet" or path.exists():
+        return path
+    if str(name) in shipped:
+        return shipped[str(name)]
+    raise unknown_name("trace", str(name), shipped, "or give the path of a .parquet trace")
+
+
+def _label(allocator: Allocator, options: dict[str, Value]) -> str:
+    changes = [
+        f"{option.name}={_text(options[option.name])}"
+        for option in allocator.options
+        if options[option.name] != option.default
+    ]
+    return allocator.name + (f" ({', '.join(changes)})" if changes else "")
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
