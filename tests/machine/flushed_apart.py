@@ -231,8 +231,8 @@ MISTAKES = {
     "the flush is forgotten": ("        if flush.freed > 0:\n", "        if flush.freed > 1_000:\n"),
     "slots are clean before the flush": ("slot.count = _BEING_FLUSHED", "slot.count = _CLEAN"),
     "a slot in use is flushed": (
-        "        if slot.count == _CACHED:\n            slot.count = _BEING",
-        "        if slot.count >= _CACHED:\n            slot.count = _BEING",
+        "        if slot.count == _CACHED:\n            slot.count = _BEING_FLUSHED",
+        "        if slot.count >= _CACHED:\n            slot.count = _BEING_FLUSHED",
     ),
     "nobody is woken after a flush": (
         "_WAKE if after == _WAKE and a.queues[0].sleepers > 0 else _GOT",

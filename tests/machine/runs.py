@@ -11,8 +11,9 @@ from pipeline.allocators.registry import load_allocator, resolve_allocator
 from pipeline.machine import in_memory
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows
 from pipeline.machine.profile import Profile, load_profile
+from tests.mutate import mutate
 
-__all__ = ["Outcome", "Rows", "changed_allocator", "machine", "rows", "simulate", "whole_source"]
+__all__ = ["Outcome", "Rows", "machine", "mutate_allocator", "rows", "simulate", "whole_source"]
 
 _SHARED_IMPORT = re.compile(
     r"^from pipeline\.allocators\.components\.(\w+) import (?:\w.*|\([^)]*\))\n", re.MULTILINE
@@ -33,14 +34,10 @@ def machine(directory: Path, cpus: int, **how: Any) -> Profile:
     return load_profile(str(path))
 
 
-def changed_allocator(directory: Path, name: str, changes: dict[str, str], allocator: str) -> Allocator:
-    """Load a copy of a shipped design, named `name`, in which each text in `changes` is replaced."""
-    text = whole_source(allocator)
-    for old, new in changes.items():
-        assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
-        text = text.replace(old, new)
+def mutate_allocator(directory: Path, name: str, changes: dict[str, str], allocator: str) -> Allocator:
+    """Load a copy of a shipped design, named `name`, changed by `tests.mutate.mutate`."""
     path = directory / f"{name}.py"
-    path.write_text(text)
+    path.write_text(mutate(whole_source(allocator), changes))
     return load_allocator(str(path))
 
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.registry import load_allocator
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task
 
 
@@ -111,7 +111,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_slots_of_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "always_flush")
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "always_flush")
     walker = type("Broken", (AlwaysFlushMachine,), {"allocator": broken})
     with pytest.raises(AssertionError):
         for slots in (2, 3, 5):

@@ -12,7 +12,7 @@ from pipeline.allocators.registry import load_allocator
 from pipeline.schema.trace import KINDS
 from tests.machine.cached_pools import CachedPoolMachine
 from tests.machine.oracle import THOROUGH, wander
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task
 
 COPIES = (KINDS.index("copy_to_user"), KINDS.index("copy_from_user"))
@@ -167,7 +167,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_atomic_maps_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "atomic")
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "atomic")
 
     class Broken(AtomicMachine):
         allocator = broken

@@ -8,7 +8,7 @@ from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP
 from pipeline.allocators.registry import load_allocator
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import THOROUGH, CachedPools
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 
 
 class ClairvoyantMachine(CachedPoolMachine):
@@ -47,4 +47,4 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", THEIRS | MORE_MISTAKES)
 def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> None:
     change = dict([(THEIRS | MORE_MISTAKES)[mistake]])
-    is_wrong(ClairvoyantMachine, changed_allocator(tmp_path, "broken", change, "clairvoyant"))
+    is_wrong(ClairvoyantMachine, mutate_allocator(tmp_path, "broken", change, "clairvoyant"))

@@ -23,7 +23,7 @@ from pipeline.machine.profile import load_profile
 from pipeline.schema.run import FINDINGS
 from pipeline.schema.trace import KINDS
 from pipeline.studies.theory.runs import mixed_rows
-from tests.machine.runs import Outcome, Rows, changed_allocator, machine, rows, simulate
+from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 HIGHPTE = "page_fault=atomic,default=global_pool"
@@ -169,7 +169,7 @@ FEW = rows(12, task=range(12), page=range(12), kind=FAULT, block_ns=50_000)
 def test_what_is_wrong_with_one_of_them_is_found(
     mapping: str, hazard: str, old: str, new: str, tmp_path: Path
 ) -> None:
-    broken = changed_allocator(tmp_path, "broken", {old: new}, "global_pool")
+    broken = mutate_allocator(tmp_path, "broken", {old: new}, "global_pool")
     outcome = simulate(
         mapping.format(broken.path), machine(tmp_path, 3, probe_ns=10, ipi_handler_ns=100),
         FEW if hazard == "lost_wakeup" else CROWD, options={"broken.slots": "4"},
@@ -263,7 +263,7 @@ def test_entries_of_both_sorts_are_stale_when_they_must_be(
     names = {"global_pool": "global_pool", "per_process": "per_process"}
     if broken != "neither":
         change = NO_FLUSH if broken == "global_pool" else NO_LOCAL_FLUSH
-        names[broken] = str(changed_allocator(tmp_path, "broken", change, broken).path)
+        names[broken] = str(mutate_allocator(tmp_path, "broken", change, broken).path)
     options = {f"{name if name != broken else 'broken'}.slots": "4" for name in names}
     at = np.arange(300)
     trace = rows(

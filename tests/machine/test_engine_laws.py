@@ -13,7 +13,7 @@ from pipeline.machine.engine.records import (
     S_DEADLOCK,
     S_FINISHED,
 )
-from tests.machine.runs import changed_allocator, machine, rows, simulate
+from tests.machine.runs import machine, mutate_allocator, rows, simulate
 
 
 def test_one_task_that_never_hits_flushes_once_per_pool_of_misses(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ FORGOTTEN_FLUSHES = {
 
 @pytest.mark.parametrize("allocator", FORGOTTEN_FLUSHES)
 def test_a_forgotten_flush_shows_as_a_stale_translation(allocator: str, tmp_path: Path) -> None:
-    broken = changed_allocator(
+    broken = mutate_allocator(
         tmp_path, f"unflushed_{allocator}", dict([FORGOTTEN_FLUSHES[allocator]]), allocator
     )
     trace = rows(6, page=np.arange(6))
@@ -156,7 +156,7 @@ def test_a_forgotten_flush_shows_as_a_stale_translation(allocator: str, tmp_path
 
 def test_a_forgotten_wake_up_shows_as_a_deadlock(tmp_path: Path) -> None:
     change = {"WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END": "END"}
-    broken = changed_allocator(tmp_path, "unwoken_pool", change, "global_pool")
+    broken = mutate_allocator(tmp_path, "unwoken_pool", change, "global_pool")
     outcome = simulate(broken, machine(tmp_path, 1), rows(7, **HERD), options={"slots": "2"})
     assert outcome.status == S_DEADLOCK
     assert outcome.totals["live"] == 5

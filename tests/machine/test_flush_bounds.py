@@ -13,7 +13,7 @@ from pipeline.allocators.api.actions import FLUSH_ALL
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import S_FINISHED
-from tests.machine.runs import changed_allocator, machine, rows, simulate
+from tests.machine.runs import machine, mutate_allocator, rows, simulate
 from tests.machine.steps import HOME, Bench
 
 Events = list[tuple[bool, int]]
@@ -101,7 +101,7 @@ LEAVES_THE_FIRST_SLOT_OUT = {"    a.pool[0].cursor = -1\n": "    a.pool[0].curso
 def test_a_pool_that_frees_less_or_wraps_too_early_does_not_reach_the_bound(
     change: dict[str, str], tmp_path: Path
 ) -> None:
-    broken = changed_allocator(tmp_path, "broken", change, "clairvoyant")
+    broken = mutate_allocator(tmp_path, "broken", change, "clairvoyant")
     events = [(is_map, page) for page in [0, 1, 2, 3, 4, 5] * 2 for is_map in (True, False)]
     assert flushes_of(broken, 3, events) > fewest_flushes(3, events)
 

@@ -10,7 +10,7 @@ from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import THOROUGH
-from tests.machine.runs import changed_allocator, machine, rows, simulate
+from tests.machine.runs import machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Request
 
 
@@ -48,7 +48,7 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES | MORE_MISTAKES)
 def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> None:
     change = dict([(MISTAKES | MORE_MISTAKES)[mistake]])
-    is_wrong(GlobalPoolInvlpgMachine, changed_allocator(tmp_path, "broken", change, "global_pool_invlpg"))
+    is_wrong(GlobalPoolInvlpgMachine, mutate_allocator(tmp_path, "broken", change, "global_pool_invlpg"))
 
 
 PRICES = {
@@ -102,6 +102,6 @@ TURNS = rows(12, task=np.arange(12) % 2, page=np.arange(12), time_ns=np.arange(1
 def test_a_pass_that_leaves_an_entry_in_some_tlb_shows_as_a_stale_translation(
     change: dict[str, str], is_found: bool, tmp_path: Path
 ) -> None:
-    allocator = changed_allocator(tmp_path, "perhaps_broken", change, "global_pool_invlpg")
+    allocator = mutate_allocator(tmp_path, "perhaps_broken", change, "global_pool_invlpg")
     outcome = simulate(allocator, machine(tmp_path, 2), TURNS, options={"slots": "4"})
     assert set(outcome.of_kind(E_FINDING)["value"]) == ({F_STALE} if is_found else set())

@@ -11,7 +11,7 @@ from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, UNLOCK, WAKE
 from pipeline.allocators.registry import load_allocator
 from tests.machine.cached_pools import CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import MOST_NESTED, THOROUGH, CachedPools
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Request, Task
 
 
@@ -120,7 +120,7 @@ COLOUR_MISTAKES = {
 @pytest.mark.parametrize("mistake", COLOUR_MISTAKES)
 def test_the_oracle_catches_colours_with_which(mistake: str, tmp_path: Path) -> None:
     change = dict([COLOUR_MISTAKES[mistake]])
-    is_wrong(ColouredPoolMachine, changed_allocator(tmp_path, "broken", change, "global_pool"))
+    is_wrong(ColouredPoolMachine, mutate_allocator(tmp_path, "broken", change, "global_pool"))
 
 
 RESERVE_MISTAKES = {
@@ -142,4 +142,4 @@ RESERVE_MISTAKES = {
 @pytest.mark.parametrize("mistake", RESERVE_MISTAKES)
 def test_the_oracle_catches_slots_set_aside_where(mistake: str, tmp_path: Path) -> None:
     change = dict([RESERVE_MISTAKES[mistake]])
-    is_wrong(ReservingPoolMachine, changed_allocator(tmp_path, "broken", change, "global_pool"))
+    is_wrong(ReservingPoolMachine, mutate_allocator(tmp_path, "broken", change, "global_pool"))

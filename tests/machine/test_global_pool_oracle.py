@@ -7,7 +7,7 @@ from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP
 from pipeline.allocators.registry import load_allocator
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import THOROUGH
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 
 
 class GlobalPoolMachine(CachedPoolMachine):
@@ -28,5 +28,5 @@ def test_the_pool_does_what_the_oracle_says_on_a_long_walk(slots: int, wake: str
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "global_pool")
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "global_pool")
     is_wrong(GlobalPoolMachine, broken)

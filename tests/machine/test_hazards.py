@@ -21,7 +21,7 @@ from pipeline.machine.engine.records import (
 )
 from pipeline.schema.run import FINDINGS
 from pipeline.schema.trace import KINDS
-from tests.machine.runs import Outcome, Rows, changed_allocator, machine, rows, simulate
+from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
 
@@ -59,9 +59,11 @@ NO_WAKE_APART = {"                r.step = _WAKE_ALL\n": "                pass\n
 NO_INVALIDATION = {"                invalidate_everywhere(a, d, k)\n": "                pass\n"}
 TOO_MUCH = {"        slot.count -= 1\n": "        slot.count -= 2\n"}
 NO_FLUSH_OWN = {"                if r.mark > 0:\n": "                if r.mark > 9:\n"}
-TOO_MUCH_OWN = {"\n    slot.count -= 1\n": "\n    slot.count -= 2\n"}
+TOO_MUCH_OWN = {"before = slot.count\n    slot.count -= 1": "before = slot.count\n    slot.count -= 2"}
 COUNTED_TWICE = {"a.slots[cached].count += 1": "a.slots[cached].count += 2"}
-COUNTED_TWICE_OWN = {f"\n    {old}\n": f"\n    {new}\n" for old, new in COUNTED_TWICE.items()}
+COUNTED_TWICE_OWN = {
+    f"return False\n    {old}": f"return False\n    {new}" for old, new in COUNTED_TWICE.items()
+}
 BROKEN = [
     *[(allocator, STALE, NO_FLUSH) for allocator in ("global_pool", "series_pool", "clairvoyant")],
     *[(allocator, STALE, NO_FLUSH_APART) for allocator in APART],
@@ -118,7 +120,7 @@ def test_a_sound_design_meets_none_of_them(allocator: str, tmp_path: Path) -> No
 def test_a_broken_design_is_found_by_the_same_operations(
     allocator: str, hazard: str, change: dict[str, str], tmp_path: Path
 ) -> None:
-    broken = changed_allocator(tmp_path, f"broken_{allocator}", change, allocator)
+    broken = mutate_allocator(tmp_path, f"broken_{allocator}", change, allocator)
     assert hazard in found(replay(tmp_path, broken, AT_ONCE if hazard == LOST else USUAL))
 
 

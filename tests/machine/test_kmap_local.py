@@ -15,7 +15,7 @@ from pipeline.allocators.api.actions import DONE, MISS
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FINDING, F_NESTING, F_ORDER, F_STALE, S_FINISHED
 from tests.machine.oracle import THOROUGH, AllocatorMachine, wander
-from tests.machine.runs import Outcome, Rows, changed_allocator, machine, rows, simulate
+from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Bench, Task
 
 NESTING = 3
@@ -77,7 +77,7 @@ def test_local_maps_do_what_the_oracle_says_on_a_long_walk(at: str) -> None:
     assert walk(KmapLocalMachine(), at)[DONE] > 500
 
 
-LEAVE = 'for itself."""\n    _unload(a, r, d)'
+LEAVE = "-> None:\n    _unload(a, r, d)"
 MISTAKES = {
     "the address is never invalidated": (
         "    if a.options[0].invalidate_at == _AT_UNMAP:\n",
@@ -94,7 +94,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_local_maps_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "kmap_local")
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "kmap_local")
 
     class Broken(KmapLocalMachine):
         allocator = broken
@@ -176,7 +176,7 @@ def test_a_nested_operation_after_a_wait_finds_the_outer_mapping_switched_in(tmp
 
 def test_a_switch_that_leaves_an_entry_in_the_tlb_shows_as_a_stale_translation(tmp_path: Path) -> None:
     trace = rows(2, task=[0, 1], page=[0, 1], hold_ns=40, block_ns=[5_000, 200])
-    broken = changed_allocator(
+    broken = mutate_allocator(
         tmp_path,
         "broken",
         {LEAVE: LEAVE.replace("_unload(a, r, d)", "write_pte(d)")},

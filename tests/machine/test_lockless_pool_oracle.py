@@ -12,7 +12,7 @@ from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, MISS, SLEEP, S
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FINDING, F_STALE
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
-from tests.machine.runs import changed_allocator, machine, rows, simulate
+from tests.machine.runs import machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Task
 
 
@@ -114,7 +114,10 @@ def test_the_pool_keeps_its_invariants_on_a_long_walk(slots: int) -> None:
 MISTAKES = {
     "the flush is forgotten": ("    return FLUSH_ALL\n", "    return STEP\n"),
     "a slot with another page is counted up": (" and a.slots[slot].page == r.page\n", "\n"),
-    "a page gets two slots": ("    if r.mark > 0:\n        change", "    if False:\n        change"),
+    "a page gets two slots": (
+        "if r.mark > 0:\n        change_count",
+        "if False:\n        change_count",
+    ),
     "the wake-up is lost": ("        if a.pool[0].freed != r.mark:\n", "        if False:\n"),
     "a batch has no end": ("        if claimed == a.options[0].tlb_batch:\n", "        if False:\n"),
     "the batch is not given back": ("    others = a.slots[r.slot].next\n", "    others = 0\n"),
@@ -125,16 +128,14 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_a_pool_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "lockless_pool")
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "lockless_pool")
     with pytest.raises(AssertionError):
         for slots in (4, 2):
             walk(type("Broken", (LocklessPoolMachine,), {"allocator": broken})(), slots)
 
 
 def test_a_forgotten_flush_shows_as_a_stale_translation(tmp_path: Path) -> None:
-    broken = changed_allocator(
-        tmp_path, "broken", dict([MISTAKES["the flush is forgotten"]]), "lockless_pool"
-    )
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES["the flush is forgotten"]]), "lockless_pool")
     trace = rows(60, task=np.arange(60) % 2, page=np.arange(60), think_ns=30)
     findings = [
         set(

@@ -19,7 +19,7 @@ from pipeline.allocators.api.actions import (
 from pipeline.allocators.registry import load_allocator
 from tests.machine.oracle import MOST_NESTED, THOROUGH, wander
 from tests.machine.own_pools import OwnPoolMachine
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task
 
 
@@ -129,7 +129,7 @@ MISTAKES = {
     "the processes share one lock": ("        d.lock = p\n        r.step", "        r.step"),
     "they sleep in one queue": ("    d.queue = p\n    if", "    if"),
     "nobody is woken": ("_WAKE if free and a.queues[r.process].sleepers > 0 else _END", "_END"),
-    "a hit does not count": ("\n    a.slots[cached].count += 1\n", "\n"),
+    "a hit does not count": ("return False\n    a.slots[cached].count += 1", "return False"),
     "a slot in use becomes clean": ("a.slots[at].count == 1:", "a.slots[at].count > 0:"),
 }
 MISTAKES_WITHOUT_CACHE = {
@@ -142,7 +142,7 @@ MISTAKES_WITHOUT_CACHE = {
 
 
 def is_wrong(cache: bool, change: tuple[str, str], directory: Path) -> None:
-    broken = changed_allocator(directory, "broken", dict([change]), "per_process")
+    broken = mutate_allocator(directory, "broken", dict([change]), "per_process")
     with pytest.raises(AssertionError):
         for semaphore in (not cache, cache):
             walk(type("Broken", (variant(cache, semaphore),), {"allocator": broken})(), 2)

@@ -12,7 +12,7 @@ from pipeline.allocators.api.contract import Shape
 from pipeline.allocators.registry import load_allocator
 from tests.machine.oracle import MOST_NESTED, THOROUGH, wander
 from tests.machine.own_pools import OwnPoolMachine
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task
 
 
@@ -69,18 +69,21 @@ MISTAKES = {
     "a wrap flushes nothing": ("        return FLUSH_LOCAL\n", "        return STEP\n"),
     "the task is not pinned": ("            pin(d)\n            return DONE", "            return DONE"),
     "the task stays pinned": ("    unpin(d)\n    r.step", "    r.step"),
-    "a waiter stays pinned": ("            unpin(d)\n", "            pass\n"),
+    "a waiter stays pinned": (
+        "if r.step == _WOKEN:\n            unpin(d)",
+        "if r.step == _WOKEN:\n            pass",
+    ),
     "all CPUs use one pool": ("use_cached(a, r, d.cpu)", "use_cached(a, r, 0)"),
     "waiters sleep in one queue": ("        d.queue = d.cpu\n        return SLEEP", "        return SLEEP"),
     "nobody is woken": ("not free or", "True or"),
-    "a hit does not count": ("\n    a.slots[cached].count += 1\n", "\n"),
+    "a hit does not count": ("return False\n    a.slots[cached].count += 1", "return False"),
     "a slot in use becomes clean": ("a.slots[at].count == 1:", "a.slots[at].count > 0:"),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_pools_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "percpu_cached")
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "percpu_cached")
     with pytest.raises(AssertionError):
         walk(type("Broken", (PerCpuCachedMachine,), {"allocator": broken})(), 2)
 

@@ -13,7 +13,7 @@ from pipeline.allocators.api.actions import DONE, FALLBACK, FLUSH_ALL, MISS, SLE
 from pipeline.allocators.registry import load_allocator
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine
 from tests.machine.oracle import MOST_NESTED, THOROUGH, PerCpuPools, wander
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task
 
 
@@ -116,7 +116,7 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", THEIRS | MORE_MISTAKES)
 def test_the_oracles_catch_slots_and_a_pool_where(mistake: str, tmp_path: Path) -> None:
     change = dict([(THEIRS | MORE_MISTAKES)[mistake]])
-    broken = changed_allocator(tmp_path, "broken", change, "percpu_pinned")
+    broken = mutate_allocator(tmp_path, "broken", change, "percpu_pinned")
     with pytest.raises((AssertionError, IndexError)):
         for slots in (2, 3):
             walk(type("Broken", (OverflowMachine,), {"allocator": broken})(), slots)

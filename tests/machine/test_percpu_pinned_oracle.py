@@ -9,7 +9,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from pipeline.allocators.api.actions import DONE, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.registry import load_allocator
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, PerCpuPools, wander
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task
 
 
@@ -122,7 +122,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_pools_in_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_allocator(tmp_path, "broken_percpu", dict([MISTAKES[mistake]]), "percpu_pinned")
+    broken = mutate_allocator(tmp_path, "broken_percpu", dict([MISTAKES[mistake]]), "percpu_pinned")
 
     class Broken(PerCpuPinnedMachine):
         allocator = broken

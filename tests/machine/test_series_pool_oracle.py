@@ -11,7 +11,7 @@ from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED
 from pipeline.schema.trace import KINDS
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import THOROUGH, CachedPools
-from tests.machine.runs import changed_allocator, machine, rows, simulate
+from tests.machine.runs import machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Request
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")
@@ -80,7 +80,7 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES | MORE_MISTAKES)
 def test_the_oracle_catches_series_in_which(mistake: str, tmp_path: Path) -> None:
     change = dict([(MISTAKES | MORE_MISTAKES)[mistake]])
-    is_wrong(SeriesPoolMachine, changed_allocator(tmp_path, "broken", change, "series_pool"))
+    is_wrong(SeriesPoolMachine, mutate_allocator(tmp_path, "broken", change, "series_pool"))
 
 
 # Each task maps a page for a copy, waits off CPU, and maps a page table inside.

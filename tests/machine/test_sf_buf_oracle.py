@@ -24,7 +24,7 @@ from pipeline.allocators.api.actions import (
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
-from tests.machine.runs import changed_allocator, machine, rows, simulate
+from tests.machine.runs import machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Task
 
 
@@ -150,7 +150,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_oracle_catches_buffers_of_which(mistake: str, tmp_path: Path) -> None:
-    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
     with pytest.raises(AssertionError):
         for private in (True, False):
             walk(type("Broken", (SfBufMachine,), {"allocator": broken})(), private)
@@ -177,7 +177,7 @@ def found(directory: Path, private: str, allocator: Any = "sf_buf") -> set[int]:
 def test_a_forgotten_invalidation_shows_as_a_stale_translation(
     private: str, mistake: str, tmp_path: Path
 ) -> None:
-    broken = changed_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
+    broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
     assert found(tmp_path, private) == set()
     assert found(tmp_path, private, broken) == {F_STALE}
 

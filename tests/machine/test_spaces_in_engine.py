@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE, S_DEADLOCK, S_FINISHED
-from tests.machine.runs import Outcome, Rows, changed_allocator, machine, rows, simulate
+from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 
 PRICES = {"walk_ns": 7, "switch_ns": 100, "track_switch_ns": 50, "tlb_flush_ns": 1_000, "ipi_latency_ns": 5}
 
@@ -89,7 +89,7 @@ def test_a_wrap_interrupts_the_cpus_that_run_threads_of_the_process_and_no_other
 def test_a_forgotten_invalidation_shows_as_a_stale_translation(
     cache: str, old: str, new: str, tmp_path: Path
 ) -> None:
-    broken = changed_allocator(tmp_path, "broken", {old: new}, "per_process")
+    broken = mutate_allocator(tmp_path, "broken", {old: new}, "per_process")
     assert found(replay(tmp_path, THREADS, 2, [0, 0, 0], broken, cache=cache)) == {F_STALE}
     assert found(replay(tmp_path, THREADS, 2, [0, 0, 0], cache=cache)) == set()
 

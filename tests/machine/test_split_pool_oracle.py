@@ -9,7 +9,7 @@ from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL
 from pipeline.allocators.registry import load_allocator
 from tests.machine.flushed_apart import MISTAKES, DeferredFlushMachine, is_wrong, walk
 from tests.machine.oracle import MOST_NESTED, THOROUGH
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 
 
 class SplitPoolMachine(DeferredFlushMachine):
@@ -55,4 +55,4 @@ MORE_MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES | MORE_MISTAKES)
 def test_the_oracle_catches_halves_in_which(mistake: str, tmp_path: Path) -> None:
     change = dict([(MISTAKES | MORE_MISTAKES)[mistake]])
-    is_wrong(SplitPoolMachine, changed_allocator(tmp_path, "broken", change, "split_pool"), {"batch": "1"})
+    is_wrong(SplitPoolMachine, mutate_allocator(tmp_path, "broken", change, "split_pool"), {"batch": "1"})

@@ -13,7 +13,7 @@ from pipeline.cli import app
 from pipeline.errors import InputError
 from pipeline.schema.run import OPERATIONS_FILE
 from pipeline.schema.trace import KINDS
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 from tests.runs.made import build_trace, contents, replayed, storm_trace
 
 HIGHPTE = "page_fault=atomic,default=global_pool"
@@ -68,7 +68,7 @@ def test_the_command_in_the_manifest_makes_the_run_again(tmp_path: Path) -> None
 
 
 def test_a_mistake_in_the_file_of_one_of_them_is_told_with_its_line(tmp_path: Path) -> None:
-    broken = changed_allocator(
+    broken = mutate_allocator(
         tmp_path, "broken", {"    reserved = a.": "    reserved = a.no_"}, "global_pool"
     )
     mapping = f"copy_to_user={broken.path},default=atomic"
@@ -79,7 +79,7 @@ def test_a_mistake_in_the_file_of_one_of_them_is_told_with_its_line(tmp_path: Pa
 
 def test_what_one_of_them_does_wrong_is_a_finding_in_its_name(tmp_path: Path) -> None:
     nobody_is_woken = {"WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END": "END"}
-    broken = changed_allocator(tmp_path, "forgetful", nobody_is_woken, "global_pool")
+    broken = mutate_allocator(tmp_path, "forgetful", nobody_is_woken, "global_pool")
     mapping = f"page_fault={broken.path},default=atomic"
     how = {"options": {"forgetful.slots": "32"}, "cpus": 8, "compiled": False}
     findings = replayed(storm_trace(tmp_path), tmp_path / "runs", mapping, **how).manifest.findings

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import InputError, UsageError
 from pipeline.importing.kmap_pool.events import recording_path
 from pipeline.studies.conformance.lockstep import Agreement, verify
-from tests.machine.runs import changed_allocator
+from tests.machine.runs import mutate_allocator
 
 KERNEL = {"slots": "512", "flush_if_any": "true"}
 
@@ -89,7 +89,7 @@ BROKEN = {
 @pytest.mark.parametrize("mistake", BROKEN)
 def test_a_broken_copy_is_caught(tmp_path: Path, mistake: str) -> None:
     right, wrong, shows = BROKEN[mistake]
-    copy = changed_allocator(
+    copy = mutate_allocator(
         tmp_path, re.sub(r"[^a-z0-9]", "_", mistake), {right: wrong} | REMEMBERS, "global_pool"
     )
     found = held_against("kcsleep2", str(copy.path))

@@ -13,6 +13,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.importing.kmap_pool.events import read_pool_events
 from pipeline.studies.conformance.agreement import Agreement
 from pipeline.studies.conformance.lockstep import verify
+from tests.machine.runs import mutate_allocator
 from tests.studies.conformance.kernel_model import Kernel, crowd, text_line, write_parquet
 
 Events = list[dict[str, Any]]
@@ -310,12 +311,6 @@ def test_events_out_of_their_order_are_pointed_at(hold: Checked) -> None:
 def test_scans_outside_of_a_mapping_need_a_design_that_can_make_them(hold: Checked, tmp_path: Path) -> None:
     kernel = recorded(1, flushes=True)
     assert hold(kernel.events, kernel.slots).compared["scans outside of a mapping"] > 0
-    from pipeline.allocators.registry import load_allocator
-
-    text = (
-        load_allocator("global_pool").path.read_text(encoding="utf-8").replace("def flush_unused", "def no")
-    )
-    copy = tmp_path / "cannot.py"
-    copy.write_text(text, encoding="utf-8")
+    copy = mutate_allocator(tmp_path, "cannot", {"def flush_unused": "def no"}, "global_pool")
     with pytest.raises(UsageError, match="defines no flush_unused"):
-        hold(kernel.events, kernel.slots, allocator=str(copy))
+        hold(kernel.events, kernel.slots, allocator=str(copy.path))
