@@ -34,9 +34,9 @@ def measured(run: Path, form: str) -> dict[str, float]:
         begun = time.process_time()
         done = export(run, form, Path(folder) / "timeline")
         seconds = time.process_time() - begun
-    assert done.told is not None
+    assert done.timeline is not None
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"slices": done.told.slices, "seconds": seconds, "bytes": done.size, "peak_mb": peak_mb}
+    return {"slices": done.timeline.slices, "seconds": seconds, "bytes": done.size, "peak_mb": peak_mb}
 
 
 def in_own_process(run: Path, form: str) -> dict[str, float]:

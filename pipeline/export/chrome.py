@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.export.kinds import COUNTERS, GROUPS
-from pipeline.export.slices import Ints, Slices
-from pipeline.export.tracks import Track
+from pipeline.export.timeline import Slices
+from pipeline.export.tracks import Ints, Track
 
 _PROCESSES = {group: position + 1 for position, group in enumerate(GROUPS)}
 _THOUSANDTHS = pa.array([f".{part:03d}" for part in range(1000)])

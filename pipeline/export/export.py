@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from pipeline.errors import InputError, UsageError, unknown_name
-from pipeline.export.log_table import write_csv, write_parquet
-from pipeline.export.slices import slices
-from pipeline.export.timeline import Timeline, Told
+from pipeline.export.log_table import read_log, write_log
+from pipeline.export.rows import Window, read_rows
+from pipeline.export.timeline import Size, Timeline
 from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_exact
 from pipeline.io.progress import progress
@@ -36,11 +36,11 @@ AROUND_NS = 1_000_000
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: `told` of a timeline, `rows` of a table; `window` is in ns."""
+    """What was written: `timeline` or `rows` of a table, in how many bytes; `window` is in ns."""
 
     path: Path
-    window: tuple[int, int]
-    told: Told | None
+    window: Window
+    timeline: Size | None
     rows: int
     size: int
 
@@ -49,12 +49,12 @@ class Exported:
         """One line for people."""
         span = _span_text(*self.window)
         size = f"{self.size / 1e6:,.1f} MB" if self.size >= 1e5 else f"{self.size / 1e3:,.1f} kB"
-        if self.told is None:
+        if (made := self.timeline) is None:
             return f"{self.path}: {self.rows:,} rows, {span}, {size}"
-        cut = f", {self.told.cut:,} slices cut where they outlast what they lie in" if self.told.cut else ""
+        cut = f", {made.cut:,} slices cut where they outlast what they lie in" if made.cut else ""
         return (
-            f"{self.path}: {self.told.slices:,} slices on {self.told.tracks:,} tracks, "
-            f"{self.told.arrows:,} arrows, {span}{cut}, {size}"
+            f"{self.path}: {made.slices:,} slices on {made.tracks:,} tracks, {made.arrows:,} arrows, {span}"
+            f"{cut}, {size}"
         )
 
 
@@ -82,26 +82,26 @@ def export(
     found = _one_run(run)
     with Session([found], MEMORY_LIMIT) as session:
         window, whole = _window(session, found, from_ms, to_ms, around_op)
+        part = None if whole else window
         metadata = _metadata(found, window)
+        timeline, rows = None, 0
         with (
             progress("exporting", (window[1] - window[0]) // 1000, "us simulated") as advance,
             complete_file(output) as temporary,
         ):
-            told, rows = None, 0
-            if form == "parquet":
-                rows = write_parquet(session, None if whole else window, temporary, metadata, advance)
-            else:
-                with _opened(temporary, compressed=output.suffix == ".gz") as (file, written):
-                    watched = _Watch(window, written, form, advance, warn)
-                    if form == "csv":
-                        rows = write_csv(session, None if whole else window, file, advance)
-                    else:
-                        told = _timeline(form, session, window, whole, file, metadata, watched)
+            with _open_output(temporary, compressed=output.suffix == ".gz") as file:
+                if form in TIMELINES:
+                    warn_once = _warner(window, file, warn)
+                    batches = _watch(read_rows(session, part), "begin_ns", window, advance, warn_once)
+                    timeline = _write_timeline(form, batches, window, file, metadata)
+                else:
+                    batches = _watch(read_log(session, part), "time_ns", window, advance)
+                    rows = write_log(batches, form, file, metadata)
             # Of a timeline there is always the run's own slice.
-            if (rows if told is None else told.slices + told.instants - 1) == 0:
+            if (rows if timeline is None else timeline.slices + timeline.instants - 1) == 0:
                 raise _nothing_in(window, found)
             size = temporary.stat().st_size
-    return Exported(output, window, told, rows, size)
+    return Exported(output, window, timeline, rows, size)
 
 
 def _one_run(path: Path) -> Run:
@@ -120,13 +120,13 @@ def _one_run(path: Path) -> Run:
 
 def _window(
     session: Session, found: Run, from_ms: float | None, to_ms: float | None, around_op: int | None
-) -> tuple[tuple[int, int], bool]:
+) -> tuple[Window, bool]:
     """Return the window in ns, and whether it is the whole run."""
     if around_op is not None:
         if from_ms is not None or to_ms is not None:
             raise UsageError("wanted either --around-op or --from-ms and --to-ms, found both")
         return _surroundings(session, found, around_op), False
-    first, last = _span(session, found)
+    first, last = _log_span(session, found)
     if from_ms is None and to_ms is None:
         return (first, last), True
     begin = first if from_ms is None else round(from_ms * 1e6)
@@ -138,7 +138,7 @@ def _window(
     return (max(begin, first), min(end, last)), False
 
 
-def _surroundings(session: Session, found: Run, op: int) -> tuple[int, int]:
+def _surroundings(session: Session, found: Run, op: int) -> Window:
     rows = session.query("SELECT asked_ns, done_ns FROM operations WHERE op = $op", {"op": op}).rows()
     if not rows:
         span = session.query("SELECT min(op), max(op) FROM operations").row(0)
@@ -149,7 +149,7 @@ def _surroundings(session: Session, found: Run, op: int) -> tuple[int, int]:
     return max(0, asked - around), done + around
 
 
-def _span(session: Session, found: Run) -> tuple[int, int]:
+def _log_span(session: Session, found: Run) -> Window:
     """Return the first and last nanosecond of the log; answers to interrupts may come after the last map."""
     last = session.query("SELECT max(time_ns + duration_ns) FROM events").item() or 0
     return 0, max(found.manifest.totals.wall_ns, last, 1)
@@ -159,87 +159,80 @@ def _span_text(begin_ns: int, end_ns: int) -> str:
     return f"{format_exact(begin_ns, 'ms')} to {format_exact(end_ns, 'ms')} ms"
 
 
-def _nothing_in(window: tuple[int, int], found: Run) -> UsageError:
+def _nothing_in(window: Window, found: Run) -> UsageError:
     return UsageError(
         f"nothing happened from {_span_text(*window)}; "
         f"the run lasts from {_span_text(0, found.manifest.totals.wall_ns)}"
     )
 
 
-def _timeline(
-    form: str,
-    session: Session,
-    window: tuple[int, int],
-    whole: bool,
-    file: IO[bytes],
-    metadata: dict[str, Any],
-    watched: _Watch,
-) -> Told:
+def _write_timeline(
+    form: str, batches: Iterable[pa.RecordBatch], window: Window, file: IO[bytes], metadata: dict[str, Any]
+) -> Size:
     from pipeline.export.chrome import ChromeWriter  # noqa: PLC0415
     from pipeline.export.perfetto import PerfettoWriter  # noqa: PLC0415
 
     writer = PerfettoWriter(file) if form == "perfetto" else ChromeWriter(file)
     name = f"{metadata['run']} on {metadata['machine']}: {metadata['trace']}"
-    rows = watched(slices(session, None if whole else window))
-    told = Timeline(writer, window).play(rows, name, metadata)
+    size = Timeline(writer, window).write(batches, name, metadata)
     writer.finish(metadata)
-    return told
+    return size
 
 
-class _Watch:
-    """Passes rows on, tells how far in time they are, and warns once when the file has grown large."""
-
-    def __init__(
-        self,
-        window: tuple[int, int],
-        written: Callable[[], int],
-        form: str,
-        advance: Callable[[int], None],
-        warn: Callable[[str], None],
-    ) -> None:
-        self._window, self._written, self._form = window, written, form
-        self._advance, self._warn = advance, warn
-        self._warned = False
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield `batches`, whose rows come by begin."""
-        at = self._window[0]
-        for batch in batches:
-            yield batch
-            now = max(at, batch.column("begin_ns")[-1].as_py())
-            self._advance((now - at) // 1000)
+def _watch(
+    batches: Iterable[pa.RecordBatch],
+    time: str,
+    window: Window,
+    advance: Callable[[int], None],
+    look: Callable[[int], None] = lambda _: None,
+) -> Iterator[pa.RecordBatch]:
+    """Pass on batches, whose rows come by the column `time`, and tell how far in time they are."""
+    at = window[0]
+    for batch in batches:
+        yield batch
+        if batch.num_rows:
+            now = max(at, batch.column(time)[-1].as_py())
+            advance((now - at) // 1000)
             at = now
-            self._look(at)
+            look(at)
 
-    def _look(self, at: int) -> None:
-        written = self._written()
-        if self._warned or written < LARGE_BYTES:
+
+def _warner(window: Window, file: IO[bytes], warn: Callable[[str], None]) -> Callable[[int], None]:
+    """Return what looks at a moment of the window whether the file has grown large, and warns once."""
+    first, last = window
+    warned = False
+
+    def look(at: int) -> None:
+        nonlocal warned
+        written = file.tell()
+        if warned or written < LARGE_BYTES:
             return
-        self._warned = True
-        first, last = self._window
+        warned = True
         share = (at - first) / (last - first)
         fits_ms = (first + (at - first) * LARGE_BYTES / written) / 1e6
-        self._warn(
+        warn(
             f"the file has {written / 1e6:,.0f} MB at {share:.0%} of the time, so about "
             f"{written / share / 1e6:,.0f} MB in all; the Perfetto UI slows down beyond "
             f"{LARGE_BYTES / 1e6:,.0f} MB: cut a window with "
             f"--from-ms {first / 1e6:g} --to-ms {fits_ms:.3f} or --around-op N"
         )
 
+    return look
+
 
 @contextmanager
-def _opened(path: Path, compressed: bool) -> Iterator[tuple[IO[bytes], Callable[[], int]]]:
-    """Open for writing; also what says how many bytes a reader will have to hold."""
+def _open_output(path: Path, compressed: bool) -> Iterator[IO[bytes]]:
+    """Open a file for writing; its position is what a reader will have to hold."""
     with path.open("wb") as plain:
         if not compressed:
-            yield plain, plain.tell
+            yield plain
             return
         # No name and time in it: the same run gives the same file.
         with gzip.GzipFile("", "wb", compresslevel=5, fileobj=plain, mtime=0) as file:
-            yield cast("IO[bytes]", file), file.tell
+            yield cast("IO[bytes]", file)
 
 
-def _metadata(found: Run, window: tuple[int, int]) -> dict[str, Any]:
+def _metadata(found: Run, window: Window) -> dict[str, Any]:
     """What was replayed on what, by which command, and which part of it is here."""
     m = found.manifest
     return {

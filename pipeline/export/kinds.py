@@ -1,7 +1,7 @@
 """What a timeline shows: every kind of slice, on which track it lies and from which rows of the log it comes.
 
 A slice is a stretch of time on a track. Slices on one track nest: each begins and ends within the one that it
-began in. The log has all of them but three, which `sources` derives: on which CPU a map ran that slept, which
+began in. The log has all of them but three, which `rows` derives: on which CPU a map ran that slept, which
 stretches of it were on a CPU, and when the use of a mapping began that was interrupted by other things.
 """
 
@@ -61,8 +61,8 @@ class Kind:
 
 
 # Numbers of arrows, unique in a run: a CPU answers one interrupt, and a task is woken once, at a time.
-_IPI = "((CAST(time_ns AS UBIGINT) * 64 + CAST(cpu AS UBIGINT)) * 2)"
-_SLEEPER = "((CAST(time_ns + duration_ns AS UBIGINT) * 131072 + CAST(task AS UBIGINT)) * 2 + 1)"
+IPI_ARROW = "((CAST(time_ns AS UBIGINT) * 64 + CAST(cpu AS UBIGINT)) * 2)"
+SLEEPER_ARROW = "((CAST(time_ns + duration_ns AS UBIGINT) * 131072 + CAST(task AS UBIGINT)) * 2 + 1)"
 
 # Where a design has nothing to do, as for a direct map, there is nothing to show.
 _MAPPING, _USING, _UNMAPPING = (
@@ -135,7 +135,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "ipi", "interrupts", "answering another CPU's flush: the time stolen from whatever ran", "ipis",
         "cpu", "time_ns", "time_ns + duration_ns", 0, {"task": "task", "from_cpu": "other"},
-        comes_from=_IPI,
+        comes_from=IPI_ARROW,
     ),
     Kind(
         "operation", "task", "one mapping operation, from asking to map to unmapped", "operations",
@@ -172,7 +172,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "woken", "task", "a sleep has ended; an arrow leads here from the wake-up", "sleeps",
-        "task", "time_ns + duration_ns", None, 9, {"woken_by": "woken_by"}, comes_from=_SLEEPER,
+        "task", "time_ns + duration_ns", None, 9, {"woken_by": "woken_by"}, comes_from=SLEEPER_ARROW,
     ),
     Kind(
         "pin wait", "task", "ready, but pinned to a CPU that ran another task", "pin_waits",
@@ -180,91 +180,8 @@ KINDS: tuple[Kind, ...] = (
     ),
 )  # fmt: skip
 
-# Named row sets that the kinds read beside the views, in an order in which each reads only earlier ones.
-SOURCES: dict[str, str] = {
-    "switches": "SELECT * FROM events WHERE event = 'switch'",
-    "ipis": "SELECT * FROM events WHERE event = 'ipi'",
-    "local_flushes": "SELECT * FROM events WHERE event = 'local_flush'",
-    "hazards": "SELECT * FROM events WHERE event = 'finding'",
-    "wakes": "SELECT op, cpu, task, time_ns, duration_ns, CAST(other AS BIGINT) AS queue, "
-    "value AS woken_tasks FROM events WHERE event = 'wake'",
-    # Which interrupts a flush sent: those of its operation since, up to the operation's next flush.
-    "flushed": f"""
-        SELECT f.op, f.cpu, f.time_ns, list(i.id ORDER BY i.id) AS ipis
-        FROM (SELECT *, {_IPI} AS id FROM ipis) AS i
-        ASOF JOIN flushes AS f ON i.op = f.op AND i.other = f.cpu AND i.time_ns >= f.time_ns
-        GROUP BY ALL
-    """,
-    "woken": f"""
-        SELECT time_ns + duration_ns AS time_ns, woken_by AS task, queue,
-            list({_SLEEPER} ORDER BY task) AS sleepers
-        FROM sleeps WHERE woken_by IS NOT NULL GROUP BY ALL
-    """,
-    # The log has the CPU that mapped; where a task that slept since took the lock first, its switches say.
-    "slept": "SELECT * FROM operations WHERE sleeps > 0",
-    "first_locked": """
-        SELECT o.op, s.cpu FROM (SELECT op, task, locked_ns FROM slept WHERE locked_ns IS NOT NULL) AS o
-        ASOF JOIN switches AS s ON o.task = s.task AND o.locked_ns >= s.time_ns
-    """,
-    "cpu_waits": """
-        SELECT w.* REPLACE (coalesce(f.cpu, w.cpu) AS cpu) FROM lock_waits AS w
-        LEFT JOIN first_locked AS f ON w.op = f.op AND w.site = 'map' AND NOT w.relock
-    """,
-    "cpu_holds": """
-        SELECT h.* REPLACE (coalesce(f.cpu, h.cpu) AS cpu) FROM lock_holds AS h
-        LEFT JOIN first_locked AS f ON h.op = f.op AND h.site = 'map' AND NOT h.relock
-    """,
-    # A map that slept ran from its asking and from each switch to it, until it fell asleep and had let go of
-    # the lock, or was mapped.
-    "began": """
-        SELECT o.op, o.asked_ns AS begin_ns, s.cpu FROM slept AS o
-        ASOF JOIN switches AS s ON o.task = s.task AND o.asked_ns >= s.time_ns
-        UNION ALL
-        SELECT o.op, s.time_ns + s.duration_ns, s.cpu FROM slept AS o
-        JOIN switches AS s ON o.op = s.op AND s.time_ns >= o.asked_ns AND s.time_ns < o.mapped_ns
-    """,
-    "left_cpu": """
-        SELECT b.op, b.begin_ns, max(l.left_ns) AS left_ns
-        FROM (
-            SELECT op, time_ns, time_ns AS left_ns FROM sleeps
-            UNION ALL
-            SELECT op, time_ns, time_ns + hold_ns FROM cpu_holds WHERE site = 'map'
-        ) AS l
-        ASOF JOIN began AS b ON l.op = b.op AND l.time_ns >= b.begin_ns
-        GROUP BY ALL
-    """,
-    "map_stretches": """
-        SELECT op, task, cpu_map AS cpu, served, asked_ns AS begin_ns, mapped_ns AS end_ns
-        FROM operations WHERE sleeps = 0 AND mapped_ns > asked_ns
-        UNION ALL
-        SELECT op, o.task, b.cpu, o.served, b.begin_ns,
-            CASE WHEN lead(b.begin_ns) OVER (PARTITION BY op ORDER BY b.begin_ns) IS NULL
-                THEN o.mapped_ns ELSE coalesce(l.left_ns, b.begin_ns) END
-        FROM began AS b JOIN slept AS o USING (op) LEFT JOIN left_cpu AS l USING (op, begin_ns)
-    """,
-    # A mapping is in use on the CPU from when its task last came back to it: from a nested operation, or
-    # from being switched out.
-    "came_back": """
-        SELECT s.op, max(s.time_ns + s.duration_ns) AS back_ns FROM switches AS s
-        JOIN operations AS o ON s.op = o.op AND s.time_ns >= o.mapped_ns GROUP BY s.op
-        UNION ALL
-        SELECT p.op, max(n.done_ns) FROM (SELECT * FROM operations WHERE depth > 0) AS n
-        ASOF JOIN (
-            SELECT * FROM operations WHERE task IN (SELECT task FROM operations WHERE depth > 0)
-        ) AS p ON p.task = n.task AND p.depth = n.depth - 1 AND n.asked_ns >= p.mapped_ns
-        GROUP BY p.op
-    """,
-    "use_stretches": """
-        SELECT o.op, o.task, o.cpu_unmap AS cpu,
-            greatest(o.mapped_ns, coalesce(b.back_ns, 0)) AS begin_ns, o.unmap_asked_ns AS end_ns
-        FROM operations AS o
-        LEFT JOIN (SELECT op, max(back_ns) AS back_ns FROM came_back GROUP BY op) AS b ON o.op = b.op
-        WHERE o.unmap_asked_ns > greatest(o.mapped_ns, coalesce(b.back_ns, 0))
-    """,
-}
 
-
-def described() -> str:
+def describe_slices() -> str:
     """Return every kind of slice as a Markdown table, by track."""
     return markdown_table(
         ("track", "slice", "what", "arguments"),

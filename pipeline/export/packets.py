@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.export.slices import Bools, Ints
+from pipeline.export.tracks import Bools, Ints
 
 Bytes = npt.NDArray[np.uint8]
 Plane = tuple["int | Bytes", "bool | Bools"]
@@ -55,12 +55,12 @@ def message(before: list[Plane], planes: list[Plane], more: Ints | int = 0) -> l
     return before + (varint(length) if isinstance(length, np.ndarray) else constant(length)) + planes
 
 
-def only(known: Bools, planes: list[Plane]) -> list[Plane]:
+def keep_where(known: Bools, planes: list[Plane]) -> list[Plane]:
     """The same for some of the messages, nothing for the others."""
     return planes if known.all() else [(byte, there & known) for byte, there in planes]
 
 
-def joined(planes: list[Plane], count: int) -> pa.Array:
+def join(planes: list[Plane], count: int) -> pa.Array:
     """Put the bytes together: `count` binary values."""
     content = np.empty((count, len(planes)), np.uint8)
     there = np.empty((count, len(planes)), np.bool_)

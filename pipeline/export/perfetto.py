@@ -22,9 +22,9 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
 )
 
 from pipeline.export.kinds import COUNTERS, GROUPS
-from pipeline.export.packets import Plane, binary, constant, joined, message, only, tag, varint
-from pipeline.export.slices import Ints, Slices
-from pipeline.export.tracks import Track
+from pipeline.export.packets import Plane, binary, constant, join, keep_where, message, tag, varint
+from pipeline.export.timeline import Slices
+from pipeline.export.tracks import Ints, Track
 
 _SEQUENCE = 1
 _NEEDED = TracePacket.SEQ_NEEDS_INCREMENTAL_STATE
@@ -98,19 +98,19 @@ class PerfettoWriter:
             event += self._annotation(name, values)
         flows = _flows(some)
         lengths = sum((pc.binary_length(flow).to_numpy().astype(np.int64) for flow in flows), start=0)
-        packets = joined(_packet(some.since_ns, event, lengths), len(some.track))
+        packets = join(_packet(some.since_ns, event, lengths), len(some.track))
         return pc.binary_join_element_wise(packets, *flows, b"") if flows else packets
 
     def ends(self, since_ns: Ints, track: Ints) -> pa.Array:
         """Make the ends of slices."""
         event = _event(TrackEvent.TYPE_SLICE_END, track + _TRACK_UUID)
-        return joined(_packet(since_ns, event), len(track))
+        return join(_packet(since_ns, event), len(track))
 
     def counters(self, _at_ns: Ints, since_ns: Ints, counter: Ints, value: Ints) -> pa.Array:
         """Make the values of counters."""
         event = _event(TrackEvent.TYPE_COUNTER, counter + _COUNTER_UUID)
         event += tag(TrackEvent, "counter_value") + varint(value)
-        return joined(_packet(since_ns, event), len(counter))
+        return join(_packet(since_ns, event), len(counter))
 
     def write(self, events: memoryview) -> None:
         """Write packets, behind those that explain them."""
@@ -130,7 +130,7 @@ class PerfettoWriter:
         else:
             planes += tag(DebugAnnotation, "string_value_iid")
             planes += varint(self._iids("debug_annotation_string_values", values))
-        return only(known, message(tag(TrackEvent, "debug_annotations"), planes))
+        return keep_where(known, message(tag(TrackEvent, "debug_annotations"), planes))
 
     def _packet(self, flags: int = _NEEDED) -> Any:
         return self._before.packet.add(trusted_packet_sequence_id=_SEQUENCE, sequence_flags=flags)

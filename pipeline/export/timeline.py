@@ -1,6 +1,6 @@
 """A timeline as a stream of begins, ends, instants and counters, in time order, for a writer of any format.
 
-It is told a batch of rows at a time, in columns: slices that are open at a batch's end stay open for the
+Rows come a batch at a time, in columns: slices that are open at a batch's end stay open for the
 next. Of what happens at one moment, the ends come first, those of the innermost slices before the others',
 then what begins, then the counters. A slice without length ends before the next one begins.
 """
@@ -14,15 +14,32 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
-from pipeline.export.counters import Counting, Counts
-from pipeline.export.kinds import COUNTERS, GROUPS, KINDS
-from pipeline.export.slices import Bools, Ints, Slices, arguments
-from pipeline.export.tracks import Lanes, Track, Tracks, nested_ends
+from pipeline.export.kinds import COUNTERS, GROUPS, KINDS, Kind
+from pipeline.export.tracks import Bools, Counters, Ints, Lanes, Track, Tracks, nested_ends
 
 _GROUP = np.array([list(GROUPS).index(kind.group) for kind in KINDS])
 _LASTS = np.array([kind.end is not None for kind in KINDS])
 _COUNTER = np.array([COUNTERS.index(kind.counter) if kind.counter else -1 for kind in KINDS])
 _IN_LOCK = np.array([kind.group == "lock" for kind in KINDS])
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Slices of one kind, or instants; every column has a row for each, and null for what is not known.
+
+    `since_ns` is the time since what comes before in the timeline, `track` its position among all tracks,
+    `names` a text for each if the kind does not say it. Flows are numbers of arrows; a list may be null.
+    """
+
+    kind: Kind
+    begin_ns: Ints
+    end_ns: Ints
+    since_ns: Ints
+    track: Ints
+    names: pa.Array | None
+    arguments: dict[str, pa.Array]
+    leads_to: pa.ListArray | None
+    comes_from: pa.Array | None
 
 
 class Writer(Protocol):
@@ -62,7 +79,7 @@ class Ends(NamedTuple):
 
 
 @dataclass
-class Told:
+class Size:
     """What a timeline came to."""
 
     slices: int = 0
@@ -81,25 +98,25 @@ class Timeline:
         self._window = window
         self._tracks = Tracks()
         self._lanes = Lanes()
-        self._counting = Counting(window[0])
+        self._counters = Counters(window[0])
         self._open = Ends(*(np.empty(0, np.int64) for _ in Ends._fields))
         self._now_ns = window[0]
-        self.told = Told()
+        self.size = Size()
 
-    def play(self, batches: Iterable[pa.RecordBatch], name: str, metadata: dict[str, Any]) -> Told:
-        """Tell the writer all rows, which come by begin, under one slice for the run."""
+    def write(self, batches: Iterable[pa.RecordBatch], name: str, metadata: dict[str, Any]) -> Size:
+        """Write all rows, which come by begin, under one slice for the run."""
         self._writer.tracks(self._tracks.seen)
         self._writer.run(*self._window, name, metadata)
         run = Ends(*(np.array([value]) for value in (self._window[1], 0, 0, -1, -1)))
-        self._open, self.told.slices = run, 1
+        self._open, self.size.slices = run, 1
         for batch in batches:
-            self._tell(batch)
+            self._add(batch)
         nothing = np.empty(0, np.int64)
         self._stream(None, nothing, nothing, nothing, self._open, np.zeros_like(self._open.row))
-        self.told.tracks = len(self._tracks.seen)
-        return self.told
+        self.size.tracks = len(self._tracks.seen)
+        return self.size
 
-    def _tell(self, batch: pa.RecordBatch) -> None:
+    def _add(self, batch: pa.RecordBatch) -> None:
         kind, lane, began, ended = (
             batch.column(name).to_numpy().astype(np.int64) for name in ("kind", "lane", "begin_ns", "end_ns")
         )
@@ -111,17 +128,17 @@ class Timeline:
         lasting = np.flatnonzero(_LASTS[kind])
         whole = end.copy()
         end[lasting] = self._nested(track[lasting], begin[lasting], end[lasting])
-        number = np.arange(len(lasting)) + self.told.slices
+        number = np.arange(len(lasting)) + self.size.slices
         begun = Ends(end[lasting], number, track[lasting], _COUNTER[kind[lasting]], lasting)
         ends = Ends(*map(np.concatenate, zip(self._open, begun, strict=True)))
         # The row that an end comes before: the next one that begins then or later.
         before = np.maximum(np.searchsorted(begin, ends.at_ns), ends.row + 1)
         due = before < len(begin)
         self._open = ends.at(~due)._replace(row=np.full(len(due) - due.sum(), -1))
-        self.told.slices += len(lasting)
-        self.told.instants += len(kind) - len(lasting)
-        self.told.arrows += len(batch) - batch.column("comes_from").null_count
-        self.told.cut += int((end < whole).sum())
+        self.size.slices += len(lasting)
+        self.size.instants += len(kind) - len(lasting)
+        self.size.arrows += len(batch) - batch.column("comes_from").null_count
+        self.size.cut += int((end < whole).sum())
         added = {
             "whole_ns": (ended - began, (began < begin) | (ended > whole)),
             "cut_from_ns": (whole - begin, end < whole),
@@ -140,33 +157,30 @@ class Timeline:
     def _stream(
         self, rows: _Rows | None, begin: Ints, counter: Ints, lasting: Ints, ends: Ends, before: Ints
     ) -> None:
-        """Tell `rows` and `ends`, each of which comes before one of the rows; without rows it is the last."""
+        """Write `rows` and `ends`, each of which comes before one of the rows; without rows, the end."""
         order = np.lexsort((-ends.number, ends.at_ns, before))
         ends, before = ends.at(order), before[order]
-        rows_at = _shifted(np.arange(len(begin)), before)
+        rows_at = _shift(np.arange(len(begin)), before)
         ends_at = before + np.arange(len(before))
         times = np.empty(len(begin) + len(before), np.int64)
         times[rows_at], times[ends_at] = begin, ends.at_ns
         counters, changes = np.full_like(times, -1), np.zeros_like(times)
         counters[rows_at[lasting]], changes[rows_at[lasting]] = counter[lasting], 1
         counters[ends_at], changes[ends_at] = ends.counter, -1
-        counts = self._counting.counted(times, counters, changes, last=rows is None)
-        rows_at, ends_at = _shifted(rows_at, counts.before), _shifted(ends_at, counts.before)
+        counts = self._counters.add(times, counters, changes, last=rows is None)
+        rows_at, ends_at = _shift(rows_at, counts.before), _shift(ends_at, counts.before)
         counts_at = counts.before + np.arange(len(counts.before))
         times = np.insert(times, counts.before, counts.at_ns)
         since = np.diff(times, prepend=self._now_ns)
         self._now_ns = int(times[-1])
-        told = rows.told(self._writer, since[rows_at]) if rows else []
-        places = [rows_at[which] for which, _ in told] + [ends_at, counts_at]
-        events = [event for _, event in told]
+        encoded = rows.encode(self._writer, since[rows_at]) if rows else []
+        places = [rows_at[which] for which, _ in encoded] + [ends_at, counts_at]
+        events = [event for _, event in encoded]
         events.append(self._writer.ends(since[ends_at], ends.track))
-        events.append(self._counters(counts, since[counts_at]))
+        events.append(self._writer.counters(counts.at_ns, since[counts_at], counts.counter, counts.value))
         order = np.empty(len(times), np.int64)
         order[np.concatenate(places)] = np.arange(len(times))
         self._writer.write(_content(pa.concat_arrays(events).take(pa.array(order))))
-
-    def _counters(self, counts: Counts, since: Ints) -> pa.Array:
-        return self._writer.counters(counts.at_ns, since, counts.counter, counts.value)
 
 
 class _Rows(NamedTuple):
@@ -179,15 +193,18 @@ class _Rows(NamedTuple):
     track: Ints
     added: dict[str, tuple[Ints, Bools]]
 
-    def told(self, writer: Writer, since_ns: Ints) -> list[tuple[Ints, pa.Array]]:
+    def encode(self, writer: Writer, since_ns: Ints) -> list[tuple[Ints, pa.Array]]:
         """Return the rows of each kind and what the writer makes of them."""
-        told = []
+        encoded = []
         for position, kind in enumerate(KINDS):
             rows = np.flatnonzero(self.kind == position)
             if len(rows) == 0:
                 continue
             taken = pa.array(rows)
-            says = arguments(kind, self.batch, taken)
+            columns = {"op": "op"}
+            columns |= {name: f"n{position}" for position, name in enumerate(kind.numbers)}
+            columns |= {name: f"t{position}" for position, name in enumerate(kind.texts)}
+            says = {name: self.batch.column(column).take(taken) for name, column in columns.items()}
             names = says.pop(kind.named_by) if kind.named_by else None
             for name, (values, known) in self.added.items():
                 if known[rows].any():
@@ -196,12 +213,13 @@ class _Rows(NamedTuple):
                 self.batch.column(name).take(taken) if given else None
                 for name, given in (("leads_to", kind.leads_to), ("comes_from", kind.comes_from))
             ]
-            columns = (self.begin_ns[rows], self.end_ns[rows], since_ns[rows], self.track[rows])
-            told.append((rows, writer.slices(Slices(kind, *columns, names, says, *flows))))
-        return told
+            times = (self.begin_ns[rows], self.end_ns[rows], since_ns[rows])
+            slices = Slices(kind, *times, self.track[rows], names, says, *flows)
+            encoded.append((rows, writer.slices(slices)))
+        return encoded
 
 
-def _shifted(places: Ints, inserted: Ints) -> Ints:
+def _shift(places: Ints, inserted: Ints) -> Ints:
     """Move places by what is inserted before them; `inserted` has the places before that, sorted."""
     return places + np.searchsorted(inserted, places, "right")
 

@@ -1,4 +1,5 @@
-"""Where slices lie: tracks by their position in the order in which they are first seen, and what nests there.
+"""Where slices lie: tracks by their position in the order in which they are first seen, what nests there, and
+how many slices are open.
 
 Slices on a track nest. One that would outlast the slice that it began in is cut there; one on the lock's
 track that overlaps others, which only several locks can bring about, goes to a track beside.
@@ -10,9 +11,12 @@ from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.export.kinds import GROUPS, Group
-from pipeline.export.slices import Ints
+from pipeline.export.kinds import COUNTERS, GROUPS, Group
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 _GROUPS = tuple(GROUPS)
 
@@ -119,3 +123,46 @@ def _crossed(track: Ints, begin: Ints, end: Ints) -> Ints:
     open_before[by_begin] = places - np.searchsorted(ends_sorted, begin_key, "right")
     open_after[by_end] = np.searchsorted(begin_key, ends_sorted, "left") - places - 1
     return np.unique(track[open_before != open_after])
+
+
+class Counts(NamedTuple):
+    """New values of counters: `before` which event they come, when, of which counter, what."""
+
+    before: Ints
+    at_ns: Ints
+    counter: Ints
+    value: Ints
+
+
+class Counters:
+    """What every counter has come to; a moment is over when something later happens."""
+
+    def __init__(self, begin_ns: int) -> None:
+        """Begin with every counter at 0, which has not been written."""
+        self._changed_ns = [begin_ns] * len(COUNTERS)
+        self._values = [0] * len(COUNTERS)
+        self._written = [-1] * len(COUNTERS)
+
+    def add(self, at_ns: Ints, counter: Ints, change: Ints, last: bool) -> Counts:
+        """Return the new values among the next events, which come by time; of their last moment if `last`.
+
+        `counter` is a position in COUNTERS, or -1.
+        """
+        found = []
+        for position in range(len(COUNTERS)):
+            mine = np.flatnonzero(counter == position)
+            times = np.concatenate([[self._changed_ns[position]], at_ns[mine]])
+            values = self._values[position] + np.concatenate([[0], np.cumsum(change[mine])])
+            final = np.append(times[1:] != times[:-1], True)
+            times, values = times[final], values[final]
+            self._changed_ns[position], self._values[position] = int(times[-1]), int(values[-1])
+            if not last and (len(at_ns) == 0 or times[-1] == at_ns[-1]):
+                times, values = times[:-1], values[:-1]
+            new = np.diff(values, prepend=self._written[position]) != 0
+            if len(values):
+                self._written[position] = int(values[-1])
+            before = np.searchsorted(at_ns, times[new], "right")
+            found.append(Counts(before, times[new], np.full(new.sum(), position), values[new]))
+        together = Counts(*map(np.concatenate, zip(*found, strict=True)))
+        order = np.argsort(together.before, kind="stable")
+        return Counts(*(column[order] for column in together))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.export.kinds import described
+from pipeline.export.kinds import describe_slices
 from tests.docs.test_documents import ROOT, _without_ids, module_of
 
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
@@ -14,4 +14,6 @@ def test_every_command_of_the_page_gives_what_is_shown() -> None:
 
 
 def test_the_page_has_every_slice_with_its_meaning_and_arguments() -> None:
-    assert f"<!-- slices -->\n\n{described()}\n" in PAGE, "put in what pipeline.export.kinds.described() says"
+    assert f"<!-- slices -->\n\n{describe_slices()}\n" in PAGE, (
+        "put in what pipeline.export.kinds.describe_slices() says"
+    )

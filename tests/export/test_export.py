@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import InputError, OutputError, PipelineError, UsageError
 from pipeline.export import export as module
-from pipeline.export import slices
+from pipeline.export import rows as timeline_rows
 from pipeline.export.export import export
 from pipeline.export.log_table import METADATA_KEY
 from tests.cli.command import answer
@@ -92,7 +92,7 @@ def test_a_mistake_is_told_and_leaves_nothing_behind(tmp_path, how, error, said)
 
 def test_a_file_that_grows_too_large_for_the_viewer_is_told_of_once(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LARGE_BYTES", 40_000)
-    monkeypatch.setattr(slices, "TOGETHER", 2_048)
+    monkeypatch.setattr(timeline_rows, "TOGETHER", 2_048)
     rows = [
         {
             "asked_ns": 100 * i,

@@ -59,7 +59,7 @@ def test_events_that_are_written_leave_no_memory_behind(writer):
             if position == 10:
                 before = resident_mb()
 
-    told = Timeline(writer(nowhere), (0, 6_000_000)).play(batches(), "run", {})
+    told = Timeline(writer(nowhere), (0, 6_000_000)).write(batches(), "run", {})
     assert told.slices == 600_001
     assert nowhere.written > 25_000_000
     assert resident_mb() - before < 20

@@ -74,11 +74,11 @@ def plainly(trace: Path, directory: Path, allocator: str, **changes: Any) -> Run
 def test_slices_of_a_replay_nest_and_add_up(tmp_path, which):
     make_trace, allocator, changes, shows = RUNS[which]
     run = plainly(make_trace(tmp_path), tmp_path, allocator, **changes)
-    told = export(run.path, "perfetto", tmp_path / "t.pftrace").told
+    size = export(run.path, "perfetto", tmp_path / "t.pftrace").timeline
     timeline = perfetto(tmp_path / "t.pftrace")
     totals = run.manifest.totals
     assert all(getattr(totals, shown) > 20 for shown in shows)
-    assert told.cut == 0
+    assert size.cut == 0
     with open_session([run.path]) as session:
         for group, category, sql in SUMS:
             assert timeline.sum_ns(group, category) == (session.query(sql).item() or 0), (group, category)

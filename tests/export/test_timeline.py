@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.export import slices
+from pipeline.export import rows as timeline_rows
 from pipeline.export.export import Exported, export
+from pipeline.export.timeline import Size
 from tests.export.reading import Timeline, chrome, perfetto
 from tests.export.small import EVENTS, OPERATIONS, small_run
 from tests.sql.handmade import make_run
@@ -69,7 +70,7 @@ def read(tmp_path: Path, form: str, run: Path, **window: float) -> tuple[Timelin
 def test_every_slice_is_where_it_happened(tmp_path, form):
     timeline, done = read(tmp_path, form, small_run(tmp_path / "run"))
     assert timeline.picture() == WHOLE
-    assert (done.told.slices, done.told.instants, done.told.arrows, done.told.cut) == (36, 1, 2, 0)
+    assert done.timeline == Size(slices=36, instants=1, tracks=7, arrows=2)
 
 
 @pytest.mark.parametrize("form", READERS)
@@ -77,10 +78,10 @@ def test_every_slice_is_where_it_happened(tmp_path, form):
 def test_slices_stay_open_from_one_batch_of_rows_to_the_next(tmp_path, form, together, monkeypatch):
     run = small_run(tmp_path / "run")
     whole, _ = read(tmp_path, form, run)
-    monkeypatch.setattr(slices, "TOGETHER", together)
+    monkeypatch.setattr(timeline_rows, "TOGETHER", together)
     parts, done = read(tmp_path, form, run)
     assert parts == whole
-    assert (done.told.slices, done.told.instants, done.told.arrows, done.told.cut) == (36, 1, 2, 0)
+    assert done.timeline == Size(slices=36, instants=1, tracks=7, arrows=2)
 
 
 @pytest.mark.parametrize("form", READERS)
@@ -178,7 +179,7 @@ def test_a_slice_that_outlasts_what_it_lies_in_is_cut_and_counted(tmp_path, form
     row = {"locked_ns": 10, "map_hold_ns": 90, "asked_ns": 10, "mapped_ns": 50, "unmap_asked_ns": 200,
            "done_ns": 200}  # fmt: skip
     timeline, done = read(tmp_path, form, make_run(tmp_path / "run", "a", [row]))
-    assert done.told.cut == 1
+    assert done.timeline.cut == 1
     assert "1 slices cut" in done.text
     (hold,) = timeline.of("CPUs", "hold")
     assert (hold.begin, hold.end, hold.args["cut_from_ns"]) == (10, 50, 90)
