@@ -6,18 +6,19 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from pipeline.errors import InputError, UsageError, unknown_name
-from pipeline.importing import formats as importers
-from pipeline.importing.formats import table
-from pipeline.importing.importer import ImportedRows, ReadOptions
+from pipeline.importing import formats as format_modules
+from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
 from pipeline.io.files import readable_file, sha256_of
 from pipeline.io.progress import progress
 from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS, Source, TraceMetadata
 from pipeline.trace.losses import LOST_UNKNOWN, refuse, with_losses
 from pipeline.trace.reader import open_trace
 from pipeline.trace.writer import TraceWriter
+
+# The format that is meant where a mapping of columns is given.
+_WITH_MAPPING = "table"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ImportResult:
 
 def formats() -> dict[str, str]:
     """Names and one-line summaries of the formats that can be imported, sorted by name."""
-    return {name: module.SUMMARY for name, module in sorted(_importers().items())}
+    return {name: importer.summary for name, importer in sorted(_importers().items())}
 
 
 def import_trace(
@@ -71,7 +72,7 @@ def import_trace(
     if output.exists() and output.samefile(source):
         raise UsageError(f"{output}: is the recording itself; give another name for the trace")
     if mapping is not None and format is None:
-        format = table.NAME
+        format = _WITH_MAPPING
     importer = _importer_for(source, format)
     options = ReadOptions(threads, tsc_ghz, mapping)
     imported = importer.read(source, options)
@@ -95,8 +96,9 @@ def import_trace(
     ):
         for rows in imported.in_batches(ROW_GROUP_ROWS):
             writer.write(rows)
-            rows_out += len(rows["time_ns"])
-            advance(len(rows["time_ns"]))
+            count = len(rows["task"])
+            rows_out += count
+            advance(count)
         if lost_events is None and silence_means_no_loss and "gaps" not in imported.losses:
             lost_events = imported.losses.get("lost_events", 0)
         if lost_events is not None:
@@ -121,7 +123,7 @@ def import_trace(
         )
     return ImportResult(
         output=output,
-        format=importer.NAME,
+        format=importer.name,
         rows_in=imported.rows_in,
         rows_out=rows_out,
         dropped=imported.dropped,
@@ -137,28 +139,28 @@ def _losses(imported: ImportedRows) -> dict[str, int]:
     return {name: count for name, count in losses.items() if count}
 
 
-def _importers() -> dict[str, ModuleType]:
-    """Importers by name: every module of the package `importers` is one."""
-    modules = [
-        importlib.import_module(f"{importers.__name__}.{found.name}")
-        for found in pkgutil.iter_modules(importers.__path__)
-    ]
-    return {module.NAME: module for module in modules}
+def _importers() -> dict[str, Importer]:
+    """Importers by name: every module of the package `formats` has one."""
+    modules = (
+        importlib.import_module(f"{format_modules.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(format_modules.__path__)
+    )
+    return {module.IMPORTER.name: module.IMPORTER for module in modules}
 
 
-def _importer_for(source: Path, format: str | None) -> ModuleType:
+def _importer_for(source: Path, format: str | None) -> Importer:
     known = _importers()
     if format is not None:
         if format not in known:
             raise unknown_name("format", format, known, "or leave --format out to have it found")
         return known[format]
-    fitting = [module for module in known.values() if module.sniff(source)]
+    fitting = [importer for importer in known.values() if importer.sniff(source)]
     if not fitting:
         raise InputError(
             f"{source}: wanted a recording in a known format, found none that fits; known: "
-            + "; ".join(f"{name} - {module.SUMMARY}" for name, module in sorted(known.items()))
+            + "; ".join(f"{name} - {summary}" for name, summary in formats().items())
         )
     if len(fitting) > 1:
-        names = ", ".join(module.NAME for module in fitting)
+        names = ", ".join(importer.name for importer in fitting)
         raise UsageError(f"{source}: fits several formats ({names}); choose one with --format")
     return fitting[0]

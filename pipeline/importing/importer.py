@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError, nearest
 from pipeline.io.files import readable_file
 from pipeline.schema.trace import Provenance
+
+# Columns of a trace, one array each and all of one length; -1 is null.
+Rows = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,20 @@ class ReadOptions:
     mapping: Path | None = None
 
 
+@dataclass(frozen=True)
+class Importer:
+    """A format that can be imported: every module of the package `formats` defines one as IMPORTER.
+
+    `sniff(path)` says whether a file looks like it. `read(path, options)` reads one, in pieces or whole;
+    it raises InputError for a file that is not of the format, and UsageError for an option that it lacks.
+    """
+
+    name: str
+    summary: str
+    sniff: Callable[[Path], bool]
+    read: Callable[[Path, ReadOptions], ImportedRows]
+
+
 @dataclass
 class ImportedRows:
     """A recording as rows of a trace, ready to be written, with all that is known of how they came about.
@@ -40,7 +57,7 @@ class ImportedRows:
     they have been read to the end.
     """
 
-    rows: dict[str, np.ndarray | None]
+    rows: Rows
     columns: dict[str, Provenance]
     clock: str
     recorder: str
@@ -50,20 +67,20 @@ class ImportedRows:
     dropped: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     losses: dict[str, int] = field(default_factory=dict)
-    batches: Iterator[dict[str, np.ndarray | None]] | None = None
+    batches: Iterator[Rows] | None = None
 
-    def in_batches(self, most_rows: int) -> Iterator[dict[str, np.ndarray | None]]:
+    def in_batches(self, most_rows: int) -> Iterator[Rows]:
         """Yield the rows in pieces, of at most `most_rows` where they were read whole."""
         if self.batches is not None:
             yield from self.batches
             return
-        times = self.rows["time_ns"]
-        assert times is not None
-        for start in range(0, len(times), most_rows):
-            yield {
-                name: None if values is None else values[start : start + most_rows]
-                for name, values in self.rows.items()
-            }
+        for start in range(0, len(self.rows["time_ns"]), most_rows):
+            yield {name: values[start : start + most_rows] for name, values in self.rows.items()}
+
+
+def has_columns(names: Sequence[str]) -> Callable[[Path], bool]:
+    """Build the check for a Parquet file with these columns, among others."""
+    return lambda path: columns_of(path).issuperset(names)
 
 
 def columns_of(path: Path) -> frozenset[str]:

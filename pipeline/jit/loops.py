@@ -13,6 +13,8 @@ from typing import Any
 import numba
 from numba import types
 
+from pipeline.jit import compiled_tables  # noqa: F401 - what Numba needs to take `Tables`
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile when first called, and keep the code for the next start where there is a place to."""

@@ -36,8 +36,8 @@ from pipeline.importing.kmap_pool.events import (
 )
 from pipeline.importing.kmap_pool.events import EVENTS as NAMES
 from pipeline.importing.kmap_pool.lock_turns import MAPS, turns_of
-from pipeline.importing.kmap_pool.operations import HOLD_SPLIT, THINK_SPLIT, pair_events
-from pipeline.importing.mappings import Mappings, arrange
+from pipeline.importing.kmap_pool.operations import pair_events
+from pipeline.importing.mappings import HOLD_SPLIT, POOL_THINK_SPLIT, Mappings, arrange
 from pipeline.schema.run import EVENTS, OPERATIONS, Column
 from pipeline.schema.trace import KINDS
 
@@ -95,7 +95,7 @@ def read_recorded_run(path: Path) -> RecordedRun:
             kind=_kinds(path)[asked] if "caller" in columns else np.zeros(len(asked), np.int8),
             page_id=pool.page[asked],
         ),
-        THINK_SPLIT,
+        POOL_THINK_SPLIT,
         HOLD_SPLIT,
         True,
     )
@@ -119,7 +119,7 @@ class _Recorded:
     asked: np.ndarray
     mapped: np.ndarray
     unmapped: np.ndarray
-    rows: dict[str, np.ndarray | None]
+    rows: dict[str, np.ndarray]
     kinds_known: bool
 
     def run(self) -> RecordedRun:
@@ -192,7 +192,6 @@ class _Recorded:
     def _tasks_of(self, which: np.ndarray) -> np.ndarray:
         """The trace's number of each event's task; NONE for a task without a whole operation."""
         tasks = self.rows["task"]
-        assert tasks is not None
         number = dict(zip(self.pool.pid[self.asked].tolist(), tasks.tolist(), strict=True))
         return np.array([number.get(pid, NONE) for pid in self.pool.pid[which].tolist()], np.int64)
 
@@ -205,7 +204,6 @@ class _Recorded:
         asleep = np.zeros(count, np.int64)
         np.add.at(asleep, op[slept], durations[which[slept]])
         kinds = self.rows["kind"]
-        assert kinds is not None
         return {
             "op": np.arange(count),
             "page": self.rows["page"],

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
+from pipeline.importing.formats import strace
 from pipeline.importing.import_trace import import_trace
-from pipeline.importing.text import events as ev
-from pipeline.importing.text import read_text as importing
-from pipeline.importing.text import tally as tl
+from pipeline.importing.text import ftrace, read_text
 from pipeline.importing.text.blocks import BlockReader
-from pipeline.importing.text.formats import scan_ftrace, scan_strace
+from pipeline.importing.text.tally import Scanner, Tally
 from pipeline.trace.doctor import doctor
 from tests.importing.recorded import SAMPLES
 
@@ -72,8 +71,8 @@ DAMAGES = st.lists(
     max_size=4,
 )
 RECORDINGS = pytest.mark.parametrize(
-    ("text", "scan", "format"),
-    [(PERF, scan_ftrace, "perf-script"), (STRACE, scan_strace, "strace")],
+    ("text", "scanner", "format"),
+    [(PERF, ftrace.SCANNER, "perf-script"), (STRACE, strace.SCANNER, "strace")],
     ids=["perf", "strace"],
 )
 
@@ -88,37 +87,34 @@ def _damaged(text: bytes, damages: list[Damage]) -> bytes:
 @given(damages=DAMAGES)
 @settings(deadline=None, max_examples=60)
 def test_every_line_is_used_or_ignored_or_bad(
-    text: bytes, scan: Callable[..., int], format: str, damages: list[Damage]
+    text: bytes, scanner: Scanner, format: str, damages: list[Damage]
 ) -> None:
     damaged = _damaged(text, damages)
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "r.txt"
         source.write_bytes(damaged)
-        tally = tl.Tally()
-        events = 0
-        for block in BlockReader(source).blocks():
-            rows = np.empty((int(np.count_nonzero(block == 10)), ev.COLUMNS), np.int64)
-            events += scan(block, rows, tally)
+        tally = Tally(scanner)
+        events = sum(tally.scan(block) for block in BlockReader(source).blocks())
     counts = tally.counts
-    assert counts[tl.LINES] == damaged.count(b"\n") + (not damaged.endswith(b"\n") and damaged != b"")
-    parts = (tl.USED, tl.IGNORED, tl.COMMENTS, tl.CHAINS, tl.BAD)
-    assert sum(counts[part] for part in parts) == counts[tl.LINES]
-    assert events == counts[tl.USED]
-    assert sum(tally.other[:, 1]) == counts[tl.IGNORED]
+    assert counts.lines == damaged.count(b"\n") + (not damaged.endswith(b"\n") and damaged != b"")
+    parts = ("used", "ignored", "comments", "chains", "bad")
+    assert sum(counts[part] for part in parts) == counts.lines
+    assert events == counts.used
+    assert sum(tally.tables.other.lines) == counts.ignored
 
 
 @RECORDINGS
 @given(damages=DAMAGES)
 @settings(deadline=None, max_examples=30)
 def test_a_damaged_recording_gives_a_sound_trace_or_an_error(
-    text: bytes, scan: Callable[..., int], format: str, damages: list[Damage]
+    text: bytes, scanner: Scanner, format: str, damages: list[Damage]
 ) -> None:
     with tempfile.TemporaryDirectory() as directory:
         source, output = Path(directory) / "r.txt", Path(directory) / "t.parquet"
         source.write_bytes(_damaged(text, damages))
         try:
             # Else most would be refused, and what is made of the rest would hardly be looked at.
-            with patch.object(importing, "MOST_BAD", 1):
+            with patch.object(read_text, "MOST_BAD", 1):
                 import_trace(source, output, format)
         except PipelineError:
             assert not output.exists()

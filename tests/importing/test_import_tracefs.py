@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError, UsageError
-from pipeline.importing.formats.kernel_pool_tracefs import sniff
+from pipeline.importing.formats.kernel_pool_tracefs import IMPORTER
 from pipeline.importing.import_trace import import_trace
 
 # Ticks of 0.5 ns. Task 7 maps at 2000, is off CPU for 3000 of its hold, and thinks for 400 ticks of the 2000
@@ -52,15 +52,15 @@ def test_cpu_time_and_sleep_are_measured_from_the_switches(tmp_path: Path) -> No
 def test_compressed_text_is_the_same_recording(tmp_path: Path) -> None:
     with pa.output_stream(str(tmp_path / "r.txt.gz"), compression="gzip") as out:
         out.write(TEXT.encode())
-    assert sniff(tmp_path / "r.txt.gz")
+    assert IMPORTER.sniff(tmp_path / "r.txt.gz")
     assert import_trace(tmp_path / "r.txt.gz", tmp_path / "t.parquet", tsc_ghz=2.0).rows_out == 2
 
 
 def test_other_text_is_not_taken_for_a_recording(tmp_path: Path) -> None:
     (tmp_path / "r.txt").write_text(TEXT.replace("sched_switch", "sched_other"))
-    assert not sniff(tmp_path / "r.txt")
+    assert not IMPORTER.sniff(tmp_path / "r.txt")
     (tmp_path / "r.txt.gz").write_text("not gzip")
-    assert not sniff(tmp_path / "r.txt.gz")
+    assert not IMPORTER.sniff(tmp_path / "r.txt.gz")
     with pytest.raises(InputError, match="cannot be read"):
         import_trace(tmp_path / "r.txt.gz", tmp_path / "t.parquet", "kernel-pool-tracefs", tsc_ghz=2.0)
 

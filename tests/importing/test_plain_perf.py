@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from pipeline.importing.import_trace import import_trace
-from pipeline.importing.text.blocks import opened
+from pipeline.importing.text.blocks import open_text
 from pipeline.schema.trace import KINDS
 from tests.importing.plain_perf import Operation, Plain
 from tests.importing.recorded import SAMPLES, imported, perf
@@ -26,7 +26,7 @@ def _row(found: Operation, first_ns: int) -> tuple[object, ...]:
 @pytest.mark.parametrize("name", ["excerpt.perf-script.txt", "make.perf-script.txt.xz"])
 def test_compiled_code_makes_the_rows_that_the_documented_rules_make(name: str, tmp_path: Path) -> None:
     source = SAMPLES / name
-    with opened(source) as text:
+    with open_text(source) as text:
         lines = bytes(text.read()).decode().splitlines()
     import_trace(source, tmp_path / "t.parquet")
     rows = pl.read_parquet(tmp_path / "t.parquet").with_columns(pl.col("kind").cast(pl.Enum(KINDS)))

@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.importing.callers import kind_codes
-from pipeline.importing.importer import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
+from pipeline.importing.importer import (
+    ImportedRows,
+    Importer,
+    ReadOptions,
+    has_columns,
+    integers,
+    read_columns,
+    strings,
+)
 from pipeline.importing.kmap_pool.operations import imported_pool, pair_events
 from pipeline.importing.mappings import Mappings
-
-NAME = "kernel-pool-kmap"
-SUMMARY = "the kernel's kmap pool, raw events (*.kmap.parquet)"
 
 _COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "caller")
 
 
-def sniff(path: Path) -> bool:
-    """Whether the file at `path` looks like this format."""
-    return columns_of(path).issuperset(_COLUMNS)
-
-
-def read(path: Path, options: ReadOptions) -> ImportedRows:
+def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     """Read the recording at `path`; `options.threads` says that its tasks share an address space.
 
     A task's "ke" (entered), "km" (mapped) and "ku" (unmapped) of one page make an operation, the latest
@@ -53,3 +53,11 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
         page_id=integers(table, "page")[entered],
     )
     return imported_pool(mappings, rows_in, pairs.dropped, options.threads)
+
+
+IMPORTER = Importer(
+    "kernel-pool-kmap",
+    "the kernel's kmap pool, raw events (*.kmap.parquet)",
+    has_columns(_COLUMNS),
+    _read_recording,
+)

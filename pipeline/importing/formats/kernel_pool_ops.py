@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.importing.callers import kind_codes
-from pipeline.importing.importer import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
+from pipeline.importing.importer import (
+    ImportedRows,
+    Importer,
+    ReadOptions,
+    has_columns,
+    integers,
+    read_columns,
+    strings,
+)
 from pipeline.importing.kmap_pool.operations import imported_pool
 from pipeline.importing.mappings import Mappings
-
-NAME = "kernel-pool-ops"
-SUMMARY = "the kernel's kmap pool, one row per mapping (*.ops.parquet)"
 
 _COLUMNS = ("t_enter", "t_mapped", "t_unmapped", "cpu", "pid", "caller", "page", "seq_map")
 
 
-def sniff(path: Path) -> bool:
-    """Whether the file at `path` looks like this format."""
-    return columns_of(path).issuperset(_COLUMNS)
-
-
-def read(path: Path, options: ReadOptions) -> ImportedRows:
+def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     """Read the recording at `path`; `options.threads` says that its tasks share an address space.
 
     A mapping without its mapped or unmapped time was cut off by the end of the recording and is dropped.
@@ -46,3 +46,11 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
     return imported_pool(
         mappings, rows_in, {"cut off by the end": rows_in - int(whole.sum())}, options.threads
     )
+
+
+IMPORTER = Importer(
+    "kernel-pool-ops",
+    "the kernel's kmap pool, one row per mapping (*.ops.parquet)",
+    has_columns(_COLUMNS),
+    _read_recording,
+)

@@ -12,14 +12,11 @@ import pyarrow as pa
 
 from pipeline.errors import InputError, UsageError
 from pipeline.importing.callers import kind_codes
-from pipeline.importing.importer import ImportedRows, ReadOptions
+from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
 from pipeline.importing.kmap_pool.operations import imported_pool, pair_events
 from pipeline.importing.kmap_pool.tracefs_text import EVENT_LINE, lines, lost_events, opened
 from pipeline.importing.mappings import Mappings
 from pipeline.io.files import readable_file
-
-NAME = "kernel-pool-tracefs"
-SUMMARY = "the kernel's kmap pool with sched_switch, tracefs text (*.txt, *.txt.zst), needs --tsc-ghz"
 
 _SNIFFED_BYTES = 1 << 20
 
@@ -28,7 +25,7 @@ _PAGE = re.compile(r"\bpage=0x([0-9a-f]+)")
 _CALLER = re.compile(r"\bcaller=(\S+)")
 
 
-def sniff(path: Path) -> bool:
+def _sniff(path: Path) -> bool:
     """Whether the file at `path` looks like this format."""
     try:
         with opened(path) as stream:
@@ -38,7 +35,7 @@ def sniff(path: Path) -> bool:
     return head.startswith(b"# tracer:") and b": ke: (kmap_high" in head and b": sched_switch: " in head
 
 
-def read(path: Path, options: ReadOptions) -> ImportedRows:
+def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     """Read the recording at `path`, made with the trace clock x86-tsc, whose rate `options.tsc_ghz` is.
 
     Pairs events as the Parquet form does. A task is on a CPU from the switch to it until the switch away;
@@ -127,3 +124,11 @@ def _parse(path: Path) -> _Events:
             events.page.append(int(page[1], 16))
             events.caller.append(caller[1] if caller else None)
     return events
+
+
+IMPORTER = Importer(
+    "kernel-pool-tracefs",
+    "the kernel's kmap pool with sched_switch, tracefs text (*.txt, *.txt.zst), needs --tsc-ghz",
+    _sniff,
+    _read_recording,
+)

@@ -7,27 +7,28 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.importing.callers import kind_codes
-from pipeline.importing.importer import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
-from pipeline.importing.kmap_pool.operations import FIRST_NOTE, HOLD_SPLIT, process_note
-from pipeline.importing.mappings import Mappings, Split, arrange
-
-NAME = "kmap-local"
-SUMMARY = "kmap_local mappings of a running kernel, one row per mapping (*.records.parquet)"
+from pipeline.importing.importer import (
+    ImportedRows,
+    Importer,
+    ReadOptions,
+    has_columns,
+    integers,
+    read_columns,
+    strings,
+)
+from pipeline.importing.mappings import (
+    FIRST_NOTE,
+    HOLD_SPLIT,
+    THINK_SPLIT,
+    Mappings,
+    arrange,
+    process_note,
+)
 
 _COLUMNS = ("time_ns", "hold_ns", "cpu", "pid", "caller", "syscall", "pfn", "depth")
 
-# Between mappings user code runs, for any length of time, and no recorded event tells compute from sleep.
-# 10 ms is longer than 98 % of the intervals of the shipped recording, and the CPU time of all its tasks
-# (66 s) then stays well below what its four CPUs could give (118 s).
-THINK_SPLIT = Split(longest_cpu_ns=10_000_000, cpu_when_longer_ns=10_000_000)
 
-
-def sniff(path: Path) -> bool:
-    """Whether the file at `path` looks like this format."""
-    return columns_of(path).issuperset(_COLUMNS)
-
-
-def read(path: Path, options: ReadOptions) -> ImportedRows:
+def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     """Read the recording at `path`; `options.threads` says that its tasks share an address space.
 
     The recorded depth is checked against the intervals: a mapping that was recorded as nested but lies in
@@ -48,7 +49,6 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
     )
     arranged = arrange(mappings, THINK_SPLIT, HOLD_SPLIT, options.threads)
     depth = arranged.rows["depth"]
-    assert depth is not None
     recorded = recorded_depth[arranged.source_row]
     notes = [
         process_note(options.threads),
@@ -84,3 +84,11 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
         dropped=arranged.dropped,
         notes=notes,
     )  # fmt: skip
+
+
+IMPORTER = Importer(
+    "kmap-local",
+    "kmap_local mappings of a running kernel, one row per mapping (*.records.parquet)",
+    has_columns(_COLUMNS),
+    _read_recording,
+)

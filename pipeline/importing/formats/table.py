@@ -12,30 +12,28 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, UsageError
-from pipeline.importing.formats.kmap_local import THINK_SPLIT
-from pipeline.importing.importer import ImportedRows, ReadOptions, integers
-from pipeline.importing.kmap_pool.operations import FIRST_NOTE, HOLD_SPLIT, process_note
-from pipeline.importing.mappings import Mappings, arrange, number_by_appearance
+from pipeline.importing.importer import ImportedRows, Importer, ReadOptions, integers
+from pipeline.importing.mappings import (
+    FIRST_NOTE,
+    HOLD_SPLIT,
+    THINK_SPLIT,
+    Mappings,
+    arrange,
+    number_by_appearance,
+    process_note,
+)
 from pipeline.importing.reconstruct.hold_lengths import SOURCE, shipped_holds
 from pipeline.importing.table_mapping import UNITS_NS, Columns, Kind, Number, Time, read_mapping
-from pipeline.importing.text.blocks import opened
+from pipeline.importing.text.blocks import open_text
 from pipeline.io.files import readable_file
 from pipeline.schema.trace import KINDS, MAX_TIME_NS, Provenance
-
-NAME = "table"
-SUMMARY = "a CSV or Parquet table of another tool, with --mapping FILE.toml"
 
 _SEED = 1
 # Differences of two such times fit into 64 bits.
 _FARTHEST_NS = 1 << 62
 
 
-def sniff(_path: Path) -> bool:
-    """Say no: what the columns of a table are, only a mapping can tell."""
-    return False
-
-
-def read(path: Path, options: ReadOptions) -> ImportedRows:
+def _read_table(path: Path, options: ReadOptions) -> ImportedRows:
     """Read the table at `path` whole, as the file `options.mapping` says.
 
     Raises UsageError without a mapping and InputError for a mapping or table with a mistake in it.
@@ -110,7 +108,7 @@ def _read(path: Path, delimiter: str, names: Sequence[str]) -> pa.Table:
         if parquet:
             table = pq.read_table(path)
         else:
-            with opened(path) as stream:
+            with open_text(path) as stream:
                 # In this thread: those of Arrow's abort now and then when the command ends right afterwards.
                 table = pyarrow.csv.read_csv(
                     pa.BufferReader(stream.read()),
@@ -253,3 +251,11 @@ def _provenance(columns: Columns, threads: bool) -> dict[str, Provenance]:
         "wait_ns": of(columns.wait, gap), "hold_ns": of(columns.hold, held),
         "block_ns": of(columns.block, held), "depth": "derived",
     }  # fmt: skip
+
+
+IMPORTER = Importer(
+    "table",
+    "a CSV or Parquet table of another tool, with --mapping FILE.toml",
+    lambda _path: False,
+    _read_table,
+)

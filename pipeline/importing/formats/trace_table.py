@@ -8,21 +8,22 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.importing.importer import ImportedRows, ReadOptions, columns_of, integers, read_columns, strings
+from pipeline.importing.importer import (
+    ImportedRows,
+    Importer,
+    ReadOptions,
+    Rows,
+    has_columns,
+    integers,
+    read_columns,
+    strings,
+)
 from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS
-
-NAME = "trace-table"
-SUMMARY = "a table with a trace's columns, written by another tool (*.parquet)"
 
 _MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH - 1}
 
 
-def sniff(path: Path) -> bool:
-    """Whether the file at `path` looks like this format."""
-    return columns_of(path).issuperset(COLUMN_NAMES)
-
-
-def read(path: Path, options: ReadOptions) -> ImportedRows:
+def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     """Read the table at `path` whole; `options.threads` puts all its tasks into one process.
 
     Rows are sorted by time, rows of equal time stay in file order, and integer columns of another width are
@@ -33,7 +34,7 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
         raise InputError(f"{path}: wanted a table with a trace's columns, found no rows")
     time_ns = integers(table, "time_ns")
     order = np.argsort(time_ns, kind="stable")
-    rows: dict[str, np.ndarray | None] = {}
+    rows: Rows = {}
     for column in COLUMNS:
         if column.name == "kind":
             rows["kind"] = _codes(path, strings(table, "kind"))[order]
@@ -58,9 +59,7 @@ def read(path: Path, options: ReadOptions) -> ImportedRows:
         rows[column.name] = values[order].astype(column.type.to_pandas_dtype())
     if options.threads:
         rows["process"] = np.zeros(len(order), np.int32)
-    cpu = rows["cpu"]
-    assert cpu is not None
-    largest_cpu = int(cpu.max())
+    largest_cpu = int(rows["cpu"].max())
     notes = ["made of a table without metadata: what was measured, derived or absent is not known"]
     moved = int(np.sum(order != np.arange(len(order))))
     if moved:
@@ -86,3 +85,11 @@ def _codes(path: Path, names: list[str | None]) -> np.ndarray:
             f"{path}: row {row:,}: kind is {names[row]!r}, wanted one of {', '.join(KINDS)}; mend the table"
         )
     return codes
+
+
+IMPORTER = Importer(
+    "trace-table",
+    "a table with a trace's columns, written by another tool (*.parquet)",
+    has_columns(COLUMN_NAMES),
+    _read_recording,
+)

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.importing.importer import ImportedRows, ReadOptions
+from pipeline.importing.importer import Importer
 from pipeline.importing.text.blocks import head_of
-from pipeline.importing.text.formats import scan_ftrace
-from pipeline.importing.text.read_text import TextFormat, import_text
-
-NAME = "tracefs"
-SUMMARY = (
-    "page faults, reads and writes as tracefs prints them (/sys/kernel/tracing/trace), plain or gz/xz/zst"
-)
-
-_FORMAT = TextFormat(
-    scan=scan_ftrace,
-    what="tracefs text",
-    recorder="tracefs",
-    clock="the tracer's clock, as printed, cut to microseconds",
-    calls_only=False,
-    says_lost=False,
-    to_record="enable events/exceptions, events/filemap/mm_filemap_get_pages and the system calls read and "
-    "write, as docs/importing.md shows",
-)
+from pipeline.importing.text.ftrace import SCANNER
+from pipeline.importing.text.read_text import TextFormat
 
 
-def sniff(path: Path) -> bool:
+def _sniff(path: Path) -> bool:
     """Whether the file at `path` looks like this format; one of the kernel's pool is another."""
     head = head_of(path, 1 << 20)
     return head.startswith(b"# tracer:") and b": ke: (kmap_high" not in head
 
 
-def read(path: Path, options: ReadOptions) -> ImportedRows:
-    """Read the recording at `path` in pieces; raises as `import_text` says."""
-    return import_text(path, options, _FORMAT)
+IMPORTER = Importer(
+    name="tracefs",
+    summary="page faults, reads and writes as tracefs prints them (/sys/kernel/tracing/trace), plain or "
+    "gz/xz/zst",
+    sniff=_sniff,
+    read=TextFormat(
+        scanner=SCANNER,
+        what="tracefs text",
+        recorder="tracefs",
+        clock="the tracer's clock, as printed, cut to microseconds",
+        calls_only=False,
+        says_lost=False,
+        to_record="enable events/exceptions, events/filemap/mm_filemap_get_pages and the system calls read "
+        "and write, as docs/importing.md shows",
+    ).read,
+)

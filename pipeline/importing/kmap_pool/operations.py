@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.importing.importer import ImportedRows
-from pipeline.importing.mappings import Mappings, Split, arrange
+from pipeline.importing.mappings import (
+    FIRST_NOTE,
+    HOLD_SPLIT,
+    POOL_THINK_SPLIT,
+    Mappings,
+    arrange,
+    process_note,
+)
 from pipeline.schema.trace import Provenance
-
-# Measured on a recording of the pool that has the scheduler's events too (traces/RECORDINGS.md): of 12,350
-# intervals between mappings, 3 of those up to 200 us held a sleep and 1 of the longer ones held none; the
-# median CPU time of those that slept was 19 us, and 25 us in a mapping that slept. No copy or table edit of
-# one page takes 1 ms of CPU.
-THINK_SPLIT = Split(longest_cpu_ns=200_000, cpu_when_longer_ns=19_000)
-HOLD_SPLIT = Split(longest_cpu_ns=1_000_000, cpu_when_longer_ns=25_000)
 
 _MEASURED: Provenance = "measured"
 _COLUMNS: dict[str, Provenance] = {
@@ -34,25 +34,13 @@ _COLUMNS: dict[str, Provenance] = {
 }
 
 
-def process_note(threads: bool) -> str:
-    """Say what was assumed of the tasks' address spaces."""
-    if threads:
-        return "the recording does not tell threads from processes; all tasks were said to share one process"
-    return "the recording does not tell threads from processes; each task is taken as its own process"
-
-
-FIRST_NOTE = (
-    "think_ns and wait_ns of each task's first operation are 0: nothing is known of the time before it"
-)
-
-
 def imported_pool(mappings: Mappings, rows_in: int, dropped: dict[str, int], threads: bool) -> ImportedRows:
     """Make trace rows of the pool's mappings; `dropped` is what the reader left out, by reason."""
     if mappings.cpu_ns is None:
-        arranged = arrange(mappings, THINK_SPLIT, HOLD_SPLIT, threads)
+        arranged = arrange(mappings, POOL_THINK_SPLIT, HOLD_SPLIT, threads)
         columns = _COLUMNS
         split_notes = [
-            THINK_SPLIT.note("the interval between a task's mappings", "think_ns", "wait_ns"),
+            POOL_THINK_SPLIT.note("the interval between a task's mappings", "think_ns", "wait_ns"),
             HOLD_SPLIT.note("the interval from mapped to unmapped", "hold_ns", "block_ns"),
         ]
     else:

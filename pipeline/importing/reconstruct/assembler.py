@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.importing.reconstruct import state as st
+from pipeline.importing.importer import Rows
 from pipeline.importing.reconstruct.event_loop import assemble, finish, watermark
-from pipeline.importing.reconstruct.hold_lengths import shipped_holds
-from pipeline.schema.trace import MAX_TASKS
-
-Rows = dict[str, np.ndarray | None]
+from pipeline.importing.reconstruct.state import grow, new_state
+from pipeline.jit.tables import Tables
+from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
 
 # Lines of a merged recording can be this much out of order without a row being too late.
 _SLACK_NS = 10_000_000
@@ -22,30 +21,26 @@ _EVENTS_AT_ONCE = 1 << 16
 
 
 class Assembler:
-    """Makes operations of events; `totals` is indexed by the names in `assembly.state`.
+    """Makes operations of events; `totals` is the record `state.TOTALS`, state and counts so far.
 
     With `one_process` all tasks share an address space.
     """
 
     def __init__(self, one_process: bool = False) -> None:
         """Begin a recording."""
-        self._state = st.new_state(shipped_holds(), one_process)
+        self._state = new_state(one_process)
+        self.totals = self._state.totals[0]
         self._waiting: list[np.ndarray] = []
         self._first_ns: int | None = None
 
-    @property
-    def totals(self) -> np.ndarray:
-        """State and counts so far."""
-        return self._state.totals
-
-    def take(self, events: np.ndarray) -> Iterator[Rows]:
-        """Take in the next events, an array as `text.events` describes; yield rows that are complete."""
-        for start in range(0, len(events), _EVENTS_AT_ONCE):
-            some = events[start : start + _EVENTS_AT_ONCE]
-            done, room = 0, len(some)
-            while done < len(some):
-                self._state = st.grown(self._state, len(some) - done, room)
-                done, room = assemble(self._state, some, done)
+    def take(self, events: Tables, count: int) -> Iterator[Rows]:
+        """Take in the first `count` records of `events.events`; yield rows that are complete."""
+        for start in range(0, count, _EVENTS_AT_ONCE):
+            end = min(start + _EVENTS_AT_ONCE, count)
+            done, room = start, end - start
+            while done < end:
+                grow(self._state, end - done, room)
+                done, room = assemble(self._state, events, done, end)
                 self._drain()
                 # An event that needs more room than there is gets it, and little more.
                 room = max(room, 1 << 12)
@@ -54,24 +49,24 @@ class Assembler:
     def finish(self) -> Iterator[Rows]:
         """End the recording; yield what rows are left."""
         done = 0
-        while done < self.totals[st.N_TASKS]:
-            self._state = st.grown(self._state, 1, 1 << 12)
+        while done < self.totals.n_tasks:
+            grow(self._state, 1, 1 << 12)
             done = finish(self._state, done)
             self._drain()
         yield from self._ready(True)
         if self._first_ns is None:
             return
-        if self.totals[st.TASK_NUMBERS] > MAX_TASKS:
+        if self.totals.task_numbers > MAX_TASKS:
             raise InputError(
-                f"{int(self.totals[st.TASK_NUMBERS]):,} tasks were recorded, and a trace can have "
-                f"{MAX_TASKS:,}; import a part"
+                f"{int(self.totals.task_numbers):,} tasks were recorded, and a trace can have {MAX_TASKS:,}; "
+                "import a part"
             )
 
     def _drain(self) -> None:
-        count = int(self.totals[st.N_ROWS])
+        count = int(self.totals.n_rows)
         if count:
-            self._waiting.append(self._state.rows[:count].copy())
-            self.totals[st.N_ROWS] = 0
+            self._waiting.append(np.array(self._state.rows[:count]))
+            self.totals.n_rows = 0
 
     def _ready(self, everything: bool) -> Iterator[Rows]:
         earliest = watermark(self._state)
@@ -79,33 +74,18 @@ class Assembler:
         if not self._waiting:
             return
         rows = np.concatenate(self._waiting)
-        rows = rows[np.lexsort((rows[:, st.R_SEQ], rows[:, st.R_TIME]))]
+        rows = rows[np.lexsort((rows["seq"], rows["time_ns"]))]
+        times = rows["time_ns"]
         limit = int(earliest) - _SLACK_NS
         if len(rows) > _MOST_WAITING:
-            limit = max(limit, int(rows[len(rows) // 2, st.R_TIME]))
-        count = len(rows) if everything else int(np.searchsorted(rows[:, st.R_TIME], limit))
+            limit = max(limit, int(times[len(rows) // 2]))
+        count = len(rows) if everything else int(np.searchsorted(times, limit))
         self._waiting = [rows[count:]] if count < len(rows) else []
         if not count:
             return
-        self.totals[st.WRITTEN_UP_TO] = rows[count - 1, st.R_TIME]
-        rows = rows[:count]
+        self.totals.written_up_to = times[count - 1]
         if self._first_ns is None:
-            self._first_ns = int(rows[0, st.R_TIME])
-        yield _columns(rows, self._first_ns)
-
-
-def _columns(rows: np.ndarray, first_ns: int) -> Rows:
-    return {
-        "time_ns": rows[:, st.R_TIME] - first_ns,
-        "task": rows[:, st.R_TASK],
-        "process": rows[:, st.R_PROCESS],
-        "cpu": rows[:, st.R_CPU],
-        "kind": rows[:, st.R_KIND],
-        "page": rows[:, st.R_PAGE],
-        "bytes": rows[:, st.R_BYTES],
-        "think_ns": rows[:, st.R_THINK],
-        "wait_ns": rows[:, st.R_WAIT],
-        "hold_ns": rows[:, st.R_HOLD],
-        "block_ns": rows[:, st.R_BLOCK],
-        "depth": rows[:, st.R_DEPTH],
-    }
+            self._first_ns = int(times[0])
+        columns: Rows = {name: rows[name][:count] for name in COLUMN_NAMES}
+        columns["time_ns"] = times[:count] - self._first_ns
+        yield columns

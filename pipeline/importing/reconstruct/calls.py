@@ -1,220 +1,167 @@
 """Compiled: system calls that move bytes, and the pages that they move."""
-# ruff: noqa: PLR1714, SIM109
+# ruff: noqa: PLR1714
 # mypy: ignore-errors
 
 from __future__ import annotations
 
-from pipeline.importing.reconstruct.identities import fd_place, fork, new_image, set_fd
-from pipeline.importing.reconstruct.operations import abandon, advance, begin_copy, drawn
-from pipeline.importing.reconstruct.state import (
-    CALL,
-    CALL_AT,
-    CALL_BUFFER,
-    CALL_COUNT,
-    CALL_FD,
-    CALL_FILE,
-    CALL_MADE,
-    CALL_T,
-    COPY,
-    COPY_AT,
-    COPY_HOLD,
-    COPY_KIND,
-    COPY_LAST,
-    COPY_LOOSE,
-    COPY_START,
-    DIRECTORIES,
-    ENTRIES_OPEN,
-    EXEC_EVENTS,
-    EXECS,
-    EXITS_ALONE,
-    FDS_BEFORE,
-    KERNEL_READS,
-    MARK_C,
-    MARK_T,
-    NO_IDENTITY,
-    OPEN,
-    OWNER,
-    SPLICES,
-    SWITCHES,
-    USED,
-)
-from pipeline.importing.text.events import (
-    CLONE,
-    CLOSE,
-    DIRECTORY,
-    DUPLICATE,
-    DUPLICATE_TO,
-    EXECUTE,
-    NO_CALL,
-    READ,
-    READ_AT,
-    SEEK,
-    SPLICE,
-    WRITE,
-    WRITE_AT,
-    A,
-    B,
-    C,
-    D,
-    E,
-    F,
-    G,
-)
-from pipeline.importing.text.events import OPEN as OPEN_CALL
+from pipeline.importing import events as ev
+from pipeline.importing.mappings import HOLD_SPLIT
+from pipeline.importing.reconstruct.identities import fd_place, fork, replace_image, set_fd
+from pipeline.importing.reconstruct.operations import abandon, advance, begin_copy, draw_copy_hold
 from pipeline.jit.loops import compiled_inside
+from pipeline.schema.trace import KINDS
 
-# Positions in schema.KINDS.
-_TO_USER, _FROM_USER, _OTHER = 1, 2, 5
+_TO_USER, _FROM_USER, _OTHER = map(KINDS.index, ("copy_to_user", "copy_from_user", "other"))
 # Without the scheduler's events: a call that takes longer has slept, but for this much CPU time
-# (pool.HOLD_SPLIT, traces/RECORDINGS.md).
-_LONGEST_CALL_NS, _CALL_CPU_NS = 1_000_000, 25_000
+# (traces/RECORDINGS.md).
+_LONGEST_CALL_NS, _CALL_CPU_NS = HOLD_SPLIT.longest_cpu_ns, HOLD_SPLIT.cpu_when_longer_ns
 
 
 @compiled_inside
-def looked_up_pages(state, k, row, t, c):
+def look_up_pages(state, k, row, t, c):
     """The kernel looked up pages of a file: a read begins to copy, or the kernel reads for itself."""
     task = state.tasks[k]
-    call = task[CALL]
-    if task[COPY]:
-        task[COPY_LAST] = max(task[COPY_LAST], row[C])
+    call = task.call
+    if task.copying:
+        task.copy_last = max(task.copy_last, row.last)
         return
-    if call == READ or call == READ_AT:
-        at = task[CALL_AT]
-        if call == READ:
-            i = fd_place(state, task[OWNER], task[CALL_FD])
-            at = state.entries[i, 2] if i >= 0 else -1
-        if at < 0 or at >> 12 != row[B] >> 12:
+    if ev.reads_file(call):
+        at = task.call_at
+        if call == ev.READ:
+            i = fd_place(state, task.owner, task.call_fd)
+            at = state.entries[i].second if i >= 0 else -1
+        if at < 0 or at >> 12 != row.position >> 12:
             # Read before the recording began, or moved by calls that were not recorded.
-            state.totals[FDS_BEFORE] += 1
-            at = row[B]
-        begin_copy(state, k, t, c, _TO_USER, row[A], at, row[C])
-    elif call == SPLICE:
-        state.totals[SPLICES] += 1
+            state.totals[0].fds_before += 1
+            at = row.position
+        begin_copy(state, k, t, c, _TO_USER, row.file, at, row.last)
+    elif call == ev.SPLICE:
+        state.totals[0].splices += 1
     else:
-        state.totals[KERNEL_READS] += 1
-        begin_copy(state, k, t, c, _OTHER, row[A], row[B], min(row[C], row[B] + (1 << 20)))
-        task[COPY_LOOSE] = 1
+        state.totals[0].kernel_reads += 1
+        last = min(row.last, row.position + (1 << 20))
+        begin_copy(state, k, t, c, _OTHER, row.file, row.position, last)
+        task.copy_loose = 1
 
 
 @compiled_inside
 def enter(state, k, row, t):
     """A call begins."""
     task = state.tasks[k]
-    if task[CALL] != NO_CALL:
-        state.totals[ENTRIES_OPEN] += 1
+    if task.call != ev.NO_CALL:
+        state.totals[0].entries_open += 1
         abandon(state, k)
-    task[CALL], task[CALL_T], task[CALL_FD] = row[A], t, row[B]
-    task[CALL_COUNT], task[CALL_AT], task[CALL_BUFFER] = row[C], row[D], row[E]
-    task[CALL_FILE] = 0 if row[F] == -1 else row[F]
-    task[CALL_MADE] = 0
+    task.call, task.call_t, task.call_fd = row.call, t, row.fd
+    task.call_count, task.call_at, task.call_buffer = row.count, row.position, row.buffer
+    task.call_file = 0 if row.file == -1 else row.file
+    task.call_made = 0
 
 
 @compiled_inside
-def _opened(state, k, call, fd, result, file):
+def _update_descriptors(state, k, call, fd, result, file):
     """Keep the table of descriptors after a call that changes it."""
-    owner = state.tasks[k, OWNER]
-    if call == OPEN_CALL and result >= 0:
+    owner = state.tasks[k].owner
+    if call == ev.OPEN and result >= 0:
         set_fd(state, owner, result, max(file, 0), 0)
-    elif call == CLOSE:
+    elif call == ev.CLOSE:
         set_fd(state, owner, fd, -1, 0)
-    elif (call == DUPLICATE or call == DUPLICATE_TO) and result >= 0:
+    elif (call == ev.DUPLICATE or call == ev.DUPLICATE_TO) and result >= 0:
         i = fd_place(state, owner, fd)
         if i >= 0:
-            set_fd(state, owner, result, state.entries[i, 1], state.entries[i, 2])
+            set_fd(state, owner, result, state.entries[i].first, state.entries[i].second)
         else:
             set_fd(state, owner, result, -1, 0)
-    elif call == SEEK and result >= 0:
+    elif call == ev.SEEK and result >= 0:
         i = fd_place(state, owner, fd)
         if i >= 0:
-            state.entries[i, 2] = result
+            state.entries[i].second = result
         else:
             set_fd(state, owner, fd, max(file, 0), result)
-    elif call == EXECUTE and result == 0 and state.totals[EXEC_EVENTS] == 0:
-        state.totals[EXECS] += 1
-        new_image(state, k)
+    elif call == ev.EXECUTE and result == 0 and state.totals[0].exec_events == 0:
+        state.totals[0].execs += 1
+        replace_image(state, k)
 
 
 @compiled_inside
-def _moved_bytes(state, k, call, fd, result, t, c):
-    """End a read or write of `result` bytes whose pages the kernel's own events told."""
+def _end_copy(state, k, call, fd, result, t, c):
+    """End a read or write of `result` bytes whose pages events of the kernel have shown."""
     task = state.tasks[k]
-    if task[COPY] and not task[COPY_LOOSE]:
+    if task.copying and not task.copy_loose:
         if result > 0:
-            end = min(task[COPY_START] + result, task[COPY_LAST] + 1)
-            if task[COPY_KIND] == _TO_USER and call == READ:
-                i = fd_place(state, task[OWNER], fd)
+            end = min(task.copy_start + result, task.copy_last + 1)
+            if task.copy_kind == _TO_USER and call == ev.READ:
+                i = fd_place(state, task.owner, fd)
                 if i >= 0:
-                    state.entries[i, 2] = task[COPY_START] + result
+                    state.entries[i].second = task.copy_start + result
                 else:
-                    set_fd(state, task[OWNER], fd, 0, task[COPY_START] + result)
-            advance(state, k, max(end, task[COPY_AT]), t, c, True)
+                    set_fd(state, task.owner, fd, 0, task.copy_start + result)
+            advance(state, k, max(end, task.copy_at), t, c, True)
         else:
             abandon(state, k)
-    elif result > 0 and not task[CALL_MADE]:
-        state.totals[NO_IDENTITY] += 1
+    elif result > 0 and not task.call_made:
+        state.totals[0].no_identity += 1
 
 
 @compiled_inside
-def _whole(state, k, call, fd, at, file, result, duration, t, c):
-    """Make a call's operations from its descriptor: the recorder saw no pages. It ended at `t`."""
+def _copy_by_descriptor(state, k, row, at, file, duration, t, c):
+    """Make the operations of a whole call from its descriptor: the recorder saw no pages. It ended at `t`."""
     task = state.tasks[k]
-    reads = call == READ or call == READ_AT
-    moves = reads or call == WRITE or call == WRITE_AT
-    if moves and file == 0:
+    call, result, fd = row.call, row.result, task.call_fd
+    if not ev.copies_file(call):
+        return
+    if file == 0:
         # Without -y, only the call that opened it said what it is.
-        i = fd_place(state, task[OWNER], fd)
-        file = state.entries[i, 1] if i >= 0 else 0
-    if moves and result > 0 and file > 0:
-        if call == READ or call == WRITE:
-            i = fd_place(state, task[OWNER], fd)
-            if i >= 0 and state.entries[i, 1] == file:
-                at = state.entries[i, 2]
-                state.entries[i, 2] = at + result
+        i = fd_place(state, task.owner, fd)
+        file = state.entries[i].first if i >= 0 else 0
+    if result > 0 and file > 0:
+        if call == ev.READ or call == ev.WRITE:
+            i = fd_place(state, task.owner, fd)
+            if i >= 0 and state.entries[i].first == file:
+                at = state.entries[i].second
+                state.entries[i].second = at + result
             else:
-                state.totals[FDS_BEFORE] += 1
+                state.totals[0].fds_before += 1
                 at = 0
-                set_fd(state, task[OWNER], fd, file, result)
+                set_fd(state, task.owner, fd, file, result)
         at = max(at, 0)
         pages = ((at + result - 1) >> 12) - (at >> 12) + 1
-        hold = 0
-        for i in range(pages):
-            hold += drawn(state, COPY_HOLD, t, i)
-        hold = min(hold, duration)
-        begin_copy(state, k, t - hold, c - hold, _TO_USER if reads else _FROM_USER, file, at, at + result - 1)
+        hold = min(draw_copy_hold(state, pages, t), duration)
+        kind = _TO_USER if ev.reads_file(call) else _FROM_USER
+        begin_copy(state, k, t - hold, c - hold, kind, file, at, at + result - 1)
         advance(state, k, at + result, t, c, True)
-    elif moves and result > 0:
-        state.totals[NO_IDENTITY] += 1
+    elif result > 0:
+        state.totals[0].no_identity += 1
 
 
 @compiled_inside
 def leave(state, k, row, t, c):
     """A call returns: what it moved becomes operations, and its descriptor is kept up."""
     task = state.tasks[k]
-    call, result = row[A], row[B]
-    if task[CALL] != call:
+    call, result = row.call, row.result
+    if task.call != call:
         # The other end of a call that began before the recording, or whose entry was lost.
-        state.totals[EXITS_ALONE] += 1
+        state.totals[0].exits_alone += 1
         abandon(state, k)
-        task[CALL] = NO_CALL
+        task.call = ev.NO_CALL
         return
-    task[CALL] = NO_CALL
-    duration = row[G] if row[G] >= 0 else t - task[CALL_T]
-    if state.totals[SWITCHES] == 0 and duration > _LONGEST_CALL_NS:
+    task.call = ev.NO_CALL
+    duration = row.duration if row.duration >= 0 else t - task.call_t
+    if state.totals[0].switches == 0 and duration > _LONGEST_CALL_NS:
         slept = duration - _CALL_CPU_NS
-        task[USED] -= slept
+        task.used -= slept
         c -= slept
         # The copy comes after the sleep.
-        if task[COPY] and not task[OPEN]:
-            task[MARK_T] = max(task[MARK_T], t - _CALL_CPU_NS)
-            task[MARK_C] = c - (t - task[MARK_T])
-    file = task[CALL_FILE] if row[F] == -1 or row[F] == 0 else row[F]
-    if row[G] >= 0:
-        at = row[D] if row[D] >= 0 else task[CALL_AT]
-        _whole(state, k, call, task[CALL_FD], at, file, result, duration, t, c)
-    elif call == READ or call == READ_AT or call == WRITE or call == WRITE_AT:
-        _moved_bytes(state, k, call, task[CALL_FD], result, t, c)
-    if call == DIRECTORY and result > 0:
-        state.totals[DIRECTORIES] += 1
-    if call == CLONE and result > 0:
-        fork(state, k, result, max(row[E], task[CALL_BUFFER]), t)
-    _opened(state, k, call, task[CALL_FD], result, file)
+        if task.copying and not task.page_open:
+            task.mark_t = max(task.mark_t, t - _CALL_CPU_NS)
+            task.mark_c = c - (t - task.mark_t)
+    file = task.call_file if row.file == -1 or row.file == 0 else row.file
+    if row.duration >= 0:
+        at = row.position if row.position >= 0 else task.call_at
+        _copy_by_descriptor(state, k, row, at, file, duration, t, c)
+    elif ev.copies_file(call):
+        _end_copy(state, k, call, task.call_fd, result, t, c)
+    if call == ev.DIRECTORY and result > 0:
+        state.totals[0].directories += 1
+    if call == ev.CLONE and result > 0:
+        fork(state, k, result, max(row.buffer, task.call_buffer), t)
+    _update_descriptors(state, k, call, task.call_fd, result, file)

@@ -87,7 +87,7 @@ class BlockReader:
 
     def _pieces(self) -> Iterator[bytes]:
         try:
-            with opened(self.path) as stream:
+            with open_text(self.path) as stream:
                 while piece := bytes(stream.read(BLOCK_BYTES)):
                     self.bytes_read += len(piece)
                     yield piece
@@ -102,7 +102,7 @@ class BlockReader:
                 ) from error
 
 
-def opened(path: Path) -> IO[bytes] | pa.NativeFile:
+def open_text(path: Path) -> IO[bytes] | pa.NativeFile:
     """Open text, compressed or not, as its first bytes say, whatever its name."""
     with path.open("rb") as raw:
         head = raw.read(6)
@@ -123,7 +123,7 @@ def opened(path: Path) -> IO[bytes] | pa.NativeFile:
 def head_of(path: Path, size: int = 1 << 16) -> bytes:
     """Return the first bytes of the text at `path`, at most `size`; none if it cannot be read."""
     try:
-        with opened(path) as stream:
+        with open_text(path) as stream:
             return bytes(stream.read(size))
     except _DAMAGE:
         return b""

@@ -11,9 +11,6 @@ import numpy as np
 
 from pipeline.jit.loops import compiled_inside
 
-_OFFSET = np.uint64(0xCBF29CE484222325)
-_PRIME = np.uint64(0x100000001B3)
-_MASK = (1 << 62) - 1
 # Beyond this a decimal number is damage, and a longer one would overflow.
 _MOST = 10**17
 
@@ -112,36 +109,6 @@ def starts(text, i, end, key):
         if text[i + k] != key[k]:
             return False
     return True
-
-
-@compiled_inside
-def hash_between(text, start, end):
-    """FNV-1a of the bytes, folded to 62 bits, as `events.hash_of`."""
-    value = _OFFSET
-    for i in range(start, end):
-        value = (value ^ np.uint64(text[i])) * _PRIME
-    return np.int64(value & np.uint64(_MASK)) | 1
-
-
-@compiled_inside
-def mixed(a, b):
-    """Mix two numbers into a hash of 62 bits, never 0."""
-    x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(b)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x = x ^ (x >> np.uint64(31))
-    return np.int64(x & np.uint64(_MASK)) | 1
-
-
-@compiled_inside
-def looked_up(keys, values, key):
-    """Value of `key` in a table of `events.name_table`, -1 if it is not there."""
-    place = key & (len(keys) - 1)
-    while keys[place] != 0:
-        if keys[place] == key:
-            return values[place]
-        place = (place + 1) & (len(keys) - 1)
-    return -1
 
 
 @compiled_inside

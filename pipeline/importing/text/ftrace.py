@@ -15,80 +15,35 @@ The shipped record.bt prints the first form, with whole names of probes
 
 from __future__ import annotations
 
-from pipeline.importing.text import events as ev
+from pipeline.importing import events as ev
+from pipeline.importing.hashing import find_name, hash_between, mixed, name_table
+from pipeline.importing.text import tally as tl
 from pipeline.importing.text.characters import (
     after,
     after_spaces,
     decimal,
-    hash_between,
     hexadecimal,
     line_end,
-    looked_up,
-    mixed,
     seconds,
     starts,
 )
-from pipeline.importing.text.events import (
-    CLOSE,
-    CODE,
-    CPU,
-    DUPLICATE,
-    DUPLICATE_TO,
-    ENTER,
-    EXEC,
-    EXIT,
-    EXITED,
-    FAULT,
-    FORK,
-    LINE,
-    LOST,
-    NAME,
-    NEW_TASK,
-    PAGES,
-    PROCESS,
-    READ,
-    READ_AT,
-    SWITCH,
-    TASK,
-    TIME,
-    WRITE,
-    WRITE_AT,
-    WRITE_BEGIN,
-    WRITE_END,
-    A,
-    B,
-    C,
-    D,
-    E,
-)
-from pipeline.importing.text.tally import (
-    BAD_FIELD,
-    BAD_HEAD,
-    BAD_NAME,
-    CHAINS,
-    COMMENTS,
-    IGNORED,
-    LINES,
-    TICKS,
-    USED,
-    note_bad,
-    note_ignored,
-)
+from pipeline.importing.text.tally import Scanner, note_bad, note_ignored
 from pipeline.jit.loops import compiled, compiled_inside
 
 # What the name of an event means: its code, and 100 times the call of a system call, or 1 for a fault of the
 # kernel's own.
 MEANINGS = (
     {
-        "page_fault_user": FAULT, "page_fault_kernel": FAULT + 100, "mm_filemap_get_pages": PAGES,
-        "ext4_da_write_begin": WRITE_BEGIN, "ext4_write_begin": WRITE_BEGIN,
-        "ext4_da_write_end": WRITE_END, "ext4_write_end": WRITE_END, "ext4_journalled_write_end": WRITE_END,
-        "sched_switch": SWITCH, "sched_process_fork": FORK, "sched_process_exec": EXEC,
-        "sched_process_exit": EXITED, "task_newtask": NEW_TASK, "PERF_RECORD_LOST": LOST,
-        "PERF_RECORD_LOST_SAMPLES": LOST,
+        "page_fault_user": ev.FAULT, "page_fault_kernel": ev.FAULT + 100, "mm_filemap_get_pages": ev.PAGES,
+        "ext4_da_write_begin": ev.WRITE_BEGIN, "ext4_write_begin": ev.WRITE_BEGIN,
+        "ext4_da_write_end": ev.WRITE_END, "ext4_write_end": ev.WRITE_END,
+        "ext4_journalled_write_end": ev.WRITE_END,
+        "sched_switch": ev.SWITCH, "sched_process_fork": ev.FORK, "sched_process_exec": ev.EXEC,
+        "sched_process_exit": ev.EXITED, "task_newtask": ev.NEW_TASK, "PERF_RECORD_LOST": ev.LOST,
+        "PERF_RECORD_LOST_SAMPLES": ev.LOST,
     }
-    | {f"sys_enter_{name}": ENTER + 100 * call for name, call in ev.CALLS.items()}
-    | {f"sys_exit_{name}": EXIT + 100 * call for name, call in ev.CALLS.items()}
+    | {f"sys_enter_{name}": ev.ENTER + 100 * call for name, call in ev.CALLS.items()}
+    | {f"sys_exit_{name}": ev.EXIT + 100 * call for name, call in ev.CALLS.items()}
 )  # fmt: skip
 # tracefs prints entry and exit of a call under one name, and what follows it tells them apart.
 CALL_NAMES = {f"sys_{name}": call for name, call in ev.CALLS.items()}
@@ -97,17 +52,17 @@ _LARGEST_RETURN = 0x7FFFF000
 
 
 @compiled
-def scan(text, rows, keys, values, call_keys, call_values, counts, bad, other):
-    """Turn the lines of `text` into events in `rows`; return how many there are.
+def scan(text, tables):
+    """Turn the lines of `text` into `tables.events`, which has room for one per line; return their number.
 
-    `rows` [lines, events.COLUMNS] has room for one per line; `keys` and `values`, `call_keys` and
-    `call_values` are tables of MEANINGS and CALL_NAMES; `counts`, `bad` and `other` are a Tally's.
+    `tables` are a Tally's; names are looked up in MEANINGS, those of calls in CALL_NAMES.
     """
+    counts = tables.counts[0]
     found = 0
     i = 0
     while i < len(text):
-        line = counts[LINES]
-        counts[LINES] += 1
+        line = counts.lines
+        counts.lines += 1
         start = i
         end = line_end(text, i)
         i = end + 1
@@ -115,29 +70,28 @@ def scan(text, rows, keys, values, call_keys, call_values, counts, bad, other):
             end -= 1
         first = after_spaces(text, start, end)
         if first == end:
-            counts[COMMENTS] += 1
+            counts.comments += 1
             continue
-        row = rows[found]
-        row[:] = -1
-        row[LINE] = line
-        row[NAME] = 0
+        tables.events[found] = tables.blank[0]
+        row = tables.events[found]
+        row.line = line
         lost = _lost(text, first, end)
         if lost != -2:
             if lost == -3:
-                counts[COMMENTS] += 1
+                counts.comments += 1
                 continue
-            counts[USED] += 1
-            row[CODE], row[A] = LOST, lost
+            counts.used += 1
+            row.code, row.count = ev.LOST, lost
             found += 1
             continue
         j, ticks = _head(text, start, end, row)
         if j < 0:
             if _is_chain(text, start, first, end):
-                counts[CHAINS] += 1
+                counts.chains += 1
             else:
-                note_bad(bad, counts, line, BAD_HEAD)
+                note_bad(tables, line, tl.BAD_HEAD)
             continue
-        counts[TICKS] |= 2 if ticks else 1
+        counts.ticks |= 2 if ticks else 1
 
         j = after_spaces(text, j, end)
         name = j
@@ -150,33 +104,32 @@ def scan(text, rows, keys, values, call_keys, call_values, counts, bad, other):
                 break
             k += 1
         if k == name or k - name > 200:
-            note_bad(bad, counts, line, BAD_NAME)
+            note_bad(tables, line, tl.BAD_NAME)
             continue
         key = hash_between(text, name, k)
         if k < end and text[k] == 58:
-            meaning = looked_up(keys, values, key)
+            meaning = find_name(tables.names, key)
             k += 1
         elif starts(text, k, end, b"("):
-            meaning = looked_up(call_keys, call_values, key)
-            meaning = meaning * 100 + ENTER if meaning >= 0 else -1
+            meaning = find_name(tables.calls, key)
+            meaning = meaning * 100 + ev.ENTER if meaning >= 0 else -1
         elif starts(text, k, end, b" -> "):
-            meaning = looked_up(call_keys, call_values, key)
-            meaning = meaning * 100 + EXIT if meaning >= 0 else -1
+            meaning = find_name(tables.calls, key)
+            meaning = meaning * 100 + ev.EXIT if meaning >= 0 else -1
             k += 3
         elif starts(text, name, end, b"PERF_RECORD_"):
-            meaning = looked_up(keys, values, key)
+            meaning = find_name(tables.names, key)
         else:
-            note_bad(bad, counts, line, BAD_NAME)
+            note_bad(tables, line, tl.BAD_NAME)
             continue
         if meaning < 0:
-            counts[IGNORED] += 1
-            note_ignored(other, key, name, k)
+            note_ignored(tables, key, name, k)
             continue
-        row[CODE] = meaning % 100
+        row.code = meaning % 100
         if not _fields(text, k, end, meaning % 100, meaning // 100, row):
-            note_bad(bad, counts, line, BAD_FIELD)
+            note_bad(tables, line, tl.BAD_FIELD)
             continue
-        counts[USED] += 1
+        counts.used += 1
         found += 1
     return found
 
@@ -229,8 +182,8 @@ def _head(text, start, end, row):
             i += 1
             continue
         first = after_spaces(text, start, left)
-        row[NAME] = hash_between(text, first, left)
-        row[CPU] = cpu
+        row.name = hash_between(text, first, left)
+        row.cpu = cpu
         j = after_spaces(text, j + 1, end)
         time, k, fraction = seconds(text, j, end)
         if k == j or k >= end or text[k] != 58:
@@ -241,7 +194,7 @@ def _head(text, start, end, row):
             time, k, fraction = seconds(text, j, end)
             if k == j or k >= end or text[k] != 58:
                 return -1, False
-        row[TIME] = time
+        row.time = time
         return k + 1, not fraction
     return -1, False
 
@@ -266,7 +219,7 @@ def _tasks(text, start, i, row):
         i -= 1
     if i == right or i == start or right - i > 10:
         return -1
-    row[TASK], _ = decimal(text, i, right)
+    row.task, _ = decimal(text, i, right)
     separator = text[i - 1]
     if separator == 47:
         right = i - 1
@@ -283,7 +236,7 @@ def _tasks(text, start, i, row):
         i = _back_over_spaces(text, start, i)
     else:
         return -1
-    row[PROCESS] = process
+    row.process = process
     return i
 
 
@@ -345,70 +298,70 @@ def _file(text, i, end, hexadecimal_inode):
 @compiled_inside
 def _fields(text, i, end, code, call, row):
     """Read an event's fields from `i` into `row`; whether they are all there and make sense."""
-    if code == FAULT:
-        row[B] = call
+    if code == ev.FAULT:
+        row.flag = call
         j = after(text, i, end, b"address=")
         if j < 0:
             return False
-        row[A], k = hexadecimal(text, j, end)
+        row.address, k = hexadecimal(text, j, end)
         return k > j
-    if code == PAGES:
-        row[A] = _file(text, i, end, True)
+    if code == ev.PAGES:
+        row.file = _file(text, i, end, True)
         j = after(text, i, end, b"ofs=")
-        if j < 0 or row[A] == 0:
+        if j < 0 or row.file == 0:
             return False
-        row[B], k = decimal(text, j, end)
+        row.position, k = decimal(text, j, end)
         if k == j or k >= end:
             return False
-        row[C], j = decimal(text, k + 1, end)
-        return j > k + 1 and 0 <= row[B] <= row[C]
-    if code == WRITE_BEGIN or code == WRITE_END:
-        row[A] = _file(text, i, end, False)
-        row[B], good = _decimal_field(text, i, end, b"pos ")
-        row[C], copied = _decimal_field(text, i, end, b"copied ")
+        row.last, j = decimal(text, k + 1, end)
+        return j > k + 1 and 0 <= row.position <= row.last
+    if code == ev.WRITE_BEGIN or code == ev.WRITE_END:
+        row.file = _file(text, i, end, False)
+        row.position, good = _decimal_field(text, i, end, b"pos ")
+        row.count, copied = _decimal_field(text, i, end, b"copied ")
         if not copied:
-            row[C], copied = _decimal_field(text, i, end, b"len ")
-        return good and copied and row[A] != 0 and row[B] >= 0 and 0 <= row[C] <= _LARGEST_RETURN
-    if code == ENTER:
-        row[A] = call
-        row[B], good = _hex_field(text, i, end, b"fildes: " if call == DUPLICATE else b"fd: ", -1)
+            row.count, copied = _decimal_field(text, i, end, b"len ")
+        sensible = row.file != 0 and row.position >= 0 and 0 <= row.count <= _LARGEST_RETURN
+        return good and copied and sensible
+    if code == ev.ENTER:
+        row.call = call
+        row.fd, good = _hex_field(text, i, end, b"fildes: " if call == ev.DUPLICATE else b"fd: ", -1)
         if not good:
             return False
-        if call == READ or call == WRITE or call == READ_AT or call == WRITE_AT:
-            row[C], counted = _hex_field(text, i, end, b"count: ", -1)
-            row[D], placed = _hex_field(text, i, end, b"pos: ", -1)
-            row[E], buffered = _hex_field(text, i, end, b"buf: ", 0)
-            return row[B] >= 0 and counted and placed and buffered
-        if call == DUPLICATE_TO:
-            row[C], good = _hex_field(text, i, end, b"newfd: ", -1)
-        return good and (call != CLOSE or row[B] >= 0)
-    if code == EXIT:
-        row[A] = call
+        if ev.copies_file(call):
+            row.count, counted = _hex_field(text, i, end, b"count: ", -1)
+            row.position, placed = _hex_field(text, i, end, b"pos: ", -1)
+            row.buffer, buffered = _hex_field(text, i, end, b"buf: ", 0)
+            return row.fd >= 0 and counted and placed and buffered
+        if call == ev.DUPLICATE_TO:
+            row.count, good = _hex_field(text, i, end, b"newfd: ", -1)
+        return good and (call != ev.CLOSE or row.fd >= 0)
+    if code == ev.EXIT:
+        row.call = call
         j = after_spaces(text, i, end)
-        row[B], k = hexadecimal(text, j, end)
+        row.result, k = hexadecimal(text, j, end)
         # A 32-bit kernel prints its errors in 32 bits.
-        if 0xFFFFF000 < row[B] <= 0xFFFFFFFF:
-            row[B] -= 1 << 32
+        if 0xFFFFF000 < row.result <= 0xFFFFFFFF:
+            row.result -= 1 << 32
         if k == j:
             return False
-        moves = call == READ or call == WRITE or call == READ_AT or call == WRITE_AT
-        return row[B] <= _LARGEST_RETURN or not moves
-    if code == SWITCH:
+        return row.result <= _LARGEST_RETURN or not ev.copies_file(call)
+    if code == ev.SWITCH:
         return _switch(text, i, end, row)
-    if code == FORK:
-        row[A], good = _decimal_field(text, i, end, b"child_pid=")
-        row[B] = 0
+    if code == ev.FORK:
+        row.coming, good = _decimal_field(text, i, end, b"child_pid=")
+        row.flag = 0
         return good
-    if code == NEW_TASK:
-        row[A], good = _decimal_field(text, i, end, b"pid=")
+    if code == ev.NEW_TASK:
+        row.coming, good = _decimal_field(text, i, end, b"pid=")
         flags, flagged = _hex_field(text, i, end, b"clone_flags=", 0)
-        row[CODE] = FORK
-        row[B] = 1 if flags & 0x10000 else 0
+        row.code = ev.FORK
+        row.flag = 1 if flags & 0x10000 else 0
         return good and flagged
-    if code == LOST:
-        row[A], good = _decimal_field(text, i, end, b"lost ")
+    if code == ev.LOST:
+        row.count, good = _decimal_field(text, i, end, b"lost ")
         return good
-    return code == EXEC or code == EXITED
+    return code == ev.EXEC or code == ev.EXITED
 
 
 @compiled_inside
@@ -416,22 +369,22 @@ def _switch(text, i, end, row):
     arrow = after(text, i, end, b"==> ")
     if arrow < 0:
         return False
-    row[A], named = _decimal_field(text, i, arrow, b" prev_pid=")
+    row.leaving, named = _decimal_field(text, i, arrow, b" prev_pid=")
     if named:
-        row[B], good = _decimal_field(text, arrow, end, b" next_pid=")
+        row.coming, good = _decimal_field(text, arrow, end, b" next_pid=")
         j = after(text, i, arrow, b" prev_state=")
         if j < 0:
             return False
-        row[C] = 0 if text[j] == 82 else 1
+        row.flag = 0 if text[j] == 82 else 1
         return good
     # trace-cmd's own form: "comm:pid [prio] state ==> comm:pid [prio]".
-    row[A] = _pid_before_priority(text, i, arrow)
-    row[B] = _pid_before_priority(text, arrow, end)
+    row.leaving = _pid_before_priority(text, i, arrow)
+    row.coming = _pid_before_priority(text, arrow, end)
     j = _back_over_spaces(text, i, arrow - 4)
     while j > i and text[j - 1] > 32:
         j -= 1
-    row[C] = 0 if text[j] == 82 else 1
-    return row[A] >= 0 and row[B] >= 0
+    row.flag = 0 if text[j] == 82 else 1
+    return row.leaving >= 0 and row.coming >= 0
 
 
 @compiled_inside
@@ -448,3 +401,6 @@ def _pid_before_priority(text, i, end):
         return -1
     task, _ = decimal(text, j, right)
     return task
+
+
+SCANNER = Scanner(scan, name_table(MEANINGS), name_table(CALL_NAMES))

@@ -1,0 +1,73 @@
+"""Neutral events: what every text recording is turned into before operations are made of it.
+
+A block of events is an array of EVENT records in the order of the recording. The first fields say when, which
+task and what; which of the others are meant depends on the code:
+
+| code | fields |
+|---|---|
+| FAULT | address; flag: 1 if the kernel touched it |
+| PAGES | file, position and last: page-cache pages from one byte to another that the kernel looked up |
+| WRITE_BEGIN, WRITE_END | file, position, count |
+| ENTER | call, fd, count, position, buffer (clone: 1 for a thread), file |
+| EXIT | call, result, position, buffer (clone: 1 for a thread), file, duration in ns |
+| WHOLE | as EXIT, with the fd: entry and exit in one, at the time of the entry |
+| SWITCH | leaving and coming: tasks; flag: 1 if the leaving one sleeps |
+| FORK | coming: the new task; flag: 1 if it is a thread |
+| EXEC, EXITED | |
+| LOST | count, -1 unknown |
+
+A file is a hash of its device and inode, or of its path; 0: not known, NO_FILE: a pipe, a device or the like,
+without pages of its own. -1 stands for a number that is not there. `name` is a hash of the command's name, 0
+where it is not recorded. `line` is the line of the text, from 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.jit.loops import compiled_inside
+
+EVENT = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "time", "task", "process", "cpu", "code", "name", "line", "call", "fd", "result", "count",
+            "position", "last", "buffer", "file", "duration", "address", "leaving", "coming", "flag",
+        )
+    ]
+)  # fmt: skip
+# An event of which nothing is known yet.
+BLANK = np.full(1, -1, [(name, "i8") for name in EVENT.names or ()])
+BLANK["name"] = 0
+NO_FILE = -2
+
+(
+    FAULT, PAGES, WRITE_BEGIN, WRITE_END, ENTER, EXIT, WHOLE, SWITCH, FORK, EXEC, EXITED, LOST, NEW_TASK,
+) = range(13)  # fmt: skip
+
+(
+    NO_CALL, READ, READ_AT, WRITE, WRITE_AT, SEEK, OPEN, CLOSE, DUPLICATE, DIRECTORY, SPLICE, EXECUTE, CLONE,
+    OTHER_CALL, DUPLICATE_TO,
+) = range(15)  # fmt: skip
+
+CALLS = {
+    "read": READ, "readv": READ, "pread64": READ_AT, "pread": READ_AT, "preadv": READ_AT, "preadv2": READ_AT,
+    "write": WRITE, "writev": WRITE, "pwrite64": WRITE_AT, "pwrite": WRITE_AT, "pwritev": WRITE_AT,
+    "pwritev2": WRITE_AT, "lseek": SEEK, "open": OPEN, "openat": OPEN, "openat2": OPEN, "creat": OPEN,
+    "close": CLOSE, "dup": DUPLICATE, "dup2": DUPLICATE_TO, "dup3": DUPLICATE_TO, "getdents64": DIRECTORY,
+    "getdents": DIRECTORY, "sendfile64": SPLICE, "sendfile": SPLICE, "splice": SPLICE, "tee": SPLICE,
+    "copy_file_range": SPLICE, "vmsplice": SPLICE, "execve": EXECUTE, "execveat": EXECUTE, "clone": CLONE,
+    "clone3": CLONE, "fork": CLONE, "vfork": CLONE,
+}  # fmt: skip
+
+
+@compiled_inside
+def copies_file(call):  # type: ignore[no-untyped-def]
+    """Whether a system call copies between memory and the pages of a file."""
+    return READ <= call <= WRITE_AT
+
+
+@compiled_inside
+def reads_file(call):  # type: ignore[no-untyped-def]
+    """Whether a system call copies from the pages of a file to memory."""
+    return READ <= call <= READ_AT
