@@ -41,9 +41,9 @@ docs: $(VENV)/.installed-test ## write again what the documents take from the co
 	$(BIN)/python docs/generate.py
 
 documents: docs ## the same, and the studies: docs/validation.md, claims.md and designs.md; takes an hour
-	$(BIN)/pipeline validate --document docs/validation.md
-	$(BIN)/pipeline claims --document docs/claims.md
-	$(BIN)/pipeline designs --document docs/designs.md
+	$(BIN)/pipeline study lockmeter --document docs/validation.md
+	$(BIN)/pipeline study claims --document docs/claims.md
+	$(BIN)/pipeline study matrix --document docs/designs.md
 
 goldens: $(VENV)/.installed-test ## write again the fingerprints that tests/runs/goldens.json pins
 	UPDATE_GOLDENS=1 $(BIN)/python -m pytest tests/runs/test_golden.py

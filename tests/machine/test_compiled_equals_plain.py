@@ -5,6 +5,7 @@
 
 import pytest
 
+from pipeline.allocators.registry import shipped_allocators
 from pipeline.machine.engine.records import CLOSED, S_DEADLOCK, S_FINISHED, TIMED
 from pipeline.machine.profile import load_profile
 from pipeline.schema.trace import KINDS
@@ -13,61 +14,45 @@ from tests.machine.runs import Outcome, Rows, simulate
 
 LOOPS = pytest.mark.parametrize("loop", [CLOSED, TIMED], ids=["closed", "timed"])
 CPUS = pytest.mark.parametrize("cpus", [1, 4])
-ALLOCATORS = pytest.mark.parametrize(
-    ("allocator", "options"),
-    [
-        ("global_pool", {"slots": "16"}),
-        ("series_pool", {"slots": "16"}),
-        ("global_pool_invlpg", {"slots": "16"}),
-        ("percpu_pinned", {"slots_per_cpu": "16"}),
-        ("atomic", {"refault_per_1000": "300", "slots": "16"}),
-        ("direct_map", {}),
-        ("kmap_local", {}),
-        ("per_process", {"slots": "8"}),
-        ("percpu_cached", {"slots": "8"}),
-        ("sf_buf", {"slots": "16", "cpu_private": "false"}),
-        ("epoch_pool", {"slots": "16"}),
-        ("lockless_pool", {"slots": "16"}),
-        ("deferred_flush", {"slots": "16", "spare": "4", "batch": "3"}),
-        ("split_pool", {"slots": "16", "batch": "3"}),
-        ("always_flush", {"slots": "16"}),
-        ("percpu_pinned", {"slots_per_cpu": "1", "overflow": "global", "slots": "16"}),
-        ("clairvoyant", {"slots": "16"}),
-        ("global_pool", {"slots": "16", "colours": "2", "reserve": "2"}),
-        ("page_fault=atomic,default=global_pool", {"nesting": "2", "global_pool.slots": "16"}),
-        (
-            "page_fault=kmap_local,copy_to_user=lockless_pool,default=global_pool_invlpg",
-            {"lockless_pool.slots": "16", "global_pool_invlpg.slots": "16"},
-        ),
-        (
-            "page_fault=per_process,default=global_pool",
-            {"per_process.slots": "8", "global_pool.slots": "16"},
-        ),
-    ],
-    ids=[
-        "global_pool",
-        "series_pool",
-        "global_pool_invlpg",
+# Options with which the allocators run short of slots, and combinations; others have their defaults.
+CASES = {
+    "global_pool": ("global_pool", {"slots": "16"}),
+    "series_pool": ("series_pool", {"slots": "16"}),
+    "global_pool_invlpg": ("global_pool_invlpg", {"slots": "16"}),
+    "percpu_pinned": ("percpu_pinned", {"slots_per_cpu": "16"}),
+    "atomic": ("atomic", {"refault_per_1000": "300", "slots": "16"}),
+    "per_process": ("per_process", {"slots": "8"}),
+    "percpu_cached": ("percpu_cached", {"slots": "8"}),
+    "sf_buf": ("sf_buf", {"slots": "16", "cpu_private": "false"}),
+    "epoch_pool": ("epoch_pool", {"slots": "16"}),
+    "lockless_pool": ("lockless_pool", {"slots": "16"}),
+    "deferred_flush": ("deferred_flush", {"slots": "16", "spare": "4", "batch": "3"}),
+    "split_pool": ("split_pool", {"slots": "16", "batch": "3"}),
+    "always_flush": ("always_flush", {"slots": "16"}),
+    "percpu_pinned with a pool": (
         "percpu_pinned",
-        "atomic",
-        "direct_map",
-        "kmap_local",
-        "per_process",
-        "percpu_cached",
-        "sf_buf",
-        "epoch_pool",
-        "lockless_pool",
-        "deferred_flush",
-        "split_pool",
-        "always_flush",
-        "percpu_pinned with a pool",
-        "clairvoyant",
-        "global_pool with colours and slots set aside",
-        "atomic and global_pool",
-        "kmap_local, lockless_pool and global_pool_invlpg",
-        "global and other PTEs",
-    ],
-)
+        {"slots_per_cpu": "1", "overflow": "global", "slots": "16"},
+    ),
+    "clairvoyant": ("clairvoyant", {"slots": "16"}),
+    "global_pool with colours and slots set aside": (
+        "global_pool",
+        {"slots": "16", "colours": "2", "reserve": "2"},
+    ),
+    "atomic and global_pool": (
+        "page_fault=atomic,default=global_pool",
+        {"nesting": "2", "global_pool.slots": "16"},
+    ),
+    "kmap_local, lockless_pool and global_pool_invlpg": (
+        "page_fault=kmap_local,copy_to_user=lockless_pool,default=global_pool_invlpg",
+        {"lockless_pool.slots": "16", "global_pool_invlpg.slots": "16"},
+    ),
+    "global and other PTEs": (
+        "page_fault=per_process,default=global_pool",
+        {"per_process.slots": "8", "global_pool.slots": "16"},
+    ),
+}
+CASES = {name: (name, {}) for name in shipped_allocators()} | CASES
+ALLOCATORS = pytest.mark.parametrize(("allocator", "options"), CASES.values(), ids=CASES)
 
 
 def both(allocator: str, options: dict[str, str], cpus: int, rows: Rows, loop: int) -> Outcome:
