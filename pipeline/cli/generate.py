@@ -33,7 +33,7 @@ def generate(
             "--set",
             "-s",
             metavar="KEY=VALUE",
-            help="Change one value of the workload, e.g. tasks=96 or pools.page_cache.skew=1.2; may be "
+            help="Change one value of the workload, e.g. tasks=96 or page_sets.page_cache.skew=1.2; may be "
             "repeated.",
         ),
     ] = None,
@@ -41,9 +41,9 @@ def generate(
     """Generate a trace from a workload: the same workload and seed always give the same trace."""
     from pipeline.io.key_values import key_values
     from pipeline.workload.generate import generate as generate_trace
-    from pipeline.workload.overrides import varied
+    from pipeline.workload.overrides import override_workload
 
-    with varied(spec, key_values(settings or [], "--set")) as path:
+    with override_workload(spec, key_values(settings or [], "--set")) as path:
         made = generate_trace(path, output, operations=operations, seed=seed)
     typer.echo(
         f"{made.path}: {made.rows:,} operations of {made.tasks:,} tasks in {made.processes:,} processes on "

@@ -83,11 +83,11 @@ class Drawer:
         self._burst_idle = QuantileTable([workload.bursts.idle if workload.bursts else _NOTHING])
         self._require_time_to_pass(named)
 
-        pools = list(workload.pools.values())
-        self._alias = [AliasTable(pool.pages, pool.skew) for pool in pools]
-        counts = [pool.pages * workload.instances(pool) for pool in pools]
-        self._pool_base = np.cumsum([0, *counts[:-1]])
-        self._pool_of_kind = np.array([list(workload.pools).index(kind.pool) for kind in kinds])
+        page_sets = list(workload.page_sets.values())
+        self._alias = [AliasTable(page_set.pages, page_set.skew) for page_set in page_sets]
+        counts = [page_set.pages * workload.instances(page_set) for page_set in page_sets]
+        self._set_base = np.cumsum([0, *counts[:-1]])
+        self._set_of_kind = np.array([list(workload.page_sets).index(kind.page_set) for kind in kinds])
         self.depth = workload.nesting_depth()
         needs_rare = (
             np.isin(self._wait_chance, (0.0, 1.0), invert=True).any() or self._block_chance.any()
@@ -227,22 +227,22 @@ class Drawer:
     def _pages(self, level: _Level) -> Integers:
         raw = level.draw(Purpose.PAGE)
         if len(self._alias) == 1:
-            return self._pages_of_pool(0, raw, level.task)
+            return self._pages_of_set(0, raw, level.task)
         page = np.empty(len(raw), np.int64)
-        pool_of_row = self._pool_of_kind[level.which]
+        set_of_row = self._set_of_kind[level.which]
         for at in range(len(self._alias)):
-            rows = np.flatnonzero(pool_of_row == at)
-            page[rows] = self._pages_of_pool(at, raw[rows], level.task[rows])
+            rows = np.flatnonzero(set_of_row == at)
+            page[rows] = self._pages_of_set(at, raw[rows], level.task[rows])
         return page
 
-    def _pages_of_pool(self, at: int, raw: Raw, task: NDArray[np.int32]) -> Integers:
-        pool = list(self.workload.pools.values())[at]
+    def _pages_of_set(self, at: int, raw: Raw, task: NDArray[np.int32]) -> Integers:
+        page_set = list(self.workload.page_sets.values())[at]
         page = self._alias[at].draw(raw)
-        page += self._pool_base[at]
-        if pool.sharing == "task":
-            page += task.astype(np.int64) * pool.pages
-        elif pool.sharing == "process":
-            page += (task // self.workload.threads_per_process).astype(np.int64) * pool.pages
+        page += self._set_base[at]
+        if page_set.sharing == "task":
+            page += task.astype(np.int64) * page_set.pages
+        elif page_set.sharing == "process":
+            page += (task // self.workload.threads_per_process).astype(np.int64) * page_set.pages
         return page
 
     def _copied(self, level: _Level) -> NDArray[np.int32]:

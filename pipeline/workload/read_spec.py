@@ -15,7 +15,8 @@ from pydantic_core import ErrorDetails
 from pipeline.errors import InputError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
-from pipeline.workload.spec import KIND_NAMES, Workload
+from pipeline.schema.trace import KINDS
+from pipeline.workload.spec import Workload, rename_old_keys
 from pipeline.workload.strict_model import unknown_key
 
 SUFFIX = ".toml"
@@ -58,7 +59,7 @@ def read_workload(spec: str | Path) -> NamedWorkload:
     path = workload_path(spec)
     content = path.read_bytes()
     try:
-        table = tomllib.loads(content.decode("utf-8"))
+        table = rename_old_keys(tomllib.loads(content.decode("utf-8")))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: wanted TOML in UTF-8, found a byte that is not") from error
@@ -87,7 +88,7 @@ def _explained(detail: ErrorDetails, table: dict[str, Any]) -> str:
             return f"{prefix}{detail['msg']}"
         case "literal_error" if detail["loc"][-1] == "[key]":
             parent = _key_path(location[:-1], table, keep_last=False)
-            return f"{parent}: {unknown_key(str(location[-1]), list(KIND_NAMES))}"
+            return f"{parent}: {unknown_key(str(location[-1]), list(KINDS))}"
         case "missing":
             return f"{prefix}wanted this key, found none; add it"
         case "union_tag_invalid":

@@ -3,20 +3,28 @@
 A workload is a number of tasks that each repeat for ever: think (on a CPU), wait (off it), map a page, hold
 the mapping (on a CPU), block while holding it (off it), unmap. Kinds of operation differ in how often they
 occur, which pages they map and how long each of these takes.
+
+The keys `page_sets` and `page_set` were `pools` and `pool` in version 0.1, which is still read: see
+`rename_old_keys`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.schema.trace import MAX_PAGE, MAX_TASKS
+from pipeline.schema.trace import KINDS, MAX_PAGE, MAX_TASKS
 from pipeline.workload.distributions import Constant, TimeDistribution
 from pipeline.workload.sampling_tables import MAX_ALIAS_PAGES
 from pipeline.workload.strict_model import Probability, SpecModel
 
-Kind = Literal["page_fault", "copy_to_user", "copy_from_user", "exec_args", "directory", "other"]
+# A checker of types cannot read a Literal's values from elsewhere.
+if TYPE_CHECKING:
+    Kind = str
+else:
+    Kind = Literal[KINDS]
 Sharing = Literal["all", "process", "task"]
 Bytes = Annotated[int, Field(ge=0, lt=1 << 31)]
 
@@ -25,21 +33,21 @@ MAX_NESTING = 4
 _NOTHING = Constant(dist="constant", ns=0)
 
 
-class Pool(SpecModel):
-    """A set of pages that operations choose from: `[pools.NAME]`."""
+class PageSet(SpecModel):
+    """A set of pages that operations choose from: `[page_sets.NAME]`."""
 
     pages: Annotated[int, Field(ge=1, lt=MAX_PAGE)]
-    """Pages of one instance of the pool; page 0 is the most popular."""
+    """Pages of one instance of the set; page 0 is the most popular."""
     skew: Annotated[float, Field(ge=0.0, le=5.0)] = 0.0
     """Zipf exponent: page i is chosen in proportion to (i + 1)**-skew; 0 is uniform."""
     sharing: Sharing = "all"
     """Who shares an instance: all tasks, the tasks of one process, or nobody ("task")."""
 
     @model_validator(mode="after")
-    def _table_fits(self) -> Pool:
+    def _table_fits(self) -> PageSet:
         if self.skew != 0.0 and self.pages > MAX_ALIAS_PAGES:
             raise ValueError(
-                f"a skewed pool may have {MAX_ALIAS_PAGES} pages at most, found {self.pages}; "
+                f"a skewed page set may have {MAX_ALIAS_PAGES} pages at most, found {self.pages}; "
                 "take fewer pages or skew = 0.0"
             )
         return self
@@ -91,8 +99,8 @@ class KindSpec(SpecModel):
 
     share: Probability
     """Share of the outermost operations; the shares of all kinds sum to 1. 0: occurs only nested."""
-    pool: str
-    """Name of the pool that its pages come from."""
+    page_set: str
+    """Name of the page set that its pages come from."""
     think: TimeDistribution
     """CPU time since the previous operation's unmap (not used where the operation is nested)."""
     wait: Sometimes | None = None
@@ -152,7 +160,7 @@ class Workload(SpecModel):
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     start: TimeDistribution = _NOTHING
     """How long after the beginning each task starts."""
-    pools: Annotated[dict[str, Pool], Field(min_length=1)]
+    page_sets: Annotated[dict[str, PageSet], Field(min_length=1)]
     kinds: Annotated[dict[Kind, KindSpec], Field(min_length=1)]
     kind_runs: KindRuns | None = None
     bursts: Bursts | None = None
@@ -162,22 +170,23 @@ class Workload(SpecModel):
         """Number of address spaces: tasks are put into them in order, `threads_per_process` each."""
         return -(-self.tasks // self.threads_per_process)
 
-    def instances(self, pool: Pool) -> int:
-        """How many instances of a pool there are: one, one per process or one per task."""
-        return {"all": 1, "process": self.processes, "task": self.tasks}[pool.sharing]
+    def instances(self, page_set: PageSet) -> int:
+        """How many instances of a page set there are: one, one per process or one per task."""
+        return {"all": 1, "process": self.processes, "task": self.tasks}[page_set.sharing]
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Workload:
         total = sum(kind.share for kind in self.kinds.values())
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"the `share` of all kinds sums to {total:g}, wanted 1; change kinds.*.share")
-        pages = sum(pool.pages * self.instances(pool) for pool in self.pools.values())
+        pages = sum(page_set.pages * self.instances(page_set) for page_set in self.page_sets.values())
         if pages > MAX_PAGE:
-            raise ValueError(f"the pools have {pages} pages in all, at most {MAX_PAGE} fit into a trace")
+            raise ValueError(f"the page sets have {pages} pages in all, at most {MAX_PAGE} fit into a trace")
         for name, kind in self.kinds.items():
-            if kind.pool not in self.pools:
+            if kind.page_set not in self.page_sets:
                 raise ValueError(
-                    f"kinds.{name}.pool: found '{kind.pool}', wanted one of: {', '.join(self.pools)}"
+                    f"kinds.{name}.page_set: found '{kind.page_set}', wanted one of: "
+                    f"{', '.join(self.page_sets)}"
                 )
             missing = [inner for inner in kind.nested if inner not in self.kinds]
             if missing:
@@ -201,4 +210,20 @@ class Workload(SpecModel):
         )
 
 
-KIND_NAMES: tuple[str, ...] = get_args(Kind)
+def rename_old_keys(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's table with the keys `pools`, and `pool` of a kind, under their present names.
+
+    Deprecated: they will be unknown keys in the version after this one.
+    """
+    renamed = _rename(table, "pools", "page_sets")
+    kinds = renamed.get("kinds")
+    if isinstance(kinds, dict):
+        renamed["kinds"] = {
+            name: _rename(kind, "pool", "page_set") if isinstance(kind, dict) else kind
+            for name, kind in kinds.items()
+        }
+    return renamed
+
+
+def _rename(table: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if key == old and new not in table else key: value for key, value in table.items()}

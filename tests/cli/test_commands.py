@@ -187,7 +187,7 @@ def test_report_makes_one_page(house):
     [
         ("allocators", "global_pool", "slots"),
         ("machines", "numaq16", "ipi_send_ns = "),
-        ("workloads", "laptop", "[pools."),
+        ("workloads", "laptop", "[page_sets."),
         ("queries", "lockmeter", "UTIL"),
     ],
 )

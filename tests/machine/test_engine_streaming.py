@@ -18,17 +18,17 @@ description = "nested operations that think, wait, hold and block"
 tasks = 12
 operations = 1_000
 start = { dist = "uniform", low_ns = 0, high_ns = 50_000 }
-[pools.cache]
+[page_sets.cache]
 pages = 60
 skew = 1.0
 [kinds.page_fault]
 share = 0.4
-pool = "cache"
+page_set = "cache"
 think = { dist = "exponential", mean_ns = 9_000 }
 hold = { dist = "exponential", mean_ns = 900 }
 [kinds.copy_to_user]
 share = 0.6
-pool = "cache"
+page_set = "cache"
 think = { dist = "exponential", mean_ns = 9_000 }
 wait = { probability = 0.3, time = { dist = "exponential", mean_ns = 20_000 } }
 hold = { dist = "exponential", mean_ns = 2_000 }

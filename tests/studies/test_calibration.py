@@ -43,7 +43,7 @@ def test_only_what_may_be_fitted_is_and_only_to_rows_a_and_d() -> None:
     assert plan.rows == ["A", "D"]
     keys = {key for parameter in plan.parameters for key in parameter.keys}
     kinds = ("page_fault", "copy_to_user", "copy_from_user")
-    pinned = {"tasks", "operations", "pools.page_cache.pages", "pools.page_tables.pages"}
+    pinned = {"tasks", "operations", "page_sets.page_cache.pages", "page_sets.page_tables.pages"}
     pinned |= {f"kinds.{kind}.share" for kind in kinds}
     pinned |= {f"costs.{cost}_ns.value" for cost in ("scan_slot", "ipi_send", "ipi_latency", "ipi_handler")}
     assert keys.isdisjoint(pinned)
@@ -75,7 +75,7 @@ def test_a_short_search_writes_files_that_load_and_never_gets_worse(
         in profile.costs["barging_percent"].source
     )
     workload = read_workload(tmp_path / "out" / "kernel_build.toml").workload
-    assert workload.pools["page_cache"].skew == found.best["page_cache_skew"]
+    assert workload.page_sets["page_cache"].skew == found.best["page_cache_skew"]
     assert "fitted" in (tmp_path / "out" / "kernel_build.toml").read_text()
     assert evaluate(procedure(), found.best)[0] == pytest.approx(found.best_objective)
     assert "pipeline study lockmeter --machine" in found.text()

@@ -18,20 +18,20 @@ tasks = 7
 threads_per_process = 2
 operations = 1_000
 start = { dist = "uniform", low_ns = 0, high_ns = 50_000 }
-[pools.cache]
+[page_sets.cache]
 pages = 100
 skew = 1.0
-[pools.tables]
+[page_sets.tables]
 pages = 10
 sharing = "process"
 [kinds.page_fault]
 share = 0.25
-pool = "tables"
+page_set = "tables"
 think = { dist = "exponential", mean_ns = 5_000 }
 hold = { dist = "lognormal", median_ns = 800, sigma = 0.5 }
 [kinds.copy_to_user]
 share = 0.75
-pool = "cache"
+page_set = "cache"
 think = { dist = "exponential", mean_ns = 5_000 }
 wait = { probability = 0.3, time = { dist = "exponential", mean_ns = 20_000 } }
 hold = { dist = "exponential", mean_ns = 1_000 }

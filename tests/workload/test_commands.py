@@ -8,6 +8,7 @@ from pipeline.cli.generate import generate
 from pipeline.cli.workloads import workloads
 from pipeline.errors import InputError, UsageError
 from pipeline.workload.read_spec import shipped_workloads
+from tests.workload.specs import SPEC, named
 
 
 def _app() -> typer.Typer:
@@ -42,7 +43,7 @@ def test_workloads_prints_a_spec_as_it_is() -> None:
 
 def test_generate_changes_single_values_of_a_workload(tmp_path: Path) -> None:
     output = tmp_path / "trace.parquet"
-    settings = ["tasks=3", "pools.highmem.pages=5", "pools.highmem.sharing=task"]
+    settings = ["tasks=3", "page_sets.highmem.pages=5", "page_sets.highmem.sharing=task"]
     words = [word for setting in settings for word in ("--set", setting)]
     ran = CliRunner().invoke(_app(), ["generate", "laptop", "-o", str(output), "--ops", "500", *words])
     assert ran.exit_code == 0, ran.output
@@ -50,6 +51,25 @@ def test_generate_changes_single_values_of_a_workload(tmp_path: Path) -> None:
     assert "workload laptop (sha256 " in ran.stdout
     # Five pages for each task, numbered one after another.
     assert "pages 0 to 14," in ran.stdout
+
+
+@pytest.mark.parametrize("in_file", ["pools", "page_sets"])
+@pytest.mark.parametrize("in_setting", ["pools", "page_sets"])
+def test_the_old_keys_of_page_sets_are_still_read(tmp_path: Path, in_file: str, in_setting: str) -> None:
+    old = SPEC.replace("page_sets", "pools").replace("page_set", "pool")
+    assert named(tmp_path, old).workload == named(tmp_path).workload
+    spec, output = tmp_path / "test.toml", tmp_path / "trace.parquet"
+    spec.write_text(old if in_file == "pools" else SPEC)
+    settings = [f"{in_setting}.cache.pages=1", f"kinds.page_fault.{in_setting[:-1]}=cache"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    ran = CliRunner().invoke(_app(), ["generate", str(spec), "-o", str(output), "--ops", "500", *words])
+    assert ran.exit_code == 0, ran.output
+    assert "pages 0 to 0," in ran.stdout
+
+
+def test_a_page_set_under_both_its_keys_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"found unknown key 'pools'"):
+        named(tmp_path, SPEC + "[pools.more]\npages = 3\n")
 
 
 @pytest.mark.parametrize(

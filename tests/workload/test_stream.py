@@ -77,14 +77,14 @@ def test_operations_nest_three_deep(tmp_path: Path) -> None:
         """nested = { other = 0.3 }
         [kinds.directory]
         share = 0.0
-        pool = "cache"
+        page_set = "cache"
         think = { dist = "constant", ns = 1 }
         hold = { dist = "constant", ns = 0 }
         block = { probability = 0.5, time = { dist = "constant", ns = 77 } }
         nested = { page_fault = 0.9 }
         [kinds.other]
         share = 0.0
-        pool = "cache"
+        page_set = "cache"
         think = { dist = "constant", ns = 1 }
         hold = { dist = "constant", ns = 400 }
         [kinds.copy_to_user]""",
@@ -135,7 +135,7 @@ def test_changing_one_parameter_leaves_all_other_draws_as_they_were(tmp_path: Pa
         assert differ == changed
 
 
-def test_pools_are_shared_as_the_spec_says_and_lie_one_after_another(tmp_path: Path) -> None:
+def test_page_sets_are_shared_as_the_spec_says_and_lie_one_after_another(tmp_path: Path) -> None:
     table = rows(named(tmp_path), 20_000)
     copies = table.filter(pl.col("kind") == "copy_to_user")
     faults = table.filter(pl.col("kind") == "page_fault")
@@ -220,11 +220,11 @@ def test_a_workload_that_takes_no_time_is_refused(tmp_path: Path) -> None:
     description = "nothing"
     tasks = 1
     operations = 1
-    [pools.p]
+    [page_sets.p]
     pages = 1
     [kinds.other]
     share = 1.0
-    pool = "p"
+    page_set = "p"
     think = { dist = "constant", ns = 0 }
     hold = { dist = "constant", ns = 0 }
     """

@@ -167,7 +167,7 @@ def _laptop(skew: float, allocator: str, slots: int | None) -> Experiment:
         allocator,
         LAPTOP,
         _OPERATIONS,
-        {"pools.highmem.skew": skew},
+        {"page_sets.highmem.skew": skew},
         {} if slots is None else {"slots": slots},
     )
 

@@ -84,7 +84,7 @@ def _upper(text: str) -> str:
 
 
 def _experiment(tasks: int) -> Experiment:
-    changes: dict[str, Any] = {"tasks": tasks, "pools.page_tables.pages": _PAGES_PER_TASK}
+    changes: dict[str, Any] = {"tasks": tasks, "page_sets.page_tables.pages": _PAGES_PER_TASK}
     return Experiment(
         "fault_storm", "global_pool", "numaq16", _OPERATIONS, changes, {"slots": _SLOTS}, cpus=16
     )

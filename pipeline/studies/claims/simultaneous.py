@@ -21,13 +21,13 @@ MOST_MAPS = 320
 # Every task maps one page and keeps it far longer than all of them need to map theirs.
 HOLD_AT_ONCE: dict[str, Any] = {
     "tasks": MOST_MAPS,
-    "pools.page_tables.pages": 1,
+    "page_sets.page_tables.pages": 1,
     "start": {"dist": "uniform", "low_ns": 0, "high_ns": 1_000_000_000},
     "kinds.page_fault.wait.probability": 0.0,
     "kinds.page_fault.block.time": {"dist": "constant", "ns": 60_000_000_000},
     "kinds.page_fault.long_lived.share": 0.0,
 }
-ONE_PAGE: dict[str, Any] = {"pools.page_tables.sharing": "all"}
+ONE_PAGE: dict[str, Any] = {"page_sets.page_tables.sharing": "all"}
 
 # Multiples of the time for which a compile's mappings would have to last, by Little's law.
 _LENGTHENED = (0.25, 0.5, 0.75, 1.0, 1.25)

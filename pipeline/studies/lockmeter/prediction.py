@@ -149,7 +149,7 @@ def _operations_of_each_kind(workload: Workload) -> dict[str, float]:
         inner: dict[str, float] = {}
         for name, share in level.items():
             expected[name] += share
-            for nested, probability in workload.kinds[name].nested.items():  # type: ignore[index]
+            for nested, probability in workload.kinds[name].nested.items():
                 inner[nested] = inner.get(nested, 0.0) + share * probability
         level = inner
     return expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.schema.trace import KINDS
 from pipeline.workload.fit.observed import Observed
 from pipeline.workload.fit.popularity import fit_popularity
-from pipeline.workload.fit.sharing import fit_pools
+from pipeline.workload.fit.sharing import fit_page_sets
 from pipeline.workload.fit.times import FittedTime, fit_time
 from pipeline.workload.spec import MAX_NESTING, Workload
 
@@ -58,7 +58,7 @@ def fit_parameters(observed: Observed, description: str) -> Fitted:
     first = observed.begins_task & (observed.time_ns < observed.span_ns // 10 + 1)
     begins = observed.time_ns[first]
     fitted.table["start"] = _dump(fit_time(begins)) if alive == tasks else _dump(fit_time(np.array([0])))
-    _pools(observed, fitted)
+    _page_sets(observed, fitted)
     idle_ns = _bursts(observed, fitted)
     _kind_runs(observed, fitted)
     _kinds(observed, fitted, idle_ns, _expressible(observed, fitted))
@@ -84,20 +84,21 @@ def _tasks_alive(observed: Observed) -> tuple[int, int]:
     return tasks, tasks if alive >= _WHOLE_LIFE * tasks else max(round(alive), 1)
 
 
-def _pools(observed: Observed, fitted: Fitted) -> None:
+def _page_sets(observed: Observed, fitted: Fitted) -> None:
     table = fitted.table
     owners = {"all": 1, "task": table["tasks"]}
     owners["process"] = math.ceil(table["tasks"] / table["threads_per_process"])
-    table["pools"] = {}
-    for pool in fit_pools(observed):
-        found = fit_popularity(pool.counts, owners[pool.sharing])
-        table["pools"][pool.name] = {"pages": found.pages, "skew": found.skew, "sharing": pool.sharing}
-        whose = "several processes map" if pool.sharing == "all" else f"one {pool.sharing} alone maps"
-        fitted.comments[f"pools.{pool.name}"] = f"{len(pool.counts):,} were seen" + (
-            f"; {pool.private:.1%} of the operations are on pages that {whose}"
-            if len(np.unique(observed.process)) > 1
-            else ""
-        )
+    table["page_sets"] = {}
+    several_processes = len(np.unique(observed.process)) > 1
+    for found in fit_page_sets(observed):
+        sharing = found.sharing
+        popularity = fit_popularity(found.counts, owners[sharing])
+        table["page_sets"][found.name] = {**asdict(popularity), "sharing": sharing}
+        comment = f"{len(found.counts):,} were seen"
+        if several_processes:
+            whose = "several processes map" if sharing == "all" else f"one {sharing} alone maps"
+            comment += f"; {found.private:.1%} of the operations are on pages that {whose}"
+        fitted.comments[f"page_sets.{found.name}"] = comment
 
 
 def _bursts(observed: Observed, fitted: Fitted) -> int | None:
@@ -199,7 +200,7 @@ def _kinds(observed: Observed, fitted: Fitted, idle_ns: int | None, expressed: n
     outer = observed.outermost
     own_hold_ns = observed.without("hold_ns", expressed)
     own_block_ns = observed.without("block_ns", expressed)
-    pool_of = {kind: name for name in fitted.table["pools"] for kind in name.split("_and_")}
+    set_of = {kind: name for name in fitted.table["page_sets"] for kind in name.split("_and_")}
     kinds: dict[str, Any] = {}
     codes = [int(kind) for kind in np.unique(observed.kind)]
     shares = _shares([int((observed.kind[outer] == kind).sum()) for kind in codes])
@@ -209,7 +210,7 @@ def _kinds(observed: Observed, fitted: Fitted, idle_ns: int | None, expressed: n
         thinking = mine & outer & ~observed.begins_task
         if not thinking.any():
             thinking = mine
-        table: dict[str, Any] = {"share": share, "pool": pool_of[KINDS[kind]]}
+        table: dict[str, Any] = {"share": share, "page_set": set_of[KINDS[kind]]}
         table["think"] = _dump(fit_time(observed.think_ns[thinking]))
         waits = observed.wait_ns[thinking]
         if idle_ns is not None:

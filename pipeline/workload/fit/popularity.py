@@ -1,10 +1,10 @@
-"""Number of pages and Zipf exponent of a pool, by maximum likelihood from how often its pages were mapped.
+"""Number of pages and Zipf exponent of a page set, by maximum likelihood from how often pages were mapped.
 
 Page numbers tell nothing of ranks, and sorting pages by their counts would take chance for popularity. So the
 likelihood is that of the spectrum: how many pages were mapped once, twice, and so on. With n operations, page
 i of N is mapped Poisson(n p_i) times, p_i proportional to (i + 1)**-s; the expected number of pages mapped k
 times is the sum of these probabilities, and the observed number is taken as Poisson about it. Pages that were
-never mapped are not seen, yet N is found: a pool whose pages were nearly all mapped has few that were mapped
+never mapped are not seen, yet N is found: a set whose pages were nearly all mapped has few that were mapped
 once. Counts above 32 are put into bins of equal ratio.
 """
 
@@ -29,7 +29,7 @@ _NORMAL = np.array([0.5 * (1.0 + math.erf(node / math.sqrt(2.0))) for node in _N
 
 @dataclass(frozen=True)
 class Popularity:
-    """`pages` of one instance of a pool and its `skew`, as in a spec."""
+    """`pages` of one instance of a page set and its `skew`, as in a spec."""
 
     pages: int
     skew: float
@@ -38,7 +38,7 @@ class Popularity:
 def fit_popularity(counts: np.ndarray, instances: int) -> Popularity:
     """Fit how often each page was mapped (int64 [pages seen], each >= 1).
 
-    The pages are spread over `instances` equal instances of the pool, each of which got an equal part of the
+    The pages are spread over `instances` equal instances of the set, each of which got an equal part of the
     operations.
     """
     operations = float(counts.sum()) / instances

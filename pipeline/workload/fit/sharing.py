@@ -1,8 +1,9 @@
-"""Which kinds of operation draw their pages from the same pool, and who shares it."""
+"""Which kinds of operation draw their pages from the same page set, and who shares it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -10,18 +11,18 @@ from pipeline.schema.trace import KINDS
 from pipeline.workload.fit.observed import Observed
 from pipeline.workload.spec import Sharing
 
-# Two kinds are of one pool if this share of the operations of one is on pages that the other maps too.
+# Two kinds are of one page set if this share of the operations of one is on pages that the other maps too.
 _COMMON = 0.5
-# A pool belongs to whoever makes this share of its operations on pages that nobody else maps.
+# A page set belongs to whoever makes this share of its operations on pages that nobody else maps.
 _PRIVATE = 0.5
 
 
 @dataclass(frozen=True)
-class FittedPool:
-    """A pool: the kinds that use it (codes), who shares it, and the share of operations that says so.
+class FittedPageSet:
+    """A page set: the kinds that use it (codes), who shares it, and the share of operations that says so.
 
-    `counts` is how often each of its pages was mapped; with a pool per process or task, a page that several
-    of them map counts for each.
+    `counts` is how often each of its pages was mapped; in one per process or task, a page that several of
+    them map counts for each.
     """
 
     kinds: tuple[int, ...]
@@ -35,24 +36,20 @@ class FittedPool:
         return "_and_".join(KINDS[kind] for kind in self.kinds)
 
 
-def fit_pools(observed: Observed) -> list[FittedPool]:
-    """Put the kinds of a trace into pools and find who shares each."""
+def fit_page_sets(observed: Observed) -> list[FittedPageSet]:
+    """Put the kinds of a trace into page sets and find who shares each."""
     kinds = [int(kind) for kind in np.unique(observed.kind)]
     pages = {kind: np.unique(observed.page[observed.kind == kind]) for kind in kinds}
-    pool_of = {kind: kind for kind in kinds}
-    for at, one in enumerate(kinds):
-        for other in kinds[:at]:
-            if (
-                _overlap(observed, one, pages[other]) > _COMMON
-                or _overlap(observed, other, pages[one]) > _COMMON
-            ):
-                joined, kept = pool_of[one], pool_of[other]
-                pool_of = {kind: kept if pool == joined else pool for kind, pool in pool_of.items()}
-    pools = []
-    for pool in sorted(set(pool_of.values())):
-        members = tuple(kind for kind in kinds if pool_of[kind] == pool)
-        pools.append(_shared_by(observed, members))
-    return pools
+    set_of = {kind: kind for kind in kinds}
+    for one, other in sorted(combinations(kinds, 2), key=lambda pair: pair[::-1]):
+        common = max(_overlap(observed, one, pages[other]), _overlap(observed, other, pages[one]))
+        if common > _COMMON:
+            joined, kept = set_of[other], set_of[one]
+            set_of = {kind: kept if number == joined else number for kind, number in set_of.items()}
+    return [
+        _find_sharing(observed, tuple(kind for kind in kinds if set_of[kind] == number))
+        for number in sorted(set(set_of.values()))
+    ]
 
 
 def _overlap(observed: Observed, kind: int, pages: np.ndarray) -> float:
@@ -60,22 +57,22 @@ def _overlap(observed: Observed, kind: int, pages: np.ndarray) -> float:
     return float(np.isin(observed.page[observed.kind == kind], pages).mean())
 
 
-def _shared_by(observed: Observed, kinds: tuple[int, ...]) -> FittedPool:
+def _find_sharing(observed: Observed, kinds: tuple[int, ...]) -> FittedPageSet:
     here = np.isin(observed.kind, kinds)
     page = observed.page[here]
     owners: tuple[tuple[Sharing, np.ndarray], ...] = (
         ("task", observed.task[here]), ("process", observed.process[here]),
     )  # fmt: skip
     private = 0.0
-    # of one task or process alone, nothing can be said: its pool is everybody's
+    # of one task or process alone, nothing can be said: its page set is everybody's
     for sharing, owner in owners:
         if len(np.unique(owner)) == 1:
             continue
         private = _private(page, owner)
         alike = sharing == "task" and len(np.unique(observed.task)) == len(np.unique(observed.process))
         if private > _PRIVATE and not alike:
-            return FittedPool(kinds, sharing, private, _counts(page, owner))
-    return FittedPool(kinds, "all", 1.0 - private, _counts(page, np.zeros_like(page)))
+            return FittedPageSet(kinds, sharing, private, _counts(page, owner))
+    return FittedPageSet(kinds, "all", 1.0 - private, _counts(page, np.zeros_like(page)))
 
 
 def _private(page: np.ndarray, owner: np.ndarray) -> float:

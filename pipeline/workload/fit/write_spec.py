@@ -22,8 +22,8 @@ def spec_text(fitted: Fitted, head: Iterable[str], foot: Iterable[str]) -> str:
     for key in _ONE_LINE:
         lines += _commented(fitted, key)
         lines.append(f"{key} = {_value(table[key])}")
-    for group in ("pools", "kind_runs", "bursts", "kinds"):
-        if group in ("pools", "kinds"):
+    for group in ("page_sets", "kind_runs", "bursts", "kinds"):
+        if group in ("page_sets", "kinds"):
             for name, values in table[group].items():
                 lines += ["", *_commented(fitted, f"{group}.{name}"), f"[{group}.{name}]"]
                 lines += [f"{key} = {_value(value)}" for key, value in values.items()]

@@ -31,9 +31,9 @@ def fitted(tmp_path_factory):
 
 def test_the_zipf_exponent_of_zipf_bench_is_recovered(fitted) -> None:
     workload, likeness, result = fitted("zipf_bench", 150_000)
-    (pool,) = workload.pools.values()
-    assert pool.skew == pytest.approx(1.3, abs=0.02)
-    assert pool.sharing == "all"
+    (page_set,) = workload.page_sets.values()
+    assert page_set.skew == pytest.approx(1.3, abs=0.02)
+    assert page_set.sharing == "all"
     assert (workload.tasks, workload.operations) == (1024, 150_000)
     kind = workload.kinds["copy_to_user"]
     assert kind.share == pytest.approx(0.7, abs=0.01)
@@ -48,10 +48,10 @@ def test_kernel_build_comes_back_near_its_own_spec(fitted) -> None:
     own = read_workload("kernel_build").workload
     assert workload.tasks == own.tasks
     assert workload.kind_runs.mean_operations == pytest.approx(own.kind_runs.mean_operations, rel=0.1)
-    tables = workload.pools[workload.kinds["page_fault"].pool]
+    tables = workload.page_sets[workload.kinds["page_fault"].page_set]
     assert tables.sharing == "process"
-    assert tables.skew == pytest.approx(own.pools["page_tables"].skew, abs=0.05)
-    assert workload.kinds["copy_to_user"].pool == workload.kinds["copy_from_user"].pool
+    assert tables.skew == pytest.approx(own.page_sets["page_tables"].skew, abs=0.05)
+    assert workload.kinds["copy_to_user"].page_set == workload.kinds["copy_from_user"].page_set
     think, expected = workload.kinds["page_fault"].think, own.kinds["page_fault"].think
     assert (think.dist, think.share) == ("mixture", pytest.approx(expected.share, abs=0.02))
     assert workload.kinds["copy_to_user"].hold.dist == "lognormal"
