@@ -1,4 +1,4 @@
-"""What the runs of a report were made of, for its head: traces, machines, designs and what differs."""
+"""What the runs of a report were made of, for its head: traces, machines and what differs."""
 
 from __future__ import annotations
 
@@ -65,55 +65,14 @@ def _trace_facts(metadata: dict[str, Any], source: dict[str, Any]) -> Iterator[t
 
 
 def describe_machines(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Each machine once: its name, CPUs, every cost, how many are assumed, and the runs simulated on it."""
+    """Each machine once: its profile, how many of its costs are assumed, and the runs simulated on it."""
     entries = []
     for same in _group(runs, lambda m: m.machine.model_dump_json()):
-        machine = same[0].manifest.machine
-        assumed = sum(cost.source.strip().lower().startswith("assumed") for cost in machine.costs.values())
-        entries.append(
-            {
-                "name": machine.name,
-                "summary": machine.summary,
-                "cpus": machine.cpus,
-                "runs": [run.name for run in same],
-                "assumed": assumed,
-                "sourced": len(machine.costs) - assumed,
-                "costs": [
-                    (name, format_number(cost.value, 6), cost.unit, cost.source, cost.doc)
-                    for name, cost in machine.costs.items()
-                ],
-            }
-        )
-    return entries
-
-
-def describe_allocators(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Each run's design, options and how it was made, in the order of the runs."""
-    entries = []
-    for run in runs:
-        m = run.manifest
-        facts = {
-            "Options": ", ".join(f"{k} = {v}" for k, v in m.allocator.options.items()) or "none",
-            "Trace": m.trace.name,
-            "Machine": f"{m.machine.name}, {m.machine.cpus} CPUs",
-            "Low memory": ", ".join(m.lowmem),
-            "Loop": m.loop,
-            "Seed": str(m.seed),
-            "Log": "kept" if run.has_log else "not kept: totals only",
-            "Simulated in": f"{format_number(m.execution.elapsed_s, 3)} s",
-            "Versions": ", ".join(f"{k} {v}" for k, v in m.versions.items()),
-            "Fingerprint": m.fingerprint,
-            "Run": m.id,
-        }
-        entries.append(
-            {
-                "run": run.name,
-                "design": m.allocator.name,
-                "summary": m.allocator.summary,
-                "command": m.command,
-                "facts": list(facts.items()),
-            }
-        )
+        profile = same[0].manifest.machine
+        assumed = sum(cost.source.strip().lower().startswith("assumed") for cost in profile.costs.values())
+        names = [run.name for run in same]
+        sourced = len(profile.costs) - assumed
+        entries.append({"profile": profile, "runs": names, "assumed": assumed, "sourced": sourced})
     return entries
 
 

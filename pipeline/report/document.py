@@ -13,6 +13,7 @@ from pipeline.report.definition import Item
 from pipeline.report.styles import RunStyles
 from pipeline.runs.store import Run
 from pipeline.sql.library import Query, filled
+from pipeline.sql.output import format_cell
 
 Spec = dict[str, Any]
 
@@ -25,6 +26,11 @@ class Heading:
     unit: str
     doc: str
     number: bool
+
+    @property
+    def full_label(self) -> str:
+        """The label with the unit."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,11 @@ class Row:
     cells: list[Cell]
     runs: tuple[str, ...] = ()
     apart: bool = False
+
+    @property
+    def texts(self) -> list[str]:
+        """The text of each cell."""
+        return [cell.text for cell in self.cells]
 
     @property
     def repeated(self) -> bool:
@@ -114,6 +125,15 @@ class Block:
             column.doc if column else "",
             self.frame.schema[name].is_numeric(),
         )
+
+    @property
+    def readable_rows(self) -> list[list[str]]:
+        """Rows of the query's answer as a reader wants them."""
+        names = self.frame.columns
+        return [
+            [format_cell(name, value) or "–" for name, value in zip(names, row, strict=True)]
+            for row in self.frame.iter_rows()
+        ]
 
     @property
     def sql(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.report import conditions
 from pipeline.report.document import Block, Document, Table
-from pipeline.report.html import plain_rows
+from pipeline.report.render import plain_rows
 
 FORMAT_VERSION = 1
 
@@ -75,6 +75,6 @@ def _table(table: Table) -> dict[str, Any]:
         "title": table.title,
         "words": table.verdict,
         "heads": [{"label": h.label, "unit": h.unit, "meaning": h.doc} for h in table.headings],
-        "rows": [{"runs": row.runs, "cells": [cell.text for cell in row.cells]} for row in table.rows],
+        "rows": [{"runs": row.runs, "cells": row.texts} for row in table.rows],
         "notes": table.notes,
     }

@@ -9,8 +9,8 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.io.files import complete_directory, complete_file
 from pipeline.report.document import Block, Chart, Document, Spec
-from pipeline.report.html import plain_rows
-from pipeline.report.styles import VEGA_CONFIG, resolve_light_colours
+from pipeline.report.render import plain_rows
+from pipeline.report.styles import resolve_light_colours, vega_config
 
 WIDTH = 640
 SCALE = 2.0
@@ -75,7 +75,7 @@ def _complete(block: Block, chart: Chart) -> Spec:
 def _draw(spec: Spec, form: str) -> bytes:
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
-    config = VEGA_CONFIG | {
+    config = vega_config() | {
         "background": "var(--paper)",
         "legend": {"labelColor": "var(--ink)", "symbolOpacity": 1, "labelLimit": 260},
         "title": {"color": "var(--ink)", "subtitleColor": "var(--soft)"},

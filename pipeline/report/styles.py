@@ -1,4 +1,4 @@
-"""How a report is styled: colours and dashes of runs and parts, and Vega's settings.
+"""How a report is styled: colours and dashes of runs and parts.
 
 A colour is a name of the style sheet, which says what it is in light and in dark. Runs have by position eight
 colours that people with colour-blindness can tell apart (after Okabe and Ito, Color Universal Design, 2008,
@@ -26,28 +26,6 @@ BOUND_COLOUR = "bound"
 
 # What is drawn in several charts has one colour in all of them.
 WORK_COLOURS = {"scan": "series-4", "spin": "series-5", "flush": "series-6", "interrupted": "series-7"}
-
-
-VEGA_CONFIG: dict[str, Any] = {
-    "background": "transparent",
-    "font": "system-ui, sans-serif",
-    "padding": 4,
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "var(--soft)",
-        "titleColor": "var(--soft)",
-        "gridColor": "var(--line)",
-        "domainColor": "var(--line)",
-        "tickColor": "var(--line)",
-        "labelFontSize": 11,
-        "titleFontSize": 11,
-        "titleFontWeight": "normal",
-        "titlePadding": 6,
-    },
-    "axisY": {"labelColor": "var(--ink)"},
-    "text": {"color": "var(--ink)", "fontSize": 11},
-    "rule": {"color": "var(--ink)"},
-}
 
 
 @dataclass(frozen=True)
@@ -105,6 +83,12 @@ def css(name: str) -> str:
 def shipped_text(name: str) -> str:
     """Read a file of the page's own."""
     return (shipped("reports") / name).read_text(encoding="utf-8").strip()
+
+
+def vega_config() -> dict[str, Any]:
+    """How charts look apart from their data: Vega's settings, with colours of the style sheet."""
+    config: dict[str, Any] = json.loads(shipped_text("vega_config.json"))
+    return config
 
 
 def resolve_light_colours(content: Any) -> Any:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pipeline.errors import OutputError, UsageError
-from pipeline.report.html import plain_rows
+from pipeline.report.render import plain_rows
 from pipeline.report.report import FORMATS, report
 from pipeline.sql.session import open_session
 from tests.sql.handmade import make_plausible_run, make_run

@@ -15,8 +15,8 @@ from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_number
 from pipeline.report.charts import KINDS
 from pipeline.report.document import Block, Chart, Document, Part, Spec
-from pipeline.report.html import render_html
 from pipeline.report.read_definition import load_definition
+from pipeline.report.render import render_html
 from pipeline.report.styles import RunStyles, style_runs
 from pipeline.report.vega import Plot, add_filters
 from pipeline.runs.store import Run, find_runs

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page, under a policy that admits nothing from outside."""
+"""The report as an HTML page that holds all it needs, and as Markdown; each is a template in `reports/`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Sequence
 from functools import cache
 from itertools import count
@@ -15,43 +16,22 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from pipeline.io.numbers import format_number
 from pipeline.io.resources import shipped
 from pipeline.report import conditions
 from pipeline.report.document import Block, Document
-from pipeline.report.styles import VEGA_CONFIG, shipped_text
-
-TEMPLATE = "page.html.j2"
+from pipeline.report.styles import shipped_text, vega_config
 
 
-def render_html(document: Document, template: str = TEMPLATE) -> str:
-    """Render the page by a template of the shipped reports; it needs no network and no other file."""
+def render_html(document: Document, template: str = "page.html.j2") -> str:
+    """Render the page; it needs no network and no other file, and its policy admits none."""
     bundle, stylesheet, script = _vega_bundle(), shipped_text("page.css"), shipped_text("page.js")
-    environment = Environment(
-        loader=FileSystemLoader(shipped("reports")),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    names, runs = document.styles.names, document.runs
-
-    def number_runs(some: Sequence[str]) -> str:
-        """Numbers by which the page's script knows runs."""
-        return " ".join(str(names.index(name)) for name in some)
-
-    environment.filters |= {"script_json": script_json, "number_runs": number_runs}
-    return environment.get_template(template).render(
-        document=document,
-        styles=document.styles,
+    return _render(
+        document,
+        template,
         data=_data,
-        config=VEGA_CONFIG,
+        config=vega_config(),
         number=count(1).__next__,
-        traces=conditions.describe_traces(runs),
-        machines=conditions.describe_machines(runs),
-        shared=conditions.describe_loop_and_seeds(runs),
-        designs=conditions.describe_allocators(runs),
-        warnings=conditions.list_warnings(runs),
-        findings=conditions.list_findings(runs),
         # The policy admits exactly these inline texts, and nothing from anywhere else.
         policy=(
             "default-src 'none'; "
@@ -62,6 +42,11 @@ def render_html(document: Document, template: str = TEMPLATE) -> str:
         bundle=Markup(bundle),
         script=Markup(script),
     )
+
+
+def render_markdown(document: Document) -> str:
+    """Render the tables, the charts in words, and the data of small charts."""
+    return re.sub(r"\n{3,}", "\n\n", _render(document, "page.md.j2")).strip("\n") + "\n"
 
 
 def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
@@ -75,7 +60,47 @@ def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
     return [[cell(value) for value in row] for row in frame.iter_rows()]
 
 
-def script_json(content: Any) -> Markup:
+def _render(document: Document, template: str, **variables: Any) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(shipped("reports")),
+        autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names, runs = document.styles.names, document.runs
+
+    def number_runs(some: Sequence[str]) -> str:
+        """Numbers by which the page's script knows runs."""
+        return " ".join(str(names.index(name)) for name in some)
+
+    environment.filters |= {
+        "script_json": _script_json,
+        "number_runs": number_runs,
+        "format_number": format_number,
+        "plain": _plain,
+        "cell": lambda text: _plain(text).replace("|", "\\|"),
+    }
+    return environment.get_template(template).render(
+        document=document,
+        styles=document.styles,
+        traces=conditions.describe_traces(runs),
+        machines=conditions.describe_machines(runs),
+        shared=conditions.describe_loop_and_seeds(runs),
+        warnings=conditions.list_warnings(runs),
+        findings=conditions.list_findings(runs),
+        **variables,
+    )
+
+
+def _plain(text: str) -> str:
+    """Text of anybody's so that Markdown shows it as it stands."""
+    for character in "\\`*[]":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
+
+
+def _script_json(content: Any) -> Markup:
     """JSON that may stand in a script element: no text in it can end the element or begin a comment."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
