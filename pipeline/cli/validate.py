@@ -48,12 +48,15 @@ def validate(
             raise UsageError("--document writes the whole validation; leave out --row")
         typer.echo(str(write_validation(document)))
         return
+    from dataclasses import replace
+
     from pipeline.io.progress import progress
     from pipeline.studies.lockmeter.comparison import compare
     from pipeline.studies.lockmeter.lockmeter_data import ROWS_OF_2002, read_rows
-    from pipeline.studies.lockmeter.prediction import Model
+    from pipeline.studies.lockmeter.prediction import MODEL
 
     found = read_rows(rows or ROWS_OF_2002)
+    model = replace(MODEL, machine=machine, workload=workload)
     with progress("validating", len(found) * seeds, "runs") as advance:
         for row in found:
-            typer.echo(compare(row, seeds, Model(machine, workload), advance).text())
+            typer.echo(compare(row, seeds, model, advance).text())

@@ -18,21 +18,25 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from multiprocessing import get_context
+from operator import getitem
 from pathlib import Path
 from typing import Any, Literal
 
-import tomlkit
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import UsageError
 from pipeline.io.files import complete_directory
+from pipeline.io.numbers import join_words
 from pipeline.io.progress import progress
 from pipeline.io.tables import align_columns
+from pipeline.io.toml_overrides import changed
 from pipeline.machine.profile import profile_path
+from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.comparison import Figure, figures
 from pipeline.studies.lockmeter.lockmeter_data import MAXIMA, read_rows
-from pipeline.studies.lockmeter.prediction import Model, changed, predict
+from pipeline.studies.lockmeter.prediction import predict
 from pipeline.workload.read_spec import workload_path
 
 PARAMETERS = Path(__file__).with_name("calibration.toml")
@@ -86,15 +90,18 @@ class Procedure(BaseModel):
     rows: list[str]
     parameters: list[Parameter]
 
-    def model_at(self, values: dict[str, float]) -> Model:
-        """Return the machine and the workload with these values by parameter name."""
+    def model_at(self, values: dict[str, float]) -> Experiment:
+        """Return a run on the machine and of the workload with these values by parameter name."""
         changes: dict[str, dict[str, Any]] = {"machine": {}, "workload": {}}
         for parameter in self.parameters:
             value = values[parameter.name]
             whole = parameter.name.endswith(("_ns", "_percent"))
             for key in parameter.keys:
                 changes[parameter.file][key] = round(value) if whole else value
-        return Model(self.machine, self.workload, changes["machine"], changes["workload"])
+        return Experiment(
+            self.workload, "global_pool", self.machine,
+            changes=changes["workload"], machine_changes=changes["machine"],
+        )  # fmt: skip
 
     def present(self) -> dict[str, float]:
         """Values that the files have."""
@@ -102,25 +109,23 @@ class Procedure(BaseModel):
             "machine": tomllib.loads(profile_path(self.machine).read_text(encoding="utf-8")),
             "workload": tomllib.loads(workload_path(self.workload).read_text(encoding="utf-8")),
         }
-        return {p.name: float(_at(tables[p.file], p.keys[0])) for p in self.parameters}
+        return {p.name: _value_at(tables[p.file], p.keys[0]) for p in self.parameters}
 
 
-def procedure() -> Procedure:
+def read_procedure() -> Procedure:
     """Read calibration.toml."""
     return Procedure.model_validate(tomllib.loads(PARAMETERS.read_text(encoding="utf-8")))
 
 
-def _at(table: Any, key: str) -> Any:
-    for step in key.split("."):
-        table = table[step]
-    return table
+def _value_at(table: Any, key: str) -> float:
+    return float(reduce(getitem, key.split("."), table))
 
 
 @dataclass(frozen=True)
 class Calibration:
     """What a calibration found."""
 
-    procedure: Procedure
+    plan: Procedure
     seed: int
     evaluations: int
     start: dict[str, float]
@@ -138,25 +143,20 @@ class Calibration:
                 p.name, f"{p.low:g}", f"{p.high:g}", f"{self.start[p.name]:g}", f"{self.best[p.name]:g}",
                 "at its bound" if min(place := p.place(self.best[p.name]), 1 - place) < _AT_BOUND else "",
             )
-            for p in self.procedure.parameters
+            for p in self.plan.parameters
         ]  # fmt: skip
-        machine, workload = (self.directory / f"{name}.toml" for name in _files(self.procedure))
+        paths = profile_path(self.plan.machine), workload_path(self.plan.workload)
+        machine, workload = (self.directory / path.name for path in paths)
+        missed = (
+            f"outside the goal: {', '.join(self.missed)}" if self.missed else "every figure meets the goal"
+        )
         return (
-            f"fitted {self.procedure.machine} and {self.procedure.workload} to rows "
-            f"{' and '.join(self.procedure.rows)}: seed {self.seed}, {self.evaluations} evaluations\n"
+            f"fitted {self.plan.machine} and {self.plan.workload} to rows "
+            f"{join_words(self.plan.rows)}: seed {self.seed}, {self.evaluations} evaluations\n"
             + align_columns([head, *rows])
             + f"objective {self.start_objective:.1f} at the start, {self.best_objective:.1f} fitted\n"
-            + (
-                f"outside the goal: {', '.join(self.missed)}\n"
-                if self.missed
-                else "every figure meets the goal\n"
-            )
-            + f"see it with: pipeline study lockmeter --machine {machine} --workload {workload}\n"
+            + f"{missed}\nsee it with: pipeline study lockmeter --machine {machine} --workload {workload}\n"
         )
-
-
-def _files(procedure: Procedure) -> tuple[str, str]:
-    return profile_path(procedure.machine).stem, workload_path(procedure.workload).stem
 
 
 def objective(found: list[Figure]) -> float:
@@ -169,13 +169,13 @@ def objective(found: list[Figure]) -> float:
     return total
 
 
-def evaluate(procedure: Procedure, values: dict[str, float], seeds: int = 1) -> tuple[float, list[str]]:
+def evaluate(plan: Procedure, values: dict[str, float], seeds: int = 1) -> tuple[float, list[str]]:
     """Objective of some values, the medians over seeds 0..seeds-1 counting, and what misses the goal."""
     rows = {row.name: row for row in read_rows()}
-    model = procedure.model_at(values)
+    model = plan.model_at(values)
     found: list[Figure] = []
     missed: list[str] = []
-    for name in procedure.rows:
+    for name in plan.rows:
         row = rows[name]
         of_row = figures(row, [predict(row, seed, model) for seed in range(seeds)])
         found += of_row
@@ -212,7 +212,7 @@ def calibrate(
         warnings.simplefilter("ignore")
         import cma  # noqa: PLC0415 - takes half a second, and only this needs it
 
-    plan = procedure()
+    plan = read_procedure()
     start = plan.present() if resume else {p.name: p.start for p in plan.parameters}
     command = f"pipeline calibrate --evaluations {evaluations} --step {step:g} --seed {seed} --seeds {seeds}"
     command += " --resume" if resume else ""
@@ -264,14 +264,12 @@ def _pool(workers: int | None) -> Iterator[ProcessPoolExecutor]:
 def _write_fitted(plan: Procedure, values: dict[str, float], command: str, directory: Path) -> None:
     """Write the two files with the fitted values; each fitted cost says so in its source."""
     model = plan.model_at(values)
-    profile = changed(profile_path(plan.machine), model.machine_changes or {}, directory)
-    document: Any = tomlkit.parse(profile.read_text(encoding="utf-8"))
+    changes, rows = dict(model.machine_changes), join_words(plan.rows)
     for parameter in plan.parameters:
         if parameter.file == "machine":
             _, cost, _ = parameter.keys[0].split(".")
-            document["costs"][cost]["source"] = (
-                f"fitted to rows {' and '.join(plan.rows)} of lockmeter_2002.csv by `{command}`; "
-                f"{parameter.why}"
+            changes[f"costs.{cost}.source"] = (
+                f"fitted to rows {rows} of lockmeter_2002.csv by `{command}`; {parameter.why}"
             )
-    profile.write_text(tomlkit.dumps(document), encoding="utf-8")
-    changed(workload_path(plan.workload), model.workload_changes or {}, directory)
+    changed(profile_path(plan.machine), changes, directory)
+    changed(workload_path(plan.workload), model.changes, directory)

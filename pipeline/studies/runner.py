@@ -108,3 +108,9 @@ def open_runner(label: str, keep: Path | None = None) -> Iterator[Runner]:
         except OSError as error:
             raise output_error(directory, error) from error
         yield Runner(directory, advance)
+
+
+def run_once(experiment: Experiment) -> Manifest:
+    """Make a run of which nothing is kept but what came out."""
+    with tempfile.TemporaryDirectory() as directory:
+        return Runner(Path(directory)).manifest(experiment)

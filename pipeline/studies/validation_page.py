@@ -6,9 +6,10 @@ from pathlib import Path
 
 from pipeline.io.files import complete_file
 from pipeline.io.progress import progress
-from pipeline.studies import theory
-from pipeline.studies.conformance import conformance_page as against_kernel
-from pipeline.studies.lockmeter import ablation, facts, history
+from pipeline.studies.conformance.conformance_page import part as write_conformance
+from pipeline.studies.lockmeter.facts import write_facts
+from pipeline.studies.lockmeter.lockmeter_page import write_ablations, write_history
+from pipeline.studies.theory.section import part as write_theory
 
 HEAD = """# Validation: is it right?
 
@@ -16,7 +17,7 @@ Written by `pipeline study lockmeter --document docs/validation.md`, which makes
 are those of the run that wrote it and are the same on every machine. Three independent yardsticks: a real
 kernel's recordings, queueing theory, and what was measured in 2002. A miss is reported as a miss.
 """
-PARTS = (against_kernel.part, theory.part, history.part, facts.part, ablation.part)
+PARTS = (write_conformance, write_theory, write_history, write_facts, write_ablations)
 
 
 def write_validation(path: Path) -> Path:

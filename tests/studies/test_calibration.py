@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.machine.profile import load_profile
 from pipeline.studies import calibration
-from pipeline.studies.calibration import calibrate, evaluate, objective, procedure
+from pipeline.studies.calibration import calibrate, evaluate, objective, read_procedure
 from pipeline.studies.lockmeter.comparison import Figure
 from pipeline.studies.lockmeter.lockmeter_data import SiteFigures, read_rows
 from pipeline.workload.read_spec import read_workload
@@ -29,7 +29,7 @@ def test_the_objective_counts_misfits_in_units_of_the_goal() -> None:
 
 
 def test_every_parameter_stands_in_its_file_within_its_bounds() -> None:
-    plan = procedure()
+    plan = read_procedure()
     for name, value in plan.present().items():
         (parameter,) = (p for p in plan.parameters if p.name == name)
         assert parameter.low <= value <= parameter.high, name
@@ -39,7 +39,7 @@ def test_every_parameter_stands_in_its_file_within_its_bounds() -> None:
 
 
 def test_only_what_may_be_fitted_is_and_only_to_rows_a_and_d() -> None:
-    plan = procedure()
+    plan = read_procedure()
     assert plan.rows == ["A", "D"]
     keys = {key for parameter in plan.parameters for key in parameter.keys}
     kinds = ("page_fault", "copy_to_user", "copy_from_user")
@@ -61,7 +61,7 @@ def test_a_short_search_writes_files_that_load_and_never_gets_worse(
     monkeypatch.setattr(calibration, "_pool", _here)
     monkeypatch.setattr(calibration, "POPULATION", 4)
     found = calibrate(tmp_path / "out", evaluations=4)
-    assert found.start == {parameter.name: parameter.start for parameter in procedure().parameters}
+    assert found.start == {parameter.name: parameter.start for parameter in read_procedure().parameters}
     assert found.best_objective <= found.start_objective
     assert found.evaluations == 4
     with (tmp_path / "out" / "evaluations.csv").open() as handle:
@@ -77,7 +77,7 @@ def test_a_short_search_writes_files_that_load_and_never_gets_worse(
     workload = read_workload(tmp_path / "out" / "kernel_build.toml").workload
     assert workload.page_sets["page_cache"].skew == found.best["page_cache_skew"]
     assert "fitted" in (tmp_path / "out" / "kernel_build.toml").read_text()
-    assert evaluate(procedure(), found.best)[0] == pytest.approx(found.best_objective)
+    assert evaluate(read_procedure(), found.best)[0] == pytest.approx(found.best_objective)
     assert "pipeline study lockmeter --machine" in found.text()
 
 
@@ -125,7 +125,7 @@ def test_numbers_out_of_range_are_refused(tmp_path: Path, numbers: dict[str, int
 
 
 def test_places_and_values_are_inverse_and_keep_to_the_bounds() -> None:
-    for parameter in procedure().parameters:
+    for parameter in read_procedure().parameters:
         assert parameter.value(-1.0) == pytest.approx(parameter.low, rel=0.01, abs=0.01)
         assert parameter.value(2.0) == pytest.approx(parameter.high, rel=0.01)
         for place in (0.1, 0.5, 0.9):

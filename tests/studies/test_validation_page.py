@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.studies import validation_page as document
-from pipeline.studies.lockmeter import history
 from pipeline.studies.lockmeter.comparison import figures
 from pipeline.studies.lockmeter.lockmeter_data import read_rows
+from pipeline.studies.lockmeter.lockmeter_page import describe_fitting
 from pipeline.studies.lockmeter.prediction import predict
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "validation.md"
@@ -30,7 +30,7 @@ def test_the_document_has_every_check_in_its_order() -> None:
 
 
 def test_the_fitted_values_in_the_document_are_those_of_the_files() -> None:
-    assert history.fitting() in DOCUMENT.read_text()
+    assert describe_fitting() in DOCUMENT.read_text()
 
 
 @pytest.mark.parametrize("row", read_rows(), ids=lambda row: row.name)

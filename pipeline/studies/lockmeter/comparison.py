@@ -9,9 +9,10 @@ from statistics import median
 
 from pipeline.errors import UsageError
 from pipeline.io.numbers import format_number
-from pipeline.io.tables import align_columns, markdown_table
+from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.lockmeter_data import FIGURES, MAXIMA, LockmeterRow
-from pipeline.studies.lockmeter.prediction import LOOP, MACHINE, WORKLOAD, Model, Prediction, predict
+from pipeline.studies.lockmeter.prediction import MODEL, Prediction, predict
+from pipeline.studies.verdict import Column, Table, capitalize
 
 # The goal for the rows that the model was calibrated on: means within 15 %, maxima within a factor of 2.
 MEAN_FACTOR = 1.15
@@ -46,6 +47,11 @@ class Figure:
         """Median over the seeds; None if it is undefined with any of them."""
         known = [value for value in self.simulated if value is not None]
         return median(known) if len(known) == len(self.simulated) else None
+
+    def describe_range(self) -> str:
+        """Least and most over the seeds, as text."""
+        known = [value for value in self.simulated if value is not None]
+        return " .. ".join(format_figure(end) for end in (min(known), max(known))) if known else ""
 
     @property
     def ratio(self) -> float | None:
@@ -82,7 +88,7 @@ class Comparison:
     figures: tuple[Figure, ...]
 
     @property
-    def judged(self) -> list[Figure]:
+    def comparable(self) -> list[Figure]:
         """The figures for which there is a ratio."""
         return [figure for figure in self.figures if figure.within is not None]
 
@@ -93,20 +99,20 @@ class Comparison:
         named = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]} (medians)"
         low = f", {' and '.join(manifest.lowmem)} in low memory" if manifest.lowmem else ""
         return (
-            f"row {self.row.name}: {self.row.described()}\n"
+            f"row {self.row.name}: {self.row.describe()}\n"
             f"simulated: {manifest.label} on {manifest.machine.name}, trace {manifest.trace.name}{low}, "
             f"{manifest.loop} loop, {named}"
         )
 
     def verdict(self) -> str:
         """How many figures are within the goal."""
-        within = sum(bool(figure.within) for figure in self.judged)
+        within = sum(bool(figure.within) for figure in self.comparable)
         return (
-            f"row {self.row.name}: {within} of {len(self.judged)} figures within the goal (means 15 %, "
+            f"row {self.row.name}: {within} of {len(self.comparable)} figures within the goal (means 15 %, "
             "maxima a factor of 2)"
         )
 
-    def beside(self) -> str:
+    def describe_totals(self) -> str:
         """What the row does not say, simulated."""
         totals = [prediction.manifest.totals for prediction in self.predictions]
         flushes = _spread([t.flushes for t in totals], "{:,.0f}")
@@ -118,7 +124,7 @@ class Comparison:
             f"at most {mapped} mapped at once"
         )
 
-    def wall_derived(self) -> str:
+    def describe_wall(self) -> str:
         """Say where the wall time comes from if the row does not give it; else empty."""
         interval_s = self.row.wall_interval_s()
         if self.row.wall_s is not None or interval_s is None:
@@ -128,55 +134,38 @@ class Comparison:
             "figures, each as precise as it was published"
         )
 
-    def cells(self) -> list[tuple[str, ...]]:
-        """The table's rows as text: site, figure, measured, simulated, range, ratio, within."""
-        several = len(self.predictions) > 1
-        rows = []
-        for figure in self.figures:
-            known = [value for value in figure.simulated if value is not None]
-            ends = (min(known), max(known)) if several and known else ()
-            spread = " .. ".join(format_number(end, 3) for end in ends)
-            rows.append(
-                (
-                    figure.site,
-                    _LABELS[figure.name] + figure.note,
-                    format_number(figure.measured, 3) or "-",
-                    format_number(figure.middle, 3) or "-",
-                    *([spread] if several else []),
-                    "-" if figure.ratio is None else f"{figure.ratio:.2f}",
-                    {True: "yes", False: "NO", None: "-"}[figure.within],
-                )
-            )
-        return rows
-
-    def head(self) -> tuple[str, ...]:
-        """The table's head."""
-        spread = ("over the seeds",) if len(self.predictions) > 1 else ()
-        return ("site", "figure", "measured", "simulated", *spread, "simulated / measured", "within")
+    def table(self) -> Table:
+        """Every figure: site, figure, measured, simulated, range over several seeds, ratio, within."""
+        columns: dict[str, Column] = {
+            "site": "site",
+            "figure": lambda figure: _LABELS[figure.name] + figure.note,
+            "measured": lambda figure: format_figure(figure.measured),
+            "simulated": lambda figure: format_figure(figure.middle),
+            "over the seeds": Figure.describe_range,
+            "simulated / measured": "ratio:.2f",
+            "within": lambda figure: {True: "yes", False: "NO", None: "-"}[figure.within],
+        }
+        if len(self.predictions) == 1:
+            del columns["over the seeds"]
+        return Table.of(self.figures, columns)
 
     def text(self) -> str:
         """The comparison for the terminal."""
-        derived = self.wall_derived()
-        return "\n".join(
-            [
-                self.heading(),
-                align_columns([self.head(), *self.cells()]) + self.beside(),
-                *([derived] if derived else []),
-                self.verdict(),
-                "",
-            ]
-        )
+        after = [self.describe_totals(), self.describe_wall(), self.verdict()]
+        lines = "".join(f"{line}\n" for line in after if line)
+        return f"{self.heading()}\n{self.table().text()}{lines}"
 
     def markdown(self) -> str:
         """The comparison for a document."""
         first, second = self.heading().split("\n")
-        derived = self.wall_derived()
         parts = [
-            f"### {_sentence(first, end='')}",
-            _sentence(second),
-            markdown_table(self.head(), self.cells()).rstrip(),
-            " ".join(_sentence(text) for text in (self.beside(), derived) if text),
-            f"**{_sentence(self.verdict())}**",
+            f"### {capitalize(first)}",
+            f"{capitalize(second)}.",
+            self.table().markdown(),
+            " ".join(
+                f"{capitalize(text)}." for text in (self.describe_totals(), self.describe_wall()) if text
+            ),
+            f"**{capitalize(self.verdict())}.**",
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -184,7 +173,7 @@ class Comparison:
 def compare(
     row: LockmeterRow,
     seeds: int = 1,
-    model: Model | None = None,
+    model: Experiment = MODEL,
     done: Callable[[int], None] = lambda _: None,
 ) -> Comparison:
     """Simulate a row's configuration with seeds 0 to `seeds` - 1 and put the result beside the row.
@@ -221,14 +210,9 @@ def figures(row: LockmeterRow, predictions: Sequence[Prediction]) -> tuple[Figur
     return tuple(found)
 
 
-def model_described(model: Model | None = None) -> str:
-    """Which profile and workload the predictions come from."""
-    model = model or Model(MACHINE, WORKLOAD)
-    return f"profile {model.machine}, workload {model.workload}, {LOOP} loop"
-
-
-def _sentence(text: str, end: str = ".") -> str:
-    return text[0].upper() + text[1:] + end
+def format_figure(value: float | None) -> str:
+    """Write a figure with three digits; a dash if there is none."""
+    return format_number(value, 3) or "-"
 
 
 def _spread(values: Sequence[float], form: str) -> str:

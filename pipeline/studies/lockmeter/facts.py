@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.runs.figures import contended_percent, cpu_percent, hit_percent, maps
 from pipeline.schema.run import Manifest
-from pipeline.studies.lockmeter.comparison import model_described
-from pipeline.studies.lockmeter.prediction import (
-    PAGE_TABLE_KINDS,
-    Model,
-    configured,
-    mapped_share,
-    simulate,
-)
-from pipeline.studies.verdict import Table, Verdict
+from pipeline.studies.experiment import scale_tasks
+from pipeline.studies.lockmeter.prediction import MODEL, PAGE_TABLE_KINDS, describe_model
+from pipeline.studies.runner import run_once
+from pipeline.studies.verdict import Table, Verdict, join_words, outcome_of
 from pipeline.workload.read_spec import read_workload
 
 # Compiles one after another, so that flushes are many enough to be counted.
@@ -24,29 +21,18 @@ _COPY_BYTES = (4096, 2048, 1024)
 _DBENCH_MB_S = {"global_pool": 32.3, "atomic": 47.0}
 
 
-def verdicts() -> list[Verdict]:
-    """All of them, in the order of docs/validation.md."""
-    return [pool_size(), hit_rate(), four_way(), dbench()]
-
-
-def part() -> str:
+def write_facts() -> str:
     """Markdown section: every verdict."""
     head = "## Other facts of 2002\n\nPredictions from the same profile and workload, none of them fitted.\n"
-    return "\n".join([head, *(verdict.markdown() for verdict in verdicts())])
+    return "\n".join([head, *(verdict().markdown() for verdict in (pool_size, hit_rate, four_way, dbench))])
 
 
 def _mainline(slots: int, compiles: int = 1) -> Manifest:
     """Row D's configuration with another number of slots, `compiles` times as long."""
-    with configured(Model()) as (machine, workload):
-        return simulate(
-            workload,
-            machine,
-            "global_pool",
-            {"slots": str(slots)},
-            cpus=16,
-            lowmem=PAGE_TABLE_KINDS,
-            operations=compiles * read_workload(workload).workload.operations,
-        )
+    operations = compiles * read_workload(MODEL.workload).workload.operations
+    return run_once(
+        replace(MODEL, options={"slots": slots}, cpus=16, lowmem=PAGE_TABLE_KINDS, operations=operations)
+    )
 
 
 def pool_size() -> Verdict:
@@ -63,7 +49,7 @@ def pool_size() -> Verdict:
         f"{flushes[1024]:,} flushes with 1024 slots, {flushes[4096]:,} with 4096: {said}. A pool four times "
         "as large flushes once in four times as many misses, and has fewer misses; how many fewer is the "
         "popularity of pages.",
-        f"Row D's configuration, {_COMPILES} compiles one after another, {model_described()}, seed 0",
+        f"Row D's configuration, {_COMPILES} compiles one after another, {describe_model()}, seed 0",
         [Table(("slots", "maps", "hit rate %", "global flushes", "maps per flush"), [
             (
                 f"{slots:,}", f"{maps(run.totals):,}", f"{hit_percent(run.totals):.2f}",
@@ -84,13 +70,13 @@ def hit_rate() -> Verdict:
         "95 to 97 % of maps hit in the mainline compile",
         "Measured in another compile on the 16-way: 3,762,429 maps, 27 flushes in all, 61 % of the maps "
         "copies of exec arguments",
-        "holds" if len(inside) == len(hits) else "depends" if inside else "does not hold",
+        outcome_of(len(inside), len(hits)),
         f"{hits[1024]:.1f} % with 1024 slots. That compile had ten times row D's maps, most of them of pages "
         "that exist only for one exec and cannot hit twice, and its own figures want a larger pool than row "
         "D's: 27 flushes at 3 to 5 % misses are 4,180 to 6,970 misses between two flushes, which no pool of "
         "1024 slots allows. Row D's flushes and holds, to which the popularity of pages was fitted, want "
         "fewer misses.",
-        f"Row D's configuration, {model_described()}, seed 0",
+        f"Row D's configuration, {describe_model()}, seed 0",
         [Table(("slots", "maps", "hit rate %", "global flushes"), [
             (
                 f"{slots:,}", f"{maps(run.totals):,}", f"{hits[slots]:.2f}",
@@ -105,18 +91,10 @@ def four_way() -> Verdict:
     """A 4-way box whose maps fall tenfold."""
     few = ("page_fault", "copy_to_user")
     runs: list[tuple[str, Manifest]] = []
-    for machine_name in ("smp4-2002", "numaq16"):
-        with configured(Model(machine=machine_name), 4) as (machine, workload):
-            operations = round(_FOUR_WAY_MAPS / mapped_share(workload, ()))
-            runs += [
-                (
-                    f"{machine_name}, 4 CPUs",
-                    simulate(
-                        workload, machine, "global_pool", {}, cpus=4, lowmem=lowmem, operations=operations
-                    ),
-                )
-                for lowmem in ((), few)
-            ]
+    for machine in ("smp4-2002", "numaq16"):
+        tasks = scale_tasks(MODEL.workload, machine, 4)
+        model = replace(MODEL, machine=machine, changes=tasks, cpus=4, operations=_FOUR_WAY_MAPS)
+        runs += [(f"{machine}, 4 CPUs", run_once(replace(model, lowmem=lowmem))) for lowmem in ((), few)]
     changes = [
         100.0 * (after.totals.wall_ns / before.totals.wall_ns - 1.0)
         for (_, before), (_, after) in zip(runs[::2], runs[1::2], strict=True)
@@ -127,7 +105,7 @@ def four_way() -> Verdict:
         "A 4-way box gains no wall time when its maps fall tenfold",
         "Measured in 2002: 490,429 maps to 41,174 in one compile, the same wall time",
         "holds" if all(abs(change) < 2.0 for change in changes) else "does not hold",
-        f"The maps fall {mapped[0] / mapped[1]:.0f}-fold ({' and '.join(few)} need no mapping), and the wall "
+        f"The maps fall {mapped[0] / mapped[1]:.0f}-fold ({join_words(few)} need no mapping), and the wall "
         f"time changes by {changes[0]:+.2f} % on the 4-way SMP and by {changes[1]:+.2f} % on one node of the "
         f"NUMA-Q. With 4 CPUs at most {most_contended:.1f} % of acquisitions are contended. The maps fall by "
         "more than the measured 12-fold, because whole kinds of maps are taken away.",
@@ -165,7 +143,7 @@ def dbench() -> Verdict:
         "dbench on 16 CPUs is lock-bound with the global pool and not with atomic maps",
         "Measured with dbench 512 in 2002: 32.3 MB/s with persistent maps, 64 % of samples spinning; 47.0 "
         "MB/s with atomic ones, 70 % idle",
-        "holds" if not free else "depends" if bound else "does not hold",
+        outcome_of(len(bound), len(_COPY_BYTES)),
         "it depends on how much one copy moves, which was not published. "
         + (f"Lock-bound: {with_sizes(bound)}. " if bound else "")
         + (f"Not lock-bound: {with_sizes(free)}. " if free else "")
@@ -186,10 +164,9 @@ def dbench() -> Verdict:
 
 def _dbench(copy_bytes: int, allocator: str) -> Manifest:
     """The same bytes in copies of another size, with as much work and waiting for each byte."""
-    model = Model(workload="dbench")
-    spec = read_workload(model.workload).workload
+    spec = read_workload("dbench").workload
     scale = copy_bytes / _DBENCH_BYTES
-    changes: dict[str, object] = {}
+    changes: dict[str, int] = {}
     for name, kind in spec.kinds.items():
         for key, time in (
             ("think", kind.think),
@@ -198,5 +175,9 @@ def _dbench(copy_bytes: int, allocator: str) -> Manifest:
         ):
             changes[f"kinds.{name}.{key}.mean_ns"] = round(getattr(time, "mean_ns") * scale)  # noqa: B009
         changes[f"kinds.{name}.bytes"] = copy_bytes
-    with configured(Model(workload=model.workload, workload_changes=changes)) as (machine, workload):
-        return simulate(workload, machine, allocator, {}, cpus=16, operations=round(spec.operations / scale))
+    return run_once(
+        replace(
+            MODEL, workload="dbench", allocator=allocator, changes=changes, cpus=16,
+            operations=round(spec.operations / scale),
+        )
+    )  # fmt: skip

@@ -94,7 +94,7 @@ class LockmeterRow:
                 return round(figures.acquisitions * share)
         return None
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """Say in words what was configured."""
         series = f"{self.series} series of {self.slots_per_series}" if self.series > 1 else str(
             self.slots_per_series

@@ -10,36 +10,20 @@ Nothing is fitted here. A row's configuration decides, and only it:
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from pipeline.io.toml_overrides import Changes, changed
-from pipeline.machine.profile import load_profile, profile_path
-from pipeline.runs.execute import replay
 from pipeline.schema.run import LockTotals, Manifest, Totals
+from pipeline.studies.experiment import LOOP, Experiment, scale_tasks
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow, SiteFigures
-from pipeline.workload.generate import generate
+from pipeline.studies.runner import run_once
 from pipeline.workload.read_spec import read_workload
 from pipeline.workload.spec import Workload
 
-MACHINE = "numaq16"
-WORKLOAD = "kernel_build"
-LOOP = "closed"
+MODEL = Experiment("kernel_build", "global_pool", "numaq16")
+"""The calibrated machine and workload."""
 # What page tables are mapped for.
 PAGE_TABLE_KINDS = ("page_fault",)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A machine profile and a workload spec (names or .toml paths), with what is changed in them."""
-
-    machine: str = MACHINE
-    workload: str = WORKLOAD
-    machine_changes: Changes | None = None
-    workload_changes: Changes | None = None
 
 
 @dataclass(frozen=True)
@@ -57,85 +41,40 @@ class Prediction:
         return self.manifest.totals.wall_ns / 1e9
 
 
-def predict(row: LockmeterRow, seed: int = 0, model: Model | None = None) -> Prediction:
-    """Simulate a row's configuration; `seed` is that of the workload's draws and of lock arbitration."""
-    model = model or Model()
-    with configured(model, row.cpus) as (machine, workload):
-        maps = row.maps
-        operations = None if maps is None else round(maps / mapped_share(workload, _lowmem(row)))
-        manifest = simulate(
-            workload,
-            machine,
-            *_pool(row),
-            cpus=row.cpus,
-            lowmem=_lowmem(row),
-            operations=operations,
-            seed=seed,
-        )
+def predict(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Prediction:
+    """Simulate a row's configuration on the machine and with the workload of `model`.
+
+    `seed` is that of the workload's draws and of lock arbitration.
+    """
+    manifest = run_once(configure(row, seed, model))
     return Prediction(row, seed, manifest, site_figures(manifest.totals, row.cpus))
 
 
-def simulate(
-    workload: Path,
-    machine: Path,
-    allocator: str,
-    options: Mapping[str, str],
-    *,
-    cpus: int,
-    lowmem: Iterable[str] = (),
-    operations: int | None = None,
-    seed: int = 0,
-) -> Manifest:
-    """Generate the workload and replay it in a closed loop, keeping the totals only."""
-    with tempfile.TemporaryDirectory() as name:
-        trace = Path(name) / f"{workload.stem}.parquet"
-        generate(workload, trace, operations=operations, seed=seed)
-        return replay(
-            trace,
-            allocator=allocator,
-            options=options,
-            machine=str(machine),
-            cpus=cpus,
-            seed=seed,
-            loop=LOOP,
-            events="none",
-            lowmem=tuple(lowmem),
-            output=Path(name),
-        ).manifest
+def configure(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Experiment:
+    """Return the run of a row's configuration; `model` must not change the shares of the workload's kinds.
 
-
-def _pool(row: LockmeterRow) -> tuple[str, dict[str, str]]:
-    slots = {"slots": str(row.slots_per_series)}
-    if row.series == 1:
-        return "global_pool", slots
-    return "series_pool", {"series": str(row.series), **slots}
-
-
-def _lowmem(row: LockmeterRow) -> tuple[str, ...]:
-    return () if row.page_tables_in_highmem else PAGE_TABLE_KINDS
-
-
-@contextmanager
-def configured(model: Model, cpus: int | None = None) -> Iterator[tuple[Path, Path]]:
-    """Yield the paths of the model's profile and workload with its changes made.
-
-    With `cpus`, the workload has as many tasks per CPU as it has on the machine's own number of CPUs: a
-    compile's jobs are set by the CPUs.
+    There are as many tasks per CPU as on the machine's own number of CPUs, because a compile's jobs are.
     """
-    profile = load_profile(model.machine)
-    named = read_workload(model.workload)
-    workload_changes = dict(model.workload_changes or {})
-    if cpus is not None and cpus != profile.cpus:
-        tasks = int(workload_changes.get("tasks", named.workload.tasks))
-        workload_changes["tasks"] = max(round(tasks * cpus / profile.cpus), 1)
-    with tempfile.TemporaryDirectory() as name:
-        yield (
-            changed(profile_path(model.machine), model.machine_changes or {}, Path(name)),
-            changed(named.path, workload_changes, Path(name)),
-        )
+    lowmem = () if row.page_tables_in_highmem else PAGE_TABLE_KINDS
+    options = {"slots": row.slots_per_series}
+    return replace(
+        model,
+        allocator="global_pool" if row.series == 1 else "series_pool",
+        options=options if row.series == 1 else {"series": row.series, **options},
+        operations=None if row.maps is None else round(row.maps / mapped_share(model.workload, lowmem)),
+        changes={**model.changes, **scale_tasks(model.workload, model.machine, row.cpus)},
+        cpus=row.cpus,
+        lowmem=lowmem,
+        seed=seed,
+    )
 
 
-def mapped_share(workload: str | Path, lowmem: Iterable[str]) -> float:
+def describe_model(model: Experiment = MODEL) -> str:
+    """Which profile and workload the predictions come from."""
+    return f"profile {model.machine}, workload {model.workload}, {LOOP} loop"
+
+
+def mapped_share(workload: str, lowmem: Iterable[str]) -> float:
     """Expected share of a workload's operations, nested ones included, that are not of the kinds `lowmem`."""
     expected = _operations_of_each_kind(read_workload(workload).workload)
     return sum(share for kind, share in expected.items() if kind not in set(lowmem)) / sum(expected.values())

@@ -1,34 +1,36 @@
-import tomllib
+from pathlib import Path
 
-from pipeline.machine.profile import COST_KINDS
-from pipeline.studies.lockmeter.ablation import ablations
-from pipeline.studies.lockmeter.prediction import Model, configured
-from pipeline.workload.read_spec import read_workload
+from pipeline.io.toml_overrides import changed
+from pipeline.machine.profile import COST_KINDS, load_profile, profile_path
+from pipeline.studies.lockmeter.lockmeter_page import ablations
+from pipeline.studies.lockmeter.prediction import MODEL
+from pipeline.workload.read_spec import read_workload, workload_path
 
 
 def test_each_ablation_changes_something_that_exists_and_nothing_twice() -> None:
-    first, *others = ablations()
-    assert (first.machine, first.workload) == ({}, {})
-    assert len({ablation.name for ablation in others}) == len(others)
+    first, *others = ablations().values()
+    assert first == MODEL
     for ablation in others:
-        assert bool(ablation.machine) != bool(ablation.workload), ablation.name
-        for key in ablation.machine:
+        assert bool(ablation.machine_changes) != bool(ablation.changes)
+        for key in ablation.machine_changes:
             assert key == "arbitration" or key.split(".")[1] in COST_KINDS, key
 
 
-def test_every_ablation_leaves_files_that_load_and_differ() -> None:
-    with configured(Model()) as (machine, workload):
-        whole = tomllib.loads(machine.read_text()), tomllib.loads(workload.read_text())
-    for ablation in ablations()[1:]:
-        with configured(Model(machine_changes=ablation.machine, workload_changes=ablation.workload)) as paths:
-            read_workload(paths[1])
-            assert (tomllib.loads(paths[0].read_text()), tomllib.loads(paths[1].read_text())) != whole
+def test_every_ablation_leaves_files_that_load_and_differ(tmp_path: Path) -> None:
+    sources = profile_path(MODEL.machine), workload_path(MODEL.workload)
+    whole = load_profile(MODEL.machine), read_workload(MODEL.workload).workload
+    for name, ablation in list(ablations().items())[1:]:
+        profile, spec = (
+            changed(path, changes, tmp_path)
+            for path, changes in zip(sources, (ablation.machine_changes, ablation.changes), strict=True)
+        )
+        assert (load_profile(str(profile)), read_workload(spec).workload) != whole, name
 
 
 def test_without_bursts_a_task_computes_as_long_on_the_mean() -> None:
-    (steady,) = (a for a in ablations() if "exponential" in a.name)
+    (steady,) = (ablation for name, ablation in ablations().items() if "exponential" in name)
     spec = read_workload("kernel_build").workload
     for name, kind in spec.kinds.items():
         think = kind.think
         mean_ns = think.share * think.first.mean_ns + (1 - think.share) * think.rest.mean_ns
-        assert steady.workload[f"kinds.{name}.think"] == {"dist": "exponential", "mean_ns": round(mean_ns)}
+        assert steady.changes[f"kinds.{name}.think"] == {"dist": "exponential", "mean_ns": round(mean_ns)}

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter import facts
 
 
@@ -52,10 +53,10 @@ def test_the_hit_rate_is_judged_with_either_pool(
 def test_a_wall_time_that_falls_by_a_tenth_is_a_gain(
     monkeypatch: pytest.MonkeyPatch, after_ns: int, outcome: str
 ) -> None:
-    def simulated(*_: Any, lowmem: tuple[str, ...], **__: Any) -> Any:
-        return run(hits=40, wall_ns=after_ns) if lowmem else run(hits=490)
+    def simulated(experiment: Experiment) -> Any:
+        return run(hits=40, wall_ns=after_ns) if experiment.lowmem else run(hits=490)
 
-    monkeypatch.setattr(facts, "simulate", simulated)
+    monkeypatch.setattr(facts, "run_once", simulated)
     assert facts.four_way().outcome == outcome
 
 
@@ -76,17 +77,13 @@ def test_lock_bound_is_half_of_the_time_spinning_and_none_with_atomic_maps(
 
 
 def test_copies_of_another_size_ask_for_the_same_bytes_and_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr(
-        facts,
-        "simulate",
-        lambda workload, *_, operations, **__: asked.append((workload.read_text(), operations)),
-    )
+    asked: list[Experiment] = []
+    monkeypatch.setattr(facts, "run_once", asked.append)
     facts._dbench(2048, "atomic")
     facts._dbench(1024, "atomic")
-    (whole, operations), (half, twice) = asked
-    assert twice == 2 * operations
-    assert "bytes = 2048" in whole.replace("_", "")
-    assert "bytes = 1024" in half.replace("_", "")
-    assert "meanns = 192000" in whole.replace("_", "")
-    assert "meanns = 96000" in half.replace("_", "")
+    whole, half = asked
+    assert half.operations == 2 * (whole.operations or 0)
+    kinds = {key.split(".")[1] for key in whole.changes}
+    for experiment, size, mean_ns in ((whole, 2048, 192_000), (half, 1024, 96_000)):
+        assert {experiment.changes[f"kinds.{kind}.bytes"] for kind in kinds} == {size}
+        assert mean_ns in experiment.changes.values()

@@ -1,14 +1,13 @@
 import dataclasses
-import tomllib
-from pathlib import Path
 
 import pytest
 
 from pipeline.errors import UsageError
 from pipeline.schema.run import LockTotals
+from pipeline.studies.experiment import change_costs
 from pipeline.studies.lockmeter.comparison import Comparison, compare
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow, SiteFigures, read_rows
-from pipeline.studies.lockmeter.prediction import Model, configured, mapped_share, predict
+from pipeline.studies.lockmeter.prediction import MODEL, configure, mapped_share, predict
 
 A, D = read_rows()
 
@@ -48,14 +47,12 @@ def test_the_acquisitions_of_a_row_decide_how_much_is_mapped_and_nothing_else_do
     assert unknown.maps is None
 
 
-def test_fewer_cpus_have_as_many_jobs_each(tmp_path: Path) -> None:
+def test_fewer_cpus_have_as_many_jobs_each() -> None:
     eight = predict(short(A, 5_000, cpus=8)).manifest
     assert eight.machine.cpus == 8
     assert eight.machine.costs["nodes"].value == 2
-    with configured(Model(), 8) as (_, workload):
-        assert tomllib.loads(workload.read_text())["tasks"] == 24
-    with configured(Model(), 16) as (_, workload):
-        assert tomllib.loads(workload.read_text())["tasks"] == 48
+    assert configure(short(A, 1, cpus=8)).changes == {"tasks": 24}
+    assert configure(short(A, 1, cpus=16)).changes == {"tasks": 48}
 
 
 def test_a_series_of_another_size_is_taken_from_the_row() -> None:
@@ -86,11 +83,11 @@ def test_columns_are_those_of_lockmeter() -> None:
 
 def test_a_comparison_judges_what_was_measured_and_leaves_out_what_was_not() -> None:
     compared = compare(short(A, 5_000, wall_s=None), seeds=2)
-    judged = {(figure.site, figure.name): figure for figure in compared.judged}
-    assert set(judged) == {("all", "acquisitions"), ("map", "hold_mean_us"), ("map", "wait_max_us")}
-    assert judged["all", "acquisitions"].ratio == 1.0
-    assert judged["map", "wait_max_us"].factor == 2.0
-    assert judged["map", "hold_mean_us"].factor == 1.15
+    comparable = {(figure.site, figure.name): figure for figure in compared.comparable}
+    assert set(comparable) == {("all", "acquisitions"), ("map", "hold_mean_us"), ("map", "wait_max_us")}
+    assert comparable["all", "acquisitions"].ratio == 1.0
+    assert comparable["map", "wait_max_us"].factor == 2.0
+    assert comparable["map", "hold_mean_us"].factor == 1.15
     text = compared.text()
     assert "closed loop, seeds 0 to 1 (medians)" in text
     assert "over the seeds" in text
@@ -98,7 +95,7 @@ def test_a_comparison_judges_what_was_measured_and_leaves_out_what_was_not() -> 
 
 
 def _within(compared: Comparison) -> int:
-    return sum(bool(figure.within) for figure in compared.judged)
+    return sum(bool(figure.within) for figure in compared.comparable)
 
 
 def test_the_same_seed_predicts_the_same_and_another_something_else() -> None:
@@ -109,7 +106,7 @@ def test_the_same_seed_predicts_the_same_and_another_something_else() -> None:
 
 def test_a_mechanism_can_be_changed_without_touching_the_files() -> None:
     row = short(A, 20_000)
-    free = predict(row, 0, Model(machine_changes={"costs.hold_per_spinner_ns.value": 0}))
+    free = predict(row, 0, dataclasses.replace(MODEL, machine_changes=change_costs(hold_per_spinner_ns=0)))
     hold_us, free_hold_us = (p.sites["unmap"].hold_max_us or 0.0 for p in (predict(row), free))
     assert free_hold_us < hold_us
 
