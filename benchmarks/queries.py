@@ -28,7 +28,7 @@ from pipeline.io.tables import markdown_table
 from pipeline.runs.store import find_runs
 from pipeline.schema.run import EVENTS, OPERATIONS
 from pipeline.sql.library import Query, queries, run_query
-from pipeline.sql.session import Session, fill, open_session
+from pipeline.sql.session import Session, define_views, open_session
 
 WORKLOAD, ALLOCATOR, CPUS = "zipf_bench", "global_pool", 16
 
@@ -52,7 +52,7 @@ def columns_read(run: Path) -> dict[str, Columns]:
     On a connection that keeps no sums: a query that uses them counts as reading what they sum up.
     """
     with duckdb.connect() as connection:
-        fill(connection, find_runs([run]))
+        define_views(connection, find_runs([run]))
         return {name: _read_by(connection, query) for name, query in queries().items()}
 
 

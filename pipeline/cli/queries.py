@@ -15,6 +15,6 @@ def queries(
     views: Annotated[bool, typer.Option("--views", help="Describe the views and macros of SQL.")] = False,
 ) -> None:
     """List the questions of the query library, or describe one of them."""
-    from pipeline.sql.query import described, described_views
+    from pipeline.sql.query import describe_queries, describe_views
 
-    typer.echo(described_views() if views else described(name), nl=False)
+    typer.echo(describe_views() if views else describe_queries(name), nl=False)

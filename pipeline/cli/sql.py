@@ -44,25 +44,25 @@ def sql(
     """
     import sys
 
-    from pipeline.sql.output import checked_format, formatted, write_frame
-    from pipeline.sql.query import settings
+    from pipeline.sql.output import check_format, format_frame, write_frame
+    from pipeline.sql.query import parse_settings
     from pipeline.sql.query import sql as answer
 
-    places, params = runs or [Path("runs")], settings(set_ or [])
+    places, params = runs or [Path("runs")], parse_settings(set_ or [])
     if query is None and file is None and name is None:
         if sys.stdin.isatty() and output is None:
-            from pipeline.shell.prompt import interactive
+            from pipeline.shell.prompt import run_prompt
 
-            interactive(places, form, params)
+            run_prompt(places, form, params)
             return
         if not sys.stdin.isatty() and (script := sys.stdin.read()).strip():
-            from pipeline.shell.shell import script as carry_out
+            from pipeline.shell.shell import run_script
 
-            carry_out(places, script, lambda text: typer.echo(text, nl=False), form, params, output)
+            run_script(places, script, lambda text: typer.echo(text, nl=False), form, params, output)
             return
-    checked_format(form, output)
+    check_format(form, output)
     frame = answer(places, query, file=file, name=name, params=params)
     if output is not None:
         write_frame(frame, form, output)
     else:
-        typer.echo(formatted(frame, form), nl=False)
+        typer.echo(format_frame(frame, form), nl=False)

@@ -12,7 +12,7 @@ import polars as pl
 from pipeline.report.definition import Item
 from pipeline.report.styles import RunStyles
 from pipeline.runs.store import Run
-from pipeline.sql.library import Query, filled
+from pipeline.sql.library import Query, fill_placeholders
 from pipeline.sql.output import format_cell
 
 Spec = dict[str, Any]
@@ -138,7 +138,7 @@ class Block:
     @property
     def sql(self) -> str:
         """The query with its parameters filled in."""
-        return filled(self.query, self.params)
+        return fill_placeholders(self.query, self.params)
 
     @property
     def command(self) -> str:

@@ -1,4 +1,4 @@
-"""The SQL shell at a terminal: editing, history, completion; the work is `shell.Shell`'s."""
+"""The SQL shell at a terminal: editing, history, completion; `shell.Shell` does the work."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from pipeline.sql.session import open_session
 _PROMPT = "sql> "
 
 
-def interactive(runs: Sequence[Path], form: str, params: Mapping[str, Value]) -> None:
-    """Open runs and answer whoever is at the terminal until he leaves.
+def run_prompt(runs: Sequence[Path], form: str, params: Mapping[str, Value]) -> None:
+    """Open runs and answer at the terminal until the user leaves.
 
     Raises InputError for a path without a readable run.
     """
@@ -79,7 +79,7 @@ def converse(
 def _carry_out(shell: Shell, text: str) -> None:
     """Let the shell do it in a thread of its own: DuckDB does not hear Ctrl-C while it works."""
     with ThreadPoolExecutor(1) as worker:
-        done = worker.submit(shell.line, text)
+        done = worker.submit(shell.run, text)
         while True:
             try:
                 return done.result()

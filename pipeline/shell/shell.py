@@ -1,4 +1,4 @@
-"""What the SQL shell does with a line, and a script with a statement; who types or reads is not known here.
+"""What the SQL shell does with a line, and a script with a statement, without a terminal.
 
 A statement ends in `;`. A line that begins with a dot is a command of the shell.
 """
@@ -19,8 +19,8 @@ from pipeline.io.numbers import format_count
 from pipeline.io.tables import align_columns
 from pipeline.sql.library import Value, load_query, placeholders, plain_value, run_query
 from pipeline.sql.macros import MACROS
-from pipeline.sql.output import FORMATS, formatted, write_frame
-from pipeline.sql.query import described, described_in_sql
+from pipeline.sql.output import FORMATS, format_frame, write_frame
+from pipeline.sql.query import describe_queries, describe_relation
 from pipeline.sql.session import Session, open_session
 from pipeline.sql.views import VIEWS
 
@@ -28,30 +28,6 @@ from pipeline.sql.views import VIEWS
 ROWS = 200
 # What EXPLAIN answers with.
 _PLAN = ["explain_key", "explain_value"]
-
-
-@dataclass(frozen=True)
-class Command:
-    """A dot command: what is written after it, and what it does."""
-
-    argument: str
-    doc: str
-
-
-COMMANDS = {
-    ".help": Command("", "this list"),
-    ".tables": Command("", "tables, views and macros, and what a row of each is; .views is the same"),
-    ".schema": Command("NAME", "columns of a table or view, parameters of a macro, with units and meanings"),
-    ".runs": Command("", "the runs that are open"),
-    ".queries": Command("", "questions of the query library"),
-    ".show": Command("NAME", "a query of the library: its parameters, columns and SQL"),
-    ".query": Command("NAME [PARAMETER=VALUE ...]", "answer a query of the library"),
-    ".format": Command("FORMAT", f"how answers are written: {', '.join(FORMATS)}"),
-    ".output": Command("[FILE]", "write the next answer to a file; without a name, to the screen again"),
-    ".rows": Command("N", "most rows of an answer to print; what goes to a file is whole"),
-    ".quit": Command("", "leave; so does Ctrl-D"),
-}
-ALIASES = {".views": ".tables", ".exit": ".quit"}
 
 
 class Leave(Exception):  # noqa: N818 - nothing went wrong
@@ -71,13 +47,13 @@ class Shell:
     ) -> None:
         """`write` takes text for the screen; `params` fill `$name` placeholders; None `rows`: all of them."""
         self.session = session
-        self.form = _known_format(form)
+        self.form = _check_format(form)
         self.output: Path | None = None
         self._write = write
         self._params = dict(params or {})
         self._rows = rows
 
-    def line(self, text: str) -> None:
+    def run(self, text: str) -> None:
         """Carry out a dot command, or every statement of the text.
 
         Raises PipelineError for the first that fails, Leave when the user is done.
@@ -85,7 +61,7 @@ class Shell:
         if text.lstrip().startswith("."):
             self._command(text.strip().rstrip(";"))
             return
-        for statement in statements(text):
+        for statement in split_statements(text):
             self._statement(statement)
 
     def _statement(self, sql: str) -> None:
@@ -96,7 +72,7 @@ class Shell:
         if frame is not None and self.form == "table" and frame.columns == _PLAN:
             # A drawing, which no table can hold.
             self._write("\n".join(frame["explain_value"]))
-        elif frame is not None and _asks(sql, frame):
+        elif frame is not None and _is_question(sql, frame):
             self._answer(frame)
 
     def _answer(self, frame: pl.DataFrame) -> None:
@@ -108,7 +84,7 @@ class Shell:
         if self.form == "parquet":
             raise UsageError("format 'parquet' is not text; say where it goes with .output FILE first")
         most = frame.height if self._rows is None else self._rows
-        self._write(formatted(frame.head(most), self.form))
+        self._write(format_frame(frame.head(most), self.form))
         if frame.height > most:
             self._write(f"(only the first {most:,}; .rows N shows more, .output FILE writes all)\n")
 
@@ -122,7 +98,7 @@ class Shell:
             raise UsageError(f"wanted {name} {wants}")
         if not wants and words:
             raise UsageError(f"{name} takes nothing after it, found '{words[0]}'")
-        _DOES[name](self, words)
+        COMMANDS[name].run(self, words)
 
     def _tables(self, words: list[str]) -> None:
         rows = [(view.name, view.doc) for view in VIEWS.values()]
@@ -132,27 +108,30 @@ class Shell:
     def _schema(self, words: list[str]) -> None:
         # A view or macro that the user made has no documentation; DuckDB knows its columns.
         if words[0] in {**VIEWS, **MACROS}:
-            self._write(described_in_sql(words[0]))
+            self._write(describe_relation(words[0]))
         else:
             self._answer(self.session.query(f"DESCRIBE {_identifier(words[0])}"))
 
-    def _open_runs(self, words: list[str]) -> None:
+    def _list_runs(self, words: list[str]) -> None:
         found = [(run.name, str(run.directory)) for run in self.session.runs]
         found += [(recording.name, str(recording.path)) for recording in self.session.recordings]
         self._write(align_columns(found))
+
+    def _queries(self, words: list[str]) -> None:
+        self._write(describe_queries(*words))
 
     def _query(self, words: list[str]) -> None:
         pairs = key_values(words[1:], ".query")
         params = {name: plain_value(value) for name, value in pairs.items()}
         self._answer(run_query(self.session, load_query(words[0]), params))
 
-    def _format(self, words: list[str]) -> None:
-        self.form = _known_format(words[0])
+    def _set_format(self, words: list[str]) -> None:
+        self.form = _check_format(words[0])
 
-    def _output(self, words: list[str]) -> None:
+    def _set_output(self, words: list[str]) -> None:
         self.output = Path(" ".join(words)).expanduser() if words else None
 
-    def _most_rows(self, words: list[str]) -> None:
+    def _set_rows(self, words: list[str]) -> None:
         rows = plain_value(words[0])
         if not isinstance(rows, int) or rows < 1:
             raise UsageError(f".rows: wanted a whole number from 1, found '{words[0]}'")
@@ -160,45 +139,56 @@ class Shell:
 
     def _help(self, words: list[str]) -> None:
         self._write("A statement of SQL ends in ';' and may take several lines. Ctrl-C clears it.\n")
-        self._write(
-            align_columns((f"{name} {command.argument}".rstrip(), command.doc) for name, command in _shown())
-        )
+        rows = ((f"{name} {command.argument}".rstrip(), command.doc) for name, command in COMMANDS.items())
+        self._write(align_columns(rows))
 
     def _quit(self, words: list[str]) -> None:
         raise Leave
 
 
-_DOES: dict[str, Callable[[Shell, list[str]], None]] = {
-    ".help": Shell._help,
-    ".tables": Shell._tables,
-    ".schema": Shell._schema,
-    ".runs": Shell._open_runs,
-    ".queries": lambda shell, words: shell._write(described()),
-    ".show": lambda shell, words: shell._write(described(words[0])),
-    ".query": Shell._query,
-    ".format": Shell._format,
-    ".output": Shell._output,
-    ".rows": Shell._most_rows,
-    ".quit": Shell._quit,
+@dataclass(frozen=True)
+class Command:
+    """A dot command: what is written after it, what it does, in words and in fact."""
+
+    argument: str
+    doc: str
+    run: Callable[[Shell, list[str]], None]
+
+
+COMMANDS = {
+    ".help": Command("", "this list", Shell._help),
+    ".tables": Command(
+        "", "tables, views and macros, and what a row of each is; .views is the same", Shell._tables
+    ),
+    ".schema": Command(
+        "NAME", "columns of a table or view, parameters of a macro, with units and meanings", Shell._schema
+    ),
+    ".runs": Command("", "the runs that are open", Shell._list_runs),
+    ".queries": Command("", "questions of the query library", Shell._queries),
+    ".show": Command("NAME", "a query of the library: its parameters, columns and SQL", Shell._queries),
+    ".query": Command("NAME [PARAMETER=VALUE ...]", "answer a query of the library", Shell._query),
+    ".format": Command("FORMAT", f"how answers are written: {', '.join(FORMATS)}", Shell._set_format),
+    ".output": Command(
+        "[FILE]", "write the next answer to a file; without a name, to the screen again", Shell._set_output
+    ),
+    ".rows": Command("N", "most rows of an answer to print; what goes to a file is whole", Shell._set_rows),
+    ".quit": Command("", "leave; so does Ctrl-D", Shell._quit),
 }
-
-
-def _shown() -> list[tuple[str, Command]]:
-    return list(COMMANDS.items())
+ALIASES = {".views": ".tables", ".exit": ".quit"}
 
 
 def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _asks(sql: str, frame: pl.DataFrame) -> bool:
+def _is_question(sql: str, frame: pl.DataFrame) -> bool:
     """Whether a statement is a question; one that changes something has only a count for an answer."""
     return frame.columns != ["Count"] or any(
         part.type == duckdb.StatementType.SELECT for part in duckdb.extract_statements(sql)
     )
 
 
-def statements(text: str) -> list[str]:
+def split_statements(text: str) -> list[str]:
     """Divide SQL at each `;` that is not within a string, a name or a comment; what is empty is left out."""
     ends = _ends(text)
     bounds = zip([0, *(end + 1 for end in ends)], [*ends, len(text)], strict=True)
@@ -233,7 +223,7 @@ def _has_code(text: str) -> bool:
 _DOT_LINE = re.compile(r"^\s*\.[a-z]")
 
 
-def script(
+def run_script(
     runs: Sequence[Path],
     text: str,
     write: Callable[[str], None],
@@ -249,16 +239,16 @@ def script(
     with open_session(runs, recordings=True) as session:
         shell = Shell(session, write, form, params, rows=None)
         shell.output = output
-        for number, part in _parts(text):
+        for number, part in _split_script(text):
             try:
-                shell.line(part)
+                shell.run(part)
             except Leave:
                 return
             except UsageError as error:
                 raise UsageError(f"line {number}: {error}") from error
 
 
-def _parts(text: str) -> Iterator[tuple[int, str]]:
+def _split_script(text: str) -> Iterator[tuple[int, str]]:
     """Divide a script into dot commands and complete statements, each with the line where it begins."""
     waiting: list[str] = []
     first = 1
@@ -276,7 +266,7 @@ def _parts(text: str) -> Iterator[tuple[int, str]]:
             yield first, whole
 
 
-def _known_format(form: str) -> str:
+def _check_format(form: str) -> str:
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
     return form

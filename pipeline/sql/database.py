@@ -16,9 +16,9 @@ import duckdb
 from pipeline.errors import OutputError
 from pipeline.io.files import complete_file
 from pipeline.runs.store import Recording, Run, find
-from pipeline.sql.library import Query, placeholders_filled, queries
+from pipeline.sql.library import Query, queries, replace_placeholders
 from pipeline.sql.macros import MACROS
-from pipeline.sql.session import fill, kept, literal
+from pipeline.sql.session import define_views, literal, recorded_table
 from pipeline.sql.views import NONE_AS_NULL, VIEWS, View
 
 # Clients from DuckDB 1.0 on open this form of file; what a newer library writes by itself, only they do. The
@@ -35,7 +35,7 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
     """
     found = find(runs)
     library = queries()
-    _check_replaceable(output, {*VIEWS, *map(kept, NONE_AS_NULL)})
+    _check_replaceable(output, {*VIEWS, *map(recorded_table, NONE_AS_NULL)})
     with complete_file(output) as temporary:
         try:
             _make(temporary, found, list(library.values()), output.resolve().parent if relative else None)
@@ -53,7 +53,7 @@ def query_macro(query: Query) -> str:
         f"{p.name} := {literal(p.default) if isinstance(p.default, str) else p.default}" for p in query.params
     )
     # In HAVING and QUALIFY, DuckDB would take a bare parameter for a column.
-    body = placeholders_filled(query.body, {p.name: f"(SELECT {p.name})" for p in query.params})
+    body = replace_placeholders(query.body, {p.name: f"(SELECT {p.name})" for p in query.params})
     return f"CREATE MACRO {query.name}({params}) AS TABLE {body}"
 
 
@@ -70,7 +70,7 @@ def _make(path: Path, runs: Sequence[Run | Recording], library: Sequence[Query],
         if base is not None:
             # Views are checked when they are made, from the directory that they are to be used in.
             connection.execute(f"SET file_search_path = {literal(str(base))}")
-        fill(connection, runs, place)
+        define_views(connection, runs, place)
         for query in library:
             connection.execute(query_macro(query))
         if base is not None:

@@ -171,10 +171,10 @@ def placeholders(sql: str) -> set[str]:
     return set(_PLACEHOLDER.findall(sql))
 
 
-def filled(query: Query, params: Mapping[str, Value]) -> str:
+def fill_placeholders(query: Query, params: Mapping[str, Value]) -> str:
     """Write a query's SQL with values in place of its parameters, as anybody can run it."""
     values = {param.name: param.default for param in query.params} | dict(params)
-    return placeholders_filled(query.body, {name: _literal(value) for name, value in values.items()})
+    return replace_placeholders(query.body, {name: _literal(value) for name, value in values.items()})
 
 
 def _literal(value: Value) -> str:
@@ -184,7 +184,7 @@ def _literal(value: Value) -> str:
     return f"{value!r}e0" if isinstance(value, float) and "e" not in repr(value) else repr(value)
 
 
-def placeholders_filled(sql: str, values: Mapping[str, str]) -> str:
+def replace_placeholders(sql: str, values: Mapping[str, str]) -> str:
     """Put `values` in place of the `$name` placeholders of a query."""
     return _PLACEHOLDER.sub(lambda found: values[found[1]], sql)
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
+from pipeline.io.tables import align_columns
 from pipeline.sql.lock_tables import FORMS
 
 FORMATS = ("table", "csv", "json", "parquet", *FORMS)
 
 
-def formatted(frame: pl.DataFrame, form: str) -> str:
+def format_frame(frame: pl.DataFrame, form: str) -> str:
     """Write a frame as `table`, `csv`, `json` (a list of objects) or one of `lock_tables.FORMS`.
 
     The text ends in a newline. Raises UsageError for a frame without the columns that a form wants.
@@ -27,9 +28,9 @@ def formatted(frame: pl.DataFrame, form: str) -> str:
     if form in FORMS:
         return FORMS[form](frame)
     if form == "table":
-        return readable_table(frame)
+        return format_table(frame)
     if form == "csv":
-        return flat(frame).write_csv()
+        return nested_to_json(frame).write_csv()
     return frame.write_json() + "\n"
 
 
@@ -39,13 +40,13 @@ def write_frame(frame: pl.DataFrame, form: str, path: Path) -> None:
         if form == "parquet":
             frame.write_parquet(temporary)
         else:
-            temporary.write_text(formatted(frame, form), encoding="utf-8")
+            temporary.write_text(format_frame(frame, form), encoding="utf-8")
 
 
-def checked_format(form: str, path: Path | None) -> str:
+def check_format(form: str, path: Path | None) -> str:
     """Check that `form` is known, and that Parquet, which is no text, has a file to go to."""
     if form not in FORMATS:
-        raise UsageError(f"unknown format '{form}'; known: {', '.join(FORMATS)}")
+        raise unknown_name("format", form, FORMATS)
     if form == "parquet" and path is None:
         raise UsageError("format 'parquet' is not text; say where it goes with --output FILE")
     return form
@@ -85,21 +86,17 @@ def format_cell(column: str, value: Any, digits: int = 4) -> str:
     return str(value) if column in IDENTITIES else format_number(value, digits)
 
 
-def readable_table(frame: pl.DataFrame) -> str:
+def format_table(frame: pl.DataFrame) -> str:
     """Align a frame's columns under their names, numbers to the right; says so when there are no rows."""
     columns = []
-    for name, kind in frame.schema.items():
+    for name in frame.columns:
         cells = [format_cell(name, value).replace("\n", " ") for value in frame[name].to_list()]
-        width = max([len(name), *map(len, cells)])
-        pad = str.rjust if kind.is_numeric() else str.ljust
-        columns.append([pad(name, width), "-" * width, *(pad(cell, width) for cell in cells)])
-    lines = ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
-    if frame.is_empty():
-        lines.append("(no rows)")
-    return "\n".join(lines) + "\n"
+        columns.append([name, "-" * max(len(name), *map(len, cells), 0), *cells])
+    right = [position for position, kind in enumerate(frame.dtypes) if kind.is_numeric()]
+    return align_columns(zip(*columns, strict=True), right) + ("(no rows)\n" if frame.is_empty() else "")
 
 
-def flat(frame: pl.DataFrame) -> pl.DataFrame:
+def nested_to_json(frame: pl.DataFrame) -> pl.DataFrame:
     """Write lists and structs, which CSV cannot hold, as JSON text."""
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     if not nested:

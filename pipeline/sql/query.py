@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +12,6 @@ from pipeline.io.files import readable_file
 from pipeline.io.key_values import key_values
 from pipeline.io.tables import align_columns
 from pipeline.sql.library import (
-    Param,
     Query,
     Value,
     load_query,
@@ -58,59 +57,45 @@ def sql(
         return run_query(session, chosen, params)
 
 
-def settings(pairs: Sequence[str]) -> dict[str, Value]:
+def parse_settings(pairs: Sequence[str]) -> dict[str, Value]:
     """Read `name=value` pairs; a value that looks like a number is one."""
     return {name: plain_value(text) for name, text in key_values(pairs, "--set").items()}
 
 
-def described(name: str | None = None) -> str:
+def describe_queries(name: str | None = None) -> str:
     """Describe the library in text: every query with its question, or one query in full with its SQL."""
     if name is None:
-        known = queries()
-        return align_columns((query.name, query.question) for query in known.values())
+        return align_columns((query.name, query.question) for query in queries().values())
     query = load_query(name)
-    lines = [query.name, query.question, ""]
-    lines += _section("parameters", [(_default(p), "", p.doc) for p in query.params])
-    lines += _section("columns", [(c.name, c.unit, c.doc) for c in query.columns])
-    lines += [f"reads: {', '.join(query.reads) or '(not said)'}", "", query.body]
-    return "\n".join(lines) + "\n"
+    return (
+        f"{query.name}\n{query.question}\n\n"
+        + _section("parameters", ((f"{p.name} = {p.default}", p.doc) for p in query.params), end="\n")
+        + _section("columns", ((c.name, c.unit, c.doc) for c in query.columns), end="\n")
+        + f"reads: {', '.join(query.reads) or '(not said)'}\n\n{query.body}\n"
+    )
 
 
-def described_views() -> str:
+def describe_views() -> str:
     """Describe every view with its columns, then every macro with its parameters, in text."""
-    return "\n".join(described_in_sql(name) for name in (*VIEWS, *MACROS))
+    return "\n".join(describe_relation(name) for name in (*VIEWS, *MACROS))
 
 
-def described_in_sql(name: str) -> str:
-    """Describe what SQL knows by a name: a view with its columns, or a macro with its parameters, in text.
+def describe_relation(name: str) -> str:
+    """Describe a view with its columns, or a macro with its parameters, in text.
 
     Raises UsageError for a name of neither.
     """
     if name in VIEWS:
         view = VIEWS[name]
-        lines = [f"{view.name}: {view.doc}"]
-        lines += _section("columns", [(c.name, c.unit, c.doc) for c in view.columns])[1:]
-    elif name in MACROS:
+        rows = ((c.name, c.unit, c.doc) for c in view.columns)
+        return f"{view.name}: {view.doc}\n" + align_columns(rows, indent="  ")
+    if name in MACROS:
         macro = MACROS[name]
-        lines = [f"{macro.call}: macro; {macro.doc}"]
-        lines += _section("parameters", [(name, "", doc) for name, doc in macro.parameters])[:-1]
-        lines += _section("columns", [(name, "", doc) for name, doc in macro.columns])
-    else:
-        raise unknown_name("view or macro", name, [*VIEWS, *MACROS])
-    return "\n".join(lines).rstrip("\n") + "\n"
+        sections = _section("parameters", macro.parameters) + _section("columns", macro.columns)
+        return f"{macro.call}: macro; {macro.doc}\n{sections}"
+    raise unknown_name("view or macro", name, [*VIEWS, *MACROS])
 
 
-def _default(param: Param) -> str:
-    return f"{param.name} = {param.default}"
-
-
-def _section(title: str, rows: Sequence[tuple[str, str, str]]) -> list[str]:
-    if not rows:
-        return []
-    first = max(len(row[0]) for row in rows)
-    second = max(len(row[1]) for row in rows)
-    return [
-        f"{title}:",
-        *(f"  {a.ljust(first)}  {f'{b.ljust(second)}  ' if second else ''}{doc}" for a, b, doc in rows),
-        "",
-    ]
+def _section(title: str, rows: Iterable[Sequence[str]], end: str = "") -> str:
+    text = align_columns(rows, indent="  ")
+    return f"{title}:\n{text}{end}" if text else ""

@@ -70,7 +70,7 @@ class Session:
         )
         self._connection.execute("SET enable_progress_bar = false")
         self._kept = _too_long([found.manifest.totals for found in self.runs if found.has_log])
-        fill(self._connection, runs, recorded=recorded)
+        define_views(self._connection, runs, recorded=recorded)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Run one SQL statement and return its rows.
@@ -95,7 +95,7 @@ class Session:
             frame = None if relation is None else relation.pl()
         except duckdb.Error as error:
             raise UsageError(_one_line(error)) from error
-        return None if frame is None else plain_types(frame)
+        return None if frame is None else to_plain_types(frame)
 
     def batches(self, sql: str, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
         """Run one SQL statement and yield its rows as they come, at most `rows` at a time.
@@ -119,7 +119,7 @@ class Session:
 
         As temporary tables they come before the views of the same names, in other views and macros too.
         """
-        wanted = mentioned(sql) - self._kept
+        wanted = find_kept_views(sql) - self._kept
         for name in (name for name in VIEWS if name in wanted):
             self._connection.execute(f"CREATE TEMP TABLE {name} AS FROM memory.main.{name}")
             self._kept.add(name)
@@ -151,7 +151,7 @@ def _too_long(logs: Sequence[Totals]) -> set[str]:
     return {name for name, amount in rows.items() if amount > MOST_KEPT_ROWS}
 
 
-def fill(
+def define_views(
     connection: duckdb.DuckDBPyConnection,
     runs: Sequence[Run | Recording],
     place: Callable[[Path], str] = str,
@@ -193,8 +193,8 @@ def _keep(connection: duckdb.DuckDBPyConnection, name: str, run: RecordedRun) ->
     for table, rows in (("operations", run.operations), ("events", run.events)):
         connection.register("recorded_rows", rows)
         chosen = f"SELECT CAST({literal(name)} AS run_name) AS run, * FROM recorded_rows"
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {kept(table)} AS {chosen} LIMIT 0")
-        connection.execute(f"INSERT INTO {kept(table)} {chosen}")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {recorded_table(table)} AS {chosen} LIMIT 0")
+        connection.execute(f"INSERT INTO {recorded_table(table)} {chosen}")
         connection.unregister("recorded_rows")
 
 
@@ -225,7 +225,7 @@ def _log_sql(view: View, runs: Sequence[Run], place: Callable[[Path], str], reco
         if found.has_log
     ]
     if recorded:
-        parts.append(f"SELECT * FROM {kept(view.name)}")
+        parts.append(f"SELECT * FROM {recorded_table(view.name)}")
     if not parts:
         empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
         return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
@@ -245,7 +245,7 @@ def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT, recordi
 _RELATION = re.compile(r"(?:\b(?:from|join)\s+|')(\w+)")
 
 
-def mentioned(sql: str) -> set[str]:
+def find_kept_views(sql: str) -> set[str]:
     """Names of the kept views that a statement reads, by itself or through other views and macros.
 
     One that it reads in another way, such as the second of `FROM a, b`, may be missing: it is then not kept.
@@ -261,7 +261,7 @@ def mentioned(sql: str) -> set[str]:
     return {name for name in found if name in VIEWS and VIEWS[name].kept}
 
 
-def plain_types(frame: pl.DataFrame) -> pl.DataFrame:
+def to_plain_types(frame: pl.DataFrame) -> pl.DataFrame:
     """Turn decimals, which DuckDB makes of integer sums and of literals, into Int64 or Float64.
 
     A whole number beyond 64 bits becomes Float64; enumerations become strings.
@@ -290,7 +290,7 @@ def _duckdb_type(column: Column) -> str:
     return _DUCKDB_TYPES.get(column.type, "VARCHAR")
 
 
-def kept(table: str) -> str:
+def recorded_table(table: str) -> str:
     """Name of the table that holds what recordings have of a table of the log."""
     return f"recorded_{table}"
 

@@ -17,7 +17,7 @@ from prompt_toolkit.output import DummyOutput
 from pipeline.errors import UsageError
 from pipeline.shell.completion import SqlCompleter
 from pipeline.shell.prompt import converse, history
-from pipeline.shell.shell import COMMANDS, Leave, Shell, is_complete, script, statements
+from pipeline.shell.shell import COMMANDS, Leave, Shell, is_complete, run_script, split_statements
 from pipeline.sql.session import Session, open_session
 from pipeline.sql.views import VIEWS
 from tests.sql.handmade import make_run
@@ -48,14 +48,14 @@ def say(session: Session) -> Callable[..., str]:
     def said(*lines: str) -> str:
         written.clear()
         for line in lines:
-            shell.line(line)
+            shell.run(line)
         return "".join(written)
 
     return said
 
 
 def test_a_semicolon_within_a_string_a_name_or_a_comment_ends_nothing() -> None:
-    assert statements("SELECT ';' ; SELECT 'ü;' AS \"a;b\" -- ;\n; /* ; */") == [
+    assert split_statements("SELECT ';' ; SELECT 'ü;' AS \"a;b\" -- ;\n; /* ; */") == [
         "SELECT ';'",
         "SELECT 'ü;' AS \"a;b\" -- ;",
     ]
@@ -247,5 +247,5 @@ def test_the_answer_of_a_script_can_go_to_a_file(runs: Path, tmp_path: Path) -> 
 
 def test_a_script_shows_answers_whole(runs: Path) -> None:
     written: list[str] = []
-    script([runs], "FROM range(5000)", written.append, "csv", {})
+    run_script([runs], "FROM range(5000)", written.append, "csv", {})
     assert len("".join(written).splitlines()) == 5001

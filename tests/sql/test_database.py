@@ -12,7 +12,7 @@ from pipeline.errors import InputError, OutputError
 from pipeline.sql.database import write_database
 from pipeline.sql.library import Query, queries, run_query
 from pipeline.sql.macros import MACROS
-from pipeline.sql.session import open_session, plain_types
+from pipeline.sql.session import open_session, to_plain_types
 from pipeline.sql.views import VIEWS
 from tests.sql.handmade import make_run
 from tests.sql.test_queries import EVENTS, OPERATIONS
@@ -42,13 +42,13 @@ def ask(database: Path, sql: str) -> list[tuple]:
 def test_every_view_has_the_rows_that_the_session_has(runs: Path, database: Path, name: str) -> None:
     sql = f"FROM {name} ORDER BY ALL"
     with open_session([runs]) as session, duckdb.connect(str(database), read_only=True) as connection:
-        assert plain_types(connection.sql(sql).pl()).equals(session.query(sql))
+        assert to_plain_types(connection.sql(sql).pl()).equals(session.query(sql))
 
 
 @pytest.mark.parametrize("query", list(queries().values()), ids=lambda query: query.name)
 def test_every_query_is_a_macro_with_the_same_answer(runs: Path, database: Path, query: Query) -> None:
     with open_session([runs]) as session, duckdb.connect(str(database), read_only=True) as connection:
-        frame = plain_types(connection.sql(f"FROM {query.name}()").pl())
+        frame = to_plain_types(connection.sql(f"FROM {query.name}()").pl())
         assert frame.equals(run_query(session, query))
 
 

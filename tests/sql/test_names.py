@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.sql.library import load_query, queries, run_query
 from pipeline.sql.lock_tables import FORMS
-from pipeline.sql.output import formatted
+from pipeline.sql.output import format_frame
 from pipeline.sql.session import open_session
 from tests.sql.handmade import make_run
 from tests.sql.test_lock_queries import EVENTS, FLUSHER, MACHINE, WAITER
@@ -37,8 +37,8 @@ def test_every_query_gives_the_name_as_it_is(session, name):
 
 def test_every_form_writes_the_name_as_it_is(session):
     frame = run_query(session, load_query("lock_stat"))
-    assert pl.read_csv(io.StringIO(formatted(frame, "csv")))["run"].to_list() == [NAME] * 3
-    assert [row["run"] for row in json.loads(formatted(frame, "json"))] == [NAME] * 3
+    assert pl.read_csv(io.StringIO(format_frame(frame, "csv")))["run"].to_list() == [NAME] * 3
+    assert [row["run"] for row in json.loads(format_frame(frame, "json"))] == [NAME] * 3
     for form in ("table", *FORMS):
         answer = run_query(session, load_query("lockmeter" if form == "lockmeter" else "lock_stat"))
-        assert NAME in formatted(answer, form), form
+        assert NAME in format_frame(answer, form), form

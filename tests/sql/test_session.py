@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import InputError, UsageError
 from pipeline.sql.macros import MACROS
-from pipeline.sql.session import mentioned, open_session
+from pipeline.sql.session import find_kept_views, open_session
 from pipeline.sql.views import VIEWS
 from tests.sql.handmade import make_plausible_run, make_run, manifest_dict
 
@@ -166,10 +166,10 @@ def test_mistakes_in_sql_are_one_line_with_the_views(sql):
 
 def test_sums_of_a_whole_log_are_made_when_first_mentioned(tmp_path):
     make_run(tmp_path / "a", "a", [CONTENDED])
-    assert mentioned("FROM runs") == set()
-    assert mentioned("FROM quantiles('hold_histogram')") == {"hold_histogram"}
-    assert mentioned("FROM wait_histogram") == {"wait_histogram", "lock_waits"}
-    assert mentioned("SELECT sleeps FROM runs") == set()
+    assert find_kept_views("FROM runs") == set()
+    assert find_kept_views("FROM quantiles('hold_histogram')") == {"hold_histogram"}
+    assert find_kept_views("FROM wait_histogram") == {"wait_histogram", "lock_waits"}
+    assert find_kept_views("SELECT sleeps FROM runs") == set()
     kept = "SELECT table_name FROM duckdb_tables() WHERE temporary"
     with open_session([tmp_path]) as session:
         session.query("FROM runs")

@@ -14,7 +14,7 @@ from pipeline.cli.queries import queries
 from pipeline.cli.sql import sql as sql_command
 from pipeline.errors import UsageError
 from pipeline.io.numbers import format_number
-from pipeline.sql.query import settings, sql
+from pipeline.sql.query import parse_settings, sql
 from tests.sql.handmade import make_run
 
 
@@ -67,9 +67,9 @@ def test_exactly_one_question_is_wanted(runs, given):
 
 
 def test_a_setting_needs_a_name_and_a_value():
-    assert settings(["a=1", "b=x=y", "c=0.5", "d='7'"]) == {"a": 1, "b": "x=y", "c": 0.5, "d": "7"}
+    assert parse_settings(["a=1", "b=x=y", "c=0.5", "d='7'"]) == {"a": 1, "b": "x=y", "c": 0.5, "d": "7"}
     with pytest.raises(UsageError, match="--set wants KEY=VALUE"):
-        settings(["a"])
+        parse_settings(["a"])
 
 
 def test_the_library_describes_itself(invoke):
