@@ -5,34 +5,15 @@ A command's heavy imports wait inside its function, so that `pipeline --help` st
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 import typer
 
-from pipeline.cli.allocators import allocators
-from pipeline.cli.calibrate import calibrate
-from pipeline.cli.db import db
-from pipeline.cli.demo import demo
-from pipeline.cli.doctor import doctor
-from pipeline.cli.explain import explain
-from pipeline.cli.export import export
-from pipeline.cli.fit import fit
-from pipeline.cli.generate import generate
-from pipeline.cli.import_ import import_
-from pipeline.cli.machines import machines
-from pipeline.cli.new import new
-from pipeline.cli.queries import queries
-from pipeline.cli.record import record
-from pipeline.cli.replay import replay
-from pipeline.cli.report import report
-from pipeline.cli.sql import sql
-from pipeline.cli.study import claims, matrix, study
-from pipeline.cli.transform import transform
-from pipeline.cli.validate import validate
-from pipeline.cli.verify import verify
-from pipeline.cli.workloads import workloads
+from pipeline.cli.study import claims, matrix, validate, verify
 from pipeline.errors import Interrupted, PipelineError, UsageError
 
 app = typer.Typer(
@@ -43,27 +24,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo,
-    "generate": generate,
-    "import": import_,
-    "record": record,
-    "doctor": doctor,
-    "transform": transform,
-    "fit": fit,
-    "replay": replay,
-    "calibrate": calibrate,
-    "sql": sql,
-    "queries": queries,
-    "db": db,
-    "explain": explain,
-    "report": report,
-    "export": export,
-    "allocators": allocators,
-    "machines": machines,
-    "workloads": workloads,
-    "new": new,
-}
+# The order of the help; a command that is not here comes last.
+_ORDER = (
+    "demo", "generate", "import", "record", "doctor", "transform", "fit", "replay", "calibrate", "sql",
+    "queries", "db", "explain", "report", "export", "allocators", "machines", "workloads", "new", "study",
+)  # fmt: skip
 # What `pipeline study` does, by the names that it had of its own; to be dropped with the next version.
 _ALIASES: dict[str, Callable[..., None]] = {
     "claims": claims,
@@ -71,11 +36,22 @@ _ALIASES: dict[str, Callable[..., None]] = {
     "verify": verify,
     "validate": validate,
 }
-for name, command in _COMMANDS.items():
-    app.command(name)(command)
-app.add_typer(study, name="study")
-for name, command in _ALIASES.items():
-    app.command(name, hidden=True)(command)
+
+
+def _add_commands() -> None:
+    """Add the command of each module here: its function of the module's name, or a group of commands."""
+    modules = {module.name.rstrip("_"): module.name for module in pkgutil.iter_modules(__path__)}
+    for name in sorted(modules, key=[*_ORDER, *sorted(modules)].index):
+        command = getattr(importlib.import_module(f"{__name__}.{modules[name]}"), modules[name])
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        elif name not in _ALIASES:
+            app.command(name)(command)
+    for name, command in _ALIASES.items():
+        app.command(name, hidden=True)(command)
+
+
+_add_commands()
 
 
 def main() -> None:
