@@ -20,6 +20,7 @@ from pipeline.schema.trace import KINDS
 REST = "default"
 _FORM = f"KIND=NAME,...,{REST}=NAME"
 _REQUIRED = ("SUMMARY", "map_step", "unmap_step")
+_PINNING = ("pin", "forbid_sleep")
 
 
 @cache
@@ -32,6 +33,17 @@ def shipped_allocators() -> dict[str, Path]:
 def _defines_map_step(path: Path) -> bool:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return any(isinstance(node, ast.FunctionDef) and node.name == "map_step" for node in tree.body)
+
+
+def pins_tasks(name: str) -> bool:
+    """Whether an allocator calls `pin` or `forbid_sleep`, which bind a task to its CPU while it has a map."""
+    tree = ast.parse(load_allocator(name).path.read_text(encoding="utf-8"))
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    return not called.isdisjoint(_PINNING)
 
 
 def known_allocators() -> dict[str, Path]:

@@ -45,13 +45,13 @@ def claims(
     Outcomes are holds, does not hold, and depends (with what on). The exit status tells only whether it ran.
     """
     from pipeline.studies.claims.claims_page import write_claims
-    from pipeline.studies.claims.registry import chosen, judged
+    from pipeline.studies.claims.registry import judge_claims, select_claims
 
-    selected = chosen(letters or [])
+    selected = select_claims(letters or [])
     if document is not None:
         typer.echo(str(write_claims(document, selected, keep)))
         return
-    for verdict in judged(selected, keep):
+    for verdict in judge_claims(selected, keep):
         typer.echo(verdict.text())
 
 
@@ -87,14 +87,14 @@ def matrix(
     for other figures no longer fits.
     """
     from pipeline.errors import FindingError, UsageError
-    from pipeline.studies.matrix.designs_page import compared, write_designs
+    from pipeline.studies.matrix.designs_page import compare_allocators, write_designs
     from pipeline.studies.matrix.grid import MACHINES
 
     try:
         counts = [int(count) for count in cpus.split(",")]
     except ValueError:
         raise UsageError(f"--cpus wants numbers with commas between, found '{cpus}'") from None
-    with compared(names or [], machines or MACHINES, counts, operations) as comparison:
+    with compare_allocators(names or [], machines or MACHINES, counts, operations) as comparison:
         if document is not None:
             typer.echo(str(write_designs(document, comparison)))
         if report is not None:
@@ -105,7 +105,7 @@ def matrix(
         if document is None and report is None:
             typer.echo(comparison.text(), nl=False)
     for stale in comparison.stale:
-        typer.echo(f"to be judged anew: {stale.saying.allocator}: {stale.saying.said}", err=True)
+        typer.echo(f"to be judged anew: {stale.allocator}: {stale.claim}", err=True)
     if comparison.stale or not all(breach.explained for breach in comparison.outside):
         raise typer.Exit(FindingError.exit_status)
 

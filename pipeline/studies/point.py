@@ -21,6 +21,7 @@ class Point:
 
     totals: Totals
     lower: Totals
+    """The bound's; the run's own where it stands alone."""
     allocator: str = ""
     cpus: int = 1
     address_space_pages: int = 0
@@ -31,12 +32,12 @@ class Point:
     """What is varied, in words."""
 
     @classmethod
-    def of(cls, manifest: Manifest, lower: Totals, case: str = "") -> Point:
-        """Figures of a finished run; `lower` are the totals of the lower bound's."""
+    def of(cls, manifest: Manifest, lower: Totals | None = None, case: str = "") -> Point:
+        """Figures of a finished run; `lower` are the totals of the lower bound's, where it is compared."""
         allocator = manifest.allocator
         return cls(
             manifest.totals,
-            lower,
+            lower or manifest.totals,
             allocator.name,
             manifest.machine.cpus,
             allocator.address_space_pages,
@@ -55,6 +56,11 @@ class Point:
     def maps_per_s(self) -> float:
         """Maps of all CPUs per second of simulated time."""
         return figures.maps_per_s(self.totals)
+
+    @property
+    def maps_per_flush(self) -> float:
+        """Maps for each flush of every TLB."""
+        return ratio(self.maps, self.totals.flushes)
 
     @property
     def operations_per_s(self) -> float:
@@ -130,13 +136,22 @@ class Point:
         return ratio(self.cpu_ns("scan", "flush") / 1e3, self.totals.scans)
 
     @property
+    def stolen_us(self) -> float:
+        """Mean CPU time that a pass takes from the other CPUs together, us."""
+        return ratio(self.cpu_ns("interrupted") / 1e3, self.totals.scans)
+
+    @property
     def freed_per_pass(self) -> float:
         """Slots that a pass frees, on the mean."""
         return ratio(self.totals.freed, self.totals.scans)
 
     def per_1000(self, count: int) -> float:
         """`count` for every 1,000 maps."""
-        return 1000.0 * count / self.maps
+        return count * (1000.0 / self.maps)
+
+    def per_operation(self, amount: float) -> float:
+        """`amount` for every operation, whether or not it needs a mapping."""
+        return amount / max(self.totals.operations, 1)
 
     def per_map(self, amount: float) -> float:
         """`amount` for every map."""

@@ -60,6 +60,10 @@ class Runner:
         return self.run(experiment).manifest
 
     def point(self, experiment: Experiment, case: str = "") -> Point:
+        """Figures of a run alone."""
+        return Point.of(self.manifest(experiment), case=case)
+
+    def bounded_point(self, experiment: Experiment, case: str = "") -> Point:
         """Figures of a run, beside those of the lower bound with the same trace and prices."""
         bound = replace(experiment, allocator=LOWER, options={}, events="none")
         return Point.of(self.manifest(experiment), self.manifest(bound).totals, case)

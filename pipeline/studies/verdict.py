@@ -12,11 +12,15 @@ from pipeline.io.tables import align_columns, markdown_table
 
 # "depends": it holds under some of the conditions tried; `because` begins with which.
 Outcome = Literal["holds", "does not hold", "depends", "not asked"]
+Wrong = Literal["nobody", "author", "expectation", "model", "implementation"]
+"""What is wrong where a claim does not hold; an expectation is one that nobody put in words."""
 Column = str | Callable[[Any], str]
 """How a cell follows from a table's item: a function, or an attribute with its format ("totals.ipis:,").
 
 None and what is not a number are shown as "-".
 """
+Columns = Mapping[str, Column]
+"""Columns by their heads."""
 
 
 class _Cells(Formatter):
@@ -39,8 +43,8 @@ class Table:
     caption: str = ""
 
     @classmethod
-    def of(cls, items: Iterable[object], columns: Mapping[str, Column], caption: str = "") -> Table:
-        """A row for each item; `columns` by their heads."""
+    def of(cls, items: Iterable[object], columns: Columns, caption: str = "") -> Table:
+        """A row for each item."""
         rows = [[cell(item, column) for column in columns.values()] for item in items]
         return cls(list(columns), rows, caption)
 
@@ -59,11 +63,13 @@ class Table:
 class Opinion:
     """What is thought of a claim's outcome; it stays only as long as its runs come out the same."""
 
-    expected: Outcome
-    """The outcome that it is about."""
-    wrong: Literal["nobody", "author", "expectation", "model", "implementation"]
-    """What is wrong if the claim does not hold; an expectation is one that nobody put in words."""
+    wrong: Wrong
     words: str
+
+    @property
+    def expected(self) -> Outcome:
+        """The outcome that it is about."""
+        return "holds" if self.wrong == "nobody" else "does not hold"
 
 
 @dataclass(frozen=True)
@@ -132,9 +138,10 @@ class Verdict:
         if self.opinion is None or self.outcome == "not asked":
             return lead
         if self.stale:
+            was = "held" if self.opinion.expected == "holds" else "did not hold"
             return (
-                f"{lead} **To be judged anew**: when this was judged it was '{self.opinion.expected}', and "
-                "what was written then is left out here."
+                f"{lead} **To be judged anew**: when this was judged it {was}, and what was written then is "
+                "left out here."
             )
         wrong = "" if self.wrong == "nobody" else f" Wrong is the {self.wrong}."
         return f"{lead}{wrong} {self.opinion.words}".rstrip()
@@ -150,12 +157,6 @@ class Verdict:
 def capitalize(text: str) -> str:
     """Begin a sentence with a capital letter and leave the rest as it is."""
     return text[:1].upper() + text[1:]
-
-
-def join_words(words: Iterable[object]) -> str:
-    """Several things in prose: "1, 2 and 3"."""
-    *most, last = map(str, words)
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def outcome_of(good: int, tried: int) -> Outcome:

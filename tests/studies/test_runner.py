@@ -63,7 +63,7 @@ def test_each_run_is_made_once(tmp_path: Path) -> None:
 
 
 def test_a_point_stands_beside_the_lower_bounds_run_of_the_same_trace(tmp_path: Path) -> None:
-    point = Runner(tmp_path).point(STORM, "a storm")
+    point = Runner(tmp_path).bounded_point(STORM, "a storm")
     assert (point.allocator, point.cpus, point.case, point.options["slots"]) == (
         "global_pool",
         4,
@@ -72,7 +72,7 @@ def test_a_point_stands_beside_the_lower_bounds_run_of_the_same_trace(tmp_path: 
     )
     assert point.totals.operations == point.lower.operations == 400
     assert 0.0 < point.share < 1.0
-    bound = Runner(tmp_path).point(replace(STORM, allocator="direct_map", options={}))
+    bound = Runner(tmp_path).bounded_point(replace(STORM, allocator="direct_map", options={}))
     assert (bound.share, bound.dearer_us) == (1.0, 0.0)
 
 

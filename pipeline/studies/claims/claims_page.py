@@ -8,8 +8,9 @@ from pathlib import Path
 from pipeline.io.files import complete_file
 from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile, shipped_profiles
-from pipeline.studies.claims.bench_verdict import Verdict
-from pipeline.studies.claims.registry import judged
+from pipeline.studies.claims.registry import judge_claims
+from pipeline.studies.experiment import assumed_costs
+from pipeline.studies.verdict import Verdict
 
 _HEAD = """# Claims of 2002
 
@@ -43,9 +44,9 @@ def assumptions() -> str:
     """Table of the shipped profiles: how many of their costs have a source, and which are assumed."""
     rows = []
     for name in shipped_profiles():
-        costs = load_profile(name).costs
-        assumed = [f"`{cost}`" for cost, priced in costs.items() if priced.source.startswith("assumed")]
-        rows.append((name, str(len(costs)), str(len(costs) - len(assumed)), ", ".join(assumed)))
+        costs, assumed = load_profile(name).costs, assumed_costs(name)
+        named = ", ".join(f"`{cost}`" for cost in assumed)
+        rows.append((name, str(len(costs)), str(len(costs) - len(assumed)), named))
     note = "`pipeline machines NAME` prints every cost with its value and source."
     return markdown_table(("profile", "costs", "with a source", "assumed"), rows) + f"\n{note}\n"
 
@@ -56,5 +57,5 @@ def write_claims(path: Path, letters: Sequence[str], keep: Path | None = None) -
     Raises OutputError if it cannot be written.
     """
     with complete_file(Path(path)) as temporary:
-        temporary.write_text(claims_document(list(judged(letters, keep))), encoding="utf-8")
+        temporary.write_text(claims_document(list(judge_claims(letters, keep))), encoding="utf-8")
     return Path(path)

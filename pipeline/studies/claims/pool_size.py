@@ -3,109 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from pipeline.io.numbers import format_fixed, join_words
-from pipeline.runs.figures import contended_percent, cpu_ns, hit_percent, maps
-from pipeline.schema.run import Totals
-from pipeline.studies.claims.bench import Bench, Experiment, prices
-from pipeline.studies.claims.bench_verdict import Outcome, Verdict
+from pipeline.io.numbers import join_words
+from pipeline.studies.experiment import Experiment, describe_costs
+from pipeline.studies.point import Point
+from pipeline.studies.runner import Runner
+from pipeline.studies.verdict import Columns, Outcome, Table, Verdict, capitalize, outcome_of
 
 FAVOURED = 2048
 _SLOTS = (128, 256, 512, 1024, FAVOURED, 4096)
-_OPERATIONS = 300_000
+
+_COLUMNS: Columns = {
+    "slots": "options[slots]:,",
+    "hit rate %": "hit_percent:.2f",
+    "global flushes": "totals.flushes:,",
+    "maps per flush": "maps_per_flush:,.0f",
+    "a pass with its flush us": "pass_us:,.0f",
+    "passes and flushes CPU s": lambda p: f"{_pass_cpu_s(p):.3f}",
+    "CON %": "contended_percent:.2f",
+    "wall s": "wall_s:.3f",
+}
 
 
-@dataclass(frozen=True)
-class Size:
-    """What a pool of so many slots does in the compile."""
-
-    slots: int
-    hit_percent: float
-    flushes: int
-    maps_per_flush: float | None
-    pass_us: float | None
-    """Mean time of a pass and its flush, for which the lock is held; None without one."""
-    pass_cpu_s: float
+def _pass_cpu_s(point: Point) -> float:
     """CPU time of all passes and flushes where they are made."""
-    contended_percent: float
-    wall_s: float
+    return point.cpu_ns("scan", "flush") / 1e9
 
 
-def size(slots: int, totals: Totals) -> Size:
-    """Figures of one run."""
-    pass_ns = cpu_ns(totals, ("scan", "flush"))
-    return Size(
-        slots,
-        hit_percent(totals),
-        totals.flushes,
-        maps(totals) / totals.flushes if totals.flushes else None,
-        pass_ns / totals.scans / 1e3 if totals.scans else None,
-        pass_ns / 1e9,
-        contended_percent(totals),
-        totals.wall_ns / 1e9,
-    )
-
-
-def judge(sizes: Sequence[Size]) -> tuple[Outcome, str]:
+def judge(points: Sequence[Point]) -> tuple[Outcome, str]:
     """Compare FAVOURED slots with each smaller pool: hits, flushes, and what passes cost altogether."""
-    favoured = next(s for s in sizes if s.slots == FAVOURED)
-    smaller = [s for s in sizes if s.slots < FAVOURED]
-    beaten = [s for s in smaller if favoured.hit_percent > s.hit_percent and favoured.flushes < s.flushes]
-    cheaper = [s for s in smaller if favoured.pass_cpu_s < s.pass_cpu_s]
-    longest = max((s.pass_us for s in smaller if s.pass_us is not None), default=None)
-    if favoured.pass_us is None:
-        passes = f"With {FAVOURED} slots the pool never wraps, so that there is no pass to take longer. "
-    else:
-        passes = f"A pass with its flush takes {favoured.pass_us:,.0f} us" + (
-            f", at most {longest:,.0f} us with fewer slots. " if longest is not None else ". "
-        )
-    said = (
+    favoured = next(p for p in points if p.options["slots"] == FAVOURED)
+    smaller = [p for p in points if p.options["slots"] < FAVOURED]
+    flushes = favoured.totals.flushes
+    worse = [
+        p.options["slots"]
+        for p in smaller
+        if favoured.hit_percent <= p.hit_percent or flushes >= p.totals.flushes
+    ]
+    cheaper = sum(_pass_cpu_s(favoured) < _pass_cpu_s(p) for p in smaller)
+    longest = max((p.pass_us for p in smaller if p.totals.scans), default=None)
+    passes = f"With {FAVOURED} slots the pool never wraps, so that there is no pass to take longer. "
+    if favoured.totals.scans:
+        beside = f", at most {longest:,.0f} us with fewer slots" if longest is not None else ""
+        passes = f"A pass with its flush takes {favoured.pass_us:,.0f} us{beside}. "
+    words = (
         f"hits are {favoured.hit_percent:.1f} % with {FAVOURED} slots and "
-        f"{join_words(f'{s.hit_percent:.1f} %' for s in smaller)} with "
-        f"{join_words(str(s.slots) for s in smaller)}; "
-        f"flushes {favoured.flushes:,} and {join_words(f'{s.flushes:,}' for s in smaller)}. {passes}"
-        f"All passes and flushes together take {favoured.pass_cpu_s:.3f} s of CPU, less than with "
-        f"{len(cheaper)} of the {len(smaller)} smaller pools."
+        f"{join_words(f'{p.hit_percent:.1f} %' for p in smaller)} with "
+        f"{join_words(str(p.options['slots']) for p in smaller)}; flushes {flushes:,} and "
+        f"{join_words(f'{p.totals.flushes:,}' for p in smaller)}. {passes}All passes and flushes together "
+        f"take {_pass_cpu_s(favoured):.3f} s of CPU, less than with {cheaper} of the {len(smaller)} smaller "
+        "page_sets."
     )
-    if len(beaten) == len(smaller):
-        return "holds", said[0].upper() + said[1:]
-    if beaten:
-        worse = join_words(str(s.slots) for s in smaller if s not in beaten)
-        return "depends", f"On what it is compared with (not better than {worse}): {said}"
-    return "does not hold", said[0].upper() + said[1:]
+    outcome = outcome_of(len(smaller) - len(worse), len(smaller))
+    if outcome == "depends":
+        words = f"on what it is compared with (not better than {join_words(map(str, worse))}): {words}"
+    return outcome, capitalize(words)
 
 
-def _experiment(slots: int) -> Experiment:
-    return Experiment("kernel_build", "global_pool", "numaq16", _OPERATIONS, {}, {"slots": slots}, cpus=16)
-
-
-def verdict(bench: Bench) -> Verdict:
+def verdict(runner: Runner) -> Verdict:
     """Replay the compile with page tables in highmem through pools of six sizes."""
-    sizes = [size(slots, bench.manifest(_experiment(slots)).totals) for slots in _SLOTS]
-    outcome, because = judge(sizes)
+    runs = {
+        slots: Experiment("kernel_build", "global_pool", "numaq16", 300_000, {}, {"slots": slots}, cpus=16)
+        for slots in _SLOTS
+    }
+    points = [runner.point(run) for run in runs.values()]
+    costs = describe_costs("numaq16", "scan_slot_ns", "ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns")
     return Verdict(
         f"{FAVOURED} entries beat 1024, 512, 256 and 128 in caching and flushing, though a pass takes longer",
         "linux-kernel, March 2002",
-        outcome,
-        because,
-        _experiment(FAVOURED).conditions(),
-        (
-            "slots", "hit rate %", "global flushes", "maps per flush", "a pass with its flush us",
-            "passes and flushes CPU s", "CON %", "wall s",
-        ),
-        [
-            (
-                f"{s.slots:,}", f"{s.hit_percent:.2f}", f"{s.flushes:,}", format_fixed(s.maps_per_flush, 0),
-                format_fixed(s.pass_us, 0), f"{s.pass_cpu_s:.3f}", f"{s.contended_percent:.2f}",
-                f"{s.wall_s:.3f}",
-            )
-            for s in sizes
-        ],
-        varied="the slots of global_pool, every page in highmem. Lock contention and wall time also follow "
-        "from chance: one more or fewer convoy at the lock shows in them.",
-        assumed="how popular pages are (the workload's `skew`), which decides hits and flushes; "
-        + prices("numaq16", "scan_slot_ns", "ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns")
-        + ".",
-        commands=_experiment(FAVOURED).commands(),
-    )  # fmt: skip
+        *judge(points),
+        runs[FAVOURED].conditions(),
+        [Table.of(points, _COLUMNS)],
+        "the slots of global_pool, every page in highmem. Lock contention and wall time also follow from "
+        "chance: one more or fewer convoy at the lock shows in them.",
+        f"how popular pages are (the workload's `skew`), which decides hits and flushes; {costs}.",
+        runs[FAVOURED].commands(),
+    )

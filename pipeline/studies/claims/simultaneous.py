@@ -9,10 +9,11 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.runs.figures import maps_per_s
 from pipeline.schema.run import OPERATIONS_FILE
-from pipeline.studies.claims.bench import Bench, Experiment, prices
-from pipeline.studies.claims.bench_verdict import Figures, Outcome, Verdict
+from pipeline.studies.experiment import Experiment, describe_costs
+from pipeline.studies.point import Point
+from pipeline.studies.runner import Runner
+from pipeline.studies.verdict import Columns, Outcome, Table, Verdict, outcome_of
 from pipeline.workload.read_spec import read_workload
 
 SLOTS = 256
@@ -31,66 +32,64 @@ ONE_PAGE: dict[str, Any] = {"page_sets.page_tables.sharing": "all"}
 
 # Multiples of the time for which a compile's mappings would have to last, by Little's law.
 _LENGTHENED = (0.25, 0.5, 0.75, 1.0, 1.25)
-_BUILD_OPERATIONS = 100_000
+_BUILD = Experiment(
+    "kernel_build", "global_pool", "numaq16", 100_000, options={"slots": SLOTS}, cpus=16, events="full"
+)
 
 
 @dataclass(frozen=True)
-class FirstSleep:
-    """The first of the simultaneous maps that sleeps; None: none of MOST_MAPS did."""
+class Arrangement:
+    """Slots for the simultaneous maps, and the first of these that sleeps."""
 
-    arrangement: str
+    name: str
     slots: int
     """Slots that such a map may take; of all CPUs together, where each has its own."""
     all_slots: int
     shared: bool
     """One pool for all maps of this kind, with a page for each: what the claim is about."""
-    at: int | None
+    experiment: Experiment
+    first: int | None = None
+    """None: none of MOST_MAPS sleeps."""
 
 
-@dataclass(frozen=True)
-class Held:
-    """A compile whose mappings last so and so long."""
+def arrangements() -> list[Arrangement]:
+    """Pools of 256 slots, in all or for such maps."""
 
-    tasks: int
-    mean_block_ns: int
-    """What each mapping blocks for, on the mean; 0: as the workload says."""
-    mean_held_ns: float
-    """From mapped to unmapped, waits for a CPU and the lock included; mean over the maps."""
-    maps_per_s: float
-    max_mapped: int
-    sleeps: int
-
-    @property
-    def mean_mapped(self) -> float:
-        """Mappings in force at once on the mean, by Little's law."""
-        return self.maps_per_s * self.mean_held_ns / 1e9
-
-
-def judge(found: Sequence[FirstSleep]) -> tuple[Outcome, str]:
-    """Say whether a map sleeps exactly when there are as many before it as the pool has slots."""
-    pools = [first for first in found if first.shared]
-    right = [first for first in pools if first.at == first.slots + 1 and first.slots == SLOTS]
-    outcome: Outcome = "holds" if len(right) == len(pools) else "depends" if right else "does not hold"
-    said = [
-        f"{first.arrangement}: "
-        + (
-            f"none of {MOST_MAPS} maps sleeps"
-            if first.at is None
-            else f"map number {first.at} is the first to sleep"
+    def on(allocator: str, options: dict[str, int | str], **changes: Any) -> Experiment:
+        return Experiment(
+            "fault_storm", allocator, "numaq16", MOST_MAPS, HOLD_AT_ONCE | changes, options, cpus=16
         )
-        for first in found
+
+    def series(slots: int, *, meant: bool) -> Arrangement:
+        name = f"series_pool of 2 x {slots}, page tables only"
+        run = on("series_pool", {"series": 2, "slots": slots})
+        return Arrangement(name, slots, 2 * slots, meant, run)
+
+    pool: dict[str, int | str] = {"slots": SLOTS}
+    per_cpu = SLOTS // 16
+    return [
+        Arrangement("global_pool, a page each", SLOTS, SLOTS, True, on("global_pool", pool)),
+        series(SLOTS, meant=True),
+        series(SLOTS // 2, meant=False),
+        Arrangement("global_pool, the same page", SLOTS, SLOTS, False, on("global_pool", pool, **ONE_PAGE)),
+        Arrangement(
+            f"percpu_pinned, 16 CPUs x {per_cpu}",
+            SLOTS,
+            SLOTS,
+            False,
+            on("percpu_pinned", {"slots_per_cpu": per_cpu}),
+        ),
     ]
-    return outcome, "; ".join(said) + "."
 
 
-def first_sleep(bench: Bench, experiment: Experiment, most: int = MOST_MAPS) -> int | None:
+def find_first_sleep(runner: Runner, experiment: Experiment, most: int = MOST_MAPS) -> int | None:
     """Smallest number of simultaneous maps with which one of them sleeps; None if `most` is not enough.
 
     Fewer operations are a prefix of the same trace, so more maps never sleep less.
     """
 
     def sleeps(maps: int) -> bool:
-        return bench.manifest(replace(experiment, operations=maps)).totals.sleeps > 0
+        return runner.manifest(replace(experiment, operations=maps)).totals.sleeps > 0
 
     if not sleeps(most):
         return None
@@ -101,149 +100,123 @@ def first_sleep(bench: Bench, experiment: Experiment, most: int = MOST_MAPS) -> 
     return high
 
 
-def arrangements() -> list[tuple[str, Experiment, int, int, bool]]:
-    """Pools of 256 slots: name, experiment, slots for such maps, slots in all, whether the claim means it."""
-
-    def on(allocator: str, options: dict[str, int | str], **changes: Any) -> Experiment:
-        return Experiment(
-            "fault_storm", allocator, "numaq16", MOST_MAPS, HOLD_AT_ONCE | changes, options, cpus=16
-        )
-
-    per_cpu = SLOTS // 16
-    return [
-        ("global_pool, a page each", on("global_pool", {"slots": SLOTS}), SLOTS, SLOTS, True),
-        (
-            f"series_pool of 2 x {SLOTS}, page tables only",
-            on("series_pool", {"series": 2, "slots": SLOTS}), SLOTS, 2 * SLOTS, True,
-        ),
-        (
-            f"series_pool of 2 x {SLOTS // 2}, page tables only",
-            on("series_pool", {"series": 2, "slots": SLOTS // 2}), SLOTS // 2, SLOTS, False,
-        ),
-        (
-            "global_pool, the same page",
-            on("global_pool", {"slots": SLOTS}, **ONE_PAGE), SLOTS, SLOTS, False,
-        ),
-        (
-            f"percpu_pinned, 16 CPUs x {per_cpu}",
-            on("percpu_pinned", {"slots_per_cpu": per_cpu}), SLOTS, SLOTS, False,
-        ),
-    ]  # fmt: skip
+def judge(found: Sequence[Arrangement]) -> tuple[Outcome, str]:
+    """Say whether a map sleeps exactly when there are as many before it as the pool has slots."""
+    pools = [a for a in found if a.shared]
+    right = sum(a.first == a.slots + 1 and a.slots == SLOTS for a in pools)
+    first_sleeps = (
+        f"none of {MOST_MAPS} maps sleeps"
+        if a.first is None
+        else f"map number {a.first} is the first to sleep"
+        for a in found
+    )
+    words = "; ".join(f"{a.name}: {sleep}" for a, sleep in zip(found, first_sleeps, strict=True))
+    return outcome_of(right, len(pools)), f"{words}."
 
 
-def held(bench: Bench, build: Experiment, more_tasks: int = 0, mean_block_ns: int = 0) -> Held:
-    """Replay the compile; with more tasks and a mean block, lengthened to that."""
+@dataclass(frozen=True)
+class Held:
+    """A compile whose mappings last so and so long."""
+
+    tasks: int
+    block_us: float | None
+    """What each mapping blocks for, on the mean; None: as the workload says."""
+    held_us: float
+    """From mapped to unmapped, waits for a CPU and the lock included; mean over the maps."""
+    point: Point
+
+    @property
+    def mean_mapped(self) -> float:
+        """Mappings in force at once on the mean, by Little's law."""
+        return self.point.maps_per_s * self.held_us / 1e6
+
+
+_HELD_COLUMNS: Columns = {
+    "tasks": "tasks",
+    "mean block us": lambda held: "as it is" if held.block_us is None else f"{held.block_us:,.0f}",
+    "mean held us": "held_us:,.0f",
+    "maps/s": "point.maps_per_s:,.0f",
+    "mean mapped at once": "mean_mapped:,.1f",
+    "most mapped at once": "point.totals.max_mapped:,",
+    "sleeps": "point.totals.sleeps:,",
+}
+
+
+def hold_longer(runner: Runner, build: Experiment, more_tasks: int = 0, mean_block_ns: int = 0) -> Held:
+    """Replay the compile with an event log; with a mean block, every mapping blocks for such a time."""
     tasks = read_workload(build.workload).workload.tasks + more_tasks
-    changes = lengthened(tasks, mean_block_ns) if mean_block_ns else {}
-    run = bench.run(replace(build, changes=changes, events="full"))
-    log = pq.read_table(run.path / OPERATIONS_FILE, columns=["mapped_ns", "done_ns"])
-    totals = run.manifest.totals
-    return Held(
-        tasks,
-        mean_block_ns,
-        pc.mean(pc.subtract(log["done_ns"], log["mapped_ns"])).as_py(),
-        maps_per_s(totals),
-        totals.max_mapped,
-        totals.sleeps,
+    if mean_block_ns:
+        block = {"probability": 1.0, "time": {"dist": "exponential", "mean_ns": mean_block_ns}}
+        kinds = ("page_fault", "copy_to_user", "copy_from_user")
+        build = replace(build, changes={"tasks": tasks} | {f"kinds.{kind}.block": block for kind in kinds})
+    log = pq.read_table(runner.run(build).path / OPERATIONS_FILE, columns=["mapped_ns", "done_ns"])
+    held_ns = pc.mean(pc.subtract(log["done_ns"], log["mapped_ns"])).as_py()
+    return Held(tasks, mean_block_ns / 1e3 or None, held_ns / 1e3, runner.point(build))
+
+
+def describe_compiles(compiles: Sequence[Held], needed_ns: float) -> str:
+    """Say how far the compile is from a sleep, and when it comes to one."""
+    real, *_ = compiles
+    words = (
+        f"The compile maps {real.point.maps_per_s:,.0f} pages a second, holds each for {real.held_us:,.0f} "
+        f"us and has at most {real.point.totals.max_mapped} mapped at once, {real.mean_mapped:.1f} on the "
+        f"mean: to have {SLOTS} mapped on the mean it would have to hold each for {needed_ns / 1e6:.1f} ms "
+        "(Little's law). "
+    )
+    slept = next((held for held in compiles if held.point.totals.sleeps), None)
+    most = max((c.point.totals.max_mapped for c in compiles if not c.point.totals.sleeps), default=0)
+    if most > SLOTS:
+        words += f"Up to {most} mappings at once found room, because some are of the same page. "
+    if slept is None or slept.block_us is None:
+        return f"{words}No lengthening tried makes a task sleep."
+    return (
+        f"{words}Lengthened, tasks first sleep when each mapping blocks for {slept.block_us / 1e3:.1f} ms on "
+        f"the mean, {1e3 * slept.block_us / needed_ns:.2f} of that, with waits for a CPU and the lock held "
+        f"for {slept.held_us / 1e3:.1f} ms."
     )
 
 
-def lengthened(tasks: int, mean_block_ns: int) -> dict[str, Any]:
-    """Changes of kernel_build that make every mapping block, for an exponential time."""
-    block = {"probability": 1.0, "time": {"dist": "exponential", "mean_ns": mean_block_ns}}
-    return {
-        "tasks": tasks,
-        "kinds.page_fault.block": block,
-        "kinds.copy_to_user.block": block,
-        "kinds.copy_from_user.block": block,
-    }
-
-
-def verdict(bench: Bench) -> Verdict:
+def verdict(runner: Runner) -> Verdict:
     """Count simultaneous maps up to the first sleep, and ask how near a compile comes to it."""
-    found = [
-        FirstSleep(name, slots, all_slots, shared, first_sleep(bench, experiment))
-        for name, experiment, slots, all_slots, shared in arrangements()
-    ]
+    found = [replace(a, first=find_first_sleep(runner, a.experiment)) for a in arrangements()]
     outcome, because = judge(found)
-    build = Experiment(
-        "kernel_build", "global_pool", "numaq16", _BUILD_OPERATIONS, {}, {"slots": SLOTS}, cpus=16
-    )
-    compiles = [held(bench, build)]
-    needed_ns = SLOTS / compiles[0].maps_per_s * 1e9
+    compiles = [hold_longer(runner, _BUILD)]
+    needed_ns = SLOTS / compiles[0].point.maps_per_s * 1e9
     # As many tasks more as are blocked on the mean, so that as many as before are left to work.
     compiles += [
-        held(bench, build, round(factor * SLOTS), round(factor * needed_ns)) for factor in _LENGTHENED
+        hold_longer(runner, _BUILD, round(factor * SLOTS), round(factor * needed_ns))
+        for factor in _LENGTHENED
     ]
+    storm = arrangements()[0].experiment
+    build = _BUILD.conditions()
     return Verdict(
         "256 simultaneous maps are needed before any task sleeps",
         "linux-kernel, March 2002",
         outcome,
-        because + " " + compared(compiles, needed_ns),
-        build_conditions(build),
-        ("arrangement", "slots such a map may take", "slots in all", "first to sleep"),
+        f"{because} {describe_compiles(compiles, needed_ns)}",
+        f"{storm.conditions()}. Compile: {build[0].lower()}{build[1:]}",
         [
-            (
-                first.arrangement,
-                str(first.slots),
-                str(first.all_slots),
-                "-" if first.at is None else f"map {first.at}",
-            )
-            for first in found
-        ],
-        further=[
-            Figures(
+            Table.of(
+                found,
+                {
+                    "arrangement": "name",
+                    "slots such a map may take": "slots",
+                    "slots in all": "all_slots",
+                    "first to sleep": lambda a: "-" if a.first is None else f"map {a.first}",
+                },
+            ),
+            Table.of(
+                compiles,
+                _HELD_COLUMNS,
                 f"The compile through global_pool with {SLOTS} slots: as it is, then with a block in every "
                 "mapping, and as many tasks more as are blocked on the mean:",
-                (
-                    "tasks", "mean block us", "mean held us", "maps/s", "mean mapped at once",
-                    "most mapped at once", "sleeps",
-                ),
-                [
-                    (
-                        str(c.tasks), f"{c.mean_block_ns / 1e3:,.0f}" if c.mean_block_ns else "as it is",
-                        f"{c.mean_held_ns / 1e3:,.0f}", f"{c.maps_per_s:,.0f}",
-                        f"{c.mean_mapped:,.1f}", f"{c.max_mapped:,}", f"{c.sleeps:,}",
-                    )
-                    for c in compiles
-                ],
-            )
+            ),
         ],
-        varied="the number of simultaneous maps (`--ops`), the pool, and whether the tasks want one page or "
-        "a page each; in the compile, how long mappings last and how many tasks there are.",
-        assumed="that tasks map one after another and none unmaps before the last has mapped; in the "
-        "compile, how often and how long mappings block. Where a sleep begins is counting and rests on no "
-        "price; "
-        + prices("numaq16", "switch_ns", "wake_ns")
-        + ". The tasks begin on all CPUs evenly, which is the best case of a pool per CPU: where they crowd, "
-        "one CPU's slots alone decide (see claim e).",
-        commands=replace(arrangements()[0][1], operations=SLOTS + 1).commands(),
-    )  # fmt: skip
-
-
-def compared(compiles: Sequence[Held], needed_ns: float) -> str:
-    """Say how far the compile is from a sleep, and when it comes to one."""
-    real, *longer = compiles
-    said = (
-        f"The compile maps {real.maps_per_s:,.0f} pages a second, holds each for "
-        f"{real.mean_held_ns / 1e3:,.0f} us and has at most {real.max_mapped} mapped at once, "
-        f"{real.mean_mapped:.1f} on the mean: to have {SLOTS} mapped on the mean it would have to hold "
-        f"each for {needed_ns / 1e6:.1f} ms (Little's law). "
+        "the number of simultaneous maps (`--ops`), the pool, and whether the tasks want one page or a page "
+        "each; in the compile, how long mappings last and how many tasks there are.",
+        "that tasks map one after another and none unmaps before the last has mapped; in the compile, how "
+        "often and how long mappings block. Where a sleep begins is counting and rests on no price; "
+        f"{describe_costs('numaq16', 'switch_ns', 'wake_ns')}. The tasks begin on all CPUs evenly, which is "
+        "the best case of a pool per CPU: where they crowd, one CPU's slots alone decide (see claim e).",
+        replace(storm, operations=SLOTS + 1).commands(),
     )
-    slept = next((h for h in longer if h.sleeps), None)
-    most = max((c.max_mapped for c in compiles if not c.sleeps), default=0)
-    if most > SLOTS:
-        said += f"Up to {most} mappings at once found room, because some are of the same page. "
-    return said + (
-        "No lengthening tried makes a task sleep."
-        if slept is None
-        else f"Lengthened, tasks first sleep when each mapping blocks for {slept.mean_block_ns / 1e6:.1f} ms "
-        f"on the mean, {slept.mean_block_ns / needed_ns:.2f} of that, with waits for a CPU and the lock held "
-        f"for {slept.mean_held_ns / 1e6:.1f} ms."
-    )
-
-
-def build_conditions(build: Experiment) -> str:
-    """Conditions of both parts."""
-    first = arrangements()[0][1]
-    return f"{first.conditions()}. Compile: {build.conditions()[0].lower()}{build.conditions()[1:]}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.studies.matrix.grid import FEWEST_FLUSHES, LOWER, UPPER, Point
+from pipeline.studies.matrix.grid import FEWEST_FLUSHES, LOWER, UPPER
+from pipeline.studies.point import Point
 
 TOLERANCE = 0.01
 """Throughput that far beyond a bound counts as equal to it: a single task that ends later does as much."""
@@ -46,7 +47,7 @@ def sides(point: Point, column: Mapping[str, Point]) -> list[Side]:
     return [side for side, outside in tests if outside]
 
 
-def breaches(setting: str, column: Mapping[str, Point]) -> list[Breach]:
+def find_breaches(setting: str, column: Mapping[str, Point]) -> list[Breach]:
     """Every design of one setting that is outside a bound."""
     return [
         Breach(setting, point.allocator, side, _by(side, point, column), *_why(side, point, column))
@@ -101,9 +102,3 @@ def _why_flushes(side: Side, point: Point, pool: Point) -> tuple[str, bool]:
     if totals.sleeps or totals.operations == pool.totals.operations:
         return "the bound is for a given order of maps, and here tasks wait elsewhere: another order", True
     return "unexplained", False
-
-
-def marked(text: str, side_set: Sequence[Side], about: Literal["throughput", "flushes"]) -> str:
-    """Put the mark of a breach behind a figure."""
-    wanted = ("faster", "slower") if about == "throughput" else ("fewer flushes", "more flushes")
-    return text + "".join(MARK[side] for side in side_set if side in wanted)

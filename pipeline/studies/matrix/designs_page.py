@@ -1,4 +1,4 @@
-"""docs/designs.md: every design between the bounds, what it costs, and what its author said of it."""
+"""docs/designs.md: every allocator between the bounds, what it costs, and what was said of it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pipeline.allocators.registry import shipped_allocators
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
-from pipeline.io.progress import progress
+from pipeline.io.numbers import join_words
 from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile, shipped_profiles
-from pipeline.studies.claims.bench import Bench
-from pipeline.studies.matrix.bounds import BEYOND, TOLERANCE, Breach, Side, breaches
-from pipeline.studies.matrix.claims_data import SAYINGS
-from pipeline.studies.matrix.grid import (
-    BOUNDS,
-    CPUS,
-    FEWEST_FLUSHES,
-    LOWER,
-    MACHINES,
-    OPERATIONS_PER_CPU,
-    UPPER,
-    Grid,
-)
-from pipeline.studies.matrix.matrix_tables import metrics, prices
-from pipeline.studies.matrix.verdicts import Judged, judged
+from pipeline.studies.experiment import assumed_costs
+from pipeline.studies.matrix import grid as matrix
+from pipeline.studies.matrix.bounds import BEYOND, TOLERANCE, Breach, Side, find_breaches
+from pipeline.studies.matrix.claims import CLAIMS
+from pipeline.studies.matrix.grid import Grid
+from pipeline.studies.matrix.matrix_tables import tabulate_metrics, tabulate_prices
+from pipeline.studies.runner import LOWER, open_runner
+from pipeline.studies.verdict import Columns, Table, Verdict
 
 _HEAD = """# The designs side by side
 
@@ -49,167 +41,151 @@ any number of CPUs.
 """
 
 
+_CLAIMS: Columns = {
+    "design": "allocator",
+    "who": "source",
+    "said": "claim",
+    "outcome": "outcome",
+    "wrong": "wrong",
+}
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """All that is written down: the grid with its figures, what is outside the bounds, the judgements."""
+    """All that is written down: the grid with its figures, what is outside the bounds, the verdicts."""
 
     grid: Grid
     outside: Sequence[Breach]
-    judged: Sequence[Judged]
+    verdicts: Sequence[Verdict]
 
     @property
-    def stale(self) -> list[Judged]:
-        """Sayings whose judgement no longer fits the figures."""
-        return [one for one in self.judged if one.stale]
+    def stale(self) -> list[Verdict]:
+        """Verdicts whose opinion no longer fits the figures."""
+        return [verdict for verdict in self.verdicts if verdict.stale]
 
     def markdown(self) -> str:
         """The whole document."""
         grid = self.grid
         head = _HEAD.format(
-            cpus=_listed(grid.cpus), machines=_listed(grid.machines), lower=LOWER, upper=UPPER,
-            fewest=FEWEST_FLUSHES, tolerance=TOLERANCE, slashes=" / ".join(str(cpus) for cpus in grid.cpus),
-            build=grid.traces[0].name, byte=grid.traces[1].name, operations=grid.operations_per_cpu,
-        )  # fmt: skip
+            cpus=join_words(map(str, grid.cpus)),
+            machines=join_words(grid.machines),
+            lower=LOWER,
+            upper=matrix.UPPER,
+            fewest=matrix.FEWEST_FLUSHES,
+            tolerance=TOLERANCE,
+            slashes=" / ".join(map(str, grid.cpus)),
+            build=grid.traces[0],
+            byte=grid.traces[1],
+            operations=grid.operations_per_cpu,
+        )
         parts = [head.rstrip(), "## Between the bounds"]
         for trace in grid.traces:
             for machine in grid.machines:
-                parts += [f"### {trace.name} on {machine}", metrics(grid, trace.name, machine).rstrip()]
-        parts += ["## What each design takes"]
+                parts += [f"### {trace} on {machine}", tabulate_metrics(grid, trace, machine).markdown()]
+        parts.append("## What each design takes")
+        machine = grid.machines[0]
         for trace in (grid.traces[0], grid.traces[-1]):
-            machine = grid.machines[0]
-            parts += [f"### {trace.name} on {machine}", prices(grid, trace.name, machine).rstrip()]
-        parts += ["## Outside the bounds", self.bounds_text().rstrip()]
-        parts += ["## What the authors said, and what comes out", self.overview().rstrip()]
-        for allocator in dict.fromkeys(one.saying.allocator for one in self.judged):
-            said = [one.markdown() for one in self.judged if one.saying.allocator == allocator]
-            parts += [f"### {allocator}", "\n".join(said)]
-        parts += ["## What all this rests on", assumptions(grid)]
+            parts += [f"### {trace} on {machine}", tabulate_prices(grid, trace, machine).markdown()]
+        parts += ["## Outside the bounds", self.describe_bounds().rstrip()]
+        parts += ["## What the authors said, and what comes out", Table.of(self.verdicts, _CLAIMS).markdown()]
+        for allocator in dict.fromkeys(verdict.allocator for verdict in self.verdicts):
+            own = (verdict.item() for verdict in self.verdicts if verdict.allocator == allocator)
+            parts += [f"### {allocator}", "\n".join(own)]
+        parts += ["## What all this rests on", describe_assumptions(grid)]
         return "\n\n".join(parts) + "\n"
 
-    def bounds_text(self) -> str:
-        """Who is outside which bound, in how many settings, and why."""
-        settings = sum(1 for _ in self.grid.settings())
-        lead = (
-            f"{settings * (len(self.grid.shown) - 1):,} runs beside {LOWER}'s {settings}. "
-            + (
-                "Every one that is outside a bound has its reason in its own figures:"
-                if all(breach.explained for breach in self.outside)
-                else "**Some are outside a bound without a reason that would leave the bound as it is:**"
+    def describe_bounds(self) -> str:
+        """Which allocators are outside which bound, in how many settings, and why."""
+        if not self.outside:
+            return "No run is outside a bound."
+        groups: dict[tuple[str, Side, str], list[Breach]] = {}
+        for breach in self.outside:
+            groups.setdefault((breach.allocator, breach.side, breach.why), []).append(breach)
+        rows = [
+            (
+                allocator,
+                BEYOND[side],
+                f"{len(group)}",
+                f"{group[0].by} ({group[0].setting})",
+                why if group[0].explained else f"**{why}**",
             )
-            if self.outside
-            else "No run is outside a bound."
+            for (allocator, side, why), group in groups.items()
+        ]
+        settings = len(self.grid.settings())
+        reasons = (
+            "Every one that is outside a bound has its reason in its own figures:"
+            if all(breach.explained for breach in self.outside)
+            else "**Some are outside a bound without a reason that would leave the bound as it is:**"
         )
-        rows = []
-        for (allocator, side, why), group in _grouped(self.outside).items():
-            example = group[0]
-            rows.append(
-                (
-                    allocator, BEYOND[side], f"{len(group)}", f"{example.by} ({example.setting})",
-                    why if example.explained else f"**{why}**",
-                )
-            )  # fmt: skip
-        return lead + (
-            "\n\n" + markdown_table(("design", "outside", "settings", "for instance", "why"), rows)
-            if rows
-            else ""
-        )
-
-    def overview(self) -> str:
-        """Table of the sayings, with who is wrong."""
-        return markdown_table(
-            ("design", "who", "said", "outcome", "wrong"),
-            [
-                (one.saying.allocator, one.saying.author, one.saying.said, one.outcome, one.wrong)
-                for one in self.judged
-            ],
-        )
+        lead = f"{settings * (len(self.grid.shown) - 1):,} runs beside {LOWER}'s {settings}. {reasons}"
+        return f"{lead}\n\n{markdown_table(('design', 'outside', 'settings', 'for instance', 'why'), rows)}"
 
     def text(self) -> str:
-        """The judgements for the terminal."""
-        lines = [
-            f"{one.saying.allocator}: {one.saying.said}\n  {one.outcome}: {one.figures}"
-            for one in self.judged
-        ]
-        lines += [
-            f"{b.allocator} on {b.setting}: {BEYOND[b.side]}: {b.by}" for b in self.outside if not b.explained
-        ]
-        return "\n".join(lines) + "\n"
+        """The verdicts for the terminal."""
+        unexplained = (
+            f"{b.allocator} on {b.setting}: {BEYOND[b.side]}: {b.by}\n"
+            for b in self.outside
+            if not b.explained
+        )
+        return "".join([*(verdict.text() for verdict in self.verdicts), *unexplained])
 
 
-def _grouped(found: Sequence[Breach]) -> dict[tuple[str, Side, str], list[Breach]]:
-    """Breaches of the same design, side and reason; reasons that quote figures stay apart."""
-    groups: dict[tuple[str, Side, str], list[Breach]] = {}
-    for breach in found:
-        groups.setdefault((breach.allocator, breach.side, breach.why), []).append(breach)
-    return groups
-
-
-def _listed(items: Sequence[object]) -> str:
-    *others, last = [str(item) for item in items]
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def assumptions(grid: Grid) -> str:
+def describe_assumptions(grid: Grid) -> str:
     """How many of the machines' prices nobody measured."""
-    said = []
-    for machine in grid.machines:
-        costs = load_profile(machine).costs
-        assumed = sum(cost.source.startswith("assumed") for cost in costs.values())
-        said.append(f"{assumed} of {len(costs)} on {machine}")
+    assumed = join_words(
+        f"{len(assumed_costs(machine))} of {len(load_profile(machine).costs)} on {machine}"
+        for machine in grid.machines
+    )
     return (
-        f"Prices that nobody measured: {_listed(said)} (`pipeline machines NAME`). {MACHINES[0]} and the "
-        f"compile are "
-        "fitted to two rows of 2002 and to nothing else; with 64 CPUs the fit is far outside of what it was "
-        "made "
-        "for. The recording's split of time between mappings is derived (traces/RECORDINGS.md), so that its "
-        "throughput says little and its counts and CPU times more. Simplifications of the machine are in "
-        "architecture.md."
+        f"Prices that nobody measured: {assumed} (`pipeline machines NAME`). {matrix.MACHINES[0]} and the "
+        "compile are fitted to two rows of 2002 and to nothing else; with 64 CPUs the fit is far outside of "
+        "what it was made for. The recording's split of time between mappings is derived "
+        "(traces/RECORDINGS.md), so that its throughput says little and its counts and CPU times more. "
+        "Simplifications of the machine are in architecture.md."
     )
 
 
-def chosen_allocators(bounds: Sequence[str] = BOUNDS) -> tuple[str, ...]:
-    """Names of the shipped designs, the bounds included."""
-    return tuple(dict.fromkeys((*bounds, *sorted(shipped_allocators()))))
-
-
 @contextmanager
-def compared(
+def compare_allocators(
     allocators: Sequence[str] = (),
-    machines: Sequence[str] = MACHINES,
-    cpus: Sequence[int] = CPUS,
-    operations_per_cpu: int = OPERATIONS_PER_CPU,
+    machines: Sequence[str] = matrix.MACHINES,
+    cpus: Sequence[int] = matrix.CPUS,
+    operations_per_cpu: int = matrix.OPERATIONS_PER_CPU,
+    keep: Path | None = None,
 ) -> Iterator[Comparison]:
-    """Replay the designs (all shipped ones, if none are named) and judge; runs are kept until the block ends.
+    """Replay the allocators (all shipped ones, if none are named) and judge what was said of them.
 
-    The bounds are always among them. Raises UsageError for a name that is no shipped design or profile, and
-    for a number of CPUs or operations below 1.
+    The bounds are always among them. Runs stay in `keep`, or until the block ends. Raises UsageError for a
+    name that is no shipped allocator or profile, and for a number of CPUs or operations below 1.
     """
-    for allocator in allocators:
-        if allocator not in shipped_allocators():
-            raise unknown_name("design", allocator, shipped_allocators())
-    for machine in machines:
-        if machine not in shipped_profiles():
-            raise unknown_name("machine", machine, shipped_profiles())
+    for what, names, known in (
+        ("design", allocators, shipped_allocators()),
+        ("machine", machines, shipped_profiles()),
+    ):
+        for name in names:
+            if name not in known:
+                raise unknown_name(what, name, known)
     if not cpus or min(cpus) < 1 or operations_per_cpu < 1:
         raise UsageError("CPUs and operations want numbers from 1 up")
-    names = tuple(dict.fromkeys((*BOUNDS, *allocators))) if allocators else chosen_allocators()
-    with (
-        TemporaryDirectory() as directory,
-        progress("replaying designs", None, "runs") as advance,
-    ):
+    with open_runner("replaying designs", keep) as runner:
         grid = Grid(
-            Bench(Path(directory), advance), names, tuple(dict.fromkeys(machines)),
-            tuple(sorted(set(cpus))), operations_per_cpu,
-        )  # fmt: skip
+            runner,
+            tuple(allocators or shipped_allocators()),
+            tuple(dict.fromkeys(machines)),
+            tuple(sorted(set(cpus))),
+            operations_per_cpu,
+        )
         outside = [
             breach
             for trace, machine, count in grid.settings()
-            for breach in breaches(
+            for breach in find_breaches(
                 f"{trace}, {count} CPU{'s' * (count > 1)} of {machine}", grid.column(trace, machine, count)
             )
         ]
-        sayings = [saying for saying in SAYINGS if saying.allocator in grid.shown]
-        yield Comparison(grid, outside, [judged(grid, saying) for saying in sayings])
+        claims = [claim for claim in CLAIMS if claim.allocator in grid.shown]
+        groups = list(dict.fromkeys(claim.allocator for claim in claims))
+        claims.sort(key=lambda claim: groups.index(claim.allocator))
+        yield Comparison(grid, outside, [claim.judge(grid) for claim in claims])
 
 
 def write_designs(path: Path, comparison: Comparison) -> Path:

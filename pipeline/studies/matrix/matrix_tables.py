@@ -1,95 +1,102 @@
-"""The tables of docs/designs.md: common metrics between the bounds, and each design's own price."""
+"""The tables of docs/designs.md: common metrics between the bounds, and each allocator's own price."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
-from pipeline.io.tables import markdown_table
-from pipeline.studies.matrix.bounds import marked, sides
-from pipeline.studies.matrix.grid import LOWER, Grid, Point, pins
+from pipeline.allocators.registry import pins_tasks
+from pipeline.studies.matrix.bounds import MARK, Side, sides
+from pipeline.studies.matrix.grid import Grid, Trace
+from pipeline.studies.point import Point
+from pipeline.studies.verdict import Columns, Table, cell
 
 PAGES_OF_16_GB = 16 * 2**30 // 4096
 PRICED_AT = 16
 """CPUs for which prices are shown, or the most there are below."""
 
-_HEAD = (
-    "design", "throughput", "mean map us", "dearer us", "lock wait %", "flushes", "IPIs", "sleeps",
-    "pin waits", "hits %",
-)  # fmt: skip
+
+class Placed(NamedTuple):
+    """An allocator in one setting, and the bounds that it is outside of."""
+
+    point: Point
+    sides: Sequence[Side]
+
+    def mark(self, figure: str, about: Literal["throughput", "flushes"]) -> str:
+        """Put the mark of a breach behind a figure."""
+        wanted = ("faster", "slower") if about == "throughput" else ("fewer flushes", "more flushes")
+        return figure + "".join(MARK[side] for side in self.sides if side in wanted)
 
 
-def over_cpus(values: Sequence[str]) -> str:
+_METRICS: Columns = {
+    "throughput": lambda p: p.mark(f"{p.point.share:.{3 if p.point.share >= 0.01 else 5}f}", "throughput"),
+    "mean map us": "point.map_us:,.2f",
+    "dearer us": "point.dearer_us:,.2f",
+    "lock wait %": "point.lock_wait_percent:.1f",
+    "flushes": lambda p: p.mark(f"{p.point.totals.flushes:,}", "flushes"),
+    "IPIs": "point.totals.ipis:,",
+    "sleeps": "point.totals.sleeps:,",
+    "pin waits": "point.totals.pin_waits:,",
+    "hits %": "point.hit_percent:.1f",
+}
+
+
+def join_cpus(values: Sequence[str]) -> str:
     """Values for each number of CPUs in one cell; one value, if all are the same."""
     return values[0] if len(set(values)) == 1 else " / ".join(values)
 
 
-def metrics(grid: Grid, trace: str, machine: str) -> str:
-    """Designs against the common metrics on one trace and machine, a value for each number of CPUs."""
-    columns = {cpus: grid.column(trace, machine, cpus) for cpus in grid.cpus}
-    return markdown_table(_HEAD, [metric_row(allocator, columns) for allocator in grid.shown])
-
-
-def metric_row(allocator: str, columns: dict[int, dict[str, Point]]) -> tuple[str, ...]:
-    """One line of the table of metrics; `columns` are all designs for each number of CPUs."""
-    found = [(column[allocator], sides(column[allocator], column)) for column in columns.values()]
-
-    def cell(form: Callable[[Point], str]) -> str:
-        return over_cpus([form(p) for p, _ in found])
-
-    return (
-        allocator,
-        over_cpus([marked(_ratio(p.share), outside, "throughput") for p, outside in found]),
-        cell(lambda p: f"{p.map_us:,.2f}"),
-        cell(lambda p: f"{p.dearer_us:,.2f}"),
-        cell(lambda p: f"{p.lock_wait_percent:.1f}"),
-        over_cpus([marked(f"{p.totals.flushes:,}", outside, "flushes") for p, outside in found]),
-        cell(lambda p: f"{p.totals.ipis:,}"),
-        cell(lambda p: f"{p.totals.sleeps:,}"),
-        cell(lambda p: f"{p.totals.pin_waits:,}"),
-        cell(lambda p: f"{p.hit_percent:.1f}"),
+def tabulate_metrics(grid: Grid, trace: Trace, machine: str) -> Table:
+    """Allocators against the common metrics on one trace and machine, a value for each number of CPUs."""
+    columns = [grid.column(trace, machine, cpus) for cpus in grid.cpus]
+    return Table(
+        ("design", *_METRICS), [(allocator, *metric_cells(allocator, columns)) for allocator in grid.shown]
     )
 
 
-def _ratio(share: float) -> str:
-    return f"{share:.3f}" if share >= 0.01 else f"{share:.5f}"
+def metric_cells(allocator: str, columns: Sequence[Mapping[str, Point]]) -> list[str]:
+    """One line of the table of metrics; `columns` are all allocators for each number of CPUs."""
+    placed = [Placed(column[allocator], sides(column[allocator], column)) for column in columns]
+    return [join_cpus([cell(each, metric) for each in placed]) for metric in _METRICS.values()]
 
 
-def prices(grid: Grid, trace: str, machine: str) -> str:
-    """What each design takes beside time, on one trace and machine."""
+class Priced(NamedTuple):
+    """An allocator in one setting, and whether it pins tasks while they have something mapped."""
+
+    point: Point
+    pins: bool
+
+    @property
+    def switch_us(self) -> str:
+        """A context switch, and in brackets what it takes more than with the lower bound."""
+        extra = self.point.switch_us - Point(self.point.lower, self.point.lower).switch_us
+        return f"{self.point.switch_us:.2f}" + (f" ({extra:+.2f})" if abs(extra) >= 0.01 else "")
+
+
+PRICES: Columns = {
+    "design": "point.allocator",
+    "address space pages": "point.address_space_pages:,",
+    "bytes in struct page": "point.page_struct_bytes:,",
+    "MB of them in 16 GB": lambda p: f"{p.point.page_struct_bytes * PAGES_OF_16_GB / 1e6:,.0f}",
+    "tasks pinned": lambda p: "while mapped" if p.pins else "no",
+    "waits for the own CPU s": lambda p: f"{p.point.totals.pin_wait_ns / 1e9:.2f}" if p.pins else "-",
+    "fallbacks": "point.totals.fallbacks:,",
+    "a switch us": "switch_us",
+    "walks per map": lambda p: f"{p.point.per_operation(p.point.totals.walks):.2f}",
+    "single invalidations per map": lambda p: f"{p.point.per_operation(p.point.totals.local_flushes):.2f}",
+    "own TLB flushed": "point.totals.full_local_flushes:,",
+    "findings": lambda p: count_findings(p.point.findings),
+}
+
+
+def tabulate_prices(grid: Grid, trace: Trace, machine: str) -> Table:
+    """What each allocator takes beside time, on one trace and machine."""
     cpus = max([cpus for cpus in grid.cpus if cpus <= PRICED_AT], default=min(grid.cpus))
     column = grid.column(trace, machine, cpus)
-    return markdown_table(
-        (
-            "design", "address space pages", "bytes in struct page", "MB of them in 16 GB", "tasks pinned",
-            "waits for the own CPU s", "fallbacks", "a switch us", "walks per map",
-            "single invalidations per map", "own TLB flushed", "findings",
-        ),
-        [price_row(column[allocator], column[LOWER], pins(allocator)) for allocator in grid.shown],
-    )  # fmt: skip
+    return Table.of([Priced(point, pins_tasks(name)) for name, point in column.items()], PRICES)
 
 
-def price_row(point: Point, lower: Point, pinned: bool) -> tuple[str, ...]:
-    """One line of the table of prices."""
-    totals = point.totals
-    operations = max(totals.operations, 1)
-    extra = point.switch_us - lower.switch_us
-    return (
-        point.allocator,
-        f"{point.address_space_pages:,}",
-        f"{point.page_struct_bytes:,}",
-        f"{point.page_struct_bytes * PAGES_OF_16_GB / 1e6:,.0f}",
-        "while mapped" if pinned else "no",
-        f"{totals.pin_wait_ns / 1e9:.2f}" if pinned else "-",
-        f"{totals.fallbacks:,}",
-        f"{point.switch_us:.2f}" + (f" ({extra:+.2f})" if abs(extra) >= 0.01 else ""),
-        f"{totals.walks / operations:.2f}",
-        f"{totals.local_flushes / operations:.2f}",
-        f"{totals.full_local_flushes:,}",
-        found(point.findings),
-    )
-
-
-def found(findings: Sequence[str]) -> str:
+def count_findings(findings: Sequence[str]) -> str:
     """Hazards with how often each was met."""
-    counted = [f"{findings.count(name)} {name}" for name in dict.fromkeys(findings)]
-    return ", ".join(counted) or "none"
+    return ", ".join(f"{count} {name}" for name, count in Counter(findings).items()) or "none"

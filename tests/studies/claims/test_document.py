@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.studies.claims.bench_verdict import Figures, Verdict
 from pipeline.studies.claims.claims_page import claims_document
 from pipeline.studies.claims.registry import CLAIMS
+from pipeline.studies.verdict import Table, Verdict
 from tests.cli.command import answer, pipeline, refusal
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "claims.md"
@@ -80,14 +80,16 @@ def test_runs_cannot_be_kept_in_a_file(tmp_path: Path) -> None:
 
 
 def test_a_verdict_shows_all_it_has_and_nothing_that_it_has_not() -> None:
-    bare = Verdict("Claim", "Somebody, 2002", "holds", "Because.", "Profile p, seed 0", ("x",), [("1",)])
+    bare = Verdict(
+        "Claim", "Somebody, 2002", "holds", "Because.", "Profile p, seed 0", [Table(("x",), [("1",)])]
+    )
     assert bare.markdown() == (
         "### Claim\n\nSomebody, 2002. **Holds**: Because.\n\n| x |\n| --- |\n| 1 |\n\nProfile p, seed 0.\n"
     )
+    tables = [Table(("x",), [("1",)]), Table(("y",), [("2",)], "More:")]
     whole = Verdict(
-        "Claim", "Somebody", "depends", "On it.", "Profile p", ("x",), [("1",)],
-        further=[Figures("More:", ("y",), [("2",)])], varied="v.", assumed="a.", commands=["pipeline x"],
-    )  # fmt: skip
+        "Claim", "Somebody", "depends", "On it.", "Profile p", tables, "v.", "a.", commands=["pipeline x"]
+    )
     for said in ("More:\n\n| y |", "Varied: v.", "Assumed: a.", "    pipeline x"):
         assert said in whole.markdown()
     for said in ("DEPENDS: On it.", "More:\ny\n2\n", "Varied: v.", "Assumed: a.", "$ pipeline x"):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from pipeline.studies.claims import caching, one_cpu, per_cpu, pinned, pool_size, simultaneous
+from pipeline.studies.claims import caching, one_cpu, per_cpu, pinned_slots, pool_size, simultaneous
 from pipeline.studies.claims.caching import Cost
-from pipeline.studies.claims.one_cpu import MapCost
-from pipeline.studies.claims.per_cpu import Point
-from pipeline.studies.claims.pinned import Storm
-from pipeline.studies.claims.pool_size import Size
-from pipeline.studies.claims.simultaneous import FirstSleep
-from tests.studies.claims.made import totals
+from pipeline.studies.claims.simultaneous import Arrangement, arrangements
+from pipeline.studies.point import Point
+from tests.studies.claims.made import lock, point, totals
 
 
 @pytest.mark.parametrize(
@@ -26,101 +21,110 @@ from tests.studies.claims.made import totals
     ],
 )
 def test_a_pool_of_256_slots_must_make_the_257th_map_sleep_and_no_other(at, outcome):
-    found = [FirstSleep(f"pool {k}", 256, 256, True, first) for k, first in enumerate(at)]
+    run = arrangements()[0].experiment
+    found = [Arrangement(f"pool {k}", 256, 256, True, run, first) for k, first in enumerate(at)]
     assert simultaneous.judge(found)[0] == outcome
     # Another arrangement is told of, and decides nothing.
-    other = FirstSleep("another", 128, 256, False, 3)
+    other = Arrangement("another", 128, 256, False, run, 3)
     assert simultaneous.judge([*found, other])[0] == outcome
     assert "another: map number 3 is the first to sleep" in simultaneous.judge([*found, other])[1]
 
 
-STORM = Cost("fault_storm", 10, 4, 100, 60, 10, 5, 0, 6, 1, 1, 900.0, 5.0, 40.0)
-CALM = replace(STORM, workload="kernel_build", sleep_wall_ns=0, sleeps_per_1000=0.0)
+def cost(workload: str = "fault_storm", sleeping: int = 40, **saved: int) -> Cost:
+    """Of 100 ns flushing takes 60 and refilling 10, and sleeping 5 where anybody sleeps."""
+    wall_ns = dict(zip(caching.STEPS, (60, 10, 5 if sleeping else 0, 0), strict=True)) | saved
+    run = point(options={"slots": 4}, wall_ns=100, hits=1000, sleeps=sleeping)
+    return Cost(workload, 10, run, wall_ns, wall_ns)
+
+
+STORM, CALM = cost(), cost("kernel_build", sleeping=0)
 
 
 def test_flushing_must_cost_more_than_sleeping_wherever_tasks_sleep():
     assert caching.judge([CALM, STORM])[0] == "holds"
-    asleep = replace(STORM, sleep_wall_ns=71)
+    asleep = cost(sleeps=71)
     assert caching.judge([CALM, STORM, asleep])[0] == "depends"
     assert caching.judge([CALM, asleep])[0] == "does not hold"
 
 
 def test_flushes_of_woken_tasks_are_told_from_other_flushes():
     # Of 75 ns of wall time, 70 go when nobody can sleep any more: 5 are left to flushing for its own sake.
-    outcome, because = caching.judge([CALM, replace(STORM, exhaustion_wall_ns=70)])
+    outcome, because = caching.judge([CALM, cost(exhaustion=70)])
     assert outcome == "depends"
     assert "woken" in because
-    assert caching.judge([CALM, replace(STORM, exhaustion_wall_ns=30)])[0] == "holds"
+    assert caching.judge([CALM, cost(exhaustion=30)])[0] == "holds"
 
 
 def test_chance_where_nobody_sleeps_does_not_count_for_sleeping():
-    assert caching.judge([replace(CALM, flush_wall_ns=-3, refill_wall_ns=0)])[0] == "holds"
+    assert caching.judge([cost(sleeping=0, flushes=-3, refills=0)])[0] == "holds"
 
 
 def test_a_cost_is_what_its_step_saves():
-    whole = totals(wall_ns=1000, compute_ns=900, misses=8, hits=2, flushes=4, sleeps=1)
-    found = caching.cost(
-        "w", 3, 7, [whole, *(totals(wall_ns=ns, compute_ns=ns // 2) for ns in (700, 600, 590, 850))]
-    )
-    assert (found.flush_wall_ns, found.refill_wall_ns, found.sleep_wall_ns) == (300, 100, 10)
-    assert found.exhaustion_wall_ns == 150
-    assert found.without_sleepers_wall_ns == 400 + 10 - 150
-    assert (found.flush_cpu_ns, found.refill_cpu_ns, found.sleep_cpu_ns) == (550, 50, 5)
-    assert (found.misses_per_1000, found.flushes_per_1000, found.sleeps_per_1000) == (800, 400, 100)
+    whole = point(wall_ns=1000, compute_ns=900, misses=8, hits=2, flushes=4, sleeps=1)
+    steps = [totals(wall_ns=ns, compute_ns=ns // 2) for ns in (700, 600, 590, 850)]
+    found = caching.split_cost("w", 3, whole, steps)
+    assert found.wall_ns == {"flushes": 300, "refills": 100, "sleeps": 10, "exhaustion": 150}
+    assert found.without_sleepers_ns == 400 + 10 - 150
+    assert [found.cpu_ns[step] for step in caching.STEPS[:3]] == [550, 50, 5]
+    assert [whole.per_1000(count) for count in (8, 4, 1)] == [800, 400, 100]
     # Where nobody slept, nothing was tried without sleeping.
-    calm = caching.cost("w", 3, 7, [whole, totals(wall_ns=700), totals(wall_ns=600)])
-    assert (calm.sleep_wall_ns, calm.exhaustion_wall_ns) == (0, 0)
+    calm = caching.split_cost("w", 3, whole, [totals(wall_ns=700), totals(wall_ns=600)])
+    assert (calm.wall_ns["sleeps"], calm.wall_ns["exhaustion"]) == (0, 0)
 
 
 def storms(*freed_and_passes):
-    return [
-        pinned.storm(
-            tasks,
-            totals(scans=passes, scanned=10 * passes, freed=freed * passes, misses=500, hits=500),
-        )
+    return {
+        tasks: point(scans=passes, scanned=10 * passes, freed=freed * passes, misses=500, hits=500)
         for tasks, (freed, passes) in enumerate(freed_and_passes, start=1)
-    ]
+    }
 
 
 def test_more_tasks_must_make_passes_more_frequent_and_less_useful_at_every_step():
     worse = storms((9, 50), (6, 70), (1, 400))
-    assert worse[0] == Storm(1, 0, 9.0, 10.0, 10.0, 50.0, 50.0, 0.0, 0.0, 0.0)
-    assert pinned.judge(worse)[0] == "holds"
-    assert pinned.judge(storms((9, 50), (6, 40), (1, 400)))[0] == "depends"
-    assert pinned.judge(storms((1, 400), (6, 70), (9, 50)))[0] == "does not hold"
+    assert pinned_slots.pinned_percent(worse[1]) == 10.0
+    assert (worse[1].freed_per_pass, worse[1].per_1000(worse[1].totals.scans)) == (9.0, 50.0)
+    assert pinned_slots.judge(worse)[0] == "holds"
+    assert pinned_slots.judge(storms((9, 50), (6, 40), (1, 400)))[0] == "depends"
+    assert pinned_slots.judge(storms((1, 400), (6, 70), (9, 50)))[0] == "does not hold"
     # Most entries must be pinned at the end.
-    assert pinned.judge(storms((9, 50), (8, 70), (7, 400)))[0] == "depends"
+    assert pinned_slots.judge(storms((9, 50), (8, 70), (7, 400)))[0] == "depends"
 
 
-SIZES = [
-    Size(128, 70.0, 500, 10.0, 800.0, 4.0, 20.0, 5.0),
-    Size(1024, 90.0, 20, 200.0, 4000.0, 0.8, 20.0, 5.0),
-    Size(2048, 95.0, 5, 900.0, 8000.0, 0.4, 20.0, 5.0),
-    Size(4096, 99.0, 0, None, None, 0.0, 20.0, 5.0),
-]
+def size(slots: int, hits: int, flushes: int, pass_ns: int = 4000) -> Point:
+    passes = {"scans": flushes, "flushes": flushes, "scan_ns": flushes * pass_ns}
+    return point(options={"slots": slots}, hits=hits, misses=1000 - hits, wall_ns=10**8, **passes)
+
+
+SIZES = [size(128, 700, 500, 800), size(1024, 900, 20), size(2048, 950, 5, 8000), size(4096, 990, 0)]
 
 
 def test_2048_slots_must_beat_each_smaller_pool_in_hits_and_flushes():
     assert pool_size.judge(SIZES)[0] == "holds"
-    for rival in ({"hit_percent": 95.0}, {"flushes": 5}):
-        outcome, because = pool_size.judge([SIZES[0], replace(SIZES[1], **rival), *SIZES[2:]])
+    for rival in (size(1024, 950, 20), size(1024, 900, 5)):
+        outcome, because = pool_size.judge([SIZES[0], rival, *SIZES[2:]])
         assert outcome == "depends"
         assert "not better than 1024" in because
-    assert pool_size.judge([replace(size, hit_percent=99.0) for size in SIZES])[0] == "does not hold"
+    assert pool_size.judge([size(slots, 990, 5) for slots in (128, 1024, 2048)])[0] == "does not hold"
 
 
 def test_a_pool_that_never_wraps_has_no_pass():
-    found = pool_size.size(2048, totals(hits=9, misses=1))
-    assert (found.maps_per_flush, found.pass_us) == (None, None)
-    assert "no pass to take longer" in pool_size.judge([SIZES[0], found])[1]
-    found = pool_size.size(64, totals(hits=9, misses=1, scans=2, flushes=2, scan_ns=3000, flush_ns=1000))
-    assert (found.maps_per_flush, found.pass_us) == (5.0, 2.0)
+    assert "no pass to take longer" in pool_size.judge([SIZES[0], size(2048, 990, 0)])[1]
+    wraps = point(hits=9, misses=1, scans=2, flushes=2, scan_ns=3000, flush_ns=1000)
+    assert (wraps.maps_per_flush, wraps.pass_us) == (5.0, 2.0)
 
 
-def scaling(case: str, first: float, last: float, **counted: int) -> list[Point]:
-    none = {"acquisitions": 0, "flushes": 0, "ipis": 0}
+def scaling(case: str, first: float, last: float, acquisitions: int = 0, **counted: int) -> list[Point]:
+    lower = totals(operations=1000)
     return [
-        Point(case, per_cpu.ALLOCATOR, cpus, share * 100.0, 100.0, **none | counted)
+        point(
+            case,
+            lower,
+            allocator=per_cpu.ALLOCATOR,
+            cpus=cpus,
+            operations=round(1000 * share),
+            locks=[lock(acquisitions)],
+            **counted,
+        )
         for cpus, share in ((1, first), (64, last))
     ]
 
@@ -138,15 +142,25 @@ def test_a_design_that_shares_anything_between_cpus_refutes_the_claim(counted):
     assert per_cpu.judge(scaling("build", 1.0, 1.0, **{counted: 1}))[0] == "does not hold"
 
 
-def costs(invlpg_ns: float, flush_ns: float, uncached_ns: float, skew: float = 1.0) -> list[MapCost]:
-    common = {
-        "hit_percent": 50.0, "map_and_unmap_ns": 0.0, "scan_ns": 0.0, "flush_ns": 0.0, "rest_ns": 0.0,
-        "freed_per_pass": 100.0,
-    }  # fmt: skip
+def costs(invlpg_ns: int, flush_ns: int, uncached_ns: int, skew: str = "1", scans: int = 1) -> list[Point]:
+    """A map through the pool with invlpg, through the pool with a flush, and through no pool."""
+    bound = totals(operations=10)
     return [
-        MapCost(skew, 64, one_cpu.FAVOURED, per_map_ns=invlpg_ns, **common),
-        MapCost(skew, 64, one_cpu.FLUSHING, per_map_ns=flush_ns, **common),
-        MapCost(skew, None, "atomic", per_map_ns=uncached_ns, **common),
+        point(
+            skew,
+            bound,
+            {"slots": 64},
+            allocator=allocator,
+            operations=10,
+            hits=10,
+            scans=scans,
+            compute_ns=10 * per_map_ns,
+        )
+        for allocator, per_map_ns in (
+            (one_cpu.FAVOURED, invlpg_ns),
+            (one_cpu.FLUSHING, flush_ns),
+            ("atomic", uncached_ns),
+        )
     ]
 
 
@@ -156,19 +170,18 @@ def test_invlpg_in_the_pass_must_be_cheaper_than_a_flush_and_than_no_cache():
     assert one_cpu.judge(costs(2, 3, 1))[0] == "depends"
     assert one_cpu.judge(costs(3, 2, 1))[0] == "does not hold"
     assert one_cpu.judge(costs(2, 2, 2))[0] == "does not hold"
-    assert one_cpu.judge(costs(1, 2, 3) + costs(2, 1, 3, skew=2.0))[0] == "depends"
+    assert one_cpu.judge(costs(1, 2, 3) + costs(2, 1, 3, skew="2"))[0] == "depends"
 
 
 def test_a_pool_that_never_wraps_decides_nothing_about_its_pass():
-    wraps, never = costs(1, 2, 3), costs(1, 1, 3, skew=2.0)
-    never = [replace(cost, freed_per_pass=None) for cost in never]
+    wraps, never = costs(1, 2, 3), costs(1, 1, 3, skew="2", scans=0)
     assert one_cpu.judge([*wraps, *never])[0] == "holds"
     assert one_cpu.judge(never)[0] == "depends"
 
 
 def test_a_maps_cost_is_what_it_adds_to_a_run_where_mapping_is_free():
-    run = totals(misses=10, compute_ns=5000, critical_ns=200, scan_ns=100, flush_ns=50, in_use_ns=1030)
-    found = one_cpu.map_cost(1.0, 64, "x", run, totals(compute_ns=5000, in_use_ns=1000))
-    assert (found.per_map_ns, found.map_and_unmap_ns, found.scan_ns, found.flush_ns, found.rest_ns) == (
-        38, 20, 10, 5, 3,
-    )  # fmt: skip
+    spent = {"critical_ns": 200, "scan_ns": 100, "flush_ns": 50, "in_use_ns": 1030}
+    bound = totals(operations=10, compute_ns=5000, in_use_ns=1000)
+    run = point(lower=bound, operations=10, misses=10, compute_ns=5000, **spent)
+    assert (1e3 * run.dearer_us, one_cpu.rest_ns(run)) == pytest.approx((38, 3))
+    assert [run.per_map(run.cpu_ns(part)) for part in ("critical", "scan", "flush")] == [20, 10, 5]

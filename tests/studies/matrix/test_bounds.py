@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.studies.matrix.bounds import breaches, sides
-from pipeline.studies.matrix.grid import FEWEST_FLUSHES, LOWER, UPPER, Point
-from pipeline.studies.matrix.matrix_tables import found, metric_row, over_cpus, price_row
+from pipeline.allocators.registry import pins_tasks, shipped_allocators
+from pipeline.studies.matrix.bounds import find_breaches, sides
+from pipeline.studies.matrix.grid import BOUNDS, FEWEST_FLUSHES, UPPER
+from pipeline.studies.matrix.matrix_tables import PRICES, Priced, count_findings, join_cpus, metric_cells
+from pipeline.studies.point import Point
+from pipeline.studies.runner import LOWER
+from pipeline.studies.verdict import Table
 from tests.studies.claims.made import totals
 
 LEAST = totals(operations=100, wall_ns=1_000_000, compute_ns=600_000)
@@ -18,12 +22,12 @@ def made(
     allocator: str, pages: int = 1024, findings: tuple[str, ...] = (), cpus: int = 4, **known: Any
 ) -> Point:
     known = {"operations": 100, "wall_ns": 1_000_000, "compute_ns": 700_000} | known
-    return Point(allocator, cpus, totals(**known), LEAST, pages, 4, findings)
+    return Point(totals(**known), LEAST, allocator, cpus, pages, 4, findings)
 
 
 def column(allocator: Point) -> dict[str, Point]:
     return {
-        LOWER: Point(LOWER, 4, LEAST, LEAST),
+        LOWER: Point(LEAST, LEAST, LOWER, 4),
         allocator.allocator: allocator,
         FEWEST_FLUSHES: made(FEWEST_FLUSHES, flushes=5, ipis=15),
         UPPER: made(UPPER, wall_ns=4_000_000, compute_ns=3_000_000, flushes=50, ipis=150),
@@ -51,11 +55,11 @@ def test_only_what_lies_beyond_a_bound_is_outside(known, outside):
 
 def test_the_bounds_themselves_are_never_outside():
     inside = made("d", flushes=5)
-    assert breaches("s", column(inside)) == []
+    assert find_breaches("s", column(inside)) == []
 
 
 def only(allocator: Point):
-    (breach,) = breaches("s", column(allocator))
+    (breach,) = find_breaches("s", column(allocator))
     return breach
 
 
@@ -95,23 +99,28 @@ def test_an_incomplete_run_with_too_few_flushes_is_not_explained():
 
 
 def test_a_row_has_a_value_for_each_number_of_cpus_and_marks_what_is_outside():
-    columns = {4: column(made("d", flushes=4)), 16: column(made("d", flushes=51, wall_ns=800_000))}
-    row = metric_row("d", columns)
-    assert row[0] == "d"
-    assert row[1] == "1.000 / 1.250▲"
-    assert row[3] == "1.00"
-    assert row[5] == "4▲ / 51▼"
+    columns = [column(made("d", flushes=4)), column(made("d", flushes=51, wall_ns=800_000))]
+    cells = metric_cells("d", columns)
+    assert cells[0] == "1.000 / 1.250▲"
+    assert cells[2] == "1.00"
+    assert cells[4] == "4▲ / 51▼"
 
 
 def test_equal_values_are_written_once():
-    assert over_cpus(["1", "1"]) == "1"
-    assert over_cpus(["1", "2", "1"]) == "1 / 2 / 1"
+    assert join_cpus(["1", "1"]) == "1"
+    assert join_cpus(["1", "2", "1"]) == "1 / 2 / 1"
 
 
 def test_prices_are_per_operation_and_findings_are_counted():
     point = made("d", findings=("a", "b", "a"), walks=50, local_flushes=25, switches=10, switch_ns=60_000)
-    row = price_row(point, Point(LOWER, 4, LEAST, LEAST), pinned=True)
-    assert row[1:5] == ("1,024", "4", "17", "while mapped")
-    assert row[7:10] == ("6.00 (+6.00)", "0.50", "0.25")
-    assert row[-1] == found(("a", "a", "b")) == "2 a, 1 b"
-    assert found(()) == "none"
+    (row,) = Table.of([Priced(point, pins=True)], PRICES).rows
+    assert row[1:5] == ["1,024", "4", "17", "while mapped"]
+    assert row[7:10] == ["6.00 (+6.00)", "0.50", "0.25"]
+    assert row[-1] == count_findings(("a", "a", "b")) == "2 a, 1 b"
+    assert count_findings(()) == "none"
+
+
+def test_what_binds_a_task_to_its_cpu_pins_it():
+    pinning = {name for name in shipped_allocators() if pins_tasks(name)}
+    assert pinning >= {"percpu_pinned", "atomic", "kmap_local"}
+    assert pinning.isdisjoint(BOUNDS)

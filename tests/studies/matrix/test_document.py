@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.allocators.registry import shipped_allocators
-from pipeline.studies.matrix.claims_data import SAYINGS
+from pipeline.studies.matrix.claims import CLAIMS
 from pipeline.studies.matrix.grid import CPUS, MACHINES, TRACES
 from tests.cli.command import pipeline, refusal
 
@@ -41,12 +41,10 @@ def test_every_judgement_of_the_document_fits_its_figures():
     text = part(DOCUMENT.read_text(encoding="utf-8"), "What the authors said, and what comes out")
     assert "to be judged anew" not in text
     assert "not asked" not in text
-    assert len(re.findall(r"^- .*\*\*(?:Comes out|Does not come out)\*\*: ", text, re.MULTILINE)) == len(
-        SAYINGS
-    )
-    for saying in SAYINGS:
-        assert f"| {saying.allocator} | {saying.author} | {saying.said} |" in text
-        assert saying.judgement in text
+    assert len(re.findall(r"^- .*\*\*(?:Holds|Does not hold)\*\*: ", text, re.MULTILINE)) == len(CLAIMS)
+    for claim in CLAIMS:
+        assert f"| {claim.allocator} | {claim.source} | {claim.words} |" in text
+        assert claim.opinion is None or claim.opinion.words in text
 
 
 def test_nothing_is_outside_the_bounds_without_a_reason():

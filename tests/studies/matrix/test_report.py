@@ -7,18 +7,18 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.report.document import Document
 from pipeline.runs.store import find_runs
-from pipeline.studies.claims.bench import Bench
 from pipeline.studies.matrix.chart_page import as_allocator, make_document, write_report
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import BOUNDS, TRACES, Grid
+from pipeline.studies.runner import Runner
 from tests.report.browser import assert_all_drawn, chromium, needs_chromium
 from tests.sql.handmade import make_run
 
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory) -> Grid:
-    bench = Bench(tmp_path_factory.mktemp("bench"))
-    return Grid(bench, (*BOUNDS, "atomic", "global_pool"), ("numaq16",), (1, 4), 60, traces=TRACES[:2])
+    runner = Runner(tmp_path_factory.mktemp("runs"))
+    return Grid(runner, (*BOUNDS, "atomic", "global_pool"), ("numaq16",), (1, 4), 60, traces=TRACES[:2])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_figures_are_those_of_the_tables(made, grid):
               block(made, "CPU time that an operation takes more").frame.to_dicts()}  # fmt: skip
     for trace, machine, cpus in grid.settings():
         for allocator, point in grid.column(trace, machine, cpus).items():
-            key = (allocator, trace, cpus)
+            key = (allocator, trace.name, cpus)
             assert rows[key]["throughput_percent"] == pytest.approx(100 * point.share)
             assert waits[key]["lock_wait_percent"] == pytest.approx(point.lock_wait_percent)
             assert dearer[key]["dearer_us"] == pytest.approx(point.dearer_us)
@@ -97,7 +97,7 @@ def test_everything_is_drawn_and_nothing_fetched(grid, tmp_path, width, scheme):
     page = write_report(tmp_path / "designs.html", Comparison(grid, [], []))
     text = page.read_text(encoding="utf-8")
     assert "differ in" not in text
-    assert str(grid.bench.directory) not in text
+    assert str(grid.runner.directory) not in text
     assert page.stat().st_size < 3_000_000
     with chromium() as browser:
         assert_all_drawn(browser, page, width, scheme, at_least=8)

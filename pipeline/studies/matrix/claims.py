@@ -1,0 +1,677 @@
+"""What was said of each allocator, the runs that decide, and the opinion of what comes out.
+
+Sources are public mail on linux-kernel and linux-mm and the kernels' own source, as each allocator's module
+names them; what nobody said in so many words is said to follow. An opinion holds for one outcome only: it
+disappears from the document when its runs say otherwise.
+
+A predicate takes what it needs from the grid, and makes a few further runs with other options or prices. It
+returns whether the claim holds, and the numbers; it raises NotAskedError where the grid leaves out a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pipeline.machine.profile import load_profile
+from pipeline.runs.figures import cpu_ns
+from pipeline.studies.experiment import Experiment, change_costs
+from pipeline.studies.matrix.grid import (
+    BUILD,
+    BYTE,
+    FEWEST_FLUSHES,
+    LOCAL,
+    MACHINES,
+    Grid,
+    NotAskedError,
+)
+from pipeline.studies.matrix.matrix_tables import count_findings
+from pipeline.studies.point import Point
+from pipeline.studies.runner import LOWER
+from pipeline.studies.verdict import Opinion, Outcome, Verdict, Wrong
+
+OLD, NEW = MACHINES
+# Few enough slots that the pool wraps some hundred times in a short compile.
+FEW_SLOTS = 128
+# Threads of one process: the 48 jobs of the compile as one program.
+THREADS = 48
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What was said of an allocator, and how the runs are asked whether it is so."""
+
+    allocator: str
+    source: str
+    words: str
+    predicate: Callable[[Grid, str], tuple[bool, str]]
+    opinion: Opinion | None = None
+
+    def judge(self, grid: Grid) -> Verdict:
+        """Put it to the runs of a grid."""
+        try:
+            holds, numbers = self.predicate(grid, self.allocator)
+        except NotAskedError as left_out:
+            return self._verdict("not asked", f"it needs {left_out}.")
+        return self._verdict("holds" if holds else "does not hold", numbers)
+
+    def _verdict(self, outcome: Outcome, because: str) -> Verdict:
+        return Verdict(
+            self.words, self.source, outcome, because, allocator=self.allocator, opinion=self.opinion
+        )
+
+
+CLAIMS: list[Claim] = []
+Predicate = Callable[[Grid, str], tuple[bool, str]]
+
+
+def claim(
+    allocator: str, source: str, words: str, wrong: Wrong, opinion: str
+) -> Callable[[Predicate], Predicate]:
+    """Make a predicate the test of a claim; `wrong` and `opinion` are those of the outcome known so far."""
+
+    def add(predicate: Predicate) -> Predicate:
+        CLAIMS.append(Claim(allocator, source, words, predicate, Opinion(wrong, opinion)))
+        return predicate
+
+    return add
+
+
+def _times(dear: float, cheap: float) -> str:
+    """How many times as much, in words; without a ratio where the smaller is nothing."""
+    return f"{dear / cheap:,.2f} times" if cheap > 0 else "any number of times"
+
+
+@claim(
+    "global_pool",
+    "M. J. Bligh, March 2002",
+    "one lock over all maps does not scale",
+    "nobody",
+    "That compile is what the model is fitted to, so this is no news; that hits suffer as much is: no cache "
+    "can help a lock whose hand-off is the price.",
+)
+def one_lock_limits(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether the one lock of the pool costs a tenth of the throughput on a large machine of 2002."""
+    p, other = g.at(BUILD, OLD, 16, allocator), g.at(BYTE, OLD, 16, allocator)
+    return p.share < 0.9 and p.lock_wait_percent > 10, (
+        f"on {OLD} with 16 CPUs {BUILD} reaches {p.share:.3f} of {LOWER}'s throughput, with "
+        f"{p.lock_wait_percent:.1f} % of all CPU time spent spinning; {BYTE} {other.share:.4f} with "
+        f"{other.lock_wait_percent:.1f} %, though every map but the first is a hit."
+    )
+
+
+@claim(
+    "global_pool",
+    "linux-kernel, March 2002",
+    "the global flush is what hurts",
+    "author",
+    "Flushes are rare while the pool is larger than what is mapped between two wraps. They hurt when slots "
+    "run out (claim b of claims.md), which these traces never do; what lockmeter showed as long holds under "
+    "a flush is paid by those who spin, and so counts as the lock's.",
+)
+def flush_costs_more_than_spinning(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether passes, flushes and interrupts take more CPU time than spinning does."""
+    p = g.at(BUILD, OLD, 16, allocator)
+    return p.flush_percent > p.lock_wait_percent, (
+        f"passes, flushes and interrupts take {p.flush_percent:.2f} % of CPU time in {BUILD} on 16 CPUs of "
+        f"{OLD}, spinning {p.lock_wait_percent:.1f} %: {p.totals.flushes:,} flushes in "
+        f"{p.totals.operations:,} maps, of which {p.hit_percent:.1f} % hit."
+    )
+
+
+@claim(
+    "global_pool",
+    "what is left of it in today's kernels",
+    "a queued lock and fast IPIs make it do",
+    "nobody",
+    "For a compile. The hot lock of one page is as hot as ever.",
+)
+def modern_pool_suffices(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether the pool keeps within a twentieth of the bound on 64 CPUs of today."""
+    p, byte = g.at(BUILD, NEW, 64, allocator), g.at(BYTE, NEW, 64, allocator)
+    return p.share > 0.95, (
+        f"on 64 CPUs of {NEW} {BUILD} reaches {p.share:.3f} of {LOWER}'s throughput; {BYTE} {byte.share:.3f}."
+    )
+
+
+@claim(
+    "series_pool",
+    "A. Arcangeli, early 2002",
+    "a series for page tables keeps nested maps from deadlock",
+    "nobody",
+    "The three traces come nowhere near such a deadlock; in the common metrics they are the pool with more "
+    "slots and one flush for all.",
+)
+def series_prevents_deadlock(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether one pool deadlocks on nested maps where two series of half the size do not."""
+    # Half of the copies block, and then fault on the user's buffer: what the series were for.
+    changes = {
+        "tasks": 48,
+        "kinds.copy_to_user.nested": {"page_fault": 1.0},
+        "kinds.copy_to_user.block": {
+            "probability": 0.5,
+            "time": {"dist": "exponential", "mean_ns": 5_000_000},
+        },
+    }
+    one = Experiment(BUILD.name, "global_pool", OLD, 20_000, changes, {"slots": 10}, cpus=16)
+    pool, series = g.measure(one), g.measure(replace(one, allocator=allocator, options={"slots": 5}))
+    own, plain = (g.at(BUILD, OLD, 16, allocator) for allocator in (allocator, "global_pool"))
+    return "deadlock" in pool.findings and "deadlock" not in series.findings, (
+        "where every copy also maps a page table and half of them block, one pool of 10 slots ends after "
+        f"{pool.totals.operations:,} of 20,000 maps with {count_findings(pool.findings)}, two series of 5 "
+        f"after {series.totals.operations:,} with {count_findings(series.findings)}. At its defaults it is "
+        f"the pool twice: {own.share:.3f} of {LOWER}'s throughput in {BUILD} on 16 CPUs of {OLD} and "
+        f"{plain.share:.3f} for the pool, with {own.address_space_pages:,} pages of address space and "
+        f"{plain.address_space_pages:,}."
+    )
+
+
+@claim(
+    "global_pool_invlpg",
+    "A. Arcangeli, March 2002",
+    "the pass with invlpg would take too long on all CPUs",
+    "nobody",
+    "Every CPU makes the pass, and the lock is held until the slowest is done.",
+)
+def invlpg_dearer_on_many_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether invlpg in the pass is dearer than one flush on 64 CPUs."""
+    pairs = [
+        (machine, g.at(LOCAL, machine, 64, allocator), g.at(LOCAL, machine, 64, "global_pool"))
+        for machine in MACHINES
+    ]
+    said = "; ".join(
+        f"{machine}: a map takes {invlpg.dearer_us:.2f} us of CPU time, with one flush at the end of the "
+        f"pass {pool.dearer_us:.2f}"
+        for machine, invlpg, pool in pairs
+    )
+    return all(invlpg.dearer_us > pool.dearer_us for _, invlpg, pool in pairs), f"{LOCAL} on 64 CPUs, {said}."
+
+
+@claim(
+    "global_pool_invlpg",
+    "the proposal for a laptop, March 2002",
+    "on one CPU invlpg in the pass is cheaper than a flush",
+    "author",
+    "A pass frees hundreds of slots and pays for each, when a TLB holds some tens of entries; only a pool "
+    "about as small as the TLB, or a refill priced many times higher than anybody assumed, would turn it "
+    "round. That a flush loses no other entry is what the refill's price stands for, and that price is "
+    "assumed.",
+)
+def invlpg_cheaper_on_one_cpu(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether invlpg in the pass is cheaper than one flush on one CPU."""
+    found = []
+    for machine in MACHINES:
+        costs = load_profile(machine).costs
+        flush = costs["tlb_flush_ns"].value + costs["tlb_refill_ns"].value
+        single = costs["invalidate_ns"].value
+        invlpg, pool = (g.at(LOCAL, machine, 1, d) for d in (allocator, "global_pool"))
+        found.append((machine, invlpg, pool, single, flush))
+    said = "; ".join(
+        f"{machine}: {invlpg.dearer_us:.2f} us a map against {pool.dearer_us:.2f}, as a flush with its "
+        f"refill costs {flush / 1e3:.1f} us and {invlpg.address_space_pages:,} invalidations "
+        f"{single * invlpg.address_space_pages / 1e3:.0f}"
+        for machine, invlpg, pool, single, flush in found
+    )
+    cheaper = all(invlpg.dearer_us < pool.dearer_us for _, invlpg, pool, *_ in found)
+    return cheaper, f"{LOCAL} on one CPU, {said}."
+
+
+@claim(
+    "percpu_pinned",
+    "A. Arcangeli, March 2002",
+    "it scales completely, without lock, IPI or flush",
+    "nobody",
+    "What it gives up is the cache: each map is a PTE, an invalidation and a walk, which is a constant.",
+)
+def scales(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether each of 64 CPUs does what a single one does, with nothing shared."""
+    kept, shared = [], 0
+    for trace in (BUILD, BYTE):
+        for machine in MACHINES:
+            fewest, most = (g.at(trace, machine, cpus, allocator) for cpus in (1, 64))
+            kept.append((trace, machine, most.share / fewest.share))
+            shared += most.totals.flushes + most.totals.ipis + sum(x.acquisitions for x in most.totals.locks)
+    said = "; ".join(f"{trace} on {machine} {share:.3f}" for trace, machine, share in kept)
+    return all(share > 0.95 for *_, share in kept) and not shared, (
+        f"what each of 64 CPUs keeps of what a single one does, as shares of {LOWER}: {said}; {shared:,} "
+        "locks, IPIs and flushes of every TLB."
+    )
+
+
+@claim(
+    "percpu_pinned",
+    "what follows",
+    "and pinning costs no throughput while there is other work",
+    "nobody",
+    "What a short run loses is its end: the last tasks wait for one CPU while others idle. kmap_local and "
+    "percpu_cached lose the same there.",
+)
+def pinning_costs_nothing(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether pinning costs nothing once the run is long."""
+    short = g.at(BUILD, OLD, 4, allocator)
+    # Ten times as long, so that the end, when few tasks are left, no longer counts.
+    long = g.measure(BUILD.experiment(allocator, OLD, 4, 30_000))
+    return long.share > 0.99, (
+        f"{BUILD} on 4 CPUs of {OLD} reaches {short.share:.3f} of {LOWER}'s throughput with "
+        f"{short.totals.operations:,} operations (tasks wait {short.totals.pin_waits:,} times for their own "
+        f"CPU, CPUs idle {short.idle_percent:.1f} % of the time), and {long.share:.3f} with "
+        f"{long.totals.operations:,} ({long.totals.pin_waits:,} times, {long.idle_percent:.1f} %)."
+    )
+
+
+@claim(
+    "per_process",
+    "R. van Riel, 2002",
+    "it needs neither pinning nor a global flush",
+    "nobody",
+    "Tasks of these traces have an address space each, for which it is made.",
+)
+def interrupts_nobody(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether nobody is interrupted or pinned, in any setting."""
+    points = [g.at(*setting, allocator) for setting in g.settings()]
+    flushes, waits = sum(p.totals.ipis for p in points), sum(p.totals.pin_waits for p in points)
+    worst = max(points, key=lambda p: 1.0 - p.share)
+    return not flushes and not waits, (
+        f"{flushes:,} IPIs and {waits:,} waits for the own CPU in all {len(points)} settings, and at least "
+        f"{worst.share:.3f} of {LOWER}'s throughput."
+    )
+
+
+@claim(
+    "per_process",
+    "M. J. Bligh, 2003, who measured it",
+    "UKVA takes less system time than page tables in high memory",
+    "nobody",
+    "The cache is the process's own, so no line of memory is shared, nobody is interrupted and a flush "
+    "often comes for nothing with a switch.",
+)
+def cheapest(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether its maps take less CPU time than those of any other design but the lower bound."""
+    column = g.column(BUILD, OLD, 16)
+    others = {d: p for d, p in column.items() if d not in (LOWER, allocator)}
+    best = min(others.values(), key=lambda p: p.dearer_us)
+    own = column[allocator]
+    return own.dearer_us < best.dearer_us, (
+        f"in {BUILD} on 16 CPUs of {OLD} a map takes {own.dearer_us:.2f} us of CPU time; the next cheapest "
+        f"is {best.allocator} with {best.dearer_us:.2f}."
+    )
+
+
+@claim(
+    "per_process",
+    "M. J. Bligh, 2003, who measured it",
+    "and less than page tables in low memory",
+    "model",
+    "Low memory is free here by definition, as a direct map is the bound. What probably made it dear in "
+    "2003 - page tables all on the first node of a NUMA-Q - is no part of the machine.",
+)
+def cheaper_than_low_memory(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether its maps take less CPU time than the direct map."""
+    own = g.at(BUILD, OLD, 16, allocator)
+    return own.dearer_us < 0, f"{own.dearer_us:.2f} us a map more than {LOWER}, which is what low memory has."
+
+
+@claim(
+    "per_process",
+    "what follows",
+    "threads merely share the pool",
+    "expectation",
+    "With many threads of one process it is the global pool again, with a lock, interrupts and, where slots "
+    "are fewer than threads, a thundering herd at every unmap. It needs slots in proportion to threads.",
+)
+def threads_share_pool(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether many threads of one process do as well as many processes."""
+
+    def tried(slots: int) -> Point:
+        changes = {"tasks": THREADS, "threads_per_process": THREADS}
+        return g.measure(Experiment(BUILD.name, allocator, OLD, 48_000, changes, {"slots": slots}, cpus=16))
+
+    few, many = tried(4), tried(64)
+    return min(few.share, many.share) > 0.95, (
+        f"{THREADS} threads of one process on 16 CPUs of {OLD} reach {many.share:.3f} of {LOWER}'s "
+        f"throughput with 64 slots ({many.lock_wait_percent:.1f} % of CPU time spins, {many.totals.ipis:,} "
+        f"IPIs), and {few.share:.3f} with 4 ({few.totals.sleeps:,} sleeps in {few.totals.operations:,} maps, "
+        f"{few.totals.ipis:,} IPIs)."
+    )
+
+
+@claim(
+    "per_process",
+    "A. Arcangeli's userfixmap, 2002",
+    "two slots and a semaphore are enough",
+    "nobody",
+    "Enough for processes of one thread; others queue for the semaphore.",
+)
+def two_slots_suffice(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether two slots and a semaphore let nobody sleep."""
+    options: dict[str, int | str] = {"slots": 2, "cache": "false", "semaphore": "true"}
+    one = Experiment(BUILD.name, allocator, OLD, 48_000, {"tasks": 48, "threads_per_process": 1}, options, 16)
+    single = g.measure(one)
+    threads = g.measure(replace(one, changes={"tasks": 48, "threads_per_process": 16}))
+    return single.totals.sleeps == 0 and single.share > 0.95, (
+        f"{BUILD} on 16 CPUs of {OLD} reaches {single.share:.3f} of {LOWER}'s throughput with "
+        f"{single.totals.sleeps:,} sleeps; with 16 threads to a process {threads.share:.3f} and "
+        f"{threads.totals.sleeps:,} sleeps."
+    )
+
+
+@claim(
+    "atomic",
+    "I. Molnar and A. van de Ven",
+    "where nobody may sleep, a slot per CPU is all there is to it",
+    "nobody",
+    "It beats even a pool that always hits: a locked look-up of shared entries costs more than a PTE, an "
+    "invalidation and a walk.",
+)
+def atomic_cheaper_than_hits(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether an atomic map takes less CPU time than a hit in the pool."""
+    own, cached = g.at(BYTE, OLD, 16, allocator), g.at(BYTE, OLD, 16, "global_pool")
+    one, pool = g.at(BYTE, OLD, 1, allocator), g.at(BYTE, OLD, 1, "global_pool")
+    return own.dearer_us < cached.dearer_us and one.dearer_us < pool.dearer_us, (
+        f"{BYTE} on {OLD}: {own.dearer_us:.2f} us a map on 16 CPUs, the pool {cached.dearer_us:,.2f}; on one "
+        f"CPU {one.dearer_us:.2f} and {pool.dearer_us:.2f}, where the pool hits {pool.hit_percent:.0f} % of "
+        "the time."
+    )
+
+
+@claim(
+    "atomic",
+    "copy-user of Linux 2.5",
+    "prefaulting keeps copies from sleeping under an atomic map",
+    "nobody",
+    "What a nested fault would wait for is waited for before the map, as far as the trace lets the copy "
+    "block; none of the three traces asks for more. A page that is taken away again in between would make "
+    "the copy fail and be made again under a sleeping map.",
+)
+def never_sleeps_while_atomic(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether no task sleeps under an atomic map, in any setting."""
+    points = [g.at(*setting, allocator) for setting in g.settings()]
+    counted = {name: sum(p.findings.count(name) for p in points) for p in points for name in p.findings}
+    said = ", ".join(f"{count:,} {name}" for name, count in sorted(counted.items())) or "no finding"
+    slept = sum(bool(p.findings) for p in points)
+    return not slept, f"{slept} of {len(points)} settings have findings: {said}."
+
+
+@claim(
+    "kmap_local",
+    "what the design suggests",
+    "the price is in the context switch, which has to take mappings out and put them back",
+    "expectation",
+    "Few switches meet a mapping in force. What is paid is a walk and an invalidation for each map, as "
+    "nothing is cached, and waiting for the own CPU, as with any pinned design.",
+)
+def switches_are_the_price(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether switches are a tenth of what walks and invalidations cost."""
+    own = g.at(BUILD, OLD, 16, allocator)
+    operations = own.totals.operations
+    switched = own.cpu_ns("switch") / operations - cpu_ns(own.lower, ("switch",)) / own.lower.operations
+    costs = load_profile(OLD).costs
+    walked = own.totals.walks / operations * costs["walk_ns"].value
+    invalidated = own.totals.local_flushes / operations * costs["invalidate_ns"].value
+    return abs(switched) > 0.1 * (walked + invalidated), (
+        f"in {BUILD} on 16 CPUs of {OLD} a map takes {own.dearer_us * 1e3:.0f} ns more than with {LOWER}: "
+        f"about {walked:.0f} for page-table walks, {invalidated:.0f} for invalidations, {switched:.1f} for "
+        f"switches; tasks wait {own.totals.pin_waits:,} times for their own CPU, "
+        f"{own.totals.pin_wait_ns / 1e9:.2f} s in all."
+    )
+
+
+@claim(
+    "deferred_flush",
+    "H. Dickins",
+    "the flush need not be made with the lock held",
+    "nobody",
+    "The pass is still made with the lock held, unless `batch` releases it in between, and it is most of "
+    "the longest hold where slots are dear to scan.",
+)
+@claim(
+    "split_pool",
+    "M. J. Bligh, 2002",
+    "flushing one half while the other is used keeps the flush out of the lock",
+    "nobody",
+    "Where passes and flushes are what the lock is held for, that is worth a great deal, more flushes "
+    "included.",
+)
+def flushes_outside_lock(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether the longest hold is shorter than the pool's, where flushes are frequent."""
+    pool, own = (
+        g.measure(BUILD.experiment(d, "smp8-2002", 64, slots=FEW_SLOTS)) for d in ("global_pool", allocator)
+    )
+    return own.longest_hold_us < pool.longest_hold_us, (
+        f"{BUILD} with {FEW_SLOTS} slots on 64 CPUs of smp8-2002: the longest hold is "
+        f"{own.longest_hold_us:,.0f} us, the pool's {pool.longest_hold_us:,.0f}; {own.share:.3f} of "
+        f"{LOWER}'s throughput against {pool.share:.3f}, {own.totals.flushes:,} flushes against "
+        f"{pool.totals.flushes:,}, {own.totals.sleeps:,} sleeps against {pool.totals.sleeps:,}."
+    )
+
+
+@claim(
+    "deferred_flush",
+    "what follows",
+    "and so lets others do more",
+    "expectation",
+    "As with split_pool: on that machine the hand-off of the lock is the price, and not the flush.",
+)
+@claim(
+    "split_pool",
+    "what follows",
+    "and so lets a large machine do more",
+    "expectation",
+    "On the NUMA-Q the lock's time goes to its hand-off between CPUs, at hits as at misses, which no "
+    "arrangement of flushes touches; each half is used up sooner, so that flushes are more and hits fewer.",
+)
+def raises_throughput(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether throughput is better than the pool's, where flushes are frequent."""
+    pool, own = (g.measure(BUILD.experiment(d, OLD, 16, slots=FEW_SLOTS)) for d in ("global_pool", allocator))
+    return own.share > pool.share * 1.02, (
+        f"{BUILD} with {FEW_SLOTS} slots on 16 CPUs of {OLD}: {own.share:.3f} of {LOWER}'s throughput, the "
+        f"pool {pool.share:.3f}; {own.lock_wait_percent:.1f} % of CPU time spins, the pool's "
+        f"{pool.lock_wait_percent:.1f}, though of its time only {pool.flush_percent:.1f} % goes to passes, "
+        f"flushes and interrupts; {own.totals.flushes:,} flushes and {pool.totals.flushes:,}."
+    )
+
+
+@claim(
+    "deferred_flush",
+    "what follows",
+    "and has nobody wait longer than for the flush",
+    "model",
+    "A miss during the flush sleeps, and in this machine a woken task queues behind computing ones, for up "
+    "to a time slice each; Linux 2.4 would mostly let it preempt them. Shorter slices and clean slots in "
+    "reserve both show it: it is the scheduler's price, not the flush's.",
+)
+def waits_no_longer(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether a map waits no longer than in the pool; and whether the scheduler is why."""
+    deferred = BUILD.experiment(allocator, OLD, 16, slots=FEW_SLOTS)
+    own, pool = g.measure(deferred), g.measure(BUILD.experiment("global_pool", OLD, 16, slots=FEW_SLOTS))
+    short = g.measure(replace(deferred, machine_changes=change_costs(timeslice_ns=1_000_000)))
+    spare = g.measure(replace(deferred, options={"slots": FEW_SLOTS, "spare": 32}))
+    return own.map_us < pool.map_us, (
+        f"the same runs: a map waits {own.map_us:,.0f} us on the mean, in the pool {pool.map_us:,.0f}, as "
+        f"tasks sleep {own.totals.sleeps:,} times, {own.totals.map_ns / max(own.totals.sleeps, 1) / 1e6:.1f} "
+        f"ms of map time for each; with time slices of 1 ms {short.map_us:,.0f} us, and with flushes begun "
+        f"while 32 slots are clean (`spare`) {spare.map_us:,.0f} us and {spare.totals.sleeps:,} sleeps."
+    )
+
+
+@claim(
+    "percpu_cached",
+    "linux-kernel, 2002",
+    "a cache per CPU needs local flushes only, for 4 bytes per CPU in every struct page",
+    "nobody",
+    "A page that several CPUs use misses once on each, which is far cheaper than one lock; memory is the "
+    "price.",
+)
+def flushes_locally(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether nobody is interrupted, and a map takes less CPU time than in the pool."""
+    own, pool = (g.at(BUILD, OLD, 16, d) for d in (allocator, "global_pool"))
+    missed = own.totals.misses / max(pool.totals.misses, 1)
+    return own.totals.ipis == 0 and own.dearer_us < pool.dearer_us, (
+        f"{own.totals.ipis:,} IPIs, {own.totals.full_local_flushes:,} flushes of the own TLB; in {BUILD} on "
+        f"16 CPUs of {OLD} it misses {missed:.2f} times as often as the pool and takes {own.dearer_us:.2f} "
+        f"us a map, the pool {pool.dearer_us:.2f}. {own.page_struct_bytes} bytes in every struct page; for "
+        f"32 CPUs and 16 GB {own.page_struct_bytes / own.cpus * 32 * 4.194304:.0f} MB."
+    )
+
+
+@claim(
+    "percpu_cached",
+    "what follows",
+    "and is better than no cache",
+    "model",
+    "The price of a pass per slot is derived from the pool that all CPUs write. A CPU's own slots are in "
+    "its own cache; only struct page is shared. So that price is an upper bound here, and the answer hangs "
+    "on it.",
+)
+def cheaper_than_no_cache(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether a cache per CPU takes less CPU time than none; and whether the pass is why."""
+    own, bare = (g.at(LOCAL, OLD, 16, d) for d in (allocator, "percpu_pinned"))
+    cheap = g.measure(
+        replace(LOCAL.experiment(allocator, OLD, 16), machine_changes=change_costs(scan_slot_ns=118))
+    )
+    price = load_profile(OLD).costs["scan_slot_ns"].value
+    return own.dearer_us < bare.dearer_us, (
+        f"{LOCAL} on 16 CPUs of {OLD} takes {own.dearer_us:.2f} us a map, percpu_pinned without any cache "
+        f"{bare.dearer_us:.2f}: a slot costs {price:,} ns in a pass there. At 118 ns, one CPU's price of "
+        f"2004, it is {cheap.dearer_us:.2f}."
+    )
+
+
+@claim(
+    "lockless_pool",
+    "P. Zijlstra, January 2007",
+    "without the lock it scales",
+    "nobody",
+    "Much better, and not completely: an atomic count of one hot page is one line of memory for all CPUs.",
+)
+def scales_without_lock(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether maps take less CPU time than with the lock, where it is contended."""
+    own, pool = (g.at(BUILD, OLD, 16, d) for d in (allocator, "global_pool"))
+    byte, locked = (g.at(BYTE, OLD, 16, d) for d in (allocator, "global_pool"))
+    return own.dearer_us < pool.dearer_us and byte.dearer_us < locked.dearer_us, (
+        f"{BUILD} on 16 CPUs of {OLD}: a map takes {own.map_us:.1f} us, in the pool "
+        f"{_times(pool.map_us, own.map_us)} that, with {own.totals.flushes:,} flushes against "
+        f"{pool.totals.flushes:,}; {BYTE} {byte.map_us:.1f} us, in the pool "
+        f"{_times(locked.map_us, byte.map_us)} that; yet {byte.share:.3f} of {LOWER}'s throughput, as the "
+        "one count goes from CPU to CPU."
+    )
+
+
+@claim(
+    "lockless_pool",
+    "what follows",
+    "and costs nothing where the lock was not contended",
+    "expectation",
+    "A batch of 32 slots is one flush of every TLB; the pool frees all it can with one. On a machine whose "
+    "flush is dear the batch is far too small, as larger ones show.",
+)
+def free_where_uncontended(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether maps take no longer where the lock is not contended; and whether the batch is why."""
+    own, pool = (g.at(LOCAL, OLD, 64, d) for d in (allocator, "global_pool"))
+    whole = g.measure(LOCAL.experiment(allocator, OLD, 64, tlb_batch=1024))
+    return own.map_us <= pool.map_us, (
+        f"{LOCAL} on 64 CPUs of {OLD}, where {pool.lock_wait_percent:.1f} % of CPU time waits for the pool's "
+        f"lock: {own.map_us:.1f} us a map, the pool {pool.map_us:.1f}, with {own.totals.flushes:,} flushes "
+        f"against {pool.totals.flushes:,}. With batches of 1,024 slots in place of 32: {whole.map_us:.1f} "
+        f"us, {whole.totals.flushes:,} flushes."
+    )
+
+
+@claim(
+    "epoch_pool",
+    "M. J. Bligh, July 2002",
+    "where address spaces are switched, slots are reused for nothing",
+    "nobody",
+    "On one CPU, whose switches are all there are. What is saved by the flush is partly paid in walks: its "
+    "PTEs are not global.",
+)
+def switches_replace_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether one CPU needs no flush, and less CPU time than with the pool."""
+    own, pool = (g.at(LOCAL, OLD, 1, d) for d in (allocator, "global_pool"))
+    return own.dearer_us < pool.dearer_us and not own.totals.flushes, (
+        f"{LOCAL} on one CPU of {OLD}: {own.totals.flushes:,} flushes, {own.totals.local_flushes:,} single "
+        f"invalidations for {own.totals.misses:,} misses, {own.dearer_us:.2f} us a map, the pool "
+        f"{pool.dearer_us:.2f}; {own.totals.walks - pool.totals.walks:+,} page-table walks."
+    )
+
+
+@claim(
+    "epoch_pool",
+    "M. J. Bligh, July 2002",
+    "so that nearly no CPU need be interrupted",
+    "author",
+    "Two things: tasks compute for milliseconds between switches while slots are reused all the time, so "
+    "most CPUs have not switched; and one slot at a time pays an interrupt where the pool's flush serves a "
+    "thousand. The idle CPUs are the implementation's: a kernel knows them to be lazy about their TLB and "
+    "could leave their flush until they wake.",
+)
+def interrupts_fewer_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether fewer CPUs are interrupted than by the pool's flushes."""
+    own, pool = (g.at(BUILD, OLD, 16, d) for d in (allocator, "global_pool"))
+    idle, beside = (g.at(LOCAL, OLD, 64, d) for d in (allocator, "global_pool"))
+    return own.totals.ipis < pool.totals.ipis and own.dearer_us < pool.dearer_us, (
+        f"{BUILD} on 16 CPUs of {OLD}: {own.totals.ipis:,} IPIs against {pool.totals.ipis:,}, as "
+        f"{own.totals.misses:,} misses meet {own.totals.switches:,} switches on all CPUs together; "
+        f"{own.dearer_us:.1f} us a map against {pool.dearer_us:.1f}. {LOCAL} on 64 CPUs, which idle "
+        f"{beside.idle_percent:.0f} % of the time: {idle.totals.ipis / max(idle.totals.flushes, 1):.1f} CPUs "
+        f"interrupted for each of {idle.totals.flushes:,} reuses, and {idle.share:.3f} of {LOWER}'s "
+        f"throughput, the pool {beside.share:.3f}."
+    )
+
+
+@claim(
+    "sf_buf",
+    "A. L. Cox, FreeBSD",
+    "a mapping private to a CPU needs no shootdown",
+    "nobody",
+    "Without it every miss interrupts every CPU, one address at a time, with the mutex held.",
+)
+def needs_no_shootdown(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether private mappings interrupt nobody and take less CPU time than shared ones."""
+    private = BUILD.experiment(allocator, OLD, 16)
+    own, shared = g.measure(private), g.measure(replace(private, options={"cpu_private": "false"}))
+    return own.totals.ipis == 0 and own.dearer_us < shared.dearer_us, (
+        f"{BUILD} on 16 CPUs of {OLD}: {own.totals.ipis:,} IPIs and {own.dearer_us:.0f} us a map; not "
+        f"private, {shared.totals.ipis / max(shared.totals.misses, 1):.1f} IPIs for each of "
+        f"{shared.totals.misses:,} misses and {shared.dearer_us:.0f} us."
+    )
+
+
+@claim(
+    "sf_buf",
+    "what follows",
+    "a least recently used list keeps what is wanted, and so maps are cheaper",
+    "expectation",
+    "They do keep it, and it gains nothing: the one mutex is the price, and each look-up holds it for "
+    "longer than a pool's does.",
+)
+def lru_makes_maps_cheaper(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether maps take less CPU time than in the pool."""
+    column = g.column(BUILD, OLD, 16)
+    own, pool = column[allocator], column["global_pool"]
+    best = max((p for p in column.values()), key=lambda p: p.hit_percent)
+    return own.dearer_us < pool.dearer_us, (
+        f"{own.hit_percent:.1f} % of maps hit, the pool's {pool.hit_percent:.1f} % (the best is "
+        f"{best.allocator}'s {best.hit_percent:.1f} %), yet a map takes {own.dearer_us:.0f} us, the pool "
+        f"{pool.dearer_us:.0f}: {own.lock_wait_percent:.1f} % of all CPU time waits for the mutex."
+    )
+
+
+@claim(
+    FEWEST_FLUSHES,
+    "what one might hope",
+    "a better choice of what stays cached would save flushes",
+    "expectation",
+    "The kernel's pool flushes nearly as late as any pool can; what is to be gained is in when and whom to "
+    "flush, not in what to keep.",
+)
+def better_eviction_saves_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether the bound has a twentieth fewer flushes than the pool."""
+    gains = []
+    for trace, machine, cpus in g.settings():
+        pool, best = (g.at(trace, machine, cpus, d) for d in ("global_pool", allocator))
+        gains.append((pool.totals.flushes - best.totals.flushes, pool.totals.flushes))
+    saved, all_flushes = sum(gain for gain, _ in gains), sum(flushes for _, flushes in gains)
+    return saved > 0.05 * all_flushes, (
+        f"{saved:+,} of the pool's {all_flushes:,} flushes in {len(gains)} settings would be saved."
+    )
