@@ -52,7 +52,7 @@ def judge(points: Sequence[Point]) -> tuple[Outcome, str]:
         f"{join_words(str(p.options['slots']) for p in smaller)}; flushes {flushes:,} and "
         f"{join_words(f'{p.totals.flushes:,}' for p in smaller)}. {passes}All passes and flushes together "
         f"take {_pass_cpu_s(favoured):.3f} s of CPU, less than with {cheaper} of the {len(smaller)} smaller "
-        "page_sets."
+        "pools."
     )
     outcome = outcome_of(len(smaller) - len(worse), len(smaller))
     if outcome == "depends":
