@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.io.numbers import join_words
 from pipeline.runs.figures import contended_percent, cpu_percent, hit_percent, maps
 from pipeline.schema.run import Manifest
 from pipeline.studies.experiment import scale_tasks
 from pipeline.studies.lockmeter.prediction import MODEL, PAGE_TABLE_KINDS, describe_model
 from pipeline.studies.runner import run_once
-from pipeline.studies.verdict import Table, Verdict, join_words, outcome_of
+from pipeline.studies.verdict import Table, Verdict, outcome_of
 from pipeline.workload.read_spec import read_workload
 
 # Compiles one after another, so that flushes are many enough to be counted.
