@@ -49,7 +49,7 @@ def verify(
     With --free no equality is possible; it shows how far off each count is.
     """
     from pipeline.errors import FindingError
-    from pipeline.importing.kmap_pool.events import recording_path
+    from pipeline.importing.kmap_pool.recordings import recording_path
     from pipeline.io.key_values import key_values
     from pipeline.studies.conformance.lockstep import verify as compare
 

@@ -6,9 +6,10 @@ Source of the meanings: Linux 6.1, mm/ and fs/ (who calls kmap, kmap_local_page,
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.schema.trace import KINDS
 
@@ -64,15 +65,18 @@ def kind_of(symbol: str, inside_syscall: bool = False) -> str:
     return CALLER_KINDS.get(function, "other")
 
 
-def kind_codes(symbols: Sequence[str | None], syscalls: Sequence[str | None] | None = None) -> np.ndarray:
+def kind_codes(callers: pa.ChunkedArray | pa.Array, syscalls: pa.ChunkedArray | None = None) -> np.ndarray:
     """Codes into KINDS (int8, one per row) from callers and, where recorded, the system call ("" is none)."""
-    calls = syscalls if syscalls is not None else [""] * len(symbols)
-    known: dict[tuple[str, bool], int] = {}
-    codes = np.empty(len(symbols), np.int8)
-    for row, (symbol, call) in enumerate(zip(symbols, calls, strict=True)):
-        key = (symbol or "", bool(call))
-        code = known.get(key)
-        if code is None:
-            code = known[key] = KINDS.index(kind_of(*key))
-        codes[row] = code
-    return codes
+    names = callers.cast(pa.string()).fill_null("").dictionary_encode()
+    if isinstance(names, pa.ChunkedArray):
+        names = names.combine_chunks()
+    symbols, rows = names.dictionary.to_pylist(), names.indices.to_numpy()
+
+    def codes(inside_syscall: bool) -> np.ndarray:
+        kinds = [KINDS.index(kind_of(symbol, inside_syscall)) for symbol in symbols]
+        return np.array(kinds, np.int8)[rows]
+
+    if syscalls is None:
+        return codes(False)
+    inside = pc.not_equal(syscalls.cast(pa.string()).fill_null(""), "").to_numpy()
+    return np.where(inside, codes(True), codes(False))

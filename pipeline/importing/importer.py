@@ -116,20 +116,25 @@ def read_columns(path: Path, names: Sequence[str], what: str) -> pa.Table:
         ) from error
 
 
-def integers(table: pa.Table, name: str) -> np.ndarray:
-    """Column `name` as int64. Raises InputError naming the row where it is null or no whole number."""
+def integers(table: pa.Table, name: str, null: int | None = None) -> np.ndarray:
+    """Column `name` as int64, with `null` in the place of nulls.
+
+    Raises InputError where the column holds no whole numbers, and naming the row where one is null and
+    `null` is not given.
+    """
     column = table.column(name)
-    if column.null_count:
+    if column.null_count and null is None:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
         raise InputError(
             f"column '{name}' is null at row {row:,}, where a number was wanted; mend the recording"
         )
     try:
-        return column.cast(pa.int64()).to_numpy()
+        column = column.cast(pa.int64())
     except pa.ArrowException as error:
         raise InputError(
             f"column '{name}' is {column.type}, where whole numbers were wanted; cast it first"
         ) from error
+    return (column if null is None else column.fill_null(null)).to_numpy()
 
 
 def strings(table: pa.Table, name: str) -> list[str | None]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.errors import InputError
-from pipeline.importing.kmap_pool.events import shipped_recordings
+from pipeline.importing.kmap_pool.recordings import shipped_recordings
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
 from pipeline.schema.run import (

@@ -19,25 +19,19 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.importing.callers import kind_codes
-from pipeline.importing.importer import columns_of, read_columns, strings
+from pipeline.importing.importer import columns_of
 from pipeline.importing.kmap_pool.events import (
-    ENTER,
     FLUSH,
-    MAPPED,
     NONE,
-    PAGE_ADDRESS,
     SCAN,
     SLEEP,
-    UNMAPPED,
     WOKEN,
     PoolEvents,
-    read_pool_events,
 )
-from pipeline.importing.kmap_pool.events import EVENTS as NAMES
-from pipeline.importing.kmap_pool.lock_turns import MAPS, turns_of
-from pipeline.importing.kmap_pool.operations import pair_events
-from pipeline.importing.mappings import HOLD_SPLIT, POOL_THINK_SPLIT, Mappings, arrange
+from pipeline.importing.kmap_pool.lock_schedule import MAPS, schedule_holds
+from pipeline.importing.kmap_pool.operations import mappings_of, pair_events
+from pipeline.importing.kmap_pool.recordings import read_pool_events
+from pipeline.importing.mappings import HOLD_SPLIT, POOL_THINK_SPLIT, arrange
 from pipeline.schema.run import EVENTS, OPERATIONS, Column
 from pipeline.schema.trace import KINDS
 
@@ -76,39 +70,12 @@ def read_recorded_run(path: Path) -> RecordedRun:
             f"{path}: wanted a recording with times in nanoseconds (*.kmap.parquet), found text, whose clock "
             "it does not tell; 'pipeline import' makes a trace of it"
         )
-    followed = np.flatnonzero(np.isin(pool.code, [ENTER, MAPPED, UNMAPPED]))
-    pairs = pair_events(
-        [NAMES[code] for code in pool.code[followed].tolist()],
-        pool.pid[followed].tolist(),
-        pool.page[followed].tolist(),
-    )
-    asked, mapped, unmapped = (followed[np.array(rows, np.int64)] for rows in (pairs.ke, pairs.km, pairs.ku))
-    order = np.argsort(mapped)
-    asked, mapped, unmapped = asked[order], mapped[order], unmapped[order]
-    arranged = arrange(
-        Mappings(
-            task_id=pool.pid[asked],
-            begin_ns=pool.time[asked],
-            mapped_ns=pool.time[mapped],
-            end_ns=pool.time[unmapped],
-            cpu=pool.cpu[mapped],
-            kind=_kinds(path)[asked] if "caller" in columns else np.zeros(len(asked), np.int8),
-            page_id=pool.page[asked],
-        ),
-        POOL_THINK_SPLIT,
-        HOLD_SPLIT,
-        True,
-    )
+    operations = pair_events(pool)
+    arranged = arrange(mappings_of(pool, operations), POOL_THINK_SPLIT, HOLD_SPLIT, True)
     kept = arranged.source_row
     return _Recorded(
-        pool, asked[kept], mapped[kept], unmapped[kept], arranged.rows, "caller" in columns
+        pool, operations.asked[kept], operations.mapped[kept], operations.unmapped[kept], arranged.rows
     ).run()
-
-
-def _kinds(path: Path) -> np.ndarray:
-    """Kind of each event's caller, in the order in which the events are read."""
-    table = read_columns(path, ("seq", "caller"), "raw events of the kmap pool").sort_by("seq")
-    return np.asarray(kind_codes(strings(table, "caller")))
 
 
 @dataclass(frozen=True)
@@ -120,7 +87,6 @@ class _Recorded:
     mapped: np.ndarray
     unmapped: np.ndarray
     rows: dict[str, np.ndarray]
-    kinds_known: bool
 
     def run(self) -> RecordedRun:
         begin = int(self.pool.time[self.asked[0]])
@@ -139,8 +105,7 @@ class _Recorded:
     def _durations(self) -> np.ndarray:
         """For each event the time to its task's next one, evictions passed over; NONE if there is none."""
         code, time, pid = self.pool.code, self.pool.time, self.pool.pid
-        evicted = (code == PAGE_ADDRESS) & (self.pool.vaddr == 0)
-        shown = np.flatnonzero(~evicted)
+        shown = np.flatnonzero(~self.pool.evicts())
         by_task = shown[np.argsort(pid[shown], kind="stable")]
         here, after = by_task[:-1], by_task[1:]
         durations = np.full(len(code), NONE)
@@ -154,7 +119,7 @@ class _Recorded:
         by_task = np.argsort(pid, kind="stable")
         position = np.empty(len(code), np.int64)
         position[by_task] = np.arange(len(code))
-        evicted = ((code == PAGE_ADDRESS) & (self.pool.vaddr == 0))[by_task]
+        evicted = self.pool.evicts()[by_task]
         so_far = np.concatenate([[0], np.cumsum(evicted)])
         # A run of evictions follows its scan directly in its task's order.
         other = np.flatnonzero(~evicted)
@@ -216,14 +181,14 @@ class _Recorded:
             "sleeps": sleeps,
             "cpu_map": self.pool.cpu[self.mapped],
             "cpu_unmap": self.pool.cpu[self.unmapped],
-            "kind": [KINDS[kind] for kind in kinds.tolist()] if self.kinds_known else None,
+            "kind": [KINDS[kind] for kind in kinds.tolist()] if self.pool.kind is not None else None,
             "served": self._served(),
             "depth": self.rows["depth"],
         }
 
     def _served(self) -> list[str | None]:
         """A miss is a turn that gave the page a new address; None where the turn is not whole."""
-        turns = turns_of(self.pool)
+        turns = schedule_holds(self.pool)
         maps = turns.kind == MAPS
         takes = dict(zip(turns.seq[maps].tolist(), turns.takes[maps].tolist(), strict=True))
         words = {True: "miss", False: "hit", None: None}

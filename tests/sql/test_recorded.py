@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.importing.import_trace import import_trace
-from pipeline.importing.kmap_pool.events import recording_path
+from pipeline.importing.kmap_pool.recordings import recording_path
 from pipeline.report.report import report
 from pipeline.sql.library import load_query, queries, run_query
 from pipeline.sql.session import open_session

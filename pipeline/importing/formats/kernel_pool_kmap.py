@@ -6,18 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.importing.callers import kind_codes
-from pipeline.importing.importer import (
-    ImportedRows,
-    Importer,
-    ReadOptions,
-    has_columns,
-    integers,
-    read_columns,
-    strings,
-)
-from pipeline.importing.kmap_pool.operations import imported_pool, pair_events
-from pipeline.importing.mappings import Mappings
+from pipeline.errors import InputError
+from pipeline.importing.importer import ImportedRows, Importer, ReadOptions, has_columns
+from pipeline.importing.kmap_pool.events import ENTER, MAPPED, NONE, UNMAPPED
+from pipeline.importing.kmap_pool.operations import import_events
+from pipeline.importing.kmap_pool.recordings import read_parquet
 
 _COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "caller")
 
@@ -25,34 +18,15 @@ _COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "caller")
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     """Read the recording at `path`; `options.threads` says that its tasks share an address space.
 
-    A task's "ke" (entered), "km" (mapped) and "ku" (unmapped) of one page make an operation, the latest
-    first; the pool's own events (scans, flushes, sleeps) are the allocator's doing and not part of a trace.
     Raises InputError when the file is not of this format.
     """
-    table = read_columns(path, _COLUMNS, "raw events of the kmap pool")
-    rows_in = table.num_rows
-    table = table.filter(np.isin(np.array(strings(table, "ev"), object), ["ke", "km", "ku"])).sort_by("seq")
-    pairs = pair_events(
-        strings(table, "ev"),
-        integers(table, "pid").tolist(),
-        integers(table, "page").tolist(),
-    )
-    time_ns = integers(table, "time_ns")
-    entered, mapped, unmapped = (np.array(rows, np.int64) for rows in (pairs.ke, pairs.km, pairs.ku))
-    # The recorder's order of mapping, as in the other form of the same recording.
-    order = np.argsort(mapped)
-    entered, mapped, unmapped = entered[order], mapped[order], unmapped[order]
-    callers = strings(table, "caller")
-    mappings = Mappings(
-        task_id=integers(table, "pid")[entered],
-        begin_ns=time_ns[entered],
-        mapped_ns=time_ns[mapped],
-        end_ns=time_ns[unmapped],
-        cpu=integers(table, "cpu")[mapped],
-        kind=kind_codes([callers[row] for row in entered]),
-        page_id=integers(table, "page")[entered],
-    )
-    return imported_pool(mappings, rows_in, pairs.dropped, options.threads)
+    events = read_parquet(path, _COLUMNS)
+    lacking = np.flatnonzero(np.isin(events.code, (ENTER, MAPPED, UNMAPPED)) & (events.page == NONE))
+    if len(lacking):
+        raise InputError(
+            f"column 'page' is null at row {int(lacking[0]):,}, where a number was wanted; mend the recording"
+        )
+    return import_events(events, options.threads)
 
 
 IMPORTER = Importer(

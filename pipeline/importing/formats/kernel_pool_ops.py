@@ -14,9 +14,8 @@ from pipeline.importing.importer import (
     has_columns,
     integers,
     read_columns,
-    strings,
 )
-from pipeline.importing.kmap_pool.operations import imported_pool
+from pipeline.importing.kmap_pool.operations import import_mappings
 from pipeline.importing.mappings import Mappings
 
 _COLUMNS = ("t_enter", "t_mapped", "t_unmapped", "cpu", "pid", "caller", "page", "seq_map")
@@ -40,10 +39,10 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         mapped_ns=integers(table, "t_mapped"),
         end_ns=integers(table, "t_unmapped"),
         cpu=integers(table, "cpu"),
-        kind=kind_codes(strings(table, "caller")),
+        kind=kind_codes(table.column("caller")),
         page_id=integers(table, "page"),
     )
-    return imported_pool(
+    return import_mappings(
         mappings, rows_in, {"cut off by the end": rows_in - int(whole.sum())}, options.threads
     )
 

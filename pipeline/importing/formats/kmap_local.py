@@ -14,7 +14,6 @@ from pipeline.importing.importer import (
     has_columns,
     integers,
     read_columns,
-    strings,
 )
 from pipeline.importing.mappings import (
     FIRST_NOTE,
@@ -44,7 +43,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         mapped_ns=begin_ns,
         end_ns=begin_ns + integers(table, "hold_ns"),
         cpu=integers(table, "cpu"),
-        kind=kind_codes(strings(table, "caller"), strings(table, "syscall")),
+        kind=kind_codes(table.column("caller"), table.column("syscall")),
         page_id=integers(table, "pfn"),
     )
     arranged = arrange(mappings, THINK_SPLIT, HOLD_SPLIT, options.threads)

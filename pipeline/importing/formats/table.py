@@ -170,8 +170,7 @@ def _numbers_or_none(table: pa.Table, number: Number) -> np.ndarray:
     """Numbers, -1 where there is none."""
     if number.column is None:
         return _numbers(table, number)
-    known = pc.fill_null(table.column(number.column), -1)
-    return integers(pa.table({number.column: known}), number.column)
+    return integers(table, number.column, null=-1)
 
 
 def _ids(column: pa.ChunkedArray) -> np.ndarray:

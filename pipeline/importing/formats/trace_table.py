@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.importing.importer import (
@@ -39,15 +38,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         if column.name == "kind":
             rows["kind"] = _codes(path, strings(table, "kind"))[order]
             continue
-        if column.nullable:
-            filled = table.set_column(
-                table.schema.get_field_index(column.name),
-                column.name,
-                table.column(column.name).cast(pa.int64()).fill_null(-1),
-            )
-            values = integers(filled, column.name)
-        else:
-            values = integers(table, column.name)
+        values = integers(table, column.name, null=-1 if column.nullable else None)
         least = -1 if column.nullable else 0
         most = _MOST.get(column.name, int(np.iinfo(column.type.to_pandas_dtype()).max))
         low, high = int(values.min()), int(values.max())

@@ -1,12 +1,14 @@
-"""What both forms of a recording of the kernel's kmap pool have in common: provenance, rules and notes."""
+"""From the pool's events to the operations of a trace: pairing, provenance, rules and notes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.importing.importer import ImportedRows
+from pipeline.importing.kmap_pool.events import ENTER, MAPPED, UNMAPPED, PoolEvents
 from pipeline.importing.mappings import (
     FIRST_NOTE,
     HOLD_SPLIT,
@@ -17,35 +19,91 @@ from pipeline.importing.mappings import (
 )
 from pipeline.schema.trace import Provenance
 
-_MEASURED: Provenance = "measured"
 _COLUMNS: dict[str, Provenance] = {
-    "time_ns": "measured",
-    "task": "measured",
-    "process": "assumed",
-    "cpu": "measured",
-    "kind": "derived",
-    "page": "measured",
-    "bytes": "absent",
-    "think_ns": "derived",
-    "wait_ns": "derived",
-    "hold_ns": "derived",
-    "block_ns": "derived",
-    "depth": "derived",
-}
+    "time_ns": "measured", "task": "measured", "process": "assumed", "cpu": "measured", "kind": "derived",
+    "page": "measured", "bytes": "absent", "think_ns": "derived", "wait_ns": "derived", "hold_ns": "derived",
+    "block_ns": "derived", "depth": "derived",
+}  # fmt: skip
 
 
-def imported_pool(mappings: Mappings, rows_in: int, dropped: dict[str, int], threads: bool) -> ImportedRows:
+@dataclass(frozen=True)
+class PoolOperations:
+    """Positions of the three events of each whole operation, in order of mapping.
+
+    `dropped` counts what was left over, by reason.
+    """
+
+    asked: np.ndarray
+    mapped: np.ndarray
+    unmapped: np.ndarray
+    dropped: dict[str, int]
+
+
+def pair_events(events: PoolEvents) -> PoolOperations:
+    """Pair each UNMAPPED with the latest open MAPPED and ENTER of its task and page."""
+    entered: dict[tuple[int, int], list[int]] = defaultdict(list)
+    mapped: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    whole: list[tuple[int, int, int]] = []
+    begun_before = 0
+    followed = np.flatnonzero(np.isin(events.code, (ENTER, MAPPED, UNMAPPED)))
+    columns = (events.code[followed], events.pid[followed], events.page[followed])
+    for position, code, task, page in zip(followed.tolist(), *(c.tolist() for c in columns), strict=True):
+        key = (task, page)
+        if code == ENTER:
+            entered[key].append(position)
+        elif code == MAPPED and entered[key]:
+            mapped[key].append((entered[key].pop(), position))
+        elif code == UNMAPPED and mapped[key]:
+            whole.append((*mapped[key].pop(), position))
+        else:
+            begun_before += 1
+    asked, middle, unmapped = np.array(sorted(whole, key=lambda three: three[1]), np.int64).reshape(-1, 3).T
+    cut_off = sum(map(len, entered.values())) + sum(map(len, mapped.values()))
+    dropped = {
+        "cut off by the end": cut_off,
+        "begun before the recording, or unmapped by another task": begun_before,
+    }
+    return PoolOperations(asked, middle, unmapped, dropped)
+
+
+def mappings_of(events: PoolEvents, operations: PoolOperations) -> Mappings:
+    """Look up what is known of each operation; its kind is the first one where callers were not recorded."""
+    asked, mapped, unmapped = operations.asked, operations.mapped, operations.unmapped
+    instants = np.stack([asked, mapped, unmapped], axis=1)
+    return Mappings(
+        task_id=events.pid[asked],
+        begin_ns=events.time[asked],
+        mapped_ns=events.time[mapped],
+        end_ns=events.time[unmapped],
+        cpu=events.cpu[mapped],
+        kind=np.zeros(len(asked), np.int8) if events.kind is None else events.kind[asked],
+        page_id=events.page[asked],
+        cpu_ns=None if events.cpu_time is None else events.cpu_time[instants],
+    )
+
+
+def import_events(events: PoolEvents, threads: bool) -> ImportedRows:
+    """Make trace rows of the pool's events, whose times are nanoseconds.
+
+    The pool's own events (scans, flushes, sleeps) are the allocator's doing and not part of a trace.
+    """
+    operations = pair_events(events)
+    return import_mappings(mappings_of(events, operations), events.rows_in, operations.dropped, threads)
+
+
+def import_mappings(mappings: Mappings, rows_in: int, dropped: dict[str, int], threads: bool) -> ImportedRows:
     """Make trace rows of the pool's mappings; `dropped` is what the reader left out, by reason."""
+    columns = dict(_COLUMNS)
     if mappings.cpu_ns is None:
         arranged = arrange(mappings, POOL_THINK_SPLIT, HOLD_SPLIT, threads)
-        columns = _COLUMNS
         split_notes = [
             POOL_THINK_SPLIT.note("the interval between a task's mappings", "think_ns", "wait_ns"),
             HOLD_SPLIT.note("the interval from mapped to unmapped", "hold_ns", "block_ns"),
         ]
     else:
         arranged = arrange(mappings, None, None, threads)
-        columns = _COLUMNS | dict.fromkeys(("think_ns", "wait_ns", "hold_ns", "block_ns"), _MEASURED)
+        for name in ("think_ns", "wait_ns", "hold_ns", "block_ns"):
+            columns[name] = "measured"
         split_notes = [
             "CPU time is from each switch to the task until the switch away, interrupts included; wait_ns "
             "and block_ns are the rest, waiting for a CPU included"
@@ -69,44 +127,3 @@ def imported_pool(mappings: Mappings, rows_in: int, dropped: dict[str, int], thr
             "cpus is 1 + the largest CPU number seen",
         ],
     )
-
-
-@dataclass(frozen=True)
-class PairedEvents:
-    """Positions of the three events of each complete operation, and what was left over, by reason."""
-
-    ke: list[int]
-    km: list[int]
-    ku: list[int]
-    dropped: dict[str, int]
-
-
-def pair_events(events: Sequence[str | None], tasks: Sequence[int], pages: Sequence[int]) -> PairedEvents:
-    """Pair each "ku" (unmapped) with the latest open "km" (mapped) and "ke" (entered) of its task and page.
-
-    One entry per event, in the kernel's order, these three names only.
-    """
-    entered: dict[tuple[int, int], list[int]] = defaultdict(list)
-    mapped: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    pairs = PairedEvents([], [], [], {})
-    begun_before = 0
-    for row, (event, task, page) in enumerate(zip(events, tasks, pages, strict=True)):
-        key = (task, page)
-        if event == "ke":
-            entered[key].append(row)
-        elif event == "km":
-            if entered[key]:
-                mapped[key].append((entered[key].pop(), row))
-            else:
-                begun_before += 1
-        elif mapped[key]:
-            begin, middle = mapped[key].pop()
-            pairs.ke.append(begin)
-            pairs.km.append(middle)
-            pairs.ku.append(row)
-        else:
-            begun_before += 1
-    cut_off = sum(map(len, entered.values())) + sum(map(len, mapped.values()))
-    pairs.dropped["cut off by the end"] = cut_off
-    pairs.dropped["begun before the recording, or unmapped by another task"] = begun_before
-    return pairs

@@ -6,7 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from pipeline.importing.kmap_pool.events import read_pool_events, recording_path
+from pipeline.importing.kmap_pool.recordings import read_pool_events, recording_path
 from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import Profile, load_profile
 from pipeline.studies.conformance.agreement import Agreement

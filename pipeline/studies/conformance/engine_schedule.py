@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from pipeline.importing.kmap_pool.lock_turns import FLUSHES, MAPS, SLEEPS, UNMAPS, Turns
+from pipeline.importing.kmap_pool.lock_schedule import FLUSHES, MAPS, SLEEPS, UNMAPS, LockSchedule
 from pipeline.jit.tables import Tables
 from pipeline.jit.tables import records as records_of
 from pipeline.machine.engine import records
@@ -36,7 +36,7 @@ class Script:
     mapping of the page, else the latest by any task.
     """
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: LockSchedule) -> None:
         number = len(turns.kind)
         _, task = np.unique(turns.pid, return_inverse=True)
         self.tasks = int(task.max(initial=0)) + 1

@@ -17,17 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.importing.import_trace import import_trace
-from pipeline.importing.kmap_pool.events import (
-    ENTER,
-    FLUSH,
-    MAPPED,
-    SCAN,
-    SLEEP,
-    UNMAPPED,
-    PoolEvents,
-    read_pool_events,
-)
-from pipeline.importing.kmap_pool.lock_turns import turns_of
+from pipeline.importing.kmap_pool.events import ENTER, FLUSH, MAPPED, SCAN, SLEEP, UNMAPPED, PoolEvents
+from pipeline.importing.kmap_pool.lock_schedule import schedule_holds
+from pipeline.importing.kmap_pool.recordings import read_pool_events
 from pipeline.io.tables import align_columns
 from pipeline.runs.execute import replay
 from pipeline.schema.run import Manifest, Totals
@@ -117,7 +109,7 @@ def _beside_the_kernel(events: PoolEvents, manifest: Manifest, ticks_per_ns: flo
     totals = manifest.totals
     counts = [
         Count("maps", _number(events, MAPPED), totals.operations),
-        Count("misses", int(turns_of(events).takes.sum()), totals.misses),
+        Count("misses", int(schedule_holds(events).takes.sum()), totals.misses),
         Count("scans", _number(events, SCAN), totals.scans),
         Count("TLB flushes", _number(events, FLUSH), totals.flushes),
         Count("sleeps", _number(events, SLEEP), totals.sleeps),

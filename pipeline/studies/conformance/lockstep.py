@@ -24,8 +24,17 @@ from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Shape, Value, parse_options
 from pipeline.allocators.registry import load_allocator
 from pipeline.errors import UsageError
-from pipeline.importing.kmap_pool.events import MAPPED, SLEEP, UNMAPPED, read_pool_events, segments
-from pipeline.importing.kmap_pool.lock_turns import FLUSHES, MAPS, SLEEPS, UNMAPS, Turns, turns_of
+from pipeline.importing.kmap_pool.events import MAPPED, SLEEP, UNMAPPED, split_at_gaps
+from pipeline.importing.kmap_pool.initial_state import PoolState, fresh_pool, infer_initial_state
+from pipeline.importing.kmap_pool.lock_schedule import (
+    FLUSHES,
+    MAPS,
+    SLEEPS,
+    UNMAPS,
+    LockSchedule,
+    schedule_holds,
+)
+from pipeline.importing.kmap_pool.recordings import read_pool_events
 from pipeline.io.progress import progress
 from pipeline.machine.compose import compose
 from pipeline.machine.engine import records
@@ -34,7 +43,6 @@ from pipeline.machine.machine_state import RunSettings, build_allocator, build_m
 from pipeline.machine.profile import load_profile
 from pipeline.studies.conformance.agreement import Agreement, Difference
 from pipeline.studies.conformance.engine_schedule import Script
-from pipeline.studies.conformance.start import PoolState, fresh_pool, pool_at_start
 
 _TURNS_AT_ONCE = 1 << 16
 # Any profile will do: nothing is priced in lock-step.
@@ -65,14 +73,14 @@ def verify(
             "kernel's size, such as --set slots=512"
         )
     result = Agreement(events.path, _named(loaded, dict(options or {})))
-    parts = segments(events)
+    parts = split_at_gaps(events)
     with progress(
         "verifying", int((np.isin(events.code, [MAPPED, UNMAPPED, SLEEP])).sum()), "turns"
     ) as advance:
         for number, part in enumerate(parts):
-            turns = turns_of(part)
+            turns = schedule_holds(part)
             fresh = start == "fresh" and number == 0
-            pool = fresh_pool(slots) if fresh else pool_at_start(turns, slots)
+            pool = fresh_pool(slots) if fresh else infer_initial_state(turns, slots)
             if number == 0:
                 result.start = _begun(pool, start)
             _Lockstep(events.path, turns, pool, loaded, values, result).run(advance)
@@ -90,7 +98,7 @@ class _Lockstep:
     def __init__(
         self,
         path: Path,
-        turns: Turns,
+        turns: LockSchedule,
         pool: PoolState,
         loaded: Allocator,
         values: dict[str, Value],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.importing.kmap_pool.events import recording_path
+from pipeline.importing.kmap_pool.recordings import recording_path
 from pipeline.studies.conformance.free_running import Comparison, verify_free
 
 KERNEL = {"slots": "512", "flush_if_any": "true"}

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from pipeline.errors import InputError, UsageError
-from pipeline.importing.kmap_pool.events import recording_path
+from pipeline.importing.kmap_pool.recordings import recording_path
 from pipeline.studies.conformance.lockstep import Agreement, verify
 from tests.machine.runs import mutate_allocator
 

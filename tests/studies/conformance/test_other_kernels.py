@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InputError, UsageError
-from pipeline.importing.kmap_pool.events import read_pool_events
+from pipeline.importing.kmap_pool.recordings import read_pool_events
 from pipeline.studies.conformance.agreement import Agreement
 from pipeline.studies.conformance.lockstep import verify
 from tests.machine.runs import mutate_allocator

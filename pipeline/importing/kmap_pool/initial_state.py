@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.importing.kmap_pool.events import NONE
-from pipeline.importing.kmap_pool.lock_turns import FLUSHES, MAPS, SLEEPS, UNMAPS, Turns
+from pipeline.importing.kmap_pool.lock_schedule import FLUSHES, MAPS, SLEEPS, UNMAPS, LockSchedule
 
 _UNUSED = 1
 _IN_USE = 2
@@ -27,7 +27,7 @@ _IN_USE = 2
 
 @dataclass(frozen=True)
 class PoolState:
-    """Use count and page (index into Turns.pages, NONE) of each slot, and the cursor; see global_pool."""
+    """Use count and page (index into LockSchedule.pages, or NONE) of each slot, and the cursor."""
 
     count: np.ndarray
     page: np.ndarray
@@ -44,29 +44,29 @@ def fresh_pool(slots: int) -> PoolState:
     return PoolState(np.zeros(slots, np.int64), np.full(slots, NONE, np.int64), 0)
 
 
-def pool_at_start(turns: Turns, slots: int) -> PoolState:
-    """Work out the pool's state before the first turn."""
+def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
+    """Work out the pool's state before the first hold of its lock."""
     state = fresh_pool(slots)
     count, page = state.count, state.page
-    never = len(turns.kind)
-    seen = np.flatnonzero(np.isin(turns.kind, [MAPS, UNMAPS]))
-    seen_slots, firsts = np.unique(turns.slot[seen], return_index=True)
+    never = len(schedule.kind)
+    seen = np.flatnonzero(np.isin(schedule.kind, [MAPS, UNMAPS]))
+    seen_slots, firsts = np.unique(schedule.slot[seen], return_index=True)
     first = np.full(slots, never)
     first[seen_slots] = seen[firsts]
-    known = seen_slots[~turns.takes[seen[firsts]]]
-    told_by = first[known]
-    count[known] = turns.count[told_by] + np.where(turns.kind[told_by] == UNMAPS, 1, -1)
-    page[known] = turns.page[told_by]
+    known = seen_slots[~schedule.takes[seen[firsts]]]
+    shown_by = first[known]
+    count[known] = schedule.count[shown_by] + np.where(schedule.kind[shown_by] == UNMAPS, 1, -1)
+    page[known] = schedule.page[shown_by]
 
-    scans = np.flatnonzero(turns.scans > 0)
+    scans = np.flatnonzero(schedule.scans > 0)
     first_scan = int(scans[0]) if len(scans) else never
-    cursor, passed_before, passed_after = _passed(turns, slots, first_scan)
+    cursor, passed_before, passed_after = _passed(schedule, slots, first_scan)
     if first_scan < never:
         slot_of = {
             int(page[slot]): slot for slot in np.flatnonzero(count).tolist() if first[slot] < first_scan
         }
-        before = np.flatnonzero(turns.takes[:first_scan] & (turns.kind[:first_scan] == MAPS))
-        slot_of |= dict(zip(turns.page[before].tolist(), turns.slot[before].tolist(), strict=True))
+        before = np.flatnonzero(schedule.takes[:first_scan] & (schedule.kind[:first_scan] == MAPS))
+        slot_of |= dict(zip(schedule.page[before].tolist(), schedule.slot[before].tolist(), strict=True))
         # By how sure it is that such a slot held a page that nobody used: lower is surer.
         unseen = (first >= first_scan) & (count == 0)
         doubt = np.select(
@@ -74,13 +74,13 @@ def pool_at_start(turns: Turns, slots: int) -> PoolState:
             [9, np.where(passed_before, 0, 1), 2],
             3,
         )
-        _place_evicted(turns.evicted_by(first_scan).tolist(), slot_of, doubt, state)
+        _place_evicted(schedule.evicted_by(first_scan).tolist(), slot_of, doubt, state)
     in_use = (first == never) & (count == 0) & (passed_before | passed_after)
     count[in_use] = _IN_USE
     return PoolState(count, page, cursor)
 
 
-def _passed(turns: Turns, slots: int, first_scan: int) -> tuple[int, np.ndarray, np.ndarray]:
+def _passed(schedule: LockSchedule, slots: int, first_scan: int) -> tuple[int, np.ndarray, np.ndarray]:
     """Where the cursor was at the start, and the slots it passed over before and after the first scan.
 
     A search that scans has gone to the pool's end and begun anew; one that ends with a sleep has then looked
@@ -88,26 +88,26 @@ def _passed(turns: Turns, slots: int, first_scan: int) -> tuple[int, np.ndarray,
     """
     before = np.zeros(slots, np.bool_)
     after = np.zeros(slots, np.bool_)
-    searches = np.flatnonzero((turns.kind == SLEEPS) | ((turns.kind == MAPS) & turns.takes))
+    searches = np.flatnonzero((schedule.kind == SLEEPS) | ((schedule.kind == MAPS) & schedule.takes))
     if not len(searches):
         return 0, before, after
     opening = int(searches[0])
-    cursor = slots - 1 if turns.scans[opening] else int(turns.slot[opening] - 1) % slots
+    cursor = slots - 1 if schedule.scans[opening] else int(schedule.slot[opening] - 1) % slots
     at, side = cursor, before
-    rounds = -1 if first_scan < len(turns.kind) and turns.kind[first_scan] == FLUSHES else 0
+    rounds = -1 if first_scan < len(schedule.kind) and schedule.kind[first_scan] == FLUSHES else 0
     for k in searches.tolist():
-        if k > first_scan and turns.scans[k]:
+        if k > first_scan and schedule.scans[k]:
             rounds += 1
             if rounds == 1:
                 after[:] = True
                 break
-        sleeps = turns.kind[k] == SLEEPS
+        sleeps = schedule.kind[k] == SLEEPS
         side = before if k <= first_scan else after
-        if turns.scans[k]:
+        if schedule.scans[k]:
             side[at + 1 :] = True
             at = -1
             side = after
-        to = slots if sleeps else int(turns.slot[k])
+        to = slots if sleeps else int(schedule.slot[k])
         side[at + 1 : to] = True
         at = slots - 1 if sleeps else to
     return cursor, before, after

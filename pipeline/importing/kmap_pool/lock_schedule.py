@@ -1,6 +1,6 @@
-"""A recording of the kernel's pool as turns with its lock: what each task did while it held the lock.
+"""The lock schedule of a recording of the kernel's pool: what each task did while it held the pool's lock.
 
-A turn begins when a task gets the lock and ends when its page is mapped, its page is unmapped or it is about
+A hold begins when a task gets the lock and ends when its page is mapped, its page is unmapped or it is about
 to sleep. Scans are also made outside of any mapping: the kernel flushes the pool's unused mappings when it
 changes the attributes of pages, as it does for a module's code (`kmap_flush_unused`).
 """
@@ -23,18 +23,18 @@ from pipeline.importing.kmap_pool.events import (
     PoolEvents,
 )
 
-# Kinds of turns. A broken one has begun before the recording, or lacks its end.
+# Kinds of holds. A broken one has begun before the recording, or lacks its end.
 MAPS, UNMAPS, SLEEPS, FLUSHES, BROKEN = range(5)
 
 
 @dataclass(frozen=True)
-class Turns:
-    """One entry per turn, in the lock's order; see PoolEvents for the fields of the same name.
+class LockSchedule:
+    """One entry per hold, in the lock's order; see PoolEvents for the fields of the same name.
 
     `kind` as above, `seq` the number of its last event, `page` an index into `pages`, `takes` whether it took
     a new slot, `scans` and `flushes` how many it made, `woken` whether it began with a wake-up, `late`
-    whether a wake-up by an earlier unmap may have been under way at its end. The pages that turn k evicted
-    are evicted[evicted_from[k] : evicted_from[k + 1]]. `cut_off` counts the turns cut by the recording's
+    whether a wake-up by an earlier unmap may have been under way at its end. The pages that hold k evicted
+    are evicted[evicted_from[k] : evicted_from[k + 1]]. `cut_off` counts the holds cut by the recording's
     ends, `broken` says which others are not whole.
     """
 
@@ -57,23 +57,26 @@ class Turns:
     broken: list[str]
 
     def evicted_by(self, k: int) -> np.ndarray:
-        """Pages that turn k evicted, in order."""
+        """Pages that hold k evicted, in order."""
         return self.evicted[self.evicted_from[k] : self.evicted_from[k + 1]]
 
 
-def turns_of(events: PoolEvents) -> Turns:
-    """Group a recording's events into turns, leaving out a first and a last one that are not whole."""
+def schedule_holds(events: PoolEvents) -> LockSchedule:
+    """Group a recording's events by the hold of the lock that they happened in.
+
+    A first and a last hold that are not whole are left out.
+    """
     pages, page = np.unique(events.page, return_inverse=True)
     locked = np.flatnonzero(events.code != ENTER)
     code, pid = events.code[locked], events.pid[locked]
-    # What begins a turn: the end of the one before, another task, and what is only ever first in a turn.
+    # What begins a hold: the end of the one before, another task, and what is only ever first in one.
     begins = np.ones(len(locked), np.bool_)
     begins[1:] = (
         np.isin(code[:-1], [MAPPED, UNMAPPED, SLEEP])
         | (pid[1:] != pid[:-1])
         | np.isin(code[1:], [WOKEN, UNMAPPED])
         | ((code[1:] == SCAN) & (code[:-1] != WOKEN))
-        | _asked_before(events)[locked][1:]
+        | _follows(events, ENTER)[locked][1:]
     )
     first = np.flatnonzero(begins)
     last = np.append(first, len(locked))[1:] - 1
@@ -86,7 +89,7 @@ def turns_of(events: PoolEvents) -> Turns:
     for ending, name in ((MAPPED, MAPS), (UNMAPPED, UNMAPS), (SLEEP, SLEEPS)):
         kind[code[last] == ending] = name
     kind[(kind == BROKEN) & (code[first] == SCAN)] = FLUSHES
-    evicts = (code == PAGE_ADDRESS) & (events.vaddr[locked] == 0)
+    evicts = events.evicts()[locked]
     kind[(code[first] == FLUSH) | evicts[first]] = BROKEN
     takes = events_of((code == PAGE_ADDRESS) & ~evicts) > 0
     if (
@@ -104,7 +107,7 @@ def turns_of(events: PoolEvents) -> Turns:
     keep = whole & (kind != BROKEN)
     kept_evictions = evicts & keep[number]
     end = locked[last]
-    return Turns(
+    return LockSchedule(
         pages=pages,
         kind=kind[keep],
         seq=events.seq[end][keep],
@@ -129,15 +132,6 @@ def turns_of(events: PoolEvents) -> Turns:
     )
 
 
-def _asked_before(events: PoolEvents) -> np.ndarray:
-    """Whether the event before, of the same task, is that it asked for a mapping."""
-    by_task = np.argsort(events.pid, kind="stable")
-    asked = np.zeros(len(by_task), np.bool_)
-    same = events.pid[by_task[1:]] == events.pid[by_task[:-1]]
-    asked[by_task[1:]] = same & (events.code[by_task[:-1]] == ENTER)
-    return asked
-
-
 def _may_be_woken_late(events: PoolEvents) -> np.ndarray:
     """Find when a wake-up may be under way.
 
@@ -153,7 +147,7 @@ def _may_be_woken_late(events: PoolEvents) -> np.ndarray:
     slept = events.code == SLEEP
     went_on = events.code == WOKEN
     # Asleep by the recording, woken or not; those who went on without having slept did so before it began.
-    before = went_on & ~_slept_before(events, by_task)
+    before = went_on & ~_follows(events, SLEEP)
     asleep = np.cumsum(slept.astype(np.int64) - went_on) + int(before.sum())
     wakes = np.flatnonzero((events.code == UNMAPPED) & (events.count == 1) & (asleep > 0))
     change = np.zeros(length + 1, np.int64)
@@ -166,9 +160,10 @@ def _may_be_woken_late(events: PoolEvents) -> np.ndarray:
     return np.cumsum(change)[:-1] > 0
 
 
-def _slept_before(events: PoolEvents, by_task: np.ndarray) -> np.ndarray:
-    """Whether the event before, of the same task, is that it went to sleep."""
-    before = np.zeros(len(by_task), np.bool_)
+def _follows(events: PoolEvents, code: int) -> np.ndarray:
+    """Whether the event before, of the same task, has that code."""
+    by_task = np.argsort(events.pid, kind="stable")
+    follows = np.zeros(len(by_task), np.bool_)
     same = events.pid[by_task[1:]] == events.pid[by_task[:-1]]
-    before[by_task[1:]] = same & (events.code[by_task[:-1]] == SLEEP)
-    return before
+    follows[by_task[1:]] = same & (events.code[by_task[:-1]] == code)
+    return follows

@@ -1,0 +1,119 @@
+"""Finding and reading recordings of the kernel's kmap pool: Parquet, or the tracefs text it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import InputError, unknown_name
+from pipeline.importing.callers import kind_codes
+from pipeline.importing.importer import columns_of, integers, read_columns
+from pipeline.importing.kmap_pool.events import (
+    EVENTS,
+    MAPPED,
+    NONE,
+    PAGE_ADDRESS,
+    SLEEP,
+    UNMAPPED,
+    PoolEvents,
+)
+from pipeline.importing.kmap_pool.tracefs import read_tracefs
+from pipeline.io.files import readable_file
+from pipeline.io.resources import shipped_files
+
+_COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "vaddr", "nr", "cnt")
+_MAY_BE_MISSING = ("vaddr", "nr", "cnt", "caller")
+# What an event must have to be followed.
+_NEEDED = {
+    MAPPED: ("page", "slot", "count"),
+    UNMAPPED: ("page", "slot", "count"),
+    PAGE_ADDRESS: ("page", "vaddr"),
+    SLEEP: ("page",),
+}
+
+
+def read_pool_events(path: Path) -> PoolEvents:
+    """Read `*.kmap.parquet` or the raw tracefs text it came from (plain, gz or zst).
+
+    Raises InputError if the file is neither, has none of the pool's events, or one that lacks a field.
+    """
+    readable_file(path, "a recording of the kernel's kmap pool")
+    events = read_parquet(path, _COLUMNS) if columns_of(path) else read_tracefs(path)
+    if not len(events.code):
+        raise InputError(
+            f"{path}: wanted a recording of the kernel's kmap pool, found none of its events "
+            f"({', '.join(EVENTS)}); see traces/RECORDINGS.md for how one is made"
+        )
+    unknown = np.flatnonzero(events.code == NONE)
+    if len(unknown):
+        row = int(unknown[0])
+        name = read_columns(path, ("seq", "ev"), "").sort_by("seq").column("ev")[row].as_py()
+        raise InputError(f"{path}: row {row}: ev is {name!r}, wanted one of {', '.join(EVENTS)}")
+    for code, fields in _NEEDED.items():
+        for name in fields:
+            lacking = np.flatnonzero((events.code == code) & (getattr(events, name) == NONE))
+            if len(lacking):
+                raise InputError(
+                    f"{path}: event {int(events.seq[lacking[0]]):,}, {EVENTS[code]}, lacks its {name}, as "
+                    f"{len(lacking):,} do; wanted nr and cnt with km and ku, page and vaddr with spa"
+                )
+    return events
+
+
+def read_parquet(path: Path, needed: Sequence[str]) -> PoolEvents:
+    """Read raw events from Parquet, NONE for the code of one that is not known.
+
+    Raises InputError if the file lacks a column that is `needed`, or a value that every event has.
+    """
+    there = columns_of(path)
+    names = dict.fromkeys([*needed, *(name for name in _MAY_BE_MISSING if name in there)])
+    table = read_columns(path, list(names), "raw events of the kmap pool").sort_by("seq")
+
+    def optional(name: str) -> np.ndarray:
+        if name not in names:
+            return np.full(table.num_rows, NONE)
+        return integers(table, name, null=NONE)
+
+    codes = pc.index_in(table.column("ev").cast(pa.string()), value_set=pa.array(EVENTS))
+    return PoolEvents(
+        path=path,
+        seq=integers(table, "seq"),
+        time=integers(table, "time_ns"),
+        code=codes.cast(pa.int64()).fill_null(NONE).to_numpy(),
+        pid=integers(table, "pid"),
+        cpu=integers(table, "cpu"),
+        page=optional("page"),
+        vaddr=optional("vaddr"),
+        slot=optional("nr"),
+        count=optional("cnt"),
+        kind=kind_codes(table.column("caller")) if "caller" in names else None,
+        cpu_time=None,
+        rows_in=table.num_rows,
+        lost=None,
+    )
+
+
+def shipped_recordings() -> dict[str, Path]:
+    """The shipped recordings of the pool by name."""
+    return {
+        file.name.removesuffix(".kmap.parquet"): file
+        for file in shipped_files("traces/pool", ".parquet").values()
+    }
+
+
+def recording_path(name: str | Path) -> Path:
+    """Path of a recording given by path, or by the name of a shipped one (traces/pool).
+
+    Raises UsageError for a name that is neither.
+    """
+    path = Path(name)
+    shipped = shipped_recordings()
+    if path.suffix or path.exists():
+        return path
+    if str(name) in shipped:
+        return shipped[str(name)]
+    raise unknown_name("recording", str(name), shipped, "or give the path of a recording")

@@ -1,0 +1,177 @@
+"""Reading the events of the kernel's kmap pool from tracefs text, as `cat trace` prints it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import InputError
+from pipeline.importing.callers import kind_codes
+from pipeline.importing.kmap_pool.events import ENTER, EVENTS, MAPPED, NONE, UNMAPPED, PoolEvents
+from pipeline.io.progress import progress
+
+# comm-pid (tgid) [cpu] flags timestamp: event: rest; a command name may hold spaces and dashes. Options of
+# the tracer bring the tgid and take the flags away; how many flags there are depends on the kernel.
+_FROM_PID = r"-(\d+)\s+(?:\([\s\d-]+\)\s+)?\[(\d+)\]\s+(?:[^\s:]+\s+)?"
+_HEAD_LOSS = re.compile(rb"entries-in-buffer/entries-written: (\d+)/(\d+)")
+_NO_EVENT = re.compile(rb"^(?:#|.*EVENTS\])", re.MULTILINE)
+_FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]+|-?\d+)")
+_CALLER = re.compile(rb"\bcaller=(\S+)")
+_SWITCH = re.compile(rb"prev_pid=(\d+) .*==>.* next_pid=(\d+)")
+_FOLLOWED = (ENTER, MAPPED, UNMAPPED)
+
+
+def open_by_name(path: Path) -> pa.NativeFile:
+    """Open text, compressed or not, as its name says."""
+    return pa.input_stream(str(path), compression="detect")
+
+
+def read_tracefs(path: Path, with_scheduler: bool = False) -> PoolEvents:
+    """Read the pool's events from the text at `path`.
+
+    `with_scheduler`: the text has sched_switch too and its times count ticks; callers and CPU times are read,
+    and a last line without its end, which may be cut short, is taken as it is. Raises InputError when the
+    text cannot be read; with the scheduler also when an event lacks what a mapping is made of.
+    """
+    text = _Text(path, with_scheduler)
+    with progress("reading", None, "events") as advance:
+        for block in _blocks(path):
+            # A last line without its end may be cut short.
+            count = text.read(block if with_scheduler else block[: block.rfind(b"\n") + 1])
+            advance(count)
+    return text.events()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """Whole lines of the text at `path`, about a megabyte at a time."""
+    try:
+        with open_by_name(path) as stream:
+            rest = b""
+            while block := stream.read(1 << 20):
+                whole, newline, rest = (rest + block).rpartition(b"\n")
+                if newline:
+                    yield whole + newline
+            if rest:
+                yield rest
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path}: wanted tracefs text, but it cannot be read ({error}); copy it again"
+        ) from error
+
+
+def _event_pattern(names: Iterable[str]) -> re.Pattern[bytes]:
+    """Build a pattern that finds the lines of some events in a block, and where events were lost.
+
+    Groups: pid, cpu, time, name and rest of an event; cpu and number of events lost (which may be missing);
+    "buffer started", before which a CPU's events were overwritten.
+    """
+    event = rf"{_FROM_PID}([\d.]+): ({'|'.join(names)}): ?([^\n]*)"
+    return re.compile(
+        rf"{event}|^CPU:(\d+) \[LOST (?:(\d+) )?EVENTS\]|CPU \d+ (buffer started)".encode(), re.M
+    )
+
+
+class _Text:
+    """The events found so far in one text, and what is known of its losses and of its tasks' CPU time."""
+
+    def __init__(self, path: Path, with_scheduler: bool) -> None:
+        self.path, self.with_scheduler = path, with_scheduler
+        self.pattern = _event_pattern((*EVENTS, "sched_switch") if with_scheduler else EVENTS)
+        self.rows: list[tuple[int, ...]] = []
+        self.callers: list[str | None] = []
+        self.lost: int | None = None
+        self.gaps: list[tuple[int, int]] = []
+        self.last_of_cpu: dict[int, int] = {}
+        self.line, self.rows_in = 1, 0
+        # CPU time of a task up to its latest switch away, and when it got the CPU it is on.
+        self.used: dict[int, int] = defaultdict(int)
+        self.since: dict[int, int] = {}
+
+    def read(self, block: bytes) -> int:
+        """Read the events of a block of whole lines; return their number."""
+        if self.line == 1 and block.startswith(b"#"):
+            head = re.match(rb"(?:#.*\n)*", block)
+            if head and (found := _HEAD_LOSS.search(head[0])):
+                self.lost = int(found[2]) - int(found[1])
+        at, before = 0, len(self.rows)
+        for match in self.pattern.finditer(block):
+            self.line += block.count(b"\n", at, match.start())
+            at = match.start()
+            name, losing, number, overwritten = match.group(4, 6, 7, 8)
+            if name == b"sched_switch":
+                self._switch(block, match)
+            elif name is not None:
+                self._add(block, match)
+            elif overwritten:
+                self.gaps = [(0, len(self.rows))]
+            else:
+                # The text has them in order of time: they may lie anywhere since the CPU's last event.
+                self.gaps.append((self.last_of_cpu.get(int(losing), -1) + 1, len(self.rows)))
+                if number or not self.with_scheduler:
+                    self.lost = (self.lost or 0) + int(number or 1)
+        self.line += block.count(b"\n", at)
+        self.rows_in += _count_lines(block)
+        return len(self.rows) - before
+
+    def _add(self, block: bytes, match: re.Match[bytes]) -> None:
+        pid, cpu, time, name, rest = match.group(1, 2, 3, 4, 5)
+        if self.with_scheduler and b"." in time:
+            return
+        code, task, ticks = EVENTS.index(name.decode()), int(pid), _ticks(time)
+        self.last_of_cpu[int(cpu)] = len(self.rows)
+        found = {key: int(value, 0) for key, value in _FIELD.findall(rest)}
+        page, *others = (found.get(key, NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
+        cpu_time = NONE
+        if self.with_scheduler:
+            caller = _CALLER.search(rest)
+            self.callers.append(caller[1].decode("utf-8", "replace") if caller else None)
+            if code in _FOLLOWED:
+                if page == NONE:
+                    raise self._lacks(block, match, "page")
+                # A task that ran before the recording began is first seen at work.
+                cpu_time = self.used[task] + ticks - self.since.setdefault(task, ticks)
+        self.rows.append((self.line, ticks, code, task, int(cpu), page, *others, cpu_time))
+
+    def _switch(self, block: bytes, match: re.Match[bytes]) -> None:
+        if b"." in match[3]:
+            return
+        if (switch := _SWITCH.search(match[5])) is None:
+            raise self._lacks(block, match, "pids")
+        leaving, coming, ticks = int(switch[1]), int(switch[2]), int(match[3])
+        self.used[leaving] += ticks - self.since.pop(leaving, ticks)
+        self.since[coming] = ticks
+
+    def _lacks(self, block: bytes, match: re.Match[bytes], what: str) -> InputError:
+        event = self.rows_in + _count_lines(block[: match.end()])
+        return InputError(
+            f"{self.path}: event {event:,}: {match[4].decode()} without its {what}; mend the text"
+        )
+
+    def events(self) -> PoolEvents:
+        """Return what was read."""
+        columns = np.array(self.rows, np.int64).reshape(-1, 10).T
+        seq, time, code, pid, cpu, page, vaddr, slot, count, cpu_time = columns
+        return PoolEvents(
+            path=self.path, seq=seq, time=time, code=code, pid=pid, cpu=cpu, page=page, vaddr=vaddr,
+            slot=slot, count=count,
+            kind=kind_codes(pa.array(self.callers, pa.string())) if self.with_scheduler else None,
+            cpu_time=cpu_time if self.with_scheduler else None,
+            rows_in=self.rows_in, lost=self.lost, gaps=tuple(self.gaps),
+        )  # fmt: skip
+
+
+def _count_lines(block: bytes) -> int:
+    """How many lines there are that tell of an event; neither comments nor losses do."""
+    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    return lines - sum(1 for _ in _NO_EVENT.finditer(block))
+
+
+def _ticks(time: bytes) -> int:
+    """Time of an event: a counter's ticks, or nanoseconds where the text has seconds with a fraction."""
+    seconds, point, fraction = time.partition(b".")
+    return int(seconds + fraction.ljust(9, b"0")) if point else int(seconds)
