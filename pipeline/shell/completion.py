@@ -77,7 +77,7 @@ class SqlCompleter(Completer):
         if before.count("'") % 2:
             return before.rsplit("'", 1)[1], [(name.replace("'", "''"), "run") for name in self._runs]
         if table := _AFTER_A_TABLE_WORD.search(before):
-            return table[2], [*_views(), *_macros(tables=True)]
+            return table[2], [*_views(), *_macros()]
         read = {view.lower(): view for view, _ in _READ.findall(whole)}
         read |= {alias.lower(): view for view, alias in _READ.findall(whole) if alias}
         if qualified := _QUALIFIED.search(before):
@@ -86,7 +86,7 @@ class SqlCompleter(Completer):
         word = _WORD.search(before)
         columns = _columns(read.values()) or _columns(VIEWS)
         return (word[1] if word else ""), [
-            *columns, *_macros(tables=False), *((keyword, "") for keyword in _KEYWORDS), *_views(),
+            *columns, *((keyword, "") for keyword in _KEYWORDS), *_views(),
         ]  # fmt: skip
 
 
@@ -94,12 +94,8 @@ def _views() -> list[Name]:
     return [(view.name, view.doc) for view in VIEWS.values()]
 
 
-def _macros(tables: bool | None = None) -> list[Name]:
-    return [
-        (f"{macro.name}(", macro.doc)
-        for macro in MACROS.values()
-        if tables is None or tables == bool(macro.columns)
-    ]
+def _macros() -> list[Name]:
+    return [(f"{macro.name}(", macro.doc) for macro in MACROS.values()]
 
 
 def _columns(views: Iterable[str]) -> list[Name]:

@@ -95,9 +95,8 @@ def _comments(library: Sequence[Query]) -> list[str]:
             for c in view.columns
         ]
     for macro in MACROS.values():
-        kind = "MACRO TABLE" if macro.columns else "MACRO"
         named = (*macro.parameters, *macro.columns)
-        said.append(_comment(kind, macro.name, _documented(macro.doc, named)))
+        said.append(_comment("MACRO TABLE", macro.name, _documented(macro.doc, named)))
     for query in library:
         params = [(f"{p.name} = {p.default}", p.doc) for p in query.params]
         columns = [(c.name, f"{c.doc} ({c.unit})" if c.unit else c.doc) for c in query.columns]

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Macro:
-    """A documented macro.
+    """A documented macro: a table to use after FROM.
 
-    `parameters` and `columns` are pairs of a name and its meaning. Without columns it is a scalar or an
-    aggregate to use within SELECT; with columns it is a table to use after FROM.
+    `parameters` and `columns` are pairs of a name and its meaning; `example` is a statement that uses it.
     """
 
     name: str
@@ -22,6 +21,7 @@ class Macro:
     parameters: tuple[tuple[str, str], ...]
     columns: tuple[tuple[str, str], ...]
     sql: str
+    example: str
 
     @property
     def call(self) -> str:
@@ -31,8 +31,7 @@ class Macro:
     @property
     def definition(self) -> str:
         """The statement that makes it."""
-        table = "TABLE " if self.columns else ""
-        return f"CREATE MACRO {self.call} AS {table}{self.sql}"
+        return f"CREATE MACRO {self.call} AS TABLE {self.sql}"
 
 
 _RUN = ("run", "the run's name")
@@ -101,6 +100,7 @@ QUANTILES = Macro(
     SELECT w.run, w.part, w.n, w.mean, w.least, p.p50, p.p90, p.p99, w.most
     FROM whole AS w INNER JOIN points AS p ON w.run = p.run AND w.part IS NOT DISTINCT FROM p.part
     """,
+    "FROM quantiles('hold_histogram')",
 )
 
 TAIL = Macro(
@@ -131,6 +131,7 @@ TAIL = Macro(
     UNION ALL
     SELECT run, part, most, n_most, total FROM summed WHERE at_least = n AND most > least
     """,
+    "FROM tail('hold_histogram', 4)",
 )
 
 TIME_BUCKETS = Macro(
@@ -152,6 +153,7 @@ TIME_BUCKETS = Macro(
     )
     WHERE events = 'full' AND bucket * width_ns < wall_ns
     """,
+    "FROM time_buckets(10)",
 )
 
 LEVELS = Macro(
@@ -189,6 +191,7 @@ LEVELS = Macro(
     )
     WHERE until_ns IS NULL OR until_ns > time_ns
     """,
+    "WITH steps AS (SELECT run, time_ns, 1 AS change FROM sleeps) FROM levels('steps')",
 )
 
 LEVEL_OVER_TIME = Macro(
@@ -225,6 +228,7 @@ LEVEL_OVER_TIME = Macro(
     )
     GROUP BY run, bucket_ns
     """,
+    "FROM level_over_time('sleeps', 10)",
 )
 
 MAPPED_AT = Macro(
@@ -270,6 +274,7 @@ MAPPED_AT = Macro(
     FROM asked AS a
     LEFT JOIN there AS t ON a.run = t.run AND a.time_ns = t.time_ns
     """,
+    "FROM mapped_at('scans')",
 )
 
 # In the order in which they are made: a macro comes after those that it uses, and all after the views.

@@ -187,17 +187,7 @@ def test_waits_of_a_long_log_are_not_copied_but_read_where_they_are(tmp_path, mo
         assert session.query("SELECT table_name FROM duckdb_tables() WHERE temporary").is_empty()
 
 
-def test_every_macro_of_a_table_has_its_documented_columns():
-    relations = {
-        "histogram": "'hold_histogram'",
-        "intervals": "'sleeps'",
-        "instants": "'scans'",
-        "steps": "'falling_asleep'",
-    }
-    numbers = {"per_octave": "4", "buckets": "10"}
+def test_every_macro_has_its_documented_columns():
     with open_session([]) as session:
-        session.run("CREATE VIEW falling_asleep AS SELECT run, time_ns, 1 AS change FROM sleeps")
         for macro in MACROS.values():
-            given = ", ".join((relations | numbers)[name] for name, _ in macro.parameters)
-            frame = session.query(f"FROM {macro.name}({given})")
-            assert frame.columns == [name for name, _ in macro.columns], macro.name
+            assert session.query(macro.example).columns == [name for name, _ in macro.columns], macro.name
