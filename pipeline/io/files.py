@@ -34,14 +34,19 @@ def _temporary_beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
+def check_no_directory(path: Path) -> None:
+    """Raise OutputError if a directory is where a file is to be written."""
+    if path.is_dir():
+        raise OutputError(f"{path}: wanted a file to write, found a directory; give a file name inside it")
+
+
 @contextmanager
 def complete_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name when the block ends well.
 
     On any exception the temporary file is removed. Raises OutputError when it cannot be written.
     """
-    if path.is_dir():
-        raise OutputError(f"{path}: wanted a file to write, found a directory; give a file name inside it")
+    check_no_directory(path)
     temporary = _temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -67,15 +67,9 @@ class Item(_Strict):
         self.name = self.name or re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or self.query
         return self
 
-    @property
-    def x_label(self) -> str:
-        """What the axis of `x` is called."""
-        return self.x_title or self.x
-
-    @property
-    def y_label(self) -> str:
-        """What the axis of `y` is called."""
-        return self.y_title or self.y
+    def label(self, axis: Literal["x", "y"]) -> str:
+        """What an axis is called."""
+        return str(getattr(self, f"{axis}_title") or getattr(self, axis))
 
 
 class Section(_Strict):
@@ -92,3 +86,8 @@ class Definition(_Strict):
     title: str
     text: str = ""
     section: list[Section]
+
+    @property
+    def items(self) -> list[Item]:
+        """Every item, in order."""
+        return [item for section in self.section for item in section.item]

@@ -35,32 +35,29 @@ class Heading:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell as text; what names a run carries its colour, `repeated` is the same as in the row above."""
+    """One cell as text; what names a run carries its colour."""
 
     text: str
     number: bool = False
     names_run: bool = False
-    repeated: bool = False
     best: bool = False
 
 
 @dataclass(frozen=True)
 class Row:
-    """Cells, the runs that they are about, and whether the row stands apart from the others."""
+    """Cells, and the runs that they are about."""
 
     cells: list[Cell]
-    runs: tuple[str, ...] = ()
+    runs: tuple[str, ...]
     apart: bool = False
+    """Whether the row stands apart from the others."""
+    repeated: bool = False
+    """Whether the row is about the run of the one above, whose name is in the first cell."""
 
     @property
     def texts(self) -> list[str]:
         """The text of each cell."""
         return [cell.text for cell in self.cells]
-
-    @property
-    def repeated(self) -> bool:
-        """Whether the row is about the same run as the one above."""
-        return bool(self.cells) and self.cells[0].repeated
 
 
 @dataclass(frozen=True)

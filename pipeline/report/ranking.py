@@ -20,6 +20,7 @@ import polars as pl
 
 from pipeline.report.statistics import Estimate, mean, paired_difference, paired_ratio
 from pipeline.runs.store import Run
+from pipeline.schema.run import Manifest
 
 QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")
 
@@ -56,21 +57,14 @@ class Standing:
 class Ranking:
     """The runs of one trace on one machine: designs by throughput, the first of them the reference."""
 
-    trace: str
-    machine: str
-    cpus: int
-    loop: str
-    lowmem: tuple[str, ...]
+    manifest: Manifest
+    """That of one of the runs: trace, machine, loop and pages in low memory are those of all."""
     standings: list[Standing]
     bounds: list[Standing]
     incomplete: list[Standing]
     """Runs that ended before the trace did, and so cannot be ranked."""
-    blocks: int = 0
-
-    @property
-    def reference(self) -> Standing | None:
-        """What the others are compared with."""
-        return next(iter(self.standings), None)
+    blocks: int
+    """Blocks that the trace is cut into."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,6 @@ def _measure_progress(run: Run, rows: pl.DataFrame) -> _Progress:
 
 
 def _rank(group: Sequence[_Progress], bounds: Collection[str]) -> Ranking:
-    first = group[0].run.manifest
     most = max(progress.run.manifest.totals.operations for progress in group)
     # A run did the trace if it did as many operations as any other, and ended because there were no more.
     whole = [p for p in group if p.run.manifest.totals.operations == most > 0 and not is_deadlocked(p.run)]
@@ -136,11 +129,7 @@ def _rank(group: Sequence[_Progress], bounds: Collection[str]) -> Ranking:
     reference = entries[0] if entries else None
     beside = _merge_seeds([p for p in whole if p.run.name in bounds])
     return Ranking(
-        first.trace.name,
-        first.machine.name,
-        first.machine.cpus,
-        first.loop,
-        tuple(first.lowmem),
+        group[0].run.manifest,
         [_compare(entry, reference) for entry in entries],
         [_compare(entry, reference) for entry in beside],
         [_compare({p.run.manifest.seed: p}, None) for p in group if p.run.name not in ranked],
@@ -197,11 +186,12 @@ def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
         )
     this, that = next(iter(entry.values())), next(iter(reference.values()))
     if unknown := _explain_unpaired(this, that) if common else "no seed in common":
-        dearer_us = mean(costs).value - mean(other_costs).value if costs and other_costs else None
         return replace(
             alone,
             ratio=Estimate(_rate(entry).value / _rate(reference).value, None),
-            dearer_us=None if dearer_us is None else Estimate(dearer_us, None),
+            dearer_us=Estimate(mean(costs).value - mean(other_costs).value, None)
+            if costs and other_costs
+            else None,
             unknown=unknown,
         )
     return replace(

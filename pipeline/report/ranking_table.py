@@ -30,9 +30,10 @@ def make_ranking_table(ranking: Ranking) -> Table:
     rows = [_row(standing, str(place)) for place, standing in enumerate(ranking.standings, 1)]
     rows += [_row(standing, "") for standing in ranking.bounds]
     rows += [_row(standing, "", "did not do the whole trace: not ranked") for standing in ranking.incomplete]
-    conditions = f"{ranking.trace} on {ranking.machine}, {ranking.cpus} CPUs, {ranking.loop} loop"
-    if ranking.lowmem:
-        conditions += f", {' and '.join(ranking.lowmem)} in low memory"
+    m = ranking.manifest
+    conditions = f"{m.trace.name} on {m.machine.name}, {m.machine.cpus} CPUs, {m.loop} loop"
+    if m.lowmem:
+        conditions += f", {' and '.join(m.lowmem)} in low memory"
     return Table(_HEADINGS, rows, conditions, " ".join(_verdict(ranking)), list(_notes(ranking)))
 
 
@@ -66,10 +67,10 @@ def _remark(standing: Standing) -> str:
 
 def _verdict(ranking: Ranking) -> Iterator[str]:
     """Say in words which design is first, which cannot be told from it, and what the others lose."""
-    first = ranking.reference
-    if first is None:
+    if not ranking.standings:
         yield "No design did the whole trace."
         return
+    first = ranking.standings[0]
     rate = format_number(first.operations_per_second.value, 3)
     if len(ranking.standings) == 1:
         yield f"{first.name} does {rate} operations a second; there is no other design to rank it against."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import OutputError, UsageError, unknown_name
-from pipeline.io.files import complete_file
+from pipeline.io.files import check_no_directory, complete_file
 from pipeline.io.progress import progress
 from pipeline.report.compose import compose
 from pipeline.report.definition import Definition
@@ -43,8 +43,7 @@ def report(
     _check_place(output, several)
     chosen, queries = load_definition(definition)
     chosen = chosen if item is None else select_item(chosen, item)
-    items = sum(len(section.item) for section in chosen.section)
-    amount = 2 * items if several else items
+    amount = len(chosen.items) * (2 if several else 1)
     with open_session(runs) as session, progress("reporting", amount, "charts and tables") as advance:
         if not session.runs:
             raise UsageError("wanted at least one run directory, found none; give it as an argument")
@@ -73,9 +72,7 @@ def select_item(definition: Definition, name: str) -> Definition:
     ]
     kept = [section for section in sections if section.item]
     if not kept:
-        raise unknown_name(
-            "item", name, [item.name for section in definition.section for item in section.item]
-        )
+        raise unknown_name("item", name, [item.name for item in definition.items])
     return definition.model_copy(update={"section": kept})
 
 
@@ -103,5 +100,5 @@ def _check_place(output: Path, several: bool) -> None:
         raise OutputError(
             f"{output}: wanted a new or empty directory, found files in it; choose another name"
         )
-    if not several and output.is_dir():
-        raise OutputError(f"{output}: wanted a file to write, found a directory; give a file name inside it")
+    if not several:
+        check_no_directory(output)

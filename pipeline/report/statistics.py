@@ -20,16 +20,6 @@ class Estimate:
     value: float
     half_width: float | None
 
-    @property
-    def low(self) -> float | None:
-        """Lower end of the interval."""
-        return None if self.half_width is None else self.value - self.half_width
-
-    @property
-    def high(self) -> float | None:
-        """Upper end of the interval."""
-        return None if self.half_width is None else self.value + self.half_width
-
     def may_be(self, value: float) -> bool:
         """Whether the interval is known and holds `value`."""
         return self.half_width is not None and abs(self.value - value) <= self.half_width

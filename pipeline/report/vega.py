@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import polars as pl
@@ -116,10 +116,15 @@ def add_filters(spec: Spec, fields: dict[str, Any]) -> None:
     spec["transform"] = filters + spec.get("transform", [])
 
 
-def number_axis(channel: type, field: str, title: str, scale: dict[str, Any], **axis: Any) -> Any:
-    """Encode numbers by position; the axis ends where its scale's `domain` does."""
-    scale = {"nice": False} | scale
-    return channel(field, type="quantitative", title=title, scale=alt.Scale(**scale), axis=alt.Axis(**axis))
+def axis(item: Item, name: Literal["x", "y"], scale: dict[str, Any], **settings: Any) -> Any:
+    """Encode the item's `x` or `y` by position; the axis ends where its scale's `domain` does."""
+    return {"x": alt.X, "y": alt.Y}[name](
+        getattr(item, name),
+        type="quantitative",
+        title=settings.pop("title", item.label(name)),
+        scale=alt.Scale(nice=False, **scale),
+        axis=alt.Axis(**settings),
+    )
 
 
 def colour(plot: Plot) -> alt.Color:
@@ -134,13 +139,15 @@ def dash(plot: Plot) -> alt.StrokeDash:
     return alt.StrokeDash("run:N", scale=alt.Scale(domain=plot.runs, range=dashes), legend=None)
 
 
-def bound_rules(plot: Plot, chart: alt.Chart, bounds: Sequence[str]) -> alt.Chart:
-    """Lines through the whole chart at the values of `bounds`, for a chart that encodes x."""
-    return (
-        chart.transform_filter(alt.FieldOneOfPredicate("run", bounds))
-        .mark_rule(strokeWidth=1.3, clip=True)
-        .encode(color=colour(plot), strokeDash=dash(plot))
-    )
+def only(chart: alt.Chart, runs: Sequence[str]) -> alt.Chart:
+    """Draw these runs alone."""
+    return chart.transform_filter(alt.FieldOneOfPredicate("run", runs))
+
+
+def bound_rules(plot: Plot, x: alt.X, bounds: Sequence[str]) -> alt.Chart:
+    """Lines through the whole chart at the values of `bounds`."""
+    rules = only(rows().encode(x=x), bounds).mark_rule(strokeWidth=1.3, clip=True)
+    return rules.encode(color=colour(plot), strokeDash=dash(plot))
 
 
 def run_axis(plot: Plot) -> tuple[alt.Y, int]:

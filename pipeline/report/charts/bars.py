@@ -30,27 +30,21 @@ class Bars(ChartKind):
         ticks = vega.ticks(4, most)
         if item.x.endswith("_percent") and 50 < most <= 100:
             ticks = {"values": [0, 25, 50, 75, 100], "format": ticks["format"]}
-        x = vega.number_axis(alt.X, item.x, item.x_label, {"domain": [0, most * 1.3]}, **ticks)
-        base = vega.rows().encode(x=x)
+        x = vega.axis(item, "x", {"domain": [0, most * 1.3]}, **ticks)
         bars = (
-            base.transform_filter(alt.FieldOneOfPredicate("run", plot.allocators))
+            vega.only(vega.rows().encode(x=x), plot.allocators)
             .mark_bar(cornerRadiusEnd=2, height={"band": 0.62})
             .encode(y=y, color=vega.colour(plot), tooltip=vega.tooltip(plot, item.x))
         )
-        labels = (
-            vega.rows()
-            .transform_calculate(shown=f"{vega.literal(texts)}[datum.run]")
-            .encode(y=y, text="shown:N")
-        )
-        within = labels.transform_filter(
-            alt.FieldOneOfPredicate("run", [run for run in plot.runs if run not in far])
-        )
+        labels = vega.rows().transform_calculate(shown=f"{vega.literal(texts)}[datum.run]")
+        labels = labels.encode(y=y, text="shown:N")
+        within = vega.only(labels, [run for run in plot.runs if run not in far])
         layers = [bars, within.mark_text(align="left", dx=5).encode(x=x)]
         if plot.has_bounds:
-            layers.insert(0, vega.bound_rules(plot, base, [run for run in bounds if run not in far]))
+            layers.insert(0, vega.bound_rules(plot, x, [run for run in bounds if run not in far]))
         if far:
-            outside = labels.transform_filter(alt.FieldOneOfPredicate("run", far))
-            layers.append(outside.mark_text(align="right", dx=-2).encode(x=alt.value("width")))
+            outside = vega.only(labels, far).mark_text(align="right", dx=-2)
+            layers.append(outside.encode(x=alt.value("width")))
         return alt.LayerChart(layer=layers).properties(height=height)
 
     def describe(self, item: Item, rows: pl.DataFrame) -> str:

@@ -38,41 +38,33 @@ class Lines(ChartKind):
         item = plot.item
         most = max(plot.reach(item.y), 1e-12)
         least = min((peak for peak in plot.peaks(item.y).values() if 0 < peak <= most), default=most)
-        title = item.y_label
         scale: dict[str, Any] = {"domain": [0, most * 1.06]}
-        ticks = vega.ticks(4, most)
+        settings = vega.ticks(4, most)
         if most / least > vega.WIDE:
             small = 10.0 ** math.floor(math.log10(least))
-            title += f", log scale from {format_number(small)}"
             scale = {"type": "symlog", "constant": small, "domain": [0, most * 1.3]}
-            # A number format would be given one SI prefix for all ticks: "0.01k".
-            ticks = {
+            settings = {
+                "title": f"{item.label('y')}, log scale from {format_number(small)}",
                 "values": [0.0, *vega.decades(small, most)],
+                # A number format would be given one SI prefix for all ticks: "0.01k".
                 "labelExpr": "format(datum.value, ',.6~g')",
             }
         longest = plot.span(item.x)[1]
-        time_scale = {"domain": [0, longest or 1.0]}
-        return (
-            vega.rows()
-            .mark_line(interpolate="step-after", strokeWidth=1.6, clip=True)
-            .encode(
-                x=vega.number_axis(
-                    alt.X, item.x, item.x_label, time_scale, grid=False, **vega.ticks(6, longest)
-                ),
-                y=vega.number_axis(alt.Y, item.y, title, scale, **ticks),
-                color=vega.colour(plot),
-                strokeDash=vega.dash(plot),
-                tooltip=vega.tooltip(plot, item.x, item.y),
-            )
-            .properties(height=240)
-        )
+        lines = vega.rows().mark_line(interpolate="step-after", strokeWidth=1.6, clip=True)
+        return lines.encode(
+            x=vega.axis(item, "x", {"domain": [0, longest or 1.0]}, grid=False, **vega.ticks(6, longest)),
+            y=vega.axis(item, "y", scale, **settings),
+            color=vega.colour(plot),
+            strokeDash=vega.dash(plot),
+            tooltip=vega.tooltip(plot, item.x, item.y),
+        ).properties(height=240)
 
     def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
         """One chart, or a small one for each of many runs, with the bounds, on axes that all share."""
         if len(plot.allocators) <= MOST_LINES:
             super().fill(block, plot, runs)
             return
-        block.axes = f"Up: {plot.item.y_label}. Across: {plot.item.x_label}. All on equal axes."
+        block.axes = f"Up: {plot.item.label('y')}. Across: {plot.item.label('x')}. All on equal axes."
         block.legend = [run for run in plot.runs if run in plot.styles.bounds]
         for run in plot.allocators:
             spec = self.specify(plot) | {"height": SMALL_HEIGHT}
@@ -86,8 +78,8 @@ class Lines(ChartKind):
         """The highest value and where it lies."""
         peak = rows.sort(item.y, descending=True, nulls_last=True).row(0, named=True)
         return (
-            f"at most {format_number(peak[item.y], 3)} {item.y_label}, "
-            f"at {format_number(peak[item.x], 3)} on the axis {item.x_label}"
+            f"at most {format_number(peak[item.y], 3)} {item.label('y')}, "
+            f"at {format_number(peak[item.x], 3)} on the axis {item.label('x')}"
         )
 
 

@@ -31,7 +31,7 @@ class Range(ChartKind):
         if low > 0 and high / low > vega.WIDE:
             scale = {"type": "log", "domain": [low / 1.3, high * 1.3]}
             ticks = {"values": vega.decades(low, high), "format": ticks["format"]}
-        x = vega.number_axis(alt.X, item.x, item.x_label, scale, **ticks)
+        x = vega.axis(item, "x", scale, **ticks)
         base = vega.rows().encode(y=y, color=vega.colour(plot))
         tooltip = vega.tooltip(plot, item.low, item.x, item.high)
         spans = base.mark_rule(strokeWidth=3, opacity=0.55).encode(
@@ -40,7 +40,7 @@ class Range(ChartKind):
         marks = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=tooltip)
         layers = [marks, spans]
         if plot.has_bounds:
-            layers.append(vega.bound_rules(plot, vega.rows().encode(x=x), list(plot.styles.bounds)))
+            layers.append(vega.bound_rules(plot, x, list(plot.styles.bounds)))
         return alt.LayerChart(layer=layers).properties(height=height)
 
     def describe(self, item: Item, rows: pl.DataFrame) -> str:

@@ -25,7 +25,7 @@ class Stacked(ChartKind):
         y, height = vega.run_axis(plot)
         colours = [css(colour) for colour in part_colours(parts).values()]
         whole = float(plot.rows.group_by("run").agg(pl.col(item.x).sum())[item.x].max() or 1.0)  # type: ignore[arg-type]
-        x = vega.number_axis(alt.X, item.x, item.x_label, {"domain": [0, whole]}, **vega.ticks(4, 0))
+        x = vega.axis(item, "x", {"domain": [0, whole]}, **vega.ticks(4, 0))
         return (
             vega.rows()
             .transform_calculate(place=f"indexof({vega.literal(parts)}, datum[{vega.literal(item.series)}])")

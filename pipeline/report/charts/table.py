@@ -40,20 +40,13 @@ class RowsAsTable(ChartKind):
         bests = _best_texts(item, frame.filter(~pl.col("run").is_in(list(beside))))
         rows: list[Row] = []
         for run, *values in frame.select(pl.col("run").alias(""), *shown).iter_rows():
-            repeated = shown[0] == "run" and bool(rows) and rows[-1].runs == (run,)
             cells = []
             for name, heading, value in zip(shown, headings, values, strict=True):
                 text = format_cell(name, value, DIGITS)
-                cells.append(
-                    Cell(
-                        text or "–",
-                        heading.number,
-                        names_run=name == "run",
-                        repeated=name == "run" and repeated,
-                        best=run not in beside and text == bests.get(name),
-                    )
-                )
-            rows.append(Row(cells, (run,), apart=run in plot.styles.bounds))
+                best = run not in beside and text == bests.get(name)
+                cells.append(Cell(text or "–", heading.number, name == "run", best))
+            repeated = shown[0] == "run" and bool(rows) and rows[-1].runs == (run,)
+            rows.append(Row(cells, (run,), run in plot.styles.bounds, repeated))
         block.tables = [Table(headings, rows)]
 
 

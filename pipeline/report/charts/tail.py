@@ -38,19 +38,17 @@ class Tail(ChartKind):
         if low == high:
             low, high = low / 2, high * 2
         bottom, top = bottom / 1.3, max(100.0 if item.y.endswith("_percent") else 1.0, top)
-        x = vega.number_axis(
-            alt.X,
-            item.x,
-            item.x_label,
+        x = vega.axis(
+            item,
+            "x",
             {"type": "log", "domain": [low, high]},
             values=vega.decades(low, high),
             labelOverlap="greedy",
             labelExpr=_TIME_LABEL if item.x.endswith("_us") else "format(datum.value, '~s')",
         )
-        y = vega.number_axis(
-            alt.Y,
-            item.y,
-            item.y_label,
+        y = vega.axis(
+            item,
+            "y",
             {"type": "log", "domain": [bottom, top]},
             values=vega.decades(bottom, top),
             labelExpr="format(datum.value, '.6~g') + ' %'",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 import polars as pl
@@ -69,9 +68,13 @@ def draw_lanes(plot: Plot, cpus: int) -> alt.LayerChart:
     """Draw the rows of one run on a machine of `cpus`; the event lies in a shaded band."""
     known = [doing for doing in DOING_COLOURS if doing in set(plot.rows["doing"].to_list())]
     start, end = plot.span("from_us", "to_us")
-    scale: dict[str, Any] = {"domain": [start, end], "zero": False}
-    x = vega.number_axis(
-        alt.X, "from_us", "µs since the event began", scale, tickCount=5, grid=False, format=",.6~g"
+    scale = alt.Scale(domain=[start, end], nice=False, zero=False)
+    x = alt.X(
+        "from_us",
+        type="quantitative",
+        title="µs since the event began",
+        scale=scale,
+        axis=alt.Axis(tickCount=5, grid=False, format=",.6~g"),
     )
     y = alt.Y(
         "cpu:O",
@@ -85,7 +88,7 @@ def draw_lanes(plot: Plot, cpus: int) -> alt.LayerChart:
         .transform_aggregate(n="count()", groupby=["run"])
         .transform_calculate(begin=str(max(0.0, start)), end=str(min(length, end)))
         .mark_rect(color="var(--line)", clip=True)
-        .encode(x=alt.X("begin:Q", scale=alt.Scale(**scale, nice=False)), x2="end:Q")
+        .encode(x=alt.X("begin:Q", scale=scale), x2="end:Q")
     )
     colours = alt.Scale(domain=known, range=[css(DOING_COLOURS[doing]) for doing in known])
     times = [
@@ -112,11 +115,9 @@ def draw_lanes(plot: Plot, cpus: int) -> alt.LayerChart:
 def describe_event(plot: Plot) -> str:
     """Which event the rows of one run lie around."""
     first = plot.rows.row(0, named=True)
-    what = {"flush": "flush of operation", "map": "map of operation"}[first["around"]]
-    return (
-        f"{what} {first['around_op']} at {format_number(first['at_ms'], 6)} ms, "
-        f"{format_number(first['length_us'], 3)} µs long"
-    )
+    event = f"{first['around']} of operation {first['around_op']}"
+    length = format_number(first["length_us"], 3)
+    return f"{event} at {format_number(first['at_ms'], 6)} ms, {length} µs long"
 
 
 KIND = Timeline()

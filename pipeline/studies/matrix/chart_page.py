@@ -10,8 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipeline.errors import OutputError
-from pipeline.io.files import complete_file
+from pipeline.io.files import check_no_directory, complete_file
 from pipeline.io.numbers import format_number
 from pipeline.report.charts import KINDS
 from pipeline.report.document import Block, Chart, Document, Part, Spec
@@ -36,8 +35,7 @@ def write_report(path: Path, comparison: Comparison, command: str | None = None)
 
     Raises OutputError if it cannot be written.
     """
-    if path.is_dir():
-        raise OutputError(f"{path}: wanted a file to write, found a directory; give a file name inside it")
+    check_no_directory(path)
     html = render_html(make_document(comparison.grid, command), TEMPLATE)
     with complete_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
