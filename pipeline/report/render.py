@@ -1,4 +1,7 @@
-"""The report as an HTML page that holds all it needs, and as Markdown; each is a template in `reports/`."""
+"""The report as an HTML page that holds all it needs, as Markdown and as JSON.
+
+The page and the Markdown are templates in `reports/`.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ from markupsafe import Markup
 from pipeline.io.numbers import format_number
 from pipeline.io.resources import shipped
 from pipeline.report import conditions
-from pipeline.report.document import Block, Document
+from pipeline.report.document import Block, Document, Table
 from pipeline.report.styles import shipped_text, vega_config
+
+JSON_FORMAT_VERSION = 1
 
 
 def render_html(document: Document, template: str = "page.html.j2") -> str:
@@ -47,6 +52,41 @@ def render_html(document: Document, template: str = "page.html.j2") -> str:
 def render_markdown(document: Document) -> str:
     """Render the tables, the charts in words, and the data of small charts."""
     return re.sub(r"\n{3,}", "\n\n", _render(document, "page.md.j2")).strip("\n") + "\n"
+
+
+def render_json(document: Document) -> str:
+    """Write the whole report as one JSON object, described in docs/report.md."""
+    runs = document.runs
+    content = {
+        "format_version": JSON_FORMAT_VERSION,
+        "title": document.title,
+        "text": document.text,
+        "command": document.command,
+        "runs": [
+            {
+                "run": run.name,
+                "id": run.manifest.id,
+                "design": run.manifest.allocator.name,
+                "bound": document.styles.bounds.get(run.name),
+                "trace": run.manifest.trace.name,
+                "machine": run.manifest.machine.name,
+                "cpus": run.manifest.machine.cpus,
+                "loop": run.manifest.loop,
+                "seed": run.manifest.seed,
+                "log": run.has_log,
+                "command": run.manifest.command,
+                "fingerprint": run.manifest.fingerprint,
+            }
+            for run in runs
+        ],
+        "findings": conditions.list_findings(runs),
+        "warnings": list(conditions.list_warnings(runs)),
+        "sections": [
+            {"title": part.title, "text": part.text, "items": [_item(block) for block in part.blocks]}
+            for part in document.parts
+        ],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
@@ -114,6 +154,39 @@ def _data(block: Block) -> dict[str, Any]:
         "columns": block.frame.columns,
         "heads": [[heading.label, heading.unit, heading.doc] for heading in block.headings],
         "rows": plain_rows(block.frame),
+    }
+
+
+def _item(block: Block) -> dict[str, Any]:
+    item = block.item
+    return {
+        "name": item.name,
+        "title": item.title,
+        "text": item.text,
+        "chart": item.chart,
+        "query": block.query.name,
+        "parameters": block.params,
+        "command": block.command,
+        "sql": block.sql,
+        "columns": [
+            {"name": name, "unit": heading.unit, "meaning": heading.doc}
+            for name, heading in zip(block.frame.columns, block.headings, strict=True)
+        ],
+        "rows": plain_rows(block.frame),
+        "empty": block.empty,
+        "left_out": block.left_out,
+        "tables": [_table(table) for table in block.tables],
+        "charts": [{"title": c.title, "words": c.alt_text, "spec": c.spec} for c in block.charts],
+    }
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "title": table.title,
+        "words": table.verdict,
+        "heads": [{"label": h.label, "unit": h.unit, "meaning": h.doc} for h in table.headings],
+        "rows": [{"runs": row.runs, "cells": row.texts} for row in table.rows],
+        "notes": table.notes,
     }
 
 

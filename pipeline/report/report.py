@@ -10,10 +10,9 @@ from pipeline.io.files import check_no_directory, complete_file
 from pipeline.io.progress import progress
 from pipeline.report.compose import compose
 from pipeline.report.definition import Definition
-from pipeline.report.json import render_json
 from pipeline.report.pictures import write_picture, write_pictures
 from pipeline.report.read_definition import load_definition
-from pipeline.report.render import render_html, render_markdown
+from pipeline.report.render import render_html, render_json, render_markdown
 from pipeline.sql.session import open_session
 
 TEXTS = {"html": render_html, "json": render_json, "md": render_markdown}

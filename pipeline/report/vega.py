@@ -51,11 +51,6 @@ class Plot:
         return [run for run in self.runs if run in self.styles.allocators]
 
     @property
-    def has_bounds(self) -> bool:
-        """Whether any of the runs is a bound."""
-        return any(run in self.styles.bounds for run in self.runs)
-
-    @property
     def parts(self) -> list[Any]:
         """Values of the item's `series`, in the order of the rows."""
         return self.rows[self.item.series].unique(maintain_order=True).to_list()
@@ -90,10 +85,9 @@ def rows() -> alt.Chart:
 def finish(item: Item, chart: alt.Chart | alt.LayerChart) -> Spec:
     """Make the specification, without what the page adds, and let runs that are not picked fade."""
     spec: Spec = chart.properties(width="container").to_dict()
-    for key in ("$schema", "config", "data", "datasets"):
-        spec.pop(key, None)
-    for layer in spec.get("layer", ()):
-        layer.pop("data", None)
+    for unit in (spec, *spec.get("layer", ())):
+        for key in ("$schema", "config", "data", "datasets"):
+            unit.pop(key, None)
     # The width is the page's, the height the chart's own.
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     add_filters(spec, item.where)
@@ -144,10 +138,12 @@ def only(chart: alt.Chart, runs: Sequence[str]) -> alt.Chart:
     return chart.transform_filter(alt.FieldOneOfPredicate("run", runs))
 
 
-def bound_rules(plot: Plot, x: alt.X, bounds: Sequence[str]) -> alt.Chart:
-    """Lines through the whole chart at the values of `bounds`."""
+def bound_rules(plot: Plot, x: alt.X, bounds: Sequence[str]) -> list[alt.Chart]:
+    """Lines through the whole chart at the values of `bounds`, if any run is a bound."""
+    if plot.runs == plot.allocators:
+        return []
     rules = only(rows().encode(x=x), bounds).mark_rule(strokeWidth=1.3, clip=True)
-    return rules.encode(color=colour(plot), strokeDash=dash(plot))
+    return [rules.encode(color=colour(plot), strokeDash=dash(plot))]
 
 
 def run_axis(plot: Plot) -> tuple[alt.Y, int]:

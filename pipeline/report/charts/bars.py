@@ -39,9 +39,8 @@ class Bars(ChartKind):
         labels = vega.rows().transform_calculate(shown=f"{vega.literal(texts)}[datum.run]")
         labels = labels.encode(y=y, text="shown:N")
         within = vega.only(labels, [run for run in plot.runs if run not in far])
-        layers = [bars, within.mark_text(align="left", dx=5).encode(x=x)]
-        if plot.has_bounds:
-            layers.insert(0, vega.bound_rules(plot, x, [run for run in bounds if run not in far]))
+        rules = vega.bound_rules(plot, x, [run for run in bounds if run not in far])
+        layers = [*rules, bars, within.mark_text(align="left", dx=5).encode(x=x)]
         if far:
             outside = vega.only(labels, far).mark_text(align="right", dx=-2)
             layers.append(outside.encode(x=alt.value("width")))

@@ -38,9 +38,7 @@ class Range(ChartKind):
             x=alt.X(item.low, type="quantitative"), x2=item.high, tooltip=tooltip
         )
         marks = base.mark_point(filled=True, size=70, opacity=1).encode(x=x, tooltip=tooltip)
-        layers = [marks, spans]
-        if plot.has_bounds:
-            layers.append(vega.bound_rules(plot, x, list(plot.styles.bounds)))
+        layers = [marks, spans, *vega.bound_rules(plot, x, list(plot.styles.bounds))]
         return alt.LayerChart(layer=layers).properties(height=height)
 
     def describe(self, item: Item, rows: pl.DataFrame) -> str:
