@@ -49,13 +49,12 @@ class Claim:
 
     def judge(self, grid: Grid) -> Verdict:
         """Put it to the runs of a grid."""
+        outcome: Outcome
         try:
-            holds, numbers = self.predicate(grid, self.allocator)
+            holds, because = self.predicate(grid, self.allocator)
+            outcome = "holds" if holds else "does not hold"
         except NotAskedError as left_out:
-            return self._verdict("not asked", f"it needs {left_out}.")
-        return self._verdict("holds" if holds else "does not hold", numbers)
-
-    def _verdict(self, outcome: Outcome, because: str) -> Verdict:
+            outcome, because = "not asked", f"it needs {left_out}."
         return Verdict(
             self.words, self.source, outcome, because, allocator=self.allocator, opinion=self.opinion
         )
@@ -66,12 +65,13 @@ Predicate = Callable[[Grid, str], tuple[bool, str]]
 
 
 def claim(
-    allocator: str, source: str, words: str, wrong: Wrong, opinion: str
+    allocator: str, source: str, words: str, opinion: str = "", wrong: Wrong = "nobody"
 ) -> Callable[[Predicate], Predicate]:
-    """Make a predicate the test of a claim; `wrong` and `opinion` are those of the outcome known so far."""
+    """Make a predicate the test of a claim; an opinion is optional, and of the outcome known so far."""
 
     def add(predicate: Predicate) -> Predicate:
-        CLAIMS.append(Claim(allocator, source, words, predicate, Opinion(wrong, opinion)))
+        known = Opinion(wrong, opinion) if opinion else None
+        CLAIMS.append(Claim(allocator, source, words, predicate, known))
         return predicate
 
     return add
@@ -86,7 +86,6 @@ def _times(dear: float, cheap: float) -> str:
     "global_pool",
     "M. J. Bligh, March 2002",
     "one lock over all maps does not scale",
-    "nobody",
     "That compile is what the model is fitted to, so this is no news; that hits suffer as much is: no cache "
     "can help a lock whose hand-off is the price.",
 )
@@ -104,10 +103,10 @@ def one_lock_limits(g: Grid, allocator: str) -> tuple[bool, str]:
     "global_pool",
     "linux-kernel, March 2002",
     "the global flush is what hurts",
-    "author",
     "Flushes are rare while the pool is larger than what is mapped between two wraps. They hurt when slots "
     "run out (claim b of claims.md), which these traces never do; what lockmeter showed as long holds under "
     "a flush is paid by those who spin, and so counts as the lock's.",
+    wrong="author",
 )
 def flush_costs_more_than_spinning(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether passes, flushes and interrupts take more CPU time than spinning does."""
@@ -123,7 +122,6 @@ def flush_costs_more_than_spinning(g: Grid, allocator: str) -> tuple[bool, str]:
     "global_pool",
     "what is left of it in today's kernels",
     "a queued lock and fast IPIs make it do",
-    "nobody",
     "For a compile. The hot lock of one page is as hot as ever.",
 )
 def modern_pool_suffices(g: Grid, allocator: str) -> tuple[bool, str]:
@@ -138,7 +136,6 @@ def modern_pool_suffices(g: Grid, allocator: str) -> tuple[bool, str]:
     "series_pool",
     "A. Arcangeli, early 2002",
     "a series for page tables keeps nested maps from deadlock",
-    "nobody",
     "The three traces come nowhere near such a deadlock; in the common metrics they are the pool with more "
     "slots and one flush for all.",
 )
@@ -170,7 +167,6 @@ def series_prevents_deadlock(g: Grid, allocator: str) -> tuple[bool, str]:
     "global_pool_invlpg",
     "A. Arcangeli, March 2002",
     "the pass with invlpg would take too long on all CPUs",
-    "nobody",
     "Every CPU makes the pass, and the lock is held until the slowest is done.",
 )
 def invlpg_dearer_on_many_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
@@ -191,11 +187,11 @@ def invlpg_dearer_on_many_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
     "global_pool_invlpg",
     "the proposal for a laptop, March 2002",
     "on one CPU invlpg in the pass is cheaper than a flush",
-    "author",
     "A pass frees hundreds of slots and pays for each, when a TLB holds some tens of entries; only a pool "
     "about as small as the TLB, or a refill priced many times higher than anybody assumed, would turn it "
     "round. That a flush loses no other entry is what the refill's price stands for, and that price is "
     "assumed.",
+    wrong="author",
 )
 def invlpg_cheaper_on_one_cpu(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether invlpg in the pass is cheaper than one flush on one CPU."""
@@ -220,7 +216,6 @@ def invlpg_cheaper_on_one_cpu(g: Grid, allocator: str) -> tuple[bool, str]:
     "percpu_pinned",
     "A. Arcangeli, March 2002",
     "it scales completely, without lock, IPI or flush",
-    "nobody",
     "What it gives up is the cache: each map is a PTE, an invalidation and a walk, which is a constant.",
 )
 def scales(g: Grid, allocator: str) -> tuple[bool, str]:
@@ -242,7 +237,6 @@ def scales(g: Grid, allocator: str) -> tuple[bool, str]:
     "percpu_pinned",
     "what follows",
     "and pinning costs no throughput while there is other work",
-    "nobody",
     "What a short run loses is its end: the last tasks wait for one CPU while others idle. kmap_local and "
     "percpu_cached lose the same there.",
 )
@@ -263,7 +257,6 @@ def pinning_costs_nothing(g: Grid, allocator: str) -> tuple[bool, str]:
     "per_process",
     "R. van Riel, 2002",
     "it needs neither pinning nor a global flush",
-    "nobody",
     "Tasks of these traces have an address space each, for which it is made.",
 )
 def interrupts_nobody(g: Grid, allocator: str) -> tuple[bool, str]:
@@ -281,7 +274,6 @@ def interrupts_nobody(g: Grid, allocator: str) -> tuple[bool, str]:
     "per_process",
     "M. J. Bligh, 2003, who measured it",
     "UKVA takes less system time than page tables in high memory",
-    "nobody",
     "The cache is the process's own, so no line of memory is shared, nobody is interrupted and a flush "
     "often comes for nothing with a switch.",
 )
@@ -301,9 +293,9 @@ def cheapest(g: Grid, allocator: str) -> tuple[bool, str]:
     "per_process",
     "M. J. Bligh, 2003, who measured it",
     "and less than page tables in low memory",
-    "model",
     "Low memory is free here by definition, as a direct map is the bound. What probably made it dear in "
     "2003 - page tables all on the first node of a NUMA-Q - is no part of the machine.",
+    wrong="model",
 )
 def cheaper_than_low_memory(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether its maps take less CPU time than the direct map."""
@@ -315,9 +307,9 @@ def cheaper_than_low_memory(g: Grid, allocator: str) -> tuple[bool, str]:
     "per_process",
     "what follows",
     "threads merely share the pool",
-    "expectation",
     "With many threads of one process it is the global pool again, with a lock, interrupts and, where slots "
     "are fewer than threads, a thundering herd at every unmap. It needs slots in proportion to threads.",
+    wrong="expectation",
 )
 def threads_share_pool(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether many threads of one process do as well as many processes."""
@@ -339,7 +331,6 @@ def threads_share_pool(g: Grid, allocator: str) -> tuple[bool, str]:
     "per_process",
     "A. Arcangeli's userfixmap, 2002",
     "two slots and a semaphore are enough",
-    "nobody",
     "Enough for processes of one thread; others queue for the semaphore.",
 )
 def two_slots_suffice(g: Grid, allocator: str) -> tuple[bool, str]:
@@ -359,7 +350,6 @@ def two_slots_suffice(g: Grid, allocator: str) -> tuple[bool, str]:
     "atomic",
     "I. Molnar and A. van de Ven",
     "where nobody may sleep, a slot per CPU is all there is to it",
-    "nobody",
     "It beats even a pool that always hits: a locked look-up of shared entries costs more than a PTE, an "
     "invalidation and a walk.",
 )
@@ -378,7 +368,6 @@ def atomic_cheaper_than_hits(g: Grid, allocator: str) -> tuple[bool, str]:
     "atomic",
     "copy-user of Linux 2.5",
     "prefaulting keeps copies from sleeping under an atomic map",
-    "nobody",
     "What a nested fault would wait for is waited for before the map, as far as the trace lets the copy "
     "block; none of the three traces asks for more. A page that is taken away again in between would make "
     "the copy fail and be made again under a sleeping map.",
@@ -396,9 +385,9 @@ def never_sleeps_while_atomic(g: Grid, allocator: str) -> tuple[bool, str]:
     "kmap_local",
     "what the design suggests",
     "the price is in the context switch, which has to take mappings out and put them back",
-    "expectation",
     "Few switches meet a mapping in force. What is paid is a walk and an invalidation for each map, as "
     "nothing is cached, and waiting for the own CPU, as with any pinned design.",
+    wrong="expectation",
 )
 def switches_are_the_price(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether switches are a tenth of what walks and invalidations cost."""
@@ -420,7 +409,6 @@ def switches_are_the_price(g: Grid, allocator: str) -> tuple[bool, str]:
     "deferred_flush",
     "H. Dickins",
     "the flush need not be made with the lock held",
-    "nobody",
     "The pass is still made with the lock held, unless `batch` releases it in between, and it is most of "
     "the longest hold where slots are dear to scan.",
 )
@@ -428,7 +416,6 @@ def switches_are_the_price(g: Grid, allocator: str) -> tuple[bool, str]:
     "split_pool",
     "M. J. Bligh, 2002",
     "flushing one half while the other is used keeps the flush out of the lock",
-    "nobody",
     "Where passes and flushes are what the lock is held for, that is worth a great deal, more flushes "
     "included.",
 )
@@ -449,16 +436,16 @@ def flushes_outside_lock(g: Grid, allocator: str) -> tuple[bool, str]:
     "deferred_flush",
     "what follows",
     "and so lets others do more",
-    "expectation",
     "As with split_pool: on that machine the hand-off of the lock is the price, and not the flush.",
+    wrong="expectation",
 )
 @claim(
     "split_pool",
     "what follows",
     "and so lets a large machine do more",
-    "expectation",
     "On the NUMA-Q the lock's time goes to its hand-off between CPUs, at hits as at misses, which no "
     "arrangement of flushes touches; each half is used up sooner, so that flushes are more and hits fewer.",
+    wrong="expectation",
 )
 def raises_throughput(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether throughput is better than the pool's, where flushes are frequent."""
@@ -475,10 +462,10 @@ def raises_throughput(g: Grid, allocator: str) -> tuple[bool, str]:
     "deferred_flush",
     "what follows",
     "and has nobody wait longer than for the flush",
-    "model",
     "A miss during the flush sleeps, and in this machine a woken task queues behind computing ones, for up "
     "to a time slice each; Linux 2.4 would mostly let it preempt them. Shorter slices and clean slots in "
     "reserve both show it: it is the scheduler's price, not the flush's.",
+    wrong="model",
 )
 def waits_no_longer(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether a map waits no longer than in the pool; and whether the scheduler is why."""
@@ -498,7 +485,6 @@ def waits_no_longer(g: Grid, allocator: str) -> tuple[bool, str]:
     "percpu_cached",
     "linux-kernel, 2002",
     "a cache per CPU needs local flushes only, for 4 bytes per CPU in every struct page",
-    "nobody",
     "A page that several CPUs use misses once on each, which is far cheaper than one lock; memory is the "
     "price.",
 )
@@ -518,10 +504,10 @@ def flushes_locally(g: Grid, allocator: str) -> tuple[bool, str]:
     "percpu_cached",
     "what follows",
     "and is better than no cache",
-    "model",
     "The price of a pass per slot is derived from the pool that all CPUs write. A CPU's own slots are in "
     "its own cache; only struct page is shared. So that price is an upper bound here, and the answer hangs "
     "on it.",
+    wrong="model",
 )
 def cheaper_than_no_cache(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether a cache per CPU takes less CPU time than none; and whether the pass is why."""
@@ -541,7 +527,6 @@ def cheaper_than_no_cache(g: Grid, allocator: str) -> tuple[bool, str]:
     "lockless_pool",
     "P. Zijlstra, January 2007",
     "without the lock it scales",
-    "nobody",
     "Much better, and not completely: an atomic count of one hot page is one line of memory for all CPUs.",
 )
 def scales_without_lock(g: Grid, allocator: str) -> tuple[bool, str]:
@@ -561,9 +546,9 @@ def scales_without_lock(g: Grid, allocator: str) -> tuple[bool, str]:
     "lockless_pool",
     "what follows",
     "and costs nothing where the lock was not contended",
-    "expectation",
     "A batch of 32 slots is one flush of every TLB; the pool frees all it can with one. On a machine whose "
     "flush is dear the batch is far too small, as larger ones show.",
+    wrong="expectation",
 )
 def free_where_uncontended(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether maps take no longer where the lock is not contended; and whether the batch is why."""
@@ -581,7 +566,6 @@ def free_where_uncontended(g: Grid, allocator: str) -> tuple[bool, str]:
     "epoch_pool",
     "M. J. Bligh, July 2002",
     "where address spaces are switched, slots are reused for nothing",
-    "nobody",
     "On one CPU, whose switches are all there are. What is saved by the flush is partly paid in walks: its "
     "PTEs are not global.",
 )
@@ -599,11 +583,11 @@ def switches_replace_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
     "epoch_pool",
     "M. J. Bligh, July 2002",
     "so that nearly no CPU need be interrupted",
-    "author",
     "Two things: tasks compute for milliseconds between switches while slots are reused all the time, so "
     "most CPUs have not switched; and one slot at a time pays an interrupt where the pool's flush serves a "
     "thousand. The idle CPUs are the implementation's: a kernel knows them to be lazy about their TLB and "
     "could leave their flush until they wake.",
+    wrong="author",
 )
 def interrupts_fewer_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether fewer CPUs are interrupted than by the pool's flushes."""
@@ -623,7 +607,6 @@ def interrupts_fewer_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
     "sf_buf",
     "A. L. Cox, FreeBSD",
     "a mapping private to a CPU needs no shootdown",
-    "nobody",
     "Without it every miss interrupts every CPU, one address at a time, with the mutex held.",
 )
 def needs_no_shootdown(g: Grid, allocator: str) -> tuple[bool, str]:
@@ -641,9 +624,9 @@ def needs_no_shootdown(g: Grid, allocator: str) -> tuple[bool, str]:
     "sf_buf",
     "what follows",
     "a least recently used list keeps what is wanted, and so maps are cheaper",
-    "expectation",
     "They do keep it, and it gains nothing: the one mutex is the price, and each look-up holds it for "
     "longer than a pool's does.",
+    wrong="expectation",
 )
 def lru_makes_maps_cheaper(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether maps take less CPU time than in the pool."""
@@ -661,9 +644,9 @@ def lru_makes_maps_cheaper(g: Grid, allocator: str) -> tuple[bool, str]:
     FEWEST_FLUSHES,
     "what one might hope",
     "a better choice of what stays cached would save flushes",
-    "expectation",
     "The kernel's pool flushes nearly as late as any pool can; what is to be gained is in when and whom to "
     "flush, not in what to keep.",
+    wrong="expectation",
 )
 def better_eviction_saves_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether the bound has a twentieth fewer flushes than the pool."""
