@@ -44,8 +44,7 @@ def claims(
 
     Outcomes are holds, does not hold, and depends (with what on). The exit status tells only whether it ran.
     """
-    from pipeline.studies.claims.claims_page import write_claims
-    from pipeline.studies.claims.registry import judge_claims, select_claims
+    from pipeline.studies.claims.registry import judge_claims, select_claims, write_claims
 
     selected = select_claims(letters or [])
     if document is not None:

@@ -1,1 +1,1 @@
-"""Three ways to know that the machine model is right: a real kernel, theory, and the rows of 2002."""
+"""Studies: what was claimed, recorded and measured, held against the replay, and the fits it rests on."""

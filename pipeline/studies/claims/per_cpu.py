@@ -48,15 +48,11 @@ def efficiency(points: Sequence[Point]) -> float:
 
 def judge(points: Sequence[Point]) -> tuple[Outcome, str]:
     """Look whether the design scales everywhere, and takes no lock, sends no IPI and flushes nothing."""
-
-    def kept_by(case: str, *, own: bool) -> float | None:
-        found = [p for p in points if p.case == case and (p.allocator == ALLOCATOR) == own]
-        return efficiency(found) if found else None
-
+    rows: dict[tuple[str, str], list[Point]] = {}
+    for p in points:
+        rows.setdefault((p.allocator, p.case), []).append(p)
     own = [p for p in points if p.allocator == ALLOCATOR]
-    cases = list(dict.fromkeys(p.case for p in own))
-    kept = {case: kept_by(case, own=True) or 0.0 for case in cases}
-    pool = {case: kept_by(case, own=False) for case in cases}
+    kept = {case: efficiency(row) for (allocator, case), row in rows.items() if allocator == ALLOCATOR}
     incomplete = [case for case, share in kept.items() if share < COMPLETE]
     shared = {
         "locks are taken": sum(p.acquisitions for p in own),
@@ -64,7 +60,8 @@ def judge(points: Sequence[Point]) -> tuple[Outcome, str]:
         "flushes made": sum(p.totals.flushes for p in own),
     }
     shares = "; ".join(
-        f"{case} {share:.3f}" + ("" if pool[case] is None else f" ({POOL} {pool[case]:.3f})")
+        f"{case} {share:.3f}"
+        + (f" ({POOL} {efficiency(rows[POOL, case]):.3f})" if (POOL, case) in rows else "")
         for case, share in kept.items()
     )
     words = (

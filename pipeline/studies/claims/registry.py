@@ -1,4 +1,4 @@
-"""The claims by letter, and judging some of them."""
+"""The claims by letter, judging some of them, and docs/claims.md."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import unknown_name
+from pipeline.io.files import complete_file
+from pipeline.machine.profile import load_profile, shipped_profiles
 from pipeline.studies.claims import (
     beside_pool,
     caching,
@@ -16,8 +18,9 @@ from pipeline.studies.claims import (
     pool_size,
     simultaneous,
 )
+from pipeline.studies.experiment import assumed_costs
 from pipeline.studies.runner import Runner, open_runner
-from pipeline.studies.verdict import Verdict
+from pipeline.studies.verdict import Table, Verdict
 
 CLAIMS: dict[str, Callable[[Runner], Verdict]] = {
     "a": simultaneous.verdict,
@@ -56,3 +59,54 @@ def judge_claims(letters: Sequence[str], keep: Path | None = None) -> Iterator[V
         for letter in letters:
             verdict = CLAIMS[letter](runner)
             yield replace(verdict, claim=f"({letter}) {verdict.claim}")
+
+
+_HEAD = """# Claims of 2002
+
+What A. Arcangeli, R. van Riel, M. J. Bligh and others said of the designs on linux-kernel in March 2002 and
+soon after, put to the replay; [designs.md](designs.md) judges all designs, later ones too. Written by
+`pipeline study claims --document docs/claims.md`, which makes every run anew; texts and numbers are those of
+the runs that wrote it, and the same on every machine. Loop and seed are the same everywhere: closed, 0.
+`pipeline study claims e` replays one claim; `pipeline study claims --keep DIR` keeps the workload, profile,
+trace and run of every experiment, each run with its command in `manifest.json`.
+
+A claim *holds* or *does not hold* in everything that was tried, or it *depends*; then its text says on what.
+Costs that nobody measured are named with the word "assumed" where they decide.
+"""
+
+
+def render_claims(verdicts: Sequence[Verdict]) -> str:
+    """Text of the document: an overview, the verdicts, and what profiles assume."""
+    parts = [
+        _HEAD.rstrip(),
+        Table.of(verdicts, {"claim": "claim", "outcome": lambda v: f"**{v.outcome}**"}).markdown(),
+        "## The claims",
+        *(v.markdown().rstrip() for v in verdicts),
+        "## What the profiles assume",
+        _tabulate_assumptions(),
+        "`pipeline machines NAME` prints every cost with its value and source.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tabulate_assumptions() -> str:
+    """The shipped profiles: how many of their costs have a source, and which are assumed."""
+    return Table.of(
+        shipped_profiles(),
+        {
+            "profile": str,
+            "costs": lambda name: str(len(load_profile(name).costs)),
+            "with a source": lambda name: str(len(load_profile(name).costs) - len(assumed_costs(name))),
+            "assumed": lambda name: ", ".join(f"`{cost}`" for cost in assumed_costs(name)),
+        },
+    ).markdown()
+
+
+def write_claims(path: Path, letters: Sequence[str], keep: Path | None = None) -> Path:
+    """Replay the claims of these letters and write the document; takes about two minutes for all of them.
+
+    Raises OutputError if it cannot be written.
+    """
+    with complete_file(Path(path)) as temporary:
+        temporary.write_text(render_claims(list(judge_claims(letters, keep))), encoding="utf-8")
+    return Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -91,26 +92,20 @@ def find_first_sleep(runner: Runner, experiment: Experiment, most: int = MOST_MA
     def sleeps(maps: int) -> bool:
         return runner.manifest(replace(experiment, operations=maps)).totals.sleeps > 0
 
-    if not sleeps(most):
-        return None
-    low, high = 0, most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if sleeps(middle) else (middle, high)
-    return high
+    first = 1 + bisect_left(range(1, most + 1), True, key=sleeps)
+    return first if first <= most else None
 
 
 def judge(found: Sequence[Arrangement]) -> tuple[Outcome, str]:
     """Say whether a map sleeps exactly when there are as many before it as the pool has slots."""
     pools = [a for a in found if a.shared]
     right = sum(a.first == a.slots + 1 and a.slots == SLOTS for a in pools)
-    first_sleeps = (
-        f"none of {MOST_MAPS} maps sleeps"
-        if a.first is None
-        else f"map number {a.first} is the first to sleep"
+    words = "; ".join(
+        f"{a.name}: map number {a.first} is the first to sleep"
+        if a.first
+        else f"{a.name}: none of {MOST_MAPS} maps sleeps"
         for a in found
     )
-    words = "; ".join(f"{a.name}: {sleep}" for a, sleep in zip(found, first_sleeps, strict=True))
     return outcome_of(right, len(pools)), f"{words}."
 
 

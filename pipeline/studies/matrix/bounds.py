@@ -21,6 +21,12 @@ BEYOND: dict[Side, str] = {
 }
 MARK: dict[Side, str] = {"faster": "▲", "slower": "▼", "fewer flushes": "▲", "more flushes": "▼"}
 
+# What explains that an allocator is beyond a bound of throughput, where its operations take no less or more.
+_OTHER_ORDER: dict[Side, str] = {
+    "faster": "tasks only end in a luckier order",
+    "slower": "tasks wait otherwise than for a CPU",
+}
+
 
 @dataclass(frozen=True)
 class Breach:
@@ -35,7 +41,7 @@ class Breach:
     """Whether `why` leaves the bound as it is; if not, the bound, the model or the design is wrong."""
 
 
-def sides(point: Point, column: Mapping[str, Point]) -> list[Side]:
+def find_sides(point: Point, column: Mapping[str, Point]) -> list[Side]:
     """Bounds that a design is outside of, among all designs of one setting."""
     slowest, fewest = column[UPPER], column[FEWEST_FLUSHES]
     tests: list[tuple[Side, bool]] = [
@@ -52,7 +58,7 @@ def find_breaches(setting: str, column: Mapping[str, Point]) -> list[Breach]:
     return [
         Breach(setting, point.allocator, side, _by(side, point, column), *_why(side, point, column))
         for point in column.values()
-        for side in sides(point, column)
+        for side in find_sides(point, column)
     ]
 
 
@@ -66,26 +72,19 @@ def _by(side: Side, point: Point, column: Mapping[str, Point]) -> str:
 
 
 def _why(side: Side, point: Point, column: Mapping[str, Point]) -> tuple[str, bool]:
-    bound = column[UPPER if side in ("slower", "more flushes") else LOWER]
-    if side == "faster":
-        if point.dearer_us >= 0:
-            return (
-                f"an operation takes {point.dearer_us:.2f} us more CPU time than with {LOWER}, and CPUs idle "
-                f"{point.idle_percent:.1f} % of the time against {bound.idle_percent:.1f} %: tasks only end "
-                "in a luckier order",
-                True,
-            )
-        return f"an operation takes {-point.dearer_us:.2f} us less CPU time than with {LOWER}", False
-    if side == "slower":
-        if point.dearer_us <= bound.dearer_us:
-            return (
-                f"an operation takes {bound.dearer_us - point.dearer_us:.2f} us less CPU time than with "
-                f"{UPPER}, and CPUs idle {point.idle_percent:.1f} % of the time against "
-                f"{bound.idle_percent:.1f} %: tasks wait otherwise than for a CPU",
-                True,
-            )
-        return f"an operation takes {point.dearer_us - bound.dearer_us:.2f} us more CPU time", False
-    return _why_flushes(side, point, column[FEWEST_FLUSHES])
+    if side not in _OTHER_ORDER:
+        return _why_flushes(side, point, column[FEWEST_FLUSHES])
+    bound = column[LOWER if side == "faster" else UPPER]
+    dearer_us = point.dearer_us - bound.dearer_us
+    compared = "less" if dearer_us < 0 else "more"
+    words = f"an operation takes {abs(dearer_us):.2f} us {compared} CPU time than with {bound.allocator}"
+    if dearer_us < 0 if side == "faster" else dearer_us > 0:
+        return words, False
+    return (
+        f"{words}, and CPUs idle {point.idle_percent:.1f} % of the time against {bound.idle_percent:.1f} %: "
+        f"{_OTHER_ORDER[side]}",
+        True,
+    )
 
 
 def _why_flushes(side: Side, point: Point, pool: Point) -> tuple[str, bool]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pipeline.allocators.registry import pins_tasks
-from pipeline.studies.matrix.bounds import MARK, Side, sides
+from pipeline.studies.matrix.bounds import MARK, Side, find_sides
 from pipeline.studies.matrix.grid import Grid, Trace
 from pipeline.studies.point import Point
 from pipeline.studies.verdict import Columns, Table, cell
@@ -57,7 +57,7 @@ def tabulate_metrics(grid: Grid, trace: Trace, machine: str) -> Table:
 
 def metric_cells(allocator: str, columns: Sequence[Mapping[str, Point]]) -> list[str]:
     """One line of the table of metrics; `columns` are all allocators for each number of CPUs."""
-    placed = [Placed(column[allocator], sides(column[allocator], column)) for column in columns]
+    placed = [Placed(column[allocator], find_sides(column[allocator], column)) for column in columns]
     return [join_cpus([cell(each, metric) for each in placed]) for metric in _METRICS.values()]
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.studies.claims.claims_page import claims_document
-from pipeline.studies.claims.registry import CLAIMS
+from pipeline.studies.claims.registry import CLAIMS, render_claims
 from pipeline.studies.verdict import Table, Verdict
 from tests.cli.command import answer, pipeline, refusal
 
@@ -94,4 +93,4 @@ def test_a_verdict_shows_all_it_has_and_nothing_that_it_has_not() -> None:
         assert said in whole.markdown()
     for said in ("DEPENDS: On it.", "More:\ny\n2\n", "Varied: v.", "Assumed: a.", "$ pipeline x"):
         assert said in whole.text()
-    assert "| Claim | **depends** |" in claims_document([whole])
+    assert "| Claim | **depends** |" in render_claims([whole])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.allocators.registry import pins_tasks, shipped_allocators
-from pipeline.studies.matrix.bounds import find_breaches, sides
+from pipeline.studies.matrix.bounds import find_breaches, find_sides
 from pipeline.studies.matrix.grid import BOUNDS, FEWEST_FLUSHES, UPPER
 from pipeline.studies.matrix.matrix_tables import PRICES, Priced, count_findings, join_cpus, metric_cells
 from pipeline.studies.point import Point
@@ -50,7 +50,7 @@ def column(allocator: Point) -> dict[str, Point]:
 )
 def test_only_what_lies_beyond_a_bound_is_outside(known, outside):
     allocator = made("d", **known)
-    assert sides(allocator, column(allocator)) == outside
+    assert find_sides(allocator, column(allocator)) == outside
 
 
 def test_the_bounds_themselves_are_never_outside():
