@@ -17,8 +17,7 @@ from pipeline.schema.trace import KINDS
 from pipeline.workload.distributions import Constant, Empirical, TimeDistribution
 from pipeline.workload.random_streams import UNIT, Numbers, Purpose, Streams, stream
 from pipeline.workload.read_spec import NamedWorkload
-from pipeline.workload.rows import Index, Integers, Rows
-from pipeline.workload.sampling_tables import AliasTable, QuantileTable, Raw
+from pipeline.workload.sampling_tables import AliasTable, Columns, Index, Integers, QuantileTable, Raw
 from pipeline.workload.spec import SomeBytes
 
 _NOTHING = Constant(dist="constant", ns=0)
@@ -29,7 +28,7 @@ _BLOCK = (Purpose.BLOCK_CHANCE, Purpose.BLOCK)
 
 @dataclass
 class _Level:
-    """The operations of one depth in a block; columns as in Rows."""
+    """The operations of one depth in a block; columns as in the rows that `Drawer.draw` returns."""
 
     numbers: Numbers
     outermost: Index | None
@@ -115,12 +114,15 @@ class Drawer:
                 f"found {cycle:g}; lengthen think, wait, hold or block"
             )
 
-    def draw(self, tasks: NDArray[np.int32], units: int, end_ns: Integers) -> tuple[Rows, Integers, Integers]:
+    def draw(
+        self, tasks: NDArray[np.int32], units: int, end_ns: Integers
+    ) -> tuple[Columns, Integers, Integers]:
         """Draw the next n = `units` x 16 outermost operations of each of `tasks` (m different ones).
 
         `end_ns` (int64 [m]) is when each task's previous operation ended. Returns the rows - outermost ones
         task by task, then those of depth 1, and so on -, the begin of each task's first new operation and
-        the end of its last (both int64 [m]).
+        the end of its last (both int64 [m]). Columns are those of the trace format, but `task` is numbered as
+        in the spec, `bytes` is -1 where unknown, and the process follows from the task.
         """
         top = self._outermost(tasks, units)
         levels = [top]
@@ -252,23 +254,24 @@ class Drawer:
         sizes = self._sizes.draw(level.draw(Purpose.BYTES), level.which).astype(np.int32)
         return np.where(one_size < 0, one_size, sizes)
 
-    def _rows(self, levels: list[_Level], begins: Integers) -> Rows:
+    def _rows(self, levels: list[_Level], begins: Integers) -> Columns:
         """All levels of a block as rows; `begins` are those of the outermost operations."""
         times = [begins]
         for level in levels[1:]:
             times.append(times[-1][level.parent] + level.think_ns)
-        return Rows(
-            time_ns=np.concatenate(times),
-            task=np.concatenate([level.task for level in levels]),
-            kind=self._codes[np.concatenate([level.which for level in levels])],
-            page=np.concatenate([self._pages(level) for level in levels]),
-            bytes=np.concatenate([self._copied(level) for level in levels]),
-            think_ns=np.concatenate([level.think_ns for level in levels]),
-            wait_ns=np.concatenate([level.wait_ns for level in levels]),
-            hold_ns=np.concatenate([level.hold_ns for level in levels]),
-            block_ns=np.concatenate([level.block_ns for level in levels]),
-            depth=np.repeat(np.arange(len(levels), dtype=np.int8), [len(level.task) for level in levels]),
-        )
+        parts = [
+            {
+                "time_ns": time_ns,
+                "task": level.task,
+                "kind": self._codes[level.which],
+                "page": self._pages(level),
+                "bytes": self._copied(level),
+                **{name: getattr(level, name) for name in ("think_ns", "wait_ns", "hold_ns", "block_ns")},
+                "depth": np.full(len(time_ns), depth, np.int8),
+            }
+            for depth, (time_ns, level) in enumerate(zip(times, levels, strict=True))
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _below(raw: Raw, chance: float) -> NDArray[np.bool_]:

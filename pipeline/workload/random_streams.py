@@ -15,8 +15,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.workload.rows import Index
-from pipeline.workload.sampling_tables import Raw
+from pipeline.workload.sampling_tables import Index, Raw
 
 UNIT = 16
 """Operations of one task that are drawn together."""

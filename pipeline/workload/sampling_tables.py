@@ -14,6 +14,7 @@ drawn with probability proportional to (i + 1)**-skew. One draw costs one random
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ MAX_ALIAS_PAGES = 1 << 24
 
 Raw = NDArray[np.uint64]
 Integers = NDArray[np.int64]
+Index = NDArray[np.intp]
+Columns = dict[str, NDArray[Any]]
+"""Trace rows as columns of one length, by name."""
 
 
 class QuantileTable:

@@ -11,7 +11,6 @@ nested in them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.schema.trace import MAX_TIME_NS
 from pipeline.workload.draws import Drawer
 from pipeline.workload.random_streams import UNIT
-from pipeline.workload.rows import ROW_COLUMNS, Index, Integers, Rows, concatenate, head, take
-
-Columns = dict[str, NDArray[Any]]
+from pipeline.workload.sampling_tables import Columns, Index, Integers
 
 _BLOCK_ROWS = 1 << 14  # rows drawn at once: small enough to stay in the second-level cache
 
@@ -40,7 +37,7 @@ class RowStream:
         self._batch_rows = batch_rows
         self._tasks = drawer.workload.tasks
         self._most_units = max(1, 4 * batch_rows // (UNIT * self._tasks))
-        self._carry: list[Rows] = []
+        self._carry: list[Columns] = []
         self._frontier_ns = drawer.start_ns.copy()
         self._drawn = np.zeros(self._tasks, np.int64)
         self._task_number = np.full(self._tasks, -1, np.int32)
@@ -50,7 +47,7 @@ class RowStream:
     @property
     def carried(self) -> int:
         """Rows drawn and not yet handed out."""
-        return sum(len(part) for part in self._carry)
+        return sum(len(part["task"]) for part in self._carry)
 
     def _begin(self) -> None:
         """Draw a first unit of every task and move the earliest begin to time 0."""
@@ -65,11 +62,11 @@ class RowStream:
         self._frontier_ns -= base
         self._started_ns = self._drawer.start_ns - base
         for part in self._carry:
-            part.time_ns -= base
-            outermost = int((part.depth == 0).sum())
-            first = np.arange(0, outermost, UNIT)
-            part.think_ns[first] = np.minimum(part.think_ns[first], part.time_ns[first])
-            part.wait_ns[first] = part.time_ns[first] - part.think_ns[first]
+            part["time_ns"] -= base
+            first = np.arange(0, int((part["depth"] == 0).sum()), UNIT)
+            since_ns = part["time_ns"][first]
+            part["think_ns"][first] = np.minimum(part["think_ns"][first], since_ns)
+            part["wait_ns"][first] = since_ns - part["think_ns"][first]
 
     def _draw(self, tasks: NDArray[np.int32], units: int) -> Integers:
         """Draw further operations of `tasks` into the carry; return the begin of each task's first."""
@@ -91,18 +88,19 @@ class RowStream:
         while True:
             self._draw_until(int(self._frontier_ns.min() + window))
             batch = self._complete_rows(int(self._frontier_ns.min()))
-            if len(batch):
-                if batch.time_ns[-1] >= MAX_TIME_NS:
-                    fits = rows_out + int(np.searchsorted(batch.time_ns, MAX_TIME_NS))
+            time_ns = batch["time_ns"]
+            if len(time_ns):
+                if time_ns[-1] >= MAX_TIME_NS:
+                    fits = rows_out + int(np.searchsorted(time_ns, MAX_TIME_NS))
                     if fits > rows_out:
-                        yield self._numbered(head(batch, fits - rows_out))
+                        yield self._number(_take(batch, slice(fits - rows_out)))
                     raise UsageError(
                         f"the workload reaches the {MAX_TIME_NS / 3.6e12:.1f} hours that a trace can span "
                         f"after {fits} operations; ask for fewer or shorten its think and wait"
                     )
-                rows_out += len(batch)
-                yield self._numbered(batch)
-            window = self._next_window(window, len(batch))
+                rows_out += len(time_ns)
+                yield self._number(batch)
+            window = self._next_window(window, len(time_ns))
 
     def _next_window(self, window: float, emitted: int) -> float:
         """Return the span in ns in which about a batch of rows should begin."""
@@ -133,20 +131,25 @@ class RowStream:
                 added += len(behind[start:stop]) * units * UNIT
                 start = stop
 
-    def _complete_rows(self, before_ns: int) -> Rows:
+    def _complete_rows(self, before_ns: int) -> Columns:
         """Take the rows that begin before `before_ns` out of the carry, sorted."""
-        rows = concatenate(self._carry)
-        complete = rows.time_ns < before_ns
-        self._carry = [take(rows, np.flatnonzero(~complete))]
+        rows = {name: np.concatenate([part[name] for part in self._carry]) for name in self._carry[0]}
+        complete = rows["time_ns"] < before_ns
+        self._carry = [_take(rows, np.flatnonzero(~complete))]
         chosen = np.flatnonzero(complete)
-        return take(rows, chosen[_order(rows.time_ns[chosen], rows.task[chosen])])
+        return _take(rows, chosen[_order(rows["time_ns"][chosen], rows["task"][chosen])])
 
-    def _numbered(self, rows: Rows) -> Columns:
-        columns: Columns = {name: getattr(rows, name) for name in ROW_COLUMNS}
-        process = rows.task // np.int32(self._drawer.workload.threads_per_process)
-        columns["task"] = _renumber(rows.task, self._task_number)
-        columns["process"] = _renumber(process, self._process_number)
-        return columns
+    def _number(self, rows: Columns) -> Columns:
+        process = rows["task"] // np.int32(self._drawer.workload.threads_per_process)
+        numbers = {
+            "task": _renumber(rows["task"], self._task_number),
+            "process": _renumber(process, self._process_number),
+        }
+        return rows | numbers
+
+
+def _take(rows: Columns, index: Index | slice) -> Columns:
+    return {name: column[index] for name, column in rows.items()}
 
 
 def _order(time_ns: Integers, task: NDArray[np.int32]) -> Index:

@@ -128,10 +128,10 @@ def test_changing_one_parameter_leaves_all_other_draws_as_they_were(tmp_path: Pa
         ("weights = [1, 3]", "weights = [3, 1]", {"bytes"}),
     ]:
         other, _, _ = Drawer(named(tmp_path, SPEC.replace(old, new)), 3).draw(tasks, 4, zero)
-        top = base.depth == 0
-        assert (top == (other.depth == 0)).all()
+        top = base["depth"] == 0
+        assert (top == (other["depth"] == 0)).all()
         names = {"kind", "page", "bytes", "think_ns", "wait_ns", "hold_ns", "block_ns"}
-        differ = {name for name in names if (getattr(base, name) != getattr(other, name))[top].any()}
+        differ = {name for name in names if (base[name] != other[name])[top].any()}
         assert differ == changed
 
 
