@@ -75,9 +75,9 @@ def _simulate(plan: Plan, directory: Path) -> Manifest:
         with ExitStack() as stack:
             feed = stack.enter_context(Feed(plan.trace, census, directory, threaded=compiled))
             settings = RunSettings(
-                seed=plan.seed,
-                loop=records.CLOSED if plan.loop == "closed" else records.TIMED,
-                log=plan.events == "full",
+                seed=plan.config.seed,
+                loop=records.CLOSED if plan.config.loop == "closed" else records.TIMED,
+                log=plan.config.events == "full",
                 chunk_rows=feed.chunk_rows,
                 chunk_slots=feed.chunks,
                 chunks=feed.chunks,

@@ -11,8 +11,9 @@ import mmap
 import os
 import queue
 import tempfile
-import threading
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,18 +89,16 @@ class Feed:
         self.chunk_rows = CHUNK_ROWS
         self.rows_admitted = 0
         self.most_backlog_rows = 0
-        self._threaded = threaded
         self._scratch = scratch
         self._file: Any = None
         self._map: mmap.mmap | None = None
         self._relieved_at = 0
         self._slots = 0
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._ready: queue.Queue[_Chunk | BaseException] = queue.Queue(_AHEAD_CHUNKS)
-        self._closed = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = ThreadPoolExecutor(1, "trace-reader") if threaded else None
+        self._ahead: deque[Future[_Chunk]] = deque()
         self._in_use: list[_Chunk] = []
-        self._last_chunk: Iterator[_Chunk] | None = None
+        self._arranged: Iterator[_Chunk] = iter(())
 
     def storage(self) -> np.ndarray:
         """Return the table of rows: memory for a short trace, a sparse mapped file for a long one."""
@@ -117,22 +116,18 @@ class Feed:
     def start(self, simulation: Simulation) -> None:
         """Begin to read for a simulation."""
         self._machine_state, self._simulator = simulation.machine_state, simulation.simulator
-        self._last_chunk = self._arranged()
-        if self._threaded:
-            self._thread = threading.Thread(target=self._read_ahead, name="trace-reader", daemon=True)
-            self._thread.start()
+        self._arranged = self._arrange()
+        if self._thread is not None:
+            self._ahead.extend(self._thread.submit(next, self._arranged) for _ in range(_AHEAD_CHUNKS))
 
     def admit_next(self) -> None:
         """Give the engine its next chunk. Raises InputError for rows that cannot be replayed."""
         self._reclaim()
-        if self._threaded:
-            found = self._ready.get()
-            if isinstance(found, BaseException):
-                raise found
-            chunk = found
+        if self._thread is not None:
+            self._ahead.append(self._thread.submit(next, self._arranged))
+            chunk = self._ahead.popleft().result()
         else:
-            assert self._last_chunk is not None
-            chunk = next(self._last_chunk)
+            chunk = next(self._arranged)
         self._in_use.append(chunk)
         self.rows_admitted += chunk.rows
         complete = int(self.rows_admitted == self.trace.rows)
@@ -176,7 +171,7 @@ class Feed:
                 raise output_error(self._scratch, error) from error
         return slot
 
-    def _arranged(self) -> Iterator[_Chunk]:
+    def _arrange(self) -> Iterator[_Chunk]:
         number = first_op = 0
         before_ns = 0
         # Decoded by this thread alone: a burst of others would take the engine's CPU.
@@ -196,31 +191,12 @@ class Feed:
             first_op += batch.num_rows
             before_ns = int(columns["time_ns"][-1])
 
-    def _read_ahead(self) -> None:
-        try:
-            assert self._last_chunk is not None
-            for chunk in self._last_chunk:
-                if not self._offer(chunk):
-                    return
-        except BaseException as error:
-            self._offer(error)
-
-    def _offer(self, item: _Chunk | BaseException) -> bool:
-        while not self._closed.is_set():
-            try:
-                self._ready.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
     def __enter__(self) -> Feed:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.shutdown(cancel_futures=True)
         if self._file is not None:
             self._file.close()
 

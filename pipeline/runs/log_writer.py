@@ -9,7 +9,9 @@ was quickest for it when measured, none of them lossy.
 from __future__ import annotations
 
 import queue
-import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import PipelineError
 from pipeline.io.files import output_error
 from pipeline.jit.tables import Tables
 from pipeline.schema.run import (
@@ -63,7 +64,7 @@ def write_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 class TableLog:
-    """One table of the log, written by a thread of its own; a context manager.
+    """One table of the log, written by a thread of its own.
 
     `schema` names the columns, each a field of the records in the buffers.
     """
@@ -71,72 +72,64 @@ class TableLog:
     def __init__(self, path: Path, schema: pa.Schema, buffer: np.ndarray) -> None:
         self._path = path
         self._schema = schema
-        self._error: BaseException | None = None
         self._free: queue.LifoQueue[np.ndarray] = queue.LifoQueue()
         for _ in range(_BUFFERS - 1):
             self._free.put(np.zeros_like(buffer))
-        self._full: queue.SimpleQueue[tuple[np.ndarray, int] | None] = queue.SimpleQueue()
         self._dictionaries = {name: pa.array(values) for name, values in DICTIONARIES.items()}
-        self._thread = threading.Thread(target=self._write, name=f"log-{path.stem}", daemon=True)
-        self._thread.start()
+        self._waiting: list[pa.RecordBatch] = []
+        self._thread = ThreadPoolExecutor(1, f"log-{path.stem}")
+        self._tasks: deque[Future[None]] = deque()
 
     def exchange(self, buffer: np.ndarray, rows: int) -> np.ndarray:
         """Take a buffer of which `rows` are filled and return an empty one.
 
         Waits while all others are being written. Raises OutputError when writing has failed.
         """
-        self._full.put((buffer, rows))
+        self._tasks.append(self._thread.submit(self._write, buffer, rows))
         empty = self._free.get()
-        self._raise()
+        while self._tasks and self._tasks[0].done():
+            self._finish_task()
         return empty
 
     def close(self, buffer: np.ndarray, rows: int) -> None:
         """Write the last rows and finish the file."""
-        self._full.put((buffer, rows))
-        self._full.put(None)
-        self._thread.join()
-        self._raise()
+        self._tasks.append(self._thread.submit(self._write, buffer, rows))
+        self._tasks.append(self._thread.submit(self._close))
+        while self._tasks:
+            self._finish_task()
 
     def abandon(self) -> None:
         """Stop writing; the file is left as it is, for its directory to be removed."""
-        self._full.put(None)
-        self._thread.join()
+        self._thread.shutdown(cancel_futures=True)
 
-    def _raise(self) -> None:
-        if isinstance(self._error, PipelineError):
-            raise self._error
-        if self._error is not None:
-            raise RuntimeError(f"writing {self._path} failed") from self._error
-
-    def _write(self) -> None:
-        writer: pq.ParquetWriter | None = None
-        waiting: list[pa.RecordBatch] = []
-        ended = False
+    def _finish_task(self) -> None:
         try:
-            writer = pq.ParquetWriter(self._path, self._schema, **write_options(self._schema))
-            while (item := self._full.get()) is not None:
-                buffer, rows = item
-                if rows:
-                    waiting.append(self._columns(buffer[:rows]))
-                self._free.put(buffer)
-                if sum(batch.num_rows for batch in waiting) >= _ROW_GROUP_ROWS:
-                    writer.write_table(pa.Table.from_batches(waiting), row_group_size=2 * _ROW_GROUP_ROWS)
-                    waiting.clear()
-            ended = True
-            if waiting:
-                writer.write_table(pa.Table.from_batches(waiting), row_group_size=2 * _ROW_GROUP_ROWS)
-            writer.close()
+            self._tasks.popleft().result()
         except OSError as error:
-            self._error = output_error(self._path, error)
-        except BaseException as error:
-            self._error = error
-        if self._error is not None and not ended:
-            self._drain()
+            raise output_error(self._path, error) from error
 
-    def _drain(self) -> None:
-        """Keep buffers circulating after a failure, until the simulation notices."""
-        while (item := self._full.get()) is not None:
-            self._free.put(item[0])
+    @cached_property
+    def _writer(self) -> pq.ParquetWriter:
+        return pq.ParquetWriter(self._path, self._schema, **write_options(self._schema))
+
+    def _write(self, buffer: np.ndarray, rows: int) -> None:
+        try:
+            if rows:
+                self._waiting.append(self._columns(buffer[:rows]))
+        finally:
+            self._free.put(buffer)
+        if sum(batch.num_rows for batch in self._waiting) >= _ROW_GROUP_ROWS:
+            self._write_row_group()
+
+    def _write_row_group(self) -> None:
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._waiting.clear()
+        self._writer.write_table(table, row_group_size=2 * _ROW_GROUP_ROWS)
+
+    def _close(self) -> None:
+        if self._waiting:
+            self._write_row_group()
+        self._writer.close()
 
     def _columns(self, rows: np.ndarray) -> pa.RecordBatch:
         arrays = []
@@ -158,7 +151,6 @@ class EventLog:
             name: TableLog(directory / file, schema, getattr(machine_state, name))
             for name, (file, schema) in _TABLES.items()
         }
-        self._closed = False
 
     def exchange(self) -> None:
         """Hand over the buffers that are full and give the engine empty ones."""
@@ -173,7 +165,6 @@ class EventLog:
     def close(self) -> None:
         """Write what is left and finish both files."""
         machine = self._machine_state.machine[0]
-        self._closed = True
         for name, log in self._logs.items():
             log.close(getattr(self._machine_state, name), int(machine[f"{name}_logged"]))
 
@@ -181,6 +172,5 @@ class EventLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._closed:
-            for log in self._logs.values():
-                log.abandon()
+        for log in self._logs.values():
+            log.abandon()

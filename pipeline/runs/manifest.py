@@ -52,9 +52,9 @@ def build_manifest(plan: Plan, simulation: Simulation, status: int, execution: E
         machine=MachineReference(
             name=profile.name, summary=profile.summary, cpus=profile.cpus, costs=profile.documented()
         ),
-        seed=plan.seed,
-        loop=plan.loop,
-        events=plan.events,
+        seed=plan.config.seed,
+        loop=plan.config.loop,
+        events=plan.config.events,
         lowmem=list(plan.lowmem),
         versions={
             "pipeline": version("kmap-pipeline"),

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import Composite
@@ -23,8 +23,8 @@ from pipeline.schema.run import RUN_FORMAT_VERSION
 from pipeline.schema.trace import KINDS
 from pipeline.trace.reader import Trace, open_trace
 
-LOOPS = ("closed", "timed")
-EVENTS = ("full", "none")
+Loop = Literal["closed", "timed"]
+Events = Literal["full", "none"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class RunConfig:
     options: Mapping[str, str] = field(default_factory=dict)
     cpus: int | None = None
     seed: int = 0
-    loop: str = "closed"
-    events: str = "full"
+    loop: Loop = "closed"
+    events: Events = "full"
     lowmem: Collection[str] = ()
     output: Path = Path("runs")
     command: str | None = None
@@ -69,10 +69,11 @@ class Plan:
     allocator: Allocator
     options: dict[str, Value]
     profile: Profile
-    seed: int
-    loop: Literal["closed", "timed"]
-    events: Literal["full", "none"]
-    lowmem: tuple[str, ...]
+
+    @property
+    def lowmem(self) -> tuple[str, ...]:
+        """Kinds whose pages lie in low memory, in the order of KINDS."""
+        return tuple(kind for kind in KINDS if kind in self.config.lowmem)
 
     def identity(self) -> str:
         """Name of the run: the allocator's name and a hash of what determines the result."""
@@ -83,9 +84,9 @@ class Plan:
             "options": self.options,
             "machine": {name: cost.value for name, cost in self.profile.documented().items()},
             "cpus": self.profile.cpus,
-            "seed": self.seed,
-            "loop": self.loop,
-            "events": self.events,
+            "seed": self.config.seed,
+            "loop": self.config.loop,
+            "events": self.config.events,
             "lowmem": self.lowmem,
         }
         if isinstance(self.allocator, Composite):
@@ -113,21 +114,22 @@ class Plan:
         words = ["pipeline", "replay", str(self.trace.path), "--allocator", config.allocator]
         for name, value in self.options.items():
             words += ["--set", f"{name}={_text(value)}"]
-        words += ["--machine", config.machine, "--cpus", str(self.profile.cpus), "--seed", str(self.seed)]
+        words += ["--machine", config.machine, "--cpus", str(self.profile.cpus), "--seed", str(config.seed)]
         words += [word for kind in self.lowmem for word in ("--lowmem", kind)]
-        words += ["--loop", self.loop, "--events", self.events, "-o", str(config.output)]
+        words += ["--loop", self.config.loop, "--events", self.config.events, "-o", str(config.output)]
         return shlex.join(words)
 
 
 def make_plan(config: RunConfig) -> Plan:
     """Resolve the settings of a run. Raises PipelineError for what the user can mend."""
-    if config.loop not in LOOPS:
-        raise unknown_name("loop", config.loop, LOOPS)
-    if config.events not in EVENTS:
-        raise unknown_name("kind of log", config.events, EVENTS)
-    for kind in config.lowmem:
-        if kind not in KINDS:
-            raise unknown_name("kind of operation", kind, KINDS)
+    for what, given, known in (
+        ("loop", [config.loop], get_args(Loop)),
+        ("kind of log", [config.events], get_args(Events)),
+        ("kind of operation", config.lowmem, KINDS),
+    ):
+        for name in given:
+            if name not in known:
+                raise unknown_name(what, name, known)
     if not 0 <= config.seed < 1 << 63:
         raise UsageError(f"seed wants 0..{(1 << 63) - 1}, found {config.seed}")
     allocator = resolve_allocator(config.allocator)
@@ -139,10 +141,6 @@ def make_plan(config: RunConfig) -> Plan:
         allocator,
         parse_options(allocator.options, dict(config.options), allocator.name),
         load_profile(config.machine).with_cpus(config.cpus),
-        config.seed,
-        "closed" if config.loop == "closed" else "timed",
-        "full" if config.events == "full" else "none",
-        tuple(kind for kind in KINDS if kind in config.lowmem),
     )
 
 

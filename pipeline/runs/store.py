@@ -52,25 +52,7 @@ def find(paths: Sequence[Path]) -> list[Run | Recording]:
     A run directory or a directory of them is found as by `find_runs`; a file other than a manifest, or the
     name of a shipped recording of the pool (traces/pool), is a recording. One named twice is found once.
     """
-    shipped = shipped_recordings()
-    manifests: dict[Path, Manifest | None] = {}
-    for path in paths:
-        file = path if path.is_file() else shipped.get(str(path)) if not path.exists() else None
-        if file is None or file.name == MANIFEST_FILE:
-            manifests |= {place: read for place, read in _read_runs(path).items() if place not in manifests}
-        else:
-            manifests.setdefault(file.resolve(), None)
-    runs = {place: manifest for place, manifest in manifests.items() if manifest is not None}
-    recordings = [place for place in manifests if place not in runs]
-    stems = [place.name.removesuffix(".parquet").removesuffix(".kmap") for place in recordings]
-    names = dict(zip([*runs, *recordings], _number([*unique_names([*runs.values()]), *stems]), strict=True))
-    known = {file.resolve() for file in shipped.values()}
-    return [
-        Run(names[place], place, runs[place])
-        if place in runs
-        else Recording(names[place], place, place in known)
-        for place in manifests
-    ]
+    return _find(paths, shipped_recordings())
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
@@ -80,13 +62,31 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     made, so that a report compares them as they were thought of. A path without a run, a broken manifest, a
     missing table and a newer run format raise InputError.
     """
-    runs: dict[Path, Manifest] = {}
+    return [found for found in _find(paths, None) if isinstance(found, Run)]
+
+
+def _find(paths: Sequence[Path], shipped: dict[str, Path] | None) -> list[Run | Recording]:
+    """Find runs, and recordings too if the shipped ones are given by name."""
+    manifests: dict[Path, Manifest | None] = {}
     for path in paths:
-        runs |= {place: manifest for place, manifest in _read_runs(path).items() if place not in runs}
-    names = unique_names([*runs.values()])
+        file = None
+        if shipped is not None:
+            file = path if path.is_file() else None if path.exists() else shipped.get(str(path))
+        if file is None or file.name == MANIFEST_FILE:
+            manifests = manifests | _read_runs(path) | manifests
+        else:
+            manifests.setdefault(file.resolve(), None)
+    runs = {place: manifest for place, manifest in manifests.items() if manifest is not None}
+    recordings = [place for place in manifests if place not in runs]
+    stems = [place.name.removesuffix(".parquet").removesuffix(".kmap") for place in recordings]
+    unique = _number([*unique_names([*runs.values()]), *stems])
+    names = dict(zip([*runs, *recordings], unique, strict=True))
+    known = {file.resolve() for file in (shipped or {}).values()}
     return [
-        Run(name, directory, manifest)
-        for name, (directory, manifest) in zip(names, runs.items(), strict=True)
+        Run(names[place], place, runs[place])
+        if place in runs
+        else Recording(names[place], place, place in known)
+        for place in manifests
     ]
 
 

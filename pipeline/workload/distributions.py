@@ -31,6 +31,12 @@ class _Distribution(SpecModel):
     """Whether only the listed values are drawn and nothing between them."""
 
 
+def _require_order(distribution: _Distribution, low: str, high: str) -> None:
+    least, most = getattr(distribution, low), getattr(distribution, high)
+    if least > most:
+        raise ValueError(f"{low} ({least}) is above {high} ({most}); swap them")
+
+
 class Constant(_Distribution):
     """Always the same: `{ dist = "constant", ns = 500 }`."""
 
@@ -63,8 +69,7 @@ class Uniform(_Distribution):
 
     @model_validator(mode="after")
     def _in_order(self) -> Uniform:
-        if self.low_ns > self.high_ns:
-            raise ValueError(f"low_ns ({self.low_ns}) is above high_ns ({self.high_ns}); swap them")
+        _require_order(self, "low_ns", "high_ns")
         return self
 
     def isf(self, survival: float) -> float:
@@ -120,10 +125,7 @@ class Pareto(_Distribution):
 
     @model_validator(mode="after")
     def _in_order(self) -> Pareto:
-        if self.minimum_ns > self.maximum_ns:
-            raise ValueError(
-                f"minimum_ns ({self.minimum_ns}) is above maximum_ns ({self.maximum_ns}); swap them"
-            )
+        _require_order(self, "minimum_ns", "maximum_ns")
         return self
 
     def isf(self, survival: float) -> float:
@@ -202,9 +204,8 @@ class Quantiles(_Distribution):
         return float(self.points[0][1])
 
 
-_OneDistribution = Annotated[
-    Constant | Exponential | Uniform | Lognormal | Pareto | Empirical | Quantiles, Field(discriminator="dist")
-]
+_Simple = Constant | Exponential | Uniform | Lognormal | Pareto | Empirical | Quantiles
+_OneDistribution = Annotated[_Simple, Field(discriminator="dist")]
 
 
 class Mixture(_Distribution):
@@ -228,7 +229,5 @@ class Mixture(_Distribution):
         return self.rest.isf(survival / above) if above else self.first.isf(0.0)
 
 
-TimeDistribution = Annotated[
-    Constant | Exponential | Uniform | Lognormal | Pareto | Empirical | Quantiles | Mixture,
-    Field(discriminator="dist"),
-]
+TimeDistribution = Annotated[_Simple | Mixture, Field(discriminator="dist")]
+NOTHING = Constant(dist="constant", ns=0)

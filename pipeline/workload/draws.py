@@ -7,28 +7,25 @@ the parent's hold and block span all that happens inside.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.schema.trace import KINDS
-from pipeline.workload.distributions import Constant, Empirical, TimeDistribution
+from pipeline.workload.distributions import NOTHING, Empirical, TimeDistribution
 from pipeline.workload.random_streams import UNIT, Numbers, Purpose, Streams, stream
 from pipeline.workload.read_spec import NamedWorkload
 from pipeline.workload.sampling_tables import AliasTable, Columns, Index, Integers, QuantileTable, Raw
-from pipeline.workload.spec import SomeBytes
+from pipeline.workload.spec import SomeBytes, Sometimes
 
-_NOTHING = Constant(dist="constant", ns=0)
 _CHANCE_BITS = 53
-_WAIT = (Purpose.WAIT_CHANCE, Purpose.WAIT)
-_BLOCK = (Purpose.BLOCK_CHANCE, Purpose.BLOCK)
 
 
 @dataclass
 class _Level:
-    """The operations of one depth in a block; columns as in the rows that `Drawer.draw` returns."""
+    """The operations of one depth in a block; columns are named as in the trace format."""
 
     numbers: Numbers
     outermost: Index | None
@@ -39,13 +36,36 @@ class _Level:
     which: Index
     think_ns: Integers
     wait_ns: Integers
-    own_hold_ns: Integers
+    own_hold_ns: Integers = field(init=False)
     """`hold_ns` without what is nested inside."""
-    hold_ns: Integers
-    block_ns: Integers
+    hold_ns: Integers = field(init=False)
+    block_ns: Integers = field(init=False)
 
     def draw(self, purpose: Purpose) -> Raw:
         return self.numbers.of(purpose, self.outermost)
+
+
+class _SometimesTable:
+    """A time for each kind of operation, which passes with the kind's chance and is 0 else."""
+
+    def __init__(self, times: list[Sometimes | None], chance: Purpose, time: Purpose) -> None:
+        self.chances = np.array([time.probability if time else 0.0 for time in times])
+        self._table = QuantileTable([time.time if time else NOTHING for time in times])
+        self.means_ns = self.chances * self._table.means_ns
+        self._limits = np.rint(self.chances * 2.0**_CHANCE_BITS).astype(np.uint64)
+        self._chance, self._time = chance, time
+
+    def draw(self, which: Index, numbers: Numbers, rows: Index | None = None) -> Integers:
+        """Times of operations of the kinds `which`, int64 [n] in ns; `numbers` at `rows` decide."""
+        if not self.chances.any():
+            return np.zeros(len(which), np.int64)
+        if self.chances.min() == 1.0:
+            return self._table.draw(numbers.of(self._time, rows), which)
+        passes = _fraction(numbers.of(self._chance, rows)) < self._limits[which]
+        chosen = np.flatnonzero(passes)
+        times = np.zeros(len(which), np.int64)
+        times[chosen] = self._table.draw(numbers.of(self._time, rows)[chosen], which[chosen])
+        return times
 
 
 class Drawer:
@@ -65,21 +85,19 @@ class Drawer:
         self._run_chance = 1.0 / workload.kind_runs.mean_operations if workload.kind_runs else 1.0
         self._last_kind = self._kind_of(stream(seed, 0, 1).random_raw(workload.tasks), 1.0)
         self._think = QuantileTable([kind.think for kind in kinds])
-        self._wait_chance = np.array([k.wait.probability if k.wait else 0.0 for k in kinds])
-        self._wait = QuantileTable([k.wait.time if k.wait else _NOTHING for k in kinds])
+        self._wait = _SometimesTable([k.wait for k in kinds], Purpose.WAIT_CHANCE, Purpose.WAIT)
         self._hold = QuantileTable([kind.hold for kind in kinds])
-        self._block_chance = np.array([k.block.probability if k.block else 0.0 for k in kinds])
-        self._block = QuantileTable([k.block.time if k.block else _NOTHING for k in kinds])
+        self._block = _SometimesTable([k.block for k in kinds], Purpose.BLOCK_CHANCE, Purpose.BLOCK)
         sizes = [kind.bytes for kind in kinds]
         self.copies = any(sizes)
         self._one_size = np.array([size.values[0] if size else -1 for size in sizes], np.int32)
         self._sizes = QuantileTable([_as_distribution(size) for size in sizes])
         self._varied_sizes = any(size is not None and len(size.values) > 1 for size in sizes)
         self._long_lived = [kind.long_lived for kind in kinds]
-        self._long_hold = QuantileTable([(k.long_lived and k.long_lived.hold) or _NOTHING for k in kinds])
-        self._long_block = QuantileTable([(k.long_lived and k.long_lived.block) or _NOTHING for k in kinds])
+        self._long_hold = QuantileTable([(k.long_lived and k.long_lived.hold) or NOTHING for k in kinds])
+        self._long_block = QuantileTable([(k.long_lived and k.long_lived.block) or NOTHING for k in kinds])
         self._burst_chance = 1.0 / workload.bursts.mean_operations if workload.bursts else 0.0
-        self._burst_idle = QuantileTable([workload.bursts.idle if workload.bursts else _NOTHING])
+        self._burst_idle = QuantileTable([workload.bursts.idle if workload.bursts else NOTHING])
         self._require_time_to_pass(named)
 
         page_sets = list(workload.page_sets.values())
@@ -89,7 +107,7 @@ class Drawer:
         self._set_of_kind = np.array([list(workload.page_sets).index(kind.page_set) for kind in kinds])
         self.depth = workload.nesting_depth()
         needs_rare = (
-            np.isin(self._wait_chance, (0.0, 1.0), invert=True).any() or self._block_chance.any()
+            np.isin(self._wait.chances, (0.0, 1.0), invert=True).any() or self._block.chances.any()
             or self._varied_sizes or self.depth > 0 or workload.bursts is not None or any(self._long_lived)
         )  # fmt: skip
         self._streams = [
@@ -105,8 +123,8 @@ class Drawer:
         ]
 
     def _require_time_to_pass(self, named: NamedWorkload) -> None:
-        wait = self._wait_chance * self._wait.means_ns + self._block_chance * self._block.means_ns
-        cycle = float((np.array(self._share) * (self._think.means_ns + self._hold.means_ns + wait)).sum())
+        means_ns = sum(table.means_ns for table in (self._think, self._wait, self._hold, self._block))
+        cycle = float((np.array(self._share) * means_ns).sum())
         cycle += self._burst_chance * float(self._burst_idle.means_ns[0])
         if cycle < 1.0:
             raise InputError(
@@ -143,12 +161,12 @@ class Drawer:
         numbers = self._streams[0].read(tasks, units)
         task = np.repeat(tasks, units * UNIT)
         which = self._kinds(numbers.of(Purpose.KIND), tasks)
-        wait_ns = _sometimes(self._wait, self._wait_chance, which, numbers, None, _WAIT)
+        wait_ns = self._wait.draw(which, numbers)
         if self._burst_chance:
             idle = np.flatnonzero(_below(numbers.of(Purpose.BURST_CHANCE), self._burst_chance))
             wait_ns[idle] += self._burst_idle.draw(numbers.of(Purpose.BURST_IDLE, idle))
         think_ns = self._think.draw(numbers.of(Purpose.THINK), which)
-        return self._level(numbers, None, None, task, which, think_ns, wait_ns)
+        return self._map(_Level(numbers, None, None, task, which, think_ns, wait_ns))
 
     def _kinds(self, chosen: Raw, tasks: NDArray[np.int32]) -> Index:
         """Kinds of the next outermost operations of `tasks`, task by task.
@@ -195,36 +213,28 @@ class Drawer:
         point = (numbers.of(Purpose.THINK, outermost) >> np.uint64(48)).view(np.int64)
         think_ns = (grown * point) >> 16
         nothing = np.zeros(len(parent), np.int64)
-        return self._level(numbers, outermost, parent, outer.task[parent], inner[parent], think_ns, nothing)
+        task = outer.task[parent]
+        return self._map(_Level(numbers, outermost, parent, task, inner[parent], think_ns, nothing))
 
-    def _level(
-        self,
-        numbers: Numbers,
-        outermost: Index | None,
-        parent: Index | None,
-        task: NDArray[np.int32],
-        which: Index,
-        think_ns: Integers,
-        wait_ns: Integers,
-    ) -> _Level:
-        hold_ns = self._hold.draw(numbers.of(Purpose.HOLD, outermost), which)
-        block_ns = _sometimes(self._block, self._block_chance, which, numbers, outermost, _BLOCK)
+    def _map(self, level: _Level) -> _Level:
+        """Draw for how long the operations of a level hold and block."""
+        hold_ns = self._hold.draw(level.draw(Purpose.HOLD), level.which)
+        block_ns = self._block.draw(level.which, level.numbers, level.outermost)
         for at, long in enumerate(self._long_lived):
             if long is None:
                 continue
-            mine = which == at
+            mine = level.which == at
             tasks = self._long_lived_tasks[at]
             if tasks is not None:
-                mine &= tasks[task]
+                mine &= tasks[level.task]
             else:
-                mine &= _below(numbers.of(Purpose.LONG_LIVED, outermost), long.share)
+                mine &= _below(level.draw(Purpose.LONG_LIVED), long.share)
             if long.hold:
-                hold_ns[mine] = self._long_hold.draw(numbers.of(Purpose.HOLD, outermost)[mine], at)
+                hold_ns[mine] = self._long_hold.draw(level.draw(Purpose.HOLD)[mine], at)
             if long.block:
-                block_ns[mine] = self._long_block.draw(numbers.of(Purpose.BLOCK, outermost)[mine], at)
-        return _Level(
-            numbers, outermost, parent, task, which, think_ns, wait_ns, hold_ns, hold_ns.copy(), block_ns
-        )
+                block_ns[mine] = self._long_block.draw(level.draw(Purpose.BLOCK)[mine], at)
+        level.own_hold_ns, level.hold_ns, level.block_ns = hold_ns, hold_ns.copy(), block_ns
+        return level
 
     def _pages(self, level: _Level) -> Integers:
         raw = level.draw(Purpose.PAGE)
@@ -274,34 +284,17 @@ class Drawer:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def _fraction(raw: Raw) -> Raw:
+    """The upper bits, by which chances are decided."""
+    return raw >> np.uint64(64 - _CHANCE_BITS)
+
+
 def _below(raw: Raw, chance: float) -> NDArray[np.bool_]:
     """True with probability `chance`; always at 1, never at 0."""
-    return (raw >> np.uint64(64 - _CHANCE_BITS)) < np.uint64(round(chance * 2.0**_CHANCE_BITS))
-
-
-def _sometimes(
-    table: QuantileTable,
-    chances: NDArray[np.float64],
-    which: Index,
-    numbers: Numbers,
-    rows: Index | None,
-    purposes: tuple[Purpose, Purpose],
-) -> Integers:
-    """Times of `table` with each kind's chance, else 0; int64 [n] in ns. `purposes`: the chance, the time."""
-    if not chances.any():
-        return np.zeros(len(which), np.int64)
-    chance, time = purposes
-    if chances.min() == 1.0:
-        return table.draw(numbers.of(time, rows), which)
-    limits = np.rint(chances * 2.0**_CHANCE_BITS).astype(np.uint64)
-    passes = (numbers.of(chance, rows) >> np.uint64(64 - _CHANCE_BITS)) < limits[which]
-    chosen = np.flatnonzero(passes)
-    times = np.zeros(len(which), np.int64)
-    times[chosen] = table.draw(numbers.of(time, rows)[chosen], which[chosen])
-    return times
+    return _fraction(raw) < np.uint64(round(chance * 2.0**_CHANCE_BITS))
 
 
 def _as_distribution(sizes: SomeBytes | None) -> TimeDistribution:
     if sizes is None:
-        return _NOTHING
+        return NOTHING
     return Empirical(dist="empirical", values_ns=sizes.values, weights=sizes.weights)

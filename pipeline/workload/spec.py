@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.schema.trace import KINDS, MAX_PAGE, MAX_TASKS
-from pipeline.workload.distributions import Constant, TimeDistribution
+from pipeline.workload.distributions import NOTHING, TimeDistribution
 from pipeline.workload.sampling_tables import MAX_ALIAS_PAGES
 from pipeline.workload.strict_model import Probability, SpecModel
 
@@ -30,7 +30,6 @@ Bytes = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 MAX_OPERATIONS = 10**12
 MAX_NESTING = 4
-_NOTHING = Constant(dist="constant", ns=0)
 
 
 class PageSet(SpecModel):
@@ -158,7 +157,7 @@ class Workload(SpecModel):
     operations: Annotated[int, Field(ge=1, le=MAX_OPERATIONS)]
     """Rows that are generated if the command does not say how many."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
-    start: TimeDistribution = _NOTHING
+    start: TimeDistribution = NOTHING
     """How long after the beginning each task starts."""
     page_sets: Annotated[dict[str, PageSet], Field(min_length=1)]
     kinds: Annotated[dict[Kind, KindSpec], Field(min_length=1)]
