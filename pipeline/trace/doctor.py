@@ -127,21 +127,21 @@ def _without_nulls(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
 def _row_problems(scan: Scan) -> list[Problem]:
     found = []
     for code, name in enumerate(ROW_PROBLEMS):
-        if scan.count[code]:
+        count, first_row = scan.problems[code].item()
+        if count:
             severity, what, advice = _MEANING[name]
             found.append(
                 Problem(
-                    code=name, severity=severity, count=int(scan.count[code]),
-                    first_row=int(scan.first_row[code]), what=what, advice=advice,
+                    code=name, severity=severity, count=count, first_row=first_row, what=what, advice=advice
                 )
-            )  # fmt: skip
+            )
     return found
 
 
 def _number_problems(trace: Trace, scan: Scan) -> list[Problem]:
     """Numbers that are not dense, and counts in the metadata that the rows contradict."""
     found = []
-    for name, seen in (("task", scan.process >= 0), ("process", scan.process_seen)):
+    for name, seen in (("task", scan.tasks["process"] >= 0), ("process", scan.processes)):
         used = np.flatnonzero(seen)
         gaps = int(used[-1]) + 1 - len(used) if len(used) else 0
         if gaps:
@@ -183,9 +183,9 @@ def _counts(scan: Scan) -> dict[str, int]:
     """Counts as TraceMetadata defines them."""
     return {
         "operations": scan.rows,
-        "tasks": int((scan.process >= 0).sum()),
-        "processes": int(scan.process_seen.sum()),
-        "pages": int(scan.largest[1]) + 1,
+        "tasks": int((scan.tasks["process"] >= 0).sum()),
+        "processes": int(scan.processes.sum()),
+        "pages": int(scan.largest.page) + 1,
     }
 
 
@@ -197,7 +197,7 @@ def _diagnosis(trace: Trace, scan: Scan, problems: list[Problem]) -> Diagnosis:
         usable=all(problem.severity != "error" for problem in problems),
         metadata=trace.metadata,
         **counts,
-        span_ns=max(int(scan.largest[3]), 0),
+        span_ns=max(int(scan.largest.end), 0),
         kinds={kind: int(count) for kind, count in zip(KINDS, scan.kinds, strict=True)},
         quantiles_ns={
             name: {
@@ -210,7 +210,7 @@ def _diagnosis(trace: Trace, scan: Scan, problems: list[Problem]) -> Diagnosis:
         reuse=Reuse(share=int(reused.sum()) / max(scan.rows, 1), median_distance=_quantile(reused, 0.5))
         if scan.measures_reuse
         else None,
-        max_depth=max(int(scan.largest[2]), 0),
+        max_depth=max(int(scan.largest.depth), 0),
         problems=problems,
     )
 

@@ -1,20 +1,11 @@
-"""One pass over the rows of a trace, in compiled code: what is wrong in it, and what it is like.
-
-State, one entry per task unless said otherwise:
-
-- `depth[t]`: depth of the task's latest row; -1: it has had none.
-- `process[t]`: process of its first row.
-- `begin`, `least_end`, `hold_left`, `block_left` [t, d]: of its latest row at depth d, valid for
-  d <= depth[t]. The least end is time + hold + block: a row ends then or later, because getting mapped takes
-  time that a trace does not hold. `*_left` is what of hold_ns and block_ns nested rows have not yet used.
-- `last_row[p]`, one per page: the latest row that mapped page p, plus 1; 0: none.
-"""
+"""One pass over the rows of a trace, in compiled code: what is wrong in it, and what it is like."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pipeline.jit.loops import compiled
+from pipeline.jit.loops import compiled, compiled_inside
+from pipeline.jit.tables import Tables, records
 from pipeline.schema.trace import KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 
 # What can be wrong with a row; the position is the code.
@@ -44,47 +35,74 @@ ROW_PROBLEMS = (
 _SUB = 8
 BUCKETS = (64 - _SUB + 1) << _SUB
 
+_KINDS = len(KINDS)
+
 # Reuse needs 8 bytes per page; above this (256 GiB of mapped memory) it is left out.
 REUSE_PAGES = 1 << 26
 
 HISTOGRAMS = ("think_ns", "wait_ns", "hold_ns", "block_ns", "reuse")
-_REUSE = 4
+_THINK, _WAIT, _HOLD, _BLOCK, _REUSE = (code * BUCKETS for code in range(len(HISTOGRAMS)))
+
+_READ = (
+    "time_ns", "task", "process", "kind", "page", "think_ns", "wait_ns", "hold_ns", "block_ns", "depth",
+)  # fmt: skip
+_PROBLEM = np.dtype([("count", "i8"), ("first_row", "i8")])
+# A task: the process of its first row, -1 before that, and the depth of its latest row, -1 if it has none.
+_TASK_STATE = np.dtype([("process", "i8"), ("depth", "i8")])
+# A task's latest row of one depth; valid up to the depth of its latest row. The least end is time + hold +
+# block: a row ends then or later, because getting mapped takes time that a trace does not hold. What of
+# hold_ns and block_ns nested rows have not yet used is left.
+_LEVEL = np.dtype([(name, "i8") for name in ("begin", "least_end", "hold_left", "block_left")])
+_LARGEST = np.dtype([(name, "i8") for name in ("time", "page", "depth", "end")])
 
 
 class Scan:
-    """State and results of the pass: `count` and `first_row` per ROW_PROBLEMS, and the totals."""
+    """State and results of the pass.
+
+    `problems` has count and first_row (-1) of each of ROW_PROBLEMS, `kinds` counts rows by kind, `histograms`
+    [HISTOGRAMS, BUCKETS] and `maxima` are of durations and distances, `tasks` has the process of each task
+    that was seen, `processes` whether each was, `largest` the largest time, page, depth and end.
+    """
 
     def __init__(self, pages: int) -> None:
         """Room for `pages` page numbers; reuse is left out if there are more than REUSE_PAGES."""
         self.rows = 0
-        self.count = np.zeros(len(ROW_PROBLEMS), np.int64)
-        self.first_row = np.full(len(ROW_PROBLEMS), -1, np.int64)
+        self.problems = records(len(ROW_PROBLEMS), _PROBLEM)
+        self.problems["first_row"] = -1
         self.kinds = np.zeros(len(KINDS), np.int64)
         self.histograms = np.zeros((len(HISTOGRAMS), BUCKETS), np.int64)
         self.maxima = np.zeros(len(HISTOGRAMS), np.int64)
-        self.process = np.full(MAX_TASKS, -1, np.int64)
-        self.process_seen = np.zeros(MAX_TASKS, np.bool_)
-        # Largest time, page, depth, end so far.
-        self.largest = np.full(4, -1, np.int64)
+        self.tasks = records(MAX_TASKS, _TASK_STATE)
+        self.tasks["process"] = self.tasks["depth"] = -1
+        self.processes = np.zeros(MAX_TASKS, np.int8)
+        largest = records(1, _LARGEST)
+        for name in _LARGEST.names or ():
+            largest[name] = -1
+        self.largest = largest[0]
         self.measures_reuse = pages <= REUSE_PAGES
-        self._depth = np.full(MAX_TASKS, -1, np.int8)
-        self._levels = np.zeros((MAX_TASKS, MAX_DEPTH, 4), np.int64)
-        self._last_row = np.zeros(max(pages, 0) if self.measures_reuse else 0, np.int64)
+        self._pages = max(pages, 0) if self.measures_reuse else 0
+        self._tables = Tables(
+            checked=False,
+            problems=self.problems,
+            kinds=self.kinds,
+            histograms=self.histograms.ravel(),
+            tasks=self.tasks,
+            levels=records(MAX_TASKS * MAX_DEPTH, _LEVEL),
+            processes=self.processes,
+            largest=largest,
+            # The latest row that mapped each page, plus 1; 0: none.
+            last_rows=np.zeros(self._pages, np.int64),
+        )
 
     def add(self, columns: dict[str, np.ndarray]) -> None:
         """Take in the next rows: columns of the trace as int64, int32 or int8 arrays of one length."""
-        _scan(
-            self.rows,
-            columns["time_ns"], columns["task"], columns["process"], columns["kind"], columns["page"],
-            columns["think_ns"], columns["wait_ns"], columns["hold_ns"], columns["block_ns"],
-            columns["depth"],
-            self.count, self.first_row, self.kinds, self.histograms, self.process, self.process_seen,
-            self.largest, self._depth, self._levels, self._last_row, MAX_TIME_NS, MAX_PAGE,
-        )  # fmt: skip
+        count = len(columns["time_ns"])
+        batch = Tables(checked=False, **{name: np.ascontiguousarray(columns[name]) for name in _READ})
+        _scan(batch, count, self.rows, self._tables, self._pages)
         for code, name in enumerate(HISTOGRAMS):
-            if name in columns and len(columns[name]):
+            if name in columns and count:
                 self.maxima[code] = max(self.maxima[code], int(columns[name].max()))
-        self.rows += len(columns["time_ns"])
+        self.rows += count
 
 
 def bucket_floor(bucket: int) -> int:
@@ -105,97 +123,92 @@ def _bucket(value):  # type: ignore[no-untyped-def]
     return ((shift + 1) << _SUB) + ((value >> shift) & ((1 << _SUB) - 1))
 
 
-@compiled
-def _note(count, first_row, problem, row):  # type: ignore[no-untyped-def]
-    if count[problem] == 0:
-        first_row[problem] = row
-    count[problem] += 1
+@compiled_inside
+def _note(tables, problem, row):  # type: ignore[no-untyped-def]
+    noted = tables.problems[problem]
+    if noted.count == 0:
+        noted.first_row = row
+    noted.count += 1
 
 
 @compiled
-def _scan(  # type: ignore[no-untyped-def]
-    first, times, tasks, processes, kinds, pages, thinks, waits, holds, blocks, depths,
-    count, first_row, kind_counts, histograms, process_of, process_seen, largest, depth_of, levels, last_row,
-    max_time, max_page,
-):  # fmt: skip
-    # Limits come as arguments and shapes: a constant of another file would be compiled in, and stay when that
-    # file changes.
-    max_tasks, max_depth = len(process_of), levels.shape[1]
-    previous_time = largest[0]
-    for i in range(len(times)):
+def _scan(batch, count, first, tables, pages):  # type: ignore[no-untyped-def]
+    largest = tables.largest[0]
+    previous_time = largest.time
+    for i in range(count):
         row = first + i
-        time, hold, block, think, wait = times[i], holds[i], blocks[i], thinks[i], waits[i]
-        task, process, kind, page, depth = tasks[i], processes[i], kinds[i], pages[i], depths[i]
+        time, hold, block = batch.time_ns[i], batch.hold_ns[i], batch.block_ns[i]
+        think, wait = batch.think_ns[i], batch.wait_ns[i]
+        task, process, kind = batch.task[i], batch.process[i], batch.kind[i]
+        page, depth = batch.page[i], batch.depth[i]
 
         if time < previous_time:
-            _note(count, first_row, _TIME_ORDER, row)
+            _note(tables, _TIME_ORDER, row)
         previous_time = time
-        largest[0] = max(largest[0], time)
+        largest.time = max(largest.time, time)
         least = min(time, think, wait, hold, block)
         if least < 0:
-            _note(count, first_row, _NEGATIVE, row)
-        if max(time, think, wait, hold, block) > max_time:
-            _note(count, first_row, _ABSURD, row)
-        if 0 <= kind < len(kind_counts):
-            kind_counts[kind] += 1
+            _note(tables, _NEGATIVE, row)
+        most = max(time, think, wait, hold, block)
+        if most > MAX_TIME_NS:
+            _note(tables, _ABSURD, row)
+        if 0 <= kind < _KINDS:
+            tables.kinds[kind] += 1
         else:
-            _note(count, first_row, _KIND, row)
-        if 0 <= process < max_tasks:
-            process_seen[process] = True
+            _note(tables, _KIND, row)
+        if 0 <= process < MAX_TASKS:
+            tables.processes[process] = 1
         else:
-            _note(count, first_row, _PROCESS, row)
+            _note(tables, _PROCESS, row)
 
-        histograms[0, _bucket(max(think, 0))] += 1
-        histograms[1, _bucket(max(wait, 0))] += 1
-        histograms[2, _bucket(max(hold, 0))] += 1
-        histograms[3, _bucket(max(block, 0))] += 1
-        largest[1] = max(largest[1], page)
-        if not 0 <= page < max_page:
-            _note(count, first_row, _PAGE, row)
-        elif page < len(last_row):
-            if last_row[page] > 0:
-                histograms[_REUSE, _bucket(row + 1 - last_row[page])] += 1
-            last_row[page] = row + 1
+        tables.histograms[_THINK + _bucket(max(think, 0))] += 1
+        tables.histograms[_WAIT + _bucket(max(wait, 0))] += 1
+        tables.histograms[_HOLD + _bucket(max(hold, 0))] += 1
+        tables.histograms[_BLOCK + _bucket(max(block, 0))] += 1
+        largest.page = max(largest.page, page)
+        if not 0 <= page < MAX_PAGE:
+            _note(tables, _PAGE, row)
+        elif page < pages:
+            if tables.last_rows[page] > 0:
+                tables.histograms[_REUSE + _bucket(row + 1 - tables.last_rows[page])] += 1
+            tables.last_rows[page] = row + 1
 
-        if not 0 <= task < max_tasks:
-            _note(count, first_row, _TASK, row)
+        if not 0 <= task < MAX_TASKS:
+            _note(tables, _TASK, row)
             continue
-        if process_of[task] < 0:
-            process_of[task] = process
-        elif process_of[task] != process:
-            _note(count, first_row, _PROCESS_CHANGES, row)
-        if not 0 <= depth < max_depth:
-            _note(count, first_row, _DEPTH, row)
+        state = tables.tasks[task]
+        if state.process < 0:
+            state.process = process
+        elif state.process != process:
+            _note(tables, _PROCESS_CHANGES, row)
+        if not 0 <= depth < MAX_DEPTH:
+            _note(tables, _DEPTH, row)
             continue
-        largest[2] = max(largest[2], depth)
+        largest.depth = max(largest.depth, depth)
         # A damaged time must not be taken for the end of an operation, and sums must not overflow.
-        if least < 0 or max(time, hold, block, think, wait) > max_time:
-            depth_of[task] = -1
+        if least < 0 or most > MAX_TIME_NS:
+            state.depth = -1
             continue
 
-        latest = depth_of[task]
-        stack = levels[task]
-        if depth > 0 and depth > latest + 1:
-            _note(count, first_row, _JUMP, row)
+        outermost = task * MAX_DEPTH
+        if depth > 0 and depth > state.depth + 1:
+            _note(tables, _JUMP, row)
         else:
-            for level in range(depth, latest + 1):
-                if time < stack[level, 1]:
-                    _note(count, first_row, _OVERLAP, row)
+            for level in range(depth, state.depth + 1):
+                if time < tables.levels[outermost + level].least_end:
+                    _note(tables, _OVERLAP, row)
                     break
             if depth > 0:
-                parent = stack[depth - 1]
-                if time < parent[0]:
-                    _note(count, first_row, _BEFORE, row)
-                elif time > parent[1]:
-                    _note(count, first_row, _AFTER, row)
-                parent[2] -= think + hold
-                parent[3] -= wait + block
-                if parent[2] < 0 or parent[3] < 0:
-                    _note(count, first_row, _USES_MORE, row)
-        depth_of[task] = depth
-        end = time + hold + block
-        stack[depth, 0] = time
-        stack[depth, 1] = end
-        stack[depth, 2] = hold
-        stack[depth, 3] = block
-        largest[3] = max(largest[3], end)
+                parent = tables.levels[outermost + depth - 1]
+                if time < parent.begin:
+                    _note(tables, _BEFORE, row)
+                elif time > parent.least_end:
+                    _note(tables, _AFTER, row)
+                parent.hold_left -= think + hold
+                parent.block_left -= wait + block
+                if parent.hold_left < 0 or parent.block_left < 0:
+                    _note(tables, _USES_MORE, row)
+        state.depth = depth
+        own = tables.levels[outermost + depth]
+        own.begin, own.least_end, own.hold_left, own.block_left = time, time + hold + block, hold, block
+        largest.end = max(largest.end, own.least_end)

@@ -91,9 +91,8 @@ def test_state_is_carried_from_batch_to_batch() -> None:
     whole.add(columns)
     for row in range(5):
         parts.add({name: values[row : row + 1] for name, values in columns.items()})
-    assert whole.count.sum() == 3
-    np.testing.assert_array_equal(whole.count, parts.count)
-    np.testing.assert_array_equal(whole.first_row, parts.first_row)
+    assert whole.problems["count"].sum() == 3
+    np.testing.assert_array_equal(whole.problems, parts.problems)
     np.testing.assert_array_equal(whole.histograms, parts.histograms)
 
 

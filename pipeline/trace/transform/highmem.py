@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.schema.trace import COLUMN_NAMES, MAX_DEPTH, MAX_TASKS
+from pipeline.jit.tables import Tables, records
+from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
 from pipeline.trace.reader import Trace
-from pipeline.trace.transform.loops import fold
+from pipeline.trace.transform.loops import CARRIED, FOLDED, LEVELS, fold
 from pipeline.trace.transform.step import (
     Columns,
     Outcome,
@@ -36,6 +37,7 @@ USAGE = (
     "a share of the pages stays in highmem; operations on the others need no mapping: their time becomes "
     "think and wait",
 )
+_FOLDED = ("task", "think_ns", "wait_ns", "hold_ns", "block_ns", "depth")
 
 
 @dataclass(frozen=True)
@@ -80,33 +82,34 @@ class Highmem:
                 yield chosen_rows(columns, keep)
 
     def _folded(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
-        top = np.full(MAX_TASKS, -1, np.int8)
-        levels = np.zeros((MAX_TASKS, MAX_DEPTH, 4), np.int64)
-        carried = np.zeros((MAX_TASKS, MAX_DEPTH + 1, 2), np.int64)
+        tasks = Tables(
+            checked=False,
+            top=np.full(MAX_TASKS, -1, np.int64),
+            folded=records(MAX_TASKS * LEVELS, FOLDED),
+            carried=records(MAX_TASKS * LEVELS, CARRIED),
+        )
         dropped = 0
         for found in batches(trace):
             columns = dict(found)
             for name in ("think_ns", "wait_ns", "depth"):
                 columns[name] = found[name].copy()
             keep = drawn(found["page"], self.share, self.seed)
-            fold(
-                columns["task"], columns["think_ns"], columns["wait_ns"], columns["hold_ns"],
-                columns["block_ns"], columns["depth"], keep, top, levels, carried,
-            )  # fmt: skip
+            rows = Tables(checked=False, **{name: columns[name] for name in _FOLDED}, keep=keep.view(np.int8))
+            fold(rows, len(keep), tasks)
             dropped += int((~keep).sum())
             kept = chosen_rows({name: columns[name] for name in COLUMN_NAMES}, keep)
             kept["time_ns"] -= first_ns
             yield kept
         if dropped:
-            after_ns = _after_the_last(top, levels, carried)
+            after_ns = _time_after_the_last(tasks)
             notes.append(
                 f"{dropped:,} operations need no mapping any more; {after_ns / 1e9:.6f} s of their CPU time "
                 "come after their task's last operation and are in none"
             )
 
 
-def _after_the_last(top: np.ndarray, levels: np.ndarray, carried: np.ndarray) -> int:
+def _time_after_the_last(tasks: Tables) -> int:
     """CPU time of dropped rows that no later row of their task has taken over, in ns."""
-    open_ = np.arange(MAX_DEPTH) <= top[:, None]
-    outside = open_ & (levels[:, :, 0] == 0) & (levels[:, :, 1] == 0)
-    return int(carried[:, 0, 0].sum() + np.maximum(levels[:, :, 2], 0)[outside].sum())
+    carried, folded = (table.reshape(MAX_TASKS, LEVELS) for table in (tasks.carried, tasks.folded))
+    dropped = (np.arange(LEVELS) <= tasks.top[:, None]) & (folded["stays"] == 0) & (folded["depth"] == 0)
+    return int(carried["think_ns"][:, 0].sum() + np.maximum(folded["cpu_ns"][dropped], 0).sum())

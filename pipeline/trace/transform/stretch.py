@@ -9,9 +9,10 @@ from fractions import Fraction
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.schema.trace import MAX_DEPTH, MAX_TASKS, MAX_TIME_NS
+from pipeline.jit.tables import Tables, records
+from pipeline.schema.trace import MAX_TASKS, MAX_TIME_NS
 from pipeline.trace.reader import Trace
-from pipeline.trace.transform.loops import move
+from pipeline.trace.transform.loops import LEVELS, SHIFT, move
 from pipeline.trace.transform.step import Columns, Outcome, batches, derived
 from pipeline.trace.transform.step import unchanged as outcome_of
 from pipeline.trace.transform.step_text import Parameters
@@ -21,7 +22,6 @@ USAGE = (
     "stretch=FACTOR[,think=,wait=,hold=,block=]",
     "think and wait times FACTOR; each can have its own, hold and block are 1 unless given",
 )
-_UNSEEN = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Stretch:
         """
         if self == Stretch(*[Fraction(1)] * 4):
             return outcome_of(trace, batches(trace))
-        outcome = outcome_of(trace, self._moved(trace))
+        outcome = outcome_of(trace, self._move(trace))
         outcome.in_order = False
         changed = [f"{name}_ns" for name in ("think", "wait", "hold", "block") if getattr(self, name) != 1]
         # what is nested is stretched with its mapping
@@ -65,25 +65,34 @@ class Stretch:
         outcome.columns = derived(outcome.columns, changed)
         return outcome
 
-    def _moved(self, trace: Trace) -> Iterator[Columns]:
-        shift = np.full((MAX_TASKS, MAX_DEPTH + 1), _UNSEEN, np.int64)
-        latest = np.zeros(MAX_TASKS, np.int64)
+    def _move(self, trace: Trace) -> Iterator[Columns]:
+        tasks = Tables(
+            checked=False,
+            shifts=records(MAX_TASKS * LEVELS, SHIFT),
+            latest=np.zeros(MAX_TASKS, np.int64),
+        )
         first = 0
         for found in batches(trace):
             columns = dict(found)
             inside = columns["depth"] > 0
-            before = np.stack([found["think_ns"] + found["wait_ns"], found["hold_ns"] + found["block_ns"]], 1)
             for name, nested in (("think", "hold"), ("wait", "block"), ("hold", "hold"), ("block", "block")):
                 values = found[f"{name}_ns"]
                 columns[f"{name}_ns"] = np.where(
-                    inside, self._times(values, nested), self._times(values, name)
+                    inside, self._scale(values, nested), self._scale(values, name)
                 )
-            after = np.stack(
-                [columns["think_ns"] + columns["wait_ns"], columns["hold_ns"] + columns["block_ns"]], 1
-            )
             times = found["time_ns"].copy()
-            starts = self._times(times, "wait")
-            move(times, columns["task"], columns["depth"], before, after, starts, shift, latest)
+            rows = Tables(
+                checked=False,
+                time_ns=times,
+                task=found["task"],
+                depth=found["depth"],
+                start=self._scale(found["time_ns"], "wait"),
+                before=found["think_ns"] + found["wait_ns"],
+                after=columns["think_ns"] + columns["wait_ns"],
+                used_before=found["hold_ns"] + found["block_ns"],
+                used_after=columns["hold_ns"] + columns["block_ns"],
+            )
+            move(rows, len(times), tasks)
             if int(times.max(initial=0)) >= MAX_TIME_NS:
                 raise self._too_long()
             columns["time_ns"] = times
@@ -91,7 +100,7 @@ class Stretch:
             first += len(times)
             yield columns
 
-    def _times(self, values: np.ndarray, name: str) -> np.ndarray:
+    def _scale(self, values: np.ndarray, name: str) -> np.ndarray:
         """Values times a factor, rounded down: sums of nested times stay below that of their mapping."""
         factor: Fraction = getattr(self, name)
         if factor == 1:
