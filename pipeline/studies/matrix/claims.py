@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 
 from pipeline.machine.profile import load_profile
-from pipeline.runs.figures import cpu_ns
 from pipeline.studies.experiment import Experiment, change_costs
 from pipeline.studies.matrix.grid import (
     BUILD,
@@ -26,7 +26,7 @@ from pipeline.studies.matrix.grid import (
     NotAskedError,
 )
 from pipeline.studies.matrix.matrix_tables import count_findings
-from pipeline.studies.point import Point
+from pipeline.studies.point import ratio
 from pipeline.studies.runner import LOWER
 from pipeline.studies.verdict import Opinion, Outcome, Verdict, Wrong
 
@@ -75,11 +75,6 @@ def claim(
         return predicate
 
     return add
-
-
-def _times(dear: float, cheap: float) -> str:
-    """How many times as much, in words; without a ratio where the smaller is nothing."""
-    return f"{dear / cheap:,.2f} times" if cheap > 0 else "any number of times"
 
 
 @claim(
@@ -142,14 +137,9 @@ def modern_pool_suffices(g: Grid, allocator: str) -> tuple[bool, str]:
 def series_prevents_deadlock(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether one pool deadlocks on nested maps where two series of half the size do not."""
     # Half of the copies block, and then fault on the user's buffer: what the series were for.
-    changes = {
-        "tasks": 48,
-        "kinds.copy_to_user.nested": {"page_fault": 1.0},
-        "kinds.copy_to_user.block": {
-            "probability": 0.5,
-            "time": {"dist": "exponential", "mean_ns": 5_000_000},
-        },
-    }
+    block = {"probability": 0.5, "time": {"dist": "exponential", "mean_ns": 5_000_000}}
+    copy = {"kinds.copy_to_user.nested": {"page_fault": 1.0}, "kinds.copy_to_user.block": block}
+    changes = {"tasks": 48, **copy}
     one = Experiment(BUILD.name, "global_pool", OLD, 20_000, changes, {"slots": 10}, cpus=16)
     pool, series = g.measure(one), g.measure(replace(one, allocator=allocator, options={"slots": 5}))
     own, plain = (g.at(BUILD, OLD, 16, allocator) for allocator in (allocator, "global_pool"))
@@ -171,16 +161,15 @@ def series_prevents_deadlock(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def invlpg_dearer_on_many_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether invlpg in the pass is dearer than one flush on 64 CPUs."""
-    pairs = [
-        (machine, g.at(LOCAL, machine, 64, allocator), g.at(LOCAL, machine, 64, "global_pool"))
-        for machine in MACHINES
-    ]
-    said = "; ".join(
-        f"{machine}: a map takes {invlpg.dearer_us:.2f} us of CPU time, with one flush at the end of the "
-        f"pass {pool.dearer_us:.2f}"
-        for machine, invlpg, pool in pairs
-    )
-    return all(invlpg.dearer_us > pool.dearer_us for _, invlpg, pool in pairs), f"{LOCAL} on 64 CPUs, {said}."
+    dearer, numbers = True, []
+    for machine in MACHINES:
+        invlpg, pool = (g.at(LOCAL, machine, 64, d).dearer_us for d in (allocator, "global_pool"))
+        dearer &= invlpg > pool
+        numbers.append(
+            f"{machine}: a map takes {invlpg:.2f} us of CPU time, with one flush at the end of the pass "
+            f"{pool:.2f}"
+        )
+    return dearer, f"{LOCAL} on 64 CPUs, {'; '.join(numbers)}."
 
 
 @claim(
@@ -195,21 +184,19 @@ def invlpg_dearer_on_many_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def invlpg_cheaper_on_one_cpu(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether invlpg in the pass is cheaper than one flush on one CPU."""
-    found = []
+    cheaper, numbers = True, []
     for machine in MACHINES:
-        costs = load_profile(machine).costs
-        flush = costs["tlb_flush_ns"].value + costs["tlb_refill_ns"].value
-        single = costs["invalidate_ns"].value
+        costs = {name: cost.value for name, cost in load_profile(machine).costs.items()}
         invlpg, pool = (g.at(LOCAL, machine, 1, d) for d in (allocator, "global_pool"))
-        found.append((machine, invlpg, pool, single, flush))
-    said = "; ".join(
-        f"{machine}: {invlpg.dearer_us:.2f} us a map against {pool.dearer_us:.2f}, as a flush with its "
-        f"refill costs {flush / 1e3:.1f} us and {invlpg.address_space_pages:,} invalidations "
-        f"{single * invlpg.address_space_pages / 1e3:.0f}"
-        for machine, invlpg, pool, single, flush in found
-    )
-    cheaper = all(invlpg.dearer_us < pool.dearer_us for _, invlpg, pool, *_ in found)
-    return cheaper, f"{LOCAL} on one CPU, {said}."
+        cheaper &= invlpg.dearer_us < pool.dearer_us
+        flush_us = (costs["tlb_flush_ns"] + costs["tlb_refill_ns"]) / 1e3
+        slots = invlpg.address_space_pages
+        numbers.append(
+            f"{machine}: {invlpg.dearer_us:.2f} us a map against {pool.dearer_us:.2f}, as a flush with its "
+            f"refill costs {flush_us:.1f} us and {slots:,} invalidations "
+            f"{costs['invalidate_ns'] * slots / 1e3:.0f}"
+        )
+    return cheaper, f"{LOCAL} on one CPU, {'; '.join(numbers)}."
 
 
 @claim(
@@ -220,15 +207,14 @@ def invlpg_cheaper_on_one_cpu(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def scales(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether each of 64 CPUs does what a single one does, with nothing shared."""
-    kept, shared = [], 0
-    for trace in (BUILD, BYTE):
-        for machine in MACHINES:
-            fewest, most = (g.at(trace, machine, cpus, allocator) for cpus in (1, 64))
-            kept.append((trace, machine, most.share / fewest.share))
-            shared += most.totals.flushes + most.totals.ipis + sum(x.acquisitions for x in most.totals.locks)
-    said = "; ".join(f"{trace} on {machine} {share:.3f}" for trace, machine, share in kept)
-    return all(share > 0.95 for *_, share in kept) and not shared, (
-        f"what each of 64 CPUs keeps of what a single one does, as shares of {LOWER}: {said}; {shared:,} "
+    kept, shared = {}, 0
+    for trace, machine in product((BUILD, BYTE), MACHINES):
+        fewest, most = (g.at(trace, machine, cpus, allocator) for cpus in (1, 64))
+        kept[f"{trace} on {machine}"] = most.share / fewest.share
+        shared += most.totals.flushes + most.totals.ipis + most.acquisitions
+    shares = "; ".join(f"{setting} {share:.3f}" for setting, share in kept.items())
+    return min(kept.values()) > 0.95 and not shared, (
+        f"what each of 64 CPUs keeps of what a single one does, as shares of {LOWER}: {shares}; {shared:,} "
         "locks, IPIs and flushes of every TLB."
     )
 
@@ -280,9 +266,8 @@ def interrupts_nobody(g: Grid, allocator: str) -> tuple[bool, str]:
 def cheapest(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether its maps take less CPU time than those of any other design but the lower bound."""
     column = g.column(BUILD, OLD, 16)
-    others = {d: p for d, p in column.items() if d not in (LOWER, allocator)}
-    best = min(others.values(), key=lambda p: p.dearer_us)
-    own = column[allocator]
+    own, _ = column.pop(allocator), column.pop(LOWER)
+    best = min(column.values(), key=lambda p: p.dearer_us)
     return own.dearer_us < best.dearer_us, (
         f"in {BUILD} on 16 CPUs of {OLD} a map takes {own.dearer_us:.2f} us of CPU time; the next cheapest "
         f"is {best.allocator} with {best.dearer_us:.2f}."
@@ -313,12 +298,11 @@ def cheaper_than_low_memory(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def threads_share_pool(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether many threads of one process do as well as many processes."""
-
-    def tried(slots: int) -> Point:
-        changes = {"tasks": THREADS, "threads_per_process": THREADS}
-        return g.measure(Experiment(BUILD.name, allocator, OLD, 48_000, changes, {"slots": slots}, cpus=16))
-
-    few, many = tried(4), tried(64)
+    changes = {"tasks": THREADS, "threads_per_process": THREADS}
+    few, many = (
+        g.measure(replace(BUILD.experiment(allocator, OLD, 16, slots=slots), changes=changes))
+        for slots in (4, 64)
+    )
     return min(few.share, many.share) > 0.95, (
         f"{THREADS} threads of one process on 16 CPUs of {OLD} reach {many.share:.3f} of {LOWER}'s "
         f"throughput with 64 slots ({many.lock_wait_percent:.1f} % of CPU time spins, {many.totals.ipis:,} "
@@ -335,10 +319,10 @@ def threads_share_pool(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def two_slots_suffice(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether two slots and a semaphore let nobody sleep."""
-    options: dict[str, int | str] = {"slots": 2, "cache": "false", "semaphore": "true"}
-    one = Experiment(BUILD.name, allocator, OLD, 48_000, {"tasks": 48, "threads_per_process": 1}, options, 16)
-    single = g.measure(one)
-    threads = g.measure(replace(one, changes={"tasks": 48, "threads_per_process": 16}))
+    fixmap = BUILD.experiment(allocator, OLD, 16, slots=2, cache="false", semaphore="true")
+    single, threads = (
+        g.measure(replace(fixmap, changes={"tasks": 48, "threads_per_process": each})) for each in (1, 16)
+    )
     return single.totals.sleeps == 0 and single.share > 0.95, (
         f"{BUILD} on 16 CPUs of {OLD} reaches {single.share:.3f} of {LOWER}'s throughput with "
         f"{single.totals.sleeps:,} sleeps; with 16 threads to a process {threads.share:.3f} and "
@@ -375,10 +359,10 @@ def atomic_cheaper_than_hits(g: Grid, allocator: str) -> tuple[bool, str]:
 def never_sleeps_while_atomic(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether no task sleeps under an atomic map, in any setting."""
     points = [g.at(*setting, allocator) for setting in g.settings()]
-    counted = {name: sum(p.findings.count(name) for p in points) for p in points for name in p.findings}
-    said = ", ".join(f"{count:,} {name}" for name, count in sorted(counted.items())) or "no finding"
+    findings = sorted(name for p in points for name in p.findings)
+    counted = count_findings(findings) if findings else "no finding"
     slept = sum(bool(p.findings) for p in points)
-    return not slept, f"{slept} of {len(points)} settings have findings: {said}."
+    return not slept, f"{slept} of {len(points)} settings have findings: {counted}."
 
 
 @claim(
@@ -391,12 +375,12 @@ def never_sleeps_while_atomic(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def switches_are_the_price(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether switches are a tenth of what walks and invalidations cost."""
-    own = g.at(BUILD, OLD, 16, allocator)
-    operations = own.totals.operations
-    switched = own.cpu_ns("switch") / operations - cpu_ns(own.lower, ("switch",)) / own.lower.operations
+    own, bound = (g.at(BUILD, OLD, 16, d) for d in (allocator, LOWER))
+    switched, bound_switched = (p.per_operation(p.cpu_ns("switch")) for p in (own, bound))
+    switched -= bound_switched
     costs = load_profile(OLD).costs
-    walked = own.totals.walks / operations * costs["walk_ns"].value
-    invalidated = own.totals.local_flushes / operations * costs["invalidate_ns"].value
+    walked = own.per_operation(own.totals.walks) * costs["walk_ns"].value
+    invalidated = own.per_operation(own.totals.local_flushes) * costs["invalidate_ns"].value
     return abs(switched) > 0.1 * (walked + invalidated), (
         f"in {BUILD} on 16 CPUs of {OLD} a map takes {own.dearer_us * 1e3:.0f} ns more than with {LOWER}: "
         f"about {walked:.0f} for page-table walks, {invalidated:.0f} for invalidations, {switched:.1f} for "
@@ -535,10 +519,10 @@ def scales_without_lock(g: Grid, allocator: str) -> tuple[bool, str]:
     byte, locked = (g.at(BYTE, OLD, 16, d) for d in (allocator, "global_pool"))
     return own.dearer_us < pool.dearer_us and byte.dearer_us < locked.dearer_us, (
         f"{BUILD} on 16 CPUs of {OLD}: a map takes {own.map_us:.1f} us, in the pool "
-        f"{_times(pool.map_us, own.map_us)} that, with {own.totals.flushes:,} flushes against "
+        f"{ratio(pool.map_us, own.map_us):,.2f} times that, with {own.totals.flushes:,} flushes against "
         f"{pool.totals.flushes:,}; {BYTE} {byte.map_us:.1f} us, in the pool "
-        f"{_times(locked.map_us, byte.map_us)} that; yet {byte.share:.3f} of {LOWER}'s throughput, as the "
-        "one count goes from CPU to CPU."
+        f"{ratio(locked.map_us, byte.map_us):,.2f} times that; yet {byte.share:.3f} of {LOWER}'s throughput, "
+        "as the one count goes from CPU to CPU."
     )
 
 
@@ -632,7 +616,7 @@ def lru_makes_maps_cheaper(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether maps take less CPU time than in the pool."""
     column = g.column(BUILD, OLD, 16)
     own, pool = column[allocator], column["global_pool"]
-    best = max((p for p in column.values()), key=lambda p: p.hit_percent)
+    best = max(column.values(), key=lambda p: p.hit_percent)
     return own.dearer_us < pool.dearer_us, (
         f"{own.hit_percent:.1f} % of maps hit, the pool's {pool.hit_percent:.1f} % (the best is "
         f"{best.allocator}'s {best.hit_percent:.1f} %), yet a map takes {own.dearer_us:.0f} us, the pool "
@@ -650,11 +634,8 @@ def lru_makes_maps_cheaper(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def better_eviction_saves_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether the bound has a twentieth fewer flushes than the pool."""
-    gains = []
-    for trace, machine, cpus in g.settings():
-        pool, best = (g.at(trace, machine, cpus, d) for d in ("global_pool", allocator))
-        gains.append((pool.totals.flushes - best.totals.flushes, pool.totals.flushes))
-    saved, all_flushes = sum(gain for gain, _ in gains), sum(flushes for _, flushes in gains)
-    return saved > 0.05 * all_flushes, (
-        f"{saved:+,} of the pool's {all_flushes:,} flushes in {len(gains)} settings would be saved."
+    settings = g.settings()
+    pool, best = (sum(g.at(*each, d).totals.flushes for each in settings) for d in ("global_pool", allocator))
+    return pool - best > 0.05 * pool, (
+        f"{pool - best:+,} of the pool's {pool:,} flushes in {len(settings)} settings would be saved."
     )
