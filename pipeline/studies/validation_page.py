@@ -9,7 +9,7 @@ from pipeline.io.progress import progress
 from pipeline.studies.conformance.conformance_page import part as write_conformance
 from pipeline.studies.lockmeter.facts import write_facts
 from pipeline.studies.lockmeter.lockmeter_page import write_ablations, write_history
-from pipeline.studies.theory.section import part as write_theory
+from pipeline.studies.theory.theory_page import write_theory
 
 HEAD = """# Validation: is it right?
 

@@ -18,7 +18,7 @@ from pipeline.allocators.registry import load_allocator
 from pipeline.machine import compose, in_memory
 from pipeline.machine.engine import records
 from pipeline.machine.profile import load_profile
-from pipeline.studies.theory import arbitration, hit_rate, irm, laws, queueing, section, ties, wrap_cost
+from pipeline.studies.theory import arbitration, experiments, irm, laws, ties
 from pipeline.studies.theory.check import Check, statistical_tolerance
 from pipeline.studies.theory.closed_queues import (
     asymptotic_bound,
@@ -26,18 +26,8 @@ from pipeline.studies.theory.closed_queues import (
     machine_repairman,
 )
 from pipeline.studies.theory.runs import mixed_rows
+from pipeline.studies.theory.theory_page import EXPERIMENTS, describe_checks
 from tests.mutate import count, mutate
-
-EXPERIMENTS = {
-    "lock": queueing.lock_checks,
-    "pool": queueing.pool_checks,
-    "cost": wrap_cost.cost_checks,
-    "hit rate": hit_rate.hit_rate_checks,
-    "little": laws.little_checks,
-    "conservation": laws.conservation_checks,
-    "arbitration": arbitration.arbitration_checks,
-    "ties": ties.ties_checks,
-}
 
 
 @pytest.fixture(scope="module", params=EXPERIMENTS)
@@ -67,18 +57,18 @@ def test_a_prediction_that_is_off_by_an_eighth_is_refused(found: list[Check]) ->
 
 
 def test_the_section_has_a_line_for_every_quantity_and_names_what_fails(found: list[Check]) -> None:
-    text = section.written(found)
+    text = describe_checks(found)
     assert text.startswith("## Theory\n")
     assert "all of them hold" in text
     quantities = {(check.name, check.what) for check in found}
     assert sum(line.endswith("| holds |") for line in text.splitlines()) == len(quantities)
     wrong = [replace(found[0], simulated=2 * found[0].predicted + 1), *found[1:]]
-    assert "1 of them fails" in section.written(wrong)
-    assert sum(line.endswith("| FAILS |") for line in section.written(wrong).splitlines()) == 1
+    assert "1 of them fails" in describe_checks(wrong)
+    assert sum(line.endswith("| FAILS |") for line in describe_checks(wrong).splitlines()) == 1
 
 
 def check(predicted: float, simulated: float, tolerance: float, **more: bool) -> Check:
-    return Check("name", "source", "what", "ns", predicted, simulated, None, tolerance, **more)
+    return Check("name", "what", predicted, simulated, "ns", tolerance=tolerance, **more)
 
 
 def test_a_check_holds_within_its_tolerance_and_only_if_that_is_narrow() -> None:
@@ -152,22 +142,22 @@ def test_pages_that_all_fit_have_no_cycle() -> None:
 
 
 def test_theory_of_another_hold_or_of_random_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queueing, "LOCKS", ((8, 7_000),))
-    monkeypatch.setattr(queueing, "constant_service", lambda n, z, s: machine_repairman(n, 1, z, s))
-    monkeypatch.setattr(queueing, "machine_repairman", lambda n, c, z, s: constant_service(n, z, s))
-    monkeypatch.setattr(queueing, "asymptotic_bound", lambda n, z, s: asymptotic_bound(n, z, 1.2 * s))
-    refused = failing(queueing.lock_checks())
+    monkeypatch.setattr(experiments, "LOCKS", ((8, 7_000),))
+    monkeypatch.setattr(experiments, "constant_service", lambda n, z, s: machine_repairman(n, 1, z, s))
+    monkeypatch.setattr(experiments, "machine_repairman", lambda n, c, z, s: constant_service(n, z, s))
+    monkeypatch.setattr(experiments, "asymptotic_bound", lambda n, z, s: asymptotic_bound(n, z, 1.2 * s))
+    refused = failing(experiments.lock_checks())
     assert refused == {
         f"{what}, P = 8, Z = 7 µs" for what in ("throughput", "mean wait", "throughput at most")
     }
 
 
 def test_a_pool_of_one_slot_more_and_one_wrap_more_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hit_rate, "POOLS", ((16, 1.0), (64, 0.7)))
-    monkeypatch.setattr(hit_rate, "mean_references", lambda p, n: irm.mean_references(p, n + 1))
-    assert len(failing(hit_rate.hit_rate_checks())) == 2
-    monkeypatch.setattr(wrap_cost, "average_cost_of", lambda m, n, f: 1 + (m // n + 1) * (1 + f) / m)
-    assert len(failing(wrap_cost.cost_checks())) == len(wrap_cost.SLOTS)
+    monkeypatch.setattr(experiments, "CACHES", ((16, 1.0), (64, 0.7)))
+    monkeypatch.setattr(experiments, "mean_references", lambda p, n: irm.mean_references(p, n + 1))
+    assert len(failing(experiments.hit_rate_checks())) == 2
+    monkeypatch.setattr(experiments, "average_cost_of", lambda m, n, f: 1 + (m // n + 1) * (1 + f) / m)
+    assert len(failing(experiments.cost_checks())) == len(experiments.WRAPPED_SLOTS)
 
 
 # Broken engines.
@@ -236,11 +226,11 @@ def test_time_that_is_booked_twice_or_to_the_wrong_category_breaks_conservation(
 def test_a_flush_without_its_refill_breaks_the_average_cost(
     broken: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wrap_cost, "SLOTS", (64,))
-    monkeypatch.setattr(wrap_cost, "simulate", partial(uncompiled, in_memory.simulate))
-    assert failing(wrap_cost.cost_checks()) == set()
+    monkeypatch.setattr(experiments, "WRAPPED_SLOTS", (64,))
+    monkeypatch.setattr(experiments, "simulate", partial(uncompiled, in_memory.simulate))
+    assert failing(experiments.cost_checks()) == set()
     broken("sent + costs.tlb_flush_ns) + costs.tlb_refill_ns", "sent + costs.tlb_flush_ns)")
-    assert len(failing(wrap_cost.cost_checks())) == 2
+    assert len(failing(experiments.cost_checks())) == 2
 
 
 def uncompiled(simulate: Callable[..., in_memory.Outcome], *what: object, **how: object) -> in_memory.Outcome:
@@ -252,7 +242,7 @@ def orders_that_change_nothing() -> int:
     trace = ties.rows_on_a_grid().at(slice(10 * ties.TASKS))
     lock = ties.allocators()[0]
     base = ties.run(lock, trace, records.CLOSED, compiled=False)
-    orders = [ties.reordered(trace, seed) for seed in range(3)]
+    orders = [ties.shuffle_ties(trace, seed) for seed in range(3)]
     return sum(
         ties.same_log(
             base, ties.run(lock, trace.at(order), records.CLOSED, compiled=False, chunk_rows=1), order

@@ -52,11 +52,10 @@ def unfair_run(
 ) -> Outcome:
     """Replay `trace` where locks are unfair, with "one_lock" or a shipped design of few slots."""
     machine = free_machine(CPUS, nodes=NODES, arbitration="unfair", **prices)
-    if allocator == "one_lock":
-        return simulate(ONE_LOCK, machine, trace, seed=seed, compiled=compiled)
-    return simulate(
-        load_allocator(allocator), machine, trace, seed=seed, compiled=compiled, options={"slots": "12"}
+    loaded, options = (
+        (ONE_LOCK, {}) if allocator == "one_lock" else (load_allocator(allocator), {"slots": "12"})
     )
+    return simulate(loaded, machine, trace, seed=seed, compiled=compiled, options=options)
 
 
 def served(outcome: Outcome) -> int:
@@ -78,13 +77,13 @@ def arbitration_checks() -> Iterator[Check]:
         for allocator in ("one_lock", "global_pool"):
             outcomes = [unfair_run(allocator, trace, prices, seed) for seed in SEEDS]
             where = f"{len(SEEDS)} seeds, {case}"
-            yield Check(
-                "unfair arbitration loses no waiter", "every waiter is served",
-                f"{allocator}: operations done", "", len(SEEDS) * len(trace),
-                sum(map(served, outcomes)), None, 0, where,
-            )  # fmt: skip
-            yield Check(
-                "unfair arbitration loses no waiter", "every waiter is served", f"{allocator}: locks got", "",
-                sum(expected_acquisitions(allocator, trace, outcome) for outcome in outcomes),
-                sum(int(outcome.sites["acquisitions"].sum()) for outcome in outcomes), None, 0, where,
-            )  # fmt: skip
+            got = sum(int(outcome.sites["acquisitions"].sum()) for outcome in outcomes)
+            expected = sum(expected_acquisitions(allocator, trace, outcome) for outcome in outcomes)
+            for what, predicted, simulated in (
+                ("operations done", len(SEEDS) * len(trace), sum(map(served, outcomes))),
+                ("locks got", expected, got),
+            ):
+                yield Check(
+                    "unfair arbitration loses no waiter", f"{allocator}: {what}", predicted, simulated,
+                    case=where,
+                )  # fmt: skip

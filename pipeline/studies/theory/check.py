@@ -24,15 +24,31 @@ class Check:
     """
 
     name: str
-    source: str
     what: str
-    unit: str
     predicted: float
     simulated: float
-    standard_error: float | None
-    tolerance: float
+    unit: str = ""
     case: str = ""
+    standard_error: float | None = None
+    tolerance: float = 0
     at_most: bool = False
+
+    @classmethod
+    def of_mean(
+        cls,
+        name: str,
+        what: str,
+        unit: str,
+        predicted: float,
+        found: tuple[float, float],
+        at_most: bool = False,
+    ) -> Check:
+        """A check of a mean that was found with a standard error, within what chance alone does."""
+        mean, error = found
+        tolerance = statistical_tolerance(predicted, error)
+        return cls(
+            name, what, predicted, mean, unit, standard_error=error, tolerance=tolerance, at_most=at_most
+        )
 
     @property
     def error(self) -> float:

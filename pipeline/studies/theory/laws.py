@@ -18,22 +18,11 @@ import numpy as np
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.registry import load_allocator, shipped_allocators
 from pipeline.jit.tables import Tables
-from pipeline.machine.engine.records import (
-    E_RELOCK,
-    E_SCAN,
-    E_SLEEP,
-    E_SWITCH,
-    E_WAKE,
-    S_FINISHED,
-    T_READY,
-)
+from pipeline.machine.engine import records
 from pipeline.machine.in_memory import Outcome, Rows, simulate
 from pipeline.machine.profile import Profile, load_profile
 from pipeline.studies.theory.check import Check
 from pipeline.studies.theory.runs import mixed_rows
-
-LITTLE = "Little 1961"
-CONSERVATION = "every moment of a CPU is in one category"
 
 SPINNING = "CPUs that spin for a lock"
 ASLEEP = "tasks asleep for a slot"
@@ -97,7 +86,7 @@ class QueueWatch:
         """Book how long tasks were ready that are so no more."""
         state = tasks["state"].copy()
         if len(self._state):
-            left = np.flatnonzero((self._state == T_READY) & (state != T_READY))
+            left = np.flatnonzero((self._state == records.T_READY) & (state != records.T_READY))
             for task in left:
                 waited_ns = self._now_ns - int(self._since_ns[task])
                 if self._bound[task]:
@@ -160,18 +149,18 @@ def watched_runs() -> tuple[Watched, ...]:
 def time_in_queues(run: Watched) -> dict[str, int]:
     """How long customers were in each queue, all together, by the log and the trace, in ns."""
     operations = run.outcome.operations
-    relocks = run.outcome.of_kind(E_RELOCK)["value"]
+    relocks = run.outcome.of_kind(records.E_RELOCK)["value"]
     return {
         SPINNING: int(operations["map_wait_ns"].sum() + operations["unmap_wait_ns"].sum() + relocks.sum()),
-        ASLEEP: int(run.outcome.of_kind(E_SLEEP)["duration_ns"].sum()),
+        ASLEEP: int(run.outcome.of_kind(records.E_SLEEP)["duration_ns"].sum()),
         PINNED: run.watch.pinned_ns,
         READY: run.watch.ready_ns,
-        OFF_CPU: asked_of_the_machine(run.trace)["off_cpu"],
+        OFF_CPU: requested_times(run.trace)["off_cpu"],
         MAPPED: int((operations["done_ns"] - operations["mapped_ns"]).sum()),
     }
 
 
-def asked_of_the_machine(trace: Rows) -> dict[str, int]:
+def requested_times(trace: Rows) -> dict[str, int]:
     """CPU time and time off CPU that the rows themselves ask for in a closed loop, in ns.
 
     `compute` is between operations and `in_use` with something mapped. An operation's own hold and block are
@@ -179,18 +168,9 @@ def asked_of_the_machine(trace: Rows) -> dict[str, int]:
     """
     asked = dict.fromkeys(("compute", "in_use", "off_cpu"), 0)
     left: dict[int, list[list[int]]] = {}
-    columns = (
-        trace.task,
-        trace.depth,
-        trace.time_ns,
-        trace.think_ns,
-        trace.wait_ns,
-        trace.hold_ns,
-        trace.block_ns,
-    )
-    for task, depth, time_ns, think_ns, wait_ns, hold_ns, block_ns in zip(
-        *(column.tolist() for column in columns), strict=True
-    ):
+    names = ("task", "depth", "time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns")
+    columns = (getattr(trace, name).tolist() for name in names)
+    for task, depth, time_ns, think_ns, wait_ns, hold_ns, block_ns in zip(*columns, strict=True):
         begun = task in left
         under_way = left.setdefault(task, [])
         while len(under_way) > depth:
@@ -220,25 +200,24 @@ def little_checks() -> Iterator[Check]:
 
 def little_checks_of(run: Watched) -> Iterator[Check]:
     """The same of one run; the run must have come to its end, and queues that nobody used are left out."""
-    yield Check(
-        "Little's law", LITTLE, "operations done of those in the trace", "", len(run.trace),
-        len(run.outcome.operations) if run.outcome.status == S_FINISHED else 0, None, 0, run.case,
-    )  # fmt: skip
-    wall_ns = run.outcome.wall_ns
-    for queue, time_ns in time_in_queues(run).items():
-        if time_ns or run.watch.area_ns[queue]:
-            yield Check(
-                "Little's law", LITTLE, queue, "", time_ns / wall_ns, run.watch.area_ns[queue] / wall_ns,
-                None, 0, run.case,
-            )  # fmt: skip
-    yield Check(
-        "Little's law", "two books of one wait", "time spun: lock sites against operations", "ns",
-        time_in_queues(run)[SPINNING], int(run.outcome.sites["wait_ns"].sum()), None, 0, run.case,
-    )  # fmt: skip
-    yield Check(
-        "Little's law", "two books of one wait", "time pinned and ready: totals against tasks", "ns",
-        run.watch.pinned_ns, run.outcome.totals["pin_wait_ns"], None, 0, run.case,
-    )  # fmt: skip
+    outcome, area_ns, times_ns = run.outcome, run.watch.area_ns, time_in_queues(run)
+    done = len(outcome.operations) if outcome.status == records.S_FINISHED else 0
+    spun_ns = int(outcome.sites["wait_ns"].sum())
+    comparisons = [
+        ("operations done of those in the trace", len(run.trace), done, ""),
+        *(
+            (queue, time_ns / outcome.wall_ns, area_ns[queue] / outcome.wall_ns, "")
+            for queue, time_ns in times_ns.items()
+            if time_ns or area_ns[queue]
+        ),
+        ("time spun: lock sites against operations", times_ns[SPINNING], spun_ns, "ns"),
+        (
+            "time pinned and ready: totals against tasks", run.watch.pinned_ns,
+            outcome.totals["pin_wait_ns"], "ns",
+        ),
+    ]  # fmt: skip
+    for what, expected, simulated, unit in comparisons:
+        yield Check("Little's law", what, expected, simulated, unit, run.case)
 
 
 def conservation_checks() -> Iterator[Check]:
@@ -252,22 +231,19 @@ def conservation_checks_of(run: Watched) -> Iterator[Check]:
     outcome = run.outcome
     name = "conservation of CPU time"
     for cpu, spent in enumerate(outcome.spent):
-        yield Check(
-            name, CONSERVATION, "a CPU's categories, of its wall time", "ns", outcome.wall_ns,
-            int(spent.sum()) if (spent >= 0).all() else -1, None, 0, f"{run.case}, CPU {cpu}",
-        )  # fmt: skip
-    prices = {price: cost.value for price, cost in run.machine.costs.items()}
-    asked = asked_of_the_machine(run.trace)
+        booked_ns = int(spent.sum()) if (spent >= 0).all() else -1
+        case = f"{run.case}, CPU {cpu}"
+        yield Check(name, "a CPU's categories, of its wall time", outcome.wall_ns, booked_ns, "ns", case)
+    asked = requested_times(run.trace)
+    walks_ns = outcome.totals["walks"] * run.machine.costs["walk_ns"].value
     expected = {
         "compute": asked["compute"],
-        "in_use": asked["in_use"] + outcome.totals["walks"] * prices["walk_ns"],
-        "scan": int(outcome.of_kind(E_SCAN)["duration_ns"].sum()),
+        "in_use": asked["in_use"] + walks_ns,
+        "scan": int(outcome.of_kind(records.E_SCAN)["duration_ns"].sum()),
     }
     if not run.hooked:
-        switches = np.concatenate([outcome.of_kind(E_SWITCH), outcome.of_kind(E_WAKE)])
-        expected["switch"] = int(switches["duration_ns"].sum())
+        switches = (outcome.of_kind(event)["duration_ns"] for event in (records.E_SWITCH, records.E_WAKE))
+        expected["switch"] = sum(int(durations.sum()) for durations in switches)
     for category, time_ns in expected.items():
-        yield Check(
-            name, "what trace, log and prices ask for", f"time in category {category}", "ns", time_ns,
-            outcome.time_in(category), None, 0, run.case,
-        )  # fmt: skip
+        simulated_ns = outcome.time_in(category)
+        yield Check(name, f"time in category {category}", time_ns, simulated_ns, "ns", run.case)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from pipeline.io.numbers import format_number
 from pipeline.io.tables import markdown_table
 from pipeline.studies.theory.arbitration import arbitration_checks
 from pipeline.studies.theory.check import STANDARD_ERRORS, Check
-from pipeline.studies.theory.hit_rate import hit_rate_checks
+from pipeline.studies.theory.experiments import cost_checks, hit_rate_checks, lock_checks, pool_checks
 from pipeline.studies.theory.laws import conservation_checks, little_checks
-from pipeline.studies.theory.queueing import lock_checks, pool_checks
 from pipeline.studies.theory.ties import ties_checks
-from pipeline.studies.theory.wrap_cost import cost_checks
 
 _HEAD = ("experiment", "quantity", "predicted", "simulated", "error, %", "standard error, %", "verdict")
 
@@ -69,24 +67,25 @@ CPU number.
 """
 
 
-def checks() -> Iterator[Check]:
-    """Make every run and compare it with theory. Takes about half a minute with compiled simulators."""
-    yield from lock_checks()
-    yield from pool_checks()
-    yield from cost_checks()
-    yield from hit_rate_checks()
-    yield from little_checks()
-    yield from conservation_checks()
-    yield from arbitration_checks()
-    yield from ties_checks()
+EXPERIMENTS = {
+    "lock": lock_checks,
+    "pool": pool_checks,
+    "cost": cost_checks,
+    "hit rate": hit_rate_checks,
+    "little": little_checks,
+    "conservation": conservation_checks,
+    "arbitration": arbitration_checks,
+    "ties": ties_checks,
+}
+"""What makes the runs of each kind and compares them with theory; some half a minute, compiled."""
 
 
-def part() -> str:
+def write_theory() -> str:
     """The section '## Theory' of the document on validation, as Markdown."""
-    return written(list(checks()))
+    return describe_checks([check for experiment in EXPERIMENTS.values() for check in experiment()])
 
 
-def written(found: list[Check]) -> str:
+def describe_checks(found: list[Check]) -> str:
     """The section for these comparisons."""
     failing = sum(not check.holds for check in found)
     chance = [check for check in found if check.by_chance]
@@ -100,13 +99,13 @@ def written(found: list[Check]) -> str:
         f"{max((abs(check.error_percent) for check in chance), default=0):.2f} %, or "
         f"{max(within, default=0):.1f} standard errors; {STANDARD_ERRORS} are allowed. A line that names a "
         "number of cases shows the one with the largest error.\n\n"
-        + markdown_table(_HEAD, (_line(group) for group in _grouped(found)))
+        + markdown_table(_HEAD, (_line(group) for group in _group(found)))
         + "\n"
         + _FORMULAS
     )
 
 
-def _grouped(found: Iterable[Check]) -> list[list[Check]]:
+def _group(found: Iterable[Check]) -> list[list[Check]]:
     """Comparisons of one quantity, of which several runs are cases, together."""
     groups: dict[tuple[str, str], list[Check]] = {}
     for check in found:
