@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any
 
-from pipeline.runs import figures
-from pipeline.schema.run import Manifest, Totals
+from pipeline.schema.run import CPU_CATEGORIES, Manifest, Totals
+
+_BUSY = tuple(category for category in CPU_CATEGORIES if category != "idle")
 
 
 def ratio(whole: float, count: float) -> float:
@@ -49,13 +50,13 @@ class Point:
 
     @property
     def maps(self) -> int:
-        """Maps that the allocator served."""
-        return figures.maps(self.totals)
+        """Maps that the allocator served, whatever the way; pages in low memory are none."""
+        return self.totals.hits + self.totals.misses + self.totals.fallbacks
 
     @property
     def maps_per_s(self) -> float:
         """Maps of all CPUs per second of simulated time."""
-        return figures.maps_per_s(self.totals)
+        return self.maps / self.wall_s
 
     @property
     def maps_per_flush(self) -> float:
@@ -85,20 +86,18 @@ class Point:
     @property
     def dearer_us(self) -> float:
         """CPU time that an operation takes more than with the lower bound, idling left out, us."""
-        each, least = (
-            figures.busy_ns(totals) / max(totals.operations, 1) for totals in (self.totals, self.lower)
-        )
-        return (each - least) / 1e3
+        bound = Point(self.lower, self.lower)
+        return (self.per_operation(self.busy_ns) - bound.per_operation(bound.busy_ns)) / 1e3
 
     @property
     def hit_percent(self) -> float:
         """Share of maps whose page was mapped already."""
-        return figures.hit_percent(self.totals)
+        return 100.0 * self.totals.hits / max(self.maps, 1)
 
     @property
     def contended_percent(self) -> float:
-        """Share of lock acquisitions that found the lock busy."""
-        return figures.contended_percent(self.totals)
+        """Share of lock acquisitions that found the lock busy (lockmeter's CON); 0 without any."""
+        return 100.0 * sum(lock.contended for lock in self.totals.locks) / max(self.acquisitions, 1)
 
     @property
     def acquisitions(self) -> int:
@@ -113,17 +112,17 @@ class Point:
     @property
     def lock_wait_percent(self) -> float:
         """CPU time spent spinning for a lock, as a share of all there was."""
-        return figures.cpu_percent(self.totals, ("spin",))
+        return self.cpu_percent("spin")
 
     @property
     def flush_percent(self) -> float:
         """CPU time of passes, flushes and the interrupts that they send, as a share of all there was."""
-        return figures.cpu_percent(self.totals, ("scan", "flush", "interrupted"))
+        return self.cpu_percent("scan", "flush", "interrupted")
 
     @property
     def idle_percent(self) -> float:
         """Share of all CPU time without a task to run."""
-        return figures.cpu_percent(self.totals, ("idle",))
+        return self.cpu_percent("idle")
 
     @property
     def switch_us(self) -> float:
@@ -159,7 +158,16 @@ class Point:
 
     def cpu_ns(self, *categories: str) -> int:
         """CPU time of all CPUs in some categories of CPU_CATEGORIES."""
-        return figures.cpu_ns(self.totals, categories)
+        return sum(getattr(cpu, f"{category}_ns") for cpu in self.totals.cpu_time for category in categories)
+
+    def cpu_percent(self, *categories: str) -> float:
+        """The same as a share of the CPU time there was, idle or not."""
+        return 100.0 * self.cpu_ns(*categories) / (self.totals.wall_ns * len(self.totals.cpu_time))
+
+    @property
+    def busy_ns(self) -> int:
+        """CPU time of all CPUs that was not idle."""
+        return self.cpu_ns(*_BUSY)
 
 
 def _rate(totals: Totals) -> float:

@@ -15,7 +15,8 @@ Outcome = Literal["holds", "does not hold", "depends", "not asked"]
 Wrong = Literal["nobody", "author", "expectation", "model", "implementation"]
 """What is wrong where a claim does not hold; an expectation is one that nobody put in words."""
 Column = str | Callable[[Any], str]
-"""How a cell follows from a table's item: a function, or an attribute with its format ("totals.ipis:,").
+"""How a cell follows from a table's item: a function, or an attribute with its format ("totals.ipis:,"),
+or an element with one ("[0].wall_s:.3f").
 
 None and what is not a number are shown as "-".
 """
@@ -31,7 +32,9 @@ class _Cells(Formatter):
 
 def cell(item: object, column: Column) -> str:
     """Text of one cell."""
-    return _Cells().format(f"{{0.{column}}}", item) if isinstance(column, str) else column(item)
+    if not isinstance(column, str):
+        return column(item)
+    return _Cells().format(f"{{0{'' if column.startswith('[') else '.'}{column}}}", item)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.io.toml_overrides import toml_text, toml_value
-from pipeline.runs.figures import cpu_ns
 from pipeline.studies.experiment import Experiment, change_costs, scale_tasks
+from pipeline.studies.point import Point
 from pipeline.studies.runner import Runner, open_runner
 from tests.cli.command import answer
 
@@ -49,7 +49,7 @@ def test_changed_prices_reach_the_machine_and_nothing_else(tmp_path: Path) -> No
         name for name, cost in whole.machine.costs.items() if cost.value != free.machine.costs[name].value
     }
     assert changed == {"scan_slot_ns"}
-    assert cpu_ns(free.totals, ("scan",)) < cpu_ns(whole.totals, ("scan",))
+    assert Point.of(free).cpu_ns("scan") < Point.of(whole).cpu_ns("scan")
 
 
 def test_each_run_is_made_once(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from pipeline.runs.figures import busy_ns
-from pipeline.schema.run import Totals
 from pipeline.studies.experiment import Experiment, change_costs, describe_costs
 from pipeline.studies.point import Point
 from pipeline.studies.runner import Runner
@@ -78,20 +76,20 @@ _COLUMNS: Columns = {
 }
 
 
-def split_cost(workload: str, tasks: int, point: Point, steps: Sequence[Totals]) -> Cost:
+def split_cost(workload: str, tasks: int, point: Point, steps: Sequence[Point]) -> Cost:
     """Take the differences between a run and the runs from which one cost after another is taken away.
 
     `steps` are the runs of STEPS; the last two are left out if nobody slept.
     """
 
-    def save(figure: Callable[[Totals], int]) -> dict[str, int]:
-        chain = [figure(totals) for totals in (point.totals, *steps)]
+    def save(figure: Callable[[Point], int]) -> dict[str, int]:
+        chain = [figure(each) for each in (point, *steps)]
         saved = [before - after for before, after in pairwise(chain[:4])]
         if len(chain) > 4:
             saved.append(chain[0] - chain[4])
         return dict.fromkeys(STEPS, 0) | dict(zip(STEPS, saved, strict=False))
 
-    return Cost(workload, tasks, point, save(lambda totals: totals.wall_ns), save(busy_ns))
+    return Cost(workload, tasks, point, save(lambda p: p.totals.wall_ns), save(lambda p: p.busy_ns))
 
 
 def judge(costs: Sequence[Cost]) -> tuple[Outcome, str]:
@@ -146,8 +144,8 @@ def _measure(runner: Runner, experiment: Experiment) -> Cost:
     tasks = int(experiment.changes.get("tasks", workload.tasks))
     point = runner.point(experiment)
     steps = take_away(experiment, tasks * (1 + workload.nesting_depth()))
-    totals = [runner.manifest(step).totals for step in steps[: 4 if point.totals.sleeps else 2]]
-    return split_cost(experiment.workload, tasks, point, totals)
+    made = [runner.point(step) for step in steps[: 4 if point.totals.sleeps else 2]]
+    return split_cost(experiment.workload, tasks, point, made)
 
 
 def verdict(runner: Runner) -> Verdict:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.io.numbers import join_words
-from pipeline.runs.figures import contended_percent, cpu_percent, hit_percent, maps
-from pipeline.schema.run import Manifest
-from pipeline.studies.experiment import scale_tasks
+from pipeline.studies.experiment import Experiment, scale_tasks
 from pipeline.studies.lockmeter.prediction import MODEL, PAGE_TABLE_KINDS, describe_model
+from pipeline.studies.point import Point, ratio
 from pipeline.studies.runner import run_once
-from pipeline.studies.verdict import Table, Verdict, outcome_of
+from pipeline.studies.verdict import Column, Table, Verdict, outcome_of
 from pipeline.workload.read_spec import read_workload
 
 # Compiles one after another, so that flushes are many enough to be counted.
@@ -20,6 +19,13 @@ _FOUR_WAY_MAPS = 490_429
 _DBENCH_BYTES = 2048
 _COPY_BYTES = (4096, 2048, 1024)
 _DBENCH_MB_S = {"global_pool": 32.3, "atomic": 47.0}
+# Of pools by their slots.
+_SIZES: dict[str, Column] = {
+    "slots": "[0]:,",
+    "maps": "[1].maps:,",
+    "hit rate %": "[1].hit_percent:.2f",
+    "global flushes": "[1].totals.flushes:,",
+}
 
 
 def write_facts() -> str:
@@ -28,10 +34,14 @@ def write_facts() -> str:
     return "\n".join([head, *(verdict().markdown() for verdict in (pool_size, hit_rate, four_way, dbench))])
 
 
-def _mainline(slots: int, compiles: int = 1) -> Manifest:
+def _measure(experiment: Experiment) -> Point:
+    return Point.of(run_once(experiment))
+
+
+def _mainline(slots: int, compiles: int = 1) -> Point:
     """Row D's configuration with another number of slots, `compiles` times as long."""
     operations = compiles * read_workload(MODEL.workload).workload.operations
-    return run_once(
+    return _measure(
         replace(MODEL, options={"slots": slots}, cpus=16, lowmem=PAGE_TABLE_KINDS, operations=operations)
     )
 
@@ -41,31 +51,24 @@ def pool_size() -> Verdict:
     sizes = (512, 1024, 2048, 4096)
     runs = {slots: _mainline(slots, _COMPILES) for slots in sizes}
     flushes = {slots: run.totals.flushes for slots, run in runs.items()}
-    ratio = flushes[1024] / flushes[4096] if flushes[4096] else None
-    said = "no flush is left with 4096" if ratio is None else f"{ratio:.1f} times fewer"
+    fewer = ratio(flushes[1024], flushes[4096])
+    words = f"{fewer:.1f} times fewer" if flushes[4096] else "no flush is left with 4096"
     return Verdict(
         "1024 to 4096 slots cuts global flushes tenfold",
         "Measured on the 16-way in 2002",
-        "holds" if ratio is not None and 7.0 <= ratio <= 14.0 else "does not hold",
-        f"{flushes[1024]:,} flushes with 1024 slots, {flushes[4096]:,} with 4096: {said}. A pool four times "
+        "holds" if 7.0 <= fewer <= 14.0 else "does not hold",
+        f"{flushes[1024]:,} flushes with 1024 slots, {flushes[4096]:,} with 4096: {words}. A pool four times "
         "as large flushes once in four times as many misses, and has fewer misses; how many fewer is the "
         "popularity of pages.",
         f"Row D's configuration, {_COMPILES} compiles one after another, {describe_model()}, seed 0",
-        [Table(("slots", "maps", "hit rate %", "global flushes", "maps per flush"), [
-            (
-                f"{slots:,}", f"{maps(run.totals):,}", f"{hit_percent(run.totals):.2f}",
-                f"{flushes[slots]:,}",
-                f"{maps(run.totals) / flushes[slots]:,.0f}" if flushes[slots] else "-",
-            )
-            for slots, run in runs.items()
-        ])],
-    )  # fmt: skip
+        [Table.of(runs.items(), _SIZES | {"maps per flush": "[1].maps_per_flush:,.0f"})],
+    )
 
 
 def hit_rate() -> Verdict:
     """95-97 % hits in the mainline compile."""
     runs = {slots: _mainline(slots) for slots in (1024, 4096)}
-    hits = {slots: hit_percent(run.totals) for slots, run in runs.items()}
+    hits = {slots: run.hit_percent for slots, run in runs.items()}
     inside = [slots for slots, percent in hits.items() if 95.0 <= percent <= 97.0]
     return Verdict(
         "95 to 97 % of maps hit in the mainline compile",
@@ -78,30 +81,24 @@ def hit_rate() -> Verdict:
         "1024 slots allows. Row D's flushes and holds, to which the popularity of pages was fitted, want "
         "fewer misses.",
         f"Row D's configuration, {describe_model()}, seed 0",
-        [Table(("slots", "maps", "hit rate %", "global flushes"), [
-            (
-                f"{slots:,}", f"{maps(run.totals):,}", f"{hits[slots]:.2f}",
-                f"{run.totals.flushes:,}",
-            )
-            for slots, run in runs.items()
-        ])],
-    )  # fmt: skip
+        [Table.of(runs.items(), _SIZES)],
+    )
 
 
 def four_way() -> Verdict:
     """A 4-way box whose maps fall tenfold."""
     few = ("page_fault", "copy_to_user")
-    runs: list[tuple[str, Manifest]] = []
+    runs: list[tuple[str, Point]] = []
     for machine in ("smp4-2002", "numaq16"):
         tasks = scale_tasks(MODEL.workload, machine, 4)
         model = replace(MODEL, machine=machine, changes=tasks, cpus=4, operations=_FOUR_WAY_MAPS)
-        runs += [(f"{machine}, 4 CPUs", run_once(replace(model, lowmem=lowmem))) for lowmem in ((), few)]
+        runs += [(f"{machine}, 4 CPUs", _measure(replace(model, lowmem=lowmem))) for lowmem in ((), few)]
     changes = [
         100.0 * (after.totals.wall_ns / before.totals.wall_ns - 1.0)
         for (_, before), (_, after) in zip(runs[::2], runs[1::2], strict=True)
     ]
-    mapped = [maps(run.totals) for _, run in runs]
-    most_contended = max(contended_percent(run.totals) for _, run in runs)
+    mapped = [run.maps for _, run in runs]
+    most_contended = max(run.contended_percent for _, run in runs)
     return Verdict(
         "A 4-way box gains no wall time when its maps fall tenfold",
         "Measured in 2002: 490,429 maps to 41,174 in one compile, the same wall time",
@@ -111,24 +108,26 @@ def four_way() -> Verdict:
         f"NUMA-Q. With 4 CPUs at most {most_contended:.1f} % of acquisitions are contended. The maps fall by "
         "more than the measured 12-fold, because whole kinds of maps are taken away.",
         "Workload kernel_build with 12 jobs, global_pool with 1024 slots, closed loop, seed 0",
-        [Table(("machine", "maps", "wall s", "CON %", "flushes"), [
-            (
-                name, f"{maps(run.totals):,}", f"{run.totals.wall_ns / 1e9:.2f}",
-                f"{contended_percent(run.totals):.2f}", f"{run.totals.flushes:,}",
+        [
+            Table.of(
+                runs,
+                {
+                    "machine": "[0]",
+                    "maps": "[1].maps:,",
+                    "wall s": "[1].wall_s:.2f",
+                    "CON %": "[1].contended_percent:.2f",
+                    "flushes": "[1].totals.flushes:,",
+                },
             )
-            for name, run in runs
-        ])],
-    )  # fmt: skip
+        ],
+    )
 
 
 def dbench() -> Verdict:
     """dbench-like copy-user on 16 CPUs, for several sizes of a copy."""
     runs = {(size, allocator): _dbench(size, allocator) for size in _COPY_BYTES for allocator in _DBENCH_MB_S}
-    spin = {key: cpu_percent(run.totals, ("spin",)) for key, run in runs.items()}
-    rate = {
-        (size, allocator): run.totals.operations * size / run.totals.wall_ns * 1e3
-        for (size, allocator), run in runs.items()
-    }
+    spin = {key: run.lock_wait_percent for key, run in runs.items()}
+    rate = {(size, allocator): run.operations_per_s * size / 1e6 for (size, allocator), run in runs.items()}
     bound = [size for size in _COPY_BYTES if spin[size, "global_pool"] >= 50.0 and spin[size, "atomic"] < 1.0]
     free = [size for size in _COPY_BYTES if size not in bound]
 
@@ -155,15 +154,15 @@ def dbench() -> Verdict:
         [Table(("bytes a map", "design", "MB/s", "measured MB/s", "spinning %", "idle %", "hit rate %"), [
             (
                 f"{size:,}", allocator, f"{rate[size, allocator]:.1f}", f"{_DBENCH_MB_S[allocator]:.1f}",
-                f"{spin[size, allocator]:.1f}", f"{cpu_percent(run.totals, ('idle',)):.1f}",
-                f"{hit_percent(run.totals):.1f}" if run.totals.hits else "-",
+                f"{spin[size, allocator]:.1f}", f"{run.idle_percent:.1f}",
+                f"{run.hit_percent:.1f}" if run.totals.hits else "-",
             )
             for (size, allocator), run in runs.items()
         ])],
     )  # fmt: skip
 
 
-def _dbench(copy_bytes: int, allocator: str) -> Manifest:
+def _dbench(copy_bytes: int, allocator: str) -> Point:
     """The same bytes in copies of another size, with as much work and waiting for each byte."""
     spec = read_workload("dbench").workload
     scale = copy_bytes / _DBENCH_BYTES
@@ -176,7 +175,7 @@ def _dbench(copy_bytes: int, allocator: str) -> Manifest:
         ):
             changes[f"kinds.{name}.{key}.mean_ns"] = round(getattr(time, "mean_ns") * scale)  # noqa: B009
         changes[f"kinds.{name}.bytes"] = copy_bytes
-    return run_once(
+    return _measure(
         replace(
             MODEL, workload="dbench", allocator=allocator, changes=changes, cpus=16,
             operations=round(spec.operations / scale),

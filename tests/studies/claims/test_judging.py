@@ -61,14 +61,14 @@ def test_chance_where_nobody_sleeps_does_not_count_for_sleeping():
 
 def test_a_cost_is_what_its_step_saves():
     whole = point(wall_ns=1000, compute_ns=900, misses=8, hits=2, flushes=4, sleeps=1)
-    steps = [totals(wall_ns=ns, compute_ns=ns // 2) for ns in (700, 600, 590, 850)]
+    steps = [point(wall_ns=ns, compute_ns=ns // 2) for ns in (700, 600, 590, 850)]
     found = caching.split_cost("w", 3, whole, steps)
     assert found.wall_ns == {"flushes": 300, "refills": 100, "sleeps": 10, "exhaustion": 150}
     assert found.without_sleepers_ns == 400 + 10 - 150
     assert [found.cpu_ns[step] for step in caching.STEPS[:3]] == [550, 50, 5]
     assert [whole.per_1000(count) for count in (8, 4, 1)] == [800, 400, 100]
     # Where nobody slept, nothing was tried without sleeping.
-    calm = caching.split_cost("w", 3, whole, [totals(wall_ns=700), totals(wall_ns=600)])
+    calm = caching.split_cost("w", 3, whole, [point(wall_ns=700), point(wall_ns=600)])
     assert (calm.wall_ns["sleeps"], calm.wall_ns["exhaustion"]) == (0, 0)
 
 

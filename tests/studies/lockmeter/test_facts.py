@@ -6,6 +6,7 @@ import pytest
 from pipeline.schema.run import CPU_CATEGORIES
 from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter import facts
+from pipeline.studies.point import Point
 
 
 def run(**totals: Any) -> Any:
@@ -16,7 +17,8 @@ def run(**totals: Any) -> Any:
         "hits": 0, "misses": 0, "fallbacks": 0, "flushes": 0, "wall_ns": 1_000_000_000, "operations": 1,
         "locks": [], "cpu_time": [SimpleNamespace(**spent) for _ in range(16)],
     }  # fmt: skip
-    return SimpleNamespace(totals=SimpleNamespace(**(known | totals)))
+    made: Any = SimpleNamespace(**(known | totals))
+    return Point(made, made)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_a_wall_time_that_falls_by_a_tenth_is_a_gain(
     def simulated(experiment: Experiment) -> Any:
         return run(hits=40, wall_ns=after_ns) if experiment.lowmem else run(hits=490)
 
-    monkeypatch.setattr(facts, "run_once", simulated)
+    monkeypatch.setattr(facts, "_measure", simulated)
     assert facts.four_way().outcome == outcome
 
 
@@ -78,7 +80,7 @@ def test_lock_bound_is_half_of_the_time_spinning_and_none_with_atomic_maps(
 
 def test_copies_of_another_size_ask_for_the_same_bytes_and_work(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Experiment] = []
-    monkeypatch.setattr(facts, "run_once", asked.append)
+    monkeypatch.setattr(facts, "_measure", asked.append)
     facts._dbench(2048, "atomic")
     facts._dbench(1024, "atomic")
     whole, half = asked
