@@ -25,7 +25,7 @@ class Estimate:
         return self.half_width is not None and abs(self.value - value) <= self.half_width
 
 
-def paired_ratio(above: Sequence[float], below: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def paired_ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
     """Estimate sum(above) / sum(below) over paired units, which need not be equally large.
 
     The interval is the ratio estimator's, linearised: the units' residuals above - ratio * below are taken
@@ -40,24 +40,17 @@ def paired_ratio(above: Sequence[float], below: Sequence[float], confidence: flo
         return Estimate(ratio, None)
     squares = math.fsum((a - ratio * b) ** 2 for a, b in zip(above, below, strict=True))
     error = math.sqrt(squares * units / (units - 1)) / whole
-    return Estimate(ratio, t_quantile((1 + confidence) / 2, units - 1) * error)
+    return Estimate(ratio, t_quantile((1 + CONFIDENCE) / 2, units - 1) * error)
 
 
-def paired_difference(
-    these: Sequence[float], those: Sequence[float], confidence: float = CONFIDENCE
-) -> Estimate:
+def paired_difference(these: Sequence[float], those: Sequence[float]) -> Estimate:
     """Estimate the mean of these - those over paired units, with Student's t interval."""
-    return mean([a - b for a, b in zip(these, those, strict=True)], confidence)
+    return mean([a - b for a, b in zip(these, those, strict=True)])
 
 
-def mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+def mean(values: Sequence[float]) -> Estimate:
     """Estimate the mean of what `values` were drawn from; fewer than two give no interval."""
-    count = len(values)
-    middle = math.fsum(values) / count
-    if count < 2:
-        return Estimate(middle, None)
-    variance = math.fsum((value - middle) ** 2 for value in values) / (count - 1)
-    return Estimate(middle, t_quantile((1 + confidence) / 2, count - 1) * math.sqrt(variance / count))
+    return paired_ratio(values, [1.0] * len(values))
 
 
 def t_quantile(probability: float, freedom: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.demo import ALLOCATORS, SCENES
 from pipeline.sql.query import sql
-from tests.report.browser import assert_all_drawn, chromium, needs_chromium, opened
+from tests.report.browser import assert_all_drawn, chromium, needs_chromium, open_page
 
 SCENE_NAMES = [scene.name for scene in SCENES]
 
@@ -66,7 +66,7 @@ def test_its_pages_are_drawn_whole_without_a_network(shown, browser, name, width
 @pytest.mark.parametrize("name", SCENE_NAMES)
 def test_its_pages_speak_to_a_reader(shown, browser, name):
     directory, _ = shown
-    opened(browser, directory / f"{name}.html", 1280, "light")
+    open_page(browser, directory / f"{name}.html", 1280, "light")
     text = browser.execute_script("return document.body.innerText")
     for wanted in (f"Trace {name}", "No findings", "The designs side by side", *ALLOCATORS):
         assert wanted in text

@@ -41,7 +41,7 @@ def chromium() -> Iterator[Any]:
         driver.quit()
 
 
-def opened(browser: Any, page: Path, width: int, scheme: str) -> list[str]:
+def open_page(browser: Any, page: Path, width: int, scheme: str) -> list[str]:
     """Load the page at a width and in a colour scheme, wait until it is drawn, and return its requests."""
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -67,7 +67,7 @@ def opened(browser: Any, page: Path, width: int, scheme: str) -> list[str]:
 
 def assert_all_drawn(browser: Any, page: Path, width: int, scheme: str, at_least: int) -> None:
     """Every chart has marks and room, nothing is wider than the page, fetched or complained of."""
-    requests = opened(browser, page, width, scheme)
+    requests = open_page(browser, page, width, scheme)
     assert [url for url in requests if url != page.as_uri()] == []
     assert browser.get_log("browser") == []
     charts = browser.execute_script(_CHARTS)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pipeline.report.report import report
-from tests.report.browser import assert_all_drawn, chromium, needs_chromium, opened
+from tests.report.browser import assert_all_drawn, chromium, needs_chromium, open_page
 from tests.sql.handmade import make_plausible_run
 
 pytestmark = [pytest.mark.browser, needs_chromium]
@@ -46,7 +46,7 @@ def test_everything_is_drawn_and_nothing_fetched(browser, page, width, scheme):
 def test_charts_follow_the_theme(browser, page):
     colours = {}
     for scheme in ("light", "dark"):
-        opened(browser, page, 1280, scheme)
+        open_page(browser, page, 1280, scheme)
         colours[scheme] = browser.execute_script(
             "return ['.mark-line path', '.role-axis-label text'].map(s => {"
             " const style = getComputedStyle(document.querySelector('.chart svg ' + s));"
@@ -57,7 +57,7 @@ def test_charts_follow_the_theme(browser, page):
 
 
 def test_the_data_table_holds_the_rows_of_the_query(browser, page):
-    opened(browser, page, 1280, "light")
+    open_page(browser, page, 1280, "light")
     rows = browser.execute_script(
         "const d = [...document.querySelectorAll('article')].find(a => a.innerText.includes('Hit rate'))"
         ".querySelector('details.rows'); d.open = true; return d"
@@ -77,7 +77,7 @@ OPACITIES = (
 )
 
 
-def waited_for(browser, script, wanted):
+def wait_for(browser, script, wanted):
     deadline = time.monotonic() + 10
     while (found := browser.execute_script(script)) != wanted:
         assert time.monotonic() < deadline, found
@@ -87,12 +87,12 @@ def waited_for(browser, script, wanted):
 def test_a_run_picked_by_key_is_followed_through_charts_and_tables(browser, page):
     from selenium.webdriver.common.keys import Keys
 
-    opened(browser, page, 1280, "light")
+    open_page(browser, page, 1280, "light")
     bars = len(browser.execute_script(OPACITIES))
     assert bars > 1
     buttons = browser.find_elements("css selector", "header button.pick")
     buttons[0].send_keys(Keys.ENTER)
-    waited_for(browser, OPACITIES, [1, *[0.12] * (bars - 1)])
+    wait_for(browser, OPACITIES, [1, *[0.12] * (bars - 1)])
     pressed = "return [...document.querySelectorAll('button.pick[aria-pressed=true]')].map(b => b.innerText)"
     names = browser.execute_script(pressed)
     assert len(names) > 1
@@ -105,7 +105,7 @@ def test_a_run_picked_by_key_is_followed_through_charts_and_tables(browser, page
     buttons[2].send_keys(Keys.SPACE)
     assert browser.execute_script(table) == 2
     browser.find_element("css selector", "body").send_keys(Keys.ESCAPE)
-    waited_for(browser, OPACITIES, [1] * bars)
+    wait_for(browser, OPACITIES, [1] * bars)
     assert browser.execute_script(pressed) == []
     assert browser.get_log("browser") == []
 

@@ -31,7 +31,7 @@ def steady(directory, label, step_ns, lost_ns=100, **changes):
     return make_run(directory / f"{label} {changes.get('seed', 1)}", label, operations, **changes)
 
 
-def ranked(directory):
+def rank(directory):
     with open_session([directory]) as session:
         rows = run_query(session, load_query("ranking"))
         return rank_runs(session.runs, rows, style_runs(session.runs).bounds)
@@ -44,7 +44,7 @@ def bound(label):
 def test_a_design_that_takes_twice_as_long_has_half_the_throughput_for_certain(tmp_path):
     steady(tmp_path, "slow", lambda _: 2_000, lost_ns=900)
     steady(tmp_path, "fast", lambda _: 1_000)
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     fast, slow = ranking.standings
     assert (fast.name, slow.name) == ("fast", "slow")
     assert fast.operations_per_second.value == pytest.approx(1e6)
@@ -58,7 +58,7 @@ def test_a_design_that_takes_twice_as_long_has_half_the_throughput_for_certain(t
 def test_runs_that_are_ahead_by_turns_are_a_tie(tmp_path):
     steady(tmp_path, "even", lambda _: 1_000)
     steady(tmp_path, "odd", lambda row: 800 if row // (2 * LEAST_PER_BLOCK) % 2 else 1_210)
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     assert [s.name for s in ranking.standings] == ["even", "odd"]
     # In all the second takes 12 blocks of 800 and 13 of 1,210 ns.
     assert ranking.standings[1].ratio.value == pytest.approx(25_000 / (12 * 800 + 13 * 1_210))
@@ -71,7 +71,7 @@ def test_runs_that_are_ahead_by_turns_are_a_tie(tmp_path):
 def test_the_ratio_is_that_of_the_throughputs_shown(tmp_path):
     steady(tmp_path, "a", lambda row: 1_000 + row % 7)
     steady(tmp_path, "b", lambda row: 1_500 + 3 * row)
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     first, second = ranking.standings
     shown = second.operations_per_second.value / first.operations_per_second.value
     assert second.ratio.value == pytest.approx(shown, rel=1e-12)
@@ -81,7 +81,7 @@ def test_seeds_of_a_design_are_one_entry_and_pairs(tmp_path):
     for seed, (a, b) in enumerate([(1_000, 2_000), (1_100, 2_200), (1_200, 2_400)]):
         steady(tmp_path, "a", lambda _, step=a: step, seed=seed)
         steady(tmp_path, "b", lambda _, step=b: step, seed=seed)
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     first, second = ranking.standings
     assert (first.name, second.name) == ("a (3 seeds)", "b (3 seeds)")
     assert second.method == "seeds"
@@ -94,7 +94,7 @@ def test_seeds_of_a_design_are_one_entry_and_pairs(tmp_path):
 def test_without_a_log_a_difference_is_told_and_its_uncertainty_is_not(tmp_path):
     steady(tmp_path, "a", lambda _: 1_000)
     steady(tmp_path, "b", lambda _: 2_000, events="none")
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     second = ranking.standings[1]
     assert second.ratio.value == pytest.approx(0.5)
     assert second.ratio.half_width is None
@@ -109,7 +109,7 @@ def test_without_a_log_a_difference_is_told_and_its_uncertainty_is_not(tmp_path)
 def test_bounds_stand_apart_and_are_never_first(tmp_path):
     steady(tmp_path, "a", lambda _: 1_000)
     steady(tmp_path, "free", lambda _: 500, allocator=bound("free"))
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     assert [s.name for s in ranking.standings] == ["a"]
     assert [s.name for s in ranking.bounds] == ["free"]
     made = make_ranking_table(ranking)
@@ -122,13 +122,13 @@ def test_runs_of_other_traces_machines_and_loops_are_ranked_apart(tmp_path):
     steady(tmp_path, "a", lambda _: 1_000)
     steady(tmp_path, "b", lambda _: 1_000, loop="timed")
     steady(tmp_path, "c", lambda _: 1_000, trace=manifest_dict("c")["trace"] | {"sha256": "0" * 64})
-    assert [[s.name for s in ranking.standings] for ranking in ranked(tmp_path)] == [["a"], ["b"], ["c"]]
+    assert [[s.name for s in ranking.standings] for ranking in rank(tmp_path)] == [["a"], ["b"], ["c"]]
 
 
 def test_a_run_that_ended_before_its_trace_is_not_ranked(tmp_path):
     steady(tmp_path, "a", lambda _: 1_000)
     make_run(tmp_path / "stuck", "stuck", [{"done_ns": 10}])
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     assert [s.name for s in ranking.incomplete] == ["stuck"]
     assert "Not ranked, as the trace was not done to its end: stuck." in make_ranking_table(ranking).verdict
 
@@ -138,7 +138,7 @@ def test_of_runs_that_all_deadlocked_none_is_ranked(tmp_path):
     for label, operations in (("a", [{"done_ns": 10}]), ("b", [])):
         for seed in (1, 2):
             make_run(tmp_path / f"{label}{seed}", label, operations, seed=seed, findings=deadlock)
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     assert ranking.standings == []
     assert len(ranking.incomplete) == 4
     assert make_ranking_table(ranking).verdict.startswith("No design did the whole trace.")
@@ -147,5 +147,5 @@ def test_of_runs_that_all_deadlocked_none_is_ranked(tmp_path):
 def test_few_operations_give_no_uncertainty(tmp_path):
     for label, done_ns in (("a", 10), ("b", 20)):
         make_run(tmp_path / label, label, [{"done_ns": done_ns}] * 30)
-    (ranking,) = ranked(tmp_path)
+    (ranking,) = rank(tmp_path)
     assert ranking.standings[1].unknown == f"fewer than {LEAST_PER_BLOCK} operations in a block of the trace"
