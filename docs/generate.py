@@ -63,7 +63,7 @@ def format_document() -> str:
     return f"""# File formats
 
 Generated from the schemas in `pipeline/schema/trace.py`, `pipeline/schema/run.py` and
-`pipeline/sql/views.py` by `make docs`.
+`pipeline/sql/views.py` with `pipeline/sql/definitions/views/` by `make docs`.
 
 ## Trace, version {FORMAT_VERSION}
 
@@ -155,8 +155,8 @@ def queries_document() -> str:
         )
         parts.append(f"Reads: {', '.join(query.reads) or 'nothing of the log'}.\n")
     parts.append(
-        "# Macros\n\nWhat several queries do, from `pipeline/sql/macros.py`; your own query may use "
-        "them too. A relation is given by its name as text, of a view or of a CTE of the same query: "
+        "# Macros\n\nWhat several queries do, from `pipeline/sql/definitions/macros/`; your own query may "
+        "use them too. A relation is given by its name as text, of a view or of a CTE of the same query: "
         "`FROM quantiles('hold_histogram')`. The views are in [file formats](format.md#sql-views).\n"
     )
     for macro in MACROS.values():

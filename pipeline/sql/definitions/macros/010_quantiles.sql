@@ -1,0 +1,54 @@
+-- macro: exact quantiles of whole numbers: the smallest value that at least this share of all does not
+--     exceed
+-- param: histogram; name of a relation with the columns run, part, value (a whole number) and n (how often
+--     it occurs)
+-- column: run; the run's name
+-- column: part; what else tells the histograms apart, such as the site
+-- column: n; how many values
+-- column: mean; their mean
+-- column: least; the smallest
+-- column: p50; half are no larger
+-- column: p90; 90 % are no larger
+-- column: p99; 99 % are no larger
+-- column: most; the largest
+-- example: FROM quantiles('hold_histogram')
+-- Cells of near values tell in which of them a quantile lies; only the values of those are sorted.
+WITH given AS (
+    SELECT run, part, value, n,
+        CASE WHEN value > 0 THEN CAST(floor(32 * log2(value)) AS BIGINT) ELSE value - 1 END AS cell
+    FROM query_table(histogram)
+),
+cells AS (
+    SELECT run, part, cell, sum(n) AS n, sum(CAST(value AS DOUBLE) * n) AS sum_of_values,
+        min(value) AS least, max(value) AS most
+    FROM given GROUP BY run, part, cell
+),
+summed AS (
+    SELECT *, sum(n) OVER (PARTITION BY run, part ORDER BY cell) - n AS below,
+        sum(n) OVER (PARTITION BY run, part) AS total
+    FROM cells
+),
+ranked AS (
+    SELECT g.run, g.part, g.value, s.total,
+        s.below + sum(g.n) OVER (PARTITION BY g.run, g.part, g.cell ORDER BY g.value) AS up_to
+    FROM given AS g
+    INNER JOIN summed AS s
+        ON g.run = s.run AND g.part IS NOT DISTINCT FROM s.part AND g.cell = s.cell
+    WHERE (s.below < 0.50 * s.total AND s.below + s.n >= 0.50 * s.total)
+        OR (s.below < 0.90 * s.total AND s.below + s.n >= 0.90 * s.total)
+        OR (s.below < 0.99 * s.total AND s.below + s.n >= 0.99 * s.total)
+),
+points AS (
+    SELECT run, part,
+        min(value) FILTER (WHERE up_to >= 0.50 * total) AS p50,
+        min(value) FILTER (WHERE up_to >= 0.90 * total) AS p90,
+        min(value) FILTER (WHERE up_to >= 0.99 * total) AS p99
+    FROM ranked GROUP BY run, part
+),
+whole AS (
+    SELECT run, part, sum(n) AS n, sum(sum_of_values) / sum(n) AS mean, min(least) AS least,
+        max(most) AS most
+    FROM cells GROUP BY run, part
+)
+SELECT w.run, w.part, w.n, w.mean, w.least, p.p50, p.p90, p.p99, w.most
+FROM whole AS w INNER JOIN points AS p ON w.run = p.run AND w.part IS NOT DISTINCT FROM p.part
