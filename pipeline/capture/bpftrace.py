@@ -18,7 +18,7 @@ def script_path() -> Path:
     return shipped("traces") / "record.bt"
 
 
-def commands(command: Sequence[str], output: Path | None) -> str:
+def bpftrace_commands(command: Sequence[str], output: Path | None) -> str:
     """Lines to run: the recording of `command`, and its import into `output`.
 
     Raises UsageError for an argument with a blank: bpftrace splits its command at each.

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.capture.perf import Perf
-from pipeline.capture.recorder import Obstacle, Recorded, Recorder
+from pipeline.capture.recorder import Obstacle, Recorder, Recording
 from pipeline.capture.strace import Strace
 from pipeline.errors import OutputError, UsageError
 from pipeline.importing.import_trace import ImportResult, import_trace
 from pipeline.io.files import output_error
-
-RECORDERS = ("perf", "strace")
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,10 @@ class RecordResult:
     imported: ImportResult
 
 
-def obstacles(buffer_mib: int = 32) -> dict[str, list[Obstacle]]:
+def find_obstacles(buffer_mib: int = 32) -> dict[str, list[Obstacle]]:
     """What keeps each recorder from working here, the best recorder first; an empty list: it works."""
     with tempfile.TemporaryDirectory() as scratch:
-        return {recorder.name: recorder.obstacles(Path(scratch)) for recorder in _recorders(buffer_mib)}
+        return {recorder.name: recorder.find_obstacles(Path(scratch)) for recorder in _recorders(buffer_mib)}
 
 
 def record(
@@ -48,10 +46,10 @@ def record(
 ) -> RecordResult:
     """Run `command`, record it and all that it starts, and import the recording into a trace at `output`.
 
-    `by` is one of RECORDERS; None takes the first that works. `keep` is where the recording's text is kept.
-    The buffer of perf is `buffer_mib` MiB for each CPU. `say` is told what a person should know meanwhile.
-    The recording lies beside `output` until it is imported, and is removed also when that fails, unless
-    it is kept.
+    `by` is the name of a recorder, perf or strace; None takes the first that works. `keep` is where the
+    recording's text is kept. The buffer of perf is `buffer_mib` MiB for each CPU. `say` is given what a
+    person should know meanwhile. The recording lies beside `output` until it is imported, and is removed also
+    when that fails, unless it is kept.
 
     Raises UsageError for a command that does not exist and where no recorder works, with what each needs;
     OutputError where the recording cannot be written; and what `import_trace` raises.
@@ -70,12 +68,12 @@ def record(
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".recording-", dir=output.parent) as name:
             scratch = Path(name)
-            recorder = _first_that_works(by, buffer_mib, scratch, say)
+            recorder = _choose_recorder(by, buffer_mib, scratch, say)
             recorded = recorder.record(command, scratch)
             if keep is not None:
                 keep.parent.mkdir(parents=True, exist_ok=True)
                 text = Path(shutil.move(recorded.text, keep))
-                recorded = Recorded(text, recorded.format, recorded.exit_status)
+                recorded = Recording(text, recorded.format, recorded.exit_status)
             imported = import_trace(
                 recorded.text,
                 output,
@@ -95,12 +93,12 @@ def _recorders(buffer_mib: int) -> tuple[Recorder, ...]:
     return (Perf(buffer_mib), Strace())
 
 
-def _first_that_works(by: str | None, buffer_mib: int, scratch: Path, say: Callable[[str], None]) -> Recorder:
+def _choose_recorder(by: str | None, buffer_mib: int, scratch: Path, say: Callable[[str], None]) -> Recorder:
     found: list[tuple[str, Obstacle]] = []
     for recorder in _recorders(buffer_mib):
         if by not in (None, recorder.name):
             continue
-        against = recorder.obstacles(scratch)
+        against = recorder.find_obstacles(scratch)
         if not against:
             for name, obstacle in found:
                 say(f"{name} cannot record here: {obstacle}")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.capture.recorder import Obstacle, Recorded, first_line_of_failure
+from pipeline.capture.recorder import Obstacle, Recording, find_failure
 from pipeline.errors import InputError
 
 _COPIES = ("read", "write")
@@ -46,7 +46,7 @@ class Perf:
     name: str = "perf"
     _events: list[str] = field(default_factory=list)
 
-    def obstacles(self, scratch: Path) -> list[Obstacle]:
+    def find_obstacles(self, scratch: Path) -> list[Obstacle]:
         """See `Recorder`."""
         if not shutil.which("perf"):
             return [
@@ -58,7 +58,7 @@ class Perf:
         tracefs = next((path for path in TRACEFS if (path / "events").exists()), None)
         if tracefs is None:
             return [self._no_tracefs()]
-        missing = [event for event in NEEDED if not _there(tracefs, event)]
+        missing = [event for event in NEEDED if not _has_event(tracefs, event)]
         if missing:
             return [
                 Obstacle(
@@ -66,15 +66,15 @@ class Perf:
                     "take one built with CONFIG_FTRACE_SYSCALLS and CONFIG_EVENT_TRACING",
                 )
             ]
-        self._events = [event for event in (*NEEDED, *WANTED) if _there(tracefs, event)]
-        failure = self._tried(scratch)
-        return [self._refused(failure)] if failure else []
+        self._events = [event for event in (*NEEDED, *WANTED) if _has_event(tracefs, event)]
+        failure = self._try_recording(scratch)
+        return [self._explain_refusal(failure)] if failure else []
 
     def missing_events(self) -> list[str]:
-        """Events of WANTED that this kernel does not have; known after `obstacles`."""
+        """Events of WANTED that this kernel does not have; known after `find_obstacles`."""
         return [event for event in WANTED if event not in self._events]
 
-    def record(self, command: Sequence[str], scratch: Path) -> Recorded:
+    def record(self, command: Sequence[str], scratch: Path) -> Recording:
         """See `Recorder`; the command's own output goes where it always does."""
         data, text = scratch / "perf.data", scratch / "recording.perf-script.txt"
         done = subprocess.run([*self._record_arguments(data), "--", *command], check=False)
@@ -88,17 +88,17 @@ class Perf:
         data.unlink()
         if script.returncode:
             raise InputError(f"perf script failed: {script.stderr.strip().splitlines()[-1:]}")
-        return Recorded(text, "perf-script", done.returncode)
+        return Recording(text, "perf-script", done.returncode)
 
     def _record_arguments(self, data: Path) -> list[str]:
         pages = str(self.buffer_mib * _PAGES_PER_MIB)
         return ["perf", "record", "-q", "-m", pages, "-e", ",".join(self._events), "-o", str(data)]
 
-    def _tried(self, scratch: Path) -> str | None:
+    def _try_recording(self, scratch: Path) -> str | None:
         """Record `true`; with a smaller buffer where a large one is refused."""
         failure: str | None = None
         while self.buffer_mib:
-            failure = first_line_of_failure([*self._record_arguments(scratch / "tried.data"), "--", "true"])
+            failure = find_failure([*self._record_arguments(scratch / "tried.data"), "--", "true"])
             if failure is None:
                 return None
             self.buffer_mib //= 2
@@ -112,7 +112,7 @@ class Perf:
             )
         return Obstacle(f"{path} is not mounted", f"'sudo mount -t tracefs nodev {path}'")
 
-    def _refused(self, failure: str) -> Obstacle:
+    def _explain_refusal(self, failure: str) -> Obstacle:
         paranoid = PARANOID.read_text().strip() if PARANOID.exists() else "unknown"
         return Obstacle(
             f"perf may not record here (kernel.perf_event_paranoid is {paranoid}; perf says: {failure})",
@@ -121,5 +121,5 @@ class Perf:
         )
 
 
-def _there(tracefs: Path, event: str) -> bool:
+def _has_event(tracefs: Path, event: str) -> bool:
     return (tracefs / "events" / event.replace(":", "/", 1)).exists()

@@ -22,7 +22,7 @@ class Obstacle:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recording:
     """A recording: text in an importable format, which says what was lost, and how the command ended."""
 
     text: Path
@@ -35,14 +35,14 @@ class Recorder(Protocol):
 
     name: str
 
-    def obstacles(self, scratch: Path) -> list[Obstacle]:
+    def find_obstacles(self, scratch: Path) -> list[Obstacle]:
         """Find what keeps it from working here, by trying it out; nothing if it works."""
 
-    def record(self, command: Sequence[str], scratch: Path) -> Recorded:
+    def record(self, command: Sequence[str], scratch: Path) -> Recording:
         """Run `command` and record it into directory `scratch`. Raises InputError if the recorder fails."""
 
 
-def first_line_of_failure(arguments: Sequence[str]) -> str | None:
+def find_failure(arguments: Sequence[str]) -> str | None:
     """Run a command without output; None if it succeeds, else the first line it said."""
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if done.returncode == 0:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.capture.recorder import Obstacle, Recorded, first_line_of_failure
+from pipeline.capture.recorder import Obstacle, Recording, find_failure
 from pipeline.errors import InputError
 
 # What copies file data, what moves a descriptor's position, and who begins and ends. Names that this machine
@@ -27,13 +27,13 @@ class Strace:
 
     name: str = "strace"
 
-    def obstacles(self, scratch: Path) -> list[Obstacle]:
+    def find_obstacles(self, scratch: Path) -> list[Obstacle]:
         """See `Recorder`."""
         if not shutil.which("strace"):
             return [
                 Obstacle("strace is not installed", "'sudo apt-get install strace' (dnf, pacman likewise)")
             ]
-        failure = first_line_of_failure([*_arguments(scratch / "tried.txt"), "--", "true"])
+        failure = find_failure([*_arguments(scratch / "tried.txt"), "--", "true"])
         if failure is None:
             return []
         return [
@@ -44,13 +44,13 @@ class Strace:
             )
         ]
 
-    def record(self, command: Sequence[str], scratch: Path) -> Recorded:
+    def record(self, command: Sequence[str], scratch: Path) -> Recording:
         """See `Recorder`; strace loses no event: the command waits for it."""
         text = scratch / "recording.strace.txt"
         done = subprocess.run([*_arguments(text), "--", *command], check=False)
         if not text.exists() or not text.stat().st_size:
             raise InputError(f"strace ended with status {done.returncode} and left no recording")
-        return Recorded(text, "strace", done.returncode)
+        return Recording(text, "strace", done.returncode)
 
 
 def _arguments(text: Path) -> list[str]:

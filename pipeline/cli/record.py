@@ -34,17 +34,17 @@ def record(
     ] = False,
 ) -> None:
     """Run a command, record its page faults, reads and writes, and make a trace of them."""
-    from pipeline.capture.bpftrace import commands, script_path
-    from pipeline.capture.capture import obstacles
+    from pipeline.capture.bpftrace import bpftrace_commands, script_path
+    from pipeline.capture.capture import find_obstacles
     from pipeline.capture.capture import record as recorded
     from pipeline.errors import UsageError
 
     if bpftrace:
         print(script_path().read_text())
-        typer.echo(f"// run:\n{commands(command or [], output)}", err=True)
+        typer.echo(f"// run:\n{bpftrace_commands(command or [], output)}", err=True)
         return
     if check:
-        for name, against in obstacles(buffer_mib).items():
+        for name, against in find_obstacles(buffer_mib).items():
             print(f"{name}: " + ("works here" if not against else "; ".join(map(str, against))))
         return
     if output is None:

@@ -52,20 +52,22 @@ _OTHER_INSIDE_SYSCALL = frozenset({"kernel_init_pages"})
 _SYMBOL_SUFFIX = re.compile(r"(\+0x.*|\.(isra|constprop|part|cold)\b.*)$")
 
 
-def function_of(symbol: str) -> str:
+def parse_symbol(symbol: str) -> str:
     """Name of the function in a kernel symbol: "dir_get_page.isra.0+0x50/0x60" is "dir_get_page"."""
     return _SYMBOL_SUFFIX.sub("", symbol)
 
 
-def kind_of(symbol: str, inside_syscall: bool = False) -> str:
+def classify_caller(symbol: str, inside_syscall: bool = False) -> str:
     """Kind of the mappings that the function of a kernel symbol asks for; "other" where it is not known."""
-    function = function_of(symbol)
+    function = parse_symbol(symbol)
     if inside_syscall and function in _OTHER_INSIDE_SYSCALL:
         return "other"
     return CALLER_KINDS.get(function, "other")
 
 
-def kind_codes(callers: pa.ChunkedArray | pa.Array, syscalls: pa.ChunkedArray | None = None) -> np.ndarray:
+def classify_callers(
+    callers: pa.ChunkedArray | pa.Array, syscalls: pa.ChunkedArray | None = None
+) -> np.ndarray:
     """Codes into KINDS (int8, one per row) from callers and, where recorded, the system call ("" is none)."""
     names = callers.cast(pa.string()).fill_null("").dictionary_encode()
     if isinstance(names, pa.ChunkedArray):
@@ -73,7 +75,7 @@ def kind_codes(callers: pa.ChunkedArray | pa.Array, syscalls: pa.ChunkedArray | 
     symbols, rows = names.dictionary.to_pylist(), names.indices.to_numpy()
 
     def codes(inside_syscall: bool) -> np.ndarray:
-        kinds = [KINDS.index(kind_of(symbol, inside_syscall)) for symbol in symbols]
+        kinds = [KINDS.index(classify_caller(symbol, inside_syscall)) for symbol in symbols]
         return np.array(kinds, np.int8)[rows]
 
     if syscalls is None:

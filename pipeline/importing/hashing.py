@@ -30,7 +30,7 @@ def hash_between(text, start, end):  # type: ignore[no-untyped-def]
 
 
 @compiled_inside
-def mixed(a, b):  # type: ignore[no-untyped-def]
+def mix(a, b):  # type: ignore[no-untyped-def]
     """Hash two numbers."""
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(b)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

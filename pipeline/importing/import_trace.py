@@ -13,7 +13,7 @@ from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
 from pipeline.io.files import readable_file, sha256_of
 from pipeline.io.progress import progress
 from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS, Source, TraceMetadata
-from pipeline.trace.losses import LOST_UNKNOWN, refuse, with_losses
+from pipeline.trace.losses import LOST_UNKNOWN, note_losses, refuse_losses
 from pipeline.trace.reader import open_trace
 from pipeline.trace.writer import TraceWriter
 
@@ -33,7 +33,7 @@ class ImportResult:
     metadata: TraceMetadata
 
 
-def formats() -> dict[str, str]:
+def list_formats() -> dict[str, str]:
     """Names and one-line summaries of the formats that can be imported, sorted by name."""
     return {name: importer.summary for name, importer in sorted(_importers().items())}
 
@@ -55,14 +55,13 @@ def import_trace(
 ) -> ImportResult:
     """Import the recording at `source` into a new trace at `output`.
 
-    `format` is a name from `formats()`; None finds it from the file's content. `name` (default: the file's
-    name up to its first dot), `kernel`, `description` and `lost_events` (default: what the
-    recording says) go into the metadata.
-    `threads` says that all recorded tasks share one address space, `tsc_ghz` is the rate of the time-stamp
-    counter for recordings whose times count its ticks, `mapping` is the file that says which columns of a
-    table are which of a trace's. `silence_means_no_loss` says that
-    the recorder was asked to name what it lost. `strict` refuses a recording that lacks anything. The file
-    appears complete or not at all.
+    `format` is a name from `list_formats()`; None finds it from the file's content. `name` (default: the
+    file's name up to its first dot), `kernel`, `description` and `lost_events` (default: what the recording
+    says) go into the metadata. `threads` says that all recorded tasks share one address space, `tsc_ghz` is
+    the rate of the time-stamp counter for recordings whose times count its ticks, `mapping` is the file that
+    says which columns of a table are which of a trace's. `silence_means_no_loss` says that the recorder was
+    asked to name what it lost. `strict` refuses a recording that lacks anything. The file appears complete or
+    not at all.
 
     Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, or that
     `strict` refuses, and OutputError when the trace cannot be written.
@@ -104,16 +103,16 @@ def import_trace(
         if lost_events is not None:
             imported.lost_events = lost_events
             imported.notes = [note for note in imported.notes if note != LOST_UNKNOWN]
-        losses = _losses(imported)
+        losses = _count_losses(imported)
         if strict:
-            refuse(losses, source)
+            refuse_losses(losses, source)
         writer.describe(
             columns=imported.columns,
             clock=imported.clock,
             cpus=imported.cpus,
             lost_events=imported.lost_events,
             losses=losses,
-            notes=with_losses(
+            notes=note_losses(
                 [
                     *imported.notes,
                     *(f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()),
@@ -131,7 +130,7 @@ def import_trace(
     )
 
 
-def _losses(imported: ImportedRows) -> dict[str, int]:
+def _count_losses(imported: ImportedRows) -> dict[str, int]:
     losses = dict(imported.losses)
     if dropped := sum(imported.dropped.values()):
         losses["operations_dropped"] = dropped
@@ -140,7 +139,7 @@ def _losses(imported: ImportedRows) -> dict[str, int]:
 
 
 def _importers() -> dict[str, Importer]:
-    """Importers by name: every module of the package `formats` has one."""
+    """Importers by name: every module of the package `list_formats` has one."""
     modules = (
         importlib.import_module(f"{format_modules.__name__}.{module.name}")
         for module in pkgutil.iter_modules(format_modules.__path__)
@@ -158,7 +157,7 @@ def _importer_for(source: Path, format: str | None) -> Importer:
     if not fitting:
         raise InputError(
             f"{source}: wanted a recording in a known format, found none that fits; known: "
-            + "; ".join(f"{name} - {summary}" for name, summary in formats().items())
+            + "; ".join(f"{name} - {summary}" for name, summary in list_formats().items())
         )
     if len(fitting) > 1:
         names = ", ".join(importer.name for importer in fitting)

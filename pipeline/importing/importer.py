@@ -80,10 +80,10 @@ class ImportedRows:
 
 def has_columns(names: Sequence[str]) -> Callable[[Path], bool]:
     """Build the check for a Parquet file with these columns, among others."""
-    return lambda path: columns_of(path).issuperset(names)
+    return lambda path: read_column_names(path).issuperset(names)
 
 
-def columns_of(path: Path) -> frozenset[str]:
+def read_column_names(path: Path) -> frozenset[str]:
     """Column names of a Parquet file; none if `path` is not one."""
     try:
         return frozenset(pq.read_schema(path).names)

@@ -85,7 +85,7 @@ class Mappings:
 
 
 @dataclass(frozen=True)
-class Arranged:
+class ArrangedRows:
     """Rows of a trace; `source_row` is the position in Mappings of each; `dropped` counts by reason."""
 
     rows: Rows
@@ -93,7 +93,7 @@ class Arranged:
     dropped: dict[str, int]
 
 
-def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_process: bool) -> Arranged:
+def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_process: bool) -> ArrangedRows:
     """Order mappings as a trace wants them, find which lie inside which, and divide their intervals.
 
     Tasks and pages are numbered in order of first appearance and the first operation begins at 0. A task's
@@ -155,7 +155,7 @@ def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_pro
         "block_ns": block_ns[order],
         "depth": nest.depth[order].astype(np.int8),
     }
-    return Arranged(rows, source_row, {why: count for why, count in dropped.items() if count})
+    return ArrangedRows(rows, source_row, {why: count for why, count in dropped.items() if count})
 
 
 def _recorded(cpu_ns: np.ndarray | None) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.importing.importer import columns_of
+from pipeline.importing.importer import read_column_names
 from pipeline.importing.kmap_pool.events import (
     FLUSH,
     NONE,
@@ -29,7 +29,7 @@ from pipeline.importing.kmap_pool.events import (
     PoolEvents,
 )
 from pipeline.importing.kmap_pool.lock_schedule import MAPS, schedule_holds
-from pipeline.importing.kmap_pool.operations import mappings_of, pair_events
+from pipeline.importing.kmap_pool.operations import build_mappings, pair_events
 from pipeline.importing.kmap_pool.recordings import read_pool_events
 from pipeline.importing.mappings import HOLD_SPLIT, POOL_THINK_SPLIT, arrange
 from pipeline.schema.run import EVENTS, OPERATIONS, Column
@@ -57,7 +57,7 @@ def read_recorded_run(path: Path) -> RecordedRun:
     Operations of which the recording lacks the beginning or the end are left out, as by `pipeline import`.
     Raises InputError if it is no such recording.
     """
-    columns = columns_of(path)
+    columns = read_column_names(path)
     if columns and not columns.issuperset(("seq", "ev")):
         what = "a trace, of which 'pipeline replay' makes a run" if "think_ns" in columns else "another table"
         raise InputError(
@@ -71,7 +71,7 @@ def read_recorded_run(path: Path) -> RecordedRun:
             "it does not tell; 'pipeline import' makes a trace of it"
         )
     operations = pair_events(pool)
-    arranged = arrange(mappings_of(pool, operations), POOL_THINK_SPLIT, HOLD_SPLIT, True)
+    arranged = arrange(build_mappings(pool, operations), POOL_THINK_SPLIT, HOLD_SPLIT, True)
     kept = arranged.source_row
     return _Recorded(
         pool, operations.asked[kept], operations.mapped[kept], operations.unmapped[kept], arranged.rows

@@ -25,12 +25,10 @@ MEANINGS = {
     "that they were born with, are unknown",
     "execs_by_name": "changes of a task's name, taken for an exec: one that keeps the name is missed",
     "descriptors_before": "reads and writes by a descriptor whose position is unknown, because it was "
-    "opened or "
-    "moved before the recording or by calls that it lacks; taken to begin where the page looked up does, or "
-    "at 0",
+    "opened or moved before the recording or by calls that it lacks; taken to begin where the page looked up "
+    "does, or at 0",
     "calls_without_pages": "reads and writes whose pages were not recorded (pipes, terminals, sockets, file "
-    "systems "
-    "without events), left out",
+    "systems without events), left out",
     "directory_reads": "reads of directories, whose pages were not recorded, left out",
     "switches_back": "times a task came back to a CPU unseen; taken to be off until its next event",
     "rows_moved": "operations that came too late to be put in their place, and begin a little later than "
@@ -39,23 +37,22 @@ MEANINGS = {
 }
 
 
-def sentences(losses: Mapping[str, int]) -> list[str]:
+def describe_losses(losses: Mapping[str, int]) -> list[str]:
     """Each loss with its count, for people."""
     return [f"{count:,} {MEANINGS.get(name, name)}" for name, count in losses.items() if count]
 
 
-def with_losses(notes: Iterable[str], losses: Mapping[str, int]) -> list[str]:
+def note_losses(notes: Iterable[str], losses: Mapping[str, int]) -> list[str]:
     """Notes of a trace that has these losses: those that tell of losses are written anew, behind the rest."""
     others = [note for note in notes if not note.startswith(LOSS)]
-    return others + [f"{LOSS}{said}" for said in sentences(losses)]
+    return others + [f"{LOSS}{said}" for said in describe_losses(losses)]
 
 
-def refuse(losses: Mapping[str, int], path: object) -> None:
+def refuse_losses(losses: Mapping[str, int], path: object) -> None:
     """Raise InputError if anything was lost, with the whole list."""
-    found = sentences(losses)
+    found = describe_losses(losses)
     if found:
         raise InputError(
             f"{path}: wanted a recording without loss (--strict), found: {'; '.join(found)}; record again "
-            f"with a "
-            "larger buffer and more events, or leave --strict out"
+            "with a larger buffer and more events, or leave --strict out"
         )

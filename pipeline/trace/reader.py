@@ -147,11 +147,6 @@ def numpy_column(batch: pa.RecordBatch, name: str) -> np.ndarray:
     return column.fill_null(-1).to_numpy()
 
 
-def parquet_schema(path: Path) -> pa.Schema:
-    """Arrow schema of any Parquet file. Raises InputError if `path` is not a readable Parquet file."""
-    return _parquet_metadata(Path(path)).schema.to_arrow_schema()
-
-
 def _parquet_metadata(path: Path) -> pq.FileMetaData:
     readable_file(path, "a Parquet file")
     try:

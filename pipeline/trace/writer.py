@@ -124,7 +124,7 @@ class TraceWriter:
         missing or of another length, for a time before that of the row above it, and, at this call or a
         later one, for a task, process or page out of range.
         """
-        length = _checked_length(rows)
+        length = _check_length(rows)
         if length == 0:
             return
         times = np.asarray(rows["time_ns"])
@@ -255,7 +255,7 @@ def _new_buffer() -> _Columns:
     return {name: np.empty(ROW_GROUP_ROWS, dtype) for name, dtype in _NUMPY_TYPES.items()}
 
 
-def _checked_length(rows: Mapping[str, np.ndarray | None]) -> int:
+def _check_length(rows: Mapping[str, np.ndarray | None]) -> int:
     lengths = {}
     for name in COLUMN_NAMES:
         if name not in rows:

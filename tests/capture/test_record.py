@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.capture import perf as perf_recorder
-from pipeline.capture.bpftrace import commands, script_path
-from pipeline.capture.capture import obstacles, record
+from pipeline.capture.bpftrace import bpftrace_commands, script_path
+from pipeline.capture.capture import find_obstacles, record
 from pipeline.capture.strace import Strace
 from pipeline.errors import PipelineError, UsageError
 from pipeline.trace.doctor import doctor
@@ -99,7 +99,7 @@ def test_what_is_lacking_is_said_with_what_helps(here, tmp_path, monkeypatch, br
         record(["true"], tmp_path / "out" / "t.parquet")
     assert said in str(caught.value)
     assert list((tmp_path / "out").iterdir()) == []
-    assert all(obstacles().values())
+    assert all(find_obstacles().values())
 
 
 def test_a_recorder_that_is_asked_for_is_the_only_one_tried(here, tmp_path) -> None:
@@ -117,7 +117,7 @@ def test_a_command_that_is_none_is_refused_before_anything_is_recorded(here, tmp
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_a_real_command_is_recorded_with_the_real_strace(tmp_path) -> None:
-    if Strace().obstacles(tmp_path):
+    if Strace().find_obstacles(tmp_path):
         pytest.skip("strace may not trace here")
     (tmp_path / "data").write_bytes(bytes(3 * 4096))
     result = record(
@@ -129,11 +129,11 @@ def test_a_real_command_is_recorded_with_the_real_strace(tmp_path) -> None:
 
 
 def test_the_bpftrace_command_has_whole_paths_and_refuses_what_bpftrace_would_split() -> None:
-    said = commands(["sh", "-c", "make"], Path("a b.parquet"))
+    said = bpftrace_commands(["sh", "-c", "make"], Path("a b.parquet"))
     assert f"-c '{shutil.which('sh')} -c make' {script_path()}" in said
     assert said.endswith("pipeline import 'a b.bpftrace.txt' -o 'a b.parquet'")
     with pytest.raises(UsageError, match="put it into a script"):
-        commands(["sh", "-c", "make -j2"], None)
+        bpftrace_commands(["sh", "-c", "make -j2"], None)
 
 
 def test_the_bpftrace_script_follows_the_command_alone() -> None:

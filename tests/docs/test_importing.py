@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.importing.import_trace import formats
+from pipeline.importing.import_trace import list_formats
 from pipeline.trace.losses import MEANINGS
 from tests.docs.test_documents import ROOT, module_of
 
@@ -19,4 +19,4 @@ def test_the_page_names_every_loss_and_every_format() -> None:
     for name, meaning in MEANINGS.items():
         assert f"| `{name}` | {meaning} |" in PAGE
     named = set(re.findall(r"`([\w-]+)`", PAGE))
-    assert not set(formats()) - named
+    assert not set(list_formats()) - named

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.cli.import_ import import_
 from pipeline.errors import InputError, UsageError
-from pipeline.importing.callers import function_of, kind_of
-from pipeline.importing.import_trace import formats, import_trace
+from pipeline.importing.callers import classify_caller, parse_symbol
+from pipeline.importing.import_trace import import_trace, list_formats
 from pipeline.schema.trace import COLUMN_NAMES
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import open_trace
@@ -187,11 +187,11 @@ def test_local_mappings_keep_their_nesting_and_a_wrong_depth_is_mended_and_count
 
 
 def test_callers_are_known_by_their_function_whatever_the_compiler_appended() -> None:
-    assert function_of("dir_get_page.isra.0+0x50/0x60") == "dir_get_page"
-    assert function_of("copy_user_highpage.constprop.0") == "copy_user_highpage"
-    assert kind_of("follow_page_pte.constprop.0") == "page_fault"
-    assert kind_of("copy_page_from_iter_atomic+0x1/0x2") == "copy_from_user"
-    assert kind_of("never_heard_of") == "other"
+    assert parse_symbol("dir_get_page.isra.0+0x50/0x60") == "dir_get_page"
+    assert parse_symbol("copy_user_highpage.constprop.0") == "copy_user_highpage"
+    assert classify_caller("follow_page_pte.constprop.0") == "page_fault"
+    assert classify_caller("copy_page_from_iter_atomic+0x1/0x2") == "copy_from_user"
+    assert classify_caller("never_heard_of") == "other"
 
 
 def test_threads_share_one_process_when_it_is_said_so(tmp_path) -> None:
@@ -233,7 +233,7 @@ def test_a_table_with_a_value_that_does_not_fit_is_refused(tmp_path) -> None:
 
 def test_unknown_formats_and_recordings_are_refused_with_those_known(tmp_path) -> None:
     source = pool_ops(tmp_path / "r.ops.parquet", [(1, 1, 0, 1, 2)])
-    assert {"kernel-pool-ops", "kernel-pool-kmap", "kmap-local", "trace-table"} <= set(formats())
+    assert {"kernel-pool-ops", "kernel-pool-kmap", "kmap-local", "trace-table"} <= set(list_formats())
     with pytest.raises(UsageError, match="did you mean 'kernel-pool-ops'"):
         import_trace(source, tmp_path / "t.parquet", "kernel-pool-op")
     with pytest.raises(InputError, match="missing columns: seq, time_ns, ev"):

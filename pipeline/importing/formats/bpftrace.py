@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.blocks import head_of
+from pipeline.importing.text.blocks import read_head
 from pipeline.importing.text.ftrace import SCANNER
 from pipeline.importing.text.read_text import TextFormat
 
@@ -13,7 +13,7 @@ MARK = b"# record.bt 1"
 IMPORTER = Importer(
     name="bpftrace",
     summary="output of the shipped bpftrace script record.bt, plain or gz/xz/zst",
-    sniff=lambda path: MARK in head_of(path, 4096),
+    sniff=lambda path: MARK in read_head(path, 4096),
     read=TextFormat(
         scanner=SCANNER,
         what="output of record.bt",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.importing.callers import kind_codes
+from pipeline.importing.callers import classify_callers
 from pipeline.importing.importer import (
     ImportedRows,
     Importer,
@@ -39,7 +39,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         mapped_ns=integers(table, "t_mapped"),
         end_ns=integers(table, "t_unmapped"),
         cpu=integers(table, "cpu"),
-        kind=kind_codes(table.column("caller")),
+        kind=classify_callers(table.column("caller")),
         page_id=integers(table, "page"),
     )
     return import_mappings(

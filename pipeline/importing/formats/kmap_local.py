@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.importing.callers import kind_codes
+from pipeline.importing.callers import classify_callers
 from pipeline.importing.importer import (
     ImportedRows,
     Importer,
@@ -43,7 +43,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         mapped_ns=begin_ns,
         end_ns=begin_ns + integers(table, "hold_ns"),
         cpu=integers(table, "cpu"),
-        kind=kind_codes(table.column("caller"), table.column("syscall")),
+        kind=classify_callers(table.column("caller"), table.column("syscall")),
         page_id=integers(table, "pfn"),
     )
     arranged = arrange(mappings, THINK_SPLIT, HOLD_SPLIT, options.threads)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.importing.formats.bpftrace import MARK as BPFTRACE_MARK
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.blocks import head_of
+from pipeline.importing.text.blocks import read_head
 from pipeline.importing.text.ftrace import SCANNER
 from pipeline.importing.text.read_text import TextFormat
 
@@ -18,7 +18,7 @@ _LINE = re.compile(
 
 def _sniff(path: Path) -> bool:
     """Whether the file at `path` looks like this format."""
-    head = head_of(path)
+    head = read_head(path)
     return _LINE.search(head) is not None and BPFTRACE_MARK not in head[:4096]
 
 

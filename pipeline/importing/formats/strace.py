@@ -19,15 +19,15 @@ from pipeline.importing import events as ev
 from pipeline.importing.hashing import find_name, hash_between, name_table
 from pipeline.importing.importer import Importer
 from pipeline.importing.text import tally as tl
-from pipeline.importing.text.blocks import head_of
+from pipeline.importing.text.blocks import read_head
 from pipeline.importing.text.characters import (
-    after,
-    after_spaces,
-    decimal,
-    line_end,
-    number,
-    seconds,
-    starts,
+    find_after,
+    find_line_end,
+    read_decimal,
+    read_number,
+    read_seconds,
+    skip_spaces,
+    starts_with,
 )
 from pipeline.importing.text.read_text import TextFormat
 from pipeline.importing.text.tally import Scanner, note_bad, note_ignored
@@ -48,11 +48,11 @@ def scan(text, tables):
         line = counts.lines
         counts.lines += 1
         start = i
-        end = line_end(text, i)
+        end = find_line_end(text, i)
         i = end + 1
         if end > start and text[end - 1] == 13:
             end -= 1
-        j = after_spaces(text, start, end)
+        j = skip_spaces(text, start, end)
         if j == end:
             counts.comments += 1
             continue
@@ -61,9 +61,9 @@ def scan(text, tables):
         row.line = line
         row.file = 0
         # "[pid 123] " is how it looks on a terminal; a single process without -f has no number at all.
-        if starts(text, j, end, b"[pid "):
-            j = after_spaces(text, j + 5, end)
-        task, k = decimal(text, j, end)
+        if starts_with(text, j, end, b"[pid "):
+            j = skip_spaces(text, j + 5, end)
+        task, k = read_decimal(text, j, end)
         if k > j and k < end and text[k] == 93:
             k += 1
         if k == j or k >= end or task < 0 or task > 0x7FFFFFFF:
@@ -74,21 +74,21 @@ def scan(text, tables):
             k = j
         else:
             row.task = task
-            k = after_spaces(text, k, end)
-        time, j, fraction = seconds(text, k, end)
+            k = skip_spaces(text, k, end)
+        time, j, fraction = read_seconds(text, k, end)
         if j == k or not fraction or j >= end or text[j] != 32:
             note_bad(tables, line, tl.BAD_HEAD)
             continue
         counts.ticks |= 1
         row.time = time
-        j = after_spaces(text, j, end)
-        if starts(text, j, end, b"+++ "):
+        j = skip_spaces(text, j, end)
+        if starts_with(text, j, end, b"+++ "):
             counts.used += 1
             row.code = ev.EXITED
             found += 1
             continue
-        if starts(text, j, end, b"--- "):
-            k = after(text, j + 4, end, b" ")
+        if starts_with(text, j, end, b"--- "):
+            k = find_after(text, j + 4, end, b" ")
             k = k - 1 if k > 0 else end
             note_ignored(tables, hash_between(text, j, k), j, k)
             continue
@@ -112,7 +112,7 @@ def _sensible(row):
 @compiled_inside
 def _call(text, i, end, row, tables):
     """Read a call, or one half of it, at `i` into `row`; whether it is one."""
-    resumed = starts(text, i, end, b"<... ")
+    resumed = starts_with(text, i, end, b"<... ")
     if resumed:
         i += 5
     k = i
@@ -125,7 +125,7 @@ def _call(text, i, end, row, tables):
         call = ev.OTHER_CALL
     row.call = call
     if resumed:
-        k = after(text, k, end, b"resumed>")
+        k = find_after(text, k, end, b"resumed>")
         if k < 0:
             return False
     elif k < end and text[k] == 40:
@@ -140,18 +140,18 @@ def _call(text, i, end, row, tables):
         return (not resumed) and _ends_with_unfinished(text, k, end)
     row.code = ev.EXIT if resumed else ev.WHOLE
     row.fd, row.position, row.buffer, row.file = fd, position, thread, file
-    k = after(text, k, end, b"= ")
+    k = find_after(text, k, end, b"= ")
     if k < 0:
         return False
-    if starts(text, k, end, b"?"):
+    if starts_with(text, k, end, b"?"):
         row.result = -1
         k += 1
         # A call that does not return, like exit, took no time that could be told.
-        if after_spaces(text, k, end) == end or starts(text, after_spaces(text, k, end), end, b"<unav"):
+        if skip_spaces(text, k, end) == end or starts_with(text, skip_spaces(text, k, end), end, b"<unav"):
             row.duration = 0
             return True
     else:
-        row.result, j = number(text, k, end)
+        row.result, j = read_number(text, k, end)
         if j == k:
             return False
         k = j
@@ -165,14 +165,14 @@ def _call(text, i, end, row, tables):
         return False
     while j > k and text[j] != 60:
         j -= 1
-    duration, k, fraction = seconds(text, j + 1, end)
+    duration, k, fraction = read_seconds(text, j + 1, end)
     row.duration = duration
     return fraction
 
 
 @compiled_inside
 def _ends_with_unfinished(text, i, end):
-    return after(text, i, end, b"<unfinished ...>") > 0
+    return find_after(text, i, end, b"<unfinished ...>") > 0
 
 
 @compiled_inside
@@ -186,9 +186,9 @@ def _file(text, i, end):
         return 0, end
     is_file = (
         text[i + 1] == 47
-        and not starts(text, i + 1, end, b"/dev/")
-        and not starts(text, i + 1, end, b"/proc/")
-        and not starts(text, i + 1, end, b"/sys/")
+        and not starts_with(text, i + 1, end, b"/dev/")
+        and not starts_with(text, i + 1, end, b"/proc/")
+        and not starts_with(text, i + 1, end, b"/sys/")
     )
     file = hash_between(text, i + 1, k) if is_file else ev.NO_FILE
     k += 1
@@ -210,11 +210,11 @@ def _arguments(text, i, end, call, resumed):
     while i < end:
         c = text[i]
         if first and depth == 0:
-            i = after_spaces(text, i, end)
+            i = skip_spaces(text, i, end)
             if i >= end:
                 break
             c = text[i]
-            value, k = number(text, i, end)
+            value, k = read_number(text, i, end)
             if k > i:
                 if argument == 0 and not resumed:
                     fd = value
@@ -245,17 +245,17 @@ def _arguments(text, i, end, call, resumed):
             depth -= 1
             i += 1
         elif c == 47 and i + 1 < end and text[i + 1] == 42:
-            k = after(text, i + 2, end, b"*/")
+            k = find_after(text, i + 2, end, b"*/")
             i = k if k > 0 else i + 2
         elif c == 60:
-            if starts(text, i, end, b"<unfinished"):
+            if starts_with(text, i, end, b"<unfinished"):
                 return fd, position, file, thread, i, False
             _, i = _file(text, i, end)
         elif c == 44:
             argument += 1
             first = True
             i += 1
-        elif c == 67 and call == ev.CLONE and starts(text, i, end, b"CLONE_THREAD"):
+        elif c == 67 and call == ev.CLONE and starts_with(text, i, end, b"CLONE_THREAD"):
             thread = 1
             i += 12
         else:
@@ -266,9 +266,9 @@ def _arguments(text, i, end, call, resumed):
 @compiled_inside
 def _quoted_file(text, begin, end):
     is_file = (
-        not starts(text, begin, end, b"/dev/")
-        and not starts(text, begin, end, b"/proc/")
-        and not starts(text, begin, end, b"/sys/")
+        not starts_with(text, begin, end, b"/dev/")
+        and not starts_with(text, begin, end, b"/proc/")
+        and not starts_with(text, begin, end, b"/sys/")
     )
     return hash_between(text, begin, end) if is_file else ev.NO_FILE
 
@@ -284,7 +284,7 @@ SCANNER = Scanner(scan, name_table(ev.CALLS), name_table({}))
 IMPORTER = Importer(
     name="strace",
     summary="reads and writes as `strace -f -ttt -T -y` prints them, plain or gz/xz/zst",
-    sniff=lambda path: _LINE.search(head_of(path)) is not None,
+    sniff=lambda path: _LINE.search(read_head(path)) is not None,
     read=TextFormat(
         scanner=SCANNER,
         what="output of strace -f -ttt -T",

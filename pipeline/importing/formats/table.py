@@ -22,7 +22,7 @@ from pipeline.importing.mappings import (
     number_by_appearance,
     process_note,
 )
-from pipeline.importing.reconstruct.hold_lengths import SOURCE, shipped_holds
+from pipeline.importing.reconstruct.hold_lengths import SOURCE, load_holds
 from pipeline.importing.table_mapping import UNITS_NS, Columns, Kind, Number, Time, read_mapping
 from pipeline.importing.text.blocks import open_text
 from pipeline.io.files import readable_file
@@ -222,7 +222,7 @@ def _ends(
         first = _times(table, columns.time).min()
         return _times(table, columns.end) - first, exact, [divided]
     # Each draw ends where the task's next mapping begins, or it would nest what did not nest.
-    quantiles = shipped_holds()[np.where(kind == KINDS.index("page_fault"), 0, 1)]
+    quantiles = load_holds()[np.where(kind == KINDS.index("page_fault"), 0, 1)]
     drawn = quantiles[
         np.arange(len(begin)), np.random.default_rng(_SEED).integers(0, quantiles.shape[1], len(begin))
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.blocks import head_of
+from pipeline.importing.text.blocks import read_head
 from pipeline.importing.text.ftrace import SCANNER
 from pipeline.importing.text.read_text import TextFormat
 
@@ -15,7 +15,7 @@ _HEAD = re.compile(rb"(?:^|\n)cpus=\d+\r?\n")
 IMPORTER = Importer(
     name="trace-cmd",
     summary="page faults, reads and writes as `trace-cmd report` prints them, plain or gz/xz/zst",
-    sniff=lambda path: _HEAD.search(head_of(path, 4096)) is not None,
+    sniff=lambda path: _HEAD.search(read_head(path, 4096)) is not None,
     read=TextFormat(
         scanner=SCANNER,
         what="text of trace-cmd report",

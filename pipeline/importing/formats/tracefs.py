@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.blocks import head_of
+from pipeline.importing.text.blocks import read_head
 from pipeline.importing.text.ftrace import SCANNER
 from pipeline.importing.text.read_text import TextFormat
 
 
 def _sniff(path: Path) -> bool:
     """Whether the file at `path` looks like this format; one of the kernel's pool is another."""
-    head = head_of(path, 1 << 20)
+    head = read_head(path, 1 << 20)
     return head.startswith(b"# tracer:") and b": ke: (kmap_high" not in head
 
 

@@ -66,7 +66,7 @@ def pair_events(events: PoolEvents) -> PoolOperations:
     return PoolOperations(asked, middle, unmapped, dropped)
 
 
-def mappings_of(events: PoolEvents, operations: PoolOperations) -> Mappings:
+def build_mappings(events: PoolEvents, operations: PoolOperations) -> Mappings:
     """Look up what is known of each operation; its kind is the first one where callers were not recorded."""
     asked, mapped, unmapped = operations.asked, operations.mapped, operations.unmapped
     instants = np.stack([asked, mapped, unmapped], axis=1)
@@ -88,7 +88,7 @@ def import_events(events: PoolEvents, threads: bool) -> ImportedRows:
     The pool's own events (scans, flushes, sleeps) are the allocator's doing and not part of a trace.
     """
     operations = pair_events(events)
-    return import_mappings(mappings_of(events, operations), events.rows_in, operations.dropped, threads)
+    return import_mappings(build_mappings(events, operations), events.rows_in, operations.dropped, threads)
 
 
 def import_mappings(mappings: Mappings, rows_in: int, dropped: dict[str, int], threads: bool) -> ImportedRows:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import InputError, unknown_name
-from pipeline.importing.callers import kind_codes
-from pipeline.importing.importer import columns_of, integers, read_columns
+from pipeline.importing.callers import classify_callers
+from pipeline.importing.importer import integers, read_column_names, read_columns
 from pipeline.importing.kmap_pool.events import (
     EVENTS,
     MAPPED,
@@ -42,7 +42,7 @@ def read_pool_events(path: Path) -> PoolEvents:
     Raises InputError if the file is neither, has none of the pool's events, or one that lacks a field.
     """
     readable_file(path, "a recording of the kernel's kmap pool")
-    events = read_parquet(path, _COLUMNS) if columns_of(path) else read_tracefs(path)
+    events = read_parquet(path, _COLUMNS) if read_column_names(path) else read_tracefs(path)
     if not len(events.code):
         raise InputError(
             f"{path}: wanted a recording of the kernel's kmap pool, found none of its events "
@@ -69,7 +69,7 @@ def read_parquet(path: Path, needed: Sequence[str]) -> PoolEvents:
 
     Raises InputError if the file lacks a column that is `needed`, or a value that every event has.
     """
-    there = columns_of(path)
+    there = read_column_names(path)
     names = dict.fromkeys([*needed, *(name for name in _MAY_BE_MISSING if name in there)])
     table = read_columns(path, list(names), "raw events of the kmap pool").sort_by("seq")
 
@@ -90,7 +90,7 @@ def read_parquet(path: Path, needed: Sequence[str]) -> PoolEvents:
         vaddr=optional("vaddr"),
         slot=optional("nr"),
         count=optional("cnt"),
-        kind=kind_codes(table.column("caller")) if "caller" in names else None,
+        kind=classify_callers(table.column("caller")) if "caller" in names else None,
         cpu_time=None,
         rows_in=table.num_rows,
         lost=None,

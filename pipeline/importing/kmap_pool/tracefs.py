@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.importing.callers import kind_codes
+from pipeline.importing.callers import classify_callers
 from pipeline.importing.kmap_pool.events import ENTER, EVENTS, MAPPED, NONE, UNMAPPED, PoolEvents
 from pipeline.io.progress import progress
 
@@ -159,7 +159,7 @@ class _Text:
         return PoolEvents(
             path=self.path, seq=seq, time=time, code=code, pid=pid, cpu=cpu, page=page, vaddr=vaddr,
             slot=slot, count=count,
-            kind=kind_codes(pa.array(self.callers, pa.string())) if self.with_scheduler else None,
+            kind=classify_callers(pa.array(self.callers, pa.string())) if self.with_scheduler else None,
             cpu_time=cpu_time if self.with_scheduler else None,
             rows_in=self.rows_in, lost=self.lost, gaps=tuple(self.gaps),
         )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.importing.importer import Rows
-from pipeline.importing.reconstruct.event_loop import assemble, finish, watermark
+from pipeline.importing.reconstruct.event_loop import assemble, find_watermark, finish
 from pipeline.importing.reconstruct.state import grow, new_state
 from pipeline.jit.tables import Tables
 from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
@@ -69,7 +69,7 @@ class Assembler:
             self.totals.n_rows = 0
 
     def _ready(self, everything: bool) -> Iterator[Rows]:
-        earliest = watermark(self._state)
+        earliest = find_watermark(self._state)
         self._drain()
         if not self._waiting:
             return

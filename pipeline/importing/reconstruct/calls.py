@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pipeline.importing import events as ev
 from pipeline.importing.mappings import HOLD_SPLIT
-from pipeline.importing.reconstruct.identities import fd_place, fork, replace_image, set_fd
+from pipeline.importing.reconstruct.identities import find_fd, fork, replace_image, set_fd
 from pipeline.importing.reconstruct.operations import abandon, advance, begin_copy, draw_copy_hold
 from pipeline.jit.loops import compiled_inside
 from pipeline.schema.trace import KINDS
@@ -28,7 +28,7 @@ def look_up_pages(state, k, row, t, c):
     if ev.reads_file(call):
         at = task.call_at
         if call == ev.READ:
-            i = fd_place(state, task.owner, task.call_fd)
+            i = find_fd(state, task.owner, task.call_fd)
             at = state.entries[i].second if i >= 0 else -1
         if at < 0 or at >> 12 != row.position >> 12:
             # Read before the recording began, or moved by calls that were not recorded.
@@ -66,13 +66,13 @@ def _update_descriptors(state, k, call, fd, result, file):
     elif call == ev.CLOSE:
         set_fd(state, owner, fd, -1, 0)
     elif (call == ev.DUPLICATE or call == ev.DUPLICATE_TO) and result >= 0:
-        i = fd_place(state, owner, fd)
+        i = find_fd(state, owner, fd)
         if i >= 0:
             set_fd(state, owner, result, state.entries[i].first, state.entries[i].second)
         else:
             set_fd(state, owner, result, -1, 0)
     elif call == ev.SEEK and result >= 0:
-        i = fd_place(state, owner, fd)
+        i = find_fd(state, owner, fd)
         if i >= 0:
             state.entries[i].second = result
         else:
@@ -90,7 +90,7 @@ def _end_copy(state, k, call, fd, result, t, c):
         if result > 0:
             end = min(task.copy_start + result, task.copy_last + 1)
             if task.copy_kind == _TO_USER and call == ev.READ:
-                i = fd_place(state, task.owner, fd)
+                i = find_fd(state, task.owner, fd)
                 if i >= 0:
                     state.entries[i].second = task.copy_start + result
                 else:
@@ -111,11 +111,11 @@ def _copy_by_descriptor(state, k, row, at, file, duration, t, c):
         return
     if file == 0:
         # Without -y, only the call that opened it said what it is.
-        i = fd_place(state, task.owner, fd)
+        i = find_fd(state, task.owner, fd)
         file = state.entries[i].first if i >= 0 else 0
     if result > 0 and file > 0:
         if call == ev.READ or call == ev.WRITE:
-            i = fd_place(state, task.owner, fd)
+            i = find_fd(state, task.owner, fd)
             if i >= 0 and state.entries[i].first == file:
                 at = state.entries[i].second
                 state.entries[i].second = at + result

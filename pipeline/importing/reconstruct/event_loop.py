@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from pipeline.importing import events as ev
-from pipeline.importing.hashing import mixed, place
+from pipeline.importing.hashing import mix, place
 from pipeline.importing.reconstruct.calls import enter, leave, look_up_pages
 from pipeline.importing.reconstruct.hold_lengths import FAULT_HOLDS
 from pipeline.importing.reconstruct.identities import (
     add_task,
+    find_or_add_process,
     find_task,
     fork,
-    process_of,
     put_on_cpu,
     replace_image,
 )
@@ -24,7 +24,7 @@ from pipeline.importing.reconstruct.operations import (
     cpu_time,
     draw_hold,
     end_brief,
-    page_number,
+    number_page,
     settle,
 )
 from pipeline.jit.loops import compiled, compiled_inside
@@ -76,9 +76,9 @@ def _fault(state, k, row, t, c):
             byte = min(max(byte, task.copy_start + into), task.copy_last)
         advance(state, k, byte, t, c, False)
     owner = task.owner
-    space = mixed(owner + 1, state.processes[owner].image)
+    space = mix(owner + 1, state.processes[owner].image)
     # An address of the kernel's half is shifted as an unsigned one.
-    page = page_number(state, mixed(space, (row.address >> 21) & 0x7FFFFFFFFFF))
+    page = number_page(state, mix(space, (row.address >> 21) & 0x7FFFFFFFFFF))
     state.totals[0].faults += 1
     begin_brief(state, k, t, c, _PAGE_FAULT, page, draw_hold(state, FAULT_HOLDS, t, task.tid))
 
@@ -89,15 +89,15 @@ def _end_task(state, k):
         state.totals[0].entries_open += 1
     tid = state.tasks[k].tid
     # The numbers may be used again, by others.
-    state.entries[place(state, mixed(tid, 1))].first = -1
+    state.entries[place(state, mix(tid, 1))].first = -1
     for sort in range(11, 13):
-        i = place(state, mixed(tid, sort))
+        i = place(state, mix(tid, sort))
         if state.entries[i].key != 0:
             state.entries[i].first = -1
 
 
 @compiled_inside
-def room_needed(state, k, row):
+def count_rows_needed(state, k, row):
     """Rows that the event can make at most."""
     task = state.tasks[k]
     need = 4
@@ -139,7 +139,7 @@ def assemble(state, events, start, stop):
         tid = row.task
         k = find_task(state, row.leaving if code == ev.SWITCH else tid)
         if k >= 0:
-            need = room_needed(state, k, row)
+            need = count_rows_needed(state, k, row)
         else:
             need = 4 + (max(row.count, 0) >> 12 if code == ev.WRITE_BEGIN else 0)
         free = totals.places // 2 - totals.n_entries
@@ -158,11 +158,11 @@ def assemble(state, events, start, stop):
                 totals.tasks_unborn += 1
             if row.process < 0:
                 totals.owners_unknown += 1
-            k = add_task(state, tid, process_of(state, row.process, tid, -1), t)
+            k = add_task(state, tid, find_or_add_process(state, row.process, tid, -1), t)
         task = state.tasks[k]
         if task.born > 0:
             if task.born == 1:
-                task.owner = process_of(state, row.process, tid, task.owner)
+                task.owner = find_or_add_process(state, row.process, tid, task.owner)
             task.born = -1
         if t < task.latest:
             if task.latest - t > _STEP_NS:
@@ -225,7 +225,7 @@ def assemble(state, events, start, stop):
 
 
 @compiled
-def watermark(state):
+def find_watermark(state):
     """Earliest time at which an operation can still be written; ends what the clock has overtaken."""
     earliest = state.totals[0].clock
     for k in range(state.totals[0].n_tasks):

@@ -13,7 +13,7 @@ HOLD_STEPS = 1 << 10
 FAULT_HOLDS, COPY_HOLDS = 0, HOLD_STEPS + 1
 
 
-def shipped_holds() -> np.ndarray:
+def load_holds() -> np.ndarray:
     """CPU time in ns of a fault's and of a copy's mapping, int64 [2, HOLD_STEPS + 1]."""
     table = np.loadtxt(shipped("traces") / "holds.csv", delimiter=",", skiprows=5)
     at = np.linspace(0, 1, HOLD_STEPS + 1)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from pipeline.importing.hashing import mixed, place
+from pipeline.importing.hashing import mix, place
 from pipeline.jit.loops import compiled_inside
 
 # A descriptor is looked for in so many generations of forks.
@@ -40,12 +40,12 @@ def _add_process(state, key, parent):
 def _process_key(state, pid, tid):
     """Without process numbers, each task is a process of its own, or all are threads of one."""
     if state.totals[0].one_process:
-        return mixed(1, 13)
-    return mixed(pid, 11) if pid >= 0 else mixed(tid, 12)
+        return mix(1, 13)
+    return mix(pid, 11) if pid >= 0 else mix(tid, 12)
 
 
 @compiled_inside
-def process_of(state, pid, tid, parent):
+def find_or_add_process(state, pid, tid, parent):
     """Number of the process, a new one of that parent (-1: unknown) if there is none."""
     key = _process_key(state, pid, tid)
     i = place(state, key)
@@ -57,7 +57,7 @@ def process_of(state, pid, tid, parent):
 @compiled_inside
 def find_task(state, tid):
     """Row of the task in `state.tasks`, -1 if it was not seen or has ended."""
-    i = place(state, mixed(tid, 1))
+    i = place(state, mix(tid, 1))
     return state.entries[i].first if state.entries[i].key != 0 else -1
 
 
@@ -66,7 +66,7 @@ def add_task(state, tid, owner, t):
     """Begin a task at `t`, on its CPU."""
     k = state.totals[0].n_tasks
     state.totals[0].n_tasks += 1
-    _set_entry(state, mixed(tid, 1), k, 0)
+    _set_entry(state, mix(tid, 1), k, 0)
     task = state.tasks[k]
     task.tid, task.owner, task.number, task.since, task.latest = tid, owner, -1, t, t
     task.on_cpu = task.end_t = -1
@@ -74,10 +74,10 @@ def add_task(state, tid, owner, t):
 
 
 @compiled_inside
-def fd_place(state, process, fd):
+def find_fd(state, process, fd):
     """Where the descriptor is, in the process or the one that forked it; -1 if it is not known."""
     for _ in range(_FORK_DEPTH):
-        i = place(state, mixed(process + _FDS, fd))
+        i = place(state, mix(process + _FDS, fd))
         if state.entries[i].key != 0:
             # -1: closed.
             return i if state.entries[i].first >= 0 else -1
@@ -90,7 +90,7 @@ def fd_place(state, process, fd):
 @compiled_inside
 def set_fd(state, process, fd, file, at):
     """Set a descriptor's file (-1: closed or unknown) and position."""
-    _set_entry(state, mixed(process + _FDS, fd), file, at)
+    _set_entry(state, mix(process + _FDS, fd), file, at)
 
 
 @compiled_inside

@@ -6,7 +6,7 @@ Times come in pairs, `t` of the clock and `c` of the CPU time that the task had 
 
 from __future__ import annotations
 
-from pipeline.importing.hashing import mixed, place
+from pipeline.importing.hashing import mix, place
 from pipeline.importing.mappings import THINK_SPLIT
 from pipeline.importing.reconstruct.hold_lengths import COPY_HOLDS, HOLD_STEPS
 from pipeline.jit.loops import compiled_inside
@@ -23,7 +23,7 @@ def cpu_time(state, k, t):
 
 
 @compiled_inside
-def page_number(state, key):
+def number_page(state, key):
     """Number of the page of that key, a new one if it was never mapped."""
     i = place(state, key)
     if state.entries[i].key == 0:
@@ -37,7 +37,7 @@ def page_number(state, key):
 @compiled_inside
 def draw_hold(state, first, a, b):
     """Draw one of the holds from `first` on, by a hash: the same recording gives the same trace."""
-    u = (mixed(a, b) >> 10) & 0xFFFFFFFFFFFF
+    u = (mix(a, b) >> 10) & 0xFFFFFFFFFFFF
     scaled = u * HOLD_STEPS
     low = scaled >> 48
     part = (scaled & 0xFFFFFFFFFFFF) >> 16
@@ -171,10 +171,10 @@ def advance(state, k, byte, t, c, final):
         whole = end_t - task.page_t
         hold = min(max(end_c - task.page_c, 0), whole)
         size = min(byte, (page + s + 1) << 12) - max(task.copy_start, (page + s) << 12)
-        key = mixed(task.copy_file + 2, page + s)
+        key = mix(task.copy_file + 2, page + s)
         state.totals[0].copies += 1
         row = _add_row(state, k, task.page_t, task.page_seq)
-        row.kind, row.page, row.bytes, row.depth = task.copy_kind, page_number(state, key), max(size, 0), 0
+        row.kind, row.page, row.bytes, row.depth = task.copy_kind, number_page(state, key), max(size, 0), 0
         row.think_ns, row.wait_ns, row.hold_ns, row.block_ns = (
             task.page_think, task.page_wait, hold, whole - hold,
         )  # fmt: skip

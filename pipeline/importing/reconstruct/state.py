@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.importing.hashing import ENTRY, rehash
-from pipeline.importing.reconstruct.hold_lengths import shipped_holds
+from pipeline.importing.reconstruct.hold_lengths import load_holds
 from pipeline.jit.tables import Tables, records
 from pipeline.schema.trace import COLUMN_NAMES
 
@@ -58,7 +58,7 @@ def new_state(one_process: bool) -> Tables:
     """Begin a recording: the tables totals, tasks, processes, entries, rows and holds.
 
     `entries` is the map of `hashing` with all that has a name: task numbers, process numbers, descriptors,
-    pages. `holds` are the quantiles of `shipped_holds`.
+    pages. `holds` are the quantiles of `load_holds`.
     """
     totals: Any = records(1, TOTALS)
     totals.one_process = one_process
@@ -72,7 +72,7 @@ def new_state(one_process: bool) -> Tables:
         processes=records(1 << 10, PROCESS),
         entries=records(1 << 12, ENTRY),
         rows=records(1 << 14, ROW),
-        holds=shipped_holds().ravel(),
+        holds=load_holds().ravel(),
     )
 
 

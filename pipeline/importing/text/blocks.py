@@ -120,7 +120,7 @@ def open_text(path: Path) -> IO[bytes] | pa.NativeFile:
             return path.open("rb")
 
 
-def head_of(path: Path, size: int = 1 << 16) -> bytes:
+def read_head(path: Path, size: int = 1 << 16) -> bytes:
     """Return the first bytes of the text at `path`, at most `size`; none if it cannot be read."""
     try:
         with open_text(path) as stream:

@@ -16,7 +16,7 @@ _MOST = 10**17
 
 
 @compiled_inside
-def line_end(text, i):
+def find_line_end(text, i):
     """Position of the newline that ends the line at `i`; blocks end with one."""
     while text[i] != 10:
         i += 1
@@ -24,7 +24,7 @@ def line_end(text, i):
 
 
 @compiled_inside
-def after_spaces(text, i, end):
+def skip_spaces(text, i, end):
     """First position from `i` that holds no space or tab."""
     while i < end and (text[i] == 32 or text[i] == 9):
         i += 1
@@ -32,7 +32,7 @@ def after_spaces(text, i, end):
 
 
 @compiled_inside
-def decimal(text, i, end):
+def read_decimal(text, i, end):
     """Read a decimal number, with its sign, at `i`."""
     start = i
     negative = i < end and text[i] == 45
@@ -51,7 +51,7 @@ def decimal(text, i, end):
 
 
 @compiled_inside
-def hexadecimal(text, i, end):
+def read_hexadecimal(text, i, end):
     """Read a hexadecimal number of up to 64 bits at `i`, with or without 0x, as a signed one."""
     start = i
     if i + 1 < end and text[i] == 48 and text[i + 1] == 120:
@@ -76,15 +76,15 @@ def hexadecimal(text, i, end):
 
 
 @compiled_inside
-def number(text, i, end):
+def read_number(text, i, end):
     """Read a number as C writes it: 0x is hexadecimal, anything else decimal."""
     if i + 1 < end and text[i] == 48 and text[i + 1] == 120:
-        return hexadecimal(text, i, end)
-    return decimal(text, i, end)
+        return read_hexadecimal(text, i, end)
+    return read_decimal(text, i, end)
 
 
 @compiled_inside
-def after(text, i, end, key):
+def find_after(text, i, end, key):
     """Position behind the first occurrence of `key`, a bytes object, from `i`; -1 if it is not there."""
     length = len(key)
     first = key[0]
@@ -101,7 +101,7 @@ def after(text, i, end, key):
 
 
 @compiled_inside
-def starts(text, i, end, key):
+def starts_with(text, i, end, key):
     """Whether `key`, a bytes object, is at `i`."""
     if i + len(key) > end:
         return False
@@ -112,9 +112,9 @@ def starts(text, i, end, key):
 
 
 @compiled_inside
-def seconds(text, i, end):
+def read_seconds(text, i, end):
     """Read a time at `i`: nanoseconds if it has a fraction, else a count of ticks; and whether it has one."""
-    whole, j = decimal(text, i, end)
+    whole, j = read_decimal(text, i, end)
     if j == i or whole < 0:
         return 0, i, False
     if j >= end or text[j] != 46:

@@ -16,16 +16,16 @@ The shipped record.bt prints the first form, with whole names of probes
 from __future__ import annotations
 
 from pipeline.importing import events as ev
-from pipeline.importing.hashing import find_name, hash_between, mixed, name_table
+from pipeline.importing.hashing import find_name, hash_between, mix, name_table
 from pipeline.importing.text import tally as tl
 from pipeline.importing.text.characters import (
-    after,
-    after_spaces,
-    decimal,
-    hexadecimal,
-    line_end,
-    seconds,
-    starts,
+    find_after,
+    find_line_end,
+    read_decimal,
+    read_hexadecimal,
+    read_seconds,
+    skip_spaces,
+    starts_with,
 )
 from pipeline.importing.text.tally import Scanner, note_bad, note_ignored
 from pipeline.jit.loops import compiled, compiled_inside
@@ -64,11 +64,11 @@ def scan(text, tables):
         line = counts.lines
         counts.lines += 1
         start = i
-        end = line_end(text, i)
+        end = find_line_end(text, i)
         i = end + 1
         if end > start and text[end - 1] == 13:
             end -= 1
-        first = after_spaces(text, start, end)
+        first = skip_spaces(text, start, end)
         if first == end:
             counts.comments += 1
             continue
@@ -93,7 +93,7 @@ def scan(text, tables):
             continue
         counts.ticks |= 2 if ticks else 1
 
-        j = after_spaces(text, j, end)
+        j = skip_spaces(text, j, end)
         name = j
         k = j
         while k < end:
@@ -110,14 +110,14 @@ def scan(text, tables):
         if k < end and text[k] == 58:
             meaning = find_name(tables.names, key)
             k += 1
-        elif starts(text, k, end, b"("):
+        elif starts_with(text, k, end, b"("):
             meaning = find_name(tables.calls, key)
             meaning = meaning * 100 + ev.ENTER if meaning >= 0 else -1
-        elif starts(text, k, end, b" -> "):
+        elif starts_with(text, k, end, b" -> "):
             meaning = find_name(tables.calls, key)
             meaning = meaning * 100 + ev.EXIT if meaning >= 0 else -1
             k += 3
-        elif starts(text, name, end, b"PERF_RECORD_"):
+        elif starts_with(text, name, end, b"PERF_RECORD_"):
             meaning = find_name(tables.names, key)
         else:
             note_bad(tables, line, tl.BAD_NAME)
@@ -138,28 +138,28 @@ def scan(text, tables):
 def _lost(text, i, end):
     """Events that a line without a task says were lost, -1 unknown; -2: an event's line, -3: says nothing."""
     if text[i] == 35:
-        j = after(text, i, end, b"entries-in-buffer/entries-written: ")
+        j = find_after(text, i, end, b"entries-in-buffer/entries-written: ")
         if j < 0:
             return -3
-        kept, k = decimal(text, j, end)
-        written, _ = decimal(text, k + 1, end)
+        kept, k = read_decimal(text, j, end)
+        written, _ = read_decimal(text, k + 1, end)
         return max(written - kept, 0)
-    if starts(text, i, end, b"CPU:"):
+    if starts_with(text, i, end, b"CPU:"):
         # "CPU:2 [LOST 5 EVENTS]" of tracefs, "CPU:2 [5 EVENTS DROPPED]" of trace-cmd, which may not know it.
-        j = after(text, i, end, b"[")
-        if j > 0 and after(text, j, end, b"EVENTS") > 0:
-            if starts(text, j, end, b"LOST "):
+        j = find_after(text, i, end, b"[")
+        if j > 0 and find_after(text, j, end, b"EVENTS") > 0:
+            if starts_with(text, j, end, b"LOST "):
                 j += 5
-            count, k = decimal(text, j, end)
+            count, k = read_decimal(text, j, end)
             return count if k > j else -1
-    if starts(text, i, end, b"Lost "):
+    if starts_with(text, i, end, b"Lost "):
         # As bpftrace says it.
-        count, k = decimal(text, i + 5, end)
-        return count if k > i + 5 and starts(text, k, end, b" events") else -2
+        count, k = read_decimal(text, i + 5, end)
+        return count if k > i + 5 and starts_with(text, k, end, b" events") else -2
     if (
-        starts(text, i, end, b"Attaching ")
-        or starts(text, i, end, b"cpus=")
-        or starts(text, i, end, b"version = ")
+        starts_with(text, i, end, b"Attaching ")
+        or starts_with(text, i, end, b"cpus=")
+        or starts_with(text, i, end, b"version = ")
     ):
         return -3
     return -2
@@ -173,7 +173,7 @@ def _head(text, start, end, row):
         if text[i] != 91:
             i += 1
             continue
-        cpu, j = decimal(text, i + 1, end)
+        cpu, j = read_decimal(text, i + 1, end)
         if j == i + 1 or j >= end or text[j] != 93 or cpu < 0 or cpu > 32767:
             i += 1
             continue
@@ -181,17 +181,17 @@ def _head(text, start, end, row):
         if left < 0:
             i += 1
             continue
-        first = after_spaces(text, start, left)
+        first = skip_spaces(text, start, left)
         row.name = hash_between(text, first, left)
         row.cpu = cpu
-        j = after_spaces(text, j + 1, end)
-        time, k, fraction = seconds(text, j, end)
+        j = skip_spaces(text, j + 1, end)
+        time, k, fraction = read_seconds(text, j, end)
         if k == j or k >= end or text[k] != 58:
             # Flags of the tracer come first.
             while j < end and text[j] > 32:
                 j += 1
-            j = after_spaces(text, j, end)
-            time, k, fraction = seconds(text, j, end)
+            j = skip_spaces(text, j, end)
+            time, k, fraction = read_seconds(text, j, end)
             if k == j or k >= end or text[k] != 58:
                 return -1, False
         row.time = time
@@ -210,8 +210,8 @@ def _tasks(text, start, i, row):
             i -= 1
         if i == start:
             return -1
-        inside = after_spaces(text, i, closed)
-        number, k = decimal(text, inside, closed)
+        inside = skip_spaces(text, i, closed)
+        number, k = read_decimal(text, inside, closed)
         process = number if k > inside and number >= 0 else -1
         i = _back_over_spaces(text, start, i - 1)
     right = i
@@ -219,7 +219,7 @@ def _tasks(text, start, i, row):
         i -= 1
     if i == right or i == start or right - i > 10:
         return -1
-    row.task, _ = decimal(text, i, right)
+    row.task, _ = read_decimal(text, i, right)
     separator = text[i - 1]
     if separator == 47:
         right = i - 1
@@ -228,7 +228,7 @@ def _tasks(text, start, i, row):
             i -= 1
         if i == right or right - i > 10:
             return -1
-        process, _ = decimal(text, i, right)
+        process, _ = read_decimal(text, i, right)
         i = _back_over_spaces(text, start, i)
     elif separator == 45:
         i -= 1
@@ -252,47 +252,47 @@ def _is_chain(text, start, first, end):
     """Whether the line is a frame of the call chain that perf prints under an event."""
     if first == start:
         return False
-    _, j = hexadecimal(text, first, end)
+    _, j = read_hexadecimal(text, first, end)
     return j >= first + 6 and j < end and text[j] == 32
 
 
 @compiled_inside
 def _hex_field(text, i, end, key, absent):
     """Value of the hexadecimal field `key`, `absent` if it is not there; and whether it is well formed."""
-    j = after(text, i, end, key)
+    j = find_after(text, i, end, key)
     if j < 0:
         return absent, True
-    value, k = hexadecimal(text, j, end)
+    value, k = read_hexadecimal(text, j, end)
     return value, k > j
 
 
 @compiled_inside
 def _decimal_field(text, i, end, key):
     """Value of the decimal field `key`, and whether it is there."""
-    j = after(text, i, end, key)
+    j = find_after(text, i, end, key)
     if j < 0:
         return 0, False
-    value, k = decimal(text, j, end)
+    value, k = read_decimal(text, j, end)
     return value, k > j
 
 
 @compiled_inside
 def _file(text, i, end, hexadecimal_inode):
     """Hash of device and inode, 0 if they are not there. The inode is hexadecimal in filemap events alone."""
-    j = after(text, i, end, b"dev")
+    j = find_after(text, i, end, b"dev")
     if j < 0:
         return 0
-    major, k = decimal(text, j + 1, end)
+    major, k = read_decimal(text, j + 1, end)
     if k == j + 1 or k >= end:
         return 0
-    minor, m = decimal(text, k + 1, end)
-    j = after(text, m, end, b"ino")
+    minor, m = read_decimal(text, k + 1, end)
+    j = find_after(text, m, end, b"ino")
     if m == k + 1 or j < 0:
         return 0
-    inode, k = hexadecimal(text, j + 1, end) if hexadecimal_inode else decimal(text, j + 1, end)
+    inode, k = read_hexadecimal(text, j + 1, end) if hexadecimal_inode else read_decimal(text, j + 1, end)
     if k == j + 1:
         return 0
-    return mixed((major << 20) | minor, inode)
+    return mix((major << 20) | minor, inode)
 
 
 @compiled_inside
@@ -300,20 +300,20 @@ def _fields(text, i, end, code, call, row):
     """Read an event's fields from `i` into `row`; whether they are all there and make sense."""
     if code == ev.FAULT:
         row.flag = call
-        j = after(text, i, end, b"address=")
+        j = find_after(text, i, end, b"address=")
         if j < 0:
             return False
-        row.address, k = hexadecimal(text, j, end)
+        row.address, k = read_hexadecimal(text, j, end)
         return k > j
     if code == ev.PAGES:
         row.file = _file(text, i, end, True)
-        j = after(text, i, end, b"ofs=")
+        j = find_after(text, i, end, b"ofs=")
         if j < 0 or row.file == 0:
             return False
-        row.position, k = decimal(text, j, end)
+        row.position, k = read_decimal(text, j, end)
         if k == j or k >= end:
             return False
-        row.last, j = decimal(text, k + 1, end)
+        row.last, j = read_decimal(text, k + 1, end)
         return j > k + 1 and 0 <= row.position <= row.last
     if code == ev.WRITE_BEGIN or code == ev.WRITE_END:
         row.file = _file(text, i, end, False)
@@ -338,8 +338,8 @@ def _fields(text, i, end, code, call, row):
         return good and (call != ev.CLOSE or row.fd >= 0)
     if code == ev.EXIT:
         row.call = call
-        j = after_spaces(text, i, end)
-        row.result, k = hexadecimal(text, j, end)
+        j = skip_spaces(text, i, end)
+        row.result, k = read_hexadecimal(text, j, end)
         # A 32-bit kernel prints its errors in 32 bits.
         if 0xFFFFF000 < row.result <= 0xFFFFFFFF:
             row.result -= 1 << 32
@@ -366,13 +366,13 @@ def _fields(text, i, end, code, call, row):
 
 @compiled_inside
 def _switch(text, i, end, row):
-    arrow = after(text, i, end, b"==> ")
+    arrow = find_after(text, i, end, b"==> ")
     if arrow < 0:
         return False
     row.leaving, named = _decimal_field(text, i, arrow, b" prev_pid=")
     if named:
         row.coming, good = _decimal_field(text, arrow, end, b" next_pid=")
-        j = after(text, i, arrow, b" prev_state=")
+        j = find_after(text, i, arrow, b" prev_state=")
         if j < 0:
             return False
         row.flag = 0 if text[j] == 82 else 1
@@ -399,7 +399,7 @@ def _pid_before_priority(text, i, end):
         j -= 1
     if j == right or right - j > 10 or text[j - 1] != 58:
         return -1
-    task, _ = decimal(text, j, right)
+    task, _ = read_decimal(text, j, right)
     return task
 
 

@@ -12,17 +12,12 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.io.files import sha256_of
 from pipeline.schema.trace import MAX_PAGE, MAX_TASKS, MAX_TIME_NS, Provenance
-from pipeline.trace.losses import with_losses
+from pipeline.trace.losses import note_losses
 from pipeline.trace.reader import Trace, open_trace
-from pipeline.trace.transform.step import Columns, Outcome, batches
-from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step import Columns, Outcome, StepKind, batches, begin_outcome
 from pipeline.trace.transform.step_text import Parameters, duration_text
 
 NAME = "append"
-USAGE = (
-    "append=FILE[,tasks=fresh|same,pages=fresh|same,gap=0]",
-    "another trace after the end of this one, with other tasks and pages or the same",
-)
 _FRESH_OR_SAME = ("fresh", "same")
 # What a column is worth: of two, the later one holds for both.
 _WORTH: tuple[Provenance, ...] = ("measured", "derived", "assumed", "synthetic", "absent")
@@ -38,7 +33,7 @@ class Append:
     gap_ns: int
 
     @classmethod
-    def parsed(cls, value: str, keys: Mapping[str, str]) -> Append:
+    def parse(cls, value: str, keys: Mapping[str, str]) -> Append:
         """Make the step of a path."""
         given = Parameters(NAME, value, keys, ("tasks", "pages", "gap"))
         tasks, pages = (given.one_of(key, _FRESH_OR_SAME, "fresh") for key in ("tasks", "pages"))
@@ -70,7 +65,7 @@ class Append:
             raise UsageError(f"step {self.text}: together the traces are longer than a trace can span")
         if self.same_tasks:
             self._require_same_processes(trace, other)
-        outcome = outcome_of(trace, _joined(trace, other, begin_ns, offsets))
+        outcome = begin_outcome(trace, _join(trace, other, begin_ns, offsets))
         ours, theirs = trace.metadata, other.metadata
         outcome.columns = {
             name: max(found, theirs.columns[name], key=_WORTH.index) for name, found in ours.columns.items()
@@ -85,7 +80,7 @@ class Append:
         )
         outcome.notes += [
             f"of '{theirs.source.name}': {note}"
-            for note in with_losses(theirs.notes, {})
+            for note in note_losses(theirs.notes, {})
             if note not in ours.notes
         ]
         mixed = [name for name in ours.columns if ours.columns[name] != theirs.columns[name]]
@@ -122,7 +117,7 @@ def _end_ns(trace: Trace) -> int:
     )
 
 
-def _joined(trace: Trace, other: Trace, begin_ns: int, offsets: Mapping[str, int]) -> Iterator[Columns]:
+def _join(trace: Trace, other: Trace, begin_ns: int, offsets: Mapping[str, int]) -> Iterator[Columns]:
     yield from batches(trace)
     for found in batches(other):
         columns = dict(found)
@@ -130,3 +125,13 @@ def _joined(trace: Trace, other: Trace, begin_ns: int, offsets: Mapping[str, int
         for name, offset in offsets.items():
             columns[name] = found[name] + found[name].dtype.type(offset)
         yield columns
+
+
+STEPS = (
+    StepKind(
+        NAME,
+        Append.parse,
+        "append=FILE[,tasks=fresh|same,pages=fresh|same,gap=0]",
+        "another trace after the end of this one, with other tasks and pages or the same",
+    ),
+)

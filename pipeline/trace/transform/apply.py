@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,34 +11,18 @@ from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import output_error, sha256_of
 from pipeline.io.progress import progress
 from pipeline.schema.trace import TraceMetadata, Transformation
-from pipeline.trace.losses import with_losses
+from pipeline.trace.losses import note_losses
 from pipeline.trace.reader import Trace, open_trace
-from pipeline.trace.transform import append as appending
-from pipeline.trace.transform import choose as choosing
-from pipeline.trace.transform import highmem as lowering
-from pipeline.trace.transform import replicate as replicating
-from pipeline.trace.transform import stretch as stretching
-from pipeline.trace.transform import window
-from pipeline.trace.transform.sort import by_time
+from pipeline.trace.transform import append, choose, highmem, replicate, stretch, window
+from pipeline.trace.transform.sort import sort_by_time
 from pipeline.trace.transform.step import Step
 from pipeline.trace.writer import TraceWriter
 
-
-@dataclass(frozen=True)
-class _Known:
-    parsed: Callable[[str, Mapping[str, str]], Step]
-    usage: tuple[str, str]
-
-
-_STEPS = {
-    window.NAME: _Known(window.Window.parsed, window.USAGE),
-    "tasks": _Known(choosing.Chosen.tasks, choosing.TASKS_USAGE),
-    "processes": _Known(choosing.Chosen.processes, choosing.PROCESSES_USAGE),
-    "sample": _Known(choosing.Sample.parsed, choosing.SAMPLE_USAGE),
-    replicating.NAME: _Known(replicating.Replicate.parsed, replicating.USAGE),
-    stretching.NAME: _Known(stretching.Stretch.parsed, stretching.USAGE),
-    lowering.NAME: _Known(lowering.Highmem.parsed, lowering.USAGE),
-    appending.NAME: _Known(appending.Append.parsed, appending.USAGE),
+# Every kind of step, in the order in which they are listed.
+_KINDS = {
+    kind.name: kind
+    for module in (window, choose, replicate, stretch, highmem, append)
+    for kind in module.STEPS
 }
 
 
@@ -54,20 +38,20 @@ class TransformResult:
 
 def usages() -> list[tuple[str, str]]:
     """How each step is written and what it does."""
-    return [known.usage for known in _STEPS.values()]
+    return [(kind.usage, kind.meaning) for kind in _KINDS.values()]
 
 
 def parse_step(text: str) -> Step:
     """Make a step of `name=value,key=value`. Raises UsageError for one that is unknown or not well formed."""
     (name, value), *rest = [part.partition("=")[::2] for part in text.split(",")]
-    if name not in _STEPS:
-        raise unknown_name("step", name, _STEPS, "'pipeline transform --help' explains them")
+    if name not in _KINDS:
+        raise unknown_name("step", name, _KINDS, "'pipeline transform --help' explains them")
     keys: dict[str, str] = {}
     for key, given in rest:
         if not given or key in keys:
             raise UsageError(f"step {name}: wanted KEY=VALUE once each after the first comma, found '{key}'")
         keys[key] = given
-    return _STEPS[name].parsed(value, keys)
+    return _KINDS[name].parse(value, keys)
 
 
 def transform(source: Path, output: Path, steps: Sequence[str]) -> TransformResult:
@@ -108,7 +92,7 @@ def _write(trace: Trace, step: Step, target: Path, sha256: str, scratch: Path) -
     outcome = step.apply(trace)
     metadata = trace.metadata
     done = Transformation(source_sha256=sha256, step=step.text, operations_before=trace.rows)
-    rows = outcome.rows if outcome.in_order else by_time(outcome.rows, scratch)
+    rows = outcome.rows if outcome.in_order else sort_by_time(outcome.rows, scratch)
     with (
         TraceWriter(
             target,
@@ -118,7 +102,7 @@ def _write(trace: Trace, step: Step, target: Path, sha256: str, scratch: Path) -
             cpus=outcome.cpus,
             lost_events=outcome.lost_events,
             losses=outcome.losses,
-            notes=with_losses(metadata.notes, outcome.losses),
+            notes=note_losses(metadata.notes, outcome.losses),
             transformations=[*metadata.transformations, done],
         ) as writer,
         progress(step.text.partition("=")[0], None, "operations") as advance,

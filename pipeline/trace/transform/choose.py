@@ -9,32 +9,33 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.trace.reader import Trace
-from pipeline.trace.transform.step import Columns, Outcome, batches, chosen_rows, numbers_used, renumbered
-from pipeline.trace.transform.step import unchanged as outcome_of
-from pipeline.trace.transform.step_text import Parameters
-
-TASKS_USAGE = ("tasks=0-3+7", "operations of these tasks")
-PROCESSES_USAGE = ("processes=0-3+7", "operations of all tasks of these processes")
-SAMPLE_USAGE = (
-    "sample=SHARE[,of=tasks|processes,seed=0]",
-    "a share of the tasks or processes, drawn at random",
+from pipeline.trace.transform.step import (
+    Columns,
+    Outcome,
+    StepKind,
+    batches,
+    begin_outcome,
+    numbers_used,
+    renumber,
+    select_rows,
 )
+from pipeline.trace.transform.step_text import Parameters
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """Tasks or processes by their numbers, `column` saying which."""
 
     column: str
     numbers: tuple[int, ...]
 
     @classmethod
-    def tasks(cls, value: str, keys: Mapping[str, str]) -> Chosen:
+    def tasks(cls, value: str, keys: Mapping[str, str]) -> Selection:
         """Make the step of task numbers."""
         return cls("task", tuple(Parameters("tasks", value, keys, ()).numbers("tasks")))
 
     @classmethod
-    def processes(cls, value: str, keys: Mapping[str, str]) -> Chosen:
+    def processes(cls, value: str, keys: Mapping[str, str]) -> Selection:
         """Make the step of process numbers."""
         return cls("process", tuple(Parameters("processes", value, keys, ()).numbers("processes")))
 
@@ -53,7 +54,7 @@ class Chosen:
             )
         wanted = np.zeros(last + 1, np.bool_)
         wanted[list(self.numbers)] = True
-        return _keeping(trace, self.column, wanted)
+        return _keep(trace, self.column, wanted)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Sample:
     seed: int
 
     @classmethod
-    def parsed(cls, value: str, keys: Mapping[str, str]) -> Sample:
+    def parse(cls, value: str, keys: Mapping[str, str]) -> Sample:
         """Make the step of a share and of whom."""
         given = Parameters("sample", value, keys, ("of", "seed"))
         column = {"tasks": "task", "processes": "process"}[
@@ -88,24 +89,38 @@ class Sample:
         order = np.random.Generator(np.random.PCG64(self.seed)).permutation(len(there))
         wanted = np.zeros(trace.maximum(self.column) + 1, np.bool_)
         wanted[there[order[:count]]] = True
-        outcome = _keeping(trace, self.column, wanted)
+        outcome = _keep(trace, self.column, wanted)
         outcome.notes.append(f"{count:,} of {len(there):,} {self.text.partition('of=')[2].partition(',')[0]}")
         return outcome
 
 
-def _keeping(trace: Trace, column: str, wanted: np.ndarray) -> Outcome:
+def _keep(trace: Trace, column: str, wanted: np.ndarray) -> Outcome:
     def rows(names: tuple[str, ...] | None = None) -> Iterator[Columns]:
         for columns in batches(trace, names) if names else batches(trace):
             keep = wanted[columns[column]]
             if keep.any():
-                yield _from_zero(chosen_rows(columns, keep), first_ns)
+                yield _begin_at_zero(select_rows(columns, keep), first_ns)
 
     first_ns = 0
     tasks, processes = numbers_used(rows(("time_ns", "task", "process")))
     first_ns = next((int(columns["time_ns"][0]) for columns in rows(("time_ns", column))), 0)
-    return outcome_of(trace, renumbered(rows(), tasks, processes))
+    return begin_outcome(trace, renumber(rows(), tasks, processes))
 
 
-def _from_zero(columns: Columns, first_ns: int) -> Columns:
+def _begin_at_zero(columns: Columns, first_ns: int) -> Columns:
     columns["time_ns"] -= first_ns
     return columns
+
+
+STEPS = (
+    StepKind("tasks", Selection.tasks, "tasks=0-3+7", "operations of these tasks"),
+    StepKind(
+        "processes", Selection.processes, "processes=0-3+7", "operations of all tasks of these processes"
+    ),
+    StepKind(
+        "sample",
+        Sample.parse,
+        "sample=SHARE[,of=tasks|processes,seed=0]",
+        "a share of the tasks or processes, drawn at random",
+    ),
+)

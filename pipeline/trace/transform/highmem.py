@@ -21,22 +21,18 @@ from pipeline.trace.transform.loops import CARRIED, FOLDED, LEVELS, fold
 from pipeline.trace.transform.step import (
     Columns,
     Outcome,
+    StepKind,
     batches,
-    chosen_rows,
-    derived,
-    drawn,
+    begin_outcome,
+    draw,
+    mark_derived,
     numbers_used,
-    renumbered,
+    renumber,
+    select_rows,
 )
-from pipeline.trace.transform.step import unchanged as outcome_of
 from pipeline.trace.transform.step_text import Parameters
 
 NAME = "highmem"
-USAGE = (
-    "highmem=SHARE[,seed=0]",
-    "a share of the pages stays in highmem; operations on the others need no mapping: their time becomes "
-    "think and wait",
-)
 _FOLDED = ("task", "think_ns", "wait_ns", "hold_ns", "block_ns", "depth")
 
 
@@ -48,7 +44,7 @@ class Highmem:
     seed: int
 
     @classmethod
-    def parsed(cls, value: str, keys: Mapping[str, str]) -> Highmem:
+    def parse(cls, value: str, keys: Mapping[str, str]) -> Highmem:
         """Make the step of a share."""
         given = Parameters(NAME, value, keys, ("seed",))
         return cls(given.share(NAME), given.whole("seed", 0, "0"))
@@ -63,25 +59,25 @@ class Highmem:
 
         Raises UsageError where no row is left.
         """
-        tasks, processes = numbers_used(self._kept_only(trace))
+        tasks, processes = numbers_used(self._select(trace))
         if not tasks.any():
             raise UsageError(
                 f"step {self.text}: no page of {trace.path} stays in highmem; take a larger share"
             )
-        first_ns = next(int(rows["time_ns"][0]) for rows in self._kept_only(trace))
-        outcome = outcome_of(trace, iter(()))
-        outcome.rows = renumbered(self._folded(trace, first_ns, outcome.notes), tasks, processes)
+        first_ns = next(int(rows["time_ns"][0]) for rows in self._select(trace))
+        outcome = begin_outcome(trace, iter(()))
+        outcome.rows = renumber(self._fold(trace, first_ns, outcome.notes), tasks, processes)
         if self.share < 1.0:
-            outcome.columns = derived(outcome.columns, ("think_ns", "wait_ns", "depth"))
+            outcome.columns = mark_derived(outcome.columns, ("think_ns", "wait_ns", "depth"))
         return outcome
 
-    def _kept_only(self, trace: Trace) -> Iterator[Columns]:
+    def _select(self, trace: Trace) -> Iterator[Columns]:
         for columns in batches(trace, ("time_ns", "task", "process", "page")):
-            keep = drawn(columns["page"], self.share, self.seed)
+            keep = draw(columns["page"], self.share, self.seed)
             if keep.any():
-                yield chosen_rows(columns, keep)
+                yield select_rows(columns, keep)
 
-    def _folded(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
+    def _fold(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
         tasks = Tables(
             checked=False,
             top=np.full(MAX_TASKS, -1, np.int64),
@@ -93,11 +89,11 @@ class Highmem:
             columns = dict(found)
             for name in ("think_ns", "wait_ns", "depth"):
                 columns[name] = found[name].copy()
-            keep = drawn(found["page"], self.share, self.seed)
+            keep = draw(found["page"], self.share, self.seed)
             rows = Tables(checked=False, **{name: columns[name] for name in _FOLDED}, keep=keep.view(np.int8))
             fold(rows, len(keep), tasks)
             dropped += int((~keep).sum())
-            kept = chosen_rows({name: columns[name] for name in COLUMN_NAMES}, keep)
+            kept = select_rows({name: columns[name] for name in COLUMN_NAMES}, keep)
             kept["time_ns"] -= first_ns
             yield kept
         if dropped:
@@ -113,3 +109,14 @@ def _time_after_the_last(tasks: Tables) -> int:
     carried, folded = (table.reshape(MAX_TASKS, LEVELS) for table in (tasks.carried, tasks.folded))
     dropped = (np.arange(LEVELS) <= tasks.top[:, None]) & (folded["stays"] == 0) & (folded["depth"] == 0)
     return int(carried["think_ns"][:, 0].sum() + np.maximum(folded["cpu_ns"][dropped], 0).sum())
+
+
+STEPS = (
+    StepKind(
+        NAME,
+        Highmem.parse,
+        "highmem=SHARE[,seed=0]",
+        "a share of the pages stays in highmem; operations on the others need no mapping: their time becomes "
+        "think and wait",
+    ),
+)

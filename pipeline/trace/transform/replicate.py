@@ -10,16 +10,18 @@ import numpy as np
 from pipeline.errors import UsageError
 from pipeline.schema.trace import MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 from pipeline.trace.reader import Trace
-from pipeline.trace.transform.step import Columns, Outcome, batches, derived, drawn
-from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step import (
+    Columns,
+    Outcome,
+    StepKind,
+    batches,
+    begin_outcome,
+    draw,
+    mark_derived,
+)
 from pipeline.trace.transform.step_text import Parameters, duration_text
 
 NAME = "replicate"
-USAGE = (
-    "replicate=N[,share=0,over=TIME,seed=0]",
-    "N copies with tasks, processes and CPUs of their own, begun spread over TIME (default: a tenth of the "
-    "trace); a share of the pages is common to all",
-)
 _MOST_CPUS = 1 << 15
 
 
@@ -33,7 +35,7 @@ class Replicate:
     seed: int
 
     @classmethod
-    def parsed(cls, value: str, keys: Mapping[str, str]) -> Replicate:
+    def parse(cls, value: str, keys: Mapping[str, str]) -> Replicate:
         """Make the step of a number of copies."""
         given = Parameters(NAME, value, keys, ("share", "over", "seed"))
         over_ns = given.duration_ns("over") if "over" in keys else None
@@ -67,11 +69,11 @@ class Replicate:
                 )
         if last_ns + over_ns >= MAX_TIME_NS:
             raise UsageError(f"step {self.text}: the copies would begin later than a trace can span")
-        outcome = outcome_of(trace, self._copied(trace, step_of, over_ns))
+        outcome = begin_outcome(trace, self._copy(trace, step_of, over_ns))
         if self.copies == 1:
             return outcome
         outcome.in_order = False
-        outcome.columns = derived(outcome.columns, ("time_ns", "task", "process", "page", "cpu"))
+        outcome.columns = mark_derived(outcome.columns, ("time_ns", "task", "process", "page", "cpu"))
         if outcome.cpus is not None:
             outcome.cpus = cpus * self.copies
         # each copy lacks what the recording lacks
@@ -84,10 +86,10 @@ class Replicate:
         )
         return outcome
 
-    def _copied(self, trace: Trace, step_of: Mapping[str, int], over_ns: int) -> Iterator[Columns]:
+    def _copy(self, trace: Trace, step_of: Mapping[str, int], over_ns: int) -> Iterator[Columns]:
         first = 0
         for found in batches(trace):
-            fresh = ~drawn(found["page"], self.share, self.seed)
+            fresh = ~draw(found["page"], self.share, self.seed)
             for copy in range(self.copies):
                 columns = dict(found)
                 columns["time_ns"] = found["time_ns"] + over_ns * copy // self.copies
@@ -100,3 +102,14 @@ class Replicate:
                 columns["seq"] = np.arange(first, first + len(fresh), dtype=np.int64) + trace.rows * copy
                 yield columns
             first += len(found["task"])
+
+
+STEPS = (
+    StepKind(
+        NAME,
+        Replicate.parse,
+        "replicate=N[,share=0,over=TIME,seed=0]",
+        "N copies with tasks, processes and CPUs of their own, begun spread over TIME (default: a tenth of "
+        "the trace); a share of the pages is common to all",
+    ),
+)

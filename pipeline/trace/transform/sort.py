@@ -15,7 +15,7 @@ from pipeline.trace.transform.step import Columns
 _MEMORY = "512MB"
 
 
-def by_time(rows: Iterator[Columns], scratch: Path) -> Iterator[Columns]:
+def sort_by_time(rows: Iterator[Columns], scratch: Path) -> Iterator[Columns]:
     """Rows in order of (time_ns, task, seq), without `seq`; `scratch` takes what memory cannot hold."""
     unsorted = scratch / "unsorted.parquet"
     writer: pq.ParquetWriter | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,6 +35,19 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class StepKind:
+    """A kind of step: its name, what makes it of its value and further keys, how it is written, what it does.
+
+    `parse` raises UsageError for values that are not well formed.
+    """
+
+    name: str
+    parse: Callable[[str, Mapping[str, str]], Step]
+    usage: str
+    meaning: str
+
+
 class Step(Protocol):
     """One transformation with its parameters; `text` is how it is written in full on the command line."""
 
@@ -46,7 +59,7 @@ class Step(Protocol):
         """Transform `trace`, which may be read more than once. Raises UsageError where it does not fit."""
 
 
-def unchanged(trace: Trace, rows: Iterator[Columns]) -> Outcome:
+def begin_outcome(trace: Trace, rows: Iterator[Columns]) -> Outcome:
     """Outcome whose columns mean what they meant."""
     metadata = trace.metadata
     return Outcome(rows, dict(metadata.columns), metadata.cpus, metadata.lost_events, dict(metadata.losses))
@@ -59,12 +72,12 @@ def batches(trace: Trace, names: Iterable[str] = COLUMN_NAMES) -> Iterator[Colum
         yield {name: numpy_column(batch, name) for name in names}
 
 
-def chosen_rows(columns: Mapping[str, np.ndarray], keep: np.ndarray) -> Columns:
+def select_rows(columns: Mapping[str, np.ndarray], keep: np.ndarray) -> Columns:
     """Rows where `keep` (bool [n]) is true, as copies."""
     return {name: values[keep] for name, values in columns.items()}
 
 
-def derived(columns: Mapping[str, Provenance], names: Iterable[str]) -> dict[str, Provenance]:
+def mark_derived(columns: Mapping[str, Provenance], names: Iterable[str]) -> dict[str, Provenance]:
     """Provenance after `names` were computed anew: what was measured is derived, all else is what it was."""
     changed = set(names)
     return {
@@ -73,12 +86,12 @@ def derived(columns: Mapping[str, Provenance], names: Iterable[str]) -> dict[str
     }
 
 
-def densely(used: np.ndarray) -> np.ndarray:
+def number_densely(used: np.ndarray) -> np.ndarray:
     """Number each that is `used` (bool [n]) densely from 0, in the same order; int32 [n]."""
     return (np.cumsum(used) - 1).astype(np.int32)
 
 
-def drawn(numbers: np.ndarray, share: float, seed: int) -> np.ndarray:
+def draw(numbers: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Whether each number is drawn with probability `share`; the same number always alike, bool [n].
 
     A number's draw is a hash of it and the seed (the finaliser of SplitMix64: Steele, Lea and Flood, "Fast
@@ -100,9 +113,9 @@ def numbers_used(rows: Iterator[Columns]) -> tuple[np.ndarray, np.ndarray]:
     return tasks, processes
 
 
-def renumbered(rows: Iterator[Columns], tasks: np.ndarray, processes: np.ndarray) -> Iterator[Columns]:
+def renumber(rows: Iterator[Columns], tasks: np.ndarray, processes: np.ndarray) -> Iterator[Columns]:
     """Rows with tasks and processes numbered densely, of those `numbers_used` found."""
-    task_number, process_number = densely(tasks), densely(processes)
+    task_number, process_number = number_densely(tasks), number_densely(processes)
     for columns in rows:
         columns["task"] = task_number[columns["task"]]
         columns["process"] = process_number[columns["process"]]

@@ -13,15 +13,10 @@ from pipeline.jit.tables import Tables, records
 from pipeline.schema.trace import MAX_TASKS, MAX_TIME_NS
 from pipeline.trace.reader import Trace
 from pipeline.trace.transform.loops import LEVELS, SHIFT, move
-from pipeline.trace.transform.step import Columns, Outcome, batches, derived
-from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step import Columns, Outcome, StepKind, batches, begin_outcome, mark_derived
 from pipeline.trace.transform.step_text import Parameters
 
 NAME = "stretch"
-USAGE = (
-    "stretch=FACTOR[,think=,wait=,hold=,block=]",
-    "think and wait times FACTOR; each can have its own, hold and block are 1 unless given",
-)
 
 
 @dataclass(frozen=True)
@@ -34,7 +29,7 @@ class Stretch:
     block: Fraction
 
     @classmethod
-    def parsed(cls, value: str, keys: Mapping[str, str]) -> Stretch:
+    def parse(cls, value: str, keys: Mapping[str, str]) -> Stretch:
         """Make the step of a factor and those that differ from it."""
         given = Parameters(NAME, value, keys, ("think", "wait", "hold", "block"))
         given.factor(NAME)
@@ -56,13 +51,13 @@ class Stretch:
         its length; when a task's first operation begins goes by the factor of `wait`.
         """
         if self == Stretch(*[Fraction(1)] * 4):
-            return outcome_of(trace, batches(trace))
-        outcome = outcome_of(trace, self._move(trace))
+            return begin_outcome(trace, batches(trace))
+        outcome = begin_outcome(trace, self._move(trace))
         outcome.in_order = False
         changed = [f"{name}_ns" for name in ("think", "wait", "hold", "block") if getattr(self, name) != 1]
         # what is nested is stretched with its mapping
         changed += ["think_ns"] * (self.hold != 1) + ["wait_ns"] * (self.block != 1) + ["time_ns"]
-        outcome.columns = derived(outcome.columns, changed)
+        outcome.columns = mark_derived(outcome.columns, changed)
         return outcome
 
     def _move(self, trace: Trace) -> Iterator[Columns]:
@@ -115,3 +110,13 @@ class Stretch:
             f"step {self.text}: the trace would be longer than the {MAX_TIME_NS / 3.6e12:.1f} hours that a "
             "trace can span; take smaller factors or a window first"
         )
+
+
+STEPS = (
+    StepKind(
+        NAME,
+        Stretch.parse,
+        "stretch=FACTOR[,think=,wait=,hold=,block=]",
+        "think and wait times FACTOR; each can have its own, hold and block are 1 unless given",
+    ),
+)

@@ -11,12 +11,19 @@ from pipeline.errors import UsageError
 from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
 from pipeline.trace.reader import Trace
 from pipeline.trace.transform.loops import inherit
-from pipeline.trace.transform.step import Columns, Outcome, batches, chosen_rows, numbers_used, renumbered
-from pipeline.trace.transform.step import unchanged as outcome_of
+from pipeline.trace.transform.step import (
+    Columns,
+    Outcome,
+    StepKind,
+    batches,
+    begin_outcome,
+    numbers_used,
+    renumber,
+    select_rows,
+)
 from pipeline.trace.transform.step_text import Parameters, duration_text
 
 NAME = "window"
-USAGE = ("window=FROM..TO", "operations that begin from FROM on and before TO, whole")
 _DECIDING = ("time_ns", "task", "process", "depth")
 
 
@@ -28,7 +35,7 @@ class Window:
     end_ns: int | None
 
     @classmethod
-    def parsed(cls, value: str, keys: Mapping[str, str]) -> Window:
+    def parse(cls, value: str, keys: Mapping[str, str]) -> Window:
         """Make the step of `FROM..TO`."""
         return cls(*Parameters(NAME, value, keys, ()).interval_ns(NAME))
 
@@ -43,18 +50,18 @@ class Window:
 
         Raises UsageError for a window without operations.
         """
-        first_ns = next((int(rows["time_ns"][0]) for rows in self._kept(trace, _DECIDING)), None)
+        first_ns = next((int(rows["time_ns"][0]) for rows in self._select(trace, _DECIDING)), None)
         if first_ns is None:
             raise UsageError(
                 f"step {self.text}: no operation of {trace.path} begins in this window; its operations begin "
                 f"from 0 to {trace.maximum('time_ns') / 1e9:.6f} s"
             )
-        tasks, processes = numbers_used(self._kept(trace, _DECIDING))
-        outcome = outcome_of(trace, iter(()))
-        outcome.rows = renumbered(self._begun(trace, first_ns, outcome.notes), tasks, processes)
+        tasks, processes = numbers_used(self._select(trace, _DECIDING))
+        outcome = begin_outcome(trace, iter(()))
+        outcome.rows = renumber(self._rows_of_window(trace, first_ns, outcome.notes), tasks, processes)
         return outcome
 
-    def _kept(self, trace: Trace, names: tuple[str, ...]) -> Iterator[Columns]:
+    def _select(self, trace: Trace, names: tuple[str, ...]) -> Iterator[Columns]:
         kept = np.zeros(MAX_TASKS, np.bool_)
         for columns in batches(trace, names):
             times = columns["time_ns"]
@@ -63,13 +70,13 @@ class Window:
                 keep &= times < self.end_ns
             inherit(columns["task"], columns["depth"], keep, kept)
             if keep.any():
-                yield chosen_rows(columns, keep)
+                yield select_rows(columns, keep)
 
-    def _begun(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
+    def _rows_of_window(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
         """Rows whose times count from the window's first, without the time before it."""
         seen = np.zeros(MAX_TASKS, np.bool_)
         shortened = 0
-        for columns in self._kept(trace, COLUMN_NAMES):
+        for columns in self._select(trace, COLUMN_NAMES):
             columns["time_ns"] -= first_ns
             if first_ns:
                 shortened += _shorten_first(columns, seen)
@@ -89,3 +96,10 @@ def _shorten_first(columns: Columns, seen: np.ndarray) -> int:
     columns["think_ns"][first] = np.minimum(think, since)
     columns["wait_ns"][first] = np.minimum(wait, since - columns["think_ns"][first])
     return int((think + wait > since).sum())
+
+
+STEPS = (
+    StepKind(
+        NAME, Window.parse, "window=FROM..TO", "operations that begin from FROM on and before TO, whole"
+    ),
+)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.schema.trace import COLUMN_NAMES
-from pipeline.trace.losses import sentences
+from pipeline.trace.losses import describe_losses
 from tests.trace.transform.made import outermost_cpu_ns, read, same, transformed, write, write_random
 
 SEEDS = st.integers(0, 10_000)
@@ -110,9 +110,9 @@ def test_time_of_operations_that_need_no_mapping_is_not_lost(random_trace, seed,
 
 def kept_by(columns, share) -> int:
     """Operations whose page stays in highmem."""
-    from pipeline.trace.transform.step import drawn
+    from pipeline.trace.transform.step import draw
 
-    return int(drawn(columns["page"], share, 0).sum())
+    return int(draw(columns["page"], share, 0).sum())
 
 
 def test_a_nested_operation_takes_the_place_of_one_that_needs_no_mapping(tmp_path) -> None:
@@ -172,7 +172,7 @@ def test_what_two_joined_traces_lack_adds_up_and_each_copy_of_one_lacks_it(rando
         metadata = transformed(mine, step)[1].metadata
         assert metadata.losses == losses
         lacking = [note for note in metadata.notes if note.startswith("lacking: ")]
-        assert lacking == [f"lacking: {said}" for said in sentences(losses)]
+        assert lacking == [f"lacking: {said}" for said in describe_losses(losses)]
 
 
 def test_provenance_of_two_joined_traces_is_the_weaker_one(random_trace, tmp_path) -> None:
