@@ -31,6 +31,7 @@ from pipeline.studies.runner import LOWER
 from pipeline.studies.verdict import Opinion, Outcome, Verdict, Wrong
 
 OLD, NEW = MACHINES
+POOL = "global_pool"
 # Few enough slots that the pool wraps some hundred times in a short compile.
 FEW_SLOTS = 128
 # Threads of one process: the 48 jobs of the compile as one program.
@@ -140,9 +141,9 @@ def series_prevents_deadlock(g: Grid, allocator: str) -> tuple[bool, str]:
     block = {"probability": 0.5, "time": {"dist": "exponential", "mean_ns": 5_000_000}}
     copy = {"kinds.copy_to_user.nested": {"page_fault": 1.0}, "kinds.copy_to_user.block": block}
     changes = {"tasks": 48, **copy}
-    one = Experiment(BUILD.name, "global_pool", OLD, 20_000, changes, {"slots": 10}, cpus=16)
+    one = Experiment(BUILD.name, POOL, OLD, 20_000, changes, {"slots": 10}, cpus=16)
     pool, series = g.measure(one), g.measure(replace(one, allocator=allocator, options={"slots": 5}))
-    own, plain = (g.at(BUILD, OLD, 16, allocator) for allocator in (allocator, "global_pool"))
+    own, plain = g.points(BUILD, OLD, 16, allocator, POOL)
     return "deadlock" in pool.findings and "deadlock" not in series.findings, (
         "where every copy also maps a page table and half of them block, one pool of 10 slots ends after "
         f"{pool.totals.operations:,} of 20,000 maps with {count_findings(pool.findings)}, two series of 5 "
@@ -163,7 +164,7 @@ def invlpg_dearer_on_many_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether invlpg in the pass is dearer than one flush on 64 CPUs."""
     dearer, numbers = True, []
     for machine in MACHINES:
-        invlpg, pool = (g.at(LOCAL, machine, 64, d).dearer_us for d in (allocator, "global_pool"))
+        invlpg, pool = (p.dearer_us for p in g.points(LOCAL, machine, 64, allocator, POOL))
         dearer &= invlpg > pool
         numbers.append(
             f"{machine}: a map takes {invlpg:.2f} us of CPU time, with one flush at the end of the pass "
@@ -187,7 +188,7 @@ def invlpg_cheaper_on_one_cpu(g: Grid, allocator: str) -> tuple[bool, str]:
     cheaper, numbers = True, []
     for machine in MACHINES:
         costs = {name: cost.value for name, cost in load_profile(machine).costs.items()}
-        invlpg, pool = (g.at(LOCAL, machine, 1, d) for d in (allocator, "global_pool"))
+        invlpg, pool = g.points(LOCAL, machine, 1, allocator, POOL)
         cheaper &= invlpg.dearer_us < pool.dearer_us
         flush_us = (costs["tlb_flush_ns"] + costs["tlb_refill_ns"]) / 1e3
         slots = invlpg.address_space_pages
@@ -339,8 +340,8 @@ def two_slots_suffice(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def atomic_cheaper_than_hits(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether an atomic map takes less CPU time than a hit in the pool."""
-    own, cached = g.at(BYTE, OLD, 16, allocator), g.at(BYTE, OLD, 16, "global_pool")
-    one, pool = g.at(BYTE, OLD, 1, allocator), g.at(BYTE, OLD, 1, "global_pool")
+    own, cached = g.points(BYTE, OLD, 16, allocator, POOL)
+    one, pool = g.points(BYTE, OLD, 1, allocator, POOL)
     return own.dearer_us < cached.dearer_us and one.dearer_us < pool.dearer_us, (
         f"{BYTE} on {OLD}: {own.dearer_us:.2f} us a map on 16 CPUs, the pool {cached.dearer_us:,.2f}; on one "
         f"CPU {one.dearer_us:.2f} and {pool.dearer_us:.2f}, where the pool hits {pool.hit_percent:.0f} % of "
@@ -375,7 +376,7 @@ def never_sleeps_while_atomic(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def switches_are_the_price(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether switches are a tenth of what walks and invalidations cost."""
-    own, bound = (g.at(BUILD, OLD, 16, d) for d in (allocator, LOWER))
+    own, bound = g.points(BUILD, OLD, 16, allocator, LOWER)
     switched, bound_switched = (p.per_operation(p.cpu_ns("switch")) for p in (own, bound))
     switched -= bound_switched
     costs = load_profile(OLD).costs
@@ -405,9 +406,7 @@ def switches_are_the_price(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def flushes_outside_lock(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether the longest hold is shorter than the pool's, where flushes are frequent."""
-    pool, own = (
-        g.measure(BUILD.experiment(d, "smp8-2002", 64, slots=FEW_SLOTS)) for d in ("global_pool", allocator)
-    )
+    pool, own = (g.measure(BUILD.experiment(d, "smp8-2002", 64, slots=FEW_SLOTS)) for d in (POOL, allocator))
     return own.longest_hold_us < pool.longest_hold_us, (
         f"{BUILD} with {FEW_SLOTS} slots on 64 CPUs of smp8-2002: the longest hold is "
         f"{own.longest_hold_us:,.0f} us, the pool's {pool.longest_hold_us:,.0f}; {own.share:.3f} of "
@@ -433,7 +432,7 @@ def flushes_outside_lock(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def raises_throughput(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether throughput is better than the pool's, where flushes are frequent."""
-    pool, own = (g.measure(BUILD.experiment(d, OLD, 16, slots=FEW_SLOTS)) for d in ("global_pool", allocator))
+    pool, own = (g.measure(BUILD.experiment(d, OLD, 16, slots=FEW_SLOTS)) for d in (POOL, allocator))
     return own.share > pool.share * 1.02, (
         f"{BUILD} with {FEW_SLOTS} slots on 16 CPUs of {OLD}: {own.share:.3f} of {LOWER}'s throughput, the "
         f"pool {pool.share:.3f}; {own.lock_wait_percent:.1f} % of CPU time spins, the pool's "
@@ -454,7 +453,7 @@ def raises_throughput(g: Grid, allocator: str) -> tuple[bool, str]:
 def waits_no_longer(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether a map waits no longer than in the pool; and whether the scheduler is why."""
     deferred = BUILD.experiment(allocator, OLD, 16, slots=FEW_SLOTS)
-    own, pool = g.measure(deferred), g.measure(BUILD.experiment("global_pool", OLD, 16, slots=FEW_SLOTS))
+    own, pool = g.measure(deferred), g.measure(BUILD.experiment(POOL, OLD, 16, slots=FEW_SLOTS))
     short = g.measure(replace(deferred, machine_changes=change_costs(timeslice_ns=1_000_000)))
     spare = g.measure(replace(deferred, options={"slots": FEW_SLOTS, "spare": 32}))
     return own.map_us < pool.map_us, (
@@ -474,7 +473,7 @@ def waits_no_longer(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def flushes_locally(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether nobody is interrupted, and a map takes less CPU time than in the pool."""
-    own, pool = (g.at(BUILD, OLD, 16, d) for d in (allocator, "global_pool"))
+    own, pool = g.points(BUILD, OLD, 16, allocator, POOL)
     missed = own.totals.misses / max(pool.totals.misses, 1)
     return own.totals.ipis == 0 and own.dearer_us < pool.dearer_us, (
         f"{own.totals.ipis:,} IPIs, {own.totals.full_local_flushes:,} flushes of the own TLB; in {BUILD} on "
@@ -495,7 +494,7 @@ def flushes_locally(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def cheaper_than_no_cache(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether a cache per CPU takes less CPU time than none; and whether the pass is why."""
-    own, bare = (g.at(LOCAL, OLD, 16, d) for d in (allocator, "percpu_pinned"))
+    own, bare = g.points(LOCAL, OLD, 16, allocator, "percpu_pinned")
     cheap = g.measure(
         replace(LOCAL.experiment(allocator, OLD, 16), machine_changes=change_costs(scan_slot_ns=118))
     )
@@ -515,8 +514,8 @@ def cheaper_than_no_cache(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def scales_without_lock(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether maps take less CPU time than with the lock, where it is contended."""
-    own, pool = (g.at(BUILD, OLD, 16, d) for d in (allocator, "global_pool"))
-    byte, locked = (g.at(BYTE, OLD, 16, d) for d in (allocator, "global_pool"))
+    own, pool = g.points(BUILD, OLD, 16, allocator, POOL)
+    byte, locked = g.points(BYTE, OLD, 16, allocator, POOL)
     return own.dearer_us < pool.dearer_us and byte.dearer_us < locked.dearer_us, (
         f"{BUILD} on 16 CPUs of {OLD}: a map takes {own.map_us:.1f} us, in the pool "
         f"{ratio(pool.map_us, own.map_us):,.2f} times that, with {own.totals.flushes:,} flushes against "
@@ -536,7 +535,7 @@ def scales_without_lock(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def free_where_uncontended(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether maps take no longer where the lock is not contended; and whether the batch is why."""
-    own, pool = (g.at(LOCAL, OLD, 64, d) for d in (allocator, "global_pool"))
+    own, pool = g.points(LOCAL, OLD, 64, allocator, POOL)
     whole = g.measure(LOCAL.experiment(allocator, OLD, 64, tlb_batch=1024))
     return own.map_us <= pool.map_us, (
         f"{LOCAL} on 64 CPUs of {OLD}, where {pool.lock_wait_percent:.1f} % of CPU time waits for the pool's "
@@ -555,7 +554,7 @@ def free_where_uncontended(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def switches_replace_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether one CPU needs no flush, and less CPU time than with the pool."""
-    own, pool = (g.at(LOCAL, OLD, 1, d) for d in (allocator, "global_pool"))
+    own, pool = g.points(LOCAL, OLD, 1, allocator, POOL)
     return own.dearer_us < pool.dearer_us and not own.totals.flushes, (
         f"{LOCAL} on one CPU of {OLD}: {own.totals.flushes:,} flushes, {own.totals.local_flushes:,} single "
         f"invalidations for {own.totals.misses:,} misses, {own.dearer_us:.2f} us a map, the pool "
@@ -575,8 +574,8 @@ def switches_replace_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
 )
 def interrupts_fewer_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether fewer CPUs are interrupted than by the pool's flushes."""
-    own, pool = (g.at(BUILD, OLD, 16, d) for d in (allocator, "global_pool"))
-    idle, beside = (g.at(LOCAL, OLD, 64, d) for d in (allocator, "global_pool"))
+    own, pool = g.points(BUILD, OLD, 16, allocator, POOL)
+    idle, beside = g.points(LOCAL, OLD, 64, allocator, POOL)
     return own.totals.ipis < pool.totals.ipis and own.dearer_us < pool.dearer_us, (
         f"{BUILD} on 16 CPUs of {OLD}: {own.totals.ipis:,} IPIs against {pool.totals.ipis:,}, as "
         f"{own.totals.misses:,} misses meet {own.totals.switches:,} switches on all CPUs together; "
@@ -615,7 +614,7 @@ def needs_no_shootdown(g: Grid, allocator: str) -> tuple[bool, str]:
 def lru_makes_maps_cheaper(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether maps take less CPU time than in the pool."""
     column = g.column(BUILD, OLD, 16)
-    own, pool = column[allocator], column["global_pool"]
+    own, pool = column[allocator], column[POOL]
     best = max(column.values(), key=lambda p: p.hit_percent)
     return own.dearer_us < pool.dearer_us, (
         f"{own.hit_percent:.1f} % of maps hit, the pool's {pool.hit_percent:.1f} % (the best is "
@@ -635,7 +634,7 @@ def lru_makes_maps_cheaper(g: Grid, allocator: str) -> tuple[bool, str]:
 def better_eviction_saves_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether the bound has a twentieth fewer flushes than the pool."""
     settings = g.settings()
-    pool, best = (sum(g.at(*each, d).totals.flushes for each in settings) for d in ("global_pool", allocator))
+    pool, best = (sum(g.at(*each, d).totals.flushes for each in settings) for d in (POOL, allocator))
     return pool - best > 0.05 * pool, (
         f"{pool - best:+,} of the pool's {pool:,} flushes in {len(settings)} settings would be saved."
     )

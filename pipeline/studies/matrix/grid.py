@@ -81,13 +81,17 @@ class Grid:
             raise NotAskedError(f"{allocator} on {trace}, {machine} with {cpus} CPUs")
         return self.measure(trace.experiment(allocator, machine, cpus, self.operations_per_cpu))
 
+    def points(self, trace: Trace, machine: str, cpus: int, *allocators: str) -> list[Point]:
+        """Some allocators in one setting."""
+        return [self.at(trace, machine, cpus, allocator) for allocator in allocators]
+
     def measure(self, experiment: Experiment) -> Point:
         """Figures of any experiment, beside the lower bound's run of the same trace and prices."""
         return self.runner.bounded_point(experiment)
 
     def column(self, trace: Trace, machine: str, cpus: int) -> dict[str, Point]:
         """Every allocator in one setting."""
-        return {allocator: self.at(trace, machine, cpus, allocator) for allocator in self.shown}
+        return dict(zip(self.shown, self.points(trace, machine, cpus, *self.shown), strict=True))
 
     def settings(self) -> list[tuple[Trace, str, int]]:
         """Trace, machine and CPUs of every setting."""

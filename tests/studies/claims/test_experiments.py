@@ -13,16 +13,7 @@ from pipeline.studies.claims.registry import CLAIMS, select_claims
 from pipeline.studies.claims.simultaneous import HOLD_AT_ONCE, ONE_PAGE, find_first_sleep, hold_longer
 from pipeline.studies.experiment import Experiment
 from pipeline.studies.runner import Runner
-
-STORM = Experiment(
-    "fault_storm",
-    "global_pool",
-    "numaq16",
-    400,
-    {"tasks": 40, "start": {"dist": "uniform", "low_ns": 0, "high_ns": 9}},
-    {"slots": 16},
-    cpus=4,
-)
+from tests.studies.test_runner import STORM
 
 
 def test_the_first_sleep_is_found_whatever_the_number_of_slots(tmp_path: Path) -> None:
