@@ -1,8 +1,8 @@
 """What a timeline shows: every kind of slice, on which track it lies and from which rows of the log it comes.
 
 A slice is a stretch of time on a track. Slices on one track nest: each begins and ends within the one that it
-began in. The log has all of them but three, which `rows` derives: on which CPU a map ran that slept, which
-stretches of it were on a CPU, and when the use of a mapping began that was interrupted by other things.
+began in. The log has all of them but three, which `sources.sql` derives: on which CPU a map ran that slept,
+which stretches of it were on a CPU, and when the use of a mapping began that was interrupted by other things.
 """
 
 from __future__ import annotations
@@ -60,10 +60,6 @@ class Kind:
         return f"(its {self.named_by})" if self.named_by else self.name
 
 
-# Numbers of arrows, unique in a run: a CPU answers one interrupt, and a task is woken once, at a time.
-IPI_ARROW = "((CAST(time_ns AS UBIGINT) * 64 + CAST(cpu AS UBIGINT)) * 2)"
-SLEEPER_ARROW = "((CAST(time_ns + duration_ns AS UBIGINT) * 131072 + CAST(task AS UBIGINT)) * 2 + 1)"
-
 # Where a design has nothing to do, as for a direct map, there is nothing to show.
 _MAPPING, _USING, _UNMAPPING = (
     "mapped_ns > asked_ns",
@@ -115,7 +111,7 @@ KINDS: tuple[Kind, ...] = (
         "flush", "cpu", "global or directed TLB flush, until the slowest CPU has answered; "
         "arrows lead to the CPUs that it interrupted", "flushes LEFT JOIN flushed USING (op, cpu, time_ns)",
         "cpu", "time_ns", "time_ns + duration_ns", 2,
-        {"task": "task", "cpus_interrupted": "cpus_interrupted"}, leads_to="ipis",
+        {"task": "task", "cpus_interrupted": "cpus_interrupted"}, leads_to="arrows",
     ),
     Kind(
         "local flush", "cpu", "this CPU's whole TLB flushed by itself", "local_flushes",
@@ -125,7 +121,7 @@ KINDS: tuple[Kind, ...] = (
         "wake", "cpu", "waking sleepers; arrows lead to them",
         "wakes LEFT JOIN woken USING (time_ns, task, queue)",
         "cpu", "time_ns", "time_ns + duration_ns", 2,
-        {"task": "task", "queue": "queue", "woken": "woken_tasks"}, leads_to="sleepers",
+        {"task": "task", "queue": "queue", "woken": "woken_tasks"}, leads_to="arrows",
     ),
     Kind(
         "finding", "cpu", "a hazard was met", "hazards",
@@ -135,7 +131,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "ipi", "interrupts", "answering another CPU's flush: the time stolen from whatever ran", "ipis",
         "cpu", "time_ns", "time_ns + duration_ns", 0, {"task": "task", "from_cpu": "other"},
-        comes_from=IPI_ARROW,
+        comes_from="arrow",
     ),
     Kind(
         "operation", "task", "one mapping operation, from asking to map to unmapped", "operations",
@@ -171,8 +167,8 @@ KINDS: tuple[Kind, ...] = (
         {"queue": "queue", "woken_by": "woken_by"}, counter="tasks asleep",
     ),
     Kind(
-        "woken", "task", "a sleep has ended; an arrow leads here from the wake-up", "sleeps",
-        "task", "time_ns + duration_ns", None, 9, {"woken_by": "woken_by"}, comes_from=SLEEPER_ARROW,
+        "woken", "task", "a sleep has ended; an arrow leads here from the wake-up", "sleepers",
+        "task", "time_ns + duration_ns", None, 9, {"woken_by": "woken_by"}, comes_from="arrow",
     ),
     Kind(
         "pin wait", "task", "ready, but pinned to a CPU that ran another task", "pin_waits",
