@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.io.files import complete_file
 from pipeline.io.progress import progress
-from pipeline.studies.conformance.conformance_page import part as write_conformance
+from pipeline.studies.conformance.conformance_page import write_conformance
 from pipeline.studies.lockmeter.facts import write_facts
 from pipeline.studies.lockmeter.lockmeter_page import write_ablations, write_history
 from pipeline.studies.theory.theory_page import write_theory

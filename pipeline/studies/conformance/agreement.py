@@ -42,7 +42,7 @@ class Agreement:
     @property
     def agrees(self) -> bool:
         """Whether there is no difference at all."""
-        return not self.differing
+        return not self.differing.total()
 
     def text(self, most: int = 20) -> str:
         """The result for a person; the first `most` differences in full."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
 from pipeline.importing.kmap_pool.recordings import read_pool_events, recording_path
 from pipeline.io.tables import markdown_table
-from pipeline.machine.profile import Profile, load_profile
+from pipeline.io.toml_overrides import changed
+from pipeline.machine.profile import profile_path
 from pipeline.studies.conformance.agreement import Agreement
-from pipeline.studies.conformance.free_running import Comparison, flush_ns, verify_free
+from pipeline.studies.conformance.free_running import Comparison, Count, flush_ns, verify_free
 from pipeline.studies.conformance.lockstep import verify
+from pipeline.studies.experiment import change_costs
+from pipeline.studies.verdict import cell
 
 RECORDINGS = ("wrap16", "kcsleep2")
 ALLOCATOR = "global_pool"
@@ -22,12 +24,13 @@ SEEDS = (0, 1, 2)
 AS_RECORDED = (0.9, 0.95, 1.0, 1.05, 1.1)
 _STRETCHED = {0.97: "tasks sleep 3 % shorter while mapped", 1.03: "tasks sleep 3 % longer while mapped"}
 _STEEP = ("scans", "TLB flushes", "sleeps")
+_MOST_HELD = "most mappings held at once"
 # Near exhaustion, where the counts hang on the machine.
 _NEAR = "kcsleep2"
 _FAR = "wrap16"
 
 
-def part() -> str:
+def write_conformance() -> str:
     """Return both chapters as Markdown; takes some seconds."""
     return _lock_step() + "\n" + _free_running()
 
@@ -35,7 +38,7 @@ def part() -> str:
 def _lock_step() -> str:
     found = {name: verify(recording_path(name), allocator=ALLOCATOR, options=KERNEL) for name in RECORDINGS}
     what = list(dict.fromkeys(key for agreement in found.values() for key in agreement.compared))
-    rows = [[key, *(_compared(found[name], key) for name in RECORDINGS)] for key in what]
+    rows = [[key, *(_agree(found[name], key) for name in RECORDINGS)] for key in what]
     rows.append(["**differences**", *(f"**{found[name].differing.total():,}**" for name in RECORDINGS)])
     under_way = sum(agreement.compared["wake-ups under way"] for agreement in found.values())
     given = " ".join(f"--set {key}={value}" for key, value in KERNEL.items())
@@ -58,20 +61,19 @@ lost events, scans outside of any mapping, and the text that kernels 5.10 and 6.
 """
 
 
-def _compared(agreement: Agreement, what: str) -> str:
+def _agree(agreement: Agreement, what: str) -> str:
     number = agreement.compared[what]
     wrong = agreement.differing[what.partition(",")[0]]
     return (f"{number:,}" + (f" ({wrong:,} differ)" if wrong else "")) if number else "-"
 
 
 def _free_running() -> str:
-    machine = load_profile(MACHINE)
     plain = {name: _free(name) for name in RECORDINGS}
     near = plain[_NEAR].manifest
     head = ["", *(f"{name}: {column}" for name in RECORDINGS for column in ("kernel", "simulated", "ratio"))]
     rows = [
-        [row.what, *(cell for name in RECORDINGS for cell in _cells(plain[name], k))]
-        for k, row in enumerate((*plain[_NEAR].counts, *plain[_NEAR].durations))
+        [count.what, *(text for name in RECORDINGS for text in _cells(plain[name].count(count.what)))]
+        for count in plain[_NEAR].counts
     ]
     return f"""## Free-running against the same recordings
 
@@ -80,47 +82,46 @@ decides who comes first. Machine {MACHINE} with {near.machine.cpus} CPUs, {near.
 {near.seed}, as `pipeline study kernel NAME --free` does it:
 
 {markdown_table(head, rows)}
-{_explanation(plain, machine)}"""
+{_explanation(plain)}"""
 
 
-def _cells(comparison: Comparison, k: int) -> list[str]:
-    row = (*comparison.counts, *comparison.durations)[k]
-    return [f"{row.kernel:,}", f"{row.simulated:,}", "-" if row.ratio is None else f"{row.ratio:.2f}"]
+def _cells(count: Count) -> list[str]:
+    return [cell(count, column) for column in ("kernel:,", "simulated:,", "ratio:.2f")]
 
 
-def _explanation(plain: dict[str, Comparison], machine: Profile) -> str:
+def _explanation(plain: dict[str, Comparison]) -> str:
     near = plain[_NEAR]
     recorded_ns = round(flush_ns(read_pool_events(recording_path(_NEAR))))
     slow = [
-        (factor, _flush_taking(machine, round(recorded_ns * factor), seed))
+        (factor, _replay_slow_flushes(round(recorded_ns * factor), seed))
         for factor in (0.5, *AS_RECORDED, 2.0)
         for seed in (SEEDS if factor == 1.0 else SEEDS[:1])
     ]
-    rows = [["kernel", *_counted(near, kernel=True)]]
+    rows = [["kernel", *_count(near, kernel=True)]]
     rows += [
-        [f"as above, seed {run.manifest.seed}", *_counted(run)]
+        [f"as above, seed {run.manifest.seed}", *_count(run)]
         for run in (near, *(_free(_NEAR, seed=seed) for seed in SEEDS[1:]))
     ]
     rows += [
         [
             f"a flush waits {recorded_ns * factor / 1e6:.2f} ms for its answers, seed {run.manifest.seed}",
-            *_counted(run),
+            *_count(run),
         ]
         for factor, run in slow
     ]
-    rows += [[what, *_counted(_free(_NEAR, scale_block=factor))] for factor, what in _STRETCHED.items()]
-    durations = {row.what: row for row in near.durations}
-    flush, mapping = durations["a flush, mean us"], durations["asked to mapped, mean us"]
+    rows += [[what, *_count(_free(_NEAR, scale_block=factor))] for factor, what in _STRETCHED.items()]
+    flush, mapping = near.count("a flush, mean us"), near.count("asked to mapped, mean us")
     before = ", ".join(f"{what} {_ratio(near, what):.2f}" for what in _STEEP)
     after = ", ".join(
         f"{what} {_range([_ratio(run, what) for factor, run in slow if factor in AS_RECORDED])}"
         for what in _STEEP
     )
-    return f"""Far from exhaustion ({_FAR}: at most {_most(plain[_FAR])} of {KERNEL["slots"]} slots held at
+    most_far, most_near = (plain[name].count(_MOST_HELD).kernel for name in (_FAR, _NEAR))
+    return f"""Far from exhaustion ({_FAR}: at most {most_far} of {KERNEL["slots"]} slots held at
 once) the counts follow from the sequence of pages alone, and another interleaving moves only a few pages from
 one pass to the next.
 
-Near exhaustion ({_NEAR}: up to {_most(near)} mappings in force, of pages partly the same) they hang on
+Near exhaustion ({_NEAR}: up to {most_near} mappings in force, of pages partly the same) they hang on
 the machine. A scan frees what was unmapped since the scan before, so it takes the fewer scans for as many
 misses the more unmaps come between two of them. Each unmap that leaves a page unused wakes all sleepers;
 those that find nothing scan and sleep again. The recording's machine is emulated: a flush, which holds
@@ -158,36 +159,20 @@ def _free(name: str, machine: str = MACHINE, seed: int = 0, scale_block: float =
     )
 
 
-def _flush_taking(machine: Profile, latency_ns: int, seed: int) -> Comparison:
+def _replay_slow_flushes(latency_ns: int, seed: int) -> Comparison:
     """Replay with the same machine but for the time until an interrupt is answered."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "slow.toml"
-        path.write_text(_toml(machine, {"ipi_latency_ns": latency_ns}), encoding="utf-8")
-        return _free(_NEAR, machine=str(path), seed=seed)
+        changes = change_costs(ipi_latency_ns=latency_ns)
+        return _free(_NEAR, machine=str(changed(profile_path(MACHINE), changes, Path(folder))), seed=seed)
 
 
-def _toml(machine: Profile, prices: dict[str, int]) -> str:
-    """Write a profile with some other prices as text; JSON's numbers and strings are TOML's too."""
-    properties = machine.model_dump(exclude={"costs"})
-    lines = [f"{name} = {json.dumps(value)}" for name, value in properties.items()]
-    for name, cost in machine.costs.items():
-        lines += [f"[costs.{name}]", f"value = {prices.get(name, cost.value)}"]
-        lines += [f"source = {json.dumps(cost.source)}"]
-    return "\n".join(lines) + "\n"
-
-
-def _counted(comparison: Comparison, kernel: bool = False) -> list[str]:
-    counts = {row.what: row.kernel if kernel else row.simulated for row in comparison.counts}
-    names = ("scans", "TLB flushes", "sleeps", "most mappings held at once")
-    return [f"{counts[name]:,}" for name in names]
+def _count(comparison: Comparison, kernel: bool = False) -> list[str]:
+    counts = [comparison.count(what) for what in (*_STEEP, _MOST_HELD)]
+    return [f"{count.kernel if kernel else count.simulated:,}" for count in counts]
 
 
 def _ratio(comparison: Comparison, what: str) -> float:
-    return next(row.ratio or 0.0 for row in comparison.counts if row.what == what)
-
-
-def _most(comparison: Comparison) -> int:
-    return next(row.kernel for row in comparison.counts if row.what == "most mappings held at once")
+    return comparison.count(what).ratio or 0.0
 
 
 def _range(ratios: list[float]) -> str:

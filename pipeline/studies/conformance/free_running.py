@@ -20,9 +20,9 @@ from pipeline.importing.import_trace import import_trace
 from pipeline.importing.kmap_pool.events import ENTER, FLUSH, MAPPED, SCAN, SLEEP, UNMAPPED, PoolEvents
 from pipeline.importing.kmap_pool.lock_schedule import schedule_holds
 from pipeline.importing.kmap_pool.recordings import read_pool_events
-from pipeline.io.tables import align_columns
 from pipeline.runs.execute import replay
-from pipeline.schema.run import Manifest, Totals
+from pipeline.schema.run import Manifest
+from pipeline.studies.verdict import Table
 
 _WHY = (
     "order and durations are the simulated machine's own, which near exhaustion decides the counts: see "
@@ -46,26 +46,27 @@ class Count:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A free-running replay beside the kernel's own answer."""
+    """A free-running replay beside the kernel's own answer: how often each thing happened, and how long."""
 
     recording: Path
     manifest: Manifest
     counts: list[Count]
-    durations: list[Count]
+
+    def count(self, what: str) -> Count:
+        """One of the counts."""
+        return next(count for count in self.counts if count.what == what)
 
     def text(self) -> str:
         """The counts and durations as a table, with what was replayed on what."""
-        rows = [("", "kernel", "simulated", "simulated / kernel")]
-        rows += [
-            (c.what, f"{c.kernel:,}", f"{c.simulated:,}", "-" if c.ratio is None else f"{c.ratio:.3f}")
-            for c in (*self.counts, *self.durations)
-        ]
+        columns = {
+            "": "what", "kernel": "kernel:,", "simulated": "simulated:,", "simulated / kernel": "ratio:.3f",
+        }  # fmt: skip
         m = self.manifest
         head = (
             f"{self.recording.name} as a trace: {m.label} on {m.machine.name}, {m.machine.cpus} CPUs, "
             f"{m.loop} loop, seed {m.seed}\n"
         )
-        return head + align_columns(rows) + _WHY
+        return head + Table.of(self.counts, columns).text() + _WHY
 
 
 def verify_free(
@@ -102,11 +103,13 @@ def verify_free(
             events="none",
             output=folder,
         )
-    return _beside_the_kernel(events, run.manifest, tsc_ghz or 1.0)
+    return _compare(events, run.manifest, tsc_ghz or 1.0)
 
 
-def _beside_the_kernel(events: PoolEvents, manifest: Manifest, ticks_per_ns: float) -> Comparison:
+def _compare(events: PoolEvents, manifest: Manifest, ticks_per_ns: float) -> Comparison:
     totals = manifest.totals
+    simulated_flush_ns = sum(cpu.flush_ns for cpu in totals.cpu_time) / max(totals.flushes, 1)
+    simulated_map_ns = totals.map_ns / max(totals.operations, 1)
     counts = [
         Count("maps", _number(events, MAPPED), totals.operations),
         Count("misses", int(schedule_holds(events).takes.sum()), totals.misses),
@@ -115,14 +118,12 @@ def _beside_the_kernel(events: PoolEvents, manifest: Manifest, ticks_per_ns: flo
         Count("sleeps", _number(events, SLEEP), totals.sleeps),
         Count("most mappings held at once", _most_held(events), totals.max_mapped),
     ]
-    durations = [
-        Count("a flush, mean us", *_microseconds(flush_ns(events) / ticks_per_ns, _flush_ns(totals))),
-        Count(
-            "asked to mapped, mean us",
-            *_microseconds(_map_ns(events) / ticks_per_ns, totals.map_ns / max(totals.operations, 1)),
-        ),
-    ]
-    return Comparison(events.path, manifest, counts, durations)
+    for what, ticks, simulated_ns in (
+        ("a flush, mean us", flush_ns(events), simulated_flush_ns),
+        ("asked to mapped, mean us", _map_ns(events), simulated_map_ns),
+    ):
+        counts.append(Count(what, round(ticks / ticks_per_ns / 1000), round(simulated_ns / 1000)))
+    return Comparison(events.path, manifest, counts)
 
 
 def flush_ns(events: PoolEvents) -> float:
@@ -146,16 +147,8 @@ def _map_ns(events: PoolEvents) -> float:
     return _mean(events.time[mapped[both]] - events.time[asked[both]])
 
 
-def _flush_ns(totals: Totals) -> float:
-    return sum(cpu.flush_ns for cpu in totals.cpu_time) / max(totals.flushes, 1)
-
-
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else 0.0
-
-
-def _microseconds(*durations_ns: float) -> tuple[int, ...]:
-    return tuple(round(duration / 1000) for duration in durations_ns)
 
 
 def _scale_block(trace: Path, factor: float) -> None:

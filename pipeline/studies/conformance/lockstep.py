@@ -42,7 +42,7 @@ from pipeline.machine.engine.lock_schedule import ASLEEP
 from pipeline.machine.machine_state import RunSettings, build_allocator, build_machine_state
 from pipeline.machine.profile import load_profile
 from pipeline.studies.conformance.agreement import Agreement, Difference
-from pipeline.studies.conformance.engine_schedule import Script
+from pipeline.studies.conformance.scheduled_requests import ScheduledRequests
 
 _TURNS_AT_ONCE = 1 << 16
 # Any profile will do: nothing is priced in lock-step.
@@ -57,7 +57,7 @@ def verify(
     """Replay a recording of the kernel's pool through a design in the recording's own lock order.
 
     `recording` is `*.kmap.parquet` or raw tracefs text. `start` is "found" (the pool's state is worked out
-    from the recording, see `start`) or "fresh". The design needs a field `count` in its slots;
+    from the recording, see `infer_initial_state`) or "fresh". The design needs a field `count` in its slots;
     for a pool that is not fresh, `start_at` and `adopt`; and where the kernel scanned outside of any mapping,
     `flush_unused`. Raises InputError for a recording that cannot be read and UsageError for a
     design or options that do not fit it.
@@ -72,18 +72,18 @@ def verify(
             f"{events.path}: its slots reach {largest}, but {loaded.name} has {slots}; give the recorded "
             "kernel's size, such as --set slots=512"
         )
-    result = Agreement(events.path, _named(loaded, dict(options or {})))
+    result = Agreement(events.path, _describe_allocator(loaded, dict(options or {})))
     parts = split_at_gaps(events)
     with progress(
         "verifying", int((np.isin(events.code, [MAPPED, UNMAPPED, SLEEP])).sum()), "turns"
     ) as advance:
         for number, part in enumerate(parts):
-            turns = schedule_holds(part)
+            schedule = schedule_holds(part)
             fresh = start == "fresh" and number == 0
-            pool = fresh_pool(slots) if fresh else infer_initial_state(turns, slots)
+            pool = fresh_pool(slots) if fresh else infer_initial_state(schedule, slots)
             if number == 0:
-                result.start = _begun(pool, start)
-            _Lockstep(events.path, turns, pool, loaded, values, result).run(advance)
+                result.start = _describe_start(pool, start)
+            _Lockstep(events.path, schedule, pool, loaded, values, result).run(advance)
     if events.lost:
         result.notes.append(
             f"{events.lost:,} events were lost by the recorder"
@@ -98,16 +98,16 @@ class _Lockstep:
     def __init__(
         self,
         path: Path,
-        turns: LockSchedule,
+        schedule: LockSchedule,
         pool: PoolState,
         loaded: Allocator,
         values: dict[str, Value],
         result: Agreement,
     ) -> None:
-        self.path, self.turns, self.loaded, self.result = path, turns, loaded, result
-        script = Script(turns)
-        self.script = script
-        shape = Shape(int(turns.cpu.max(initial=0)) + 1, script.requests, 1, len(turns.pages))
+        self.path, self.schedule, self.loaded, self.result = path, schedule, loaded, result
+        self.found: list[tuple[int, Difference]] = []
+        self.requests = ScheduledRequests(schedule)
+        shape = Shape(int(schedule.cpu.max(initial=0)) + 1, self.requests.number, 1, len(schedule.pages))
         self.state = build_allocator(loaded, values, shape)
         setting = RunSettings(
             seed=0, loop=records.CLOSED, log=False, chunk_rows=1, chunk_slots=1, chunks=1, levels=1
@@ -115,8 +115,8 @@ class _Lockstep:
         machine = load_profile(_ANY_MACHINE).with_cpus(shape.cpus)
         self.machine_state = build_machine_state(machine, loaded, values, shape, setting, self.state)
         # A design that evicts what was never mapped is wrong; how much more it evicts is not kept.
-        room = int((turns.kind == MAPS).sum()) + len(pool.count)
-        self.tables = script.tables(room, len(self.state.queues))
+        room = int((schedule.kind == MAPS).sum()) + len(pool.count)
+        self.tables = self.requests.tables(room, len(self.state.queues))
         self._adopt(pool)
 
     def _adopt(self, pool: PoolState) -> None:
@@ -135,8 +135,8 @@ class _Lockstep:
 
     def run(self, advance: Callable[[int], None]) -> None:
         """Take every turn, then compare."""
-        number = len(self.turns.kind)
-        outside = np.flatnonzero(self.turns.kind == FLUSHES).tolist()
+        number = len(self.schedule.kind)
+        outside = np.flatnonzero(self.schedule.kind == FLUSHES).tolist()
         take_turns = compose(self.loaded).take_turns
         k = 0
         while k < number:
@@ -145,27 +145,27 @@ class _Lockstep:
                 done = take_turns(self.machine_state, self.state, self.tables, k, stop)
             except IndexError as error:
                 raise UsageError(
-                    f"{self.result.allocator}: {error}, between events {int(self.turns.seq[k]):,} and "
-                    f"{int(self.turns.seq[stop - 1]):,} of {self.path}; mend the design"
+                    f"{self.result.allocator}: {error}, between events {int(self.schedule.seq[k]):,} and "
+                    f"{int(self.schedule.seq[stop - 1]):,} of {self.path}; mend the design"
                 ) from error
             if done != stop:
                 raise UsageError(
                     f"{self.result.allocator}: takes more than a million steps for one operation, at event "
-                    f"{int(self.turns.seq[done]):,} of {self.path}; mend the design"
+                    f"{int(self.schedule.seq[done]):,} of {self.path}; mend the design"
                 )
             advance(stop - k)
             if outside[:1] == [stop]:
-                self._flush_outside(outside.pop(0))
+                self._flush_unused(outside.pop(0))
                 stop += 1
             k = stop
         self._compare_all()
 
-    def _flush_outside(self, k: int) -> None:
+    def _flush_unused(self, k: int) -> None:
         """Flush the pool's unused mappings, as the kernel does when it changes pages' attributes."""
         module: Any = self.loaded.module
         if not hasattr(module, "flush_unused"):
             raise UsageError(
-                f"{self.path}: at event {int(self.turns.seq[k]):,} the kernel flushed its unused mappings "
+                f"{self.path}: at event {int(self.schedule.seq[k]):,} the kernel flushed its unused mappings "
                 f"outside of any mapping, and {self.loaded.name} defines no flush_unused(a)"
             )
         answers, evicted = self.tables.answers, self.tables.evicted
@@ -177,94 +177,82 @@ class _Lockstep:
         answers[k].flushes = int(len(pages) > 0)
 
     def _compare_all(self) -> None:
-        turns, answers = self.turns, np.asarray(self.tables.answers)[: len(self.turns.kind)]
-        maps, unmaps = turns.kind == MAPS, turns.kind == UNMAPS
-        ends = maps | (turns.kind == SLEEPS)
-        locked = ends | (turns.kind == FLUSHES)
-        found: list[tuple[int, Difference]] = []
-
-        def compare(
-            what: str, where: np.ndarray, kernel: np.ndarray, loaded: np.ndarray, amount: int
-        ) -> None:
-            self._note(found, what, where, kernel, loaded, amount)
-
-        compare("scans", locked, turns.scans, answers["scans"], int(turns.scans.sum()))
-        compare("TLB flushes", locked, turns.flushes, answers["flushes"], int(turns.flushes.sum()))
-        self._compare_evicted(found, answers)
-        words = np.array(["slept", "mapped"])
-        mapped = (answers["action"] == actions.DONE).astype(np.int64)
-        compare("slept or mapped", ends, words[maps.astype(np.int64)], words[mapped], int(ends.sum()))
-        got = maps & (mapped == 1)
-        compare("slot", got, turns.slot, answers["slot"], int(maps.sum()))
-        counted = got | unmaps
-        compare("use count", counted, turns.count, answers["count"], int((maps | unmaps).sum()))
-        compare("slot unmapped", unmaps, turns.slot, answers["slot"], int(unmaps.sum()))
-        slept = turns.woken & self.script.slept
+        schedule, answers = self.schedule, np.asarray(self.tables.answers)[: len(self.schedule.kind)]
+        compared = self.result.compared
+        maps, unmaps = schedule.kind == MAPS, schedule.kind == UNMAPS
+        ends = maps | (schedule.kind == SLEEPS)
+        outside = schedule.kind == FLUSHES
+        for what, kernel, name in (
+            ("scans", schedule.scans, "scans"),
+            ("TLB flushes", schedule.flushes, "flushes"),
+        ):
+            self._compare(what, ends | outside, kernel, answers[name], int(kernel.sum()))
+        self._compare_evicted(answers["evicted"])
+        mapped = answers["action"] == actions.DONE
+        kernel, allocator = (np.where(done, "mapped", "slept") for done in (maps, mapped))
+        self._compare("slept or mapped", ends, kernel, allocator, int(ends.sum()))
+        got, ended = maps & mapped, maps | unmaps
+        self._compare("slot", got, schedule.slot, answers["slot"], int(maps.sum()))
+        self._compare("use count", got | unmaps, schedule.count, answers["count"], int(ended.sum()))
+        self._compare("slot unmapped", unmaps, schedule.slot, answers["slot"], int(unmaps.sum()))
+        slept = schedule.woken & self.requests.slept
         still = slept & (answers["wake"] == ASLEEP)
-        went_on = np.where(still & ~self.script.late, "asleep", "woken")
-        compare("wake-up", slept, np.full(len(maps), "woken"), went_on, int(slept.sum()))
+        went_on = np.where(still & ~self.requests.late, "asleep", "woken")
+        self._compare("wake-up", slept, np.full(len(maps), "woken"), went_on, int(slept.sum()))
         for what, number in (
-            ("wake-ups under way", int((still & self.script.late).sum())),
-            ("asleep since before the recording", int((turns.woken & ~self.script.slept).sum())),
-            ("scans outside of a mapping", int((turns.kind == FLUSHES).sum())),
-            ("turns cut off by the recording's ends", turns.cut_off),
+            ("wake-ups under way", int((still & self.requests.late).sum())),
+            ("asleep since before the recording", int((schedule.woken & ~self.requests.slept).sum())),
+            ("scans outside of a mapping", int(outside.sum())),
+            ("turns cut off by the recording's ends", schedule.cut_off),
         ):
             if number:
-                self.result.compared[what] += number
-        for why in turns.broken:
-            self.result.differing["recording"] += 1
-            self.result.notes.append(why)
-        found.sort(key=lambda difference: difference[0])
-        self.result.differences += [difference for _, difference in found]
+                compared[what] += number
+        self.result.differing["recording"] += len(schedule.broken)
+        self.result.notes += schedule.broken
+        self.found.sort(key=lambda difference: difference[0])
+        self.result.differences += [difference for _, difference in self.found]
 
-    def _compare_evicted(self, found: list[tuple[int, Difference]], answers: np.ndarray) -> None:
-        turns, pages = self.turns, np.asarray(self.tables.evicted)["page"]
-        self.result.compared["pages evicted, in order"] += len(turns.evicted)
-        ends = answers["evicted"]
+    def _compare(
+        self, what: str, where: np.ndarray, kernel: np.ndarray, allocator: np.ndarray, amount: int
+    ) -> None:
+        """Compare the answers of the holds in `where`; `amount` is how much is compared in them."""
+        self.result.compared[what] += amount
+        for k in np.flatnonzero(where & (kernel != allocator)).tolist():
+            self._differ(k, what, str(kernel[k]), str(allocator[k]))
+
+    def _compare_evicted(self, ends: np.ndarray) -> None:
+        """Compare the evicted pages in their order; those of hold k end at `ends[k]`."""
+        schedule, pages = self.schedule, np.asarray(self.tables.evicted)["page"]
+        self.result.compared["pages evicted, in order"] += len(schedule.evicted)
         begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
         suspects = np.ones(len(ends), np.bool_)
         if len(ends) and int(ends[-1]) <= len(pages):
-            same = np.diff(turns.evicted_from) == ends - begins
+            same = np.diff(schedule.evicted_from) == ends - begins
             if same.all():
-                wrong = np.flatnonzero(pages[: len(turns.evicted)] != turns.evicted)
+                wrong = np.flatnonzero(pages[: len(schedule.evicted)] != schedule.evicted)
                 suspects[:] = False
                 suspects[np.searchsorted(ends, wrong, side="right")] = True
         for k in np.flatnonzero(suspects).tolist():
-            kernel, loaded = turns.evicted_by(k).tolist(), pages[begins[k] : ends[k]].tolist()
-            if kernel != loaded:
-                self._differ(found, k, "pages evicted", self._addresses(kernel), self._addresses(loaded))
+            kernel, allocator = schedule.evicted_by(k).tolist(), pages[begins[k] : ends[k]].tolist()
+            if kernel != allocator:
+                self._differ(k, "pages evicted", self._list_pages(kernel), self._list_pages(allocator))
 
-    def _addresses(self, pages: list[int]) -> str:
-        shown = ", ".join(f"{int(self.turns.pages[page]):#x}" for page in pages[:4])
+    def _list_pages(self, pages: list[int]) -> str:
+        shown = ", ".join(f"{int(self.schedule.pages[page]):#x}" for page in pages[:4])
         return f"{len(pages)} pages" + (f" ({shown}{', ...' if len(pages) > 4 else ''})" if pages else "")
 
-    def _note(
-        self,
-        found: list[tuple[int, Difference]],
-        what: str,
-        where: np.ndarray,
-        kernel: np.ndarray,
-        loaded: np.ndarray,
-        amount: int,
-    ) -> None:
-        self.result.compared[what] += amount
-        for k in np.flatnonzero(where & (kernel != loaded)).tolist():
-            self._differ(found, k, what, str(kernel[k]), str(loaded[k]))
-
-    def _differ(
-        self, found: list[tuple[int, Difference]], k: int, what: str, kernel: str, loaded: str
-    ) -> None:
+    def _differ(self, k: int, what: str, kernel: str, allocator: str) -> None:
         self.result.differing[what] += 1
         if self.result.differing[what] <= _KEPT:
-            seq, pid = int(self.turns.seq[k]), int(self.turns.pid[k])
-            found.append((k, Difference(seq, pid, what, kernel, loaded)))
+            seq, pid = int(self.schedule.seq[k]), int(self.schedule.pid[k])
+            self.found.append((k, Difference(seq, pid, what, kernel, allocator)))
 
 
-def _named(loaded: Allocator, options: dict[str, str]) -> str:
+def _describe_allocator(loaded: Allocator, options: dict[str, str]) -> str:
     return loaded.name + "".join(f" {name}={value}" for name, value in options.items())
 
 
-def _begun(pool: PoolState, start: str) -> str:
+def _describe_start(pool: PoolState, start: str) -> str:
     if pool.cursor == 0 and pool.adopted == 0:
         return "fresh pool" + (" (as told)" if start == "fresh" else "")
     used = int((pool.count > 1).sum())

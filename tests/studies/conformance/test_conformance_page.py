@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.studies.conformance import conformance_page as against_kernel
+from pipeline.studies.conformance import conformance_page
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
     """The chapters with one replay for each change, of the many that the document has."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(against_kernel, "SEEDS", (0,))
-        patch.setattr(against_kernel, "AS_RECORDED", (1.0,))
-        return against_kernel.part()
+        patch.setattr(conformance_page, "SEEDS", (0,))
+        patch.setattr(conformance_page, "AS_RECORDED", (1.0,))
+        return conformance_page.write_conformance()
 
 
 def test_lock_step_shows_no_difference_on_the_shipped_recordings(text: str) -> None:

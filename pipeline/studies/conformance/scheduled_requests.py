@@ -1,4 +1,4 @@
-"""Turns as the compiled loop takes them (`engine.lock_schedule`), each as part of a request."""
+"""A recording's lock schedule as the engine takes it: each hold of the lock is part of a request."""
 
 from __future__ import annotations
 
@@ -29,64 +29,59 @@ _SLEEPER = np.dtype([("state", "i4"), ("queue", "i4"), ("before", "i4"), ("after
 _QUEUE = np.dtype([("head", "i4"), ("tail", "i4")], align=True)
 
 
-class Script:
-    """One request for each map and its unmap; `requests` and `tasks` are how many.
+class ScheduledRequests:
+    """One request for each map and its unmap; `number` and `tasks` are how many.
 
     A request lasts from a map's first turn to the unmap of its page. An unmap undoes the task's own latest
     mapping of the page, else the latest by any task.
     """
 
-    def __init__(self, turns: LockSchedule) -> None:
-        number = len(turns.kind)
-        _, task = np.unique(turns.pid, return_inverse=True)
+    def __init__(self, schedule: LockSchedule) -> None:
+        holds = len(schedule.kind)
+        _, task = np.unique(schedule.pid, return_inverse=True)
         self.tasks = int(task.max(initial=0)) + 1
-        self.slept = np.zeros(number, np.bool_)
-        self.late = np.zeros(number, np.bool_)
-        request = np.zeros(number, np.int64)
-        begins = np.zeros(number, np.bool_)
+        self.slept = np.zeros(holds, np.bool_)
+        self.late = np.zeros(holds, np.bool_)
+        request = np.zeros(holds, np.int64)
+        begins = np.zeros(holds, np.bool_)
         free: list[int] = []
-        self.requests = 0
+        self.number = 0
         pending: dict[int, int] = {}  # request of a task asleep
-        asleep: dict[int, int] = {}  # the turn in which a task went to sleep
-        open_of: dict[int, list[tuple[int, int]]] = defaultdict(list)  # (task, request) that map a page
-        done = zip(turns.kind.tolist(), task.tolist(), turns.page.tolist(), turns.woken.tolist(), strict=True)
-        late = turns.late.tolist()
-        for k, (kind, who, page, woken) in enumerate(done):
+        asleep: dict[int, int] = {}  # the hold in which a task went to sleep
+        mapping: dict[int, list[tuple[int, int]]] = defaultdict(list)  # (task, request) that map a page
+        columns = (schedule.kind, task, schedule.page, schedule.woken)
+        for k, (kind, t, page, woken) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
             if kind == FLUSHES:
                 continue
-            if woken and (since := asleep.pop(who, None)) is not None:
+            if woken and (since := asleep.pop(t, None)) is not None:
                 self.slept[k] = True
-                self.late[k] = late[since]
-            if kind == UNMAPS:
-                there = open_of[page]
-                own = next((at for at in range(len(there) - 1, -1, -1) if there[at][0] == who), -1)
-                i = there.pop(own)[1] if there else None
-            else:
-                i = pending.pop(who, None)
+                self.late[k] = schedule.late[since]
+            i: int | None = None
+            if kind != UNMAPS:
+                i = pending.pop(t, None)
+            elif there := mapping[page]:
+                own = next((at for at in reversed(range(len(there))) if there[at][0] == t), -1)
+                i = there.pop(own)[1]
             if i is None:
                 begins[k] = True
-                if free:
-                    i = free.pop()
-                else:
-                    i = self.requests
-                    self.requests += 1
+                if not free:
+                    free.append(self.number)
+                    self.number += 1
+                i = free.pop()
             request[k] = i
             if kind == MAPS:
-                open_of[page].append((who, i))
+                mapping[page].append((t, i))
             elif kind == SLEEPS:
-                pending[who] = i
-                asleep[who] = k
+                pending[t] = i
+                asleep[t] = k
             else:
                 free.append(i)
-        self.requests = max(self.requests, 1)
-        self.turns = records_of(max(number, 1), _TURN)
-        columns = {
-            "page": turns.page, "request": request, "task": task, "cpu": turns.cpu, "slot": turns.slot,
-            "begins": begins, "unmapping": turns.kind == UNMAPS, "sleeps": turns.kind == SLEEPS,
-            "woken": turns.woken,
-        }  # fmt: skip
-        for name, column in columns.items():
-            self.turns[name][:number] = column
+        self.number = max(self.number, 1)
+        self.turns = records_of(max(holds, 1), _TURN)
+        given = {"request": request, "task": task, "begins": begins}
+        given |= {"unmapping": schedule.kind == UNMAPS, "sleeps": schedule.kind == SLEEPS}
+        for name in _TURN.names or ():
+            self.turns[name][:holds] = given[name] if name in given else getattr(schedule, name)
 
     def tables(self, room: int, queues: int) -> Tables:
         """Lay the turns out, with space for the answers and for `room` evicted pages."""
