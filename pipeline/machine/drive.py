@@ -31,6 +31,11 @@ _BUDGET_PLAIN = 2_000
 STUCK_BUDGETS = 200
 
 
+# Columns of a trace in the order in which the engine's `arrange` takes them, and which of them are times.
+TIMES = ("time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns")
+COLUMNS = ("task", *TIMES, "page", "kind", "depth")
+
+
 @dataclass(frozen=True)
 class Census:
     """What must be known of a trace before it can be replayed: `rows` and `process` are per task."""

@@ -7,7 +7,7 @@ rows and the prices are chosen so that the result is known from elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import parse_options
 from pipeline.jit.tables import Tables
 from pipeline.machine.compose import compose
-from pipeline.machine.drive import Census, Simulation, build_simulation, drive
+from pipeline.machine.drive import COLUMNS, Census, Simulation, build_simulation, drive
 from pipeline.machine.engine import records
 from pipeline.machine.machine_state import RunSettings
 from pipeline.machine.profile import COST_KINDS, Profile
@@ -25,47 +25,23 @@ from pipeline.schema.run import CPU_CATEGORIES
 _ONE_SECOND_NS = 1_000_000_000
 
 
-@dataclass
-class Rows:
-    """Trace rows as int64 columns of one length, in trace order; names and units of the trace format.
-
-    `kind` holds codes of pipeline.schema.trace.KINDS, 0 throughout if left out.
-    """
-
-    time_ns: np.ndarray
-    task: np.ndarray
-    page: np.ndarray
-    think_ns: np.ndarray
-    wait_ns: np.ndarray
-    hold_ns: np.ndarray
-    block_ns: np.ndarray
-    depth: np.ndarray
-    kind: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def __post_init__(self) -> None:
-        if len(self.kind) == 0:
-            self.kind = np.zeros(len(self), np.int64)
-
-    def __len__(self) -> int:
-        return len(self.time_ns)
-
-    def at(self, index: Any) -> Rows:
-        """The rows at `index`, which may be a slice or an array of positions."""
-        return Rows(**{name: column[index] for name, column in vars(self).items()})
+Rows = np.recarray
+"""Trace rows in trace order: an int64 field for each of COLUMNS, with names and units of the trace format."""
+_ROW = np.dtype([(name, np.int64) for name in COLUMNS])
 
 
 def rows(count: int, **given: Any) -> Rows:
     """`count` rows; a column that is not given is 0, one given as a number is that number throughout.
 
-    Raises TypeError for a column that a trace does not have.
+    `kind` holds codes of pipeline.schema.trace.KINDS. Raises TypeError for a column that a trace does not
+    have.
     """
-    columns = {
-        column.name: np.array(np.broadcast_to(given.pop(column.name, 0), count), np.int64)
-        for column in fields(Rows)
-    }
-    if given:
-        raise TypeError(f"rows have no column {', '.join(given)}; there are {', '.join(columns)}")
-    return Rows(**columns)
+    if unknown := sorted(set(given) - set(COLUMNS)):
+        raise TypeError(f"rows have no column {', '.join(unknown)}; there are {', '.join(COLUMNS)}")
+    table = np.zeros(count, _ROW).view(np.recarray)
+    for name, values in given.items():
+        table[name] = values
+    return table
 
 
 def free_machine(cpus: int, *, nodes: int = 1, arbitration: str = "fifo", **prices: int) -> Profile:
@@ -104,9 +80,9 @@ class Outcome:
     locks: np.ndarray
     """The spinlocks as the run left them."""
     problems: list[str]
-    """What the design's own check says at the end."""
+    """What the allocator's own `check` finds at the end."""
     lost_wakeups: list[str]
-    """Who is left asleep at the end beside a slot he could have, as the design says."""
+    """Tasks left asleep at the end beside a slot that they could have, by the allocator's `lost_wakeups`."""
 
     @property
     def wall_ns(self) -> int:
@@ -210,15 +186,13 @@ class _MemoryFeed:
     def admit_next(self) -> None:
         simulator, machine_state = self._simulation.simulator, self._simulation.machine_state
         chunk, first = self._chunk, self._chunk * self._chunk_rows
-        part = self._trace.at(slice(first, first + self._chunk_rows))
-        wrong = simulator.arrange(
-            machine_state, chunk, len(part), first, part.task, part.time_ns, part.think_ns, part.wait_ns,
-            part.hold_ns, part.block_ns, part.page, part.kind, part.depth,
-        )  # fmt: skip
+        part = self._trace[first : first + self._chunk_rows]
+        columns = [np.ascontiguousarray(part[name]) for name in COLUMNS]
+        wrong = simulator.arrange(machine_state, chunk, len(part), first, *columns)
         if wrong != -1:
-            raise ValueError(f"row {first + wrong}: there is no task {part.task[wrong]}")
+            raise ValueError(f"row {first + wrong}: there is no task {part['task'][wrong]}")
         complete = int(first + len(part) == len(self._trace))
-        horizon_ns = int(part.time_ns[-1]) - self._census.longest_think_ns
+        horizon_ns = int(part["time_ns"][-1]) - self._census.longest_think_ns
         simulator.admit(machine_state, chunk, chunk, len(part), horizon_ns, complete)
         self._chunk += 1
 

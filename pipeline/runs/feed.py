@@ -23,7 +23,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.io.files import output_error
 from pipeline.jit.tables import records
-from pipeline.machine.drive import Census, Simulation
+from pipeline.machine.drive import COLUMNS, TIMES, Census, Simulation
 from pipeline.machine.engine.records import ROW
 from pipeline.schema.trace import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, ROW_GROUP_ROWS
 from pipeline.trace.reader import Trace, numpy_column
@@ -32,12 +32,10 @@ from pipeline.trace.reader import Trace, numpy_column
 CHUNK_ROWS = 1 << 13
 RESIDENT_ROWS = 1 << 20
 _AHEAD_CHUNKS = 2 * ROW_GROUP_ROWS // CHUNK_ROWS
-_TIMES = ("time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns")
-COLUMNS = ("task", *_TIMES, "page", "kind", "depth")
 
 
 def take_census(trace: Trace) -> Census:
-    """Read who does how much in a trace, from its statistics and two of its columns.
+    """Read how much each task does in a trace, from its statistics and two of its columns.
 
     Raises InputError for an empty trace and for numbers that a replay has no room for.
     """
@@ -179,14 +177,12 @@ class Feed:
             columns = {name: numpy_column(batch, name) for name in COLUMNS}
             _check(self.trace.path, columns, first_op, before_ns)
             for first in range(0, batch.num_rows, CHUNK_ROWS):
-                part = {name: column[first : first + CHUNK_ROWS] for name, column in columns.items()}
-                n = len(part["task"])
+                part = [column[first : first + CHUNK_ROWS] for column in columns.values()]
+                n = len(part[0])
                 slot = self._slot()
-                self._simulator.arrange(
-                    self._machine_state, slot, n, first_op + first, part["task"],
-                    *(part[name] for name in _TIMES), part["page"], part["kind"], part["depth"],
-                )  # fmt: skip
-                yield _Chunk(number, slot, n, int(part["time_ns"][-1]))
+                self._simulator.arrange(self._machine_state, slot, n, first_op + first, *part)
+                last_ns = int(columns["time_ns"][first + n - 1])
+                yield _Chunk(number, slot, n, last_ns)
                 number += 1
             first_op += batch.num_rows
             before_ns = int(columns["time_ns"][-1])
@@ -203,7 +199,7 @@ class Feed:
 
 def _check(path: Path, columns: dict[str, np.ndarray], first_op: int, before_ns: int) -> None:
     """Refuse rows that would make the simulation meaningless; `pipeline doctor` says more of them."""
-    for name in _TIMES:
+    for name in TIMES:
         values = columns[name]
         # As unsigned numbers negative ones are the largest.
         if values.view(np.uint64).max() >= MAX_TIME_NS:

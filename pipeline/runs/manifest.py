@@ -11,7 +11,7 @@ from pipeline.allocators.api.contract import Shape, Value
 from pipeline.machine.drive import Simulation
 from pipeline.machine.engine import records
 from pipeline.runs.plan import Plan
-from pipeline.runs.totals import deadlock, findings_met, fingerprint_of, totals_of
+from pipeline.runs.totals import describe_deadlock, read_findings, read_fingerprint, read_totals
 from pipeline.schema.run import (
     AllocatorPart,
     AllocatorReference,
@@ -29,8 +29,8 @@ _PACKAGES = ("numpy", "numba", "pyarrow")
 def build_manifest(plan: Plan, simulation: Simulation, status: int, execution: Execution) -> Manifest:
     """Read what came out of a simulation that ended with `status`."""
     machine_state = simulation.machine_state
-    findings = [deadlock(machine_state)] if status == records.S_DEADLOCK else []
-    findings += findings_met(machine_state)
+    findings = [describe_deadlock(machine_state)] if status == records.S_DEADLOCK else []
+    findings += read_findings(machine_state)
     now_ns = int(machine_state.machine[0].now_ns)
     findings += [
         Finding(finding=finding, time_ns=now_ns, message=problem)
@@ -61,9 +61,9 @@ def build_manifest(plan: Plan, simulation: Simulation, status: int, execution: E
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
         },
-        totals=totals_of(machine_state),
+        totals=read_totals(machine_state),
         findings=findings,
-        fingerprint=fingerprint_of(machine_state),
+        fingerprint=read_fingerprint(machine_state),
         execution=execution,
     )
 

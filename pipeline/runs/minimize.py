@@ -105,7 +105,7 @@ def _fewest(shows: Callable[[int], bool], most: int, report: Callable[[int, bool
     """
     known: dict[int, bool] = {}
 
-    def tried(length: int, quiet: bool = False) -> bool:
+    def try_length(length: int, quiet: bool = False) -> bool:
         if length not in known:
             known[length] = shows(length)
             if known[length] or not quiet:
@@ -113,19 +113,19 @@ def _fewest(shows: Callable[[int], bool], most: int, report: Callable[[int, bool
         return known[length]
 
     length = min(FIRST, most)
-    while not tried(length):
+    while not try_length(length):
         assert length < most, "the same rows in the same conditions always end in the same way"
         length = min(length * GROWTH, most)
     while True:
         without = max((n for n, met in known.items() if not met and n < length), default=0)
         while length - without > 1:
             middle = (without + length) // 2
-            if tried(middle):
+            if try_length(middle):
                 length = middle
             else:
                 without = middle
         below = range(length - 1, length - 1 - _below(length), -1)
-        better = next((shorter for shorter in below if tried(shorter, quiet=True)), None)
+        better = next((shorter for shorter in below if try_length(shorter, quiet=True)), None)
         if better is None:
             return length
         length = better
@@ -151,7 +151,7 @@ def _note(whole: Trace, rows: int, manifest: Manifest, kind: str) -> str:
 
 
 def minimal_lines(minimal: Minimal) -> str:
-    """Say what the prefix is, who and what is in the finding, and how to replay it."""
+    """Say what the prefix is, which tasks and slots are in the finding, and how to replay it."""
     finding = minimal.finding
     tried = (
         "the shortest: every shorter prefix was"

@@ -15,7 +15,7 @@ _DIRECT = {"wall_ns": "now_ns"}
 _FINDINGS_SHOWN = 20
 
 
-def totals_of(machine_state: Tables) -> Totals:
+def read_totals(machine_state: Tables) -> Totals:
     """Read the totals of a run that has ended."""
     machine = machine_state.machine[0]
     locks = [
@@ -36,7 +36,7 @@ def totals_of(machine_state: Tables) -> Totals:
     return Totals(**counted, locks=locks, cpu_time=cpu_time)
 
 
-def fingerprint_of(machine_state: Tables) -> str:
+def read_fingerprint(machine_state: Tables) -> str:
     """Hash of every row of the event log, the same whether the log was kept or not."""
     machine = machine_state.machine[0]
     lanes = np.array([machine[f"hash{lane}"] for lane in range(4)], np.dtype("<i8"))
@@ -44,8 +44,8 @@ def fingerprint_of(machine_state: Tables) -> str:
     return hashlib.sha256(lanes.tobytes() + counts.tobytes()).hexdigest()[:32]
 
 
-def deadlock(machine_state: Tables) -> Finding:
-    """Describe a deadlock: who sleeps, and which slots the sleepers hold."""
+def describe_deadlock(machine_state: Tables) -> Finding:
+    """Describe a deadlock: which tasks sleep, and which slots they hold."""
     machine = machine_state.machine[0]
     levels = int(machine.levels)
     asleep = [int(task) for task in np.flatnonzero(machine_state.tasks.state == T_ASLEEP)]
@@ -73,7 +73,7 @@ def deadlock(machine_state: Tables) -> Finding:
     )
 
 
-def findings_met(machine_state: Tables) -> list[Finding]:
+def read_findings(machine_state: Tables) -> list[Finding]:
     """Findings that the engine noted on its way: one for each kind, with how often it was met."""
     found: list[Finding] = []
     for kind, (name, meaning) in enumerate(FINDINGS.items()):

@@ -257,7 +257,7 @@ class Drawer:
             page += (task // self.workload.threads_per_process).astype(np.int64) * page_set.pages
         return page
 
-    def _copied(self, level: _Level) -> NDArray[np.int32]:
+    def _copy_sizes(self, level: _Level) -> NDArray[np.int32]:
         one_size = self._one_size.take(level.which)
         if not self._varied_sizes:
             return one_size
@@ -275,7 +275,7 @@ class Drawer:
                 "task": level.task,
                 "kind": self._codes[level.which],
                 "page": self._pages(level),
-                "bytes": self._copied(level),
+                "bytes": self._copy_sizes(level),
                 **{name: getattr(level, name) for name in ("think_ns", "wait_ns", "hold_ns", "block_ns")},
                 "depth": np.full(len(time_ns), depth, np.int8),
             }

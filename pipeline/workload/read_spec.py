@@ -73,11 +73,11 @@ def read_workload(spec: str | Path) -> NamedWorkload:
     except ValidationError as error:
         details = error.errors(include_url=False)
         more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-        raise InputError(f"{path}: {_explained(details[0], table)}{more}") from error
+        raise InputError(f"{path}: {_explain(details[0], table)}{more}") from error
     return NamedWorkload(path.stem, path, hashlib.sha256(content).hexdigest(), workload)
 
 
-def _explained(detail: ErrorDetails, table: dict[str, Any]) -> str:
+def _explain(detail: ErrorDetails, table: dict[str, Any]) -> str:
     """One line for one mistake: key path, what is wrong, what was found."""
     context = detail.get("ctx", {})
     location = [step for step in detail["loc"] if step != "[key]"]

@@ -96,7 +96,7 @@ def test_parts_that_never_meet_do_as_if_each_were_alone(tmp_path: Path) -> None:
         ("atomic", FAULT, 6, {}),
     ):
         which = np.flatnonzero(trace.kind == kind)
-        alone = simulate(allocator, profile, trace.at(which), options=options, loop=TIMED)
+        alone = simulate(allocator, profile, trace[which], options=options, loop=TIMED)
         ours = both.operations[which]
         ours["slot"] -= first
         for name in (

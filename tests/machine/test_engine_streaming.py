@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.machine.drive import COLUMNS
 from pipeline.machine.engine.records import CLOSED, S_FINISHED, TIMED
 from pipeline.machine.profile import load_profile
 from pipeline.workload.draws import Drawer
 from pipeline.workload.read_spec import read_workload
 from pipeline.workload.stream import RowStream
-from tests.machine.runs import Rows, machine, simulate
+from tests.machine.runs import Rows, machine, rows, simulate
 
 WORKLOAD = """
 description = "nested operations that think, wait, hold and block"
@@ -50,22 +51,15 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Rows:
         batches.append(columns)
         if sum(len(batch["task"]) for batch in batches) >= 5_000:
             break
-    names = Rows.__dataclass_fields__
-    return first(
-        Rows(**{name: np.concatenate([batch[name] for batch in batches]).astype(np.int64) for name in names}),
-        5_000,
-    )
-
-
-def first(trace: Rows, count: int) -> Rows:
-    return Rows(**{name: column[:count] for name, column in vars(trace).items()})
+    columns = {name: np.concatenate([batch[name] for batch in batches]) for name in COLUMNS}
+    return rows(len(columns["task"]), **columns)[:5_000]
 
 
 @LOOPS
 def test_where_mapping_is_free_every_operation_asks_at_its_recorded_time(
     loop: int, trace: Rows, tmp_path: Path
 ) -> None:
-    outcome = simulate("direct_map", machine(tmp_path, 12), first(trace, 1_000), loop=loop)
+    outcome = simulate("direct_map", machine(tmp_path, 12), trace[:1_000], loop=loop)
     assert (outcome.operations["asked_ns"] == trace.time_ns[:1_000]).all()
     assert (outcome.operations["depth"] == 1).sum() > 50
     assert (trace.block_ns > 0).sum() > 50
@@ -73,11 +67,7 @@ def test_where_mapping_is_free_every_operation_asks_at_its_recorded_time(
 
 def test_a_timed_operation_never_asks_before_its_time_and_a_late_task_catches_up(tmp_path: Path) -> None:
     # The first hold, made longer than recorded by page-table walks, is still going on when 20 and 30 are due.
-    trace = Rows(
-        **{name: np.zeros(5, np.int64) for name in Rows.__dataclass_fields__}
-        | {"time_ns": np.array([0, 20, 30, 100, 200]), "think_ns": np.array([0, 5, 5, 65, 95])}
-        | {"page": np.arange(5), "hold_ns": np.full(5, 5)}
-    )
+    trace = rows(5, time_ns=[0, 20, 30, 100, 200], think_ns=[0, 5, 5, 65, 95], page=np.arange(5), hold_ns=5)
     outcome = simulate(
         "global_pool", machine(tmp_path, 1, walk_ns=36), trace, loop=TIMED, options={"slots": "8"}
     )
@@ -96,7 +86,7 @@ def test_no_timed_operation_asks_early_under_contention(seed: int, trace: Rows, 
 
 @LOOPS
 def test_how_much_is_read_ahead_and_how_large_the_log_is_make_no_difference(loop: int, trace: Rows) -> None:
-    profile, part = load_profile("smp4-2002"), first(trace, 3_000)
+    profile, part = load_profile("smp4-2002"), trace[:3_000]
 
     def run(**how: Any) -> Any:
         return simulate("global_pool", profile, part, loop=loop, options=SMALL, compiled=True, **how)
@@ -120,7 +110,7 @@ def test_how_much_is_read_ahead_and_how_large_the_log_is_make_no_difference(loop
 def test_compiled_and_plain_give_the_same_log_bit_for_bit(
     loop: int, allocator: str, options: dict[str, str], trace: Rows
 ) -> None:
-    profile, part = load_profile("smp4-2002"), first(trace, 400)
+    profile, part = load_profile("smp4-2002"), trace[:400]
     plain, compiled = (
         simulate(allocator, profile, part, loop=loop, options=options, compiled=how) for how in (False, True)
     )

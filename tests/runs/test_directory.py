@@ -91,7 +91,7 @@ def test_a_failure_inside_leaves_nothing(tmp_path, trace, monkeypatch):
     def fail(*_):
         raise InputError("broken")
 
-    monkeypatch.setattr("pipeline.runs.manifest.totals_of", fail)
+    monkeypatch.setattr("pipeline.runs.manifest.read_totals", fail)
     with pytest.raises(InputError, match="broken"):
         replayed(trace, tmp_path / "runs")
     assert contents(tmp_path / "runs") == []
@@ -99,7 +99,7 @@ def test_a_failure_inside_leaves_nothing(tmp_path, trace, monkeypatch):
 
 def test_a_failure_leaves_the_run_that_was_there(tmp_path, trace, monkeypatch):
     run = replayed(trace, tmp_path / "runs")
-    monkeypatch.setattr("pipeline.runs.manifest.totals_of", lambda _: 1 / 0)
+    monkeypatch.setattr("pipeline.runs.manifest.read_totals", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         replayed(trace, tmp_path / "runs", fresh=True)
     assert contents(tmp_path / "runs") == [run.manifest.id]

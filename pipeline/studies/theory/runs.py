@@ -72,4 +72,4 @@ def mixed_rows(tasks: int, each: int, nested: bool, seed: int = 7) -> Rows:
         "block_ns": block_ns,
         "depth": depth,
     }
-    return Rows(**{name: column.ravel()[order].astype(np.int64) for name, column in columns.items()})
+    return rows(order.size, **{name: column.ravel()[order] for name, column in columns.items()})

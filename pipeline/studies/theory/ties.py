@@ -123,7 +123,7 @@ def ties_checks() -> Iterator[Check]:
             )
             orders = [shuffle_ties(trace, seed) for seed in ORDERS]
             same_in_order = sum(
-                same_log(base, run(allocator, trace.at(order), loop, chunk_rows=chunk), order)
+                same_log(base, run(allocator, trace[order], loop, chunk_rows=chunk), order)
                 for order in orders
                 for chunk in (1, 5)
             )

@@ -76,7 +76,7 @@ def _popularity(observed: Observed) -> dict[str, float]:
         found[f"on pages mapped within {near:,} operations"] = float(
             ((distance > 0) & (distance <= near)).mean()
         )
-    found[f"mapped in a pool of {_POOL:,} slots already"] = found_in_pool(distance, _POOL)
+    found[f"mapped in a pool of {_POOL:,} slots already"] = pool_hit_rate(distance, _POOL)
     pairs = np.unique(number * (int(process.max()) + 1) + process)
     owners = np.bincount(pairs // (int(process.max()) + 1))
     found["on pages of several processes"] = float((owners[number] > 1).mean())
@@ -92,7 +92,7 @@ def _reuse_distances(number: np.ndarray) -> np.ndarray:
     return distance
 
 
-def found_in_pool(distance: np.ndarray, slots: int) -> float:
+def pool_hit_rate(distance: np.ndarray, slots: int) -> float:
     """Share of operations whose page has a slot already, in a pool that is emptied whenever it is full.
 
     `distance` is as of `_reuse_distances`. That is the hit rate of a kernel's one pool, but for slots that

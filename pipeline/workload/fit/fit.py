@@ -99,7 +99,7 @@ def fit(trace: Path, output: Path, *, seed: int = 0) -> FitResult:
         Likeness(name, measured.get(name, 0.0), synthetic.get(name, 0.0))
         for name in {**measured, **synthetic}
     )
-    not_expressed = [*fitted.not_expressed, *_unlike(measured, synthetic)]
+    not_expressed = [*fitted.not_expressed, *_list_differences(measured, synthetic)]
     result = FitResult(output, len(observed), likeness, tuple(not_expressed))
     foot = [f"Of the trace and of one generated from this spec with seed {seed}:", ""]
     foot += [f"  {line}" for line in result.table().splitlines()]
@@ -111,7 +111,7 @@ def fit(trace: Path, output: Path, *, seed: int = 0) -> FitResult:
     return result
 
 
-def _unlike(measured: dict[str, float], synthetic: dict[str, float]) -> list[str]:
+def _list_differences(measured: dict[str, float], synthetic: dict[str, float]) -> list[str]:
     found = []
     far = [
         name

@@ -61,7 +61,7 @@ def fit_parameters(observed: Observed, description: str) -> Fitted:
     _page_sets(observed, fitted)
     idle_ns = _bursts(observed, fitted)
     _kind_runs(observed, fitted)
-    _kinds(observed, fitted, idle_ns, _expressible(observed, fitted))
+    _kinds(observed, fitted, idle_ns, _find_expressible(observed, fitted))
     Workload.model_validate(fitted.table)
     return fitted
 
@@ -107,7 +107,7 @@ def _bursts(observed: Observed, fitted: Fitted) -> int | None:
     waits = observed.wait_ns[outer & (observed.wait_ns > 0) & ~observed.begins_task]
     if len(waits) < 100 or fit_time(waits).distribution.dist != "quantiles":
         return None
-    idle_ns = _two_sorts(waits)
+    idle_ns = _split_waits(waits)
     if idle_ns is None:
         return None
     idle = observed.wait_ns[outer & (observed.wait_ns >= idle_ns) & ~observed.begins_task]
@@ -119,7 +119,7 @@ def _bursts(observed: Observed, fitted: Fitted) -> int | None:
     return idle_ns
 
 
-def _two_sorts(waits: np.ndarray) -> int | None:
+def _split_waits(waits: np.ndarray) -> int | None:
     """Where the logarithms of `waits` fall into two groups, each close together; None if not far apart.
 
     The threshold is Otsu's: the variance between the groups is largest (IEEE Trans. SMC 9, 1979).
@@ -149,7 +149,7 @@ def _kind_runs(observed: Observed, fitted: Fitted) -> None:
         fitted.table["kind_runs"] = {"mean_operations": round(1.0 / max(1.0 - longer, 1e-6), 3)}
 
 
-def _expressible(observed: Observed, fitted: Fitted) -> np.ndarray:
+def _find_expressible(observed: Observed, fitted: Fitted) -> np.ndarray:
     """Which nested operations a spec can have: the first in each, of kinds that do not contain each other.
 
     The others stay in what they lie in: their time is part of its hold.

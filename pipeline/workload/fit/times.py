@@ -84,7 +84,7 @@ def _of_logs(mean: float, deviation: float) -> Lognormal:
 
 def _mixture(ordered: np.ndarray) -> TimeDistribution:
     """Exponential of short times beside a lognormal of long ones, by expectation and maximisation."""
-    times = np.maximum(_thinned(ordered), 0.5)
+    times = np.maximum(_thin(ordered), 0.5)
     logs = np.log(times)
     share, mean = 0.5, float(times[: len(times) // 2].mean())
     upper = logs[len(logs) // 2 :]
@@ -121,7 +121,7 @@ def _quantiles(ordered: np.ndarray) -> TimeDistribution:
 
 def _distance(ordered: np.ndarray, distribution: TimeDistribution) -> tuple[float, float]:
     """Kolmogorov's distance of sorted times from a distribution, and the distribution's mean in ns."""
-    sample = _thinned(ordered)
+    sample = _thin(ordered)
     # as many draws of the distribution, evenly over its probabilities
     middles = (np.arange(len(sample)) + 0.5) / len(sample)
     table = QuantileTable([distribution])
@@ -131,7 +131,7 @@ def _distance(ordered: np.ndarray, distribution: TimeDistribution) -> tuple[floa
     return float(np.abs(apart).max()) / len(sample), float(table.means_ns[0])
 
 
-def _thinned(ordered: np.ndarray) -> np.ndarray:
+def _thin(ordered: np.ndarray) -> np.ndarray:
     """At most _SAMPLE of sorted values, evenly over them."""
     if len(ordered) <= _SAMPLE:
         return ordered

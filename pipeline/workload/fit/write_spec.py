@@ -20,15 +20,15 @@ def spec_text(fitted: Fitted, head: Iterable[str], foot: Iterable[str]) -> str:
     lines[-1] = ""
     table = fitted.table
     for key in _ONE_LINE:
-        lines += _commented(fitted, key)
+        lines += _comment_on(fitted, key)
         lines.append(f"{key} = {_value(table[key])}")
     for group in ("page_sets", "kind_runs", "bursts", "kinds"):
         if group in ("page_sets", "kinds"):
             for name, values in table[group].items():
-                lines += ["", *_commented(fitted, f"{group}.{name}"), f"[{group}.{name}]"]
+                lines += ["", *_comment_on(fitted, f"{group}.{name}"), f"[{group}.{name}]"]
                 lines += [f"{key} = {_value(value)}" for key, value in values.items()]
         elif group in table:
-            lines += ["", *_commented(fitted, group), f"[{group}]"]
+            lines += ["", *_comment_on(fitted, group), f"[{group}]"]
             lines += [f"{key} = {_value(value)}" for key, value in table[group].items()]
     lines.append("")
     for paragraph in foot:
@@ -36,7 +36,7 @@ def spec_text(fitted: Fitted, head: Iterable[str], foot: Iterable[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _commented(fitted: Fitted, key: str) -> list[str]:
+def _comment_on(fitted: Fitted, key: str) -> list[str]:
     return _comment(fitted.comments[key]) if key in fitted.comments else []
 
 

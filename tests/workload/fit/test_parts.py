@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.workload.distributions import Constant, Empirical, Exponential, Lognormal, Mixture, Pareto
-from pipeline.workload.fit.comparison import found_in_pool
+from pipeline.workload.fit.comparison import pool_hit_rate
 from pipeline.workload.fit.popularity import fit_popularity
 from pipeline.workload.fit.times import fit_time
 from pipeline.workload.sampling_tables import QuantileTable, zipf_probabilities
@@ -78,7 +78,7 @@ def test_a_pool_that_is_full_is_emptied_and_pages_need_slots_again() -> None:
         distance.append(i - last[page] if page in last else 0)
         last[page] = i
     # Two slots: 1 and 2; emptied for 3, 1; emptied for 2. Found: 1, 3, 2.
-    assert found_in_pool(np.array(distance), 2) == 3 / 8
-    assert found_in_pool(np.array(distance), 3) == 5 / 8
+    assert pool_hit_rate(np.array(distance), 2) == 3 / 8
+    assert pool_hit_rate(np.array(distance), 3) == 5 / 8
     # Longer than what is looked at at a time.
-    assert found_in_pool(np.array([0, 0] + [2] * 998), 2) == 998 / 1000
+    assert pool_hit_rate(np.array([0, 0] + [2] * 998), 2) == 998 / 1000
