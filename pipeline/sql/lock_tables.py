@@ -7,43 +7,32 @@ version 0.4: times in us with two decimals. A figure that is not known is a dash
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
 
 from pipeline.errors import UsageError
+from pipeline.sql.library import load_query
 
 Row = dict[str, Any]
 
 UNKNOWN = "-"
 
-# What each form needs of an answer: the columns of the queries `lockmeter` and `lock_stat`.
-LOCKMETER_COLUMNS = (
-    "run", "site", "util_percent", "con_percent", "hold_mean_us", "hold_max_us", "wait_mean_us",
-    "wait_max_us", "cpu_percent", "acquisitions",
-)  # fmt: skip
-# In the order, and under the names, of /proc/lock_stat, with _ for its -.
-LOCK_STAT_FIGURES = (
-    "con_bounces", "contentions", "waittime_min", "waittime_max", "waittime_total", "waittime_avg",
-    "acq_bounces", "acquisitions", "holdtime_min", "holdtime_max", "holdtime_total", "holdtime_avg",
-)  # fmt: skip
-LOCK_STAT_COLUMNS = ("run", "site", *LOCK_STAT_FIGURES)
 # A site named so sums up the others.
 ALL_SITES = "all"
 
 _NAME_WIDTH, _FIGURE_WIDTH = 40, 14
-_LINE_WIDTH = _NAME_WIDTH + 1 + len(LOCK_STAT_FIGURES) * (_FIGURE_WIDTH + 1)
 
 
 def lockmeter_text(frame: pl.DataFrame) -> str:
-    """Write an answer with LOCKMETER_COLUMNS as lockmeter did: a table for each run, its name above it.
+    """Write an answer of the query `lockmeter` as lockmeter did: a table for each run, its name above it.
 
     All acquisitions that found the lock busy spun for it, so SPIN is CON; none was given up (RJECT). A wait
     that was never needed is 0, as lockmeter had it. Raises UsageError if a column is missing.
     """
     lines: list[str] = []
-    for run, rows in _by_run(frame, "lockmeter", LOCKMETER_COLUMNS):
+    for run, rows in _by_run(frame, "lockmeter"):
         lines += [
             *([""] if lines else []),
             run,
@@ -91,33 +80,30 @@ def _time(microseconds: float | None) -> str:
 
 
 def lock_stat_text(frame: pl.DataFrame) -> str:
-    """Write an answer with LOCK_STAT_COLUMNS as /proc/lock_stat has it: a class for each run.
+    """Write an answer of the query `lock_stat` as /proc/lock_stat has it: a class for each run.
 
     The class is named as the run; its contention points are the sites with their contended acquisitions,
     without addresses. Who held the lock at which site meanwhile is not known, so that there is no second list
     of points. Raises UsageError if a column is missing.
     """
-    head = (name.replace("_", "-").rjust(_FIGURE_WIDTH) for name in LOCK_STAT_FIGURES)
-    lines = [
-        "lock_stat version 0.4",
-        "-" * _LINE_WIDTH,
-        " ".join(["class name".rjust(_NAME_WIDTH), *head]),
-        "-" * _LINE_WIDTH,
-        "",
-    ]
-    for run, rows in _by_run(frame, "lock_stat", LOCK_STAT_COLUMNS):
+    # In the order, and under the names, of /proc/lock_stat, with _ for its -.
+    _, _, *figures = _columns("lock_stat")
+    width = _NAME_WIDTH + 1 + len(figures) * (_FIGURE_WIDTH + 1)
+    head = " ".join(name.replace("_", "-").rjust(_FIGURE_WIDTH) for name in figures)
+    lines = ["lock_stat version 0.4", "-" * width, f"{'class name':>{_NAME_WIDTH}} {head}", "-" * width, ""]
+    for run, rows in _by_run(frame, "lock_stat"):
         points = [row for row in rows if row["site"] != ALL_SITES and row["contentions"]]
         for row in rows:
             if row["site"] == ALL_SITES:
-                figures = (_figure(row, name).rjust(_FIGURE_WIDTH) for name in LOCK_STAT_FIGURES)
-                lines.append(f"{run:>{_NAME_WIDTH}}:" + " ".join(figures))
+                cells = (_figure(row, name).rjust(_FIGURE_WIDTH) for name in figures)
+                lines.append(f"{run:>{_NAME_WIDTH}}:" + " ".join(cells))
         if points:
             lines.append(("-" * len(run)).rjust(_NAME_WIDTH))
         lines += [
             f"{run:>{_NAME_WIDTH}} {row['contentions']:>{_FIGURE_WIDTH}} {'[<->]':>29} {row['site']}"
             for row in points
         ]
-        lines += ["", "." * _LINE_WIDTH, ""]
+        lines += ["", "." * width, ""]
     return "\n".join(lines) + "\n"
 
 
@@ -136,8 +122,13 @@ FORMS: dict[str, Callable[[pl.DataFrame], str]] = {
 }
 
 
-def _by_run(frame: pl.DataFrame, form: str, wanted: Sequence[str]) -> list[tuple[str, list[Row]]]:
+def _columns(form: str) -> list[str]:
+    return [column.name for column in load_query(form).columns]
+
+
+def _by_run(frame: pl.DataFrame, form: str) -> list[tuple[str, list[Row]]]:
     """Rows of each run, runs and rows in the answer's order; a name that would break its line is mended."""
+    wanted = _columns(form)
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise UsageError(

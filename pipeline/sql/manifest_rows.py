@@ -3,41 +3,68 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pipeline.io.files import sha256_of
 from pipeline.runs.store import Recording, Run
-from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.schema.run import CPU_CATEGORIES, Manifest
 from pipeline.sql.recorded_pool import RecordedRun
 from pipeline.sql.views import TOTALS
 
+Rows = Iterable[dict[str, Any]]
 
-def _run_row(found: Run) -> Iterable[dict[str, Any]]:
-    m = found.manifest
+
+def _run(m: Manifest) -> Rows:
+    same = m.model_dump(include={"id", "label", "loop", "seed", "events", "command", "fingerprint"})
+    allocator = m.allocator.model_dump(include={"address_space_pages", "page_struct_bytes"})
     yield {
-        "run": found.name,
+        **same,
+        **allocator,
         "provenance": "simulated",
-        "id": m.id,
-        "directory": str(found.directory),
-        "label": m.label,
         "allocator": m.allocator.name,
         "options": json.dumps(m.allocator.options, ensure_ascii=False),
         "machine": m.machine.name,
         "cpus": m.machine.cpus,
         "trace": m.trace.name,
         "trace_sha256": m.trace.sha256,
-        "loop": m.loop,
-        "seed": m.seed,
-        "events": m.events,
-        "command": m.command,
         **{column.name: getattr(m.totals, column.name) for column in TOTALS},
-        "address_space_pages": m.allocator.address_space_pages,
-        "page_struct_bytes": m.allocator.page_struct_bytes,
         "findings": len(m.findings),
-        "fingerprint": m.fingerprint,
         "elapsed_s": m.execution.elapsed_s,
     }
+
+
+def _cpu_time(m: Manifest) -> Rows:
+    for cpu in m.totals.cpu_time:
+        for category in CPU_CATEGORIES:
+            yield {"cpu": cpu.cpu, "category": category, "ns": getattr(cpu, f"{category}_ns")}
+
+
+def _findings(m: Manifest) -> Rows:
+    for finding in m.findings:
+        lists = {"tasks": json.dumps(finding.tasks), "slots": json.dumps(finding.slots)}
+        yield finding.model_dump() | lists
+
+
+def _costs(m: Manifest) -> Rows:
+    for name, cost in m.machine.costs.items():
+        row = {"machine": m.machine.name, "cost": name, "value": str(cost.value), "meaning": cost.doc}
+        yield cost.model_dump(include={"unit", "source"}) | row
+
+
+_ROWS: dict[str, Callable[[Manifest], Rows]] = {
+    "runs": _run,
+    "cpu_time": _cpu_time,
+    "lock_totals": lambda m: (lock.model_dump() for lock in m.totals.locks),
+    "findings": _findings,
+    "costs": _costs,
+}
+
+
+def manifest_rows(table: str, run: Run) -> Rows:
+    """Yield the rows that a run's manifest has for a table."""
+    for row in _ROWS[table](run.manifest):
+        yield {"run": run.name, "directory": str(run.directory)} | row
 
 
 def recording_row(found: Recording, run: RecordedRun) -> dict[str, Any]:
@@ -55,47 +82,3 @@ def recording_row(found: Recording, run: RecordedRun) -> dict[str, Any]:
         "events": "full",
         **run.totals,
     }
-
-
-def _cpu_time_rows(found: Run) -> Iterable[dict[str, Any]]:
-    for cpu in found.manifest.totals.cpu_time:
-        for category in CPU_CATEGORIES:
-            ns = getattr(cpu, f"{category}_ns")
-            yield {"run": found.name, "cpu": cpu.cpu, "category": category, "ns": ns}
-
-
-def _lock_total_rows(found: Run) -> Iterable[dict[str, Any]]:
-    for lock in found.manifest.totals.locks:
-        yield {"run": found.name, **lock.model_dump()}
-
-
-def _finding_rows(found: Run) -> Iterable[dict[str, Any]]:
-    for finding in found.manifest.findings:
-        yield {
-            "run": found.name,
-            **finding.model_dump(),
-            "tasks": json.dumps(finding.tasks),
-            "slots": json.dumps(finding.slots),
-        }
-
-
-def _cost_rows(found: Run) -> Iterable[dict[str, Any]]:
-    for name, cost in found.manifest.machine.costs.items():
-        yield {
-            "run": found.name,
-            "machine": found.manifest.machine.name,
-            "cost": name,
-            "value": str(cost.value),
-            "unit": cost.unit,
-            "source": cost.source,
-            "meaning": cost.doc,
-        }
-
-
-MANIFEST_ROWS = {
-    "runs": _run_row,
-    "cpu_time": _cpu_time_rows,
-    "lock_totals": _lock_total_rows,
-    "findings": _finding_rows,
-    "costs": _cost_rows,
-}

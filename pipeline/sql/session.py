@@ -25,7 +25,7 @@ from pipeline.schema.run import (
     Totals,
 )
 from pipeline.sql.macros import MACROS
-from pipeline.sql.manifest_rows import MANIFEST_ROWS, recording_row
+from pipeline.sql.manifest_rows import manifest_rows, recording_row
 from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
 from pipeline.sql.views import NONE_AS_NULL, VIEWS, View
 
@@ -167,8 +167,8 @@ def define_views(
     _make_enumeration(connection, "cpu_category", list(CPU_CATEGORIES))
     recordings = [found for found in runs if isinstance(found, Recording)]
     known = recorded or {found.name: read_recorded_run(found.path) for found in recordings}
-    for name, rows in known.items():
-        _keep(connection, name, rows)
+    for name, recorded_run in known.items():
+        _keep(connection, name, recorded_run)
     simulated = [found for found in runs if isinstance(found, Run)]
     for view in VIEWS.values():
         if view.name in NONE_AS_NULL:
@@ -176,10 +176,10 @@ def define_views(
         elif view.sql is not None:
             connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
         else:
-            rows_of = [row for found in simulated for row in MANIFEST_ROWS[view.name](found)]
+            rows = [row for found in simulated for row in manifest_rows(view.name, found)]
             if view.name == "runs":
-                rows_of += [recording_row(found, known[found.name]) for found in recordings]
-            _make_table(connection, view, rows_of)
+                rows += [recording_row(found, known[found.name]) for found in recordings]
+            _make_table(connection, view, rows)
     for macro in MACROS.values():
         connection.execute(macro.definition)
 
@@ -200,13 +200,13 @@ def _keep(connection: duckdb.DuckDBPyConnection, name: str, run: RecordedRun) ->
 
 def _make_table(connection: duckdb.DuckDBPyConnection, view: View, rows: list[dict[str, Any]]) -> None:
     schema = pa.schema([pa.field(c.name, c.type) for c in view.columns])
-    connection.register("manifest_rows", pa.Table.from_pylist(rows, schema))
+    connection.register("rows_of_manifests", pa.Table.from_pylist(rows, schema))
     chosen = ", ".join(
         f"CAST({c.name} AS {_ENUMERATIONS[c.name]}) AS {c.name}" if c.name in _ENUMERATIONS else c.name
         for c in view.columns
     )
-    connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM manifest_rows")
-    connection.unregister("manifest_rows")
+    connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM rows_of_manifests")
+    connection.unregister("rows_of_manifests")
 
 
 def _log_sql(view: View, runs: Sequence[Run], place: Callable[[Path], str], recorded: bool) -> str:
