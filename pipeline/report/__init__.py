@@ -1,1 +1,1 @@
-"""The HTML report: charts, tables and the page."""
+"""The report that compares runs: charts, tables, and the forms in which they are written."""

@@ -104,7 +104,7 @@ class ChartKind(ABC):
         return vega.finish(plot.item, self.draw(plot))
 
     def alt_text(self, plot: Plot, facet: str = "") -> str:
-        """Describe the chart for whoever cannot see it: its values, run by run."""
+        """Describe the chart to a reader who cannot see it: its values, run by run."""
         runs = [f"{plot.styles.label(r)}: {self.describe(plot.item, plot.rows_of(r))}" for r in plot.runs]
         title = f"{plot.item.title}, {facet}" if facet else plot.item.title
         return f"{title}. {'; '.join(runs)}."

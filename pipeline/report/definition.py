@@ -59,8 +59,8 @@ class Item(_Strict):
     best: dict[str, Literal["most", "least"]] = Field(
         default_factory=dict, description="of a table: columns whose best value is marked"
     )
-    empty: str = Field("There is nothing to show.", description="said when no run has anything to show")
-    none: str = Field("Nothing to draw for", description="said before the names of runs with nothing to show")
+    empty: str = Field("There is nothing to show.", description="for when no run has anything to show")
+    none: str = Field("Nothing to draw for", description="before the names of runs with nothing to show")
 
     @model_validator(mode="after")
     def _add_name(self) -> Item:

@@ -110,7 +110,7 @@ class Block:
         return [self.heading(name) for name in self.frame.columns]
 
     def heading(self, name: str) -> Heading:
-        """Label, unit and meaning of a column; a unit that the name ends in is not said twice."""
+        """Label, unit and meaning of a column; a unit that the name ends in is left out of the label."""
         column = next((c for c in self.query.columns if c.name == name), None)
         unit = column.unit if column else ""
         label = name

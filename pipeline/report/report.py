@@ -59,7 +59,7 @@ def report(
 
 
 def default_output(form: str | None, item: str | None) -> Path:
-    """Where a report goes if nobody says."""
+    """Place of a report whose output is not named."""
     return Path("report" if form in PICTURES and item is None else f"report.{form or 'html'}")
 
 

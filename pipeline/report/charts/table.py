@@ -56,7 +56,7 @@ def _best_texts(item: Item, frame: pl.DataFrame) -> dict[str, str]:
     for name, which in item.best.items():
         values = frame[name].drop_nulls()
         best = format_cell(name, values.max() if which == "most" else values.min(), DIGITS)
-        # What reads the same is as good: no run is told from another by digits that nobody sees.
+        # Values that read the same are equally good; where all do, none is marked.
         if any(format_cell(name, value, DIGITS) != best for value in values):
             bests[name] = best
     return bests
