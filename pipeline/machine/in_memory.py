@@ -7,7 +7,7 @@ rows and the prices are chosen so that the result is known from elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -116,7 +116,7 @@ class Settings:
     each call of the engine; with `budget_events=1` that is after every event.
     """
 
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] | None = None
     seed: int = 0
     loop: int = records.CLOSED
     compiled: bool = False
@@ -147,7 +147,7 @@ def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: An
         given.seed, given.loop, True, given.chunk_rows, chunks, chunks, census.levels,
         log_operations=given.log_rows, log_events=given.log_rows,
     )  # fmt: skip
-    options = parse_options(allocator.options, given.options, allocator.name)
+    options = parse_options(allocator.options, given.options or {}, allocator.name)
     simulator = compose(allocator, given.compiled)
     simulation = build_simulation(simulator, allocator, options, profile, census, run_settings)
     machine_state, log = simulation.machine_state, _MemoryLog(simulation.machine_state)

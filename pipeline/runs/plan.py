@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -47,7 +47,7 @@ class RunConfig:
     trace: str | Path
     allocator: str
     machine: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] | None = None
     cpus: int | None = None
     seed: int = 0
     loop: Loop = "closed"
@@ -139,7 +139,7 @@ def make_plan(config: RunConfig) -> Plan:
         trace,
         sha256_of(trace.path),
         allocator,
-        parse_options(allocator.options, dict(config.options), allocator.name),
+        parse_options(allocator.options, dict(config.options or {}), allocator.name),
         load_profile(config.machine).with_cpus(config.cpus),
     )
 
