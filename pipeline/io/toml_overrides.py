@@ -16,7 +16,7 @@ Changes = Mapping[str, Any]
 """Values by dotted key of a TOML file, for instance {"costs.switch_ns.value": 5000}."""
 
 
-def changed(path: Path, changes: Changes, directory: Path) -> Path:
+def apply_overrides(path: Path, changes: Changes, directory: Path) -> Path:
     """Write a copy of a TOML file with the values at some dotted keys replaced; comments stay.
 
     Raises UsageError for a key that leads through a value that is no table.

@@ -31,7 +31,7 @@ from pipeline.io.files import complete_directory
 from pipeline.io.numbers import join_words
 from pipeline.io.progress import progress
 from pipeline.io.tables import align_columns
-from pipeline.io.toml_overrides import changed
+from pipeline.io.toml_overrides import apply_overrides
 from pipeline.machine.profile import profile_path
 from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.comparison import Figure, figures
@@ -271,5 +271,5 @@ def _write_fitted(plan: Procedure, values: dict[str, float], command: str, direc
             changes[f"costs.{cost}.source"] = (
                 f"fitted to rows {rows} of lockmeter_2002.csv by `{command}`; {parameter.why}"
             )
-    changed(profile_path(plan.machine), changes, directory)
-    changed(workload_path(plan.workload), model.changes, directory)
+    apply_overrides(profile_path(plan.machine), changes, directory)
+    apply_overrides(workload_path(plan.workload), model.changes, directory)

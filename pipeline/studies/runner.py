@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.io.files import output_error
 from pipeline.io.progress import progress
-from pipeline.io.toml_overrides import changed, toml_text, toml_value
+from pipeline.io.toml_overrides import apply_overrides, toml_text, toml_value
 from pipeline.machine.profile import profile_path
 from pipeline.runs.execute import RunResult, replay
 from pipeline.runs.plan import trace_path
@@ -78,7 +78,7 @@ class Runner:
         if not trace.exists():
             # As the command line gives them, so that the spec is the same to the letter.
             changes = {key: toml_value(toml_text(value)) for key, value in experiment.changes.items()}
-            spec = changed(source, changes, directory)
+            spec = apply_overrides(source, changes, directory)
             generate(spec, trace, operations=experiment.operations, seed=experiment.seed)
         return trace
 
@@ -88,7 +88,7 @@ class Runner:
             return experiment.machine
         source = profile_path(experiment.machine)
         directory = self._directory(source, experiment.machine_changes)
-        return str(changed(source, experiment.machine_changes, directory))
+        return str(apply_overrides(source, experiment.machine_changes, directory))
 
     def _directory(self, source: Path, *determined_by: object) -> Path:
         determinants = repr((source.read_text(encoding="utf-8"), determined_by))

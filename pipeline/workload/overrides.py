@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.io.toml_overrides import changed, toml_value
+from pipeline.io.toml_overrides import apply_overrides, toml_value
 from pipeline.workload.read_spec import read_workload
 
 
@@ -26,7 +26,7 @@ def override_workload(spec: str | Path, settings: Mapping[str, str]) -> Iterator
     old = re.search(r"^\[pools\b", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
     with tempfile.TemporaryDirectory() as name:
         changes = {_as_in_file(key, old): toml_value(text) for key, text in settings.items()}
-        yield changed(path, changes, Path(name))
+        yield apply_overrides(path, changes, Path(name))
 
 
 def _as_in_file(key: str, old: bool) -> str:

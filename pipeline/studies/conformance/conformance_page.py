@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.importing.kmap_pool.recordings import read_pool_events, recording_path
 from pipeline.io.tables import markdown_table
-from pipeline.io.toml_overrides import changed
+from pipeline.io.toml_overrides import apply_overrides
 from pipeline.machine.profile import profile_path
 from pipeline.studies.conformance.agreement import Agreement
 from pipeline.studies.conformance.free_running import Comparison, Count, flush_ns, verify_free
@@ -163,7 +163,9 @@ def _replay_slow_flushes(latency_ns: int, seed: int) -> Comparison:
     """Replay with the same machine but for the time until an interrupt is answered."""
     with tempfile.TemporaryDirectory() as folder:
         changes = change_costs(ipi_latency_ns=latency_ns)
-        return _free(_NEAR, machine=str(changed(profile_path(MACHINE), changes, Path(folder))), seed=seed)
+        return _free(
+            _NEAR, machine=str(apply_overrides(profile_path(MACHINE), changes, Path(folder))), seed=seed
+        )
 
 
 def _count(comparison: Comparison, kernel: bool = False) -> list[str]:

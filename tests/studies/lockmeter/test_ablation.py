@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pipeline.io.toml_overrides import changed
+from pipeline.io.toml_overrides import apply_overrides
 from pipeline.machine.profile import COST_KINDS, load_profile, profile_path
 from pipeline.studies.lockmeter.lockmeter_page import ablations
 from pipeline.studies.lockmeter.prediction import MODEL
@@ -21,7 +21,7 @@ def test_every_ablation_leaves_files_that_load_and_differ(tmp_path: Path) -> Non
     whole = load_profile(MODEL.machine), read_workload(MODEL.workload).workload
     for name, ablation in list(ablations().items())[1:]:
         profile, spec = (
-            changed(path, changes, tmp_path)
+            apply_overrides(path, changes, tmp_path)
             for path, changes in zip(sources, (ablation.machine_changes, ablation.changes), strict=True)
         )
         assert (load_profile(str(profile)), read_workload(spec).workload) != whole, name
