@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.io.resources import shipped
+from pipeline.io.resources import shipped_folder
 
 _BUFFER_PAGES = 8192
 
 
 def script_path() -> Path:
     """Where the shipped script is."""
-    return shipped("traces") / "record.bt"
+    return shipped_folder("traces") / "record.bt"
 
 
 def bpftrace_commands(command: Sequence[str], output: Path | None) -> str:

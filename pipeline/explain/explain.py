@@ -128,7 +128,7 @@ def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Exp
     return [
         explain_operation(facts, op, locks, whole_log=done >= to_do)
         if op in facts.operations
-        else _unfinished(facts.events[op], op, found.manifest)
+        else _explain_unfinished(facts.events[op], op, found.manifest)
         for op in chosen
     ]
 
@@ -148,7 +148,7 @@ def _one_run(path: Path) -> Run:
     return runs[0]
 
 
-def _unfinished(events: Sequence[Row], op: int, manifest: Manifest) -> Unfinished:
+def _explain_unfinished(events: Sequence[Row], op: int, manifest: Manifest) -> Unfinished:
     task = next((row["task"] for row in events if row["event"] in ("switch", "sleep", "scan", "flush")), None)
     findings = tuple(finding.message for finding in manifest.findings)
     return Unfinished(op, manifest.totals.wall_ns, findings, task, tuple(events))

@@ -70,8 +70,9 @@ def format_explanations(operations: Sequence[Explanation | Unfinished], form: st
 
 def narrate(operation: Explanation | Unfinished) -> str:
     """Say what happened to an operation, one sentence a line; a newline at its end."""
-    lines = _unfinished(operation) if isinstance(operation, Unfinished) else _finished(operation)
-    return "\n".join(lines) + "\n"
+    if isinstance(operation, Unfinished):
+        return "\n".join(_narrate_unfinished(operation)) + "\n"
+    return "\n".join(_narrate_finished(operation)) + "\n"
 
 
 def microseconds(ns: int) -> str:
@@ -86,7 +87,7 @@ def format_instant(ns: int) -> str:
     return f"{format_number(ns / 1e6, 6)} ms" if ns < 1_000_000_000 else f"{format_number(ns / 1e9, 6)} s"
 
 
-def _finished(op: Explanation) -> list[str]:
+def _narrate_finished(op: Explanation) -> list[str]:
     nested = f", nested in operation {op.within}" if op.within is not None else ""
     lines = [
         f"operation {op.op}: {op.kind} of page {op.page}, asked by task {op.task} (process {op.process}) at "
@@ -281,7 +282,7 @@ def _sender(hit: Interrupt) -> str:
     return f"the flush of task {hit.task} (operation {hit.op})"
 
 
-def _unfinished(op: Unfinished) -> list[str]:
+def _narrate_unfinished(op: Unfinished) -> list[str]:
     why = "; ".join(op.findings) or "the reason is not recorded"
     lines = [
         f"operation {op.op}: it never finished, so that the log has no row of it; the run ended at "

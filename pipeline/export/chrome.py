@@ -56,7 +56,7 @@ class ChromeWriter:
         begin = [',\n{"ph":"X",', at, ',"dur":', _us(some.end_ns - some.begin_ns)]
         if kind.end is None:
             begin = [',\n{"ph":"i",', at, ',"s":"t"']
-        name = _json(kind.name) if some.names is None else _quoted(some.names.fill_null(kind.name))
+        name = _json(kind.name) if some.names is None else _quote(some.names.fill_null(kind.name))
         says = [_argument(key, values) for key, values in some.arguments.items()]
         args = pc.binary_join_element_wise(*says, ",", null_handling="skip")
         line = [*begin, ',"name":', name, f',"cat":"{kind.name}","args":{{', args, "}}"]
@@ -109,7 +109,7 @@ def _us(ns: Ints) -> pa.Array:
     return _text(pa.array(ns // 1000).cast(pa.string()), _THOUSANDTHS.take(pa.array(ns % 1000)))
 
 
-def _quoted(texts: pa.Array) -> pa.Array:
+def _quote(texts: pa.Array) -> pa.Array:
     """Texts as JSON has them, each different one translated once."""
     encoded = texts.dictionary_encode()
     return pa.array([_json(text) for text in encoded.dictionary.to_pylist()], pa.string()).take(
@@ -118,7 +118,7 @@ def _quoted(texts: pa.Array) -> pa.Array:
 
 
 def _argument(name: str, values: pa.Array) -> pa.Array:
-    texts = values.cast(pa.string()) if pa.types.is_integer(values.type) else _quoted(values)
+    texts = values.cast(pa.string()) if pa.types.is_integer(values.type) else _quote(values)
     return _text(f"{_json(name)}:", texts)
 
 

@@ -127,7 +127,7 @@ class Timeline:
         self._writer.tracks(new)
         lasting = np.flatnonzero(_LASTS[kind])
         whole = end.copy()
-        end[lasting] = self._nested(track[lasting], begin[lasting], end[lasting])
+        end[lasting] = self._nest(track[lasting], begin[lasting], end[lasting])
         number = np.arange(len(lasting)) + self.size.slices
         begun = Ends(end[lasting], number, track[lasting], _COUNTER[kind[lasting]], lasting)
         ends = Ends(*map(np.concatenate, zip(self._open, begun, strict=True)))
@@ -146,7 +146,7 @@ class Timeline:
         rows = _Rows(batch, kind, begin, end, track, added)
         self._stream(rows, begin, _COUNTER[kind], lasting, ends.at(due), before[due])
 
-    def _nested(self, track: Ints, begin: Ints, end: Ints) -> Ints:
+    def _nest(self, track: Ints, begin: Ints, end: Ints) -> Ints:
         """Return where slices end within those that are open and each other."""
         opened = self._open
         # They began before anything in this batch, and end after that.

@@ -83,7 +83,7 @@ def nested_ends(track: Ints, begin: Ints, end: Ints) -> Ints:
 
     A slice that begins where another ends lies beside it.
     """
-    crossed = _crossed(track, begin, end)
+    crossed = _find_crossings(track, begin, end)
     if len(crossed) == 0:
         return end
     nested = end.copy()
@@ -101,7 +101,7 @@ def nested_ends(track: Ints, begin: Ints, end: Ints) -> Ints:
     return nested
 
 
-def _crossed(track: Ints, begin: Ints, end: Ints) -> Ints:
+def _find_crossings(track: Ints, begin: Ints, end: Ints) -> Ints:
     """Return the tracks on which slices overlap without one holding the other.
 
     Slices nest if after the end of each as many are open as before its begin. Ends are counted innermost

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 
-def shipped(folder: str) -> Path:
+def shipped_folder(folder: str) -> Path:
     """Directory of shipped files; `folder` is "queries", "reports" or "traces"."""
     package = Path(str(files("pipeline")))
     installed = package / "shipped" / folder
@@ -18,4 +18,4 @@ def shipped(folder: str) -> Path:
 
 def shipped_files(folder: str, suffix: str) -> dict[str, Path]:
     """Shipped files by stem, sorted by name; `suffix` with its dot, e.g. ".toml"."""
-    return {path.stem: path for path in sorted(shipped(folder).glob(f"*{suffix}"))}
+    return {path.stem: path for path in sorted(shipped_folder(folder).glob(f"*{suffix}"))}

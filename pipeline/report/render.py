@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from pipeline.io.numbers import format_number
-from pipeline.io.resources import shipped
+from pipeline.io.resources import shipped_folder
 from pipeline.report import conditions
 from pipeline.report.document import Block, Document, Table
 from pipeline.report.styles import shipped_text, vega_config
@@ -102,7 +102,7 @@ def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
 
 def _render(document: Document, template: str, **variables: Any) -> str:
     environment = Environment(
-        loader=FileSystemLoader(shipped("reports")),
+        loader=FileSystemLoader(shipped_folder("reports")),
         autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
         undefined=StrictUndefined,
         trim_blocks=True,

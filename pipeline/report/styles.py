@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-from pipeline.io.resources import shipped
+from pipeline.io.resources import shipped_folder
 from pipeline.runs.store import Run
 
 RUN_COLOURS = 8
@@ -82,7 +82,7 @@ def css(name: str) -> str:
 
 def shipped_text(name: str) -> str:
     """Read a file of the page's own."""
-    return (shipped("reports") / name).read_text(encoding="utf-8").strip()
+    return (shipped_folder("reports") / name).read_text(encoding="utf-8").strip()
 
 
 def vega_config() -> dict[str, Any]:

@@ -96,15 +96,15 @@ def _comments(library: Sequence[Query]) -> list[str]:
         ]
     for macro in MACROS.values():
         named = (*macro.parameters, *macro.columns)
-        said.append(_comment("MACRO TABLE", macro.name, _documented(macro.doc, named)))
+        said.append(_comment("MACRO TABLE", macro.name, _document(macro.doc, named)))
     for query in library:
         params = [(f"{p.name} = {p.default}", p.doc) for p in query.params]
         columns = [(c.name, f"{c.doc} ({c.unit})" if c.unit else c.doc) for c in query.columns]
-        said.append(_comment("MACRO TABLE", query.name, _documented(query.question, [*params, *columns])))
+        said.append(_comment("MACRO TABLE", query.name, _document(query.question, [*params, *columns])))
     return said
 
 
-def _documented(doc: str, named: Sequence[tuple[str, str]]) -> str:
+def _document(doc: str, named: Sequence[tuple[str, str]]) -> str:
     return "\n".join([doc, *(f"{name}: {meaning}" for name, meaning in named)])
 
 

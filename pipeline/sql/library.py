@@ -156,7 +156,7 @@ def run_query(session: Session, query: Query, params: Mapping[str, Value] | None
     for name, value in (params or {}).items():
         if name not in values and name not in wanted:
             raise unknown_name(f"parameter of '{query.name}'", name, values.keys() | wanted)
-        values[name] = _fitted(query.name, name, value, values.get(name))
+        values[name] = _fit_type(query.name, name, value, values.get(name))
     missing = wanted - values.keys()
     if missing:
         raise UsageError(
@@ -189,7 +189,7 @@ def replace_placeholders(sql: str, values: Mapping[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda found: values[found[1]], sql)
 
 
-def _fitted(query: str, name: str, value: Value, default: Value | None) -> Value:
+def _fit_type(query: str, name: str, value: Value, default: Value | None) -> Value:
     """Turn `value` into the type of `default`."""
     if isinstance(default, str):
         return str(value)

@@ -113,7 +113,7 @@ class _Recorded:
         durations[here[same]] = (time[after] - time[here])[same]
         return durations
 
-    def _freed(self, scans: np.ndarray) -> np.ndarray:
+    def _count_freed(self, scans: np.ndarray) -> np.ndarray:
         """How many slots each scan freed: its task's evictions from it until that task's next scan or map."""
         code, pid = self.pool.code, self.pool.pid
         by_task = np.argsort(pid, kind="stable")
@@ -143,7 +143,7 @@ class _Recorded:
         code = self.pool.code[which]
         scan = code == SCAN
         freed = np.full(len(which), NONE)
-        freed[scan] = self._freed(which[scan])
+        freed[scan] = self._count_freed(which[scan])
         return {
             "time_ns": self.pool.time[which] - begin,
             "duration_ns": _or_none(durations[which]),
@@ -182,11 +182,11 @@ class _Recorded:
             "cpu_map": self.pool.cpu[self.mapped],
             "cpu_unmap": self.pool.cpu[self.unmapped],
             "kind": [KINDS[kind] for kind in kinds.tolist()] if self.pool.kind is not None else None,
-            "served": self._served(),
+            "served": self._how_served(),
             "depth": self.rows["depth"],
         }
 
-    def _served(self) -> list[str | None]:
+    def _how_served(self) -> list[str | None]:
         """A miss is a turn that gave the page a new address; None where the turn is not whole."""
         turns = schedule_holds(self.pool)
         maps = turns.kind == MAPS

@@ -79,7 +79,7 @@ def test_a_shipped_recording_is_replayed_and_reported_from_any_directory(
 
 
 def test_the_code_that_ran_is_the_wheels(installed: Path) -> None:
-    code = "import pipeline.io.resources as r; print(r.shipped('queries'))"
+    code = "import pipeline.io.resources as r; print(r.shipped_folder('queries'))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd="/", env=os.environ | {"PYTHONPATH": str(installed)},
         capture_output=True, text=True, check=True,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.io.resources import shipped
+from pipeline.io.resources import shipped_folder
 from tests.importing.recorded import imported
 
-SCRIPT = (shipped("traces") / "record.bt").read_text()
+SCRIPT = (shipped_folder("traces") / "record.bt").read_text()
 # Probe names and format of each printf of an event.
 PROBES = re.findall(r"((?:tracepoint:[\w:]+,?\n)+)(?:/.*/\n)?\{\n\tprintf\(\"(.*?)\\n\"", SCRIPT)
 

@@ -5,7 +5,7 @@ import re
 import polars as pl
 import pytest
 
-from pipeline.io.resources import shipped, shipped_files
+from pipeline.io.resources import shipped_files, shipped_folder
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import open_trace
 
@@ -26,7 +26,7 @@ def test_its_provenance_is_in_its_metadata_and_in_the_list(path) -> None:
     assert metadata.source.type == "recorded"
     assert metadata.source.kernel
     assert metadata.source.file_sha256
-    text = (shipped("traces") / "RECORDINGS.md").read_text()
+    text = (shipped_folder("traces") / "RECORDINGS.md").read_text()
     assert f"## {path.name}" in text
     assert f"pipeline import {metadata.source.file} -o traces/{path.name}" in text
     assert f"{metadata.operations:,} " in text
@@ -74,6 +74,6 @@ def test_facts_of_the_local_recording() -> None:
     nested = pl.read_parquet(RECORDINGS["local"]).filter(pl.col("depth") == 1)
     assert nested.height == 1_959
     # The table of RECORDINGS.md: share of mappings longer than 1 ms, whose split is a guess.
-    text = (shipped("traces") / "RECORDINGS.md").read_text()
+    text = (shipped_folder("traces") / "RECORDINGS.md").read_text()
     share = (pl.read_parquet(RECORDINGS["local"])["block_ns"] > 0).mean()
     assert float(re.search(r"([\d.]+) % of all", text)[1]) == round(share * 100, 2)
