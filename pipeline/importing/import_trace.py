@@ -106,20 +106,11 @@ def import_trace(
         losses = _count_losses(imported)
         if strict:
             refuse_losses(losses, source)
-        writer.describe(
-            columns=imported.columns,
-            clock=imported.clock,
-            cpus=imported.cpus,
-            lost_events=imported.lost_events,
-            losses=losses,
-            notes=note_losses(
-                [
-                    *imported.notes,
-                    *(f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()),
-                ],
-                losses,
-            ),
-        )
+        metadata = writer.metadata
+        metadata.columns, metadata.clock, metadata.cpus = imported.columns, imported.clock, imported.cpus
+        metadata.lost_events, metadata.losses = imported.lost_events, losses
+        dropped = [f"{count:,} mappings were dropped: {why}" for why, count in imported.dropped.items()]
+        metadata.notes = note_losses([*imported.notes, *dropped], losses)
     return ImportResult(
         output=output,
         format=importer.name,

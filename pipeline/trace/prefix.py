@@ -19,18 +19,7 @@ def write_prefix(trace: Trace, rows: int, path: Path, note: str) -> None:
 
     Raises InputError for a trace that cannot be read, OutputError where `path` cannot be written.
     """
-    metadata = trace.metadata
-    with TraceWriter(
-        path,
-        source=metadata.source,
-        columns=metadata.columns,
-        clock=metadata.clock,
-        cpus=metadata.cpus,
-        lost_events=metadata.lost_events,
-        notes=[*metadata.notes, note],
-        losses=metadata.losses,
-        transformations=metadata.transformations,
-    ) as writer:
+    with TraceWriter.like(path, trace.metadata, notes=[*trace.metadata.notes, note]) as writer:
         left = rows
         for batch in trace.batches():
             part = batch.slice(0, left)

@@ -9,31 +9,18 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Required, Self, TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.io.files import complete_file, output_error
-from pipeline.schema.trace import (
-    ARROW_SCHEMA,
-    COLUMN_NAMES,
-    COLUMNS,
-    KINDS,
-    MAX_PAGE,
-    MAX_TASKS,
-    METADATA_KEY,
-    ROW_GROUP_ROWS,
-    Provenance,
-    Source,
-    TraceMetadata,
-    Transformation,
-)
+from pipeline.schema import trace as schema
 
 # Row groups waiting for the encoder; with the one being filled, this bounds memory to about 60 MB.
 _QUEUED_ROW_GROUPS = 2
@@ -52,48 +39,43 @@ _ENCODINGS = {
 
 _NUMPY_TYPES = {
     column.name: np.dtype(np.int8 if column.name == "kind" else column.type.to_pandas_dtype())
-    for column in COLUMNS
+    for column in schema.COLUMNS
 }
-_NULLABLE = frozenset(column.name for column in COLUMNS if column.nullable)
-_KIND_DICTIONARY = pa.array(KINDS)
+_NULLABLE = frozenset(column.name for column in schema.COLUMNS if column.nullable)
+_KIND_DICTIONARY = pa.array(schema.KINDS)
 
 _Columns = dict[str, np.ndarray]
+
+
+class _Fields(TypedDict, total=False):
+    source: Required[schema.Source]
+    columns: Required[dict[str, schema.Provenance]]
+    clock: Required[str]
+    cpus: int | None
+    lost_events: int | None
+    losses: dict[str, int]
+    notes: list[str]
+    transformations: list[schema.Transformation]
 
 
 class TraceWriter:
     """Writes one trace; a context manager. The file takes its name when the block ends without exception.
 
     `source` says where the rows come from and `columns` gives each column's provenance (every column must
-    be named); `clock`, `cpus`, `lost_events`, `losses`, `notes` and `transformations` go into the metadata as
-    they are. Counts of operations, tasks, processes and pages are taken while writing. The same rows give
-    the same bytes, however they are cut into batches.
+    be named); these and what else is given go into the metadata as they are, and `metadata` may be changed
+    until the block ends. Counts of operations, tasks, processes and pages are taken while writing. The same
+    rows give the same bytes, however they are cut into batches.
 
     Raises OutputError when the file cannot be written; neither it nor a temporary file is then left.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        source: Source,
-        columns: Mapping[str, Provenance],
-        clock: str,
-        cpus: int | None = None,
-        lost_events: int | None = None,
-        losses: Mapping[str, int] | None = None,
-        notes: Sequence[str] = (),
-        transformations: Sequence[Transformation] = (),
-    ) -> None:
+    def __init__(self, path: Path, **fields: Unpack[_Fields]) -> None:
         """Check the provenance; nothing is written before the block is entered."""
-        unnamed = [name for name in COLUMN_NAMES if name not in columns]
+        unnamed = [name for name in schema.COLUMN_NAMES if name not in fields["columns"]]
         if unnamed:
             raise ValueError(f"provenance of these columns is missing: {', '.join(unnamed)}")
         self._path = Path(path)
-        self._metadata = TraceMetadata(
-            source=source, operations=0, tasks=0, processes=0, pages=0, cpus=cpus,
-            columns=dict(columns), lost_events=lost_events, losses=dict(losses or {}), clock=clock,
-            notes=list(notes), transformations=list(transformations),
-        )  # fmt: skip
+        self.metadata = schema.TraceMetadata(operations=0, tasks=0, processes=0, pages=0, **fields)
         self._buffer = _new_buffer()
         self._filled = 0
         self._last_time_ns = -1
@@ -101,6 +83,12 @@ class TraceWriter:
         self._queue: queue.Queue[_Columns | None] = queue.Queue(_QUEUED_ROW_GROUPS)
         self._failure: BaseException | None = None
         self._stack = ExitStack()
+
+    @classmethod
+    def like(cls, path: Path, metadata: schema.TraceMetadata, **changes: Any) -> Self:
+        """Write a trace that says of itself what another one does, but for `changes`."""
+        fields: Any = {name: getattr(metadata, name) for name in _Fields.__annotations__}
+        return cls(path, **(fields | changes))
 
     def __enter__(self) -> Self:
         """Open the temporary file and start the encoding thread."""
@@ -134,7 +122,7 @@ class TraceWriter:
         start = 0
         while start < length:
             self._raise_failure()
-            count = min(length - start, ROW_GROUP_ROWS - self._filled)
+            count = min(length - start, schema.ROW_GROUP_ROWS - self._filled)
             for name, target in self._buffer.items():
                 source = rows[name]
                 target[self._filled : self._filled + count] = (
@@ -142,31 +130,9 @@ class TraceWriter:
                 )
             self._filled += count
             start += count
-            if self._filled == ROW_GROUP_ROWS:
+            if self._filled == schema.ROW_GROUP_ROWS:
                 self._queue.put(self._buffer)
                 self._buffer, self._filled = _new_buffer(), 0
-
-    def add_note(self, note: str) -> None:
-        """Add a note to the metadata, such as a count that is known only after the last row."""
-        self._metadata.notes.append(note)
-
-    def describe(
-        self,
-        *,
-        columns: Mapping[str, Provenance],
-        clock: str,
-        cpus: int | None,
-        lost_events: int | None,
-        losses: Mapping[str, int],
-        notes: Sequence[str],
-    ) -> None:
-        """Say anew what is known of the rows, where that is known only after the last of them."""
-        self._metadata.columns = dict(columns)
-        self._metadata.clock = clock
-        self._metadata.cpus = cpus
-        self._metadata.lost_events = lost_events
-        self._metadata.losses = dict(losses)
-        self._metadata.notes = list(notes)
 
     def __exit__(
         self,
@@ -200,14 +166,14 @@ class TraceWriter:
                 try:
                     writer = writer or self._parquet_writer()
                     self._counts.add(columns)
-                    writer.write_batch(_record_batch(columns), row_group_size=ROW_GROUP_ROWS)
+                    writer.write_batch(_record_batch(columns), row_group_size=schema.ROW_GROUP_ROWS)
                 except BaseException as error:
                     self._failure = error
         try:
             if self._failure is None:
                 writer = writer or self._parquet_writer()
-                self._counts.fill(self._metadata)
-                writer.add_key_value_metadata({METADATA_KEY: self._metadata.model_dump_json()})
+                self._counts.fill(self.metadata)
+                writer.add_key_value_metadata({schema.METADATA_KEY: self.metadata.model_dump_json()})
         except BaseException as error:
             self._failure = error
         try:
@@ -218,7 +184,7 @@ class TraceWriter:
 
     def _parquet_writer(self) -> pq.ParquetWriter:
         return pq.ParquetWriter(
-            self._sink, ARROW_SCHEMA, compression="zstd", compression_level=1,
+            self._sink, schema.ARROW_SCHEMA, compression="zstd", compression_level=1,
             use_dictionary=_DICTIONARY_COLUMNS, column_encoding=_ENCODINGS, write_statistics=True,
         )  # fmt: skip
 
@@ -228,13 +194,17 @@ class _Counts:
 
     def __init__(self) -> None:
         self._operations = 0
-        self._tasks = np.zeros(MAX_TASKS, np.bool_)
-        self._processes = np.zeros(MAX_TASKS, np.bool_)
+        self._tasks = np.zeros(schema.MAX_TASKS, np.bool_)
+        self._processes = np.zeros(schema.MAX_TASKS, np.bool_)
         self._largest_page = -1
 
     def add(self, columns: _Columns) -> None:
         self._operations += len(columns["task"])
-        for name, limit in (("task", MAX_TASKS), ("process", MAX_TASKS), ("page", MAX_PAGE)):
+        for name, limit in (
+            ("task", schema.MAX_TASKS),
+            ("process", schema.MAX_TASKS),
+            ("page", schema.MAX_PAGE),
+        ):
             low, high = int(columns[name].min()), int(columns[name].max())
             if low < 0 or high >= limit:
                 raise ValueError(
@@ -244,7 +214,7 @@ class _Counts:
         self._tasks[columns["task"]] = True
         self._processes[columns["process"]] = True
 
-    def fill(self, metadata: TraceMetadata) -> None:
+    def fill(self, metadata: schema.TraceMetadata) -> None:
         metadata.operations = self._operations
         metadata.tasks = int(self._tasks.sum())
         metadata.processes = int(self._processes.sum())
@@ -252,12 +222,12 @@ class _Counts:
 
 
 def _new_buffer() -> _Columns:
-    return {name: np.empty(ROW_GROUP_ROWS, dtype) for name, dtype in _NUMPY_TYPES.items()}
+    return {name: np.empty(schema.ROW_GROUP_ROWS, dtype) for name, dtype in _NUMPY_TYPES.items()}
 
 
 def _check_length(rows: Mapping[str, np.ndarray | None]) -> int:
     lengths = {}
-    for name in COLUMN_NAMES:
+    for name in schema.COLUMN_NAMES:
         if name not in rows:
             raise ValueError(f"column '{name}' of the trace was not given")
         values = rows[name]
@@ -272,7 +242,7 @@ def _check_length(rows: Mapping[str, np.ndarray | None]) -> int:
 
 def _record_batch(columns: _Columns) -> pa.RecordBatch:
     arrays = []
-    for name in COLUMN_NAMES:
+    for name in schema.COLUMN_NAMES:
         values = columns[name]
         if name == "kind":
             arrays.append(pa.DictionaryArray.from_arrays(pa.array(values), _KIND_DICTIONARY))
@@ -280,4 +250,4 @@ def _record_batch(columns: _Columns) -> pa.RecordBatch:
             arrays.append(pa.array(values, mask=values < 0))
         else:
             arrays.append(pa.array(values))
-    return pa.RecordBatch.from_arrays(arrays, schema=ARROW_SCHEMA)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema.ARROW_SCHEMA)

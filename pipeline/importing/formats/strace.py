@@ -18,17 +18,9 @@ import re
 from pipeline.importing import events as ev
 from pipeline.importing.hashing import find_name, hash_between, name_table
 from pipeline.importing.importer import Importer
+from pipeline.importing.text import characters as chars
 from pipeline.importing.text import tally as tl
 from pipeline.importing.text.blocks import read_head
-from pipeline.importing.text.characters import (
-    find_after,
-    find_line_end,
-    read_decimal,
-    read_number,
-    read_seconds,
-    skip_spaces,
-    starts_with,
-)
 from pipeline.importing.text.read_text import TextFormat
 from pipeline.importing.text.tally import Scanner, note_bad, note_ignored
 from pipeline.jit.loops import compiled, compiled_inside
@@ -48,11 +40,11 @@ def scan(text, tables):
         line = counts.lines
         counts.lines += 1
         start = i
-        end = find_line_end(text, i)
+        end = chars.find_line_end(text, i)
         i = end + 1
         if end > start and text[end - 1] == 13:
             end -= 1
-        j = skip_spaces(text, start, end)
+        j = chars.skip_spaces(text, start, end)
         if j == end:
             counts.comments += 1
             continue
@@ -61,9 +53,9 @@ def scan(text, tables):
         row.line = line
         row.file = 0
         # "[pid 123] " is how it looks on a terminal; a single process without -f has no number at all.
-        if starts_with(text, j, end, b"[pid "):
-            j = skip_spaces(text, j + 5, end)
-        task, k = read_decimal(text, j, end)
+        if chars.starts_with(text, j, end, b"[pid "):
+            j = chars.skip_spaces(text, j + 5, end)
+        task, k = chars.read_decimal(text, j, end)
         if k > j and k < end and text[k] == 93:
             k += 1
         if k == j or k >= end or task < 0 or task > 0x7FFFFFFF:
@@ -74,21 +66,21 @@ def scan(text, tables):
             k = j
         else:
             row.task = task
-            k = skip_spaces(text, k, end)
-        time, j, fraction = read_seconds(text, k, end)
+            k = chars.skip_spaces(text, k, end)
+        time, j, fraction = chars.read_seconds(text, k, end)
         if j == k or not fraction or j >= end or text[j] != 32:
             note_bad(tables, line, tl.BAD_HEAD)
             continue
         counts.ticks |= 1
         row.time = time
-        j = skip_spaces(text, j, end)
-        if starts_with(text, j, end, b"+++ "):
+        j = chars.skip_spaces(text, j, end)
+        if chars.starts_with(text, j, end, b"+++ "):
             counts.used += 1
             row.code = ev.EXITED
             found += 1
             continue
-        if starts_with(text, j, end, b"--- "):
-            k = find_after(text, j + 4, end, b" ")
+        if chars.starts_with(text, j, end, b"--- "):
+            k = chars.find_after(text, j + 4, end, b" ")
             k = k - 1 if k > 0 else end
             note_ignored(tables, hash_between(text, j, k), j, k)
             continue
@@ -112,7 +104,7 @@ def _sensible(row):
 @compiled_inside
 def _call(text, i, end, row, tables):
     """Read a call, or one half of it, at `i` into `row`; whether it is one."""
-    resumed = starts_with(text, i, end, b"<... ")
+    resumed = chars.starts_with(text, i, end, b"<... ")
     if resumed:
         i += 5
     k = i
@@ -125,7 +117,7 @@ def _call(text, i, end, row, tables):
         call = ev.OTHER_CALL
     row.call = call
     if resumed:
-        k = find_after(text, k, end, b"resumed>")
+        k = chars.find_after(text, k, end, b"resumed>")
         if k < 0:
             return False
     elif k < end and text[k] == 40:
@@ -140,18 +132,20 @@ def _call(text, i, end, row, tables):
         return (not resumed) and _ends_with_unfinished(text, k, end)
     row.code = ev.EXIT if resumed else ev.WHOLE
     row.fd, row.position, row.buffer, row.file = fd, position, thread, file
-    k = find_after(text, k, end, b"= ")
+    k = chars.find_after(text, k, end, b"= ")
     if k < 0:
         return False
-    if starts_with(text, k, end, b"?"):
+    if chars.starts_with(text, k, end, b"?"):
         row.result = -1
         k += 1
         # A call that does not return, like exit, took no time that could be told.
-        if skip_spaces(text, k, end) == end or starts_with(text, skip_spaces(text, k, end), end, b"<unav"):
+        if chars.skip_spaces(text, k, end) == end or chars.starts_with(
+            text, chars.skip_spaces(text, k, end), end, b"<unav"
+        ):
             row.duration = 0
             return True
     else:
-        row.result, j = read_number(text, k, end)
+        row.result, j = chars.read_number(text, k, end)
         if j == k:
             return False
         k = j
@@ -165,14 +159,14 @@ def _call(text, i, end, row, tables):
         return False
     while j > k and text[j] != 60:
         j -= 1
-    duration, k, fraction = read_seconds(text, j + 1, end)
+    duration, k, fraction = chars.read_seconds(text, j + 1, end)
     row.duration = duration
     return fraction
 
 
 @compiled_inside
 def _ends_with_unfinished(text, i, end):
-    return find_after(text, i, end, b"<unfinished ...>") > 0
+    return chars.find_after(text, i, end, b"<unfinished ...>") > 0
 
 
 @compiled_inside
@@ -186,9 +180,9 @@ def _file(text, i, end):
         return 0, end
     is_file = (
         text[i + 1] == 47
-        and not starts_with(text, i + 1, end, b"/dev/")
-        and not starts_with(text, i + 1, end, b"/proc/")
-        and not starts_with(text, i + 1, end, b"/sys/")
+        and not chars.starts_with(text, i + 1, end, b"/dev/")
+        and not chars.starts_with(text, i + 1, end, b"/proc/")
+        and not chars.starts_with(text, i + 1, end, b"/sys/")
     )
     file = hash_between(text, i + 1, k) if is_file else ev.NO_FILE
     k += 1
@@ -210,11 +204,11 @@ def _arguments(text, i, end, call, resumed):
     while i < end:
         c = text[i]
         if first and depth == 0:
-            i = skip_spaces(text, i, end)
+            i = chars.skip_spaces(text, i, end)
             if i >= end:
                 break
             c = text[i]
-            value, k = read_number(text, i, end)
+            value, k = chars.read_number(text, i, end)
             if k > i:
                 if argument == 0 and not resumed:
                     fd = value
@@ -245,17 +239,17 @@ def _arguments(text, i, end, call, resumed):
             depth -= 1
             i += 1
         elif c == 47 and i + 1 < end and text[i + 1] == 42:
-            k = find_after(text, i + 2, end, b"*/")
+            k = chars.find_after(text, i + 2, end, b"*/")
             i = k if k > 0 else i + 2
         elif c == 60:
-            if starts_with(text, i, end, b"<unfinished"):
+            if chars.starts_with(text, i, end, b"<unfinished"):
                 return fd, position, file, thread, i, False
             _, i = _file(text, i, end)
         elif c == 44:
             argument += 1
             first = True
             i += 1
-        elif c == 67 and call == ev.CLONE and starts_with(text, i, end, b"CLONE_THREAD"):
+        elif c == 67 and call == ev.CLONE and chars.starts_with(text, i, end, b"CLONE_THREAD"):
             thread = 1
             i += 12
         else:
@@ -266,9 +260,9 @@ def _arguments(text, i, end, call, resumed):
 @compiled_inside
 def _quoted_file(text, begin, end):
     is_file = (
-        not starts_with(text, begin, end, b"/dev/")
-        and not starts_with(text, begin, end, b"/proc/")
-        and not starts_with(text, begin, end, b"/sys/")
+        not chars.starts_with(text, begin, end, b"/dev/")
+        and not chars.starts_with(text, begin, end, b"/proc/")
+        and not chars.starts_with(text, begin, end, b"/sys/")
     )
     return hash_between(text, begin, end) if is_file else ev.NO_FILE
 

@@ -11,17 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.importing.kmap_pool.events import (
-    ENTER,
-    FLUSH,
-    MAPPED,
-    PAGE_ADDRESS,
-    SCAN,
-    SLEEP,
-    UNMAPPED,
-    WOKEN,
-    PoolEvents,
-)
+from pipeline.importing.kmap_pool import events as ev
 
 # Kinds of holds. A broken one has begun before the recording, or lacks its end.
 MAPS, UNMAPS, SLEEPS, FLUSHES, BROKEN = range(5)
@@ -61,22 +51,22 @@ class LockSchedule:
         return self.evicted[self.evicted_from[k] : self.evicted_from[k + 1]]
 
 
-def schedule_holds(events: PoolEvents) -> LockSchedule:
+def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
     """Group a recording's events by the hold of the lock that they happened in.
 
     A first and a last hold that are not whole are left out.
     """
     pages, page = np.unique(events.page, return_inverse=True)
-    locked = np.flatnonzero(events.code != ENTER)
+    locked = np.flatnonzero(events.code != ev.ENTER)
     code, pid = events.code[locked], events.pid[locked]
     # What begins a hold: the end of the one before, another task, and what is only ever first in one.
     begins = np.ones(len(locked), np.bool_)
     begins[1:] = (
-        np.isin(code[:-1], [MAPPED, UNMAPPED, SLEEP])
+        np.isin(code[:-1], [ev.MAPPED, ev.UNMAPPED, ev.SLEEP])
         | (pid[1:] != pid[:-1])
-        | np.isin(code[1:], [WOKEN, UNMAPPED])
-        | ((code[1:] == SCAN) & (code[:-1] != WOKEN))
-        | _follows(events, ENTER)[locked][1:]
+        | np.isin(code[1:], [ev.WOKEN, ev.UNMAPPED])
+        | ((code[1:] == ev.SCAN) & (code[:-1] != ev.WOKEN))
+        | _follows(events, ev.ENTER)[locked][1:]
     )
     first = np.flatnonzero(begins)
     last = np.append(first, len(locked))[1:] - 1
@@ -86,15 +76,15 @@ def schedule_holds(events: PoolEvents) -> LockSchedule:
         return np.bincount(number[which], minlength=len(first))
 
     kind = np.full(len(first), BROKEN)
-    for ending, name in ((MAPPED, MAPS), (UNMAPPED, UNMAPS), (SLEEP, SLEEPS)):
+    for ending, name in ((ev.MAPPED, MAPS), (ev.UNMAPPED, UNMAPS), (ev.SLEEP, SLEEPS)):
         kind[code[last] == ending] = name
-    kind[(kind == BROKEN) & (code[first] == SCAN)] = FLUSHES
+    kind[(kind == BROKEN) & (code[first] == ev.SCAN)] = FLUSHES
     evicts = events.evicts()[locked]
-    kind[(code[first] == FLUSH) | evicts[first]] = BROKEN
-    takes = events_of((code == PAGE_ADDRESS) & ~evicts) > 0
+    kind[(code[first] == ev.FLUSH) | evicts[first]] = BROKEN
+    takes = events_of((code == ev.PAGE_ADDRESS) & ~evicts) > 0
     if (
         len(first)
-        and code[0] != SCAN
+        and code[0] != ev.SCAN
         and (kind[0] == SLEEPS or (takes[0] and events.slot[locked[last[0]]] == 0))
     ):
         # No search sleeps or takes slot 0 before it has scanned: the recording began after that.
@@ -117,9 +107,9 @@ def schedule_holds(events: PoolEvents) -> LockSchedule:
         slot=events.slot[end][keep],
         count=events.count[end][keep],
         takes=takes[keep],
-        scans=events_of(code == SCAN)[keep],
-        flushes=events_of(code == FLUSH)[keep],
-        woken=(code[first] == WOKEN)[keep],
+        scans=events_of(code == ev.SCAN)[keep],
+        flushes=events_of(code == ev.FLUSH)[keep],
+        woken=(code[first] == ev.WOKEN)[keep],
         late=_may_be_woken_late(events)[end][keep],
         evicted=page[locked[kept_evictions]],
         evicted_from=np.concatenate([[0], np.cumsum(events_of(evicts)[keep])]),
@@ -132,7 +122,7 @@ def schedule_holds(events: PoolEvents) -> LockSchedule:
     )
 
 
-def _may_be_woken_late(events: PoolEvents) -> np.ndarray:
+def _may_be_woken_late(events: ev.PoolEvents) -> np.ndarray:
     """Find when a wake-up may be under way.
 
     An unmap that leaves a page unused wakes the sleepers after it has released the lock, so it wakes those
@@ -144,14 +134,14 @@ def _may_be_woken_late(events: PoolEvents) -> np.ndarray:
     seen_again = np.full(length, length)
     same = events.pid[by_task[1:]] == events.pid[by_task[:-1]]
     seen_again[by_task[:-1][same]] = by_task[1:][same]
-    slept = events.code == SLEEP
-    went_on = events.code == WOKEN
+    slept = events.code == ev.SLEEP
+    went_on = events.code == ev.WOKEN
     # Asleep by the recording, woken or not; those who went on without having slept did so before it began.
-    before = went_on & ~_follows(events, SLEEP)
+    before = went_on & ~_follows(events, ev.SLEEP)
     asleep = np.cumsum(slept.astype(np.int64) - went_on) + int(before.sum())
-    wakes = np.flatnonzero((events.code == UNMAPPED) & (events.count == 1) & (asleep > 0))
+    wakes = np.flatnonzero((events.code == ev.UNMAPPED) & (events.count == 1) & (asleep > 0))
     change = np.zeros(length + 1, np.int64)
-    unmaps = np.flatnonzero(events.code == UNMAPPED)
+    unmaps = np.flatnonzero(events.code == ev.UNMAPPED)
     _, first_of_cpu = np.unique(events.cpu[unmaps], return_index=True)
     change[0] += 1
     change[unmaps[first_of_cpu].max() if len(unmaps) else length] -= 1
@@ -160,7 +150,7 @@ def _may_be_woken_late(events: PoolEvents) -> np.ndarray:
     return np.cumsum(change)[:-1] > 0
 
 
-def _follows(events: PoolEvents, code: int) -> np.ndarray:
+def _follows(events: ev.PoolEvents, code: int) -> np.ndarray:
     """Whether the event before, of the same task, has that code."""
     by_task = np.argsort(events.pid, kind="stable")
     follows = np.zeros(len(by_task), np.bool_)

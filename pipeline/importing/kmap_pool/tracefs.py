@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.importing.callers import classify_callers
-from pipeline.importing.kmap_pool.events import ENTER, EVENTS, MAPPED, NONE, UNMAPPED, PoolEvents
+from pipeline.importing.kmap_pool import events as ev
 from pipeline.io.progress import progress
 
 # comm-pid (tgid) [cpu] flags timestamp: event: rest; a command name may hold spaces and dashes. Options of
@@ -23,7 +23,7 @@ _NO_EVENT = re.compile(rb"^(?:#|.*EVENTS\])", re.MULTILINE)
 _FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]+|-?\d+)")
 _CALLER = re.compile(rb"\bcaller=(\S+)")
 _SWITCH = re.compile(rb"prev_pid=(\d+) .*==>.* next_pid=(\d+)")
-_FOLLOWED = (ENTER, MAPPED, UNMAPPED)
+_FOLLOWED = (ev.ENTER, ev.MAPPED, ev.UNMAPPED)
 
 
 def open_by_name(path: Path) -> pa.NativeFile:
@@ -31,7 +31,7 @@ def open_by_name(path: Path) -> pa.NativeFile:
     return pa.input_stream(str(path), compression="detect")
 
 
-def read_tracefs(path: Path, with_scheduler: bool = False) -> PoolEvents:
+def read_tracefs(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
     """Read the pool's events from the text at `path`.
 
     `with_scheduler`: the text has sched_switch too and its times count ticks; callers and CPU times are read,
@@ -81,7 +81,7 @@ class _Text:
 
     def __init__(self, path: Path, with_scheduler: bool) -> None:
         self.path, self.with_scheduler = path, with_scheduler
-        self.pattern = _event_pattern((*EVENTS, "sched_switch") if with_scheduler else EVENTS)
+        self.pattern = _event_pattern((*ev.EVENTS, "sched_switch") if with_scheduler else ev.EVENTS)
         self.rows: list[tuple[int, ...]] = []
         self.callers: list[str | None] = []
         self.lost: int | None = None
@@ -122,16 +122,16 @@ class _Text:
         pid, cpu, time, name, rest = match.group(1, 2, 3, 4, 5)
         if self.with_scheduler and b"." in time:
             return
-        code, task, ticks = EVENTS.index(name.decode()), int(pid), _ticks(time)
+        code, task, ticks = ev.EVENTS.index(name.decode()), int(pid), _ticks(time)
         self.last_of_cpu[int(cpu)] = len(self.rows)
         found = {key: int(value, 0) for key, value in _FIELD.findall(rest)}
-        page, *others = (found.get(key, NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
-        cpu_time = NONE
+        page, *others = (found.get(key, ev.NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
+        cpu_time = ev.NONE
         if self.with_scheduler:
             caller = _CALLER.search(rest)
             self.callers.append(caller[1].decode("utf-8", "replace") if caller else None)
             if code in _FOLLOWED:
-                if page == NONE:
+                if page == ev.NONE:
                     raise self._lacks(block, match, "page")
                 # A task that ran before the recording began is first seen at work.
                 cpu_time = self.used[task] + ticks - self.since.setdefault(task, ticks)
@@ -152,11 +152,11 @@ class _Text:
             f"{self.path}: event {event:,}: {match[4].decode()} without its {what}; mend the text"
         )
 
-    def events(self) -> PoolEvents:
+    def events(self) -> ev.PoolEvents:
         """Return what was read."""
         columns = np.array(self.rows, np.int64).reshape(-1, 10).T
         seq, time, code, pid, cpu, page, vaddr, slot, count, cpu_time = columns
-        return PoolEvents(
+        return ev.PoolEvents(
             path=self.path, seq=seq, time=time, code=code, pid=pid, cpu=cpu, page=page, vaddr=vaddr,
             slot=slot, count=count,
             kind=classify_callers(pa.array(self.callers, pa.string())) if self.with_scheduler else None,

@@ -6,27 +6,9 @@ from __future__ import annotations
 
 from pipeline.importing import events as ev
 from pipeline.importing.hashing import mix, place
+from pipeline.importing.reconstruct import identities, operations
 from pipeline.importing.reconstruct.calls import enter, leave, look_up_pages
 from pipeline.importing.reconstruct.hold_lengths import FAULT_HOLDS
-from pipeline.importing.reconstruct.identities import (
-    add_task,
-    find_or_add_process,
-    find_task,
-    fork,
-    put_on_cpu,
-    replace_image,
-)
-from pipeline.importing.reconstruct.operations import (
-    abandon,
-    advance,
-    begin_brief,
-    begin_copy,
-    cpu_time,
-    draw_hold,
-    end_brief,
-    number_page,
-    settle,
-)
 from pipeline.jit.loops import compiled, compiled_inside
 from pipeline.schema.trace import KINDS, MAX_TIME_NS
 
@@ -42,22 +24,22 @@ _LONGEST_NS = MAX_TIME_NS >> 2
 def _switch(state, row, t):
     totals = state.totals[0]
     totals.switches += 1
-    k = find_task(state, row.leaving)
+    k = identities.find_task(state, row.leaving)
     if k >= 0 and state.tasks[k].since >= 0:
         task = state.tasks[k]
         t_task = max(t, task.latest)
         task.latest = t_task
-        c = cpu_time(state, k, t_task)
-        settle(state, k, t_task, c)
+        c = operations.cpu_time(state, k, t_task)
+        operations.settle(state, k, t_task, c)
         task.used = c
         task.since = -1
         task.copy_slept = row.flag
-    k = find_task(state, row.coming)
+    k = identities.find_task(state, row.coming)
     if k >= 0 and state.tasks[k].since < 0:
         task = state.tasks[k]
         task.latest = max(t, task.latest)
         task.on_cpu = row.cpu
-        put_on_cpu(state, k, task.latest)
+        identities.put_on_cpu(state, k, task.latest)
 
 
 @compiled_inside
@@ -65,7 +47,7 @@ def _fault(state, k, row, t, c):
     task = state.tasks[k]
     if task.copying and not row.flag:
         # User code runs again, so the end of the call was not seen.
-        if abandon(state, k):
+        if operations.abandon(state, k):
             state.totals[0].entries_open += 1
         task.call = ev.NO_CALL
     if task.copying:
@@ -74,18 +56,20 @@ def _fault(state, k, row, t, c):
         # A fault on the buffer tells how far the copy has come.
         if task.call_buffer and 0 <= into < task.call_count:
             byte = min(max(byte, task.copy_start + into), task.copy_last)
-        advance(state, k, byte, t, c, False)
+        operations.advance(state, k, byte, t, c, False)
     owner = task.owner
     space = mix(owner + 1, state.processes[owner].image)
     # An address of the kernel's half is shifted as an unsigned one.
-    page = number_page(state, mix(space, (row.address >> 21) & 0x7FFFFFFFFFF))
+    page = operations.number_page(state, mix(space, (row.address >> 21) & 0x7FFFFFFFFFF))
     state.totals[0].faults += 1
-    begin_brief(state, k, t, c, _PAGE_FAULT, page, draw_hold(state, FAULT_HOLDS, t, task.tid))
+    operations.begin_brief(
+        state, k, t, c, _PAGE_FAULT, page, operations.draw_hold(state, FAULT_HOLDS, t, task.tid)
+    )
 
 
 @compiled_inside
 def _end_task(state, k):
-    if abandon(state, k):
+    if operations.abandon(state, k):
         state.totals[0].entries_open += 1
     tid = state.tasks[k].tid
     # The numbers may be used again, by others.
@@ -137,7 +121,7 @@ def assemble(state, events, start, stop):
         totals.clock = max(totals.clock, t)
         totals.largest_cpu = max(totals.largest_cpu, row.cpu)
         tid = row.task
-        k = find_task(state, row.leaving if code == ev.SWITCH else tid)
+        k = identities.find_task(state, row.leaving if code == ev.SWITCH else tid)
         if k >= 0:
             need = count_rows_needed(state, k, row)
         else:
@@ -158,11 +142,13 @@ def assemble(state, events, start, stop):
                 totals.tasks_unborn += 1
             if row.process < 0:
                 totals.owners_unknown += 1
-            k = add_task(state, tid, find_or_add_process(state, row.process, tid, -1), t)
+            k = identities.add_task(
+                state, tid, identities.find_or_add_process(state, row.process, tid, -1), t
+            )
         task = state.tasks[k]
         if task.born > 0:
             if task.born == 1:
-                task.owner = find_or_add_process(state, row.process, tid, task.owner)
+                task.owner = identities.find_or_add_process(state, row.process, tid, task.owner)
             task.born = -1
         if t < task.latest:
             if task.latest - t > _STEP_NS:
@@ -173,14 +159,14 @@ def assemble(state, events, start, stop):
         if task.since < 0:
             if totals.switches > 0 and task.used > 0:
                 totals.switches_back += 1
-            put_on_cpu(state, k, t)
+            identities.put_on_cpu(state, k, t)
         if row.name != task.comm:
             if row.name != 0 and task.comm != 0 and totals.exec_events == 0:
                 totals.execs_by_name += 1
-                replace_image(state, k)
+                identities.replace_image(state, k)
             task.comm = row.name
-        c = cpu_time(state, k, t)
-        settle(state, k, t, c)
+        c = operations.cpu_time(state, k, t)
+        operations.settle(state, k, t, c)
         if code == ev.FAULT:
             _fault(state, k, row, t, c)
         elif code == ev.ENTER:
@@ -191,34 +177,34 @@ def assemble(state, events, start, stop):
             look_up_pages(state, k, row, t, c)
         elif code == ev.WRITE_BEGIN:
             if task.copying:
-                advance(state, k, task.copy_last + 1, t, c, True)
+                operations.advance(state, k, task.copy_last + 1, t, c, True)
             if row.count > 0:
                 task.call_made = 1
                 last = row.position + row.count - 1
-                begin_copy(state, k, t, c, _FROM_USER, row.file, row.position, last)
+                operations.begin_copy(state, k, t, c, _FROM_USER, row.file, row.position, last)
         elif code == ev.WRITE_END:
             if task.copying and task.copy_kind == _FROM_USER:
                 end = min(task.copy_start + row.count, task.copy_last + 1)
-                advance(state, k, max(end, task.copy_at), t, c, True)
+                operations.advance(state, k, max(end, task.copy_at), t, c, True)
             else:
                 totals.exits_alone += 1
         elif code == ev.WHOLE:
             if task.call != ev.NO_CALL:
                 totals.entries_open += 1
-                abandon(state, k)
+                operations.abandon(state, k)
             task.call, task.call_t, task.call_fd, task.call_at = (
                 row.call, t, row.fd, row.position,
             )  # fmt: skip
             task.call_file = task.call_buffer = 0
             t = max(t, min(t + row.duration, totals.first_time + 3 * _LONGEST_NS))
             task.latest = t
-            leave(state, k, row, t, cpu_time(state, k, t))
+            leave(state, k, row, t, operations.cpu_time(state, k, t))
         elif code == ev.FORK:
-            fork(state, k, row.coming, row.flag, t)
+            identities.fork(state, k, row.coming, row.flag, t)
         elif code == ev.EXEC:
             totals.execs += 1
             totals.exec_events += 1
-            replace_image(state, k)
+            identities.replace_image(state, k)
         elif code == ev.EXITED:
             _end_task(state, k)
     return stop, 0
@@ -235,7 +221,7 @@ def find_watermark(state):
                 state.totals[0].clock > task.brief_t + task.brief_hold
                 and state.totals[0].room > state.totals[0].n_rows
             ):
-                end_brief(state, k, task.brief_c + task.brief_hold)
+                operations.end_brief(state, k, task.brief_c + task.brief_hold)
             else:
                 earliest = min(earliest, task.brief_t)
         if task.copying:
@@ -253,7 +239,7 @@ def finish(state, start):
         if state.totals[0].room - state.totals[0].n_rows < 4 + pages:
             return k
         t = max(task.latest, state.totals[0].clock)
-        settle(state, k, t, cpu_time(state, k, t))
-        if abandon(state, k) or task.call != ev.NO_CALL:
+        operations.settle(state, k, t, operations.cpu_time(state, k, t))
+        if operations.abandon(state, k) or task.call != ev.NO_CALL:
             state.totals[0].cut_by_end += 1
     return state.totals[0].n_tasks

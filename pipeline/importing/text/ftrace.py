@@ -17,16 +17,8 @@ from __future__ import annotations
 
 from pipeline.importing import events as ev
 from pipeline.importing.hashing import find_name, hash_between, mix, name_table
+from pipeline.importing.text import characters as chars
 from pipeline.importing.text import tally as tl
-from pipeline.importing.text.characters import (
-    find_after,
-    find_line_end,
-    read_decimal,
-    read_hexadecimal,
-    read_seconds,
-    skip_spaces,
-    starts_with,
-)
 from pipeline.importing.text.tally import Scanner, note_bad, note_ignored
 from pipeline.jit.loops import compiled, compiled_inside
 
@@ -64,11 +56,11 @@ def scan(text, tables):
         line = counts.lines
         counts.lines += 1
         start = i
-        end = find_line_end(text, i)
+        end = chars.find_line_end(text, i)
         i = end + 1
         if end > start and text[end - 1] == 13:
             end -= 1
-        first = skip_spaces(text, start, end)
+        first = chars.skip_spaces(text, start, end)
         if first == end:
             counts.comments += 1
             continue
@@ -93,7 +85,7 @@ def scan(text, tables):
             continue
         counts.ticks |= 2 if ticks else 1
 
-        j = skip_spaces(text, j, end)
+        j = chars.skip_spaces(text, j, end)
         name = j
         k = j
         while k < end:
@@ -110,14 +102,14 @@ def scan(text, tables):
         if k < end and text[k] == 58:
             meaning = find_name(tables.names, key)
             k += 1
-        elif starts_with(text, k, end, b"("):
+        elif chars.starts_with(text, k, end, b"("):
             meaning = find_name(tables.calls, key)
             meaning = meaning * 100 + ev.ENTER if meaning >= 0 else -1
-        elif starts_with(text, k, end, b" -> "):
+        elif chars.starts_with(text, k, end, b" -> "):
             meaning = find_name(tables.calls, key)
             meaning = meaning * 100 + ev.EXIT if meaning >= 0 else -1
             k += 3
-        elif starts_with(text, name, end, b"PERF_RECORD_"):
+        elif chars.starts_with(text, name, end, b"PERF_RECORD_"):
             meaning = find_name(tables.names, key)
         else:
             note_bad(tables, line, tl.BAD_NAME)
@@ -138,28 +130,28 @@ def scan(text, tables):
 def _lost(text, i, end):
     """Events that a line without a task says were lost, -1 unknown; -2: an event's line, -3: says nothing."""
     if text[i] == 35:
-        j = find_after(text, i, end, b"entries-in-buffer/entries-written: ")
+        j = chars.find_after(text, i, end, b"entries-in-buffer/entries-written: ")
         if j < 0:
             return -3
-        kept, k = read_decimal(text, j, end)
-        written, _ = read_decimal(text, k + 1, end)
+        kept, k = chars.read_decimal(text, j, end)
+        written, _ = chars.read_decimal(text, k + 1, end)
         return max(written - kept, 0)
-    if starts_with(text, i, end, b"CPU:"):
+    if chars.starts_with(text, i, end, b"CPU:"):
         # "CPU:2 [LOST 5 EVENTS]" of tracefs, "CPU:2 [5 EVENTS DROPPED]" of trace-cmd, which may not know it.
-        j = find_after(text, i, end, b"[")
-        if j > 0 and find_after(text, j, end, b"EVENTS") > 0:
-            if starts_with(text, j, end, b"LOST "):
+        j = chars.find_after(text, i, end, b"[")
+        if j > 0 and chars.find_after(text, j, end, b"EVENTS") > 0:
+            if chars.starts_with(text, j, end, b"LOST "):
                 j += 5
-            count, k = read_decimal(text, j, end)
+            count, k = chars.read_decimal(text, j, end)
             return count if k > j else -1
-    if starts_with(text, i, end, b"Lost "):
+    if chars.starts_with(text, i, end, b"Lost "):
         # As bpftrace says it.
-        count, k = read_decimal(text, i + 5, end)
-        return count if k > i + 5 and starts_with(text, k, end, b" events") else -2
+        count, k = chars.read_decimal(text, i + 5, end)
+        return count if k > i + 5 and chars.starts_with(text, k, end, b" events") else -2
     if (
-        starts_with(text, i, end, b"Attaching ")
-        or starts_with(text, i, end, b"cpus=")
-        or starts_with(text, i, end, b"version = ")
+        chars.starts_with(text, i, end, b"Attaching ")
+        or chars.starts_with(text, i, end, b"cpus=")
+        or chars.starts_with(text, i, end, b"version = ")
     ):
         return -3
     return -2
@@ -173,7 +165,7 @@ def _head(text, start, end, row):
         if text[i] != 91:
             i += 1
             continue
-        cpu, j = read_decimal(text, i + 1, end)
+        cpu, j = chars.read_decimal(text, i + 1, end)
         if j == i + 1 or j >= end or text[j] != 93 or cpu < 0 or cpu > 32767:
             i += 1
             continue
@@ -181,17 +173,17 @@ def _head(text, start, end, row):
         if left < 0:
             i += 1
             continue
-        first = skip_spaces(text, start, left)
+        first = chars.skip_spaces(text, start, left)
         row.name = hash_between(text, first, left)
         row.cpu = cpu
-        j = skip_spaces(text, j + 1, end)
-        time, k, fraction = read_seconds(text, j, end)
+        j = chars.skip_spaces(text, j + 1, end)
+        time, k, fraction = chars.read_seconds(text, j, end)
         if k == j or k >= end or text[k] != 58:
             # Flags of the tracer come first.
             while j < end and text[j] > 32:
                 j += 1
-            j = skip_spaces(text, j, end)
-            time, k, fraction = read_seconds(text, j, end)
+            j = chars.skip_spaces(text, j, end)
+            time, k, fraction = chars.read_seconds(text, j, end)
             if k == j or k >= end or text[k] != 58:
                 return -1, False
         row.time = time
@@ -210,8 +202,8 @@ def _tasks(text, start, i, row):
             i -= 1
         if i == start:
             return -1
-        inside = skip_spaces(text, i, closed)
-        number, k = read_decimal(text, inside, closed)
+        inside = chars.skip_spaces(text, i, closed)
+        number, k = chars.read_decimal(text, inside, closed)
         process = number if k > inside and number >= 0 else -1
         i = _back_over_spaces(text, start, i - 1)
     right = i
@@ -219,7 +211,7 @@ def _tasks(text, start, i, row):
         i -= 1
     if i == right or i == start or right - i > 10:
         return -1
-    row.task, _ = read_decimal(text, i, right)
+    row.task, _ = chars.read_decimal(text, i, right)
     separator = text[i - 1]
     if separator == 47:
         right = i - 1
@@ -228,7 +220,7 @@ def _tasks(text, start, i, row):
             i -= 1
         if i == right or right - i > 10:
             return -1
-        process, _ = read_decimal(text, i, right)
+        process, _ = chars.read_decimal(text, i, right)
         i = _back_over_spaces(text, start, i)
     elif separator == 45:
         i -= 1
@@ -252,44 +244,48 @@ def _is_chain(text, start, first, end):
     """Whether the line is a frame of the call chain that perf prints under an event."""
     if first == start:
         return False
-    _, j = read_hexadecimal(text, first, end)
+    _, j = chars.read_hexadecimal(text, first, end)
     return j >= first + 6 and j < end and text[j] == 32
 
 
 @compiled_inside
 def _hex_field(text, i, end, key, absent):
     """Value of the hexadecimal field `key`, `absent` if it is not there; and whether it is well formed."""
-    j = find_after(text, i, end, key)
+    j = chars.find_after(text, i, end, key)
     if j < 0:
         return absent, True
-    value, k = read_hexadecimal(text, j, end)
+    value, k = chars.read_hexadecimal(text, j, end)
     return value, k > j
 
 
 @compiled_inside
 def _decimal_field(text, i, end, key):
     """Value of the decimal field `key`, and whether it is there."""
-    j = find_after(text, i, end, key)
+    j = chars.find_after(text, i, end, key)
     if j < 0:
         return 0, False
-    value, k = read_decimal(text, j, end)
+    value, k = chars.read_decimal(text, j, end)
     return value, k > j
 
 
 @compiled_inside
 def _file(text, i, end, hexadecimal_inode):
     """Hash of device and inode, 0 if they are not there. The inode is hexadecimal in filemap events alone."""
-    j = find_after(text, i, end, b"dev")
+    j = chars.find_after(text, i, end, b"dev")
     if j < 0:
         return 0
-    major, k = read_decimal(text, j + 1, end)
+    major, k = chars.read_decimal(text, j + 1, end)
     if k == j + 1 or k >= end:
         return 0
-    minor, m = read_decimal(text, k + 1, end)
-    j = find_after(text, m, end, b"ino")
+    minor, m = chars.read_decimal(text, k + 1, end)
+    j = chars.find_after(text, m, end, b"ino")
     if m == k + 1 or j < 0:
         return 0
-    inode, k = read_hexadecimal(text, j + 1, end) if hexadecimal_inode else read_decimal(text, j + 1, end)
+    inode, k = (
+        chars.read_hexadecimal(text, j + 1, end)
+        if hexadecimal_inode
+        else chars.read_decimal(text, j + 1, end)
+    )
     if k == j + 1:
         return 0
     return mix((major << 20) | minor, inode)
@@ -300,20 +296,20 @@ def _fields(text, i, end, code, call, row):
     """Read an event's fields from `i` into `row`; whether they are all there and make sense."""
     if code == ev.FAULT:
         row.flag = call
-        j = find_after(text, i, end, b"address=")
+        j = chars.find_after(text, i, end, b"address=")
         if j < 0:
             return False
-        row.address, k = read_hexadecimal(text, j, end)
+        row.address, k = chars.read_hexadecimal(text, j, end)
         return k > j
     if code == ev.PAGES:
         row.file = _file(text, i, end, True)
-        j = find_after(text, i, end, b"ofs=")
+        j = chars.find_after(text, i, end, b"ofs=")
         if j < 0 or row.file == 0:
             return False
-        row.position, k = read_decimal(text, j, end)
+        row.position, k = chars.read_decimal(text, j, end)
         if k == j or k >= end:
             return False
-        row.last, j = read_decimal(text, k + 1, end)
+        row.last, j = chars.read_decimal(text, k + 1, end)
         return j > k + 1 and 0 <= row.position <= row.last
     if code == ev.WRITE_BEGIN or code == ev.WRITE_END:
         row.file = _file(text, i, end, False)
@@ -338,8 +334,8 @@ def _fields(text, i, end, code, call, row):
         return good and (call != ev.CLOSE or row.fd >= 0)
     if code == ev.EXIT:
         row.call = call
-        j = skip_spaces(text, i, end)
-        row.result, k = read_hexadecimal(text, j, end)
+        j = chars.skip_spaces(text, i, end)
+        row.result, k = chars.read_hexadecimal(text, j, end)
         # A 32-bit kernel prints its errors in 32 bits.
         if 0xFFFFF000 < row.result <= 0xFFFFFFFF:
             row.result -= 1 << 32
@@ -366,13 +362,13 @@ def _fields(text, i, end, code, call, row):
 
 @compiled_inside
 def _switch(text, i, end, row):
-    arrow = find_after(text, i, end, b"==> ")
+    arrow = chars.find_after(text, i, end, b"==> ")
     if arrow < 0:
         return False
     row.leaving, named = _decimal_field(text, i, arrow, b" prev_pid=")
     if named:
         row.coming, good = _decimal_field(text, arrow, end, b" next_pid=")
-        j = find_after(text, i, arrow, b" prev_state=")
+        j = chars.find_after(text, i, arrow, b" prev_state=")
         if j < 0:
             return False
         row.flag = 0 if text[j] == 82 else 1
@@ -399,7 +395,7 @@ def _pid_before_priority(text, i, end):
         j -= 1
     if j == right or right - j > 10 or text[j - 1] != 58:
         return -1
-    task, _ = read_decimal(text, j, right)
+    task, _ = chars.read_decimal(text, j, right)
     return task
 
 

@@ -94,23 +94,17 @@ def _write(trace: Trace, step: Step, target: Path, sha256: str, scratch: Path) -
     done = Transformation(source_sha256=sha256, step=step.text, operations_before=trace.rows)
     rows = outcome.rows if outcome.in_order else sort_by_time(outcome.rows, scratch)
     with (
-        TraceWriter(
-            target,
-            source=metadata.source,
-            columns=outcome.columns,
-            clock=metadata.clock,
-            cpus=outcome.cpus,
-            lost_events=outcome.lost_events,
-            losses=outcome.losses,
-            notes=note_losses(metadata.notes, outcome.losses),
+        TraceWriter.like(
+            target, metadata, columns=outcome.columns, cpus=outcome.cpus, lost_events=outcome.lost_events,
+            losses=outcome.losses, notes=note_losses(metadata.notes, outcome.losses),
             transformations=[*metadata.transformations, done],
         ) as writer,
         progress(step.text.partition("=")[0], None, "operations") as advance,
-    ):
+    ):  # fmt: skip
         written = 0
         for columns in rows:
             writer.write(columns)
             written += len(columns["time_ns"])
             advance(len(columns["time_ns"]))
-        for note in (f"{trace.rows:,} operations became {written:,}", *outcome.notes):
-            writer.add_note(f"{step.text}: {note}")
+        notes = (f"{trace.rows:,} operations became {written:,}", *outcome.notes)
+        writer.metadata.notes += [f"{step.text}: {note}" for note in notes]
