@@ -8,6 +8,7 @@ shows the measurement.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -203,24 +204,16 @@ class _Nesting:
     @staticmethod
     def of(mappings: Mappings, candidates: np.ndarray) -> _Nesting:
         by_task = candidates[np.lexsort((mappings.begin_ns[candidates], mappings.task_id[candidates]))]
-        kept: list[int] = []
-        depths: list[int] = []
-        parents: list[int] = []
-        gap_from: list[int] = []
-        tail_from: list[int] = []
+        kept: list[list[int]] = []  # row, depth, parent, gap_from, tail_from of each mapping
         tail_from_ns: list[int] = []
         overlapping = too_deep = 0
         task: int | None = None
         enclosing: list[tuple[int, int]] = []  # (position, end) of the mappings in force, outermost first
         outer = -1
         # Python integers: indexing numpy arrays one by one is five times slower.
+        columns = (mappings.task_id, mappings.begin_ns, mappings.mapped_ns, mappings.end_ns)
         for row, owner, begin, mapped, end in zip(
-            by_task.tolist(),
-            mappings.task_id[by_task].tolist(),
-            mappings.begin_ns[by_task].tolist(),
-            mappings.mapped_ns[by_task].tolist(),
-            mappings.end_ns[by_task].tolist(),
-            strict=True,
+            by_task.tolist(), *(column[by_task].tolist() for column in columns), strict=True
         ):
             if owner != task:
                 task = owner
@@ -237,25 +230,12 @@ class _Nesting:
                 if depth >= MAX_DEPTH:
                     too_deep += 1
                     continue
-                gap_from.append(tail_from[parent])
-                tail_from[parent], tail_from_ns[parent] = row * 3 + 2, end
+                gap_from = kept[parent][4]
+                kept[parent][4], tail_from_ns[parent] = row * 3 + 2, end
             else:
-                parent = -1
-                gap_from.append(outer)
-                outer = row * 3 + 2
-            position = len(kept)
-            kept.append(row)
-            depths.append(depth)
-            parents.append(parent)
-            tail_from.append(row * 3 + 1)
+                parent, gap_from, outer = -1, outer, row * 3 + 2
+            enclosing.append((len(kept), end))
+            kept.append([row, depth, parent, gap_from, row * 3 + 1])
             tail_from_ns.append(mapped)
-            enclosing.append((position, end))
-        return _Nesting(
-            row=np.array(kept, np.int64),
-            depth=np.array(depths, np.int64),
-            parent=np.array(parents, np.int64),
-            gap_from=np.array(gap_from, np.int64),
-            tail_from=np.array(tail_from, np.int64),
-            overlapping=overlapping,
-            too_deep=too_deep,
-        )
+        arrays: Any = np.array(kept, np.int64).reshape(-1, 5).T.copy()
+        return _Nesting(*arrays, overlapping, too_deep)

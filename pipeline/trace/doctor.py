@@ -62,34 +62,30 @@ def doctor(path: Path) -> Diagnosis:
     """
     trace = open_trace(Path(path))
     scan = Scan(trace.maximum("page") + 1)
-    nulls = {column.name: _Nulls() for column in COLUMNS if not column.nullable}
-    negatives = {column.name: _Nulls() for column in COLUMNS if column.nullable}
+    flaws = {
+        f"{'negative' if column.nullable else 'null'}_{column.name}": _Flaw(
+            f"rows where {column.name} is {'negative' if column.nullable else 'null'}"
+        )
+        for column in sorted(COLUMNS, key=lambda column: column.nullable)
+    }
     with progress("examining", trace.rows, "rows") as advance:
         for batch in trace.tolerant_batches():
-            for name, seen in negatives.items():
-                seen.add(np.asarray(pc.less(batch.column(name), 0).fill_null(False)), scan.rows)
             columns = {}
-            for name, seen in nulls.items():
-                missing = batch.column(name).is_null() if batch.column(name).null_count else None
-                if missing is None:
-                    columns[name] = numpy_column(batch, name)
-                else:
-                    seen.add(missing.to_numpy(zero_copy_only=False), scan.rows)
+            for column in COLUMNS:
+                name, values = column.name, batch.column(column.name)
+                if column.nullable:
+                    flaws[f"negative_{name}"].add(np.asarray(pc.less(values, 0).fill_null(False)), scan.rows)
+                elif values.null_count:
+                    missing = values.is_null().to_numpy(zero_copy_only=False)
+                    flaws[f"null_{name}"].add(missing, scan.rows)
                     columns[name] = numpy_column(_without_nulls(batch, name), name)
+                else:
+                    columns[name] = numpy_column(batch, name)
             scan.add(columns)
             advance(batch.num_rows)
     problems = [
         *_row_problems(scan),
-        *(
-            seen.problem("null_" + name, f"rows where {name} is null")
-            for name, seen in nulls.items()
-            if seen.count
-        ),
-        *(
-            seen.problem("negative_" + name, f"rows where {name} is negative")
-            for name, seen in negatives.items()
-            if seen.count
-        ),
+        *(flaw.problem(code) for code, flaw in flaws.items() if flaw.count),
         *_number_problems(trace, scan),
         *_losses(trace),
     ]
@@ -97,10 +93,11 @@ def doctor(path: Path) -> Diagnosis:
     return _diagnosis(trace, scan, problems)
 
 
-class _Nulls:
+class _Flaw:
     """Count and first row of rows with a flaw in one column."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self.what = what
         self.count = 0
         self.first_row = -1
 
@@ -111,10 +108,11 @@ class _Nulls:
                 self.first_row = first + int(rows[0])
             self.count += len(rows)
 
-    def problem(self, code: str, what: str) -> Problem:
+    def problem(self, code: str) -> Problem:
         return Problem(
-            code=code, severity="error", count=self.count, first_row=self.first_row, what=what, advice=_REMAKE
-        )
+            code=code, severity="error", count=self.count, first_row=self.first_row, what=self.what,
+            advice=_REMAKE,
+        )  # fmt: skip
 
 
 def _without_nulls(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:

@@ -178,13 +178,7 @@ def _file(text, i, end):
         k += 1
     if k >= end:
         return 0, end
-    is_file = (
-        text[i + 1] == 47
-        and not chars.starts_with(text, i + 1, end, b"/dev/")
-        and not chars.starts_with(text, i + 1, end, b"/proc/")
-        and not chars.starts_with(text, i + 1, end, b"/sys/")
-    )
-    file = hash_between(text, i + 1, k) if is_file else ev.NO_FILE
+    file = _path(text, i + 1, k, end) if text[i + 1] == 47 else ev.NO_FILE
     k += 1
     # A device is followed by its number: </dev/null<char 1:3>>.
     if k < end and text[k] == 62:
@@ -228,7 +222,7 @@ def _arguments(text, i, end, call, resumed):
                 i += 2 if text[i] == 92 else 1
             # Without -y, the path that was asked for has to do.
             if call == ev.OPEN and file == 0 and i < end:
-                file = _quoted_file(text, begin, i)
+                file = _path(text, begin, i, i)
             i += 1
         elif c == 40 or c == 91 or c == 123:
             depth += 1
@@ -258,11 +252,12 @@ def _arguments(text, i, end, call, resumed):
 
 
 @compiled_inside
-def _quoted_file(text, begin, end):
+def _path(text, begin, end, limit):
+    """Hash of the path from `begin` to `end`, NO_FILE if it has no pages; text is looked at up to `limit`."""
     is_file = (
-        not chars.starts_with(text, begin, end, b"/dev/")
-        and not chars.starts_with(text, begin, end, b"/proc/")
-        and not chars.starts_with(text, begin, end, b"/sys/")
+        not chars.starts_with(text, begin, limit, b"/dev/")
+        and not chars.starts_with(text, begin, limit, b"/proc/")
+        and not chars.starts_with(text, begin, limit, b"/sys/")
     )
     return hash_between(text, begin, end) if is_file else ev.NO_FILE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -19,7 +19,12 @@ BLOCK_BYTES = 4 << 20
 # No recorder writes longer lines: strace cuts strings, and an event of the kernel is one page at most.
 LONGEST_LINE = 1 << 20
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bz2"}
+_OPENERS: dict[bytes, Callable[[Path], IO[bytes] | pa.NativeFile]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\x28\xb5\x2f\xfd": lambda path: pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"),
+    b"\xfd7zXZ\x00": lzma.open,
+    b"BZh": bz2.open,
+}
 _DAMAGE = (OSError, EOFError, lzma.LZMAError, pa.ArrowException, ValueError)
 
 
@@ -106,18 +111,8 @@ def open_text(path: Path) -> IO[bytes] | pa.NativeFile:
     """Open text, compressed or not, as its first bytes say, whatever its name."""
     with path.open("rb") as raw:
         head = raw.read(6)
-    compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
-    match compression:
-        case "gzip":
-            return gzip.open(path)
-        case "xz":
-            return lzma.open(path)
-        case "bz2":
-            return bz2.open(path)
-        case "zstd":
-            return pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-        case _:
-            return path.open("rb")
+    openers = (opener for magic, opener in _OPENERS.items() if head.startswith(magic))
+    return next(openers, lambda path: path.open("rb"))(path)
 
 
 def read_head(path: Path, size: int = 1 << 16) -> bytes:
