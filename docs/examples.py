@@ -10,8 +10,9 @@ In a page with blocks marked `text`, each follows one marked `python` and is wha
 after the other in one namespace, as in a notebook.
 
 A block marked `python` whose first line is `# in FILE` changes that file: its definitions replace those of
-the same name, or come last if there is none; its imports are added. What follows a line `<!-- actions -->` or
-`<!-- costs -->` is the table of these words, from the module where they are defined.
+the same name, or come last if there is none; its imports are added. What follows a line `<!-- actions -->`,
+`<!-- costs -->`, `<!-- formats -->` or `<!-- losses -->` is the table of these, from the modules that define
+them.
 """
 
 from __future__ import annotations
@@ -30,14 +31,16 @@ from io import StringIO
 from pathlib import Path
 
 from pipeline.allocators.api import actions
+from pipeline.importing.import_trace import list_formats
 from pipeline.io.tables import markdown_table
+from pipeline.trace.losses import MEANINGS
 
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 _CHANGE = re.compile(r"```python\n# in (\S+)\n(.*?)```\n", re.DOTALL)
 _EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}", re.DOTALL)
 _CELL = re.compile(r"```python\n(?!# in )(.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
-_WORDS = re.compile(r"<!-- (actions|costs) -->\n(?:\n(?:\|.*\n)+)?")
+_WORDS = re.compile(r"<!-- (actions|costs|formats|losses) -->\n(?:\n(?:\|.*\n)+)?")
 # What differs from machine to machine, or from run to run.
 _TIMES = re.compile(r", \d[\d.,]* s here|(?<= passed) in \d[\d.]*s")
 _COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
@@ -116,7 +119,11 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 def words(kind: str) -> str:
-    """The table of a design's "actions" or "costs", with one line each."""
+    """The table of an allocator's "actions" or "costs", of importable "formats" or of "losses"."""
+    if kind in {"formats", "losses"}:
+        heads = {"formats": ("format", "what it is"), "losses": ("name", "what it counts")}
+        entries = list_formats() if kind == "formats" else MEANINGS
+        return markdown_table(heads[kind], [(f"`{name}`", meaning) for name, meaning in entries.items()])
     if kind == "actions":
         entries = re.findall(r"^    ([A-Z_]+) +(.*(?:\n {18}.*)*)", actions.__doc__ or "", re.MULTILINE)
         rows = [(f"`{name}`", " ".join(meaning.split())) for name, meaning in entries]

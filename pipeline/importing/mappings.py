@@ -8,7 +8,6 @@ shows the measurement.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -237,5 +236,5 @@ class _Nesting:
             enclosing.append((len(kept), end))
             kept.append([row, depth, parent, gap_from, row * 3 + 1])
             tail_from_ns.append(mapped)
-        arrays: Any = np.array(kept, np.int64).reshape(-1, 5).T.copy()
-        return _Nesting(*arrays, overlapping, too_deep)
+        arrays = np.array(kept, np.int64).reshape(-1, 5).T.copy()
+        return _Nesting(arrays[0], arrays[1], arrays[2], arrays[3], arrays[4], overlapping, too_deep)
