@@ -48,8 +48,8 @@ class ChartKind(ABC):
         """Draw the rows of `plot`, which are not empty."""
         raise NotImplementedError
 
-    def describe(self, item: Item, rows: pl.DataFrame) -> str:
-        """Say what the chart shows of one run, from that run's rows."""
+    def describe(self, plot: Plot) -> str:
+        """Say what the chart shows of one run, whose rows are those of `plot`."""
         raise NotImplementedError
 
     def select(self, item: Item, frame: pl.DataFrame) -> pl.DataFrame:
@@ -81,11 +81,11 @@ class ChartKind(ABC):
 
     def fill(self, block: Block, plot: Plot, _runs: Sequence[Run]) -> None:
         """Add the charts to `block`, one or one for each value of the facet, and what explains them."""
-        item, rows = plot.item, plot.rows
+        item = plot.item
         if item.facet:
-            for facet in rows[item.facet].unique(maintain_order=True).sort().to_list():
-                part = Plot(item, rows.filter(pl.col(item.facet) == facet), plot.styles)
+            for facet in plot.rows[item.facet].unique(maintain_order=True).sort().to_list():
                 fields = {"run": plot.runs, item.facet: facet}
+                part = plot.where(item.facet, facet)
                 block.charts.append(self.chart(part, fields, str(facet or "")))
         else:
             block.charts.append(self.chart(plot, {"run": plot.runs}))
@@ -105,7 +105,7 @@ class ChartKind(ABC):
 
     def alt_text(self, plot: Plot, facet: str = "") -> str:
         """Describe the chart to a reader who cannot see it: its values, run by run."""
-        runs = [f"{plot.styles.label(r)}: {self.describe(plot.item, plot.rows_of(r))}" for r in plot.runs]
+        runs = [f"{plot.styles.label(r)}: {self.describe(plot.where('run', r))}" for r in plot.runs]
         title = f"{plot.item.title}, {facet}" if facet else plot.item.title
         return f"{title}. {'; '.join(runs)}."
 

@@ -11,7 +11,7 @@ import json
 import math
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -55,9 +55,9 @@ class Plot:
         """Values of the item's `series`, in the order of the rows."""
         return self.rows[self.item.series].unique(maintain_order=True).to_list()
 
-    def rows_of(self, run: str) -> pl.DataFrame:
-        """Rows of one run."""
-        return self.rows.filter(pl.col("run") == run)
+    def where(self, column: str, value: Any) -> Plot:
+        """The same with the rows alone that have this value in a column."""
+        return replace(self, rows=self.rows.filter(pl.col(column) == value))
 
     def peaks(self, column: str) -> dict[str, float]:
         """Largest value of a column for each run, 0 where it has none."""

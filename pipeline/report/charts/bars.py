@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import altair as alt
-import polars as pl
 
 from pipeline.io.numbers import format_number
 from pipeline.report import vega
 from pipeline.report.chart_kind import ChartKind
-from pipeline.report.definition import Item
 from pipeline.report.vega import Plot
 
 
@@ -46,9 +44,9 @@ class Bars(ChartKind):
             layers.append(outside.encode(x=alt.value("width")))
         return alt.LayerChart(layer=layers).properties(height=height)
 
-    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+    def describe(self, plot: Plot) -> str:
         """The bar's value."""
-        return format_number(rows[item.x][0], 3) or "unknown"
+        return format_number(plot.rows[plot.item.x][0], 3) or "unknown"
 
 
 KIND = Bars()

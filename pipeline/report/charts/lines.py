@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import altair as alt
-import polars as pl
 
 from pipeline.io.numbers import format_number
 from pipeline.report import vega
 from pipeline.report.chart_kind import ChartKind
-from pipeline.report.definition import Item
 from pipeline.report.document import Block, Chart
 from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
@@ -72,11 +69,12 @@ class Lines(ChartKind):
             spec["encoding"]["y"]["title"] = spec["encoding"]["x"]["title"] = None
             spec["encoding"]["x"]["axis"]["tickCount"] = 3
             vega.add_filters(spec, {"run": [run, *plot.styles.bounds]})
-            block.charts.append(Chart(run, spec, self.alt_text(replace(plot, rows=plot.rows_of(run))), run))
+            block.charts.append(Chart(run, spec, self.alt_text(plot.where("run", run)), run))
 
-    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+    def describe(self, plot: Plot) -> str:
         """The highest value and where it lies."""
-        peak = rows.sort(item.y, descending=True, nulls_last=True).row(0, named=True)
+        item = plot.item
+        peak = plot.rows.sort(item.y, descending=True, nulls_last=True).row(0, named=True)
         return (
             f"at most {format_number(peak[item.y], 3)} {item.label('y')}, "
             f"at {format_number(peak[item.x], 3)} on the axis {item.label('x')}"

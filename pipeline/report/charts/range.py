@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import altair as alt
-import polars as pl
 
 from pipeline.io.numbers import format_number
 from pipeline.report import vega
 from pipeline.report.chart_kind import ChartKind
-from pipeline.report.definition import Item
 from pipeline.report.vega import Plot
 
 
@@ -41,10 +39,12 @@ class Range(ChartKind):
         layers = [marks, spans, *vega.bound_rules(plot, x, list(plot.styles.bounds))]
         return alt.LayerChart(layer=layers).properties(height=height)
 
-    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+    def describe(self, plot: Plot) -> str:
         """The marked value and the ends."""
-        row = rows.row(0, named=True)
-        low, middle, high = (format_number(row[c], 3) or "unknown" for c in (item.low, item.x, item.high))
+        row = plot.rows.row(0, named=True)
+        low, middle, high = (
+            format_number(row[c], 3) or "unknown" for c in (plot.item.low, plot.item.x, plot.item.high)
+        )
         return f"{middle}, from {low} to {high}"
 
 

@@ -8,7 +8,6 @@ import polars as pl
 from pipeline.io.numbers import format_number
 from pipeline.report import vega
 from pipeline.report.chart_kind import ChartKind
-from pipeline.report.definition import Item
 from pipeline.report.styles import css, part_colours
 from pipeline.report.vega import Plot
 
@@ -42,9 +41,10 @@ class Stacked(ChartKind):
             .properties(height=height)
         )
 
-    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+    def describe(self, plot: Plot) -> str:
         """The four largest parts."""
-        largest = rows.sort(item.x, descending=True, nulls_last=True).head(4)
+        item = plot.item
+        largest = plot.rows.sort(item.x, descending=True, nulls_last=True).head(4)
         return ", ".join(
             f"{part} {format_number(value, 3)}"
             for part, value in largest.select(item.series, item.x).iter_rows()

@@ -60,10 +60,11 @@ class Tail(ChartKind):
         points = points.encode(tooltip=vega.tooltip(plot, item.x, item.y))
         return alt.LayerChart(layer=[lines, points]).properties(height=280)
 
-    def describe(self, item: Item, rows: pl.DataFrame) -> str:
+    def describe(self, plot: Plot) -> str:
         """Where the curve begins, what a tenth and a hundredth reach, and the largest value."""
+        item = plot.item
         unit = " µs" if item.x.endswith("_us") else ""
-        rising = rows.sort(item.x)
+        rising = plot.rows.sort(item.x)
         points = [(rising.row(0, named=True), 3)]
         for share in (10.0, 1.0):
             reached = rising.filter(pl.col(item.y) <= share)

@@ -42,7 +42,7 @@ class Timeline(ChartKind):
         """Add a chart for each design that did anything, with the event it is about."""
         cpus = {run.name: run.manifest.machine.cpus for run in runs}
         for run in plot.allocators:
-            own = Plot(plot.item, plot.rows_of(run), plot.styles)
+            own = plot.where("run", run)
             spec = vega.finish(plot.item, draw_lanes(own, cpus[run]))
             vega.add_filters(spec, {"run": run})
             block.charts.append(Chart(f"{run}: {describe_event(own)}", spec, self.alt_text(own), run))

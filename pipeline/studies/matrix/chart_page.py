@@ -83,19 +83,18 @@ def _fill(block: Block, styles: RunStyles, grid: Grid) -> None:
     for trace in grid.traces:
         for machine in grid.machines:
             title = f"{trace.name} on {machine}"
-            there = plot.rows.filter((pl.col("trace") == trace.name) & (pl.col("machine") == machine))
-            if not (there[item.y].fill_null(0) != 0).any():
+            there = plot.where("trace", trace.name).where("machine", machine)
+            if not (there.rows[item.y].fill_null(0) != 0).any():
                 notes.append(f"None on {title}.")
                 continue
-            lines = there.select("run", item.x, item.y).sort("run", item.x)
+            lines = there.rows.select("run", item.x, item.y).sort("run", item.x)
             if first is not None and lines.equals(first):
                 alike.append(title)
                 continue
             first = lines if first is None else first
-            part = Plot(item, there, styles)
-            spec = _specify(part, {"trace": trace.name, "machine": machine})
-            block.charts.append(Chart(title, spec, _alt_text(part, title)))
-            if beyond := LINES.bounds_beyond(part):
+            spec = _specify(there, {"trace": trace.name, "machine": machine})
+            block.charts.append(Chart(title, spec, _alt_text(there, title)))
+            if beyond := LINES.bounds_beyond(there):
                 notes.append(f"Beyond the axis of {title}: {'; '.join(beyond)}.")
     if alike:
         notes.append(f"The same as on {block.charts[0].title}: {', '.join(alike)}.")
@@ -120,7 +119,7 @@ def _alt_text(plot: Plot, title: str) -> str:
     item = plot.item
     lines = []
     for run in plot.runs:
-        values = plot.rows_of(run).sort(item.x)[item.y].to_list()
+        values = plot.where("run", run).rows.sort(item.x)[item.y].to_list()
         texts = " / ".join(format_number(value, 3) or "unknown" for value in values)
         lines.append(f"{plot.styles.label(run)}: {texts}")
     across = " / ".join(map(str, sorted(set(plot.rows[item.x].to_list()))))
