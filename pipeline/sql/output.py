@@ -6,7 +6,6 @@ Answers about the lock can also be had in lockmeter's form and in that of /proc/
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import polars as pl
 
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
+from pipeline.io.numbers import format_number
 from pipeline.io.tables import align_columns
 from pipeline.sql.lock_tables import FORMS
 
@@ -50,26 +50,6 @@ def check_format(form: str, path: Path | None) -> str:
     if form == "parquet" and path is None:
         raise UsageError("format 'parquet' is not text; say where it goes with --output FILE")
     return form
-
-
-def format_number(value: float | None, digits: int = 4) -> str:
-    """Write a number for reading: thousands apart, `digits` significant digits, '' for none."""
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if not math.isfinite(value):
-        return str(value)
-    if value == 0:
-        return "0"
-    exponent = math.floor(math.log10(abs(value)))
-    if exponent < -digits or exponent >= 15:
-        return f"{value:.{digits - 1}e}"
-    decimals = max(0, digits - 1 - exponent)
-    text = f"{value:,.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 # Numbers that name something: a thousands separator would hide that.
