@@ -25,7 +25,7 @@ from pipeline.studies.theory.closed_queues import (
     constant_service,
     machine_repairman,
 )
-from pipeline.studies.theory.runs import mixed_rows
+from pipeline.studies.theory.runs import mixed_rows, replay_rows
 from pipeline.studies.theory.theory_page import EXPERIMENTS, describe_checks
 from tests.mutate import count, mutate
 
@@ -227,26 +227,19 @@ def test_a_flush_without_its_refill_breaks_the_average_cost(
     broken: Break, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experiments, "WRAPPED_SLOTS", (64,))
-    monkeypatch.setattr(experiments, "simulate", partial(uncompiled, in_memory.simulate))
+    monkeypatch.setattr(experiments, "replay_rows", partial(replay_rows, compiled=False))
     assert failing(experiments.cost_checks()) == set()
     broken("sent + costs.tlb_flush_ns) + costs.tlb_refill_ns", "sent + costs.tlb_flush_ns)")
     assert len(failing(experiments.cost_checks())) == 2
 
 
-def uncompiled(simulate: Callable[..., in_memory.Outcome], *what: object, **how: object) -> in_memory.Outcome:
-    return simulate(*what, **(how | {"compiled": False}))
-
-
 def orders_that_change_nothing() -> int:
     """In how many of three orders of the rows, read one by one, a plain run of a lock gives the same log."""
     trace = ties.rows_on_a_grid()[: 10 * ties.TASKS]
-    lock = ties.allocators()[0]
-    base = ties.run(lock, trace, records.CLOSED, compiled=False)
+    run = partial(ties.run, *ties.ALLOCATORS[0], loop=records.CLOSED, compiled=False)
+    base = run(trace)
     orders = [ties.shuffle_ties(trace, seed) for seed in range(3)]
-    return sum(
-        ties.same_log(base, ties.run(lock, trace[order], records.CLOSED, compiled=False, chunk_rows=1), order)
-        for order in orders
-    )
+    return sum(ties.same_log(base, run(trace[order], chunk_rows=1), order) for order in orders)
 
 
 def test_timers_that_go_by_creation_where_times_are_equal_are_refused(broken: Break) -> None:

@@ -128,27 +128,23 @@ def _compare(events: PoolEvents, manifest: Manifest, ticks_per_ns: float) -> Com
 
 def flush_ns(events: PoolEvents) -> float:
     """Mean time that a flush held the lock: from the flush to its task's next event. 0 if there was none."""
-    by_task = np.argsort(events.pid, kind="stable")
-    flush, after = by_task[:-1], by_task[1:]
-    of_flush = (events.code[flush] == FLUSH) & (events.pid[flush] == events.pid[after])
-    return _mean(events.time[after[of_flush]] - events.time[flush[of_flush]])
+    return _mean_time(events, np.arange(len(events.code)), FLUSH)
 
 
 def _map_ns(events: PoolEvents) -> float:
     """Mean time from asking for a mapping until it was there."""
-    which = np.flatnonzero(np.isin(events.code, [ENTER, MAPPED]))
+    return _mean_time(events, np.flatnonzero(np.isin(events.code, [ENTER, MAPPED])), ENTER, MAPPED)
+
+
+def _mean_time(events: PoolEvents, which: np.ndarray, code: int, after: int | None = None) -> float:
+    """Mean time from events of kind `code` to their task's next among `which`, if that is of kind `after`."""
     which = which[np.argsort(events.pid[which], kind="stable")]
-    asked, mapped = which[:-1], which[1:]
-    both = (
-        (events.code[asked] == ENTER)
-        & (events.code[mapped] == MAPPED)
-        & (events.pid[asked] == events.pid[mapped])
-    )
-    return _mean(events.time[mapped[both]] - events.time[asked[both]])
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0
+    first, then = which[:-1], which[1:]
+    pairs = (events.code[first] == code) & (events.pid[first] == events.pid[then])
+    if after is not None:
+        pairs &= events.code[then] == after
+    times = events.time[then[pairs]] - events.time[first[pairs]]
+    return float(times.mean()) if len(times) else 0.0
 
 
 def _scale_block(trace: Path, factor: float) -> None:

@@ -64,10 +64,9 @@ class _Line(BaseModel):
 
 
 _CONFIGURATION = ("kernel", "page_tables_in_highmem", "series", "slots_per_series", "cpus", "wall_s")
-COLUMNS = (
-    "row", "kernel", "page_tables_in_highmem", "series", "slots_per_series", "site", *FIGURES, "wall_s",
-    "cpus", "source",
-)  # fmt: skip
+COLUMNS = tuple(
+    column for name in _Line.model_fields for column in (FIGURES if name == "figures" else (name,))
+)
 
 
 @dataclass(frozen=True)

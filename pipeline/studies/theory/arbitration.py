@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import S_FINISHED
-from pipeline.machine.in_memory import Outcome, Rows, free_machine, simulate
+from pipeline.machine.in_memory import Outcome, Rows, free_machine
 from pipeline.studies.theory.check import Check
-from pipeline.studies.theory.runs import ONE_LOCK, mixed_rows
+from pipeline.studies.theory.runs import ONE_LOCK, mixed_rows, replay_rows
 
 CPUS = 16
 NODES = 4
@@ -52,10 +51,9 @@ def unfair_run(
 ) -> Outcome:
     """Replay `trace` where locks are unfair, with "one_lock" or a shipped design of few slots."""
     machine = free_machine(CPUS, nodes=NODES, arbitration="unfair", **prices)
-    loaded, options = (
-        (ONE_LOCK, {}) if allocator == "one_lock" else (load_allocator(allocator), {"slots": "12"})
-    )
-    return simulate(loaded, machine, trace, seed=seed, compiled=compiled, options=options)
+    if allocator == "one_lock":
+        return replay_rows(ONE_LOCK, machine, trace, seed=seed, compiled=compiled)
+    return replay_rows(allocator, machine, trace, {"slots": "12"}, seed=seed, compiled=compiled)
 
 
 def served(outcome: Outcome) -> int:

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.allocators.api.actions import MISS
-from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import E_FLUSH
-from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows, simulate
+from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows
 from pipeline.studies.theory.check import Check, mean_and_error
 from pipeline.studies.theory.closed_queues import (
     Exact,
@@ -31,7 +30,7 @@ from pipeline.studies.theory.closed_queues import (
     machine_repairman,
 )
 from pipeline.studies.theory.irm import characteristic_references, mean_references, zipf
-from pipeline.studies.theory.runs import ONE_LOCK, closed_loop, intervals, with_all_tasks
+from pipeline.studies.theory.runs import ONE_LOCK, closed_loop, intervals, replay_rows, with_all_tasks
 
 HOLD_NS = 1_000
 OPERATIONS = 300_000
@@ -72,7 +71,7 @@ def lock_checks() -> Iterator[Check]:
     for cpus, think_ns in LOCKS:
         parameters = f"P = {cpus}, Z = {think_ns / 1000:g} µs"
         trace = closed_loop(OPERATIONS, cpus, cpus * think_ns, think_ns=think_ns)
-        outcome = simulate(ONE_LOCK, free_machine(cpus, shared_entry_ns=HOLD_NS), trace, compiled=True)
+        outcome = replay_rows(ONE_LOCK, free_machine(cpus, shared_entry_ns=HOLD_NS), trace)
         yield Check(
             "one lock, fixed hold: each wait", f"waits that are equal to the ns, {parameters}", OPERATIONS,
             _equal_waits(trace, outcome, cpus),
@@ -87,8 +86,7 @@ def lock_checks() -> Iterator[Check]:
             throughput_and_error(outcome), at_most=True,
         )  # fmt: skip
         trace = closed_loop(OPERATIONS, cpus, cpus * think_ns + 1, think_ns=think_ns, page=HOLD_NS)
-        machine, options = free_machine(cpus, shared_entry_ns=1), {"hold": "page"}
-        outcome = simulate(ONE_LOCK, machine, trace, options=options, compiled=True)
+        outcome = replay_rows(ONE_LOCK, free_machine(cpus, shared_entry_ns=1), trace, {"hold": "page"})
         drawn = machine_repairman(cpus, 1, think_ns, HOLD_NS)
         yield from _station_checks(
             "one lock, exponential hold: M/M/1//P", parameters, drawn, outcome, "map_wait_ns"
@@ -112,7 +110,7 @@ def pool_checks() -> Iterator[Check]:
     """
     for slots, (allocator, options) in STATIONS.items():
         trace = closed_loop(OPERATIONS, TASKS, 2, wait_ns=WAIT_NS, block_ns=BLOCK_NS)
-        outcome = simulate(load_allocator(allocator), free_machine(1), trace, options=options, compiled=True)
+        outcome = replay_rows(allocator, free_machine(1), trace, options)
         exact = machine_repairman(TASKS, slots, WAIT_NS, BLOCK_NS)
         yield from _station_checks(
             "pool of c slots: M/M/c//N", f"c = {slots}, N = {TASKS}", exact, outcome, "asleep_ns"
@@ -151,9 +149,7 @@ def cost_checks() -> Iterator[Check]:
         maps = CYCLES * slots + slots // 2
         machine = free_machine(4, **_WRAP_PRICES, scan_slot_ns=UNIT_NS // slots)
         pages = rows(maps, page=np.arange(maps))
-        outcome = simulate(
-            load_allocator("global_pool"), machine, pages, options={"slots": str(slots)}, compiled=True
-        )
+        outcome = replay_rows("global_pool", machine, pages, {"slots": str(slots)})
         cost = outcome.totals["map_ns"] / maps / UNIT_NS
         parameters = f"F = {FLUSH_UNITS}, N = {slots}"
         # The half cycle at the end has paid nothing for its wrap.
@@ -177,10 +173,8 @@ def hit_rate_checks() -> Iterator[Check]:
         parameters = f"N = {slots}, {PAGES:,} pages, skew {skew:g}"
         probability = zipf(PAGES, skew)
         page = np.random.default_rng(slots).choice(PAGES, REFERENCES, p=probability)
-        outcome = simulate(
-            load_allocator("global_pool"), free_machine(1), rows(REFERENCES, page=page),
-            options={"slots": str(slots)}, compiled=True,
-        )  # fmt: skip
+        trace = rows(REFERENCES, page=page)
+        outcome = replay_rows("global_pool", free_machine(1), trace, {"slots": str(slots)})
         flushes = outcome.of_kind(E_FLUSH)["op"]
         mean, error = mean_and_error(np.diff(flushes))
         found = 100 * (1 - slots / mean), error * 100 * slots / mean**2

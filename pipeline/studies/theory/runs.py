@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.registry import load_allocator
-from pipeline.machine.in_memory import Outcome, Rows, rows
+from pipeline.machine.in_memory import Outcome, Rows, rows, simulate
+from pipeline.machine.profile import Profile
 
 ONE_LOCK = load_allocator(str(Path(__file__).with_name("one_lock.py")))
+
+
+def replay_rows(
+    allocator: Allocator | str,
+    machine: Profile,
+    trace: Rows,
+    options: dict[str, str] | None = None,
+    **how: Any,
+) -> Outcome:
+    """Replay rows, compiled unless told otherwise, with an allocator or a shipped one of this name."""
+    loaded = load_allocator(allocator) if isinstance(allocator, str) else allocator
+    return simulate(loaded, machine, trace, **({"options": options or {}, "compiled": True} | how))
 
 
 def closed_loop(operations: int, tasks: int, seed: int, **mean_ns: int) -> Rows:

@@ -9,7 +9,6 @@ the engine is left and entered again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ import numpy as np
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import CLOSED, TIMED
-from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows, simulate
+from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows
 from pipeline.studies.theory.check import Check
-from pipeline.studies.theory.runs import ONE_LOCK
+from pipeline.studies.theory.runs import ONE_LOCK, replay_rows
 
 GRID_NS = 1_000
 TASKS = 12
@@ -44,21 +43,12 @@ _PRICES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Case:
-    """An allocator and its options."""
-
-    loaded: Allocator
-    options: dict[str, str]
-
-
-def allocators() -> tuple[Case, ...]:
-    """A lock, a pool so small that tasks sleep, and one for which tasks wait pinned."""
-    return (
-        Case(ONE_LOCK, {}),
-        Case(load_allocator("global_pool"), {"slots": "5"}),
-        Case(load_allocator("percpu_pinned"), {"slots_per_cpu": "1"}),
-    )
+# A lock, a pool so small that tasks sleep, and one for which tasks wait pinned; with their options.
+ALLOCATORS: tuple[tuple[Allocator, dict[str, str]], ...] = (
+    (ONE_LOCK, {}),
+    (load_allocator("global_pool"), {"slots": "5"}),
+    (load_allocator("percpu_pinned"), {"slots_per_cpu": "1"}),
+)
 
 
 def rows_on_a_grid(seed: int = 5) -> Rows:
@@ -82,13 +72,11 @@ def shuffle_ties(trace: Rows, seed: int) -> np.ndarray:
     return np.lexsort((luck, trace.time_ns))
 
 
-def run(allocator: Case, trace: Rows, loop: int, *, compiled: bool = True, **way: Any) -> Outcome:
+def run(allocator: Allocator, options: dict[str, str], trace: Rows, loop: int, **way: Any) -> Outcome:
     """Replay on a machine whose every price is on the grid."""
     prices: dict[str, Any] = dict.fromkeys(_PRICES, GRID_NS)
     machine = free_machine(CPUS, **prices)
-    return simulate(
-        allocator.loaded, machine, trace, options=allocator.options, loop=loop, compiled=compiled, **way
-    )
+    return replay_rows(allocator, machine, trace, options, loop=loop, **way)
 
 
 def same_log(one: Outcome, other: Outcome, number: np.ndarray) -> bool:
@@ -114,20 +102,20 @@ def ties_checks() -> Iterator[Check]:
     """How many of the ways to make the same run give the same log, of each design and loop."""
     trace = rows_on_a_grid()
     unchanged = np.arange(len(trace))
-    for allocator in allocators():
+    for allocator, options in ALLOCATORS:
         for name, loop in LOOPS.items():
-            base = run(allocator, trace, loop)
-            others = [run(allocator, trace, loop, **way) for way in WAYS]
+            base = run(allocator, options, trace, loop)
+            others = [run(allocator, options, trace, loop, **way) for way in WAYS]
             same = sum(
                 other.fingerprint == base.fingerprint and same_log(base, other, unchanged) for other in others
             )
             orders = [shuffle_ties(trace, seed) for seed in ORDERS]
             same_in_order = sum(
-                same_log(base, run(allocator, trace[order], loop, chunk_rows=chunk), order)
+                same_log(base, run(allocator, options, trace[order], loop, chunk_rows=chunk), order)
                 for order in orders
                 for chunk in (1, 5)
             )
-            case = f"{allocator.loaded.name}, {name} loop, {100 * tied_share(base):.0f} % ask in a tie"
+            case = f"{allocator.name}, {name} loop, {100 * tied_share(base):.0f} % ask in a tie"
             for what, expected, simulated in (
                 ("other chunks, logs and budgets", len(WAYS), same),
                 ("rows of equal time in another order", 2 * len(orders), same_in_order),
