@@ -1,10 +1,12 @@
 """Write what documents take from the code: docs/format.md, docs/queries.md and the output of examples.
 
-Run it with `make docs`; tests compare the files with what it would write.
+`make docs` runs it, and `python docs/generate.py docs/queries.md` for one of them; tests compare the files with
+what it would write.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from pipeline.sql.library import queries
 from pipeline.sql.macros import MACROS
 from pipeline.sql.views import VIEWS
 
-DOCS = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 
 def _columns(columns: Iterable[Column]) -> str:
@@ -170,23 +172,23 @@ def queries_document() -> str:
 
 DOCUMENTS = {"format.md": format_document, "queries.md": queries_document}
 EXAMPLES = (
-    "../README.md", "exploring.md", "export.md", "importing.md", "notebook.md", "write-an-allocator.md",
+    "README.md", "docs/architecture.md", "docs/exploring.md", "docs/export.md", "docs/importing.md",
+    "docs/notebook.md", "docs/write-an-allocator.md",
 )  # fmt: skip
 
 
-def main() -> None:
-    """Write every generated document, and fill in the examples of the others."""
+def main(names: list[str]) -> None:
+    """Write the documents of these names, or all of them."""
     # Only a script finds its neighbour; tests load this file by its path.
     from examples import filled
 
-    for name, text in DOCUMENTS.items():
-        (DOCS / name).write_text(text(), encoding="utf-8")
-        print(DOCS / name)
-    for name in EXAMPLES:
-        path = (DOCS / name).resolve()
-        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
-        print(path)
+    for name in names or [*(f"docs/{name}" for name in DOCUMENTS), *EXAMPLES]:
+        path = ROOT / name
+        make = DOCUMENTS.get(path.name)
+        text = make() if make else filled(path.read_text(encoding="utf-8"))
+        path.write_text(text, encoding="utf-8")
+        print(name)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -11,6 +12,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
 def module_of(name: str) -> ModuleType:
@@ -29,10 +31,24 @@ def test_generated_documents_are_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == generated, "run 'make docs'"
 
 
-def test_the_readme_shows_what_its_commands_print() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_a_page_shows_what_its_commands_print(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
     shown, real = _without_ids(text), _without_ids(module_of("examples").filled(text))
-    assert real == shown, "run 'python docs/examples.py' and read what changed"
+    assert real == shown, f"run 'python docs/generate.py {name}' and read what changed"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_what_a_document_says_of_the_code_is_there(document: str) -> None:
+    code = set(re.findall(r"`([^`\n]+)`", (ROOT / document).read_text(encoding="utf-8")))
+    for name in sorted(word for word in code if re.fullmatch(r"pipeline(\.[a-z_]+)+", word)):
+        *module, last = name.split(".")
+        found = importlib.util.find_spec(name) if Path(ROOT, *module).is_dir() else None
+        assert found or hasattr(importlib.import_module(".".join(module)), last), name
+    files = [word for word in code if re.fullmatch(r"[\w/-]*\w/([\w-]+\.(py|toml|sql|md))?", word)]
+    for name in sorted(files):
+        there = [ROOT, ROOT / "pipeline", *(ROOT / "pipeline").iterdir()]
+        assert any((folder / name).exists() for folder in there), name
 
 
 def _without_ids(text: str) -> str:
@@ -40,8 +56,8 @@ def _without_ids(text: str) -> str:
     return re.sub(r"-[0-9a-f]{12}\b", "-...", text)
 
 
-@pytest.mark.parametrize("document", [*sorted(path.name for path in ROOT.glob("docs/*.md")), "README.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_between_documents_lead_somewhere(document: str) -> None:
-    path = ROOT / document if document == "README.md" else ROOT / "docs" / document
+    path = ROOT / document
     for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
         assert (path.parent / link).exists(), link
