@@ -11,8 +11,8 @@ after the other in one namespace, as in a notebook.
 
 A block marked `python` whose first line is `# in FILE` changes that file: its definitions replace those of
 the same name, or come last if there is none; its imports are added. What follows a line `<!-- actions -->`,
-`<!-- costs -->`, `<!-- formats -->` or `<!-- losses -->` is the table of these, from the modules that define
-them.
+`<!-- costs -->`, `<!-- formats -->`, `<!-- losses -->` or `<!-- charts -->` is the table of these, from the
+modules that define them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from pathlib import Path
 from pipeline.allocators.api import actions
 from pipeline.importing.import_trace import list_formats
 from pipeline.io.tables import markdown_table
+from pipeline.report.charts import KINDS
 from pipeline.trace.losses import MEANINGS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -40,7 +42,7 @@ _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 _CHANGE = re.compile(r"```python\n# in (\S+)\n(.*?)```\n", re.DOTALL)
 _EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}", re.DOTALL)
 _CELL = re.compile(r"```python\n(?!# in )(.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
-_WORDS = re.compile(r"<!-- (actions|costs|formats|losses) -->\n(?:\n(?:\|.*\n)+)?")
+_WORDS = re.compile(r"<!-- (actions|costs|formats|losses|charts) -->\n(?:\n(?:\|.*\n)+)?")
 # What differs from machine to machine, or from run to run.
 _TIMES = re.compile(r", \d[\d.,]* s here|(?<= passed) in \d[\d.]*s")
 _COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
@@ -119,7 +121,9 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 def words(kind: str) -> str:
-    """The table of an allocator's "actions" or "costs", of importable "formats" or of "losses"."""
+    """The table of actions, costs of a step, importable formats, losses or kinds of charts."""
+    if kind == "charts":
+        return _charts()
     if kind in {"formats", "losses"}:
         heads = {"formats": ("format", "what it is"), "losses": ("name", "what it counts")}
         entries = list_formats() if kind == "formats" else MEANINGS
@@ -139,6 +143,17 @@ def words(kind: str) -> str:
     return markdown_table(("word", "meaning"), rows)
 
 
+def _charts() -> str:
+    shipped = tomllib.loads((README.parent / "reports" / "default.toml").read_text(encoding="utf-8"))
+    query_of = {item["chart"]: item["query"] for section in shipped["section"] for item in section["item"]}
+    rows = []
+    for name, kind in KINDS.items():
+        wants = ", ".join(f"`{field}`" for field in kind.requires)
+        wants = f"the columns of the query `{query_of[name]}`" if kind.columns else wants
+        rows.append((f"`{name}`", kind.draws, wants))
+    return markdown_table(("chart", "draws", "wants"), rows)
+
+
 def run_cells(text: str) -> str:
     """Return a notebook-like page with what its `python` blocks print when they run in an empty directory."""
     names: dict[str, object] = {}
@@ -153,7 +168,7 @@ def run_cells(text: str) -> str:
         return _CELL.sub(cell, text)
 
 
-def _fits(shown: str, real: str) -> bool:
+def fits(shown: str, real: str) -> bool:
     """Whether what is shown ends in three dots and its other lines are among the real ones, in that order."""
     *lines, last = shown.splitlines() or [""]
     there = iter([line.split() for line in real.splitlines()])
@@ -174,7 +189,7 @@ def filled(text: str) -> str:
             lines: list[str] = []
             for e in examples(match[0]):
                 real = output_of(e.command, Path(name))
-                shown = e.output if _fits(e.output, real) else real
+                shown = e.output if fits(e.output, real) else real
                 lines += [f"$ {e.command}", *shown.splitlines()]
             return "```console\n" + "\n".join(lines) + "\n```\n"
 

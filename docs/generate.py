@@ -1,7 +1,7 @@
 """Write what documents take from the code: docs/format.md, docs/queries.md and the output of examples.
 
-`make docs` runs it, and `python docs/generate.py docs/queries.md` for one of them; tests compare the files with
-what it would write.
+`make docs` runs it, and `python docs/generate.py docs/queries.md` does it for one of them; tests compare the
+files with what it would write.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def queries_document() -> str:
 DOCUMENTS = {"format.md": format_document, "queries.md": queries_document}
 EXAMPLES = (
     "README.md", "docs/architecture.md", "docs/exploring.md", "docs/export.md", "docs/importing.md",
-    "docs/notebook.md", "docs/write-an-allocator.md",
+    "docs/notebook.md", "docs/report.md", "docs/write-an-allocator.md",
 )  # fmt: skip
 
 

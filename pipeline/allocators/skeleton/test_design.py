@@ -1,4 +1,4 @@
-"""NAME replays without a finding, also where it is short of slots, and compares with others as it should.
+"""NAME replays without a finding, even if short of slots, and compares with others as it should.
 
 Uncompiled, 1,500 operations take a second or two and a debugger stops in the design. Every comparison below
 is of this skeleton: when you change what NAME does, change what you expect of it here.

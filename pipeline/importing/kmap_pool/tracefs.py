@@ -40,14 +40,14 @@ def read_tracefs(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
     """
     text = _Text(path, with_scheduler)
     with progress("reading", None, "events") as advance:
-        for block in _blocks(path):
+        for block in read_blocks(path):
             # A last line without its end may be cut short.
             count = text.read(block if with_scheduler else block[: block.rfind(b"\n") + 1])
             advance(count)
     return text.events()
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def read_blocks(path: Path) -> Iterator[bytes]:
     """Whole lines of the text at `path`, about a megabyte at a time."""
     try:
         with open_by_name(path) as stream:
