@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.io.numbers import format_number
+from pipeline.io.numbers import format_count, format_number
 from pipeline.io.tables import markdown_table
 from pipeline.studies.theory.arbitration import arbitration_checks
 from pipeline.studies.theory.check import STANDARD_ERRORS, Check
@@ -115,7 +115,8 @@ def _group(found: Iterable[Check]) -> list[list[Check]]:
 
 def _line(group: list[Check]) -> tuple[str, ...]:
     worst = max(group, key=lambda check: (not check.holds, abs(check.error), check.predicted))
-    what = worst.what if not worst.case else f"{worst.what}; {_cases(group)}, shown: {worst.case}"
+    cases = format_count(len(group), "case")
+    what = f"{worst.what}; {cases}, shown: {worst.case}" if worst.case else worst.what
     error = worst.standard_error
     return (
         worst.name,
@@ -126,7 +127,3 @@ def _line(group: list[Check]) -> tuple[str, ...]:
         f"{100 * error / abs(worst.predicted):.2g}" if error and worst.predicted else "",
         "holds" if worst.holds else "FAILS",
     )
-
-
-def _cases(group: list[Check]) -> str:
-    return f"{len(group)} cases" if len(group) > 1 else "1 case"
