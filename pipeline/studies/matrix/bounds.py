@@ -40,6 +40,9 @@ class Breach:
     explained: bool
     """Whether `why` leaves the bound as it is; if not, the bound, the model or the design is wrong."""
 
+    def __str__(self) -> str:
+        return f"{self.by} ({self.setting})"
+
 
 def find_sides(point: Point, column: Mapping[str, Point]) -> list[Side]:
     """Bounds that a design is outside of, among all designs of one setting."""

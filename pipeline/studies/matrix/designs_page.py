@@ -11,7 +11,6 @@ from pipeline.allocators.registry import shipped_allocators
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
 from pipeline.io.numbers import join_words
-from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile, shipped_profiles
 from pipeline.studies.experiment import assumed_costs
 from pipeline.studies.matrix import grid as matrix
@@ -29,15 +28,15 @@ Every shipped design on a compile, on P tasks that read one byte, and on a recor
 run anew; texts and numbers are those of the runs that wrote it, and the same on every machine. Closed loop,
 seed 0, designs with their default options.
 
-A cell has a value for each number of CPUs ({slashes}), or one if all are the same. *Throughput* is operations
-per second of simulated time as a share of `{lower}`'s on the same trace; *mean map* the time from asking to
-having the mapping; *dearer* the CPU time, spinning and interrupts included and idling left out, that an
-operation takes more than with `{lower}`; *lock wait* the share of all CPU time spent spinning. ▲ and ▼ mark
-what is outside the bounds: throughput above `{lower}` or below `{upper}` by more than {tolerance:.0%}, fewer
-flushes than `{fewest}` or more than `{upper}`. Flushes are those that may reach other CPUs; those of the own
-TLB alone are among the prices. `{build}` and `{byte}` have {operations:,} operations for each CPU, and as
-many tasks for each as on the 16 they are made for; `local` is the recording as it is, with the same tasks for
-any number of CPUs.
+A cell has a value for each number of CPUs ({slashes}), or one if all are the same. *Throughput* is
+operations per second of simulated time as a share of `direct_map`'s on the same trace; *mean map* the time
+from asking to having the mapping; *dearer* the CPU time, spinning and interrupts included and idling left
+out, that an operation takes more than with `direct_map`; *lock wait* the share of all CPU time spent
+spinning. ▲ and ▼ mark what is outside the bounds: throughput above `direct_map` or below `always_flush` by
+more than {tolerance:.0%}, fewer flushes than `clairvoyant` or more than `always_flush`. Flushes are those
+that may reach other CPUs; those of the own TLB alone are among the prices. `kernel_build` and
+`read_one_byte` have {operations:,} operations for each CPU, and as many tasks for each as on the 16 they
+are made for; `local` is the recording as it is, with the same tasks for any number of CPUs.
 """
 
 
@@ -47,6 +46,14 @@ _CLAIMS: Columns = {
     "said": "claim",
     "outcome": "outcome",
     "wrong": "wrong",
+}
+# Of breaches that have allocator, side and reason in common.
+_BREACHES: Columns = {
+    "design": "[0].allocator",
+    "outside": lambda group: BEYOND[group[0].side],
+    "settings": lambda group: str(len(group)),
+    "for instance": "[0]",
+    "why": lambda group: group[0].why if group[0].explained else f"**{group[0].why}**",
 }
 
 
@@ -69,13 +76,8 @@ class Comparison:
         head = _HEAD.format(
             cpus=join_words(map(str, grid.cpus)),
             machines=join_words(grid.machines),
-            lower=LOWER,
-            upper=matrix.UPPER,
-            fewest=matrix.FEWEST_FLUSHES,
-            tolerance=TOLERANCE,
             slashes=" / ".join(map(str, grid.cpus)),
-            build=grid.traces[0],
-            byte=grid.traces[1],
+            tolerance=TOLERANCE,
             operations=grid.operations_per_cpu,
         )
         parts = [head.rstrip(), "## Between the bounds"]
@@ -86,7 +88,7 @@ class Comparison:
         machine = grid.machines[0]
         for trace in (grid.traces[0], grid.traces[-1]):
             parts += [f"### {trace} on {machine}", tabulate_prices(grid, trace, machine).markdown()]
-        parts += ["## Outside the bounds", self.describe_bounds().rstrip()]
+        parts += ["## Outside the bounds", self.describe_bounds()]
         parts += ["## What the authors said, and what comes out", Table.of(self.verdicts, _CLAIMS).markdown()]
         for allocator in dict.fromkeys(verdict.allocator for verdict in self.verdicts):
             own = (verdict.item() for verdict in self.verdicts if verdict.allocator == allocator)
@@ -101,16 +103,6 @@ class Comparison:
         groups: dict[tuple[str, Side, str], list[Breach]] = {}
         for breach in self.outside:
             groups.setdefault((breach.allocator, breach.side, breach.why), []).append(breach)
-        rows = [
-            (
-                allocator,
-                BEYOND[side],
-                f"{len(group)}",
-                f"{group[0].by} ({group[0].setting})",
-                why if group[0].explained else f"**{why}**",
-            )
-            for (allocator, side, why), group in groups.items()
-        ]
         settings = len(self.grid.settings())
         reasons = (
             "Every one that is outside a bound has its reason in its own figures:"
@@ -118,7 +110,7 @@ class Comparison:
             else "**Some are outside a bound without a reason that would leave the bound as it is:**"
         )
         lead = f"{settings * (len(self.grid.shown) - 1):,} runs beside {LOWER}'s {settings}. {reasons}"
-        return f"{lead}\n\n{markdown_table(('design', 'outside', 'settings', 'for instance', 'why'), rows)}"
+        return f"{lead}\n\n{Table.of(groups.values(), _BREACHES).markdown()}"
 
     def text(self) -> str:
         """The verdicts for the terminal."""
