@@ -36,7 +36,7 @@ def record(
     """Run a command, record its page faults, reads and writes, and make a trace of them."""
     from pipeline.capture.bpftrace import bpftrace_commands, script_path
     from pipeline.capture.capture import find_obstacles
-    from pipeline.capture.capture import record as recorded
+    from pipeline.capture.capture import record as record_command
     from pipeline.errors import UsageError
 
     if bpftrace:
@@ -49,7 +49,7 @@ def record(
         return
     if output is None:
         raise UsageError("wanted -o FILE, the trace to write; 'pipeline record --help' says how")
-    result = recorded(
+    result = record_command(
         command or [], output, by=by, keep=keep, buffer_mib=buffer_mib,
         say=lambda line: typer.echo(line, err=True),
     )  # fmt: skip

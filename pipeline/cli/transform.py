@@ -28,7 +28,7 @@ def transform(
     """
     from pipeline.errors import UsageError
     from pipeline.io.tables import align_columns
-    from pipeline.trace.transform.apply import transform as transformed
+    from pipeline.trace.transform.apply import transform as apply_steps
     from pipeline.trace.transform.apply import usages
 
     if list_steps:
@@ -36,7 +36,7 @@ def transform(
         return
     if trace is None or output is None:
         raise UsageError("wanted TRACE and -o FILE; 'pipeline transform --help' says how")
-    result = transformed(trace, output, steps or [])
+    result = apply_steps(trace, output, steps or [])
     for step, before, after in zip(result.steps, result.operations, result.operations[1:], strict=False):
         print(f"{step}: {before:,} operations became {after:,}")
     metadata = result.metadata

@@ -135,8 +135,3 @@ def integers(table: pa.Table, name: str, null: int | None = None) -> np.ndarray:
             f"column '{name}' is {column.type}, where whole numbers were wanted; cast it first"
         ) from error
     return (column if null is None else column.fill_null(null)).to_numpy()
-
-
-def strings(table: pa.Table, name: str) -> list[str | None]:
-    """Column `name` as Python strings, None for null."""
-    return table.column(name).cast(pa.string()).to_pylist()

@@ -7,6 +7,7 @@ shows the measurement.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,13 +119,8 @@ def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_pro
     instants = np.stack([mappings.begin_ns, mappings.mapped_ns, mappings.end_ns], axis=1)
     gap_ns = nest.gaps(instants)
     tail_ns = nest.tails(instants)
-    # Clipped, because two clocks rounded to nanoseconds can differ by one where nothing else happened.
-    think_ns = (
-        np.clip(nest.gaps(_recorded(mappings.cpu_ns)), 0, gap_ns) if think is None else think.cpu_ns(gap_ns)
-    )
-    hold_ns = (
-        np.clip(nest.tails(_recorded(mappings.cpu_ns)), 0, tail_ns) if hold is None else hold.cpu_ns(tail_ns)
-    )
+    think_ns = _cpu_share(gap_ns, think, nest.gaps, mappings.cpu_ns)
+    hold_ns = _cpu_share(tail_ns, hold, nest.tails, mappings.cpu_ns)
     wait_ns = gap_ns - think_ns
     block_ns = tail_ns - hold_ns
     # The innermost first, so that what is added to an enclosing mapping is already whole.
@@ -158,10 +154,18 @@ def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_pro
     return ArrangedRows(rows, source_row, {why: count for why, count in dropped.items() if count})
 
 
-def _recorded(cpu_ns: np.ndarray | None) -> np.ndarray:
-    if cpu_ns is None:
-        raise ValueError("without recorded CPU time, a Split is needed")
-    return cpu_ns
+def _cpu_share(
+    lengths_ns: np.ndarray,
+    split: Split | None,
+    on_clock: Callable[[np.ndarray], np.ndarray],
+    cpu_ns: np.ndarray | None,
+) -> np.ndarray:
+    """CPU time in intervals, by rule or as recorded."""
+    if split is not None:
+        return split.cpu_ns(lengths_ns)
+    assert cpu_ns is not None
+    # Clipped, because two clocks rounded to nanoseconds can differ by one where nothing else happened.
+    return np.clip(on_clock(cpu_ns), 0, lengths_ns)
 
 
 def number_by_appearance(ids: np.ndarray) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Traces: their schema, streaming reader and writer, checks, and importers of foreign formats."""
+"""Traces: their streaming reader and writer, their checks, and what transforms them."""

@@ -1,1 +1,1 @@
-"""One file per foreign format; each turns a recording into trace rows with their provenance."""
+"""One file per foreign format; each defines an IMPORTER (`importer.Importer`), and nothing else names it."""

@@ -129,7 +129,7 @@ def _call(text, i, end, row, tables):
         row.code = ev.ENTER
         row.fd, row.position, row.buffer, row.file = fd, position, thread, file
         # -f cuts a call in two where another task comes between.
-        return (not resumed) and _ends_with_unfinished(text, k, end)
+        return (not resumed) and chars.find_after(text, k, end, b"<unfinished ...>") > 0
     row.code = ev.EXIT if resumed else ev.WHOLE
     row.fd, row.position, row.buffer, row.file = fd, position, thread, file
     k = chars.find_after(text, k, end, b"= ")
@@ -162,11 +162,6 @@ def _call(text, i, end, row, tables):
     duration, k, fraction = chars.read_seconds(text, j + 1, end)
     row.duration = duration
     return fraction
-
-
-@compiled_inside
-def _ends_with_unfinished(text, i, end):
-    return chars.find_after(text, i, end, b"<unfinished ...>") > 0
 
 
 @compiled_inside

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import InputError
 from pipeline.importing.importer import (
@@ -15,7 +17,6 @@ from pipeline.importing.importer import (
     has_columns,
     integers,
     read_columns,
-    strings,
 )
 from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS
 
@@ -36,7 +37,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     rows: Rows = {}
     for column in COLUMNS:
         if column.name == "kind":
-            rows["kind"] = _codes(path, strings(table, "kind"))[order]
+            rows["kind"] = _codes(path, table.column("kind"))[order]
             continue
         values = integers(table, column.name, null=-1 if column.nullable else None)
         least = -1 if column.nullable else 0
@@ -66,16 +67,15 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     )
 
 
-def _codes(path: Path, names: list[str | None]) -> np.ndarray:
-    code_of: dict[str | None, int] = {name: code for code, name in enumerate(KINDS)}
-    codes = np.fromiter((code_of.get(name, -1) for name in names), np.int8, len(names))
-    bad = np.flatnonzero(codes < 0)
-    if len(bad):
-        row = int(bad[0])
+def _codes(path: Path, names: pa.ChunkedArray) -> np.ndarray:
+    codes = pc.index_in(names.cast(pa.string()), value_set=pa.array(KINDS))
+    if codes.null_count:
+        row = int(np.flatnonzero(codes.is_null().to_numpy())[0])
         raise InputError(
-            f"{path}: row {row:,}: kind is {names[row]!r}, wanted one of {', '.join(KINDS)}; mend the table"
+            f"{path}: row {row:,}: kind is {names[row].as_py()!r}, wanted one of {', '.join(KINDS)}; mend "
+            "the table"
         )
-    return codes
+    return codes.to_numpy().astype(np.int8)
 
 
 IMPORTER = Importer(

@@ -1,1 +1,1 @@
-"""Recordings of the kernel's own kmap pool: its events, and what is made of them."""
+"""Recordings of the kernel's own kmap pool: reading them, their operations and the schedule of its lock."""

@@ -60,7 +60,7 @@ def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
 
     scans = np.flatnonzero(schedule.scans > 0)
     first_scan = int(scans[0]) if len(scans) else never
-    cursor, passed_before, passed_after = _passed(schedule, slots, first_scan)
+    cursor, passed_before, passed_after = _follow_cursor(schedule, slots, first_scan)
     if first_scan < never:
         slot_of = {
             int(page[slot]): slot for slot in np.flatnonzero(count).tolist() if first[slot] < first_scan
@@ -80,7 +80,7 @@ def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
     return PoolState(count, page, cursor)
 
 
-def _passed(schedule: LockSchedule, slots: int, first_scan: int) -> tuple[int, np.ndarray, np.ndarray]:
+def _follow_cursor(schedule: LockSchedule, slots: int, first_scan: int) -> tuple[int, np.ndarray, np.ndarray]:
     """Where the cursor was at the start, and the slots it passed over before and after the first scan.
 
     A search that scans has gone to the pool's end and begun anew; one that ends with a sleep has then looked

@@ -66,13 +66,13 @@ class _Reading:
 
     def _batches(self) -> Iterator[Rows]:
         found = False
-        for rows in self._assembled():
+        for rows in self._assemble():
             found = True
             yield rows
         self._check(found)
         self._describe()
 
-    def _assembled(self) -> Iterator[Rows]:
+    def _assemble(self) -> Iterator[Rows]:
         counts, tables = self.tally.counts, self.tally.tables
         for block in self.reader.blocks():
             # Lines that were left out whole count too: the numbers are those of the file.
@@ -118,7 +118,7 @@ class _Reading:
                 "up"
             )
         if not found:
-            ignored = ", ".join(list(self.tally.ignored())[:8])
+            ignored = ", ".join(list(self.tally.count_ignored())[:8])
             raise InputError(
                 f"{self.path}: found no page fault and no copy of a file's page in {lines:,} lines"
                 + (f" (events of no use here: {ignored})" if ignored else "")

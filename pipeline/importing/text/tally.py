@@ -80,7 +80,7 @@ class Tally:
             self._ignored[int(entry.key)] = name.decode("utf-8", "replace").rstrip(": ->(")
         self.tables.other.end[self.tables.other.end > 0] = -1
 
-    def ignored(self) -> dict[str, int]:
+    def count_ignored(self) -> dict[str, int]:
         """Lines ignored by the name of their event, most first."""
         other = self.tables.other[self.tables.other.lines > 0]
         counted = {self._ignored.get(int(entry.key), "other"): int(entry.lines) for entry in other}
@@ -99,7 +99,7 @@ class Tally:
         notes = []
         if self.counts.chains:
             notes.append(f"{int(self.counts.chains):,} lines of call chains were passed over")
-        if ignored := self.ignored():
+        if ignored := self.count_ignored():
             shown = ", ".join(f"{name} {count:,}" for name, count in list(ignored.items())[:_IGNORED_SHOWN])
             more = len(ignored) - _IGNORED_SHOWN
             notes.append(
