@@ -7,7 +7,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL
 from pipeline.allocators.registry import load_allocator
-from tests.machine.flushed_apart import MISTAKES, DeferredFlushMachine, is_wrong, walk
+from tests.machine.deferred_flush_pools import MISTAKES, DeferredFlushMachine, is_wrong, walk
 from tests.machine.oracle import MOST_NESTED, THOROUGH
 from tests.machine.runs import mutate_allocator
 

@@ -18,7 +18,7 @@ from pipeline.allocators.api.actions import (
 )
 from pipeline.allocators.registry import load_allocator
 from tests.machine.oracle import MOST_NESTED, THOROUGH, wander
-from tests.machine.own_pools import OwnPoolMachine
+from tests.machine.private_pools import OwnPoolMachine
 from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task
 
