@@ -11,7 +11,7 @@ after the other in one namespace, as in a notebook.
 
 A block marked `python` whose first line is `# in FILE` changes that file: its definitions replace those of
 the same name, or come last if there is none; its imports are added. What follows a line `<!-- actions -->`,
-`<!-- costs -->`, `<!-- formats -->`, `<!-- losses -->` or `<!-- charts -->` is the table of these, from the
+`<!-- effects -->`, `<!-- formats -->`, `<!-- losses -->` or `<!-- charts -->` is the table of these, from the
 modules that define them.
 """
 
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from pipeline.allocators.api import actions
+from pipeline.allocators.api import actions, effects
 from pipeline.importing.import_trace import list_formats
 from pipeline.io.tables import markdown_table
 from pipeline.report.charts import KINDS
@@ -42,7 +42,7 @@ _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 _CHANGE = re.compile(r"```python\n# in (\S+)\n(.*?)```\n", re.DOTALL)
 _EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}", re.DOTALL)
 _CELL = re.compile(r"```python\n(?!# in )(.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
-_WORDS = re.compile(r"<!-- (actions|costs|formats|losses|charts) -->\n(?:\n(?:\|.*\n)+)?")
+_WORDS = re.compile(r"<!-- (actions|effects|formats|losses|charts) -->\n(?:\n(?:\|.*\n)+)?")
 # What differs from machine to machine, or from run to run.
 _TIMES = re.compile(r", \d[\d.,]* s here|(?<= passed) in \d[\d.]*s")
 _COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
@@ -121,7 +121,7 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 def words(kind: str) -> str:
-    """The table of actions, costs of a step, importable formats, losses or kinds of charts."""
+    """The table of actions, effects of a step, importable formats, losses or kinds of charts."""
     if kind == "charts":
         return _charts()
     if kind in {"formats", "losses"}:
@@ -132,7 +132,7 @@ def words(kind: str) -> str:
         entries = re.findall(r"^    ([A-Z_]+) +(.*(?:\n {18}.*)*)", actions.__doc__ or "", re.MULTILINE)
         rows = [(f"`{name}`", " ".join(meaning.split())) for name, meaning in entries]
     else:
-        functions = [f for f in vars(actions).values() if getattr(f, "__module__", "") == actions.__name__]
+        functions = [f for f in vars(effects).values() if getattr(f, "__module__", "") == effects.__name__]
         rows = [
             (
                 f"`{f.__name__}({', '.join(inspect.signature(f).parameters)})`",

@@ -15,32 +15,21 @@ As every map of a page that is not mapped at that moment is a miss here, and so 
 mappings and flushes at most once for each miss makes more of them, for the same order of maps and unmaps. It
 is what remains of a cache of mappings that has one slot more than are in use, and forgets at each unmap.
 
-Source: none; a bound for charts. With no more slots than mappings in force at once, who finds none sleeps.
+Source: none; a bound for charts. With no more slots than mappings in force at once, a task that finds none
+sleeps.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    COUNT_UNDERFLOW,
-    DONE,
-    FLUSH_ALL,
-    HIT,
-    LOCK,
-    MISS,
-    SLEEP,
-    UNLOCK,
-    WAKE_ALL,
-    report_finding,
-    touch,
-    touch_cached,
-    write_pte,
-)
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.api.contract import Check, Option, Shape
-from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
-from pipeline.allocators.components.free_list import fill_free, give_free, listed_free, take_free
+from pipeline.allocators.api.effects import report_finding, touch, touch_cached, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
+from pipeline.allocators.components.checks import check_pages, check_sleepers, check_users
+from pipeline.allocators.components.free_list import fill_free, give_free, list_free, take_free
+from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, unmap_around_drop
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 
 SUMMARY = "upper bound: nothing stays cached, every miss is a global flush"
 SOURCE = "what a cache of one mapping would do"
@@ -51,26 +40,20 @@ SLOT = [("users", "i4"), ("next", "i4"), ("page", "i8")]
 PAGE = [("slot", "i4")]
 
 
-def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots, for the whole machine."""
-    return options["slots"]
-
-
-def prepare(a: Any, shape: Shape) -> None:
+def prepare(a: State, shape: Shape) -> None:
     """Put every slot on the free list, lowest number first."""
     fill_free(a, a.pool[0], 0, len(a.slots))
 
 
-_ASK = 0
 _SEARCH = 1
 _FLUSHED = 2
 _GOT = 3
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Share the slot of a page that somebody has mapped, or take a free one and flush."""
-    if r.step == _ASK:
+    if r.step == ASK:
         r.step = _SEARCH
         return LOCK
     if r.step == _GOT:
@@ -87,7 +70,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
         r.step = _GOT
         return UNLOCK
     if a.pool[0].free == 0:
-        r.step = _ASK
+        r.step = ASK
         d.queue = 0
         return SLEEP
     r.slot = take_free(a, a.pool[0])
@@ -101,48 +84,37 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     return FLUSH_ALL
 
 
-_DROP = 1
-_WAKE = 2
-_END = 3
-
-
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
-    """Drop one use; after the last one forget the page, and wake who waits for a slot."""
-    if r.step == _ASK:
-        r.step = _DROP
-        return LOCK
-    if r.step == _DROP:
-        touch_cached(d, 1)
-        r.step = _END
-        slot = a.slots[r.slot]
-        slot.users -= 1
-        if slot.users < 0:
-            report_finding(d, COUNT_UNDERFLOW)
-        if slot.users == 0:
-            a.pages[slot.page].slot = 0
-            write_pte(d)
-            give_free(a, a.pool[0], r.slot)
-            if a.queues[0].sleepers > 0:
-                r.step = _WAKE
-        return UNLOCK
-    if r.step == _WAKE:
-        r.step = _END
-        return WAKE_ALL
-    return DONE
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
+    """Drop one use; after the last one forget the page, and wake the tasks that wait for a slot."""
+    if r.step != DROP:
+        return unmap_around_drop(r, d, 0, WAKE_ALL)
+    touch_cached(d, 1)
+    r.step = END
+    slot = a.slots[r.slot]
+    slot.users -= 1
+    if slot.users < 0:
+        report_finding(d, COUNT_UNDERFLOW)
+    if slot.users == 0:
+        a.pages[slot.page].slot = 0
+        write_pte(d)
+        give_free(a, a.pool[0], r.slot)
+        if a.queues[0].sleepers > 0:
+            r.step = WAKE
+    return UNLOCK
 
 
-def check(a: Any, live: Check) -> list[str]:
+def check(a: State, live: Check) -> list[str]:
     """Users, pages and the free list must agree."""
     users = [int(slot.users) for slot in a.slots]
-    problems = problems_of_users(live, users)
-    problems += problems_of_pages(a, [s for s, count in enumerate(users) if count > 0])
-    free = listed_free(a, a.pool[0])
+    problems = check_users(live, users)
+    problems += check_pages(a, [s for s, count in enumerate(users) if count > 0])
+    free = list_free(a, a.pool[0])
     if sorted(free) != [s for s, count in enumerate(users) if count == 0]:
         problems.append(f"the free list holds {len(free)} slots, not just those that nobody uses")
     return problems
 
 
-def lost_wakeups(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: State, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return left_asleep(live, 0, len(listed_free(a, a.pool[0])), "slots are free")
+    return check_sleepers(live, 0, len(list_free(a, a.pool[0])), "slots are free")

@@ -26,15 +26,9 @@ evenly over the operation numbers; the vain attempt takes as long as the whole u
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    ATTEMPT,
-    DONE,
-    FALLBACK,
-    MISS,
-    NESTING_OVERFLOW,
-    PREFAULT,
+from pipeline.allocators.api.actions import ATTEMPT, DONE, PREFAULT
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.effects import (
     allow_sleep,
     forbid_sleep,
     invalidate,
@@ -42,17 +36,18 @@ from pipeline.allocators.api.actions import (
     touch_local,
     write_pte,
 )
-from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import (
     ASK_AGAIN,
     FLUSH_IF_ANY,
+    check_pools,
     fall_back,
     lost_wakeups_in_pools,
-    problems_of_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import FALLBACK, MISS, NESTING_OVERFLOW
 from pipeline.schema.trace import KINDS
 
 SUMMARY = "kmap_atomic: own slots per CPU, no lock, IPI or cache; may not be held over a sleep"
@@ -99,7 +94,7 @@ _IN_VAIN = 11
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Prefault, then map atomically; a copy that faults again tries in vain and falls back on the pool."""
     again = _is_copy(r) and _faults_again(a, r)
     if r.step == _BEGIN:
@@ -120,19 +115,19 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def _is_copy(r: Any) -> bool:
+def _is_copy(r: Request) -> bool:
     """Whether the mapping is for copying from or to a user's page, which may fault."""
     return r.kind in (_TO_USER, _FROM_USER)
 
 
 @inline
-def _faults_again(a: Any, r: Any) -> bool:
+def _faults_again(a: State, r: Request) -> bool:
     """Whether this copy faults although it was prefaulted; depends on nothing but its operation."""
     return (((r.op * _SPREAD) & 0xFFFFFFFF) * 1000) >> 32 < a.options[0].refault_per_1000
 
 
 @inline
-def _map_atomic(a: Any, r: Any, d: Any) -> None:
+def _map_atomic(a: State, r: Request, d: StepCost) -> None:
     """Take the CPU's slot for this nesting depth."""
     forbid_sleep(d)
     depth = r.depth
@@ -149,7 +144,7 @@ def _map_atomic(a: Any, r: Any, d: Any) -> None:
 
 
 @inline
-def _unmap_atomic(a: Any, r: Any, d: Any) -> None:
+def _unmap_atomic(a: State, r: Request, d: StepCost) -> None:
     """The PTE stays until the slot's next map, or goes at once."""
     allow_sleep(d)
     a.slots[r.slot].count -= 1
@@ -159,7 +154,7 @@ def _unmap_atomic(a: Any, r: Any, d: Any) -> None:
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Nothing, or what the pool does."""
     if r.served == FALLBACK:
         return unmap_cached(a, r, d, 0)
@@ -167,9 +162,9 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     return DONE
 
 
-def check(a: Any, live: Check) -> list[str]:
+def check(a: State, live: Check) -> list[str]:
     """An atomic slot is held by as many as say so, and by one at most; the pool must be in order too."""
-    problems = problems_of_pools(a, live, int(a.options[0].slots))
+    problems = check_pools(a, live, int(a.options[0].slots))
     first, nesting = int(a.options[0].slots), int(a.options[0].nesting)
     for s in range(first, first + live.shape.cpus * nesting):
         count, users = int(a.slots[s].count), live.users.get(s, 0)
@@ -178,6 +173,6 @@ def check(a: Any, live: Check) -> list[str]:
     return problems
 
 
-def lost_wakeups(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: State, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot of the pool is in use."""
-    return lost_wakeups_in_pools(a, live, 1, int(a.options[0].slots))
+    return lost_wakeups_in_pools(a, live, int(a.options[0].slots))

@@ -17,9 +17,9 @@ less than one that (1) flushes only when a page must be mapped and no slot is cl
 unused slot clean. Neither needs to know the future: no clairvoyance about what stays cached can save a flush.
 
 Proof. Say M(t, s) is the set of pages in force at t or mapped after t until s. Each of them has a slot at
-some time from t to s, and that slot cannot be clean again before the next flush: so whoever flushed at t must
-flush again before |M(t, s)| exceeds N, whatever else he kept. With (2) nothing else has a slot, so with (1)
-the next flush comes exactly when |M(t, s)| would exceed N: no later one is possible. And to have flushed
+some time from t to s, and that slot cannot be clean again before the next flush: so a pool that flushed at t
+must flush again before |M(t, s)| exceeds N, whatever else it kept. With (2) nothing else has a slot, so with
+(1) the next flush comes exactly when |M(t, s)| would exceed N: no later one is possible. And to have flushed
 later is never worse: for t < t', every page in force at t' was in force at t or mapped between, so M(t', s)
 is a part of M(t, s). By induction, the k-th flush of this design comes no earlier than the k-th of any other.
 
@@ -29,23 +29,22 @@ This design is the kernel's without these two, so what separates them is all tha
 gain.
 
 Only a bound: replayed in time, designs put maps in other orders, as their tasks wait elsewhere, and a design
-in another order may come out below. It bounds neither misses (who keeps what is wanted again before the next
-flush has fewer, and as many flushes), nor designs that invalidate single addresses, flush some CPUs only, or
-know which TLBs have lost a translation by other means.
+in another order may come out below. It bounds neither misses (a pool that keeps what is wanted again before
+the next flush has fewer, and as many flushes), nor designs that invalidate single addresses, flush some CPUs
+only, or know which TLBs have lost a translation by other means.
 
 Source: none; a bound for charts. The choice that would be best for misses is L. A. Belady's (1966).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.allocators.api.actions import FLUSH_ALL
-from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.contract import Option, Shape
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import (
+    check_pools,
     lost_wakeups_in_pools,
     map_cached,
-    problems_of_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
@@ -63,34 +62,24 @@ SLOT = [("count", "i4"), ("page", "i8")]
 PAGE = [("slot", "i4")]
 
 
-def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots, for the whole machine."""
-    return options["slots"]
-
-
-def prepare(a: Any, shape: Shape) -> None:
+def prepare(a: State, shape: Shape) -> None:
     """Begin before the first slot."""
     a.pool[0].cursor = -1
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; flush when none is left and some can be had by it."""
     slots = a.options[0].slots
     return map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, False)
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
     return unmap_cached(a, r, d, 0)
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, and pages their slots."""
-    return problems_of_pools(a, live, int(a.options[0].slots))
-
-
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot is in use."""
-    return lost_wakeups_in_pools(a, live, 1, int(a.options[0].slots))
+# Counts must match the live mappings and pages their slots; nobody sleeps unless all slots are in use.
+check = check_pools
+lost_wakeups = lost_wakeups_in_pools

@@ -16,7 +16,7 @@ TLB is flushed, so that nobody can hit what is on its way out. The lock is relea
 again to declare them clean. Hits and unmaps never wait for it; misses use the clean slots that are left, or
 sleep until it is over.
 
-The rest is in shared/flushed_apart.py: this is a pool of one part.
+The rest is in components/deferred_flush_pool.py: this is a pool of one part.
 
 Source: H. Dickins' third slot state, "being flushed"; dropping the lock round the flush, linux-mm, 2024.
 Ours: the pool knows how many slots are clean, so that a miss need not probe all of them to learn that there
@@ -26,19 +26,18 @@ others, and `batch`, to release the lock within the pass too.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.contract import Option
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.deferred_flush_pool import (
     BATCH_HELP,
     PAGE_FIELDS,
     PART_FIELDS,
     SLOT_FIELDS,
-    fill,
+    check_parts,
+    fill_parts,
     lost_wakeups_in_parts,
-    map_deferred,
-    problems_of_parts,
-    unmap_deferred,
+    map_in_parts,
+    unmap_in_parts,
 )
 from pipeline.jit.marks import inline
 
@@ -56,34 +55,22 @@ SLOT = SLOT_FIELDS
 PAGE = PAGE_FIELDS
 
 
-def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots, for the whole machine."""
-    return options["slots"]
-
-
-def prepare(a: Any, shape: Shape) -> None:
-    """Begin with every slot clean."""
-    fill(a, 1, int(a.options[0].slots))
+prepare = fill_parts
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; where none is left, flush, or wait for a flush under way."""
     options = a.options[0]
-    return map_deferred(a, r, d, 1, options.slots, options.batch, options.spare)
+    return map_in_parts(a, r, d, 1, options.slots, options.batch, options.spare)
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now and no flush will."""
-    return unmap_deferred(a, r, d, a.options[0].slots)
+    return unmap_in_parts(a, r, d, a.options[0].slots)
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, pages their slots, the pool's counts its slots."""
-    return problems_of_parts(a, live, 1, int(a.options[0].slots))
-
-
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot is in use."""
-    return lost_wakeups_in_parts(a, live)
+# Counts must match the live mappings, pages their slots; nobody sleeps unless all slots are in use.
+check = check_parts
+lost_wakeups = lost_wakeups_in_parts

@@ -6,10 +6,10 @@ mapping is free.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import DIRECT, DONE
+from pipeline.allocators.api.actions import DONE
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import DIRECT
 
 SUMMARY = "lower bound: a 64-bit kernel's permanent map; nothing to do"
 SOURCE = "what removing highmem would leave"
@@ -17,7 +17,7 @@ BOUND = "lower bound"
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """The page's address is known."""
     r.slot = -1
     r.served = DIRECT
@@ -25,6 +25,6 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Nothing to undo."""
     return DONE

@@ -17,8 +17,8 @@ was released before that needs nothing done on that CPU; only those that have st
 If all have switched, a slot is reused for nothing. That takes a record of every CPU's switches, which makes
 each switch dearer. A CPU that idles does not switch.
 
-The rest is as in global_pool: one lock over everything, the interrupts and their answers included; who finds
-all slots in use sleeps.
+The rest is as in global_pool: one lock over everything, the interrupts and their answers included; a task
+that finds all slots in use sleeps.
 
 Source: M. J. Bligh, linux-kernel, July 2002, on reusing kmaps as RCU reuses memory. Ours: the cursor takes
 the first slot that nobody uses, never looking for one that needs no interrupt.
@@ -26,31 +26,19 @@ the first slot that nobody uses, never looking for one that needs no interrupt.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    DONE,
-    HIT,
-    LOCK,
-    MISS,
-    SLEEP,
-    UNLOCK,
-    evict,
-    in_space_since,
-    probe,
-    touch,
-    write_pte,
-)
-from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.actions import DONE, LOCK, SLEEP, UNLOCK
+from pipeline.allocators.api.contract import Option
+from pipeline.allocators.api.effects import evict, in_space_since, probe, touch, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import (
-    DROP,
+    check_pools,
     lost_wakeups_in_pools,
-    problems_of_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.directed_flush import invalidate_there
-from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.allocators.components.wake import DROP, WAKE_OPTION
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import HIT, MISS
 
 SUMMARY = "the global pool, but interrupts only CPUs that have not switched since the slot's release"
 SOURCE = "M. J. Bligh, linux-kernel, July 2002"
@@ -67,11 +55,6 @@ TRACKS_SWITCHES = True
 _ANY_PROCESS = -1
 
 
-def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots, for the whole machine."""
-    return options["slots"]
-
-
 # Steps of a map.
 _ASK = 0
 _SEARCH = 1
@@ -80,7 +63,7 @@ _END = 3
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take one that nobody uses, once no TLB holds what it mapped before."""
     if r.step == _ASK:
         r.step = _SEARCH
@@ -106,7 +89,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def _advance(a: Any, d: Any) -> bool:
+def _advance(a: State, d: StepCost) -> bool:
     """Move the cursor to the next slot that nobody uses; false if there is none."""
     pool = a.pool[0]
     for _ in range(a.options[0].slots):
@@ -120,7 +103,7 @@ def _advance(a: Any, d: Any) -> bool:
 
 
 @inline
-def _reuse(a: Any, r: Any, d: Any) -> int:
+def _reuse(a: State, r: Request, d: StepCost) -> int:
     """Take the slot under the cursor and invalidate it wherever it may still be in a TLB."""
     at = a.pool[0].cursor
     slot = a.slots[at]
@@ -141,18 +124,13 @@ def _reuse(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use and remember when; wake the sleepers, after the release, if nobody uses the slot now."""
     if r.step == DROP:
         a.slots[r.slot].released = d.moment
     return unmap_cached(a, r, d, 0)
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, and pages their slots."""
-    return problems_of_pools(a, live, int(a.options[0].slots))
-
-
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless all slots are in use."""
-    return lost_wakeups_in_pools(a, live, 1, int(a.options[0].slots))
+# Counts must match the live mappings and pages their slots; nobody sleeps unless all slots are in use.
+check = check_pools
+lost_wakeups = lost_wakeups_in_pools

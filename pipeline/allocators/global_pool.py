@@ -23,34 +23,33 @@ holds a map: if all that was set aside were in use, so would be its own share. S
 
     pool.reserved  slots set aside, over all tasks (in the first record); never more than there are
 
-The algorithm is in shared/cached_pool.py: a colour is a series of slots there.
+The algorithm is in components/cached_pool.py: a colour is a series of slots there.
 
 Source: Linux 2.4.18 mm/highmem.c as described by the linux-kernel discussion of March 2002; `flush_if_any`
 and `colours` are what later kernels do; reserving slots for each task is A. Arcangeli's proposal (three of
-them). Ours: slots of one colour lie side by side; slots are set aside under the pool's lock, and who waits
-for that has a queue of his own.
+them). Ours: slots of one colour lie side by side; slots are set aside under the pool's lock, and tasks that
+wait for that have a queue of their own.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL, touch
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, WAKE_ALL
 from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.effects import touch
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import (
-    ASK,
     ASK_AGAIN,
-    DROP,
     FLUSH_IF_ANY,
     SEARCH,
     adopt_slot,
+    check_pools,
     lost_wakeups_in_pools,
     map_cached,
-    problems_of_pools,
     set_cursor,
     unmap_cached,
 )
-from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.allocators.components.checks import check_sleepers
+from pipeline.allocators.components.wake import ASK, DROP, WAKE_OPTION
 from pipeline.jit.marks import inline
 
 SUMMARY = "mainline 2.4: cached mappings under one lock, scan and global flush at each wrap"
@@ -78,17 +77,17 @@ def pools(options: dict[str, int], shape: Shape) -> int:
 
 
 def queues(options: dict[str, int], shape: Shape) -> int:
-    """One wait queue per colour, and one for who waits until slots are set aside for him, if they are."""
+    """One wait queue per colour, and one for tasks that wait until slots are set aside, if they are."""
     return pools(options, shape) + (options["reserve"] > 0)
 
 
 @inline
-def _colours(a: Any) -> int:
+def _colours(a: State) -> int:
     return min(a.options[0].colours, a.options[0].slots)
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; flush at a wrap; sleep if a whole pass finds none."""
     colours = _colours(a)
     size = a.options[0].slots // colours
@@ -101,7 +100,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def _must_wait(a: Any, r: Any, d: Any, slots: int) -> bool:
+def _must_wait(a: State, r: Request, d: StepCost, slots: int) -> bool:
     """Set slots aside for the task when it has the lock; true if there are too few left. `r.mark`: it has."""
     if r.step == ASK:
         r.mark = 0
@@ -117,7 +116,7 @@ def _must_wait(a: Any, r: Any, d: Any, slots: int) -> bool:
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use; wake the sleepers, after the release, if the slot became free to be flushed."""
     colours = _colours(a)
     size = a.options[0].slots // colours
@@ -132,17 +131,11 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     return action
 
 
-def start_at(a: Any, cursor: int) -> None:
-    """Take over a pool whose cursor stands at `cursor`."""
-    set_cursor(a, cursor)
+start_at = set_cursor
+adopt = adopt_slot
 
 
-def adopt(a: Any, slot: int, page: int, count: int) -> None:
-    """Take over a slot as it is found, with `count` >= 1; page -1: not known, and never asked for."""
-    adopt_slot(a, slot, page, count)
-
-
-def flush_unused(a: Any) -> list[int]:
+def flush_unused(a: State) -> list[int]:
     """Forget all mappings that nobody uses, as kmap_flush_unused does; return their pages, by slot."""
     pages = []
     for slot in a.slots:
@@ -153,16 +146,14 @@ def flush_unused(a: Any) -> list[int]:
     return pages
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, and pages their slots."""
-    return problems_of_pools(a, live, len(a.slots))
+# Counts must match the live mappings, and pages their slots.
+check = check_pools
 
 
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot of his colour is in use, or set aside."""
-    colours = len(a.pool)
-    found = lost_wakeups_in_pools(a, live, colours, len(a.slots) // colours)
+def lost_wakeups(a: State, live: Check) -> list[str]:
+    """No task may be left asleep unless every slot of its colour is in use, or set aside."""
+    lost = lost_wakeups_in_pools(a, live)
     wanted = min(int(a.options[0].reserve), len(a.slots))
-    if wanted and live.sleepers[colours] and a.pool[0].reserved + wanted <= len(a.slots):
-        found.append(f"{live.sleepers[colours]} tasks sleep although {wanted} slots can be set aside")
-    return found
+    if wanted and a.pool[0].reserved + wanted <= len(a.slots):
+        lost += check_sleepers(live, len(a.pool), wanted, "slots can be set aside")
+    return lost

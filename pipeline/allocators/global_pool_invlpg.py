@@ -15,7 +15,7 @@ makes clean. On one CPU that is all: the rest of the TLB stays. On several, ever
 makes the same pass, at the same price, while the first waits with the lock held; which is why the proposal
 was turned down for them ("it would take too long"), and why it can be replayed here.
 
-The search itself is in shared/cached_pool.py.
+The search itself is in components/cached_pool.py.
 
 Source: "invlpg during the O(N) pass", linux-kernel, March 2002, for a laptop with one CPU. Ours: that the
 pass of the other CPUs costs as much as the first; with `flush_if_any` they need not make one that freed
@@ -24,14 +24,13 @@ nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.allocators.api.actions import REPEAT_ALL
-from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.contract import Option
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import (
+    check_pools,
     lost_wakeups_in_pools,
     map_cached,
-    problems_of_pools,
     unmap_cached,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
@@ -49,29 +48,19 @@ SLOT = [("count", "i4"), ("page", "i8")]
 PAGE = [("slot", "i4")]
 
 
-def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots, for the whole machine."""
-    return options["slots"]
-
-
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; at a wrap every CPU makes a pass; sleep if it finds none."""
     slots = a.options[0].slots
     return map_cached(a, r, d, 0, slots, 0, slots, REPEAT_ALL, not a.options[0].flush_if_any)
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
     return unmap_cached(a, r, d, 0)
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, and pages their slots."""
-    return problems_of_pools(a, live, int(a.options[0].slots))
-
-
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot is in use."""
-    return lost_wakeups_in_pools(a, live, 1, int(a.options[0].slots))
+# Counts must match the live mappings and pages their slots; nobody sleeps unless all slots are in use.
+check = check_pools
+lost_wakeups = lost_wakeups_in_pools

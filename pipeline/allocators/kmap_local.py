@@ -23,22 +23,12 @@ invalidations of the mappings that it meets, and for nothing else.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    DONE,
-    MISS,
-    NESTING_OVERFLOW,
-    UNMAP_OUT_OF_ORDER,
-    invalidate,
-    pin,
-    report_finding,
-    touch_local,
-    unpin,
-    write_pte,
-)
+from pipeline.allocators.api.actions import DONE
 from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.effects import invalidate, pin, report_finding, touch_local, unpin, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import MISS, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER
 
 SUMMARY = "kmap_local: own slots per CPU, rewritten at context switches; the task is bound, may sleep"
 SOURCE = "T. Gleixner, Linux 5.11, mm/highmem.c"
@@ -69,7 +59,7 @@ def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Push a slot of this CPU on the task's stack."""
     stack = a.pool[r.task]
     depth = stack.depth
@@ -86,7 +76,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Pop the slot, which must be the innermost."""
     stack = a.pool[r.task]
     stack.depth -= 1
@@ -99,19 +89,19 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def switch_out(a: Any, r: Any, d: Any) -> None:
+def switch_out(a: State, r: Request, d: StepCost) -> None:
     """The CPU's next task may use the address for itself."""
     _unload(a, r, d)
 
 
 @inline
-def switch_in(a: Any, r: Any, d: Any) -> None:
+def switch_in(a: State, r: Request, d: StepCost) -> None:
     """Make the address the task's own again."""
     _load(a, r, d)
 
 
 @inline
-def _load(a: Any, r: Any, d: Any) -> None:
+def _load(a: State, r: Request, d: StepCost) -> None:
     a.slots[r.slot].task = r.task + 1
     write_pte(d)
     if a.options[0].invalidate_at == _AT_MAP:
@@ -119,14 +109,14 @@ def _load(a: Any, r: Any, d: Any) -> None:
 
 
 @inline
-def _unload(a: Any, r: Any, d: Any) -> None:
+def _unload(a: State, r: Request, d: StepCost) -> None:
     a.slots[r.slot].task = 0
     write_pte(d)
     if a.options[0].invalidate_at == _AT_UNMAP:
         invalidate(a, d, r.slot)
 
 
-def check(a: Any, live: Check) -> list[str]:
+def check(a: State, live: Check) -> list[str]:
     """There are as many mappings on the stacks as in force, and no PTE is left that nobody uses."""
     problems = []
     stacked, users = int(a.pool.depth.sum()), sum(live.users.values())

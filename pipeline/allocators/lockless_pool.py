@@ -1,6 +1,6 @@
 """A pool of cached mappings without a lock: counts are changed atomically (Zijlstra, January 2007).
 
-    pool.hand      slot looked at last; whoever looks for one advances it
+    pool.hand      slot looked at last; every search advances it
     slot.count     0 one task's own, 1 free, n: n - 1 users; it, slot.page, pool.freed as in atomic_counts.py
     slot.next      1 + the next slot that the same task has claimed to have it flushed; 0: none
     page.slot      1 + the slot that caches the page; 0: none
@@ -11,8 +11,8 @@ once. If it still maps a page, up to `tlb_batch` - 1 more such slots are claimed
 TLB, with nothing locked, makes all of them clean, and the others are given back. If the page was mapped by
 somebody else meanwhile, the slot is given back and that mapping used.
 
-Who finds no free slot in a whole round sleeps, unless one became free since the round began: `freed` is
-compared and the queue joined in one instant, so that no wake-up is lost, as the posted version could.
+A task that finds no free slot in a whole round sleeps, unless one became free since the round began: `freed`
+is compared and the queue joined in one instant, so that no wake-up is lost, as the posted version could.
 
 Source: P. Zijlstra, linux-kernel, January 2007, on kmap_high without its lock. Ours: the line of
 memory that a count lies in goes from CPU to CPU at each change; each advance of the hand is such a change.
@@ -20,33 +20,22 @@ memory that a count lies in goes from CPU to CPU at each change; each advance of
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    DONE,
-    FLUSH_ALL,
-    HIT,
-    MISS,
-    SLEEP,
-    STEP,
-    change_atomically,
-    evict,
-    probe,
-    touch,
-    write_pte,
-)
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, STEP
 from pipeline.allocators.api.contract import Option, Shape
+from pipeline.allocators.api.effects import change_atomically, evict, probe, touch, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.atomic_counts import (
-    became_free,
     change_count,
+    check_counts,
     count_down,
+    count_freed,
+    count_lines,
     count_up,
-    lines_of_counts,
     lost_wakeups_beside_free,
-    problems_of_counts,
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import HIT, MISS
 
 SUMMARY = "no lock: atomic counts, one global flush for a batch of slots, contention line by line"
 SOURCE = "P. Zijlstra, linux-kernel, January 2007"
@@ -62,17 +51,11 @@ PAGE = [("slot", "i4")]
 ATOMICS = True
 
 
-def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots, for the whole machine."""
-    return options["slots"]
+# The hand's, then those of the counts.
+lines = count_lines
 
 
-def lines(options: dict[str, int], shape: Shape) -> int:
-    """The hand's, then those of the counts."""
-    return lines_of_counts(options)
-
-
-def prepare(a: Any, shape: Shape) -> None:
+def prepare(a: State, shape: Shape) -> None:
     """Every slot is free and clean."""
     a.slots.count = 1
     a.slots.page = -1
@@ -89,7 +72,7 @@ _DROPPED = 1  # of an unmap
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Count up the page's slot, or claim a free one; flush a batch of them if none is clean."""
     if r.step == _ASK:
         touch(d, 1)
@@ -119,7 +102,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def _search(a: Any, r: Any, d: Any) -> int:
+def _search(a: State, r: Request, d: StepCost) -> int:
     """Go round with the hand at most once; claim a clean slot, or a batch of such as must be flushed."""
     pool = a.pool[0]
     r.mark = pool.freed
@@ -156,7 +139,7 @@ def _search(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def _give_back(a: Any, r: Any, d: Any) -> int:
+def _give_back(a: State, r: Request, d: StepCost) -> int:
     """Keep the last slot that was claimed and give back the others, which are clean now."""
     r.slot = r.budget - 1
     others = a.slots[r.slot].next
@@ -165,11 +148,11 @@ def _give_back(a: Any, r: Any, d: Any) -> int:
         change_count(a, d, others - 1, 1)
         freed += 1
         others = a.slots[others - 1].next
-    return became_free(a, freed)
+    return count_freed(a, freed)
 
 
 @inline
-def _publish(a: Any, r: Any, d: Any) -> int:
+def _publish(a: State, r: Request, d: StepCost) -> int:
     """Let the page have the claimed slot, unless somebody has given it one meanwhile."""
     touch(d, 1)
     r.mark = a.pages[r.page].slot
@@ -177,7 +160,7 @@ def _publish(a: Any, r: Any, d: Any) -> int:
         change_count(a, d, r.slot, 1)
         r.slot = -1
         r.step = _COUNT_UP
-        return became_free(a, 1)
+        return count_freed(a, 1)
     a.pages[r.page].slot = r.slot + 1
     a.slots[r.slot].page = r.page
     write_pte(d)
@@ -187,7 +170,7 @@ def _publish(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Count down; wake the sleepers if the slot is free now."""
     if r.step == _DROPPED:
         return DONE
@@ -196,5 +179,5 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
 
 
 # Counts must match the live mappings, pages their slots, and nobody be asleep beside a free slot.
-check = problems_of_counts
+check = check_counts
 lost_wakeups = lost_wakeups_beside_free

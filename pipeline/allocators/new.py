@@ -37,7 +37,7 @@ def new_allocator(name: str, directory: Path = Path()) -> tuple[Path, Path]:
         directory.mkdir(parents=True, exist_ok=True)
         for path, template in texts.items():
             text = _PLACEHOLDER.sub(name, (_SKELETON / template).read_text(encoding="utf-8"))
-            # "x": whoever makes the same file meanwhile keeps his.
+            # "x": a file of that name that another process makes meanwhile is kept.
             with path.open("x", encoding="utf-8") as file:
                 written.append(path)
                 file.write(text)

@@ -6,14 +6,15 @@
     pool[p].held       how many mappings the owner has
 
     slot.count         0: clean, and to be taken; 1: cached, and unused; n: n - 1 users. This and slot.page,
-                       slot.next, slot.bucket, a hash by page for each process, are as in shared/own_pool.py
+                       slot.next, slot.bucket, a hash by page for each process, are as in
+                       components/private_pool.py
 
-All processes have their slots at the same addresses. The PTEs are not global: a CPU that switches to
-another address space loses their translations. So only a CPU that has stayed in the process's address space
-since a slot was released can still hold it, which at a wrap is mostly the own CPU: that flushes its TLB,
-others that run threads of the process are interrupted to do so too, and where every one of them has
-switched since, nobody has to. The threads share a lock; who finds all slots in use sleeps in the queue of
-the process. No task is bound to a CPU, and it may sleep while it has something mapped.
+All processes have their slots at the same addresses. The PTEs are not global: a CPU that switches to another
+address space loses their translations. So only a CPU that has stayed in the process's address space since a
+slot was released can still hold it, which at a wrap is mostly the own CPU: that flushes its TLB, others that
+run threads of the process are interrupted to do so too, and where every one of them has switched since,
+nobody has to. The threads share a lock; a task that finds all slots in use sleeps in the queue of the
+process. No task is bound to a CPU, and it may sleep while it has something mapped.
 
 `cache=false` makes a slot clean at its unmap; the next map invalidates the one address where it may still
 be. With `semaphore` a thread waits until no other of its process has anything mapped. Both, and two slots,
@@ -27,32 +28,24 @@ nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    DONE,
-    LOCK,
-    SLEEP,
-    UNLOCK,
-    in_space_since,
-    touch_local,
-    write_pte,
-)
+from pipeline.allocators.api.actions import DONE, LOCK, SLEEP, UNLOCK
 from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.effects import in_space_since, touch_local, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import lost_wakeups_in_pools
-from pipeline.allocators.components.checks import left_asleep
+from pipeline.allocators.components.checks import check_sleepers
 from pipeline.allocators.components.directed_flush import flush_there, invalidate_there
 from pipeline.allocators.components.private_pool import (
     EXHAUSTED,
-    OWN_SLOT,
+    PRIVATE_SLOT,
     WRAPPED,
+    check_private_pools,
     drop_use,
     make_clean_at_once,
-    problems_of_own_pools,
     take_clean,
     use_cached,
 )
-from pipeline.allocators.components.wake import WAKE_OPTION, wake
+from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, WAKE_OPTION, unmap_around_drop, wake
 from pipeline.jit.marks import inline
 
 SUMMARY = "a cached pool per process, non-global: flushes only the CPUs that run it"
@@ -64,7 +57,7 @@ OPTIONS = (
     WAKE_OPTION,
 )
 POOL = [("cursor", "i4"), ("owner", "i4"), ("held", "i4"), ("released", "i8")]
-SLOT = OWN_SLOT
+SLOT = PRIVATE_SLOT
 NON_GLOBAL = True
 
 
@@ -86,8 +79,7 @@ def address_space_pages(options: dict[str, int], shape: Shape) -> int:
     return options["slots"]
 
 
-# Steps of a map.
-_ASK = 0
+# Steps of a map, from ASK on.
 _SEARCH = 1
 _FLUSHED = 2
 _MAPPED = 3
@@ -95,12 +87,12 @@ _RELEASED = 4
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page in the process's pool or take a clean slot of it; flush where it runs at a wrap."""
     p = r.process
     pool = a.pool[p]
     d.queue = p
-    if r.step == _ASK:
+    if r.step == ASK:
         d.lock = p
         r.step = _SEARCH
         return LOCK
@@ -113,7 +105,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
         r.budget = a.options[0].slots
         touch_local(d, 2)
         if a.options[0].semaphore and pool.owner not in (0, r.task + 1):
-            r.step = _ASK
+            r.step = ASK
             return SLEEP
         if a.options[0].cache and use_cached(a, r, p):
             return _use(a, r, d)
@@ -126,13 +118,13 @@ def map_step(a: Any, r: Any, d: Any) -> int:
             return flush_there(d, mask)
         result = take_clean(a, r, d, p, True)
     if result == EXHAUSTED:
-        r.step = _ASK
+        r.step = ASK
         return SLEEP
     return _use(a, r, d)
 
 
 @inline
-def _use(a: Any, r: Any, d: Any) -> int:
+def _use(a: State, r: Request, d: StepCost) -> int:
     """The request has its slot; without a cache, an address that may be in some TLB must go from it first."""
     pool = a.pool[r.process]
     if a.options[0].semaphore:
@@ -145,51 +137,38 @@ def _use(a: Any, r: Any, d: Any) -> int:
     return invalidate_there(a, d, r.slot, in_space_since(a, d, r.process, pool.released))
 
 
-# Steps of an unmap.
-_DROP = 1
-_WAKE = 2
-_END = 3
-
-
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
-    """Drop one use; wake who of the process sleeps, after the release, if the slot became free."""
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
+    """Drop one use; wake sleepers of the process, after the release, if the slot became free."""
     pool = a.pool[r.process]
-    if r.step == _ASK:
-        d.lock = r.process
-        r.step = _DROP
-        return LOCK
-    if r.step == _DROP:
-        touch_local(d, 1)
-        free = drop_use(a, r, d)
-        pool.released = d.moment
-        if free and not a.options[0].cache:
-            write_pte(d)
-            make_clean_at_once(a, r.slot)
-        if a.options[0].semaphore:
-            pool.held -= 1
-            if pool.held == 0:
-                pool.owner = 0
-        r.step = _WAKE if free and a.queues[r.process].sleepers > 0 else _END
-        return UNLOCK
-    if r.step == _WAKE:
-        r.step = _END
-        d.queue = r.process
-        return wake(a)
-    return DONE
+    d.lock = r.process
+    if r.step != DROP:
+        return unmap_around_drop(r, d, r.process, wake(a))
+    touch_local(d, 1)
+    free = drop_use(a, r, d)
+    pool.released = d.moment
+    if free and not a.options[0].cache:
+        write_pte(d)
+        make_clean_at_once(a, r.slot)
+    if a.options[0].semaphore:
+        pool.held -= 1
+        if pool.held == 0:
+            pool.owner = 0
+    r.step = WAKE if free and a.queues[r.process].sleepers > 0 else END
+    return UNLOCK
 
 
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless all slots of his process are in use, or its semaphore is."""
+def lost_wakeups(a: State, live: Check) -> list[str]:
+    """No task may be left asleep unless all slots of its process are in use, or its semaphore is."""
     if not a.options[0].semaphore:
-        return lost_wakeups_in_pools(a, live, live.shape.processes, int(a.options[0].slots))
+        return lost_wakeups_in_pools(a, live)
     free = [p for p, pool in enumerate(a.pool) if pool.owner == 0]
-    return [text for p in free for text in left_asleep(live, p, 1, "semaphore is to be had")]
+    return [text for p in free for text in check_sleepers(live, p, 1, "semaphore is to be had")]
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Each process's pool must be in order, and its semaphore be had by whoever has something mapped."""
-    problems = problems_of_own_pools(a, live, live.shape.processes, bool(a.options[0].cache))
+def check(a: State, live: Check) -> list[str]:
+    """Each process's pool must be in order, and its semaphore be held as long as something is mapped."""
+    problems = check_private_pools(a, live, bool(a.options[0].cache))
     size = int(a.options[0].slots)
     for p, pool in enumerate(a.pool):
         users = sum(live.users.get(at, 0) for at in range(p * size, (p + 1) * size))

@@ -9,8 +9,8 @@
 
 Only the CPU itself ever touches its pool, and only its TLB ever holds what the pool maps: no lock and no
 interrupt, and a wrap flushes that one TLB. In exchange a task must unmap where it mapped, so it is pinned
-from its outermost map to its outermost unmap; and a page that several CPUs use is mapped once on each. Who
-finds all slots of its CPU in use waits there, pinned too.
+from its outermost map to its outermost unmap; and a page that several CPUs use is mapped once on each. A task
+that finds all slots of its CPU in use waits there, pinned too.
 
 The price is in struct page: where a page is mapped must be known for each CPU, which takes 4 bytes for each
 in every page there is (537 MB for 16 GB and 32 CPUs). That array is what the hash stands for here: a look-up
@@ -23,27 +23,17 @@ waiting task stays pinned; no flush after a pass that freed nothing.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    DONE,
-    FLUSH_LOCAL,
-    SLEEP,
-    STEP,
-    pin,
-    scan,
-    touch,
-    touch_local,
-    unpin,
-)
-from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.actions import DONE, FLUSH_LOCAL, SLEEP, STEP
+from pipeline.allocators.api.contract import Option, Shape
+from pipeline.allocators.api.effects import pin, scan, touch, touch_local, unpin
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import lost_wakeups_in_pools
 from pipeline.allocators.components.private_pool import (
     EXHAUSTED,
-    OWN_SLOT,
+    PRIVATE_SLOT,
     WRAPPED,
+    check_private_pools,
     drop_use,
-    problems_of_own_pools,
     take_clean,
     use_cached,
 )
@@ -57,7 +47,7 @@ OPTIONS = (
     WAKE_OPTION,
 )
 POOL = [("cursor", "i4")]
-SLOT = OWN_SLOT
+SLOT = PRIVATE_SLOT
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
@@ -70,9 +60,7 @@ def pools(options: dict[str, int], shape: Shape) -> int:
     return shape.cpus
 
 
-def queues(options: dict[str, int], shape: Shape) -> int:
-    """One per CPU."""
-    return shape.cpus
+queues = pools
 
 
 def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
@@ -86,7 +74,7 @@ _WOKEN = 2
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page in this CPU's pool or take a clean slot of it; flush this CPU at a wrap."""
     if r.step != _FLUSHED:
         if r.step == _WOKEN:
@@ -115,8 +103,8 @@ _DROPPED = 1
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
-    """Drop one use, unpin, and wake who waits on this CPU if nobody uses the slot now."""
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
+    """Drop one use, unpin, and wake tasks that wait on this CPU if nobody uses the slot now."""
     if r.step == _DROPPED:
         return DONE
     touch_local(d, 1)
@@ -129,11 +117,6 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     return wake(a)
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Each CPU's pool must be in order."""
-    return problems_of_own_pools(a, live, live.shape.cpus)
-
-
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless all slots of his CPU are in use."""
-    return lost_wakeups_in_pools(a, live, live.shape.cpus, int(a.options[0].slots))
+# Each pool must be in order, and no task may be left asleep unless all slots of its CPU are in use.
+check = check_private_pools
+lost_wakeups = lost_wakeups_in_pools

@@ -15,50 +15,37 @@ Only the CPU itself ever touches its pool, so nothing needs a lock; a task must 
 is pinned from its outermost map to its outermost unmap. A fresh mapping needs one local invalidation, because
 the slot's last translation may still be in this CPU's TLB and in no other.
 
-With `overflow=global` nobody waits for a slot of a CPU: who finds none maps in the pool of the machine
-instead, under its lock and at its price, and is not pinned for that (served: fallback). He may sleep there,
-if all of that pool is in use. So the slots of the CPUs are a front end: few will do, as tasks rarely hold
-more maps at once.
+With `overflow=global` nobody waits for a slot of a CPU: a task that finds none maps in the pool of the
+machine instead, under its lock and at its price, and is not pinned for that (served: fallback). It may sleep
+there, if all of that pool is in use. So the slots of the CPUs are a front end: few will do, as tasks rarely
+hold more maps at once.
 
 Source: A. Arcangeli, linux-kernel, March 2002: pin, then wait if the pool is full. Whether a waiting task
 should stay pinned is left open there: `wait_pinned=false` lets it map on whatever CPU runs it next. The front
 end of four to eight slots: S. Tweedie and A. Morton, July 2002. Ours: a page that the machine's pool has
-cached is not looked for there while the CPU has a slot; who has slept for that pool does not try the CPU's
-slots again.
+cached is not looked for there while the CPU has a slot; a task that has slept for that pool does not try the
+CPU's slots again.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    DONE,
-    FALLBACK,
-    MISS,
-    SLEEP,
-    STEP,
-    WAKE_ALL,
-    WAKE_ONE,
-    invalidate,
-    pin,
-    probe,
-    touch_local,
-    unpin,
-    write_pte,
-)
+from pipeline.allocators.api.actions import DONE, SLEEP, STEP, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.effects import invalidate, pin, probe, touch_local, unpin, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import (
     ASK_AGAIN,
     FLUSH_IF_ANY,
+    check_pools,
     fall_back,
     lost_wakeups_in_pools,
-    problems_of_pools,
     unmap_cached,
 )
-from pipeline.allocators.components.checks import left_asleep
-from pipeline.allocators.components.free_list import fill_free, give_free, listed_free, take_free
+from pipeline.allocators.components.checks import check_sleepers
+from pipeline.allocators.components.free_list import fill_free, give_free, list_free, take_free
 from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import FALLBACK, MISS
 
 SUMMARY = "a pool per CPU with the task pinned: no lock, no IPI, no cache"
 SOURCE = "A. Arcangeli, linux-kernel, March 2002"
@@ -96,12 +83,12 @@ def queues(options: dict[str, int], shape: Shape) -> int:
 
 
 @inline
-def _first(a: Any) -> int:
+def _first(a: State) -> int:
     """First slot of the first CPU."""
     return a.options[0].slots if a.options[0].overflow == _GLOBAL else 0
 
 
-def prepare(a: Any, shape: Shape) -> None:
+def prepare(a: State, shape: Shape) -> None:
     """Put every slot on its CPU's free list, lowest number first."""
     per_cpu = int(a.options[0].slots_per_cpu)
     for c in range(shape.cpus):
@@ -114,7 +101,7 @@ _WOKEN = 1
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Take a free slot of this CPU, or wait in its queue for one, or use the pool instead."""
     pool = a.percpu[d.cpu]
     if a.options[0].overflow == _GLOBAL and (r.step != _ASK or pool.free == 0):
@@ -141,7 +128,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def _map_globally(a: Any, r: Any, d: Any) -> int:
+def _map_globally(a: State, r: Request, d: StepCost) -> int:
     """Let the pool of the machine serve a task that found no slot on its CPU."""
     if r.step == _ASK:
         probe(d, 1)
@@ -153,8 +140,8 @@ _FREED = 1
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
-    """Free the slot, wake who waits on this CPU, and unpin; or do what the pool does."""
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
+    """Free the slot, wake a task that waits on this CPU, and unpin; or do what the pool does."""
     if r.served == FALLBACK:
         return unmap_cached(a, r, d, 0)
     if r.step == _FREED:
@@ -174,15 +161,15 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     return STEP
 
 
-def check(a: Any, live: Check) -> list[str]:
+def check(a: State, live: Check) -> list[str]:
     """Each CPU's count, free list and the live mappings must agree; the pool must be in order too."""
     first, per_cpu = int(_first(a)), int(a.options[0].slots_per_cpu)
-    problems = problems_of_pools(a, live, first)
+    problems = check_pools(a, live, first)
     for c in range(live.shape.cpus):
         own = range(first + c * per_cpu, first + (c + 1) * per_cpu)
         mapped = {s for s in own if a.slots[s].mapped}
         held = {s for s in live.users if s in own}
-        free = listed_free(a, a.percpu[c])
+        free = list_free(a, a.percpu[c])
         if mapped != held:
             problems.append(f"cpu {c}: slots {sorted(mapped ^ held)} are mapped or held, not both")
         if len(mapped) != a.percpu[c].mapped:
@@ -192,9 +179,9 @@ def check(a: Any, live: Check) -> list[str]:
     return problems
 
 
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot that he could have is in use."""
+def lost_wakeups(a: State, live: Check) -> list[str]:
+    """No task may be left asleep unless every slot that it could have is in use."""
     if a.options[0].overflow == _GLOBAL:
-        return lost_wakeups_in_pools(a, live, 1, int(_first(a)))
+        return lost_wakeups_in_pools(a, live, int(_first(a)))
     free = [c for c in range(live.shape.cpus) if a.percpu[c].free > 0]
-    return [text for c in free for text in left_asleep(live, c, 1, f"slot of cpu {c} is free")]
+    return [text for c in free for text in check_sleepers(live, c, 1, f"slot of cpu {c} is free")]

@@ -134,11 +134,11 @@ def _import_failure(path: Path, error: Exception) -> str:
 def list_allocators() -> str:
     """Every design that can be named, with its summary, as text; last those of installed packages."""
     shipped = [(name, load_allocator(name).summary) for name in sorted(shipped_allocators())]
-    installed = [(d.name, _listed(d)) for d in installed_allocators(shipped_allocators())]
+    installed = [(d.name, _summarize(d)) for d in installed_allocators(shipped_allocators())]
     return align_columns(shipped + installed)
 
 
-def _listed(allocator: InstalledAllocator) -> str:
+def _summarize(allocator: InstalledAllocator) -> str:
     """What the list says of an installed design: one that is broken must not hide the others."""
     problem = allocator.problem
     if allocator.path is not None:

@@ -18,10 +18,10 @@ all slots may be held by tasks that wait for the same: with one series that is a
 One lock is over all series. A hit uses the slot there is, even one of another series; an unmap wakes the
 sleepers of the slot's series. When the cursor of one series wraps, the slots that nobody uses become clean in
 every series (`scan=all`), and one global flush follows. The other cursors and budgets stay where they are,
-and nobody is woken: who sleeps for another series found all its slots in use, and will be woken when one of
-them is not.
+and nobody is woken: a task that sleeps for another series found all its slots in use, and will be woken when
+one of them is not.
 
-The search itself is in shared/cached_pool.py.
+The search itself is in components/cached_pool.py.
 
 Source: A. Arcangeli's -aa kernels of January to March 2002: two series in the measured kernel, page tables in
 the second; the first patch scanned only the series that wrapped (`scan=own`). Ours: any other number of
@@ -31,16 +31,15 @@ series 1 + its nesting depth, or the last, so that two of them held at once do n
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.allocators.api.actions import FLUSH_ALL
-from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.contract import Option, Shape
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import (
     FLUSH_IF_ANY,
     adopt_slot,
+    check_pools,
     lost_wakeups_in_pools,
     map_cached,
-    problems_of_pools,
     set_cursor,
     unmap_cached,
 )
@@ -71,17 +70,15 @@ def slots(options: dict[str, int], shape: Shape) -> int:
 
 
 def pools(options: dict[str, int], shape: Shape) -> int:
-    """One cursor per series."""
+    """One cursor and one wait queue per series."""
     return options["series"]
 
 
-def queues(options: dict[str, int], shape: Shape) -> int:
-    """One wait queue per series."""
-    return options["series"]
+queues = pools
 
 
 @inline
-def _series_of(a: Any, r: Any) -> int:
+def _series_of(a: State, r: Request) -> int:
     """Series that a mapping of this kind and depth takes its slot from."""
     if r.kind != _PAGE_TABLE:
         return 0
@@ -89,7 +86,7 @@ def _series_of(a: Any, r: Any) -> int:
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one of the kind's series; a wrap of it passes over all."""
     s = _series_of(a, r)
     size = a.options[0].slots
@@ -102,26 +99,13 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use; wake the sleepers of the slot's series, after the release, if nobody uses it now."""
     return unmap_cached(a, r, d, r.slot // a.options[0].slots)
 
 
-def start_at(a: Any, cursor: int) -> None:
-    """Take over a pool of one series whose cursor stands at `cursor`."""
-    set_cursor(a, cursor)
-
-
-def adopt(a: Any, slot: int, page: int, count: int) -> None:
-    """Take over a slot as it is found, with `count` >= 1; page -1: not known, and never asked for."""
-    adopt_slot(a, slot, page, count)
-
-
-def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, and pages their slots."""
-    return problems_of_pools(a, live, int(a.options[0].series * a.options[0].slots))
-
-
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot of his series is in use."""
-    return lost_wakeups_in_pools(a, live, int(a.options[0].series), int(a.options[0].slots))
+# Counts must match the live mappings and pages their slots; nobody sleeps unless all of the series is in use.
+start_at = set_cursor
+adopt = adopt_slot
+check = check_pools
+lost_wakeups = lost_wakeups_in_pools

@@ -11,7 +11,7 @@ One mutex is over everything. A page that has a buffer shares it, even one that 
 other takes the oldest unused buffer. Nothing is flushed as a whole: a CPU that is not in the buffer's mask
 invalidates the one address before it uses it. If the mapping is for that CPU alone (`cpu_private`), the task
 is pinned and that is all; otherwise every other CPU that is not in the mask is interrupted to do the same,
-with the mutex held. There are no batches. Who finds no unused buffer sleeps.
+with the mutex held. There are no batches. A task that finds no unused buffer sleeps.
 
 Source: FreeBSD sys/i386/i386/vm_machdep.c, sf_buf_alloc and sf_buf_free, 2003-2009 (A. L. Cox). Ours: which
 of the two a mapping is, is one option for all; a woken task looks for its page again; the test of the PTE's
@@ -20,16 +20,9 @@ accessed bit is left out, as every mapping is used here; the mutex spins and doe
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    COUNT_UNDERFLOW,
-    DONE,
-    HIT,
-    LOCK,
-    MISS,
-    SLEEP,
-    UNLOCK,
+from pipeline.allocators.api.actions import DONE, LOCK, SLEEP, UNLOCK
+from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.effects import (
     all_cpus,
     pin,
     report_finding,
@@ -39,20 +32,27 @@ from pipeline.allocators.api.actions import (
     unpin,
     write_pte,
 )
-from pipeline.allocators.api.contract import Check, Option, Shape
-from pipeline.allocators.components.checks import left_asleep, problems_of_users
+from pipeline.allocators.api.protocols import Request, State, StepCost
+from pipeline.allocators.components.checks import check_sleepers, check_users
 from pipeline.allocators.components.directed_flush import invalidate_there
 from pipeline.allocators.components.lru_list import (
     LRU_POOL,
     LRU_SLOT,
     add_unused,
     fill_unused,
-    listed_unused,
+    list_unused,
     take_unused,
 )
-from pipeline.allocators.components.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
-from pipeline.allocators.components.wake import WAKE_OPTION, wake
+from pipeline.allocators.components.page_hash import (
+    HASH_FIELDS,
+    enter_page,
+    find_page,
+    forget_page,
+    list_entries,
+)
+from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, WAKE_OPTION, unmap_around_drop, wake
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 
 SUMMARY = "FreeBSD: hash, LRU list, CPU mask per buffer; single-address shoot-downs, one mutex"
 SOURCE = "FreeBSD, sys/i386/i386/vm_machdep.c (A. L. Cox)"
@@ -69,39 +69,33 @@ POOL = LRU_POOL
 SLOT = [("users", "i4"), ("mapped", "i4"), ("cpus", "i8"), *LRU_SLOT, *HASH_FIELDS]
 
 
-def slots(options: dict[str, int], shape: Shape) -> int:
-    """The buffers, for the whole machine."""
-    return options["slots"]
-
-
 def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
     """Pages know nothing of buffers."""
     return 0
 
 
-def prepare(a: Any, shape: Shape) -> None:
+def prepare(a: State, shape: Shape) -> None:
     """Every buffer is unused, the lowest number first in the list."""
     fill_unused(a, int(a.options[0].slots))
 
 
-# Steps of a map.
-_ASK = 0
+# Steps of a map, from ASK on.
 _FIND = 1
 _INVALIDATED = 2
-_END = 3
+_MAPPED = 3
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's buffer or take the oldest unused one; invalidate it where that has not been done."""
     size = a.options[0].slots
-    if r.step == _ASK:
+    if r.step == ASK:
         r.step = _FIND
         return LOCK
     if r.step == _INVALIDATED:
-        r.step = _END
+        r.step = _MAPPED
         return UNLOCK
-    if r.step == _END:
+    if r.step == _MAPPED:
         return DONE
     touch(d, 1)
     at = find_page(a, r.page, 0, size)
@@ -114,7 +108,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
     else:
         at = a.pool[0].oldest - 1
         if at < 0:
-            r.step = _ASK
+            r.step = ASK
             return SLEEP
         r.served = MISS
         # The list, the buffer, and the chain that its old page is in.
@@ -134,7 +128,7 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def _invalidate(a: Any, r: Any, d: Any) -> int:
+def _invalidate(a: State, r: Request, d: StepCost) -> int:
     """Let this CPU, and unless the mapping is private to it all others, be in the buffer's mask."""
     slot = a.slots[r.slot]
     wanted = all_cpus(d)
@@ -146,50 +140,39 @@ def _invalidate(a: Any, r: Any, d: Any) -> int:
     return invalidate_there(a, d, r.slot, missing)
 
 
-# Steps of an unmap.
-_DROP = 1
-_WAKE = 2
-
-
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use; a buffer that nobody uses now goes to the end of the list, and sleepers are woken."""
-    if r.step == _ASK:
-        r.step = _DROP
-        return LOCK
-    if r.step == _DROP:
-        touch_cached(d, 1)
-        a.slots[r.slot].users -= 1
-        if a.slots[r.slot].users < 0:
-            report_finding(d, COUNT_UNDERFLOW)
-        r.step = _END
-        if a.slots[r.slot].users == 0:
-            touch(d, 1)
-            add_unused(a, r.slot)
-            if a.queues[0].sleepers > 0:
-                r.step = _WAKE
-        if a.options[0].cpu_private:
-            unpin(d)
-        return UNLOCK
-    if r.step == _WAKE:
-        r.step = _END
-        return wake(a)
-    return DONE
+    if r.step != DROP:
+        return unmap_around_drop(r, d, 0, wake(a))
+    touch_cached(d, 1)
+    a.slots[r.slot].users -= 1
+    if a.slots[r.slot].users < 0:
+        report_finding(d, COUNT_UNDERFLOW)
+    r.step = END
+    if a.slots[r.slot].users == 0:
+        touch(d, 1)
+        add_unused(a, r.slot)
+        if a.queues[0].sleepers > 0:
+            r.step = WAKE
+    if a.options[0].cpu_private:
+        unpin(d)
+    return UNLOCK
 
 
-def lost_wakeups(a: Any, live: Check) -> list[str]:
+def lost_wakeups(a: State, live: Check) -> list[str]:
     """Nobody may be left asleep unless every buffer is in use."""
-    return left_asleep(live, 0, int((a.slots.users == 0).sum()), "buffers are not in use")
+    return check_sleepers(live, 0, int((a.slots.users == 0).sum()), "buffers are not in use")
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Users must be as many as there are, the list hold who has none, and each page be hashed once."""
+def check(a: State, live: Check) -> list[str]:
+    """Users must be as many as there are, the list hold those without any, and each page be hashed once."""
     users = [int(slot.users) for slot in a.slots]
-    problems = problems_of_users(live, users)
-    unused = listed_unused(a)
+    problems = check_users(live, users)
+    unused = list_unused(a)
     if sorted(unused) != [s for s, count in enumerate(users) if count == 0]:
         problems.append(f"the list holds {len(unused)} buffers, not just those that nobody uses")
-    table = entered(a, 0, len(users))
+    table = list_entries(a, 0, len(users))
     if sorted(table) != [s for s, slot in enumerate(a.slots) if slot.mapped]:
         problems.append("the hash holds other buffers than those with a page")
     if len(set(table.values())) < len(table):

@@ -14,13 +14,13 @@
 
     page.slot         1 + the slot that caches the page, in whatever half; 0: none
 
-Who finds the current half used up switches to the other one, takes its slot there, releases the lock, and
-sees to it that the old half becomes clean. Until that is done the old half serves hits and takes releases
+A map that finds the current half used up switches to the other one, takes its slot there, releases the lock,
+and sees to it that the old half becomes clean. Until that is done the old half serves hits and takes releases
 back like any other, but for the slots that the pass has taken out of its cache: that is done with the lock
 held for `batch` slots at a time, so that others get in between. If the new half is used up before the old one
 is clean, misses sleep until it is.
 
-The rest is in shared/flushed_apart.py: this is a pool of two parts.
+The rest is in components/deferred_flush_pool.py: this is a pool of two parts.
 
 Source: M. J. Bligh, linux-kernel, 2002. Ours: the lock is taken for each batch of the pass, as a page's slot
 can be forgotten safely in no other way; a half in which everything is in use is left without a flush.
@@ -28,19 +28,18 @@ can be forgotten safely in no other way; a half in which everything is in use is
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.contract import Option, Shape
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.deferred_flush_pool import (
     BATCH_HELP,
     PAGE_FIELDS,
     PART_FIELDS,
     SLOT_FIELDS,
-    fill,
+    check_parts,
+    fill_parts,
     lost_wakeups_in_parts,
-    map_deferred,
-    problems_of_parts,
-    unmap_deferred,
+    map_in_parts,
+    unmap_in_parts,
 )
 from pipeline.jit.marks import inline
 
@@ -69,28 +68,21 @@ def pools(options: dict[str, int], shape: Shape) -> int:
     return _HALVES
 
 
-def prepare(a: Any, shape: Shape) -> None:
-    """Begin with every slot clean."""
-    fill(a, _HALVES, int(a.options[0].slots) // _HALVES)
+prepare = fill_parts
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one of the current half; used up, it is left and flushed."""
-    return map_deferred(a, r, d, _HALVES, a.options[0].slots // _HALVES, a.options[0].batch, 0)
+    return map_in_parts(a, r, d, _HALVES, a.options[0].slots // _HALVES, a.options[0].batch, 0)
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now and no flush will."""
-    return unmap_deferred(a, r, d, a.options[0].slots // _HALVES)
+    return unmap_in_parts(a, r, d, a.options[0].slots // _HALVES)
 
 
-def check(a: Any, live: Check) -> list[str]:
-    """Counts must match the live mappings, pages their slots, the halves' counts their slots."""
-    return problems_of_parts(a, live, _HALVES, int(a.options[0].slots) // _HALVES)
-
-
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot is in use."""
-    return lost_wakeups_in_parts(a, live)
+# Counts must match the live mappings, pages their slots; nobody sleeps unless all slots are in use.
+check = check_parts
+lost_wakeups = lost_wakeups_in_parts

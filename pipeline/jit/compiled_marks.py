@@ -1,59 +1,35 @@
-"""What takes the place of `simulator.inline` in a compiled copy: the same marks, with Numba behind them."""
+"""What takes the place of `marks` in a compiled copy: the same names, with Numba behind them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from pipeline.jit.compiled_tables import row_pointer
-from pipeline.jit.inlining import InlinedCompiler
-
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+from pipeline.jit.compiled_tables import TablesType, row_pointer
+from pipeline.jit.dispatchers import make_dispatcher
 
 
 def inline(function: Any) -> Any:
-    """Compile for other kernels to call; becomes a part of each."""
-    return _compiled(function, forceinline=True)
+    """Compile for other compiled functions to call; becomes a part of each."""
+    return make_dispatcher(function, _as_int64, forceinline=True, no_cpython_wrapper=True)
 
 
 def noinline(function: Any) -> Any:
-    """Compile for other kernels to call; stays a function of its own, which keeps its callers small."""
-    return _compiled(function, forceinline=False)
+    """Compile for other compiled functions to call; stays one of its own, which keeps its callers small."""
+    return make_dispatcher(function, _as_int64, forceinline=False, no_cpython_wrapper=True)
 
 
-def _compiled(function: Any, forceinline: bool) -> Any:
-    """Compile once: every integer argument is taken as int64.
-
-    Numba would compile a function anew for each width and each constant it is called with, which made most
-    of the compile time.
-    """
-    options = _OPTIONS | {
-        "forceinline": forceinline,
-        "no_cpython_wrapper": True,
-        "pipeline_class": InlinedCompiler,
-    }
-    dispatcher: Any = njit(**options)(function)
-    choose = dispatcher.get_call_template
-
-    def get_call_template(arguments: Any, keywords: Any) -> Any:
-        return choose(tuple(_widened(argument) for argument in arguments), keywords)
-
-    dispatcher.get_call_template = get_call_template
-    return dispatcher
-
-
-def _widened(argument: Any) -> Any:
+def _as_int64(argument: Any) -> Any:
     return types.int64 if isinstance(argument, (types.Integer, types.IntegerLiteral)) else argument
 
 
 def entry(function: Any) -> Any:
     """Compile as a function that Python calls and that runs without the GIL, cached on disk."""
-    options = _OPTIONS | {"cache": True}
-    return njit(**options)(function)
+    return make_dispatcher(function, cache=True)
 
 
 @intrinsic
@@ -81,3 +57,21 @@ def prefetch(context: Any, table: Any, index: Any) -> Any:
 def wrap64(value: Any) -> Any:
     """Return `value`: compiled integers are signed and of 64 bits."""
     return value
+
+
+@intrinsic(prefer_literal=True)
+def view(context: Any, tables: Any, number: Any) -> Any:
+    """The same tables, by the names that allocator `number`, a literal, knows: the same pointer."""
+    if not isinstance(number, types.IntegerLiteral):
+        return None
+    suffix = f"@{number.literal_value}"
+    # No attribute can be named with a trailing mark: what is not the allocator's own is out of its reach.
+    members = tuple(
+        (name.removesuffix(suffix) if name.endswith(suffix) else f"{name}@", dtype)
+        for name, dtype in tables.members
+    )
+
+    def lower(target: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return args[0]
+
+    return TablesType(members, tables.checked)(tables, number), lower

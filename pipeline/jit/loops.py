@@ -5,15 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numba
 from numba import types
 
 from pipeline.jit import compiled_tables  # noqa: F401 - what Numba needs to take `Tables`
+from pipeline.jit.dispatchers import add_to_stamp, is_kept, make_dispatcher
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,42 +27,19 @@ def compiled_inside(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compile(function: Callable[..., Any], entry: bool, keep: bool = True) -> Callable[..., Any]:
-    # Numba's types do not know of the wrappers.
-    options: dict[str, Any] = {"no_cpython_wrapper": not entry, "no_cfunc_wrapper": True}
-    try:
-        dispatcher = numba.njit(cache=keep, nogil=True, error_model="numpy", **options)(function)
-        if keep:
-            # Numba keeps compiled code by the date of the function's own file alone, and would go on with
-            # what a module that it imports held before that changed.
-            kept = dispatcher._cache._cache_file
-            kept._source_stamp = (kept._source_stamp, _digest(function.__module__))
-    except (RuntimeError, AttributeError):
-        # There is no place to keep it, or this Numba keeps it otherwise.
+    dispatcher: Callable[..., Any] = make_dispatcher(
+        function, types.unliteral, cache=keep, no_cpython_wrapper=not entry
+    )
+    # Numba keeps compiled code by the date of the function's own file alone, and would go on with what a
+    # module that it imports held before that changed.
+    if keep and not add_to_stamp(dispatcher, _digest(function.__module__)):
         return _compile(function, entry, keep=False)
-    return _once_for_all_constants(dispatcher)
-
-
-def _once_for_all_constants(dispatcher: Any) -> Any:
-    """Keep Numba from compiling a function once more for each constant that compiled code calls it with."""
-    template_of = getattr(dispatcher, "get_call_template", None)
-    if template_of is None:
-        return dispatcher
-
-    def get_call_template(args: Sequence[Any], kws: Mapping[str, Any]) -> Any:
-        named = {name: types.unliteral(found) for name, found in dict(kws).items()}
-        return template_of(tuple(types.unliteral(found) for found in args), named)
-
-    dispatcher.get_call_template = get_call_template
     return dispatcher
 
 
 def has_to_compile(function: Callable[..., Any]) -> bool:
     """Whether calling the compiled `function` begins with compiling it: it never was, or not kept."""
-    try:
-        kept = function._cache._cache_file  # type: ignore[attr-defined]
-        return not function.signatures and not kept._load_index()  # type: ignore[attr-defined]
-    except AttributeError:
-        return False
+    return not is_kept(function)
 
 
 def _digest(module: str) -> str:

@@ -18,7 +18,7 @@ def inline(function: _Function) -> _Function:
 
 
 def noinline(function: _Function) -> _Function:
-    """Mark a kernel that stays a function of its own: its code would be in its callers' way.
+    """Mark a function that stays one of its own: its code would be in its callers' way.
 
     For what is seldom needed, or called from many places.
     """
@@ -37,3 +37,8 @@ def prefetch(table: Any, index: int) -> None:
 def wrap64(value: int) -> int:
     """Return `value` as a signed 64-bit integer would hold it, which compiled code does by itself."""
     return ((value + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
+
+
+def view(tables: Any, number: int) -> Any:
+    """The tables of allocator `number` of several, by the names that it knows."""
+    return tables.views[number]

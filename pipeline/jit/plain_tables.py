@@ -97,15 +97,15 @@ class _Window:
         self._image[self._at(index)] = row
 
 
-class _Part:
-    """What a set holds of one of several designs (`pipeline.machine.composite`), by the design's names."""
+class _View:
+    """What a set holds of one of several allocators (`pipeline.machine.composite`), by that one's names."""
 
 
 class _Image:
     """A set of tables; `made` holds the image of each array, since two sets may have one in common."""
 
     def __init__(self, tables: Tables, made: dict[int, _Records | _Integers]) -> None:
-        self.parts: defaultdict[int, _Part] = defaultdict(_Part)
+        self.views: defaultdict[int, _View] = defaultdict(_View)
         for name, _ in tables.layout:
             array = getattr(tables, name)
             whole, begin = tables.windows.get(name, (array, 0))
@@ -114,8 +114,8 @@ class _Image:
             image: Any = made[id(whole)]
             if whole is not array:
                 image = _Window(image, begin, len(array))
-            own_name, _, part = name.partition("@")
-            setattr(self.parts[int(part)] if part else self, own_name, image)
+            own_name, _, number = name.partition("@")
+            setattr(self.views[int(number)] if number else self, own_name, image)
 
 
 def on_images(entry: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,56 +1,48 @@
-"""Putting the engine and one design together, compiled or as plain Python.
+"""Putting the engine and one allocator together, compiled or as plain Python.
 
-A composed simulator is a small package of its own: copies of the modules of `pipeline.machine.engine`
-that are compiled, with the allocator's file in place of `allocator`, importing one another. It is named by a
-hash of everything that decides what the compiled code does (all sources, record layouts, versions). So
-Numba's disk cache, which only knows the outermost function's own file, can never serve code of an older
-allocator.
-
-Several allocators that share a run have a router in the place of `allocator`, see
-`pipeline.machine.composite`.
+A composed simulator is a small package of its own: copies of the engine's modules and of all that they and
+the allocator import and that has something to compile, as its import of `pipeline.jit.marks` shows. The
+allocator's file has the place of `engine.allocator`; several that share a run have a router there, see
+`pipeline.machine.composite`. The package is named by a hash of everything that decides what the compiled code
+does (all sources, record layouts, versions). So Numba's disk cache, which only knows the outermost function's
+own file, can never serve code of an older allocator.
 
 Uncompiled, the same sources are executed under their own file names, so that a debugger stops in them.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from pipeline.allocators.api import actions
+import numpy as np
+
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import Composite
-from pipeline.jit import marks
+from pipeline.allocators.api.traits import FLAGS, HOOKS
 from pipeline.jit.plain_tables import on_images
-from pipeline.machine.composite import router
-from pipeline.machine.engine import records
+from pipeline.machine.composite.router import router_source
+from pipeline.machine.costs import step_record_source
 
-_ENGINE = Path(records.__file__).parent
-_PACKAGE = "pipeline.machine.engine"
-_COMPONENTS = "pipeline.allocators.components"
-_COMPONENTS_FOLDER = Path(actions.__file__).parents[1] / "components"
-_JIT = Path(marks.__file__).parent
-_COMPOSITE = Path(router.__file__).parent
-_TRAITS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS", "MIXED_PTES", "is_global", "switch_out", "switch_in")
-# Modules of the engine that are shared by all simulators: they hold nothing to compile.
-_SHARED = {"__init__", "records"}
-# What a composed package has copies of: the engine, the components, and single modules of other packages.
-_COPIED = re.compile(
-    r"^from pipeline\.(?:machine\.engine(?!\.records)|allocators\.components"
-    r"|jit(?=\.marks| import marks)|allocators\.api(?=\.actions| import actions))(\.| import )",
-    re.MULTILINE,
-)
-_OF_COMPONENTS = re.compile(rf"^from {re.escape(_COMPONENTS)}\.(\w+) import ", re.MULTILINE)
+_PROJECT = Path(__file__).parents[2]
+_ENGINE = "pipeline.machine.engine"
+_TRAITS = "pipeline.allocators.api.traits"
+_MARKS = "pipeline.jit.marks"
+_ENTRIES = ("simulate", "trace_rows", "allocator_call", "lock_schedule")
+_IMPORT = re.compile(r"^from (pipeline[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
+
+# Source and file of each module of a composed package, by the name of the module that it is a copy of.
+_Sources = dict[str, tuple[str, Path]]
 
 
 @dataclass(frozen=True)
@@ -86,101 +78,131 @@ def cache_directory() -> Path:
     return wanted
 
 
-def _sources(allocator: Allocator, compiled: bool) -> dict[str, tuple[str, Path]]:
-    """Source and file of each module of the composed package, by its name there."""
-    paths: dict[str, Path] = {}
-    for folder in (_ENGINE, _COMPONENTS_FOLDER):
-        paths |= {p.stem: p for p in sorted(folder.glob("*.py")) if p.stem not in _SHARED}
-    paths["actions"] = Path(actions.__file__)
-    paths["marks"] = _JIT / ("compiled_marks.py" if compiled else "marks.py")
-    if isinstance(allocator, Composite):
-        paths |= {f"allocator_{k}": part.path for k, part in enumerate(allocator.allocators)}
-        paths["composite_view"] = _COMPOSITE / "view.py"
-        paths["views"] = _JIT / f"{'compiled' if compiled else 'plain'}_views.py"
-    else:
-        paths["allocator"] = allocator.path
-    sources = {name: (path.read_text(encoding="utf-8"), path) for name, path in paths.items()}
-    if isinstance(allocator, Composite):
-        sources["allocator"] = (router.router_source(allocator), Path(router.__file__))
-    text, path = sources["traits"]
-    sources["traits"] = (text + _declarations(allocator), path)
-    return {name: sources[name] for name in _reached(sources)}
+def _file_of(module: str) -> Path:
+    return _PROJECT / f"{module.replace('.', '/')}.py"
 
 
-def _reached(sources: dict[str, tuple[str, Path]]) -> list[str]:
-    """The modules of the simulator, and of the shared parts of designs those that this design is made of."""
-    reached = [name for name, (_, path) in sources.items() if path.parent.name != "components"]
-    for name in reached:
-        reached += [part for part in _OF_COMPONENTS.findall(sources[name][0]) if part not in reached]
-    return reached
+def _is_package(module: str) -> bool:
+    return _file_of(module).with_suffix("").is_dir()
+
+
+def _imports_of(text: str) -> Iterator[str]:
+    """Modules of the project that a source imports."""
+    for module, names in _IMPORT.findall(text):
+        if _is_package(module):
+            inner = [f"{module}.{name.strip()}" for name in names.split(",")]
+            yield from (name for name in inner if _file_of(name).is_file())
+        else:
+            yield module
+
+
+def _sources(allocator: Allocator) -> _Sources:
+    """What the composed package consists of: all that the entries reach and that has something to compile."""
+    traits = _file_of(_TRAITS)
+    own: _Sources = {
+        _TRAITS: (traits.read_text(encoding="utf-8") + _declarations(allocator), traits),
+        f"{_ENGINE}.step_record": (step_record_source(), _file_of("pipeline.machine.costs")),
+    }
+    files = {f"{_ENGINE}.allocator": allocator.path}
+    if isinstance(allocator, Composite):
+        files = {f"{_ENGINE}.allocator_{k}": one.path for k, one in enumerate(allocator.allocators)}
+        router = _file_of("pipeline.machine.composite.router")
+        own[f"{_ENGINE}.allocator"] = router_source(allocator), router
+    own |= {module: (path.read_text(encoding="utf-8"), path) for module, path in files.items()}
+    sources: _Sources = {}
+    reached = [f"{_ENGINE}.{name}" for name in _ENTRIES]
+    for module in reached:
+        if module in sources or module == _MARKS:
+            continue
+        path = _file_of(module)
+        text, path = own.get(module) or (path.read_text(encoding="utf-8"), path)
+        if module in own or f"from {_MARKS} import" in text:
+            sources[module] = text, path
+            reached += _imports_of(text)
+    return sources
 
 
 def _declarations(allocator: Allocator) -> str:
-    """What a design declares, to stand after what holds where it does not: see `simulator.traits`."""
-    declared = [name for name in _TRAITS if hasattr(allocator.module, name)]
-    lines = [f"from {_PACKAGE}.allocator import {name}\n" for name in declared]
-    if set(declared) & {"switch_out", "switch_in"}:
+    """What an allocator declares, to stand after what holds where it does not: see `traits`."""
+    names = (*FLAGS, "MIXED_PTES", "is_global", *HOOKS)
+    declared = [name for name in names if hasattr(allocator.module, name)]
+    lines = [f"from {_ENGINE}.allocator import {name}\n" for name in declared]
+    if set(declared) & set(HOOKS):
         lines.append("HOOKS_SWITCHES = True\n")
     return "".join(lines)
 
 
-def _identity(sources: dict[str, tuple[str, Path]], compiled: bool) -> str:
-    digest = hashlib.sha256()
-    for name, (text, _) in sorted(sources.items()):
-        digest.update(f"{name}\0{text}\0".encode())
-    for path in (Path(records.__file__), *sorted(_JIT.glob("*.py"))):
-        digest.update(path.read_bytes())
-    digest.update(repr([records.REQUEST, sys.version_info[:2], compiled]).encode())
+def _facts(sources: _Sources) -> list[Any]:
+    """All sources, and the constants and record layouts of the other modules that they import."""
+    facts: list[Any] = sorted((module, text) for module, (text, _) in sources.items())
+    imported = {other for text, _ in sources.values() for other in _imports_of(text)}
+    for module in sorted(imported - set(sources) - {_MARKS}):
+        values = vars(importlib.import_module(module)).items()
+        facts += [(name, value) for name, value in values if isinstance(value, (int, np.dtype))]
+    return facts
+
+
+def _identity(sources: _Sources, compiled: bool) -> str:
+    facts = [_facts(sources), sys.version_info[:2], compiled]
     if compiled:
         import numba  # noqa: PLC0415 - half a second that plain runs need not pay
-        import numpy as np  # noqa: PLC0415
 
-        digest.update(f"{numba.__version__} {np.__version__}".encode())
-    return digest.hexdigest()[:16]
+        jit = sorted(_file_of(_MARKS).parent.glob("*.py"))
+        facts += [numba.__version__, np.__version__, *(path.read_bytes() for path in jit)]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
 def simulator_sha256(allocator: Allocator) -> str:
-    """Hash of the engine's and the design's sources: of what, with its inputs, determines a result."""
-    digest = hashlib.sha256(Path(records.__file__).read_bytes())
-    for name, (text, _) in sorted(_sources(allocator, compiled=False).items()):
-        digest.update(f"{name}\0{text}\0".encode())
-    return digest.hexdigest()
+    """Hash of the engine's and the allocator's sources: of what, with its inputs, determines a result."""
+    return hashlib.sha256(repr(_facts(_sources(allocator))).encode()).hexdigest()
 
 
-def _rewritten(text: str, package: str) -> str:
+def _stem(module: str) -> str:
+    return module.rpartition(".")[2]
+
+
+def _rewrite(text: str, package: str, sources: _Sources, compiled: bool) -> str:
     """Make a module import its fellows from the composed package; line numbers stay as they are."""
-    return _COPIED.sub(rf"from {package}\1", text)
+
+    def rewrite_import(match: re.Match[str]) -> str:
+        module, names = match.groups()
+        if module == _MARKS and compiled:
+            return f"from pipeline.jit.compiled_marks import {names}"
+        if module in sources:
+            return f"from {package}.{_stem(module)} import {names}"
+        if not _is_package(module):
+            return match[0]
+        lines = []
+        for name in (name.strip() for name in names.split(",")):
+            lines.append(f"from {package if f'{module}.{name}' in sources else module} import {name}")
+        return "; ".join(lines)
+
+    return _IMPORT.sub(rewrite_import, text)
 
 
 def is_compiled_already(allocator: Allocator) -> bool:
-    """Whether the compiled simulator of this design is in the cache."""
-    package = f"kmap_{_identity(_sources(allocator, True), True)}"
+    """Whether the compiled simulator of this allocator is in the cache."""
+    package = f"kmap_{_identity(_sources(allocator), True)}"
     return any((cache_directory() / package / "__pycache__").glob("simulate.run-*.nbc"))
 
 
 @cache
 def compose(allocator: Allocator, compiled: bool = True) -> Simulator:
-    """Compose the simulator of one design.
-
-    Raises InputError, naming file and line, when the design's source cannot be composed; what Numba cannot
-    compile shows up at the first call.
-    """
-    sources = _sources(allocator, compiled)
+    """Compose the simulator of one allocator; what Numba cannot compile shows up at the first call."""
+    sources = _sources(allocator)
     package = f"kmap_{_identity(sources, compiled)}"
     if package not in sys.modules:
+        texts = {name: _rewrite(text, package, sources, compiled) for name, (text, _) in sources.items()}
         if compiled:
-            _write_package(package, sources)
+            _write_package(package, texts)
         else:
-            _execute_package(package, sources)
-    simulate, rows, call, schedule = (
-        importlib.import_module(f"{package}.{name}")
-        for name in ("simulate", "trace_rows", "allocator_call", "lock_schedule")
-    )
+            _execute_package(package, texts, sources)
+    simulate, rows, call, schedule = (importlib.import_module(f"{package}.{name}") for name in _ENTRIES)
     entries = (simulate.run, simulate.finish, rows.admit, rows.arrange, call.step, schedule.take_turns)
     return Simulator(compiled, *(entries if compiled else map(on_images, entries)))
 
 
-def _write_package(package: str, sources: dict[str, tuple[str, Path]]) -> None:
+def _write_package(package: str, texts: dict[str, str]) -> None:
     folder = cache_directory()
     target = folder / package
     if not target.is_dir():
@@ -190,8 +212,8 @@ def _write_package(package: str, sources: dict[str, tuple[str, Path]]) -> None:
             (draft / "__init__.py").write_text(
                 '"""A composed simulator; made from the sources it names."""\n'
             )
-            for name, (text, _) in sources.items():
-                (draft / f"{name}.py").write_text(_rewritten(text, package), encoding="utf-8")
+            for module, text in texts.items():
+                (draft / f"{_stem(module)}.py").write_text(text, encoding="utf-8")
             try:
                 draft.replace(target)
             except OSError:
@@ -203,25 +225,23 @@ def _write_package(package: str, sources: dict[str, tuple[str, Path]]) -> None:
         importlib.invalidate_caches()
 
 
-def _execute_package(package: str, sources: dict[str, tuple[str, Path]]) -> None:
+def _execute_package(package: str, texts: dict[str, str], sources: _Sources) -> None:
     parent = ModuleType(package)
     parent.__path__ = []
     sys.modules[package] = parent
-    done: set[str] = set()
 
     def execute(name: str) -> None:
-        if name in done:
+        copy = f"{package}.{_stem(name)}"
+        if name not in sources or copy in sys.modules:
             return
-        done.add(name)
         text, path = sources[name]
-        rewritten = _rewritten(text, package)
-        for fellow in _fellows(rewritten, package):
-            execute(fellow)
-        module = ModuleType(f"{package}.{name}")
+        for other in _imports_of(text):
+            execute(other)
+        module = ModuleType(copy)
         module.__file__ = str(path)
-        sys.modules[module.__name__] = module
-        setattr(parent, name, module)
-        exec(compile(rewritten, str(path), "exec"), module.__dict__)
+        sys.modules[copy] = module
+        setattr(parent, _stem(name), module)
+        exec(compile(texts[name], str(path), "exec"), module.__dict__)
 
     try:
         for name in sources:
@@ -230,14 +250,3 @@ def _execute_package(package: str, sources: dict[str, tuple[str, Path]]) -> None
         for name in [n for n in sys.modules if n == package or n.startswith(package + ".")]:
             del sys.modules[name]
         raise
-
-
-def _fellows(text: str, package: str) -> list[str]:
-    """Modules of the package that a module imports."""
-    names = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module == package:
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package + "."):
-            names.append((node.module or "").removeprefix(package + "."))
-    return names

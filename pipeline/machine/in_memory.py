@@ -20,6 +20,7 @@ from pipeline.machine.drive import COLUMNS, Census, Simulation, build_simulation
 from pipeline.machine.engine import records
 from pipeline.machine.machine_state import RunSettings
 from pipeline.machine.profile import COST_KINDS, Profile
+from pipeline.schema import codes
 from pipeline.schema.run import CPU_CATEGORIES
 
 _ONE_SECOND_NS = 1_000_000_000
@@ -165,7 +166,7 @@ def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: An
         {name: int(machine[name]) for name in machine.dtype.names},
         operations[np.argsort(operations["op"])],
         events,
-        np.array(machine_state.spent).reshape(-1, records.CATEGORIES),
+        np.array(machine_state.spent).reshape(-1, codes.CATEGORIES),
         np.array(machine_state.sites),
         np.array(machine_state.locks),
         simulation.ask_allocator("check"),

@@ -1,4 +1,4 @@
-"""Building the arrays of one simulated machine: as `simulator.records` lays them out."""
+"""Building the arrays of one simulated machine, as `engine.records` lays them out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pipeline.jit.tables import records as records_of
 from pipeline.machine.composite.state import join
 from pipeline.machine.engine import records
 from pipeline.machine.profile import Profile
+from pipeline.schema import codes
 from pipeline.schema.run import EVENT_RECORD, FINDINGS, OPERATION_RECORD
 
 # Rows that one event can add to the logs beyond the point where the buffer counts as full.
@@ -24,7 +25,7 @@ _NO_FIELDS = [("none", "i4")]
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a run is to be simulated, apart from the design, the machine and the trace."""
+    """How a run is to be simulated, besides the allocator, the machine and the trace."""
 
     seed: int
     loop: int
@@ -44,22 +45,19 @@ def _records(count: int, dtype: np.dtype | list[Any]) -> Any:
 
 
 def build_allocator(allocator: Allocator, options: dict[str, Value], shape: Shape) -> Tables:
-    """Allocate the design's state and let it give its first values."""
-    coded = {option.name: option.code(options[option.name]) for option in allocator.options}
+    """Allocate the allocator's state and let it give its first values."""
+    coded = allocator.encode(options)
     if isinstance(allocator, Composite):
         own = [allocator.options_of(k, options) for k in range(len(allocator.allocators))]
         parts = [build_allocator(part, own[k], shape) for k, part in enumerate(allocator.allocators)]
         return join(allocator, parts, coded, shape)
-    module = allocator.module
 
-    def sized(name: str, default: int) -> int:
-        function = getattr(module, name, None)
-        return default if function is None else int(function(coded, shape))
+    def at_least_one(name: str) -> int:
+        return max(allocator.size(name, coded, shape), 1)
 
-    slots = sized("slots", 0)
-    queues = _records(max(sized("queues", 1), 1), records.QUEUE)
-    queues.head = -1
-    queues.tail = -1
+    slots = at_least_one("slots")
+    queues = _records(at_least_one("queues"), records.QUEUE)
+    queues.head = queues.tail = -1
     values = _records(1, [(name, "i8") for name in coded] or _NO_FIELDS)
     for name, code in coded.items():
         values[0][name] = code
@@ -69,19 +67,19 @@ def build_allocator(allocator: Allocator, options: dict[str, Value], shape: Shap
     state = Tables(
         checked=True,
         options=values,
-        pool=_records(max(sized("pools", 1), 1), allocator.fields("POOL") or _NO_FIELDS),
-        slots=_records(max(slots, 1), allocator.fields("SLOT") or _NO_FIELDS),
+        pool=_records(at_least_one("pools"), allocator.fields("POOL") or _NO_FIELDS),
+        slots=_records(slots, allocator.fields("SLOT") or _NO_FIELDS),
         pages=_records(shape.pages if page_fields else 1, page_fields or _NO_FIELDS),
         percpu=_records(shape.cpus, allocator.fields("PERCPU") or _NO_FIELDS),
         queues=queues,
         spaces=spaces,
-        lines=_records(max(sized("lines", 0), 1), records.LINE),
-        tlb=_records(max(slots, 1) * shape.cpus, records.TLB_ENTRY),
-        evicted=_records(max(slots, 1), records.EVICTED),
-        invalidated=_records(max(slots, 1), records.INVALIDATED),
+        lines=_records(at_least_one("lines"), records.LINE),
+        tlb=_records(slots * shape.cpus, records.TLB_ENTRY),
+        evicted=_records(slots, records.EVICTED),
+        invalidated=_records(slots, records.INVALIDATED),
     )
-    if hasattr(module, "prepare"):
-        module.prepare(state, shape)
+    if hasattr(allocator.module, "prepare"):
+        allocator.module.prepare(state, shape)
     return state
 
 
@@ -98,8 +96,7 @@ def build_machine_state(
 
     `rows` is where the trace is read to, chunk_slots * chunk_rows ROW records; allocated if left out.
     """
-    lock_count = getattr(allocator.module, "locks", None)
-    coded = {option.name: option.code(options[option.name]) for option in allocator.options}
+    locks = allocator.size("locks", allocator.encode(options), shape)
     tasks = shape.tasks
     # A whole number of vectors of them is searched fastest.
     keys = np.full(-(-shape.cpus // 8) * 8, records.NEVER, np.int64)
@@ -111,7 +108,7 @@ def build_machine_state(
         keys=keys,
         cpus=_records(shape.cpus, records.CPU),
         interrupts=_records(shape.cpus * records.INTERRUPTS, records.INTERRUPT),
-        spent=np.zeros(shape.cpus * records.CATEGORIES, np.int64),
+        spent=np.zeros(shape.cpus * codes.CATEGORIES, np.int64),
         tasks=_records(tasks, records.TASK),
         timers=np.zeros(tasks + 1, np.int64),
         requests=_records(tasks * setting.levels, records.REQUEST),
@@ -119,7 +116,7 @@ def build_machine_state(
         chunk_slot=np.full(setting.chunks + 1, -1, np.int32),
         chunk_left=np.zeros(setting.chunk_slots, np.int64),
         chunk_start=np.zeros(setting.chunk_slots * (tasks + 1), np.int32),
-        locks=_records(1 if lock_count is None else int(lock_count(coded, shape)), records.LOCK_RECORD),
+        locks=_records(locks, records.LOCK_RECORD),
         queues=state.queues,
         spaces=state.spaces,
         sites=_records(2, records.SITE),
@@ -131,29 +128,17 @@ def build_machine_state(
         events=_records(setting.log_events + margin if setting.log else 1, EVENT_RECORD),
     )
     machine = machine_state.machine[0]
-    machine.cpus = shape.cpus
+    for name in ("levels", "loop", "seed", "lowmem_kinds", "chunk_rows", "log_operations", "log_events"):
+        machine[name] = getattr(setting, name)
+    machine.events = int(setting.log)
     machine.keys = keys.size
     machine.tasks = tasks
-    machine.levels = setting.levels
-    machine.loop = setting.loop
-    machine.seed = setting.seed
-    machine.events = int(setting.log)
-    machine.lowmem_kinds = setting.lowmem_kinds
-    machine.idle = shape.cpus
-    machine.ready_head = -1
-    machine.ready_tail = -1
-    machine.chunk_rows = setting.chunk_rows
-    machine.log_operations = setting.log_operations
-    machine.log_events = setting.log_events
+    machine.cpus = machine.idle = shape.cpus
+    machine.ready_head = machine.ready_tail = -1
     cpus = machine_state.cpus
-    cpus.task = -1
-    cpus.pin_head = -1
-    cpus.pin_tail = -1
-    cpus.spin_lock = -1
-    cpus.held_lock = -1
-    cpus.flushed_op = -1
-    cpus.epoch = 1
-    cpus.global_epoch = 1
+    for name in ("task", "pin_head", "pin_tail", "spin_lock", "held_lock", "flushed_op"):
+        cpus[name] = -1
+    cpus.epoch = cpus.global_epoch = 1
     gap_ns = int(profile.costs["interrupt_gap_ns"].value)
     # The CPUs' timers are staggered.
     cpus.device_at_ns = [
@@ -161,19 +146,19 @@ def build_machine_state(
     ]
     cpus.irq_at_ns = cpus.device_at_ns
     cpus.node = [profile.node_of(c) for c in range(shape.cpus)]
-    machine_state.locks.holder = -1
-    machine_state.locks.heir = -1
-    machine_state.step_cost.cpus = shape.cpus
-    machine_state.tasks.depth = -1
-    machine_state.tasks.queue = -1
-    machine_state.tasks.chunk = -1
-    machine_state.tasks.free_ns = -1
+    machine_state.locks.holder = machine_state.locks.heir = -1
+    step = machine_state.step_cost
+    step.cpus = shape.cpus
+    step.atomic_ns = machine_state.costs.atomic_ns
+    step.line_transfer_ns = machine_state.costs.line_transfer_ns
+    for name in ("depth", "queue", "chunk", "free_ns"):
+        machine_state.tasks[name] = -1
     machine_state.tasks.last_cpu = np.arange(tasks) % shape.cpus
     return machine_state
 
 
 def look(machine_state: Any, shape: Shape) -> Check:
-    """Count mappings in force per slot and sleepers per queue, for a design's check.
+    """Count mappings in force per slot and sleepers per queue, for an allocator's check.
 
     Exact whenever no task is within a map or unmap, as at the end of a run, finished or deadlocked.
     """
@@ -182,6 +167,6 @@ def look(machine_state: Any, shape: Shape) -> Check:
     for task in range(shape.tasks):
         for level in range(int(machine_state.tasks[task].depth) + 1):
             request = machine_state.requests[task * levels + level]
-            if request.slot >= 0 and request.unmapping == records.MAP:
+            if request.slot >= 0 and request.unmapping == codes.MAP:
                 users[int(request.slot)] = users.get(int(request.slot), 0) + 1
     return Check(shape, users, [int(queue.sleepers) for queue in machine_state.queues])

@@ -7,7 +7,6 @@ A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, then one table per
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,56 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.errors import InputError, UsageError, did_you_mean, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.tables import align_columns
+from pipeline.machine.costs import COST_KINDS
 from pipeline.machine.engine.records import COSTS, FIFO, MAX_CPUS, UNFAIR
-from pipeline.schema.run import Cost
-
-_NS = "ns"
-
-
-@dataclass(frozen=True)
-class CostKind:
-    """One cost that every profile must price: its unit, its meaning, its largest sensible value."""
-
-    unit: str
-    doc: str
-    maximum: int = 1_000_000_000
-    minimum: int = 0
-
-
-COST_KINDS: dict[str, CostKind] = {
-    "shared_entry_ns": CostKind(_NS, "read or change one entry that all CPUs share (a slot's count)"),
-    "recent_entry_ns": CostKind(_NS, "the same, for one this CPU touched shortly before"),
-    "local_entry_ns": CostKind(_NS, "read or change one entry that only this CPU uses"),
-    "probe_ns": CostKind(_NS, "look at one slot in search of a free one"),
-    "scan_slot_ns": CostKind(_NS, "pass over one slot in a scan"),
-    "scan_in_use_ns": CostKind(_NS, "the same, in addition, for a slot that users have mapped"),
-    "pte_write_ns": CostKind(_NS, "write or clear one page-table entry"),
-    "invalidate_ns": CostKind(_NS, "invalidate one address in the own TLB (invlpg)"),
-    "walk_ns": CostKind(_NS, "page-table walk at the first touch of a mapping on a CPU"),
-    "tlb_flush_ns": CostKind(_NS, "flush the own TLB"),
-    "tlb_refill_ns": CostKind(_NS, "refill after a whole-TLB flush, on every CPU flushed"),
-    "broadcast": CostKind("0 | 1", "1: TLB maintenance is broadcast by hardware, no IPI is sent", 1),
-    "broadcast_ns": CostKind(_NS, "broadcast invalidation and barrier, until every CPU has done it"),
-    "ipi_send_ns": CostKind(_NS, "send one IPI; a flush sends them one after another"),
-    "ipi_latency_ns": CostKind(_NS, "from sending an IPI to its handler's start"),
-    "ipi_handler_ns": CostKind(_NS, "the handler, from start to acknowledgement; stolen from its CPU"),
-    "hold_per_spinner_ns": CostKind(_NS, "delay of a release for each spinning CPU; part of the hold"),
-    "handoff_local_ns": CostKind(_NS, "from a release to the next acquisition by a spinner on the same node"),
-    "handoff_remote_ns": CostKind(_NS, "the same for a spinner on another node"),
-    "handoff_per_spinner_ns": CostKind(_NS, "added to a hand-off for each spinner beyond the first"),
-    "handoff_spread_percent": CostKind("%", "unfair arbitration: each hand-off varies by this much, +-", 100),
-    "barging_percent": CostKind("%", "unfair arbitration: newcomers that overtake a hand-off under way", 100),
-    "starvation_passes": CostKind("times", "a waiter passed over more often is a finding; 0: not looked for"),
-    "interrupt_gap_ns": CostKind(_NS, "mean time between two device or timer interrupts of one CPU; 0: none"),
-    "interrupt_ns": CostKind(_NS, "the shortest of them; one longer than x has probability shortest / x"),
-    "interrupt_max_ns": CostKind(_NS, "the longest of them"),
-    "switch_ns": CostKind(_NS, "context switch"),
-    "wake_ns": CostKind(_NS, "wake one task, paid by the waker"),
-    "timeslice_ns": CostKind(_NS, "how long a computing task keeps its CPU while others wait", minimum=1),
-    "track_switch_ns": CostKind(_NS, "added to a switch of address spaces if a design must know of it"),
-    "atomic_ns": CostKind(_NS, "one atomic operation on a line of memory that the CPU has to itself"),
-    "line_transfer_ns": CostKind(_NS, "until a line that another CPU changed last has come"),
-}  # fmt: skip
+from pipeline.schema.run import Cost, is_assumed
 
 _ARBITRATIONS = {"fifo": FIFO, "unfair": UNFAIR}
 
@@ -112,7 +64,12 @@ class Profile(BaseModel):
         costs[0]["arbitration"] = _ARBITRATIONS[self.arbitration]
         return costs
 
-    def documented(self) -> dict[str, Cost]:
+    @property
+    def assumed(self) -> list[str]:
+        """Names of the costs that nobody has published or measured."""
+        return [name for name, cost in self.costs.items() if is_assumed(cost.source)]
+
+    def document_costs(self) -> dict[str, Cost]:
         """Every cost and property with unit, source and meaning, for the manifest."""
         documented = {
             name: Cost(
@@ -153,10 +110,10 @@ def load_profile(name: str) -> Profile:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file: {error}; mend the file") from error
-    return _checked(path, data)
+    return _check(path, data)
 
 
-def _checked(path: Path, data: dict[str, Any]) -> Profile:
+def _check(path: Path, data: dict[str, Any]) -> Profile:
     try:
         profile = Profile.model_validate(data)
     except ValidationError as error:
@@ -169,12 +126,16 @@ def _checked(path: Path, data: dict[str, Any]) -> Profile:
     if unknown:
         hint = did_you_mean(unknown[0], COST_KINDS)
         raise InputError(f"{path}: costs.{unknown[0]} is no cost of the machine{hint}")
-    missing = [name for name in COST_KINDS if name not in profile.costs]
+    missing = [k.name for k in COST_KINDS.values() if k.name not in profile.costs and k.default is None]
     if missing:
         raise InputError(
             f'{path}: costs lacks {", ".join(missing)}; give each a value and a source (or "assumed")'
         )
     for name, kind in COST_KINDS.items():
+        if name not in profile.costs:
+            inherited = profile.costs.get(str(kind.default))
+            value = inherited.value if inherited else int(kind.default or 0)
+            profile.costs[name] = _Priced(value=value, source=f"assumed: the default, {kind.default}")
         if not kind.minimum <= profile.costs[name].value <= kind.maximum:
             raise InputError(
                 f"{path}: costs.{name}: wanted {kind.minimum:,} to {kind.maximum:,} {kind.unit}, "
@@ -198,8 +159,8 @@ def list_profiles() -> str:
 def describe_profile(name: str) -> str:
     """Describe one profile: every cost with its value, meaning and source, as text."""
     profile = load_profile(name)
-    costs = profile.documented()
-    assumed = sum(cost.source.startswith("assumed") for cost in costs.values())
+    costs = profile.document_costs()
+    assumed = sum(cost.assumed for cost in costs.values())
     lines = [
         f"{profile.name}: {profile.summary}",
         f"{profile.cpus} CPUs in {profile.nodes} nodes; {assumed} of {len(costs)} costs are assumed",

@@ -69,7 +69,7 @@ def describe_machines(runs: Sequence[Run]) -> list[dict[str, Any]]:
     entries = []
     for same in _group(runs, lambda m: m.machine.model_dump_json()):
         profile = same[0].manifest.machine
-        assumed = sum(cost.source.strip().lower().startswith("assumed") for cost in profile.costs.values())
+        assumed = sum(cost.assumed for cost in profile.costs.values())
         names = [run.name for run in same]
         sourced = len(profile.costs) - assumed
         entries.append({"profile": profile, "runs": names, "assumed": assumed, "sourced": sourced})

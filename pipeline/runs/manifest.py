@@ -22,7 +22,6 @@ from pipeline.schema.run import (
     TraceReference,
 )
 
-_PAGE_BYTES = 4
 _PACKAGES = ("numpy", "numba", "pyarrow")
 
 
@@ -50,7 +49,7 @@ def build_manifest(plan: Plan, simulation: Simulation, status: int, execution: E
         ),
         allocator=_allocator(plan, simulation),
         machine=MachineReference(
-            name=profile.name, summary=profile.summary, cpus=profile.cpus, costs=profile.documented()
+            name=profile.name, summary=profile.summary, cpus=profile.cpus, costs=profile.document_costs()
         ),
         seed=plan.config.seed,
         loop=plan.config.loop,
@@ -98,13 +97,5 @@ def _allocator(plan: Plan, simulation: Simulation) -> AllocatorReference:
 
 def _prices(allocator: Allocator, options: dict[str, Value], shape: Shape) -> dict[str, int]:
     """Pages of address space that an allocator takes, and bytes of every struct page."""
-    coded = {option.name: option.code(options[option.name]) for option in allocator.options}
-
-    def size(name: str, default: int) -> int:
-        function = getattr(allocator.module, name, None)
-        return default if function is None else int(function(coded, shape))
-
-    return {
-        "address_space_pages": size("address_space_pages", size("slots", 0)),
-        "page_struct_bytes": size("page_struct_bytes", _PAGE_BYTES if allocator.fields("PAGE") else 0),
-    }
+    coded = allocator.encode(options)
+    return {name: allocator.size(name, coded, shape) for name in ("address_space_pages", "page_struct_bytes")}

@@ -82,7 +82,7 @@ class Plan:
             "trace": self.trace_sha256,
             "simulator": simulator_sha256(self.allocator),
             "options": self.options,
-            "machine": {name: cost.value for name, cost in self.profile.documented().items()},
+            "machine": {name: cost.value for name, cost in self.profile.document_costs().items()},
             "cpus": self.profile.cpus,
             "seed": self.config.seed,
             "loop": self.config.loop,
@@ -104,7 +104,7 @@ class Plan:
     def label(self) -> str:
         """Short name for charts: the allocator with the options that are not its defaults."""
         labels = [_label(allocator, options) for allocator, options in self.parts()]
-        return self.allocator.read(labels) if isinstance(self.allocator, Composite) else labels[0]
+        return self.allocator.describe(labels) if isinstance(self.allocator, Composite) else labels[0]
 
     def command(self) -> str:
         """Return the command line that the manifest gives."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.jit.tables import Tables
-from pipeline.machine.engine.records import CATEGORIES, MAP, T_ASLEEP
+from pipeline.machine.engine.records import T_ASLEEP
+from pipeline.schema.codes import CATEGORIES, MAP
 from pipeline.schema.run import CPU_CATEGORIES, FINDINGS, SITES, CpuTime, Finding, LockTotals, Totals
 
 _DIRECT = {"wall_ns": "now_ns"}

@@ -224,6 +224,11 @@ class Totals(_Strict):
     cpu_time: list[CpuTime]
 
 
+def is_assumed(source: str) -> bool:
+    """Whether the source of a price is the word "assumed", perhaps with reasons."""
+    return source.strip().lower().startswith("assumed")
+
+
 class Cost(_Strict):
     """One price or property of the machine, with where it comes from."""
 
@@ -231,6 +236,11 @@ class Cost(_Strict):
     unit: str
     source: str = Field(description='publication or measurement, or the word "assumed"')
     doc: str = ""
+
+    @property
+    def assumed(self) -> bool:
+        """Whether nobody has published or measured it."""
+        return is_assumed(self.source)
 
 
 class Finding(_Strict):

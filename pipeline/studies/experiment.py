@@ -83,7 +83,7 @@ def scale_tasks(workload: str, machine: str, cpus: int) -> Changes:
 
 def assumed_costs(machine: str) -> list[str]:
     """Names of a profile's costs that nobody measured."""
-    return [name for name, cost in load_profile(machine).costs.items() if cost.source.startswith("assumed")]
+    return load_profile(machine).assumed
 
 
 def describe_profile_sources(machine: str) -> str:

@@ -14,7 +14,9 @@ from tests.cli.command import answer, pipeline, refusal
 # One slot for each page, shared, never given back; a local invalidation whenever it is mapped.
 ALLOCATOR = """\
 from pipeline.allocators.api.contract import Option
-from pipeline.allocators.api.actions import DONE, MISS, invalidate, pin, touch_local, unpin
+from pipeline.allocators.api.actions import DONE
+from pipeline.allocators.api.effects import invalidate, pin, touch_local, unpin
+from pipeline.schema.codes import MISS
 from pipeline.jit.marks import inline
 
 SUMMARY = "one slot for each page"
@@ -43,7 +45,7 @@ def unmap_step(a, r, d):
     unpin(d)
     return DONE
 """
-LINE = 17  # of "r.served = MISS"
+LINE = 19  # of "r.served = MISS"
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_a_design_by_path_runs_compiled_and_uncompiled_alike_and_never_stale(tmp
         ("import os\nimport nothing_of_the_kind\n", "line 2: does not import: ModuleNotFoundError"),
         ("SUMMARY = 'x'\nslots = 1 / 0\n", "line 2: does not import: ZeroDivisionError"),
         (ALLOCATOR.replace("def map_step", "def mapp_step"), "it defines no map_step"),
-        (ALLOCATOR.replace("shape.pages", "shape.pagez"), "line 11: AttributeError"),
+        (ALLOCATOR.replace("shape.pages", "shape.pagez"), "line 13: AttributeError"),
     ],
     ids=["syntax", "import", "at import", "no map_step", "slots"],
 )

@@ -10,19 +10,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
-from pipeline.allocators.api.actions import (
-    DONE,
-    FLUSH_ALL,
-    HIT,
-    LOCK,
-    MISS,
-    SLEEP,
-    STEP,
-    UNLOCK,
-    WAKE_ALL,
-    WAKE_ONE,
-)
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, STEP, UNLOCK, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.api.allocator import Allocator
+from pipeline.schema.codes import HIT, MISS
 from tests.machine.oracle import MOST_NESTED, AllocatorMachine, Answer, CachedPools, wander
 from tests.machine.steps import Request, Task
 
@@ -148,17 +138,14 @@ def is_wrong(machine: type[CachedPoolMachine], broken: Allocator) -> None:
 # Single mistakes in the code that all these designs share.
 MISTAKES = {
     "the first slot is 0": ("SUMMARY =", "def prepare(a, shape):\n    a.pool[0].cursor = -1\n\n\nSUMMARY ="),
-    "the flush at a wrap is forgotten": (
-        "return freed > 0 or always",
-        "return False",
-    ),
+    "the flush at a wrap is forgotten": ("if freed > 0 or always:", "if False:"),
     "a page is not forgotten when its slot is": (
         "            a.pages[slot.page].slot = 0\n            evict(",
         "            evict(",
     ),
     "the budget is not renewed at a wrap": (
-        "    pool.cursor = 0\n    r.budget = size\n",
-        "    pool.cursor = 0\n",
+        "pool.cursor = 0\n                r.budget = size\n",
+        "pool.cursor = 0\n",
     ),
     "a hit does not count": ("            a.slots[cached].count += 1\n", ""),
     "nobody is woken": ("WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END", "END"),

@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import pytest
 
-from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.api.allocator import Allocator
+from pipeline.schema.codes import HIT, MISS
 from tests.machine.oracle import AllocatorMachine, wander
 from tests.machine.steps import Request, Task
 
@@ -238,14 +239,14 @@ MISTAKES = {
         "_WAKE if after == _WAKE and a.queues[0].sleepers > 0 else _GOT",
         "_GOT",
     ),
-    "nobody is woken by an unmap": ("                r.step = _WAKE_ALL\n", "                pass\n"),
+    "nobody is woken by an unmap": ("            r.step = WAKE\n", "            pass\n"),
     "two flush at once": (" and flush.flushing == 0:\n            old", ":\n            old"),
     "a hit of an unused slot is not counted": (
         "            a.pool[cached // size].unused -= 1\n",
         "            pass\n",
     ),
     "a release is not counted": (
-        "            a.pool[r.slot // size].unused += 1\n",
+        "        a.pool[r.slot // size].unused += 1\n",
         "",
     ),
     "the lock is held while TLBs are flushed": (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.allocators.api.actions import DONE, HIT, MISS, SLEEP, UNLOCK, WAKE_ALL, WAKE_ONE
+from pipeline.allocators.api.actions import DONE, SLEEP, UNLOCK, WAKE_ALL, WAKE_ONE
+from pipeline.schema.codes import HIT, MISS
 from tests.machine.oracle import AllocatorMachine, CachedPools
 from tests.machine.steps import Task
 

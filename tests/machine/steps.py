@@ -32,7 +32,7 @@ class Request(SimpleNamespace):
     """What the design sees of one operation, and what its steps have spent since it last got a lock."""
 
     def spent(self) -> dict[str, int]:
-        """Everything spent, by its name in the deed; `flushes` too."""
+        """Everything spent, by its name in the step cost; `flushes` too."""
         return {name: getattr(self, name) for name in ("flushes", *_SPENDING)}
 
     def forget_spending(self) -> None:
@@ -125,7 +125,7 @@ class Bench:
 
     def _switch(self, task: Task, cpu: int, hook: str) -> None:
         for request in task.mapped if hasattr(self.module, hook) else ():
-            d = self._deed(cpu)
+            d = self._step_cost(cpu)
             getattr(self.module, hook)(self.state, request, d)
             assert d.pte_writes == 1
 
@@ -190,13 +190,13 @@ class Bench:
     def _release(self, task: Task) -> None:
         self.holders = {lock: holder for lock, holder in self.holders.items() if holder is not task}
 
-    def _deed(self, cpu: int) -> Any:
+    def _step_cost(self, cpu: int) -> Any:
         step_cost: dict[str, int] = dict.fromkeys(STEP_COST.names or (), 0)
         own = {"cpu": cpu, "cpus": self.shape.cpus, "finding": -1, "moment": self.moment}
         return SimpleNamespace(**step_cost | own)
 
     def _ask(self, task: Task) -> None:
-        d = self._deed(task.cpu)
+        d = self._step_cost(task.cpu)
         step = self.module.unmap_step if task.request.unmapping else self.module.map_step
         task.action = step(self.state, task.request, d)
         task.argument = d.lock if task.action == actions.LOCK else d.queue

@@ -7,8 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, LOCK, MISS, SLEEP, UNLOCK, WAKE_ALL
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.registry import load_allocator
+from pipeline.schema.codes import HIT, MISS
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
 from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task
@@ -101,11 +102,11 @@ def test_the_slots_do_what_the_oracle_says_on_a_long_walk(slots: int) -> None:
 
 MISTAKES = {
     "a miss does not flush": ("    return FLUSH_ALL\n", "    return UNLOCK\n"),
-    "the page is not forgotten": ("            a.pages[slot.page].slot = 0\n", ""),
+    "the page is not forgotten": ("        a.pages[slot.page].slot = 0\n", ""),
     "a hit does not count": ("        a.slots[mapped].users += 1\n", ""),
     "a slot is lost": ("    head.free = slot + 1\n", ""),
-    "nobody is woken": ("                r.step = _WAKE\n", "                pass\n"),
-    "a slot in use is free": ("        if slot.users == 0:\n", "        if slot.users <= 1:\n"),
+    "nobody is woken": ("            r.step = WAKE\n", "            pass\n"),
+    "a slot in use is free": ("    if slot.users == 0:\n", "    if slot.users <= 1:\n"),
 }
 
 

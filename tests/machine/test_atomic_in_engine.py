@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.allocators.api.actions import FALLBACK, MISS
-from pipeline.machine.engine.records import (
-    CLOSED,
+from pipeline.machine.engine.records import CLOSED, S_DEADLOCK, S_FINISHED, TIMED
+from pipeline.schema.codes import (
     E_FINDING,
-    F_ATOMIC,
-    F_NESTING,
-    F_STALE,
-    S_DEADLOCK,
-    S_FINISHED,
-    TIMED,
+    FALLBACK,
+    MISS,
+    NESTING_OVERFLOW,
+    SLEEP_WHILE_ATOMIC,
+    STALE_TRANSLATION,
 )
 from pipeline.schema.trace import KINDS
 from tests.machine.runs import Outcome, Rows, machine, rows, simulate
@@ -149,7 +147,7 @@ def test_what_goes_beyond_the_prefault_is_slept_for_within_the_map(
     )  # fmt: skip
     outcome = replay(tmp_path, trace)
     assert outcome.time_in("idle") == 28
-    assert found(outcome) == {F_ATOMIC}
+    assert found(outcome) == {SLEEP_WHILE_ATOMIC}
 
 
 def test_a_copy_that_faults_again_has_fetched_nothing_before(tmp_path: Path) -> None:
@@ -170,9 +168,9 @@ def test_sleeping_within_an_atomic_map_is_found_with_what_comes_of_it(inside: st
     outcome = replay(tmp_path, trace)
     assert outcome.status == S_FINISHED
     sleeping = outcome.of_kind(E_FINDING)[0]
-    assert [sleeping[name] for name in ("value", "task", "op", "slot")] == [F_ATOMIC, 0, 2, 1024]
+    assert [sleeping[name] for name in ("value", "task", "op", "slot")] == [SLEEP_WHILE_ATOMIC, 0, 2, 1024]
     # Task 1 has taken the slot of this depth on this CPU: task 0 comes back to another page.
-    assert found(outcome) == {F_ATOMIC, F_STALE}
+    assert found(outcome) == {SLEEP_WHILE_ATOMIC, STALE_TRANSLATION}
 
 
 def test_tasks_that_sleep_for_the_pool_within_atomic_maps_are_found_and_do_not_hang(tmp_path: Path) -> None:
@@ -183,7 +181,7 @@ def test_tasks_that_sleep_for_the_pool_within_atomic_maps_are_found_and_do_not_h
     )  # fmt: skip
     outcome = replay(tmp_path, trace, cpus=3, refault_per_1000="1000", slots="2")
     assert outcome.status == S_FINISHED
-    assert F_ATOMIC in found(outcome)
+    assert SLEEP_WHILE_ATOMIC in found(outcome)
     assert outcome.totals["sleeps"] == 1
 
 
@@ -203,5 +201,5 @@ def test_nesting_deeper_than_there_are_slots_is_found(tmp_path: Path) -> None:
     outcome = replay(tmp_path, trace, nesting="1")
     assert outcome.status == S_FINISHED
     # The outer mapping finds its slot taken over by the inner one.
-    assert found(outcome) == {F_NESTING, F_STALE}
+    assert found(outcome) == {NESTING_OVERFLOW, STALE_TRANSLATION}
     assert found(replay(tmp_path, trace, nesting="2")) == set()

@@ -11,15 +11,9 @@ from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.contract import parse_options
 from pipeline.allocators.registry import load_allocator, resolve_allocator
 from pipeline.errors import UsageError
-from pipeline.machine.engine.records import (
-    E_FINDING,
-    E_FLUSH,
-    E_LOCAL_FLUSH,
-    S_DEADLOCK,
-    S_FINISHED,
-    TIMED,
-)
+from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED, TIMED
 from pipeline.machine.profile import load_profile
+from pipeline.schema.codes import E_FINDING, E_FLUSH, E_LOCAL_FLUSH
 from pipeline.schema.run import FINDINGS
 from pipeline.schema.trace import KINDS
 from pipeline.studies.theory.runs import mixed_rows
@@ -157,8 +151,8 @@ FEW = rows(12, task=range(12), page=range(12), kind=FAULT, block_ns=50_000)
 @pytest.mark.parametrize(
     ("hazard", "old", "new"),
     [
-        ("stale_translation", "    return freed > 0 or always\n", "    return False\n"),
-        ("count_underflow", "        slot.count -= 1\n", "        slot.count -= 2\n"),
+        ("stale_translation", "if freed > 0 or always:", "if False:"),
+        ("count_underflow", "    slot.count -= 1\n", "    slot.count -= 2\n"),
         ("lost_wakeup", "WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END", "END"),
         ("invariant", "a.slots[cached].count += 1", "a.slots[cached].count += 2"),
     ],
@@ -251,7 +245,7 @@ def walked(outcome: Outcome, trace: Rows, processes: list[int], pool: int) -> tu
     return walks, stale
 
 
-NO_FLUSH = {"    return freed > 0 or always\n": "    return False\n"}
+NO_FLUSH = {"if freed > 0 or always:": "if False:"}
 NO_LOCAL_FLUSH = {"        if mask != 0:\n": "        if False:\n"}
 
 

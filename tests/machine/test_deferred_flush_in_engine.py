@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.machine.engine.records import E_FINDING, E_FLUSH, E_SLEEP, S_FINISHED
+from pipeline.machine.engine.records import S_FINISHED
+from pipeline.schema.codes import E_FINDING, E_FLUSH, E_SLEEP
 from tests.machine.runs import Outcome, Rows, machine, rows, simulate
 
 FLUSH_NS = 10_000

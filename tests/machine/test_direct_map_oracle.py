@@ -2,8 +2,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import DIRECT, DONE
+from pipeline.allocators.api.actions import DONE
 from pipeline.allocators.registry import load_allocator
+from pipeline.schema.codes import DIRECT
 from tests.machine.oracle import THOROUGH, AllocatorMachine
 from tests.machine.steps import Task
 

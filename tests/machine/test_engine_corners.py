@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.machine.engine.records import E_IPI
+from pipeline.schema.codes import E_IPI
 from tests.machine.runs import machine, rows, simulate
 
 

@@ -5,14 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.machine.engine.records import (
-    E_FINDING,
-    E_IPI,
-    E_PIN_WAIT,
-    F_STALE,
-    S_DEADLOCK,
-    S_FINISHED,
-)
+from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED
+from pipeline.schema.codes import E_FINDING, E_IPI, E_PIN_WAIT, STALE_TRANSLATION
 from tests.machine.runs import machine, mutate_allocator, rows, simulate
 
 
@@ -147,7 +141,7 @@ def test_a_forgotten_flush_shows_as_a_stale_translation(allocator: str, tmp_path
     option = {broken.options[0].name: "3"}
     outcome = simulate(broken, machine(tmp_path, 1), trace, options=option)
     found = outcome.of_kind(E_FINDING)
-    assert set(found["value"]) == {F_STALE}
+    assert set(found["value"]) == {STALE_TRANSLATION}
     # global_pool comes back to a used slot at the fourth map, percpu_pinned at the second.
     assert found["op"].tolist() == ([3, 4, 5] if allocator == "global_pool" else [1, 2, 3, 4, 5])
     sound = simulate(allocator, machine(tmp_path, 1), trace, options=option)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.allocators.registry import load_allocator
-from pipeline.machine.engine.records import E_IPI, E_SWITCH
+from pipeline.schema.codes import E_IPI, E_SWITCH
 from pipeline.studies.theory.runs import ONE_LOCK
 from tests.machine.runs import machine, rows, simulate
 
@@ -36,7 +36,9 @@ def test_a_hand_off_to_another_node_takes_longer(tmp_path: Path) -> None:
 
 
 DIRECTED = """
-from pipeline.allocators.api.actions import DIRECT, DONE, FLUSH_LOCAL, FLUSH_MASK, LOCK, UNLOCK, touch
+from pipeline.allocators.api.actions import DONE, FLUSH_LOCAL, FLUSH_MASK, LOCK, UNLOCK
+from pipeline.allocators.api.effects import touch
+from pipeline.schema.codes import DIRECT
 from pipeline.jit.marks import inline
 
 SUMMARY = "map: take lock 0 or 1 by page, release; unmap: flush CPUs 0 and 2, then the own CPU"

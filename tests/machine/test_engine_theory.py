@@ -7,7 +7,8 @@ or shows a difference that chance makes once in 15,000 times.
 import numpy as np
 import pytest
 
-from pipeline.machine.engine.records import E_SLEEP, S_FINISHED
+from pipeline.machine.engine.records import S_FINISHED
+from pipeline.schema.codes import E_SLEEP
 from pipeline.studies.theory.check import mean_and_error
 from pipeline.studies.theory.closed_queues import (
     constant_service,

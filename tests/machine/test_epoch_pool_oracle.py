@@ -8,20 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import (
-    DONE,
-    HIT,
-    LOCK,
-    MISS,
-    SHOOT_DOWN,
-    SLEEP,
-    STEP,
-    UNLOCK,
-    WAKE_ALL,
-    WAKE_ONE,
-)
+from pipeline.allocators.api.actions import DONE, LOCK, SHOOT_DOWN, SLEEP, STEP, UNLOCK, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.registry import load_allocator
-from pipeline.machine.engine.records import E_FINDING, F_STALE
+from pipeline.schema.codes import E_FINDING, HIT, MISS, STALE_TRANSLATION
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
 from tests.machine.runs import machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Task
@@ -169,7 +158,7 @@ def test_a_forgotten_invalidation_shows_as_a_stale_translation(mistake: str, tmp
         )
         for allocator in ("epoch_pool", broken)
     ]
-    assert findings == [set(), {F_STALE}]
+    assert findings == [set(), {STALE_TRANSLATION}]
 
 
 def test_only_switches_to_another_address_space_are_dearer_and_save_the_interrupts(tmp_path: Path) -> None:

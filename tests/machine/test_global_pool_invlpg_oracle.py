@@ -7,7 +7,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from pipeline.allocators.api.actions import DONE, REPEAT_ALL, SLEEP
 from pipeline.allocators.registry import load_allocator
-from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE
+from pipeline.schema.codes import E_FINDING, E_IPI, STALE_TRANSLATION
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import THOROUGH
 from tests.machine.runs import machine, mutate_allocator, rows, simulate
@@ -104,4 +104,4 @@ def test_a_pass_that_leaves_an_entry_in_some_tlb_shows_as_a_stale_translation(
 ) -> None:
     allocator = mutate_allocator(tmp_path, "perhaps_broken", change, "global_pool_invlpg")
     outcome = simulate(allocator, machine(tmp_path, 2), TURNS, options={"slots": "4"})
-    assert set(outcome.of_kind(E_FINDING)["value"]) == ({F_STALE} if is_found else set())
+    assert set(outcome.of_kind(E_FINDING)["value"]) == ({STALE_TRANSLATION} if is_found else set())

@@ -103,8 +103,8 @@ def test_options_do_what_the_oracle_says_on_a_long_walk(machine: type[CachedPool
 
 COLOUR_MISTAKES = {
     "all colours have one cursor": (
-        "    pool = a.pool[s]\n    pool.cursor += 1",
-        "    pool = a.pool[0]\n    pool.cursor += 1",
+        "    pool = a.pool[s]\n",
+        "    pool = a.pool[0]\n",
     ),
     "a wrap passes over its own colour only": (
         "size, 0, colours * size, FLUSH_ALL",

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import DONE, MISS
+from pipeline.allocators.api.actions import DONE
 from pipeline.allocators.registry import load_allocator
-from pipeline.machine.engine.records import E_FINDING, F_NESTING, F_ORDER, F_STALE, S_FINISHED
+from pipeline.machine.engine.records import S_FINISHED
+from pipeline.schema.codes import E_FINDING, MISS, NESTING_OVERFLOW, STALE_TRANSLATION, UNMAP_OUT_OF_ORDER
 from tests.machine.oracle import THOROUGH, AllocatorMachine, wander
 from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Bench, Task
@@ -112,7 +113,7 @@ def test_unmapping_another_than_the_innermost_is_found() -> None:
         bench.step(task, 0)
     task.mapped.reverse()
     bench.begin(task, 0, None)
-    with pytest.raises(AssertionError, match=f"finding {F_ORDER}"):
+    with pytest.raises(AssertionError, match=f"finding {UNMAP_OUT_OF_ORDER}"):
         bench.step(task, 0)
 
 
@@ -182,12 +183,12 @@ def test_a_switch_that_leaves_an_entry_in_the_tlb_shows_as_a_stale_translation(t
         {LEAVE: LEAVE.replace("_unload(a, r, d)", "write_pte(d)")},
         "kmap_local",
     )
-    assert found(replay(tmp_path, trace, allocator=broken)) == {F_STALE}
+    assert found(replay(tmp_path, trace, allocator=broken)) == {STALE_TRANSLATION}
 
 
 def test_nesting_deeper_than_the_stack_is_found_and_does_not_hang(tmp_path: Path) -> None:
     trace = rows(3, depth=[0, 1, 2], page=[0, 1, 2], hold_ns=[90, 40, 0])
     outcome = replay(tmp_path, trace, nesting="2")
     assert outcome.status == S_FINISHED
-    assert F_NESTING in found(outcome)
+    assert NESTING_OVERFLOW in found(outcome)
     assert found(replay(tmp_path, trace, nesting="3")) == set()

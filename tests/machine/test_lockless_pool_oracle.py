@@ -8,9 +8,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import DONE, FLUSH_ALL, HIT, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, STEP, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.registry import load_allocator
-from pipeline.machine.engine.records import E_FINDING, F_STALE
+from pipeline.schema.codes import E_FINDING, HIT, MISS, STALE_TRANSLATION
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
 from tests.machine.runs import machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Task
@@ -145,7 +145,7 @@ def test_a_forgotten_flush_shows_as_a_stale_translation(tmp_path: Path) -> None:
         )
         for d in ("lockless_pool", broken)
     ]
-    assert findings == [set(), {F_STALE}]
+    assert findings == [set(), {STALE_TRANSLATION}]
 
 
 def test_a_line_goes_from_cpu_to_cpu_in_the_order_in_which_they_ask(tmp_path: Path) -> None:

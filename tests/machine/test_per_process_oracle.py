@@ -7,15 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import (
-    DONE,
-    FLUSH_LOCAL,
-    FLUSH_MASK,
-    SHOOT_DOWN,
-    SLEEP,
-    UNLOCK,
-    WAKE_ALL,
-)
+from pipeline.allocators.api.actions import DONE, FLUSH_LOCAL, FLUSH_MASK, SHOOT_DOWN, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.registry import load_allocator
 from tests.machine.oracle import MOST_NESTED, THOROUGH, wander
 from tests.machine.private_pools import OwnPoolMachine
@@ -125,10 +117,10 @@ MISTAKES = {
     "a wrap flushes nothing": ("        if mask != 0:\n", "        if False:\n"),
     "only the own CPU is flushed": ("    d.cpu_mask = others | this_cpu(d)\n", "    return FLUSH_LOCAL\n"),
     "CPUs of other processes are flushed": ("d, p, pool.released)", "d, -1, pool.released)"),
-    "a release is not remembered": ("        pool.released = d.moment\n", ""),
+    "a release is not remembered": ("    pool.released = d.moment\n", ""),
     "the processes share one lock": ("        d.lock = p\n        r.step", "        r.step"),
     "they sleep in one queue": ("    d.queue = p\n    if", "    if"),
-    "nobody is woken": ("_WAKE if free and a.queues[r.process].sleepers > 0 else _END", "_END"),
+    "nobody is woken": ("WAKE if free and a.queues[r.process].sleepers > 0 else END", "END"),
     "a hit does not count": ("return False\n    a.slots[cached].count += 1", "return False"),
     "a slot in use becomes clean": ("a.slots[at].count == 1:", "a.slots[at].count > 0:"),
 }
@@ -136,7 +128,7 @@ MISTAKES_WITHOUT_CACHE = {
     "the own CPU keeps the address": ("        invalidate(a, d, slot)\n", "        pass\n"),
     "other CPUs keep the address": ("    invalidate_on(a, d, slot, others)\n", "    return STEP\n"),
     "the semaphore keeps nobody out": ("pool.owner not in (0, r.task + 1)", "False"),
-    "the semaphore is never given back": ("                pool.owner = 0\n", "                pass\n"),
+    "the semaphore is never given back": ("            pool.owner = 0\n", "            pass\n"),
     "what was mapped is found": ("if a.options[0].cache and use_cached", "if use_cached"),
 }
 

@@ -9,8 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import DONE, FALLBACK, FLUSH_ALL, MISS, SLEEP, STEP, WAKE_ALL
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, STEP, WAKE_ALL
 from pipeline.allocators.registry import load_allocator
+from pipeline.schema.codes import FALLBACK, MISS
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine
 from tests.machine.oracle import MOST_NESTED, THOROUGH, PerCpuPools, wander
 from tests.machine.runs import mutate_allocator

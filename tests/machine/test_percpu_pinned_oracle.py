@@ -6,8 +6,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import DONE, MISS, SLEEP, STEP, WAKE_ALL, WAKE_ONE
+from pipeline.allocators.api.actions import DONE, SLEEP, STEP, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.registry import load_allocator
+from pipeline.schema.codes import MISS
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, PerCpuPools, wander
 from tests.machine.runs import mutate_allocator
 from tests.machine.steps import Task

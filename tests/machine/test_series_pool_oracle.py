@@ -62,8 +62,8 @@ MORE_MISTAKES = {
         "            return SLEEP",
     ),
     "an unmap wakes the first queue": (
-        "        d.queue = s\n        return wake(a)",
-        "        return wake(a)",
+        "        d.queue = queue\n",
+        "",
     ),
     "an unmap looks at the mapping's series, not the slot's": (
         "return unmap_cached(a, r, d, r.slot // a.options[0].slots)",
@@ -71,8 +71,8 @@ MORE_MISTAKES = {
     ),
     "a wrap passes over its own series only": ("    if a.options[0].scan == _SCAN_OWN:\n", "    if True:\n"),
     "all series have one cursor": (
-        "    pool = a.pool[s]\n    pool.cursor += 1",
-        "    pool = a.pool[0]\n    pool.cursor += 1",
+        "    pool = a.pool[s]\n",
+        "    pool = a.pool[0]\n",
     ),
 }
 

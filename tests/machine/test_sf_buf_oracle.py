@@ -9,20 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
-from pipeline.allocators.api.actions import (
-    DONE,
-    HIT,
-    LOCK,
-    MISS,
-    SHOOT_DOWN,
-    SLEEP,
-    STEP,
-    UNLOCK,
-    WAKE_ALL,
-    WAKE_ONE,
-)
+from pipeline.allocators.api.actions import DONE, LOCK, SHOOT_DOWN, SLEEP, STEP, UNLOCK, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.registry import load_allocator
-from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE
+from pipeline.schema.codes import E_FINDING, E_IPI, HIT, MISS, STALE_TRANSLATION
 from tests.machine.oracle import MOST_NESTED, THOROUGH, AllocatorMachine, wander
 from tests.machine.runs import machine, mutate_allocator, rows, simulate
 from tests.machine.steps import Task
@@ -142,8 +131,8 @@ MISTAKES = {
         "            touch(d, 1)\n            take_unused(a, at)\n",
         "            pass\n",
     ),
-    "a freed buffer is lost": ("            add_unused(a, r.slot)\n", ""),
-    "nobody is woken": ("            if a.queues[0].sleepers > 0:\n", "            if False:\n"),
+    "a freed buffer is lost": ("        add_unused(a, r.slot)\n", ""),
+    "nobody is woken": ("        if a.queues[0].sleepers > 0:\n", "        if False:\n"),
     "a hit does not count": ("    a.slots[at].users += 1\n", "    a.slots[at].users += r.served\n"),
 }
 
@@ -179,7 +168,7 @@ def test_a_forgotten_invalidation_shows_as_a_stale_translation(
 ) -> None:
     broken = mutate_allocator(tmp_path, "broken", dict([MISTAKES[mistake]]), "sf_buf")
     assert found(tmp_path, private) == set()
-    assert found(tmp_path, private, broken) == {F_STALE}
+    assert found(tmp_path, private, broken) == {STALE_TRANSLATION}
 
 
 def test_a_shoot_down_costs_each_receiver_a_handler_and_one_invalidation(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.machine.engine.records import E_FINDING, E_IPI, F_STALE, S_DEADLOCK, S_FINISHED
+from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED
+from pipeline.schema.codes import E_FINDING, E_IPI, STALE_TRANSLATION
 from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 
 PRICES = {"walk_ns": 7, "switch_ns": 100, "track_switch_ns": 50, "tlb_flush_ns": 1_000, "ipi_latency_ns": 5}
@@ -90,7 +91,7 @@ def test_a_forgotten_invalidation_shows_as_a_stale_translation(
     cache: str, old: str, new: str, tmp_path: Path
 ) -> None:
     broken = mutate_allocator(tmp_path, "broken", {old: new}, "per_process")
-    assert found(replay(tmp_path, THREADS, 2, [0, 0, 0], broken, cache=cache)) == {F_STALE}
+    assert found(replay(tmp_path, THREADS, 2, [0, 0, 0], broken, cache=cache)) == {STALE_TRANSLATION}
     assert found(replay(tmp_path, THREADS, 2, [0, 0, 0], cache=cache)) == set()
 
 

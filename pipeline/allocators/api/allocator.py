@@ -7,13 +7,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pipeline.allocators.api.contract import Option
+from pipeline.allocators.api.contract import Option, Shape, Value
 from pipeline.io.files import sha256_of
 
 
 @dataclass(frozen=True)
 class Allocator:
-    """One design: its module as plain Python, and the file that a simulator is composed from."""
+    """One allocator: its module as plain Python, and the file that a simulator is composed from."""
 
     name: str
     path: Path
@@ -47,3 +47,18 @@ class Allocator:
     def fields(self, name: str) -> list[Any]:
         """NumPy field list of one of its records (POOL, SLOT, PAGE, PERCPU); empty if it has none."""
         return list(getattr(self.module, name, ()))
+
+    def encode(self, options: dict[str, Value]) -> dict[str, int]:
+        """Every option's value as compiled code sees it."""
+        return {option.name: option.code(options[option.name]) for option in self.options}
+
+    def size(self, name: str, options: dict[str, int], shape: Shape) -> int:
+        """One of its sizes, as its function of that name says or by default; `options` are encoded."""
+        function = getattr(self.module, name, None)
+        if function is not None:
+            return int(function(options, shape))
+        if name == "address_space_pages":
+            return self.size("slots", options, shape)
+        if name == "page_struct_bytes":
+            return 4 if self.fields("PAGE") else 0
+        return {"slots": options.get("slots", 0), "lines": 0}.get(name, 1)

@@ -3,8 +3,9 @@
 `page_fault=atomic,default=global_pool` maps page tables by one design and everything else by another. Each
 keeps its own state: slots, pages, wait queues, locks, what its CPUs remember. A page that both map has a slot
 of each. The machine is one: a flush of a whole TLB flushes the entries of all, a task pinned by one design is
-pinned, and who may not sleep within an atomic map may not wait there for another design's slot. A switch to
-another address space ends the translations of those designs whose PTEs are not global, and of no other.
+pinned, and a task that may not sleep within an atomic map may not wait there for another design's slot. A
+switch to another address space ends the translations of those designs whose PTEs are not global, and of no
+other.
 
 A map of one design may lie within a map of another. `r.depth` is then how many of a design's own maps lie
 round it: what it sets aside or orders by depth is its own slots. The log has the depth of the trace.
@@ -19,12 +20,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Check, Shape, Value
+from pipeline.allocators.api.traits import FLAGS, HOOKS
 from pipeline.errors import UsageError
 from pipeline.schema.trace import KINDS
+
+_V = TypeVar("_V", int, Value)
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,17 @@ class Composite(Allocator):
         """Hash of the hashes of their sources."""
         return hashlib.sha256(" ".join(part.sha256 for part in self.allocators).encode()).hexdigest()
 
-    def serving(self) -> list[int]:
+    def serving_by_kind(self) -> list[int]:
         """Position of the design that serves each kind, in the order of KINDS."""
         return [next(k for k, kinds in enumerate(self.kinds) if kind in kinds) for kind in KINDS]
 
-    def options_of(self, k: int, options: dict[str, Value]) -> dict[str, Value]:
+    def options_of(self, k: int, options: dict[str, _V]) -> dict[str, _V]:
         """The options of design `k` by their own names."""
         prefix = f"{self.allocators[k].name}."
         return {name.removeprefix(prefix): v for name, v in options.items() if name.startswith(prefix)}
 
-    def read(self, names: list[str]) -> str:
-        """Say who serves what; `names` is how each design is to be called."""
+    def describe(self, names: list[str]) -> str:
+        """Say which one serves what; `names` is how each is to be called."""
         others = [
             f"{name} for {' and '.join(kinds)}" for name, kinds in zip(names[1:], self.kinds[1:], strict=True)
         ]
@@ -71,7 +75,7 @@ def combine(allocators: tuple[Allocator, ...], kinds: tuple[tuple[str, ...], ...
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"two allocators are named '{twice[0]}'; rename the file of one")
     composite = Composite("+".join(names), allocators[0].path, ModuleType("composite"), allocators, kinds)
-    vars(composite.module).update(_combined(composite))
+    vars(composite.module).update(_combine_modules(composite))
     return composite
 
 
@@ -80,11 +84,11 @@ def ends_with_its_space(allocator: Allocator) -> bool:
     return bool(getattr(allocator.module, "NON_GLOBAL", False))
 
 
-def _combined(composite: Composite) -> dict[str, Any]:
+def _combine_modules(composite: Composite) -> dict[str, Any]:
     """What the designs come to together, by the names of the contract."""
     allocators = composite.allocators
     together: dict[str, Any] = {
-        "SUMMARY": composite.read([allocator.name for allocator in allocators]),
+        "SUMMARY": composite.describe([allocator.name for allocator in allocators]),
         "SOURCE": "; ".join(allocator.source for allocator in allocators),
         "OPTIONS": tuple(
             replace(option, name=f"{allocator.name}.{option.name}")
@@ -92,50 +96,42 @@ def _combined(composite: Composite) -> dict[str, Any]:
             for option in allocator.options
         ),
         "locks": lambda options, shape: sum(locks_of(composite, options, shape)),
-        "check": _asking_each(composite, "check"),
-        "lost_wakeups": _asking_each(composite, "lost_wakeups"),
+        "check": _check_each(composite, "check"),
+        "lost_wakeups": _check_each(composite, "lost_wakeups"),
     }
     # What one of them needs of the machine does not disturb another: a design that changes nothing
-    # atomically pays nothing for it, and who has no hook is not called.
-    for trait in ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS"):
-        if any(getattr(allocator.module, trait, False) for allocator in allocators):
-            together[trait] = True
-    if (
-        len(
-            {ends_with_its_space(allocator) for allocator in allocators if hasattr(allocator.module, "slots")}
-        )
-        == 2
-    ):
+    # atomically pays nothing for it, and one without a hook is not called.
+    for name in (*FLAGS, *HOOKS):
+        if any(getattr(allocator.module, name, False) for allocator in allocators):
+            together[name] = True
+    if len({ends_with_its_space(allocator) for allocator in allocators if allocator.fields("SLOT")}) == 2:
         together |= {"MIXED_PTES": True, "is_global": None}
-    for hook in ("switch_out", "switch_in"):
-        if any(hasattr(allocator.module, hook) for allocator in allocators):
-            together[hook] = None
     return together
 
 
 def locks_of(composite: Composite, options: dict[str, int], shape: Shape) -> list[int]:
     """How many spinlocks each design has; `options` are coded."""
-    counts = []
-    for k, allocator in enumerate(composite.allocators):
-        own = {name: int(value) for name, value in composite.options_of(k, dict(options)).items()}
-        function = getattr(allocator.module, "locks", None)
-        counts.append(1 if function is None else int(function(own, shape)))
-    return counts
+    return [
+        allocator.size("locks", composite.options_of(k, options), shape)
+        for k, allocator in enumerate(composite.allocators)
+    ]
 
 
-def _asking_each(composite: Composite, name: str) -> Callable[[Any, Check], list[str]]:
-    """The designs' own checks, each shown what is its own."""
+def _check_each(composite: Composite, name: str) -> Callable[[Any, Check], list[str]]:
+    """The allocators' own checks, each shown what is its own."""
 
-    def ask(state: Any, live: Check) -> list[str]:
-        said: list[str] = []
+    def check(state: Any, live: Check) -> list[str]:
+        problems: list[str] = []
         for k, allocator in enumerate(composite.allocators):
             function = getattr(allocator.module, name, None)
             if function is not None:
                 own = tables_of(state, k)
-                said += [f"{allocator.name}: {text}" for text in function(own, _live_of(state, own, live, k))]
-        return said
+                problems += [
+                    f"{allocator.name}: {text}" for text in function(own, _live_of(state, own, live, k))
+                ]
+        return problems
 
-    return ask
+    return check
 
 
 def tables_of(state: Any, k: int) -> SimpleNamespace:

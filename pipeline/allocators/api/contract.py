@@ -1,26 +1,26 @@
-"""What a design's file says of itself, and what its final check is told.
+"""What an allocator's file says of itself, and what its final check is given.
 
-A design is a module with these names (only the first three are required):
+An allocator is a module with these names (only the first three are required):
 
     SUMMARY, SOURCE                  one line each: what it does, and who proposed it where
-    map_step(a, r, d), unmap_step    see pipeline.machine.engine.allocator
+    map_step(a, r, d), unmap_step    see pipeline.machine.engine.allocator and `protocols`
     OPTIONS                          a tuple of `Option`
     BOUND                            what it bounds, in a few words ("lower bound of flushes"), if it is a
                                      line for charts to measure others by and no design to be had
     POOL, SLOT, PAGE, PERCPU         NumPy field lists of its state records
-    slots(options, shape)            how many slots it has; none if left out
+    slots(options, shape)            how many slots it has; as the option `slots` says if left out
     pools(options, shape)            how many records of POOL; one if left out
     queues(options, shape)           how many wait queues; one if left out
     locks(options, shape)            how many spinlocks; one if left out
     lines(options, shape)            how many lines of memory it changes atomically; none if left out
     NON_GLOBAL, TRACKS_SWITCHES, ATOMICS, switch_out(a, r, d), switch_in(a, r, d)
-                                     what it needs of the machine, see pipeline.machine.engine.traits
+                                     what it needs of the machine, see `traits`
     prepare(a, shape)                give the state its first values, where zeros will not do
     start_at(a, cursor), adopt(a, slot, page, count)
                                      take over a pool in use, to be held against a recording of one
     flush_unused(a)                  forget what nobody uses, outside of any mapping; return the pages
     check(a, live)                   what is wrong with the state, as a list of sentences
-    lost_wakeups(a, live)            who is left asleep beside a slot he could have, as a list of sentences
+    lost_wakeups(a, live)            which tasks sleep beside a slot they could have, as sentences
     address_space_pages(options, shape)   kernel address space taken, in pages; its slots if left out
     page_struct_bytes(options, shape)     bytes it needs in every struct page; 4 if it has PAGE, else 0
 """

@@ -12,29 +12,30 @@ beside `slots` and `wake`. A line goes from CPU to CPU at each change. Line 0 is
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import COUNT_UNDERFLOW, STEP, change_atomically, report_finding
-from pipeline.allocators.api.contract import Check
-from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
+from pipeline.allocators.api.actions import STEP
+from pipeline.allocators.api.contract import Check, Shape
+from pipeline.allocators.api.effects import change_atomically, report_finding
+from pipeline.allocators.api.protocols import Request, State, StepCost
+from pipeline.allocators.components.checks import check_pages, check_sleepers, check_users
 from pipeline.allocators.components.wake import wake
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import COUNT_UNDERFLOW
 
 
-def lines_of_counts(options: dict[str, int]) -> int:
-    """The design's own line, then those of the counts."""
+def count_lines(options: dict[str, int], shape: Shape) -> int:
+    """The allocator's own line, then those of the counts."""
     return 1 + -(-options["slots"] // options["counts_per_line"])
 
 
 @inline
-def change_count(a: Any, d: Any, slot: int, by: int) -> None:
+def change_count(a: State, d: StepCost, slot: int, by: int) -> None:
     """Change the count of a slot, if only to what it was."""
     change_atomically(a, d, 1 + slot // a.options[0].counts_per_line)
     a.slots[slot].count += by
 
 
 @inline
-def count_up(a: Any, r: Any, d: Any, slot: int) -> bool:
+def count_up(a: State, r: Request, d: StepCost, slot: int) -> bool:
     """Become a user of the slot that had the page a moment ago; false if it has not any more."""
     same = a.slots[slot].count > 0 and a.slots[slot].page == r.page
     change_count(a, d, slot, 1 if same else 0)
@@ -42,27 +43,27 @@ def count_up(a: Any, r: Any, d: Any, slot: int) -> bool:
 
 
 @inline
-def count_down(a: Any, d: Any, slot: int) -> int:
+def count_down(a: State, d: StepCost, slot: int) -> int:
     """Drop one use; return the action after it: sleepers are woken if nobody uses the slot now."""
     change_count(a, d, slot, -1)
     if a.slots[slot].count < 1:
         report_finding(d, COUNT_UNDERFLOW)
-    return became_free(a, 1 if a.slots[slot].count == 1 else 0)
+    return count_freed(a, 1 if a.slots[slot].count == 1 else 0)
 
 
 @inline
-def became_free(a: Any, freed: int) -> int:
+def count_freed(a: State, freed: int) -> int:
     """Return the action after `freed` slots became free: sleepers are woken if it is any."""
     a.pool[0].freed += freed
     return STEP if freed == 0 or a.queues[0].sleepers == 0 else wake(a)
 
 
-def problems_of_counts(a: Any, live: Check) -> list[str]:
-    """Every slot has as many users as it counts and nobody has one for himself; pages know their slots."""
+def check_counts(a: State, live: Check) -> list[str]:
+    """Every slot has as many users as it counts and no task has one for itself; pages know their slots."""
     mapping = [s for s, slot in enumerate(a.slots) if slot.page >= 0]
-    return problems_of_users(live, (int(slot.count) - 1 for slot in a.slots)) + problems_of_pages(a, mapping)
+    return check_users(live, (int(slot.count) - 1 for slot in a.slots)) + check_pages(a, mapping)
 
 
-def lost_wakeups_beside_free(a: Any, live: Check) -> list[str]:
+def lost_wakeups_beside_free(a: State, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return left_asleep(live, 0, int((a.slots.count == 1).sum()), "slots are free")
+    return check_sleepers(live, 0, int((a.slots.count == 1).sum()), "slots are free")

@@ -15,19 +15,9 @@ lock, lock 0, is over all of them. The design must have the option `wake`.
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    COUNT_UNDERFLOW,
-    DONE,
-    FALLBACK,
-    FLUSH_ALL,
-    HIT,
-    LOCK,
-    MISS,
-    REPEAT_ALL,
-    SLEEP,
-    UNLOCK,
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, REPEAT_ALL, SLEEP, UNLOCK
+from pipeline.allocators.api.contract import Check, Option
+from pipeline.allocators.api.effects import (
     evict,
     invalidate_everywhere,
     probe,
@@ -37,17 +27,17 @@ from pipeline.allocators.api.actions import (
     touch_cached,
     write_pte,
 )
-from pipeline.allocators.api.contract import Check, Option
-from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
-from pipeline.allocators.components.wake import wake
+from pipeline.allocators.api.protocols import Request, State, StepCost
+from pipeline.allocators.components.checks import check_pages, check_sleepers, check_users
+from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, unmap_around_drop, wake
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import COUNT_UNDERFLOW, FALLBACK, HIT, MISS
 
 FLUSH_IF_ANY = Option(
     "flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"
 )
 
-# Steps of a map.
-ASK = 0
+# Steps of a map, from ASK on.
 SEARCH = 1  # the lock is held: find the page or a slot
 FLUSHED = 2  # the flush of a wrap is over: go on searching
 GOT = 3  # the lock is released
@@ -56,7 +46,15 @@ ASK_AGAIN = 4  # woken
 
 @inline
 def map_cached(
-    a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
+    a: State,
+    r: Request,
+    d: StepCost,
+    s: int,
+    size: int,
+    first: int,
+    last: int,
+    flush: int,
+    always: bool,
 ) -> int:
     """Find the page's slot or take a clean one of series `s`; sleep in its queue if a whole pass finds none.
 
@@ -80,48 +78,28 @@ def map_cached(
             r.served = HIT
             r.step = GOT
             return UNLOCK
-        if _advance(a, r, d, s, size, first, last, flush, always):
-            r.step = FLUSHED
-            return flush
     return _search(a, r, d, s, size, first, last, flush, always)
 
 
 @inline
-def _advance(
-    a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
-) -> bool:
-    """Move the cursor on; at a wrap pass over the slots and return whether a flush is due."""
-    pool = a.pool[s]
-    pool.cursor += 1
-    probe(d, 1)
-    if pool.cursor < size:
-        return False
-    pool.cursor = 0
-    r.budget = size
-    freed = 0
-    in_use = 0
-    for k in range(first, last):
-        slot = a.slots[k]
-        if slot.count == 1:
-            slot.count = 0
-            a.pages[slot.page].slot = 0
-            evict(a, d, slot.page)
-            if flush == REPEAT_ALL:
-                invalidate_everywhere(a, d, k)
-            freed += 1
-        elif slot.count > 1:
-            in_use += 1
-    scan(d, last - first, freed, in_use)
-    return freed > 0 or always
-
-
-@inline
 def _search(
-    a: Any, r: Any, d: Any, s: int, size: int, first: int, last: int, flush: int, always: bool
+    a: State, r: Request, d: StepCost, s: int, size: int, first: int, last: int, flush: int, always: bool
 ) -> int:
-    """Look at the slot under the cursor and go on from there."""
+    """Look at the slots from the cursor on; at a wrap pass over them, and flush if that is due."""
     pool = a.pool[s]
+    # After a flush the search goes on at the cursor itself.
+    advance = r.step == SEARCH
     while True:
+        if advance:
+            pool.cursor += 1
+            probe(d, 1)
+            if pool.cursor == size:
+                pool.cursor = 0
+                r.budget = size
+                freed = _make_clean(a, d, first, last, flush == REPEAT_ALL)
+                if freed > 0 or always:
+                    r.step = FLUSHED
+                    return flush
         at = s * size + pool.cursor
         slot = a.slots[at]
         if slot.count == 0:
@@ -139,14 +117,32 @@ def _search(
             r.step = ASK_AGAIN
             d.queue = s
             return SLEEP
-        if _advance(a, r, d, s, size, first, last, flush, always):
-            r.step = FLUSHED
-            return flush
+        advance = True
 
 
 @inline
-def fall_back(a: Any, r: Any, d: Any) -> int:
-    """Let a pool for the machine, of the first `slots` slots, serve who found nothing where he came from.
+def _make_clean(a: State, d: StepCost, first: int, last: int, everywhere: bool) -> int:
+    """Pass over the slots: those that nobody uses become clean. Return how many."""
+    freed = 0
+    in_use = 0
+    for k in range(first, last):
+        slot = a.slots[k]
+        if slot.count == 1:
+            slot.count = 0
+            a.pages[slot.page].slot = 0
+            evict(a, d, slot.page)
+            if everywhere:
+                invalidate_everywhere(a, d, k)
+            freed += 1
+        elif slot.count > 1:
+            in_use += 1
+    scan(d, last - first, freed, in_use)
+    return freed
+
+
+@inline
+def fall_back(a: State, r: Request, d: StepCost) -> int:
+    """Let a pool for the machine, of the first `slots` slots, serve a task that found nothing in its own.
 
     The design must have the options `slots` and `flush_if_any`, and begin at ASK_AGAIN.
     """
@@ -157,39 +153,26 @@ def fall_back(a: Any, r: Any, d: Any) -> int:
     return action
 
 
-# Steps of an unmap.
-DROP = 1
-WAKE = 2
-END = 3
-
-
 @inline
-def unmap_cached(a: Any, r: Any, d: Any, s: int) -> int:
+def unmap_cached(a: State, r: Request, d: StepCost, s: int) -> int:
     """Drop one use of a slot of series `s`; wake its sleepers, after the release, if nobody uses it now."""
-    if r.step == ASK:
-        r.step = DROP
-        return LOCK
-    if r.step == DROP:
-        touch_cached(d, 1)
-        slot = a.slots[r.slot]
-        slot.count -= 1
-        if slot.count == 0:
-            report_finding(d, COUNT_UNDERFLOW)
-        r.step = WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END
-        return UNLOCK
-    if r.step == WAKE:
-        r.step = END
-        d.queue = s
-        return wake(a)
-    return DONE
+    if r.step != DROP:
+        return unmap_around_drop(r, d, s, wake(a))
+    touch_cached(d, 1)
+    slot = a.slots[r.slot]
+    slot.count -= 1
+    if slot.count == 0:
+        report_finding(d, COUNT_UNDERFLOW)
+    r.step = WAKE if slot.count == 1 and a.queues[s].sleepers > 0 else END
+    return UNLOCK
 
 
-def set_cursor(a: Any, cursor: int) -> None:
+def set_cursor(a: State, cursor: int) -> None:
     """Take over a pool of one series whose cursor stands at `cursor`."""
     a.pool[0].cursor = cursor
 
 
-def adopt_slot(a: Any, slot: int, page: int, count: int) -> None:
+def adopt_slot(a: State, slot: int, page: int, count: int) -> None:
     """Take over a slot as it is found, with `count` >= 1; page -1: not known, and never asked for."""
     a.slots[slot].count = count
     if page >= 0:
@@ -197,17 +180,14 @@ def adopt_slot(a: Any, slot: int, page: int, count: int) -> None:
         a.pages[page].slot = slot + 1
 
 
-def problems_of_pools(a: Any, live: Check, slots: int) -> list[str]:
-    """Counts of the first `slots` slots must match the live mappings, and pages their slots."""
-    counts = [int(a.slots[s].count) for s in range(slots)]
+def check_pools(a: State, live: Check, slots: int | None = None) -> list[str]:
+    """Counts of the first `slots` slots, or of all, must match the live mappings, and pages their slots."""
+    counts = a.slots.count[:slots].tolist()
     taken = [s for s, count in enumerate(counts) if count > 0]
-    return problems_of_users(live, (max(count - 1, 0) for count in counts)) + problems_of_pages(a, taken)
+    return check_users(live, (max(count - 1, 0) for count in counts)) + check_pages(a, taken)
 
 
-def lost_wakeups_in_pools(a: Any, live: Check, series: int, size: int) -> list[str]:
-    """Nobody may be left asleep in a series unless each of its slots is in use."""
-    lost_wakeups = []
-    for s in range(series):
-        idle = sum(int(a.slots[k].count) < 2 for k in range(s * size, (s + 1) * size))
-        lost_wakeups += left_asleep(live, s, idle)
-    return lost_wakeups
+def lost_wakeups_in_pools(a: State, live: Check, slots: int | None = None) -> list[str]:
+    """No task may be left asleep in a series, over the first `slots` slots or all, unless each is in use."""
+    idle = (a.slots.count[:slots] < 2).reshape(len(a.pool), -1)
+    return [text for s, row in enumerate(idle) for text in check_sleepers(live, s, int(row.sum()))]

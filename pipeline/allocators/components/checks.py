@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline.allocators.api.contract import Check
+from pipeline.allocators.api.protocols import State
 
 
-def problems_of_users(live: Check, counted: Iterable[int], first: int = 0) -> list[str]:
+def check_users(live: Check, counted: Iterable[int], first: int = 0) -> list[str]:
     """Each slot, from `first` on, must have as many users as it counts."""
     return [
         f"slot {s}: {users} users are counted, there are {live.users.get(s, 0)}"
@@ -17,7 +17,7 @@ def problems_of_users(live: Check, counted: Iterable[int], first: int = 0) -> li
     ]
 
 
-def problems_of_pages(a: Any, mapping: list[int]) -> list[str]:
+def check_pages(a: State, mapping: list[int]) -> list[str]:
     """The slots `mapping` map their page: it must know so, and no other page say that it has a slot."""
     problems = []
     for s in mapping:
@@ -30,7 +30,7 @@ def problems_of_pages(a: Any, mapping: list[int]) -> list[str]:
     return problems
 
 
-def left_asleep(live: Check, queue: int, to_be_had: int, what: str = "slots are not in use") -> list[str]:
+def check_sleepers(live: Check, queue: int, to_be_had: int, what: str = "slots are not in use") -> list[str]:
     """Nobody may be left asleep in a queue as long as anything is to be had."""
     if live.sleepers[queue] and to_be_had:
         return [f"{live.sleepers[queue]} tasks sleep although {to_be_had} {what}"]

@@ -24,37 +24,23 @@ clean (-1 -> 0); sleepers are woken. Meanwhile hits and unmaps go on, in every s
 taken, and misses for as long as the current part has clean slots. The pass may be made in batches, the lock
 released after each: what is unused when its turn comes is taken, whatever it was before.
 
-Who finds no clean slot in the current part sleeps if a flush is under way, as its end wakes everybody; an
-unmap need wake nobody before that. If none is, he begins one, and sleeps only if there is nothing to flush:
-then all slots are in use, and the next unmap that leaves one unused wakes everybody. The counts by which that
-is decided are exact while the lock is held: no slot comes free unnoticed between looking and sleeping.
+A map that finds no clean slot in the current part sleeps if a flush is under way, as its end wakes everybody;
+an unmap need wake nobody before that. If none is, it begins one, and sleeps only if there is nothing to
+flush: then all slots are in use, and the next unmap that leaves one unused wakes everybody. The counts by
+which that is decided are exact while the lock is held: no slot comes free unnoticed between looking and
+sleeping.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    COUNT_UNDERFLOW,
-    DONE,
-    FLUSH_ALL,
-    HIT,
-    LOCK,
-    MISS,
-    SLEEP,
-    UNLOCK,
-    WAKE_ALL,
-    evict,
-    probe,
-    report_finding,
-    scan,
-    touch,
-    touch_cached,
-    write_pte,
-)
-from pipeline.allocators.api.contract import Check
-from pipeline.allocators.components.checks import left_asleep, problems_of_pages, problems_of_users
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, UNLOCK, WAKE_ALL
+from pipeline.allocators.api.contract import Check, Shape
+from pipeline.allocators.api.effects import evict, probe, report_finding, scan, touch, touch_cached, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
+from pipeline.allocators.components.checks import check_pages, check_sleepers, check_users
+from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, unmap_around_drop
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 
 PART_FIELDS = [
     ("cursor", "i4"), ("clean", "i4"), ("unused", "i4"),
@@ -69,8 +55,7 @@ _BEING_FLUSHED = -1
 _CLEAN = 0
 _CACHED = 1
 
-# Steps of a map.
-_ASK = 0
+# Steps of a map, from ASK on.
 _SEARCH = 1  # the lock is held: find the page or a slot
 _GOT = 2  # the lock is released
 _WAKE = 3  # the same, after a flush
@@ -81,22 +66,21 @@ _FLUSHED = 7
 _END_FLUSH = 8  # the lock is held again
 
 
-def fill(a: Any, parts: int, size: int) -> None:
+def fill_parts(a: State, shape: Shape) -> None:
     """Begin with every slot clean."""
-    for p in range(parts):
-        a.pool[p].cursor = -1
-        a.pool[p].clean = size
+    a.pool.cursor = -1
+    a.pool.clean = len(a.slots) // len(a.pool)
 
 
 @inline
-def map_deferred(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: int) -> int:
+def map_in_parts(a: State, r: Request, d: StepCost, parts: int, size: int, batch: int, spare: int) -> int:
     """Find the page's slot or take a clean one; flush, without the lock, where none is left.
 
     The pass before a flush releases the lock after every `batch` slots, unless that is 0. With `spare` > 0 a
-    flush begins as soon as so many clean slots are left: who took the last before them begins it.
+    flush begins as soon as so many clean slots are left: the map that took the last before them begins it.
     """
     flush = a.pool[0]
-    if r.step == _ASK:
+    if r.step == ASK:
         r.step = _SEARCH
         return LOCK
     if r.step == _NEXT_BATCH:
@@ -126,7 +110,9 @@ def map_deferred(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spar
 
 
 @inline
-def _search(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: int, after: int) -> int:
+def _search(
+    a: State, r: Request, d: StepCost, parts: int, size: int, batch: int, spare: int, after: int
+) -> int:
     """The lock is held: find the page, a clean slot, or something to flush; else sleep."""
     flush = a.pool[0]
     if r.slot < 0:
@@ -139,7 +125,7 @@ def _search(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: in
                 _begin_flush(a, r, d, parts, size, old)
                 return _pass(a, r, d, size, batch)
         if r.slot < 0:
-            r.step = _ASK
+            r.step = ASK
             d.queue = 0
             return SLEEP
     r.step = _WAKE if after == _WAKE and a.queues[0].sleepers > 0 else _GOT
@@ -147,7 +133,7 @@ def _search(a: Any, r: Any, d: Any, parts: int, size: int, batch: int, spare: in
 
 
 @inline
-def _find(a: Any, r: Any, d: Any, parts: int, size: int) -> None:
+def _find(a: State, r: Request, d: StepCost, parts: int, size: int) -> None:
     """Find the page's slot or take a clean one, if there is any that may be taken."""
     touch(d, 1)
     cached = a.pages[r.page].slot - 1
@@ -170,7 +156,7 @@ def _find(a: Any, r: Any, d: Any, parts: int, size: int) -> None:
 
 
 @inline
-def _take(a: Any, r: Any, d: Any, p: int, size: int) -> None:
+def _take(a: State, r: Request, d: StepCost, p: int, size: int) -> None:
     """Take the next clean slot of part `p`, which has one."""
     part = a.pool[p]
     at = part.cursor
@@ -192,7 +178,7 @@ def _take(a: Any, r: Any, d: Any, p: int, size: int) -> None:
 
 
 @inline
-def _begin_flush(a: Any, r: Any, d: Any, parts: int, size: int, old: int) -> None:
+def _begin_flush(a: State, r: Request, d: StepCost, parts: int, size: int, old: int) -> None:
     """Begin to flush part `old`; misses go to the other one, if there is any, this one first."""
     flush = a.pool[0]
     flush.flushing = 1 + old
@@ -204,7 +190,7 @@ def _begin_flush(a: Any, r: Any, d: Any, parts: int, size: int, old: int) -> Non
 
 
 @inline
-def _pass(a: Any, r: Any, d: Any, size: int, batch: int) -> int:
+def _pass(a: State, r: Request, d: StepCost, size: int, batch: int) -> int:
     """Take the unused slots of the next batch out of the cache, before any TLB is flushed of them."""
     flush = a.pool[0]
     p = flush.flushing - 1
@@ -232,7 +218,7 @@ def _pass(a: Any, r: Any, d: Any, size: int, batch: int) -> int:
 
 
 @inline
-def _end_flush(a: Any, d: Any, parts: int, size: int) -> None:
+def _end_flush(a: State, d: StepCost, parts: int, size: int) -> None:
     """What was flushed is clean."""
     flush = a.pool[0]
     p = flush.flushing - 1
@@ -246,44 +232,32 @@ def _end_flush(a: Any, d: Any, parts: int, size: int) -> None:
         flush.part = p
 
 
-# Steps of an unmap.
-_DROP = 1
-_WAKE_ALL = 2
-_END = 3
-
-
 @inline
-def unmap_deferred(a: Any, r: Any, d: Any, size: int) -> int:
+def unmap_in_parts(a: State, r: Request, d: StepCost, size: int) -> int:
     """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
-    if r.step == _ASK:
-        r.step = _DROP
-        return LOCK
-    if r.step == _DROP:
-        touch_cached(d, 1)
-        slot = a.slots[r.slot]
-        slot.count -= 1
-        if slot.count < _CACHED:
-            report_finding(d, COUNT_UNDERFLOW)
-        r.step = _END
-        if slot.count == _CACHED:
-            a.pool[r.slot // size].unused += 1
-            if a.queues[0].sleepers > 0 and a.pool[0].flushing == 0:
-                r.step = _WAKE_ALL
-        return UNLOCK
-    if r.step == _WAKE_ALL:
-        r.step = _END
-        return WAKE_ALL
-    return DONE
+    if r.step != DROP:
+        return unmap_around_drop(r, d, 0, WAKE_ALL)
+    touch_cached(d, 1)
+    slot = a.slots[r.slot]
+    slot.count -= 1
+    if slot.count < _CACHED:
+        report_finding(d, COUNT_UNDERFLOW)
+    r.step = END
+    if slot.count == _CACHED:
+        a.pool[r.slot // size].unused += 1
+        if a.queues[0].sleepers > 0 and a.pool[0].flushing == 0:
+            r.step = WAKE
+    return UNLOCK
 
 
-def problems_of_parts(a: Any, live: Check, parts: int, size: int) -> list[str]:
+def check_parts(a: State, live: Check) -> list[str]:
     """Counts must match the live mappings, pages their slots, the parts' counts their slots."""
     counts = [int(slot.count) for slot in a.slots]
-    problems = problems_of_users(live, (max(count - 1, 0) for count in counts))
-    problems += problems_of_pages(a, [s for s, count in enumerate(counts) if count > 0])
-    for p in range(parts):
+    problems = check_users(live, (max(count - 1, 0) for count in counts))
+    problems += check_pages(a, [s for s, count in enumerate(counts) if count > 0])
+    size = len(counts) // len(a.pool)
+    for p, part in enumerate(a.pool):
         own = counts[p * size : (p + 1) * size]
-        part = a.pool[p]
         if (part.clean, part.unused) != (own.count(_CLEAN), own.count(_CACHED)):
             problems.append(
                 f"part {p}: counts {part.clean} clean and {part.unused} unused slots, "
@@ -292,6 +266,6 @@ def problems_of_parts(a: Any, live: Check, parts: int, size: int) -> list[str]:
     return problems
 
 
-def lost_wakeups_in_parts(a: Any, live: Check) -> list[str]:
+def lost_wakeups_in_parts(a: State, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return left_asleep(live, 0, sum(int(slot.count) <= _CACHED for slot in a.slots))
+    return check_sleepers(live, 0, sum(int(slot.count) <= _CACHED for slot in a.slots))

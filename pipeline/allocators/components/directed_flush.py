@@ -5,22 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    FLUSH_LOCAL,
-    FLUSH_MASK,
-    SHOOT_DOWN,
-    STEP,
-    invalidate,
-    invalidate_on,
-    this_cpu,
-)
+from pipeline.allocators.api.actions import FLUSH_LOCAL, FLUSH_MASK, SHOOT_DOWN, STEP
+from pipeline.allocators.api.effects import invalidate, invalidate_on, this_cpu
+from pipeline.allocators.api.protocols import State, StepCost
 from pipeline.jit.marks import inline
 
 
 @inline
-def flush_there(d: Any, mask: int) -> int:
+def flush_there(d: StepCost, mask: int) -> int:
     """Return the action that flushes the TLBs of those CPUs and, in any case, of this one."""
     others = mask & ~this_cpu(d)
     if others == 0:
@@ -30,7 +22,7 @@ def flush_there(d: Any, mask: int) -> int:
 
 
 @inline
-def invalidate_there(a: Any, d: Any, slot: int, mask: int) -> int:
+def invalidate_there(a: State, d: StepCost, slot: int, mask: int) -> int:
     """Invalidate the address of a slot that nobody uses yet; return the action that does so elsewhere."""
     if mask & this_cpu(d):
         invalidate(a, d, slot)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.allocators.api.protocols import State
 from pipeline.jit.marks import inline
 
 
-def fill_free(a: Any, head: Any, first: int, last: int) -> None:
+def fill_free(a: State, head: Any, first: int, last: int) -> None:
     """Put the slots from `first` to before `last` on the list, lowest number first."""
     head.free = first + 1
     for s in range(first, last):
@@ -21,7 +22,7 @@ def fill_free(a: Any, head: Any, first: int, last: int) -> None:
 
 
 @inline
-def take_free(a: Any, head: Any) -> int:
+def take_free(a: State, head: Any) -> int:
     """Take the first free slot, of which there is one."""
     slot = head.free - 1
     head.free = a.slots[slot].next
@@ -29,13 +30,13 @@ def take_free(a: Any, head: Any) -> int:
 
 
 @inline
-def give_free(a: Any, head: Any, slot: int) -> None:
+def give_free(a: State, head: Any, slot: int) -> None:
     """Put a slot back."""
     a.slots[slot].next = head.free
     head.free = slot + 1
 
 
-def listed_free(a: Any, head: Any) -> list[int]:
+def list_free(a: State, head: Any) -> list[int]:
     """The slots on the list, more of them than there are slots if it has no end."""
     found: list[int] = []
     at = int(head.free) - 1

@@ -7,15 +7,14 @@ slot.before, slot.after    1 + its neighbours in the list; 0: none
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.allocators.api.protocols import State
 from pipeline.jit.marks import inline
 
 LRU_POOL = [("oldest", "i4"), ("newest", "i4")]
 LRU_SLOT = [("before", "i4"), ("after", "i4")]
 
 
-def fill_unused(a: Any, size: int) -> None:
+def fill_unused(a: State, size: int) -> None:
     """Every slot is unused, the lowest number for longest."""
     for s in range(size):
         a.slots[s].before = s
@@ -25,7 +24,7 @@ def fill_unused(a: Any, size: int) -> None:
 
 
 @inline
-def take_unused(a: Any, at: int) -> None:
+def take_unused(a: State, at: int) -> None:
     """Take a slot out of the list, which it is in."""
     pool = a.pool[0]
     slot = a.slots[at]
@@ -40,7 +39,7 @@ def take_unused(a: Any, at: int) -> None:
 
 
 @inline
-def add_unused(a: Any, at: int) -> None:
+def add_unused(a: State, at: int) -> None:
     """Put a slot at the end of the list."""
     pool = a.pool[0]
     slot = a.slots[at]
@@ -53,7 +52,7 @@ def add_unused(a: Any, at: int) -> None:
     pool.newest = at + 1
 
 
-def listed_unused(a: Any) -> list[int]:
+def list_unused(a: State) -> list[int]:
     """The slots in the list, more of them than there are slots if it has no end."""
     found: list[int] = []
     at = int(a.pool[0].oldest) - 1

@@ -10,8 +10,7 @@ on the mean. What a look-up costs is for the design to say.
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.allocators.api.protocols import State
 from pipeline.jit.marks import inline
 
 HASH_FIELDS = [("page", "i8"), ("next", "i4"), ("bucket", "i4")]
@@ -27,7 +26,7 @@ def _chain(page: int, first: int, size: int) -> int:
 
 
 @inline
-def find_page(a: Any, page: int, first: int, size: int) -> int:
+def find_page(a: State, page: int, first: int, size: int) -> int:
     """Return the slot that the page is entered with, or -1."""
     slot = a.slots[_chain(page, first, size)].bucket - 1
     while slot >= 0 and a.slots[slot].page != page:
@@ -36,7 +35,7 @@ def find_page(a: Any, page: int, first: int, size: int) -> int:
 
 
 @inline
-def enter_page(a: Any, slot: int, page: int, first: int, size: int) -> None:
+def enter_page(a: State, slot: int, page: int, first: int, size: int) -> None:
     """Enter the page, which is not in the table, with `slot`."""
     chain = a.slots[_chain(page, first, size)]
     a.slots[slot].page = page
@@ -45,7 +44,7 @@ def enter_page(a: Any, slot: int, page: int, first: int, size: int) -> None:
 
 
 @inline
-def forget_page(a: Any, slot: int, first: int, size: int) -> None:
+def forget_page(a: State, slot: int, first: int, size: int) -> None:
     """Remove the page that is entered with `slot`."""
     chain = a.slots[_chain(a.slots[slot].page, first, size)]
     if chain.bucket == slot + 1:
@@ -57,7 +56,7 @@ def forget_page(a: Any, slot: int, first: int, size: int) -> None:
     a.slots[before].next = a.slots[slot].next
 
 
-def entered(a: Any, first: int, size: int) -> dict[int, int]:
+def list_entries(a: State, first: int, size: int) -> dict[int, int]:
     """The table's slots and pages, chain by chain; -1 for the page of a slot that is in twice."""
     table: dict[int, int] = {}
     for chain in range(first, first + size):

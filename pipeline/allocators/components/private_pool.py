@@ -6,32 +6,30 @@
                      1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
                          before a flush
                      n   n - 1 users, n >= 2
-    slot.page        the page it maps, where count >= 1; found by the hash of shared/page_hash.py
+    slot.page        the page it maps, where count >= 1; found by the hash of components/page_hash.py
 
 Pool `s` has the slots s * slots to before (s + 1) * slots (`slots` is an option that the design must have),
-and its own hash over them: a page may be cached once in each pool. Who may touch a pool, and which TLBs a
-wrap must flush, is the design's business.
+and its own hash over them: a page may be cached once in each pool. Which CPUs may touch a pool, and which
+TLBs a wrap must flush, is the design's business.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    COUNT_UNDERFLOW,
-    HIT,
-    MISS,
-    evict,
-    probe,
-    report_finding,
-    write_pte,
-)
 from pipeline.allocators.api.contract import Check
-from pipeline.allocators.components.checks import problems_of_users
-from pipeline.allocators.components.page_hash import HASH_FIELDS, enter_page, entered, find_page, forget_page
+from pipeline.allocators.api.effects import evict, probe, report_finding, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
+from pipeline.allocators.components.checks import check_users
+from pipeline.allocators.components.page_hash import (
+    HASH_FIELDS,
+    enter_page,
+    find_page,
+    forget_page,
+    list_entries,
+)
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 
-OWN_SLOT = [("count", "i4"), *HASH_FIELDS]
+PRIVATE_SLOT = [("count", "i4"), *HASH_FIELDS]
 
 # What a search came to.
 TAKEN = 0
@@ -40,7 +38,7 @@ EXHAUSTED = 2
 
 
 @inline
-def use_cached(a: Any, r: Any, s: int) -> bool:
+def use_cached(a: State, r: Request, s: int) -> bool:
     """Use the slot of pool `s` that caches the page, if there is one."""
     size = a.options[0].slots
     cached = find_page(a, r.page, s * size, size)
@@ -53,7 +51,7 @@ def use_cached(a: Any, r: Any, s: int) -> bool:
 
 
 @inline
-def take_clean(a: Any, r: Any, d: Any, s: int, after_flush: bool) -> int:
+def take_clean(a: State, r: Request, d: StepCost, s: int, after_flush: bool) -> int:
     """Look for a clean slot of pool `s` from the cursor on; return what came of it.
 
     At a wrap the slots that nobody uses become clean; `r.mark` says how many. `r.budget` slots are looked at,
@@ -86,7 +84,7 @@ def take_clean(a: Any, r: Any, d: Any, s: int, after_flush: bool) -> int:
 
 
 @inline
-def _make_clean(a: Any, d: Any, first: int, size: int) -> int:
+def _make_clean(a: State, d: StepCost, first: int, size: int) -> int:
     """Make the slots clean that nobody uses; return how many."""
     freed = 0
     for at in range(first, first + size):
@@ -99,7 +97,7 @@ def _make_clean(a: Any, d: Any, first: int, size: int) -> int:
 
 
 @inline
-def drop_use(a: Any, r: Any, d: Any) -> bool:
+def drop_use(a: State, r: Request, d: StepCost) -> bool:
     """Drop one use of the slot; return whether nobody uses it now."""
     slot = a.slots[r.slot]
     before = slot.count
@@ -112,21 +110,21 @@ def drop_use(a: Any, r: Any, d: Any) -> bool:
 
 
 @inline
-def make_clean_at_once(a: Any, at: int) -> None:
+def make_clean_at_once(a: State, at: int) -> None:
     """Forget what the slot maps, which nobody uses any more."""
     size = a.options[0].slots
     a.slots[at].count = 0
     forget_page(a, at, at // size * size, size)
 
 
-def problems_of_own_pools(a: Any, live: Check, pools: int, cached: bool = True) -> list[str]:
+def check_private_pools(a: State, live: Check, cached: bool = True) -> list[str]:
     """Counts must match the live mappings, and each pool's hash the slots that are not clean."""
     problems = []
     size = int(a.options[0].slots)
-    for s in range(pools):
+    for s in range(len(a.pool)):
         own = range(s * size, (s + 1) * size)
-        table = entered(a, s * size, size)
-        problems += problems_of_users(live, (max(int(a.slots[at].count) - 1, 0) for at in own), own.start)
+        table = list_entries(a, s * size, size)
+        problems += check_users(live, (max(int(a.slots[at].count) - 1, 0) for at in own), own.start)
         for at in own:
             count = int(a.slots[at].count)
             if (count > 0) != (at in table):

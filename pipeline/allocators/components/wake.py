@@ -1,20 +1,36 @@
-"""Whom an unmap wakes that leaves a slot to be had: every sleeper of a queue, as kernels do, or the first.
-
-The design must have the option `wake`, and name the queue.
-"""
+"""Which sleepers an unmap wakes that leaves a slot to be had, and the steps of an unmap under a lock."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import WAKE_ALL, WAKE_ONE
+from pipeline.allocators.api.actions import DONE, LOCK, WAKE_ALL, WAKE_ONE
 from pipeline.allocators.api.contract import Option
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
 
 WAKE_OPTION = Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)")
 
+# Steps of an unmap under a lock. The allocator itself does DROP: it drops one use, sets the step to WAKE or
+# END and returns UNLOCK.
+ASK = 0
+DROP = 1
+WAKE = 2
+END = 3
+
 
 @inline
-def wake(a: Any) -> int:
-    """Return the action that wakes as many as the option says."""
+def wake(a: State) -> int:
+    """Return the action that wakes as many as the option `wake`, which the allocator must have, says."""
     return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
+
+
+@inline
+def unmap_around_drop(r: Request, d: StepCost, queue: int, waking: int) -> int:
+    """Take another step than DROP; WAKE takes action `waking` on a queue."""
+    if r.step == ASK:
+        r.step = DROP
+        return LOCK
+    if r.step == WAKE:
+        r.step = END
+        d.queue = queue
+        return waking
+    return DONE

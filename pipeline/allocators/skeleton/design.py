@@ -6,28 +6,18 @@
                    1   somebody has it mapped
 
 Only the CPU itself ever uses its slots, so nothing needs a lock, and no other TLB ever holds what they map.
-In exchange a task must unmap where it mapped: it is pinned from its outermost map to its outermost unmap. Who
-finds no slot free sleeps in the queue of its CPU, still pinned.
+In exchange a task must unmap where it mapped: it is pinned from its outermost map to its outermost unmap. A
+task that finds no slot free sleeps in the queue of its CPU, still pinned.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import (
-    DONE,
-    MISS,
-    SLEEP,
-    WAKE_ALL,
-    invalidate,
-    pin,
-    probe,
-    touch_local,
-    unpin,
-    write_pte,
-)
+from pipeline.allocators.api.actions import DONE, SLEEP, WAKE_ALL
 from pipeline.allocators.api.contract import Check, Option, Shape
+from pipeline.allocators.api.effects import invalidate, pin, probe, touch_local, unpin, write_pte
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import MISS
 
 SUMMARY = "NAME: a few slots per CPU, the task pinned while it maps"
 SOURCE = "the skeleton of `pipeline new allocator`"
@@ -52,7 +42,7 @@ _PINNED = 1
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Take a free slot of this CPU, or sleep until one is given back, and look again."""
     if r.step == _ASKED:
         pin(d)
@@ -80,8 +70,8 @@ _DROPPED = 1
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
-    """Give the slot back, unpin, and wake who sleeps on this CPU."""
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
+    """Give the slot back, unpin, and wake the tasks that sleep on this CPU."""
     if r.step == _DROPPED:
         return DONE
     touch_local(d, 1)
@@ -94,7 +84,7 @@ def unmap_step(a: Any, r: Any, d: Any) -> int:
     return WAKE_ALL
 
 
-def check(a: Any, live: Check) -> list[str]:
+def check(a: State, live: Check) -> list[str]:
     """At the end of a run: users must be as many as mappings are in force."""
     return [
         f"slot {s}: {slot.users} users, {live.users.get(s, 0)} mappings in force"
@@ -103,8 +93,8 @@ def check(a: Any, live: Check) -> list[str]:
     ]
 
 
-def lost_wakeups(a: Any, live: Check) -> list[str]:
-    """At the end of a run: nobody may be left asleep beside a free slot of his CPU."""
+def lost_wakeups(a: State, live: Check) -> list[str]:
+    """At the end of a run: no task may be left asleep beside a free slot of its CPU."""
     size = int(a.options[0].slots_per_cpu)
     return [
         f"cpu {c}: {sleepers} tasks sleep beside a free slot"

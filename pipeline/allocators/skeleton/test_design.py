@@ -26,7 +26,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def replayed(house: Path, allocator: str, **options: str) -> Totals:
+def replay_totals(house: Path, allocator: str, **options: str) -> Totals:
     """What a replay on four CPUs adds up to; a finding fails the test with its text."""
     manifest = replay(
         house / "build.parquet",
@@ -43,22 +43,22 @@ def replayed(house: Path, allocator: str, **options: str) -> Totals:
 
 def test_every_operation_is_mapped_by_a_fresh_pte(house: Path) -> None:
     """There is no cache: every map is a miss."""
-    assert replayed(house, ALLOCATOR).misses == OPERATIONS
+    assert replay_totals(house, ALLOCATOR).misses == OPERATIONS
 
 
-def test_who_finds_no_slot_sleeps_and_is_served(house: Path) -> None:
+def test_a_task_that_finds_no_slot_sleeps_and_is_served(house: Path) -> None:
     """Two slots per CPU are too few for tasks that wait for something while they have a page mapped."""
-    assert replayed(house, ALLOCATOR, slots_per_cpu="2").sleeps > 0
+    assert replay_totals(house, ALLOCATOR, slots_per_cpu="2").sleeps > 0
 
 
 def test_mapping_is_dearer_than_no_mapping_at_all(house: Path) -> None:
     """direct_map has nothing to do: what NAME takes longer is the cost of its slots."""
-    assert replayed(house, ALLOCATOR).map_ns > replayed(house, "direct_map").map_ns
+    assert replay_totals(house, ALLOCATOR).map_ns > replay_totals(house, "direct_map").map_ns
 
 
 def test_no_other_cpu_is_interrupted_and_no_lock_taken_as_in_a_global_pool(house: Path) -> None:
     """A global pool of few slots flushes every CPU at each wrap."""
-    mine, pool = replayed(house, ALLOCATOR), replayed(house, "global_pool", slots="64")
+    mine, pool = replay_totals(house, ALLOCATOR), replay_totals(house, "global_pool", slots="64")
     assert mine.ipis == 0 < pool.ipis
     assert not any(lock.acquisitions for lock in mine.locks)
     assert any(lock.acquisitions for lock in pool.locks)

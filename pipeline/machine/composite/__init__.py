@@ -1,7 +1,7 @@
-"""Several designs in one simulator (`pipeline.allocators.api.composite`), without a word of it in the engine.
+"""Several allocators in one simulator (`pipeline.allocators.api.composite`) that the engine takes for one.
 
-The engine still calls one design: a dispatcher, made by `dispatching`, that asks the design of the request's
-kind. Slots, wait queues and locks of the designs are numbered one after another, and `steps` adds and takes
-away where a design's own begin. `building` lays out their state: one set of tables, in which the slots table
-of design 1 is `slots@1`; `part` (in `plain_parts` and `compiled_parts`) shows a design its own.
+The engine still calls one allocator: a router, written by `router`, that calls the allocator of the request's
+kind. Slots, wait queues and locks of the allocators are numbered one after another, and `view` adds and takes
+away where an allocator's own begin. `state` lays out their state: one set of tables, in which the slots table
+of allocator 1 is `slots@1`; `pipeline.jit.marks.view` shows an allocator its own.
 """

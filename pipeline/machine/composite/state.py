@@ -1,4 +1,4 @@
-"""Laying out the state of several designs as one set of tables."""
+"""Laying out the state of several allocators as one set of tables."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FIRST = np.dtype([("slot", "i8"), ("queue", "i8"), ("lock", "i8"), ("task", "i8"
 
 
 def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], shape: Shape) -> Tables:
-    """Make one set of the designs' states: `slots@1` is the slots table of design 1.
+    """Make one set of the allocators' states: `slots@1` is the slots table of allocator 1.
 
-    Of the tables that the engine looks at, there is one whole, and each design has its stretch of it; see
-    `steps` for those that tell where that is. `coded` are the options as compiled code sees them.
+    Of the tables that the engine looks at, there is one whole, and each allocator has its stretch of it; see
+    `CompositeState` for those that tell where that is. `coded` are the options as compiled code sees them.
     """
     firsts = records_of(len(parts), FIRST)
     for name, counts in {
@@ -28,10 +28,10 @@ def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], s
         "task": [shape.tasks] * len(parts),
     }.items():
         firsts[name] = np.cumsum([0, *counts[:-1]])
-    whole = {name: _joined([getattr(part, name) for part in parts]) for name in ("queues", "tlb")}
+    whole = {name: _join_rows([getattr(part, name) for part in parts]) for name in ("queues", "tlb")}
     shared = {
         "spaces": parts[0].spaces,
-        # One list for all: a step is of one design.
+        # One list for all: a step is of one allocator.
         "invalidated": max((part.invalidated for part in parts), key=len),
     }
     own: dict[str, np.ndarray] = {}
@@ -48,10 +48,10 @@ def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], s
             own[f"{name}@{k}"] = shared.get(name, array)
     tables = Tables(
         checked=True,
-        serving=np.array(composite.serving(), np.int64),
+        serving=np.array(composite.serving_by_kind(), np.int64),
         firsts=firsts,
         within=np.zeros(len(parts) * shape.tasks, np.int64),
-        # Only to have the engine ask for a line of it beforehand: those of the design that does most.
+        # Only to have the engine ask for a line of it beforehand: those of the allocator that does most.
         pages=parts[0].pages,
         **whole,
         **shared,
@@ -61,7 +61,7 @@ def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], s
     return tables
 
 
-def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+def _join_rows(arrays: list[np.ndarray]) -> np.ndarray:
     whole = records_of(sum(map(len, arrays)), arrays[0].dtype)
     begin = 0
     for array in arrays:

@@ -1,25 +1,20 @@
-"""What a design sees of a request that it serves beside others: its own slots, and its own maps as nesting.
-
-a.serving    int64[kinds]: which design serves a kind
-a.firsts     FIRST[designs]: the number of each one's first slot, queue, lock and record in `within`
-a.within     int64[designs * tasks]: bit n: the task's map of depth n is this design's
-"""
+"""What an allocator sees of a request, where there are others: its own slots, its own maps as nesting."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.allocators.api.protocols import Request, StepCost
 from pipeline.jit.marks import inline
+from pipeline.machine.engine.tables import CompositeState
 
 
 @inline
-def enter(a: Any, r: Any, k: int) -> int:
-    """Show request `r` as design `k` is to see it; return its depth in the trace, for `leave`."""
+def enter(a: CompositeState, r: Request, k: int) -> int:
+    """Show request `r` as allocator `k` is to see it; return its depth in the trace, for `leave`."""
     first = a.firsts[k]
     depth = r.depth
     mine = a.within[first.task + r.task]
     a.within[first.task + r.task] = mine | (1 << depth)
-    # A map within another design's is the outermost to this one.
+    # A map within another allocator's is the outermost to this one.
     outside = mine & ((1 << depth) - 1)
     own_depth = 0
     while outside != 0:
@@ -32,7 +27,7 @@ def enter(a: Any, r: Any, k: int) -> int:
 
 
 @inline
-def leave(a: Any, r: Any, k: int, depth: int) -> None:
+def leave(a: CompositeState, r: Request, k: int, depth: int) -> None:
     """Show request `r` as the machine sees it."""
     r.depth = depth
     if r.slot >= 0:
@@ -40,8 +35,8 @@ def leave(a: Any, r: Any, k: int, depth: int) -> None:
 
 
 @inline
-def name_its_own(a: Any, d: Any, k: int) -> None:
-    """The queue, lock and slots that the deed of design `k` names are among those of all."""
+def renumber(a: CompositeState, d: StepCost, k: int) -> None:
+    """Make the queue, lock and slots that a step of allocator `k` has named those of the whole machine."""
     first = a.firsts[k]
     d.queue += first.queue
     d.lock += first.lock
@@ -50,7 +45,7 @@ def name_its_own(a: Any, d: Any, k: int) -> None:
 
 
 @inline
-def end(a: Any, r: Any, k: int) -> None:
+def end(a: CompositeState, r: Request, k: int) -> None:
     """Request `r` maps nothing any more."""
     at = a.firsts[k].task + r.task
     a.within[at] &= ~(1 << r.depth)

@@ -12,20 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.jit.marks import inline, noinline, wrap64
-from pipeline.machine.engine.records import (
-    C_FLUSH,
-    C_INTERRUPTED,
-    C_SCAN,
-    C_SWITCH,
-    CATEGORIES,
-    E_FINDING,
-    INTERRUPTS,
-    MAP,
-    NEVER,
-    P_FLUSH,
-    P_IDLE,
-    P_SPIN,
-)
+from pipeline.machine.engine import records
+from pipeline.machine.engine.tables import MachineState
+from pipeline.schema import codes
 
 # Odd multipliers of the fingerprint's four lanes and of `draw`; below 2**63 so that they are int64 in NumPy.
 _LANE0 = 0x1E3779B97F4A7C15
@@ -43,7 +32,7 @@ _DEVICE = 3
 def draw(seed: int, purpose: int, row: int, turn: int) -> int:
     """Return 16 random bits that depend on nothing but the arguments.
 
-    Drawing by what is asked for, never by when, gives two designs replayed on one trace the same noise.
+    Drawing by what is asked for, never by when, gives two allocators replayed on one trace the same noise.
     The mixing is that of SplitMix64 (Steele, Lea, Flood 2014) on signed 64-bit integers.
     """
     x = wrap64(seed * _LANE0 + purpose * _LANE1 + row * _LANE2 + turn * _LANE3)
@@ -53,19 +42,19 @@ def draw(seed: int, purpose: int, row: int, turn: int) -> int:
 
 
 @inline
-def account(w: Any, c: int, t: int) -> None:
+def account(w: MachineState, c: int, t: int) -> None:
     """Close the CPU's current stretch at `t` and book its time, less what interrupts took.
 
     Parts of the stretch that belong to another category than the rest are noted on the CPU.
     """
     cpu = w.cpus[c]
     spent = t - cpu.since_ns - cpu.stolen_ns
-    base = c * CATEGORIES
+    base = c * codes.CATEGORIES
     parts = cpu.scan_ns + cpu.flush_ns + cpu.switch_ns
     if parts > 0:
-        w.spent[base + C_SCAN] += cpu.scan_ns
-        w.spent[base + C_FLUSH] += cpu.flush_ns
-        w.spent[base + C_SWITCH] += cpu.switch_ns
+        w.spent[base + codes.C_SCAN] += cpu.scan_ns
+        w.spent[base + codes.C_FLUSH] += cpu.flush_ns
+        w.spent[base + codes.C_SWITCH] += cpu.switch_ns
         spent -= parts
         cpu.scan_ns = 0
         cpu.flush_ns = 0
@@ -76,16 +65,18 @@ def account(w: Any, c: int, t: int) -> None:
 
 
 @noinline
-def interrupt(w: Any, c: int, at_ns: int, stolen_ns: int) -> None:
+def interrupt(w: MachineState, c: int, at_ns: int, stolen_ns: int) -> None:
     """Let an interrupt reach CPU `c` at `at_ns` and take `stolen_ns` of its time."""
     cpu = w.cpus[c]
     cpu.irq_end_ns = at_ns + stolen_ns
-    if cpu.irqs == INTERRUPTS:
-        last = w.interrupts[c * INTERRUPTS + (cpu.irq_first + INTERRUPTS - 1) % INTERRUPTS]
+    if cpu.irqs == records.INTERRUPTS:
+        last = w.interrupts[
+            c * records.INTERRUPTS + (cpu.irq_first + records.INTERRUPTS - 1) % records.INTERRUPTS
+        ]
         last.end_ns = cpu.irq_end_ns
         last.stolen_ns += stolen_ns
         return
-    pending = w.interrupts[c * INTERRUPTS + (cpu.irq_first + cpu.irqs) % INTERRUPTS]
+    pending = w.interrupts[c * records.INTERRUPTS + (cpu.irq_first + cpu.irqs) % records.INTERRUPTS]
     pending.at_ns = at_ns
     pending.end_ns = cpu.irq_end_ns
     pending.stolen_ns = stolen_ns
@@ -94,7 +85,7 @@ def interrupt(w: Any, c: int, at_ns: int, stolen_ns: int) -> None:
 
 
 @noinline
-def _device_interrupt_ns(w: Any, c: int) -> int:
+def _device_interrupt_ns(w: MachineState, c: int) -> int:
     """Return how long the CPU's device interrupt takes that is due, and draw when the next one comes.
 
     Times between them are uniform up to twice the mean. Handlers are many short ones and few long ones: one
@@ -111,10 +102,10 @@ def _device_interrupt_ns(w: Any, c: int) -> int:
 
 
 @noinline
-def _take_interrupt(w: Any, c: int, limit_ns: int) -> int:
+def _take_interrupt(w: MachineState, c: int, limit_ns: int) -> int:
     """Book the first pending interrupt, as far as it lies before `limit_ns`; return when it is over."""
     cpu = w.cpus[c]
-    pending = w.interrupts[c * INTERRUPTS + cpu.irq_first]
+    pending = w.interrupts[c * records.INTERRUPTS + cpu.irq_first]
     begin = max(cpu.irq_at_ns, cpu.irq_done_ns)
     if cpu.irqs == 0 or cpu.device_at_ns < pending.at_ns:
         stolen = _device_interrupt_ns(w, c)
@@ -122,46 +113,46 @@ def _take_interrupt(w: Any, c: int, limit_ns: int) -> int:
     else:
         stolen = pending.stolen_ns
         end = max(pending.end_ns, begin + stolen)
-        cpu.irq_first = (cpu.irq_first + 1) % INTERRUPTS
+        cpu.irq_first = (cpu.irq_first + 1) % records.INTERRUPTS
         cpu.irqs -= 1
     cpu.irq_done_ns = end
     cpu.irq_at_ns = cpu.device_at_ns
     if cpu.irqs > 0:
-        cpu.irq_at_ns = min(cpu.irq_at_ns, w.interrupts[c * INTERRUPTS + cpu.irq_first].at_ns)
+        cpu.irq_at_ns = min(cpu.irq_at_ns, w.interrupts[c * records.INTERRUPTS + cpu.irq_first].at_ns)
     stolen = max(stolen - max(end - limit_ns, 0), 0)
-    w.spent[c * CATEGORIES + C_INTERRUPTED] += stolen
+    w.spent[c * codes.CATEGORIES + codes.C_INTERRUPTED] += stolen
     cpu.stolen_ns += stolen
     return end
 
 
 @inline
-def waited_out(w: Any, c: int, t: int) -> int:
+def take_interrupts(w: MachineState, c: int, t: int) -> int:
     """Take all interrupts that reached a waiting CPU by `t`; return when it can go on, `t` or later."""
     cpu = w.cpus[c]
     end = t
     while cpu.irq_at_ns <= t:
-        end = max(end, _take_interrupt(w, c, NEVER))
+        end = max(end, _take_interrupt(w, c, records.NEVER))
     return end
 
 
 @inline
-def delayed_by_interrupt(w: Any, c: int, t: int) -> bool:
+def delay_by_interrupt(w: MachineState, c: int, t: int) -> bool:
     """Take the interrupts that have arrived by `t`; true if the CPU's event now comes later."""
     cpu = w.cpus[c]
     if cpu.irq_at_ns > t:
         return False
-    if cpu.phase in (P_SPIN, P_FLUSH, P_IDLE):
-        end = waited_out(w, c, t)
+    if cpu.phase in (records.P_SPIN, records.P_FLUSH, records.P_IDLE):
+        end = take_interrupts(w, c, t)
         w.keys[c] = (end << 6) | c
         return end > t
     before = cpu.stolen_ns
-    _take_interrupt(w, c, NEVER)
+    _take_interrupt(w, c, records.NEVER)
     w.keys[c] += (cpu.stolen_ns - before) << 6
     return True
 
 
 @inline
-def settle(w: Any, c: int, t: int) -> None:
+def settle(w: MachineState, c: int, t: int) -> None:
     """Book everything up to the end of the run at `t`; of a longer interrupt, what lies before it."""
     while w.cpus[c].irq_at_ns < t:
         _take_interrupt(w, c, t)
@@ -169,7 +160,7 @@ def settle(w: Any, c: int, t: int) -> None:
 
 
 @inline
-def _mix(w: Any, a: int, b: int, c: int, d: int) -> None:
+def _mix(w: MachineState, a: int, b: int, c: int, d: int) -> None:
     m = w.machine[0]
     h0 = wrap64((m.hash0 ^ a) * _LANE0)
     h1 = wrap64((m.hash1 ^ b) * _LANE1)
@@ -183,8 +174,8 @@ def _mix(w: Any, a: int, b: int, c: int, d: int) -> None:
 
 @inline
 def log_event(
-    w: Any, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int, value: int,
-    other: int,
+    w: MachineState, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int,
+    value: int, other: int,
 ) -> None:  # fmt: skip
     """Write one row of the event table."""
     m = w.machine[0]
@@ -211,7 +202,7 @@ def log_event(
 
 
 @noinline
-def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
+def log_finding(w: MachineState, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
     """Write down a hazard that was met."""
     note = w.findings[finding]
     note.count += 1
@@ -220,11 +211,11 @@ def log_finding(w: Any, c: int, finding: int, t: int, task: int, op: int, slot: 
         note.op = op
         note.task = task
         note.slot = slot
-    log_event(w, c, E_FINDING, t, 0, task, op, slot, finding, task)
+    log_event(w, c, codes.E_FINDING, t, 0, task, op, slot, finding, task)
 
 
 @inline
-def log_operation(w: Any, i: int) -> None:
+def log_operation(w: MachineState, i: int) -> None:
     """Write the finished request `i` as one row of the operation table."""
     m = w.machine[0]
     r = w.requests[i]
@@ -245,7 +236,7 @@ def log_operation(w: Any, i: int) -> None:
 
 
 @inline
-def book_hold(w: Any, site: int, hold_ns: int) -> None:
+def book_hold(w: MachineState, site: int, hold_ns: int) -> None:
     """Add one finished hold to its site's totals."""
     s = w.sites[site]
     s.hold_ns += hold_ns
@@ -253,7 +244,7 @@ def book_hold(w: Any, site: int, hold_ns: int) -> None:
 
 
 @inline
-def book_acquisition(w: Any, site: int, wait_ns: int) -> None:
+def book_acquisition(w: MachineState, site: int, wait_ns: int) -> None:
     """Add one acquisition to its site's totals; it was contended if it had to wait at all."""
     s = w.sites[site]
     s.acquisitions += 1
@@ -266,7 +257,7 @@ def book_acquisition(w: Any, site: int, wait_ns: int) -> None:
 @inline
 def first_hold(r: Any, hold_ns: int) -> None:
     """Note the hold of the first acquisition of this side of the operation."""
-    if r.unmapping == MAP:
+    if r.unmapping == codes.MAP:
         r.map_hold_ns = hold_ns
     else:
         r.unmap_hold_ns = hold_ns

@@ -4,23 +4,24 @@
 CPU's flush epoch at that time: the entry is still in the TLB if the epoch is the CPU's present one. Capacity
 is not modelled, so an entry stays until it is flushed: the worst case for using a stale one.
 
-A flush, whoever asks for it, is of all that the TLB holds, and ends an epoch. So does a switch to another
-address space where PTEs are not global. Where designs of both sorts share a run, entries of global PTEs count
-by an epoch of their own, which only flushes end.
+A flush, for whatever allocator, is of all that the TLB holds, and ends an epoch. So does a switch to another
+address space where PTEs are not global. Where allocators of both sorts share a run, entries of global PTEs
+count by an epoch of their own, which only flushes end.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.allocators.api.protocols import State
+from pipeline.allocators.api.traits import MIXED_PTES, is_global
 from pipeline.jit.marks import inline, noinline
+from pipeline.machine.engine import records
 from pipeline.machine.engine.accounting import interrupt, log_event, log_finding
-from pipeline.machine.engine.records import E_FLUSH, E_IPI, E_LOCAL_FLUSH, F_STALE, P_IDLE, PAGE_BITS
-from pipeline.machine.engine.traits import MIXED_PTES, is_global
+from pipeline.machine.engine.tables import MachineState
+from pipeline.schema import codes
 
 
 @inline
-def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
+def touch_mapping(w: MachineState, a: State, c: int, i: int, t: int) -> None:
     """CPU `c` uses the mapping of request `i`: walk the page table unless its TLB has the entry."""
     r = w.requests[i]
     if r.slot < 0:
@@ -30,18 +31,18 @@ def touch_mapping(w: Any, a: Any, c: int, i: int, t: int) -> None:
     epoch = cpu.epoch
     if MIXED_PTES and is_global(a, r):
         epoch = cpu.global_epoch
-    fresh = (epoch << PAGE_BITS) | r.page
+    fresh = (epoch << records.PAGE_BITS) | r.page
     if entry.loaded == fresh:
         return
-    if entry.loaded >> PAGE_BITS == epoch:
-        log_finding(w, c, F_STALE, t, r.task, r.op, r.slot)
+    if entry.loaded >> records.PAGE_BITS == epoch:
+        log_finding(w, c, codes.STALE_TRANSLATION, t, r.task, r.op, r.slot)
     entry.loaded = fresh
     w.machine[0].walks += 1
     r.walk_ns += w.costs[0].walk_ns
 
 
 @noinline
-def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
+def begin_flush(w: MachineState, c: int, i: int, mask: int, t: int) -> int:
     """Interrupt the CPUs of `mask` other than `c`, flush here too, and return when all have answered.
 
     Interrupts are sent one after another; each arrives `ipi_latency_ns` later, waits for an earlier one
@@ -59,7 +60,7 @@ def begin_flush(w: Any, c: int, i: int, mask: int, t: int) -> int:
 
 
 @noinline
-def begin_repeat(w: Any, c: int, i: int, mask: int, again_ns: int, t: int) -> int:
+def begin_repeat(w: MachineState, c: int, i: int, mask: int, again_ns: int, t: int) -> int:
     """Interrupt the CPUs of `mask` but `c` for `again_ns` of their time; return when all have answered.
 
     Nothing but unused addresses is invalidated, so no TLB has to be refilled.
@@ -72,7 +73,9 @@ def begin_repeat(w: Any, c: int, i: int, mask: int, again_ns: int, t: int) -> in
 
 
 @inline
-def _interrupt_others(w: Any, c: int, i: int, mask: int, handler_ns: int, refill_ns: int, t: int) -> int:
+def _interrupt_others(
+    w: MachineState, c: int, i: int, mask: int, handler_ns: int, refill_ns: int, t: int
+) -> int:
     """Interrupt the CPUs of `mask` other than `c`; return when the last of them has answered."""
     m = w.machine[0]
     costs = w.costs[0]
@@ -91,21 +94,21 @@ def _interrupt_others(w: Any, c: int, i: int, mask: int, handler_ns: int, refill
         interrupt(w, other, begun, handler_ns + refill_ns)
         last = max(last, begun + handler_ns)
         m.ipis += 1
-        task = -1 if cpu.phase == P_IDLE else cpu.task
-        log_event(w, other, E_IPI, begun, handler_ns + refill_ns, task, r.op, -1, -1, c)
+        task = -1 if cpu.phase == records.P_IDLE else cpu.task
+        log_event(w, other, codes.E_IPI, begun, handler_ns + refill_ns, task, r.op, -1, -1, c)
     return last
 
 
 @inline
-def _book_flush(w: Any, c: int, i: int, t: int, end: int, receivers: int) -> None:
+def _book_flush(w: MachineState, c: int, i: int, t: int, end: int, receivers: int) -> None:
     r = w.requests[i]
     w.machine[0].flushes += 1
     w.cpus[c].flushed_op = r.op
-    log_event(w, c, E_FLUSH, t, end - t, r.task, r.op, -1, receivers, -1)
+    log_event(w, c, codes.E_FLUSH, t, end - t, r.task, r.op, -1, receivers, -1)
 
 
 @noinline
-def invalidate_elsewhere(w: Any, a: Any, c: int) -> None:
+def invalidate_elsewhere(w: MachineState, a: State, c: int) -> None:
     """The slots that the last step invalidated everywhere are in no TLB but, by its own doing, that of `c`.
 
     They are slots that nobody uses, so that it does not matter when before the answers it happens.
@@ -119,18 +122,18 @@ def invalidate_elsewhere(w: Any, a: Any, c: int) -> None:
 
 
 @noinline
-def begin_local_flush(w: Any, c: int, i: int, t: int) -> int:
+def begin_local_flush(w: MachineState, c: int, i: int, t: int) -> int:
     """Flush the whole TLB of CPU `c` alone and return when that is done."""
     costs = w.costs[0]
     r = w.requests[i]
     w.machine[0].full_local_flushes += 1
     duration = costs.tlb_flush_ns + costs.tlb_refill_ns
-    log_event(w, c, E_LOCAL_FLUSH, t, duration, r.task, r.op, -1, -1, -1)
+    log_event(w, c, codes.E_LOCAL_FLUSH, t, duration, r.task, r.op, -1, -1, -1)
     return t + duration
 
 
 @noinline
-def end_flush(w: Any, mask: int) -> None:
+def end_flush(w: MachineState, mask: int) -> None:
     """Every translation that the CPUs of `mask` held is gone."""
     for c in range(w.machine[0].cpus):
         if (mask >> c) & 1 != 0:

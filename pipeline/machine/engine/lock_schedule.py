@@ -1,4 +1,4 @@
-"""Letting a design take turns with its lock in an order that is given, not simulated.
+"""Letting an allocator take turns with its lock in an order that is given, not simulated.
 
 A turn is what one task does from asking for the lock until its map or unmap is done or it sleeps. Tables of
 `t`, laid out by `pipeline.importing.kmap_pool.lock_turns`:
@@ -6,13 +6,13 @@ A turn is what one task does from asking for the lock until its map or unmap is 
     turns      what is to be done: `request` and `task` (numbers from 0), `begins` (the request is new),
                `page`, `cpu`, `unmapping`, `slot` (of what was mapped before the first turn), `sleeps` and
                `woken` (whether it really ended with a sleep, and began with a wake-up)
-    answers    what the design did: its last `action`, `scans`, `flushes`, `evicted` (in all turns so far),
+    answers    what the allocator did: its last `action`, `scans`, `flushes`, `evicted` (in all turns so far),
                `slot` and its use `count` afterwards; `wake`, see below
     evicted    pages evicted, in order
     tasks      each task's place in the list of its wait queue
     queues     those lists
 
-Whether a task sleeps is what really happened; whether it was woken before it went on is the design's doing.
+Whether a task sleeps is what really happened; that it was woken before it went on is the allocator's doing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, FLUSH_MASK, SLEEP, STEP, WAKE_ALL, WAKE_ONE
+from pipeline.allocators.api.protocols import State
 from pipeline.jit.marks import entry, inline, noinline
 from pipeline.machine.engine.allocator_call import call_allocator
-from pipeline.machine.engine.records import MAP, UNMAP
+from pipeline.machine.engine.tables import MachineState
+from pipeline.schema import codes
 
 # `tasks.state`, and `answers.wake` of a turn that began with a wake-up.
 AWAKE = 0  # not known to have slept
@@ -33,7 +35,7 @@ MOST_STEPS = 1 << 20
 
 
 @entry
-def take_turns(w: Any, a: Any, t: Any, first: int, last: int) -> int:
+def take_turns(w: MachineState, a: State, t: Any, first: int, last: int) -> int:
     """Take the turns from `first` to before `last`; return `last`, or the turn that does not end."""
     evicted = t.answers[first - 1].evicted if first > 0 else 0
     for k in range(first, last):
@@ -48,9 +50,9 @@ def take_turns(w: Any, a: Any, t: Any, first: int, last: int) -> int:
             r.depth = 0
             r.slot = -1
             r.step = 0
-            r.unmapping = MAP
+            r.unmapping = codes.MAP
         if turn.unmapping == 1:
-            r.unmapping = UNMAP
+            r.unmapping = codes.UNMAP
             r.step = 0
             if r.slot < 0:
                 r.slot = turn.slot
@@ -90,7 +92,7 @@ def take_turns(w: Any, a: Any, t: Any, first: int, last: int) -> int:
 
 
 @noinline
-def _go_to_sleep(a: Any, t: Any, task: int, q: int) -> None:
+def _go_to_sleep(a: State, t: Any, task: int, q: int) -> None:
     """Put the task at the end of a queue; it leaves one that it is still in."""
     _go_on(a, t, task)
     sleeper = t.tasks[task]
@@ -108,7 +110,7 @@ def _go_to_sleep(a: Any, t: Any, task: int, q: int) -> None:
 
 
 @inline
-def _wake_first(a: Any, t: Any, q: int) -> None:
+def _wake_first(a: State, t: Any, q: int) -> None:
     """Wake the first task of a queue that has one."""
     task = t.queues[q].head
     _leave(a, t, task)
@@ -116,15 +118,15 @@ def _wake_first(a: Any, t: Any, q: int) -> None:
 
 
 @inline
-def _go_on(a: Any, t: Any, task: int) -> None:
-    """The task has its lock again, whoever has woken it."""
+def _go_on(a: State, t: Any, task: int) -> None:
+    """The task has its lock again, whatever has woken it."""
     if t.tasks[task].state == ASLEEP:
         _leave(a, t, task)
     t.tasks[task].state = AWAKE
 
 
 @inline
-def _leave(a: Any, t: Any, task: int) -> None:
+def _leave(a: State, t: Any, task: int) -> None:
     """Take the task out of the list of its queue."""
     sleeper = t.tasks[task]
     queue = t.queues[sleeper.queue]

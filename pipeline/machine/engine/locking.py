@@ -1,9 +1,9 @@
-"""Spinlocks: who waits, who gets them, and what holding and handing over cost.
+"""Spinlocks: which CPUs wait, which gets the lock, and what holding and handing over cost.
 
     lock.holder    CPU that holds it; -1: free
     lock.spinners  CPUs that wait for it
     lock.heir      CPU to which a hand-off is under way; -1: none
-    lock.turns     times it was taken; a waiter is due at turn `cpu.due`, if everybody takes his turn
+    lock.turns     times it was taken; a waiter is due at turn `cpu.due`, if all take their turns
 
 Between a release and the heir's success the lock is free. With `fifo` arbitration (ticket and queued locks)
 nobody else may take it then; with `unfair` (test-and-set, as in Linux 2.4) a newcomer may ("barging"), and
@@ -12,7 +12,7 @@ newcomer's request queues behind those of all spinners. The unfair heir is the s
 get the line first: each draws a latency around the price for its distance from the releaser, and the
 smallest wins.
 
-Who waits is passed over each time another takes the lock, but for once by each that waited before him. More
+A waiter is passed over each time another takes the lock, but for once by each that waited before it. More
 than `starvation_passes` of that are a finding.
 
 Spinners also slow the holder: the release waits `hold_per_spinner_ns` for each of them, because every one
@@ -21,37 +21,30 @@ keeps pulling the cache line that the release must write. That time is part of t
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.jit.marks import inline, noinline
-from pipeline.machine.engine.accounting import (
-    DRAW_BARGING,
-    DRAW_HEIR,
-    book_acquisition,
-    book_hold,
-    draw,
-    first_hold,
-    log_event,
-    log_finding,
-)
-from pipeline.machine.engine.records import C_SPIN, E_RELOCK, F_STARVATION, FIFO, MAP, NEVER, P_SPIN
+from pipeline.machine.engine import accounting, records
+from pipeline.machine.engine.tables import MachineState
+from pipeline.schema import codes
 
 
 @inline
-def _barges(w: Any, i: int) -> bool:
+def _barges(w: MachineState, i: int) -> bool:
     """Whether request `i` gets a lock that is on its way to somebody else."""
     costs = w.costs[0]
-    if costs.arbitration == FIFO or costs.barging_percent == 0:
+    if costs.arbitration == records.FIFO or costs.barging_percent == 0:
         return False
     if costs.barging_percent == 100:
         return True
     r = w.requests[i]
     r.draws += 1
-    return draw(w.machine[0].seed, DRAW_BARGING, r.op, r.draws) * 100 < costs.barging_percent << 16
+    return (
+        accounting.draw(w.machine[0].seed, accounting.DRAW_BARGING, r.op, r.draws) * 100
+        < costs.barging_percent << 16
+    )
 
 
 @inline
-def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
+def try_lock(w: MachineState, c: int, i: int, k: int, t: int) -> bool:
     """Take lock `k` for request `i` if that is possible now; otherwise start to spin and return false."""
     lock = w.locks[k]
     cpu = w.cpus[c]
@@ -69,24 +62,24 @@ def try_lock(w: Any, c: int, i: int, k: int, t: int) -> bool:
     cpu.longest_ns = 0
     cpu.longest_holder = w.cpus[lock.holder if lock.holder >= 0 else lock.heir].task
     cpu.longest_flush_op = -1
-    cpu.phase = P_SPIN
-    cpu.category = C_SPIN
-    w.keys[c] = NEVER
+    cpu.phase = records.P_SPIN
+    cpu.category = codes.C_SPIN
+    w.keys[c] = records.NEVER
     return False
 
 
 @inline
-def heir_takes(w: Any, c: int, i: int, t: int) -> bool:
+def heir_takes(w: MachineState, c: int, i: int, t: int) -> bool:
     """A hand-off has reached CPU `c`: take the lock unless a newcomer was faster."""
     cpu = w.cpus[c]
     k = cpu.spin_lock
     lock = w.locks[k]
     if lock.holder >= 0:
-        w.keys[c] = NEVER
+        w.keys[c] = records.NEVER
         return False
     limit = w.costs[0].starvation_passes
     if limit > 0 and lock.turns - cpu.due > limit:
-        log_finding(w, c, F_STARVATION, t, cpu.task, w.requests[i].op, -1)
+        accounting.log_finding(w, c, codes.STARVATION, t, cpu.task, w.requests[i].op, -1)
     lock.spinners -= 1
     lock.heir = -1
     cpu.spin_lock = -1
@@ -95,7 +88,7 @@ def heir_takes(w: Any, c: int, i: int, t: int) -> bool:
 
 
 @inline
-def _got(w: Any, c: int, i: int, k: int, t: int) -> None:
+def _got(w: MachineState, c: int, i: int, k: int, t: int) -> None:
     cpu = w.cpus[c]
     r = w.requests[i]
     w.locks[k].holder = c
@@ -105,9 +98,9 @@ def _got(w: Any, c: int, i: int, k: int, t: int) -> None:
     cpu.got_ns = t
     cpu.got_wait_ns = wait
     cpu.flushed_op = -1
-    book_acquisition(w, r.unmapping, wait)
+    accounting.book_acquisition(w, r.unmapping, wait)
     if r.locked_once == 0:
-        if r.unmapping == MAP:
+        if r.unmapping == codes.MAP:
             r.locked_ns = t
             r.map_wait_ns = wait
         else:
@@ -119,26 +112,28 @@ def _got(w: Any, c: int, i: int, k: int, t: int) -> None:
 
 
 @inline
-def release_delay(w: Any, c: int) -> int:
+def release_delay(w: MachineState, c: int) -> int:
     """Return how long the release takes against the spinners' cache traffic, in ns."""
     return w.costs[0].hold_per_spinner_ns * w.locks[w.cpus[c].held_lock].spinners
 
 
 @inline
-def release(w: Any, c: int, i: int, t: int) -> None:
+def release(w: MachineState, c: int, i: int, t: int) -> None:
     """Release the lock that CPU `c` holds and start the hand-off to a spinner, if there is one."""
     cpu = w.cpus[c]
     r = w.requests[i]
     k = cpu.held_lock
     lock = w.locks[k]
     hold = t - cpu.got_ns
-    book_hold(w, r.unmapping, hold)
+    accounting.book_hold(w, r.unmapping, hold)
     if r.locked_once == 0:
         r.locked_once = 1
-        first_hold(r, hold)
+        accounting.first_hold(r, hold)
     else:
         holder = cpu.longest_holder if cpu.got_wait_ns > 0 else -1
-        log_event(w, c, E_RELOCK, cpu.got_ns, hold, cpu.task, r.op, r.unmapping, cpu.got_wait_ns, holder)
+        accounting.log_event(
+            w, c, codes.E_RELOCK, cpu.got_ns, hold, cpu.task, r.op, r.unmapping, cpu.got_wait_ns, holder
+        )
     cpu.held_lock = -1
     lock.holder = -1
     if lock.spinners > 0:
@@ -146,20 +141,20 @@ def release(w: Any, c: int, i: int, t: int) -> None:
 
 
 @noinline
-def _hand_off(w: Any, c: int, k: int, t: int) -> None:
+def _hand_off(w: MachineState, c: int, k: int, t: int) -> None:
     m = w.machine[0]
     costs = w.costs[0]
     lock = w.locks[k]
     releaser = w.cpus[c]
     crowd_ns = costs.handoff_per_spinner_ns * (lock.spinners - 1)
-    best = NEVER
+    best = records.NEVER
     latency = 0
     heir = -1
     for s in range(m.cpus):
         cpu = w.cpus[s]
         if cpu.spin_lock != k:
             continue
-        w.keys[s] = NEVER
+        w.keys[s] = records.NEVER
         stretch = t - max(releaser.got_ns, cpu.asked_ns)
         if stretch > cpu.longest_ns:
             cpu.longest_ns = stretch
@@ -167,11 +162,11 @@ def _hand_off(w: Any, c: int, k: int, t: int) -> None:
             cpu.longest_flush_op = releaser.flushed_op
         reach_ns = costs.handoff_local_ns if cpu.node == releaser.node else costs.handoff_remote_ns
         reach_ns += crowd_ns
-        if costs.arbitration == FIFO:
+        if costs.arbitration == records.FIFO:
             rank = cpu.ticket
         else:
             r = w.requests[cpu.task * m.levels + w.tasks[cpu.task].depth]
-            luck = draw(m.seed, DRAW_HEIR, r.op, r.draws)
+            luck = accounting.draw(m.seed, accounting.DRAW_HEIR, r.op, r.draws)
             r.draws += 1
             # Uniform within +- spread per cent of the price.
             spread = reach_ns * costs.handoff_spread_percent // 100

@@ -1,14 +1,16 @@
 """The records the simulated machine is made of.
 
-Each is one NumPy structured type; arrays of them are the tables listed at the end of this module. -1 in a
-field that names a task, CPU, slot or operation means "none".
+Each is one NumPy structured type; arrays of them are the tables of `tables.MachineState`. -1 in a field that
+names a task, CPU, slot or operation means "none".
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pipeline.schema.run import CPU_CATEGORIES, OPERATION_RECORD
+from pipeline.allocators.api.protocols import StepCost, StepInputs
+from pipeline.machine.costs import COST_KINDS
+from pipeline.schema.run import OPERATION_RECORD
 
 MAX_CPUS = 64
 NEVER = 1 << 62
@@ -21,7 +23,7 @@ NO_TIMER = (1 << 63) - 1
 P_IDLE = 0  # nothing; no key
 P_SWITCH = 1  # switching to its task
 P_THINK = 2  # its task computes between operations
-P_WORK = 3  # a design's step is being paid for; its action follows
+P_WORK = 3  # the allocator's step is being paid for; its action follows
 P_SPIN = 4  # waiting for a lock; a key only while a hand-off to this CPU is under way
 P_RELEASE = 5  # releasing a lock against the spinners' cache traffic
 P_FLUSH = 6  # waiting for the answers to its flush
@@ -30,8 +32,8 @@ P_NEXT = 8  # its task wants its next row of the trace
 P_MAPPED = 9  # its task has mapped and looks whether a nested operation follows
 # Instant phases: passed through within one event.
 P_RESUME = 10  # go on where the task left off
-P_STEP = 11  # call the design
-P_ACT = 12  # carry out the design's action
+P_STEP = 11  # call the allocator
+P_ACT = 12  # carry out the allocator's action
 P_UNMAP = 13  # the use is over
 P_DONE = 14  # the unmap is complete
 P_PICK = 15  # choose the next task
@@ -73,26 +75,8 @@ TIMED = 1
 FIFO = 0
 UNFAIR = 1
 
-# CPU categories, in the order of runs.schema.CPU_CATEGORIES.
-(C_IDLE, C_COMPUTE, C_IN_USE, C_CRITICAL, C_SCAN, C_SPIN, C_FLUSH, C_INTERRUPTED, C_SWITCH) = range(
-    len(CPU_CATEGORIES)
-)
-CATEGORIES = len(CPU_CATEGORIES)
 
-# Lock sites, in the order of runs.schema.SITES.
-MAP = 0
-UNMAP = 1
-
-# Event codes, in the order of runs.schema.EVENT_KINDS.
-(E_SCAN, E_FLUSH, E_IPI, E_LOCAL_FLUSH, E_SLEEP, E_WAKE, E_PIN_WAIT, E_SWITCH, E_RELOCK, E_FALLBACK,
- E_FINDING) = range(11)  # fmt: skip
-
-# Finding codes, in the order of runs.schema.FINDINGS.
-(F_DEADLOCK, F_STALE, F_UNDERFLOW, F_LOST_WAKEUP, F_STARVATION, F_NESTING, F_ORDER, F_ATOMIC,
- F_INVARIANT) = range(9)  # fmt: skip
-
-
-def _record(*fields: tuple[str, str] | tuple[str, str, int]) -> np.dtype:
+def _record(*fields: tuple[str, str]) -> np.dtype:
     return np.dtype(list(fields), align=True)
 
 
@@ -102,7 +86,7 @@ ROW = _record(
     ("page", "i8"), ("op", "i8"), ("kind", "i1"), ("depth", "i1"), ("spare", "i4"),
 )  # fmt: skip
 
-# One operation under way. The first fields are the log's own; the rest is the engine's and the design's.
+# One operation under way. The first fields are the log's own; the rest is the engine's and the allocator's.
 REQUEST = np.dtype(
     [(name, OPERATION_RECORD[name]) for name in OPERATION_RECORD.names or ()]
     + [
@@ -172,10 +156,10 @@ PAGE_BITS = 31
 # Hazards of one kind that were met: how often, and the first of them.
 NOTE = _record(("count", "i8"), ("time_ns", "i8"), ("op", "i8"), ("task", "i8"), ("slot", "i8"))
 
-# A page that a design's last step forgot.
+# A page that the allocator's last step forgot.
 EVICTED = _record(("page", "i8"))
 
-# A slot whose address a design's last step invalidated on every CPU.
+# A slot whose address the allocator's last step invalidated on every CPU.
 INVALIDATED = _record(("slot", "i8"))
 
 SITE = _record(
@@ -183,30 +167,11 @@ SITE = _record(
     ("wait_ns", "i8"), ("wait_max_ns", "i8"),
 )  # fmt: skip
 
-STEP_COST = _record(
-    ("cpu", "i4"), ("cpus", "i4"), ("lock", "i4"), ("queue", "i4"), ("pin", "i4"), ("atomic", "i4"),
-    ("finding", "i4"),
-    ("cpu_mask", "i8"), ("shared_entries", "i8"),
-    ("recent_entries", "i8"), ("local_entries", "i8"), ("probes", "i8"),
-    ("scans", "i8"), ("scanned", "i8"), ("freed", "i8"), ("evicted", "i8"), ("in_use", "i8"),
-    ("pte_writes", "i8"), ("invalidations", "i8"), ("everywhere", "i8"),
-    ("moment", "i8"), ("now_ns", "i8"), ("lines_ns", "i8"), ("atomic_ns", "i8"), ("line_transfer_ns", "i8"),
-)  # fmt: skip
+# What a step is told, then what it records; for each field see the protocols.
+STEP_COST = _record(*((name, "i8") for name in (*StepInputs.__annotations__, *StepCost.__annotations__)))
 
-# The machine's prices, see machine.profile for what each means.
-COSTS = _record(
-    ("shared_entry_ns", "i8"), ("recent_entry_ns", "i8"), ("local_entry_ns", "i8"),
-    ("probe_ns", "i8"), ("scan_slot_ns", "i8"),
-    ("scan_in_use_ns", "i8"), ("pte_write_ns", "i8"), ("invalidate_ns", "i8"), ("walk_ns", "i8"),
-    ("tlb_flush_ns", "i8"), ("tlb_refill_ns", "i8"), ("broadcast", "i8"), ("broadcast_ns", "i8"),
-    ("ipi_send_ns", "i8"), ("ipi_latency_ns", "i8"), ("ipi_handler_ns", "i8"),
-    ("hold_per_spinner_ns", "i8"), ("handoff_local_ns", "i8"), ("handoff_remote_ns", "i8"),
-    ("handoff_per_spinner_ns", "i8"), ("handoff_spread_percent", "i8"), ("barging_percent", "i8"),
-    ("starvation_passes", "i8"), ("arbitration", "i8"),
-    ("interrupt_gap_ns", "i8"), ("interrupt_ns", "i8"), ("interrupt_max_ns", "i8"),
-    ("switch_ns", "i8"), ("wake_ns", "i8"), ("timeslice_ns", "i8"),
-    ("track_switch_ns", "i8"), ("atomic_ns", "i8"), ("line_transfer_ns", "i8"),
-)  # fmt: skip
+# The machine's prices.
+COSTS = _record(*((name, "i8") for name in (*COST_KINDS, "arbitration")))
 
 MACHINE = _record(
     # shape and settings
@@ -227,32 +192,5 @@ MACHINE = _record(
     ("asleep_ns", "i8"), ("wakes", "i8"), ("woken", "i8"), ("pin_waits", "i8"), ("pin_wait_ns", "i8"),
     ("switches", "i8"), ("migrations", "i8"), ("walks", "i8"), ("mapped", "i8"), ("max_mapped", "i8"),
     ("map_ns", "i8"), ("map_max_ns", "i8"), ("sleep_max_ns", "i8"),
-    ("space_switches", "i8"),  # counted for designs with NON_GLOBAL only
+    ("space_switches", "i8"),  # counted for allocators with NON_GLOBAL only
 )  # fmt: skip
-
-# The tables of a simulated machine, `w` in every function of the simulator:
-#
-#     machine      MACHINE[1]
-#     costs        COSTS[1]
-#     keys         int64[cpus, rounded up]: (time << 6) | cpu of each CPU's next event; NEVER: none
-#     cpus         CPU[cpus]
-#     interrupts   INTERRUPT[cpus * INTERRUPTS]: a ring for each CPU
-#     spent        int64[cpus * CATEGORIES]: where each CPU's time went
-#     tasks        TASK[tasks]
-#     timers       int64[tasks + 1]: binary heap of (time << 17) | task
-#     requests     REQUEST[tasks * levels]
-#     rows         ROW[chunk slots * chunk_rows]
-#     chunk_slot   int32[chunks of the trace]: where a chunk's rows lie; -1: not read or used up
-#     chunk_left   int64[chunk slots]: rows not yet taken
-#     chunk_start  int32[chunk slots * (tasks + 1)]: where each task's rows begin within a chunk
-#     locks        LOCK_RECORD[locks]
-#     queues       QUEUE[wait queues]
-#     spaces       SPACE[cpus]
-#     sites        SITE[2]
-#     findings     NOTE[kinds of findings]
-#     deed         DEED[1]
-#     operations   OPERATION_RECORD[log_operations + margin]: the log being filled
-#     events       EVENT_RECORD[log_events + margin]
-#
-# and those of a design, `a`: options, pool, slots, pages, percpu, queues, spaces, lines, tlb, evicted,
-# invalidated; see `allocator`.

@@ -9,41 +9,23 @@ computes gives way when its time slice is over and another waits. Timers are one
 
 from __future__ import annotations
 
-from typing import Any
-
+from pipeline.allocators.api.traits import HOOKS_SWITCHES, NON_GLOBAL, TRACKS_SWITCHES
 from pipeline.jit.marks import inline, noinline, prefetch
-from pipeline.machine.engine.accounting import account, log_event, waited_out
-from pipeline.machine.engine.records import (
-    C_COMPUTE,
-    C_IDLE,
-    C_IN_USE,
-    C_SWITCH,
-    E_PIN_WAIT,
-    E_SWITCH,
-    NEVER,
-    NO_TIMER,
-    P_IDLE,
-    P_SWITCH,
-    P_THINK,
-    R_THINK,
-    T_READY,
-    T_RUNNING,
-    T_TIMER,
-    TASK_BITS,
-    TASK_MASK,
-)
-from pipeline.machine.engine.traits import HOOKS_SWITCHES, NON_GLOBAL, TRACKS_SWITCHES
+from pipeline.machine.engine import records
+from pipeline.machine.engine.accounting import account, log_event, take_interrupts
+from pipeline.machine.engine.tables import MachineState
+from pipeline.schema import codes
 
 
 @inline
-def set_timer(w: Any, task: int, t: int, resume: int) -> None:
+def set_timer(w: MachineState, task: int, t: int, resume: int) -> None:
     """Let the task be off CPU until `t` and then go on at `resume`."""
     m = w.machine[0]
     tk = w.tasks[task]
-    tk.state = T_TIMER
+    tk.state = records.T_TIMER
     tk.resume = resume
     heap = w.timers
-    key = (t << TASK_BITS) | task
+    key = (t << records.TASK_BITS) | task
     i = m.timers
     m.timers = i + 1
     while i > 0:
@@ -56,7 +38,7 @@ def set_timer(w: Any, task: int, t: int, resume: int) -> None:
 
 
 @inline
-def next_timer(w: Any) -> int:
+def next_timer(w: MachineState) -> int:
     """Remove the earliest timer and return it as (time << 17) | task."""
     m = w.machine[0]
     heap = w.timers
@@ -64,7 +46,7 @@ def next_timer(w: Any) -> int:
     n = m.timers - 1
     m.timers = n
     key = heap[n]
-    heap[n] = NO_TIMER
+    heap[n] = records.NO_TIMER
     # Down to a leaf by the smaller child, then up from there: what stood last rarely rises again, and the
     # way down has no branch that could be predicted wrong.
     i = 0
@@ -81,12 +63,12 @@ def next_timer(w: Any) -> int:
         heap[i] = heap[parent]
         i = parent
     heap[i] = key
-    prefetch(w.tasks, heap[0] & TASK_MASK)
+    prefetch(w.tasks, heap[0] & records.TASK_MASK)
     return first
 
 
 @inline
-def running_op(w: Any, task: int) -> int:
+def running_op(w: MachineState, task: int) -> int:
     """Return the operation that the task is in, or -1."""
     tk = w.tasks[task]
     if tk.depth < 0:
@@ -95,7 +77,7 @@ def running_op(w: Any, task: int) -> int:
 
 
 @inline
-def _enter_space(w: Any, c: int, process: int) -> int:
+def _enter_space(w: MachineState, c: int, process: int) -> int:
     """Switch CPU `c` to the address space of `process`; return what that costs beside the task's switch."""
     space = w.spaces[c]
     if space.process == process:
@@ -109,15 +91,15 @@ def _enter_space(w: Any, c: int, process: int) -> int:
 
 
 @noinline
-def dispatch(w: Any, c: int, task: int, t: int) -> None:
+def dispatch(w: MachineState, c: int, task: int, t: int) -> None:
     """Begin to switch CPU `c`, which is idle or has just given up its task, to `task`."""
     m = w.machine[0]
     cpu = w.cpus[c]
     tk = w.tasks[task]
     start = t
-    if cpu.phase == P_IDLE:
+    if cpu.phase == records.P_IDLE:
         m.idle -= 1
-        start = waited_out(w, c, t)
+        start = take_interrupts(w, c, t)
         account(w, c, start)
     waited = t - tk.since_ns
     if tk.pinned > 0 and waited > 0:
@@ -125,44 +107,46 @@ def dispatch(w: Any, c: int, task: int, t: int) -> None:
         m.pin_wait_ns += waited
         if tk.depth >= 0:
             w.requests[task * m.levels + tk.depth].pin_wait_ns += waited
-        log_event(w, c, E_PIN_WAIT, tk.since_ns, waited, task, running_op(w, task), -1, tk.idle_then, -1)
+        log_event(
+            w, c, codes.E_PIN_WAIT, tk.since_ns, waited, task, running_op(w, task), -1, tk.idle_then, -1
+        )
     if tk.last_cpu != c:
         m.migrations += 1
         tk.last_cpu = c
-    tk.state = T_RUNNING
+    tk.state = records.T_RUNNING
     switch_ns = w.costs[0].switch_ns
     if NON_GLOBAL:
         switch_ns += _enter_space(w, c, tk.process)
     m.switches += 1
     prefetch(w.requests, task * m.levels + max(tk.depth, 0))
-    log_event(w, c, E_SWITCH, start, switch_ns, task, running_op(w, task), -1, -1, cpu.task)
+    log_event(w, c, codes.E_SWITCH, start, switch_ns, task, running_op(w, task), -1, -1, cpu.task)
     cpu.task = task
     timeslice_ns = w.costs[0].timeslice_ns
     cpu.slice_end_ns = start + switch_ns + timeslice_ns
     end_ns = start + switch_ns
-    if tk.resume == R_THINK and not (HOOKS_SWITCHES and tk.depth > 0):
+    if tk.resume == records.R_THINK and not (HOOKS_SWITCHES and tk.depth > 0):
         # Switching and computing are one stretch: nothing can happen in between.
         now_ns = min(tk.think_left_ns, timeslice_ns)
         tk.think_left_ns -= now_ns
         end_ns += now_ns
-        cpu.phase = P_THINK
-        cpu.category = C_COMPUTE if tk.depth == 0 else C_IN_USE
+        cpu.phase = records.P_THINK
+        cpu.category = codes.C_COMPUTE if tk.depth == 0 else codes.C_IN_USE
         cpu.switch_ns = switch_ns
     else:
-        cpu.phase = P_SWITCH
-        cpu.category = C_SWITCH
+        cpu.phase = records.P_SWITCH
+        cpu.category = codes.C_SWITCH
     w.keys[c] = (end_ns << 6) | c
 
 
 @inline
-def make_ready(w: Any, task: int, t: int) -> None:
+def make_ready(w: MachineState, task: int, t: int) -> None:
     """The task can run: give it an idle CPU that it may use, or queue it."""
     m = w.machine[0]
     tk = w.tasks[task]
-    tk.state = T_READY
+    tk.state = records.T_READY
     tk.since_ns = t
     last = tk.last_cpu
-    if w.cpus[last].phase == P_IDLE:
+    if w.cpus[last].phase == records.P_IDLE:
         dispatch(w, last, task, t)
         return
     tk.next = -1
@@ -177,7 +161,7 @@ def make_ready(w: Any, task: int, t: int) -> None:
         return
     if m.idle > 0:
         c = 0
-        while w.cpus[c].phase != P_IDLE:
+        while w.cpus[c].phase != records.P_IDLE:
             c += 1
         dispatch(w, c, task, t)
         return
@@ -189,13 +173,13 @@ def make_ready(w: Any, task: int, t: int) -> None:
 
 
 @inline
-def others_wait(w: Any, c: int) -> bool:
+def others_wait(w: MachineState, c: int) -> bool:
     """Whether a task waits that CPU `c` could run."""
     return w.machine[0].ready_head >= 0 or w.cpus[c].pin_head >= 0
 
 
 @inline
-def pick(w: Any, c: int, t: int) -> None:
+def pick(w: MachineState, c: int, t: int) -> None:
     """CPU `c` has given up its task: switch to the one that waits longest, or go idle."""
     m = w.machine[0]
     cpu = w.cpus[c]
@@ -217,7 +201,7 @@ def pick(w: Any, c: int, t: int) -> None:
         dispatch(w, c, free, t)
     else:
         m.idle += 1
-        cpu.phase = P_IDLE
+        cpu.phase = records.P_IDLE
         cpu.task = -1
-        cpu.category = C_IDLE
-        w.keys[c] = NEVER
+        cpu.category = codes.C_IDLE
+        w.keys[c] = records.NEVER

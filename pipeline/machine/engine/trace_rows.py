@@ -11,15 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.jit.marks import entry, inline
-from pipeline.machine.engine.records import CLOSED, MAP, R_THINK, T_DORMANT, T_ENDED
+from pipeline.machine.engine import records
 from pipeline.machine.engine.scheduler import set_timer
+from pipeline.machine.engine.tables import MachineState
+from pipeline.schema import codes
 
 NO_MORE = -1
 NOT_READ = -2
 
 
 @inline
-def peek(w: Any, task: int) -> int:
+def peek(w: MachineState, task: int) -> int:
     """Return where the task's next row is, NO_MORE, or NOT_READ."""
     tk = w.tasks[task]
     if tk.rows_left == 0:
@@ -39,7 +41,7 @@ def peek(w: Any, task: int) -> int:
 
 
 @inline
-def take(w: Any, task: int, at: int) -> int:
+def take(w: MachineState, task: int, at: int) -> int:
     """Start the request of row `at`, one level inside what the task has mapped; return its number."""
     m = w.machine[0]
     tk = w.tasks[task]
@@ -63,7 +65,7 @@ def take(w: Any, task: int, at: int) -> int:
     r.draws = 0
     # Zeroed here, not when it asks: a nested operation may wait for its CPU before that.
     r.pin_wait_ns = 0
-    r.unmapping = MAP
+    r.unmapping = codes.MAP
     r.hold_left_ns = row.hold_ns
     r.block_left_ns = row.block_ns
     r.prefaulted_ns = 0
@@ -80,7 +82,7 @@ def take(w: Any, task: int, at: int) -> int:
 
 
 @inline
-def waits_ns(w: Any, task: int, at: int) -> int:
+def waits_ns(w: MachineState, task: int, at: int) -> int:
     """Return how long the task has to wait off CPU before it begins row `at`.
 
     Inside a mapping that it has blocked for beforehand, what it waits for has come: see actions.PREFAULT.
@@ -93,7 +95,7 @@ def waits_ns(w: Any, task: int, at: int) -> int:
 
 
 @inline
-def when(w: Any, task: int, at: int, t: int) -> int:
+def when(w: MachineState, task: int, at: int, t: int) -> int:
     """Return when the task, free since `t`, can begin to compute towards row `at`; set what it computes.
 
     closed: after the row's wait. timed: early enough to ask at the recorded time, or now if that is past;
@@ -101,7 +103,7 @@ def when(w: Any, task: int, at: int, t: int) -> int:
     """
     row = w.rows[at]
     tk = w.tasks[task]
-    if w.machine[0].loop == CLOSED:
+    if w.machine[0].loop == records.CLOSED:
         tk.think_left_ns = row.think_ns
         return t + waits_ns(w, task, at)
     ready = max(t, row.time_ns - row.think_ns)
@@ -110,7 +112,7 @@ def when(w: Any, task: int, at: int, t: int) -> int:
 
 
 @entry
-def admit(w: Any, chunk: int, slot: int, rows: int, horizon_ns: int, complete: int) -> None:
+def admit(w: MachineState, chunk: int, slot: int, rows: int, horizon_ns: int, complete: int) -> None:
     """Let the engine use chunk number `chunk`, which lies in `slot`.
 
     No row still unread can make a task do anything before `horizon_ns`. Tasks that have waited for a row of
@@ -125,7 +127,7 @@ def admit(w: Any, chunk: int, slot: int, rows: int, horizon_ns: int, complete: i
     start = slot * (m.tasks + 1)
     for task in range(m.tasks):
         tk = w.tasks[task]
-        if tk.state != T_DORMANT or w.chunk_start[start + task] == w.chunk_start[start + task + 1]:
+        if tk.state != records.T_DORMANT or w.chunk_start[start + task] == w.chunk_start[start + task + 1]:
             continue
         at = peek(w, task)
         row = w.rows[at]
@@ -136,12 +138,12 @@ def admit(w: Any, chunk: int, slot: int, rows: int, horizon_ns: int, complete: i
         else:
             ready = when(w, task, at, tk.free_ns)
         take(w, task, at)
-        set_timer(w, task, ready, R_THINK)
+        set_timer(w, task, ready, records.R_THINK)
 
 
 @entry
 def arrange(
-    w: Any, slot: int, n: int, first_op: int, task: Any, time_ns: Any, think_ns: Any, wait_ns: Any,
+    w: MachineState, slot: int, n: int, first_op: int, task: Any, time_ns: Any, think_ns: Any, wait_ns: Any,
     hold_ns: Any, block_ns: Any, page: Any, kind: Any, depth: Any,
 ) -> int:  # fmt: skip
     """Sort `n` rows, given as columns, by task into `slot` of `w.rows`, keeping each task's order.
@@ -180,7 +182,7 @@ def arrange(
 
 
 @inline
-def end_task(w: Any, task: int) -> None:
+def end_task(w: MachineState, task: int) -> None:
     """The task has done its last operation."""
-    w.tasks[task].state = T_ENDED
+    w.tasks[task].state = records.T_ENDED
     w.machine[0].live -= 1

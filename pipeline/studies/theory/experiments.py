@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.allocators.api.actions import MISS
-from pipeline.machine.engine.records import E_FLUSH
 from pipeline.machine.in_memory import Outcome, Rows, free_machine, rows
+from pipeline.schema.codes import E_FLUSH, MISS
 from pipeline.studies.theory.check import Check, mean_and_error
 from pipeline.studies.theory.closed_queues import (
     Exact,

@@ -21,6 +21,7 @@ from pipeline.jit.tables import Tables
 from pipeline.machine.engine import records
 from pipeline.machine.in_memory import Outcome, Rows, simulate
 from pipeline.machine.profile import Profile, load_profile
+from pipeline.schema.codes import E_RELOCK, E_SCAN, E_SLEEP, E_SWITCH, E_WAKE
 from pipeline.studies.theory.check import Check
 from pipeline.studies.theory.runs import mixed_rows
 
@@ -149,10 +150,10 @@ def watched_runs() -> tuple[Watched, ...]:
 def time_in_queues(run: Watched) -> dict[str, int]:
     """How long customers were in each queue, all together, by the log and the trace, in ns."""
     operations = run.outcome.operations
-    relocks = run.outcome.of_kind(records.E_RELOCK)["value"]
+    relocks = run.outcome.of_kind(E_RELOCK)["value"]
     return {
         SPINNING: int(operations["map_wait_ns"].sum() + operations["unmap_wait_ns"].sum() + relocks.sum()),
-        ASLEEP: int(run.outcome.of_kind(records.E_SLEEP)["duration_ns"].sum()),
+        ASLEEP: int(run.outcome.of_kind(E_SLEEP)["duration_ns"].sum()),
         PINNED: run.watch.pinned_ns,
         READY: run.watch.ready_ns,
         OFF_CPU: requested_times(run.trace)["off_cpu"],
@@ -239,10 +240,10 @@ def conservation_checks_of(run: Watched) -> Iterator[Check]:
     expected = {
         "compute": asked["compute"],
         "in_use": asked["in_use"] + walks_ns,
-        "scan": int(outcome.of_kind(records.E_SCAN)["duration_ns"].sum()),
+        "scan": int(outcome.of_kind(E_SCAN)["duration_ns"].sum()),
     }
     if not run.hooked:
-        switches = (outcome.of_kind(event)["duration_ns"] for event in (records.E_SWITCH, records.E_WAKE))
+        switches = (outcome.of_kind(event)["duration_ns"] for event in (E_SWITCH, E_WAKE))
         expected["switch"] = sum(int(durations.sum()) for durations in switches)
     for category, time_ns in expected.items():
         simulated_ns = outcome.time_in(category)

@@ -7,18 +7,19 @@ each hold in its column of pages, in ns, and the service time has whatever distr
 
 from __future__ import annotations
 
-from typing import Any
-
-from pipeline.allocators.api.actions import DIRECT, DONE, LOCK, UNLOCK, touch
+from pipeline.allocators.api.actions import DONE, LOCK, UNLOCK
 from pipeline.allocators.api.contract import Option
+from pipeline.allocators.api.effects import touch
+from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
+from pipeline.schema.codes import DIRECT
 
 SUMMARY = "one lock whose hold is fixed, or given by the page"
 OPTIONS = (Option("hold", "fixed", choices=("fixed", "page"), help="entries touched: 1, or the page number"),)
 
 
 @inline
-def map_step(a: Any, r: Any, d: Any) -> int:
+def map_step(a: State, r: Request, d: StepCost) -> int:
     """Lock, touch, release."""
     r.step += 1
     if r.step == 1:
@@ -32,6 +33,6 @@ def map_step(a: Any, r: Any, d: Any) -> int:
 
 
 @inline
-def unmap_step(a: Any, r: Any, d: Any) -> int:
+def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Nothing to undo."""
     return DONE

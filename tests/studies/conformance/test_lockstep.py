@@ -60,9 +60,8 @@ REMEMBERS = {'POOL = [("cursor", "i4"), ': 'POOL = [("begun", "i4"), ("cursor", 
 # Each a single mistake in an otherwise faithful copy, and what must give it away.
 BROKEN = {
     "the first slot is 0": (
-        "pool.cursor += 1\n    probe(d, 1)\n    if pool.cursor < size:",
-        "pool.cursor += 1 if pool.begun else 0\n    pool.begun = 1\n    probe(d, 1)\n"
-        "    if pool.cursor < size:",
+        "            pool.cursor += 1\n",
+        "            pool.cursor += 1 if pool.begun else 0\n            pool.begun = 1\n",
         "slot",
     ),
     "slot 0 is never evicted": (
@@ -71,11 +70,9 @@ BROKEN = {
         "pages evicted",
     ),
     "the flush comes before the wrap": (
-        "if pool.cursor < size:\n        return False\n    pool.cursor = 0\n"
-        "    r.budget = size\n",
-        "if pool.cursor >= size:\n        pool.cursor = 0\n"
-        "        r.budget = size\n        return False\n"
-        "    if pool.cursor < size - 1:\n        return False\n",
+        "if pool.cursor == size:\n                pool.cursor = 0\n                r.budget = size\n",
+        "if pool.cursor >= size:\n                pool.cursor = 0\n                r.budget = size\n"
+        "            elif pool.cursor == size - 1:\n",
         "scans",
     ),
     "wake-ups are lost": (

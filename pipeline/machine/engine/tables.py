@@ -1,0 +1,65 @@
+"""The tables of a simulated machine: `w` in every function of the engine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pipeline.allocators.api.protocols import State, Table
+
+
+class MachineState(Protocol):
+    """Tables of the records of `records`, or of integers."""
+
+    machine: Table
+    """MACHINE[1]"""
+    costs: Table
+    """COSTS[1]"""
+    keys: Table
+    """int64[cpus, rounded up]: (time << 6) | cpu of each CPU's next event; NEVER: none"""
+    cpus: Table
+    """CPU[cpus]"""
+    interrupts: Table
+    """INTERRUPT[cpus * INTERRUPTS]: a ring for each CPU"""
+    spent: Table
+    """int64[cpus * CATEGORIES]: where each CPU's time went"""
+    tasks: Table
+    """TASK[tasks]"""
+    timers: Table
+    """int64[tasks + 1]: binary heap of (time << 17) | task"""
+    requests: Table
+    """REQUEST[tasks * levels]"""
+    rows: Table
+    """ROW[chunk slots * chunk_rows]"""
+    chunk_slot: Table
+    """int32[chunks of the trace]: where a chunk's rows lie; -1: not read or used up"""
+    chunk_left: Table
+    """int64[chunk slots]: rows not yet taken"""
+    chunk_start: Table
+    """int32[chunk slots * (tasks + 1)]: where each task's rows begin within a chunk"""
+    locks: Table
+    """LOCK_RECORD[locks]"""
+    queues: Table
+    """QUEUE[wait queues]"""
+    spaces: Table
+    """SPACE[cpus]"""
+    sites: Table
+    """SITE[2]"""
+    findings: Table
+    """NOTE[kinds of findings]"""
+    step_cost: Table
+    """STEP_COST[1]"""
+    operations: Table
+    """OPERATION_RECORD[log_operations + margin]: the log being filled"""
+    events: Table
+    """EVENT_RECORD[log_events + margin]"""
+
+
+class CompositeState(State, Protocol):
+    """The joined state of several allocators; each sees its own tables of it by the names of `State`."""
+
+    serving: Table
+    """int64[kinds]: which allocator serves a kind"""
+    firsts: Table
+    """FIRST[allocators]: the number of each one's first slot, queue, lock and record in `within`"""
+    within: Table
+    """int64[allocators * tasks]: bit n: the task's map of depth n is this allocator's"""

@@ -1,0 +1,39 @@
+"""The integers that stand for names in memory and in compiled code: a name's position in its list.
+
+Each list is defined, with what its names mean, in `pipeline.schema.run` or `pipeline.schema.trace`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.schema.run import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, SERVED, SITES
+
+
+def _positions(listed: Iterable[str], names: str) -> list[int]:
+    """Positions of `names`, which are to be all that are listed, in any order."""
+    names_in_order = list(listed)
+    assert sorted(names_in_order) == sorted(names.split()), f"codes of {names_in_order}"
+    return [names_in_order.index(name) for name in names.split()]
+
+
+HIT, MISS, DIRECT, FALLBACK = _positions(SERVED, "hit miss direct fallback")
+
+MAP, UNMAP = _positions(SITES, "map unmap")
+
+CATEGORIES = len(CPU_CATEGORIES)
+(C_IDLE, C_COMPUTE, C_IN_USE, C_CRITICAL, C_SCAN, C_SPIN, C_FLUSH, C_INTERRUPTED, C_SWITCH) = _positions(
+    CPU_CATEGORIES, "idle compute in_use critical scan spin flush interrupted switch"
+)
+
+(E_SCAN, E_FLUSH, E_IPI, E_LOCAL_FLUSH, E_SLEEP, E_WAKE, E_PIN_WAIT, E_SWITCH, E_RELOCK, E_FALLBACK,
+ E_FINDING) = _positions(
+    EVENT_KINDS, "scan flush ipi local_flush sleep wake pin_wait switch relock fallback finding"
+)  # fmt: skip
+
+(DEADLOCK, STALE_TRANSLATION, COUNT_UNDERFLOW, LOST_WAKEUP, STARVATION, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER,
+ SLEEP_WHILE_ATOMIC, INVARIANT) = _positions(
+    FINDINGS,
+    "deadlock stale_translation count_underflow lost_wakeup starvation nesting_overflow unmap_out_of_order "
+    "sleep_while_atomic invariant",
+)  # fmt: skip
