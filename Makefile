@@ -25,7 +25,7 @@ lint: $(VENV)/.installed-test ## check format, style, types, layers and SQL
 	$(BIN)/sqlfluff lint queries
 
 site: $(VENV)/.installed-test ## build the documentation site into site/, every link checked
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 check: $(VENV)/.installed-test ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile

@@ -85,3 +85,9 @@ def test_the_code_that_ran_is_the_wheels(installed: Path) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == str(installed / "pipeline" / "shipped" / "queries")
+
+
+def test_the_wheel_is_typed_and_has_its_licence(installed: Path) -> None:
+    assert (installed / "pipeline" / "py.typed").is_file()
+    (text,) = installed.glob("*.dist-info/licenses/LICENSE")
+    assert text.read_text(encoding="utf-8").startswith("MIT License")
