@@ -1,7 +1,7 @@
 """Letting an allocator take turns with its lock in an order that is given, not simulated.
 
 A turn is what one task does from asking for the lock until its map or unmap is done or it sleeps. Tables of
-`t`, laid out by `pipeline.importing.kmap_pool.lock_turns`:
+`t`, laid out by `pipeline.studies.conformance.scheduled_requests`:
 
     turns      what is to be done: `request` and `task` (numbers from 0), `begins` (the request is new),
                `page`, `cpu`, `unmapping`, `slot` (of what was mapped before the first turn), `sleeps` and
