@@ -159,6 +159,8 @@ def describe_allocator(name: str) -> str:
         (allocator.module.__doc__ or "").strip(),
     ]
     if allocator.options:
-        rows = [(f"  {o.name}", str(o.default).lower(), o.allowed(), o.help) for o in allocator.options]
+        rows = [
+            (f"  {o.name}", str(o.default).lower(), o.describe_allowed(), o.help) for o in allocator.options
+        ]
         lines += ["", "options (--set NAME=VALUE), default, allowed:", align_columns(rows).rstrip("\n")]
     return "\n".join(lines) + "\n"

@@ -151,7 +151,7 @@ def _sentence(stretch: Stretch) -> str:
     time, detail = microseconds(stretch.ns), stretch.detail
     match detail:
         case LockHold():
-            return f"it held the lock {time}{_made_of(detail)}"
+            return f"it held the lock {time}{_describe_parts(detail)}"
         case Sleep():
             queue = "" if detail.queue is None else f" on queue {detail.queue}"
             by = "" if detail.woken_by is None else f" until task {detail.woken_by} woke it"
@@ -226,7 +226,7 @@ def _busy_holder(b: Behind) -> str:
     return f"{microseconds(b.ns)} behind the {what}{wrap} (operation {b.op}: {', '.join(made)})"
 
 
-def _made_of(hold: LockHold) -> str:
+def _describe_parts(hold: LockHold) -> str:
     parts = []
     if hold.scans:
         parts.append(

@@ -59,6 +59,7 @@ def _not_compiled(allocator: Allocator, error: Exception) -> str:
     )
     return (
         f"{place}: cannot be compiled: "
-        f"{_TYPE_FIELDS.sub('', reason).rstrip('.')}; compiled code may use integers, records and arrays only "
+        f"{_TYPE_FIELDS.sub('', reason).rstrip('.')}; "
+        "compiled code may use integers, records and arrays only "
         "(run it with --no-compile to debug it as plain Python)"
     )

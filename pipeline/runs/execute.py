@@ -24,7 +24,7 @@ from pipeline.runs.feed import Feed, take_census
 from pipeline.runs.log_writer import EventLog
 from pipeline.runs.manifest import build_manifest
 from pipeline.runs.plan import Plan, RunConfig, make_plan
-from pipeline.runs.store import finished_manifest
+from pipeline.runs.store import read_finished_manifest
 from pipeline.schema.run import MANIFEST_FILE, Execution, Manifest
 from pipeline.schema.trace import KINDS
 
@@ -51,7 +51,7 @@ def execute(config: RunConfig) -> RunResult:
     """Make a run, or find it; as `replay`."""
     plan = make_plan(config)
     path = Path(config.output) / plan.identity()
-    if not config.fresh and (known := finished_manifest(path)) is not None:
+    if not config.fresh and (known := read_finished_manifest(path)) is not None:
         return RunResult(path, known, cached=True)
     with complete_directory(path) as directory, allocator_errors(plan.allocator):
         manifest = _simulate(plan, directory)

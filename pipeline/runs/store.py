@@ -120,7 +120,7 @@ def _read_runs(path: Path) -> dict[Path, Manifest]:
     return {directory: manifest for manifest, directory in runs}
 
 
-def finished_manifest(directory: Path) -> Manifest | None:
+def read_finished_manifest(directory: Path) -> Manifest | None:
     """Manifest of a run that is there and whole, else None."""
     try:
         return Manifest.model_validate_json((directory / MANIFEST_FILE).read_text(encoding="utf-8"))

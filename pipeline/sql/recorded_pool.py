@@ -182,11 +182,11 @@ class _Recorded:
             "cpu_map": self.pool.cpu[self.mapped],
             "cpu_unmap": self.pool.cpu[self.unmapped],
             "kind": [KINDS[kind] for kind in kinds.tolist()] if self.pool.kind is not None else None,
-            "served": self._how_served(),
+            "served": self._list_served(),
             "depth": self.rows["depth"],
         }
 
-    def _how_served(self) -> list[str | None]:
+    def _list_served(self) -> list[str | None]:
         """A miss is a turn that gave the page a new address; None where the turn is not whole."""
         turns = schedule_holds(self.pool)
         maps = turns.kind == MAPS

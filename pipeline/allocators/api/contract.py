@@ -49,7 +49,7 @@ class Option:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
 
-    def allowed(self) -> str:
+    def describe_allowed(self) -> str:
         """Say which values are allowed, for help and errors."""
         if self.choices:
             return " | ".join(self.choices)
@@ -61,7 +61,7 @@ class Option:
 
     def parse(self, text: str, allocator: str) -> Value:
         """Turn `text` from the command line into a value. Raises UsageError naming what is allowed."""
-        wrong = UsageError(f"{allocator}: option {self.name} wants {self.allowed()}, found '{text}'")
+        wrong = UsageError(f"{allocator}: option {self.name} wants {self.describe_allowed()}, found '{text}'")
         if self.choices:
             if text not in self.choices:
                 raise wrong

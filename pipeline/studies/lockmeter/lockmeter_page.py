@@ -77,11 +77,11 @@ def describe_fitting() -> str:
         "hand-off of about 13 us during which hardly anybody barges makes row D's CON and WAIT out of its "
         "UTIL and its rate of acquisitions: CON = UTIL / (1 - rate x hand-off), WAIT = hand-off / (1 - rate "
         "x hand-off). Row A's mean hold over its mean number of spinners is what each of them adds. The "
-        f"shipped values are what {_fitted_by(plan)} gave from there.\n\n" + fitted
+        f"shipped values are what {_describe_search(plan)} gave from there.\n\n" + fitted
     )
 
 
-def _fitted_by(plan: Procedure) -> str:
+def _describe_search(plan: Procedure) -> str:
     """The command that the fitted costs name as their source."""
     sources = [cost.source for cost in load_profile(plan.machine).costs.values()]
     fitted = [source for source in sources if source.startswith("fitted") and "`" in source]

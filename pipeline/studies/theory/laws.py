@@ -136,7 +136,7 @@ def watch_run(
 
 
 @cache
-def watched_runs() -> tuple[Watched, ...]:
+def watch_all_runs() -> tuple[Watched, ...]:
     """Every shipped design on each of the machines of RUNS."""
     return tuple(
         watch_run(
@@ -195,7 +195,7 @@ def _finish(asked: dict[str, int], operation: list[int]) -> None:
 
 def little_checks() -> Iterator[Check]:
     """L = λW of each queue of each run, to the last ns."""
-    for run in watched_runs():
+    for run in watch_all_runs():
         yield from little_checks_of(run)
 
 
@@ -223,7 +223,7 @@ def little_checks_of(run: Watched) -> Iterator[Check]:
 
 def conservation_checks() -> Iterator[Check]:
     """Where CPU time went, of each run, to the last ns."""
-    for run in watched_runs():
+    for run in watch_all_runs():
         yield from conservation_checks_of(run)
 
 

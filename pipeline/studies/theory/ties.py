@@ -92,7 +92,7 @@ def same_log(one: Outcome, other: Outcome, number: np.ndarray) -> bool:
     )
 
 
-def tied_share(outcome: Outcome) -> float:
+def measure_tied_share(outcome: Outcome) -> float:
     """Share of the operations that ask at the same moment as another."""
     _, times = np.unique(outcome.operations["asked_ns"], return_counts=True)
     return float(times[times > 1].sum() / times.sum())
@@ -115,7 +115,7 @@ def ties_checks() -> Iterator[Check]:
                 for order in orders
                 for chunk in (1, 5)
             )
-            case = f"{allocator.name}, {name} loop, {100 * tied_share(base):.0f} % ask in a tie"
+            case = f"{allocator.name}, {name} loop, {100 * measure_tied_share(base):.0f} % ask in a tie"
             for what, expected, simulated in (
                 ("other chunks, logs and budgets", len(WAYS), same),
                 ("rows of equal time in another order", 2 * len(orders), same_in_order),
