@@ -15,7 +15,8 @@ The PTEs are not global: a CPU that switches to another address space loses thei
 was released before that needs nothing done on that CPU; only those that have stayed in an address space since
 (whichever it is: the slots are at the same addresses in all) are interrupted to invalidate the one address.
 If all have switched, a slot is reused for nothing. That takes a record of every CPU's switches, which makes
-each switch dearer. A CPU that idles does not switch.
+each switch dearer. A CPU that idles does not switch, and one that has run nothing yet counts as one that
+has stayed.
 
 The rest is as in global_pool: one lock over everything, the interrupts and their answers included; a task
 that finds all slots in use sleeps.

@@ -148,8 +148,9 @@ def test_a_design_that_never_ends_an_operation_is_stopped(tmp_path, trace, monke
 
 def test_a_broken_check_names_its_line(tmp_path, trace):
     path = tmp_path / "mine.py"
-    path.write_text(ALLOCATOR + "\n\ndef check(a, live):\n    return [live.nonsense]\n")
-    with pytest.raises(InputError, match=r"mine\.py, line 33: AttributeError"):
+    text = ALLOCATOR + "\n\ndef check(a, live):\n    return [live.nonsense]\n"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"mine\.py, line {text.count(chr(10))}: AttributeError"):
         replay(trace, allocator=str(path), machine="smp4-2002", output=tmp_path / "runs", compiled=False)
 
 

@@ -41,9 +41,8 @@ class EpochPoolMachine(AllocatorMachine):
         self.owe_wake: set[int] = set()
 
     def in_spaces(self) -> set[tuple[int, int]]:
-        """CPUs that have run anything, with the moment they entered the address space they are in."""
-        spaces = self.bench.state.spaces
-        return {(cpu, int(space.entered)) for cpu, space in enumerate(spaces) if space.process >= 0}
+        """CPUs with the moment they entered the address space they are in; 0 if they have run nothing yet."""
+        return {(cpu, int(space.entered)) for cpu, space in enumerate(self.bench.state.spaces)}
 
     def answered(self, task: Task) -> None:
         r = task.request

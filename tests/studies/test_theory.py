@@ -170,7 +170,13 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Break:
     """A function that replaces a snippet of the engine, for this test and uncompiled runs."""
     copy = tmp_path / "engine"
     shutil.copytree(Path(records.__file__).parent, copy)
-    monkeypatch.setattr(compose, "_ENGINE", copy)
+    original = compose._file_of
+
+    def file_in_copy(module: str) -> Path:
+        package, _, name = module.rpartition(".")
+        return copy / f"{name}.py" if package == compose._ENGINE else original(module)
+
+    monkeypatch.setattr(compose, "_file_of", file_in_copy)
     monkeypatch.setattr(in_memory, "compose", compose.compose.__wrapped__)
 
     def replace_in_engine(old: str, new: str) -> None:
