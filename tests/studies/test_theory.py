@@ -208,7 +208,7 @@ def test_a_spin_that_is_booked_too_short_breaks_littles_law(broken: Break) -> No
 
 
 def test_a_task_ready_that_is_timed_wrongly_breaks_littles_law(broken: Break) -> None:
-    broken("    tk.state = T_READY\n    tk.since_ns = t\n", "    tk.state = T_READY\n")
+    broken("    tk.state = records.T_READY\n    tk.since_ns = t\n", "    tk.state = records.T_READY\n")
     assert laws.READY in failing(laws.little_checks_of(watched("direct_map")))
 
 
@@ -223,7 +223,7 @@ def test_time_that_is_booked_twice_or_to_the_wrong_category_breaks_conservation(
     assert "a CPU's categories, of its wall time" in failing(
         laws.conservation_checks_of(watched("global_pool", slots="3"))
     )
-    broken("_stretch(w, c, P_USE, C_IN_USE", "_stretch(w, c, P_USE, C_COMPUTE")
+    broken("_stretch(w, c, records.P_USE, codes.C_IN_USE", "_stretch(w, c, records.P_USE, codes.C_COMPUTE")
     assert {"time in category compute", "time in category in_use"} <= failing(
         laws.conservation_checks_of(watched("global_pool", slots="3"))
     )
@@ -252,7 +252,10 @@ def test_timers_that_go_by_creation_where_times_are_equal_are_refused(broken: Br
     rises = (
         "m.timers = i + 1\n    while i > 0:\n        parent = (i - 1) >> 1\n        if heap[parent] <= key"
     )
-    broken(rises, rises.replace("heap[parent] <= key", "heap[parent] >> TASK_BITS <= key >> TASK_BITS"))
+    broken(
+        rises,
+        rises.replace("heap[parent] <= key", "heap[parent] >> records.TASK_BITS <= key >> records.TASK_BITS"),
+    )
     assert orders_that_change_nothing() < 3
 
 
