@@ -3,32 +3,22 @@
 Sources are public mail on linux-kernel and linux-mm and the kernels' own source, as each allocator's module
 names them; what nobody said in so many words is said to follow. An opinion holds for one outcome only: it
 disappears from the document when its runs say otherwise.
-
-A predicate takes what it needs from the grid, and makes a few further runs with other options or prices. It
-returns whether the claim holds, and the numbers; it raises NotAskedError where the grid leaves out a setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from pipeline.machine.profile import load_profile
 from pipeline.studies.experiment import Experiment, change_costs
-from pipeline.studies.matrix.grid import (
-    BUILD,
-    BYTE,
-    FEWEST_FLUSHES,
-    LOCAL,
-    MACHINES,
-    Grid,
-    NotAskedError,
-)
+from pipeline.studies.matrix.claim import CLAIMS, claim
+from pipeline.studies.matrix.grid import BUILD, BYTE, FEWEST_FLUSHES, LOCAL, MACHINES, Grid
 from pipeline.studies.matrix.matrix_tables import count_findings
 from pipeline.studies.point import ratio
 from pipeline.studies.runner import LOWER
-from pipeline.studies.verdict import Opinion, Outcome, Verdict, Wrong
+
+__all__ = ["CLAIMS"]
 
 OLD, NEW = MACHINES
 POOL = "global_pool"
@@ -36,46 +26,6 @@ POOL = "global_pool"
 FEW_SLOTS = 128
 # Threads of one process: the 48 jobs of the compile as one program.
 THREADS = 48
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What was said of an allocator, and how the runs are asked whether it is so."""
-
-    allocator: str
-    source: str
-    words: str
-    predicate: Callable[[Grid, str], tuple[bool, str]]
-    opinion: Opinion | None = None
-
-    def judge(self, grid: Grid) -> Verdict:
-        """Put it to the runs of a grid."""
-        outcome: Outcome
-        try:
-            holds, because = self.predicate(grid, self.allocator)
-            outcome = "holds" if holds else "does not hold"
-        except NotAskedError as left_out:
-            outcome, because = "not asked", f"it needs {left_out}."
-        return Verdict(
-            self.words, self.source, outcome, because, allocator=self.allocator, opinion=self.opinion
-        )
-
-
-CLAIMS: list[Claim] = []
-Predicate = Callable[[Grid, str], tuple[bool, str]]
-
-
-def claim(
-    allocator: str, source: str, words: str, opinion: str = "", wrong: Wrong = "nobody"
-) -> Callable[[Predicate], Predicate]:
-    """Make a predicate the test of a claim; an opinion is optional, and of the outcome known so far."""
-
-    def add(predicate: Predicate) -> Predicate:
-        known = Opinion(wrong, opinion) if opinion else None
-        CLAIMS.append(Claim(allocator, source, words, predicate, known))
-        return predicate
-
-    return add
 
 
 @claim(

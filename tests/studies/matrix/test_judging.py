@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.allocators.registry import shipped_allocators
-from pipeline.studies.matrix.claims import CLAIMS, Claim
+from pipeline.studies.matrix.claim import Claim
+from pipeline.studies.matrix.claims import CLAIMS
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import BOUNDS, BUILD, Grid, NotAskedError
 from pipeline.studies.runner import Runner
