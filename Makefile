@@ -35,6 +35,7 @@ slowest: $(VENV)/.installed-test ## run the tests and list the thirty slowest
 
 bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios of docs/performance.md
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/reference.py
 	$(BIN)/python benchmarks/queries.py
 
 docs: $(VENV)/.installed-test ## write again what the documents take from the code, and the output of their examples

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.allocators.api.contract import parse_options
@@ -34,8 +36,8 @@ class _InMemory(Trace):
         return iter(self._decoded)
 
 
-def engine_alone(path: Path, machine: str, cpus: int, allocator: str = "global_pool") -> dict[str, float]:
-    """Replay the trace at `path` in a closed loop; seconds spent inside the compiled engine.
+def engine_alone(path: Path, machine: str, cpus: int, allocator: str = "global_pool") -> dict[str, Any]:
+    """Replay the trace at `path` in a closed loop: seconds inside the compiled engine, and its counters.
 
     Rows are decoded beforehand; sorting them by task happens between its calls and is not counted. The log
     goes into buffers of the usual size that are used again when they are full.
@@ -71,4 +73,13 @@ def engine_alone(path: Path, machine: str, cpus: int, allocator: str = "global_p
             else:
                 break
     assert status == records.S_FINISHED
-    return {"cpu_seconds": cpu_s, "wall_seconds": wall_s, "operations": int(counters.operations)}
+    state = simulation.machine_state
+    simulation.simulator.finish(state)
+    return {
+        **{name: int(counters[name]) for name in counters.dtype.names},
+        "cpu_seconds": cpu_s,
+        "wall_seconds": wall_s,
+        "findings": int(state.findings.count.sum()),
+        "sites": [[int(site[name]) for name in site.dtype.names] for site in state.sites],
+        "spent": np.asarray(state.spent).tolist(),
+    }
