@@ -50,7 +50,7 @@ def engine_alone(path: Path, machine: str, cpus: int, allocator: str = "global_p
     with Feed(_InMemory(opened), census, path.parent, threaded=False) as feed:
         settings = RunSettings(
             seed=0, loop=records.CLOSED, log=True, chunk_rows=feed.chunk_rows, chunk_slots=feed.chunks,
-            chunks=feed.chunks, levels=census.levels,
+            levels=census.levels,
         )  # fmt: skip
         simulation = build_simulation(
             compose(loaded), loaded, options, profile, census, settings, feed.storage()

@@ -20,7 +20,7 @@ from pipeline.errors import InputError
 from pipeline.jit.tables import Tables
 from pipeline.machine.compose import Simulator
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import RunSettings, build_allocator, build_machine_state, look
+from pipeline.machine.machine_state import RowStorage, RunSettings, build_allocator, build_machine_state, look
 from pipeline.machine.profile import Profile
 
 # Events simulated between two looks at the keyboard and the progress bar: some tens of milliseconds.
@@ -106,12 +106,14 @@ def build_simulation(
     profile: Profile,
     census: Census,
     settings: RunSettings,
-    rows: np.ndarray | None = None,
+    storage: RowStorage | None = None,
 ) -> Simulation:
-    """Allocate both states at the start of a trace; `rows` is as in `build_machine_state`."""
+    """Allocate both states at the start of a trace; `storage` is as in `build_machine_state`."""
     shape = census.shape(profile.cpus)
     allocator_state = build_allocator(allocator, options, shape)
-    machine_state = build_machine_state(profile, allocator, options, shape, settings, allocator_state, rows)
+    machine_state = build_machine_state(
+        profile, allocator, options, shape, settings, allocator_state, storage
+    )
     tasks, machine = machine_state.tasks, machine_state.machine[0]
     tasks.rows_left = census.rows
     tasks.process = census.process

@@ -145,7 +145,7 @@ def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: An
     )
     chunks = -(-len(trace) // given.chunk_rows)
     run_settings = RunSettings(
-        given.seed, given.loop, True, given.chunk_rows, chunks, chunks, census.levels,
+        given.seed, given.loop, True, given.chunk_rows, chunks, census.levels,
         log_operations=given.log_rows, log_events=given.log_rows,
     )  # fmt: skip
     options = parse_options(allocator.options, given.options or {}, allocator.name)
@@ -194,7 +194,7 @@ class _MemoryFeed:
             raise ValueError(f"row {first + wrong}: there is no task {part['task'][wrong]}")
         complete = int(first + len(part) == len(self._trace))
         horizon_ns = int(part["time_ns"][-1]) - self._census.longest_think_ns
-        simulator.admit(machine_state, chunk, chunk, len(part), horizon_ns, complete)
+        simulator.admit(machine_state, chunk, len(part), horizon_ns, complete)
         self._chunk += 1
 
     def relieve(self, operations: int) -> None:

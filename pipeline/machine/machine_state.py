@@ -32,12 +32,24 @@ class RunSettings:
     log: bool
     chunk_rows: int
     chunk_slots: int
-    chunks: int
     levels: int
     log_operations: int = 1 << 15
     log_events: int = 1 << 15
     lowmem_kinds: int = 0
     """Bit k: pages of kind k lie in low memory and need no mapping."""
+
+
+@dataclass(frozen=True)
+class RowStorage:
+    """The two tables that a trace is read to: ROW and RUN records, as many of each."""
+
+    rows: np.ndarray
+    runs: np.ndarray
+
+    @classmethod
+    def allocate(cls, count: int) -> RowStorage:
+        """In memory."""
+        return cls(_records(count, records.ROW), _records(count, records.RUN))
 
 
 def _records(count: int, dtype: np.dtype | list[Any]) -> Any:
@@ -90,17 +102,18 @@ def build_machine_state(
     shape: Shape,
     setting: RunSettings,
     state: Tables,
-    rows: np.ndarray | None = None,
+    storage: RowStorage | None = None,
 ) -> Tables:
     """Allocate the machine with every CPU idle and every task dormant.
 
-    `rows` is where the trace is read to, chunk_slots * chunk_rows ROW records; allocated if left out.
+    `storage` is where the trace is read to, chunk_slots * chunk_rows records each; allocated if left out.
     """
     locks = allocator.size("locks", allocator.encode(options), shape)
     tasks = shape.tasks
     # A whole number of vectors of them is searched fastest.
     keys = np.full(-(-shape.cpus // 8) * 8, records.NEVER, np.int64)
     margin = shape.cpus * 2 + tasks + 64
+    storage = storage or RowStorage.allocate(setting.chunk_slots * setting.chunk_rows)
     machine_state = Tables(
         checked=False,
         machine=_records(1, records.MACHINE),
@@ -112,10 +125,10 @@ def build_machine_state(
         tasks=_records(tasks, records.TASK),
         timers=np.zeros(tasks + 1, np.int64),
         requests=_records(tasks * setting.levels, records.REQUEST),
-        rows=_records(setting.chunk_slots * setting.chunk_rows, records.ROW) if rows is None else rows,
-        chunk_slot=np.full(setting.chunks + 1, -1, np.int32),
+        rows=storage.rows,
+        runs=storage.runs,
         chunk_left=np.zeros(setting.chunk_slots, np.int64),
-        chunk_start=np.zeros(setting.chunk_slots * (tasks + 1), np.int32),
+        places=np.zeros(tasks, np.int64),
         locks=_records(locks, records.LOCK_RECORD),
         queues=state.queues,
         spaces=state.spaces,
@@ -151,7 +164,7 @@ def build_machine_state(
     step.cpus = shape.cpus
     step.atomic_ns = machine_state.costs.atomic_ns
     step.line_transfer_ns = machine_state.costs.line_transfer_ns
-    for name in ("depth", "queue", "chunk", "free_ns"):
+    for name in ("depth", "queue", "next_run", "free_ns"):
         machine_state.tasks[name] = -1
     machine_state.tasks.last_cpu = np.arange(tasks) % shape.cpus
     return machine_state

@@ -80,7 +80,6 @@ def _simulate(plan: Plan, directory: Path) -> Manifest:
                 log=plan.config.events == "full",
                 chunk_rows=feed.chunk_rows,
                 chunk_slots=feed.chunks,
-                chunks=feed.chunks,
                 levels=census.levels,
                 lowmem_kinds=sum(1 << KINDS.index(kind) for kind in plan.lowmem),
             )

@@ -1,4 +1,4 @@
-"""Feeding a trace to the engine: read ahead in a thread, in chunks sorted by task, in bounded memory.
+"""Feeding a trace to the engine: read ahead in a thread, in chunks laid out by task, in bounded memory.
 
 In a closed loop tasks drift apart, in a timed one they fall behind, and rows that are read but not yet due
 pile up. A trace of more than RESIDENT_ROWS rows is laid in a sparse temporary file that is mapped into
@@ -22,9 +22,9 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.io.files import output_error
-from pipeline.jit.tables import records
 from pipeline.machine.drive import COLUMNS, TIMES, Census, Simulation
-from pipeline.machine.engine.records import ROW
+from pipeline.machine.engine.records import ROW, RUN
+from pipeline.machine.machine_state import RowStorage
 from pipeline.schema.trace import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, ROW_GROUP_ROWS
 from pipeline.trace.reader import Trace, numpy_column
 
@@ -64,7 +64,6 @@ def take_census(trace: Trace) -> Census:
 
 @dataclass(frozen=True)
 class _Chunk:
-    number: int
     slot: int
     rows: int
     last_ns: int
@@ -73,7 +72,7 @@ class _Chunk:
 class Feed:
     """Brings a trace's chunks to the engine as it asks for them; a context manager.
 
-    With `threaded`, a thread decodes and sorts ahead of need while the engine runs; its errors are raised by
+    With `threaded`, a thread decodes and arranges ahead of need while the engine runs; its errors are raised by
     `admit_next`.
     """
 
@@ -98,18 +97,21 @@ class Feed:
         self._in_use: list[_Chunk] = []
         self._arranged: Iterator[_Chunk] = iter(())
 
-    def storage(self) -> np.ndarray:
-        """Return the table of rows: memory for a short trace, a sparse mapped file for a long one."""
+    def storage(self) -> RowStorage:
+        """Return the tables of rows: memory for a short trace, a sparse mapped file for a long one."""
         count = self.chunks * CHUNK_ROWS
         if count <= RESIDENT_ROWS:
-            return records(count, ROW)
+            return RowStorage.allocate(count)
+        size = count * (ROW.itemsize + RUN.itemsize)
         try:
             self._file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - closed by __exit__
-            os.ftruncate(self._file.fileno(), count * ROW.itemsize)
+            os.ftruncate(self._file.fileno(), size)
         except OSError as error:
             raise output_error(self._scratch, error) from error
-        self._map = mmap.mmap(self._file.fileno(), count * ROW.itemsize)
-        return np.frombuffer(self._map, ROW).view(np.recarray)
+        self._map = mmap.mmap(self._file.fileno(), size)
+        rows = np.frombuffer(self._map, ROW, count)
+        runs = np.frombuffer(self._map, RUN, count, rows.nbytes)
+        return RowStorage(rows.view(np.recarray), runs.view(np.recarray))
 
     def start(self, simulation: Simulation) -> None:
         """Begin to read for a simulation."""
@@ -131,7 +133,7 @@ class Feed:
         complete = int(self.rows_admitted == self.trace.rows)
         # In a timed loop, computing towards an unread row may begin this long before its time.
         horizon_ns = chunk.last_ns - self.census.longest_think_ns
-        self._simulator.admit(self._machine_state, chunk.number, chunk.slot, chunk.rows, horizon_ns, complete)
+        self._simulator.admit(self._machine_state, chunk.slot, chunk.rows, horizon_ns, complete)
 
     def _reclaim(self) -> None:
         """Free the slots whose rows were all taken, and note how many rows wait."""
@@ -161,16 +163,18 @@ class Feed:
             slot = self._slots
         self._slots += 1
         if self._file is not None:
-            size = CHUNK_ROWS * ROW.itemsize
+            tables = ((0, ROW.itemsize), (self.chunks * CHUNK_ROWS * ROW.itemsize, RUN.itemsize))
             try:
                 # Reserved first: writing to a mapped page that has no room on disk would kill the process.
-                os.posix_fallocate(self._file.fileno(), slot * size, size)
+                for begin, bytes_a_row in tables:
+                    size = CHUNK_ROWS * bytes_a_row
+                    os.posix_fallocate(self._file.fileno(), begin + slot * size, size)
             except OSError as error:
                 raise output_error(self._scratch, error) from error
         return slot
 
     def _arrange(self) -> Iterator[_Chunk]:
-        number = first_op = 0
+        first_op = 0
         before_ns = 0
         # Decoded by this thread alone: a burst of others would take the engine's CPU.
         for batch in self.trace.batches(COLUMNS, ROW_GROUP_ROWS, threads=False):
@@ -182,8 +186,7 @@ class Feed:
                 slot = self._slot()
                 self._simulator.arrange(self._machine_state, slot, n, first_op + first, *part)
                 last_ns = int(columns["time_ns"][first + n - 1])
-                yield _Chunk(number, slot, n, last_ns)
-                number += 1
+                yield _Chunk(slot, n, last_ns)
             first_op += batch.num_rows
             before_ns = int(columns["time_ns"][-1])
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
+from pipeline.allocators.api.contract import parse_options
+from pipeline.allocators.registry import load_allocator
+from pipeline.machine.compose import compose
+from pipeline.machine.drive import Census, build_simulation
+from pipeline.machine.machine_state import RowStorage, RunSettings
+from pipeline.machine.profile import load_profile
+from pipeline.runs import feed
 from pipeline.schema.trace import ROW_GROUP_ROWS
 from tests.runs.made import replayed, storm_trace
 
@@ -60,3 +68,25 @@ def test_the_same_source_uncompiled_gives_the_same_log(tmp_path, storm):
     run = replayed(trace, tmp_path, options={"slots": "256"}, compiled=False)
     assert run.manifest.fingerprint == known["closed"].manifest.fingerprint
     assert table(run, "events.parquet").equals(table(known["closed"], "events.parquet"))
+
+
+def test_tables_are_sized_by_what_is_in_use_not_by_the_length_of_the_trace():
+    tasks, rows = 131_072, 1_000_000_000
+    allocator = load_allocator("global_pool")
+    options = parse_options(allocator.options, {}, allocator.name)
+    census = Census(
+        np.full(tasks, rows // tasks), np.zeros(tasks, np.int64), pages=1, levels=1, longest_think_ns=0
+    )
+    chunks = -(-rows // feed.CHUNK_ROWS)
+    settings = RunSettings(
+        seed=0, loop=0, log=True, chunk_rows=feed.CHUNK_ROWS, chunk_slots=chunks, levels=census.levels
+    )
+    # Rows lie in a sparse file.
+    rows_elsewhere = RowStorage.allocate(1)
+    simulation = build_simulation(
+        compose(allocator, compiled=False), allocator, options, load_profile("modern-x86-64"), census,
+        settings, rows_elsewhere,
+    )  # fmt: skip
+    tables = [table for table in vars(simulation.machine_state).values() if isinstance(table, np.ndarray)]
+    assert len(tables) > 15
+    assert sum(table.nbytes for table in tables) < 128 << 20

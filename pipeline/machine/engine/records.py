@@ -86,6 +86,9 @@ ROW = _record(
     ("page", "i8"), ("op", "i8"), ("kind", "i1"), ("depth", "i1"), ("spare", "i4"),
 )  # fmt: skip
 
+# The rows of one task in a chunk, side by side: how many, and the first row of its next run, -1: not read.
+RUN = _record(("task", "i4"), ("rows", "i4"), ("next", "i8"))
+
 # One operation under way. The first fields are the log's own; the rest is the engine's and the allocator's.
 REQUEST = np.dtype(
     [(name, OPERATION_RECORD[name]) for name in OPERATION_RECORD.names or ()]
@@ -111,7 +114,9 @@ TASK = _record(
     ("depth", "i4"),   # depth of its innermost operation, -1: none
     ("process", "i4"),
     ("last_cpu", "i4"), ("pinned", "i4"), ("next", "i4"), ("queue", "i4"), ("idle_then", "i4"),
-    ("chunk", "i8"), ("at", "i8"), ("end", "i8"), ("rows_left", "i8"),
+    # Its rows, see `trace_rows`: of the run that it is in, of those it has not begun, and of all.
+    ("at", "i8"), ("end", "i8"), ("chunk_slot", "i8"), ("next_run", "i8"), ("last_run", "i8"),
+    ("rows_left", "i8"),
     ("think_left_ns", "i8"), ("since_ns", "i8"), ("free_ns", "i8"),
 )  # fmt: skip
 
@@ -181,7 +186,7 @@ MACHINE = _record(
     ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("timers", "i8"), ("idle", "i8"),
     ("stalled", "i8"),  # 1 + the CPU whose task needs a row that is not read; 0: none
     ("ready_head", "i8"), ("ready_tail", "i8"), ("live", "i8"), ("unstarted", "i8"),
-    ("chunks", "i8"), ("chunk_rows", "i8"),
+    ("chunk_rows", "i8"),
     # log buffers and fingerprint
     ("operations_logged", "i8"), ("events_logged", "i8"), ("log_operations", "i8"), ("log_events", "i8"),
     ("hash0", "i8"), ("hash1", "i8"), ("hash2", "i8"), ("hash3", "i8"),

@@ -30,12 +30,12 @@ class MachineState(Protocol):
     """REQUEST[tasks * levels]"""
     rows: Table
     """ROW[chunk slots * chunk_rows]"""
-    chunk_slot: Table
-    """int32[chunks of the trace]: where a chunk's rows lie; -1: not read or used up"""
+    runs: Table
+    """RUN[chunk slots * chunk_rows]: at the first row of a run, what it is"""
     chunk_left: Table
     """int64[chunk slots]: rows not yet taken"""
-    chunk_start: Table
-    """int32[chunk slots * (tasks + 1)]: where each task's rows begin within a chunk"""
+    places: Table
+    """int64[tasks]: where the rows of a chunk go while it is arranged; 0 at all other times"""
     locks: Table
     """LOCK_RECORD[locks]"""
     queues: Table

@@ -1,9 +1,12 @@
 """The trace as the engine sees it: chunks of rows in task order, read ahead of need.
 
-A chunk holds consecutive rows of the trace, sorted by task, in a slot of `w.rows`; `w.chunk_start[slot]`
-says where each task's rows begin. A task walks through its rows chunk by chunk. When it needs a row that is
-not read yet, the engine stops and asks for the next chunk, so that results do not depend on how much was
-read ahead. A slot is free again when all its rows were taken.
+A chunk holds consecutive rows of the trace in a slot of `w.rows`, the rows of each task side by side: a run.
+`w.runs` has a record for each row, used for the first row of a run. The runs of a task that it has not begun
+are a chain, from `task.next_run` to `task.last_run`. When a task needs a row that is not read yet, the engine
+stops and asks for the next chunk, so that results do not depend on how much was read ahead. A slot is free
+again when all its rows were taken.
+
+So the tables grow with the rows that are read and not yet taken, whatever the number of tasks.
 """
 
 from __future__ import annotations
@@ -26,17 +29,15 @@ def peek(w: MachineState, task: int) -> int:
     tk = w.tasks[task]
     if tk.rows_left == 0:
         return NO_MORE
-    while tk.at == tk.end:
-        chunk = tk.chunk + 1
-        if chunk >= w.machine[0].chunks:
+    if tk.at == tk.end:
+        first = tk.next_run
+        if first < 0:
             return NOT_READ
-        tk.chunk = chunk
-        slot = w.chunk_slot[chunk]
-        if slot >= 0:
-            first = slot * w.machine[0].chunk_rows
-            start = slot * (w.machine[0].tasks + 1) + task
-            tk.at = first + w.chunk_start[start]
-            tk.end = first + w.chunk_start[start + 1]
+        run = w.runs[first]
+        tk.at = first
+        tk.end = first + run.rows
+        tk.chunk_slot = first // w.machine[0].chunk_rows
+        tk.next_run = run.next
     return tk.at
 
 
@@ -48,10 +49,7 @@ def take(w: MachineState, task: int, at: int) -> int:
     row = w.rows[at]
     tk.at += 1
     tk.rows_left -= 1
-    slot = w.chunk_slot[tk.chunk]
-    w.chunk_left[slot] -= 1
-    if w.chunk_left[slot] == 0:
-        w.chunk_slot[tk.chunk] = -1
+    w.chunk_left[tk.chunk_slot] -= 1
     tk.depth += 1
     i = task * m.levels + tk.depth
     r = w.requests[i]
@@ -112,22 +110,30 @@ def when(w: MachineState, task: int, at: int, t: int) -> int:
 
 
 @entry
-def admit(w: MachineState, chunk: int, slot: int, rows: int, horizon_ns: int, complete: int) -> None:
-    """Let the engine use chunk number `chunk`, which lies in `slot`.
+def admit(w: MachineState, slot: int, rows: int, horizon_ns: int, complete: int) -> None:
+    """Let the engine use the chunk of `rows` rows that lies in `slot`, the next one of the trace.
 
     No row still unread can make a task do anything before `horizon_ns`. Tasks that have waited for a row of
     this chunk, or begin with one, get their timer. A first operation begins at its recorded time.
     """
     m = w.machine[0]
-    w.chunk_slot[chunk] = slot
     w.chunk_left[slot] = rows
-    m.chunks = chunk + 1
     m.horizon_ns = horizon_ns
     m.complete = complete
-    start = slot * (m.tasks + 1)
-    for task in range(m.tasks):
+    first = slot * m.chunk_rows
+    end = first + rows
+    while first < end:
+        run = w.runs[first]
+        task = run.task
         tk = w.tasks[task]
-        if tk.state != records.T_DORMANT or w.chunk_start[start + task] == w.chunk_start[start + task + 1]:
+        run.next = -1
+        if tk.next_run < 0:
+            tk.next_run = first
+        else:
+            w.runs[tk.last_run].next = first
+        tk.last_run = first
+        first += run.rows
+        if tk.state != records.T_DORMANT:
             continue
         at = peek(w, task)
         row = w.rows[at]
@@ -146,25 +152,31 @@ def arrange(
     w: MachineState, slot: int, n: int, first_op: int, task: Any, time_ns: Any, think_ns: Any, wait_ns: Any,
     hold_ns: Any, block_ns: Any, page: Any, kind: Any, depth: Any,
 ) -> int:  # fmt: skip
-    """Sort `n` rows, given as columns, by task into `slot` of `w.rows`, keeping each task's order.
+    """Lay `n` rows, given as columns, into `slot` of `w.rows`, task by task, keeping each task's order.
 
     Returns -1, or the index of the first row whose task number does not exist.
     """
-    tasks = w.machine[0].tasks
-    start = slot * (tasks + 1)
-    for q in range(tasks + 1):
-        w.chunk_start[start + q] = 0
+    places = w.places
     for k in range(n):
-        if task[k] < 0 or task[k] >= tasks:
+        if task[k] < 0 or task[k] >= w.machine[0].tasks:
+            for j in range(k):
+                places[task[j]] = 0
             return k
-        w.chunk_start[start + task[k] + 1] += 1
-    for q in range(tasks):
-        w.chunk_start[start + q + 1] += w.chunk_start[start + q]
-    base = slot * w.machine[0].chunk_rows
+        places[task[k]] += 1
+    free = slot * w.machine[0].chunk_rows
     for k in range(n):
-        place = start + task[k]
-        row = w.rows[base + w.chunk_start[place]]
-        w.chunk_start[place] += 1
+        # Above 0: how many rows the task has. Below 0: minus 1, minus the place of its next one.
+        place = places[task[k]]
+        if place > 0:
+            run = w.runs[free]
+            run.task = task[k]
+            run.rows = place
+            at = free
+            free += place
+        else:
+            at = -1 - place
+        places[task[k]] = -2 - at
+        row = w.rows[at]
         row.time_ns = time_ns[k]
         row.think_ns = think_ns[k]
         row.wait_ns = wait_ns[k]
@@ -174,10 +186,8 @@ def arrange(
         row.op = first_op + k
         row.kind = kind[k]
         row.depth = depth[k]
-    # Filling has moved each task's beginning to its end, which is the next task's beginning.
-    for q in range(tasks, 0, -1):
-        w.chunk_start[start + q] = w.chunk_start[start + q - 1]
-    w.chunk_start[start] = 0
+    for k in range(n):
+        places[task[k]] = 0
     return -1
 
 

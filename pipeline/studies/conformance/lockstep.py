@@ -109,9 +109,7 @@ class _Lockstep:
         self.requests = ScheduledRequests(schedule)
         shape = Shape(int(schedule.cpu.max(initial=0)) + 1, self.requests.number, 1, len(schedule.pages))
         self.state = build_allocator(loaded, values, shape)
-        setting = RunSettings(
-            seed=0, loop=records.CLOSED, log=False, chunk_rows=1, chunk_slots=1, chunks=1, levels=1
-        )
+        setting = RunSettings(seed=0, loop=records.CLOSED, log=False, chunk_rows=1, chunk_slots=1, levels=1)
         machine = load_profile(_ANY_MACHINE).with_cpus(shape.cpus)
         self.machine_state = build_machine_state(machine, loaded, values, shape, setting, self.state)
         # A design that evicts what was never mapped is wrong; how much more it evicts is not kept.
