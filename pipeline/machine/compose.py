@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import os
 import re
 import sys
@@ -145,11 +146,16 @@ def _facts(sources: _Sources) -> list[Any]:
 def _identity(sources: _Sources, compiled: bool) -> str:
     facts = [_facts(sources), sys.version_info[:2], compiled]
     if compiled:
-        import numba  # noqa: PLC0415 - half a second that plain runs need not pay
-
         jit = sorted(_file_of(_MARKS).parent.glob("*.py"))
-        facts += [numba.__version__, np.__version__, *(path.read_bytes() for path in jit)]
+        facts += [*_compiler_versions(), np.__version__, *(path.read_bytes() for path in jit)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+@cache
+def _compiler_versions() -> list[bytes]:
+    """What Numba and llvmlite say of their versions; importing them to ask takes a third of a second."""
+    found = [importlib.util.find_spec(name) for name in ("numba", "llvmlite")]
+    return [Path(spec.origin).with_name("_version.py").read_bytes() for spec in found if spec and spec.origin]
 
 
 def simulator_sha256(allocator: Allocator) -> str:

@@ -74,7 +74,8 @@ class TableLog:
         self._schema = schema
         self._free: queue.LifoQueue[np.ndarray] = queue.LifoQueue()
         for _ in range(_BUFFERS - 1):
-            self._free.put(np.zeros_like(buffer))
+            # Zeroed by the system when first touched; `zeros_like` would touch all of it at once.
+            self._free.put(np.zeros(buffer.shape, buffer.dtype))
         self._dictionaries = {name: pa.array(values) for name, values in DICTIONARIES.items()}
         self._waiting: list[pa.RecordBatch] = []
         self._thread = ThreadPoolExecutor(1, f"log-{path.stem}")
