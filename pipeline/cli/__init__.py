@@ -26,8 +26,9 @@ app = typer.Typer(
 
 # The order of the help; a command that is not here comes last.
 _ORDER = (
-    "demo", "generate", "import", "record", "doctor", "transform", "fit", "replay", "calibrate", "sql",
-    "queries", "db", "explain", "report", "export", "allocators", "machines", "workloads", "new", "study",
+    "demo", "generate", "import", "record", "doctor", "transform", "fit", "warm", "replay", "calibrate",
+    "sql", "queries", "db", "explain", "report", "export", "allocators", "machines", "workloads", "new",
+    "study",
 )  # fmt: skip
 # What `pipeline study` does, by the names that it had of its own; to be dropped with the next version.
 _ALIASES: dict[str, Callable[..., None]] = {

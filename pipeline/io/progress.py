@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 SHOW_AFTER_S = 1.0
 REFRESH_S = 0.1
@@ -32,8 +32,38 @@ def progress(label: str, total: int | None, unit: str) -> Iterator[Callable[[int
         bar.close()
 
 
-def _ignore(_amount: int) -> None:
-    """Stand in for `advance` where nobody watches."""
+@contextmanager
+def spinners() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Yield `begin(name)` and `end(name)`; what has begun and not ended is shown with the time it takes.
+
+    Only on a terminal, below what is printed meanwhile; nothing is left when the block ends.
+    """
+    if not sys.stderr.isatty():
+        yield _ignore, _ignore
+        return
+    from rich.console import Console  # noqa: PLC0415 - takes 0.1 s to load
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    # Redirected where it is a terminal too, so that lines stand above the spinners and not within them.
+    shown = Progress(
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
+        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty(),
+    )  # fmt: skip
+    with shown:
+        tasks: dict[str, TaskID] = {}
+
+        def begin(name: str) -> None:
+            tasks[name] = shown.add_task(name, total=None)
+
+        def end(name: str) -> None:
+            if name in tasks:
+                shown.remove_task(tasks.pop(name))
+
+        yield begin, end
+
+
+def _ignore(_: object) -> None:
+    """Stand in where nobody watches."""
 
 
 class _Bar:

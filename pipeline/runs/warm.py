@@ -1,0 +1,168 @@
+"""Compiling designs ahead of their first replay, several at once, each in a process of its own.
+
+A design is compiled by replaying a hundred operations, so that what is compiled is exactly what replays call.
+A process that is stopped leaves the cache whole: what it had compiled is kept, the rest is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.allocators.registry import resolve_allocator
+from pipeline.errors import InputError, PipelineError
+from pipeline.machine.compose import is_compiled_already
+from pipeline.runs.execute import replay
+from pipeline.workload.generate import generate
+
+_PACKAGES = Path(__file__).parents[2]
+_OPERATIONS = 100
+_LOOK_S = 0.05
+# LLVM does not look at signals while it works: who does not end at the polite request is killed.
+_PATIENCE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What became of one design: the `seconds` that it took to compile, 0 if it was compiled already.
+
+    `problem` says in one line why it cannot be compiled, "" if it can.
+    """
+
+    allocator: str
+    seconds: float
+    problem: str = ""
+
+
+@dataclass
+class _Job:
+    allocator: str
+    errors: Path
+    process: subprocess.Popen[bytes]
+    begun_s: float = field(default_factory=time.monotonic)
+
+    def result(self) -> Compilation:
+        status, seconds = self.process.returncode, time.monotonic() - self.begun_s
+        lines = self.errors.read_text(encoding="utf-8", errors="replace").splitlines()
+        if status == 0:
+            return Compilation(self.allocator, seconds)
+        if status == InputError.exit_status and lines:
+            return Compilation(self.allocator, seconds, lines[-1])
+        said = f": {lines[-1]}" if lines else ""
+        problem = (
+            f"{self.allocator}: wanted it compiled, but the process that did so ended with status "
+            f"{status}{said}; try it alone, with a replay"
+        )
+        return Compilation(self.allocator, seconds, problem)
+
+
+def compile_designs(
+    allocators: Iterable[str],
+    *,
+    workers: int | None = None,
+    begin: Callable[[str], None] = lambda _: None,
+    end: Callable[[Compilation], None] = lambda _: None,
+) -> list[Compilation]:
+    """Compile designs that are not compiled yet, `workers` at once (one for each usable CPU by default).
+
+    `allocators` are as for a replay: names, paths of files, or several by kind of operation. `begin` is
+    called with each that is going to be compiled, `end` with what became of each. One that cannot be loaded
+    or compiled does not keep the others from it. Returns what became of each, in the order given.
+
+    Raises UsageError for a name that is not known, before anything is compiled. Whatever ends it early, an
+    interrupt too, stops all processes within a second.
+    """
+    names = list(dict.fromkeys(allocators))
+    found: dict[str, Compilation] = {}
+    missing = []
+    for name in names:
+        try:
+            if not is_compiled_already(resolve_allocator(name)):
+                missing.append(name)
+                continue
+            found[name] = Compilation(name, 0.0)
+        except InputError as error:
+            found[name] = Compilation(name, 0.0, str(error))
+    for known in found.values():
+        end(known)
+    if missing:
+        count = workers or len(os.sched_getaffinity(0))
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+            for done in _compile_in_processes(missing, Path(directory), count, begin):
+                found[done.allocator] = done
+                end(done)
+    return [found[name] for name in names]
+
+
+def _compile_in_processes(
+    names: list[str], directory: Path, workers: int, begin: Callable[[str], None]
+) -> Iterator[Compilation]:
+    trace = directory / "trace.parquet"
+    generate("kernel_build", trace, operations=_OPERATIONS)
+    waiting = list(reversed(names))
+    with _stopped_at_the_end() as running:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                name = waiting.pop()
+                begin(name)
+                running.append(_start(name, trace, directory / str(len(waiting))))
+            time.sleep(_LOOK_S)
+            for job in [job for job in running if job.process.poll() is not None]:
+                running.remove(job)
+                yield job.result()
+
+
+def _start(name: str, trace: Path, directory: Path) -> _Job:
+    directory.mkdir()
+    errors = directory / "errors"
+    paths = [str(_PACKAGES), os.environ.get("PYTHONPATH", "")]
+    with errors.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", __name__, name, trace, directory / "runs"],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        )
+    return _Job(name, errors, process)
+
+
+@contextmanager
+def _stopped_at_the_end() -> Iterator[list[_Job]]:
+    jobs: list[_Job] = []
+    try:
+        yield jobs
+    finally:
+        for job in jobs:
+            job.process.terminate()
+        deadline_s = time.monotonic() + _PATIENCE_S
+        for job in jobs:
+            try:
+                job.process.wait(max(0.0, deadline_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                job.process.kill()
+                job.process.wait()
+
+
+def _compile_one(name: str, trace: str, output: str) -> int:
+    """Compile one design in this process; returns its exit status."""
+    # Ends by an exception, so that whatever is half-written is removed.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        replay(trace, allocator=name, machine="modern-x86-64", output=Path(output))
+    except PipelineError as error:
+        print(" ".join(str(error).splitlines()), file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_compile_one(*sys.argv[1:]))
