@@ -45,7 +45,24 @@ def replay(
     cpus: Annotated[
         int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs; the machine's own if absent.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of unfair lock arbitration.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            help="Seed of what is left to chance: who gets an unfair lock (numaq16, smp4-2002, smp8-2002), "
+            "device interrupts (numaq16) and --jitter. Elsewhere every seed gives the same run.",
+        ),
+    ] = 0,
+    jitter: Annotated[
+        str,
+        typer.Option(
+            "--jitter",
+            metavar="P%",
+            help="Scale each think and wait time of the trace by a random factor within 1 +- P %, the same "
+            "for every design: with another --seed, another run of the same trace.",
+        ),
+    ] = "0%",
     loop: Annotated[
         Literal["closed", "timed"],
         typer.Option(
@@ -90,7 +107,7 @@ def replay(
     --minimize, the path of the shortest trace that shows the first finding is printed too.
     """
     from pipeline.errors import FindingError
-    from pipeline.io.key_values import key_values
+    from pipeline.io.key_values import key_values, parse_percent
     from pipeline.runs.execute import execute
     from pipeline.runs.minimize import minimal_lines
     from pipeline.runs.minimize import minimize as find_minimal
@@ -104,6 +121,7 @@ def replay(
         options=key_values(options or [], "--set"),
         cpus=cpus,
         seed=seed,
+        jitter_percent=parse_percent(jitter, "--jitter"),
         loop=loop,
         events=events,
         lowmem=lowmem or (),

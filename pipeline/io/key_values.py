@@ -1,4 +1,4 @@
-"""KEY=VALUE arguments."""
+"""Arguments that have a form of their own: KEY=VALUE, and percentages."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option} gives '{key.strip()}' twice; give it once")
         found[key.strip()] = value.strip()
     return found
+
+
+def parse_percent(text: str, option: str) -> float:
+    """Read "0.5%" or "0.5", in per cent. Raises UsageError for what is no number."""
+    try:
+        return float(text.removesuffix("%"))
+    except ValueError:
+        raise UsageError(f"{option} wants a percentage such as 0.5%, found '{text}'") from None

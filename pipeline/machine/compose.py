@@ -39,7 +39,7 @@ _PROJECT = Path(__file__).parents[2]
 _ENGINE = "pipeline.machine.engine"
 _TRAITS = "pipeline.allocators.api.traits"
 _MARKS = "pipeline.jit.marks"
-_ENTRIES = ("simulate", "trace_rows", "allocator_call", "lock_schedule")
+_ENTRIES = ("simulate", "trace_rows", "jitter", "allocator_call", "lock_schedule")
 _IMPORT = re.compile(r"^from (pipeline[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
 # Source and file of each module of a composed package, by the name of the module that it is a copy of.
@@ -48,14 +48,15 @@ _Sources = dict[str, tuple[str, Path]]
 
 @dataclass(frozen=True)
 class Simulator:
-    """The functions of one composed simulator, see `engine.simulate`, `trace_rows`, `allocator_call` and
-    `lock_schedule`."""
+    """The functions of one composed simulator, see `engine.simulate`, `trace_rows`, `jitter`,
+    `allocator_call` and `lock_schedule`."""
 
     compiled: bool
     run: Callable[..., int]
     finish: Callable[..., None]
     admit: Callable[..., None]
     arrange: Callable[..., int]
+    scale_times: Callable[..., None]
     step: Callable[..., int]
     take_turns: Callable[..., int]
 
@@ -203,8 +204,13 @@ def compose(allocator: Allocator, compiled: bool = True) -> Simulator:
             _write_package(package, texts)
         else:
             _execute_package(package, texts, sources)
-    simulate, rows, call, schedule = (importlib.import_module(f"{package}.{name}") for name in _ENTRIES)
-    entries = (simulate.run, simulate.finish, rows.admit, rows.arrange, call.step, schedule.take_turns)
+    simulate, rows, jitter, call, schedule = (
+        importlib.import_module(f"{package}.{name}") for name in _ENTRIES
+    )
+    entries = (
+        simulate.run, simulate.finish, rows.admit, rows.arrange, jitter.scale_times, call.step,
+        schedule.take_turns,
+    )  # fmt: skip
     return Simulator(compiled, *(entries if compiled else map(on_images, entries)))
 
 

@@ -6,6 +6,7 @@ their feed and their log.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Census:
     pages: int
     levels: int
     longest_think_ns: int
+    longest_wait_ns: int
 
     @property
     def tasks(self) -> int:
@@ -55,6 +57,13 @@ class Census:
     def processes(self) -> int:
         """Number of processes, 1 + the largest process number."""
         return int(self.process.max(initial=-1)) + 1
+
+    def lead_ns(self, jitter: float) -> int:
+        """Return how long before its recorded time a row can make a task do something, in a timed loop.
+
+        With `jitter`, a share of 1, its wait may end that much earlier.
+        """
+        return self.longest_think_ns + math.ceil(jitter * self.longest_wait_ns)
 
     def shape(self, cpus: int) -> Shape:
         """What an allocator's state is sized by."""

@@ -119,6 +119,7 @@ class Settings:
 
     options: dict[str, str] | None = None
     seed: int = 0
+    jitter_percent: float = 0.0
     loop: int = records.CLOSED
     compiled: bool = False
     chunk_rows: int = 1 << 14
@@ -142,6 +143,7 @@ def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: An
         pages=int(trace.page.max()) + 1,
         levels=int(trace.depth.max()) + 1 if given.levels is None else given.levels,
         longest_think_ns=int(trace.think_ns.max()),
+        longest_wait_ns=int(trace.wait_ns.max()),
     )
     chunks = -(-len(trace) // given.chunk_rows)
     run_settings = RunSettings(
@@ -154,7 +156,7 @@ def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: An
     machine_state, log = simulation.machine_state, _MemoryLog(simulation.machine_state)
     status, _ = drive(
         simulation,
-        _MemoryFeed(simulation, trace, census, given.chunk_rows),
+        _MemoryFeed(simulation, trace, census, given.chunk_rows, given.jitter_percent / 100),
         log,
         budget_events=given.budget_events,
         observe=lambda _: given.observe(machine_state),
@@ -177,11 +179,14 @@ def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: An
 class _MemoryFeed:
     """Rows in memory, a chunk at a time."""
 
-    def __init__(self, simulation: Simulation, trace: Rows, census: Census, chunk_rows: int) -> None:
+    def __init__(
+        self, simulation: Simulation, trace: Rows, census: Census, chunk_rows: int, jitter: float
+    ) -> None:
         self._simulation = simulation
         self._trace = trace
         self._census = census
         self._chunk_rows = chunk_rows
+        self._jitter = jitter
         self._chunk = 0
 
     def admit_next(self) -> None:
@@ -192,8 +197,10 @@ class _MemoryFeed:
         wrong = simulator.arrange(machine_state, chunk, len(part), first, *columns)
         if wrong != -1:
             raise ValueError(f"row {first + wrong}: there is no task {part['task'][wrong]}")
+        if self._jitter > 0:
+            simulator.scale_times(machine_state, chunk, len(part), self._jitter)
         complete = int(first + len(part) == len(self._trace))
-        horizon_ns = int(part["time_ns"][-1]) - self._census.longest_think_ns
+        horizon_ns = int(part["time_ns"][-1]) - self._census.lead_ns(self._jitter)
         simulator.admit(machine_state, chunk, len(part), horizon_ns, complete)
         self._chunk += 1
 

@@ -73,7 +73,9 @@ def _simulate(plan: Plan, directory: Path) -> Manifest:
         census = reading.result()
     try:
         with ExitStack() as stack:
-            feed = stack.enter_context(Feed(plan.trace, census, directory, threaded=compiled))
+            feed = stack.enter_context(
+                Feed(plan.trace, census, directory, compiled, plan.config.jitter_percent / 100)
+            )
             settings = RunSettings(
                 seed=plan.config.seed,
                 loop=records.CLOSED if plan.config.loop == "closed" else records.TIMED,

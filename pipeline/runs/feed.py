@@ -59,7 +59,10 @@ def take_census(trace: Trace) -> Census:
             raise InputError(f"{trace.path}: a task or process number is negative; see 'pipeline doctor'")
         rows += np.bincount(task, minlength=len(rows))
         process[task] = numpy_column(batch, "process")
-    return Census(rows, process, largest["page"] + 1, largest["depth"] + 1, trace.maximum("think_ns"))
+    return Census(
+        rows, process, largest["page"] + 1, largest["depth"] + 1,
+        trace.maximum("think_ns"), trace.maximum("wait_ns"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,16 @@ class _Chunk:
 class Feed:
     """Brings a trace's chunks to the engine as it asks for them; a context manager.
 
-    With `threaded`, a thread decodes and arranges ahead of need while the engine runs; its errors are raised by
-    `admit_next`.
+    With `threaded`, a thread decodes and arranges ahead of need while the engine runs; its errors are raised
+    by `admit_next`. `jitter` is the share of 1 by which think and wait times may change.
     """
 
-    def __init__(self, trace: Trace, census: Census, scratch: Path, threaded: bool) -> None:
+    def __init__(
+        self, trace: Trace, census: Census, scratch: Path, threaded: bool, jitter: float = 0.0
+    ) -> None:
         self.trace = trace
         self.census = census
+        self.jitter = jitter
         self.chunks = sum(
             -(-min(ROW_GROUP_ROWS, trace.rows - first) // CHUNK_ROWS)
             for first in range(0, trace.rows, ROW_GROUP_ROWS)
@@ -132,7 +138,7 @@ class Feed:
         self.rows_admitted += chunk.rows
         complete = int(self.rows_admitted == self.trace.rows)
         # In a timed loop, computing towards an unread row may begin this long before its time.
-        horizon_ns = chunk.last_ns - self.census.longest_think_ns
+        horizon_ns = chunk.last_ns - self.census.lead_ns(self.jitter)
         self._simulator.admit(self._machine_state, chunk.slot, chunk.rows, horizon_ns, complete)
 
     def _reclaim(self) -> None:
@@ -185,6 +191,8 @@ class Feed:
                 n = len(part[0])
                 slot = self._slot()
                 self._simulator.arrange(self._machine_state, slot, n, first_op + first, *part)
+                if self.jitter > 0:
+                    self._simulator.scale_times(self._machine_state, slot, n, self.jitter)
                 last_ns = int(columns["time_ns"][first + n - 1])
                 yield _Chunk(slot, n, last_ns)
             first_op += batch.num_rows

@@ -52,6 +52,7 @@ def build_manifest(plan: Plan, simulation: Simulation, status: int, execution: E
             name=profile.name, summary=profile.summary, cpus=profile.cpus, costs=profile.document_costs()
         ),
         seed=plan.config.seed,
+        jitter_percent=plan.config.jitter_percent,
         loop=plan.config.loop,
         events=plan.config.events,
         lowmem=list(plan.lowmem),

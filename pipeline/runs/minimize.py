@@ -147,6 +147,7 @@ def _note(whole: Trace, rows: int, manifest: Manifest, kind: str) -> str:
         f"the first {rows:,} of {whole.rows:,} rows of {whole.path.name} (sha256 {manifest.trace.sha256}), "
         f"the fewest found that end with a finding of {kind}: {manifest.label} on {machine.name} with "
         f"{machine.cpus} CPUs, {manifest.loop} loop, seed {manifest.seed}"
+        + (f", jitter {manifest.jitter_percent:g} %" if manifest.jitter_percent else "")
     )
 
 

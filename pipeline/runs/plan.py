@@ -34,10 +34,12 @@ class RunConfig:
     `trace` is a path or the name of a shipped recording; `allocator` an allocator's name or .py file, or
     several by kind of operation ("page_fault=atomic,default=global_pool"); `machine` a profile's name or
     .toml file, with `cpus` CPUs if given. `options` are the allocator's as text, with its name
-    ("global_pool.slots") where several have one. `seed` decides unfair arbitration. `loop` is "closed" (an
-    operation starts its think and wait time after the task's previous one was done) or "timed" (not before
-    its recorded time); `events` is "full" or "none" (totals only). Pages of the kinds `lowmem` lie in low
-    memory: their mapping is for good, and the allocator is not asked.
+    ("global_pool.slots") where several have one. `seed` decides what is left to chance: unfair arbitration,
+    device interrupts and jitter. With `jitter_percent`, 0 to 100, each think and wait time of the trace is
+    scaled by a factor that is uniform within 1 +- so many per cent, the same for every allocator. `loop` is
+    "closed" (an operation starts its think and wait time after the task's previous one was done) or "timed"
+    (not before its recorded time); `events` is "full" or "none" (totals only). Pages of the kinds `lowmem`
+    lie in low memory: their mapping is for good, and the allocator is not asked.
 
     The run becomes a directory of `output`, named by what determines it; if it is there already, it is
     returned as it is unless `fresh`. `command` is what its manifest gives as the command line, one that does
@@ -50,6 +52,7 @@ class RunConfig:
     options: Mapping[str, str] | None = None
     cpus: int | None = None
     seed: int = 0
+    jitter_percent: float = 0.0
     loop: Loop = "closed"
     events: Events = "full"
     lowmem: Collection[str] = ()
@@ -85,6 +88,7 @@ class Plan:
             "machine": {name: cost.value for name, cost in self.profile.document_costs().items()},
             "cpus": self.profile.cpus,
             "seed": self.config.seed,
+            "jitter_percent": self.config.jitter_percent,
             "loop": self.config.loop,
             "events": self.config.events,
             "lowmem": self.lowmem,
@@ -115,6 +119,8 @@ class Plan:
         for name, value in self.options.items():
             words += ["--set", f"{name}={_text(value)}"]
         words += ["--machine", config.machine, "--cpus", str(self.profile.cpus), "--seed", str(config.seed)]
+        if config.jitter_percent:
+            words += ["--jitter", f"{config.jitter_percent!r}%"]
         words += [word for kind in self.lowmem for word in ("--lowmem", kind)]
         words += ["--loop", self.config.loop, "--events", self.config.events, "-o", str(config.output)]
         return shlex.join(words)
@@ -132,6 +138,8 @@ def make_plan(config: RunConfig) -> Plan:
                 raise unknown_name(what, name, known)
     if not 0 <= config.seed < 1 << 63:
         raise UsageError(f"seed wants 0..{(1 << 63) - 1}, found {config.seed}")
+    if not 0 <= config.jitter_percent <= 100:
+        raise UsageError(f"jitter wants 0 to 100 %, found {config.jitter_percent}")
     allocator = resolve_allocator(config.allocator)
     trace = open_trace(trace_path(config.trace))
     return Plan(

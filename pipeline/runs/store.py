@@ -162,6 +162,8 @@ _DISTINCTIONS: tuple[Callable[[Manifest], str], ...] = (
     lambda m: m.machine.name,
     lambda m: f"{m.machine.cpus} CPUs",
     lambda m: m.loop,
+    lambda m: f"jitter {m.jitter_percent:g} %",
+    lambda m: f"trace seed {(m.trace.metadata.get('source') or {}).get('seed')}",
     lambda m: f"seed {m.seed}",
     lambda m: f"log {m.events}",
 )

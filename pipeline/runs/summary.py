@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.machine.chance import explain_idle_seed, list_chances
 from pipeline.schema.run import Manifest
 
 _SHOWN = 5
@@ -19,6 +20,7 @@ def summary(manifest: Manifest, cached: bool) -> str:
     lines = [
         f"{manifest.label} on {manifest.machine.name}, {manifest.machine.cpus} CPUs: trace "
         f"{manifest.trace.name}, {manifest.loop} loop, seed {manifest.seed}"
+        + (f", jitter {manifest.jitter_percent:g} %" if manifest.jitter_percent else "")
         + (f", {' and '.join(manifest.lowmem)} in low memory" if manifest.lowmem else ""),
         f"  {totals.operations:,} operations in {wall_s:,.3f} s simulated"
         + (
@@ -41,6 +43,9 @@ def summary(manifest: Manifest, cached: bool) -> str:
         f"sleeps ({totals.asleep_ns / 1e6:,.1f} ms), {totals.pin_waits:,} pin waits "
         f"({totals.pin_wait_ns / 1e6:,.1f} ms)"
     )
+    machine = manifest.machine
+    if manifest.seed and not list_chances(machine.costs, machine.cpus, manifest.jitter_percent):
+        lines.append(f"  {explain_idle_seed(machine.name, machine.costs, machine.cpus)}")
     return "\n".join(lines)
 
 

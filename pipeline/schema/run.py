@@ -324,6 +324,9 @@ class Manifest(_Strict):
     allocator: AllocatorReference
     machine: MachineReference
     seed: int
+    jitter_percent: float = Field(
+        0.0, description="think and wait times of the trace were scaled at random by up to so much, +-"
+    )
     loop: Literal["closed", "timed"]
     events: Literal["full", "none"]
     lowmem: list[str] = Field(

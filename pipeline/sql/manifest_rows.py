@@ -16,7 +16,9 @@ Rows = Iterable[dict[str, Any]]
 
 
 def _run(m: Manifest) -> Rows:
-    same = m.model_dump(include={"id", "label", "loop", "seed", "events", "command", "fingerprint"})
+    same = m.model_dump(
+        include={"id", "label", "loop", "seed", "jitter_percent", "events", "command", "fingerprint"}
+    )
     allocator = m.allocator.model_dump(include={"address_space_pages", "page_struct_bytes"})
     yield {
         **same,

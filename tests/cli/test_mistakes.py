@@ -115,6 +115,8 @@ VALUES = [
     (REPLAY + "--cpus 0", "--cpus wants 1..64, found 0"),
     (REPLAY + "--cpus 65", "--cpus wants 1..64, found 65"),
     (REPLAY + "--cpus four", "Invalid value for '--cpus'"),
+    (REPLAY + "--jitter much", "--jitter wants a percentage such as 0.5%, found 'much'"),
+    (REPLAY + "--jitter 101%", "jitter wants 0 to 100 %, found 101"),
     (REPLAY + "--seed -1", "seed wants 0..9223372036854775807, found -1"),
     (REPLAY + "--loop open", "'open' is not one of 'closed', 'timed'"),
     (REPLAY + "--events some", "'some' is not one of 'full', 'none'"),

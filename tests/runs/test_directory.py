@@ -22,6 +22,7 @@ from tests.runs.made import build_trace, contents, replayed, rows_of
 
 CHANGES = [
     {"seed": 1},
+    {"jitter_percent": 0.5},
     {"options": {"slots": "512"}},
     {"cpus": 3},
     {"loop": "timed"},

@@ -75,7 +75,12 @@ def test_tables_are_sized_by_what_is_in_use_not_by_the_length_of_the_trace():
     allocator = load_allocator("global_pool")
     options = parse_options(allocator.options, {}, allocator.name)
     census = Census(
-        np.full(tasks, rows // tasks), np.zeros(tasks, np.int64), pages=1, levels=1, longest_think_ns=0
+        np.full(tasks, rows // tasks),
+        np.zeros(tasks, np.int64),
+        pages=1,
+        levels=1,
+        longest_think_ns=0,
+        longest_wait_ns=0,
     )
     chunks = -(-rows // feed.CHUNK_ROWS)
     settings = RunSettings(

@@ -1,0 +1,45 @@
+"""Jitter: each think and wait time of the trace scaled a little, so that one trace gives many different runs.
+
+A multiprocessor amplifies small differences in timing: who comes first to a lock decides what everybody does
+next. One run shows one of many paths, and runs with slightly different times show others (A. R. Alameldeen
+and D. A. Wood, Variability in architectural simulations of multi-threaded workloads, HPCA 2003: they add to
+each cache miss a latency that is uniform from zero to a few per cent of its own). Here a time is multiplied
+by a factor that is uniform within 1 +- the jitter: its mean is 1, so that the load stays that of the trace,
+and it is bounded, so that no time becomes negative or an outlier. Zero stays zero.
+
+The factor depends on seed, purpose and row alone. Every allocator that is replayed with one seed meets the
+same times.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pipeline.jit.marks import entry, inline
+from pipeline.machine.engine import accounting
+from pipeline.machine.engine.tables import MachineState
+
+
+@inline
+def _change_ns(w: MachineState, ns: int, purpose: int, op: int, share: float) -> int:
+    """Return what is added to `ns`: uniform within +- `share` of it, rounded."""
+    luck = accounting.draw(w.machine[0].seed, purpose, op, 0)
+    return math.floor(ns * (share * (2 * luck + 1 - 65536) / 65536) + 0.5)
+
+
+@entry
+def scale_times(w: MachineState, slot: int, rows: int, share: float) -> None:
+    """Scale the think and wait times of the `rows` rows in `slot`, which are arranged and not yet admitted.
+
+    `share` is the jitter, 0 to 1. The recorded time moves with them: what lies before the row's wait stays
+    where it was. So in a timed loop a row comes earlier or later by what its own think and wait lost or
+    gained, and displacements do not add up along the trace.
+    """
+    first = slot * w.machine[0].chunk_rows
+    for at in range(first, first + rows):
+        row = w.rows[at]
+        think_ns = _change_ns(w, row.think_ns, accounting.DRAW_THINK, row.op, share)
+        wait_ns = _change_ns(w, row.wait_ns, accounting.DRAW_WAIT, row.op, share)
+        row.think_ns += think_ns
+        row.wait_ns += wait_ns
+        row.time_ns = max(row.time_ns + think_ns + wait_ns, 0)
