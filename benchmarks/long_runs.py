@@ -98,7 +98,7 @@ def main() -> None:
             f"{platform.python_version()}; timed: `{SETTINGS['timed, full log']}`, closed: "
             f"`{SETTINGS['closed, totals only']}`. CPU time and log are for one operation.",
             "",
-            "| operations | run | wall | an operation | x the shortest | CPU time | peak memory | log, bytes |",
+            "| operations | run | wall | an operation | x shortest | CPU time | peak memory | log, bytes |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
