@@ -70,7 +70,7 @@ def _read_by(connection: duckdb.DuckDBPyConnection, query: Query) -> Columns:
             words = set(re.findall(r"\w+", f"{info.get('Projections', '')} {info.get('Filters', '')}"))
             # Only events have these, and no scan of events does without all of them.
             file, schema = ("events", EVENTS) if words & {"event", "time_ns"} else ("operations", OPERATIONS)
-            found.update((file, column.name) for column in schema if column.name in words)
+            found.update((file, column.name) for column in schema if column.stored_name in words)
         for child in node.get("children", []):
             walk(child)
 

@@ -17,9 +17,11 @@ from pipeline.schema.run import (
     EVENTS,
     FINDINGS,
     OPERATIONS,
+    RUN_FORMAT_VERSION,
     SERVED,
     AllocatorPart,
     AllocatorReference,
+    LogColumn,
     Manifest,
     Totals,
 )
@@ -37,6 +39,19 @@ def _columns(columns: Iterable[Column]) -> str:
         for c in columns
     ]
     return markdown_table(("column", "type", "unit", "meaning"), rows)
+
+
+def _log_columns(columns: Iterable[LogColumn]) -> str:
+    rows = [(f"`{c.name}`", str(c.type).split("<")[0], c.unit, c.doc, _storage(c)) for c in columns]
+    return markdown_table(("column", "type", "unit", "meaning", "in the file"), rows)
+
+
+def _storage(column: LogColumn) -> str:
+    stored = column.stored
+    less = "".join(f" - `{other}`" for other in stored.less)
+    kind = str(stored.type).split("<")[0]
+    difference = f"`{column.stored_name}` = `{column.name}`{less}, " if less else ""
+    return f"{difference}{kind}, {stored.encoding}"
 
 
 def _fields(model: type) -> str:
@@ -83,9 +98,9 @@ The footer's key `pipeline.trace` holds this, as JSON:
 {_fields(Source)}
 ## Run directory
 
-`runs/<id>/` holds `manifest.json`, `operations.parquet` and `events.parquet`; with `--events none` the
-manifest alone. It is written under a temporary name and renamed when complete. The id is the allocator's name
-and a hash of everything that determines the result.
+`runs/<id>/`, of version {RUN_FORMAT_VERSION}, holds `manifest.json`, `operations.parquet` and
+`events.parquet`; with `--events none` the manifest alone. It is written under a temporary name and renamed
+when complete. The id is the allocator's name and a hash of everything that determines the result.
 
 ### manifest.json
 
@@ -105,18 +120,36 @@ CPU time by category; for each CPU the categories add up to the wall time exactl
 Findings:
 
 {markdown_table(("finding", "meaning"), [(f"`{name}`", meaning) for name, meaning in FINDINGS.items()])}
-### operations.parquet
+### How tables are stored
+
+The tables below are those that the simulator fills and the SQL views show. Their files hold the same
+numbers in fewer bits:
+
+- The last column below gives the Parquet type and encoding of a column in the file.
+- A column that is near another one, or the sum of others, is stored less these, under its name with `delta_`
+  before it: `mapped_ns` is `asked_ns + delta_mapped_ns`. Of a column that can be none, the difference is -1
+  where it is none, and no other negative difference is stored.
+- A row in which any number has no room in its type is not in that file but in `wide_operations.parquet` or
+  `wide_events.parquet`, where every column is as it is. There is such a file only if there is such a row.
+- A table of more than about 33 million rows has several files: `operations.parquet`, `operations-2.parquet`
+  and so on. `tables` of the manifest names all files of a run.
+- Row groups have some 130,000 rows. Their statistics say the least and greatest number of the columns of
+  encoding DELTA_BINARY_PACKED.
+
+A run of version 1 has one file for each table, in which every column is as it is.
+
+### operations
 
 One row per mapping operation, in the order in which they were done. -1 in a column that names a slot, task,
 CPU or operation means none; the SQL views turn it into NULL. `served` is one of
 {", ".join(f"`{name}`" for name in SERVED)}.
 
-{_columns(OPERATIONS)}
-### events.parquet
+{_log_columns(OPERATIONS)}
+### events
 
 Everything that does not happen exactly once per operation.
 
-{_columns(EVENTS)}
+{_log_columns(EVENTS)}
 What `slot`, `value` and `other` hold, by event; where nothing is said, -1:
 
 {markdown_table(("event", "meaning", "slot", "value", "other"), kinds)}

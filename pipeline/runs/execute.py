@@ -109,4 +109,4 @@ def _simulate(plan: Plan, directory: Path) -> Manifest:
         backlog_rows=feed.most_backlog_rows,
         compiled=compiled,
     )
-    return build_manifest(plan, simulation, status, execution)
+    return build_manifest(plan, simulation, status, log.files if log else {}, execution)

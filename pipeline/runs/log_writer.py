@@ -2,8 +2,8 @@
 
 The engine fills buffers of records; a thread turns each full buffer into columns and writes them, while the
 engine goes on with the next one. The buffer freed last is filled next, so that it is still in a cache; there
-are enough of them to go on while a row group is encoded. Columns are not nullable; each has the encoding that
-was quickest for it when measured, none of them lossy.
+are enough of them to go on while a row group is encoded. How each column is stored, `pipeline.schema.run`
+says.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import queue
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,65 +20,81 @@ import pyarrow.parquet as pq
 
 from pipeline.io.files import output_error
 from pipeline.jit.tables import Tables
-from pipeline.schema.run import (
-    DICTIONARIES,
-    EVENTS_FILE,
-    EVENTS_SCHEMA,
-    OPERATIONS_FILE,
-    OPERATIONS_SCHEMA,
-)
+from pipeline.runs.log_columns import ColumnBuffers, as_they_are
+from pipeline.schema.run import LOG_TABLES, LogTable
 
-# File and schema of each of the engine's log tables.
-_TABLES = {"operations": (OPERATIONS_FILE, OPERATIONS_SCHEMA), "events": (EVENTS_FILE, EVENTS_SCHEMA)}
 _BUFFERS = 6
-_ROW_GROUP_ROWS = 1 << 18
-# Columns whose neighbours are near one another: times, numbers in about the order of the trace.
-_DELTA = {"op", "asked_ns", "locked_ns", "mapped_ns", "unmap_asked_ns", "done_ns", "time_ns"}
-# Columns that grow with the rows: with their least and greatest, a query about one moment or one operation
-# leaves out the row groups of all others.
-_WITH_STATISTICS = ("op", "asked_ns", "done_ns", "time_ns")
-# Columns that are nearly always the same value: compressing them plainly is quickest.
-_SPARSE = {
-    "map_wait_ns", "unmap_wait_ns", "unmap_hold_ns", "asleep_ns", "pin_wait_ns", "flush_op", "probed",
-    "scanned", "local_flushes", "sleeps", "holder", "depth",
-}  # fmt: skip
+_ROW_GROUP_ROWS = 1 << 17
+# What Parquet keeps in memory of each row group until a file is closed would not be bounded in a single file.
+_FILE_ROWS = 1 << 25
 
 
-def write_options(schema: pa.Schema) -> dict[str, Any]:
+def write_options(table: LogTable) -> dict[str, Any]:
     """Encoding and compression of each column, as ParquetWriter takes them."""
-    dictionaries = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    plain = [field.name for field in schema if not pa.types.is_dictionary(field.type)]
-    encoding = {
-        name: "DELTA_BINARY_PACKED" if name in _DELTA else "PLAIN" if name in _SPARSE else "BYTE_STREAM_SPLIT"
-        for name in plain
-    }
-    compression = {name: "NONE" if name in _DELTA else "LZ4" for name in plain}
+    stored = {column.stored_name: column.stored for column in table.columns}
+    dictionaries = [name for name, how in stored.items() if pa.types.is_dictionary(how.type)]
     return {
         "use_dictionary": dictionaries,
-        "column_encoding": encoding,
-        "compression": compression | dict.fromkeys(dictionaries, "LZ4"),
-        "write_statistics": [name for name in _WITH_STATISTICS if name in schema.names],
+        "column_encoding": {name: how.encoding for name, how in stored.items() if name not in dictionaries},
+        "compression": {name: how.compression for name, how in stored.items()},
+        "write_statistics": [name for name, how in stored.items() if how.statistics],
         "store_schema": True,
+        "write_batch_size": _ROW_GROUP_ROWS,
     }
+
+
+class _Files:
+    """The files of a table, or of its rows that need more bits: the next is begun when one is long enough."""
+
+    def __init__(self, directory: Path, name: str, schema: pa.Schema, options: dict[str, Any]) -> None:
+        self.names: list[str] = []
+        self._directory = directory
+        self._name = name
+        self._schema = schema
+        self._options = options
+        self._writer: pq.ParquetWriter | None = None
+        self._rows = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write a row group."""
+        if self._writer is None:
+            self.names.append(f"{self._name}{f'-{len(self.names) + 1}' if self.names else ''}.parquet")
+            self._writer = pq.ParquetWriter(self._directory / self.names[-1], self._schema, **self._options)
+        self._writer.write_batch(batch, row_group_size=max(batch.num_rows, 1))
+        self._rows += batch.num_rows
+        if self._rows >= _FILE_ROWS:
+            self.close()
+
+    def close(self) -> None:
+        """Finish the file that is being written."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            self._rows = 0
 
 
 class TableLog:
-    """One table of the log, written by a thread of its own.
+    """One table of the log, written by a thread of its own from buffers like `buffer`."""
 
-    `schema` names the columns, each a field of the records in the buffers.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema, buffer: np.ndarray) -> None:
-        self._path = path
-        self._schema = schema
+    def __init__(self, directory: Path, table: LogTable, buffer: np.ndarray) -> None:
+        self._directory = directory
+        self._table = table
         self._free: queue.LifoQueue[np.ndarray] = queue.LifoQueue()
         for _ in range(_BUFFERS - 1):
             # Zeroed by the system when first touched; `zeros_like` would touch all of it at once.
             self._free.put(np.zeros(buffer.shape, buffer.dtype))
-        self._dictionaries = {name: pa.array(values) for name, values in DICTIONARIES.items()}
-        self._waiting: list[pa.RecordBatch] = []
-        self._thread = ThreadPoolExecutor(1, f"log-{path.stem}")
+        self._columns = ColumnBuffers(table, buffer.dtype, _ROW_GROUP_ROWS + len(buffer))
+        self._wide: list[np.ndarray] = []
+        self._files = _Files(directory, table.name, table.stored_schema, write_options(table))
+        self._wide_files = _Files(directory, f"wide_{table.name}", table.schema, {"compression": "LZ4"})
+        self._thread = ThreadPoolExecutor(1, f"log-{table.name}")
         self._tasks: deque[Future[None]] = deque()
+
+    @property
+    def files(self) -> dict[str, list[str]]:
+        """Names of the files that were written, by what they hold; of a closed log."""
+        wide = self._wide_files.names
+        return {self._table.name: self._files.names} | ({f"wide_{self._table.name}": wide} if wide else {})
 
     def exchange(self, buffer: np.ndarray, rows: int) -> np.ndarray:
         """Take a buffer of which `rows` are filled and return an empty one.
@@ -93,7 +108,7 @@ class TableLog:
         return empty
 
     def close(self, buffer: np.ndarray, rows: int) -> None:
-        """Write the last rows and finish the file."""
+        """Write the last rows and finish the files."""
         self._tasks.append(self._thread.submit(self._write, buffer, rows))
         self._tasks.append(self._thread.submit(self._close))
         while self._tasks:
@@ -107,40 +122,31 @@ class TableLog:
         try:
             self._tasks.popleft().result()
         except OSError as error:
-            raise output_error(self._path, error) from error
-
-    @cached_property
-    def _writer(self) -> pq.ParquetWriter:
-        return pq.ParquetWriter(self._path, self._schema, **write_options(self._schema))
+            raise output_error(self._directory, error) from error
 
     def _write(self, buffer: np.ndarray, rows: int) -> None:
         try:
-            if rows:
-                self._waiting.append(self._columns(buffer[:rows]))
+            wide = self._columns.append(np.asarray(buffer[:rows]))
         finally:
             self._free.put(buffer)
-        if sum(batch.num_rows for batch in self._waiting) >= _ROW_GROUP_ROWS:
-            self._write_row_group()
+        if len(wide):
+            self._wide.append(wide)
+        if self._columns.rows >= _ROW_GROUP_ROWS:
+            self._files.write(self._columns.take())
+        if sum(map(len, self._wide)) >= _ROW_GROUP_ROWS:
+            self._write_wide()
 
-    def _write_row_group(self) -> None:
-        table = pa.Table.from_batches(self._waiting, self._schema)
-        self._waiting.clear()
-        self._writer.write_table(table, row_group_size=2 * _ROW_GROUP_ROWS)
+    def _write_wide(self) -> None:
+        self._wide_files.write(as_they_are(np.concatenate(self._wide), self._table))
+        self._wide.clear()
 
     def _close(self) -> None:
-        if self._waiting:
-            self._write_row_group()
-        self._writer.close()
-
-    def _columns(self, rows: np.ndarray) -> pa.RecordBatch:
-        arrays = []
-        for field in self._schema:
-            kind = field.type.index_type if pa.types.is_dictionary(field.type) else field.type
-            values = pa.array(np.ascontiguousarray(rows[field.name], kind.to_pandas_dtype()))
-            if pa.types.is_dictionary(field.type):
-                values = pa.DictionaryArray.from_arrays(values, self._dictionaries[field.name])
-            arrays.append(values)
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        if self._columns.rows or not self._files.names:
+            self._files.write(self._columns.take())
+        if self._wide:
+            self._write_wide()
+        self._files.close()
+        self._wide_files.close()
 
 
 class EventLog:
@@ -149,9 +155,14 @@ class EventLog:
     def __init__(self, directory: Path, machine_state: Tables) -> None:
         self._machine_state = machine_state
         self._logs = {
-            name: TableLog(directory / file, schema, getattr(machine_state, name))
-            for name, (file, schema) in _TABLES.items()
+            name: TableLog(directory, table, getattr(machine_state, name))
+            for name, table in LOG_TABLES.items()
         }
+
+    @property
+    def files(self) -> dict[str, list[str]]:
+        """Names of the files of each table, of a closed log."""
+        return {what: names for log in self._logs.values() for what, names in log.files.items()}
 
     def exchange(self) -> None:
         """Hand over the buffers that are full and give the engine empty ones."""

@@ -25,8 +25,10 @@ from pipeline.schema.run import (
 _PACKAGES = ("numpy", "numba", "pyarrow")
 
 
-def build_manifest(plan: Plan, simulation: Simulation, status: int, execution: Execution) -> Manifest:
-    """Read what came out of a simulation that ended with `status`."""
+def build_manifest(
+    plan: Plan, simulation: Simulation, status: int, tables: dict[str, list[str]], execution: Execution
+) -> Manifest:
+    """Read what came out of a simulation that ended with `status`; `tables` names the files of its log."""
     machine_state = simulation.machine_state
     findings = [describe_deadlock(machine_state)] if status == records.S_DEADLOCK else []
     findings += read_findings(machine_state)
@@ -55,6 +57,7 @@ def build_manifest(plan: Plan, simulation: Simulation, status: int, execution: E
         jitter_percent=plan.config.jitter_percent,
         loop=plan.config.loop,
         events=plan.config.events,
+        tables=tables,
         lowmem=list(plan.lowmem),
         versions={
             "pipeline": version("kmap-pipeline"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,13 +15,7 @@ from pipeline.errors import InputError
 from pipeline.importing.kmap_pool.recordings import shipped_recordings
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
-from pipeline.schema.run import (
-    EVENTS_FILE,
-    MANIFEST_FILE,
-    OPERATIONS_FILE,
-    RUN_FORMAT_VERSION,
-    Manifest,
-)
+from pipeline.schema.run import MANIFEST_FILE, RUN_FORMAT_VERSION, Manifest
 
 
 @dataclass(frozen=True)
@@ -150,9 +145,8 @@ def read_manifest(directory: Path) -> Manifest:
             f"{path}: not a run's manifest: {where}: {first['msg']} "
             f"({error.error_count()} such places); make the run again"
         ) from error
-    if manifest.events == "full":
-        for table in (OPERATIONS_FILE, EVENTS_FILE):
-            readable_file(directory / table, "a table of the run's log, as its manifest says")
+    for file in itertools.chain(*manifest.log_files.values()):
+        readable_file(directory / file, "a table of the run's log, as its manifest says")
     return manifest
 
 

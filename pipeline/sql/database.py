@@ -16,10 +16,12 @@ import duckdb
 from pipeline.errors import OutputError
 from pipeline.io.files import complete_file
 from pipeline.runs.store import Recording, Run, find
+from pipeline.schema.run import LOG_TABLES
 from pipeline.sql.library import Query, queries, replace_placeholders
+from pipeline.sql.log_tables import literal, recorded_table
 from pipeline.sql.macros import MACROS
-from pipeline.sql.session import define_views, literal, recorded_table
-from pipeline.sql.views import NONE_AS_NULL, VIEWS, View
+from pipeline.sql.session import define_views
+from pipeline.sql.views import VIEWS, View
 
 # Clients from DuckDB 1.0 on open this form of file; what a newer library writes by itself, only they do. The
 # logs' Parquet files need a client of the same generation as this library all the same.
@@ -35,7 +37,7 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
     """
     found = find(runs)
     library = queries()
-    _check_replaceable(output, {*VIEWS, *map(recorded_table, NONE_AS_NULL)})
+    _check_replaceable(output, {*VIEWS, *map(recorded_table, LOG_TABLES)})
     with complete_file(output) as temporary:
         try:
             _make(temporary, found, list(library.values()), output.resolve().parent if relative else None)
@@ -113,7 +115,7 @@ def _comment(kind: str, name: str, text: str) -> str:
 
 
 def _is_view(view: View) -> bool:
-    return view.sql is not None or view.name in NONE_AS_NULL
+    return view.sql is not None or view.name in LOG_TABLES
 
 
 def _check_replaceable(path: Path, ours: set[str]) -> None:

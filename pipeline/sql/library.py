@@ -25,7 +25,8 @@ from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
 from pipeline.schema.run import EVENT_KINDS
-from pipeline.sql.session import Session, literal
+from pipeline.sql.log_tables import literal
+from pipeline.sql.session import Session
 
 Value = int | float | str
 

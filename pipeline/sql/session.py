@@ -15,19 +15,12 @@ import pyarrow as pa
 
 from pipeline.errors import UsageError
 from pipeline.runs.store import Recording, Run, find, find_runs
-from pipeline.schema.run import (
-    CPU_CATEGORIES,
-    EVENTS,
-    EVENTS_FILE,
-    OPERATIONS,
-    OPERATIONS_FILE,
-    Column,
-    Totals,
-)
+from pipeline.schema.run import CPU_CATEGORIES, LOG_TABLES, Totals
+from pipeline.sql.log_tables import literal, log_select, recorded_table
 from pipeline.sql.macros import MACROS
 from pipeline.sql.manifest_rows import manifest_rows, recording_row
 from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
-from pipeline.sql.views import NONE_AS_NULL, VIEWS, View
+from pipeline.sql.views import VIEWS, View
 
 # Of the machine's memory a session takes this much before it spills to its temporary directory.
 MEMORY_LIMIT = "2GB"
@@ -37,13 +30,6 @@ MEMORY_LIMIT = "2GB"
 MOST_KEPT_ROWS = 8_000_000
 
 _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
-
-_DUCKDB_TYPES = {
-    pa.int64(): "BIGINT",
-    pa.int32(): "INTEGER",
-    pa.int16(): "SMALLINT",
-    pa.int8(): "TINYINT",
-}
 
 
 class Session:
@@ -171,8 +157,9 @@ def define_views(
         _keep(connection, name, recorded_run)
     simulated = [found for found in runs if isinstance(found, Run)]
     for view in VIEWS.values():
-        if view.name in NONE_AS_NULL:
-            connection.execute(f"CREATE VIEW {view.name} AS {_log_sql(view, simulated, place, bool(known))}")
+        if view.name in LOG_TABLES:
+            selected = log_select(LOG_TABLES[view.name], simulated, place, bool(known))
+            connection.execute(f"CREATE VIEW {view.name} AS {selected}")
         elif view.sql is not None:
             connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
         else:
@@ -207,29 +194,6 @@ def _make_table(connection: duckdb.DuckDBPyConnection, view: View, rows: list[di
     )
     connection.execute(f"CREATE TABLE {view.name} AS SELECT {chosen} FROM rows_of_manifests")
     connection.unregister("rows_of_manifests")
-
-
-def _log_sql(view: View, runs: Sequence[Run], place: Callable[[Path], str], recorded: bool) -> str:
-    """Make the SELECT over every run's Parquet file of one table, -1 turned to NULL, and over recordings."""
-    columns, file = {
-        "operations": (OPERATIONS, OPERATIONS_FILE),
-        "events": (EVENTS, EVENTS_FILE),
-    }[view.name]
-    nulls = NONE_AS_NULL[view.name]
-    chosen = ", ".join(f"nullif({c.name}, -1) AS {c.name}" if c.name in nulls else c.name for c in columns)
-    # One SELECT for each run: its name is then a constant, which costs nothing per row.
-    parts = [
-        f"SELECT CAST({literal(found.name)} AS run_name) AS run, {chosen} "
-        f"FROM read_parquet({literal(_without_wildcards(place(found.directory / file)))})"
-        for found in runs
-        if found.has_log
-    ]
-    if recorded:
-        parts.append(f"SELECT * FROM {recorded_table(view.name)}")
-    if not parts:
-        empty = ", ".join(f"CAST(NULL AS {_duckdb_type(c)}) AS {c.name}" for c in columns)
-        return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
-    return " UNION ALL ".join(parts)
 
 
 def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT, recordings: bool = False) -> Session:
@@ -284,22 +248,3 @@ def _one_line(error: duckdb.Error) -> str:
     message = " ".join(line for line in lines[:picture] if line)
     where = f" (line {lines[picture][5:].split(':', 1)[0]})" if picture < len(lines) else ""
     return f"{message}{where}; views: {', '.join(VIEWS)}"
-
-
-def _duckdb_type(column: Column) -> str:
-    return _DUCKDB_TYPES.get(column.type, "VARCHAR")
-
-
-def recorded_table(table: str) -> str:
-    """Name of the table that holds what recordings have of a table of the log."""
-    return f"recorded_{table}"
-
-
-def literal(text: str) -> str:
-    """Write text as a string of SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _without_wildcards(path: str) -> str:
-    """Write a path so that DuckDB's file globbing takes it literally."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in path)

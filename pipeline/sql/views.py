@@ -26,12 +26,6 @@ from pipeline.sql.header import read_definitions
 TEXT, BIG, INT, SMALL = pa.string(), pa.int64(), pa.int32(), pa.int16()
 REAL, FLAG = pa.float64(), pa.bool_()
 
-# Columns of the log in which -1 means "none".
-NONE_AS_NULL = {
-    "operations": ("locked_ns", "flush_op", "slot", "holder"),
-    "events": ("op", "value", "task", "slot", "other"),
-}
-
 
 @dataclass(frozen=True)
 class View:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.errors import InputError
-from pipeline.schema.run import OPERATIONS_FILE
 from pipeline.schema.trace import KINDS
+from pipeline.sql.query import sql
 from tests.machine.runs import mutate_allocator
 from tests.runs.made import build_trace, contents, replayed, storm_trace
 
@@ -34,7 +33,7 @@ def test_the_manifest_names_the_designs_what_they_serve_and_what_they_cost_toget
     assert (pool.first_slot, atomic.first_slot) == (0, 512)
     assert whole.address_space_pages == pool.address_space_pages + atomic.address_space_pages == 512 + 4 * 4
     assert whole.page_struct_bytes == pool.page_struct_bytes == 4
-    log = pq.read_table(run.path / OPERATIONS_FILE, columns=["kind", "slot"]).to_pydict()
+    log = sql([run.path], "SELECT kind, slot FROM operations").to_dict(as_series=False)
     for kind, slot in zip(log["kind"], log["slot"], strict=True):
         assert (slot >= 512 + 1024) == (kind == "page_fault")
     assert len(set(log["kind"])) > 1

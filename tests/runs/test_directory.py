@@ -9,16 +9,11 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.report.report import report
-from pipeline.schema.run import (
-    EVENTS_FILE,
-    EVENTS_SCHEMA,
-    MANIFEST_FILE,
-    OPERATIONS_FILE,
-    OPERATIONS_SCHEMA,
-    Manifest,
-)
+from pipeline.schema.run import LOG_TABLES, MANIFEST_FILE, Manifest
 from pipeline.sql.query import sql
 from tests.runs.made import build_trace, contents, replayed, rows_of
+
+OPERATIONS = "operations.parquet"
 
 CHANGES = [
     {"seed": 1},
@@ -40,12 +35,13 @@ def trace(tmp_path):
 def test_a_run_is_a_manifest_and_two_tables_of_the_documented_schemas(tmp_path, trace):
     run = replayed(trace, tmp_path / "runs", "percpu_pinned")
     assert contents(tmp_path / "runs") == [run.manifest.id]
-    assert contents(run.path) == [EVENTS_FILE, MANIFEST_FILE, OPERATIONS_FILE]
+    assert run.manifest.tables == {"operations": [OPERATIONS], "events": ["events.parquet"]}
+    assert contents(run.path) == ["events.parquet", MANIFEST_FILE, OPERATIONS]
     assert Manifest.model_validate_json((run.path / MANIFEST_FILE).read_text()) == run.manifest
-    for file, schema in ((OPERATIONS_FILE, OPERATIONS_SCHEMA), (EVENTS_FILE, EVENTS_SCHEMA)):
-        assert pq.read_schema(run.path / file).remove_metadata() == schema
-    assert rows_of(run, OPERATIONS_FILE) == run.manifest.totals.operations == 500
-    operations = pq.read_table(run.path / OPERATIONS_FILE)
+    for table in LOG_TABLES.values():
+        assert pq.read_schema(run.path / f"{table.name}.parquet").remove_metadata() == table.stored_schema
+    assert rows_of(run, OPERATIONS) == run.manifest.totals.operations == 500
+    operations = pq.read_table(run.path / OPERATIONS)
     assert sorted(operations["op"].to_pylist()) == list(range(500))
     assert operations["done_ns"].to_pylist() == sorted(operations["done_ns"].to_pylist())
 
@@ -111,7 +107,7 @@ def test_what_a_killed_run_left_is_passed_over(tmp_path, trace):
     run = replayed(trace, tmp_path / "runs")
     left = tmp_path / "runs" / f".{run.manifest.id}.0000.partial"
     left.mkdir()
-    (left / OPERATIONS_FILE).write_bytes(b"PAR1")
+    (left / OPERATIONS).write_bytes(b"PAR1")
     (left / MANIFEST_FILE).write_text("{}")
     assert sql([tmp_path / "runs"], "SELECT run FROM runs").rows() == [("global_pool",)]
     assert report([tmp_path / "runs"], tmp_path / "report.html").exists()

@@ -9,7 +9,9 @@ import duckdb
 import pytest
 
 from pipeline.runs.execute import RunResult
-from pipeline.schema.run import CPU_CATEGORIES, EVENTS_FILE, OPERATIONS_FILE
+from pipeline.runs.store import find_runs
+from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.sql.session import define_views
 from tests.runs.made import build_trace, replayed, storm_trace
 
 CASES: dict[str, dict[str, Any]] = {
@@ -89,8 +91,7 @@ def run(request, tmp_path_factory) -> RunResult:
 def log_of(run: RunResult) -> duckdb.DuckDBPyConnection:
     log = duckdb.connect()
     log.execute("SET enable_progress_bar = false")
-    for view, file in (("operations", OPERATIONS_FILE), ("events", EVENTS_FILE)):
-        log.execute(f"CREATE VIEW {view} AS FROM read_parquet('{run.path / file}')")
+    define_views(log, find_runs([run.path]))
     return log
 
 

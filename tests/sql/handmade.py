@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline.runs.log_writer import TableLog
 from pipeline.schema.run import (
     CPU_CATEGORIES,
     DICTIONARIES,
+    EVENT_RECORD,
     EVENTS,
-    EVENTS_FILE,
-    EVENTS_SCHEMA,
+    LOG_TABLES,
     MANIFEST_FILE,
+    OPERATION_RECORD,
     OPERATIONS,
-    OPERATIONS_FILE,
-    OPERATIONS_SCHEMA,
     SITES,
+    LogTable,
     Manifest,
 )
 from pipeline.schema.trace import COLUMN_NAMES
@@ -211,29 +210,25 @@ def write_run(directory: Path, content: dict, operations: dict[str, Any], events
     """Write the manifest, checked, and the tables, encoded as the simulator's writer does."""
     directory.mkdir(parents=True)
     manifest = Manifest.model_validate(content)
+    if manifest.events == "full":
+        rows = ((OPERATION_RECORD, operations), (EVENT_RECORD, events))
+        for table, (record, columns) in zip(LOG_TABLES.values(), rows, strict=True):
+            manifest.tables |= write_table(directory, table, record, columns)
     (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(), encoding="utf-8")
-    if manifest.events == "none":
-        return
-    for file, schema, columns in (
-        (OPERATIONS_FILE, OPERATIONS_SCHEMA, operations),
-        (EVENTS_FILE, EVENTS_SCHEMA, events),
-    ):
-        arrays = []
-        for field in schema:
-            if pa.types.is_dictionary(field.type):
-                strings = DICTIONARIES[field.name]
-                codes = [strings.index(value) for value in columns[field.name]]
-                arrays.append(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(strings)))
-            else:
-                arrays.append(pa.array(columns[field.name], field.type))
-        dictionaries = [f.name for f in schema if pa.types.is_dictionary(f.type)]
-        pq.write_table(
-            pa.Table.from_arrays(arrays, schema=schema),
-            directory / file,
-            compression="lz4",
-            use_dictionary=dictionaries,
-            column_encoding={f.name: "BYTE_STREAM_SPLIT" for f in schema if f.name not in dictionaries},
-        )
+
+
+def write_table(
+    directory: Path, table: LogTable, record: np.dtype, columns: dict[str, Any]
+) -> dict[str, list[str]]:
+    """Write a table as the simulator's writer does; returns its files."""
+    rows = np.zeros(len(columns[table.columns[0].name]), record)
+    for name, values in columns.items():
+        strings = DICTIONARIES.get(name)
+        rows[name] = values if strings is None else [strings.index(value) for value in values]
+    log = TableLog(directory, table, rows)
+    log.close(rows, len(rows))
+    log.abandon()
+    return log.files
 
 
 def make_plausible_run(

@@ -137,7 +137,7 @@ def test_what_is_no_run_is_named(tmp_path):
     [
         ("{", "not JSON"),
         ("[]", "not a run's manifest: manifest:"),
-        ('{"format_version": 99}', "run format 99 is newer than the 1"),
+        ('{"format_version": 99}', "run format 99 is newer than the 2"),
         (json.dumps(manifest_dict("a")), "not a run's manifest: totals: Field required"),
     ],
 )

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from pipeline.schema.run import EVENTS_FILE
+from pipeline.sql.query import sql
 from pipeline.studies.experiment import Experiment, describe_costs, scale_tasks
 from pipeline.studies.point import Point
 from pipeline.studies.runner import LOWER, Runner
@@ -107,10 +104,11 @@ _PRICE_COLUMNS: Columns = {
 def measure_price(runner: Runner, experiment: Experiment, case: str) -> Price:
     """Make a run with an event log; `case` says what its slots are."""
     experiment = replace(experiment, events="full")
-    events = pq.read_table(runner.run(experiment).path / EVENTS_FILE, columns=["event", "value"])
-    waits = events.filter(pc.equal(pc.cast(events["event"], "string"), "pin_wait"))
-    beside_idle = pc.sum(pc.greater(waits["value"], 0)).as_py() or 0
-    return Price(runner.bounded_point(experiment, case), 100.0 * beside_idle / max(waits.num_rows, 1))
+    waits, beside_idle = sql(
+        [runner.run(experiment).path],
+        "SELECT count(*), count(*) FILTER (WHERE value > 0) FROM events WHERE event = 'pin_wait'",
+    ).row(0)
+    return Price(runner.bounded_point(experiment, case), 100.0 * beside_idle / max(waits, 1))
 
 
 def describe_prices(found: Sequence[Price], workload: str) -> str:

@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from pipeline.schema.run import OPERATIONS_FILE
+from pipeline.sql.query import sql
 from pipeline.studies.experiment import Experiment, describe_costs
 from pipeline.studies.point import Point
 from pipeline.studies.runner import Runner
@@ -144,8 +141,7 @@ def hold_longer(runner: Runner, build: Experiment, more_tasks: int = 0, mean_blo
         block = {"probability": 1.0, "time": {"dist": "exponential", "mean_ns": mean_block_ns}}
         kinds = ("page_fault", "copy_to_user", "copy_from_user")
         build = replace(build, changes={"tasks": tasks} | {f"kinds.{kind}.block": block for kind in kinds})
-    log = pq.read_table(runner.run(build).path / OPERATIONS_FILE, columns=["mapped_ns", "done_ns"])
-    held_ns = pc.mean(pc.subtract(log["done_ns"], log["mapped_ns"])).as_py()
+    held_ns = sql([runner.run(build).path], "SELECT avg(done_ns - mapped_ns) FROM operations").item()
     return Held(tasks, mean_block_ns / 1e3 or None, held_ns / 1e3, runner.point(build))
 
 

@@ -1,0 +1,89 @@
+"""The tables of the log as SQL over their files: what was stored in fewer bits is put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.runs.store import Run
+from pipeline.schema.run import LogColumn, LogTable
+
+_DUCKDB_TYPES = {
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.int16(): "SMALLINT",
+    pa.int8(): "TINYINT",
+}
+
+
+def log_select(
+    table: LogTable, runs: Sequence[Run], place: Callable[[Path], str] = str, recorded: bool = False
+) -> str:
+    """Make the SELECT of a table's rows, -1 turned to NULL, over the files of every run that has a log.
+
+    `place` writes the path of a file as it shall be found. With `recorded`, what recordings have is added.
+    """
+    parts = [part for found in runs for part in _of_run(table, found, place)]
+    if recorded:
+        parts.append(f"SELECT * FROM {recorded_table(table.name)}")
+    if not parts:
+        empty = ", ".join(map(_absent, table.columns))
+        return f"SELECT CAST(NULL AS run_name) AS run, {empty} WHERE false"
+    return " UNION ALL ".join(parts)
+
+
+def _of_run(table: LogTable, found: Run, place: Callable[[Path], str]) -> list[str]:
+    """One SELECT for each kind of file; the run's name is a constant in it, which costs nothing per row."""
+    version = found.manifest.format_version
+    parts = []
+    for name, column_sql in ((table.name, _as_stored), (f"wide_{table.name}", _as_it_is)):
+        files = [
+            literal(_without_wildcards(place(found.directory / file)))
+            for file in found.manifest.log_files.get(name, [])
+        ]
+        columns = (
+            _absent(column) if column.since > version
+            else _as_it_is(column) if version == 1
+            else column_sql(column)
+            for column in table.columns
+        )  # fmt: skip
+        if files:
+            parts.append(
+                f"SELECT CAST({literal(found.name)} AS run_name) AS run, {', '.join(columns)} "
+                f"FROM read_parquet([{', '.join(files)}])"
+            )
+    return parts
+
+
+def _as_stored(column: LogColumn) -> str:
+    """The column from what the table's file has of it."""
+    name, stored = column.stored_name, column.stored
+    value = " + ".join([*stored.less, f"nullif({name}, -1)" if column.none else name])
+    if column.type != stored.type:
+        value = f"CAST({value} AS {_DUCKDB_TYPES[column.type]})"
+    return f"{value} AS {column.name}"
+
+
+def _as_it_is(column: LogColumn) -> str:
+    return f"nullif({column.name}, -1) AS {column.name}" if column.none else column.name
+
+
+def _absent(column: LogColumn) -> str:
+    return f"CAST(NULL AS {_DUCKDB_TYPES.get(column.type, 'VARCHAR')}) AS {column.name}"
+
+
+def recorded_table(table: str) -> str:
+    """Name of the table that holds what recordings have of a table of the log."""
+    return f"recorded_{table}"
+
+
+def literal(text: str) -> str:
+    """Write text as a string of SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _without_wildcards(path: str) -> str:
+    """Write a path so that DuckDB's file globbing takes it literally."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in path)
