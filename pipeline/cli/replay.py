@@ -45,6 +45,12 @@ def replay(
     cpus: Annotated[
         int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs; the machine's own if absent.")
     ] = None,
+    costs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cost", metavar="NAME=VALUE", help="A cost in place of the machine's own; may be repeated."
+        ),
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(
@@ -107,7 +113,7 @@ def replay(
     --minimize, the path of the shortest trace that shows the first finding is printed too.
     """
     from pipeline.errors import FindingError
-    from pipeline.io.key_values import key_values, parse_percent
+    from pipeline.io.key_values import key_integers, key_values, parse_percent
     from pipeline.runs.execute import execute
     from pipeline.runs.minimize import minimal_lines
     from pipeline.runs.minimize import minimize as find_minimal
@@ -120,6 +126,7 @@ def replay(
         machine=machine,
         options=key_values(options or [], "--set"),
         cpus=cpus,
+        costs=key_integers(costs or [], "--cost"),
         seed=seed,
         jitter_percent=parse_percent(jitter, "--jitter"),
         loop=loop,

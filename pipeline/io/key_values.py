@@ -26,3 +26,14 @@ def parse_percent(text: str, option: str) -> float:
         return float(text.removesuffix("%"))
     except ValueError:
         raise UsageError(f"{option} wants a percentage such as 0.5%, found '{text}'") from None
+
+
+def key_integers(pairs: Sequence[str], option: str) -> dict[str, int]:
+    """Split each `key=number`, as `key_values`; UsageError for a value that is no whole number too."""
+    found = {}
+    for key, text in key_values(pairs, option).items():
+        try:
+            found[key] = int(text)
+        except ValueError:
+            raise UsageError(f"{option} {key} wants a whole number, found '{text}'") from None
+    return found

@@ -159,6 +159,7 @@ def _compiler_versions() -> list[bytes]:
     return [Path(spec.origin).with_name("_version.py").read_bytes() for spec in found if spec and spec.origin]
 
 
+@cache
 def simulator_sha256(allocator: Allocator) -> str:
     """Hash of the engine's and the allocator's sources: of what, with its inputs, determines a result."""
     return hashlib.sha256(repr(_facts(_sources(allocator))).encode()).hexdigest()

@@ -7,6 +7,7 @@ A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, then one table per
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,25 @@ class Profile(BaseModel):
             raise UsageError(f"--cpus wants 1..{MAX_CPUS}, found {cpus}")
         per_node = max(self.cpus // self.nodes, 1)
         return self.model_copy(update={"cpus": cpus, "nodes": -(-cpus // per_node)})
+
+    def with_costs(self, costs: Mapping[str, int]) -> Profile:
+        """Return the same machine with some costs replaced, by name.
+
+        Raises UsageError for a cost that machines do not have and for a value outside its limits.
+        """
+        replaced = dict(self.costs)
+        for name, value in costs.items():
+            if name not in COST_KINDS:
+                raise unknown_name("cost", name, COST_KINDS)
+            kind = COST_KINDS[name]
+            if not kind.minimum <= value <= kind.maximum:
+                raise UsageError(
+                    f"cost {name}: wanted {kind.minimum:,} to {kind.maximum:,} {kind.unit}, found {value:,}"
+                )
+            if value != self.costs[name].value:
+                source = f"assumed: in place of the {self.costs[name].value:,} of {self.name}"
+                replaced[name] = _Priced(value=value, source=source)
+        return self.model_copy(update={"costs": replaced})
 
     def node_of(self, cpu: int) -> int:
         """Node of a CPU: CPUs are dealt to nodes in blocks."""

@@ -16,7 +16,7 @@ from pipeline.errors import InputError, Interrupted
 from pipeline.io.files import complete_directory
 from pipeline.io.progress import progress
 from pipeline.machine.compose import compose, is_compiled_already
-from pipeline.machine.drive import build_simulation, drive
+from pipeline.machine.drive import Census, build_simulation, drive
 from pipeline.machine.engine import records
 from pipeline.machine.machine_state import RunSettings
 from pipeline.runs.allocator_errors import allocator_errors
@@ -53,24 +53,34 @@ def execute(config: RunConfig) -> RunResult:
     path = Path(config.output) / plan.identity()
     if not config.fresh and (known := read_finished_manifest(path)) is not None:
         return RunResult(path, known, cached=True)
-    with complete_directory(path) as directory, allocator_errors(plan.allocator):
-        manifest = _simulate(plan, directory)
-        (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return RunResult(path, manifest, cached=False)
+    if config.compiled and not is_compiled_already(plan.allocator):
+        print(f"compiling {plan.allocator.name} for the first time, about 10 s ...", file=sys.stderr)
+    with complete_directory(path) as directory:
+        return RunResult(path, make_run(plan, directory), cached=False)
 
 
-def _simulate(plan: Plan, directory: Path) -> Manifest:
-    """Simulate to the end, with the log in `directory`."""
+def make_run(plan: Plan, directory: Path, census: Census | None = None) -> Manifest:
+    """Simulate to the end and put the log and the manifest into `directory`, which exists.
+
+    `census` is the trace's, for a caller who has taken it. Raises what `replay` does.
+    """
+    with allocator_errors(plan.allocator):
+        manifest = _simulate(plan, directory, census)
+    (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
     started = datetime.now(UTC)
     begun_s = time.monotonic()
     compiled = plan.config.compiled
-    if compiled and not is_compiled_already(plan.allocator):
-        print(f"compiling {plan.allocator.name} for the first time, about 10 s ...", file=sys.stderr)
-    # The census reads while the simulator is loaded.
-    with ThreadPoolExecutor(1) as reader:
-        reading = reader.submit(take_census, plan.trace)
-        simulator = compose(plan.allocator, compiled)
-        census = reading.result()
+    if census is None:
+        # The census reads while the simulator is loaded.
+        with ThreadPoolExecutor(1) as reader:
+            reading = reader.submit(take_census, plan.trace)
+            compose(plan.allocator, compiled)
+            census = reading.result()
+    simulator = compose(plan.allocator, compiled)
     try:
         with ExitStack() as stack:
             feed = stack.enter_context(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import version
 
 from pipeline.allocators.api.allocator import Allocator
@@ -59,16 +60,21 @@ def build_manifest(
         events=plan.config.events,
         tables=tables,
         lowmem=list(plan.lowmem),
-        versions={
-            "pipeline": version("kmap-pipeline"),
-            "python": platform.python_version(),
-            **{name: version(name) for name in _PACKAGES},
-        },
+        versions=_versions(),
         totals=read_totals(machine_state),
         findings=findings,
         fingerprint=read_fingerprint(machine_state),
         execution=execution,
     )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {
+        "pipeline": version("kmap-pipeline"),
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }
 
 
 def _allocator(plan: Plan, simulation: Simulation) -> AllocatorReference:

@@ -33,13 +33,14 @@ class RunConfig:
 
     `trace` is a path or the name of a shipped recording; `allocator` an allocator's name or .py file, or
     several by kind of operation ("page_fault=atomic,default=global_pool"); `machine` a profile's name or
-    .toml file, with `cpus` CPUs if given. `options` are the allocator's as text, with its name
-    ("global_pool.slots") where several have one. `seed` decides what is left to chance: unfair arbitration,
-    device interrupts and jitter. With `jitter_percent`, 0 to 100, each think and wait time of the trace is
-    scaled by a factor that is uniform within 1 +- so many per cent, the same for every allocator. `loop` is
-    "closed" (an operation starts its think and wait time after the task's previous one was done) or "timed"
-    (not before its recorded time); `events` is "full" or "none" (totals only). Pages of the kinds `lowmem`
-    lie in low memory: their mapping is for good, and the allocator is not asked.
+    .toml file, with `cpus` CPUs if given and `costs`, by name, in place of its own. `options` are the
+    allocator's as text, with its name ("global_pool.slots") where several have one. `seed` decides what is
+    left to chance: unfair arbitration, device interrupts and jitter. With `jitter_percent`, 0 to 100, each
+    think and wait time of the trace is scaled by a factor that is uniform within 1 +- so many per cent, the
+    same for every allocator. `loop` is "closed" (an operation starts its think and wait time after the task's
+    previous one was done) or "timed" (not before its recorded time); `events` is "full" or "none" (totals
+    only). Pages of the kinds `lowmem` lie in low memory: their mapping is for good, and the allocator is not
+    asked.
 
     The run becomes a directory of `output`, named by what determines it; if it is there already, it is
     returned as it is unless `fresh`. `command` is what its manifest gives as the command line, one that does
@@ -51,6 +52,7 @@ class RunConfig:
     machine: str
     options: Mapping[str, str] | None = None
     cpus: int | None = None
+    costs: Mapping[str, int] | None = None
     seed: int = 0
     jitter_percent: float = 0.0
     loop: Loop = "closed"
@@ -118,7 +120,9 @@ class Plan:
         words = ["pipeline", "replay", str(self.trace.path), "--allocator", config.allocator]
         for name, value in self.options.items():
             words += ["--set", f"{name}={_text(value)}"]
-        words += ["--machine", config.machine, "--cpus", str(self.profile.cpus), "--seed", str(config.seed)]
+        words += ["--machine", config.machine, "--cpus", str(self.profile.cpus)]
+        words += [word for cost in (config.costs or {}).items() for word in ("--cost", "{}={}".format(*cost))]
+        words += ["--seed", str(config.seed)]
         if config.jitter_percent:
             words += ["--jitter", f"{config.jitter_percent!r}%"]
         words += [word for kind in self.lowmem for word in ("--lowmem", kind)]
@@ -148,7 +152,7 @@ def make_plan(config: RunConfig) -> Plan:
         sha256_of(trace.path),
         allocator,
         parse_options(allocator.options, dict(config.options or {}), allocator.name),
-        load_profile(config.machine).with_cpus(config.cpus),
+        load_profile(config.machine).with_costs(config.costs or {}).with_cpus(config.cpus),
     )
 
 

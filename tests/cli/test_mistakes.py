@@ -65,6 +65,10 @@ DIVIDED = "replay good.parquet -m numaq16 -a"
 NAMES = [
     ("replay locl -m smp4-2002 -a global_pool", "unknown trace 'locl'; did you mean 'local'"),
     ("replay good.parquet -m numaq -a global_pool", "unknown machine 'numaq'; did you mean 'numaq16'"),
+    (
+        "replay good.parquet -m numaq16 -a global_pool --cost switch_n=1",
+        "unknown cost 'switch_n'; did you mean 'switch_ns'",
+    ),
     ("replay good.parquet -m numaq16 -a globl_pool", "unknown allocator 'globl_pool'; did you mean 'global"),
     (
         f"{DIVIDED} page_fult=atomic,default=global_pool",
@@ -112,6 +116,8 @@ VALUES = [
     (REPLAY + "-s flush_if_any=maybe", "option flush_if_any wants true | false, found 'maybe'"),
     (REPLAY + "-s slots", "--set wants KEY=VALUE, found 'slots'"),
     (REPLAY + "-s slots=3 -s slots=4", "--set gives 'slots' twice"),
+    (REPLAY + "--cost broadcast=2", "cost broadcast: wanted 0 to 1 0 | 1, found 2"),
+    (REPLAY + "--cost switch_ns=a", "--cost switch_ns wants a whole number, found 'a'"),
     (REPLAY + "--cpus 0", "--cpus wants 1..64, found 0"),
     (REPLAY + "--cpus 65", "--cpus wants 1..64, found 65"),
     (REPLAY + "--cpus four", "Invalid value for '--cpus'"),

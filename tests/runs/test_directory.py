@@ -24,6 +24,7 @@ CHANGES = [
     {"events": "none"},
     {"machine": "smp8-2002"},
     {"allocator": "direct_map"},
+    {"costs": {"switch_ns": 7}},
 ]
 
 
