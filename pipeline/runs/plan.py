@@ -102,15 +102,11 @@ class Plan:
 
     def parts(self) -> list[tuple[Allocator, dict[str, Value]]]:
         """Each allocator of the run with its options."""
-        whole = self.allocator
-        if isinstance(whole, Composite):
-            return [(part, whole.options_of(k, self.options)) for k, part in enumerate(whole.allocators)]
-        return [(whole, self.options)]
+        return _parts(self.allocator, self.options)
 
     def label(self) -> str:
         """Short name for charts: the allocator with the options that are not its defaults."""
-        labels = [_label(allocator, options) for allocator, options in self.parts()]
-        return self.allocator.describe(labels) if isinstance(self.allocator, Composite) else labels[0]
+        return make_label(self.allocator, self.options)
 
     def command(self) -> str:
         """Return the command line that the manifest gives."""
@@ -168,6 +164,18 @@ def trace_path(name: str | Path) -> Path:
     if str(name) in shipped:
         return shipped[str(name)]
     raise unknown_name("trace", str(name), shipped, "or give the path of a .parquet trace")
+
+
+def make_label(allocator: Allocator, options: dict[str, Value]) -> str:
+    """Short name for charts: the allocator with those of its options that are not its defaults."""
+    labels = [_label(part, own) for part, own in _parts(allocator, options)]
+    return allocator.describe(labels) if isinstance(allocator, Composite) else labels[0]
+
+
+def _parts(allocator: Allocator, options: dict[str, Value]) -> list[tuple[Allocator, dict[str, Value]]]:
+    if isinstance(allocator, Composite):
+        return [(part, allocator.options_of(k, options)) for k, part in enumerate(allocator.allocators)]
+    return [(allocator, options)]
 
 
 def _label(allocator: Allocator, options: dict[str, Value]) -> str:

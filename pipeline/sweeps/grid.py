@@ -1,0 +1,311 @@
+"""What a sweep varies: the factors of a grid and their values, as a TOML file or as words of a command.
+
+A factor is a setting of runs: `trace`, `operations`, `allocator`, `machine`, `cpus`, `lowmem`, `loop`,
+`jitter`; or a value within one of them: `options.DESIGN.NAME`, `costs.NAME` of machines, `workload.KEY` of
+traces that are generated. A grid gives each its values and asks for every combination; factors of a
+`together` entry take their values side by side.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomlkit
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pipeline.errors import InputError, UsageError, did_you_mean
+from pipeline.io.files import readable_file
+from pipeline.io.key_values import parse_percent
+from pipeline.io.toml_overrides import toml_value
+from pipeline.schema.trace import KINDS
+
+NO_LOWMEM = "none"
+SINGLE = ("trace", "operations", "allocator", "machine", "cpus", "lowmem", "loop", "jitter")
+_GROUPS = ("options", "costs", "workload")
+_MOST_DOUBLINGS = 62
+
+
+def expand(given: Any) -> tuple[Any, ...]:
+    """Values of a factor: one value or a list, in which text such as "128..4096" doubles from end to end.
+
+    Raises ValueError for a range that does not meet its end.
+    """
+    values: list[Any] = []
+    for value in given if isinstance(given, list | tuple) else [given]:
+        first, dots, last = value.partition("..") if isinstance(value, str) else ("", "", "")
+        if dots and first.strip().isdecimal() and last.strip().isdecimal():
+            values += _doublings(int(first), int(last))
+        else:
+            values.append(value)
+    return tuple(values)
+
+
+def _doublings(first: int, last: int) -> list[int]:
+    values = [first << k for k in range(_MOST_DOUBLINGS) if first << k <= last]
+    if not first or not values or values[-1] != last:
+        near = f"; {first}..{values[-1]} does" if first and values else ""
+        raise ValueError(f"a range doubles, and {first}..{last} does not come to its end{near}")
+    return values
+
+
+def _percent(given: Any) -> tuple[float, ...]:
+    return tuple(parse_percent(str(value), "jitter") for value in expand(given))
+
+
+def _flat(table: Any) -> dict[str, tuple[Any, ...]]:
+    """Values by dotted key of a table with tables in it."""
+    if not isinstance(table, Mapping):
+        raise ValueError("wanted a table of names and values")
+    return {key: expand(value) for key, value in _dotted(table, "")}
+
+
+def _dotted(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _entries(given: Any) -> list[dict[str, tuple[Any, ...]]]:
+    if not isinstance(given, list):
+        raise ValueError("wanted [[together]] tables")
+    return [_flat(entry) for entry in given]
+
+
+_Several = BeforeValidator(expand)
+_Texts = Annotated[tuple[str, ...], _Several]
+_Integers = Annotated[tuple[Annotated[int, Field(strict=True)], ...], _Several]
+_Table = Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_flat)]
+
+
+class Grid(BaseModel):
+    """Factors with their values, and what is the same for every run.
+
+    `operations` and `workload` are of traces that are generated, `options` of the designs that have them;
+    where a factor means nothing, it does not vary. The seeds of `replications` count up from `seed`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trace: _Texts = ()
+    """Traces by path, shipped recordings and workloads by name, workload specs by path."""
+    operations: _Integers = ()
+    """Operations of a trace that is generated; as its workload says if left out."""
+    allocator: _Texts = ()
+    """Designs, as `pipeline replay --allocator` takes them."""
+    machine: _Texts = ()
+    """Machine profiles by name or path."""
+    cpus: _Integers = ()
+    """Numbers of CPUs; the machine's own if left out."""
+    lowmem: _Texts = (NO_LOWMEM,)
+    """Kinds in low memory, joined by + where several are; "none" for none."""
+    loop: _Texts = ("closed",)
+    """closed, timed."""
+    jitter: Annotated[tuple[float, ...], BeforeValidator(_percent)] = (0.0,)
+    """By how much think and wait times are scaled at random: "0.5%"."""
+    options: _Table = {}
+    """Options of designs: "global_pool.slots", or "slots" of all designs that have it."""
+    costs: _Table = {}
+    """Costs in place of the machines' own."""
+    workload: _Table = {}
+    """Values in place of the workload's own, by dotted key: "tasks"."""
+    together: Annotated[list[dict[str, tuple[Any, ...]]], BeforeValidator(_entries)] = []
+    """Factors whose values go side by side: lists of one length in each entry."""
+    replications: Annotated[int, Field(ge=1, strict=True)] = 1
+    """Different runs of each combination."""
+    seed: Annotated[int, Field(ge=0, lt=1 << 62, strict=True)] = 0
+    """Seed of the first replication."""
+    events: Literal["none", "full"] = "none"
+    """full keeps the event log of every run."""
+
+    def axes(self) -> list[Axis]:
+        """Factors with their values, those that vary together as one. Raises UsageError for an empty product.
+
+        Also for a factor that is not known or is given twice, and for values side by side that do not fit.
+        """
+        axes = [Axis((name,), tuple((value,) for value in getattr(self, name))) for name in SINGLE]
+        for group in _GROUPS:
+            for name, values in getattr(self, group).items():
+                axes.append(Axis((f"{group}.{name}",), tuple((value,) for value in values)))
+        beside = [_side_by_side(entry) for entry in self.together]
+        names = [name for axis in beside for name in axis.factors]
+        given_alone = [name for name in self.model_fields_set if name in names]
+        given_alone += [
+            axis.factors[0] for axis in axes if "." in axis.factors[0] and axis.factors[0] in names
+        ]
+        if twice := [*given_alone, *(name for name in names if names.count(name) > 1)]:
+            raise UsageError(f"factor {twice[0]} is given twice; give it once, alone or in one 'together'")
+        # What varies together stands where its first factor would.
+        alone = [axis for axis in axes if axis.factors[0] not in names]
+        optional = {"operations", "cpus"} - self.model_fields_set
+        alone = [axis for axis in alone if axis.values or axis.factors[0] not in optional]
+        for axis in (*alone, *beside):
+            if not axis.values:
+                name = axis.factors[0]
+                raise UsageError(f"factor {name} has no value, so there is no run; give it one or more")
+        return alone + beside
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One or more factors that vary as one: each of `values` has a value for each of `factors`."""
+
+    factors: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+
+
+def _side_by_side(entry: Mapping[str, tuple[Any, ...]]) -> Axis:
+    for name in entry:
+        group, dot, _ = name.partition(".")
+        if group not in (_GROUPS if dot else SINGLE):
+            known = [*SINGLE, *(f"{group}.NAME" for group in _GROUPS)]
+            raise UsageError(
+                f"together: unknown factor '{name}'{did_you_mean(name, known)}; known: {', '.join(known)}"
+            )
+    lengths = {name: len(values) for name, values in entry.items()}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{length} of {name}" for name, length in lengths.items())
+        raise UsageError(f"factors that vary together want as many values each, found {found}")
+    checked = []
+    for name, values in entry.items():
+        try:
+            checked.append(
+                getattr(Grid.model_validate({name: list(values)}), name) if name in SINGLE else values
+            )
+        except ValidationError as error:
+            raise UsageError(f"together: {_explain(error)}") from error
+    return Axis(tuple(entry), tuple(zip(*checked, strict=True)))
+
+
+def parse_lowmem(text: str) -> tuple[str, ...]:
+    """Kinds of a value of `lowmem`, in the order of KINDS. Raises UsageError for one that is not known."""
+    kinds = [] if text == NO_LOWMEM else [kind.strip() for kind in text.split("+")]
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise UsageError(
+            f"lowmem wants {NO_LOWMEM} or kinds joined by +, found '{unknown[0]}'"
+            f"{did_you_mean(unknown[0], KINDS)}; known: {', '.join(KINDS)}"
+        )
+    return tuple(kind for kind in KINDS if kind in kinds)
+
+
+def read_grid(path: Path, changes: Mapping[str, Any] | None = None) -> Grid:
+    """Read a grid; `changes` are factors in place of the file's.
+
+    Raises InputError, naming the file, for what is no TOML or no grid.
+    """
+    text = readable_file(path, "a grid (TOML)").read_bytes()
+    try:
+        table = tomllib.loads(text.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file: {error}; mend the file") from error
+    try:
+        return make_grid(merge(table, changes or {}))
+    except UsageError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Factors with some replaced; those in tables one by one."""
+    merged = dict(table)
+    for name, value in changes.items():
+        inner = merged.get(name)
+        merged[name] = (
+            {**inner, **value} if isinstance(value, Mapping) and isinstance(inner, Mapping) else value
+        )
+    return merged
+
+
+def make_grid(table: Mapping[str, Any]) -> Grid:
+    """Check the factors of a grid. Raises UsageError, for a name that is not known with the nearest."""
+    for name in table:
+        if name not in Grid.model_fields:
+            known = list(Grid.model_fields)
+            raise UsageError(f"unknown factor '{name}'{did_you_mean(name, known)}; known: {', '.join(known)}")
+    try:
+        grid = Grid.model_validate(table)
+    except ValidationError as error:
+        raise UsageError(_explain(error)) from error
+    grid.axes()
+    return grid
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(step) for step in first["loc"])
+    if reason := first.get("ctx", {}).get("error"):
+        return f"factor {where}: {reason}"
+    return f"factor {where}: {first['msg'].replace('Input should be', 'wanted')}, found {first['input']!r}"
+
+
+def is_grid(path: Path) -> bool:
+    """Whether a TOML file is a grid and no workload spec, which has tasks and kinds."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return not {"tasks", "kinds"} & table.keys()
+
+
+def parse_values(words: Sequence[str]) -> list[Any]:
+    """Values as a command gives them: with commas between; numbers and the like are those of TOML."""
+    return [toml_value(part.strip()) for word in words for part in word.split(",") if part.strip()]
+
+
+_COMMENTS = {
+    "trace": "Paths of traces, names of shipped recordings and workloads, paths of workload specs.",
+    "operations": "Of traces that are generated.",
+    "allocator": "Designs; see `pipeline allocators`.",
+    "machine": "Machines; see `pipeline machines`.",
+    "cpus": "Numbers of CPUs.",
+    "lowmem": "Kinds of operation whose pages lie in low memory, joined by +.",
+    "loop": "closed: an operation follows its task's previous one; timed: not before its recorded time.",
+    "jitter": "Think and wait times are scaled at random by so much.",
+    "options": "Options of designs, of those that have them.",
+    "costs": "Costs in place of the machines' own; see `pipeline machines NAME`.",
+    "workload": "Values in place of those of the workloads.",
+    "together": "Factors whose values go side by side, in place of all combinations.",
+    "replications": "Different runs of each combination: other seeds.",
+    "seed": "Seed of the first replication; the others count up from it.",
+    "events": "none: totals only; full: the event log of every run.",
+}
+
+
+def grid_text(grid: Grid) -> str:
+    """A grid as a commented TOML file that `read_grid` reads."""
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Every combination of these factors is a run of `pipeline sweep`."))
+    given = [
+        name for name in Grid.model_fields if name in grid.model_fields_set and getattr(grid, name) != {}
+    ]
+    # Tables come last: what follows one would belong to it.
+    for name in sorted(given, key=lambda name: name in (*_GROUPS, "together")):
+        value = getattr(grid, name)
+        if name in _GROUPS:
+            document.add(name, _table(value, _COMMENTS[name]))
+            continue
+        if name == "together":
+            entries = tomlkit.aot()
+            for entry in value:
+                entries.append(_table(entry, _COMMENTS[name]))
+            document.add(name, entries)
+            continue
+        document.add(tomlkit.nl())
+        document.add(tomlkit.comment(_COMMENTS[name]))
+        if name == "jitter":
+            document.add(name, [f"{percent:g}%" for percent in value])
+        else:
+            document.add(name, list(value) if isinstance(value, tuple) else value)
+    return tomlkit.dumps(document)
+
+
+def _table(values: Mapping[str, tuple[Any, ...]], comment: str) -> Any:
+    table = tomlkit.table()
+    table.add(tomlkit.comment(comment))
+    for key, several in values.items():
+        table.add(key, list(several))
+    return table
