@@ -31,7 +31,7 @@ def warm(
     from pipeline.errors import InputError, Interrupted
     from pipeline.io.numbers import format_count
     from pipeline.io.progress import spinners
-    from pipeline.machine.compose import cache_directory
+    from pipeline.jit.cache import cache_directory
     from pipeline.runs.warm import Compilation, compile_designs
 
     names = allocators or list(known_allocators())

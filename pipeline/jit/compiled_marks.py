@@ -28,8 +28,8 @@ def _as_int64(argument: Any) -> Any:
 
 
 def entry(function: Any) -> Any:
-    """Compile as a function that Python calls and that runs without the GIL, cached on disk."""
-    return make_dispatcher(function, cache=True)
+    """Compile as a function that Python calls by its machine code, see `pipeline.jit.machine_code`."""
+    return make_dispatcher(function, no_cpython_wrapper=True)
 
 
 @intrinsic

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from numba import njit
+import numpy as np
+from numba import njit, typeof, types
+from numba.np.numpy_support import from_dtype
+
+from pipeline.jit.compiled_tables import TableType
+from pipeline.jit.machine_code import MachineCode
+from pipeline.jit.tables import Tables
 
 
 def make_dispatcher(
@@ -31,6 +37,31 @@ def make_dispatcher(
 
     dispatcher.get_call_template = get_call_template
     return dispatcher
+
+
+def emit(dispatcher: Any, arguments: Sequence[Any]) -> MachineCode:
+    """Compile a function for arguments like these, see `machine_code.CompiledFunction`.
+
+    Raises TypeError where it returns what is neither an integer of 64 bits nor None.
+    """
+    kinds = tuple(map(_kind, arguments))
+    dispatcher.compile(kinds)
+    made = dispatcher.overloads[kinds]
+    if made.signature.return_type not in (types.int64, types.none):
+        raise TypeError(f"{dispatcher.__name__}: wanted to return int64, found {made.signature.return_type}")
+    module = made.library._final_module
+    content = made.library._codegen._tm.emit_object(module)
+    # Of what is declared, the object file names only what it needs.
+    declared = [function.name for function in module.functions if function.is_declaration]
+    imports = [name for name in declared if name.encode() + b"\0" in content]
+    return MachineCode(made.fndesc.llvm_func_name, imports, content)
+
+
+def _kind(argument: Any) -> Any:
+    """The type that a function takes an argument as: an array is a table, which has no owner to count."""
+    if isinstance(argument, np.ndarray):
+        return TableType(from_dtype(argument.dtype), checked=False)
+    return typeof(argument) if isinstance(argument, Tables | float) else types.int64
 
 
 def cache_file(dispatcher: Any) -> Any:

@@ -6,6 +6,8 @@ pointer, which keeps functions small to call and quick to compile (a tuple of Nu
 
 from __future__ import annotations
 
+import hashlib
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,11 @@ class Tables:
             [word for array in arrays.values() for word in (array.ctypes.data, array.size)], np.int64
         )
         self.address = int(self.addresses.ctypes.data)
+
+    @cached_property
+    def layout_name(self) -> str:
+        """Hash of all that compiled code is made for: names and types of tables, and whether it checks."""
+        return hashlib.sha256(repr((self.layout, self.checked)).encode()).hexdigest()
 
     def rebind(self, name: str, array: np.ndarray) -> None:
         """Put another array of the same type in a table's place, between calls of compiled code."""

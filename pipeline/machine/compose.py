@@ -14,14 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
-import os
 import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,6 +29,8 @@ import numpy as np
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.traits import FLAGS, HOOKS
+from pipeline.jit.cache import cache_directory, compiler_facts
+from pipeline.jit.machine_code import CompiledFunction, MachineCode, is_kept
 from pipeline.jit.plain_tables import on_images
 from pipeline.machine.composite.router import router_source
 from pipeline.machine.costs import step_record_source
@@ -39,7 +39,18 @@ _PROJECT = Path(__file__).parents[2]
 _ENGINE = "pipeline.machine.engine"
 _TRAITS = "pipeline.allocators.api.traits"
 _MARKS = "pipeline.jit.marks"
-_ENTRIES = ("simulate", "trace_rows", "jitter", "allocator_call", "lock_schedule")
+# The functions that are called from outside, and the module of the engine in which each is.
+_ENTRIES = {
+    "run": "simulate",
+    "finish": "simulate",
+    "admit": "trace_rows",
+    "arrange": "trace_rows",
+    "scale_times": "jitter",
+    "step": "allocator_call",
+    "take_turns": "lock_schedule",
+}
+# Without what only some replays call.
+_CALLED_BY_REPLAYS = ("run", "finish", "admit", "arrange")
 _IMPORT = re.compile(r"^from (pipeline[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
 # Source and file of each module of a composed package, by the name of the module that it is a copy of.
@@ -53,31 +64,12 @@ class Simulator:
 
     compiled: bool
     run: Callable[..., int]
-    finish: Callable[..., None]
-    admit: Callable[..., None]
+    finish: Callable[..., Any]
+    admit: Callable[..., Any]
     arrange: Callable[..., int]
-    scale_times: Callable[..., None]
+    scale_times: Callable[..., Any]
     step: Callable[..., int]
     take_turns: Callable[..., int]
-
-
-def cache_directory() -> Path:
-    """Where compiled simulators are kept: $KMAP_PIPELINE_CACHE, else the user's cache directory.
-
-    Falls back to a directory under the system's temporary one if that cannot be written.
-    """
-    chosen = os.environ.get("KMAP_PIPELINE_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    wanted = Path(chosen) if chosen else home / "kmap-pipeline"
-    try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        probe = wanted / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError:
-        wanted = Path(tempfile.gettempdir()) / f"kmap-pipeline-{os.getuid()}"
-        wanted.mkdir(parents=True, exist_ok=True)
-    return wanted
 
 
 def _file_of(module: str) -> Path:
@@ -112,7 +104,7 @@ def _sources(allocator: Allocator) -> _Sources:
         own[f"{_ENGINE}.allocator"] = router_source(allocator), router
     own |= {module: (path.read_text(encoding="utf-8"), path) for module, path in files.items()}
     sources: _Sources = {}
-    reached = [f"{_ENGINE}.{name}" for name in _ENTRIES]
+    reached = [f"{_ENGINE}.{name}" for name in dict.fromkeys(_ENTRIES.values())]
     for module in reached:
         if module in sources or module == _MARKS:
             continue
@@ -147,16 +139,8 @@ def _facts(sources: _Sources) -> list[Any]:
 def _identity(sources: _Sources, compiled: bool) -> str:
     facts = [_facts(sources), sys.version_info[:2], compiled]
     if compiled:
-        jit = sorted(_file_of(_MARKS).parent.glob("*.py"))
-        facts += [*_compiler_versions(), np.__version__, *(path.read_bytes() for path in jit)]
+        facts += compiler_facts()
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
-
-
-@cache
-def _compiler_versions() -> list[bytes]:
-    """What Numba and llvmlite say of their versions; importing them to ask takes a third of a second."""
-    found = [importlib.util.find_spec(name) for name in ("numba", "llvmlite")]
-    return [Path(spec.origin).with_name("_version.py").read_bytes() for spec in found if spec and spec.origin]
 
 
 @cache
@@ -188,10 +172,14 @@ def _rewrite(text: str, package: str, sources: _Sources, compiled: bool) -> str:
     return _IMPORT.sub(rewrite_import, text)
 
 
+def _rewrite_all(package: str, sources: _Sources, compiled: bool) -> dict[str, str]:
+    return {name: _rewrite(text, package, sources, compiled) for name, (text, _) in sources.items()}
+
+
 def is_compiled_already(allocator: Allocator) -> bool:
-    """Whether the compiled simulator of this allocator is in the cache."""
+    """Whether the compiled simulator of this allocator is in the cache: all of it that a replay calls."""
     package = f"kmap_{_identity(_sources(allocator), True)}"
-    return any((cache_directory() / package / "__pycache__").glob("simulate.run-*.nbc"))
+    return all(is_kept(cache_directory() / package, name) for name in _CALLED_BY_REPLAYS)
 
 
 @cache
@@ -199,26 +187,33 @@ def compose(allocator: Allocator, compiled: bool = True) -> Simulator:
     """Compose the simulator of one allocator; what Numba cannot compile shows up at the first call."""
     sources = _sources(allocator)
     package = f"kmap_{_identity(sources, compiled)}"
-    if package not in sys.modules:
-        texts = {name: _rewrite(text, package, sources, compiled) for name, (text, _) in sources.items()}
-        if compiled:
-            _write_package(package, texts)
-        else:
-            _execute_package(package, texts, sources)
-    simulate, rows, jitter, call, schedule = (
-        importlib.import_module(f"{package}.{name}") for name in _ENTRIES
-    )
-    entries = (
-        simulate.run, simulate.finish, rows.admit, rows.arrange, jitter.scale_times, call.step,
-        schedule.take_turns,
-    )  # fmt: skip
-    return Simulator(compiled, *(entries if compiled else map(on_images, entries)))
+    if compiled:
+        _write_package(package, sources)
+        entry: Callable[[str, str], Callable[..., int]] = partial(_compiled_entry, package)
+    else:
+        _execute_package(package, sources)
+        entry = partial(_plain_entry, package)
+    return Simulator(compiled, **{name: entry(module, name) for name, module in _ENTRIES.items()})
 
 
-def _write_package(package: str, texts: dict[str, str]) -> None:
+def _plain_entry(package: str, module: str, name: str) -> Callable[..., int]:
+    return on_images(getattr(sys.modules[f"{package}.{module}"], name))
+
+
+def _compiled_entry(package: str, module: str, name: str) -> Callable[..., int]:
+    def compile_entry(arguments: list[Any]) -> MachineCode:
+        from pipeline.jit.dispatchers import emit  # noqa: PLC0415 - imports Numba
+
+        return emit(getattr(importlib.import_module(f"{package}.{module}"), name), arguments)
+
+    return CompiledFunction(lambda: cache_directory() / package, name, compile_entry)
+
+
+def _write_package(package: str, sources: _Sources) -> None:
     folder = cache_directory()
     target = folder / package
     if not target.is_dir():
+        texts = _rewrite_all(package, sources, compiled=True)
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             draft = Path(temporary) / package
             draft.mkdir()
@@ -238,7 +233,10 @@ def _write_package(package: str, texts: dict[str, str]) -> None:
         importlib.invalidate_caches()
 
 
-def _execute_package(package: str, texts: dict[str, str], sources: _Sources) -> None:
+def _execute_package(package: str, sources: _Sources) -> None:
+    if package in sys.modules:
+        return
+    texts = _rewrite_all(package, sources, compiled=False)
     parent = ModuleType(package)
     parent.__path__ = []
     sys.modules[package] = parent

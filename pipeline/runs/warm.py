@@ -157,7 +157,7 @@ def _compile_one(name: str, trace: str, output: str) -> int:
     # Ends by an exception, so that whatever is half-written is removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        replay(trace, allocator=name, machine="modern-x86-64", output=Path(output))
+        replay(trace, allocator=name, machine="modern-x86-64", jitter_percent=1.0, output=Path(output))
     except PipelineError as error:
         print(" ".join(str(error).splitlines()), file=sys.stderr)
         return error.exit_status

@@ -35,7 +35,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 def kept(cache: Path) -> dict[str, int]:
     """Files of the cache that hold machine code, and when they were written."""
-    return {str(path): path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
+    return {str(path): path.stat().st_mtime_ns for path in cache.rglob("*.code")}
 
 
 @pytest.mark.slow
