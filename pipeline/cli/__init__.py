@@ -1,6 +1,7 @@
 """The command line: one small file per command, which parses, calls one function and prints.
 
-A command's heavy imports wait inside its function, so that `pipeline --help` stays fast.
+A command's heavy imports wait inside its function, so that `pipeline --help` stays fast; and of a command
+that is named the file alone is imported.
 """
 
 from __future__ import annotations
@@ -8,21 +9,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable
 from typing import NoReturn
 
 import typer
 
-from pipeline.cli.study import claims, matrix, validate, verify
 from pipeline.errors import Interrupted, PipelineError, UsageError
-
-app = typer.Typer(
-    name="pipeline",
-    help="Replay page-fault and copy-user traces through kmap allocators on a simulated multiprocessor, and "
-    "report lock hold time, flush frequency and sleeping.",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 # The order of the help; a command that is not here comes last.
 _ORDER = (
@@ -30,36 +21,45 @@ _ORDER = (
     "sql", "queries", "db", "explain", "report", "export", "allocators", "machines", "workloads", "new",
     "study",
 )  # fmt: skip
-# What `pipeline study` does, by the names that it had of its own; to be dropped with the next version.
-_ALIASES: dict[str, Callable[..., None]] = {
-    "claims": claims,
-    "designs": matrix,
-    "verify": verify,
-    "validate": validate,
-}
+# Functions of `pipeline study` by the names that they had as commands; to be dropped with the next version.
+_ALIASES = {"claims": "claims", "designs": "matrix", "verify": "verify", "validate": "validate"}
 
 
-def _add_commands() -> None:
-    """Add the command of each module here: its function of the module's name, or a group of commands."""
+def make_app(named: str | None = None) -> typer.Typer:
+    """Make the command line: with every command, or with the one that is `named`, if there is such a one.
+
+    A command is the function of its module's name here, or a group of commands.
+    """
+    app = typer.Typer(
+        name="pipeline",
+        help="Replay page-fault and copy-user traces through kmap allocators on a simulated multiprocessor, "
+        "and report lock hold time, flush frequency and sleeping.",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    # Commands have names of their own even where only one is added.
+    app.callback()(lambda: None)
     modules = {module.name.rstrip("_"): module.name for module in pkgutil.iter_modules(__path__)}
-    for name in sorted(modules, key=[*_ORDER, *sorted(modules)].index):
+    names = sorted(set(modules) - set(_ALIASES), key=[*_ORDER, *sorted(modules)].index)
+    for name in [named] if named in names else names:
         command = getattr(importlib.import_module(f"{__name__}.{modules[name]}"), modules[name])
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
-        elif name not in _ALIASES:
+        else:
             app.command(name)(command)
-    for name, command in _ALIASES.items():
-        app.command(name, hidden=True)(command)
-
-
-_add_commands()
+    if named not in names:
+        studies = importlib.import_module(f"{__name__}.study")
+        for name, function in _ALIASES.items():
+            app.command(name, hidden=True)(getattr(studies, function))
+    return app
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and an exit status of its own."""
     try:
         # None, or what `typer.Exit` was raised with.
-        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        words = sys.argv[1:] or ["--help"]
+        status = make_app(words[0])(words, standalone_mode=False)
     except PipelineError as error:
         _end(str(error), error.exit_status)
     except typer.TyperException as error:

@@ -115,8 +115,6 @@ def replay(
     from pipeline.errors import FindingError
     from pipeline.io.key_values import key_integers, key_values, parse_percent
     from pipeline.runs.execute import execute
-    from pipeline.runs.minimize import minimal_lines
-    from pipeline.runs.minimize import minimize as find_minimal
     from pipeline.runs.plan import RunConfig
     from pipeline.runs.summary import finding_lines, summary
 
@@ -141,6 +139,9 @@ def replay(
     typer.echo(summary(run.manifest, run.cached), err=True)
     typer.echo(str(run.path))
     if minimize:
+        from pipeline.runs.minimize import minimal_lines
+        from pipeline.runs.minimize import minimize as find_minimal
+
         minimal = find_minimal(run, config, lambda line: typer.echo(line, err=True))
         typer.echo(minimal_lines(minimal) if minimal else "no finding, nothing to minimize", err=True)
         if minimal:

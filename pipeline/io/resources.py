@@ -19,3 +19,9 @@ def shipped_folder(folder: str) -> Path:
 def shipped_files(folder: str, suffix: str) -> dict[str, Path]:
     """Shipped files by stem, sorted by name; `suffix` with its dot, e.g. ".toml"."""
     return {path.stem: path for path in sorted(shipped_folder(folder).glob(f"*{suffix}"))}
+
+
+def shipped_recordings() -> dict[str, Path]:
+    """The shipped recordings of a kernel's own pool by name."""
+    files = shipped_files("traces/pool", ".parquet").values()
+    return {file.name.removesuffix(".kmap.parquet"): file for file in files}

@@ -12,9 +12,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.errors import InputError
-from pipeline.importing.kmap_pool.recordings import shipped_recordings
 from pipeline.io.files import readable_file
-from pipeline.io.resources import shipped_files
+from pipeline.io.resources import shipped_files, shipped_recordings
 from pipeline.schema.run import MANIFEST_FILE, RUN_FORMAT_VERSION, Manifest
 
 

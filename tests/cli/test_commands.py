@@ -13,11 +13,11 @@ import pytest
 from typer.main import get_command
 
 from pipeline import cli
-from pipeline.cli import app
+from pipeline.cli import make_app
 from pipeline.io.resources import shipped_files
 from tests.cli.command import PIPELINE, answer, pipeline, refusal
 
-ROOT = get_command(app)
+ROOT = get_command(make_app())
 STUDY = ROOT.commands["study"]
 COMMANDS = sorted(ROOT.commands)
 HIDDEN = {name for name, command in ROOT.commands.items() if command.hidden}

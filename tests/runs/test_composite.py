@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli import make_app
 from pipeline.errors import InputError
 from pipeline.schema.trace import KINDS
 from pipeline.sql.query import sql
@@ -61,7 +61,7 @@ def test_the_command_in_the_manifest_makes_the_run_again(tmp_path: Path) -> None
     trace = build_trace(tmp_path, 200)
     run = replayed(trace, tmp_path / "runs", HIGHPTE, compiled=False, **OPTIONS)
     words = shlex.split(run.manifest.command)[1:]
-    result = CliRunner().invoke(app, [*words, "--no-compile"], catch_exceptions=False)
+    result = CliRunner().invoke(make_app(), [*words, "--no-compile"], catch_exceptions=False)
     assert result.exit_code == 0
     assert result.stdout.strip() == str(run.path)
 

@@ -15,7 +15,7 @@ from pipeline.importing.importer import integers, read_column_names, read_column
 from pipeline.importing.kmap_pool import events as ev
 from pipeline.importing.kmap_pool.tracefs import read_tracefs
 from pipeline.io.files import readable_file
-from pipeline.io.resources import shipped_files
+from pipeline.io.resources import shipped_recordings
 
 _COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "vaddr", "nr", "cnt")
 _MAY_BE_MISSING = ("vaddr", "nr", "cnt", "caller")
@@ -87,14 +87,6 @@ def read_parquet(path: Path, needed: Sequence[str]) -> ev.PoolEvents:
         rows_in=table.num_rows,
         lost=None,
     )
-
-
-def shipped_recordings() -> dict[str, Path]:
-    """The shipped recordings of the pool by name."""
-    return {
-        file.name.removesuffix(".kmap.parquet"): file
-        for file in shipped_files("traces/pool", ".parquet").values()
-    }
 
 
 def recording_path(name: str | Path) -> Path:
