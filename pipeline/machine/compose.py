@@ -4,8 +4,7 @@ A composed simulator is a small package of its own: copies of the engine's modul
 the allocator import and that has something to compile, as its import of `pipeline.jit.marks` shows. The
 allocator's file has the place of `engine.allocator`; several that share a run have a router there, see
 `pipeline.machine.composite`. The package is named by a hash of everything that decides what the compiled code
-does (all sources, record layouts, versions). So Numba's disk cache, which only knows the outermost function's
-own file, can never serve code of an older allocator.
+does (all sources, record layouts, versions), so that it can never be met with code of an older allocator.
 
 Uncompiled, the same sources are executed under their own file names, so that a debugger stops in them.
 """
