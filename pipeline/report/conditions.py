@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from pipeline.io.numbers import format_number, join_words
+from pipeline.report.ranking import identify_workload
 from pipeline.runs.store import Run
 from pipeline.schema.run import Manifest
 
@@ -77,25 +78,34 @@ def describe_machines(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def describe_loop_and_seeds(runs: Sequence[Run]) -> Facts:
-    """Loop and seed, each once where all runs share it."""
+    """Loop, seed and jitter, each once where all runs share it."""
     loops = dict.fromkeys(run.manifest.loop for run in runs)
     seeds = dict.fromkeys(run.manifest.seed for run in runs)
-    return [
+    jitters = dict.fromkeys(run.manifest.jitter_percent for run in runs)
+    facts = [
         ("Loop", "; ".join(LOOPS[loop] for loop in loops)),
         ("Seed" if len(seeds) == 1 else "Seeds", ", ".join(map(str, seeds))),
     ]
+    if any(jitters):
+        facts.append(("Jitter", ", ".join(f"{jitter:g} %" for jitter in jitters)))
+    return facts
 
 
 def list_warnings(runs: Sequence[Run]) -> Iterator[str]:
     """What a reader must know before comparing: runs that differ in more than their design, or lack a log."""
-    # Where all designs have the same seeds, the ranking compares them seed by seed.
-    seeds = {tuple(sorted(r.manifest.seed for r in same)) for same in _group(runs, lambda m: m.label)}
+    # Where all designs have the same seeds of trace and run, the ranking compares them replication by
+    # replication.
+    replications = {
+        tuple(sorted((r.manifest.trace.sha256, r.manifest.seed) for r in same))
+        for same in _group(runs, lambda m: m.label)
+    }
     counts = {
-        "trace": len(_group(runs, lambda m: m.trace.sha256)),
+        "trace": len(_group(runs, identify_workload)),
         "machine": len(_group(runs, lambda m: m.machine.model_dump_json())),
         "pages in low memory": len(_group(runs, lambda m: tuple(m.lowmem))),
         "loop": len(_group(runs, lambda m: m.loop)),
-        "seed": len(seeds),
+        "jitter": len(_group(runs, lambda m: m.jitter_percent)),
+        "seed": len(replications),
     }
     if differing := [name for name, count in counts.items() if count > 1]:
         yield (

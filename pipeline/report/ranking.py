@@ -1,12 +1,14 @@
-"""Who is fastest, by how much, and how sure that is: runs of one trace on one machine, ranked.
+"""Who is fastest, by how much, and how sure that is: runs of one workload on one machine, ranked.
 
-Runs are compared where everything but the design is the same: trace, machine with every cost, loop, pages in
-low memory. Runs of a design that differ in their seed alone are one entry. The uncertainty of a difference
-comes from paired units, see `pipeline.report.statistics`: seeds, where both entries have at least two in
-common; else batch means within the one run (A. M. Law, Simulation Modeling and Analysis, 9.5.3), where
-the batches are blocks of the trace's rows. A run's progress is the mean time at which each block was done;
-with its start and end these times cut the wall time into stretches that add up to it, so that the ratio
-estimated over them is that of the throughputs.
+Runs are compared where everything but the design is the same: workload, machine with every cost, loop, pages
+in low memory, jitter. Runs of a design that differ in their replication, which is the trace's seed and the
+run's, are one entry. The uncertainty of a difference comes from paired units, see
+`pipeline.report.statistics`. Units are replications, where the entries have at least two in common in which
+not both did the same as in another: runs with equal fingerprints are one run that was made again. Else the
+units are batch means within the one run (A. M. Law, Simulation Modeling and Analysis, 9.5.3), where the
+batches are blocks of the trace's rows. A run's progress is the mean time at which each block was done; with
+its start and end these times cut the wall time into stretches that add up to it, so that the ratio estimated
+over them is that of the throughputs.
 """
 
 from __future__ import annotations
@@ -26,8 +28,11 @@ QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")
 
 # With fewer operations in a block its mean is that of a few accidents.
 LEAST_PER_BLOCK = 20
+# Throughputs that differ by less than this share are alike.
+NEGLIGIBLE = 0.01
 
-Method = Literal["", "seeds", "blocks"]
+Method = Literal["", "replications", "blocks"]
+Verdict = Literal["", "faster", "slower", "alike", "identical", "cannot tell", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Standing:
 
     name: str
     runs: tuple[str, ...]
+    different: int
+    """How many of the runs are different."""
     bound: str
     operations_per_second: Estimate
     lost_us: Estimate | None
@@ -46,19 +53,39 @@ class Standing:
     method: Method = ""
     unknown: str = ""
     """Why the difference has no uncertainty."""
+    identical: bool = False
+    """Whether it did in every replication exactly what the reference did."""
 
     @property
-    def tied(self) -> bool:
-        """Whether no difference in throughput from the reference was seen."""
-        return self.ratio is not None and self.ratio.may_be(1.0)
+    def verdict(self) -> Verdict:
+        """How its throughput compares with the reference's; "alike" only where a difference would show."""
+        if self.ratio is None:
+            return ""
+        if self.identical:
+            return "identical"
+        if self.ratio.half_width is None:
+            return "unknown"
+        if not self.ratio.may_be(1.0):
+            return "faster" if self.ratio.value > 1 else "slower"
+        return "alike" if self.ratio.is_within(NEGLIGIBLE, 1.0) else "cannot tell"
+
+    @property
+    def deviation(self) -> float | None:
+        """Standard deviation of `ratio` from one run to another, as far as can be known."""
+        if self.ratio is None or self.ratio.error is None:
+            return None
+        # The blocks are all of one run, and its error is that of their mean.
+        return self.ratio.error * (self.ratio.units**0.5 if self.method == "replications" else 1.0)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The runs of one trace on one machine: designs by throughput, the first of them the reference."""
+    """The runs of one workload on one machine: designs by throughput, the first of them the reference."""
 
     manifest: Manifest
-    """That of one of the runs: trace, machine, loop and pages in low memory are those of all."""
+    """That of one of the runs: machine, loop, jitter and pages in low memory are those of all."""
+    traces: tuple[str, ...]
+    """Names of the traces, which differ in their seed alone."""
     standings: list[Standing]
     bounds: list[Standing]
     incomplete: list[Standing]
@@ -82,6 +109,10 @@ class _Progress:
         return 1e9 * totals.operations / max(totals.wall_ns, 1)
 
     @property
+    def fingerprint(self) -> str:
+        return self.run.manifest.fingerprint
+
+    @property
     def mean_lost_us(self) -> float | None:
         if not self.operations:
             return None
@@ -89,20 +120,32 @@ class _Progress:
         return whole / sum(self.operations)
 
 
-_Entry = dict[int, _Progress]
+# A replication: the trace and the seed. Two designs that share one met the same requests and draws.
+_Replication = tuple[str, int]
+_Entry = dict[_Replication, _Progress]
 
 
 def rank_runs(runs: Sequence[Run], rows: pl.DataFrame, bounds: Collection[str]) -> list[Ranking]:
-    """Rank `runs` with `rows`, the answer of the query `ranking`; one ranking for each trace and machine.
+    """Rank `runs` with `rows`, the answer of the query `ranking`; one ranking for each workload and machine.
 
     `bounds` names the runs that are shown as bounds, apart from the designs.
     """
-    groups: dict[tuple[str, ...], list[_Progress]] = {}
+    groups: dict[tuple[object, ...], list[_Progress]] = {}
     for run in runs:
         m = run.manifest
-        key = (m.trace.sha256, m.machine.model_dump_json(), m.loop, *m.lowmem)
+        key = (identify_workload(m), m.machine.model_dump_json(), m.loop, m.jitter_percent, *m.lowmem)
         groups.setdefault(key, []).append(_measure_progress(run, rows.filter(pl.col("run") == run.name)))
     return [_rank(group, bounds) for group in groups.values()]
+
+
+def identify_workload(manifest: Manifest) -> str:
+    """What traces of one workload have in common that differ in their seed; of a recording, its hash."""
+    metadata = manifest.trace.metadata
+    source = metadata.get("source") or {}
+    if not source.get("spec_sha256"):
+        return manifest.trace.sha256
+    steps = [step.get("step") for step in metadata.get("transformations") or []]
+    return repr((source["spec_sha256"], metadata.get("operations"), steps))
 
 
 def is_deadlocked(run: Run) -> bool:
@@ -120,87 +163,133 @@ def _measure_progress(run: Run, rows: pl.DataFrame) -> _Progress:
 
 
 def _rank(group: Sequence[_Progress], bounds: Collection[str]) -> Ranking:
-    most = max(progress.run.manifest.totals.operations for progress in group)
-    # A run did the trace if it did as many operations as any other, and ended because there were no more.
-    whole = [p for p in group if p.run.manifest.totals.operations == most > 0 and not is_deadlocked(p.run)]
-    ranked = {p.run.name for p in whole}
-    entries = _merge_seeds([p for p in whole if p.run.name not in bounds])
+    most: dict[str, int] = {}
+    for progress in group:
+        m = progress.run.manifest
+        most[m.trace.sha256] = max(most.get(m.trace.sha256, 0), m.totals.operations)
+
+    def is_whole(progress: _Progress) -> bool:
+        # A run did the trace if it did as many operations as any other, and ended because there were no more.
+        m = progress.run.manifest
+        return m.totals.operations == most[m.trace.sha256] > 0 and not is_deadlocked(progress.run)
+
+    whole = [progress for progress in group if is_whole(progress)]
+    entries = _merge_replications([p for p in whole if p.run.name not in bounds])
     entries.sort(key=lambda entry: -_rate(entry).value)
     reference = entries[0] if entries else None
-    beside = _merge_seeds([p for p in whole if p.run.name in bounds])
+    beside = _merge_replications([p for p in whole if p.run.name in bounds])
     return Ranking(
         group[0].run.manifest,
+        tuple(dict.fromkeys(progress.run.manifest.trace.name for progress in group)),
         [_compare(entry, reference) for entry in entries],
         [_compare(entry, reference) for entry in beside],
-        [_compare({p.run.manifest.seed: p}, None) for p in group if p.run.name not in ranked],
+        [_compare({_replication(p): p}, None) for p in group if not is_whole(p)],
         max(len(p.operations) for p in group),
     )
 
 
-def _merge_seeds(group: Sequence[_Progress]) -> list[_Entry]:
-    """Runs that differ in their seed alone together; a second run of one seed is an entry of its own."""
+def _replication(progress: _Progress) -> _Replication:
+    return progress.run.manifest.trace.sha256, progress.run.manifest.seed
+
+
+def _merge_replications(group: Sequence[_Progress]) -> list[_Entry]:
+    """Runs of a design together; a second run of one replication is an entry of its own."""
     entries: dict[tuple[str, str, int], _Entry] = {}
     for progress in group:
-        m = progress.run.manifest
+        m, replication = progress.run.manifest, _replication(progress)
         again = 0
-        while m.seed in entries.get((m.label, m.allocator.source_sha256, again), {}):
+        while replication in entries.get((m.label, m.allocator.source_sha256, again), {}):
             again += 1
-        entries.setdefault((m.label, m.allocator.source_sha256, again), {})[m.seed] = progress
+        entries.setdefault((m.label, m.allocator.source_sha256, again), {})[replication] = progress
     return list(entries.values())
 
 
+def _different(entry: _Entry) -> list[_Progress]:
+    """The runs that are different: of those with one fingerprint, the first."""
+    found: dict[str, _Progress] = {}
+    for progress in entry.values():
+        found.setdefault(progress.fingerprint, progress)
+    return list(found.values())
+
+
 def _rate(entry: _Entry) -> Estimate:
-    return mean([progress.rate for progress in entry.values()])
+    return mean([progress.rate for progress in _different(entry)])
 
 
-def _costs_us(entry: _Entry) -> list[float] | None:
-    """Mean cost of an operation with each seed; None where that of one is not known."""
-    costs = [progress.mean_lost_us for progress in entry.values()]
+def _costs_us(runs: Sequence[_Progress]) -> list[float] | None:
+    """Mean cost of an operation in each run; None where that of one is not known."""
+    costs = [progress.mean_lost_us for progress in runs]
     known = [cost for cost in costs if cost is not None]
     return known if len(known) == len(costs) else None
 
 
+def _name(entry: _Entry, different: int) -> str:
+    first = next(iter(entry.values())).run
+    if len(entry) == 1:
+        return first.name
+    if different == 1:
+        return f"{first.manifest.label} ({len(entry)} identical runs)"
+    some = "" if different == len(entry) else f", {different} different"
+    return f"{first.manifest.label} ({len(entry)} runs{some})"
+
+
 def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
     """What an entry does, and how that differs from the reference, if there is another one."""
-    runs = [progress.run for progress in entry.values()]
-    costs = _costs_us(entry)
+    different = _different(entry)
+    costs = _costs_us(different)
     alone = Standing(
-        runs[0].name if len(runs) == 1 else f"{runs[0].manifest.label} ({len(runs)} seeds)",
-        tuple(run.name for run in runs),
-        runs[0].manifest.allocator.bound,
+        _name(entry, len(different)),
+        tuple(progress.run.name for progress in entry.values()),
+        len(different),
+        different[0].run.manifest.allocator.bound,
         _rate(entry),
         mean(costs) if costs else None,
     )
     if reference is None or reference is entry:
         return alone
-    common = sorted(entry.keys() & reference.keys())
-    if common:
-        entry, reference = ({seed: one[seed] for seed in common} for one in (entry, reference))
-    costs, other_costs = _costs_us(entry), _costs_us(reference)
-    if len(common) >= 2:
+    # Replications in which both did again what they did in another are one unit, not several.
+    pairs: dict[tuple[str, str], tuple[_Progress, _Progress]] = {}
+    for replication in sorted(entry.keys() & reference.keys()):
+        this, that = entry[replication], reference[replication]
+        pairs.setdefault((this.fingerprint, that.fingerprint), (this, that))
+    if not pairs:
+        return _tell_unsure(alone, different, _different(reference), "no replication in common")
+    if all(this == that for this, that in pairs):
+        return replace(alone, ratio=Estimate(1.0), dearer_us=Estimate(0.0), identical=True)
+    these, those = zip(*pairs.values(), strict=True)
+    costs, other_costs = _costs_us(these), _costs_us(those)
+    if len(pairs) >= 2:
         return replace(
             alone,
-            ratio=paired_ratio([p.rate for p in entry.values()], [p.rate for p in reference.values()]),
+            ratio=paired_ratio([p.rate for p in these], [p.rate for p in those]),
             dearer_us=paired_difference(costs, other_costs) if costs and other_costs else None,
-            method="seeds",
+            method="replications",
         )
-    this, that = next(iter(entry.values())), next(iter(reference.values()))
-    if unknown := _explain_unpaired(this, that) if common else "no seed in common":
-        return replace(
-            alone,
-            ratio=Estimate(_rate(entry).value / _rate(reference).value, None),
-            dearer_us=Estimate(mean(costs).value - mean(other_costs).value, None)
-            if costs and other_costs
-            else None,
-            unknown=unknown,
-        )
+    if unknown := _explain_unpaired(these[0], those[0]):
+        return _tell_unsure(alone, these, those, unknown)
     return replace(
         alone,
         # Each does the same work: the ratio of throughputs is that of the times, the other way up.
-        ratio=paired_ratio(that.stretches_ns, this.stretches_ns),
-        dearer_us=paired_difference(this.lost_us, that.lost_us),
+        ratio=paired_ratio(those[0].stretches_ns, these[0].stretches_ns),
+        # Blocks of costs depend on one another: their interval would be too narrow.
+        dearer_us=_subtract(costs, other_costs),
         method="blocks",
     )
+
+
+def _tell_unsure(
+    alone: Standing, these: Sequence[_Progress], those: Sequence[_Progress], unknown: str
+) -> Standing:
+    """The difference without its uncertainty, and why that is not known."""
+    costs, other_costs = _costs_us(these), _costs_us(those)
+    rates = [mean([progress.rate for progress in runs]).value for runs in (these, those)]
+    ratio = Estimate(rates[0] / rates[1])
+    return replace(alone, ratio=ratio, dearer_us=_subtract(costs, other_costs), unknown=unknown)
+
+
+def _subtract(costs: Sequence[float] | None, other_costs: Sequence[float] | None) -> Estimate | None:
+    """The difference of two mean costs, where both are known, without its uncertainty."""
+    return Estimate(mean(costs).value - mean(other_costs).value) if costs and other_costs else None
 
 
 def _explain_unpaired(this: _Progress, that: _Progress) -> str:
@@ -210,6 +299,9 @@ def _explain_unpaired(this: _Progress, that: _Progress) -> str:
             return f"{progress.run.name} has no log"
         if min(progress.operations) < LEAST_PER_BLOCK:
             return f"fewer than {LEAST_PER_BLOCK} operations in a block of the trace"
+        # A block must outlast the round in which each task has its turn, or its neighbours depend on it.
+        if min(progress.operations) < (progress.run.manifest.trace.metadata.get("tasks") or 0):
+            return "fewer operations in a block of the trace than it has tasks"
     if len(this.operations) != len(that.operations):
         return "the runs did not do the same rows of the trace"
     return ""

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
 from pipeline.io.numbers import format_number, join_words
 from pipeline.report.document import Cell, Heading, Row, Table
-from pipeline.report.ranking import Ranking, Standing
-from pipeline.report.statistics import CONFIDENCE, Estimate
+from pipeline.report.ranking import NEGLIGIBLE, Ranking, Standing
+from pipeline.report.statistics import CONFIDENCE, POWER, Estimate, units_to_see
 
-TIE = "no difference seen"
 UNKNOWN = "–"
+CANNOT_TELL = "cannot tell"
+_LITTLE = f"{100 * NEGLIGIBLE:g} %"
+_TRACES_NAMED = 4
+_OFTEN = f"{100 * POWER:.0f} of 100"
 
 _HEADINGS = [
     Heading("", "", "place by throughput", True),
-    Heading("design", "", "runs that differ in their seed alone are one entry", False),
+    Heading("design", "", "runs that differ in the seeds of trace and run alone are one entry", False),
     Heading("operations", "1/s", "operations completed per second of simulated time", True),
     Heading("against the first", "%", "difference in throughput, and half the width of its interval", True),
+    Heading("visible from", "%", f"the difference that {_OFTEN} such comparisons would find", True),
+    Heading(
+        f"runs to see {_LITTLE}", "", f"different runs of each design of which {_OFTEN} would find that", True
+    ),
     Heading("lost to mapping", "µs", "an operation's map and unmap, each from asking to being served", True),
     Heading("against the first", "µs", "difference of that, and half the width of its interval", True),
     Heading("verdict", "", "", False),
@@ -30,17 +37,28 @@ def make_ranking_table(ranking: Ranking) -> Table:
     rows = [_row(standing, str(place)) for place, standing in enumerate(ranking.standings, 1)]
     rows += [_row(standing, "") for standing in ranking.bounds]
     rows += [_row(standing, "", "did not do the whole trace: not ranked") for standing in ranking.incomplete]
+    return Table(_HEADINGS, rows, _conditions(ranking), " ".join(_verdict(ranking)), list(_notes(ranking)))
+
+
+def _conditions(ranking: Ranking) -> str:
     m = ranking.manifest
-    conditions = f"{m.trace.name} on {m.machine.name}, {m.machine.cpus} CPUs, {m.loop} loop"
+    traces = join_words(ranking.traces)
+    if len(ranking.traces) > _TRACES_NAMED:
+        traces = f"{len(ranking.traces)} traces of {m.trace.metadata['source']['name']}"
+    words = [f"{traces} on {m.machine.name}", f"{m.machine.cpus} CPUs", f"{m.loop} loop"]
+    if m.jitter_percent:
+        words.append(f"jitter {m.jitter_percent:g} %")
     if m.lowmem:
-        conditions += f", {' and '.join(m.lowmem)} in low memory"
-    return Table(_HEADINGS, rows, conditions, " ".join(_verdict(ranking)), list(_notes(ranking)))
+        words.append(f"{' and '.join(m.lowmem)} in low memory")
+    return ", ".join(words)
 
 
 def _row(standing: Standing, place: str, remark: str = "") -> Row:
     numbers = [
         _format_estimate(standing.operations_per_second),
         _format_percent(standing.ratio),
+        _format_visible([standing]) or UNKNOWN,
+        format_number(units_to_see(standing.deviation, NEGLIGIBLE)) if standing.deviation else UNKNOWN,
         _format_estimate(standing.lost_us),
         _format_difference(standing.dearer_us),
     ]
@@ -54,15 +72,14 @@ def _row(standing: Standing, place: str, remark: str = "") -> Row:
 
 
 def _remark(standing: Standing) -> str:
-    if standing.unknown:
-        words = f"uncertainty unknown: {standing.unknown}"
-    elif standing.ratio is None:
-        words = "" if standing.bound else "first"
-    elif standing.tied:
-        words = TIE
-    else:
-        words = "faster" if standing.ratio.value > 1 else "slower"
-    return "; ".join(filter(None, (standing.bound, words)))
+    words = {
+        "": "" if standing.bound else "first",
+        "alike": f"alike within {_LITTLE}",
+        "identical": "did exactly the same",
+        "unknown": f"{CANNOT_TELL}: {standing.unknown}",
+    }.get(standing.verdict, standing.verdict)
+    once = "not replicated" if standing.method == "blocks" else ""
+    return "; ".join(filter(None, (standing.bound, words, once)))
 
 
 def _verdict(ranking: Ranking) -> Iterator[str]:
@@ -76,12 +93,22 @@ def _verdict(ranking: Ranking) -> Iterator[str]:
         yield f"{first.name} does {rate} operations a second; there is no other design to rank it against."
     else:
         yield f"{first.name} does most: {rate} operations a second."
-    if tied := [s.name for s in ranking.standings if s.tied]:
-        yield f"No difference from it was seen for {join_words(tied)}."
-    if unsure := [s.name for s in ranking.standings if s.unknown]:
-        yield f"How sure the difference is cannot be known for {join_words(unsure)}."
-    behind = [s for s in ranking.standings if s.ratio is not None and not s.tied and not s.unknown]
-    if behind:
+
+    def judged(*verdicts: str) -> list[Standing]:
+        return [standing for standing in ranking.standings if standing.verdict in verdicts]
+
+    if same := judged("identical"):
+        yield f"Exactly the same did {_names(same)}."
+    if alike := judged("alike"):
+        yield f"Within {_LITTLE} of it {'is' if len(alike) == 1 else 'are'} {_names(alike)}."
+    if unclear := judged("cannot tell"):
+        yield (
+            f"Whether it differs from {_names(unclear)} cannot be told: only differences of "
+            f"{_format_visible(unclear)} % or more would be seen."
+        )
+    if unsure := judged("unknown"):
+        yield f"How sure the difference is cannot be known for {_names(unsure)}."
+    if behind := judged("slower", "faster"):
         yield f"{'Next' if len(behind) > 1 else 'Behind it'} comes {_behind(behind[0])}."
     if len(behind) > 1:
         yield f"Slowest is {_behind(behind[-1])}."
@@ -91,21 +118,30 @@ def _verdict(ranking: Ranking) -> Iterator[str]:
         least, most = (f"{format_number(cost, 3)} µs with {name}" for cost, name in ends)
         yield f"Mapping takes from {least} to {most} of each operation."
     for bound in ranking.bounds:
-        if bound.tied:
-            yield f"From {bound.name}, the {bound.bound}, {TIE}."
-        elif bound.ratio is not None:
-            ratio = bound.ratio.value
-            share = f"{format_number(ratio, 2)} times"
-            if ratio < 2:
-                share = f"{format_number(100 * ratio, 3)} % of"
-            yield f"{bound.name}, the {bound.bound}, does {share} that."
+        yield from _judge_bound(bound)
     if ranking.incomplete:
-        names = join_words([s.name for s in ranking.incomplete])
-        yield f"Not ranked, as the trace was not done to its end: {names}."
+        yield f"Not ranked, as the trace was not done to its end: {_names(ranking.incomplete)}."
+
+
+def _judge_bound(bound: Standing) -> Iterator[str]:
+    """Say how a bound compares with the first design."""
+    if bound.verdict == "cannot tell":
+        yield f"Whether it differs from {bound.name}, the {bound.bound}, cannot be told."
+    elif bound.verdict in ("alike", "identical"):
+        yield f"It is within {_LITTLE} of {bound.name}, the {bound.bound}."
+    elif bound.ratio is not None:
+        ratio = bound.ratio.value
+        share = f"{format_number(100 * ratio, 3)} % of" if ratio < 2 else f"{format_number(ratio, 2)} times"
+        yield f"{bound.name}, the {bound.bound}, does {share} that."
 
 
 def _behind(standing: Standing) -> str:
-    return f"{standing.name}, {_format_percent(standing.ratio).lstrip('−')} % slower"
+    once = " in a single run" if standing.method == "blocks" else ""
+    return f"{standing.name}, {_format_percent(standing.ratio).lstrip('−')} % slower{once}"
+
+
+def _names(standings: Sequence[Standing]) -> str:
+    return join_words([standing.name for standing in standings])
 
 
 def _notes(ranking: Ranking) -> Iterator[str]:
@@ -113,27 +149,59 @@ def _notes(ranking: Ranking) -> Iterator[str]:
     compared = (*ranking.standings, *ranking.bounds)
     methods = {standing.method for standing in compared}
     share = f"{100 * CONFIDENCE:.0f} %"
-    if "seeds" in methods:
-        yield f"± is half of a {share} interval of Student's t over seeds; differences are paired by seed."
+    if again := [standing for standing in compared if standing.different < len(standing.runs)]:
+        yield (
+            f"Runs with equal fingerprints are one run that was made again, and count once: {_names(again)}. "
+            "Different runs want other trace seeds, or --jitter with other seeds."
+        )
+    if "replications" in methods:
+        yield (
+            f"± is half of a {share} interval of Student's t over different runs. Designs are compared run "
+            "by run, in pairs of one trace and one seed, which meet the same requests and random draws."
+        )
+        if saved := _describe_pairing([s.ratio for s in compared if s.method == "replications" and s.ratio]):
+            yield saved
     if "blocks" in methods:
         yield (
-            f"± is half of a {share} interval from batch means: the trace's rows are cut into "
-            f"{ranking.blocks} blocks, and the runs compared block by block, which meet the same requests "
-            "and random draws. It measures the variation within a run, not between seeds; convoys that "
-            "outlast a block make it too small."
+            f"Not replicated: ± is half of a {share} interval from batch means. The trace's rows are cut "
+            f"into {ranking.blocks} blocks, and the runs compared block by block, which meet the same "
+            "requests and random draws. It measures the variation within a run, not between runs; convoys "
+            "that outlast a block make it too small. The cost's difference has none, as its blocks depend on "
+            "one another."
         )
-    if methods & {"seeds", "blocks"}:
-        yield "A difference whose interval holds zero is called none; each interval is for itself."
+    if methods & {"replications", "blocks"}:
+        yield (
+            f"Where an interval holds zero, designs are alike if it lies within ± {_LITTLE}; if it does not, "
+            "these runs cannot tell. Each interval is for itself."
+        )
     if unknown := dict.fromkeys(standing.unknown for standing in compared if standing.unknown):
         yield f"Where no ± stands, it is unknown: {'; '.join(unknown)}."
+
+
+def _describe_pairing(ratios: Sequence[Estimate]) -> str:
+    """Say what comparing in pairs saved."""
+    shares = sorted(100 * s for s in (ratio.variance_share for ratio in ratios) if s is not None)
+    if not shares:
+        return ""
+    ends = dict.fromkeys(f"{format_number(s, 2)} %" for s in (shares[0], shares[-1]))
+    return (
+        f"In pairs, the differences have {' to '.join(ends)} of the variance that they would have unpaired."
+    )
+
+
+def _format_visible(standings: Sequence[Standing]) -> str:
+    """The smallest difference that would be seen of each of them, in per cent; "" where that is not known."""
+    known = [s.ratio.smallest_visible for s in standings if s.ratio and s.ratio.smallest_visible is not None]
+    return format_number(100 * max(known), 2) if known else ""
 
 
 def _format_estimate(estimate: Estimate | None) -> str:
     """A value with the half width of its interval, where that is known."""
     if estimate is None:
         return UNKNOWN
-    if estimate.half_width is None:
-        return format_number(estimate.value, 3 if estimate.value < 1000 else 4)
+    if not estimate.half_width:
+        text = format_number(estimate.value, 3 if estimate.value < 1000 else 4)
+        return text if estimate.half_width is None else f"{text} ± 0"
     decimals = _decimals(estimate.half_width)
     return f"{estimate.value:,.{decimals}f} ± {estimate.half_width:,.{decimals}f}"
 
@@ -142,15 +210,14 @@ def _format_percent(ratio: Estimate | None) -> str:
     """A ratio as a difference in percent."""
     if ratio is None:
         return UNKNOWN
-    width = None if ratio.half_width is None else 100 * ratio.half_width
-    return _format_difference(Estimate(100 * (ratio.value - 1), width))
+    return _format_difference(ratio.scaled(100, 1))
 
 
 def _format_difference(estimate: Estimate | None) -> str:
     """A value with its sign, and the half width of its interval, where that is known."""
     if estimate is None:
         return UNKNOWN
-    decimals = 2 if estimate.half_width is None else _decimals(estimate.half_width)
+    decimals = _decimals(estimate.half_width) if estimate.half_width else 2
     value = round(estimate.value, decimals)
     sign = "−" if value < 0 else "+" if value > 0 else ""
     text = f"{sign}{abs(value):,.{decimals}f}"
@@ -158,7 +225,5 @@ def _format_difference(estimate: Estimate | None) -> str:
 
 
 def _decimals(half_width: float) -> int:
-    """Digits behind the point such that the width has two that count, at most four."""
-    if half_width <= 0:
-        return 1
-    return min(4, max(0, 1 - math.floor(math.log10(half_width))))
+    """Digits behind the point such that the width has two that count, at most six."""
+    return min(6, max(0, 1 - math.floor(math.log10(half_width))))

@@ -73,6 +73,7 @@ def render_json(document: Document) -> str:
                 "cpus": run.manifest.machine.cpus,
                 "loop": run.manifest.loop,
                 "seed": run.manifest.seed,
+                "jitter_percent": run.manifest.jitter_percent,
                 "log": run.has_log,
                 "command": run.manifest.command,
                 "fingerprint": run.manifest.fingerprint,

@@ -37,6 +37,17 @@ def rank(directory):
         return rank_runs(session.runs, rows, style_runs(session.runs).bounds)
 
 
+def synthetic(seed, **changes):
+    """A trace of one workload, made with `seed`."""
+    source = {"type": "synthetic", "name": "made", "spec_sha256": "1" * 64, "seed": seed} | changes
+    trace = manifest_dict("a")["trace"]
+    return trace | {
+        "name": f"t{seed}",
+        "sha256": f"{seed}".zfill(64),
+        "metadata": trace["metadata"] | {"source": source},
+    }
+
+
 def bound(label):
     return manifest_dict(label)["allocator"] | {"bound": "lower bound"}
 
@@ -51,21 +62,27 @@ def test_a_design_that_takes_twice_as_long_has_half_the_throughput_for_certain(t
     assert fast.ratio is None
     assert slow.ratio.value == pytest.approx(0.5)
     assert slow.ratio.half_width == pytest.approx(0, abs=1e-9)
-    assert (slow.dearer_us.value, slow.dearer_us.half_width) == pytest.approx((0.8, 0))
-    assert not slow.tied
+    assert slow.dearer_us.value == pytest.approx(0.8)
+    assert (slow.verdict, slow.method) == ("slower", "blocks")
 
 
-def test_runs_that_are_ahead_by_turns_are_a_tie(tmp_path):
+def test_whether_runs_differ_that_are_ahead_by_turns_cannot_be_told(tmp_path):
     steady(tmp_path, "even", lambda _: 1_000)
     steady(tmp_path, "odd", lambda row: 800 if row // (2 * LEAST_PER_BLOCK) % 2 else 1_210)
     (ranking,) = rank(tmp_path)
     assert [s.name for s in ranking.standings] == ["even", "odd"]
     # In all the second takes 12 blocks of 800 and 13 of 1,210 ns.
     assert ranking.standings[1].ratio.value == pytest.approx(25_000 / (12 * 800 + 13 * 1_210))
-    assert ranking.standings[1].tied
-    words = make_ranking_table(ranking).verdict
-    assert "No difference from it was seen for odd." in words
-    assert "slower" not in words
+    assert ranking.standings[1].verdict == "cannot tell"
+    made = make_ranking_table(ranking)
+    # Half of the 26 stretches, from one block's middle to the next, are some 205 of 1,000 away: an error of
+    # 145 / 1,000 / sqrt(26), of which 2.06 + 0.86 would be seen.
+    assert (
+        "Whether it differs from odd cannot be told: only differences of 8.4 % or more would be seen."
+        in made.verdict
+    )
+    assert "slower" not in made.verdict
+    assert made.rows[1].cells[-1].text == "cannot tell; not replicated"
 
 
 def test_the_ratio_is_that_of_the_throughputs_shown(tmp_path):
@@ -77,18 +94,99 @@ def test_the_ratio_is_that_of_the_throughputs_shown(tmp_path):
     assert second.ratio.value == pytest.approx(shown, rel=1e-12)
 
 
+def test_runs_that_are_ahead_by_turns_of_little_are_alike(tmp_path):
+    steady(tmp_path, "even", lambda _: 1_000)
+    steady(tmp_path, "odd", lambda row: 998 if row // (2 * LEAST_PER_BLOCK) % 2 else 1_003)
+    (ranking,) = rank(tmp_path)
+    assert ranking.standings[1].verdict == "alike"
+    assert "Within 1 % of it is odd." in make_ranking_table(ranking).verdict
+
+
 def test_seeds_of_a_design_are_one_entry_and_pairs(tmp_path):
     for seed, (a, b) in enumerate([(1_000, 2_000), (1_100, 2_200), (1_200, 2_400)]):
         steady(tmp_path, "a", lambda _, step=a: step, seed=seed)
         steady(tmp_path, "b", lambda _, step=b: step, seed=seed)
     (ranking,) = rank(tmp_path)
     first, second = ranking.standings
-    assert (first.name, second.name) == ("a (3 seeds)", "b (3 seeds)")
-    assert second.method == "seeds"
+    assert (first.name, second.name) == ("a (3 runs)", "b (3 runs)")
+    assert second.method == "replications"
     # Each varies from seed to seed, their ratio does not.
     assert first.operations_per_second.half_width > 100_000
     assert second.ratio.value == pytest.approx(0.5)
     assert second.ratio.half_width == pytest.approx(0, abs=1e-12)
+    assert second.ratio.variance_share == pytest.approx(0, abs=1e-12)
+
+
+def test_trace_seeds_of_a_workload_are_replications_too(tmp_path):
+    for seed, (a, b) in enumerate([(1_000, 1_500), (1_100, 1_750), (1_200, 1_700)]):
+        trace = synthetic(seed)
+        steady(tmp_path, "a", lambda _, step=a: step, seed=seed, trace=trace)
+        steady(tmp_path, "b", lambda _, step=b: step, seed=seed, trace=trace)
+    (ranking,) = rank(tmp_path)
+    first, second = ranking.standings
+    assert (first.name, second.name) == ("a (3 runs)", "b (3 runs)")
+    assert second.verdict == "slower"
+    # Rates of a and b per microsecond, which the trace's seed moves together.
+    rates = [(1, 1 / 1.5), (1 / 1.1, 1 / 1.75), (1 / 1.2, 1 / 1.7)]
+    assert second.ratio.value == pytest.approx(sum(b for _, b in rates) / sum(a for a, _ in rates))
+    assert 0 < second.ratio.variance_share < 0.5
+    made = make_ranking_table(ranking)
+    assert made.title == "t0, t1 and t2 on tiny, 2 CPUs, closed loop"
+    assert any(note.startswith("In pairs, the differences have ") for note in made.notes)
+
+
+def test_another_workload_or_more_jitter_is_ranked_apart(tmp_path):
+    steady(tmp_path, "a", lambda _: 1_000, trace=synthetic(0))
+    steady(tmp_path, "b", lambda _: 1_000, trace=synthetic(0, spec_sha256="2" * 64))
+    steady(tmp_path, "c", lambda _: 1_000, trace=synthetic(0), jitter_percent=0.5)
+    rankings = rank(tmp_path)
+    assert [[s.name for s in ranking.standings] for ranking in rankings] == [["a"], ["b"], ["c"]]
+    assert make_ranking_table(rankings[2]).title == "t0 on tiny, 2 CPUs, closed loop, jitter 0.5 %"
+
+
+def test_runs_that_are_identical_count_once(tmp_path):
+    for seed in range(4):
+        steady(tmp_path, "a", lambda _: 1_000, seed=seed)
+        steady(tmp_path, "b", lambda row: 1_200 + row % 9, seed=seed)
+    (ranking,) = rank(tmp_path)
+    first, second = ranking.standings
+    assert (first.name, second.name) == ("a (4 identical runs)", "b (4 identical runs)")
+    assert (first.different, second.different) == (1, 1)
+    assert first.operations_per_second.half_width is None
+    assert second.method == "blocks"
+    made = make_ranking_table(ranking)
+    assert made.rows[1].cells[-1].text == "slower; not replicated"
+    assert made.notes[0].startswith(
+        "Runs with equal fingerprints are one run that was made again, and count once"
+    )
+
+
+def test_of_runs_that_are_partly_identical_the_different_ones_count(tmp_path):
+    for seed, b in enumerate([1_200, 1_200, 1_300]):
+        steady(tmp_path, "a", lambda _: 1_000, seed=seed)
+        steady(tmp_path, "b", lambda _, step=b: step, seed=seed)
+    (ranking,) = rank(tmp_path)
+    second = ranking.standings[1]
+    assert second.name == "b (3 runs, 2 different)"
+    assert (second.method, second.ratio.units) == ("replications", 2)
+
+
+def test_a_design_that_did_what_the_first_did_is_said_to_have_done_the_same(tmp_path):
+    steady(tmp_path, "a", lambda _: 1_000)
+    steady(tmp_path, "b", lambda _: 1_000)
+    (ranking,) = rank(tmp_path)
+    second = ranking.standings[1]
+    assert (second.verdict, second.ratio.half_width) == ("identical", None)
+    assert "Exactly the same did b." in make_ranking_table(ranking).verdict
+
+
+def test_blocks_that_do_not_give_each_task_a_turn_give_no_uncertainty(tmp_path):
+    trace = manifest_dict("a")["trace"]
+    many = trace | {"metadata": trace["metadata"] | {"tasks": LEAST_PER_BLOCK + 1}}
+    steady(tmp_path, "a", lambda _: 1_000, trace=many)
+    steady(tmp_path, "b", lambda _: 2_000, trace=many)
+    (ranking,) = rank(tmp_path)
+    assert ranking.standings[1].unknown == "fewer operations in a block of the trace than it has tasks"
 
 
 def test_without_a_log_a_difference_is_told_and_its_uncertainty_is_not(tmp_path):
@@ -101,7 +199,7 @@ def test_without_a_log_a_difference_is_told_and_its_uncertainty_is_not(tmp_path)
     assert second.lost_us is None
     made = make_ranking_table(ranking)
     assert [cell.text for cell in made.rows[1].cells] == [
-        "2", "b", "500,000", "−50.00", "–", "–", "uncertainty unknown: b has no log",
+        "2", "b", "500,000", "−50.00", "–", "–", "–", "–", "cannot tell: b has no log",
     ]  # fmt: skip
     assert "Where no ± stands, it is unknown: b has no log." in made.notes
 
@@ -115,7 +213,7 @@ def test_bounds_stand_apart_and_are_never_first(tmp_path):
     made = make_ranking_table(ranking)
     assert "free, the lower bound, does 2 times that." in made.verdict
     assert made.rows[1].apart
-    assert made.rows[1].cells[-1].text == "lower bound; faster"
+    assert made.rows[1].cells[-1].text == "lower bound; faster; not replicated"
 
 
 def test_runs_of_other_traces_machines_and_loops_are_ranked_apart(tmp_path):

@@ -7,32 +7,7 @@ import random
 
 import pytest
 
-from pipeline.report.statistics import mean, paired_difference, paired_ratio, t_probability, t_quantile
-
-
-@pytest.mark.parametrize(
-    ("probability", "freedom", "published"),
-    [
-        # Abramowitz and Stegun, table 26.10.
-        (0.975, 1, 12.706),
-        (0.975, 2, 4.303),
-        (0.975, 5, 2.571),
-        (0.975, 10, 2.228),
-        (0.975, 29, 2.045),
-        (0.995, 3, 5.841),
-        (0.95, 24, 1.711),
-        (0.75, 4, 0.741),
-        (0.025, 10, -2.228),
-    ],
-)
-def test_quantiles_of_t_are_the_published_ones(probability, freedom, published):
-    assert t_quantile(probability, freedom) == pytest.approx(published, abs=0.0006)
-
-
-def test_half_of_t_lies_below_zero_and_a_quantile_leads_back():
-    for freedom in range(1, 40):
-        assert t_probability(0.0, freedom) == 0.5
-        assert t_probability(t_quantile(0.9, freedom), freedom) == pytest.approx(0.9, abs=1e-11)
+from pipeline.report.statistics import Estimate, mean, paired_difference, paired_ratio, units_to_see
 
 
 def test_a_mean_has_the_interval_of_the_text_book():
@@ -71,5 +46,41 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say():
 def test_what_cannot_be_estimated_is_refused():
     with pytest.raises(ValueError, match="positive sum"):
         paired_ratio([1, 2], [0, 0])
-    with pytest.raises(ValueError, match="freedom"):
-        t_quantile(0.9, 0)
+    with pytest.raises(ValueError, match="positive difference"):
+        units_to_see(0.1, 0)
+
+
+@pytest.mark.parametrize(
+    ("units", "published"),
+    # Half widths of intervals, in errors: Abramowitz and Stegun, table 26.10.
+    [(2, 12.706), (3, 4.303), (6, 2.571), (11, 2.228), (30, 2.045)],
+)
+def test_intervals_are_as_wide_as_the_published_quantiles_of_t(units, published):
+    assert Estimate(0, 1, units).half_width == pytest.approx(published, abs=0.0006)
+
+
+def test_what_pairing_saves_is_the_variance_that_both_sides_share():
+    # Deviations -1, 0, 1 on both sides and -1, 1, 0 for the difference: 2 of 2 + 2.
+    found = paired_difference([1, 3, 2], [1, 2, 3])
+    assert found.variance_share == pytest.approx(0.5)
+    assert paired_ratio([2, 6, 4], [1, 2, 3]).variance_share == pytest.approx(0.5)
+    assert paired_difference([1, 2, 3], [1, 2, 3]).variance_share == 0
+
+
+def test_a_difference_that_is_called_visible_is_found_as_often_as_it_says():
+    draws = random.Random(11)
+    deviation, units = 3.0, 5
+    # The error of a known deviation: what the next experiment will estimate.
+    difference = Estimate(0, deviation / math.sqrt(units), units).smallest_visible
+    found = sum(
+        not mean([draws.gauss(difference, deviation) for _ in range(units)]).may_be(0) for _ in range(1_000)
+    )
+    # 800 expected, standard deviation 13. Adding two quantiles of t is known to be a little too careful.
+    assert 790 <= found <= 900
+
+
+def test_so_many_units_see_a_difference_and_one_less_do_not():
+    units = units_to_see(2.0, 1.5)
+    assert Estimate(0, 2 / math.sqrt(units), units).smallest_visible <= 1.5
+    assert Estimate(0, 2 / math.sqrt(units - 1), units - 1).smallest_visible > 1.5
+    assert units_to_see(1e-9, 1) == 2

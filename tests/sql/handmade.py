@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,8 @@ def make_run(
     """Write a run directory; rows need name only what differs from PLAIN_OPERATION and PLAIN_EVENT."""
     operations = [PLAIN_OPERATION | {"op": i} | row for i, row in enumerate(operations)]
     events = [PLAIN_EVENT | row for row in event_rows]
-    content = manifest_dict(label, **changes)
+    fingerprint = {"fingerprint": sha256(repr((operations, events)).encode()).hexdigest()[:32]}
+    content = manifest_dict(label, **fingerprint | changes)
     content["totals"] = totals_of(operations, events, content["machine"]["cpus"]) | (totals or {})
     write_run(
         directory,
