@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.io.tables import markdown_table
+from pipeline.runs.add_up import SHORT_NS
+from pipeline.runs.sums import MOST_PAGES, MOST_VALUES
 from pipeline.schema.run import (
     CPU_CATEGORIES,
     EVENT_KINDS,
@@ -19,6 +21,7 @@ from pipeline.schema.run import (
     OPERATIONS,
     RUN_FORMAT_VERSION,
     SERVED,
+    SUMS_FOLDER,
     AllocatorPart,
     AllocatorReference,
     LogColumn,
@@ -69,6 +72,7 @@ def format_document() -> str:
         (f"`{name}`", meaning, slot or "", value or "", other or "")
         for name, (meaning, slot, value, other) in EVENT_KINDS.items()
     ]
+    summed = ", ".join(f"`{view.name}`" for view in VIEWS.values() if view.summed)
     views = "".join(
         f"### {view.name}\n\n{view.doc}\n\n"
         + markdown_table(
@@ -98,9 +102,10 @@ The footer's key `pipeline.trace` holds this, as JSON:
 {_fields(Source)}
 ## Run directory
 
-`runs/<id>/`, of version {RUN_FORMAT_VERSION}, holds `manifest.json`, `operations.parquet` and
-`events.parquet`; with `--events none` the manifest alone. It is written under a temporary name and renamed
-when complete. The id is the allocator's name and a hash of everything that determines the result.
+`runs/<id>/`, of version {RUN_FORMAT_VERSION}, holds `manifest.json`, `operations.parquet`,
+`events.parquet` and the [sums](#sums); with `--events none` the manifest alone. It is written under a
+temporary name and renamed when complete. The id is the allocator's name and a hash of everything that
+determines the result.
 
 ### manifest.json
 
@@ -153,6 +158,15 @@ Everything that does not happen exactly once per operation.
 What `slot`, `value` and `other` hold, by event; where nothing is said, -1:
 
 {markdown_table(("event", "meaning", "slot", "value", "other"), kinds)}
+### Sums
+
+The folder `{SUMS_FOLDER}` has what the log adds up to, made while it was written: a Parquet file for each of
+the views {summed}, with
+the view's columns but `run`. The views read it there. Where a file is missing, they read the log: of older
+runs, of copies without it, of runs that ended before their trace (`trace_blocks`, `page_gaps`), of holds or
+waits with more than {MOST_VALUES:,} different values from {SHORT_NS:,} ns on, and of traces with pages beyond
+{MOST_PAGES:,} (`page_gaps`).
+
 ## SQL views
 
 `pipeline sql` sees these, over all the runs it is given. `run` is the run's label, made unique.

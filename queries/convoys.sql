@@ -7,34 +7,12 @@
 -- column: max_us (us); longest
 -- column: after_flush_percent (%); share of convoys that began during a flush or the scan before it
 -- reads: operations, relock, flush, scan
-WITH waits AS MATERIALIZED (
-    SELECT
-        run,
-        time_ns,
-        wait_ns
-    FROM lock_waits
-),
-
-steps AS (
-    SELECT
-        run,
-        time_ns,
-        1 AS change
-    FROM waits
-    UNION ALL
-    SELECT
-        run,
-        time_ns + wait_ns AS time_ns,
-        -1 AS change
-    FROM waits
-),
-
-edges AS (
+WITH edges AS (
     SELECT
         run,
         time_ns,
         level >= $waiters AS inside
-    FROM levels('steps')
+    FROM spinning
     WHERE (level >= $waiters) <> (before >= $waiters)
 ),
 

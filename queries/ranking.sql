@@ -7,29 +7,41 @@
 -- column: lost_us (us); an operation's map and unmap, each from asking to being served, mean
 -- reads: operations
 -- A run that ended early has seen fewer rows of the trace than another.
-WITH rows AS (
+WITH cut AS (
     SELECT
-        trace_sha256,
-        max(operations) AS operations
+        run,
+        greatest(max(operations) OVER (PARTITION BY trace_sha256), 1) AS operations
     FROM runs
-    GROUP BY trace_sha256
+    WHERE 600 % $blocks <> 0
 ),
 
-cut AS (
+parts AS (
     SELECT
-        runs.run,
-        greatest(rows.operations, 1) AS operations
-    FROM runs
-    INNER JOIN rows ON runs.trace_sha256 = rows.trace_sha256
+        run,
+        block * $blocks // 600 AS block,
+        operations,
+        done_ns,
+        lost_ns
+    FROM trace_blocks
+    WHERE 600 % $blocks = 0
+    UNION ALL
+    -- Blocks that the sums are not made of.
+    SELECT
+        o.run,
+        least(o.op * $blocks // c.operations, $blocks - 1) AS block,
+        1 AS operations,
+        o.done_ns,
+        (o.mapped_ns - o.asked_ns) + (o.done_ns - o.unmap_asked_ns) AS lost_ns
+    FROM operations AS o
+    INNER JOIN cut AS c ON o.run = c.run
 )
 
 SELECT
-    o.run,
-    least(o.op * $blocks // c.operations, $blocks - 1) AS block,
-    count(*) AS operations,
-    avg(o.done_ns) / 1e6 AS done_ms,
-    avg((o.mapped_ns - o.asked_ns) + (o.done_ns - o.unmap_asked_ns)) / 1e3 AS lost_us
-FROM operations AS o
-INNER JOIN cut AS c ON o.run = c.run
-GROUP BY o.run, block
-ORDER BY o.run, block
+    run,
+    block,
+    sum(operations) AS operations,
+    sum(done_ns) / sum(operations) / 1e6 AS done_ms,
+    sum(lost_ns) / sum(operations) / 1e3 AS lost_us
+FROM parts
+GROUP BY run, block
+ORDER BY run, block

@@ -5,21 +5,13 @@
 -- column: spinning_mean (CPUs); mean number of CPUs spinning
 -- column: spinning_max (CPUs); most CPUs spinning at once
 -- reads: operations, relock
-WITH spins AS (
-    SELECT
-        run,
-        time_ns,
-        wait_ns AS duration_ns
-    FROM lock_waits
-)
-
 SELECT
-    level.run,
-    level.time_ns / 1e6 AS time_ms,
-    level.mean AS spinning_mean,
-    level.most AS spinning_max
-FROM level_over_time('spins', $buckets) AS level
-INNER JOIN runs ON level.run = runs.run
+    s.run,
+    s.time_ns / 1e6 AS time_ms,
+    s.mean AS spinning_mean,
+    s.most AS spinning_max
+FROM mean_levels('spinning', $buckets) AS s
+INNER JOIN runs ON s.run = runs.run
 -- A recording does not tell who spun.
 WHERE runs.provenance = 'simulated'
-ORDER BY level.run, time_ms
+ORDER BY s.run, time_ms

@@ -7,14 +7,26 @@
 -- column: wait_ms (ms); their time together
 -- column: mean_us (us); mean wait
 -- column: share_percent (%); of all time waited for the lock in the run
--- reads: operations, relock, flush
-WITH flushers AS (
+-- reads: operations, relock
+WITH waits AS MATERIALIZED (
+    SELECT
+        run,
+        site,
+        kind,
+        flush_op,
+        count(*) AS n,
+        sum(wait_ns) AS ns
+    FROM lock_waits
+    GROUP BY run, site, kind, flush_op
+),
+
+flushers AS (
     SELECT DISTINCT
         o.run,
         o.op,
         o.kind
     FROM operations AS o
-    SEMI JOIN flushes AS f ON o.run = f.run AND o.op = f.op
+    SEMI JOIN waits AS w ON o.run = w.run AND o.op = w.flush_op
 )
 
 SELECT
@@ -22,11 +34,11 @@ SELECT
     w.site,
     w.kind,
     f.kind AS flush_kind,
-    count(*) AS waits,
-    sum(w.wait_ns) / 1e6 AS wait_ms,
-    avg(w.wait_ns) / 1e3 AS mean_us,
-    100.0 * sum(w.wait_ns) / nullif(sum(sum(w.wait_ns)) OVER (PARTITION BY w.run), 0) AS share_percent
-FROM lock_waits AS w
+    sum(w.n) AS waits,
+    sum(w.ns) / 1e6 AS wait_ms,
+    sum(w.ns) / sum(w.n) / 1e3 AS mean_us,
+    100.0 * sum(w.ns) / nullif(sum(sum(w.ns)) OVER (PARTITION BY w.run), 0) AS share_percent
+FROM waits AS w
 LEFT JOIN flushers AS f ON w.run = f.run AND w.flush_op = f.op
 GROUP BY w.run, w.site, w.kind, f.kind
 ORDER BY w.run, wait_ms DESC, w.site, w.kind, flush_kind

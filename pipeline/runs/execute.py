@@ -25,6 +25,7 @@ from pipeline.runs.log_writer import EventLog
 from pipeline.runs.manifest import build_manifest
 from pipeline.runs.plan import Plan, RunConfig, make_plan
 from pipeline.runs.store import read_finished_manifest
+from pipeline.runs.sums import RunSums
 from pipeline.schema.run import MANIFEST_FILE, Execution, Manifest
 from pipeline.schema.trace import KINDS
 
@@ -83,13 +84,14 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
     simulator = compose(plan.allocator, compiled)
     try:
         with ExitStack() as stack:
-            feed = stack.enter_context(
-                Feed(plan.trace, census, directory, compiled, plan.config.jitter_percent / 100)
-            )
+            sums = RunSums(census) if plan.config.events == "full" else None
+            observe_pages = sums.add_pages if sums else None
+            jitter = plan.config.jitter_percent / 100
+            feed = stack.enter_context(Feed(plan.trace, census, directory, compiled, jitter, observe_pages))
             settings = RunSettings(
                 seed=plan.config.seed,
                 loop=records.CLOSED if plan.config.loop == "closed" else records.TIMED,
-                log=plan.config.events == "full",
+                log=sums is not None,
                 chunk_rows=feed.chunk_rows,
                 chunk_slots=feed.chunks,
                 levels=census.levels,
@@ -99,11 +101,13 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
                 simulator, plan.allocator, plan.options, plan.profile, census, settings, feed.storage()
             )
             feed.start(simulation)
-            log = stack.enter_context(EventLog(directory, simulation.machine_state)) if settings.log else None
+            log = stack.enter_context(EventLog(directory, simulation.machine_state, sums)) if sums else None
             advance = stack.enter_context(
                 progress(f"replaying {plan.label()}", plan.trace.rows, "operations")
             )
             status, engine_s = drive(simulation, feed, log, observe=advance)
+            if sums:
+                sums.write(directory, int(simulation.machine_state.machine[0].operations))
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; nothing of this run was kept in {directory.parent}") from None
     if status == records.S_TOO_LONG:

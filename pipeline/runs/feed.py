@@ -12,7 +12,7 @@ import os
 import queue
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +76,18 @@ class Feed:
     """Brings a trace's chunks to the engine as it asks for them; a context manager.
 
     With `threaded`, a thread decodes and arranges ahead of need while the engine runs; its errors are raised
-    by `admit_next`. `jitter` is the share of 1 by which think and wait times may change.
+    by `admit_next`. `jitter` is the share of 1 by which think and wait times may change; `observe_pages` is
+    called with the pages of the trace's operations, in order.
     """
 
     def __init__(
-        self, trace: Trace, census: Census, scratch: Path, threaded: bool, jitter: float = 0.0
+        self,
+        trace: Trace,
+        census: Census,
+        scratch: Path,
+        threaded: bool,
+        jitter: float = 0.0,
+        observe_pages: Callable[[np.ndarray], None] | None = None,
     ) -> None:
         self.trace = trace
         self.census = census
@@ -92,6 +99,7 @@ class Feed:
         self.chunk_rows = CHUNK_ROWS
         self.rows_admitted = 0
         self.most_backlog_rows = 0
+        self._observe_pages = observe_pages
         self._scratch = scratch
         self._file: Any = None
         self._map: mmap.mmap | None = None
@@ -186,6 +194,8 @@ class Feed:
         for batch in self.trace.batches(COLUMNS, ROW_GROUP_ROWS, threads=False):
             columns = {name: numpy_column(batch, name) for name in COLUMNS}
             _check(self.trace.path, columns, first_op, before_ns)
+            if self._observe_pages is not None:
+                self._observe_pages(columns["page"])
             for first in range(0, batch.num_rows, CHUNK_ROWS):
                 part = [column[first : first + CHUNK_ROWS] for column in columns.values()]
                 n = len(part[0])

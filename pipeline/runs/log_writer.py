@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 from pipeline.io.files import output_error
 from pipeline.jit.tables import Tables
 from pipeline.runs.log_columns import ColumnBuffers, as_they_are
+from pipeline.runs.sums import RunSums
 from pipeline.schema.run import LOG_TABLES, LogTable
 
 _BUFFERS = 6
@@ -74,11 +76,21 @@ class _Files:
 
 
 class TableLog:
-    """One table of the log, written by a thread of its own from buffers like `buffer`."""
+    """One table of the log, written by a thread of its own from buffers like `buffer`.
 
-    def __init__(self, directory: Path, table: LogTable, buffer: np.ndarray) -> None:
+    That thread shows each buffer to `add_up` too.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        table: LogTable,
+        buffer: np.ndarray,
+        add_up: Callable[[np.ndarray], None] = lambda _: None,
+    ) -> None:
         self._directory = directory
         self._table = table
+        self._add_up = add_up
         self._free: queue.LifoQueue[np.ndarray] = queue.LifoQueue()
         for _ in range(_BUFFERS - 1):
             # Zeroed by the system when first touched; `zeros_like` would touch all of it at once.
@@ -126,7 +138,9 @@ class TableLog:
 
     def _write(self, buffer: np.ndarray, rows: int) -> None:
         try:
-            wide = self._columns.append(np.asarray(buffer[:rows]))
+            filled = np.asarray(buffer[:rows])
+            self._add_up(filled)
+            wide = self._columns.append(filled)
         finally:
             self._free.put(buffer)
         if len(wide):
@@ -152,10 +166,11 @@ class TableLog:
 class EventLog:
     """Both tables of a run's log, fed from the engine's buffers; a context manager."""
 
-    def __init__(self, directory: Path, machine_state: Tables) -> None:
+    def __init__(self, directory: Path, machine_state: Tables, sums: RunSums) -> None:
         self._machine_state = machine_state
+        add_up = {"operations": sums.add_operations, "events": sums.add_events}
         self._logs = {
-            name: TableLog(directory, table, getattr(machine_state, name))
+            name: TableLog(directory, table, getattr(machine_state, name), add_up[name])
             for name, table in LOG_TABLES.items()
         }
 

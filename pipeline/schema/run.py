@@ -18,6 +18,11 @@ from pipeline.schema.trace import KINDS, Column
 
 RUN_FORMAT_VERSION = 2
 MANIFEST_FILE = "manifest.json"
+# What the log adds up to: a Parquet file for each view that need not read the log then.
+SUMS_FOLDER = "sums"
+
+# Blocks of equally many rows that a trace is cut into for sums by its progress: a number of many divisors.
+TRACE_BLOCKS = 600
 
 # How an operation's mapping was served; the position is the code.
 SERVED = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,14 +35,11 @@ def log_select(
 
 
 def _of_run(table: LogTable, found: Run, place: Callable[[Path], str]) -> list[str]:
-    """One SELECT for each kind of file; the run's name is a constant in it, which costs nothing per row."""
+    """One SELECT for each kind of file."""
     version = found.manifest.format_version
     parts = []
     for name, column_sql in ((table.name, _as_stored), (f"wide_{table.name}", _as_it_is)):
-        files = [
-            literal(_without_wildcards(place(found.directory / file)))
-            for file in found.manifest.log_files.get(name, [])
-        ]
+        files = [found.directory / file for file in found.manifest.log_files.get(name, [])]
         columns = (
             _absent(column) if column.since > version
             else _as_it_is(column) if version == 1
@@ -50,11 +47,19 @@ def _of_run(table: LogTable, found: Run, place: Callable[[Path], str]) -> list[s
             for column in table.columns
         )  # fmt: skip
         if files:
-            parts.append(
-                f"SELECT CAST({literal(found.name)} AS run_name) AS run, {', '.join(columns)} "
-                f"FROM read_parquet([{', '.join(files)}])"
-            )
+            parts.append(files_select(found, columns, files, place))
     return parts
+
+
+def files_select(
+    found: Run, columns: Iterable[str], files: Iterable[Path], place: Callable[[Path], str]
+) -> str:
+    """Make the SELECT of columns from files of a run; its name is a constant, which costs nothing per row."""
+    places = ", ".join(literal(_without_wildcards(place(file))) for file in files)
+    return (
+        f"SELECT CAST({literal(found.name)} AS run_name) AS run, {', '.join(columns)} "
+        f"FROM read_parquet([{places}])"
+    )
 
 
 def _as_stored(column: LogColumn) -> str:

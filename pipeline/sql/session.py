@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,14 +20,15 @@ from pipeline.sql.log_tables import literal, log_select, recorded_table
 from pipeline.sql.macros import MACROS
 from pipeline.sql.manifest_rows import manifest_rows, recording_row
 from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
+from pipeline.sql.sums import sums_file, view_select
 from pipeline.sql.views import VIEWS, View
 
 # Of the machine's memory a session takes this much before it spills to its temporary directory.
 MEMORY_LIMIT = "2GB"
 
-# What the logs of all runs have of waits, flushes, scans or sleeps is copied out of them for further
+# What the logs of all runs have of spinning, flushes, scans or sleeps is copied out of them for further
 # questions, if it is no more than so many rows: about 0.6 GB, of which DuckDB spills what finds no room.
-MOST_KEPT_ROWS = 8_000_000
+MOST_KEPT_ROWS = 16_000_000
 
 _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
 
@@ -56,6 +57,8 @@ class Session:
         )
         self._connection.execute("SET enable_progress_bar = false")
         self._kept = _too_long([found.manifest.totals for found in self.runs if found.has_log])
+        # What no run's log has to be read for.
+        self._summed = {view.name for view in VIEWS.values() if all(sums_file(view, found) for found in runs)}
         define_views(self._connection, runs, recorded=recorded)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
@@ -105,7 +108,7 @@ class Session:
 
         As temporary tables they come before the views of the same names, in other views and macros too.
         """
-        wanted = find_kept_views(sql) - self._kept
+        wanted = find_kept_views(sql, self._summed) - self._kept
         for name in (name for name in VIEWS if name in wanted):
             self._connection.execute(f"CREATE TEMP TABLE {name} AS FROM memory.main.{name}")
             self._kept.add(name)
@@ -129,7 +132,7 @@ class Session:
 def _too_long(logs: Sequence[Totals]) -> set[str]:
     """Names of the kept views that would have too many rows for keeping."""
     rows = {
-        "lock_waits": sum(lock.contended for totals in logs for lock in totals.locks),
+        "spinning": 2 * sum(lock.contended for totals in logs for lock in totals.locks),
         "flushes": sum(totals.flushes for totals in logs),
         "scans": sum(totals.scans for totals in logs),
         "sleeps": sum(totals.sleeps for totals in logs),
@@ -156,12 +159,16 @@ def define_views(
     for name, recorded_run in known.items():
         _keep(connection, name, recorded_run)
     simulated = [found for found in runs if isinstance(found, Run)]
+    # A macro is checked against the views that it reads, and so is a view against the macros that it uses.
+    late = [view for view in VIEWS.values() if _relations(view.sql or "") & MACROS.keys()]
     for view in VIEWS.values():
+        if view in late:
+            continue
         if view.name in LOG_TABLES:
             selected = log_select(LOG_TABLES[view.name], simulated, place, bool(known))
             connection.execute(f"CREATE VIEW {view.name} AS {selected}")
         elif view.sql is not None:
-            connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
+            connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, runs, place)}")
         else:
             rows = [row for found in simulated for row in manifest_rows(view.name, found)]
             if view.name == "runs":
@@ -169,6 +176,8 @@ def define_views(
             _make_table(connection, view, rows)
     for macro in MACROS.values():
         connection.execute(macro.definition)
+    for view in late:
+        connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, runs, place)}")
 
 
 def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: Sequence[str]) -> None:
@@ -209,17 +218,23 @@ def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT, recordi
 _RELATION = re.compile(r"(?:\b(?:from|join)\s+|')(\w+)")
 
 
-def find_kept_views(sql: str) -> set[str]:
+def _relations(sql: str) -> set[str]:
+    """Names that a statement may read rows from."""
+    return set(_RELATION.findall(sql.lower()))
+
+
+def find_kept_views(sql: str, summed: Collection[str] = ()) -> set[str]:
     """Names of the kept views that a statement reads, by itself or through other views and macros.
 
+    Views that are `summed` for all runs read no other view.
     One that it reads in another way, such as the second of `FROM a, b`, may be missing: it is then not kept.
     """
-    definitions = {name: view.sql or "" for name, view in VIEWS.items()}
+    definitions = {name: "" if name in summed else view.sql or "" for name, view in VIEWS.items()}
     definitions |= {name: macro.sql for name, macro in MACROS.items()}
     found: set[str] = set()
     texts = [sql]
     while texts:
-        new = definitions.keys() & set(_RELATION.findall(texts.pop().lower())) - found
+        new = definitions.keys() & _relations(texts.pop()) - found
         found |= new
         texts += [definitions[name] for name in new]
     return {name for name in found if name in VIEWS and VIEWS[name].kept}

@@ -11,6 +11,7 @@ What is made from other views is a file of `definitions/views/` each, found ther
     -- view: what a row is
     -- column: name type (unit); meaning
     -- kept: it makes of a whole log what is smaller by far, so that a session makes it once
+    -- summed: a run may have it in its sums, so that its log need not be read
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class View:
 
     `sql` makes it from other views; None: the session fills it from manifests or from Parquet files. `kept`
     says that it makes of a whole log what is smaller by far: a session makes it once, when a query first
-    mentions it.
+    mentions it. Where runs have a `summed` one in their sums (`runs.sums`), it is read there.
     """
 
     name: str
@@ -41,6 +42,7 @@ class View:
     columns: tuple[Column, ...]
     sql: str | None = None
     kept: bool = False
+    summed: bool = False
 
 
 def _col(name: str, type_: pa.DataType, unit: str, doc: str) -> Column:
@@ -187,6 +189,13 @@ def _column(line: str) -> Column:
 VIEWS: dict[str, View] = {
     view.name: view for view in (RUNS, CPU_TIME, LOCK_TOTALS, FINDINGS, COSTS, OPERATIONS_VIEW, EVENTS_VIEW)
 } | {
-    name: View(name, header["view"][0], (RUN, *map(_column, header["column"])), sql, bool(header["kept"]))
-    for name, header, sql in read_definitions("views", "view", "column", "kept")
+    name: View(
+        name,
+        header["view"][0],
+        (RUN, *map(_column, header["column"])),
+        sql,
+        bool(header["kept"]),
+        bool(header["summed"]),
+    )
+    for name, header, sql in read_definitions("views", "view", "column", "kept", "summed")
 }

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.report.report import report
-from pipeline.schema.run import LOG_TABLES, MANIFEST_FILE, Manifest
+from pipeline.schema.run import LOG_TABLES, MANIFEST_FILE, SUMS_FOLDER, Manifest
 from pipeline.sql.query import sql
 from tests.runs.made import build_trace, contents, replayed, rows_of
 
@@ -33,11 +33,11 @@ def trace(tmp_path):
     return build_trace(tmp_path, 500)
 
 
-def test_a_run_is_a_manifest_and_two_tables_of_the_documented_schemas(tmp_path, trace):
+def test_a_run_is_a_manifest_its_sums_and_two_tables_of_the_documented_schemas(tmp_path, trace):
     run = replayed(trace, tmp_path / "runs", "percpu_pinned")
     assert contents(tmp_path / "runs") == [run.manifest.id]
     assert run.manifest.tables == {"operations": [OPERATIONS], "events": ["events.parquet"]}
-    assert contents(run.path) == ["events.parquet", MANIFEST_FILE, OPERATIONS]
+    assert contents(run.path) == ["events.parquet", MANIFEST_FILE, OPERATIONS, SUMS_FOLDER]
     assert Manifest.model_validate_json((run.path / MANIFEST_FILE).read_text()) == run.manifest
     for table in LOG_TABLES.values():
         assert pq.read_schema(run.path / f"{table.name}.parquet").remove_metadata() == table.stored_schema

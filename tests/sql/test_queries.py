@@ -181,7 +181,7 @@ EXPECTED |= {
     ],
     # Pages 7, 7, 8: of the two windows of two operations one has one page and one has two.
     "reuse_interval": [
-        ("pool", 1, 2, 1, 33.3333, 33.3333, 1.5, 100), ("pool", None, None, 2, 66.6667, None, None, 100),
+        ("pool", 1, 2, 1, 33.3333, 33.3333, 1.5), ("pool", None, None, 2, 66.6667, None, None),
     ],
     "scan_pinned": [("pool", 0, 15, 1, 0, 4, 3, 1.5, 1.5)],
     "slept_again": [],

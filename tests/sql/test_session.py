@@ -168,7 +168,7 @@ def test_sums_of_a_whole_log_are_made_when_first_mentioned(tmp_path):
     make_run(tmp_path / "a", "a", [CONTENDED])
     assert find_kept_views("FROM runs") == set()
     assert find_kept_views("FROM quantiles('hold_histogram')") == {"hold_histogram"}
-    assert find_kept_views("FROM wait_histogram") == {"wait_histogram", "lock_waits"}
+    assert find_kept_views("FROM mean_levels('spinning', 10)") == {"spinning"}
     assert find_kept_views("SELECT sleeps FROM runs") == set()
     kept = "SELECT table_name FROM duckdb_tables() WHERE temporary"
     with open_session([tmp_path]) as session:
@@ -179,11 +179,11 @@ def test_sums_of_a_whole_log_are_made_when_first_mentioned(tmp_path):
         assert session.query("SELECT operations, map_ns FROM task_totals").rows() == [(1, 20)]
 
 
-def test_waits_of_a_long_log_are_not_copied_but_read_where_they_are(tmp_path, monkeypatch):
+def test_what_a_long_log_has_is_not_copied_but_read_where_it_is(tmp_path, monkeypatch):
     make_run(tmp_path / "a", "a", [CONTENDED], [RELOCK])
     monkeypatch.setattr("pipeline.sql.session.MOST_KEPT_ROWS", 1)
     with open_session([tmp_path]) as session:
-        assert session.query("SELECT wait_ns FROM lock_waits ORDER BY ALL")["wait_ns"].to_list() == [1, 5]
+        assert session.query("SELECT level FROM spinning")["level"].to_list() == [1, 0, 1, 0]
         assert session.query("SELECT table_name FROM duckdb_tables() WHERE temporary").is_empty()
 
 

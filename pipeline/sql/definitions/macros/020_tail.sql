@@ -12,7 +12,7 @@
 -- At least as large as an interval's first value are all values of this interval and of those above it.
 WITH octaves AS (
     SELECT run, part, floor(log2(value) * per_octave) AS octave, sum(n) AS n, min(value) AS least,
-        max(value) AS most, arg_max(n, value) AS n_most
+        max(value) AS most
     FROM query_table(histogram) GROUP BY run, part, octave
 ),
 summed AS (
@@ -22,4 +22,9 @@ summed AS (
 )
 SELECT run, part, least AS value, at_least, total FROM summed
 UNION ALL
-SELECT run, part, most, n_most, total FROM summed WHERE at_least = n AND most > least
+SELECT s.run, s.part, s.most, sum(g.n), any_value(s.total)
+FROM summed AS s
+INNER JOIN query_table(histogram) AS g
+    ON s.run = g.run AND s.part IS NOT DISTINCT FROM g.part AND s.most = g.value
+WHERE s.at_least = s.n AND s.most > s.least
+GROUP BY s.run, s.part, s.most

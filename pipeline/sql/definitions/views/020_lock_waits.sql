@@ -9,7 +9,6 @@
 -- column: holder int32; task that held the lock longest meanwhile; known for an operation's longest wait
 -- column: flush_op int64; operation whose flush under the lock it waited for longest; likewise
 -- column: relock bool; whether this map or unmap had held the lock before
--- kept: a session makes it once
 SELECT run, 'map' AS site, op, task, kind, cpu_map AS cpu, locked_ns - map_wait_ns AS time_ns,
     map_wait_ns AS wait_ns, CASE WHEN map_wait_ns >= unmap_wait_ns THEN holder END AS holder,
     CASE WHEN map_wait_ns >= unmap_wait_ns THEN flush_op END AS flush_op, false AS relock

@@ -2,6 +2,7 @@
 --     `tail` take
 -- column: part string; site: map or unmap
 -- column: value int64 (ns); a wait of a contended acquisition
--- column: n int64; how many lasted exactly so long
--- kept: a session makes it once
-SELECT run, site AS part, wait_ns AS value, count(*) AS n FROM lock_waits GROUP BY run, site, wait_ns
+-- column: n int64; waits that lasted exactly so long; where nearly all waits differ, there are several rows
+--     of those that do not
+-- summed: while the run is written, unless there are very many different ones
+SELECT run, site AS part, wait_ns AS value, 1 AS n FROM lock_waits

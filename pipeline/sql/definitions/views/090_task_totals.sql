@@ -17,13 +17,14 @@
 -- column: probed_locked int64 (slots); slots looked at for a free one, of maps that took the lock
 -- column: misses_locked int64; misses, of maps that took the lock
 -- kept: a session makes it once
+-- summed: while the run is written
 SELECT run, task, kind, count(*) AS operations, count(*) FILTER (WHERE served = 'hit') AS hits,
     count(*) FILTER (WHERE served = 'miss') AS misses, sum(mapped_ns - asked_ns) AS map_ns,
     max(mapped_ns - asked_ns) AS map_max_ns, sum(done_ns - mapped_ns) AS mapped_ns,
     sum(map_wait_ns + unmap_wait_ns) AS lock_wait_ns, sum(map_hold_ns + unmap_hold_ns) AS hold_ns,
     sum(asleep_ns) AS asleep_ns, sum(pin_wait_ns) AS pin_wait_ns, sum(scanned) AS scanned,
     sum(sleeps) AS sleeps, count(*) FILTER (WHERE sleeps > 0) AS slept,
-    sum(probed) FILTER (WHERE map_hold_ns > 0) AS probed_locked,
+    sum(CASE WHEN map_hold_ns > 0 THEN probed WHEN map_hold_ns = 0 THEN 0 END) AS probed_locked,
     count(*) FILTER (WHERE map_hold_ns > 0 AND served = 'miss') AS misses_locked
 FROM operations
 GROUP BY run, task, kind

@@ -1,0 +1,41 @@
+"""Compiling a loop of this package so that it is called by its machine code: no replay waits for Numba."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.jit.cache import cache_directory, compiler_facts
+from pipeline.jit.machine_code import CompiledFunction, MachineCode
+
+
+@cache
+def compiled_entry(function: Callable[..., int | None]) -> CompiledFunction:
+    """Compile when first called, and keep the machine code, see `machine_code.CompiledFunction`.
+
+    The function calls no other of its project; of what its module imports, it uses numbers alone.
+    """
+    module = function.__module__
+
+    def compile_entry(arguments: list[Any]) -> MachineCode:
+        from pipeline.jit.dispatchers import emit, make_dispatcher  # noqa: PLC0415 - imports Numba
+
+        return emit(make_dispatcher(function, no_cpython_wrapper=True), arguments)
+
+    def folder() -> Path:
+        return cache_directory() / f"{module.rpartition('.')[2]}_{_identity(module)}"
+
+    return CompiledFunction(folder, function.__name__, compile_entry)
+
+
+@cache
+def _identity(module: str) -> str:
+    """Hash of all that decides what the module's functions do."""
+    loaded = sys.modules[module]
+    numbers = sorted(item for item in vars(loaded).items() if isinstance(item[1], int | float))
+    facts = (Path(str(loaded.__file__)).read_bytes(), numbers, sys.version_info[:2], *compiler_facts())
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

@@ -1,0 +1,16 @@
+-- view: how far a run got, in 600 blocks of equally many rows of its trace: of the most operations that a run
+--     of the trace in this session completed
+-- column: block int64; number of the block, from 0
+-- column: operations int64; operations completed
+-- column: done_ns double (ns); when they were done, added up
+-- column: lost_ns int64 (ns); from asking to being served, of map and unmap, added up
+-- kept: a session makes it once
+-- summed: while the run is written, unless it ended early
+WITH cut AS (
+    SELECT run, max(operations) OVER (PARTITION BY trace_sha256) AS operations FROM runs
+)
+SELECT o.run, least(o.op * 600 // c.operations, 599) AS block, count(*) AS operations,
+    CAST(sum(o.done_ns) AS DOUBLE) AS done_ns,
+    sum((o.mapped_ns - o.asked_ns) + (o.done_ns - o.unmap_asked_ns)) AS lost_ns
+FROM operations AS o INNER JOIN cut AS c ON o.run = c.run
+GROUP BY o.run, block

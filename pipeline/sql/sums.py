@@ -1,0 +1,40 @@
+"""Views that a run may have in its sums (`pipeline.runs.sums`), so that its log need not be read for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.runs.store import Recording, Run
+from pipeline.schema.run import SUMS_FOLDER
+from pipeline.sql.log_tables import files_select, literal
+from pipeline.sql.views import View
+
+
+def sums_file(view: View, found: Run | Recording) -> Path | None:
+    """File in which a run has a view, None if it has none."""
+    if not view.summed or isinstance(found, Recording):
+        return None
+    file = found.directory / SUMS_FOLDER / f"{view.name}.parquet"
+    return file if file.is_file() else None
+
+
+def view_select(view: View, runs: Sequence[Run | Recording], place: Callable[[Path], str]) -> str:
+    """Make the SELECT of a view that is made of others: from the sums of runs that have it, else by its SQL.
+
+    `place` writes the path of a file as it shall be found.
+    """
+    assert view.sql is not None
+    columns = [column.name for column in view.columns[1:]]
+    parts, others = [], []
+    for found in runs:
+        file = sums_file(view, found)
+        if file is None or isinstance(found, Recording):
+            others.append(literal(found.name))
+        else:
+            parts.append(files_select(found, columns, [file], place))
+    if not parts:
+        return view.sql
+    if others:
+        parts.append(f"SELECT run, {', '.join(columns)} FROM ({view.sql}) WHERE run IN ({', '.join(others)})")
+    return " UNION ALL ".join(parts)
