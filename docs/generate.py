@@ -51,9 +51,11 @@ def _log_columns(columns: Iterable[LogColumn]) -> str:
 
 def _storage(column: LogColumn) -> str:
     stored = column.stored
-    less = "".join(f" - `{other}`" for other in stored.less)
     kind = str(stored.type).split("<")[0]
-    difference = f"`{column.stored_name}` = `{column.name}`{less}, " if less else ""
+    others = "".join(f" - `{name}`" for name in stored.plus) + "".join(
+        f" + `{name}`" for name in stored.minus
+    )
+    difference = f"`{column.stored_name}` = `{column.name}`{others}, " if others else ""
     return f"{difference}{kind}, {stored.encoding}"
 
 
@@ -131,9 +133,9 @@ The tables below are those that the simulator fills and the SQL views show. Thei
 numbers in fewer bits:
 
 - The last column below gives the Parquet type and encoding of a column in the file.
-- A column that is near another one, or the sum of others, is stored less these, under its name with `delta_`
-  before it: `mapped_ns` is `asked_ns + delta_mapped_ns`. Of a column that can be none, the difference is -1
-  where it is none, and no other negative difference is stored.
+- A column that is near another one, or a sum of others, is stored as the difference to these, under its name
+  with `delta_` before it: `process` is `task + delta_process`. Of a column that can be none, the difference
+  is -1 where it is none, and no other negative difference is stored.
 - A row in which any number has no room in its type is not in that file but in `wide_operations.parquet` or
   `wide_events.parquet`, where every column is as it is. There is such a file only if there is such a row.
 - A table of more than about 33 million rows has several files: `operations.parquet`, `operations-2.parquet`

@@ -31,7 +31,8 @@ from pipeline.trace.reader import Trace, numpy_column
 # Small enough for a chunk (512 KiB) to stay in a CPU's own cache, large enough to hide the cost of a call.
 CHUNK_ROWS = 1 << 13
 RESIDENT_ROWS = 1 << 20
-_AHEAD_CHUNKS = 2 * ROW_GROUP_ROWS // CHUNK_ROWS
+# Enough to go on while a row group is decoded; more would leave the caches before they are used.
+_AHEAD_CHUNKS = 16
 
 
 def take_census(trace: Trace) -> Census:
@@ -105,7 +106,8 @@ class Feed:
         self._map: mmap.mmap | None = None
         self._relieved_at = 0
         self._slots = 0
-        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        # The slot that was freed last is still in a cache.
+        self._free: queue.LifoQueue[int] = queue.LifoQueue()
         self._thread = ThreadPoolExecutor(1, "trace-reader") if threaded else None
         self._ahead: deque[Future[_Chunk]] = deque()
         self._in_use: list[_Chunk] = []
@@ -163,7 +165,7 @@ class Feed:
 
     def relieve(self, operations: int) -> None:
         """Give memory back, `operations` being done: as many rows as RESIDENT_ROWS may have been touched."""
-        if self._map is None:
+        if self._map is None or self._slots * CHUNK_ROWS <= RESIDENT_ROWS:
             return
         touched = self.rows_admitted + operations
         if touched - self._relieved_at >= RESIDENT_ROWS:

@@ -6,18 +6,20 @@ bits, so that every step after that runs over neighbouring numbers.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 
 from pipeline.schema.run import DICTIONARIES, LogColumn, LogTable
 
-_BLOCK_ROWS = 1 << 11
+_BLOCK_ROWS = 1 << 13
 _WORD = np.dtype(np.int64)
 _LEAST, _MOST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 
 class ColumnBuffers:
-    """Columns of a table as its file holds them, filled from records; with room for `capacity` rows."""
+    """Columns of a table as its file holds them, filled from records like `record`, up to `capacity` rows."""
 
     def __init__(self, table: LogTable, record: np.dtype, capacity: int) -> None:
         self.rows = 0
@@ -25,16 +27,19 @@ class ColumnBuffers:
         self._dictionaries = {name: pa.array(values) for name, values in DICTIONARIES.items()}
         self._words = np.empty((record.itemsize // _WORD.itemsize, _BLOCK_ROWS), _WORD)
         self._fields = {column.name: _field(self._words, record, column.name) for column in table.columns}
-        # Numbers that may have no room are looked at before they are taken over.
-        self._checked = [column for column in table.columns if _may_not_fit(column)]
-        self._wanted = np.empty((len(self._checked), _BLOCK_ROWS), _WORD)
-        self._narrow = np.empty((len(self._checked), capacity), np.int32)
-        self._columns = dict(zip((c.name for c in self._checked), self._narrow, strict=True))
-        self._plain = [column.name for column in table.columns if column.name not in self._columns]
-        for column in table.columns:
-            if column.name in self._plain:
-                self._columns[column.name] = np.empty(capacity, _numpy_type(column.stored.type))
-        self._order = [column.name for column in table.columns]
+        self._differences = [column for column in table.columns if column.stored.plus]
+        shortened = [column for column in table.columns if _is_shortened(column)]
+        self._wanted = np.empty((len(self._differences), _BLOCK_ROWS), _WORD)
+        # Columns of 32 bits whose numbers may have no room: differences, then words of the records.
+        narrow = np.empty((len(self._differences) + len(shortened), capacity), np.int32)
+        self._narrow, self._short = np.split(narrow, [len(self._differences)])
+        self._runs = _runs([_word_of(record, column.name) for column in shortened])
+        self._columns = {
+            column.name: np.empty(capacity, _numpy_type(column.stored.type)) for column in table.columns
+        } | dict(zip((c.name for c in [*self._differences, *shortened]), narrow, strict=True))
+        self._others = [
+            column.name for column in table.columns if column not in self._differences + shortened
+        ]
 
     def append(self, records: np.ndarray) -> np.ndarray:
         """Take records, of which there must be room for all; return those whose numbers do not fit."""
@@ -42,49 +47,54 @@ class ColumnBuffers:
             self._append_block(records[first : first + _BLOCK_ROWS])
             for first in range(0, len(records), _BLOCK_ROWS)
         ]
-        return np.concatenate(left) if left else records
+        return np.concatenate([records[:0], *(block for block in left if len(block))])
 
     def take(self) -> pa.RecordBatch:
         """Return the columns and begin anew: what is returned holds until the next record is appended."""
         arrays = []
-        for name, field in zip(self._order, self._schema, strict=True):
-            values = pa.array(self._columns[name][: self.rows])
+        for field, (name, values) in zip(self._schema, self._columns.items(), strict=True):
+            array = pa.array(values[: self.rows])
             if pa.types.is_dictionary(field.type):
-                values = pa.DictionaryArray.from_arrays(values, self._dictionaries[name])
-            arrays.append(values)
+                array = pa.DictionaryArray.from_arrays(array, self._dictionaries[name])
+            arrays.append(array)
         self.rows = 0
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _append_block(self, block: np.ndarray) -> np.ndarray:
         n = len(block)
         self._words[:, :n] = block.view(_WORD).reshape(n, -1).T
-        fits = self._fill_wanted(n)
+        fits = self._fill_differences(n)
+        parts = [self._wanted[:, :n], *(self._words[words, :n] for words, _ in self._runs)]
+        for part in parts:
+            if part.min(initial=0) < _LEAST or part.max(initial=0) > _MOST:
+                fits &= ((part >= _LEAST) & (part <= _MOST)).all(axis=0)
         if not fits.all():
             self._append_block(block[fits])
             return block[~fits]
         here = slice(self.rows, self.rows + n)
         self._narrow[:, here] = self._wanted[:, :n]
-        for name in self._plain:
+        for words, rows in self._runs:
+            self._short[rows, here] = self._words[words, :n]
+        for name in self._others:
             self._columns[name][here] = self._fields[name][:n]
         self.rows += n
         return block[:0]
 
-    def _fill_wanted(self, n: int) -> np.ndarray:
-        """Work out the numbers that are to be stored in 32 bits; bool [n]: in which rows all of them fit."""
-        wanted = self._wanted[:, :n]
+    def _fill_differences(self, n: int) -> np.ndarray:
+        """Work out the differences; bool [n]: in which rows none of them would be mistaken for none."""
         fits = np.ones(n, np.bool_)
-        for row, column in zip(wanted, self._checked, strict=True):
+        for wanted, column in zip(self._wanted[:, :n], self._differences, strict=True):
             value = self._fields[column.name][:n]
-            row[:] = value
-            for other in column.stored.less:
-                np.subtract(row, self._fields[other][:n], out=row)
-            # Of a difference, -1 means none, and no other negative number is stored: see `LogColumn`.
-            if column.none and column.stored.less and row.min(initial=0) < 0:
+            first, *others = column.stored.plus
+            np.subtract(value, self._fields[first][:n], out=wanted, dtype=_WORD)
+            for other in others:
+                np.subtract(wanted, self._fields[other][:n], out=wanted)
+            for other in column.stored.minus:
+                np.add(wanted, self._fields[other][:n], out=wanted)
+            if column.none and wanted.min(initial=0) < 0:
                 none = value == -1
-                fits &= none | (row >= 0)
-                row[none] = -1
-        if wanted.min(initial=0) < _LEAST or wanted.max(initial=0) > _MOST:
-            fits &= ((wanted >= _LEAST) & (wanted <= _MOST)).all(axis=0)
+                fits &= none | (wanted >= 0)
+                wanted[none] = -1
         return fits
 
 
@@ -101,16 +111,35 @@ def as_they_are(records: np.ndarray, table: LogTable) -> pa.RecordBatch:
 
 def _field(words: np.ndarray, record: np.dtype, name: str) -> np.ndarray:
     """View a field of the records, of which `words` has word by word those of a block."""
-    assert record.fields is not None
-    kind, offset = record.fields[name][:2]
+    kind, offset = _kind_and_offset(record, name)
     word, within = divmod(offset, _WORD.itemsize)
     return words[word].view(kind)[within // kind.itemsize :: _WORD.itemsize // kind.itemsize]
+
+
+def _word_of(record: np.dtype, name: str) -> int:
+    return _kind_and_offset(record, name)[1] // _WORD.itemsize
+
+
+def _kind_and_offset(record: np.dtype, name: str) -> tuple[np.dtype, int]:
+    assert record.fields is not None
+    kind, offset = record.fields[name][:2]
+    return kind, offset
+
+
+def _runs(words: list[int]) -> list[tuple[slice, slice]]:
+    """Group words that are neighbours; for each group, which words they are and which of the list."""
+    ends = [k + 1 for k, (word, after) in enumerate(pairwise(words)) if after != word + 1]
+    return [
+        (slice(words[first], words[end - 1] + 1), slice(first, end))
+        for first, end in pairwise([0, *ends, len(words)])
+        if first < end
+    ]
 
 
 def _numpy_type(stored: pa.DataType) -> np.dtype:
     return np.dtype((stored.index_type if pa.types.is_dictionary(stored) else stored).to_pandas_dtype())
 
 
-def _may_not_fit(column: LogColumn) -> bool:
-    wide = not pa.types.is_dictionary(column.type) and column.type.bit_width > 32
-    return column.stored.type == pa.int32() and (wide or bool(column.stored.less))
+def _is_shortened(column: LogColumn) -> bool:
+    """Whether numbers of 64 bits are stored in 32."""
+    return column.type == pa.int64() and column.stored.type == pa.int32() and not column.stored.plus

@@ -65,7 +65,8 @@ def files_select(
 def _as_stored(column: LogColumn) -> str:
     """The column from what the table's file has of it."""
     name, stored = column.stored_name, column.stored
-    value = " + ".join([*stored.less, f"nullif({name}, -1)" if column.none else name])
+    value = " + ".join([*stored.plus, f"nullif({name}, -1)" if column.none else name])
+    value = " - ".join([value, *stored.minus])
     if column.type != stored.type:
         value = f"CAST({value} AS {_DUCKDB_TYPES[column.type]})"
     return f"{value} AS {column.name}"
