@@ -123,6 +123,25 @@ class Grid(BaseModel):
     events: Literal["none", "full"] = "none"
     """full keeps the event log of every run."""
 
+    def with_absolute_paths(self) -> Grid:
+        """The same grid, read alike in any directory."""
+        named = {"trace": (".parquet", ".toml"), "allocator": (".py",), "machine": (".toml",)}
+
+        def absolute(name: str, value: Any) -> Any:
+            is_path = str(value).endswith(named.get(name, ("/",))) and "=" not in str(value)
+            return (
+                str(Path(value).resolve()) if is_path or (name == "trace" and Path(value).exists()) else value
+            )
+
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        for name in named.keys() & given.keys():
+            given[name] = [absolute(name, value) for value in given[name]]
+        given["together"] = [
+            {name: [absolute(name, value) for value in values] for name, values in entry.items()}
+            for entry in self.together
+        ]
+        return Grid.model_validate({name: value for name, value in given.items() if value != []})
+
     def axes(self) -> list[Axis]:
         """Factors with their values, those that vary together as one. Raises UsageError for an empty product.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pipeline.workload
 from pipeline.errors import InputError, unknown_name
-from pipeline.io.files import complete_directory, sha256_of
+from pipeline.io.files import sha256_of
 from pipeline.io.resources import shipped_files
 from pipeline.schema.trace import FORMAT_VERSION
 from pipeline.trace.reader import Trace, open_trace
@@ -53,15 +53,10 @@ class TraceSource:
         """Whether the trace has to be generated."""
         return self.generated and not self.place(sweep).exists()
 
-    def make(self, sweep: Path) -> None:
-        """Generate the trace, if it has to be. Raises OutputError."""
-        if self.is_missing(sweep):
-            place = self.place(sweep)
-            with (
-                complete_directory(place.parent) as directory,
-                override_workload(self.path, self.settings) as spec,
-            ):
-                generate(spec, directory / place.name, operations=self.operations, seed=self.seed)
+    def write(self, file: Path) -> None:
+        """Generate the trace into a file. Raises OutputError."""
+        with override_workload(self.path, self.settings) as spec:
+            generate(spec, file, operations=self.operations, seed=self.seed)
 
     def open(self, sweep: Path) -> tuple[Trace, str]:
         """Open the trace; returns it with the SHA-256 of its file.

@@ -1,0 +1,93 @@
+"""A grid from the words of a command, and what a dry run says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError
+from pipeline.io.files import complete_file
+from pipeline.io.key_values import key_values
+from pipeline.io.numbers import format_count
+from pipeline.io.tables import align_columns
+from pipeline.sweeps.directory import SWEEP_FILE, open_sweep
+from pipeline.sweeps.estimate import estimate
+from pipeline.sweeps.grid import Grid, grid_text, is_grid, make_grid, parse_values, read_grid
+from pipeline.sweeps.journal import RunState, read_states
+from pipeline.sweeps.plan import Planner
+from pipeline.sweeps.sweep import in_shard
+
+
+def grid_of_words(
+    what: Sequence[str],
+    factors: Mapping[str, Sequence[str] | None],
+    tables: Mapping[str, tuple[str, Sequence[str] | None]],
+    single: Mapping[str, Any],
+) -> Grid:
+    """Make the grid that a command asks for: a file's, or traces and factors.
+
+    `factors` are words with values by factor, `tables` the option and its KEY=VALUES words by group, `single`
+    values that are None where not given. Raises UsageError, and InputError for a file.
+    """
+    given: dict[str, Any] = {}
+    for name, words in factors.items():
+        if words:
+            given[name] = _designs(words) if name == "allocator" else parse_values(words)
+    for name, (option, words) in tables.items():
+        if words:
+            given[name] = {key: parse_values([text]) for key, text in key_values(words, option).items()}
+    given |= {name: value for name, value in single.items() if value is not None}
+    files = [word for word in what if word.endswith(".toml") and is_grid(Path(word))]
+    if files and len(what) > 1:
+        raise UsageError(f"wanted one grid or traces, found {' '.join(what)}; name the traces in the grid")
+    if files or (len(what) == 1 and what[0].endswith(".toml") and not Path(what[0]).exists()):
+        return read_grid(Path(what[0]), given)
+    if missing := [f"--{name}" for name in ("allocator", "machine") if name not in given]:
+        raise UsageError(f"a sweep of traces wants {' and '.join(missing)}; or give a grid's .toml file")
+    return make_grid({"trace": parse_values(what)} | given)
+
+
+def _designs(words: Sequence[str]) -> list[str]:
+    """Names of designs; several by kind of operation (page_fault=atomic,default=global_pool) are one word."""
+    return [name for word in words for name in ([word] if "=" in word else parse_values([word]))]
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read I/N. Raises UsageError."""
+    i, slash, n = text.partition("/")
+    if not slash or not i.isdecimal() or not n.isdecimal() or not 1 <= int(i) <= int(n):
+        raise UsageError(f"--shard wants I/N with I from 1 to N, such as 3/64, found '{text}'")
+    return int(i), int(n)
+
+
+def save_grid(grid: Grid, path: Path) -> None:
+    """Write a grid as a commented file. Raises OutputError."""
+    with complete_file(path) as file:
+        file.write_text(grid_text(grid), encoding="utf-8")
+
+
+def dry_run_text(grid: Grid, output: Path, shard: tuple[int, int], most: int, workers: int | None) -> str:
+    """Say what a sweep would run, and how long it would take at the rates measured in its directory."""
+    runs = in_shard(Planner(grid, most).runs, shard)
+    sweep = open_sweep(output) if (output / SWEEP_FILE).exists() else None
+    states = read_states(sweep) if sweep else {}
+    todo = [run for run in runs if not states.get(run.key, RunState()).settled]
+    done = sum(states.get(run.key, RunState()).state == "done" for run in runs)
+    lines = [f"{format_count(len(runs), 'run')}: {done:,} there already, {len(todo):,} to be made"]
+    found: dict[tuple[str, str], list[int]] = {}
+    for run in todo:
+        counted = found.setdefault((run.allocator, run.trace.name), [0, 0])
+        counted[0] += 1
+        counted[1] += run.trace.operations
+    rows = [
+        (f"  {allocator}", trace, format_count(count, "run"), format_count(operations, "operation"))
+        for (allocator, trace), (count, operations) in found.items()
+    ]
+    lines += align_columns(rows, right=(2, 3)).splitlines()
+    traces = {run.trace.place(output): run.trace for run in todo if run.trace.is_missing(output)}
+    if traces:
+        operations = sum(trace.operations for trace in traces.values())
+        lines.append(f"{format_count(len(traces), 'trace')} of {operations:,} operations to be generated")
+    lines.append(estimate(sweep, todo, workers))
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,222 @@
+"""Workers on this machine: spawned processes that are handed jobs through pipes.
+
+A worker that dies costs the job it was at one attempt; whatever else it had been handed goes to others, and
+another worker takes its place.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from pipeline.errors import OutputError, PipelineError
+from pipeline.sweeps import claims
+from pipeline.sweeps.journal import Journal
+from pipeline.sweeps.maker import Made, Maker, Settings
+from pipeline.sweeps.plan import PlannedRun
+from pipeline.sweeps.process import Process
+from pipeline.sweeps.trace_source import TraceSource
+
+# One at work and one at hand, so that no worker waits for its next.
+_AHEAD = 2
+_LOOK_S = 0.5
+_PATIENCE_S = 0.5
+# Workers that end without having begun anything, one after another: something is wrong with all of them.
+_MOST_STILLBORN = 3
+
+
+@dataclass
+class Job:
+    """A run to be made, at this attempt if it is the first; or a trace to be generated ahead of its runs."""
+
+    run: PlannedRun | None = None
+    trace: TraceSource | None = None
+    attempt: int = 1
+
+    @property
+    def name(self) -> str:
+        """What it is claimed as, or will be."""
+        return self.run.key if self.run else self.trace.name if self.trace else ""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    errors: Path
+    at: deque[Job] = field(default_factory=deque)
+    identity: Process | None = None
+
+
+class Pool:
+    """Makes the jobs of a sweep on workers of this machine; a context manager.
+
+    Raises OutputError if the directory cannot be written, PipelineError if workers do not even start. However
+    it ends, workers are stopped within a second and their claims given back.
+    """
+
+    def __init__(self, settings: Settings, workers: int) -> None:
+        self._settings = settings
+        self._size = workers
+        self._workers: list[_Worker] = []
+        self._journal = Journal(settings.sweep, Process.current())
+        self._stillborn = 0
+
+    def __enter__(self) -> Pool:
+        self._logs = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(_PATIENCE_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            self._clear_up(worker)
+        self._journal.close()
+        self._logs.cleanup()
+
+    def make(self, jobs: Sequence[Job], on_made: Callable[[Made], None]) -> list[PlannedRun]:
+        """Make jobs in their order; returns the runs that other processes had claimed."""
+        waiting = deque(jobs)
+        theirs: list[PlannedRun] = []
+        while waiting or any(worker.at for worker in self._workers):
+            self._hand_out(waiting)
+            pipes = {worker.pipe: worker for worker in self._workers}
+            for pipe in wait(list(pipes), _LOOK_S):
+                worker = pipes[pipe]  # type: ignore[index]
+                try:
+                    answer = worker.pipe.recv()
+                except (EOFError, OSError):
+                    self._replace(worker, waiting, on_made)
+                    continue
+                if isinstance(answer, Process):
+                    worker.identity = answer
+                    continue
+                self._stillborn = 0
+                job = worker.at.popleft()
+                if isinstance(answer, PipelineError):
+                    raise answer
+                if answer is not None and job.run is not None:
+                    if answer.state == "theirs":
+                        theirs.append(job.run)
+                    else:
+                        on_made(answer)
+        return theirs
+
+    def _hand_out(self, waiting: deque[Job]) -> None:
+        while len(self._workers) < min(self._size, len(waiting) + sum(len(w.at) for w in self._workers)):
+            self._workers.append(self._start())
+        for depth in range(_AHEAD):
+            for worker in self._workers:
+                if waiting and len(worker.at) <= depth:
+                    job = waiting.popleft()
+                    worker.at.append(job)
+                    # If it is gone, reading from it will show.
+                    with suppress(OSError):
+                        worker.pipe.send(job)
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        errors = Path(self._logs.name) / f"worker-{id(ours)}"
+        process = context.Process(target=_work, args=(theirs, self._settings, errors), daemon=True)
+        with _no_interrupt():
+            process.start()
+        theirs.close()
+        return _Worker(process, ours, errors)
+
+    def _replace(self, worker: _Worker, waiting: deque[Job], on_made: Callable[[Made], None]) -> None:
+        """Take a dead worker's jobs back; the one it was at has lost an attempt."""
+        self._workers.remove(worker)
+        worker.process.join()
+        line = _last_words(worker)
+        claimed = {claim.key: claim for claim in self._clear_up(worker)}
+        at = next((job for job in worker.at if job.run is not None and job.run.key in claimed), None)
+        if at is None or at.run is None:
+            self._stillborn += 1
+            if self._stillborn >= _MOST_STILLBORN:
+                raise PipelineError(f"workers end before they make a run: {line}")
+        else:
+            worker.at.remove(at)
+            key, attempt = at.run.key, claimed[at.run.key].attempt
+            self._journal.note(key, "lost", attempt=attempt, line=line)
+            if attempt >= self._settings.most_attempts:
+                self._journal.note(key, "poison", attempt=attempt, line=line)
+                on_made(Made(key, "poison", line))
+            else:
+                # Last, so that it keeps nothing else from being made.
+                waiting.append(Job(at.run, attempt=attempt + 1))
+        waiting.extendleft(reversed(worker.at))
+
+    def _clear_up(self, worker: _Worker) -> list[claims.Claim]:
+        """Remove what a worker that has ended left; returns the claims that it had."""
+        worker.pipe.close()
+        if worker.identity is None:
+            return []
+        shutil.rmtree(self._settings.sweep.scratch(worker.identity), ignore_errors=True)
+        return claims.release_all(self._settings.sweep, worker.identity)
+
+
+def _last_words(worker: _Worker) -> str:
+    code = worker.process.exitcode or 0
+    how = (
+        f"its process was ended by {signal.Signals(-code).name}"
+        if code < 0
+        else f"its process ended with {code}"
+    )
+    try:
+        lines = worker.errors.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        lines = []
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"{how}: {said}" if said else how
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Let processes that are started here inherit that Ctrl-C is not for them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _work(pipe: Connection, settings: Settings, errors: Path) -> None:
+    """Make the jobs that come through a pipe, until it is closed."""
+    # A progress bar, or a warning of a library, is not for the user's terminal.
+    with errors.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    pipe.send(Process.current())
+    maker = Maker(settings)
+    with suppress(EOFError, OSError):
+        while True:
+            pipe.send(_answer(maker, pipe.recv()))
+
+
+def _answer(maker: Maker, job: Job) -> Made | PipelineError | None:
+    try:
+        if job.run is not None:
+            return maker.make(job.run, job.attempt)
+        if job.trace is not None:
+            maker.make_trace(job.trace)
+    except OutputError as error:
+        return error
+    except PipelineError:
+        # The runs that want the trace will say so, each.
+        return None
+    return None

@@ -1,0 +1,58 @@
+"""Making one run of a sweep again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import FindingError, InputError, UsageError
+from pipeline.sweeps.directory import open_sweep
+from pipeline.sweeps.grid import read_grid
+from pipeline.sweeps.journal import Journal, RunState, read_states
+from pipeline.sweeps.maker import Made, Maker, Settings
+from pipeline.sweeps.plan import Planner
+from pipeline.sweeps.pool import Job, Pool
+from pipeline.sweeps.process import Process
+from pipeline.sweeps.results import write_results
+from pipeline.sweeps.status import find_key
+
+
+def make_again(path: str | Path, start: str, *, compiled: bool = True) -> str:
+    """Make a run again, given by the beginning of its key; says in a line what came of it.
+
+    A run that is done stays as it is: it is made beside it, and the fingerprints are compared. Raises
+    UsageError for a run that is not of the sweep's grid, InputError if it fails again, FindingError if the
+    fingerprint differs.
+    """
+    sweep = open_sweep(Path(path))
+    grid = read_grid(sweep.grid)
+    runs = {run.key: run for run in Planner(grid, most=1 << 62).runs}
+    states = read_states(sweep)
+    key = find_key(sweep, start, runs.keys() | states.keys())
+    if key not in runs:
+        raise UsageError(f"{path}: {key} is not of the grid that was asked for last; give its grid again")
+    state = states.get(key, RunState())
+    if state.state == "done":
+        known, process = state.facts["fingerprint"], Process.current()
+        maker = Maker(Settings(sweep, compiled=compiled))
+        with sweep.scratch_directory(process) as directory:
+            found = maker.simulate(runs[key], directory).fingerprint
+        maker.close()
+        if found != known:
+            raise FindingError(
+                f"{key}: made again it has the fingerprint {found}, and had {known}: its key lacks something "
+                "that determines it; please report it"
+            )
+        return f"{key}: the same fingerprint as before, {found}"
+    journal = Journal(sweep, Process.current())
+    journal.note(key, "again")
+    journal.close()
+    made: list[Made] = []
+    with Pool(Settings(sweep, compiled=compiled), 1) as pool:
+        if pool.make([Job(runs[key])], made.append):
+            raise UsageError(
+                f"{key}: another process is making it; 'pipeline sweep status {path}' says which"
+            )
+    write_results(sweep)
+    if made[0].state != "done":
+        raise InputError(f"{key}: {made[0].line}")
+    return str(sweep.runs / key)

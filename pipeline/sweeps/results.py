@@ -1,0 +1,218 @@
+"""A row for each run of a sweep: its factors, what became of it, and every total."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.io.files import complete_file
+from pipeline.schema.run import CPU_CATEGORIES, SITES, Column, LockTotals, Manifest, Totals
+from pipeline.sweeps.directory import SweepDirectory
+from pipeline.sweeps.journal import RunState, read_states, read_totals
+from pipeline.sweeps.plan import PlannedRun
+
+_TEXT, _BIG, _INT, _REAL = pa.string(), pa.int64(), pa.int32(), pa.float64()
+
+
+def _column(name: str, type_: pa.DataType, unit: str, doc: str) -> Column:
+    return Column(name, type_, True, unit, doc)
+
+
+FACTORS = (
+    _column("key", _TEXT, "", "hash of everything that determines the run; its directory is runs/KEY"),
+    _column("point", _TEXT, "", "the same without the sources of engine and design: what was asked"),
+    _column("label", _TEXT, "", "short name: the allocator with its changed options"),
+    _column("trace", _TEXT, "", "name of the trace"),
+    _column("trace_operations", _BIG, "", "operations of the trace"),
+    _column("trace_seed", _BIG, "", "seed that the trace was generated with; NULL: it is a recording"),
+    _column("workload", _TEXT, "", "values in place of the workload's own, as JSON"),
+    _column("allocator", _TEXT, "", "design, or several by kind of operation"),
+    _column("options", _TEXT, "", "every option of the design, as JSON"),
+    _column("machine", _TEXT, "", "machine profile"),
+    _column("costs", _TEXT, "", "costs in place of the machine's own, as JSON"),
+    _column("cpus", _INT, "", "CPUs simulated"),
+    _column("lowmem", _TEXT, "", "kinds in low memory, joined by +, or none"),
+    _column("loop", _TEXT, "", "closed or timed"),
+    _column("jitter_percent", _REAL, "%", "by how much think and wait times were scaled at random"),
+    _column("seed", _BIG, "", "seed of what the machine leaves to chance"),
+    _column("replication", _INT, "", "number of the run among those that differ in seeds alone, from 0"),
+    _column("events", _TEXT, "", "full: there is a log; none: totals only"),
+    _column("factors", _TEXT, "", "values of the factors within options, costs and workload, as JSON"),
+)  # fmt: skip
+_STATE = (
+    _column("state", _TEXT, "", "done, failed, poison (ended every process that made it), planned, stale (of "
+            "another engine, for a run of the grid) or other (not of the grid)"),
+    _column("attempts", _INT, "", "how often it was begun, as far as is known"),
+    _column("problem", _TEXT, "", "why there is no result"),
+    _column("fingerprint", _TEXT, "", "hash of the event log, the same on every machine"),
+    _column("findings", _BIG, "", "hazards that the run met"),
+    _column("elapsed_s", _REAL, "s", "real time that making the run took"),
+)  # fmt: skip
+
+
+def _scalar_totals() -> tuple[Column, ...]:
+    return tuple(
+        _column(name, _BIG, "ns" if name.endswith("_ns") else "", field.description or name.replace("_", " "))
+        for name, field in Totals.model_fields.items()
+        if field.annotation is int
+    )
+
+
+_LOCK_FIELDS = tuple(name for name in LockTotals.model_fields if name != "site")
+_TOTALS = (
+    *_scalar_totals(),
+    *(
+        _column(f"{site}_lock_{name}", _BIG, "ns" if name.endswith("_ns") else "",
+                f"lock held to {site}: {LockTotals.model_fields[name].description or name.replace('_', ' ')}")
+        for site in SITES for name in _LOCK_FIELDS
+    ),
+    *(
+        _column(f"cpu_{category}_ns", _BIG, "ns", f"time of all CPUs together: {doc}")
+        for category, doc in CPU_CATEGORIES.items()
+    ),
+)  # fmt: skip
+
+RESULTS = (*FACTORS, *_STATE, *_TOTALS)
+"""Columns of results. A factor within options, costs or workload has a column of its own beside them."""
+
+
+def factor_row(run: PlannedRun) -> dict[str, Any]:
+    """Values of FACTORS for a run."""
+    return {
+        "key": run.key,
+        "point": run.point,
+        "label": run.label,
+        "trace": run.trace.name,
+        "trace_operations": run.trace.operations,
+        "trace_seed": run.trace.seed if run.trace.generated else None,
+        "workload": json.dumps(dict(run.trace.settings)),
+        "allocator": run.allocator,
+        "options": json.dumps(dict(run.options)),
+        "machine": Path(run.machine).stem,
+        "costs": json.dumps(dict(run.costs)),
+        "cpus": run.cpus,
+        "lowmem": "+".join(run.lowmem) or "none",
+        "loop": run.loop,
+        "jitter_percent": run.jitter_percent,
+        "seed": run.seed,
+        "replication": run.replication,
+        "events": run.events,
+        "factors": json.dumps(dict(run.factors)),
+    }
+
+
+def result_row(run: PlannedRun, manifest: Manifest) -> dict[str, Any]:
+    """Factors and figures of a run that is done."""
+    totals = manifest.totals
+    row = factor_row(run)
+    row |= {column.name: getattr(totals, column.name) for column in _TOTALS if hasattr(totals, column.name)}
+    for lock in totals.locks:
+        row |= {f"{lock.site}_lock_{name}": getattr(lock, name) for name in _LOCK_FIELDS}
+    for category in CPU_CATEGORIES:
+        row[f"cpu_{category}_ns"] = sum(getattr(cpu, f"{category}_ns") for cpu in totals.cpu_time)
+    return row
+
+
+def write_plan(sweep: SweepDirectory, runs: Iterable[PlannedRun]) -> None:
+    """Keep the runs of a grid. Raises OutputError."""
+    with complete_file(sweep.plan) as file:
+        pq.write_table(pa.Table.from_pylist([factor_row(run) for run in runs], _schema(FACTORS)), file)
+
+
+def read_plan(sweep: SweepDirectory) -> list[dict[str, Any]]:
+    """FACTORS of the runs of the grid that was asked for last."""
+    return pq.read_table(sweep.plan).to_pylist() if sweep.plan.exists() else []
+
+
+def read_results(sweep: SweepDirectory) -> pa.Table:
+    """Rows of all runs, those of the grid first; from results.parquet if nothing happened since."""
+    if sweep.results.exists():
+        written_ns = sweep.results.stat().st_mtime_ns
+        files = [sweep.plan, *sweep.journal.glob("*.jsonl")]
+        if all(path.stat().st_mtime_ns <= written_ns for path in files if path.exists()):
+            return pq.read_table(sweep.results)
+    return _collect(sweep)
+
+
+def write_results(sweep: SweepDirectory) -> Path:
+    """Write results.parquet; returns its path. Raises OutputError."""
+    table = _collect(sweep)
+    with complete_file(sweep.results) as file:
+        pq.write_table(table, file, compression="zstd")
+    return sweep.results
+
+
+def _collect(sweep: SweepDirectory) -> pa.Table:
+    states, totals = read_states(sweep), read_totals(sweep)
+    plan = read_plan(sweep)
+    rows = [_row(factors, states.get(factors["key"]), totals.get(factors["key"])) for factors in plan]
+    keys, points = {row["key"] for row in plan}, {row["point"] for row in plan}
+    for key, figures in totals.items():
+        if key not in keys:
+            state = "stale" if figures["point"] in points else "other"
+            rows.append(_row(figures, states.get(key), figures) | {"state": state})
+    columns, extra = list(RESULTS), _extra_columns(rows)
+    for row in rows:
+        values = json.loads(row["factors"])
+        row |= {name: convert(values.get(factor)) for factor, (name, _, convert) in extra.items()}
+    columns += [_column(name, type_, "", f"factor {factor}") for factor, (name, type_, _) in extra.items()]
+    return pa.Table.from_pylist(rows, _schema(columns))
+
+
+def _row(
+    factors: Mapping[str, Any], state: RunState | None, figures: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """One row; a run whose figures are there is done."""
+    row = {column.name: factors.get(column.name) for column in FACTORS} | {"state": "planned", "attempts": 0}
+    if state is not None:
+        facts = state.facts
+        row["attempts"] = facts.get("attempt", 0)
+        row |= {name: facts.get(name) for name in ("fingerprint", "findings", "elapsed_s")}
+        if state.state in ("failed", "poison"):
+            row |= {"state": state.state, "problem": facts.get("line")}
+        if state.state == "done" and figures is not None:
+            row |= {"state": "done"} | {column.name: figures.get(column.name) for column in _TOTALS}
+    return row
+
+
+_Extra = dict[str, tuple[str, pa.DataType, Callable[[Any], Any]]]
+
+
+def _extra_columns(rows: Iterable[Mapping[str, Any]]) -> _Extra:
+    """Name, type and conversion of the column of each factor that is within another, by the factor."""
+    values: dict[str, set[type]] = {}
+    for text in {row["factors"] for row in rows}:
+        for factor, value in json.loads(text).items():
+            values.setdefault(factor, set()).add(type(value))
+    taken = {column.name for column in RESULTS}
+    extra: _Extra = {}
+    for factor, types in sorted(values.items()):
+        name = re.sub(r"\W+", "_", factor.partition(".")[2])
+        if name in taken:
+            name = re.sub(r"\W+", "_", factor)
+        taken.add(name)
+        if types <= {int}:
+            extra[factor] = name, _BIG, _as_it_is
+        elif types <= {int, float}:
+            extra[factor] = name, _REAL, _as_it_is
+        else:
+            extra[factor] = name, _TEXT, _as_text
+    return extra
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _as_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _schema(columns: Iterable[Column]) -> pa.Schema:
+    return pa.schema([pa.field(c.name, c.type, metadata={"doc": c.doc, "unit": c.unit}) for c in columns])

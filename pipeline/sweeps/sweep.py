@@ -1,0 +1,206 @@
+"""A sweep from a grid to its results: what is there already is kept, the rest is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.errors import Interrupted, UsageError
+from pipeline.io.files import complete_file
+from pipeline.runs.warm import Compilation, compile_designs
+from pipeline.sweeps import claims
+from pipeline.sweeps.directory import SweepDirectory, create_sweep
+from pipeline.sweeps.grid import Grid, grid_text
+from pipeline.sweeps.journal import Journal, RunState, read_states
+from pipeline.sweeps.maker import MOST_ATTEMPTS, Made, Settings
+from pipeline.sweeps.plan import MOST_RUNS, PlannedRun, Planner
+from pipeline.sweeps.pool import Job, Pool
+from pipeline.sweeps.process import Process
+from pipeline.sweeps.results import write_plan, write_results
+from pipeline.sweeps.trace_source import TraceSource
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What a sweep tells while it goes on; each may be left out.
+
+    `plan`: how many runs the grid has (of this shard), how many are there, and how many are to be made;
+    `compiling`, `compiled`: designs; `made`: a run, with what came of it.
+    """
+
+    plan: Callable[[int, int, int], None] = lambda *_: None
+    compiling: Callable[[str], None] = lambda _: None
+    compiled: Callable[[Compilation], None] = lambda _: None
+    made: Callable[[PlannedRun, Made], None] = lambda *_: None
+
+
+@dataclass
+class SweepResult:
+    """What is there after a sweep.
+
+    `runs` are those of the grid; `done` of them are done (`made` just now), `failed` and `poison` have no
+    result, and `theirs` other processes are making. `findings` counts runs made just now that met hazards.
+    """
+
+    path: Path
+    runs: int
+    done: int = 0
+    made: int = 0
+    failed: int = 0
+    poison: int = 0
+    findings: int = 0
+    theirs: list[PlannedRun] = field(default_factory=list)
+
+
+def sweep(
+    grid: Grid,
+    output: str | Path,
+    *,
+    workers: int | None = None,
+    only_failed: bool = False,
+    shard: tuple[int, int] = (1, 1),
+    most: int = MOST_RUNS,
+    most_attempts: int = MOST_ATTEMPTS,
+    compiled: bool = True,
+    scheduler: str | None = None,
+    observer: Observer = Observer(),
+) -> SweepResult:
+    """Make the runs of a grid that are not there yet, `workers` at a time (one for each usable CPU if None).
+
+    `output` is the directory of the sweep, in which other processes may be at work too; runs of other grids
+    in it stay. With `only_failed`, only runs that have failed are made, again. Of `shard` (i, n), only every
+    n-th run by key is made, i from 1. A `scheduler` is the address of one of dask.distributed, whose workers
+    make the runs in place of processes of this machine.
+
+    Raises UsageError for a grid that cannot be planned, OutputError if the directory cannot be written, and
+    Interrupted; what was done is kept in every case.
+    """
+    runs = Planner(grid, most).runs
+    directory = create_sweep(Path(output))
+    _keep_grid(directory, grid, runs)
+    ours = in_shard(runs, shard)
+    states = read_states(directory)
+    todo = _select(ours, states, only_failed)
+    done = {run.key for run in ours if _state(states, run) == "done"}
+    observer.plan(len(ours), len(done), len(todo))
+    result = SweepResult(directory.path, len(ours), len(done))
+    journal = Journal(directory, Process.current())
+    try:
+        if only_failed:
+            for run in todo:
+                journal.note(run.key, "again")
+                states.pop(run.key, None)
+        if compiled:
+            todo = _compile(todo, journal, workers, observer)
+        if todo:
+            _make(directory, todo, states, result, workers, most_attempts, compiled, scheduler, observer)
+    except KeyboardInterrupt:
+        there = result.done + result.made
+        raise Interrupted(
+            f"interrupted; {there} of {result.runs} runs are in {directory.path}, the same command makes the "
+            "others"
+        ) from None
+    finally:
+        journal.close()
+    return _finish(directory, ours, result)
+
+
+def in_shard(runs: Sequence[PlannedRun], shard: tuple[int, int]) -> list[PlannedRun]:
+    """The runs of the i-th of n parts; which part a run is in depends on its key alone."""
+    i, n = shard
+    return [run for run in runs if int(run.key, 16) % n == i - 1]
+
+
+def _keep_grid(directory: SweepDirectory, grid: Grid, runs: Sequence[PlannedRun]) -> None:
+    with complete_file(directory.grid) as file:
+        file.write_text(grid_text(grid.with_absolute_paths()), encoding="utf-8")
+    write_plan(directory, runs)
+    directory.remove_scratch()
+
+
+def _state(states: dict[str, RunState], run: PlannedRun) -> str:
+    return states.get(run.key, RunState()).state
+
+
+def _select(runs: Iterable[PlannedRun], states: dict[str, RunState], only_failed: bool) -> list[PlannedRun]:
+    if only_failed:
+        return [run for run in runs if _state(states, run) in ("failed", "poison")]
+    return [run for run in runs if not states.get(run.key, RunState()).settled]
+
+
+def _compile(
+    runs: list[PlannedRun], journal: Journal, workers: int | None, observer: Observer
+) -> list[PlannedRun]:
+    """Compile the designs of runs; returns the runs of those that can be."""
+    names = list(dict.fromkeys(run.allocator for run in runs))
+    compilations = compile_designs(names, workers=workers, begin=observer.compiling, end=observer.compiled)
+    problems = {made.allocator: made.problem for made in compilations if made.problem}
+    for run in runs:
+        if run.allocator in problems:
+            line = problems[run.allocator]
+            journal.note(run.key, "failed", status=3, line=line)
+            observer.made(run, Made(run.key, "failed", line))
+    return [run for run in runs if run.allocator not in problems]
+
+
+def _make(
+    directory: SweepDirectory,
+    runs: list[PlannedRun],
+    states: dict[str, RunState],
+    result: SweepResult,
+    workers: int | None,
+    most_attempts: int,
+    compiled: bool,
+    scheduler: str | None,
+    observer: Observer,
+) -> None:
+    by_key = {run.key: run for run in runs}
+
+    def note(made: Made) -> None:
+        result.made += made.state == "done"
+        result.findings += made.findings > 0
+        observer.made(by_key[made.key], made)
+
+    if scheduler is not None:
+        raise UsageError("no scheduler yet")
+    size = workers or len(os.sched_getaffinity(0))
+    settings = Settings(directory, compiled=compiled, most_attempts=most_attempts)
+    jobs = [Job(run, attempt=states.get(run.key, RunState()).lost + 1) for run in runs]
+    with Pool(settings, size) as pool:
+        theirs = pool.make(_with_traces(directory, jobs, size), note)
+        # Another process may have ended meanwhile, before it had made them.
+        while left := [run for run in theirs if not _is_theirs(directory, run)]:
+            elsewhere = [run for run in theirs if run not in left]
+            theirs = elsewhere + pool.make([Job(run) for run in left], note)
+    result.theirs = theirs
+
+
+def _is_theirs(directory: SweepDirectory, run: PlannedRun) -> bool:
+    claim = claims.find(directory, run.key)
+    return claim is not None and not claim.is_void(directory)
+
+
+def _with_traces(directory: SweepDirectory, jobs: list[Job], lead: int) -> list[Job]:
+    """Put the generation of each trace that is wanted some traces ahead of its runs."""
+    missing: dict[Path, TraceSource] = {}
+    for job in jobs:
+        if job.run is not None and job.run.trace.generated:
+            missing.setdefault(job.run.trace.place(directory.path), job.run.trace)
+    to_come = [trace for place, trace in missing.items() if not place.exists()]
+    made = [Job(trace=trace) for trace in to_come[:lead]]
+    ahead = dict(zip([trace.content for trace in to_come], to_come[lead:], strict=False))
+    for job in jobs:
+        if job.run is not None and (following := ahead.pop(job.run.trace.content, None)) is not None:
+            made.append(Job(trace=following))
+        made.append(job)
+    return made
+
+
+def _finish(directory: SweepDirectory, runs: list[PlannedRun], result: SweepResult) -> SweepResult:
+    """Write the results and count what is there."""
+    write_results(directory)
+    found = [_state(states, run) for states in [read_states(directory)] for run in runs]
+    result.done, result.failed, result.poison = (found.count(state) for state in ("done", "failed", "poison"))
+    return result
