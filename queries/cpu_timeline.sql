@@ -243,13 +243,13 @@ stretches AS (
         e.run,
         e.cpu,
         'spin' AS doing,
-        e.time_ns - e.value AS begin_ns,
+        e.time_ns - e.wait_ns AS begin_ns,
         e.time_ns AS end_ns,
         e.task,
         e.op
     FROM events AS e
-    INNER JOIN looked_at AS w ON e.run = w.run AND e.time_ns - e.value < w.to_ns AND e.time_ns > w.from_ns
-    WHERE e.event = 'relock' AND e.value > 0
+    INNER JOIN looked_at AS w ON e.run = w.run AND e.time_ns - e.wait_ns < w.to_ns AND e.time_ns > w.from_ns
+    WHERE e.event = 'relock' AND e.wait_ns > 0
 )
 
 SELECT

@@ -51,11 +51,11 @@ again AS MATERIALIZED (
         e.run,
         e.op,
         e.time_ns,
-        e.value AS wait_ns,
+        e.wait_ns,
         e.duration_ns AS hold_ns
     FROM events AS e
     SEMI JOIN chosen AS c ON e.run = c.run AND e.op = c.op
-    WHERE e.event = 'relock' AND e.slot = 0
+    WHERE e.event = 'relock' AND e.site = 0
 ),
 
 holds AS (

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Literal
 
 # What a stretch of time went to, told apart in this order where the log's rows overlap.
@@ -53,8 +52,8 @@ class Hold(_Span):
     cpu: int
     begin_ns: int
     ns: int
-    # What asked for the mapping; None: the operation is not in the log, as it never finished.
-    kind: str | None = None
+    # Number of the lock; None: the log does not tell.
+    lock: int | None = None
     relock: bool = False
 
 
@@ -119,8 +118,8 @@ class LockWait:
     """A wait for a lock and its causes: behind + unheld_ns + untold_ns = ns.
 
     `unheld_ns`: no hold in the log covers it; the lock was changing hands, or, in a run that did not end
-    well, held by an operation that never finished. `untold_ns`: several locks were held at once, and the log
-    does not say which of them it was.
+    well, held by an operation that never finished. `untold_ns`: some lock was held, and the log does not say
+    which.
     """
 
     site: str
@@ -247,20 +246,18 @@ def attribute_wait(
     site: str,
     relock: bool,
     holder: int | None,
-    one_lock: bool | None,
+    lock: int | None,
 ) -> LockWait:
-    """Say behind whom a wait lay.
+    """Say behind whom a wait for `lock` lay.
 
     `holds` are the holds that overlap it, of this lock or of others beside it; `passes` the scans and flushes
     made in those; `holder` is the task that the simulator noted as the longest holder of this lock meanwhile,
-    if it did. `one_lock` says whether there is only this lock; None: that is not known, and it is taken to be
-    so if no two of the holds overlap. Of several locks, the longest hold of `holder` is this one's; which
-    other holds are, the log does not tell.
+    if it did. Where the log does not number locks, `lock` is None: the longest hold of `holder` is this
+    lock's, and which others are is not told.
     """
-    over = sorted((h for h in holds if h.overlap(wait) > 0), key=lambda h: h.begin_ns)
+    over = sorted((h for h in holds if h.overlap(wait) > 0 and h.lock == lock), key=lambda h: h.begin_ns)
     mine = over
-    disjoint = all(after.begin_ns >= before.end_ns for before, after in pairwise(over))
-    if one_lock is False or (one_lock is None and not disjoint):
+    if lock is None:
         of_holder = [h for h in over if h.task == holder]
         mine = [max(of_holder, key=lambda h: h.overlap(wait))] if of_holder else []
     held = sum(

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.allocators.registry import load_allocator
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import UsageError
 from pipeline.explain.attribution import (
     Interrupt,
     Nested,
@@ -68,38 +67,6 @@ class Unfinished:
     events: tuple[Row, ...]
 
 
-@dataclass(frozen=True)
-class Locks:
-    """The locks of a design: the kinds of operation that take them (None: all), and whether it is only one.
-
-    `only_one` is None if the design cannot be asked any more: it is not there, or not as it was.
-    """
-
-    kinds: frozenset[str] | None
-    only_one: bool | None
-
-
-def locks_of(manifest: Manifest) -> list[Locks]:
-    """Say of each design of a run what locks it has; the log does not number them."""
-    allocator = manifest.allocator
-    if not allocator.parts:
-        return [Locks(None, _has_one_lock(allocator.name, allocator.source_sha256))]
-    return [
-        Locks(frozenset(part.kinds), _has_one_lock(part.name, part.source_sha256)) for part in allocator.parts
-    ]
-
-
-def _has_one_lock(name: str, source_sha256: str) -> bool | None:
-    try:
-        allocator = load_allocator(name)
-    except PipelineError:
-        return None
-    if allocator.sha256 != source_sha256:
-        return None
-    # A design without this function has one: see pipeline.allocators.api.contract.
-    return not hasattr(allocator.module, "locks")
-
-
 def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Explanation | Unfinished]:
     """Explain operations of the run in directory `run`: `ops`, or the `slowest_of` slowest to map.
 
@@ -124,9 +91,8 @@ def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Exp
         if not chosen:
             raise UsageError(f"{run}: no operation of this run was completed, so that none is slowest")
         facts = gather(session, chosen)
-    locks = locks_of(found.manifest)
     return [
-        explain_operation(facts, op, locks, whole_log=done >= to_do)
+        explain_operation(facts, op, whole_log=done >= to_do)
         if op in facts.operations
         else _explain_unfinished(facts.events[op], op, found.manifest)
         for op in chosen
@@ -154,11 +120,11 @@ def _explain_unfinished(events: Sequence[Row], op: int, manifest: Manifest) -> U
     return Unfinished(op, manifest.totals.wall_ns, findings, task, tuple(events))
 
 
-def explain_operation(facts: LogFacts, op: int, locks: Sequence[Locks], whole_log: bool) -> Explanation:
+def explain_operation(facts: LogFacts, op: int, whole_log: bool) -> Explanation:
     """Explain one operation that the log has a row of; `whole_log`: the log has every operation."""
     row = facts.operations[op]
     bounds = [row[name] for name in ("asked_ns", "mapped_ns", "unmap_asked_ns", "done_ns")]
-    claims = _claims(facts, row, locks)
+    claims = _claims(facts, row)
     return Explanation(
         **{name: row[name] for name in _OF_ROW},
         within=next((r["op"] for r in facts.family[row["task"]] if _is_nested(row, r)), None),
@@ -180,9 +146,9 @@ def _is_nested(inner: Row, outer: Row) -> bool:
     )
 
 
-def _claims(facts: LogFacts, row: Row, locks: Sequence[Locks]) -> dict[str, list[Stretch]]:
+def _claims(facts: LogFacts, row: Row) -> dict[str, list[Stretch]]:
     """What the log's rows say of each phase, in the order in which they are believed."""
-    both = _lock_claims(facts, row, locks) + _off_cpu_claims(facts.events[row["op"]])
+    both = _lock_claims(facts, row) + _off_cpu_claims(facts.events[row["op"]])
     passes = facts.passes.by_op[row["op"]]
     work = both + [
         Stretch(event, p.begin_ns, p.ns, p) for event in ("flush", "scan") for p in passes if p.event == event
@@ -195,20 +161,15 @@ def _claims(facts: LogFacts, row: Row, locks: Sequence[Locks]) -> dict[str, list
     return {"map": work, "use": nested + both, "unmap": work}
 
 
-def _lock_claims(facts: LogFacts, row: Row, locks: Sequence[Locks]) -> list[Stretch]:
+def _lock_claims(facts: LogFacts, row: Row) -> list[Stretch]:
     op, waits = row["op"], facts.waits[row["op"]]
     claims: list[Stretch] = []
-    own = next(part for part in locks if part.kinds is None or row["kind"] in part.kinds)
     for w in waits:
         wait = Stretch("lock_wait", w["time_ns"], w["wait_ns"])
-        others = [
-            hold
-            for hold in facts.holds.between(wait.begin_ns, wait.end_ns)
-            if hold.op != op and (own.kinds is None or hold.kind is None or hold.kind in own.kinds)
-        ]
+        others = [hold for hold in facts.holds.between(wait.begin_ns, wait.end_ns) if hold.op != op]
         # The simulator notes the longest holder for an operation's longest wait, and for each relock.
         holder = w["holder"] if w["relock"] or len(waits) == 1 else None
-        causes = attribute_wait(wait, others, facts.passes, w["site"], w["relock"], holder, own.only_one)
+        causes = attribute_wait(wait, others, facts.passes, w["site"], w["relock"], holder, w["lock"])
         claims.append(replace(wait, detail=causes))
     return claims + [
         Stretch("lock_hold", hold.begin_ns, hold.ns, describe_hold(hold, facts.passes))

@@ -81,22 +81,20 @@ def slowest(session: Session, count: int) -> list[int]:
 
 
 def _lock_rows(session: Session, view: str, operations: str, rows: str) -> list[Row]:
-    """Rows of a view of locks that fulfil the condition `rows`, with the kind of their operation.
+    """Rows of a view of locks that fulfil the condition `rows`.
 
     The view reads the operations more than once; here it sees only those that fulfil `operations`.
     """
     return _rows(
         session,
         f"WITH operations AS MATERIALIZED (SELECT * FROM main.operations WHERE {operations}), "
-        f"locks AS ({VIEWS[view].sql}) "
-        f"SELECT l.*, o.kind AS op_kind FROM (FROM locks WHERE {rows}) AS l "
-        "LEFT JOIN operations AS o ON l.op = o.op ORDER BY l.time_ns",
+        f"locks AS ({VIEWS[view].sql}) FROM locks WHERE {rows} ORDER BY time_ns",
     )
 
 
 def _holds(session: Session, operations: str, rows: str) -> list[Hold]:
     return [
-        Hold(r["site"], r["op"], r["task"], r["cpu"], r["time_ns"], r["hold_ns"], r["op_kind"], r["relock"])
+        Hold(r["site"], r["op"], r["task"], r["cpu"], r["time_ns"], r["hold_ns"], r["lock"], r["relock"])
         for r in _lock_rows(session, "lock_holds", operations, rows)
     ]
 

@@ -199,8 +199,8 @@ def _causes(wait: LockWait, whole_log: bool) -> list[str]:
         parts.append(f"{microseconds(wait.unheld_ns)} while it changed hands{missing}")
     if wait.untold_ns:
         parts.append(
-            f"{microseconds(wait.untold_ns)} behind holders not told apart (several locks were held, and the "
-            "log does not say which is which)"
+            f"{microseconds(wait.untold_ns)} behind holders of this or other locks, which a log of run "
+            "format 1 does not tell apart; replay it again to know"
         )
     return parts
 

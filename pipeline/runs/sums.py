@@ -145,7 +145,7 @@ class RunSums:
         relocks = rows[rows["event"] == E_RELOCK]
         if not len(relocks):
             return
-        site, wait_ns = relocks["slot"].astype(np.int64), relocks["value"]
+        site, wait_ns = relocks["site"].astype(np.int64), relocks["wait_ns"]
         self._relock_holds.add(relocks["duration_ns"] * 4 + site + add_up.MAP_HOLDS)
         self._relock_waits.add((wait_ns * 4 + site + add_up.MAP_WAITS)[wait_ns > 0])
 

@@ -68,9 +68,9 @@ EVENT_KINDS: dict[str, tuple[str, str | None, str | None, str | None]] = {
     ),
     "switch": ("context switch to `task`", None, None, "task that left"),
     "relock": (
-        "the lock was taken again within one map or unmap; time is when it was got, duration is the hold",
-        "side of the operation: 0 map, 1 unmap", "wait before it was got, ns",
-        "task that held it longest during the wait",
+        "a lock was taken again within one map or unmap: time is when it was got, duration is the hold; "
+        "`lock`, `site` and `wait_ns` tell the rest",
+        None, None, "task that held it longest during the wait",
     ),
     "fallback": ("the design's second way was taken", None, None, None),
     "finding": ("a hazard was met; value is the position in FINDINGS", "slot", "finding code", "task"),
@@ -136,12 +136,13 @@ class LogColumn(Column):
 
     With `none`, -1 in it means none; if it is stored as a difference, that is -1 there too, and a row whose
     difference is negative otherwise goes into the wide file. Runs of format versions before `since` do not
-    have the column.
+    have the column: there it is what the SQL expression `before` makes of others.
     """
 
     stored: Stored
     none: bool = False
     since: int = 1
+    before: str = "NULL"
 
     @property
     def stored_name(self) -> str:
@@ -153,9 +154,10 @@ _DICT = pa.dictionary(pa.int8(), pa.string())
 
 
 def _col(
-    name: str, type_: pa.DataType, unit: str, doc: str, stored: Stored, *, none: bool = False, since: int = 1
-) -> LogColumn:
-    return LogColumn(name, type_, False, unit, doc, stored, none, since)
+    name: str, type_: pa.DataType, unit: str, doc: str, stored: Stored, *, none: bool = False, since: int = 1,
+    before: str = "NULL",
+) -> LogColumn:  # fmt: skip
+    return LogColumn(name, type_, False, unit, doc, stored, none, since, before)
 
 
 OPERATIONS = (
@@ -188,6 +190,10 @@ OPERATIONS = (
     _col("sleeps", pa.int32(), "", "how often the map slept for a slot", ALIKE),
     _col("holder", pa.int32(), "", "task that held the lock it waited for longest; -1: it never waited",
          ALIKE, none=True),
+    _col("map_lock", pa.int32(), "", "first lock that the map took, by its number; -1: it took none", ALIKE,
+         none=True, since=2),
+    _col("unmap_lock", pa.int32(), "", "first lock that the unmap took; -1: it took none", ALIKE, none=True,
+         since=2),
     _col("cpu_map", pa.int16(), "", "CPU that mapped", VARYING),
     _col("cpu_unmap", pa.int16(), "", "CPU that unmapped", near("cpu_map")),
     _col("kind", _DICT, "", "what asked for the mapping, as in the trace", NAMES),
@@ -200,13 +206,18 @@ EVENTS = (
     _col("duration_ns", pa.int64(), "ns", "how long it took", ALIKE),
     _col("op", pa.int64(), "", "operation in whose course it happened; -1: none", GROWING, none=True),
     _col("value", pa.int64(), "", "the event's quantity, see the event kinds; -1: none", ALIKE, none=True),
+    _col("wait_ns", pa.int64(), "ns", "of a relock: wait before it was got; else -1", ALIKE, none=True,
+         since=2, before="CASE WHEN event = 'relock' THEN value END"),
     _col("task", pa.int32(), "", "task it happened to; -1: none (an idle CPU was interrupted)", VARYING,
          none=True),
     _col("slot", pa.int32(), "", "slot concerned; -1: none", ALIKE, none=True),
     _col("other", pa.int32(), "", "task or CPU that caused it, see the event kinds; -1: none", VARYING,
          none=True),
+    _col("lock", pa.int32(), "", "of a relock: the lock, by its number; else -1", ALIKE, none=True, since=2),
     _col("cpu", pa.int16(), "", "CPU it happened on", VARYING),
     _col("event", _DICT, "", "event kind", NAMES),
+    _col("site", pa.int8(), "", "of a relock: side of the operation, 0 map, 1 unmap; else -1", ALIKE,
+         none=True, since=2, before="CASE WHEN event = 'relock' THEN slot END"),
 )  # fmt: skip
 
 # The strings behind each dictionary column of the log, in code order.

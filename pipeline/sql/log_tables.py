@@ -41,7 +41,7 @@ def _of_run(table: LogTable, found: Run, place: Callable[[Path], str]) -> list[s
     for name, column_sql in ((table.name, _as_stored), (f"wide_{table.name}", _as_it_is)):
         files = [found.directory / file for file in found.manifest.log_files.get(name, [])]
         columns = (
-            _absent(column) if column.since > version
+            _absent(column, column.before) if column.since > version
             else _as_it_is(column) if version == 1
             else column_sql(column)
             for column in table.columns
@@ -76,8 +76,8 @@ def _as_it_is(column: LogColumn) -> str:
     return f"nullif({column.name}, -1) AS {column.name}" if column.none else column.name
 
 
-def _absent(column: LogColumn) -> str:
-    return f"CAST(NULL AS {_DUCKDB_TYPES.get(column.type, 'VARCHAR')}) AS {column.name}"
+def _absent(column: LogColumn, instead: str = "NULL") -> str:
+    return f"CAST({instead} AS {_DUCKDB_TYPES.get(column.type, 'VARCHAR')}) AS {column.name}"
 
 
 def recorded_table(table: str) -> str:

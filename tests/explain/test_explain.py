@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.allocators.registry import load_allocator
 from pipeline.errors import InputError, UsageError
 from pipeline.explain.attribution import Hold, LockWait, Passes, Stretch, attribute_wait, divide
-from pipeline.explain.explain import Explanation, explain, locks_of
+from pipeline.explain.explain import Explanation, explain
 from pipeline.explain.narrative import narrate
-from pipeline.schema.run import FINDINGS, Manifest
+from pipeline.schema.run import FINDINGS
 from pipeline.sql.session import open_session
-from tests.sql.handmade import make_run, manifest_dict, totals_of
+from tests.sql.handmade import make_run
 
 US = 1000
 
@@ -98,7 +98,7 @@ def test_sleeps_say_who_woke_the_task_and_which_were_for_nothing(tmp_path: Path)
     events = [
         {"event": "sleep", "time_ns": 2 * US, "duration_ns": 10 * US, "value": 1, "other": 8} | sleeper,
         {"event": "switch", "time_ns": 15 * US, "duration_ns": 5 * US, "other": 6} | sleeper,
-        {"event": "relock", "time_ns": 24 * US, "duration_ns": 1 * US, "slot": 0, "value": 4 * US, "other": 9}
+        {"event": "relock", "time_ns": 24 * US, "duration_ns": US, "wait_ns": 4 * US, "lock": 0, "site": 0}
         | sleeper,
         {"event": "sleep", "time_ns": 25 * US, "duration_ns": 20 * US, "value": 1, "other": 9} | sleeper,
         {"event": "pin_wait", "time_ns": 45 * US, "duration_ns": 30 * US, "value": 2} | sleeper,
@@ -141,71 +141,58 @@ def test_nested_operations_say_within_which_they_are_and_which_are_in_them(tmp_p
 
 
 MINE, OTHER, LATER = (
-    Hold("map", 1, 5, 0, 50, 100),
-    Hold("map", 2, 6, 1, 120, 40),
-    Hold("map", 3, 8, 2, 180, 20),
+    Hold("map", 1, 5, 0, 50, 100, lock=3),
+    Hold("map", 2, 6, 1, 120, 40, lock=4),
+    Hold("map", 3, 8, 2, 180, 20, lock=3),
 )
+
+
+def unnumbered(holds: list[Hold]) -> list[Hold]:
+    return [replace(hold, lock=None) for hold in holds]
 
 
 @pytest.mark.parametrize(
-    ("holds", "holder", "one_lock", "behind", "unheld", "untold"),
+    ("holds", "holder", "lock", "behind", "unheld", "untold"),
     [
-        ([MINE, LATER], None, True, [(5, 50), (8, 20)], 30, 0),
-        ([MINE, LATER], None, None, [(5, 50), (8, 20)], 30, 0),
-        ([MINE, LATER], 5, False, [(5, 50)], 30, 20),
-        ([MINE, LATER], None, False, [], 30, 70),
-        ([MINE, OTHER, LATER], 5, None, [(5, 50)], 20, 30),
-        ([MINE, OTHER, LATER], None, None, [], 20, 80),
+        ([MINE, LATER], None, 3, [(5, 50), (8, 20)], 30, 0),
+        ([MINE, OTHER, LATER], None, 3, [(5, 50), (8, 20)], 30, 0),
+        ([MINE, OTHER, LATER], None, 4, [(6, 40)], 60, 0),
+        ([OTHER], None, 3, [], 100, 0),
+        (unnumbered([MINE, LATER]), 5, None, [(5, 50)], 30, 20),
+        (unnumbered([MINE, LATER]), None, None, [], 30, 70),
+        (unnumbered([MINE, OTHER, LATER]), 5, None, [(5, 50)], 20, 30),
     ],
 )
 def test_holds_of_several_locks_are_not_mixed_up(
-    holds: list[Hold], holder: int | None, one_lock: bool | None, behind: list, unheld: int, untold: int
+    holds: list[Hold], holder: int | None, lock: int | None, behind: list, unheld: int, untold: int
 ) -> None:
-    wait = attribute_wait(Stretch("lock_wait", 100, 100), holds, Passes(), "map", False, holder, one_lock)
+    wait = attribute_wait(Stretch("lock_wait", 100, 100), holds, Passes(), "map", False, holder, lock)
     assert [(b.task, b.ns) for b in wait.behind] == behind
     assert (wait.unheld_ns, wait.untold_ns) == (unheld, untold)
 
 
-@pytest.mark.parametrize(
-    ("name", "sha256", "only_one"),
-    [
-        ("global_pool", None, True),
-        ("per_process", None, False),
-        ("global_pool", "0" * 64, None),
-        ("mine_that_is_gone", "0" * 64, None),
-    ],
-)
-def test_a_design_that_can_be_asked_says_how_many_locks_it_has(
-    name: str, sha256: str | None, only_one: bool | None
-) -> None:
-    content = manifest_dict(name)
-    content["totals"] = totals_of([], [], 2)
-    content["allocator"] |= {"name": name, "source_sha256": sha256 or load_allocator(name).sha256}
-    assert [part.only_one for part in locks_of(Manifest.model_validate(content))] == [only_one]
-
-
-def test_a_design_that_serves_other_kinds_has_locks_of_its_own(tmp_path: Path) -> None:
-    first = {"summary": "", "source_sha256": "", "options": {}, "first_slot": 0, "address_space_pages": 4,
-             "page_struct_bytes": 0}  # fmt: skip
-    parts = [
-        first | {"name": "one", "kinds": ["page_fault"]},
-        first | {"name": "two", "kinds": ["copy_to_user", "other"]},
-    ]
-    allocator = {"name": "one+two", **first, "parts": parts}
-    del allocator["first_slot"]
+def test_a_hold_of_another_lock_is_not_waited_behind(tmp_path: Path) -> None:
     run = make_run(
         tmp_path / "run",
         operations=[
             operation(1, 0, 0, 10, 10),
-            operation(2, 0, 0, 30, 30, kind="other"),
+            operation(2, 0, 0, 30, 30, map_lock=7),
             operation(3, 5, 6, 1, 12),
         ],
-        allocator=allocator,
     )
     assert lines_of(run, 2)[2] == (
         "task 3 on cpu 0 waited 6 us for the lock: 5 us behind task 1 (map of operation 0), 1 us while it "
         "changed hands"
     )
+
+
+def test_a_log_that_does_not_number_locks_says_so() -> None:
+    (waited,) = explain(Path(__file__).parents[1] / "runs" / "format_1", slowest_of=1)
+    assert isinstance(waited, Explanation)
+    waits = [s.detail for p in waited.phases for s in p.stretches if isinstance(s.detail, LockWait)]
+    assert waits
+    assert all(wait.ns == sum(b.ns for b in wait.behind) + wait.unheld_ns + wait.untold_ns for wait in waits)
+    assert sum(wait.untold_ns for wait in waits) > 0
 
 
 def test_a_finding_met_in_its_course_is_told(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ EVENTS: list[dict[str, Any]] = [
      "other": 0},
     {"event": "wake", "time_ns": 109, "duration_ns": 2, "cpu": 0, "task": 0, "op": 0, "value": 1, "other": 0},
     {"event": "switch", "time_ns": 115, "duration_ns": 5, "cpu": 0, "task": 1, "op": 1, "other": 0},
-    {"event": "relock", "time_ns": 122, "duration_ns": 6, "cpu": 0, "task": 1, "op": 1, "slot": 0,
-     "value": 0},
+    {"event": "relock", "time_ns": 122, "duration_ns": 6, "cpu": 0, "task": 1, "op": 1, "site": 0,
+     "wait_ns": 0, "lock": 0},
 ]  # fmt: skip
 
 

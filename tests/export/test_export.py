@@ -36,10 +36,12 @@ def test_a_table_is_the_event_log_in_order_of_time(tmp_path, form):
 
 
 def test_a_parquet_file_says_what_it_is(tmp_path):
-    export(small_run(tmp_path / "run"), "parquet", tmp_path / "out.parquet")
+    run = small_run(tmp_path / "run")
+    export(run, "parquet", tmp_path / "out.parquet")
     schema = pq.read_schema(tmp_path / "out.parquet")
     assert schema.field("duration_ns").metadata == {b"unit": b"ns", b"meaning": b"how long it took"}
-    assert json.loads(schema.metadata[METADATA_KEY])["fingerprint"] == "ef" * 16
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert json.loads(schema.metadata[METADATA_KEY])["fingerprint"] == manifest["fingerprint"]
 
 
 def test_a_window_of_a_table_has_whole_rows(tmp_path):

@@ -68,7 +68,7 @@ WITH takings AS (
     UNION ALL
     SELECT 'unmap', unmap_hold_ns, unmap_wait_ns FROM operations WHERE unmap_hold_ns > 0
     UNION ALL
-    SELECT CASE slot WHEN 0 THEN 'map' WHEN 1 THEN 'unmap' END, duration_ns, value FROM events
+    SELECT CASE site WHEN 0 THEN 'map' WHEN 1 THEN 'unmap' END, duration_ns, wait_ns FROM events
     WHERE event = 'relock'
 )
 SELECT site, count(*), count(*) FILTER (WHERE wait_ns > 0), sum(hold_ns)::BIGINT, max(hold_ns),

@@ -25,12 +25,15 @@ from pipeline.schema.run import (
 )
 from pipeline.schema.trace import COLUMN_NAMES
 
-# A mapping at time 0 that took no lock, slept never and used nothing.
+# A mapping at time 0 that slept never and used nothing; its waits and holds, if it has any, are of lock 0.
 PLAIN_OPERATION: dict[str, Any] = {
     column.name: -1 if column.name in ("locked_ns", "flush_op", "holder") else 0 for column in OPERATIONS
 } | {"kind": "page_fault", "served": "hit"}
 PLAIN_EVENT: dict[str, Any] = {
-    column.name: -1 if column.name in ("op", "value", "task", "slot", "other") else 0 for column in EVENTS
+    column.name: -1
+    if column.name in ("op", "value", "wait_ns", "task", "slot", "other", "lock", "site")
+    else 0
+    for column in EVENTS
 }
 
 
@@ -40,9 +43,9 @@ def lock_rows(operations: list[dict], events: list[dict]) -> list[dict]:
     for side, site in enumerate(SITES):
         holds = [o[f"{site}_hold_ns"] for o in operations if o[f"{site}_hold_ns"] > 0]
         waits = [o[f"{site}_wait_ns"] for o in operations if o[f"{site}_wait_ns"] > 0]
-        relocks = [e for e in events if e["event"] == "relock" and e["slot"] == side]
+        relocks = [e for e in events if e["event"] == "relock" and e["site"] == side]
         holds += [e["duration_ns"] for e in relocks]
-        waits += [e["value"] for e in relocks if e["value"] > 0]
+        waits += [e["wait_ns"] for e in relocks if e["wait_ns"] > 0]
         rows.append(
             {
                 "site": site,

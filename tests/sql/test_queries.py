@@ -73,7 +73,7 @@ EVENTS = [
     {"event": "sleep", "time_ns": 16_000, "duration_ns": 50_000, "op": 2, "task": 0, "value": 0, "other": 1},
     {"event": "wake", "time_ns": 66_000, "cpu": 1, "task": 1, "op": 1, "value": 1, "other": 0},
     {"event": "pin_wait", "time_ns": 66_000, "duration_ns": 10_000, "op": 2, "task": 0, "value": 1},
-    {"event": "relock", "time_ns": 77_000, "duration_ns": 3000, "op": 2, "slot": 0, "value": 0},
+    {"event": "relock", "time_ns": 77_000, "duration_ns": 3000, "op": 2, "site": 0, "wait_ns": 0},
 ]
 
 EXPECTED = {
@@ -324,7 +324,7 @@ def test_time_until_the_lock_was_released_is_hold_and_not_sleep_as_well(tmp_path
     }  # fmt: skip
     events = [
         {"event": "sleep", "op": 0, "time_ns": 30, "duration_ns": 50},
-        {"event": "relock", "op": 0, "time_ns": 85, "duration_ns": 5, "value": 0, "slot": 0},
+        {"event": "relock", "op": 0, "time_ns": 85, "duration_ns": 5, "wait_ns": 0, "site": 0},
     ]
     make_run(tmp_path / "a", "pool", [slept], events)
     columns = ["map_us", "lock_wait_us", "hold_us", "asleep_us", "rest_us"]

@@ -31,10 +31,11 @@ RELOCK = {
     "event": "relock",
     "time_ns": 16,
     "duration_ns": 2,
-    "value": 1,
+    "wait_ns": 1,
     "op": 0,
     "task": 1,
-    "slot": 0,
+    "lock": 0,
+    "site": 0,
     "other": 3,
 }
 

@@ -179,7 +179,7 @@ def log_event(
     w: MachineState, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int,
     value: int, other: int,
 ) -> None:  # fmt: skip
-    """Write one row of the event table."""
+    """Write one row of the event table; of a relock, `log_relock` does."""
     m = w.machine[0]
     _mix(
         w,
@@ -196,11 +196,32 @@ def log_event(
     row.duration_ns = duration_ns
     row.op = op
     row.value = value
+    row.wait_ns = -1
     row.task = task
     row.slot = slot
     row.other = other
+    row.lock = -1
     row.cpu = c
     row.event = event
+    row.site = -1
+
+
+@noinline
+def log_relock(
+    w: MachineState, c: int, lock: int, site: int, got_ns: int, hold_ns: int, wait_ns: int, task: int,
+    op: int, holder: int,
+) -> None:  # fmt: skip
+    """Write one row of the event table: `lock` was held again within one map or unmap."""
+    # Its wait stands in the fingerprint where other events have their quantity.
+    log_event(w, c, codes.E_RELOCK, got_ns, hold_ns, task, op, -1, wait_ns, holder)
+    m = w.machine[0]
+    if m.events == 0:
+        return
+    row = w.events[m.events_logged - 1]
+    row.value = -1
+    row.wait_ns = wait_ns
+    row.lock = lock
+    row.site = site
 
 
 @noinline

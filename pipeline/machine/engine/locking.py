@@ -103,8 +103,10 @@ def _got(w: MachineState, c: int, i: int, k: int, t: int) -> None:
         if r.unmapping == codes.MAP:
             r.locked_ns = t
             r.map_wait_ns = wait
+            r.map_lock = k
         else:
             r.unmap_wait_ns = wait
+            r.unmap_lock = k
     if wait > 0 and (cpu.longest_ns > r.waited_ns or r.holder < 0):
         r.waited_ns = cpu.longest_ns
         r.holder = cpu.longest_holder
@@ -131,9 +133,7 @@ def release(w: MachineState, c: int, i: int, t: int) -> None:
         accounting.first_hold(r, hold)
     else:
         holder = cpu.longest_holder if cpu.got_wait_ns > 0 else -1
-        accounting.log_event(
-            w, c, codes.E_RELOCK, cpu.got_ns, hold, cpu.task, r.op, r.unmapping, cpu.got_wait_ns, holder
-        )
+        accounting.log_relock(w, c, k, r.unmapping, cpu.got_ns, hold, cpu.got_wait_ns, cpu.task, r.op, holder)
     cpu.held_lock = -1
     lock.holder = -1
     if lock.spinners > 0:

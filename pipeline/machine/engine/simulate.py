@@ -84,6 +84,8 @@ def _ask(w: MachineState, c: int, task: int, t: int) -> int:
     r.local_flushes = 0
     r.sleeps = 0
     r.holder = -1
+    r.map_lock = -1
+    r.unmap_lock = -1
     r.waited_ns = -1
     r.walk_ns = 0
     r.step = 0

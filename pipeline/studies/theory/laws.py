@@ -150,7 +150,7 @@ def watch_all_runs() -> tuple[Watched, ...]:
 def time_in_queues(run: Watched) -> dict[str, int]:
     """How long customers were in each queue, all together, by the log and the trace, in ns."""
     operations = run.outcome.operations
-    relocks = run.outcome.of_kind(E_RELOCK)["value"]
+    relocks = run.outcome.of_kind(E_RELOCK)["wait_ns"]
     return {
         SPINNING: int(operations["map_wait_ns"].sum() + operations["unmap_wait_ns"].sum() + relocks.sum()),
         ASLEEP: int(run.outcome.of_kind(E_SLEEP)["duration_ns"].sum()),

@@ -8,17 +8,19 @@
 -- column: wait_ns int64 (ns); how long it spun
 -- column: holder int32; task that held the lock longest meanwhile; known for an operation's longest wait
 -- column: flush_op int64; operation whose flush under the lock it waited for longest; likewise
--- column: relock bool; whether this map or unmap had held the lock before
+-- column: lock int32; number of the lock; NULL: the log does not tell
+-- column: relock bool; whether this map or unmap had held a lock before
 SELECT run, 'map' AS site, op, task, kind, cpu_map AS cpu, locked_ns - map_wait_ns AS time_ns,
     map_wait_ns AS wait_ns, CASE WHEN map_wait_ns >= unmap_wait_ns THEN holder END AS holder,
-    CASE WHEN map_wait_ns >= unmap_wait_ns THEN flush_op END AS flush_op, false AS relock
+    CASE WHEN map_wait_ns >= unmap_wait_ns THEN flush_op END AS flush_op, map_lock AS lock,
+    false AS relock
 FROM operations WHERE map_wait_ns > 0
 UNION ALL
 SELECT run, 'unmap', op, task, kind, cpu_unmap, unmap_asked_ns, unmap_wait_ns,
     CASE WHEN unmap_wait_ns > map_wait_ns THEN holder END,
-    CASE WHEN unmap_wait_ns > map_wait_ns THEN flush_op END, false
+    CASE WHEN unmap_wait_ns > map_wait_ns THEN flush_op END, unmap_lock, false
 FROM operations WHERE unmap_wait_ns > 0
 UNION ALL
-SELECT run, CASE slot WHEN 0 THEN 'map' ELSE 'unmap' END, op, task, NULL, cpu, time_ns - value, value,
-    other, NULL, true
-FROM events WHERE event = 'relock' AND value > 0
+SELECT run, CASE site WHEN 0 THEN 'map' ELSE 'unmap' END, op, task, NULL, cpu, time_ns - wait_ns, wait_ns,
+    other, NULL, lock, true
+FROM events WHERE event = 'relock' AND wait_ns > 0

@@ -14,8 +14,8 @@ WITH steps AS (
     UNION ALL
     SELECT run, unmap_asked_ns + unmap_wait_ns, -1 FROM operations WHERE unmap_wait_ns > 0
     UNION ALL
-    SELECT run, time_ns - value, 1 FROM events WHERE event = 'relock' AND value > 0
+    SELECT run, time_ns - wait_ns, 1 FROM events WHERE event = 'relock' AND wait_ns > 0
     UNION ALL
-    SELECT run, time_ns, -1 FROM events WHERE event = 'relock' AND value > 0
+    SELECT run, time_ns, -1 FROM events WHERE event = 'relock' AND wait_ns > 0
 )
 SELECT run, time_ns, until_ns, level, before FROM levels('steps')
