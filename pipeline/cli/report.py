@@ -12,7 +12,8 @@ import typer
 
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(help="Run directories or directories of runs; default: runs.")
+        list[Path] | None,
+        typer.Argument(help="Run directories, directories of runs, or a sweep; default: runs."),
     ] = None,
     output: Annotated[
         Path | None,

@@ -133,5 +133,7 @@ class ChartKind(ABC):
         if beyond := self.bounds_beyond(plot):
             yield f"Beyond the axis: {'; '.join(beyond)}."
         asked = {run.name for run in runs}
-        if long := [plot.styles.label(name) for name in plot.styles.bounds if name not in asked]:
+        if self.over_time and (
+            long := [plot.styles.label(name) for name in plot.styles.bounds if name not in asked]
+        ):
             yield f"Takes too long for this axis: {', '.join(long)}."

@@ -65,7 +65,18 @@ def _runs_in_reach(runs: Sequence[Run], styles: RunStyles) -> list[Run]:
 
 
 def _check_answer(item: Item, frame: pl.DataFrame) -> None:
-    wanted = {"run", item.x, item.y, item.series, item.low, item.high, item.facet, *item.columns, *item.where}
+    wanted = {
+        "run",
+        item.x,
+        item.y,
+        item.series,
+        item.low,
+        item.high,
+        item.value,
+        item.facet,
+        *item.columns,
+        *item.where,
+    }
     missing = sorted((wanted | {*KINDS[item.chart].columns}) - {"", *frame.columns})
     if missing:
         raise InputError(

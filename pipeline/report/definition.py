@@ -49,6 +49,7 @@ class Item(_Strict):
     series: str = Field("", description="column that the colours of `stacked` tell apart")
     low: str = ""
     high: str = ""
+    value: str = Field("", description="column that the colours of `heatmap` stand for")
     facet: str = Field("", description="column; one chart for each of its values")
     where: dict[str, str | int | float] = Field(
         default_factory=dict, description="rows drawn: those with these values; the data table has all"

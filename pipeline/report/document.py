@@ -164,6 +164,11 @@ class Document:
     runs: list[Run]
     styles: RunStyles
     command: str | None = None
+    template: str = "page"
+    """Stem of the templates of page and Markdown."""
+    facts: Sequence[tuple[str, str]] = ()
+    """What is to be known of runs that are too many to be named."""
+    warnings: Sequence[str] = ()
 
     @property
     def blocks(self) -> list[Block]:

@@ -28,12 +28,12 @@ from pipeline.report.styles import shipped_text, vega_config
 JSON_FORMAT_VERSION = 1
 
 
-def render_html(document: Document, template: str = "page.html.j2") -> str:
+def render_html(document: Document) -> str:
     """Render the page; it needs no network and no other file, and its policy admits none."""
     bundle, stylesheet, script = _vega_bundle(), shipped_text("page.css"), shipped_text("page.js")
     return _render(
         document,
-        template,
+        "html",
         data=_data,
         config=vega_config(),
         number=count(1).__next__,
@@ -51,7 +51,7 @@ def render_html(document: Document, template: str = "page.html.j2") -> str:
 
 def render_markdown(document: Document) -> str:
     """Render the tables, the charts in words, and the data of small charts."""
-    return re.sub(r"\n{3,}", "\n\n", _render(document, "page.md.j2")).strip("\n") + "\n"
+    return re.sub(r"\n{3,}", "\n\n", _render(document, "md")).strip("\n") + "\n"
 
 
 def render_json(document: Document) -> str:
@@ -81,7 +81,8 @@ def render_json(document: Document) -> str:
             for run in runs
         ],
         "findings": conditions.list_findings(runs),
-        "warnings": list(conditions.list_warnings(runs)),
+        "facts": dict(document.facts),
+        "warnings": [*document.warnings, *conditions.list_warnings(runs)],
         "sections": [
             {"title": part.title, "text": part.text, "items": [_item(block) for block in part.blocks]}
             for part in document.parts
@@ -101,7 +102,7 @@ def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
     return [[cell(value) for value in row] for row in frame.iter_rows()]
 
 
-def _render(document: Document, template: str, **variables: Any) -> str:
+def _render(document: Document, form: str, **variables: Any) -> str:
     environment = Environment(
         loader=FileSystemLoader(shipped_folder("reports")),
         autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
@@ -122,13 +123,13 @@ def _render(document: Document, template: str, **variables: Any) -> str:
         "plain": _plain,
         "cell": lambda text: _plain(text).replace("|", "\\|"),
     }
-    return environment.get_template(template).render(
+    return environment.get_template(f"{document.template}.{form}.j2").render(
         document=document,
         styles=document.styles,
         traces=conditions.describe_traces(runs),
         machines=conditions.describe_machines(runs),
         shared=conditions.describe_loop_and_seeds(runs),
-        warnings=conditions.list_warnings(runs),
+        warnings=[*document.warnings, *conditions.list_warnings(runs)],
         findings=conditions.list_findings(runs),
         **variables,
     )

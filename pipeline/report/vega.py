@@ -18,6 +18,7 @@ from typing import Any, Literal
 import altair as alt
 import polars as pl
 
+from pipeline.io.numbers import format_number
 from pipeline.report.definition import Item
 from pipeline.report.document import Spec
 from pipeline.report.styles import RunStyles, css
@@ -119,6 +120,25 @@ def axis(item: Item, name: Literal["x", "y"], scale: dict[str, Any], **settings:
         scale=alt.Scale(nice=False, **scale),
         axis=alt.Axis(**settings),
     )
+
+
+def level_axis(plot: Plot, most: float) -> alt.Y:
+    """Encode the item's `y` from 0 to `most`; on a logarithmic axis where the peaks of runs are far apart."""
+    item = plot.item
+    most = max(most, 1e-12)
+    least = min((peak for peak in plot.peaks(item.y).values() if 0 < peak <= most), default=most)
+    scale: dict[str, Any] = {"domain": [0, most * 1.06]}
+    settings = ticks(4, most)
+    if most / least > WIDE:
+        small = 10.0 ** math.floor(math.log10(least))
+        scale = {"type": "symlog", "constant": small, "domain": [0, most * 1.3]}
+        settings = {
+            "title": f"{item.label('y')}, log scale from {format_number(small)}",
+            "values": [0.0, *decades(small, most)],
+            # A number format would be given one SI prefix for all ticks: "0.01k".
+            "labelExpr": "format(datum.value, ',.6~g')",
+        }
+    return axis(item, "y", scale, **settings)
 
 
 def colour(plot: Plot) -> alt.Color:

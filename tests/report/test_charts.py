@@ -41,6 +41,14 @@ CHARTS = {
         {"x": "v", "low": "least", "high": "most"},
         rows(pool=5.0, free=4.0).with_columns(least=pl.col("v") - 1, most=pl.col("v") + 1),
     ),
+    "curves": (
+        {"x": "t", "y": "v", "low": "least", "high": "most"},
+        rows(pool=[2.0, 3.0], free=[4.0, 4.5]).with_columns(least=pl.col("v") - 1, most=pl.col("v") + 1),
+    ),
+    "heatmap": (
+        {"x": "t", "y": "cpus", "value": "v"},
+        rows(pool=[2.0, 3.0], free=[4.0, 4.5]).with_columns(cpus=pl.col("t") + 1),
+    ),
 }
 STRETCHES = pl.DataFrame(
     [("pool", 0, "flush", 0.0, 2.0, 7), ("pool", 1, "spin", -1.0, 3.0, 8)],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import altair as alt
 
@@ -33,24 +31,11 @@ class Lines(ChartKind):
     def draw(self, plot: Plot) -> alt.Chart:
         """Steps on a linear axis, or on a logarithmic one where the peaks of runs are far apart."""
         item = plot.item
-        most = max(plot.reach(item.y), 1e-12)
-        least = min((peak for peak in plot.peaks(item.y).values() if 0 < peak <= most), default=most)
-        scale: dict[str, Any] = {"domain": [0, most * 1.06]}
-        settings = vega.ticks(4, most)
-        if most / least > vega.WIDE:
-            small = 10.0 ** math.floor(math.log10(least))
-            scale = {"type": "symlog", "constant": small, "domain": [0, most * 1.3]}
-            settings = {
-                "title": f"{item.label('y')}, log scale from {format_number(small)}",
-                "values": [0.0, *vega.decades(small, most)],
-                # A number format would be given one SI prefix for all ticks: "0.01k".
-                "labelExpr": "format(datum.value, ',.6~g')",
-            }
         longest = plot.span(item.x)[1]
         lines = vega.rows().mark_line(interpolate="step-after", strokeWidth=1.6, clip=True)
         return lines.encode(
             x=vega.axis(item, "x", {"domain": [0, longest or 1.0]}, grid=False, **vega.ticks(6, longest)),
-            y=vega.axis(item, "y", scale, **settings),
+            y=vega.level_axis(plot, plot.reach(item.y)),
             color=vega.colour(plot),
             strokeDash=vega.dash(plot),
             tooltip=vega.tooltip(plot, item.x, item.y),

@@ -25,7 +25,6 @@ from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import LOWER, Grid
 
 DEFINITION = Path(__file__).with_name("chart_page.toml")
-TEMPLATE = "designs.html.j2"
 HEIGHT = 230
 LINES = KINDS["lines"]
 
@@ -36,7 +35,7 @@ def write_report(path: Path, comparison: Comparison, command: str | None = None)
     Raises OutputError if it cannot be written.
     """
     check_no_directory(path)
-    html = render_html(make_document(comparison.grid, command), TEMPLATE)
+    html = render_html(make_document(comparison.grid, command))
     with complete_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
     return path
@@ -57,7 +56,7 @@ def make_document(grid: Grid, command: str | None = None) -> Document:
             blocks.append(Block(item, queries[item.query], frame))
             _fill(blocks[-1], styles, grid)
         parts.append(Part(section.title, section.text, blocks))
-    return Document(definition.title, definition.text, parts, runs, styles, command)
+    return Document(definition.title, definition.text, parts, runs, styles, command, template="designs")
 
 
 def as_allocator(run: Run) -> Run:

@@ -1,0 +1,1 @@
+"""The report of a sweep: what its factors do to each design."""

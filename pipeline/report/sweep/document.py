@@ -1,0 +1,273 @@
+"""Making the report of a sweep: for each factor that is a number a section of curves, for two a heat map."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from pipeline.allocators.registry import resolve_allocator
+from pipeline.errors import InputError, PipelineError
+from pipeline.io.numbers import format_count, format_number, join_words
+from pipeline.report.charts import KINDS
+from pipeline.report.definition import Item
+from pipeline.report.document import Block, Document, Part
+from pipeline.report.styles import RunStyles
+from pipeline.report.sweep.measures import MEASURES, SHARE, THROUGHPUT, Measure, results_sql
+from pipeline.report.sweep.points import Points, make_points
+from pipeline.sql.library import OutputColumn, Query
+from pipeline.sweeps.directory import SWEEP_FILE, open_sweep
+from pipeline.sweeps.results import RESULTS, read_results
+
+_OF_RUNS = ("trace", "trace_operations", "machine", "cpus", "lowmem", "loop", "jitter_percent")
+_SPEAK_FOR_THEMSELVES = ("trace", "machine", "loop")
+_COUNTED = ("cpus", "trace_operations")
+_SETTING = "setting"
+_SHOWN = 5
+_TEXT = (
+    "Designs over the factors that were varied: means of different runs. Bands are 95 % intervals of "
+    "Student's t; shares are compared in pairs of runs with the same seeds."
+)
+_TEXT_OF_ONE = "Designs over the factors that were varied; not replicated, so without intervals."
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a directory is a sweep's."""
+    return (path / SWEEP_FILE).is_file()
+
+
+def compose_sweep(path: Path, command: str | None = None) -> Document:
+    """Make the report of the sweep at `path`.
+
+    Raises InputError for a directory that is no sweep's, and for a sweep of which no run is done.
+    """
+    table = read_results(open_sweep(path))
+    known = {column.name for column in RESULTS}
+    factors = [*_OF_RUNS, *(name for name in table.column_names if name not in known)]
+    sql = results_sql(factors)
+    with duckdb.connect() as connection:
+        connection.register("results", table)
+        rows = connection.sql(sql).pl()
+    whole = rows.filter(pl.col("operations") == pl.col("trace_operations"))
+    if whole.is_empty():
+        raise InputError(f"{path}: no run of this sweep is done; 'pipeline sweep status {path}' says why")
+    points = make_points(whole.iter_rows(named=True), factors)
+    page = _Page(points, _style(points), path, sql)
+    results = pl.DataFrame(table)
+    return Document(
+        f"Sweep {path.resolve().name}",
+        _TEXT if page.replicated else _TEXT_OF_ONE,
+        list(page.parts()),
+        [],
+        page.styles,
+        command,
+        template="sweep",
+        facts=list(_facts(points, results)),
+        warnings=list(_warnings(points, results, len(rows) - len(whole))),
+    )
+
+
+def _style(points: Points) -> RunStyles:
+    """Tell designs from bounds, as far as the designs are still there to say so."""
+    bounds = {}
+    for allocator, name in points.names.items():
+        try:
+            bound = resolve_allocator(allocator).bound
+        except PipelineError:
+            continue
+        if bound:
+            bounds[name] = bound
+    if len(bounds) == len(points.names):
+        bounds = {}
+    return RunStyles(tuple(name for name in points.series if name not in bounds), bounds)
+
+
+@dataclass(frozen=True)
+class _Page:
+    points: Points
+    styles: RunStyles
+    sweep: Path
+    sql: str
+
+    @cached_property
+    def replicated(self) -> bool:
+        """Whether any point has an interval."""
+        return any(different > 1 for _, different in self.points.counts())
+
+    @cached_property
+    def reference(self) -> str:
+        """The series that others are measured by: the lower bound, else the fastest on the mean."""
+        lowest = [name for name, bound in self.styles.bounds.items() if bound.startswith("lower")]
+        if lowest:
+            return lowest[0]
+        rates = self.points.estimate(THROUGHPUT.column).group_by("run").agg(pl.col(THROUGHPUT.column).mean())
+        return str(rates.sort(THROUGHPUT.column)["run"][-1])
+
+    def parts(self) -> Iterator[Part]:
+        """A section for each factor that is a number, or one for all others; then one of heat maps."""
+        numeric = self.points.numeric
+        for factor in numeric:
+            others = [name for name in self.points.factors if name != factor]
+            yield Part(f"Over {_readable(factor)}", "", list(self._curves(factor, others)))
+        if not numeric:
+            yield Part("The designs", "", list(self._curves(_SETTING, self.points.factors)))
+        if len(numeric) > 1:
+            pair = sorted(numeric, key=lambda name: -len(self.points.values[name]))[:2]
+            yield Part("Two factors at once", "", list(self._heatmaps(*pair)))
+
+    def _curves(self, factor: str, others: Sequence[str]) -> Iterator[Block]:
+        interval = {"low": "low", "high": "high"} if self.replicated else {}
+        facet = {"facet": _SETTING} if others and factor != _SETTING else {}
+        for measure in self._measures():
+            yield self._block(
+                measure,
+                others,
+                chart="curves",
+                name=f"{_dashed(measure.column)}-over-{_dashed(factor)}",
+                x=factor,
+                y=measure.column,
+                x_title=_readable(factor),
+                y_title=measure.axis,
+                **interval,
+                **facet,
+            )
+
+    def _heatmaps(self, across: str, up: str) -> Iterator[Block]:
+        others = [name for name in self.points.factors if name not in (across, up)]
+        for measure in self._measures()[:2]:
+            yield self._block(
+                measure,
+                others,
+                chart="heatmap",
+                name=f"{_dashed(measure.column)}-over-{_dashed(across)}-and-{_dashed(up)}",
+                x=across,
+                y=up,
+                value=measure.column,
+                x_title=_readable(across),
+                y_title=_readable(up),
+                **({"facet": _SETTING} if others else {}),
+            )
+
+    def _measures(self) -> list[Measure]:
+        compared = replace(SHARE, title=f"Throughput as a share of {self.reference}'s")
+        return [THROUGHPUT, *([compared] if len(self.points.series) > 1 else []), *MEASURES[1:]]
+
+    def _block(self, measure: Measure, others: Sequence[str], chart: str, **fields: str) -> Block:
+        if measure.column == SHARE.column:
+            frame = self.points.compare(THROUGHPUT.column, self.reference, SHARE.column)
+        else:
+            frame = self.points.estimate(measure.column)
+        frame = frame.with_columns(pl.Series(_SETTING, _describe_settings(frame, others)))
+        shown = ["run", *dict.fromkeys(fields[name] for name in ("x", "y", "facet") if name in fields)]
+        frame = frame.select(*dict.fromkeys((*shown, measure.column, "low", "high", "runs")))
+        words = {
+            "title": measure.title,
+            "text": f"{measure.doc[0].upper()}{measure.doc[1:]}.",
+            "empty": f"{measure.title}: nothing, in any run.",
+            "none": measure.none,
+        }
+        item = Item.model_validate({"query": "results", "chart": chart} | words | fields)
+        block = _SweepBlock(item, self._query(measure), frame, sweep=self.sweep)
+        KINDS[chart].show(block, self.styles, [])
+        return block
+
+    def _query(self, measure: Measure) -> Query:
+        docs = {column.name: column.doc for column in RESULTS}
+        columns = [
+            OutputColumn("run", "", "design"),
+            OutputColumn(_SETTING, "", "values of the other factors"),
+            *(OutputColumn(f, "", docs.get(f, "factor of the grid")) for f in self.points.factors),
+            OutputColumn(measure.column, measure.unit, measure.doc),
+            OutputColumn("low", measure.unit, "where the interval of 95 % begins"),
+            OutputColumn("high", measure.unit, "where it ends"),
+            OutputColumn("runs", "", "different runs that it is the mean of"),
+        ]
+        question = "What does each run of the sweep come to?"
+        return Query("results", question, self.sql, (), tuple(columns), ("totals",), Path("results"))
+
+
+@dataclass
+class _SweepBlock(Block):
+    """A block whose question is asked of a sweep."""
+
+    sweep: Path = Path()
+
+    @property
+    def command(self) -> str:
+        """The command that asks it again."""
+        return shlex.join(["pipeline", "sql", str(self.sweep), " ".join(self.sql.split())])
+
+
+def _describe_settings(frame: pl.DataFrame, factors: Sequence[str]) -> list[str]:
+    """The values of `factors` in words, for each row."""
+    if not factors:
+        return ["all"] * len(frame)
+    return [
+        ", ".join(_describe(name, value) for name, value in zip(factors, row, strict=True))
+        for row in frame.select(factors).iter_rows()
+    ]
+
+
+def _describe(factor: str, value: Any) -> str:
+    """One value of a factor in words."""
+    if factor in _SPEAK_FOR_THEMSELVES:
+        return str(value)
+    text = format_number(value) or str(value)
+    return f"{text} {_readable(factor)}" if factor in _COUNTED else f"{_readable(factor)} {text}"
+
+
+def _readable(factor: str) -> str:
+    words = {"cpus": "CPUs", "trace_operations": "operations", "jitter_percent": "jitter, %"}
+    return words.get(factor, factor.replace("_", " "))
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _facts(points: Points, results: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """What was varied, what was the same for all runs, and how many runs there are."""
+    states = results["state"].value_counts(sort=True).iter_rows()
+    yield "Runs", ", ".join(f"{count:,} {state}" for state, count in states)
+    yield "Designs", join_words(points.series)
+    done = results.filter(pl.col("state") == "done")
+    alike = {name: done[name].unique().to_list() for name in _OF_RUNS if name not in points.values}
+    for name, values in (points.values | alike).items():
+        # What follows from another factor has several values, and what no run has is not worth a line.
+        if name in points.values or (len(values) == 1 and values[0] not in (0, "none")):
+            words = _readable(name)
+            yield f"{words[0].upper()}{words[1:]}", ", ".join(str(format_number(value)) for value in values)
+    different = sorted({different for _, different in points.counts()})
+    ends = " to ".join(f"{count}" for count in dict.fromkeys((different[0], different[-1])))
+    yield (
+        "Replications",
+        "1: not replicated" if different[-1] == 1 else f"{ends} different runs of each point",
+    )
+
+
+def _warnings(points: Points, results: pl.DataFrame, unfinished: int) -> Iterator[str]:
+    """What a reader must know before comparing."""
+    failed = results.filter(pl.col("state").is_in(["failed", "poison"]))
+    if len(failed):
+        problems = failed["problem"].drop_nulls().value_counts(sort=True)
+        listed = [f"{problem} ({count})" for problem, count in problems.head(_SHOWN).iter_rows()]
+        more = ", and others" if len(problems) > _SHOWN else ""
+        yield f"{format_count(len(failed), 'run')} failed: {'; '.join(listed)}{more}."
+    if unfinished:
+        who = "it" if unfinished == 1 else "they"
+        yield f"Left out, as {who} ended before the trace did: {format_count(unfinished, 'run')}."
+    met = results.filter((pl.col("state") == "done") & (pl.col("findings") > 0))
+    if len(met):
+        labels = join_words(met["label"].unique(maintain_order=True).head(_SHOWN).to_list())
+        yield f"{format_count(len(met), 'run')} met a hazard, such as a deadlock: of {labels}."
+    if again := sum(different < runs for runs, different in points.counts()):
+        yield (
+            f"At {again} of {len(points.runs)} points runs have equal fingerprints: they are one run that "
+            "was made again, and count once."
+        )
