@@ -85,9 +85,9 @@
     const target = figure.querySelector(".chart");
     const spec = { ...read(figure.querySelector("script.spec")), data: { name: "rows", values }, config };
     spec.params = spec.params?.map((param) => (param.name === "picked" ? { ...param, value: names() } : param));
-    // The interpreter (ast) keeps Vega from compiling text to code, which the page's policy forbids.
+    // With `ast`, Vega compiles no text to code, which the page's policy forbids.
     const { view } = await vegaEmbed(target, spec, {
-      ast: true, renderer: "svg", actions: false, defaultStyle: false, mode: "vega-lite", logLevel: 1,
+      ast: true, expr: expressionClosures, renderer: "svg", actions: false, defaultStyle: false, mode: "vega-lite", logLevel: 1,
       tooltip: { disableDefaultStyle: true },
     });
     if (spec.params) {

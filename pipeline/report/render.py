@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from itertools import count
 from typing import Any
 
@@ -19,8 +20,10 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_number
 from pipeline.io.resources import shipped_folder
+from pipeline.jit.cache import cache_directory
 from pipeline.report import conditions
 from pipeline.report.document import Block, Document, Table
 from pipeline.report.styles import shipped_text, vega_config
@@ -30,7 +33,8 @@ JSON_FORMAT_VERSION = 1
 
 def render_html(document: Document) -> str:
     """Render the page; it needs no network and no other file, and its policy admits none."""
-    bundle, stylesheet, script = _vega_bundle(), shipped_text("page.css"), shipped_text("page.js")
+    bundle, stylesheet = _vega_bundle(), shipped_text("page.css")
+    script = f"{shipped_text('expressions.js')}\n{shipped_text('page.js')}"
     return _render(
         document,
         "html",
@@ -197,12 +201,22 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
+# What the bundle gives to the page's script.
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
+
+
 @cache
 def _vega_bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script; costs a second or two to make."""
+    """Vega, Vega-Lite and Vega-Embed as one script, kept for each version: to make it takes a second."""
+    made_by = f"vl-convert {version('vl-convert-python')} {_SNIPPET}"
+    kept = cache_directory() / f"vega-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.js"
+    if kept.is_file():
+        return kept.read_text(encoding="utf-8")
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
-    # What the bundle gives to the page's script.
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    bundle: str = vl_convert.javascript_bundle(_SNIPPET)
     # A script element ends at the first of these, wherever it stands.
-    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    bundle = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    with complete_file(kept) as temporary:
+        temporary.write_text(bundle, encoding="utf-8")
+    return bundle

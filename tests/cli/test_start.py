@@ -30,10 +30,11 @@ print([name for name in suspects if name in sys.modules], file=sys.stderr)
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A directory with a trace and a run of it, whose simulator is compiled."""
+    """A directory with a trace, a run and a report: the simulator is compiled, the page's script is kept."""
     directory = tmp_path_factory.mktemp("house")
     answer("generate", "laptop", "-o", "t.parquet", "--ops", 100, cwd=directory)
     answer("replay", "t.parquet", "-a", "global_pool", "-m", "smp4-2002", cwd=directory)
+    answer("report", "-o", "r.html", cwd=directory)
     return directory
 
 
@@ -56,6 +57,7 @@ def house(tmp_path_factory):
         ("sql -n lockmeter", (*COMPILER, *LINKER, *CHARTS, *PROMPT)),
         ("explain runs --op 5", (*COMPILER, *LINKER, *CHARTS, *PROMPT)),
         ("report -o r.md", (*COMPILER, *LINKER, *PROMPT, "vl_convert")),
+        ("report -o r.html", (*COMPILER, *LINKER, *PROMPT, "vl_convert")),
     ],
 )
 def test_a_command_imports_nothing_that_it_does_not_need(house, command, suspects):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -127,3 +128,71 @@ def test_what_is_not_drawn_yet_is_drawn_for_print(browser, page, tmp_path):
     assert drawn == 0
     browser.execute_cdp_cmd("Page.printToPDF", {})
     assert browser.execute_script(charts) == [every, every]
+
+
+def test_charts_are_those_that_vegas_own_interpreter_draws(browser, page, tmp_path):
+    charts = "return [...document.querySelectorAll('.chart svg')].map(s => s.outerHTML)"
+    open_page(browser, page, 1280, "light")
+    drawn = browser.execute_script(charts)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("expr: expressionClosures,") == 1
+    start = text.index('<meta http-equiv="Content-Security-Policy"')
+    text = text[:start] + text[text.index(">", start) + 1 :].replace("expr: expressionClosures,", "")
+    theirs = tmp_path / "theirs.html"
+    theirs.write_text(text, encoding="utf-8")
+    open_page(browser, theirs, 1280, "light")
+    assert without_ids(drawn) == without_ids(browser.execute_script(charts))
+
+
+def without_ids(charts):
+    """Clip paths are numbered in the order of drawing."""
+    return [re.sub(r'(id="|url\(#)(clip|gradient)_?\d+', r"\1\2", chart) for chart in charts]
+
+
+EXPRESSIONS = """
+    1 + 2 * 3 - 4 / 8 % 3 ;; 7 & 5 ^ 1 ;; -3 >> 1 ;; -3 >>> 28 ;; 1 << 4 ;; ~5 ;; +'4' ;; !''
+    '10' == 10 ;; '10' === 10 ;; 1 != 2 ;; 1 !== '1' ;; 2 < 1 || 3 >= 3 && 1 ;; null || 'b'
+    1 ? 'yes' : 'no' ;; if(0, 'yes', 'no') ;; PI + E + SQRT2 + LN10 ;; isNaN(0 / 0) ;; isNaN('x')
+    isFinite('1') ;; isFinite(1 / 0) ;; [1, 'a', [2]][2][0] ;; {a: 1, 'b': [2]}.b
+    {a: {b: 5}}['a']['b'] ;; other * 2 ;; clamp(9, 0, 5) ;; min(3, 1, 2) ;; atan2(1, 2) ;; pow(2, 10)
+    round(2.5) ;; floor(-2.5) ;; length('four') ;; length([1, 2]) ;; join([1, 2], '-')
+    indexof('kmap', 'a') ;; lastindexof([1, 2, 1], 1) ;; slice('kunmap', 1, 3) ;; slice([1, 2, 3], -2)
+    reverse([1, 2, 3]) ;; sort([3, 1, 2]) ;; upper('x') + lower('Y') ;; substring('kernel', 2, 4)
+    split('a,b', ',') ;; replace('aab', 'a', 'c') ;; trim(' x ') ;; parseInt('12px')
+    parseFloat('1.5e3') ;; test(/^k/, 'kmap') ;; test('^k', 'map') ;; regexp('a+') ;; btoa('a')
+    atob('YQ==') ;; utcyear(utc(2002, 2, 8)) ;; utcmonth(0) ;; utcday(0) ;; month(datetime(2002, 2))
+    date(datetime(2002, 2, 18, 5)) ;; year(datetime('2002-03-18')) ;; time(datetime(2002, 2, 18))
+    hours(datetime(2002, 1, 1, 7, 8)) ;; timezoneoffset(0) ;; format(1234.5, ',.4~g') ;; isValid(null)
+    isArray([]) ;; toNumber('5') ;; extent([3, 1, 2]) ;; span([1, 4]) ;; inrange(3, [1, 5])
+    pad('7', 3, '0', 'left') ;; truncate('a long name', 5) ;; timeFormat(0, '%Y')
+    utcFormat(0, '%H:%M') ;; merge({a: 1}, {b: 2})
+"""
+EVALUATE = """
+    const [expressions, done] = [arguments[0], arguments[1]];
+    const asked = expressions.map((update, i) => ({name: `s${i}`, update}));
+    const signals = [{name: 'other', value: 21}, ...asked];
+    const ask = async (options) => {
+      const element = document.createElement('div');
+      const {view} = await vegaEmbed(element, {signals}, {ast: true, mode: 'vega', ...options});
+      return expressions.map((_, i) => String(JSON.stringify(view.signal(`s${i}`)) ?? view.signal(`s${i}`)));
+    };
+    Promise.all([ask({}), ask({expr: expressionClosures})]).then(done, (error) => done(String(error)));
+"""
+
+
+def test_expressions_are_worth_what_vegas_own_interpreter_says(browser, page):
+    open_page(browser, page, 1280, "light")
+    expressions = [text.strip() for text in re.split(";;|\n", EXPRESSIONS.strip())]
+    theirs, ours = browser.execute_async_script(EVALUATE, expressions)
+    assert dict(zip(expressions, ours, strict=True)) == dict(zip(expressions, theirs, strict=True))
+    assert len(set(ours)) > 40
+
+
+def test_an_expression_reaches_nothing_that_runs_code(browser, page):
+    open_page(browser, page, 1280, "light")
+    # Vega itself refuses the word.
+    name = "['const' + 'ructor']"
+    theirs, ours = browser.execute_async_script(EVALUATE, [f"other{name}{name}", "other + 1"])
+    assert theirs == ours == ["undefined", "22"]
+    said = [entry["message"] for entry in browser.get_log("browser")]
+    assert len([message for message in said if "may not reach what runs code" in message]) == 1
