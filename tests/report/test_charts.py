@@ -131,3 +131,13 @@ def test_a_timeline_in_words_adds_up_what_cpus_did():
         "A title. pool, around the flush of operation 7 at 0.5 ms, 2 µs long: in 4 µs 2 CPUs spent, "
         "all together, spin 4 µs, flush 2 µs."
     )
+
+
+@pytest.mark.parametrize(("least", "begins"), [(99.0, 98.92), (50.0, 0)])
+def test_curves_that_lie_close_together_have_an_axis_that_does_not_begin_at_zero(least, begins):
+    spec = KINDS["curves"].specify(
+        plot("curves", rows(pool=[least, 100.0], percpu=[99.5, 99.5]), x="t", y="v")
+    )
+    up = spec["layer"][0]["encoding"]["y"]
+    assert up["scale"]["domain"][0] == pytest.approx(begins)
+    assert ("not from 0" in up["title"]) == (begins > 0)

@@ -19,6 +19,8 @@ MOST_CHARTS = 12
 # Values that span so many doublings stand on an axis of doublings.
 _LOG_FROM = 8.0
 _MOST_TICKS = 12
+# Where the least value is more than this share of the largest, an axis from 0 would show nothing.
+_CLOSE = 0.8
 
 
 class Curves(ChartKind):
@@ -39,16 +41,14 @@ class Curves(ChartKind):
             color=vega.colour(plot),
         )
         interval = [field for field in (item.low, item.high) if field]
-        most = plot.reach(item.y)
-        if interval:
-            # Of an interval that is wider than all that was measured, the end is cut off.
-            most = max(most, min(plot.reach(item.high), 2 * most))
-        y = vega.level_axis(plot, most)
+        y = self._up(plot)
         shown = base.encode(y=y, tooltip=vega.tooltip(plot, item.x, item.y, *interval))
         layers = []
         if interval:
             bands = base.mark_area(opacity=0.16, clip=True) if numeric else base.mark_rule(opacity=0.6)
-            layers.append(bands.encode(y=alt.Y(item.low, type="quantitative"), y2=item.high))
+            # The other layer's axis holds for both; an area would want it from 0.
+            begin = alt.Y(item.low, type="quantitative", scale=alt.Scale(zero=False))
+            layers.append(bands.encode(y=begin, y2=item.high))
         if numeric:
             shown = shown.mark_line(strokeWidth=1.6, clip=True, point={"size": 26, "filled": True})
             layers.append(shown.encode(strokeDash=vega.dash(plot)))
@@ -76,6 +76,20 @@ class Curves(ChartKind):
         item = plot.item
         rows = plot.rows.sort(item.x).select(item.x, item.y).iter_rows()
         return ", ".join(f"{format_number(y, 3) or 'unknown'} at {format_number(x)}" for x, y in rows)
+
+    def _up(self, plot: Plot) -> alt.Y:
+        """The axis of the values, from 0, or from below the least of them where all lie close together."""
+        item = plot.item
+        most = plot.reach(item.y)
+        if item.high:
+            # Of an interval that is wider than all that was measured, the end is cut off.
+            most = max(most, min(plot.reach(item.high), 2 * most))
+        least = plot.span(*filter(None, (item.y, item.low)))[0]
+        if least < _CLOSE * most or least == most:
+            return vega.level_axis(plot, most)
+        room = 0.08 * (most - least)
+        scale = {"zero": False, "domain": [least - room, most + room]}
+        return vega.axis(item, "y", scale, title=f"{item.label('y')}, axis not from 0", **vega.ticks(4, most))
 
     def _across(self, plot: Plot) -> alt.X:
         """The axis of the factor: of doublings where its values span many."""
