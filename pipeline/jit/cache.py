@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import stat
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +18,8 @@ _COMPILERS = ("numba", "llvmlite")
 def cache_directory() -> Path:
     """Where compiled code is kept: $KMAP_PIPELINE_CACHE, else the user's cache directory.
 
-    Falls back to a directory under the system's temporary one if that cannot be written.
+    Falls back to the user's own directory under the system's temporary one if that cannot be written, and to
+    a new one each time if somebody else has made that: what is kept here is run.
     """
     chosen = os.environ.get("KMAP_PIPELINE_CACHE")
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
@@ -27,9 +30,19 @@ def cache_directory() -> Path:
         probe.touch()
         probe.unlink()
     except OSError:
-        wanted = Path(tempfile.gettempdir()) / f"kmap-pipeline-{os.getuid()}"
-        wanted.mkdir(parents=True, exist_ok=True)
+        wanted = _temporary_cache()
     return wanted
+
+
+@cache
+def _temporary_cache() -> Path:
+    own = Path(tempfile.gettempdir()) / f"kmap-pipeline-{os.getuid()}"
+    with suppress(FileExistsError):
+        own.mkdir(mode=0o700)
+    status = own.lstat()
+    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
+        return own
+    return Path(tempfile.mkdtemp(prefix="kmap-pipeline-"))
 
 
 @cache

@@ -19,7 +19,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 
 from pipeline.io.files import complete_file
@@ -66,8 +65,19 @@ def _read(path: Path) -> MachineCode | None:
 
 
 @cache
+def _llvm() -> Any:
+    """LLVM, imported by those alone who run compiled code or ask for it."""
+    import llvmlite.binding as llvm  # type: ignore[import-untyped] # noqa: PLC0415
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+@cache
 def _host() -> str:
     """Name this machine's CPU, and what a user has told Numba by the environment."""
+    llvm = _llvm()
     told = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
     facts = (
         llvm.get_process_triple(),
@@ -85,8 +95,7 @@ def is_kept(folder: Path, name: str) -> bool:
 
 def _link(code: MachineCode) -> tuple[Any, int]:
     """Load an object file; returns its owner, with which it goes away, and the function's address."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+    llvm = _llvm()
     if any(llvm.address_of_symbol(name) is None for name in code.imports):
         # Its own helpers are known to the linker once Numba is imported.
         import numba  # noqa: F401, PLC0415
