@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pipeline.errors import InputError
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files, shipped_recordings
-from pipeline.schema.run import MANIFEST_FILE, RUN_FORMAT_VERSION, Manifest
+from pipeline.schema.run import MANIFEST_FILE, RUN_FORMAT_VERSION, SWEEP_FILE, Manifest
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def _read_runs(path: Path) -> dict[Path, Manifest]:
         directories = [path.parent]
     elif path.is_dir():
         # A name that begins with a dot is a run being written.
-        directories = [file.parent for file in sorted(path.glob(f"[!.]*/{MANIFEST_FILE}"))]
+        inside = path / "runs" if is_sweep(path) else path
+        directories = [file.parent for file in sorted(inside.glob(f"[!.]*/{MANIFEST_FILE}"))]
         if not directories:
             raise InputError(
                 f"{path}: wanted a run directory or a directory of runs, found no {MANIFEST_FILE} in it or "
@@ -112,6 +113,11 @@ def _read_runs(path: Path) -> dict[Path, Manifest]:
     runs = [(read_manifest(directory), directory.resolve()) for directory in directories]
     runs.sort(key=lambda run: (run[0].execution.started, run[1]))
     return {directory: manifest for manifest, directory in runs}
+
+
+def is_sweep(path: Path) -> bool:
+    """Whether a directory is a sweep's, whose runs are in its directory `runs`."""
+    return (path / SWEEP_FILE).is_file()
 
 
 def read_finished_manifest(directory: Path) -> Manifest | None:
@@ -185,11 +191,12 @@ def unique_names(manifests: Sequence[Manifest]) -> list[str]:
 
 def _number(names: Sequence[str]) -> list[str]:
     """Number those names that come again."""
-    free: list[str] = []
+    free: dict[str, None] = {}
+    last: dict[str, int] = {}
     for name in names:
-        number, candidate = 1, name
+        candidate = name
         while candidate in free:
-            number += 1
-            candidate = f"{name} #{number}"
-        free.append(candidate)
-    return free
+            last[name] = last.get(name, 1) + 1
+            candidate = f"{name} #{last[name]}"
+        free[candidate] = None
+    return list(free)

@@ -18,6 +18,7 @@ from pipeline.schema.trace import KINDS, Column
 
 RUN_FORMAT_VERSION = 2
 MANIFEST_FILE = "manifest.json"
+SWEEP_FILE = "sweep.json"
 # What the log adds up to: a Parquet file for each view that need not read the log then.
 SUMS_FOLDER = "sums"
 

@@ -15,7 +15,7 @@ import duckdb
 
 from pipeline.errors import OutputError
 from pipeline.io.files import complete_file
-from pipeline.runs.store import Recording, Run, find
+from pipeline.runs.store import Recording, Run, find, is_sweep
 from pipeline.schema.run import LOG_TABLES
 from pipeline.sql.library import Query, queries, replace_placeholders
 from pipeline.sql.log_tables import literal, recorded_table
@@ -35,12 +35,18 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
     together. A database that this function wrote is replaced; any other file at `output` is left alone and
     raises OutputError. A path without a run raises InputError. Returns how many runs and recordings it has.
     """
-    found = find(runs)
+    found, sweeps = find(runs), [path for path in runs if is_sweep(path)]
     library = queries()
     _check_replaceable(output, {*VIEWS, *map(recorded_table, LOG_TABLES)})
     with complete_file(output) as temporary:
         try:
-            _make(temporary, found, list(library.values()), output.resolve().parent if relative else None)
+            _make(
+                temporary,
+                found,
+                sweeps,
+                list(library.values()),
+                output.resolve().parent if relative else None,
+            )
         except (duckdb.IOException, duckdb.FatalException) as error:
             reason = str(error).splitlines()[0].replace(str(temporary), str(output))
             raise OutputError(f"{output}: cannot be written ({reason})") from error
@@ -59,7 +65,13 @@ def query_macro(query: Query) -> str:
     return f"CREATE MACRO {query.name}({params}) AS TABLE {body}"
 
 
-def _make(path: Path, runs: Sequence[Run | Recording], library: Sequence[Query], base: Path | None) -> None:
+def _make(
+    path: Path,
+    runs: Sequence[Run | Recording],
+    sweeps: Sequence[Path],
+    library: Sequence[Query],
+    base: Path | None,
+) -> None:
     def place(file: Path) -> str:
         return str(file) if base is None else os.path.relpath(file, base)
 
@@ -72,7 +84,7 @@ def _make(path: Path, runs: Sequence[Run | Recording], library: Sequence[Query],
         if base is not None:
             # Views are checked when they are made, from the directory that they are to be used in.
             connection.execute(f"SET file_search_path = {literal(str(base))}")
-        define_views(connection, runs, place)
+        define_views(connection, runs, place, sweeps=sweeps)
         for query in library:
             connection.execute(query_macro(query))
         if base is not None:

@@ -53,7 +53,7 @@ def sql(
         chosen = load_query(name)
     else:
         chosen = Query("query", "", query or "", (), (), (), Path())
-    with open_session(runs, recordings=True) as session:
+    with open_session(runs, recordings=True, statement=chosen.body) as session:
         return run_query(session, chosen, params)
 
 

@@ -14,14 +14,15 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.errors import UsageError
-from pipeline.runs.store import Recording, Run, find, find_runs
+from pipeline.runs.store import Recording, Run, find, find_runs, is_sweep
 from pipeline.schema.run import CPU_CATEGORIES, LOG_TABLES, Totals
 from pipeline.sql.log_tables import literal, log_select, recorded_table
 from pipeline.sql.macros import MACROS
 from pipeline.sql.manifest_rows import manifest_rows, recording_row
 from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
 from pipeline.sql.sums import sums_file, view_select
-from pipeline.sql.views import VIEWS, View
+from pipeline.sql.sweep_results import reads_results_alone, results_table
+from pipeline.sql.views import RESULTS, VIEWS, View
 
 # Of the machine's memory a session takes this much before it spills to its temporary directory.
 MEMORY_LIMIT = "2GB"
@@ -36,8 +37,13 @@ _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
 class Session:
     """Runs opened for SQL. Not for use by several threads at once; close it, or use it in a `with` block."""
 
-    def __init__(self, runs: Sequence[Run | Recording], memory_limit: str = MEMORY_LIMIT) -> None:
-        """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty.
+    def __init__(
+        self,
+        runs: Sequence[Run | Recording],
+        memory_limit: str = MEMORY_LIMIT,
+        sweeps: Sequence[Path] = (),
+    ) -> None:
+        """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty, and `sweeps`.
 
         A recording that cannot be read raises InputError.
         """
@@ -59,7 +65,7 @@ class Session:
         self._kept = _too_long([found.manifest.totals for found in self.runs if found.has_log])
         # What no run's log has to be read for.
         self._summed = {view.name for view in VIEWS.values() if all(sums_file(view, found) for found in runs)}
-        define_views(self._connection, runs, recorded=recorded)
+        define_views(self._connection, runs, recorded=recorded, sweeps=sweeps)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Run one SQL statement and return its rows.
@@ -145,6 +151,7 @@ def define_views(
     runs: Sequence[Run | Recording],
     place: Callable[[Path], str] = str,
     recorded: Mapping[str, RecordedRun] | None = None,
+    sweeps: Sequence[Path] = (),
 ) -> None:
     """Make the enumerations, every view of `views.VIEWS` and every macro over `runs`, which may be empty.
 
@@ -167,6 +174,10 @@ def define_views(
         if view.name in LOG_TABLES:
             selected = log_select(LOG_TABLES[view.name], simulated, place, bool(known))
             connection.execute(f"CREATE VIEW {view.name} AS {selected}")
+        elif view is RESULTS:
+            connection.register("rows_of_sweeps", results_table(sweeps, place))
+            connection.execute(f"CREATE TABLE {view.name} AS FROM rows_of_sweeps")
+            connection.unregister("rows_of_sweeps")
         elif view.sql is not None:
             connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, runs, place)}")
         else:
@@ -205,13 +216,23 @@ def _make_table(connection: duckdb.DuckDBPyConnection, view: View, rows: list[di
     connection.unregister("rows_of_manifests")
 
 
-def open_session(runs: Sequence[Path], memory_limit: str = MEMORY_LIMIT, recordings: bool = False) -> Session:
-    """Open run directories, or directories of runs, for SQL; see `views.VIEWS` for what is there.
+def open_session(
+    runs: Sequence[Path],
+    memory_limit: str = MEMORY_LIMIT,
+    recordings: bool = False,
+    statement: str | None = None,
+) -> Session:
+    """Open run directories, directories of runs or sweeps for SQL; see `views.VIEWS` for what is there.
 
     With `recordings`, a recording of the kernel's pool (its file, or a shipped one's name) may stand where a
-    run can. A path without a run, a broken manifest or a newer run format raises InputError.
+    run can. For the one `statement` that is going to be asked, what it does not need may stay unread. A path
+    without a run, a broken manifest or a newer run format raises InputError.
     """
-    return Session(find(runs) if recordings else find_runs(runs), memory_limit)
+    sweeps = [path for path in runs if is_sweep(path)]
+    if statement is not None and reads_results_alone(statement, [*VIEWS, *MACROS]):
+        # A manifest each of very many runs takes a while.
+        runs = [path for path in runs if path not in sweeps]
+    return Session(find(runs) if recordings else find_runs(runs), memory_limit, sweeps)
 
 
 # A name after FROM or JOIN, or a macro's argument: columns are named like views, `sleeps` for one.

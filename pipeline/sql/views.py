@@ -4,7 +4,8 @@ A recording of the kernel's own pool may stand beside the runs: a column is then
 recording does not have the fact.
 
 Two kinds: tables filled from the runs' manifests (so that runs without a log are in them too), and views over
-the Parquet tables of the event logs. Every one has a column `run`, the run's name, unique in the session.
+the Parquet tables of the event logs. Every one has a column `run`, the run's name, unique in the session; but
+not `results`, which is made from what sweeps note of their runs.
 
 What is made from other views is a file of `definitions/views/` each, found there:
 
@@ -23,6 +24,7 @@ import pyarrow as pa
 
 from pipeline.schema.run import CPU_CATEGORIES, EVENT_KINDS, EVENTS, OPERATIONS, Column, Totals
 from pipeline.sql.header import read_definitions
+from pipeline.sweeps.results import RESULTS as SWEEP_RESULTS
 
 TEXT, BIG, INT, SMALL = pa.string(), pa.int64(), pa.int32(), pa.int16()
 REAL, FLAG = pa.float64(), pa.bool_()
@@ -110,6 +112,17 @@ RUNS = View(
     ),
 )
 
+RESULTS = View(
+    "results",
+    "one row per run of the sweeps, of each its factors, what became of it and every total; a factor within "
+    "options, costs or workload that varies has a column of its own too",
+    (
+        _col("sweep", TEXT, "", "directory of the sweep"),
+        _col("directory", TEXT, "", "where the run lies, as in `runs`"),
+        *SWEEP_RESULTS,
+    ),
+)
+
 CPU_TIME = View(
     "cpu_time",
     "where each CPU's time went, from the manifests; for each CPU the categories add up to the wall time",
@@ -187,7 +200,8 @@ def _column(line: str) -> Column:
 
 # In the order in which they are made: a view comes after those that it reads.
 VIEWS: dict[str, View] = {
-    view.name: view for view in (RUNS, CPU_TIME, LOCK_TOTALS, FINDINGS, COSTS, OPERATIONS_VIEW, EVENTS_VIEW)
+    view.name: view
+    for view in (RUNS, CPU_TIME, LOCK_TOTALS, FINDINGS, COSTS, RESULTS, OPERATIONS_VIEW, EVENTS_VIEW)
 } | {
     name: View(
         name,

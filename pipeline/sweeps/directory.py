@@ -24,9 +24,9 @@ from pathlib import Path
 
 from pipeline.errors import InputError, OutputError
 from pipeline.io.files import complete_file, output_error
+from pipeline.schema.run import SWEEP_FILE
 from pipeline.sweeps.process import Process
 
-SWEEP_FILE = "sweep.json"
 SWEEP_FORMAT_VERSION = 1
 
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +15,9 @@ from pipeline.io.files import complete_file
 from pipeline.schema.run import CPU_CATEGORIES, SITES, Column, LockTotals, Manifest, Totals
 from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.journal import RunState, read_states, read_totals
-from pipeline.sweeps.plan import PlannedRun
+
+if TYPE_CHECKING:
+    from pipeline.sweeps.plan import PlannedRun
 
 _TEXT, _BIG, _INT, _REAL = pa.string(), pa.int64(), pa.int32(), pa.float64()
 
