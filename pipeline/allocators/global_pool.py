@@ -87,16 +87,23 @@ def _colours(a: State) -> int:
 
 
 @inline
+def _slots_of_colour(a: State, colours: int) -> int:
+    return a.options[0].slots // colours if colours > 1 else a.options[0].slots
+
+
+@inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; flush at a wrap; sleep if a whole pass finds none."""
     colours = _colours(a)
-    size = a.options[0].slots // colours
+    size = _slots_of_colour(a, colours)
     if a.options[0].reserve > 0 and r.depth == 0 and _must_wait(a, r, d, colours * size):
         r.step = ASK_AGAIN
         d.queue = colours
         return SLEEP
     always = not a.options[0].flush_if_any
-    return map_cached(a, r, d, r.page % colours, size, 0, colours * size, FLUSH_ALL, always)
+    # A division would be most of this step, and there is one colour as a rule.
+    colour = r.page % colours if colours > 1 else 0
+    return map_cached(a, r, d, colour, size, 0, colours * size, FLUSH_ALL, always)
 
 
 @inline
@@ -119,11 +126,11 @@ def _must_wait(a: State, r: Request, d: StepCost, slots: int) -> bool:
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Drop one use; wake the sleepers, after the release, if the slot became free to be flushed."""
     colours = _colours(a)
-    size = a.options[0].slots // colours
+    size = _slots_of_colour(a, colours)
     reserved = a.options[0].reserve > 0 and r.depth == 0
     if reserved and r.step == DROP:
         a.pool[0].reserved -= min(a.options[0].reserve, colours * size)
-    action = unmap_cached(a, r, d, r.slot // size)
+    action = unmap_cached(a, r, d, r.slot // size if colours > 1 else 0)
     if reserved and action == DONE and r.mark == 1 and a.queues[colours].sleepers > 0:
         r.mark = 0
         d.queue = colours

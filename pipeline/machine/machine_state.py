@@ -110,20 +110,19 @@ def build_machine_state(
     """
     locks = allocator.size("locks", allocator.encode(options), shape)
     tasks = shape.tasks
-    # A whole number of vectors of them is searched fastest.
-    keys = np.full(-(-shape.cpus // 8) * 8, records.NEVER, np.int64)
+    key_leaves, timer_leaves = (1 << (count - 1).bit_length() for count in (shape.cpus, tasks))
     margin = shape.cpus * 2 + tasks + 64
     storage = storage or RowStorage.allocate(setting.chunk_slots * setting.chunk_rows)
     machine_state = Tables(
         checked=False,
         machine=_records(1, records.MACHINE),
         costs=profile.record().view(np.recarray),
-        keys=keys,
+        keys=np.full(2 * key_leaves, records.NEVER, np.int64),
         cpus=_records(shape.cpus, records.CPU),
         interrupts=_records(shape.cpus * records.INTERRUPTS, records.INTERRUPT),
         spent=np.zeros(shape.cpus * codes.CATEGORIES, np.int64),
         tasks=_records(tasks, records.TASK),
-        timers=np.zeros(tasks + 1, np.int64),
+        timers=np.full(2 * timer_leaves, records.NO_TIMER, np.int64),
         requests=_records(tasks * setting.levels, records.REQUEST),
         rows=storage.rows,
         runs=storage.runs,
@@ -144,7 +143,7 @@ def build_machine_state(
     for name in ("levels", "loop", "seed", "lowmem_kinds", "chunk_rows", "log_operations", "log_events"):
         machine[name] = getattr(setting, name)
     machine.events = int(setting.log)
-    machine.keys = keys.size
+    machine.key_leaves, machine.timer_leaves = key_leaves, timer_leaves
     machine.tasks = tasks
     machine.cpus = machine.idle = shape.cpus
     machine.ready_head = machine.ready_tail = -1

@@ -249,12 +249,9 @@ def orders_that_change_nothing() -> int:
 
 
 def test_timers_that_go_by_creation_where_times_are_equal_are_refused(broken: Break) -> None:
-    rises = (
-        "m.timers = i + 1\n    while i > 0:\n        parent = (i - 1) >> 1\n        if heap[parent] <= key"
-    )
     broken(
-        rises,
-        rises.replace("heap[parent] <= key", "heap[parent] >> records.TASK_BITS <= key >> records.TASK_BITS"),
+        "key = min(key, w.timers[at ^ 1])",
+        "key = min(key, w.timers[at ^ 1], key=lambda timer: timer >> records.TASK_BITS)",
     )
     assert orders_that_change_nothing() < 3
 

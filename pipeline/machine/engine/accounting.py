@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.jit.marks import inline, noinline, wrap64
 from pipeline.machine.engine import records
+from pipeline.machine.engine.agenda import set_key
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
 
@@ -37,7 +38,19 @@ def draw(seed: int, purpose: int, row: int, turn: int) -> int:
     Drawing by what is asked for, never by when, gives two allocators replayed on one trace the same noise.
     The mixing is that of SplitMix64 (Steele, Lea, Flood 2014) on signed 64-bit integers.
     """
-    x = wrap64(seed * _LANE0 + purpose * _LANE1 + row * _LANE2 + turn * _LANE3)
+    return draw_turn(draw_base(seed, purpose, row), turn)
+
+
+@inline
+def draw_base(seed: int, purpose: int, row: int) -> int:
+    """What all turns of a draw have in common."""
+    return wrap64(seed * _LANE0 + purpose * _LANE1 + row * _LANE2)
+
+
+@inline
+def draw_turn(base: int, turn: int) -> int:
+    """Draw once more of `base`."""
+    x = wrap64(base + turn * _LANE3)
     x = wrap64((x ^ ((x >> 30) & 0x3FFFFFFFF)) * _LANE1)
     x = wrap64((x ^ ((x >> 27) & 0x1FFFFFFFFF)) * _LANE2)
     return (x >> 40) & 0xFFFF
@@ -145,11 +158,11 @@ def delay_by_interrupt(w: MachineState, c: int, t: int) -> bool:
         return False
     if cpu.phase in (records.P_SPIN, records.P_FLUSH, records.P_IDLE):
         end = take_interrupts(w, c, t)
-        w.keys[c] = (end << 6) | c
+        set_key(w, c, end)
         return end > t
     before = cpu.stolen_ns
     _take_interrupt(w, c, records.NEVER)
-    w.keys[c] += (cpu.stolen_ns - before) << 6
+    set_key(w, c, t + cpu.stolen_ns - before)
     return True
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from pipeline.jit.marks import inline, noinline
 from pipeline.machine.engine import accounting, records
+from pipeline.machine.engine.agenda import clear_key, set_key
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
 
@@ -62,9 +63,13 @@ def try_lock(w: MachineState, c: int, i: int, k: int, t: int) -> bool:
     cpu.longest_ns = 0
     cpu.longest_holder = w.cpus[lock.holder if lock.holder >= 0 else lock.heir].task
     cpu.longest_flush_op = -1
+    # A hand-off draws for every spinner: here it finds its luck without a look at the request.
+    r = w.requests[i]
+    cpu.luck = accounting.draw_base(w.machine[0].seed, accounting.DRAW_HEIR, r.op)
+    cpu.draws = r.draws
     cpu.phase = records.P_SPIN
     cpu.category = codes.C_SPIN
-    w.keys[c] = records.NEVER
+    clear_key(w, c)
     return False
 
 
@@ -75,7 +80,7 @@ def heir_takes(w: MachineState, c: int, i: int, t: int) -> bool:
     k = cpu.spin_lock
     lock = w.locks[k]
     if lock.holder >= 0:
-        w.keys[c] = records.NEVER
+        clear_key(w, c)
         return False
     limit = w.costs[0].starvation_passes
     if limit > 0 and lock.turns - cpu.due > limit:
@@ -83,6 +88,7 @@ def heir_takes(w: MachineState, c: int, i: int, t: int) -> bool:
     lock.spinners -= 1
     lock.heir = -1
     cpu.spin_lock = -1
+    w.requests[i].draws = cpu.draws
     _got(w, c, i, k, t)
     return True
 
@@ -142,39 +148,43 @@ def release(w: MachineState, c: int, i: int, t: int) -> None:
 
 @noinline
 def _hand_off(w: MachineState, c: int, k: int, t: int) -> None:
-    m = w.machine[0]
     costs = w.costs[0]
     lock = w.locks[k]
     releaser = w.cpus[c]
     crowd_ns = costs.handoff_per_spinner_ns * (lock.spinners - 1)
+    local_ns = costs.handoff_local_ns + crowd_ns
+    remote_ns = costs.handoff_remote_ns + crowd_ns
+    # Uniform within +- spread per cent of the price.
+    local_spread = local_ns * costs.handoff_spread_percent // 100
+    remote_spread = remote_ns * costs.handoff_spread_percent // 100
+    fifo = costs.arbitration == records.FIFO
     best = records.NEVER
     latency = 0
     heir = -1
-    for s in range(m.cpus):
+    for s in range(w.machine[0].cpus):
         cpu = w.cpus[s]
         if cpu.spin_lock != k:
             continue
-        w.keys[s] = records.NEVER
         stretch = t - max(releaser.got_ns, cpu.asked_ns)
         if stretch > cpu.longest_ns:
             cpu.longest_ns = stretch
             cpu.longest_holder = releaser.task
             cpu.longest_flush_op = releaser.flushed_op
-        reach_ns = costs.handoff_local_ns if cpu.node == releaser.node else costs.handoff_remote_ns
-        reach_ns += crowd_ns
-        if costs.arbitration == records.FIFO:
-            rank = cpu.ticket
-        else:
-            r = w.requests[cpu.task * m.levels + w.tasks[cpu.task].depth]
-            luck = accounting.draw(m.seed, accounting.DRAW_HEIR, r.op, r.draws)
-            r.draws += 1
-            # Uniform within +- spread per cent of the price.
-            spread = reach_ns * costs.handoff_spread_percent // 100
+        local = cpu.node == releaser.node
+        reach_ns = local_ns if local else remote_ns
+        rank = cpu.ticket
+        if not fifo:
+            spread = local_spread if local else remote_spread
+            luck = accounting.draw_turn(cpu.luck, cpu.draws)
+            cpu.draws += 1
             reach_ns += ((2 * spread * luck) >> 16) - spread
             rank = reach_ns
         if rank < best:
             best = rank
             heir = s
             latency = reach_ns
+    if lock.heir >= 0 and lock.heir != heir:
+        # A newcomer was faster than this one, which goes on spinning.
+        clear_key(w, lock.heir)
     lock.heir = heir
-    w.keys[heir] = ((t + latency) << 6) | heir
+    set_key(w, heir, t + latency)

@@ -13,8 +13,10 @@ from pipeline.machine.costs import COST_KINDS
 from pipeline.schema.run import OPERATION_RECORD
 
 MAX_CPUS = 64
+# Keys are (time << CPU_BITS) | cpu, NEVER after all of them; timers (time << TASK_BITS) | task, and NO_TIMER.
+CPU_BITS = 6
+CPU_MASK = (1 << CPU_BITS) - 1
 NEVER = 1 << 62
-# Timers are (time << TASK_BITS) | task; NO_TIMER comes after all of them.
 TASK_BITS = 17
 TASK_MASK = (1 << TASK_BITS) - 1
 NO_TIMER = (1 << 63) - 1
@@ -67,7 +69,7 @@ S_FINISHED = 4
 S_DEADLOCK = 5
 S_TOO_LONG = 6
 
-END_OF_TIME_NS = 1 << 46
+END_OF_TIME_NS = NO_TIMER >> TASK_BITS
 
 CLOSED = 0
 TIMED = 1
@@ -131,6 +133,7 @@ CPU = _record(
     ("spin_lock", "i4"), ("held_lock", "i4"), ("longest_holder", "i4"),
     ("asked_ns", "i8"), ("longest_ns", "i8"), ("longest_flush_op", "i8"), ("got_ns", "i8"),
     ("got_wait_ns", "i8"), ("flushed_op", "i8"), ("ticket", "i8"), ("due", "i8"), ("argument", "i8"),
+    ("luck", "i8"), ("draws", "i8"),  # of the request that spins: what its draws begin with, and their number
     # Ends the translations of global PTEs alone, where there are others too; see `flushing`.
     ("global_epoch", "i8"),
 )  # fmt: skip
@@ -180,10 +183,10 @@ COSTS = _record(*((name, "i8") for name in (*COST_KINDS, "arbitration")))
 
 MACHINE = _record(
     # shape and settings
-    ("cpus", "i8"), ("keys", "i8"), ("tasks", "i8"), ("levels", "i8"), ("loop", "i8"), ("seed", "i8"),
-    ("events", "i8"), ("lowmem_kinds", "i8"),
+    ("cpus", "i8"), ("tasks", "i8"), ("levels", "i8"), ("loop", "i8"), ("seed", "i8"), ("events", "i8"),
+    ("lowmem_kinds", "i8"), ("key_leaves", "i8"), ("timer_leaves", "i8"),
     # clock and queues
-    ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("timers", "i8"), ("idle", "i8"),
+    ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("idle", "i8"),
     ("stalled", "i8"),  # 1 + the CPU whose task needs a row that is not read; 0: none
     ("ready_head", "i8"), ("ready_tail", "i8"), ("live", "i8"), ("unstarted", "i8"),
     ("chunk_rows", "i8"),

@@ -3,8 +3,7 @@
 One queue of ready tasks for the machine, first come first served, and one per CPU for tasks pinned to it. A
 task that becomes ready goes to the CPU it last ran on if that is idle, else to the idle CPU with the lowest
 number, else to the queue. Kernel code (map, unmap, use of a mapping) is never preempted; a task that
-computes gives way when its time slice is over and another waits. Timers are one binary heap of
-(time << 17) | task, so that equal times go by task number, however they were created.
+computes gives way when its time slice is over and another waits.
 """
 
 from __future__ import annotations
@@ -13,58 +12,9 @@ from pipeline.allocators.api.traits import HOOKS_SWITCHES, NON_GLOBAL, TRACKS_SW
 from pipeline.jit.marks import inline, noinline, prefetch
 from pipeline.machine.engine import records
 from pipeline.machine.engine.accounting import account, log_event, take_interrupts
+from pipeline.machine.engine.agenda import clear_key, set_key
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
-
-
-@inline
-def set_timer(w: MachineState, task: int, t: int, resume: int) -> None:
-    """Let the task be off CPU until `t` and then go on at `resume`."""
-    m = w.machine[0]
-    tk = w.tasks[task]
-    tk.state = records.T_TIMER
-    tk.resume = resume
-    heap = w.timers
-    key = (t << records.TASK_BITS) | task
-    i = m.timers
-    m.timers = i + 1
-    while i > 0:
-        parent = (i - 1) >> 1
-        if heap[parent] <= key:
-            break
-        heap[i] = heap[parent]
-        i = parent
-    heap[i] = key
-
-
-@inline
-def next_timer(w: MachineState) -> int:
-    """Remove the earliest timer and return it as (time << 17) | task."""
-    m = w.machine[0]
-    heap = w.timers
-    first = heap[0]
-    n = m.timers - 1
-    m.timers = n
-    key = heap[n]
-    heap[n] = records.NO_TIMER
-    # Down to a leaf by the smaller child, then up from there: what stood last rarely rises again, and the
-    # way down has no branch that could be predicted wrong.
-    i = 0
-    child = 1
-    while child < n:
-        child += heap[child + 1] < heap[child]
-        heap[i] = heap[child]
-        i = child
-        child = 2 * i + 1
-    while i > 0:
-        parent = (i - 1) >> 1
-        if heap[parent] <= key:
-            break
-        heap[i] = heap[parent]
-        i = parent
-    heap[i] = key
-    prefetch(w.tasks, heap[0] & records.TASK_MASK)
-    return first
 
 
 @inline
@@ -135,7 +85,7 @@ def dispatch(w: MachineState, c: int, task: int, t: int) -> None:
     else:
         cpu.phase = records.P_SWITCH
         cpu.category = codes.C_SWITCH
-    w.keys[c] = (end_ns << 6) | c
+    set_key(w, c, end_ns)
 
 
 @inline
@@ -204,4 +154,4 @@ def pick(w: MachineState, c: int, t: int) -> None:
         cpu.phase = records.P_IDLE
         cpu.task = -1
         cpu.category = codes.C_IDLE
-        w.keys[c] = records.NEVER
+        clear_key(w, c)

@@ -23,6 +23,7 @@ from pipeline.machine.engine.accounting import (
     log_operation,
     settle,
 )
+from pipeline.machine.engine.agenda import clear_timer, set_key, set_timer
 from pipeline.machine.engine.allocator_call import call_allocator, switching_ns
 from pipeline.machine.engine.locking import heir_takes, release, release_delay, try_lock
 from pipeline.machine.engine.step_record import critical_ns, flush_ns, scan_ns
@@ -41,7 +42,7 @@ def _stretch(w: MachineState, c: int, phase: int, category: int, end_ns: int) ->
     cpu = w.cpus[c]
     cpu.phase = phase
     cpu.category = category
-    w.keys[c] = (end_ns << 6) | c
+    set_key(w, c, end_ns)
     return records.P_WAIT
 
 
@@ -264,7 +265,7 @@ def _prefault(w: MachineState, c: int, task: int, i: int, t: int) -> int:
     until = t + r.block_left_ns
     r.prefaulted_ns += r.block_left_ns
     r.block_left_ns = 0
-    scheduler.set_timer(w, task, until, records.R_PREFAULTED)
+    set_timer(w, task, until, records.R_PREFAULTED)
     return records.P_PICK
 
 
@@ -318,7 +319,7 @@ def _towards_row(w: MachineState, c: int, task: int, at: int, t: int) -> int:
         ready = t
     if ready > t:
         _report_if_atomic(w, c, task, task * w.machine[0].levels + tk.depth, t)
-        scheduler.set_timer(w, task, ready, records.R_THINK)
+        set_timer(w, task, ready, records.R_THINK)
         return records.P_PICK
     return _think(w, c, task, t)
 
@@ -339,7 +340,7 @@ def _inside(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int
         _report_if_atomic(w, c, task, i, t)
         until = t + r.block_left_ns
         r.block_left_ns = 0
-        scheduler.set_timer(w, task, until, records.R_FINISH)
+        set_timer(w, task, until, records.R_FINISH)
         return records.P_PICK
     if m.levels > 1:
         # A nested operation may have ended on another CPU.
@@ -518,25 +519,25 @@ def run(w: MachineState, a: State, budget: int) -> int:
             m.stalled = 0
             if _cpu_event(w, a, stalled, m.now_ns) == records.S_NEED_ROWS:
                 return records.S_NEED_ROWS
-        key = records.NEVER
-        for c in range(m.keys):
-            key = min(key, w.keys[c])
-        timer_ns = w.timers[0] >> records.TASK_BITS if m.timers > 0 else records.NEVER
-        t = min(key >> 6, timer_ns)
+        key, timer = w.keys[1], w.timers[1]
+        key_ns, timer_ns = key >> records.CPU_BITS, timer >> records.TASK_BITS
+        t = min(key_ns, timer_ns)
         if m.complete == 0 and t >= m.horizon_ns and (m.unstarted > 0 or m.loop != records.CLOSED):
             return records.S_NEED_ROWS
-        if t >= records.NEVER >> 6:
+        if key == records.NEVER and timer == records.NO_TIMER:
             if m.live == 0:
                 return records.S_FINISHED
             return records.S_DEADLOCK if m.complete != 0 else records.S_NEED_ROWS
         if t >= records.END_OF_TIME_NS:
             return records.S_TOO_LONG
         m.now_ns = t
-        if timer_ns <= key >> 6:
-            task = scheduler.next_timer(w) & records.TASK_MASK
+        if timer_ns <= key_ns:
+            task = timer & records.TASK_MASK
+            clear_timer(w, task)
+            prefetch(w.tasks, w.timers[1] & records.TASK_MASK)
             scheduler.make_ready(w, task, timer_ns)
             prefetch(a.pages, w.requests[task * m.levels + max(w.tasks[task].depth, 0)].page)
-        elif _cpu_event(w, a, key & 63, t) == records.S_NEED_ROWS:
+        elif _cpu_event(w, a, key & records.CPU_MASK, t) == records.S_NEED_ROWS:
             return records.S_NEED_ROWS
     return records.S_BUDGET
 

@@ -15,7 +15,7 @@ class MachineState(Protocol):
     costs: Table
     """COSTS[1]"""
     keys: Table
-    """int64[cpus, rounded up]: (time << 6) | cpu of each CPU's next event; NEVER: none"""
+    """int64[2 * key_leaves]: tree of (time << CPU_BITS) | cpu of each CPU's next event; NEVER: none"""
     cpus: Table
     """CPU[cpus]"""
     interrupts: Table
@@ -25,7 +25,7 @@ class MachineState(Protocol):
     tasks: Table
     """TASK[tasks]"""
     timers: Table
-    """int64[tasks + 1]: binary heap of (time << 17) | task"""
+    """int64[2 * timer_leaves]: tree of (time << TASK_BITS) | task; NO_TIMER: none"""
     requests: Table
     """REQUEST[tasks * levels]"""
     rows: Table

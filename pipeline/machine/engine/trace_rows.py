@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.jit.marks import entry, inline
 from pipeline.machine.engine import records
-from pipeline.machine.engine.scheduler import set_timer
+from pipeline.machine.engine.agenda import set_timer
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
 

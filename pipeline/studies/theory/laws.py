@@ -79,7 +79,7 @@ class QueueWatch:
             ASLEEP: int(machine_state.queues.view(np.ndarray)["sleepers"].sum()),
             PINNED: sum(_length(int(head), following) for head in cpus["pin_head"] if head >= 0),
             READY: _length(int(machine["ready_head"]), following),
-            OFF_CPU: int(machine["timers"]),
+            OFF_CPU: int((tasks["state"] == records.T_TIMER).sum()),
             MAPPED: int(machine["mapped"]),
         }
 

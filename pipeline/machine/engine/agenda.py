@@ -1,0 +1,72 @@
+"""What happens next: the CPUs' keys and the tasks' timers, each in a tournament tree.
+
+    tree[leaves + k]   the key of CPU k, or the timer of task k
+    tree[n]            the smaller of tree[2 * n] and tree[2 * n + 1]; so tree[1] is the first of all
+
+A key that changes is played up along its one path. Scanning 16 keys is no more work, but its wide loads wait
+for the narrow stores of a moment ago; and the branches of a heap cannot be predicted.
+"""
+
+from __future__ import annotations
+
+from pipeline.jit.marks import inline
+from pipeline.machine.engine import records
+from pipeline.machine.engine.tables import MachineState
+
+
+@inline
+def set_key(w: MachineState, c: int, t: int) -> None:
+    """Let the next event of CPU `c` happen at `t`."""
+    _play_key(w, c, (t << records.CPU_BITS) | c)
+
+
+@inline
+def clear_key(w: MachineState, c: int) -> None:
+    """CPU `c` has no event of its own ahead."""
+    _play_key(w, c, records.NEVER)
+
+
+@inline
+def _play_key(w: MachineState, c: int, key: int) -> None:
+    at = w.machine[0].key_leaves + c
+    w.keys[at] = key
+    while at > 1:
+        key = min(key, w.keys[at ^ 1])
+        at >>= 1
+        w.keys[at] = key
+
+
+@inline
+def first_other_key(w: MachineState, c: int) -> int:
+    """Return the smallest key of the CPUs other than `c`."""
+    at = w.machine[0].key_leaves + c
+    first = records.NEVER
+    while at > 1:
+        first = min(first, w.keys[at ^ 1])
+        at >>= 1
+    return first
+
+
+@inline
+def set_timer(w: MachineState, task: int, t: int, resume: int) -> None:
+    """Let the task be off CPU until `t` and then go on at `resume`."""
+    tk = w.tasks[task]
+    tk.state = records.T_TIMER
+    tk.resume = resume
+    _play_timer(w, task, (t << records.TASK_BITS) | task)
+
+
+@inline
+def clear_timer(w: MachineState, task: int) -> None:
+    """The task's timer has gone off."""
+    _play_timer(w, task, records.NO_TIMER)
+
+
+@inline
+def _play_timer(w: MachineState, task: int, key: int) -> None:
+    at = w.machine[0].timer_leaves + task
+    w.timers[at] = key
+    while at > 1:
+        key = min(key, w.timers[at ^ 1])
+        at >>= 1
+        w.timers[at] = key
