@@ -18,8 +18,9 @@ from pipeline.machine.profile import Profile
 from pipeline.schema import codes
 from pipeline.schema.run import EVENT_RECORD, FINDINGS, OPERATION_RECORD
 
-# Rows that one event can add to the logs beyond the point where the buffer counts as full.
-_OPERATION_MARGIN = 4
+# Rows that one event can add to the logs beyond the point where the buffer counts as full: an operation for
+# each level, and for each stretch that is passed at once some events.
+_EVENTS_A_STRETCH = 8
 _NO_FIELDS = [("none", "i4")]
 
 
@@ -111,7 +112,7 @@ def build_machine_state(
     locks = allocator.size("locks", allocator.encode(options), shape)
     tasks = shape.tasks
     key_leaves, timer_leaves = (1 << (count - 1).bit_length() for count in (shape.cpus, tasks))
-    margin = shape.cpus * 2 + tasks + 64
+    margin = shape.cpus * 2 + tasks + 64 + records.MOST_AHEAD * _EVENTS_A_STRETCH
     storage = storage or RowStorage.allocate(setting.chunk_slots * setting.chunk_rows)
     machine_state = Tables(
         checked=False,
@@ -135,7 +136,7 @@ def build_machine_state(
         findings=_records(len(FINDINGS), records.NOTE),
         step_cost=_records(1, records.STEP_COST),
         operations=_records(
-            setting.log_operations + _OPERATION_MARGIN if setting.log else 1, OPERATION_RECORD
+            setting.log_operations + setting.levels + 1 if setting.log else 1, OPERATION_RECORD
         ),
         events=_records(setting.log_events + margin if setting.log else 1, EVENT_RECORD),
     )

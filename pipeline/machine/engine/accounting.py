@@ -150,12 +150,10 @@ def take_interrupts(w: MachineState, c: int, t: int) -> int:
     return end
 
 
-@inline
+@noinline
 def delay_by_interrupt(w: MachineState, c: int, t: int) -> bool:
     """Take the interrupts that have arrived by `t`; true if the CPU's event now comes later."""
     cpu = w.cpus[c]
-    if cpu.irq_at_ns > t:
-        return False
     if cpu.phase in (records.P_SPIN, records.P_FLUSH, records.P_IDLE):
         end = take_interrupts(w, c, t)
         set_key(w, c, end)

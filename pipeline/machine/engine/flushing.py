@@ -42,6 +42,12 @@ def touch_mapping(w: MachineState, a: State, c: int, i: int, t: int) -> None:
 
 
 @noinline
+def touch_again(w: MachineState, a: State, c: int, i: int, t: int) -> None:
+    """CPU `c` uses a mapping that this or another CPU has used before."""
+    touch_mapping(w, a, c, i, t)
+
+
+@noinline
 def begin_flush(w: MachineState, c: int, i: int, mask: int, t: int) -> int:
     """Interrupt the CPUs of `mask` other than `c`, flush here too, and return when all have answered.
 

@@ -46,13 +46,13 @@ def _barges(w: MachineState, i: int) -> bool:
 
 @inline
 def try_lock(w: MachineState, c: int, i: int, k: int, t: int) -> bool:
-    """Take lock `k` for request `i` if that is possible now; otherwise start to spin and return false."""
+    """Whether request `i` can have lock `k` now, for `got` to book; if not, the CPU spins from now on."""
     lock = w.locks[k]
     cpu = w.cpus[c]
     if lock.holder < 0 and (lock.heir < 0 or _barges(w, i)):
         cpu.asked_ns = t
         cpu.longest_ns = 0
-        _got(w, c, i, k, t)
+        cpu.held_lock = k
         return True
     cpu.due = lock.turns + lock.spinners
     lock.spinners += 1
@@ -75,7 +75,7 @@ def try_lock(w: MachineState, c: int, i: int, k: int, t: int) -> bool:
 
 @inline
 def heir_takes(w: MachineState, c: int, i: int, t: int) -> bool:
-    """A hand-off has reached CPU `c`: take the lock unless a newcomer was faster."""
+    """A hand-off has reached CPU `c`: whether it can have the lock, for `got` to book."""
     cpu = w.cpus[c]
     k = cpu.spin_lock
     lock = w.locks[k]
@@ -89,18 +89,20 @@ def heir_takes(w: MachineState, c: int, i: int, t: int) -> bool:
     lock.heir = -1
     cpu.spin_lock = -1
     w.requests[i].draws = cpu.draws
-    _got(w, c, i, k, t)
+    cpu.held_lock = k
     return True
 
 
 @inline
-def _got(w: MachineState, c: int, i: int, k: int, t: int) -> None:
+def got(w: MachineState, c: int, i: int, t: int) -> int:
+    """CPU `c` takes the lock that it can have: `cpu.held_lock`. Return the phase that follows."""
     cpu = w.cpus[c]
     r = w.requests[i]
-    w.locks[k].holder = c
-    w.locks[k].turns += 1
+    k = cpu.held_lock
+    lock = w.locks[k]
+    lock.holder = c
+    lock.turns += 1
     wait = t - cpu.asked_ns
-    cpu.held_lock = k
     cpu.got_ns = t
     cpu.got_wait_ns = wait
     cpu.flushed_op = -1
@@ -117,6 +119,7 @@ def _got(w: MachineState, c: int, i: int, k: int, t: int) -> None:
         r.waited_ns = cpu.longest_ns
         r.holder = cpu.longest_holder
         r.flush_op = cpu.longest_flush_op
+    return records.P_STEP
 
 
 @inline

@@ -21,7 +21,7 @@ TASK_BITS = 17
 TASK_MASK = (1 << TASK_BITS) - 1
 NO_TIMER = (1 << 63) - 1
 
-# What a CPU is doing: what ends when its key's time comes.
+# What a CPU is doing, and what it does next when its key's time comes.
 P_IDLE = 0  # nothing; no key
 P_SWITCH = 1  # switching to its task
 P_THINK = 2  # its task computes between operations
@@ -32,18 +32,22 @@ P_FLUSH = 6  # waiting for the answers to its flush
 P_USE = 7  # its task uses the mapping
 P_NEXT = 8  # its task wants its next row of the trace
 P_MAPPED = 9  # its task has mapped and looks whether a nested operation follows
+P_LEAVE = 10  # what its task has mapped is switched out
+P_ARRIVE = 11  # what its task has mapped is switched in
 # Instant phases: passed through within one event.
-P_RESUME = 10  # go on where the task left off
-P_STEP = 11  # call the allocator
-P_ACT = 12  # carry out the allocator's action
-P_UNMAP = 13  # the use is over
-P_DONE = 14  # the unmap is complete
-P_PICK = 15  # choose the next task
-P_DIRECT = 16  # the page needs no mapping
-# Timed again.
-P_LEAVE = 17  # what its task has mapped is switched out
-P_ARRIVE = 18  # what its task has mapped is switched in
-P_WAIT = -1  # nothing more happens now
+P_RESUME = 12  # go on where the task left off
+P_STEP = 13  # call the allocator
+P_LOCKED = 14  # the lock is there
+P_READY = 15  # the allocator has mapped, or the page needs no mapping
+P_HOLD = 16  # use the mapping
+P_DONE = 17  # the unmap is complete
+P_ROW = 18  # begin the operation of the task's next row
+P_COMPUTE = 19  # compute towards the request
+P_PICK = 20  # choose the next task
+# The event is over: the CPU ...
+P_WAIT = -1  # has its next key, or none
+P_BUSY = -2  # is busy until `cpu.until_ns`
+P_STALLED = -3  # goes on, before anything else happens, when its task's next row has been read
 
 # Where a task goes on when it gets a CPU again.
 R_THINK = 0
@@ -70,6 +74,9 @@ S_DEADLOCK = 5
 S_TOO_LONG = 6
 
 END_OF_TIME_NS = NO_TIMER >> TASK_BITS
+
+# So many stretches of one CPU are passed at once, at most: each may fill rows of the log.
+MOST_AHEAD = 16
 
 CLOSED = 0
 TIMED = 1
@@ -125,7 +132,7 @@ TASK = _record(
 CPU = _record(
     ("phase", "i4"), ("category", "i4"), ("task", "i4"), ("action", "i4"), ("node", "i4"),
     ("since_ns", "i8"), ("stolen_ns", "i8"), ("scan_ns", "i8"), ("flush_ns", "i8"), ("switch_ns", "i8"),
-    ("slice_end_ns", "i8"),
+    ("slice_end_ns", "i8"), ("until_ns", "i8"),
     ("irq_at_ns", "i8"), ("irq_end_ns", "i8"), ("irq_first", "i4"), ("irqs", "i4"), ("epoch", "i8"),
     ("irq_done_ns", "i8"), ("device_at_ns", "i8"), ("devices", "i8"),  # the next, and how many were
     ("pin_head", "i4"), ("pin_tail", "i4"),
@@ -187,6 +194,8 @@ MACHINE = _record(
     ("lowmem_kinds", "i8"), ("key_leaves", "i8"), ("timer_leaves", "i8"),
     # clock and queues
     ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("idle", "i8"),
+    ("limit_ns", "i8"),  # before it nothing is needed from outside but room in the log
+    ("ahead", "i8"),  # so many stretches may still be passed at once in this event
     ("stalled", "i8"),  # 1 + the CPU whose task needs a row that is not read; 0: none
     ("ready_head", "i8"), ("ready_tail", "i8"), ("live", "i8"), ("unstarted", "i8"),
     ("chunk_rows", "i8"),

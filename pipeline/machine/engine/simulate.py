@@ -2,8 +2,12 @@
 
 The next event is the smallest of the CPUs' keys and the first timer, timers first at equal times and lower
 CPU numbers before higher ones. An event ends one stretch on one CPU; the CPU then passes through as many
-instant phases as it can and settles into the next stretch, whose end is its new key. See `records` for the
-phases.
+instant phases as it can and settles into the next stretch, whose end is its new key. A stretch during which
+nothing else can happen is passed at once, without a new event: most critical sections are. See `records` for
+the phases.
+
+Each phase is one function and called in one place, so that the compiled loop holds it once; what is seldom
+needed is kept out of it (`noinline`).
 """
 
 from __future__ import annotations
@@ -23,12 +27,21 @@ from pipeline.machine.engine.accounting import (
     log_operation,
     settle,
 )
-from pipeline.machine.engine.agenda import clear_timer, set_key, set_timer
+from pipeline.machine.engine.agenda import clear_timer, first_other_key, set_key, set_timer
 from pipeline.machine.engine.allocator_call import call_allocator, switching_ns
-from pipeline.machine.engine.locking import heir_takes, release, release_delay, try_lock
+from pipeline.machine.engine.locking import got, heir_takes, release, release_delay, try_lock
 from pipeline.machine.engine.step_record import critical_ns, flush_ns, scan_ns
 from pipeline.machine.engine.tables import MachineState
-from pipeline.machine.engine.trace_rows import NO_MORE, NOT_READ, end_task, peek, take, waits_ns, when
+from pipeline.machine.engine.trace_rows import (
+    NO_MORE,
+    NOT_READ,
+    end_task,
+    needs_rows,
+    peek,
+    take,
+    waits_ns,
+    when,
+)
 from pipeline.schema import codes
 
 # Sets of CPUs whose TLBs are flushed.
@@ -38,16 +51,31 @@ _NO_CPUS = 0
 
 @inline
 def _stretch(w: MachineState, c: int, phase: int, category: int, end_ns: int) -> int:
-    """The CPU is busy with `phase` until `end_ns`."""
+    """The CPU is busy until `end_ns`; `phase` follows."""
     cpu = w.cpus[c]
     cpu.phase = phase
     cpu.category = category
-    set_key(w, c, end_ns)
-    return records.P_WAIT
+    cpu.until_ns = end_ns
+    return records.P_BUSY
 
 
 @inline
-def _think(w: MachineState, c: int, task: int, t: int) -> int:
+def _critical(w: MachineState, c: int, phase: int, end_ns: int) -> int:
+    """The CPU is busy with kernel work until `end_ns`; `phase` follows, at once if nothing comes before."""
+    m = w.machine[0]
+    cpu = w.cpus[c]
+    others_ns = min(m.limit_ns, cpu.irq_at_ns, w.timers[1] >> records.TASK_BITS)
+    if m.ahead == 0 or end_ns >= others_ns or (end_ns << records.CPU_BITS) | c > first_other_key(w, c):
+        return _stretch(w, c, phase, codes.C_CRITICAL, end_ns)
+    m.ahead -= 1
+    m.now_ns = end_ns
+    cpu.category = codes.C_CRITICAL
+    account(w, c, end_ns)
+    return phase
+
+
+@inline
+def _compute(w: MachineState, c: int, task: int, t: int) -> int:
     """Compute towards the next request, at most to the end of the time slice if others wait then."""
     cpu = w.cpus[c]
     tk = w.tasks[task]
@@ -92,7 +120,10 @@ def _ask(w: MachineState, c: int, task: int, t: int) -> int:
     r.step = 0
     r.locked_once = 0
     # Low memory is mapped for good: kmap() returns before it asks the allocator.
-    return records.P_DIRECT if _is_lowmem(w, r) else records.P_STEP
+    if _is_lowmem(w, r):
+        r.served = codes.DIRECT
+        return records.P_READY
+    return records.P_STEP
 
 
 @inline
@@ -144,25 +175,25 @@ def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
         flushing.invalidate_elsewhere(w, a, c)
     if work_ns > 0:
         prefetch(a.tlb, max(r.slot, 0) * m.cpus + c)
-        return _stretch(w, c, records.P_WORK, codes.C_CRITICAL, t + work_ns)
-    return records.P_ACT
-
-
-@inline
-def _report_if_atomic(w: MachineState, c: int, task: int, i: int, t: int) -> None:
-    """The task leaves its CPU in the course of request `i`: a hazard if it holds what forbids that."""
-    tk = w.tasks[task]
-    if tk.atomic > 0:
-        r = w.requests[i]
-        # A nested request that has no slot yet sleeps within the mapping round it.
-        held = i - 1 if r.slot < 0 and tk.depth > 0 else i
-        log_finding(w, c, codes.SLEEP_WHILE_ATOMIC, t, task, r.op, w.requests[held].slot)
+        return _critical(w, c, records.P_WORK, t + work_ns)
+    return records.P_WORK
 
 
 @noinline
-def _fall_asleep(w: MachineState, task: int, i: int, queue: int, t: int) -> None:
+def _report_sleep(w: MachineState, c: int, task: int, i: int, t: int) -> None:
+    """The task leaves its CPU in the course of request `i`, although it holds what forbids that: a hazard."""
+    r = w.requests[i]
+    # A nested request that has no slot yet sleeps within the mapping round it.
+    held = i - 1 if r.slot < 0 and w.tasks[task].depth > 0 else i
+    log_finding(w, c, codes.SLEEP_WHILE_ATOMIC, t, task, r.op, w.requests[held].slot)
+
+
+@noinline
+def _fall_asleep(w: MachineState, c: int, task: int, i: int, queue: int, t: int) -> None:
     """Put the task at the tail of the wait queue; it still runs until it gives up its CPU."""
     tk = w.tasks[task]
+    if tk.atomic > 0:
+        _report_sleep(w, c, task, i, t)
     q = w.queues[queue]
     tk.next = -1
     tk.queue = queue
@@ -214,18 +245,27 @@ def _act(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
     cpu = w.cpus[c]
     action = cpu.action
     if action == actions.LOCK:
-        return records.P_STEP if try_lock(w, c, i, cpu.argument, t) else records.P_WAIT
+        return records.P_LOCKED if try_lock(w, c, i, cpu.argument, t) else records.P_WAIT
     if action in (actions.UNLOCK, actions.SLEEP):
         if action == actions.SLEEP:
-            _report_if_atomic(w, c, task, i, t)
-            _fall_asleep(w, task, i, cpu.argument, t)
+            _fall_asleep(w, c, task, i, cpu.argument, t)
         if cpu.held_lock >= 0:
             delay_ns = release_delay(w, c)
             if delay_ns > 0:
-                return _stretch(w, c, records.P_RELEASE, codes.C_CRITICAL, t + delay_ns)
-        return _release(w, c, task, i, t)
+                return _critical(w, c, records.P_RELEASE, t + delay_ns)
+        return records.P_RELEASE
     if action == actions.DONE:
-        return _map_is_done(w, a, c, i, t) if w.requests[i].unmapping == codes.MAP else records.P_DONE
+        return records.P_READY if w.requests[i].unmapping == codes.MAP else records.P_DONE
+    if action == actions.STEP:
+        return records.P_STEP
+    return _act_out_of_line(w, a, c, task, i, t)
+
+
+@noinline
+def _act_out_of_line(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
+    """Carry out one of the actions that are no part of most operations."""
+    cpu = w.cpus[c]
+    action = cpu.action
     if action in (actions.FLUSH_ALL, actions.FLUSH_MASK):
         if action == actions.FLUSH_ALL:
             cpu.argument = _ALL_CPUS
@@ -249,23 +289,30 @@ def _act(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
     if action == actions.PREFAULT:
         return _prefault(w, c, task, i, t)
     if action == actions.ATTEMPT:
-        flushing.touch_mapping(w, a, c, i, t)
+        flushing.touch_again(w, a, c, i, t)
         cpu.action = actions.STEP
         return _stretch(w, c, records.P_WORK, codes.C_IN_USE, t + w.requests[i].hold_left_ns)
     return records.P_STEP
 
 
-@noinline
+@inline
 def _prefault(w: MachineState, c: int, task: int, i: int, t: int) -> int:
     """Block now for what request `i`, and those nested in it, would wait and block while it is mapped."""
     r = w.requests[i]
     if r.block_left_ns == 0:
         return records.P_STEP
-    _report_if_atomic(w, c, task, i, t)
     until = t + r.block_left_ns
     r.prefaulted_ns += r.block_left_ns
     r.block_left_ns = 0
-    set_timer(w, task, until, records.R_PREFAULTED)
+    return _leave_cpu(w, c, task, i, t, until, records.R_PREFAULTED)
+
+
+@inline
+def _leave_cpu(w: MachineState, c: int, task: int, i: int, t: int, until: int, resume: int) -> int:
+    """The task, in the course of request `i`, is off CPU until then and goes on at `resume`."""
+    if w.tasks[task].atomic > 0:
+        _report_sleep(w, c, task, i, t)
+    set_timer(w, task, until, resume)
     return records.P_PICK
 
 
@@ -275,15 +322,14 @@ def _release(w: MachineState, c: int, task: int, i: int, t: int) -> int:
     cpu = w.cpus[c]
     if cpu.held_lock >= 0:
         release(w, c, i, t)
-    tk = w.tasks[task]
-    if cpu.action == actions.SLEEP and tk.queue >= 0:
-        tk.state = records.T_ASLEEP
+    if cpu.action == actions.SLEEP and w.tasks[task].queue >= 0:
+        w.tasks[task].state = records.T_ASLEEP
         return records.P_PICK
     return records.P_STEP
 
 
 @inline
-def _map_is_done(w: MachineState, a: State, c: int, i: int, t: int) -> int:
+def _begin_use(w: MachineState, a: State, c: int, i: int, t: int) -> int:
     """The mapping can be used: the task touches it."""
     m = w.machine[0]
     r = w.requests[i]
@@ -307,45 +353,40 @@ def _map_is_done(w: MachineState, a: State, c: int, i: int, t: int) -> int:
 
 
 @inline
-def _towards_row(w: MachineState, c: int, task: int, at: int, t: int) -> int:
-    """Start the request of row `at`: wait off CPU if it says so, else compute at once."""
-    ready = when(w, task, at, t)
-    wait_ns = waits_ns(w, task, at)
-    take(w, task, at)
-    tk = w.tasks[task]
-    if ready > t and tk.atomic > 0 and wait_ns == 0:
-        # It is early, but waits for nothing: it keeps the CPU that it may not leave.
-        tk.think_left_ns += ready - t
-        ready = t
-    if ready > t:
-        _report_if_atomic(w, c, task, task * w.machine[0].levels + tk.depth, t)
-        set_timer(w, task, ready, records.R_THINK)
-        return records.P_PICK
-    return _think(w, c, task, t)
+def _inside(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
+    """The task has something mapped: do the next nested operation, or finish this one."""
+    nests = w.machine[0].levels > 1
+    if nests:
+        following = _look_for_nested(w, c, task)
+        if following != records.P_MAPPED:
+            return following
+    r = w.requests[i]
+    if r.block_left_ns > 0:
+        until = t + r.block_left_ns
+        r.block_left_ns = 0
+        return _leave_cpu(w, c, task, i, t, until, records.R_FINISH)
+    if nests:
+        # A nested operation may have ended on another CPU.
+        flushing.touch_again(w, a, c, i, t)
+    return records.P_HOLD
+
+
+@noinline
+def _look_for_nested(w: MachineState, c: int, task: int) -> int:
+    """Return P_ROW if the task's next row is nested in what it has mapped, P_MAPPED if not."""
+    at = peek(w, task)
+    if at == NOT_READ:
+        return _stall(w, c, records.P_MAPPED, codes.C_IN_USE)
+    return records.P_ROW if at != NO_MORE and w.rows[at].depth > w.tasks[task].depth else records.P_MAPPED
 
 
 @inline
-def _inside(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
-    """The task has something mapped: do the next nested operation, or finish this one."""
-    m = w.machine[0]
-    tk = w.tasks[task]
-    if m.levels > 1:
-        at = peek(w, task)
-        if at == NOT_READ:
-            return _stretch(w, c, records.P_MAPPED, codes.C_IN_USE, t)
-        if at != NO_MORE and w.rows[at].depth > tk.depth:
-            return _towards_row(w, c, task, at, t)
-    r = w.requests[i]
-    if r.block_left_ns > 0:
-        _report_if_atomic(w, c, task, i, t)
-        until = t + r.block_left_ns
-        r.block_left_ns = 0
-        set_timer(w, task, until, records.R_FINISH)
-        return records.P_PICK
-    if m.levels > 1:
-        # A nested operation may have ended on another CPU.
-        flushing.touch_mapping(w, a, c, i, t)
-    return _use(w, c, i, t)
+def _stall(w: MachineState, c: int, phase: int, category: int) -> int:
+    """The event stops in the middle: `phase` needs a row that is not read yet."""
+    w.cpus[c].phase = phase
+    w.cpus[c].category = category
+    w.machine[0].stalled = c + 1
+    return records.P_STALLED
 
 
 @inline
@@ -357,7 +398,7 @@ def _use(w: MachineState, c: int, i: int, t: int) -> int:
     r.walk_ns = 0
     if use_ns > 0:
         return _stretch(w, c, records.P_USE, codes.C_IN_USE, t + use_ns)
-    return records.P_UNMAP
+    return records.P_USE
 
 
 @inline
@@ -394,11 +435,28 @@ def _next(w: MachineState, c: int, task: int, t: int) -> int:
         return records.P_PICK
     if at == NOT_READ:
         if w.machine[0].loop == records.CLOSED:
-            return _stretch(w, c, records.P_NEXT, codes.C_COMPUTE, t)
+            return _stall(w, c, records.P_NEXT, codes.C_COMPUTE)
         # Unread rows are due no earlier than the horizon; `admit` finds the task when its row comes.
         tk.state = records.T_DORMANT
         return records.P_PICK
-    return _towards_row(w, c, task, at, t)
+    return records.P_ROW
+
+
+@inline
+def _begin_row(w: MachineState, c: int, task: int, t: int) -> int:
+    """Start the request of the task's next row: wait off CPU if it says so, else compute at once."""
+    tk = w.tasks[task]
+    at = tk.at
+    ready = when(w, task, at, t)
+    wait_ns = waits_ns(w, task, at)
+    i = take(w, task, at)
+    if ready > t and tk.atomic > 0 and wait_ns == 0:
+        # It is early, but waits for nothing: it keeps the CPU that it may not leave.
+        tk.think_left_ns += ready - t
+        ready = t
+    if ready > t:
+        return _leave_cpu(w, c, task, i, t, ready, records.R_THINK)
+    return records.P_COMPUTE
 
 
 @noinline
@@ -416,8 +474,9 @@ def _switch_out(w: MachineState, a: State, c: int, task: int, t: int) -> bool:
 @inline
 def _give_up_cpu(w: MachineState, a: State, c: int, task: int, t: int) -> int:
     """The CPU takes its next task, once what this one has mapped is switched out."""
-    if not HOOKS_SWITCHES or _switch_out(w, a, c, task, t):
-        scheduler.pick(w, c, t)
+    if HOOKS_SWITCHES and not _switch_out(w, a, c, task, t):
+        return records.P_BUSY
+    scheduler.pick(w, c, t)
     return records.P_WAIT
 
 
@@ -433,112 +492,138 @@ def _arrive(w: MachineState, a: State, c: int, task: int, t: int) -> int:
 @inline
 def _resume(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
     """The task has its CPU: go on where it left off."""
-    if w.tasks[task].resume == records.R_STEP:
+    resume = w.tasks[task].resume
+    if resume == records.R_STEP:
         return records.P_STEP
-    if w.tasks[task].resume == records.R_PREFAULTED:
+    if resume == records.R_PREFAULTED:
         w.requests[i].asked_ns = t
         return records.P_STEP
-    if HOOKS_SWITCHES and w.tasks[task].resume == records.R_THINK:
-        return _think(w, c, task, t)
-    flushing.touch_mapping(w, a, c, i, t)
-    return _use(w, c, i, t)
+    if HOOKS_SWITCHES and resume == records.R_THINK:
+        return records.P_COMPUTE
+    flushing.touch_again(w, a, c, i, t)
+    return records.P_HOLD
 
 
 @inline
-def _cpu_event(w: MachineState, a: State, c: int, t: int) -> int:
-    """One stretch on CPU `c` has ended at `t`. Return S_RUNNING, or S_NEED_ROWS."""
+def _end_stretch(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
+    """The CPU's stretch is over; return the phase that follows."""
+    cpu = w.cpus[c]
+    phase = cpu.phase
+    if phase == records.P_SWITCH:
+        return _arrive(w, a, c, task, t) if HOOKS_SWITCHES else records.P_RESUME
+    if phase == records.P_SPIN:
+        return records.P_LOCKED if heir_takes(w, c, i, t) else records.P_WAIT
+    if phase == records.P_FLUSH:
+        flushing.end_flush(w, cpu.argument)
+        return records.P_STEP
+    if HOOKS_SWITCHES and phase == records.P_LEAVE:
+        return records.P_PICK
+    if HOOKS_SWITCHES and phase == records.P_ARRIVE:
+        return records.P_RESUME
+    return phase
+
+
+@inline
+def _cpu_event(w: MachineState, a: State, c: int) -> bool:
+    """One stretch on CPU `c` has ended; false if a row must be read before anything goes on."""
     m = w.machine[0]
     cpu = w.cpus[c]
-    if delay_by_interrupt(w, c, t):
-        return records.S_RUNNING
+    t = m.now_ns
+    if cpu.irq_at_ns <= t and delay_by_interrupt(w, c, t):
+        return True
     account(w, c, t)
-    phase = cpu.phase
     task = cpu.task
     tk = w.tasks[task]
     i = task * m.levels + tk.depth
-    if phase == records.P_WORK:
-        phase = records.P_ACT
-    elif phase == records.P_SWITCH:
-        phase = _arrive(w, a, c, task, t) if HOOKS_SWITCHES else records.P_RESUME
-    elif phase == records.P_THINK:
-        # More to compute: the time slice is over.
-        phase = _think(w, c, task, t) if tk.think_left_ns > 0 else _ask(w, c, task, t)
-    elif phase == records.P_USE:
-        phase = records.P_UNMAP
-    elif phase == records.P_SPIN:
-        phase = records.P_STEP if heir_takes(w, c, i, t) else records.P_WAIT
-    elif phase == records.P_RELEASE:
-        phase = _release(w, c, task, i, t)
-    elif phase == records.P_FLUSH:
-        flushing.end_flush(w, cpu.argument)
-        phase = records.P_STEP
-    elif HOOKS_SWITCHES and phase == records.P_LEAVE:
-        phase = records.P_PICK
-    elif HOOKS_SWITCHES and phase == records.P_ARRIVE:
-        phase = records.P_RESUME
-    while phase != records.P_WAIT:
+    phase = _end_stretch(w, a, c, task, i, t)
+    # In the order in which they follow one another, so that one pass of the loop does many.
+    while phase >= 0:
+        if phase == records.P_THINK:
+            # More to compute: the time slice is over.
+            phase = records.P_COMPUTE if tk.think_left_ns > 0 else _ask(w, c, task, m.now_ns)
+        if phase == records.P_USE:
+            phase = _ask_unmap(w, c, i, m.now_ns)
         if phase == records.P_STEP:
-            phase = _step(w, a, c, task, i, t)
-        elif phase == records.P_ACT:
-            phase = _act(w, a, c, task, i, t)
-        elif phase == records.P_MAPPED:
-            phase = _inside(w, a, c, task, i, t)
-        elif phase == records.P_UNMAP:
-            phase = _ask_unmap(w, c, i, t)
-        elif phase == records.P_DIRECT:
-            w.requests[i].served = codes.DIRECT
-            phase = _map_is_done(w, a, c, i, t)
-        elif phase == records.P_DONE:
-            phase = _end_operation(w, task, i, t)
+            phase = _step(w, a, c, task, i, m.now_ns)
+        if phase == records.P_WORK:
+            phase = _act(w, a, c, task, i, m.now_ns)
+        if phase == records.P_LOCKED:
+            phase = got(w, c, i, m.now_ns)
+        if phase == records.P_RELEASE:
+            phase = _release(w, c, task, i, m.now_ns)
+        if phase == records.P_READY:
+            phase = _begin_use(w, a, c, i, m.now_ns)
+        if phase == records.P_DONE:
+            phase = _end_operation(w, task, i, m.now_ns)
             i -= 1
-        elif phase == records.P_NEXT:
-            phase = _next(w, c, task, t)
-        elif phase == records.P_RESUME:
-            phase = _resume(w, a, c, task, i, t)
-        else:
-            phase = _give_up_cpu(w, a, c, task, t)
-    if cpu.phase in (records.P_NEXT, records.P_MAPPED):
-        # The event is not over: it goes on, before any other, when the row has been read.
-        m.stalled = c + 1
+        if phase == records.P_MAPPED:
+            phase = _inside(w, a, c, task, i, m.now_ns)
+        if phase == records.P_RESUME:
+            phase = _resume(w, a, c, task, i, m.now_ns)
+        if phase == records.P_HOLD:
+            phase = _use(w, c, i, m.now_ns)
+        if phase == records.P_NEXT:
+            phase = _next(w, c, task, m.now_ns)
+        if phase == records.P_ROW:
+            phase = _begin_row(w, c, task, m.now_ns)
+        if phase == records.P_COMPUTE:
+            phase = _compute(w, c, task, m.now_ns)
+        if phase == records.P_PICK:
+            phase = _give_up_cpu(w, a, c, task, m.now_ns)
+    if phase == records.P_BUSY:
+        set_key(w, c, cpu.until_ns)
+    return phase != records.P_STALLED
+
+
+@noinline
+def _why_not(w: MachineState, t: int) -> int:
+    """Return why nothing can happen at `t`, which is not before the limit."""
+    m = w.machine[0]
+    if t >= m.horizon_ns and needs_rows(w):
         return records.S_NEED_ROWS
-    return records.S_RUNNING
+    if w.keys[1] == records.NEVER and w.timers[1] == records.NO_TIMER:
+        if m.live == 0:
+            return records.S_FINISHED
+        return records.S_DEADLOCK if m.complete != 0 else records.S_NEED_ROWS
+    return records.S_TOO_LONG
 
 
 @entry
 def run(w: MachineState, a: State, budget: int) -> int:
     """Simulate until something is needed from outside; return why (records.S_*).
 
-    At most `budget` events happen in one call, so that the caller can look up from time to time.
+    At most `budget` events happen in one call, so that the caller can look up from time to time; a stretch
+    that is passed at once counts as one.
     """
     m = w.machine[0]
-    for _ in range(budget):
+    while budget > 0:
         if m.operations_logged >= m.log_operations or m.events_logged >= m.log_events:
             return records.S_LOG_FULL
-        if m.stalled > 0:
-            stalled = m.stalled - 1
+        c = m.stalled - 1
+        if c >= 0:
             m.stalled = 0
-            if _cpu_event(w, a, stalled, m.now_ns) == records.S_NEED_ROWS:
-                return records.S_NEED_ROWS
-        key, timer = w.keys[1], w.timers[1]
-        key_ns, timer_ns = key >> records.CPU_BITS, timer >> records.TASK_BITS
-        t = min(key_ns, timer_ns)
-        if m.complete == 0 and t >= m.horizon_ns and (m.unstarted > 0 or m.loop != records.CLOSED):
+        else:
+            key, timer = w.keys[1], w.timers[1]
+            key_ns, timer_ns = key >> records.CPU_BITS, timer >> records.TASK_BITS
+            t = min(key_ns, timer_ns)
+            if t >= m.limit_ns:
+                return _why_not(w, t)
+            m.now_ns = t
+            if timer_ns <= key_ns:
+                task = timer & records.TASK_MASK
+                clear_timer(w, task)
+                prefetch(w.tasks, w.timers[1] & records.TASK_MASK)
+                scheduler.make_ready(w, task, t)
+                prefetch(a.pages, w.requests[task * m.levels + max(w.tasks[task].depth, 0)].page)
+                budget -= 1
+                continue
+            c = key & records.CPU_MASK
+        budget -= 1
+        ahead = min(budget, records.MOST_AHEAD)
+        m.ahead = ahead
+        if not _cpu_event(w, a, c):
             return records.S_NEED_ROWS
-        if key == records.NEVER and timer == records.NO_TIMER:
-            if m.live == 0:
-                return records.S_FINISHED
-            return records.S_DEADLOCK if m.complete != 0 else records.S_NEED_ROWS
-        if t >= records.END_OF_TIME_NS:
-            return records.S_TOO_LONG
-        m.now_ns = t
-        if timer_ns <= key_ns:
-            task = timer & records.TASK_MASK
-            clear_timer(w, task)
-            prefetch(w.tasks, w.timers[1] & records.TASK_MASK)
-            scheduler.make_ready(w, task, timer_ns)
-            prefetch(a.pages, w.requests[task * m.levels + max(w.tasks[task].depth, 0)].page)
-        elif _cpu_event(w, a, key & records.CPU_MASK, t) == records.S_NEED_ROWS:
-            return records.S_NEED_ROWS
+        budget -= ahead - m.ahead
     return records.S_BUDGET
 
 

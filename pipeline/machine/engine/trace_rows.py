@@ -145,6 +145,14 @@ def admit(w: MachineState, slot: int, rows: int, horizon_ns: int, complete: int)
             ready = when(w, task, at, tk.free_ns)
         take(w, task, at)
         set_timer(w, task, ready, records.R_THINK)
+    m.limit_ns = min(horizon_ns, records.END_OF_TIME_NS) if needs_rows(w) else records.END_OF_TIME_NS
+
+
+@inline
+def needs_rows(w: MachineState) -> bool:
+    """Whether rows must be read before anything can happen at the horizon: see `admit`."""
+    m = w.machine[0]
+    return m.complete == 0 and (m.unstarted > 0 or m.loop != records.CLOSED)
 
 
 @entry
