@@ -185,7 +185,7 @@ def _mix(w: MachineState, a: int, b: int, c: int, d: int) -> None:
     m.hash3 = h3 ^ (h0 >> 33)
 
 
-@inline
+@noinline
 def log_event(
     w: MachineState, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int,
     value: int, other: int,
