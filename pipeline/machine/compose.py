@@ -32,11 +32,12 @@ from pipeline.jit.cache import cache_directory, compiler_facts
 from pipeline.jit.machine_code import CompiledFunction, MachineCode, is_kept
 from pipeline.jit.plain_tables import on_images
 from pipeline.machine.composite.router import router_source
-from pipeline.machine.costs import step_record_source
+from pipeline.machine.costs import counts_source, step_record_source
 
 _PROJECT = Path(__file__).parents[2]
 _ENGINE = "pipeline.machine.engine"
 _TRAITS = "pipeline.allocators.api.traits"
+_COUNTS = "pipeline.allocators.api.counts"
 _MARKS = "pipeline.jit.marks"
 # The functions that are called from outside, and the module of the engine in which each is.
 _ENTRIES = {
@@ -91,10 +92,11 @@ def _imports_of(text: str) -> Iterator[str]:
 
 def _sources(allocator: Allocator) -> _Sources:
     """What the composed package consists of: all that the entries reach and that has something to compile."""
-    traits = _file_of(_TRAITS)
+    traits, costs = _file_of(_TRAITS), _file_of("pipeline.machine.costs")
     own: _Sources = {
         _TRAITS: (traits.read_text(encoding="utf-8") + _declarations(allocator), traits),
-        f"{_ENGINE}.step_record": (step_record_source(), _file_of("pipeline.machine.costs")),
+        f"{_ENGINE}.step_record": (step_record_source(), costs),
+        _COUNTS: (counts_source(), costs),
     }
     files = {f"{_ENGINE}.allocator": allocator.path}
     if isinstance(allocator, Composite):

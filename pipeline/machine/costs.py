@@ -2,7 +2,7 @@
 
 One table. From it follow the record of prices that the engine reads, the pricing of a step, what a profile
 must name, and the documentation of the prices. A new mechanism is one entry, and where steps use it, the
-field of `StepCost` (`pipeline.allocators.api.protocols`) that they count it in.
+function of `pipeline.allocators.api.counts` that they count it with.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.allocators.api.protocols import StepCost
+from pipeline.allocators.api.protocols import StepRecord, StepSpecials
 
 
 @dataclass(frozen=True)
 class CostKind:
     """One cost: its name in profiles, its meaning and its limits.
 
-    `per` is the field of `StepCost` that counts what it is the price of, and `booked` the sort of CPU time
+    `per` is the function of `counts` that counts what it is the price of, and `booked` the sort of CPU time
     that this takes; the engine itself applies the prices of all else. A profile need not name a cost that has
     a `default`: a value, or the name of the cost whose value it has.
     """
@@ -79,20 +79,34 @@ _COST_KINDS = (
 COST_KINDS = {kind.name: kind for kind in _COST_KINDS}
 
 
-def step_record_source() -> str:
-    """Source of the module that stands in the place of `engine.step_record`, as this table has it."""
-    text = '''"""Resets and prices what a step records; written from `pipeline.machine.costs`."""
+PRICES_OF_STEPS = tuple(name for name, kind in COST_KINDS.items() if kind.per)
+"""The prices that are kept in the record of a step, where counting finds them."""
+
+_MODULE = '''"""{doc}; written from `pipeline.machine.costs`."""
 
 from __future__ import annotations
 
 from pipeline.jit.marks import inline
-
-
-@inline
-def reset(d):
 '''
-    text += "".join(f"    d.{name} = {getattr(StepCost, name, 0)}\n" for name in StepCost.__annotations__)
-    for booked in ("critical", "scan", "flush"):
-        terms = [f"d.{k.per} * costs.{k.name}" for k in _COST_KINDS if k.per and k.booked == booked]
-        text += f"\n\n@inline\ndef {booked}_ns(d, costs):\n    return {' + '.join(terms)}\n"
+
+
+def step_record_source() -> str:
+    """Source of the module that stands in the place of `engine.step_record`."""
+    often, seldom = (
+        [f"d.{name} = {getattr(fields, name, 0)}\n" for name in fields.__annotations__]
+        for fields in (StepRecord, StepSpecials)
+    )
+    text = _MODULE.format(doc="Begins a step") + "\n\n@inline\ndef reset(d):\n    if d.special != 0:\n"
+    return text + "        ".join(["", *seldom]) + "    ".join(["", *often])
+
+
+def counts_source() -> str:
+    """Source of the module that stands in the place of `allocators.api.counts`: it prices what it counts."""
+    text = _MODULE.format(doc="Prices what a step does")
+    for kind in COST_KINDS.values():
+        if kind.per:
+            total = "work" if kind.booked == "critical" else kind.booked
+            text += f"\n\n@inline\ndef {kind.per}(d, number):\n    d.{total}_ns += number * d.{kind.name}\n"
+            if kind.per in StepRecord.__annotations__ | StepSpecials.__annotations__:
+                text += f"    d.{kind.per} += number\n"
     return text

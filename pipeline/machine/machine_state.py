@@ -10,9 +10,11 @@ import numpy as np
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.contract import Check, Shape, Value
+from pipeline.allocators.api.protocols import StepSpecials
 from pipeline.jit.tables import Tables
 from pipeline.jit.tables import records as records_of
 from pipeline.machine.composite.state import join
+from pipeline.machine.costs import PRICES_OF_STEPS
 from pipeline.machine.engine import records
 from pipeline.machine.profile import Profile
 from pipeline.schema import codes
@@ -162,8 +164,9 @@ def build_machine_state(
     machine_state.locks.holder = machine_state.locks.heir = -1
     step = machine_state.step_cost
     step.cpus = shape.cpus
-    step.atomic_ns = machine_state.costs.atomic_ns
-    step.line_transfer_ns = machine_state.costs.line_transfer_ns
+    step.finding = StepSpecials.finding
+    for name in ("atomic_ns", "line_transfer_ns", *PRICES_OF_STEPS):
+        step[name] = machine_state.costs[name]
     for name in ("depth", "queue", "next_run", "free_ns"):
         machine_state.tasks[name] = -1
     machine_state.tasks.last_cpu = np.arange(tasks) % shape.cpus

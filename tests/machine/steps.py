@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.allocators.api import actions
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Check, Shape, parse_options
+from pipeline.allocators.api.protocols import StepCost
 from pipeline.machine.engine.records import STEP_COST
 from pipeline.machine.machine_state import build_allocator
 
@@ -191,7 +192,8 @@ class Bench:
         self.holders = {lock: holder for lock, holder in self.holders.items() if holder is not task}
 
     def _step_cost(self, cpu: int) -> Any:
-        step_cost: dict[str, int] = dict.fromkeys(STEP_COST.names or (), 0)
+        names = (*(STEP_COST.names or ()), *StepCost.__annotations__)
+        step_cost: dict[str, int] = dict.fromkeys(names, 0)
         own = {"cpu": cpu, "cpus": self.shape.cpus, "finding": -1, "moment": self.moment}
         return SimpleNamespace(**step_cost | own)
 

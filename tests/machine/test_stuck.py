@@ -13,12 +13,13 @@ from tests.machine.runs import machine, rows, simulate
 
 NEVER_DONE = """\
 from pipeline.allocators.api.actions import STEP
+from pipeline.allocators.api.effects import touch
 
 SUMMARY = "one that never ends a map"
 
 
 def map_step(a, r, d):
-    d.shared_entries += 1
+    touch(d, 1)
     return STEP
 
 

@@ -1,10 +1,11 @@
-"""What a step does to the machine: each function records it in `d`, and the machine prices it afterwards.
+"""What a step does to the machine: each function records it in `d`, and the machine has the price.
 
 So an allocator contains no nanosecond, and a price no policy.
 """
 
 from __future__ import annotations
 
+from pipeline.allocators.api import counts
 from pipeline.allocators.api.protocols import State, StepCost
 from pipeline.jit.marks import inline, wrap64
 
@@ -12,7 +13,7 @@ from pipeline.jit.marks import inline, wrap64
 @inline
 def touch(d: StepCost, entries: int) -> None:
     """Read or change `entries` entries that all CPUs share: a slot's count, a page's slot."""
-    d.shared_entries += entries
+    counts.shared_entries(d, entries)
 
 
 @inline
@@ -21,33 +22,35 @@ def touch_cached(d: StepCost, entries: int) -> None:
 
     They are still in its CPU's cache, as a rule: no other CPU has to give them up.
     """
-    d.recent_entries += entries
+    counts.recent_entries(d, entries)
 
 
 @inline
 def touch_local(d: StepCost, entries: int) -> None:
     """Read or change `entries` entries that only this CPU uses."""
-    d.local_entries += entries
+    counts.local_entries(d, entries)
 
 
 @inline
 def probe(d: StepCost, slots: int) -> None:
     """Look at `slots` slots in search of a free one."""
-    d.probes += slots
+    counts.probes(d, slots)
 
 
 @inline
 def scan(d: StepCost, slots: int, freed: int, in_use: int) -> None:
     """Make a pass over `slots` slots that freed `freed` of them and found `in_use` mapped by users."""
+    d.special = 1
     d.scans += 1
-    d.scanned += slots
+    counts.scanned(d, slots)
     d.freed += freed
-    d.in_use += in_use
+    counts.in_use(d, in_use)
 
 
 @inline
 def evict(a: State, d: StepCost, page: int) -> None:
     """Forget the mapping that a slot kept of `page`; pages are listed in the order of these calls."""
+    d.special = 1
     a.evicted[d.evicted].page = page
     d.evicted += 1
 
@@ -55,13 +58,14 @@ def evict(a: State, d: StepCost, page: int) -> None:
 @inline
 def write_pte(d: StepCost) -> None:
     """Write or clear one page-table entry."""
-    d.pte_writes += 1
+    counts.pte_writes(d, 1)
 
 
 @inline
 def invalidate(a: State, d: StepCost, slot: int) -> None:
     """Invalidate one slot's address in the TLB of the CPU that runs the task (invlpg)."""
-    d.invalidations += 1
+    d.special = 1
+    counts.invalidations(d, 1)
     a.tlb[slot * d.cpus + d.cpu].loaded = 0
 
 
@@ -120,6 +124,7 @@ def change_atomically(a: State, d: StepCost, line: int) -> None:
     The CPU has the line to itself meanwhile: it waits until it is its turn, then until the line has come if
     another CPU had it last.
     """
+    d.special = 1
     shared = a.lines[line]
     begin = max(d.now_ns + d.lines_ns, shared.free_ns)
     if shared.owner != d.cpu + 1:
@@ -132,12 +137,14 @@ def change_atomically(a: State, d: StepCost, line: int) -> None:
 @inline
 def pin(d: StepCost) -> None:
     """Bind the task to the CPU it runs on, until as many `unpin`."""
+    d.special = 1
     d.pin += 1
 
 
 @inline
 def unpin(d: StepCost) -> None:
     """Undo one `pin`."""
+    d.special = 1
     d.pin -= 1
 
 
@@ -148,6 +155,7 @@ def forbid_sleep(d: StepCost) -> None:
     Its time slice does not end meanwhile. Leaving the CPU to wait for something is a finding, after which it
     comes back to the same CPU.
     """
+    d.special = 1
     d.atomic += 1
     d.pin += 1
 
@@ -155,6 +163,7 @@ def forbid_sleep(d: StepCost) -> None:
 @inline
 def allow_sleep(d: StepCost) -> None:
     """Undo one `forbid_sleep`."""
+    d.special = 1
     d.atomic -= 1
     d.pin -= 1
 
@@ -162,4 +171,5 @@ def allow_sleep(d: StepCost) -> None:
 @inline
 def report_finding(d: StepCost, finding: int) -> None:
     """Report a hazard: COUNT_UNDERFLOW, NESTING_OVERFLOW or UNMAP_OUT_OF_ORDER."""
+    d.special = 1
     d.finding = finding

@@ -1,7 +1,7 @@
 """The three objects that an allocator's steps are given: its state `a`, the request `r` and the step `d`.
 
 The simulated machine makes them of arrays of records, compiled or plain; these types are what editors and
-mypy know of them. `StepInputs` and `StepCost` also define the fields of the record behind `d`.
+mypy know of them. Those of `d`, but for the last, also define the fields of the record behind it.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class StepInputs(Protocol):
     line_transfer_ns: int
 
 
-class StepCost(StepInputs, Protocol):
-    """`d`: what a step is told, and what it records (see `effects`): 0, or the value here, before it."""
+class StepRecord(StepInputs, Protocol):
+    """What a step records besides: 0 before it."""
 
     lock: int
     """the lock that LOCK takes"""
@@ -104,24 +104,44 @@ class StepCost(StepInputs, Protocol):
     """the wait queue of SLEEP, WAKE_ALL and WAKE_ONE"""
     cpu_mask: int
     """the CPUs of FLUSH_MASK and SHOOT_DOWN"""
+    probes: int
+    """slots looked at"""
+    work_ns: int
+    """the price of its work so far; in this and the next two ns the simulator adds up what `counts` says"""
+    special: int
+    """1: something was recorded in the fields of `StepSpecials`"""
+
+
+class StepSpecials(StepRecord, Protocol):
+    """What most steps leave alone: 0, or the value here. Whoever changes it also sets `special`."""
+
+    scan_ns: int
+    flush_ns: int
     pin: int
     """by how much the task's count of pins changes"""
     atomic: int
     """by how much its count of maps that forbid sleeping changes"""
     finding: int = -1
     """the hazard that was met"""
-    shared_entries: int
-    recent_entries: int
-    local_entries: int
-    probes: int
     scans: int
     scanned: int
     freed: int
-    in_use: int
     evicted: int
-    pte_writes: int
     invalidations: int
     everywhere: int
     """slots listed in `a.invalidated`"""
     lines_ns: int
     """how long `change_atomically` has taken"""
+
+
+class StepCost(StepSpecials, Protocol):
+    """`d`: what a step is told, and what it records (see `effects`).
+
+    Fields of its own are the counts of which a simulator only adds the price: see `counts`.
+    """
+
+    shared_entries: int
+    recent_entries: int
+    local_entries: int
+    in_use: int
+    pte_writes: int

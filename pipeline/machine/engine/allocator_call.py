@@ -6,7 +6,7 @@ from pipeline.allocators.api.protocols import State
 from pipeline.allocators.api.traits import ATOMICS, NON_GLOBAL, switch_in, switch_out
 from pipeline.jit.marks import entry, inline, noinline
 from pipeline.machine.engine.allocator import map_step, unmap_step
-from pipeline.machine.engine.step_record import critical_ns, flush_ns, reset
+from pipeline.machine.engine.step_record import reset
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
 
@@ -46,7 +46,7 @@ def switching_ns(w: MachineState, a: State, task: int, c: int, coming: int) -> i
             switch_out(a, r, d)
         r.local_flushes += d.invalidations - before
     w.machine[0].local_flushes += d.invalidations
-    return critical_ns(d, w.costs[0]) + flush_ns(d, w.costs[0])
+    return d.work_ns + d.flush_ns
 
 
 @entry

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.allocators.api.protocols import StepCost, StepInputs
-from pipeline.machine.costs import COST_KINDS
+from pipeline.allocators.api.protocols import StepInputs, StepRecord, StepSpecials
+from pipeline.machine.costs import COST_KINDS, PRICES_OF_STEPS
 from pipeline.schema.run import OPERATION_RECORD
 
 MAX_CPUS = 64
@@ -182,8 +182,9 @@ SITE = _record(
     ("wait_ns", "i8"), ("wait_max_ns", "i8"),
 )  # fmt: skip
 
-# What a step is told, then what it records; for each field see the protocols.
-STEP_COST = _record(*((name, "i8") for name in (*StepInputs.__annotations__, *StepCost.__annotations__)))
+# What a step is told, then what it records, for each field see the protocols; then what it is priced by.
+_STEP_FIELDS = StepInputs.__annotations__ | StepRecord.__annotations__ | StepSpecials.__annotations__
+STEP_COST = _record(*((name, "i8") for name in (*_STEP_FIELDS, *PRICES_OF_STEPS)))
 
 # The machine's prices.
 COSTS = _record(*((name, "i8") for name in (*COST_KINDS, "arbitration")))

@@ -30,7 +30,6 @@ from pipeline.machine.engine.accounting import (
 from pipeline.machine.engine.agenda import clear_timer, first_other_key, set_key, set_timer
 from pipeline.machine.engine.allocator_call import call_allocator, switching_ns
 from pipeline.machine.engine.locking import got, heir_takes, release, release_delay, try_lock
-from pipeline.machine.engine.step_record import critical_ns, flush_ns, scan_ns
 from pipeline.machine.engine.tables import MachineState
 from pipeline.machine.engine.trace_rows import (
     NO_MORE,
@@ -133,50 +132,53 @@ def _is_lowmem(w: MachineState, r: Any) -> bool:
 
 @inline
 def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
-    """Call the allocator, price what it did and let that time pass before its action."""
+    """Call the allocator and let the time that it took pass before its action."""
     m = w.machine[0]
     cpu = w.cpus[c]
     r = w.requests[i]
     d = w.step_cost[0]
     action = call_allocator(w, a, i, c)
     cpu.action = action
-    if action == actions.LOCK:
-        cpu.argument = d.lock
-    elif action in (actions.FLUSH_MASK, actions.SHOOT_DOWN):
-        cpu.argument = d.cpu_mask
-    else:
-        cpu.argument = d.queue
-    if d.pin != 0:
-        w.tasks[task].pinned += d.pin
-    if d.atomic != 0:
-        w.tasks[task].atomic += d.atomic
-    if d.finding >= 0:
-        log_finding(w, c, d.finding, t, task, r.op, r.slot)
-    costs = w.costs[0]
-    work_ns = critical_ns(d, costs) + d.lines_ns
+    cpu.argument = d.lock if action == actions.LOCK else d.queue
+    work_ns = d.work_ns
     if d.probes > 0:
         r.probed += d.probes
         m.probed += d.probes
-    if d.scans > 0:
-        cpu.scan_ns = scan_ns(d, costs)
-        work_ns += cpu.scan_ns
-        r.scanned += d.scanned
-        m.scans += d.scans
-        m.scanned += d.scanned
-        m.freed += d.freed
-        log_event(w, c, codes.E_SCAN, t, cpu.scan_ns, task, r.op, -1, d.scanned, d.freed)
-    if d.invalidations > 0:
-        cpu.flush_ns = flush_ns(d, costs)
-        work_ns += cpu.flush_ns
-        r.local_flushes += d.invalidations
-        m.local_flushes += d.invalidations
-    if action == actions.REPEAT_ALL:
-        cpu.argument = cpu.scan_ns + cpu.flush_ns
+    if d.special != 0:
+        work_ns += _note_special(w, c, task, i, t)
+    if action in (actions.FLUSH_MASK, actions.SHOOT_DOWN):
+        cpu.argument = d.cpu_mask
+    elif action == actions.REPEAT_ALL:
+        cpu.argument = d.scan_ns + d.flush_ns
         flushing.invalidate_elsewhere(w, a, c)
     if work_ns > 0:
         prefetch(a.tlb, max(r.slot, 0) * m.cpus + c)
         return _critical(w, c, records.P_WORK, t + work_ns)
     return records.P_WORK
+
+
+@noinline
+def _note_special(w: MachineState, c: int, task: int, i: int, t: int) -> int:
+    """Write down what few steps do; return how long it takes."""
+    m = w.machine[0]
+    cpu = w.cpus[c]
+    r = w.requests[i]
+    d = w.step_cost[0]
+    w.tasks[task].pinned += d.pin
+    w.tasks[task].atomic += d.atomic
+    if d.finding >= 0:
+        log_finding(w, c, d.finding, t, task, r.op, r.slot)
+    if d.scans > 0:
+        cpu.scan_ns = d.scan_ns
+        r.scanned += d.scanned
+        m.scans += d.scans
+        m.scanned += d.scanned
+        m.freed += d.freed
+        log_event(w, c, codes.E_SCAN, t, d.scan_ns, task, r.op, -1, d.scanned, d.freed)
+    cpu.flush_ns = d.flush_ns
+    r.local_flushes += d.invalidations
+    m.local_flushes += d.invalidations
+    return d.scan_ns + d.flush_ns + d.lines_ns
 
 
 @noinline
