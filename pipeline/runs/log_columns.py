@@ -15,7 +15,7 @@ from pipeline.schema.run import DICTIONARIES, LogColumn, LogTable
 
 _BLOCK_ROWS = 1 << 13
 _WORD = np.dtype(np.int64)
-_LEAST, _MOST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
+_LIMITS = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 
 class ColumnBuffers:
@@ -30,16 +30,16 @@ class ColumnBuffers:
         self._differences = [column for column in table.columns if column.stored.plus]
         shortened = [column for column in table.columns if _is_shortened(column)]
         self._wanted = np.empty((len(self._differences), _BLOCK_ROWS), _WORD)
-        # Columns of 32 bits whose numbers may have no room: differences, then words of the records.
-        narrow = np.empty((len(self._differences) + len(shortened), capacity), np.int32)
-        self._narrow, self._short = np.split(narrow, [len(self._differences)])
+        limits = [np.iinfo(_numpy_type(column.stored.type)) for column in self._differences]
+        self._limits = [(limit.min, limit.max) for limit in limits]
+        # Words of the records of which 32 bits are kept.
+        self._short = np.empty((len(shortened), capacity), np.int32)
         self._runs = _runs([_word_of(record, column.name) for column in shortened])
         self._columns = {
             column.name: np.empty(capacity, _numpy_type(column.stored.type)) for column in table.columns
-        } | dict(zip((c.name for c in [*self._differences, *shortened]), narrow, strict=True))
-        self._others = [
-            column.name for column in table.columns if column not in self._differences + shortened
-        ]
+        } | dict(zip((column.name for column in shortened), self._short, strict=True))
+        checked = {column.name for column in (*self._differences, *shortened)}
+        self._others = [column.name for column in table.columns if column.name not in checked]
 
     def append(self, records: np.ndarray) -> np.ndarray:
         """Take records, of which there must be room for all; return those whose numbers do not fit."""
@@ -64,15 +64,16 @@ class ColumnBuffers:
         n = len(block)
         self._words[:, :n] = block.view(_WORD).reshape(n, -1).T
         fits = self._fill_differences(n)
-        parts = [self._wanted[:, :n], *(self._words[words, :n] for words, _ in self._runs)]
-        for part in parts:
-            if part.min(initial=0) < _LEAST or part.max(initial=0) > _MOST:
-                fits &= ((part >= _LEAST) & (part <= _MOST)).all(axis=0)
+        short = [(self._words[words, :n], _LIMITS) for words, _ in self._runs]
+        for part, (least, most) in [*zip(self._wanted[:, :n], self._limits, strict=True), *short]:
+            if part.min(initial=0) < least or part.max(initial=0) > most:
+                fits &= ((part >= least) & (part <= most)).reshape(-1, n).all(axis=0)
         if not fits.all():
             self._append_block(block[fits])
             return block[~fits]
         here = slice(self.rows, self.rows + n)
-        self._narrow[:, here] = self._wanted[:, :n]
+        for column, wanted in zip(self._differences, self._wanted[:, :n], strict=True):
+            self._columns[column.name][here] = wanted
         for words, rows in self._runs:
             self._short[rows, here] = self._words[words, :n]
         for name in self._others:

@@ -7,7 +7,7 @@ that names a slot, task, CPU or operation means "none"; the views turn it into N
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -115,7 +115,7 @@ class Stored:
 
 
 # Measured with pyarrow and DuckDB: what is written in least time, among what is about as small and is read as
-# quickly.
+# quickly. A column of less than 32 bits keeps its type.
 # Numbers that grow with the rows.
 GROWING = Stored(pa.int64(), "DELTA_BINARY_PACKED", "NONE", statistics=True)
 # Numbers of which neighbours have little in common but their high bytes.
@@ -158,6 +158,8 @@ def _col(
     name: str, type_: pa.DataType, unit: str, doc: str, stored: Stored, *, none: bool = False, since: int = 1,
     before: str = "NULL",
 ) -> LogColumn:  # fmt: skip
+    if not pa.types.is_dictionary(type_) and type_.bit_width < stored.type.bit_width:
+        stored = replace(stored, type=type_)
     return LogColumn(name, type_, False, unit, doc, stored, none, since, before)
 
 
@@ -168,15 +170,15 @@ OPERATIONS = (
     _col("locked_ns", pa.int64(), "ns", "when the map first got the lock; -1: it took none",
          near("asked_ns", "map_wait_ns"), none=True),
     _col("mapped_ns", pa.int64(), "ns", "when the mapping could be used",
-         near("asked_ns", "map_wait_ns", "map_hold_ns")),
+         Stored(pa.int32(), "BYTE_STREAM_SPLIT", plus=("asked_ns",))),
     _col("unmap_asked_ns", pa.int64(), "ns", "when the task asked to unmap",
-         near("done_ns", minus=("unmap_wait_ns", "unmap_hold_ns"))),
+         near("done_ns", minus=("unmap_wait_ns",))),
     _col("done_ns", pa.int64(), "ns", "when the unmap was complete", GROWING),
     _col("map_wait_ns", pa.int64(), "ns", "spin before the map's first lock; > 0 exactly if contended",
-         VARYING),
+         ALIKE),
     _col("map_hold_ns", pa.int64(), "ns", "hold of the map's first lock; 0: it took none", VARYING),
     _col("unmap_wait_ns", pa.int64(), "ns", "spin before the unmap's first lock; > 0 exactly if contended",
-         VARYING),
+         ALIKE),
     _col("unmap_hold_ns", pa.int64(), "ns", "hold of the unmap's first lock; 0: it took none", ALIKE),
     _col("asleep_ns", pa.int64(), "ns", "time asleep for a slot, all sleeps together", ALIKE),
     _col("pin_wait_ns", pa.int64(), "ns", "time ready but waiting for the CPU it was pinned to", ALIKE),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from tests.sql.handmade import make_run
 
 FORMAT_1 = Path(__file__).parent / "format_1"
 LARGE = 1 << 40
+_POLARS = {"int64": pl.Int64, "int32": pl.Int32, "int16": pl.Int16, "int8": pl.Int8}
 
 
 @pytest.fixture(params=LOG_TABLES)
@@ -163,3 +165,25 @@ def test_runs_of_both_formats_stand_beside_one_another(tmp_path):
     run = make_run(tmp_path / "a", "a", [{"asked_ns": 1, "mapped_ns": 5, "done_ns": 9}], [])
     rows = sql([FORMAT_1, run], "SELECT run, count(*) FROM operations GROUP BY run ORDER BY run").rows()
     assert rows == [("global_pool (slots=40)", 100), ("a", 1)]
+
+
+def test_a_difference_has_no_room_beyond_its_own_type(tmp_path):
+    rows = [{"cpu_map": a, "cpu_unmap": b} for a, b in ((5, 7), (-20_000, 20_000), (63, 0))]
+    run = make_run(tmp_path / "a", "a", rows, [])
+    assert sql([run], "SELECT cpu_map, cpu_unmap FROM operations ORDER BY op").to_dicts() == rows
+    assert pq.read_metadata(run / "wide_operations.parquet").num_rows == 1
+
+
+@pytest.mark.parametrize("name", LOG_TABLES)
+def test_views_have_the_documented_types_whatever_the_format(tmp_path, name):
+    wide = make_run(
+        tmp_path / "a",
+        "a",
+        [{"asleep_ns": LARGE}, {}],
+        [{"event": "wake", "value": LARGE}, {"event": "wake"}],
+    )
+    for run in (FORMAT_1, wide):
+        columns = sql([run], f"SELECT * EXCLUDE (run) FROM {name}").schema
+        for column in LOG_TABLES[name].columns:
+            text = pa.types.is_dictionary(column.type)
+            assert columns[column.name] == (pl.String if text else _POLARS[str(column.type)]), column.name
