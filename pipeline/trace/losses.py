@@ -15,6 +15,8 @@ MEANINGS = {
     "lost_events": "events that the recorder says it lost",
     "gaps": "places where the recorder lost events without saying how many",
     "bad_lines": "lines that could not be read, left out",
+    "events_unread": "events and system calls that may map pages of files and are not read (see the notes), "
+    "left out",
     "cut_short": "the file breaks off in the middle",
     "clock_steps": "times before the task's previous event by more than 10 us, or hours after the rest, put "
     "right behind it",

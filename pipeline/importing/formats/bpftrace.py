@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.blocks import read_head
-from pipeline.importing.text.ftrace import SCANNER
+from pipeline.importing.text.kernel_tools import BPFTRACE
 from pipeline.importing.text.read_text import TextFormat
 
-MARK = b"# record.bt 1"
-
-
+_FORMAT = TextFormat(
+    reader=lambda: BPFTRACE,
+    what="output of record.bt",
+    recorder="bpftrace, record.bt",
+    clock="nanoseconds since boot, as bpftrace has them",
+    calls_only=False,
+    says_lost=True,
+    to_record="run record.bt as its head says",
+    has=re.compile(rb"^# record\.bt 1", re.MULTILINE),
+)
 IMPORTER = Importer(
     name="bpftrace",
     summary="output of the shipped bpftrace script record.bt, plain or gz/xz/zst",
-    sniff=lambda path: MARK in read_head(path, 4096),
-    read=TextFormat(
-        scanner=SCANNER,
-        what="output of record.bt",
-        recorder="bpftrace, record.bt",
-        clock="nanoseconds since boot, as bpftrace has them",
-        calls_only=False,
-        says_lost=True,
-        to_record="run record.bt as its head says",
-    ).read,
+    sniff=_FORMAT.fits,
+    read=_FORMAT.read,
 )

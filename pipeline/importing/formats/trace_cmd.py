@@ -5,25 +5,23 @@ from __future__ import annotations
 import re
 
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.blocks import read_head
-from pipeline.importing.text.ftrace import SCANNER
+from pipeline.importing.text.kernel_tools import TRACE_CMD
 from pipeline.importing.text.read_text import TextFormat
 
-_HEAD = re.compile(rb"(?:^|\n)cpus=\d+\r?\n")
-
-
+_FORMAT = TextFormat(
+    reader=lambda: TRACE_CMD,
+    what="text of trace-cmd report",
+    recorder="trace-cmd record, trace-cmd report",
+    clock="the tracer's clock, as printed: nanoseconds with -t, else cut to microseconds",
+    calls_only=False,
+    says_lost=True,
+    to_record="record -e exceptions -e filemap:mm_filemap_get_pages and the system calls read and write, "
+    "as docs/importing.md shows",
+    has=re.compile(rb"^ *cpus=[0-9]+\r?$|^version = [0-9]", re.MULTILINE),
+)
 IMPORTER = Importer(
     name="trace-cmd",
     summary="page faults, reads and writes as `trace-cmd report` prints them, plain or gz/xz/zst",
-    sniff=lambda path: _HEAD.search(read_head(path, 4096)) is not None,
-    read=TextFormat(
-        scanner=SCANNER,
-        what="text of trace-cmd report",
-        recorder="trace-cmd record, trace-cmd report",
-        clock="the tracer's clock, as printed: nanoseconds with -t, else cut to microseconds",
-        calls_only=False,
-        says_lost=True,
-        to_record="record -e exceptions -e filemap:mm_filemap_get_pages and the system calls read and write, "
-        "as docs/importing.md shows",
-    ).read,
+    sniff=_FORMAT.fits,
+    read=_FORMAT.read,
 )

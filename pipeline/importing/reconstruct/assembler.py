@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.importing.events import EVENT
 from pipeline.importing.importer import Rows
 from pipeline.importing.reconstruct.event_loop import assemble, find_watermark, finish
 from pipeline.importing.reconstruct.state import grow, new_state
-from pipeline.jit.tables import Tables
+from pipeline.jit.tables import Tables, records
 from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
 
 # Lines of a merged recording can be this much out of order without a row being too late.
@@ -29,25 +30,30 @@ class Assembler:
     def __init__(self, one_process: bool = False) -> None:
         """Begin a recording."""
         self._state = new_state(one_process)
+        self._events = Tables(checked=False, events=records(1, EVENT))
         self.totals = self._state.totals[0]
+        self._coming: list[np.ndarray] = []
         self._waiting: list[np.ndarray] = []
         self._first_ns: int | None = None
 
-    def take(self, events: Tables, count: int) -> Iterator[Rows]:
-        """Take in the first `count` records of `events.events`; yield rows that are complete."""
-        for start in range(0, count, _EVENTS_AT_ONCE):
-            end = min(start + _EVENTS_AT_ONCE, count)
-            done, room = start, end - start
-            while done < end:
-                grow(self._state, end - done, room)
-                done, room = assemble(self._state, events, done, end)
-                self._drain()
-                # An event that needs more room than there is gets it, and little more.
-                room = max(room, 1 << 12)
-            yield from self._ready(False)
+    def take(self, events: np.ndarray) -> Iterator[Rows]:
+        """Take in records of EVENT; yield rows that are complete.
+
+        What is made of them does not depend on how many come at once.
+        """
+        self._coming.append(events)
+        count = sum(map(len, self._coming))
+        if count >= _EVENTS_AT_ONCE:
+            together = np.concatenate(self._coming)
+            whole = count - count % _EVENTS_AT_ONCE
+            for start in range(0, whole, _EVENTS_AT_ONCE):
+                yield from self._assemble(together[start : start + _EVENTS_AT_ONCE])
+            self._coming = [together[whole:]]
 
     def finish(self) -> Iterator[Rows]:
         """End the recording; yield what rows are left."""
+        if any(map(len, self._coming)):
+            yield from self._assemble(np.concatenate(self._coming))
         done = 0
         while done < self.totals.n_tasks:
             grow(self._state, 1, 1 << 12)
@@ -61,6 +67,17 @@ class Assembler:
                 f"{int(self.totals.task_numbers):,} tasks were recorded, and a trace can have {MAX_TASKS:,}; "
                 "import a part"
             )
+
+    def _assemble(self, events: np.ndarray) -> Iterator[Rows]:
+        self._events.rebind("events", events)
+        done, room = 0, len(events)
+        while done < len(events):
+            grow(self._state, len(events) - done, room)
+            done, room = assemble(self._state, self._events, done, len(events))
+            self._drain()
+            # An event that needs more room than there is gets it, and little more.
+            room = max(room, 1 << 12)
+        yield from self._ready(False)
 
     def _drain(self) -> None:
         count = int(self.totals.n_rows)

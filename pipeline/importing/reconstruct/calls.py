@@ -106,7 +106,7 @@ def _end_copy(state, k, call, fd, result, t, c):
 def _copy_by_descriptor(state, k, row, at, file, duration, t, c):
     """Make the operations of a whole call from its descriptor: the recorder saw no pages. It ended at `t`."""
     task = state.tasks[k]
-    call, result, fd = row.call, row.result, task.call_fd
+    call, result, fd = row.call, row.result, row.fd
     if not ev.copies_file(call):
         return
     if file == 0:
@@ -154,14 +154,14 @@ def leave(state, k, row, t, c):
         if task.copying and not task.page_open:
             task.mark_t = max(task.mark_t, t - _CALL_CPU_NS)
             task.mark_c = c - (t - task.mark_t)
-    file = task.call_file if row.file == -1 or row.file == 0 else row.file
+    # A recorder of whole calls knows at the return with what it was made.
+    fd, file = (row.fd, row.file) if row.duration >= 0 else (task.call_fd, task.call_file)
     if row.duration >= 0:
-        at = row.position if row.position >= 0 else task.call_at
-        _copy_by_descriptor(state, k, row, at, file, duration, t, c)
+        _copy_by_descriptor(state, k, row, row.position, file, duration, t, c)
     elif ev.copies_file(call):
-        _end_copy(state, k, call, task.call_fd, result, t, c)
+        _end_copy(state, k, call, fd, result, t, c)
     if call == ev.DIRECTORY and result > 0:
         state.totals[0].directories += 1
     if call == ev.CLONE and result > 0:
         fork(state, k, result, max(row.buffer, task.call_buffer), t)
-    _update_descriptors(state, k, call, task.call_fd, result, file)
+    _update_descriptors(state, k, call, fd, result, file)

@@ -1,1 +1,1 @@
-"""Recordings as text: blocks of whole lines, and compiled scanners that turn them into neutral events."""
+"""Recordings as text: blocks of lines, and tables of patterns that make neutral events of them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow as pa
 from pipeline.errors import InputError
 
 BLOCK_BYTES = 4 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # No recorder writes longer lines: strace cuts strings, and an event of the kernel is one page at most.
 LONGEST_LINE = 1 << 20
 
@@ -25,7 +27,7 @@ _OPENERS: dict[bytes, Callable[[Path], IO[bytes] | pa.NativeFile]] = {
     b"\xfd7zXZ\x00": lzma.open,
     b"BZh": bz2.open,
 }
-_DAMAGE = (OSError, EOFError, lzma.LZMAError, pa.ArrowException, ValueError)
+_DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, ValueError)
 
 
 @dataclass
@@ -94,6 +96,8 @@ class BlockReader:
         try:
             with open_text(self.path) as stream:
                 while piece := bytes(stream.read(BLOCK_BYTES)):
+                    if not self.bytes_read:
+                        piece = piece.removeprefix(_BYTE_ORDER_MARK)
                     self.bytes_read += len(piece)
                     yield piece
         except _DAMAGE as error:
@@ -119,6 +123,6 @@ def read_head(path: Path, size: int = 1 << 16) -> bytes:
     """Return the first bytes of the text at `path`, at most `size`; none if it cannot be read."""
     try:
         with open_text(path) as stream:
-            return bytes(stream.read(size))
+            return bytes(stream.read(size)).removeprefix(_BYTE_ORDER_MARK)
     except _DAMAGE:
         return b""

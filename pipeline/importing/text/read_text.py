@@ -1,54 +1,87 @@
-"""From text to rows: blocks, a scanner, the assembler, and what to say of the result."""
+"""From text to rows: blocks of lines, their events, the assembler, and what to say of the result."""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import polars as pl
 
 from pipeline.errors import InputError, UsageError
 from pipeline.importing.importer import ImportedRows, ReadOptions
 from pipeline.importing.reconstruct.assembler import Assembler, Rows
 from pipeline.importing.reconstruct.event_loop import assemble
-from pipeline.importing.text.blocks import BlockReader
+from pipeline.importing.text.blocks import BlockReader, read_head
+from pipeline.importing.text.lines import split_lines
 from pipeline.importing.text.notes import describe_rows
-from pipeline.importing.text.tally import Scanner, Tally
+from pipeline.importing.text.tally import Tally, name_counts
 from pipeline.io.files import readable_file
 from pipeline.jit.loops import has_to_compile
 from pipeline.schema.trace import MAX_TIME_NS, Provenance
 
-# More bad lines than this and the text is something else than it was taken for.
+# More unknown lines than this and the text is something else than it was taken for.
 MOST_BAD = 0.01
+# How much of a text is looked at to see what it is; the rest only if nothing is found.
+_SNIFFED_BYTES = (1 << 16, 1 << 22)
+
+
+class TextReader(Protocol):
+    """What makes events of lines: the table of a format and what goes with it."""
+
+    def has_events(self, lines: pl.Series) -> bool:
+        """Whether one of the lines can be an event of the format."""
+
+    def read(self, lines: pl.Series, tally: Tally) -> np.ndarray:
+        """Read a block of lines: its events (`events.EVENT`), in order. What became of each is in `tally`."""
 
 
 @dataclass(frozen=True)
 class TextFormat:
     """What importing needs to know of a text format.
 
-    `calls_only` says that it sees calls but neither pages nor the scheduler; `says_lost` that a text without
-    a word of lost events lost none. `to_record` is what to do when nothing of use is in it.
+    `reader` makes the reader of one text. `calls_only` says that it sees calls but neither pages nor the
+    scheduler; `says_lost` that a text without a word of lost events lost none. `to_record` is what to do when
+    nothing of use is in it. `has` and `has_not` are bytes that such a text has, or has not, near its
+    beginning, where its lines alone do not tell.
     """
 
-    scanner: Scanner
+    reader: Callable[[], TextReader]
     what: str
     recorder: str
     clock: str
     calls_only: bool
     says_lost: bool
     to_record: str
+    has: re.Pattern[bytes] = re.compile(b"")
+    has_not: re.Pattern[bytes] = re.compile(rb"[^\0-\xff]")
+
+    def fits(self, path: Path) -> bool:
+        """Whether the file at `path` looks like this format: one of its first lines can be an event of it."""
+        for size in _SNIFFED_BYTES:
+            head = read_head(path, size)
+            if not head or not self.has.search(head) or self.has_not.search(head):
+                return False
+            lines = split_lines(np.frombuffer(head + b"\n", np.uint8))
+            if self.reader().has_events(lines):
+                return True
+            if len(head) < size:
+                break
+        return False
 
     def read(self, path: Path, options: ReadOptions) -> ImportedRows:
         """Read the text at `path`, which is of this format, in pieces; complete once they are read.
 
-        Raises InputError when it cannot be read, when more than MOST_BAD of its lines are bad, and when no
-        operation is found; UsageError when its times are ticks of a counter whose rate is not given.
+        Raises InputError when it cannot be read, when more than MOST_BAD of its lines are unknown, and when
+        no operation is found; UsageError when its times are ticks of a counter whose rate is not given.
         """
         readable_file(path, self.what)
         if has_to_compile(assemble):
-            print("compiling the importer for the first time, about 20 s ...", file=sys.stderr)
+            print("compiling the importer for the first time, about 5 s ...", file=sys.stderr)
         return _Reading(path, options, self).imported
 
 
@@ -57,7 +90,7 @@ class _Reading:
 
     def __init__(self, path: Path, options: ReadOptions, form: TextFormat) -> None:
         self.path, self.options, self.form = path, options, form
-        self.reader, self.tally = BlockReader(path), Tally(form.scanner)
+        self.blocks, self.reader, self.tally = BlockReader(path), form.reader(), Tally()
         self.assembler = Assembler(options.threads)
         self.first_tick: int | None = None
         self.imported = ImportedRows(
@@ -73,15 +106,17 @@ class _Reading:
         self._describe()
 
     def _assemble(self) -> Iterator[Rows]:
-        counts, tables = self.tally.counts, self.tally.tables
-        for block in self.reader.blocks():
+        tally = self.tally
+        for block in self.blocks.blocks():
             # Lines that were left out whole count too: the numbers are those of the file.
-            counts.lines = self.reader.lines_before
-            events = self.tally.scan(block)
-            if counts.ticks & 2 and events:
-                self._convert_ticks(tables.events.time[:events])
-            yield from self.assembler.take(tables, events)
-            if counts.bad > 10_000 and counts.bad * 2 > counts.lines:
+            tally.lines = self.blocks.lines_before
+            lines = split_lines(block)
+            events = self.reader.read(lines, tally)
+            tally.lines += len(lines)
+            if tally.in_ticks and len(events):
+                self._convert_ticks(events["time"])
+            yield from self.assembler.take(events)
+            if tally.unknown > 10_000 and tally.unknown * 2 > tally.lines:
                 break
         yield from self.assembler.finish()
 
@@ -91,23 +126,23 @@ class _Reading:
                 f"{self.path}: its times have no fraction, so they count the time-stamp counter's ticks; "
                 "give its rate with --tsc-ghz (1 where they are nanoseconds)"
             )
-        if self.tally.counts.ticks & 1:
+        if self.tally.in_seconds:
             raise InputError(
                 f"{self.path}: some of its times have a fraction and some have none; it is two recordings in "
                 "one: cut it apart"
             )
         if self.first_tick is None:
-            self.first_tick = int(times[0])
+            self.first_tick = int(times[times >= 0][:1].sum())
         times[:] = np.rint((times - self.first_tick) / self.options.tsc_ghz)
 
     def _check(self, found: bool) -> None:
-        reader, counts = self.reader, self.tally.counts
-        lines = max(int(counts.lines), reader.overlong)
-        bad = int(counts.bad) + reader.overlong
-        if bad > MOST_BAD * lines:
-            listed = "; ".join(self.tally.bad_lines(reader.overlong, reader.overlong_first))
+        blocks, tally = self.blocks, self.tally
+        lines = max(tally.lines, blocks.overlong)
+        unknown = tally.unknown + blocks.overlong
+        if unknown > MOST_BAD * lines:
+            listed = "; ".join([*tally.quotes(), *self._overlong()])
             raise InputError(
-                f"{self.path}: wanted {self.form.what}, found {bad:,} of {lines:,} lines that are not "
+                f"{self.path}: wanted {self.form.what}, found {unknown:,} of {lines:,} lines that are not "
                 f"({listed}); it is another format or damaged: give --format, or copy it again"
             )
         steps = int(self.assembler.totals.clock_steps)
@@ -118,16 +153,21 @@ class _Reading:
                 "up"
             )
         if not found:
-            ignored = ", ".join(list(self.tally.count_ignored())[:8])
+            passed = {"events of no use here": tally.ignored, "not read": tally.unread}
+            listed = "; ".join(f"{what}: {name_counts(counts)}" for what, counts in passed.items() if counts)
             raise InputError(
                 f"{self.path}: found no page fault and no copy of a file's page in {lines:,} lines"
-                + (f" (events of no use here: {ignored})" if ignored else "")
+                + (f" ({listed})" if listed else "")
                 + f"; {self.form.to_record}"
             )
 
+    def _overlong(self) -> list[str]:
+        first = self.blocks.overlong_first
+        return [f"line {first:,}: longer than any recorder writes"] if first else []
+
     def _describe(self) -> None:
-        totals, imported, counts = self.assembler.totals, self.imported, self.tally.counts
-        imported.rows_in = int(counts.lines)
+        totals, imported, tally = self.assembler.totals, self.imported, self.tally
+        imported.rows_in = tally.lines
         if self.first_tick is not None:
             imported.clock = f"time-stamp counter at {self.options.tsc_ghz} GHz"
         if (self.form.says_lost or totals.lost_said > 0) and not totals.lost_unknown:
@@ -137,8 +177,9 @@ class _Reading:
         losses = {
             "lost_events": totals.lost_count,
             "gaps": totals.lost_unknown,
-            "bad_lines": counts.bad + self.reader.overlong,
-            "cut_short": self.reader.cut_short,
+            "bad_lines": tally.unknown + self.blocks.overlong,
+            "events_unread": tally.unread.total(),
+            "cut_short": self.blocks.cut_short,
             "clock_steps": totals.clock_steps,
             "entries_without_exit": totals.entries_open,
             "exits_without_entry": totals.exits_alone,
@@ -152,9 +193,11 @@ class _Reading:
             "rows_moved": totals.moved,
         }
         imported.losses = {name: int(count) for name, count in losses.items() if count}
-        imported.notes = describe_rows(
-            totals, self.form.calls_only, self.options.threads, imported.lost_events is None
-        ) + self.tally.notes(self.reader.overlong, self.reader.overlong_first)
+        imported.notes = [
+            *describe_rows(totals, self.form.calls_only, self.options.threads, imported.lost_events is None),
+            *tally.notes(),
+            *(f"bad {said}" for said in self._overlong()),
+        ]
 
     def _provenance(self) -> dict[str, Provenance]:
         totals, calls_only = self.assembler.totals, self.form.calls_only

@@ -1,136 +1,81 @@
-"""What became of each line: used, ignored by kind, or bad, with the first bad ones by number."""
+"""What became of each line: used, passed over by kind, or unknown, with the first unknown ones by number."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 
-from pipeline.importing.events import BLANK, EVENT
-from pipeline.jit.loops import compiled_inside
-from pipeline.jit.tables import Tables, records
-
-# Lines by what became of them. `ticks` is a set of bits: 1 some times have a fraction, 2 some have none.
-COUNTS = np.dtype(
-    [(name, "i8") for name in ("lines", "used", "ignored", "comments", "chains", "bad", "ticks")]
-)
-BAD_HEAD, BAD_NAME, BAD_FIELD, BAD_CALL = range(4)
-REASONS = (
-    "no task, CPU and time in front",
-    "no event behind the time",
-    "a field of the event is missing or makes no sense",
-    "not a call with its result and duration",
-)
-BAD_SHOWN = 5
-_IGNORED_SHOWN = 6
-_BAD = np.dtype([("line", "i8"), ("reason", "i8")])
-# Lines of one name that says nothing here: the name's hash, how many, and where it was first seen in the
-# current block; end is -1 once it has been read.
-_OTHER = np.dtype([("key", "i8"), ("lines", "i8"), ("start", "i8"), ("end", "i8")])
-_OTHER_PLACES = 1 << 12
-_NEWLINE = 10
+# Unknown lines that are told with their numbers, and how much is quoted of them in an error.
+TOLD, QUOTED, _LONGEST_QUOTE = 5, 3, 100
+_NAMES_SHOWN = 6
 
 
-@dataclass(frozen=True)
-class Scanner:
-    """The compiled scanner of a text format.
+@dataclass
+class Tally:
+    """Counts of lines, and of system calls, whichever.
 
-    `scan(block, tables)` writes the block's events into a Tally's tables and returns their number. It looks
-    names of events up in `names` and of system calls in `calls`, both of `hashing.name_table`.
+    `ignored` are lines of events that say nothing of mappings, by the event's name; `auxiliary` those that
+    are no events, by kind; `unread` events and calls that may map pages of files and of which no operation is
+    made, by name: each is used or ignored too. `in_ticks` and `in_seconds` say which times there were: ticks
+    of a clock, or not.
     """
 
-    scan: Callable[[np.ndarray, Tables], int]
-    names: np.ndarray
-    calls: np.ndarray
+    lines: int = 0
+    used: int = 0
+    calls: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
+    auxiliary: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
+    unknown: int = 0
+    in_ticks: bool = False
+    in_seconds: bool = False
+    _first_unknown: list[tuple[int, str, str]] = field(default_factory=list)
 
+    def note_unknown(self, lines: pl.Series, rows: np.ndarray, reason: str) -> None:
+        """Count the lines at `rows` of a block as unknown; `self.lines` is the number before the block."""
+        self.unknown += len(rows)
+        told = [(self.lines + int(row), reason, str(lines[int(row)])) for row in rows[:TOLD]]
+        self._first_unknown = sorted(self._first_unknown + told)[:TOLD]
 
-class Tally:
-    """What a scanner writes: `tables` has the events of a block, and what became of each line."""
+    def unknown_lines(self) -> list[str]:
+        """Say where the first unknown lines are and what is wrong with them."""
+        return [f"line {line + 1:,}: {reason}" for line, reason, _ in self._first_unknown]
 
-    def __init__(self, scanner: Scanner) -> None:
-        """Begin a text."""
-        self._scan = scanner.scan
-        self.tables = Tables(
-            checked=False,
-            names=scanner.names,
-            calls=scanner.calls,
-            blank=BLANK,
-            events=records(1, EVENT),
-            counts=records(1, COUNTS),
-            bad=records(BAD_SHOWN, _BAD),
-            other=records(_OTHER_PLACES, _OTHER),
-        )
-        self.counts = self.tables.counts[0]
-        self._ignored: dict[int, str] = {}
+    def quotes(self) -> list[str]:
+        """The first unknown lines as they are."""
+        return [
+            f"line {line + 1:,}: {reason}: {_shorten(text)!r}"
+            for line, reason, text in self._first_unknown[:QUOTED]
+        ]
 
-    def scan(self, block: np.ndarray) -> int:
-        """Scan a block of whole lines into `tables.events`; return how many events it has."""
-        lines = int(np.count_nonzero(block == _NEWLINE))
-        if lines > len(self.tables.events):
-            self.tables.rebind("events", records(lines, EVENT))
-        found = int(self._scan(block, self.tables))
-        self._read_names(block)
-        return found
-
-    def _read_names(self, block: np.ndarray) -> None:
-        """Take the names first seen in `block` out of it."""
-        for entry in self.tables.other[self.tables.other.end > 0]:
-            name = bytes(block[entry.start : entry.end])
-            self._ignored[int(entry.key)] = name.decode("utf-8", "replace").rstrip(": ->(")
-        self.tables.other.end[self.tables.other.end > 0] = -1
-
-    def count_ignored(self) -> dict[str, int]:
-        """Lines ignored by the name of their event, most first."""
-        other = self.tables.other[self.tables.other.lines > 0]
-        counted = {self._ignored.get(int(entry.key), "other"): int(entry.lines) for entry in other}
-        return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
-
-    def bad_lines(self, overlong: int, overlong_first: int) -> list[str]:
-        """Say where the first bad lines are and what is wrong with them."""
-        shown = self.tables.bad[: self.counts.bad]
-        lines = [f"line {int(bad.line) + 1:,}: {REASONS[bad.reason]}" for bad in shown]
-        if overlong:
-            lines.append(f"line {overlong_first:,}: longer than any recorder writes")
-        return lines
-
-    def notes(self, overlong: int, overlong_first: int) -> list[str]:
-        """Say what was passed over and what was bad."""
-        notes = []
-        if self.counts.chains:
-            notes.append(f"{int(self.counts.chains):,} lines of call chains were passed over")
-        if ignored := self.count_ignored():
-            shown = ", ".join(f"{name} {count:,}" for name, count in list(ignored.items())[:_IGNORED_SHOWN])
-            more = len(ignored) - _IGNORED_SHOWN
-            notes.append(
-                f"{sum(ignored.values()):,} lines of kinds that say nothing of mappings were passed over "
-                f"({shown}" + (f", {more} kinds more)" if more > 0 else ")")
+    def notes(self) -> Iterator[str]:
+        """Say what was passed over and what was unknown."""
+        for kind, count in self.auxiliary.items():
+            if kind:
+                yield f"{count:,} lines of {kind} were passed over"
+        if self.ignored:
+            yield (
+                f"{self.ignored.total():,} lines of kinds that say nothing of mappings were passed over "
+                f"({name_counts(self.ignored)})"
             )
-        return notes + [f"bad {line}" for line in self.bad_lines(overlong, overlong_first)]
+        if self.unread:
+            yield f"not read, though they may map pages of files: {name_counts(self.unread)}"
+        for said in self.unknown_lines():
+            yield f"bad {said}"
 
 
-@compiled_inside
-def note_bad(tables, line, reason):  # type: ignore[no-untyped-def]
-    """Count a bad line and keep the first ones."""
-    counts = tables.counts[0]
-    if counts.bad < BAD_SHOWN:
-        bad = tables.bad[counts.bad]
-        bad.line, bad.reason = line, reason
-    counts.bad += 1
+def name_counts(counts: Counter[str]) -> str:
+    """Names with their counts, most first; only the first ones, and how many more there are."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:_NAMES_SHOWN])
+    more = len(ordered) - _NAMES_SHOWN
+    return shown + (f", {more} kinds more" if more > 0 else "")
 
 
-@compiled_inside
-def note_ignored(tables, key, start, end):  # type: ignore[no-untyped-def]
-    """Count a line of a kind that says nothing here; when the table is full, as one of the first."""
-    tables.counts[0].ignored += 1
-    place = key & (_OTHER_PLACES - 1)
-    for _ in range(64):
-        entry = tables.other[place]
-        if entry.key == key:
-            entry.lines += 1
-            return
-        if entry.key == 0:
-            entry.key, entry.lines, entry.start, entry.end = key, 1, start, end
-            return
-        place = (place + 1) & (_OTHER_PLACES - 1)
-    tables.other[place].lines += 1
+def _shorten(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + " ..."

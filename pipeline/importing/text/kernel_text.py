@@ -1,0 +1,193 @@
+"""From lines of a kernel's events to neutral events: a head, which differs by tool, and the fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from pipeline.importing import events as ev
+from pipeline.importing.text.kernel_events import EVENTS, UNREAD, Event, derive, is_sensible
+from pipeline.importing.text.lines import blank_events, hashes, match_first, nanoseconds, read_losses
+from pipeline.importing.text.tally import Tally
+from pipeline.importing.text.templates import pattern, read_decimals
+
+# Groups of a head, all text. `process` and `cpu` may be missing, and `fraction` where times count ticks of a
+# clock; `us` is in the place of `seconds` where it counts microseconds.
+_GROUPS = ("name", "process", "task", "cpu", "seconds", "fraction", "us", "event")
+# A command's name may hold anything. Names of which a word but the first begins with a digit are tried last:
+# each line would be tried for them at twice the cost.
+_USUAL_NAME, _ANY_NAME = r"[^ ]+(?: +[^ 0-9][^ ]*)*", r"[^ ].*?"
+# Names that stand for one that the tool does not know.
+_NAME_UNKNOWN = r"^(?:<\.\.\.>|:-?[0-9]+)$"
+# An event's name with what shows that it is one: a colon, or what the tracer prints behind a function's name.
+EVENT_NAME = r"(?P<event>[^ (]+(?::| <-)|sys_[a-z_0-9]+(?:\(| ->)|PERF_RECORD_[A-Z_0-9]+|<stack|<user stack)"
+_BEFORE_FIELDS, _AFTER_FIELDS = r"(?:[:(]|->|PERF_RECORD_[A-Za-z_0-9]+) *", r"\)? *$"
+_STACKS = ("<stack", "<user stack", "kernel_stack:", "user_stack:")
+STACKS = "call chains"
+
+_NOT_A_HEAD = "no task, CPU and time in front"
+_NOT_AN_EVENT = "no event behind the time"
+_NOT_FIELDS = "a field of the event is missing or makes no sense"
+
+
+@dataclass(frozen=True)
+class KernelText:
+    """How a tool prints events of the kernel.
+
+    `heads` are regular expressions with the groups _GROUPS, in which NAME stands for what a command's name
+    can be; `auxiliary` those of lines that are no events, by kind ("" for those that nobody misses);
+    `losses` are templates of lines that say that events were lost.
+    """
+
+    heads: tuple[str, ...]
+    auxiliary: Mapping[str, str]
+    losses: tuple[str, ...] = ()
+    _known: dict[str, tuple[str, Event | None]] = field(default_factory=dict, repr=False)
+
+    def has_events(self, lines: pl.Series) -> bool:
+        """Whether one of the lines can be an event."""
+        return any(lines.str.contains(head.replace("NAME", _ANY_NAME)).any() for head in self.heads)
+
+    def read(self, lines: pl.Series, tally: Tally) -> np.ndarray:
+        """Read a block of lines: its events, in order. What became of each line is counted in `tally`."""
+        head = self._read_heads(lines)
+        headless = np.ones(len(lines), bool)
+        headless[head["row"].to_numpy()] = False
+        events = self._read_events(lines, head, tally)
+        lost = self._read_headless(lines, np.flatnonzero(headless), tally)
+        tally.used += len(events) + len(lost)
+        if not len(lost):
+            return events
+        together = np.concatenate([lost, events])
+        return together[np.argsort(together["line"], kind="stable")]
+
+    def _read_heads(self, lines: pl.Series) -> pl.DataFrame:
+        """Groups of the lines that have a head, and their `row`."""
+        found: list[pl.DataFrame] = []
+        rows = pl.Series("row", np.arange(len(lines)))
+        for name in (_USUAL_NAME, _ANY_NAME):
+            for head in self.heads:
+                text = lines.gather(rows) if found else lines
+                groups = text.str.extract_groups(head.replace("NAME", name)).struct.unnest()
+                groups = groups.with_columns(rows)
+                fits = groups["event"].is_not_null()
+                found.append(groups if fits.all() else groups.filter(fits))
+                rows = rows.filter(~fits)
+                if not len(rows):
+                    break
+            if not len(rows):
+                break
+        heads = pl.concat(found, how="diagonal") if len(found) > 1 else found[0]
+        heads = heads.sort("row") if len(found) > 1 else heads
+        missing = [pl.lit(None, pl.String).alias(name) for name in _GROUPS if name not in heads.columns]
+        return heads.with_columns(missing)
+
+    def _read_headless(self, lines: pl.Series, rows: np.ndarray, tally: Tally) -> np.ndarray:
+        found, counts, rows = read_losses(lines, rows, self.losses)
+        kinds, rows = match_first(lines, rows, self.auxiliary)
+        tally.auxiliary.update(kinds)
+        timed = np.zeros(len(rows), bool)
+        for head in self.heads:
+            before_event = head.replace("NAME", _ANY_NAME).replace(EVENT_NAME, "")
+            timed |= lines.gather(rows).str.contains(before_event).to_numpy()
+        tally.note_unknown(lines, rows[timed], _NOT_AN_EVENT)
+        tally.note_unknown(lines, rows[~timed], _NOT_A_HEAD)
+        events = blank_events(found, tally)
+        events["code"], events["count"] = ev.LOST, counts
+        return events
+
+    def _read_events(self, lines: pl.Series, head: pl.DataFrame, tally: Tally) -> np.ndarray:
+        if not len(head):
+            return blank_events(np.zeros(0, np.int64), tally)
+        names = head["event"].unique()
+        number = head["event"].replace_strict(names, np.arange(len(names)), return_dtype=pl.Int32).to_numpy()
+        counts = np.bincount(number, minlength=len(names))
+        calls, flags = np.full((2, len(names)), -1)
+        groups: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+        for i, (name, count) in enumerate(zip(names.to_list(), counts.tolist(), strict=True)):
+            shown, event = self._know(name)
+            if event is not None:
+                calls[i], flags[i] = event.call, event.flag
+                groups.setdefault((event.code, event.forms), []).append(i)
+            elif name in _STACKS:
+                tally.auxiliary[STACKS] += count
+            else:
+                tally.ignored[shown] += count
+                if re.search(UNREAD, shown):
+                    tally.unread[shown] += count
+        rows = head["row"].to_numpy()
+        events = _read_heads(head, tally)
+        events["call"], events["flag"] = calls[number], flags[number]
+        good = np.zeros(len(events), bool)
+        for members in groups.values():
+            event = self._know(names[members[0]])[1]
+            assert event is not None
+            at = np.flatnonzero(np.isin(number, members))
+            _read_fields(lines, rows, events, good, at, event, tally)
+        return events if good.all() else events[good]
+
+    def _know(self, text: str) -> tuple[str, Event | None]:
+        """Name of an event as it is shown, and the event if it is read."""
+        if text not in self._known:
+            name, last = text.rstrip(":"), text.rstrip(":").rpartition(":")[2]
+            if text.endswith("("):
+                self._known[text] = text[:-1], EVENTS.get(text[:-1].replace("sys_", "sys_enter_", 1))
+            elif text.endswith(" ->"):
+                self._known[text] = text[:-3], EVENTS.get(text[:-3].replace("sys_", "sys_exit_", 1))
+            elif text.endswith(" <-"):
+                self._known[text] = "functions", None
+            else:
+                # "sched:sched_switch" and "cycles:u": the last part is the event's name, or says how.
+                self._known[text] = (last if len(last) > 3 else name), EVENTS.get(last)
+        return self._known[text]
+
+
+def _read_heads(head: pl.DataFrame, tally: Tally) -> np.ndarray:
+    """Events of which the head alone is known."""
+    events = blank_events(head["row"].to_numpy(), tally)
+    ticks = head["fraction"].is_null() & head["us"].is_null()
+    tally.in_ticks |= ticks.any()
+    tally.in_seconds |= not ticks.all()
+    events["time"] = nanoseconds(head["seconds"], head["fraction"])
+    if head["us"].null_count() < len(head):
+        us = read_decimals(head["us"])
+        events["time"] = np.where(us >= 0, us * 1000, events["time"])
+    for name in ("process", "task", "cpu"):
+        events[name] = read_decimals(head[name])
+    # The idle task has number 0; perf prints -1 where it does not know.
+    events["task"] = np.maximum(events["task"], 0)
+    unknown = head["name"].str.contains(_NAME_UNKNOWN).to_numpy()
+    events["name"] = np.where(unknown, 0, hashes(head["name"]))
+    return events
+
+
+def _read_fields(
+    lines: pl.Series,
+    rows: np.ndarray,
+    events: np.ndarray,
+    good: np.ndarray,
+    left: np.ndarray,
+    event: Event,
+    tally: Tally,
+) -> None:
+    """Read the fields of the events at `left`, which have the same forms, and mark those that are good."""
+    events["code"][left] = event.code
+    for form in event.forms:
+        fits, columns = pattern(form, _BEFORE_FIELDS, _AFTER_FIELDS).read(lines.gather(rows[left]))
+        found = left[fits]
+        for name, values in derive(columns).items():
+            events[name][found] = values
+        good[found] = is_sensible(events[found])
+        left = left[~good[left]]
+        if not len(left):
+            return
+    for form in event.unread:
+        fits, _ = pattern(form, _BEFORE_FIELDS, _AFTER_FIELDS).read(lines.gather(rows[left]))
+        tally.unread["faults at a symbol"] += int(fits.sum())
+        tally.ignored["faults at a symbol"] += int(fits.sum())
+        left = left[~fits]
+    tally.note_unknown(lines, rows[left], _NOT_FIELDS)

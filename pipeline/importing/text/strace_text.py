@@ -1,0 +1,222 @@
+"""From lines of strace to neutral events: a head, then a call, one of its halves, a signal or an end.
+
+    tid seconds name(arguments) = result <duration>
+    tid seconds name(arguments <unfinished ...>
+    tid seconds <... name resumed>arguments) = result <duration>
+    tid seconds +++ exited with 0 +++
+    tid seconds --- SIGCHLD {...} ---
+
+The number is missing where a single process is traced, and `[pid 123]` on a terminal. Behind the time can
+stand what the options -r, -n and -i add. With -y a descriptor is followed by its file: `3</usr/lib/libc.so>`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from pipeline.importing import events as ev
+from pipeline.importing.text.kernel_events import LARGEST_RETURN
+from pipeline.importing.text.lines import blank_events, match_first, nanoseconds
+from pipeline.importing.text.strace_calls import CALLS, UNREAD, Call, derive, file_hashes
+from pipeline.importing.text.tally import Tally
+from pipeline.importing.text.templates import Pattern, pattern, read_numbers
+
+_HEAD = (
+    r"^(?:\[pid +)?(?:(?P<task>[0-9]{1,10})(?:<[^>]*>)?\]? +)?"
+    r"(?P<seconds>[0-9]{9,10})\.(?P<fraction>[0-9]+) (?:\(\+ *[0-9.]+\) )?(?:\[[ 0-9a-f?]+\] )*"
+    r"(?P<what>[a-z_0-9]+\(|<\.\.\. [a-z_0-9]+ resumed>|\+\+\+ |--- [^ ]+)"
+)
+# How a call ends: what it returned, with the file of a descriptor, what that means, and how long it took.
+_END = Pattern(
+    r"\) += (?P<result>-?[0-9]{1,18}|0x[0-9a-f]{1,16}|\?)"
+    r"(?:<(?P<file>(?:[^<>]|<[^>]*>|->)*)>)?(?:\(deleted\))?"
+    r"(?: [A-Z]+[A-Z0-9_]*)?(?: \(.*\))? <(?P<seconds>[0-9]{1,6})\.(?P<fraction>[0-9]+)>$",
+    {"result": "n", "file": "text", "seconds": "text", "fraction": "text"},
+)
+# A call that does not return, like exit, took no time that could be told.
+_NO_END = Pattern(r"\) += (?P<result>\?)(?: <unavailable>)?(?: E[A-Z]+ .*)? *$", {"result": "n"})
+_UNFINISHED = " <unfinished ...>"
+_ATTACHED = r"strace: Process ([0-9]{1,10}) attached$"
+# A task that was made, as a call returns it.
+_MADE = r"(?:clone3?|v?fork)(?:\(| resumed).*\) += ([0-9]+)(?: <|$)"
+_AUXILIARY = {
+    "": r"^\s*$|^ <unfinished \.\.\.>$",
+    "call chains": r"^ > ",
+    "strace's own messages": r"^(?:\[pid +[0-9]+\] )?(?:strace: |\[ Process PID=|Process [0-9]+ )",
+    "strace's table of calls": r"^(?:% time|------ |[ 0-9]{3}\.[0-9]{2} +[0-9.]+ +[0-9]+ )",
+}
+# One number for all lines without one, which are of the process that strace started.
+FIRST_TASK = 1
+
+_NOT_A_HEAD = "no task, time and call in front"
+_NOT_A_CALL = "not a call with its result and duration"
+
+
+@dataclass
+class StraceText:
+    """Reader of one text of strace: it remembers calls that were cut in two, and who began."""
+
+    _halves: dict[int, str] = field(default_factory=dict)
+    _cut: str = ""
+    _has_unnumbered: bool = False
+    _first: int | None = None
+    _children: set[int] = field(default_factory=set)
+
+    def has_events(self, lines: pl.Series) -> bool:
+        """Whether one of the lines can be a call."""
+        return bool(lines.str.contains(_HEAD).any())
+
+    def read(self, lines: pl.Series, tally: Tally) -> np.ndarray:
+        """Read a block of lines: its events, in order. What became of each line is counted in `tally`."""
+        lines = self._join_cut(lines)
+        head = lines.str.extract_groups(_HEAD).struct.unnest()
+        fits = head["what"].is_not_null()
+        said = lines.filter(~fits).str.extract(_ATTACHED).drop_nulls().cast(pl.Int64, strict=False)
+        self._children.update(said.to_list())
+        kinds, unknown = match_first(lines, (~fits).arg_true().to_numpy(), _AUXILIARY)
+        tally.auxiliary.update(kinds)
+        tally.note_unknown(lines, unknown, _NOT_A_HEAD)
+        head = head.filter(fits)
+        rows = fits.arg_true().to_numpy()
+        events = blank_events(rows, tally)
+        events["time"] = nanoseconds(head["seconds"], head["fraction"])
+        events["task"] = read_numbers(head["task"])
+        events["file"] = 0
+        if not len(rows):
+            return events
+        tally.in_seconds = True
+
+        what, text = head["what"], lines.gather(rows)
+        signals = what.str.starts_with("---")
+        for name, count in what.filter(signals).value_counts().iter_rows():
+            tally.ignored[name] += count
+        ended = what.str.starts_with("+++").to_numpy()
+        events["code"][ended] = ev.EXITED
+        second = what.str.starts_with("<").to_numpy()
+        calls = ~(signals.to_numpy() | ended)
+        first = calls & ~second & text.str.ends_with(_UNFINISHED).to_numpy()
+        events["code"][calls] = np.where(second, ev.EXIT, np.where(first, ev.ENTER, ev.WHOLE))[calls]
+        self._number_first(events["task"], text)
+        text = self._join_halves(text, events["task"], first, second)
+        names = what.str.extract(r"([a-z_0-9]+)(?:\(| resumed)")
+        codes = names.replace_strict(ev.CALLS, default=ev.OTHER_CALL, return_dtype=pl.Int64)
+        events["call"][calls] = codes.filter(pl.Series(calls)).to_numpy()
+        whole = calls & ~first
+        good = _read_calls(text, names, events, whole, tally)
+        tally.note_unknown(lines, rows[whole & ~good], _NOT_A_CALL)
+        good |= ended | first
+        tally.used += int(good.sum())
+        return events[good]
+
+    def _join_cut(self, lines: pl.Series) -> pl.Series:
+        """Put lines together that a message of strace has cut in two: the call then is on the second."""
+        cut = lines.str.contains("." + _ATTACHED)
+        if not cut.any() and not self._cut:
+            return lines
+        text = lines.to_list()
+        for i in range(len(text)):
+            text[i], self._cut = self._cut + text[i], ""
+            if (message := re.search(_ATTACHED, text[i])) and message.start():
+                self._cut, text[i] = text[i][: message.start()], message[0]
+        return pl.Series(text, dtype=pl.String)
+
+    def _join_halves(
+        self, text: pl.Series, tasks: np.ndarray, first: np.ndarray, second: np.ndarray
+    ) -> pl.Series:
+        """The text with second halves of calls made whole, as far as their first halves are known."""
+        at = np.flatnonzero(first | second)
+        if not len(at):
+            return text
+        whole: list[str] = []
+        for task, half, is_first in zip(
+            tasks[at].tolist(), text.gather(at).to_list(), first[at].tolist(), strict=True
+        ):
+            if is_first:
+                self._halves[task] = half.removesuffix(_UNFINISHED)
+                whole.append(half)
+            else:
+                whole.append(self._halves.pop(task, "") + half.partition(" resumed>")[2])
+        return text.scatter(at, whole)
+
+    def _number_first(self, tasks: np.ndarray, text: pl.Series) -> None:
+        """Give all lines of the process that strace started one number, whether it is printed or not.
+
+        It is printed while another process lives: the first number of a task that nobody made.
+        """
+        begin = 0
+        if self._first is None:
+            unnumbered = np.flatnonzero(tasks < 0)
+            if not self._has_unnumbered and not len(unnumbered):
+                return
+            begin = len(tasks)
+            made = text.str.extract(_MADE).cast(pl.Int64, strict=False).fill_null(-1).to_list()
+            start = 0 if self._has_unnumbered else int(unnumbered[0])
+            self._has_unnumbered = True
+            for i, (task, child) in enumerate(zip(tasks.tolist(), made, strict=True)):
+                if i >= start and task >= 0 and task not in self._children:
+                    self._first, begin = task, i
+                    break
+                self._children.add(child)
+        if self._first is not None:
+            later = tasks[begin:]
+            later[later == self._first] = FIRST_TASK
+        tasks[tasks < 0] = FIRST_TASK
+
+
+def _read_calls(
+    text: pl.Series, names: pl.Series, events: np.ndarray, whole: np.ndarray, tally: Tally
+) -> np.ndarray:
+    """Fill in the events of `whole` calls; return which of them are good (bool)."""
+    good = _read_ends(text, events, np.flatnonzero(whole))
+    # A call that failed did nothing, whatever its arguments.
+    succeeded = pl.Series(good & (events["result"] >= 0))
+    groups: dict[Call, list[str]] = {}
+    for name, count in names.filter(pl.Series(whole)).value_counts().iter_rows():
+        tally.calls += count
+        if name in CALLS:
+            groups.setdefault(CALLS[name], []).append(name)
+        elif re.search(UNREAD, name):
+            tally.unread[name] += count
+    for call, members in groups.items():
+        left = at = (names.is_in(members) & succeeded).arg_true().to_numpy()
+        before = rf"[ \]](?:{'|'.join(members)})\("
+        for form in call.forms:
+            if not len(left):
+                break
+            fits, columns = pattern(form, before, "").read(text.gather(left))
+            for name, values in derive(columns, call.code).items():
+                events[name][left[fits]] = values
+            left = left[~fits]
+        if len(left):
+            # The second half of a call alone is none of an unknown form.
+            strange = text.gather(left).str.contains(before).to_numpy() & (events["result"][left] > 0)
+            for name in names.gather(left[strange]):
+                tally.unread[f"{name} of an unknown form"] += 1
+        if call.code == ev.OTHER_CALL and (mapped := int((events["file"][at] > 0).sum())):
+            tally.unread[f"{members[0]} of a file"] += mapped
+    return good
+
+
+def _read_ends(text: pl.Series, events: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Read results and durations of calls; return where in all there is a good one (bool)."""
+    good = np.zeros(len(text), bool)
+    for end in (_END, _NO_END):
+        if not len(rows):
+            break
+        fits, columns = end.read(text.gather(rows))
+        found, rows = rows[fits], rows[~fits]
+        events["result"][found] = columns["result"]
+        events["duration"][found] = (
+            nanoseconds(columns["seconds"], columns["fraction"]) if "seconds" in columns else 0
+        )
+        if "file" in columns:
+            opened = events["call"][found] == ev.OPEN
+            events["file"][found[opened]] = file_hashes(columns["file"].filter(pl.Series(opened)))
+        call = events["call"][found]
+        copies = (call >= ev.READ) & (call <= ev.WRITE_AT)
+        good[found] = ~copies | (events["result"][found] <= LARGEST_RETURN)
+    return good

@@ -1,0 +1,118 @@
+"""Templates: a line as its recorder prints it, with names for its fields, and the pattern that it stands for.
+
+    address={address:x} ip={w} error_code={x}
+
+`{name:type}` is a field, `{type}` one that is not read, and anything else stands for itself; a blank for one
+or more. `{name:fd}` is a descriptor, the field `name`, and the file behind it, the field `name_file`. A
+template has to fit to the end of its line. Patterns are those of Polars, matched over a column of lines at
+once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+# Numbers that do not fit into 64 bits are no fields of a recorder.
+TYPES = {
+    "d": r"-?[0-9]{1,18}",
+    "x": r"(?:0x)?[0-9a-fA-F]{1,16}",
+    # As C writes numbers: decimal unless it begins with 0x.
+    "n": r"0x[0-9a-fA-F]{1,16}|-?[0-9]{1,18}",
+    "w": r"[^ ,]+",
+    "any": r".*",
+    # More fields of an event.
+    "more": r"(?:, [a-z_0-9]+: [^ ,]+)*",
+    # A string of strace, with what it holds only in part.
+    "string": r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?',
+    "flags": r"[A-Z_0-9|]+[0-9a-fx]*",
+}
+# A file of strace -y behind its descriptor. "<", ">" are escaped in paths but for devices and connections.
+_FILE = r"(?:<(?P<{}_file>(?:[^<>]|<[^>]*>|->)*)>(?:\(deleted\))?)?"
+_FIELD = re.compile(r"\{(?:(\w+):)?(\w+)\}")
+
+# Columns by name: arrays of numbers (int64), -1 where there is none, and series of text, null there.
+Columns = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A regular expression with named groups, and how each is read: a type of _READ, or else as text."""
+
+    regex: str
+    types: Mapping[str, str]
+
+    def read(self, lines: pl.Series) -> tuple[np.ndarray, Columns]:
+        """Match each line: which fit (bool), and the groups of those that do."""
+        if not self.types:
+            return lines.str.contains(self.regex).to_numpy(), {}
+        found = lines.str.extract_groups(self.regex).struct.unnest()
+        # Calls of Polars cost more than what they do here, so that none is made without need.
+        if all(found[name].null_count() for name in self.types):
+            fits = found.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+            found = found.filter(fits)
+        else:
+            fits = pl.repeat(True, len(lines), eager=True)
+        read = {name: _READ.get(type, pl.Series.clone)(found[name]) for name, type in self.types.items()}
+        return fits.to_numpy(), read
+
+    def then(self, other: Pattern) -> Pattern:
+        """This pattern with another right behind it."""
+        return Pattern(self.regex + other.regex, {**self.types, **other.types})
+
+
+def read_decimals(text: pl.Series) -> np.ndarray:
+    """Decimal numbers, int64, -1 for null."""
+    return _without_null(text.cast(pl.Int64, strict=False), -1)
+
+
+def _without_null(numbers: pl.Series, null: int) -> np.ndarray:
+    return (numbers.fill_null(null) if numbers.null_count() else numbers).to_numpy()
+
+
+def _hexadecimals(text: pl.Series) -> np.ndarray:
+    """Numbers of 64 bits as signed ones."""
+    whole = text.str.strip_prefix("0x").str.to_integer(base=16, dtype=pl.UInt64)
+    return _without_null(whole, (1 << 64) - 1).view(np.int64)
+
+
+def read_numbers(text: pl.Series) -> np.ndarray:
+    """Numbers as C writes them, int64, -1 for null."""
+    decimal = text.cast(pl.Int64, strict=False)
+    if decimal.null_count() == text.null_count():
+        return _without_null(decimal, -1)
+    hexadecimal = text.str.starts_with("0x").fill_null(False)
+    others = _hexadecimals(text.set(~hexadecimal, None))
+    return np.where(hexadecimal.to_numpy(), others, _without_null(decimal, -1))
+
+
+_READ = {"d": read_decimals, "x": _hexadecimals, "n": read_numbers}
+
+
+@cache
+def pattern(template: str, before: str = "^ *", after: str = " *$") -> Pattern:
+    """Build the pattern of a template that stands between two regular expressions."""
+    types: dict[str, str] = {}
+    regex, at = before, 0
+    for field in _FIELD.finditer(template):
+        regex += _literal(template[at : field.start()])
+        name, type = field[1], field[2]
+        if name:
+            types[name] = "n" if type == "fd" else type
+        if type == "fd":
+            regex += f"(?:AT_FDCWD|(?P<{name}>-?[0-9]{{1,9}}))" + _FILE.format(name)
+            types[f"{name}_file"] = "text"
+        else:
+            regex += f"(?{f'P<{name}>' if name else ':'}{TYPES[type]})"
+        at = field.end()
+    return Pattern(f"{regex}{_literal(template[at:])}{after}", types)
+
+
+def _literal(text: str) -> str:
+    return " +".join(re.escape(part) for part in text.split(" "))
