@@ -27,7 +27,7 @@ WITH least AS (
     GROUP BY run
 ),
 
-chosen AS (
+chosen AS MATERIALIZED (
     SELECT
         o.run,
         o.op

@@ -5,17 +5,9 @@
 -- column: level int64; CPUs spinning
 -- column: before int64; CPUs that had been spinning until then
 -- kept: a session makes it once
-WITH steps AS (
-    SELECT run, locked_ns - map_wait_ns AS time_ns, 1 AS change FROM operations WHERE map_wait_ns > 0
-    UNION ALL
-    SELECT run, locked_ns, -1 FROM operations WHERE map_wait_ns > 0
-    UNION ALL
-    SELECT run, unmap_asked_ns, 1 FROM operations WHERE unmap_wait_ns > 0
-    UNION ALL
-    SELECT run, unmap_asked_ns + unmap_wait_ns, -1 FROM operations WHERE unmap_wait_ns > 0
-    UNION ALL
-    SELECT run, time_ns - wait_ns, 1 FROM events WHERE event = 'relock' AND wait_ns > 0
-    UNION ALL
-    SELECT run, time_ns, -1 FROM events WHERE event = 'relock' AND wait_ns > 0
+WITH changes AS (SELECT unnest([1, -1]) AS change),
+steps AS (
+    SELECT w.run, CASE c.change WHEN 1 THEN w.time_ns ELSE w.time_ns + w.wait_ns END AS time_ns, c.change
+    FROM lock_waits AS w CROSS JOIN changes AS c
 )
 SELECT run, time_ns, until_ns, level, before FROM levels('steps')
