@@ -1,11 +1,12 @@
 """Measure what the shipped queries cost beside a plain decode of the columns that they read.
 
-    python benchmarks/queries.py [--operations 5000000] [--machine modern-x86-64] [--run DIRECTORY] [--write]
+    python benchmarks/queries.py [--operations 5000000] [--run DIRECTORY] [--write]
 
-It makes its run itself: `zipf_bench` through `global_pool`. All queries are asked in one session of one
+It makes its runs itself: `zipf_bench` through `global_pool`, on a machine where few acquisitions wait and,
+with fewer operations, on one where nearly all do. All queries are asked in one session of one
 thread and 1 GB, as a report asks them, so that what several need is summed up once. CPU time on both sides: a
-decode is DuckDB combining all values of each column into one. `--write` puts the table into
-docs/performance.md.
+decode is DuckDB combining all values of each column into one, also of those that a query need not read
+because the run has their sums. `--write` puts the tables into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from performance_page import write_part
 
 from pipeline.io.tables import markdown_table
 from pipeline.runs.store import find_runs
-from pipeline.schema.run import EVENTS, OPERATIONS
+from pipeline.schema.run import EVENTS, OPERATIONS, SUMS_FOLDER
 from pipeline.sql.library import Query, queries, run_query
 from pipeline.sql.session import Session, define_views, open_session
 
 WORKLOAD, ALLOCATOR, CPUS = "zipf_bench", "global_pool", 16
+# With their share of the operations.
+MACHINES = {"modern-x86-64": 1.0, "numaq16": 0.4}
 
 TEXT = {c.name for c in (*OPERATIONS, *EVENTS) if pa.types.is_dictionary(c.type)}
 
@@ -41,7 +44,8 @@ def make_run(folder: Path, operations: int, machine: str) -> Path:
     from pipeline.runs.execute import replay
     from pipeline.workload.generate import generate
 
-    trace = folder / "trace.parquet"
+    folder.mkdir()
+    trace = folder / f"{WORKLOAD}.parquet"
     generate(WORKLOAD, trace, operations=operations)
     return replay(trace, allocator=ALLOCATOR, machine=machine, cpus=CPUS, output=folder / "runs").path
 
@@ -49,10 +53,14 @@ def make_run(folder: Path, operations: int, machine: str) -> Path:
 def columns_read(run: Path) -> dict[str, Columns]:
     """Which columns of the log's two files DuckDB's plan of each query reads.
 
-    On a connection that keeps no sums: a query that uses them counts as reading what they sum up.
+    Of the run without its sums, on a connection that keeps none: a query that uses them counts as reading
+    what they sum up.
     """
-    with duckdb.connect() as connection:
-        define_views(connection, find_runs([run]))
+    with duckdb.connect() as connection, tempfile.TemporaryDirectory() as name:
+        for file in run.resolve().iterdir():
+            if file.name != SUMS_FOLDER:
+                (Path(name) / file.name).symlink_to(file)
+        define_views(connection, find_runs([Path(name)]))
         return {name: _read_by(connection, query) for name, query in queries().items()}
 
 
@@ -132,33 +140,43 @@ def document(rows: list[tuple[str, float, float]], together: float, conditions: 
     return f"{conditions}\n\n{markdown_table(head, body)}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--operations", type=int, default=5_000_000)
-    parser.add_argument("--machine", default="modern-x86-64")
-    parser.add_argument("--run", type=Path, help="a run to ask instead of one made here")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        run = options.run or make_run(Path(name), options.operations, options.machine)
-        before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        rows, together = measured(run, options.repeats)
-        with open_session([run]) as session:
-            facts = session.query("SELECT operations, trace, allocator, machine, cpus FROM runs").row(0)
-            events = session.query("SELECT count(*) FROM events").item()
+def measure(run: Path, repeats: int) -> str:
+    """The table of a run, with what it was measured on above it."""
+    before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rows, together = measured(run, repeats)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    text = document(
+    with open_session([run]) as session:
+        facts = session.query("SELECT operations, trace, allocator, machine, cpus FROM runs").row(0)
+        events = session.query("SELECT count(*) FROM events").item()
+        contended = session.query("SELECT sum(contended) / sum(acquisitions) FROM lock_totals").item()
+    return document(
         rows,
         together,
         f"A log of {facts[0]:,} operations and {events:,} events (trace {facts[1]}, `{facts[2]}`, "
-        f"`{facts[3]}` with {facts[4]} CPUs), every shipped query once in one session, one thread, DuckDB's "
-        f"memory limited to 1 GB; least of {options.repeats} rounds. One decode of all columns that they "
-        f"read: {together:.2f} s. Most memory of the process: {peak_mb:,.0f} MB, {before_mb:,.0f} before.",
+        f"`{facts[3]}` with {facts[4]} CPUs, {contended:.0%} of the acquisitions contended), every shipped "
+        f"query once in one session, one thread, DuckDB's memory limited to 1 GB; least of {repeats} rounds. "
+        f"One decode of all columns that they would read without sums: {together:.2f} s. Most memory of the "
+        f"process: {peak_mb:,.0f} MB, {before_mb:,.0f} before.",
     )
-    print(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--operations", type=int, default=5_000_000, help="of the run without a convoy")
+    parser.add_argument("--run", type=Path, help="a run to ask instead of those made here")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="write the tables into docs/performance.md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        texts = []
+        for machine, share in MACHINES.items():
+            run = options.run or make_run(Path(name) / machine, int(options.operations * share), machine)
+            texts.append(measure(run, options.repeats))
+            print(texts[-1])
+            if options.run:
+                break
     if options.write:
-        write_part("queries", __file__, text)
+        write_part("queries", __file__, "\n".join(texts))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,39 @@
 -- column: share_percent (%); its share of them
 -- column: per_hold_us (us); the same per acquisition
 -- reads: totals, operations, relock, scan, flush, local_flush
-WITH logged AS (
+WITH within AS MATERIALIZED (
+    SELECT
+        run,
+        op,
+        event,
+        time_ns,
+        duration_ns
+    FROM events
+    WHERE event IN ('scan', 'flush', 'local_flush')
+),
+
+-- Operations by number alone first: of other runs, some come along.
+holds AS MATERIALIZED (
+    SELECT
+        h.run,
+        h.site,
+        h.op,
+        h.time_ns,
+        h.hold_ns
+    FROM lock_holds AS h
+    SEMI JOIN within AS w ON h.op = w.op
+),
+
+logged AS (
     SELECT
         h.run,
         h.site,
         e.event AS part,
         'measured' AS source,
         sum(least(e.time_ns + e.duration_ns, h.time_ns + h.hold_ns) - e.time_ns) AS ns
-    FROM events AS e
-    INNER JOIN lock_holds AS h
+    FROM within AS e
+    INNER JOIN holds AS h
         ON e.run = h.run AND e.op = h.op AND e.time_ns >= h.time_ns AND e.time_ns < h.time_ns + h.hold_ns
-    WHERE e.event IN ('scan', 'flush', 'local_flush')
     GROUP BY h.run, h.site, e.event
 ),
 

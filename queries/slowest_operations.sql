@@ -18,12 +18,13 @@
 -- column: holder; task that held the lock it waited for longest
 -- column: flush_op; operation whose flush under the lock it waited for longest
 -- reads: operations, relock, sleep
--- The shortest of the longest comes first, so that only the few rows above it are ranked and read whole.
-WITH least AS (
+-- So many tasks' longest ones are at least so long: only the few rows that are, are ranked and read whole. Where
+-- there are fewer tasks, each row may be one of the longest.
+WITH least AS MATERIALIZED (
     SELECT
         run,
-        list_min(max(mapped_ns - asked_ns, greatest($top, 1))) AS least_ns
-    FROM operations
+        CASE WHEN count(*) >= $top THEN list_min(max(map_max_ns, greatest($top, 1))) ELSE 1 END AS least_ns
+    FROM task_totals
     GROUP BY run
 ),
 
@@ -33,11 +34,11 @@ chosen AS MATERIALIZED (
         o.op
     FROM operations AS o
     INNER JOIN least ON o.run = least.run AND o.mapped_ns - o.asked_ns >= least.least_ns
-    WHERE o.mapped_ns > o.asked_ns
+    WHERE o.mapped_ns - o.asked_ns >= (SELECT greatest(min(least_ns), 1) FROM least)
     QUALIFY row_number() OVER (PARTITION BY o.run ORDER BY o.mapped_ns - o.asked_ns DESC, o.op) <= $top
 ),
 
-slowest AS (
+slowest AS MATERIALIZED (
     SELECT
         o.*,
         o.mapped_ns - o.asked_ns AS map_ns

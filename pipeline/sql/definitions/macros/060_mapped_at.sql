@@ -1,37 +1,41 @@
 -- macro: the mappings in force at given instants, from operations whose mapping is there and not yet
---     undone. Time is cut into 65,536 cells, so that only operations in a cell with an instant are compared
---     with it
+--     undone
 -- param: instants; name of a relation with the columns run and time_ns
 -- column: run; the run's name
 -- column: time_ns; the instant
 -- column: slots; slots with a mapping in force: pinned, so that no scan can free them
 -- column: mappings; mappings in force; more than slots where several map one page, or need no slot
 -- example: FROM mapped_at('scans')
--- Instants need not be whole numbers, and of others `//` keeps the fraction.
+-- Time is cut into 16,384 cells: only mappings that begin in a cell with an instant, or reach into another
+-- one, are compared with instants. A cell's number begins with its run's. Instants need not be whole numbers,
+-- and of others `//` keeps the fraction.
 WITH width AS (
-    SELECT run, wall_ns // 65536 + 1 AS cell_ns FROM runs WHERE events = 'full'
+    SELECT run, wall_ns // 16384 + 1 AS cell_ns, CAST(enum_code(run) AS BIGINT) << 16 AS origin
+    FROM runs WHERE events = 'full'
 ),
-asked AS (
-    SELECT DISTINCT i.run, i.time_ns, CAST(floor(i.time_ns / w.cell_ns) AS BIGINT) AS cell
+asked AS MATERIALIZED (
+    SELECT DISTINCT i.run, i.time_ns, w.origin + CAST(floor(i.time_ns / w.cell_ns) AS BIGINT) AS cell
     FROM query_table(instants) AS i INNER JOIN width AS w ON i.run = w.run
 ),
-spans AS NOT MATERIALIZED (
-    SELECT o.run, o.slot, o.mapped_ns, o.done_ns,
-        o.mapped_ns // w.cell_ns AS first_cell,
-        o.done_ns // w.cell_ns AS last_cell
-    FROM operations AS o INNER JOIN width AS w ON o.run = w.run
+spans AS MATERIALIZED (
+    SELECT slot, mapped_ns, done_ns, first_cell, last_cell
+    FROM (
+        SELECT o.slot, o.mapped_ns, o.done_ns, w.origin + o.mapped_ns // w.cell_ns AS first_cell,
+            w.origin + o.done_ns // w.cell_ns AS last_cell
+        FROM operations AS o INNER JOIN width AS w ON o.run = w.run
+    )
+    WHERE last_cell > first_cell OR first_cell IN (SELECT cell FROM asked)
 ),
 cells AS (
-    SELECT run, slot, mapped_ns, done_ns, first_cell AS cell FROM spans
+    SELECT slot, mapped_ns, done_ns, first_cell AS cell FROM spans
     UNION ALL
-    SELECT run, slot, mapped_ns, done_ns, unnest(range(first_cell + 1, last_cell + 1))
+    SELECT slot, mapped_ns, done_ns, unnest(range(first_cell + 1, last_cell + 1))
     FROM spans WHERE last_cell > first_cell
 ),
 there AS (
     SELECT a.run, a.time_ns, count(DISTINCT c.slot) AS slots, count(*) AS mappings
     FROM cells AS c
-    INNER JOIN asked AS a
-        ON c.run = a.run AND c.cell = a.cell AND c.mapped_ns <= a.time_ns AND c.done_ns > a.time_ns
+    INNER JOIN asked AS a ON c.cell = a.cell AND c.mapped_ns <= a.time_ns AND c.done_ns > a.time_ns
     GROUP BY a.run, a.time_ns
 )
 SELECT a.run, a.time_ns, coalesce(t.slots, 0) AS slots, coalesce(t.mappings, 0) AS mappings
