@@ -19,13 +19,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from pipeline.errors import OutputError, PipelineError
+from pipeline.errors import PipelineError
 from pipeline.sweeps import claims
+from pipeline.sweeps.job import Job, answer
 from pipeline.sweeps.journal import Journal
 from pipeline.sweeps.maker import Made, Maker, Settings
 from pipeline.sweeps.plan import PlannedRun
 from pipeline.sweeps.process import Process
-from pipeline.sweeps.trace_source import TraceSource
 
 # One at work and one at hand, so that no worker waits for its next.
 _AHEAD = 2
@@ -33,20 +33,6 @@ _LOOK_S = 0.5
 _PATIENCE_S = 0.5
 # Workers that end without having begun anything, one after another: something is wrong with all of them.
 _MOST_STILLBORN = 3
-
-
-@dataclass
-class Job:
-    """A run to be made, at this attempt if it is the first; or a trace to be generated ahead of its runs."""
-
-    run: PlannedRun | None = None
-    trace: TraceSource | None = None
-    attempt: int = 1
-
-    @property
-    def name(self) -> str:
-        """What it is claimed as, or will be."""
-        return self.run.key if self.run else self.trace.name if self.trace else ""
 
 
 @dataclass
@@ -98,22 +84,22 @@ class Pool:
             for pipe in wait(list(pipes), _LOOK_S):
                 worker = pipes[pipe]  # type: ignore[index]
                 try:
-                    answer = worker.pipe.recv()
+                    said = worker.pipe.recv()
                 except (EOFError, OSError):
                     self._replace(worker, waiting, on_made)
                     continue
-                if isinstance(answer, Process):
-                    worker.identity = answer
+                if isinstance(said, Process):
+                    worker.identity = said
                     continue
                 self._stillborn = 0
                 job = worker.at.popleft()
-                if isinstance(answer, PipelineError):
-                    raise answer
-                if answer is not None and job.run is not None:
-                    if answer.state == "theirs":
+                if isinstance(said, PipelineError):
+                    raise said
+                if said is not None and job.run is not None:
+                    if said.state == "theirs":
                         theirs.append(job.run)
                     else:
-                        on_made(answer)
+                        on_made(said)
         return theirs
 
     def _hand_out(self, waiting: deque[Job]) -> None:
@@ -205,18 +191,4 @@ def _work(pipe: Connection, settings: Settings, errors: Path) -> None:
     maker = Maker(settings)
     with suppress(EOFError, OSError):
         while True:
-            pipe.send(_answer(maker, pipe.recv()))
-
-
-def _answer(maker: Maker, job: Job) -> Made | PipelineError | None:
-    try:
-        if job.run is not None:
-            return maker.make(job.run, job.attempt)
-        if job.trace is not None:
-            maker.make_trace(job.trace)
-    except OutputError as error:
-        return error
-    except PipelineError:
-        # The runs that want the trace will say so, each.
-        return None
-    return None
+            pipe.send(answer(maker, pipe.recv()))

@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.errors import Interrupted, UsageError
+from pipeline.errors import Interrupted
 from pipeline.io.files import complete_file
 from pipeline.runs.warm import Compilation, compile_designs
 from pipeline.sweeps import claims
 from pipeline.sweeps.directory import SweepDirectory, create_sweep
 from pipeline.sweeps.grid import Grid, grid_text
+from pipeline.sweeps.job import Job
 from pipeline.sweeps.journal import Journal, RunState, read_states
 from pipeline.sweeps.maker import MOST_ATTEMPTS, Made, Settings
 from pipeline.sweeps.plan import MOST_RUNS, PlannedRun, Planner
-from pipeline.sweeps.pool import Job, Pool
+from pipeline.sweeps.pool import Pool
 from pipeline.sweeps.process import Process
 from pipeline.sweeps.results import write_plan, write_results
 from pipeline.sweeps.trace_source import TraceSource
@@ -92,7 +93,7 @@ def sweep(
             for run in todo:
                 journal.note(run.key, "again")
                 states.pop(run.key, None)
-        if compiled:
+        if compiled and scheduler is None:
             todo = _compile(todo, journal, workers, observer)
         if todo:
             _make(directory, todo, states, result, workers, most_attempts, compiled, scheduler, observer)
@@ -163,11 +164,15 @@ def _make(
         result.findings += made.findings > 0
         observer.made(by_key[made.key], made)
 
-    if scheduler is not None:
-        raise UsageError("no scheduler yet")
     size = workers or len(os.sched_getaffinity(0))
     settings = Settings(directory, compiled=compiled, most_attempts=most_attempts)
     jobs = [Job(run, attempt=states.get(run.key, RunState()).lost + 1) for run in runs]
+    if scheduler is not None:
+        # Its import takes a while, and it is an extra.
+        from pipeline.sweeps.distributed import make_on_scheduler  # noqa: PLC0415
+
+        result.theirs = make_on_scheduler(scheduler, settings, _with_traces(directory, jobs, size), note)
+        return
     with Pool(settings, size) as pool:
         theirs = pool.make(_with_traces(directory, jobs, size), note)
         # Another process may have ended meanwhile, before it had made them.
