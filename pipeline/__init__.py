@@ -61,6 +61,7 @@ def replay(
     options: Mapping[str, object] | None = None,
     cpus: int | None = None,
     seed: int = 0,
+    jitter_percent: float = 0.0,
     loop: str = "closed",
     events: str = "full",
     lowmem: Collection[str] = (),
@@ -71,11 +72,13 @@ def replay(
 
     `trace` is a path or the name of a shipped recording; `allocator` a name or a .py file, or several by kind
     of operation ("page_fault=atomic,default=global_pool"), with `options` such as {"slots": 512}; `machine` a
-    name or a .toml file, with `cpus` CPUs if given. `loop` is "closed" (a delayed task delays its own next
-    operation) or "timed" (operations start at their recorded times); `events` is "full" or "none" (totals
-    only); pages of the kinds `lowmem` need no mapping. A run that is in `output` already is not simulated
-    again. A hazard, such as a deadlock, is no error but a finding of the manifest. Not `compiled`, it takes
-    some hundred times longer, and a debugger stops in the allocator.
+    name or a .toml file, with `cpus` CPUs if given. `seed` decides what is left to chance: unfair locks,
+    device interrupts, and with `jitter_percent` by how much, up to so many per cent, each think and wait time
+    of the trace is scaled. `loop` is "closed" (a delayed task delays its own next operation) or "timed"
+    (operations start at their recorded times); `events` is "full" or "none" (totals only); pages of the kinds
+    `lowmem` need no mapping. A run that is in `output` already is not simulated again. A hazard, such as a
+    deadlock, is no error but a finding of the manifest. Not `compiled`, it takes some hundred times longer,
+    and a debugger stops in the allocator.
     """
     from pipeline.runs.execute import replay
 
@@ -84,8 +87,9 @@ def replay(
         for name, value in (options or {}).items()
     }
     return replay(
-        trace, allocator=allocator, machine=machine, options=texts, cpus=cpus, seed=seed, loop=loop,
-        events=events, lowmem=lowmem, output=Path(output), compiled=compiled,
+        trace, allocator=allocator, machine=machine, options=texts, cpus=cpus, seed=seed,
+        jitter_percent=jitter_percent, loop=loop, events=events, lowmem=lowmem, output=Path(output),
+        compiled=compiled,
     )  # fmt: skip
 
 

@@ -159,7 +159,7 @@ def _notes(ranking: Ranking) -> Iterator[str]:
             f"± is half of a {share} interval of Student's t over different runs. Designs are compared run "
             "by run, in pairs of one trace and one seed, which meet the same requests and random draws."
         )
-        if saved := _describe_pairing([s.ratio for s in compared if s.method == "replications" and s.ratio]):
+        if saved := describe_pairing([s.ratio for s in compared if s.method == "replications" and s.ratio]):
             yield saved
     if "blocks" in methods:
         yield (
@@ -178,15 +178,14 @@ def _notes(ranking: Ranking) -> Iterator[str]:
         yield f"Where no ± stands, it is unknown: {'; '.join(unknown)}."
 
 
-def _describe_pairing(ratios: Sequence[Estimate]) -> str:
+def describe_pairing(ratios: Sequence[Estimate]) -> str:
     """Say what comparing in pairs saved."""
     shares = sorted(100 * s for s in (ratio.variance_share for ratio in ratios) if s is not None)
     if not shares:
         return ""
-    ends = dict.fromkeys(f"{format_number(s, 2)} %" for s in (shares[0], shares[-1]))
-    return (
-        f"In pairs, the differences have {' to '.join(ends)} of the variance that they would have unpaired."
-    )
+    ends = ("less than 0.1 %" if s < 0.1 else f"{format_number(s, 2)} %" for s in (shares[0], shares[-1]))
+    words = " to ".join(dict.fromkeys(ends))
+    return f"In pairs, the differences have {words} of the variance that they would have unpaired."
 
 
 def _format_visible(standings: Sequence[Standing]) -> str:

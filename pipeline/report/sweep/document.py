@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import duckdb
@@ -18,6 +19,7 @@ from pipeline.io.numbers import format_count, format_number, join_words
 from pipeline.report.charts import KINDS
 from pipeline.report.definition import Item
 from pipeline.report.document import Block, Document, Part
+from pipeline.report.ranking_table import describe_pairing
 from pipeline.report.styles import RunStyles
 from pipeline.report.sweep.measures import MEASURES, SHARE, THROUGHPUT, Measure, results_sql
 from pipeline.report.sweep.points import Points, make_points
@@ -106,8 +108,10 @@ class _Page:
         lowest = [name for name, bound in self.styles.bounds.items() if bound.startswith("lower")]
         if lowest:
             return lowest[0]
-        rates = self.points.estimate(THROUGHPUT.column).group_by("run").agg(pl.col(THROUGHPUT.column).mean())
-        return str(rates.sort(THROUGHPUT.column)["run"][-1])
+        rates: dict[str, list[float]] = {}
+        for (series, _), estimate in self.points.estimate(THROUGHPUT.column).items():
+            rates.setdefault(series, []).append(estimate.value)
+        return max(rates, key=lambda series: fmean(rates[series]))
 
     def parts(self) -> Iterator[Part]:
         """A section for each factor that is a number, or one for all others; then one of heat maps."""
@@ -159,16 +163,19 @@ class _Page:
         return [THROUGHPUT, *([compared] if len(self.points.series) > 1 else []), *MEASURES[1:]]
 
     def _block(self, measure: Measure, others: Sequence[str], chart: str, **fields: str) -> Block:
+        text = f"{measure.doc[0].upper()}{measure.doc[1:]}."
         if measure.column == SHARE.column:
-            frame = self.points.compare(THROUGHPUT.column, self.reference, SHARE.column)
+            found = self.points.compare(THROUGHPUT.column, self.reference)
+            text = f"{text} {describe_pairing(list(found.values()))}".rstrip()
         else:
-            frame = self.points.estimate(measure.column)
+            found = self.points.estimate(measure.column)
+        frame = self.points.tabulate(found, measure.column)
         frame = frame.with_columns(pl.Series(_SETTING, _describe_settings(frame, others)))
         shown = ["run", *dict.fromkeys(fields[name] for name in ("x", "y", "facet") if name in fields)]
         frame = frame.select(*dict.fromkeys((*shown, measure.column, "low", "high", "runs")))
         words = {
             "title": measure.title,
-            "text": f"{measure.doc[0].upper()}{measure.doc[1:]}.",
+            "text": text,
             "empty": f"{measure.title}: nothing, in any run.",
             "none": measure.none,
         }

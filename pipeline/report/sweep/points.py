@@ -18,6 +18,7 @@ from pipeline.report.statistics import Estimate, mean, paired_ratio
 
 Setting = tuple[Any, ...]
 """Value of each factor, in their order."""
+Estimates = dict[tuple[str, Setting], Estimate]
 _Runs = dict[int, dict[str, Any]]
 
 
@@ -52,18 +53,15 @@ class Points:
         """Runs of each point, and how many of them are different."""
         return [(len(runs), len(_different(runs.values()))) for runs in self.runs.values()]
 
-    def estimate(self, measure: str) -> pl.DataFrame:
-        """Mean and interval of a measure at each point."""
-        return self._frame(
-            measure,
-            {
-                place: mean([run[measure] for run in _different(runs.values())])
-                for place, runs in self.runs.items()
-            },
-        )
+    def estimate(self, measure: str) -> Estimates:
+        """Mean of a measure at each point."""
+        return {
+            place: mean([run[measure] for run in _different(runs.values())])
+            for place, runs in self.runs.items()
+        }
 
-    def compare(self, measure: str, reference: str, column: str) -> pl.DataFrame:
-        """The measure as a share of the reference's in the same setting, in per cent, as `column`.
+    def compare(self, measure: str, reference: str) -> Estimates:
+        """The measure as a share of the reference's in the same setting, in per cent.
 
         Runs are compared in pairs of one replication. Settings without the reference are left out.
         """
@@ -79,9 +77,10 @@ class Points:
                 these, those = ([run[measure] for run in side] for side in zip(*pairs.values(), strict=True))
                 ratio = Estimate(1.0) if series == reference else paired_ratio(these, those)
                 found[series, setting] = ratio.scaled(100)
-        return self._frame(column, found)
+        return found
 
-    def _frame(self, column: str, found: Mapping[tuple[str, Setting], Estimate]) -> pl.DataFrame:
+    def tabulate(self, found: Estimates, column: str) -> pl.DataFrame:
+        """Make a row for each series at each value of every factor: estimate as `column`, interval, runs."""
         rows = []
         for (series, setting), estimate in found.items():
             width = estimate.half_width
