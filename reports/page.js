@@ -81,15 +81,36 @@
 
   // --- charts ---
 
+  // Vega's specifications by the text of Vega-Lite's: small multiples differ in their rows alone.
+  const compiled = new Map();
+
+  // Whether a row passes the filter of a transformation, where it is one by values of a field.
+  const passes = (step) => {
+    const { field, equal, oneOf } = step?.filter ?? {};
+    if (oneOf) return (row) => oneOf.includes(row[field]);
+    return equal === undefined ? null : (row) => row[field] === equal;
+  };
+
   const draw = async (figure, values) => {
     const target = figure.querySelector(".chart");
-    const spec = { ...read(figure.querySelector("script.spec")), data: { name: "rows", values }, config };
-    spec.params = spec.params?.map((param) => (param.name === "picked" ? { ...param, value: names() } : param));
+    const spec = read(figure.querySelector("script.spec"));
+    // Rows that the chart leaves out are left out here, so that Vega need not take them in first.
+    const transform = [...(spec.transform ?? [])];
+    let rows = values;
+    while (passes(transform[0])) rows = rows.filter(passes(transform.shift()));
+    // Each chart has its own: Vega writes into them.
+    rows = rows.map((row) => ({ ...row }));
+    const text = JSON.stringify({ ...spec, transform });
+    const known = compiled.get(text);
+    const given = known
+      ? { ...known, data: known.data.map((data) => (data.name === "rows" ? { ...data, values: rows } : data)) }
+      : { ...spec, transform, data: { name: "rows", values: rows }, config };
     // With `ast`, Vega compiles no text to code, which the page's policy forbids.
-    const { view } = await vegaEmbed(target, spec, {
-      ast: true, expr: expressionClosures, renderer: "svg", actions: false, defaultStyle: false, mode: "vega-lite", logLevel: 1,
-      tooltip: { disableDefaultStyle: true },
+    const { view, vgSpec } = await vegaEmbed(target, given, {
+      ast: true, expr: expressionClosures, renderer: "svg", actions: false, defaultStyle: false,
+      mode: known ? "vega" : "vega-lite", logLevel: 1, tooltip: { disableDefaultStyle: true },
     });
+    compiled.set(text, vgSpec);
     if (spec.params) {
       views.add(view);
       if (picked.size) view.signal("picked", names()).runAsync();
