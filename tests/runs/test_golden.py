@@ -38,6 +38,8 @@ def fingerprints(tmp_path_factory) -> dict[str, str]:
             for allocator, options in ALLOCATORS.items():
                 run = replayed(trace, directory / "runs", allocator, options=options, cpus=cpus, loop=loop)
                 found[f"{name} {loop} {allocator}"] = run.manifest.fingerprint
+            run = replayed(trace, directory / "runs", cpus=cpus, loop=loop, seed=1, jitter_percent=0.5)
+            found[f"{name} {loop} global_pool, jitter 0.5 %"] = run.manifest.fingerprint
         if name == "build":
             for allocator in sorted(set(shipped_allocators()) - set(ALLOCATORS)):
                 # So few slots that every pool wraps: until then many do the same.
