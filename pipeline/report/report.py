@@ -15,7 +15,8 @@ from pipeline.report.document import Document
 from pipeline.report.pictures import write_picture, write_pictures
 from pipeline.report.read_definition import load_definition
 from pipeline.report.render import render_html, render_json, render_markdown
-from pipeline.report.sweep.document import compose_sweep, is_sweep
+from pipeline.report.sweep.document import compose_sweep
+from pipeline.runs.store import is_sweep
 from pipeline.sql.session import open_session
 
 TEXTS = {"html": render_html, "json": render_json, "md": render_markdown}

@@ -137,7 +137,9 @@ def test_a_sweep_has_every_form(tmp_path):
     assert "- Designs: percpu_pinned and global_pool" in text
     content = json.loads(report([made], tmp_path / "r.json").read_text(encoding="utf-8"))
     assert content["facts"]["CPUs"] == "4, 16"
-    assert content["sections"][0]["items"][0]["command"].startswith(f"pipeline sql {made} ")
+    command = content["sections"][0]["items"][0]["command"]
+    assert command.startswith("pipeline sql 'SELECT ")
+    assert command.endswith(f" --runs {made}")
     assert report([made], tmp_path / "r.svg", item="share-percent-over-slots").stat().st_size > 1_000
 
 

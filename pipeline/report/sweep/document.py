@@ -24,7 +24,7 @@ from pipeline.report.styles import RunStyles
 from pipeline.report.sweep.measures import MEASURES, SHARE, THROUGHPUT, Measure, results_sql
 from pipeline.report.sweep.points import Points, make_points
 from pipeline.sql.library import OutputColumn, Query
-from pipeline.sweeps.directory import SWEEP_FILE, open_sweep
+from pipeline.sweeps.directory import open_sweep
 from pipeline.sweeps.results import RESULTS, read_results
 
 _OF_RUNS = ("trace", "trace_operations", "machine", "cpus", "lowmem", "loop", "jitter_percent")
@@ -37,11 +37,6 @@ _TEXT = (
     "Student's t; shares are compared in pairs of runs with the same seeds."
 )
 _TEXT_OF_ONE = "Designs over the factors that were varied; not replicated, so without intervals."
-
-
-def is_sweep(path: Path) -> bool:
-    """Whether a directory is a sweep's."""
-    return (path / SWEEP_FILE).is_file()
 
 
 def compose_sweep(path: Path, command: str | None = None) -> Document:
@@ -208,7 +203,7 @@ class _SweepBlock(Block):
     @property
     def command(self) -> str:
         """The command that asks it again."""
-        return shlex.join(["pipeline", "sql", str(self.sweep), " ".join(self.sql.split())])
+        return shlex.join(["pipeline", "sql", " ".join(self.sql.split()), "--runs", str(self.sweep)])
 
 
 def _describe_settings(frame: pl.DataFrame, factors: Sequence[str]) -> list[str]:

@@ -61,8 +61,8 @@ SHARE = Measure(
 
 def results_sql(factors: list[str]) -> str:
     """The question for every run that is done: its factors, its measures, and what pairs it with others."""
-    columns = ["allocator", "label", *factors, "replication", "fingerprint", "operations", "trace_operations"]
-    quoted = [f'"{name}"' for name in columns]
+    own = ("allocator", "label", *factors, "replication", "fingerprint", "operations", "trace_operations")
+    quoted = [f'"{name}"' for name in dict.fromkeys(own)]
     measured = [f"{measure.sql} AS {measure.column}" for measure in MEASURES]
     listed = ",\n    ".join(quoted + measured)
     return f"SELECT\n    {listed}\nFROM results\nWHERE state = 'done' AND operations > 0 AND wall_ns > 0"
