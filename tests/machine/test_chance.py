@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import get_type_hints
+
 import numpy as np
 import pytest
 
+from pipeline.cli.replay import replay
 from pipeline.machine.chance import explain_idle_seed, list_chances
 from pipeline.machine.profile import load_profile, shipped_profiles
 from tests.machine.runs import rows, simulate
@@ -46,3 +50,13 @@ def test_why_a_seed_changes_nothing_is_said():
     assert "as modern-x86-64 has fifo locks and no device interrupts" in explain_idle_seed(
         "modern-x86-64", costs, 16
     )
+
+
+def test_the_help_of_replay_names_the_machines_on_which_a_seed_changes_anything():
+    option = get_type_hints(replay, include_extras=True)["seed"].__metadata__[0]
+    locks, interrupts = re.search(
+        r"unfair lock \((.*)\), device interrupts \((.*)\) and", option.help
+    ).groups()
+    chances = {name: list_chances(load_profile(name).document_costs(), 64) for name in shipped_profiles()}
+    assert locks.split(", ") == [name for name, found in chances.items() if "unfair locks" in found]
+    assert interrupts.split(", ") == [name for name, found in chances.items() if "device interrupts" in found]
