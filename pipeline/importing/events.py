@@ -9,8 +9,9 @@ task and what; which of the others are meant depends on the code:
 | PAGES | file, position and last: page-cache pages from one byte to another that the kernel looked up |
 | WRITE_BEGIN, WRITE_END | file, position, count |
 | ENTER | call, fd, count, position, buffer (clone: 1 for a thread), file |
-| EXIT | call, result, position, buffer (clone: 1 for a thread), file, duration in ns |
-| WHOLE | as EXIT, with the fd: entry and exit in one, at the time of the entry |
+| EXIT | call, result; of a recorder of whole calls also all of WHOLE, duration in ns |
+| WHOLE | entry and exit in one, at the entry: fd, file, position, result, buffer, duration in ns |
+| | count, address, last: another descriptor, its file and its position; flag: a set of OPENED |
 | SWITCH | leaving and coming: tasks; flag: 1 if the leaving one sleeps |
 | FORK | coming: the new task; flag: 1 if it is a thread |
 | EXEC, EXITED | |
@@ -45,10 +46,18 @@ NO_FILE = -2
     FAULT, PAGES, WRITE_BEGIN, WRITE_END, ENTER, EXIT, WHOLE, SWITCH, FORK, EXEC, EXITED, LOST, NEW_TASK,
 ) = range(13)  # fmt: skip
 
+# How a file was opened: for appending, cut to nothing or new, to be closed by exec, by a relative path.
+OPENED = APPEND, EMPTIED, CLOSE_ON_EXEC, RELATIVE = 1, 2, 4, 8
+# What a task that was made shares: all, as a thread, or the table of descriptors.
+THREAD, SHARES_FILES = 1, 2
+# Commands of fcntl, which are the `count` of its event.
+DUPLICATE_FD, SET_FD_FLAGS, SET_FILE_FLAGS, DUPLICATE_FD_CLOEXEC = 0, 2, 4, 1030
+
 (
     NO_CALL, READ, READ_AT, WRITE, WRITE_AT, SEEK, OPEN, CLOSE, DUPLICATE, DIRECTORY, SPLICE, EXECUTE, CLONE,
-    OTHER_CALL, DUPLICATE_TO,
-) = range(15)  # fmt: skip
+    OTHER_CALL, DUPLICATE_TO, ASYNCHRONOUS, CONTROL, CLOSE_RANGE, OPEN_PAIR, OPEN_OTHER, STATE_SIZE,
+    CHANGE_DIRECTORY,
+) = range(22)  # fmt: skip
 
 CALLS = {
     "read": READ, "readv": READ, "pread64": READ_AT, "pread": READ_AT, "preadv": READ_AT, "preadv2": READ_AT,
@@ -57,8 +66,20 @@ CALLS = {
     "close": CLOSE, "dup": DUPLICATE, "dup2": DUPLICATE_TO, "dup3": DUPLICATE_TO, "getdents64": DIRECTORY,
     "getdents": DIRECTORY, "sendfile64": SPLICE, "sendfile": SPLICE, "splice": SPLICE, "tee": SPLICE,
     "copy_file_range": SPLICE, "vmsplice": SPLICE, "execve": EXECUTE, "execveat": EXECUTE, "clone": CLONE,
-    "clone3": CLONE, "fork": CLONE, "vfork": CLONE,
-}  # fmt: skip
+    "clone3": CLONE, "fork": CLONE, "vfork": CLONE, "io_submit": ASYNCHRONOUS,
+    "io_uring_enter": ASYNCHRONOUS, "fcntl": CONTROL, "fcntl64": CONTROL, "close_range": CLOSE_RANGE,
+    "pipe": OPEN_PAIR, "pipe2": OPEN_PAIR, "socketpair": OPEN_PAIR, "_llseek": SEEK, "llseek": SEEK,
+    "fstat": STATE_SIZE, "fstat64": STATE_SIZE, "newfstatat": STATE_SIZE, "fstatat64": STATE_SIZE,
+    "statx": STATE_SIZE, "ftruncate": STATE_SIZE, "ftruncate64": STATE_SIZE, "chdir": CHANGE_DIRECTORY,
+    "fchdir": CHANGE_DIRECTORY, "memfd_create": OPEN,
+} | dict.fromkeys(
+    (
+        "socket", "accept", "accept4", "eventfd", "eventfd2", "epoll_create", "epoll_create1",
+        "timerfd_create", "signalfd", "signalfd4", "inotify_init", "inotify_init1", "pidfd_open",
+        "userfaultfd", "perf_event_open", "io_uring_setup", "fanotify_init", "bpf",
+    ),
+    OPEN_OTHER,
+)  # fmt: skip
 
 
 @compiled_inside

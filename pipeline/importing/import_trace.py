@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.importing import formats as format_modules
 from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
+from pipeline.importing.wrong_kinds import describe_wrong_kind
 from pipeline.io.files import readable_file, sha256_of
 from pipeline.io.progress import progress
 from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS, Source, TraceMetadata
@@ -72,6 +73,8 @@ def import_trace(
         raise UsageError(f"{output}: is the recording itself; give another name for the trace")
     if mapping is not None and format is None:
         format = _WITH_MAPPING
+    if wrong := describe_wrong_kind(source):
+        raise InputError(f"{source}: wanted a recording; this {wrong}")
     importer = _importer_for(source, format)
     options = ReadOptions(threads, tsc_ghz, mapping)
     imported = importer.read(source, options)
@@ -146,6 +149,9 @@ def _importer_for(source: Path, format: str | None) -> Importer:
         return known[format]
     fitting = [importer for importer in known.values() if importer.sniff(source)]
     if not fitting:
+        for importer in known.values():
+            if hint := importer.explain(source):
+                raise InputError(f"{source}: {hint}")
         raise InputError(
             f"{source}: wanted a recording in a known format, found none that fits; known: "
             + "; ".join(f"{name} - {summary}" for name, summary in list_formats().items())

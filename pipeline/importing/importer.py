@@ -35,7 +35,8 @@ class ReadOptions:
 class Importer:
     """A format that can be imported: every module of the package `formats` defines one as IMPORTER.
 
-    `sniff(path)` says whether a file looks like it. `read(path, options)` reads one, in pieces or whole;
+    `sniff(path)` says whether a file looks like it, and `explain(path)` what is amiss where it only nearly
+    does. `read(path, options)` reads one, in pieces or whole;
     it raises InputError for a file that is not of the format, and UsageError for an option that it lacks.
     """
 
@@ -43,6 +44,7 @@ class Importer:
     summary: str
     sniff: Callable[[Path], bool]
     read: Callable[[Path, ReadOptions], ImportedRows]
+    explain: Callable[[Path], str | None] = lambda _: None
 
 
 @dataclass

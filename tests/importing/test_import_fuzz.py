@@ -99,7 +99,8 @@ def _damaged(text: bytes, damages: list[Damage]) -> bytes:
 @settings(deadline=None, max_examples=12)
 def test_every_line_is_used_or_passed_over_or_unknown(format: str, damages: list[Damage]) -> None:
     text, reader = RECORDINGS[format]
-    damaged = _damaged(text, damages)
+    # Two bytes of a packed file at the beginning, and it is no text.
+    damaged = b" " + _damaged(text, damages)
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory) / "r.txt"
         source.write_bytes(damaged)

@@ -23,4 +23,5 @@ IMPORTER = Importer(
     summary="output of the shipped bpftrace script record.bt, plain or gz/xz/zst",
     sniff=_FORMAT.fits,
     read=_FORMAT.read,
+    explain=_FORMAT.explain,
 )

@@ -24,4 +24,5 @@ IMPORTER = Importer(
     summary="page faults, reads and writes as `perf script` prints them, plain or gz/xz/zst",
     sniff=_FORMAT.fits,
     read=_FORMAT.read,
+    explain=_FORMAT.explain,
 )

@@ -20,4 +20,5 @@ IMPORTER = Importer(
     summary="reads and writes as `strace -f -ttt -T -y` prints them, plain or gz/xz/zst",
     sniff=_FORMAT.fits,
     read=_FORMAT.read,
+    explain=_FORMAT.explain,
 )

@@ -25,4 +25,5 @@ IMPORTER = Importer(
     "gz/xz/zst",
     sniff=_FORMAT.fits,
     read=_FORMAT.read,
+    explain=_FORMAT.explain,
 )

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from pipeline.importing import events as ev
 from pipeline.importing.mappings import HOLD_SPLIT
-from pipeline.importing.reconstruct.identities import find_fd, fork, replace_image, set_fd
+from pipeline.importing.reconstruct import descriptors
+from pipeline.importing.reconstruct.identities import fork, replace_image
 from pipeline.importing.reconstruct.operations import abandon, advance, begin_copy, draw_copy_hold
 from pipeline.jit.loops import compiled_inside
 from pipeline.schema.trace import KINDS
@@ -28,8 +29,8 @@ def look_up_pages(state, k, row, t, c):
     if ev.reads_file(call):
         at = task.call_at
         if call == ev.READ:
-            i = find_fd(state, task.owner, task.call_fd)
-            at = state.entries[i].second if i >= 0 else -1
+            found = descriptors.find_description(state, task.owner, task.call_fd)
+            at = state.descriptions[found].at if found >= 0 else -1
         if at < 0 or at >> 12 != row.position >> 12:
             # Read before the recording began, or moved by calls that were not recorded.
             state.totals[0].fds_before += 1
@@ -38,9 +39,12 @@ def look_up_pages(state, k, row, t, c):
     elif call == ev.SPLICE:
         state.totals[0].splices += 1
     else:
-        state.totals[0].kernel_reads += 1
+        kind = _TO_USER
+        if call != ev.ASYNCHRONOUS:
+            state.totals[0].kernel_reads += 1
+            kind = _OTHER
         last = min(row.last, row.position + (1 << 20))
-        begin_copy(state, k, t, c, _OTHER, row.file, row.position, last)
+        begin_copy(state, k, t, c, kind, row.file, row.position, last)
         task.copy_loose = 1
 
 
@@ -58,28 +62,58 @@ def enter(state, k, row, t):
 
 
 @compiled_inside
-def _update_descriptors(state, k, call, fd, result, file):
-    """Keep the table of descriptors after a call that changes it."""
+def _update_descriptors(state, k, row, fd, count):
+    """Keep the tables of descriptors after a call that changes them; `count` is its other descriptor."""
     owner = state.tasks[k].owner
-    if call == ev.OPEN and result >= 0:
-        set_fd(state, owner, result, max(file, 0), 0)
+    call, result = row.call, row.result
+    flags = max(row.flag, 0)
+    file = max(row.file, 0) if row.file != ev.NO_FILE else ev.NO_FILE
+    if result < 0:
+        return
+    if call == ev.OPEN:
+        descriptors.open_file(state, owner, fd, result, file, flags)
+    elif call == ev.OPEN_OTHER:
+        other = descriptors.add_description(state, ev.NO_FILE, 0, 1, 0)
+        descriptors.set_descriptor(state, owner, result, other, flags & ev.CLOSE_ON_EXEC)
+    elif call == ev.OPEN_PAIR and fd >= 0:
+        for end in (fd, count):
+            other = descriptors.add_description(state, ev.NO_FILE, 0, 1, 0)
+            descriptors.set_descriptor(state, owner, end, other, flags & ev.CLOSE_ON_EXEC)
     elif call == ev.CLOSE:
-        set_fd(state, owner, fd, -1, 0)
-    elif (call == ev.DUPLICATE or call == ev.DUPLICATE_TO) and result >= 0:
-        i = find_fd(state, owner, fd)
-        if i >= 0:
-            set_fd(state, owner, result, state.entries[i].first, state.entries[i].second)
-        else:
-            set_fd(state, owner, result, -1, 0)
-    elif call == ev.SEEK and result >= 0:
-        i = find_fd(state, owner, fd)
-        if i >= 0:
-            state.entries[i].second = result
-        else:
-            set_fd(state, owner, fd, max(file, 0), result)
-    elif call == ev.EXECUTE and result == 0 and state.totals[0].exec_events == 0:
-        state.totals[0].execs += 1
-        replace_image(state, k)
+        descriptors.set_descriptor(state, owner, fd, -1, 0)
+    elif call == ev.CLOSE_RANGE and fd >= 0:
+        descriptors.close_range(state, owner, fd, count, flags & ev.CLOSE_ON_EXEC)
+    elif call == ev.DUPLICATE or call == ev.DUPLICATE_TO:
+        if fd != result:
+            same = descriptors.description_of(state, owner, fd, file)
+            descriptors.set_descriptor(state, owner, result, same, flags & ev.CLOSE_ON_EXEC)
+    elif call == ev.CONTROL:
+        if count == ev.DUPLICATE_FD or count == ev.DUPLICATE_FD_CLOEXEC:
+            same = descriptors.description_of(state, owner, fd, file)
+            descriptors.set_descriptor(state, owner, result, same, count == ev.DUPLICATE_FD_CLOEXEC)
+        elif count == ev.SET_FD_FLAGS and row.flag >= 0:
+            descriptors.close_range(state, owner, fd, fd, 1 if flags else 2)
+        elif count == ev.SET_FILE_FLAGS and row.flag >= 0:
+            same = descriptors.description_of(state, owner, fd, file)
+            state.descriptions[same].append = flags & ev.APPEND
+    elif call == ev.SEEK:
+        same = descriptors.description_of(state, owner, fd, file)
+        state.descriptions[same].at = row.position if row.position >= 0 else result
+        state.descriptions[same].known = 1
+    elif call == ev.STATE_SIZE and row.position >= 0:
+        same = descriptors.description_of(state, owner, fd, file)
+        descriptors.set_size(state, state.descriptions[same].file, row.position)
+    elif call == ev.CHANGE_DIRECTORY:
+        if fd >= 0:
+            file = state.descriptions[descriptors.description_of(state, owner, fd, file)].file
+        elif flags & ev.RELATIVE:
+            file = descriptors.resolve(state, owner, -1, file)
+        state.processes[owner].directory = file
+    elif call == ev.EXECUTE:
+        descriptors.close_on_exec(state, owner)
+        if state.totals[0].exec_events == 0:
+            state.totals[0].execs += 1
+            replace_image(state, k)
 
 
 @compiled_inside
@@ -90,11 +124,8 @@ def _end_copy(state, k, call, fd, result, t, c):
         if result > 0:
             end = min(task.copy_start + result, task.copy_last + 1)
             if task.copy_kind == _TO_USER and call == ev.READ:
-                i = find_fd(state, task.owner, fd)
-                if i >= 0:
-                    state.entries[i].second = task.copy_start + result
-                else:
-                    set_fd(state, task.owner, fd, 0, task.copy_start + result)
+                found = descriptors.description_of(state, task.owner, fd, 0)
+                state.descriptions[found].at = task.copy_start + result
             advance(state, k, max(end, task.copy_at), t, c, True)
         else:
             abandon(state, k)
@@ -103,34 +134,34 @@ def _end_copy(state, k, call, fd, result, t, c):
 
 
 @compiled_inside
-def _copy_by_descriptor(state, k, row, at, file, duration, t, c):
+def _copy_by_descriptor(state, k, row, duration, t, c):
     """Make the operations of a whole call from its descriptor: the recorder saw no pages. It ended at `t`."""
-    task = state.tasks[k]
-    call, result, fd = row.call, row.result, row.fd
-    if not ev.copies_file(call):
+    call, result = row.call, row.result
+    if result <= 0 or not (ev.copies_file(call) or call == ev.SPLICE):
         return
-    if file == 0:
-        # Without -y, only the call that opened it said what it is.
-        i = find_fd(state, task.owner, fd)
-        file = state.entries[i].first if i >= 0 else 0
-    if result > 0 and file > 0:
-        if call == ev.READ or call == ev.WRITE:
-            i = find_fd(state, task.owner, fd)
-            if i >= 0 and state.entries[i].first == file:
-                at = state.entries[i].second
-                state.entries[i].second = at + result
-            else:
-                state.totals[0].fds_before += 1
-                at = 0
-                set_fd(state, task.owner, fd, file, result)
-        at = max(at, 0)
-        pages = ((at + result - 1) >> 12) - (at >> 12) + 1
-        hold = min(draw_copy_hold(state, pages, t), duration)
-        kind = _TO_USER if ev.reads_file(call) else _FROM_USER
-        begin_copy(state, k, t - hold, c - hold, kind, file, at, at + result - 1)
-        advance(state, k, at + result, t, c, True)
-    elif result > 0:
-        state.totals[0].no_identity += 1
+    owner = state.tasks[k].owner
+    found = descriptors.description_of(state, owner, row.fd, max(row.file, ev.NO_FILE))
+    writes = call == ev.WRITE or call == ev.WRITE_AT
+    begin, known = descriptors.move(state, found, row.position, result, writes)
+    if call == ev.SPLICE:
+        # Pages go from one file to the other; only the writing maps them.
+        if row.count < 0:
+            return
+        found = descriptors.description_of(state, owner, row.count, max(row.address, ev.NO_FILE))
+        begin, known = descriptors.move(state, found, row.last, result, True)
+        writes = True
+    file = state.descriptions[found].file
+    if file <= 0:
+        if call != ev.SPLICE:
+            state.totals[0].no_identity += 1
+        return
+    if not known:
+        state.totals[0].fds_before += 1
+    pages = ((begin + result - 1) >> 12) - (begin >> 12) + 1
+    hold = min(draw_copy_hold(state, pages, t), duration)
+    kind = _FROM_USER if writes else _TO_USER
+    begin_copy(state, k, t - hold, c - hold, kind, file, begin, begin + result - 1)
+    advance(state, k, begin + result, t, c, True)
 
 
 @compiled_inside
@@ -155,13 +186,23 @@ def leave(state, k, row, t, c):
             task.mark_t = max(task.mark_t, t - _CALL_CPU_NS)
             task.mark_c = c - (t - task.mark_t)
     # A recorder of whole calls knows at the return with what it was made.
-    fd, file = (row.fd, row.file) if row.duration >= 0 else (task.call_fd, task.call_file)
+    fd, count = (row.fd, row.count) if row.duration >= 0 else (task.call_fd, task.call_count)
+    if not ev.copies_file(call):
+        state.totals[0].other_calls += 1
     if row.duration >= 0:
-        _copy_by_descriptor(state, k, row, row.position, file, duration, t, c)
+        _copy_by_descriptor(state, k, row, duration, t, c)
     elif ev.copies_file(call):
         _end_copy(state, k, call, fd, result, t, c)
     if call == ev.DIRECTORY and result > 0:
         state.totals[0].directories += 1
     if call == ev.CLONE and result > 0:
-        fork(state, k, result, max(row.buffer, task.call_buffer), t)
-    _update_descriptors(state, k, call, fd, result, file)
+        begin_task(state, k, result, row.buffer, t)
+    _update_descriptors(state, k, row, fd, count)
+
+
+@compiled_inside
+def begin_task(state, k, child, shared, t):
+    """A task made another one, which inherits descriptors unless it shares them."""
+    process = fork(state, k, child, shared, t)
+    if process >= 0:
+        descriptors.inherit_descriptors(state, state.tasks[k].owner, process)

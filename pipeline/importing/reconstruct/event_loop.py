@@ -7,7 +7,7 @@ from __future__ import annotations
 from pipeline.importing import events as ev
 from pipeline.importing.hashing import mix, place
 from pipeline.importing.reconstruct import identities, operations
-from pipeline.importing.reconstruct.calls import enter, leave, look_up_pages
+from pipeline.importing.reconstruct.calls import begin_task, enter, leave, look_up_pages
 from pipeline.importing.reconstruct.hold_lengths import FAULT_HOLDS
 from pipeline.jit.loops import compiled, compiled_inside
 from pipeline.schema.trace import KINDS, MAX_TIME_NS
@@ -28,7 +28,7 @@ def _switch(state, row, t):
     if k >= 0 and state.tasks[k].since >= 0:
         task = state.tasks[k]
         t_task = max(t, task.latest)
-        task.latest = t_task
+        task.latest = task.said = t_task
         c = operations.cpu_time(state, k, t_task)
         operations.settle(state, k, t_task, c)
         task.used = c
@@ -89,8 +89,13 @@ def count_rows_needed(state, k, row):
         need += (task.copy_last >> 12) - (task.copy_at >> 12) + 2
     if row.code == ev.WRITE_BEGIN or row.code == ev.WRITE_END:
         need += row.count >> 12
-    elif (row.code == ev.EXIT or row.code == ev.WHOLE) and ev.copies_file(row.call):
-        need += max(row.result, 0) >> 12
+    elif row.code == ev.EXIT or row.code == ev.WHOLE:
+        if ev.copies_file(row.call) or row.call == ev.SPLICE:
+            need += max(row.result, 0) >> 12
+        elif row.call == ev.CLONE:
+            need += state.processes[state.processes[task.owner].table].fds
+    elif row.code == ev.FORK:
+        need += state.processes[state.processes[task.owner].table].fds
     return need + 2
 
 
@@ -138,8 +143,6 @@ def assemble(state, events, start, stop):
         if k < 0:
             if code == ev.EXITED:
                 continue
-            if totals.n_tasks > 0:
-                totals.tasks_unborn += 1
             if row.process < 0:
                 totals.owners_unknown += 1
             k = identities.add_task(
@@ -150,18 +153,21 @@ def assemble(state, events, start, stop):
             if task.born == 1:
                 task.owner = identities.find_or_add_process(state, row.process, tid, task.owner)
             task.born = -1
+        task.has_process = row.process >= 0
         if t < task.latest:
-            if task.latest - t > _STEP_NS:
+            if task.said - t > _STEP_NS:
                 totals.clock_steps += 1
             t = task.latest
-        task.latest = t
+        task.latest = task.said = t
         task.on_cpu = row.cpu
         if task.since < 0:
             if totals.switches > 0 and task.used > 0:
                 totals.switches_back += 1
             identities.put_on_cpu(state, k, t)
-        if row.name != task.comm:
-            if row.name != 0 and task.comm != 0 and totals.exec_events == 0:
+        # 0: not known. A thread that changes its name has not called exec, which would make it the leader.
+        if row.name != 0 and row.name != task.comm:
+            leader = row.process < 0 or row.process == tid
+            if leader and task.comm != 0 and totals.exec_events == 0:
                 totals.execs_by_name += 1
                 identities.replace_image(state, k)
             task.comm = row.name
@@ -200,7 +206,7 @@ def assemble(state, events, start, stop):
             task.latest = t
             leave(state, k, row, t, operations.cpu_time(state, k, t))
         elif code == ev.FORK:
-            identities.fork(state, k, row.coming, row.flag, t)
+            begin_task(state, k, row.coming, row.flag, t)
         elif code == ev.EXEC:
             totals.execs += 1
             totals.exec_events += 1
@@ -242,4 +248,6 @@ def finish(state, start):
         operations.settle(state, k, t, operations.cpu_time(state, k, t))
         if operations.abandon(state, k) or task.call != ev.NO_CALL:
             state.totals[0].cut_by_end += 1
+            if task.number < 0:
+                operations.count_unborn(state, k)
     return state.totals[0].n_tasks

@@ -1,4 +1,4 @@
-"""Compiled: which task, process and descriptor a number stands for, and what is inherited.
+"""Compiled: which task and process a number stands for, and what is inherited.
 
 `state` is the set of tables of `state.new_state`, `k` a task's row in it.
 """
@@ -6,17 +6,13 @@
 
 from __future__ import annotations
 
+from pipeline.importing import events as ev
 from pipeline.importing.hashing import mix, place
 from pipeline.jit.loops import compiled_inside
 
-# A descriptor is looked for in so many generations of forks.
-_FORK_DEPTH = 16
-# Apart from the numbers of tasks, of which keys are made too.
-_FDS = 1 << 40
-
 
 @compiled_inside
-def _set_entry(state, key, first, second):
+def set_entry(state, key, first, second):
     """Set the values of a key, new or not."""
     i = place(state, key)
     if state.entries[i].key == 0:
@@ -30,9 +26,9 @@ def _set_entry(state, key, first, second):
 def _add_process(state, key, parent):
     process = state.totals[0].n_processes
     state.totals[0].n_processes += 1
-    _set_entry(state, key, process, 0)
+    set_entry(state, key, process, 0)
     row = state.processes[process]
-    row.number, row.image, row.parent = -1, 0, parent
+    row.number, row.image, row.parent, row.first_fd, row.table = -1, 0, parent, -1, process
     return process
 
 
@@ -66,31 +62,11 @@ def add_task(state, tid, owner, t):
     """Begin a task at `t`, on its CPU."""
     k = state.totals[0].n_tasks
     state.totals[0].n_tasks += 1
-    _set_entry(state, mix(tid, 1), k, 0)
+    set_entry(state, mix(tid, 1), k, 0)
     task = state.tasks[k]
-    task.tid, task.owner, task.number, task.since, task.latest = tid, owner, -1, t, t
+    task.tid, task.owner, task.number, task.since, task.latest, task.said = tid, owner, -1, t, t, t
     task.on_cpu = task.end_t = -1
     return k
-
-
-@compiled_inside
-def find_fd(state, process, fd):
-    """Where the descriptor is, in the process or the one that forked it; -1 if it is not known."""
-    for _ in range(_FORK_DEPTH):
-        i = place(state, mix(process + _FDS, fd))
-        if state.entries[i].key != 0:
-            # -1: closed.
-            return i if state.entries[i].first >= 0 else -1
-        process = state.processes[process].parent
-        if process < 0:
-            break
-    return -1
-
-
-@compiled_inside
-def set_fd(state, process, fd, file, at):
-    """Set a descriptor's file (-1: closed or unknown) and position."""
-    _set_entry(state, mix(process + _FDS, fd), file, at)
 
 
 @compiled_inside
@@ -100,29 +76,44 @@ def replace_image(state, k):
 
 
 @compiled_inside
-def fork(state, k, child, thread, t):
-    """A task was made: what it inherits counts, its own events come later, or have come already."""
+def fork(state, k, child, shared, t):
+    """A task was made, which shares what `shared` says: its own events come later, or have come already.
+
+    Return its process if that is a new one, which inherits descriptors; else -1.
+    """
     owner = state.tasks[k].owner
     seen = find_task(state, child)
     # Two events and a call can tell of one fork.
     if seen >= 0 and state.tasks[seen].born != 0:
-        return
+        return -1
     state.totals[0].forks += 1
+    thread = shared > 0 and shared & ev.THREAD
     if seen < 0:
         new = add_task(state, child, owner, t)
         state.tasks[new].since = -1
-        state.tasks[new].born = 2 if thread > 0 else 1
-        return
-    # Its first events came before its maker's call returned.
-    state.tasks[seen].born = -1
-    state.totals[0].tasks_unborn = max(state.totals[0].tasks_unborn - 1, 0)
-    state.totals[0].owners_unknown = max(state.totals[0].owners_unknown - 1, 0)
-    process = state.tasks[seen].owner
-    if thread > 0 and state.tasks[seen].number < 0:
-        state.tasks[seen].owner = owner
-        return
-    if process != owner and state.processes[process].parent < 0:
-        state.processes[process].parent = owner
+        state.tasks[new].born = 2 if thread else 1
+        if thread:
+            return -1
+        process = find_or_add_process(state, child if state.tasks[k].has_process else -1, child, owner)
+        state.tasks[new].owner = process
+    else:
+        # Its first events came before its maker's call returned.
+        state.tasks[seen].born = -1
+        if seen > 0 and state.tasks[seen].number >= 0:
+            state.totals[0].tasks_unborn -= 1
+        state.totals[0].owners_unknown = max(state.totals[0].owners_unknown - 1, 0)
+        process = state.tasks[seen].owner
+        if thread and state.tasks[seen].number < 0:
+            state.tasks[seen].owner = owner
+            return -1
+    if process == owner or (seen >= 0 and state.processes[process].parent >= 0):
+        return -1
+    state.processes[process].parent = owner
+    state.processes[process].directory = state.processes[owner].directory
+    if shared > 0 and shared & ev.SHARES_FILES:
+        state.processes[process].table = state.processes[owner].table
+        return -1
+    return process
 
 
 @compiled_inside

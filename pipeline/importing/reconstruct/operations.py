@@ -74,6 +74,13 @@ def _gap(state, k, t, c):
 
 
 @compiled_inside
+def count_unborn(state, k):
+    """Count a task of which something is known, but not its beginning; the first one began the recording."""
+    if k > 0 and state.tasks[k].born == 0:
+        state.totals[0].tasks_unborn += 1
+
+
+@compiled_inside
 def _add_row(state, k, t, seq):
     """Add a row of the task that begins at `t`; what the operation is, is left to the caller."""
     totals = state.totals[0]
@@ -82,6 +89,7 @@ def _add_row(state, k, t, seq):
     task = state.tasks[k]
     process = state.processes[task.owner]
     if task.number < 0:
+        count_unborn(state, k)
         task.number = totals.task_numbers
         totals.task_numbers += 1
     if process.number < 0:

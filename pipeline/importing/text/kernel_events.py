@@ -67,6 +67,8 @@ _ARGUMENTS = {
     "dup": "fildes: {fd:x}",
     "dup2": "oldfd: {fd:x}, newfd: {count:x}",
     "dup3": "oldfd: {fd:x}, newfd: {count:x}, flags: {x}",
+    "fcntl fcntl64": "fd: {fd:x}, cmd: {count:x}, arg: {x}",
+    "close_range": "fd: {fd:x}, max_fd: {count:x}, flags: {x}",
 }
 _FAULTS = {"page_fault_user": 0, "page_fault_kernel": 1}
 

@@ -40,12 +40,13 @@ class KernelText:
 
     `heads` are regular expressions with the groups _GROUPS, in which NAME stands for what a command's name
     can be; `auxiliary` those of lines that are no events, by kind ("" for those that nobody misses);
-    `losses` are templates of lines that say that events were lost.
+    `losses` are templates of lines that say that events were lost, `mistakes` see `TextReader`.
     """
 
     heads: tuple[str, ...]
     auxiliary: Mapping[str, str]
     losses: tuple[str, ...] = ()
+    mistakes: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, tuple[str, Event | None]] = field(default_factory=dict, repr=False)
 
     def has_events(self, lines: pl.Series) -> bool:

@@ -45,6 +45,16 @@ PERF = KernelText(
     heads=(PERF_HEAD,),
     auxiliary=_NOTHING | _FRAMES | {"perf's own messages": r"^\[ perf |^Warning:|^Check IO/CPU overload"},
     losses=("Processed {d} events and lost {count:d} chunks!{any}",),
+    mistakes={
+        r"^ *\S.*? +(?:-?[0-9]+/)?-?[0-9]+ +(?:\[[0-9]+\] +)?(?:[0-9]+ +)?[a-z_0-9]+:[a-z_0-9]+: ": (
+            "its lines are perf's, but have no time; run perf script with "
+            "-F comm,pid,tid,cpu,time,event,trace"
+        ),
+        r"^ *[0-9]+\.[0-9]+: +(?:[0-9]+ +)?[a-z_0-9]+:[a-z_0-9]+: ": (
+            "its lines are perf's, but do not say which task it was; run perf script with "
+            "-F comm,pid,tid,cpu,time,event,trace"
+        ),
+    },
 )
 TRACEFS = KernelText(
     heads=(TRACER_HEAD, *LATENCY_HEADS),

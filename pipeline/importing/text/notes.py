@@ -13,6 +13,10 @@ _CALLS_ONLY = (
     "do a file and another that took its path",
     "page faults are not in such a recording, so the trace has none of them",
 )
+_COPIES_ALONE = (
+    "the recording has no call but reads and writes, none that opens, closes or moves a descriptor, so that "
+    "no position is known; record without -e trace=read,write"
+)
 _WITH_PAGES = (
     "a fault's page is its page-table page, (process, address / 2 MiB), new with each exec; a copy's page is "
     "(device, inode, offset / 4096), and a file that was deleted and another with its inode are one",
@@ -52,6 +56,8 @@ def describe_rows(totals: Any, calls_only: bool, threads: bool, lost_unknown: bo
     notes += _WITH_SWITCHES if totals.switches > 0 else _WITHOUT_SWITCHES
     if calls_only:
         notes += _HOLDS_OF_CALLS
+        if not totals.other_calls:
+            notes.append(_COPIES_ALONE)
     else:
         notes.append(
             f"hold_ns of {int(totals.faults):,} faults is drawn from a measured distribution ({SOURCE}), and "

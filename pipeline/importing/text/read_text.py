@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +31,14 @@ _SNIFFED_BYTES = (1 << 16, 1 << 22)
 
 
 class TextReader(Protocol):
-    """What makes events of lines: the table of a format and what goes with it."""
+    """What makes events of lines: the table of a format and what goes with it.
+
+    `mistakes` are lines that come of a mistake in recording, and what to do about it.
+    """
+
+    @property
+    def mistakes(self) -> Mapping[str, str]:
+        """Regular expressions, and what to say where one fits."""
 
     def has_events(self, lines: pl.Series) -> bool:
         """Whether one of the lines can be an event of the format."""
@@ -72,6 +79,16 @@ class TextFormat:
             if len(head) < size:
                 break
         return False
+
+    def explain(self, path: Path) -> str | None:
+        """Say which mistake in recording made most of the first lines unreadable; None if none is known."""
+        head = read_head(path, _SNIFFED_BYTES[0])
+        lines = split_lines(np.frombuffer(head + b"\n", np.uint8))
+        lines = lines.filter(lines.str.contains(r"^[^#\s]|^\s+\S"))
+        for regex, advice in self.reader().mistakes.items():
+            if 2 * lines.str.contains(regex).sum() > len(lines):
+                return advice
+        return None
 
     def read(self, path: Path, options: ReadOptions) -> ImportedRows:
         """Read the text at `path`, which is of this format, in pieces; complete once they are read.
@@ -140,6 +157,8 @@ class _Reading:
         lines = max(tally.lines, blocks.overlong)
         unknown = tally.unknown + blocks.overlong
         if unknown > MOST_BAD * lines:
+            if advice := self.form.explain(self.path):
+                raise InputError(f"{self.path}: {advice}")
             listed = "; ".join([*tally.quotes(), *self._overlong()])
             raise InputError(
                 f"{self.path}: wanted {self.form.what}, found {unknown:,} of {lines:,} lines that are not "

@@ -7,6 +7,7 @@ what the task did meanwhile.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,19 +22,29 @@ _FORMS = {
     "pread64 pread pwrite64 pwrite preadv pwritev": ("{fd:fd}, {any}, {position:n})",),
     "preadv2 pwritev2": ("{fd:fd}, {any}, {position:n}, {flags})",),
     "lseek": ("{fd:fd}, {n}, {flags})",),
-    "_llseek": ("{fd:fd}, {n}, [{position:n}], {flags})",),
-    # With -y the file that was opened stands behind the descriptor that is returned.
-    "open creat": ("{string}{any} = {n}<", "{path:string}"),
-    "openat openat2": ("{fd:fd}, {any} = {n}<", "{fd:fd}, {path:string}, "),
+    "_llseek llseek": ("{fd:fd}, {n}, [{position:n}], {flags})",),
+    "open memfd_create": ("{path:string}, {oflags:oflags}",),
+    "creat": ("{path:string}",),
+    "openat openat2": ("{fd:fd}, {path:string}, {oflags:oflags}",),
+    "pipe pipe2": ("[{fd:fd}, {other:fd}]",),
+    "socketpair": ("{any}[{fd:fd}, {other:fd}]",),
     "close": ("{fd:fd})",),
+    "close_range": ("{fd:fd}, {other:n}, {oflags:oflags})",),
     "dup": ("{fd:fd})",),
     "dup2": ("{fd:fd}, {other:fd})",),
-    "dup3": ("{fd:fd}, {other:fd}, {flags})",),
+    "dup3": ("{fd:fd}, {other:fd}, {oflags:oflags})",),
+    "fcntl fcntl64": ("{fd:fd}, {command:flags}, {oflags:oflags}", "{fd:fd}, {command:flags}"),
+    "fstat fstat64": ("{fd:fd}, {any}st_size={position:n},",),
+    "newfstatat fstatat64": ('{fd:fd}, "", {any}st_size={position:n},', "{any}"),
+    "statx": ('{fd:fd}, "", {any}stx_size={position:n},', "{any}"),
+    "ftruncate ftruncate64": ("{fd:fd}, {position:n})",),
+    "chdir": ("{path:string})",),
+    "fchdir": ("{fd:fd})",),
     "getdents getdents64": ("{fd:fd}, ",),
     "clone clone3 fork vfork": ("{clone:any})",),
     "execve execveat": ("",),
-    "sendfile sendfile64": ("{other:fd}, {fd:fd}, ",),
-    "copy_file_range splice": ("{fd:fd}, {any}, {other:fd}, ",),
+    "sendfile sendfile64": ("{other:fd}, {fd:fd}, {position:offset}, ",),
+    "copy_file_range splice": ("{fd:fd}, {position:offset}, {other:fd}, {last:offset}, ",),
     "tee": ("{fd:fd}, {other:fd}, ",),
     "mmap mmap2": ("{any}, {fd:fd}, {n})",),
 }
@@ -59,15 +70,43 @@ UNREAD = r"^(?:io_submit|io_uring_enter|process_vm_readv|process_vm_writev|vmspl
 
 def derive(columns: Columns, call: int) -> Columns:
     """Fields of events (`events.EVENT`) from those of a form."""
-    fields: Columns = {name: columns[name] for name in ("fd", "position") if name in columns}
-    if "path" in columns:
-        # A path as the program gave it is taken for that of a file in the working directory.
-        fields["file"] = file_hashes(columns["path"].str.strip_chars('"').str.replace("^([^/])", "/./$1"))
-    elif "fd_file" in columns and call != ev.OPEN:
+    fields: Columns = {name: columns[name] for name in ("fd", "position", "last") if name in columns}
+    if "other" in columns:
+        fields["count"] = columns["other"]
+    if "other_file" in columns:
+        fields["address"] = file_hashes(columns["other_file"])
+    if "fd_file" in columns and call != ev.OPEN:
         fields["file"] = file_hashes(columns["fd_file"])
     if "clone" in columns:
-        fields["buffer"] = np.where(columns["clone"].str.contains("CLONE_THREAD", literal=True), 1, -1)
+        shared = {"CLONE_THREAD": ev.THREAD, "CLONE_FILES": ev.SHARES_FILES}
+        fields["buffer"] = np.maximum(_flags(columns["clone"], shared), 0)
+    if "command" in columns:
+        fields["count"] = columns["command"].replace_strict(_COMMANDS, default=-1, return_dtype=pl.Int64)
+    if "oflags" in columns:
+        fields["flag"] = _flags(columns["oflags"], _OPEN_FLAGS)
+    if "path" in columns:
+        path = columns["path"].str.strip_chars('"')
+        fields["path"] = np.where(path.str.contains("^/"), file_hashes(path), hashes(path))
+        relative = (~path.str.starts_with("/")).to_numpy() * ev.RELATIVE
+        fields["flag"] = relative | fields.get("flag", ev.EMPTIED)
     return fields
+
+
+_COMMANDS = {
+    "F_DUPFD": ev.DUPLICATE_FD, "F_DUPFD_CLOEXEC": ev.DUPLICATE_FD_CLOEXEC, "F_SETFD": ev.SET_FD_FLAGS,
+    "F_SETFL": ev.SET_FILE_FLAGS,
+}  # fmt: skip
+_OPEN_FLAGS = {
+    "O_APPEND": ev.APPEND, "O_TRUNC": ev.EMPTIED, "O_EXCL": ev.EMPTIED, "CLOEXEC": ev.CLOSE_ON_EXEC,
+}  # fmt: skip
+
+
+def _flags(text: pl.Series, meanings: Mapping[str, int]) -> np.ndarray:
+    """Set of the flags that are in each text."""
+    found = np.zeros(len(text), np.int64)
+    for name, bit in meanings.items():
+        found |= text.str.contains(name, literal=True).to_numpy() * bit
+    return found
 
 
 # Files of these have no pages of the page cache, or none that the kernel maps to copy; but /dev/shm has.

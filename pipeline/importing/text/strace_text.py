@@ -13,6 +13,7 @@ stand what the options -r, -n and -i add. With -y a descriptor is followed by it
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +50,24 @@ _AUXILIARY = {
     "strace's own messages": r"^(?:\[pid +[0-9]+\] )?(?:strace: |\[ Process PID=|Process [0-9]+ )",
     "strace's table of calls": r"^(?:% time|------ |[ 0-9]{3}\.[0-9]{2} +[0-9.]+ +[0-9]+ )",
 }
+_TASK = r"^(?:\[pid +[0-9]+\] +|[0-9]+(?:<[^>]*>)? +)?"
+_MISTAKES = {
+    _TASK + r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)? [a-z_0-9]+\(": (
+        "strace -t or -tt gives the time of day; record with -ttt: strace -f -ttt -T -y -o FILE COMMAND"
+    ),
+    _TASK + r"[0-9]{9,10} [a-z_0-9]+\(": (
+        "its times are cut to seconds; record with -ttt: strace -f -ttt -T -y -o FILE COMMAND"
+    ),
+    _TASK + r"[0-9]{1,8}\.[0-9]{6} [a-z_0-9]+\(": (
+        "strace -r gives times since the previous call; run strace -f -ttt -T -y -o FILE COMMAND"
+    ),
+    _TASK + r"[0-9]{9,10}\.[0-9]+ .*\) += [^<]+$": (
+        "strace without -T does not say how long a call took; run strace -f -ttt -T -y -o FILE COMMAND"
+    ),
+    _TASK + r"[a-z_0-9]+\(.*\) += ": (
+        "strace without -ttt does not say when a call was; record with strace -f -ttt -T -y -o FILE COMMAND"
+    ),
+}
 # One number for all lines without one, which are of the process that strace started.
 FIRST_TASK = 1
 
@@ -65,6 +84,11 @@ class StraceText:
     _has_unnumbered: bool = False
     _first: int | None = None
     _children: set[int] = field(default_factory=set)
+
+    @property
+    def mistakes(self) -> Mapping[str, str]:
+        """See `TextReader`."""
+        return _MISTAKES
 
     def has_events(self, lines: pl.Series) -> bool:
         """Whether one of the lines can be a call."""
@@ -188,8 +212,15 @@ def _read_calls(
             if not len(left):
                 break
             fits, columns = pattern(form, before, "").read(text.gather(left))
-            for name, values in derive(columns, call.code).items():
-                events[name][left[fits]] = values
+            found = left[fits]
+            fields = derive(columns, call.code)
+            if "path" in fields:
+                # With -y the file that was opened stands behind the descriptor that is returned.
+                opened = (call.code == ev.OPEN) & (events["file"][found] != 0)
+                events["file"][found] = np.where(opened, events["file"][found], fields.pop("path"))
+                fields["flag"] &= np.where(opened, ~ev.RELATIVE, -1)
+            for name, values in fields.items():
+                events[name][found] = values
             left = left[~fits]
         if len(left):
             # The second half of a call alone is none of an unknown form.

@@ -3,9 +3,9 @@
     address={address:x} ip={w} error_code={x}
 
 `{name:type}` is a field, `{type}` one that is not read, and anything else stands for itself; a blank for one
-or more. `{name:fd}` is a descriptor, the field `name`, and the file behind it, the field `name_file`. A
-template has to fit to the end of its line. Patterns are those of Polars, matched over a column of lines at
-once.
+or more. `{name:fd}` is a descriptor, the field `name`, and the file behind it, the field `name_file`;
+`{name:offset}` is the pointer to a position, of which the field is what it points to. A template stands
+between two regular expressions. Patterns are those of Polars, matched over a column of lines at once.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ TYPES = {
     # A string of strace, with what it holds only in part.
     "string": r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?',
     "flags": r"[A-Z_0-9|]+[0-9a-fx]*",
+    # Flags of open, or of the structure of openat2.
+    "oflags": r"(?:\{flags=)?[A-Z_|0-9a-fx]+",
 }
 # A file of strace -y behind its descriptor. "<", ">" are escaped in paths but for devices and connections.
+_OFFSET = r"(?:NULL|0x[0-9a-f]+|\[(?P<{}>-?[0-9]{{1,18}})\](?: => \[-?[0-9]+\])?)"
 _FILE = r"(?:<(?P<{}_file>(?:[^<>]|<[^>]*>|->)*)>(?:\(deleted\))?)?"
 _FIELD = re.compile(r"\{(?:(\w+):)?(\w+)\}")
 
@@ -108,6 +111,9 @@ def pattern(template: str, before: str = "^ *", after: str = " *$") -> Pattern:
         if type == "fd":
             regex += f"(?:AT_FDCWD|(?P<{name}>-?[0-9]{{1,9}}))" + _FILE.format(name)
             types[f"{name}_file"] = "text"
+        elif type == "offset":
+            regex += _OFFSET.format(name)
+            types[name] = "n"
         else:
             regex += f"(?{f'P<{name}>' if name else ':'}{TYPES[type]})"
         at = field.end()
