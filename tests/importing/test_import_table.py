@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError, UsageError
+from pipeline.importing.import_trace import ImportResult, import_trace
 from pipeline.trace.doctor import doctor
 from tests.importing.recorded import imported
 
@@ -139,3 +142,85 @@ def test_times_and_tasks_that_make_no_sense_are_refused(tmp_path: Path, rows, un
     )
     with pytest.raises(InputError, match=wanted):
         imported(tmp_path, "start,tid,page\n" + rows, mapping=mapping)
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("28-table-duplicate-column/input.csv", "input.csv: column 't' is there twice; rename one"),
+        ("29-table-numbers-cut/bytes.csv", r"'n' holds 3000000000 at row 0, wanted .* to 2147483647"),
+    ],
+)
+def test_a_table_with_a_mistake_is_refused_by_name(tmp_path: Path, case: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        import_trace(CASES / case, tmp_path / "t.parquet", mapping=(CASES / case).parent / "map.toml")
+    assert not list(tmp_path.iterdir())
+
+
+def _parquet(tmp_path: Path, columns: dict[str, pa.Array]) -> tuple[pl.DataFrame, ImportResult]:
+    """Import a table of columns of the mapping's names: time, task, page and whatever else there is."""
+    pq.write_table(pa.table(columns), tmp_path / "r.parquet")
+    lines = [f'{name} = "{name}"' for name in columns]
+    mapping = _mapping(tmp_path, "\n".join(["[columns]", *lines]))
+    result = import_trace(tmp_path / "r.parquet", tmp_path / "t.parquet", mapping=mapping)
+    return pl.read_parquet(tmp_path / "t.parquet"), result
+
+
+TIME, TASK, PAGE = pa.array([0, 1000, 2000]), pa.array([1, 2, 1]), pa.array([5, 6, 5])
+
+
+@pytest.mark.parametrize(
+    "type", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_text_of_any_type_tells_tasks_and_pages(tmp_path: Path, type: pa.DataType) -> None:
+    text = pa.array(["a", "b", "a"]).cast(type)
+    rows, _ = _parquet(tmp_path, {"time": TIME, "task": text, "page": text})
+    assert rows["task"].to_list() == rows["page"].to_list() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_timestamps_and_durations_have_units_of_their_own(tmp_path: Path, unit: str) -> None:
+    columns = {
+        "time": pa.array([0, 1, 2]).cast(pa.timestamp(unit)), "task": TASK, "page": PAGE,
+        "held": pa.array([1, 1, 0]).cast(pa.duration(unit)),
+    }  # fmt: skip
+    rows, _ = _parquet(tmp_path, columns)
+    step = {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}[unit]
+    assert rows["time_ns"].to_list() == [0, step, 2 * step]
+    assert (rows["hold_ns"] + rows["block_ns"]).to_list() == [step, step, 0]
+
+
+def test_not_a_number_is_no_page(tmp_path: Path) -> None:
+    page = pa.array([5.0, float("nan"), float("nan")])
+    rows, result = _parquet(tmp_path, {"time": TIME, "task": TASK, "page": page})
+    assert len(rows) == 1
+    assert result.dropped == {"no page is said of them": 2}
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"cpu": pa.array([1, 40_000, 2])}, "'cpu' holds 40000 at row 1, wanted a number from -1 to 32767"),
+        ({"bytes": pa.array([1, 2, 1 << 40])}, "'bytes' holds 1099511627776 at row 2"),
+        (
+            {"bytes": pa.array([1, 2, (1 << 64) - 1], pa.uint64())},
+            "'bytes' holds 18446744073709551615 at row 2",
+        ),
+        ({"bytes": pa.array([1.0, 2.5, 3.0])}, "'bytes' holds 2.5 at row 1"),
+        ({"time": pa.array([0.0, float("inf"), 1.0])}, "'time' holds inf at row 1"),
+        ({"time": pa.array([0.0, float("nan"), 1.0])}, "'time' is null at row 1"),
+        ({"held": pa.array([1, -5, 1])}, "'held' holds -5 at row 1, wanted a number from 0"),
+        ({"time": pa.array(["a", "b", "c"])}, "'time' is string, where times or numbers were wanted"),
+        ({"page": pa.array([[1], [2], [3]])}, "'page' is list<.*>, where numbers or text were wanted"),
+        ({"task": pa.array([1, None, 2])}, "'task' is null at row 1"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(
+    tmp_path: Path, columns: dict[str, pa.Array], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        _parquet(tmp_path, {"time": TIME, "task": TASK, "page": PAGE} | columns)
+    assert not (tmp_path / "t.parquet").exists()

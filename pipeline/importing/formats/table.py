@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, UsageError
-from pipeline.importing.importer import ImportedRows, Importer, ReadOptions, integers
+from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
 from pipeline.importing.mappings import (
     FIRST_NOTE,
     HOLD_SPLIT,
@@ -23,14 +21,13 @@ from pipeline.importing.mappings import (
     process_note,
 )
 from pipeline.importing.reconstruct.hold_lengths import SOURCE, load_holds
-from pipeline.importing.table_mapping import UNITS_NS, Columns, Kind, Number, Time, read_mapping
+from pipeline.importing.table_columns import TableColumns
+from pipeline.importing.table_mapping import Columns, Kind, Number, Time, read_mapping
 from pipeline.importing.text.blocks import open_text
 from pipeline.io.files import readable_file
-from pipeline.schema.trace import KINDS, MAX_TIME_NS, Provenance
+from pipeline.schema.trace import COLUMNS, KINDS, MAX_TIME_NS, Provenance
 
 _SEED = 1
-# Differences of two such times fit into 64 bits.
-_FARTHEST_NS = 1 << 62
 
 
 def _read_table(path: Path, options: ReadOptions) -> ImportedRows:
@@ -44,38 +41,38 @@ def _read_table(path: Path, options: ReadOptions) -> ImportedRows:
         )
     mapping = read_mapping(options.mapping)
     columns = mapping.columns
-    table = _read(path, mapping.delimiter, _names(columns))
-    rows_in = table.num_rows
-    for name in columns.page:
-        table = table.filter(pc.is_valid(table.column(name)))
-    if table.num_rows == 0:
+    whole = TableColumns.of(path, _read(path, mapping.delimiter), _names(columns))
+    table = whole.with_values(columns.page)
+    rows_in, without_page = len(whole.row), len(whole.row) - len(table.row)
+    if len(table.row) == 0:
         raise InputError(f"{path}: wanted a table with rows that have a page, found {rows_in:,} without one")
-    dropped = {"no page is said of them": rows_in - table.num_rows} if rows_in > table.num_rows else {}
-    begin = _times(table, columns.time)
+    dropped = {"no page is said of them": without_page} if without_page else {}
+    begin = table.times(columns.time)
     begin = begin - begin.min()
     if begin.max() >= MAX_TIME_NS:
         raise InputError(
             f"{path}: column '{columns.time.column}' spans {begin.max() / 3.6e12:,.1f} hours in "
             f"{columns.time.unit}, and a trace {MAX_TIME_NS / 3.6e12:.1f}; check its unit, or cut it up"
         )
-    kind = _kinds(path, table, columns.kind)
-    task = _numbers(table, columns.task)
+    kind = table.kinds(columns.kind)
+    task = table.identities(columns.task)
+    size = table.numbers(columns.bytes, -1, _most("bytes"), null=-1) if columns.bytes else None
     end, exact, notes = _ends(table, columns, begin, kind, task)
     mappings = Mappings(
         task_id=task,
         begin_ns=begin,
         mapped_ns=begin,
         end_ns=end,
-        cpu=_numbers_or_none(table, columns.cpu) if columns.cpu else np.full(len(begin), -1),
+        cpu=table.numbers(columns.cpu, -1, _most("cpu"), null=-1) if columns.cpu else np.full(len(begin), -1),
         kind=kind,
-        page_id=_page_ids(table, columns.page),
+        page_id=table.pages(columns.page),
     )
     arranged = arrange(mappings, THINK_SPLIT, HOLD_SPLIT, options.threads)
     rows, source = arranged.rows, arranged.source_row
     if columns.process and not options.threads:
-        rows["process"] = number_by_appearance(_numbers(table, columns.process)[source]).astype(np.int32)
-    if columns.bytes:
-        rows["bytes"] = _numbers_or_none(table, columns.bytes)[source].astype(np.int32)
+        rows["process"] = number_by_appearance(table.identities(columns.process)[source]).astype(np.int32)
+    if size is not None:
+        rows["bytes"] = size[source].astype(np.int32)
     for name, values in exact.items():
         rows[name] = values[source]
     notes.append(FIRST_NOTE)
@@ -100,7 +97,7 @@ def _names(columns: Columns) -> list[str]:
     return list(dict.fromkeys([*(part.column for part in given if part and part.column), *columns.page]))
 
 
-def _read(path: Path, delimiter: str, names: Sequence[str]) -> pa.Table:
+def _read(path: Path, delimiter: str) -> pa.Table:
     readable_file(path, "a CSV or Parquet table")
     with path.open("rb") as raw:
         parquet = raw.read(4) == b"PAR1"
@@ -121,94 +118,21 @@ def _read(path: Path, delimiter: str, names: Sequence[str]) -> pa.Table:
         raise InputError(
             f"{path}: wanted a CSV or Parquet table, but it cannot be read ({reason})"
         ) from error
-    missing = [name for name in names if name not in table.column_names]
-    if missing:
-        raise InputError(
-            f"{path}: the mapping names columns that it lacks: {', '.join(missing)}; found: "
-            f"{', '.join(table.column_names)}"
-        )
     return table
 
 
-def _times(table: pa.Table, time: Time) -> np.ndarray:
-    """Nanoseconds as int64: exact for whole numbers; fractions are as good as a double is."""
-    column = table.column(time.column)
-    if pa.types.is_integer(column.type):
-        whole = integers(table, time.column)
-        if float(np.abs(whole).max()) * UNITS_NS[time.unit] >= _FARTHEST_NS:
-            raise _too_far(time)
-        return whole * UNITS_NS[time.unit]
-    if column.null_count or not (pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)):
-        raise InputError(
-            f"column '{time.column}' is {column.type}{' with nulls' if column.null_count else ''}, where "
-            "numbers were wanted; mend the table"
-        )
-    values = np.rint(column.cast(pa.float64()).to_numpy() * UNITS_NS[time.unit])
-    # Not-a-number is not below it either.
-    if not np.abs(values).max() < _FARTHEST_NS:
-        raise _too_far(time)
-    return values.astype(np.int64)
-
-
-def _too_far(time: Time) -> InputError:
-    return InputError(
-        f"column '{time.column}' holds times that are no number of {time.unit} that 64 bits of nanoseconds "
-        "hold; check its unit, or mend the table"
-    )
-
-
-def _numbers(table: pa.Table, number: Number) -> np.ndarray:
-    if number.column is None:
-        return np.full(table.num_rows, number.constant, np.int64)
-    column = table.column(number.column)
-    if pa.types.is_string(column.type) and not column.null_count:
-        return _ids(column)
-    return integers(table, number.column)
-
-
-def _numbers_or_none(table: pa.Table, number: Number) -> np.ndarray:
-    """Numbers, -1 where there is none."""
-    if number.column is None:
-        return _numbers(table, number)
-    return integers(table, number.column, null=-1)
-
-
-def _ids(column: pa.ChunkedArray) -> np.ndarray:
-    """Numbers that stand for values of any type."""
-    encoded = column.combine_chunks().dictionary_encode()
-    return np.asarray(pc.fill_null(encoded.indices, -1)).astype(np.int64)
-
-
-def _page_ids(table: pa.Table, names: Sequence[str]) -> np.ndarray:
-    ids = [_ids(table.column(name)) for name in names]
-    _, together = np.unique(np.stack(ids), axis=1, return_inverse=True)
-    return together.ravel()
-
-
-def _kinds(path: Path, table: pa.Table, kind: Kind) -> np.ndarray:
-    if kind.column is None:
-        return np.full(table.num_rows, KINDS.index(kind.default or "other"), np.int64)
-    found = table.column(kind.column).cast(pa.string()).combine_chunks().dictionary_encode()
-    codes = []
-    for value in found.dictionary.to_pylist():
-        name = kind.values.get(value) or (value if value in KINDS else None) or kind.default
-        if name is None:
-            raise InputError(
-                f"{path}: column '{kind.column}' holds {value!r}, which the mapping does not translate; add "
-                f"it to columns.kind.values, or a default; kinds are {', '.join(KINDS)}"
-            )
-        codes.append(KINDS.index(name))
-    # Null stands at the end, for -1.
-    codes.append(KINDS.index(kind.default or "other"))
-    return np.array(codes, np.int64)[np.asarray(pc.fill_null(found.indices, -1))]
+def _most(name: str) -> int:
+    """Largest number that a trace's column holds."""
+    type = next(column.type for column in COLUMNS if column.name == name)
+    return int(np.iinfo(type.to_pandas_dtype()).max)
 
 
 def _ends(
-    table: pa.Table, columns: Columns, begin: np.ndarray, kind: np.ndarray, task: np.ndarray
+    table: TableColumns, columns: Columns, begin: np.ndarray, kind: np.ndarray, task: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
     """When each mapping ended, the columns that are given exactly, and notes."""
     exact = {
-        f"{name}_ns": _times(table, time)
+        f"{name}_ns": table.durations(time)
         for name in ("think", "wait", "hold", "block")
         if (time := getattr(columns, name))
     }
@@ -217,10 +141,10 @@ def _ends(
         return begin + exact["hold_ns"] + block, exact, []
     divided = HOLD_SPLIT.note("a mapping, less what is nested in it", "hold_ns", "block_ns")
     if columns.held:
-        return begin + _times(table, columns.held), exact, [divided]
+        return begin + table.durations(columns.held), exact, [divided]
     if columns.end:
-        first = _times(table, columns.time).min()
-        return _times(table, columns.end) - first, exact, [divided]
+        first = table.times(columns.time).min()
+        return table.times(columns.end) - first, exact, [divided]
     # Each draw ends where the task's next mapping begins, or it would nest what did not nest.
     quantiles = load_holds()[np.where(kind == KINDS.index("page_fault"), 0, 1)]
     drawn = quantiles[
