@@ -77,7 +77,7 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
     compiled = plan.config.compiled
     if census is None:
         # The census reads while the simulator is loaded.
-        with ThreadPoolExecutor(1) as reader:
+        with ThreadPoolExecutor(1, "census") as reader:
             reading = reader.submit(take_census, plan.trace)
             compose(plan.allocator, compiled)
             census = reading.result()
