@@ -8,9 +8,9 @@
 -- column: distinct_pages; pages in operations_to operations in a row, mean
 -- reads: operations
 -- An interval counts operations since the page was mapped before, in the trace's order, this one included: an
--- upper bound of the distinct pages since then (the stack distance). Distinct pages in a window follow from the
--- intervals alone (Xiang et al., HOTL, ASPLOS 2013): a window misses a page if it lies within one of the page's
--- intervals, or before its first mapping or after its last.
+-- upper bound of the distinct pages since then (the stack distance). Distinct pages in a window follow from
+-- the intervals alone (Xiang et al., HOTL, ASPLOS 2013): a window misses a page if it lies within one of the
+-- page's intervals, or before its first mapping or after its last.
 -- The gaps of one page reach from one operation before the trace to its end.
 WITH extent AS (
     SELECT

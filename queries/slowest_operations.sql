@@ -18,8 +18,8 @@
 -- column: holder; task that held the lock it waited for longest
 -- column: flush_op; operation whose flush under the lock it waited for longest
 -- reads: operations, relock, sleep
--- So many tasks' longest ones are at least so long: only the few rows that are, are ranked and read whole. Where
--- there are fewer tasks, each row may be one of the longest.
+-- As many as are asked for are at least so long, for each is its task's longest: only the few rows that are,
+-- are ranked and read whole. Where there are fewer tasks, each row may be one of them.
 WITH least AS MATERIALIZED (
     SELECT
         run,
@@ -34,7 +34,7 @@ chosen AS MATERIALIZED (
         o.op
     FROM operations AS o
     INNER JOIN least ON o.run = least.run AND o.mapped_ns - o.asked_ns >= least.least_ns
-    WHERE o.mapped_ns - o.asked_ns >= (SELECT greatest(min(least_ns), 1) FROM least)
+    WHERE o.mapped_ns - o.asked_ns >= (SELECT greatest(min(l.least_ns), 1) FROM least AS l)
     QUALIFY row_number() OVER (PARTITION BY o.run ORDER BY o.mapped_ns - o.asked_ns DESC, o.op) <= $top
 ),
 
