@@ -13,30 +13,30 @@
 -- column: most; the largest
 -- example: FROM quantiles('hold_histogram')
 -- Cells of near values tell in which of them a quantile lies; only the values of those are sorted.
-WITH given AS (
-    SELECT run, part, value, n,
-        CASE WHEN value > 0 THEN CAST(floor(32 * log2(value)) AS BIGINT) ELSE value - 1 END AS cell
+WITH cells AS (
+    SELECT run, part, sum(n) AS n, sum(CAST(value AS DOUBLE) * n) AS sum_of_values, min(value) AS least,
+        max(value) AS most
     FROM query_table(histogram)
-),
-cells AS (
-    SELECT run, part, cell, sum(n) AS n, sum(CAST(value AS DOUBLE) * n) AS sum_of_values,
-        min(value) AS least, max(value) AS most
-    FROM given GROUP BY run, part, cell
+    GROUP BY run, part,
+        CASE WHEN value > 0 THEN CAST(floor(32 * log2(value)) AS SMALLINT) ELSE value - 1 END
 ),
 summed AS (
-    SELECT *, sum(n) OVER (PARTITION BY run, part ORDER BY cell) - n AS below,
+    SELECT *, sum(n) OVER (PARTITION BY run, part ORDER BY least) - n AS below,
         sum(n) OVER (PARTITION BY run, part) AS total
     FROM cells
 ),
+chosen AS (
+    SELECT run, part, least, most, below, total FROM summed
+    WHERE (below < 0.50 * total AND below + n >= 0.50 * total)
+        OR (below < 0.90 * total AND below + n >= 0.90 * total)
+        OR (below < 0.99 * total AND below + n >= 0.99 * total)
+),
 ranked AS (
-    SELECT g.run, g.part, g.value, s.total,
-        s.below + sum(g.n) OVER (PARTITION BY g.run, g.part, g.cell ORDER BY g.value) AS up_to
-    FROM given AS g
-    INNER JOIN summed AS s
-        ON g.run = s.run AND g.part IS NOT DISTINCT FROM s.part AND g.cell = s.cell
-    WHERE (s.below < 0.50 * s.total AND s.below + s.n >= 0.50 * s.total)
-        OR (s.below < 0.90 * s.total AND s.below + s.n >= 0.90 * s.total)
-        OR (s.below < 0.99 * s.total AND s.below + s.n >= 0.99 * s.total)
+    SELECT g.run, g.part, g.value, c.total,
+        c.below + sum(g.n) OVER (PARTITION BY g.run, g.part, c.least ORDER BY g.value) AS up_to
+    FROM query_table(histogram) AS g
+    INNER JOIN chosen AS c
+        ON g.run = c.run AND g.part IS NOT DISTINCT FROM c.part AND g.value BETWEEN c.least AND c.most
 ),
 points AS (
     SELECT run, part,
