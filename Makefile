@@ -37,6 +37,7 @@ bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/reference.py
 	$(BIN)/python benchmarks/queries.py
+	$(BIN)/python benchmarks/reporting.py
 	$(BIN)/python benchmarks/start.py
 
 docs: $(VENV)/.installed-test ## write again what the documents take from the code, and the output of their examples
