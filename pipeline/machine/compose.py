@@ -76,6 +76,7 @@ def _file_of(module: str) -> Path:
     return _PROJECT / f"{module.replace('.', '/')}.py"
 
 
+@cache
 def _is_package(module: str) -> bool:
     return _file_of(module).with_suffix("").is_dir()
 
@@ -90,6 +91,7 @@ def _imports_of(text: str) -> Iterator[str]:
             yield module
 
 
+@cache
 def _sources(allocator: Allocator) -> _Sources:
     """What the composed package consists of: all that the entries reach and that has something to compile."""
     traits, costs = _file_of(_TRAITS), _file_of("pipeline.machine.costs")
@@ -127,27 +129,28 @@ def _declarations(allocator: Allocator) -> str:
     return "".join(lines)
 
 
-def _facts(sources: _Sources) -> list[Any]:
-    """All sources, and the constants and record layouts of the other modules that they import."""
+@cache
+def _facts(allocator: Allocator) -> str:
+    """All sources, and the constants and record layouts of the other modules that they import, as text."""
+    sources = _sources(allocator)
     facts: list[Any] = sorted((module, text) for module, (text, _) in sources.items())
     imported = {other for text, _ in sources.values() for other in _imports_of(text)}
     for module in sorted(imported - set(sources) - {_MARKS}):
         values = vars(importlib.import_module(module)).items()
         facts += [(name, value) for name, value in values if isinstance(value, (int, np.dtype))]
-    return facts
+    return repr(facts)
 
 
-def _identity(sources: _Sources, compiled: bool) -> str:
-    facts = [_facts(sources), sys.version_info[:2], compiled]
+def _package_name(allocator: Allocator, compiled: bool) -> str:
+    facts: list[Any] = [_facts(allocator), sys.version_info[:2], compiled]
     if compiled:
         facts += compiler_facts()
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    return f"kmap_{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
 
 
-@cache
 def simulator_sha256(allocator: Allocator) -> str:
     """Hash of the engine's and the allocator's sources: of what, with its inputs, determines a result."""
-    return hashlib.sha256(repr(_facts(_sources(allocator))).encode()).hexdigest()
+    return hashlib.sha256(_facts(allocator).encode()).hexdigest()
 
 
 def _stem(module: str) -> str:
@@ -179,7 +182,7 @@ def _rewrite_all(package: str, sources: _Sources, compiled: bool) -> dict[str, s
 
 def is_compiled_already(allocator: Allocator) -> bool:
     """Whether the compiled simulator of this allocator is in the cache: all of it that a replay calls."""
-    package = f"kmap_{_identity(_sources(allocator), True)}"
+    package = _package_name(allocator, compiled=True)
     return all(is_kept(cache_directory() / package, name) for name in _CALLED_BY_REPLAYS)
 
 
@@ -187,7 +190,7 @@ def is_compiled_already(allocator: Allocator) -> bool:
 def compose(allocator: Allocator, compiled: bool = True) -> Simulator:
     """Compose the simulator of one allocator; what Numba cannot compile shows up at the first call."""
     sources = _sources(allocator)
-    package = f"kmap_{_identity(sources, compiled)}"
+    package = _package_name(allocator, compiled)
     if compiled:
         _write_package(package, sources)
         entry: Callable[[str, str], Callable[..., int]] = partial(_compiled_entry, package)

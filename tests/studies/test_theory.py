@@ -177,6 +177,9 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Break:
         return copy / f"{name}.py" if package == compose._ENGINE else original(module)
 
     monkeypatch.setattr(compose, "_file_of", file_in_copy)
+    # Sources are read once for each allocator elsewhere.
+    monkeypatch.setattr(compose, "_sources", compose._sources.__wrapped__)
+    monkeypatch.setattr(compose, "_facts", compose._facts.__wrapped__)
     monkeypatch.setattr(in_memory, "compose", compose.compose.__wrapped__)
 
     def replace_in_engine(old: str, new: str) -> None:
