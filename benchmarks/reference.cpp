@@ -31,7 +31,8 @@ constexpr int TASK_MASK = (1 << TASK_BITS) - 1;
 constexpr int PAGE_BITS = 31;
 constexpr int INTERRUPTS = 8;
 constexpr int LOG_ROWS = 1 << 13;
-constexpr int LOG_MARGIN = 64;
+constexpr int LOG_MARGIN = 128;
+constexpr int MOST_AHEAD = 16;
 
 enum Phase { IDLE, SWITCH, THINK, WORK, SPIN, RELEASE, FLUSH, USE, NEXT, MAPPED, RESUME, STEP, ACT, UNMAP, DONE,
              PICK, WAIT };
@@ -155,6 +156,11 @@ class Tournament {
     }
     i64 get(std::size_t k) const { return smallest_[leaves_ + k]; }
     i64 first() const { return smallest_[1]; }
+    i64 first_but(std::size_t k) const {
+        i64 least = INT64_MAX;
+        for (std::size_t at = leaves_ + k; at > 1; at >>= 1) least = std::min(least, smallest_[at ^ 1]);
+        return least;
+    }
 
   private:
     std::size_t leaves_ = 1;
@@ -200,6 +206,7 @@ class Machine {
     // Phases
     void cpu_event(int c, i64 t);
     Phase stretch(int c, Phase phase, Category category, i64 end_ns);
+    Phase critical(int c, Phase phase, i64 end_ns);
     Phase think(int c, int task, i64 t);
     Phase ask(int c, int task);
     Phase step(int c, Request &r, i64 t);
@@ -279,6 +286,7 @@ class Machine {
 
     i64 now_ns_ = 0, horizon_ns_ = 0;
     bool complete_ = false;
+    int ahead_ = 0;
     int idle_ = 0, ready_head_ = -1, ready_tail_ = -1, live_ = 0, unstarted_ = 0;
     std::vector<Operation> operations_;
     std::vector<EventRow> events_;
@@ -834,6 +842,20 @@ inline Phase Machine::stretch(int c, Phase phase, Category category, i64 end_ns)
     return WAIT;
 }
 
+// Kernel work until `end_ns`, passed at once if nothing else happens before that.
+inline Phase Machine::critical(int c, Phase phase, i64 end_ns) {
+    Cpu &cpu = cpus_[c];
+    const i64 rows_ns = unstarted_ > 0 && !complete_ ? horizon_ns_ : NEVER;
+    const i64 others_ns = std::min({rows_ns, cpu.irq_at_ns, timers_.first() >> TASK_BITS});
+    if (ahead_ == 0 || end_ns >= others_ns || ((end_ns << 6) | c) > keys_.first_but(c))
+        return stretch(c, phase, C_CRITICAL, end_ns);
+    ahead_ -= 1;
+    now_ns_ = end_ns;
+    cpu.category = C_CRITICAL;
+    account(c, end_ns);
+    return phase == WORK ? ACT : phase;
+}
+
 inline Phase Machine::think(int c, int q, i64 t) {
     Cpu &cpu = cpus_[c];
     Task &task = tasks_[q];
@@ -884,7 +906,7 @@ inline Phase Machine::step(int c, Request &r, i64 t) {
     }
     if (work_ns == 0) return ACT;
     __builtin_prefetch(&tlb_[static_cast<std::size_t>(std::max(r.slot, 0)) * n_cpus_ + c]);
-    return stretch(c, WORK, C_CRITICAL, t + work_ns);
+    return critical(c, WORK, t + work_ns);
 }
 
 void Machine::fall_asleep(int q, Request &r, i64 t) {
@@ -935,7 +957,7 @@ inline Phase Machine::act(int c, int q, Request &r, i64 t) {
         [[fallthrough]];
     case A_UNLOCK:
         if (const i64 delay_ns = costs_.hold_per_spinner_ns * lock_.spinners; delay_ns > 0)
-            return stretch(c, RELEASE, C_CRITICAL, t + delay_ns);
+            return critical(c, RELEASE, t + delay_ns);
         return give_back(c, q, r, t);
     case A_DONE:
         return r.side == MAP ? mapped(c, r, t) : DONE;
@@ -1020,15 +1042,18 @@ void Machine::cpu_event(int c, i64 t) {
     case THINK: phase = tasks_[q].think_left_ns > 0 ? think(c, q, t) : ask(c, q); break;
     case USE: phase = UNMAP; break;
     case SPIN: phase = heir_takes(c, r, t) ? STEP : WAIT; break;
-    case RELEASE: phase = give_back(c, q, r, t); break;
+    case RELEASE: phase = RELEASE; break;
     case FLUSH:
         for (Cpu &every : cpus_) every.epoch += 1;
         phase = STEP;
         break;
     default: break;
     }
+    ahead_ = MOST_AHEAD;
     while (phase != WAIT) {
+        t = now_ns_;
         switch (phase) {
+        case RELEASE: phase = give_back(c, q, r, t); break;
         case STEP: phase = step(c, r, t); break;
         case ACT: phase = act(c, q, r, t); break;
         case MAPPED: phase = inside(c, q, r, t); break;
