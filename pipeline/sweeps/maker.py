@@ -118,7 +118,11 @@ class Maker:
 
     def _make(self, run: PlannedRun, attempt: int) -> Made:
         target = self._sweep.runs / run.key
+        begun_s = time.monotonic()
         try:
+            self.make_trace(run.trace)
+            # Waiting for a trace is no part of the run.
+            begun_s = time.monotonic()
             manifest = read_finished_manifest(target)
             if manifest is None:
                 with self._sweep.new_directory(target, self._process) as directory:
@@ -132,12 +136,12 @@ class Maker:
             self._journal.note(run.key, "failed", attempt=attempt, status=status, line=line)
             return Made(run.key, "failed", line)
         self._journal.note_totals(result_row(run, manifest))
-        execution = manifest.execution
+        elapsed_s = round(time.monotonic() - begun_s, 4)
         self._journal.note(
-            run.key, "done", attempt=attempt, fingerprint=manifest.fingerprint, elapsed_s=execution.elapsed_s,
+            run.key, "done", attempt=attempt, fingerprint=manifest.fingerprint, elapsed_s=elapsed_s,
             operations=manifest.totals.operations, findings=len(manifest.findings),
         )  # fmt: skip
-        return Made(run.key, "done", "", execution.elapsed_s, len(manifest.findings))
+        return Made(run.key, "done", "", elapsed_s, len(manifest.findings))
 
     def simulate(self, run: PlannedRun, directory: Path) -> Manifest:
         """Make a run in a directory of its own. Raises what `replay` does."""

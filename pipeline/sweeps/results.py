@@ -30,6 +30,7 @@ FACTORS = (
     _column("key", _TEXT, "", "hash of everything that determines the run; its directory is runs/KEY"),
     _column("point", _TEXT, "", "the same without the sources of engine and design: what was asked"),
     _column("label", _TEXT, "", "short name: the allocator with its changed options"),
+    _column("description", _TEXT, "", "the run in one line"),
     _column("trace", _TEXT, "", "name of the trace"),
     _column("trace_operations", _BIG, "", "operations of the trace"),
     _column("trace_seed", _BIG, "", "seed that the trace was generated with; NULL: it is a recording"),
@@ -54,7 +55,7 @@ _STATE = (
     _column("problem", _TEXT, "", "why there is no result"),
     _column("fingerprint", _TEXT, "", "hash of the event log, the same on every machine"),
     _column("findings", _BIG, "", "hazards that the run met"),
-    _column("elapsed_s", _REAL, "s", "real time that making the run took"),
+    _column("elapsed_s", _REAL, "s", "real time from opening the trace to having kept the run"),
 )  # fmt: skip
 
 
@@ -90,6 +91,7 @@ def factor_row(run: PlannedRun) -> dict[str, Any]:
         "key": run.key,
         "point": run.point,
         "label": run.label,
+        "description": run.describe(),
         "trace": run.trace.name,
         "trace_operations": run.trace.operations,
         "trace_seed": run.trace.seed if run.trace.generated else None,
@@ -127,9 +129,9 @@ def write_plan(sweep: SweepDirectory, runs: Iterable[PlannedRun]) -> None:
         pq.write_table(pa.Table.from_pylist([factor_row(run) for run in runs], _schema(FACTORS)), file)
 
 
-def read_plan(sweep: SweepDirectory) -> list[dict[str, Any]]:
-    """FACTORS of the runs of the grid that was asked for last."""
-    return pq.read_table(sweep.plan).to_pylist() if sweep.plan.exists() else []
+def read_plan(sweep: SweepDirectory, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """FACTORS of the runs of the grid that was asked for last, or some of them."""
+    return pq.read_table(sweep.plan, columns=columns).to_pylist() if sweep.plan.exists() else []
 
 
 def read_results(sweep: SweepDirectory) -> pa.Table:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ _DETERMINANTS = (
     "trace", "trace_operations", "trace_seed", "workload", "allocator", "options", "machine", "costs", "cpus",
     "lowmem", "loop", "jitter_percent", "seed", "events",
 )  # fmt: skip
+_LISTED = ["key", "point", "description"]
 _SHOWN = 10
 _RECENT_S = 60.0
 
@@ -32,7 +32,7 @@ _RECENT_S = 60.0
 class Status:
     """Runs of the grid by state, claims that hold, and runs of other engines and grids.
 
-    `plan` has a row of factors for each run of the grid, `states` what is known by key.
+    `plan` has key, point and description of each run of the grid, `states` what is known by key.
     """
 
     path: Path
@@ -67,7 +67,7 @@ class Status:
 
     def lines(self) -> str:
         """A line for each run of the grid: key, state, and what it is."""
-        rows = (f"{row['key']}  {self.state_of(row['key']):7}  {describe(row)}\n" for row in self.plan)
+        rows = (f"{row['key']}  {self.state_of(row['key']):7}  {row['description']}\n" for row in self.plan)
         return "".join(rows)
 
     def _running(self) -> list[str]:
@@ -81,7 +81,7 @@ class Status:
                 f"on {claim.process.host}, pid {claim.process.pid}",
                 f"since {max(0.0, now_s - claim.since_s):,.0f} s",
                 f"attempt {claim.attempt}",
-                describe(rows[claim.key]) if claim.key in rows else "not of this grid",
+                rows[claim.key]["description"] if claim.key in rows else "not of this grid",
             )
             for claim in list(self.running.values())[:_SHOWN]
         ]
@@ -105,7 +105,7 @@ class Status:
         lines = []
         for row in failed[:_SHOWN]:
             known = self.states[row["key"]]
-            lines.append(f"{known.state} {row['key']} {describe(row)}: {known.facts.get('line', '')}")
+            lines.append(f"{known.state} {row['key']} {row['description']}: {known.facts.get('line', '')}")
         if failed[_SHOWN:]:
             lines.append(f"and {len(failed) - _SHOWN:,} more; --all lists them")
         return lines
@@ -114,7 +114,7 @@ class Status:
 def read_status(path: str | Path) -> Status:
     """Read what is there of a sweep. Raises InputError for a directory that is none."""
     sweep = open_sweep(Path(path))
-    plan, states = read_plan(sweep), read_states(sweep)
+    plan, states = read_plan(sweep, _LISTED), read_states(sweep)
     running = {
         claim.key: claim
         for claim in claims.find_all(sweep)
@@ -127,16 +127,6 @@ def read_status(path: str | Path) -> Status:
         totals = read_totals(sweep)
         stale = sum(totals[key]["point"] in points for key in outside if key in totals)
     return Status(sweep.path, plan, states, running, stale, len(outside) - stale)
-
-
-def describe(row: Mapping[str, Any]) -> str:
-    """Name a run in one line, from its row of factors."""
-    words = [f"{row['label']} on {row['machine']}, {format_count(row['cpus'], 'CPU')}: {row['trace']}"]
-    inner = json.loads(row["factors"])
-    words += [f"{name.partition('.')[2]}={value}" for name, value in inner.items() if name[:8] != "options."]
-    words += [f"{row['lowmem']} in low memory"] if row["lowmem"] != "none" else []
-    words += [row["loop"]] if row["loop"] != "closed" else []
-    return ", ".join([*words, f"replication {row['replication']}"])
 
 
 def find_key(sweep: SweepDirectory, start: str, keys: Iterable[str]) -> str:
@@ -162,14 +152,14 @@ def explain_run(path: str | Path, start: str) -> str:
     """
     sweep = open_sweep(Path(path))
     status = read_status(path)
-    rows = {row["key"]: row for row in status.plan} | read_totals(sweep)
+    rows = {row["key"]: row for row in read_plan(sweep)} | read_totals(sweep)
     key = find_key(sweep, start, rows.keys() | status.states.keys())
     if key not in rows:
         raise InputError(f"{path}: nothing is known of {key} but that it failed; it is not of this grid")
     row = rows[key]
     in_grid = any(planned["key"] == key for planned in status.plan)
     lines = [
-        f"{key}: {describe(row)}",
+        f"{key}: {row['description']}",
         f"state: {status.state_of(key)}" + ("" if in_grid else ", not of this grid"),
     ]
     for line in history(sweep, key):

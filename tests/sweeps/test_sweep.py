@@ -172,7 +172,7 @@ def test_the_claims_of_a_dead_process_are_taken_over(sleeping):
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
     assert len(list((output / "claims").glob("[!.]*"))) == 2
-    assert not read_status(output).running
+    wait_until(lambda: not read_status(output).running)
     other = start(output.parent, *words, "--workers", 2, "-o", "sweep")
     wait_until(lambda: len(read_status(output).running) == 2, other)
     assert {claim.attempt for claim in read_status(output).running.values()} == {2}
