@@ -4,15 +4,19 @@
 
 Repeats the shipped recordings of one compile, with times that go on, until there are N lines (default two
 million), imports each, and prints one row per format. Reading, writing the trace and its encoding are in it;
-compiling is not.
+compiling is not. The last row is the first import of an installation, of the excerpt of perf's recording: all
+of its CPU time, with what it compiles.
 """
 
 from __future__ import annotations
 
 import argparse
 import lzma
+import os
 import re
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -63,6 +67,21 @@ def main() -> None:
             took = time.process_time() - begin
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             print(f"{name:<12} {count:>10,} {operations:>11,} {took:>7.2f} {count / took:>12,.0f} {peak:>8,}")
+        print(f"first import: {first_import_s(output):.1f} s of CPU")
+
+
+def first_import_s(output: Path) -> float:
+    """CPU time in seconds of an import in a process of its own that has nothing compiled yet."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory() as cache:
+        subprocess.run(
+            [sys.executable, "-m", "pipeline", "import", SAMPLES / "excerpt.perf-script.txt", "-o", output],
+            env={**os.environ, "NUMBA_CACHE_DIR": cache, "XDG_CACHE_HOME": cache},
+            check=True,
+            capture_output=True,
+        )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
 from pipeline.importing.import_trace import ImportResult, import_trace
 from tests.importing.recorded import imported
 from tests.importing.test_import_strace import strace
@@ -273,3 +273,38 @@ def test_shared_memory_has_pages_and_devices_have_none(tmp_path: Path) -> None:
     rows, result = imported(tmp_path, text)
     assert len(rows) == 1
     assert result.metadata.losses == {"calls_without_pages": 2}
+
+
+def test_each_clock_that_tells_no_time_is_named(tmp_path: Path) -> None:
+    line = "  tool-930     [003] d....  {}: {}\n"
+    fault = "page_fault_user: address=0x1000 ip=0x1 error_code=0x7"
+    with pytest.raises(InputError, match=r"trace clock 'counter' does.*echo mono"):
+        imported(tmp_path, "".join(line.format(100 + i, fault) for i in range(20)))
+    with pytest.raises(UsageError, match="--tsc-ghz"):
+        imported(tmp_path, "".join(line.format(100_000 * i, fault) for i in range(20)))
+    switch = "sched_switch: x prev_pid=930 prev_state=S ==> x next_pid=0"
+    text = "".join(line.format(f"5.{i * 4000:06d}", [fault, switch][i % 2]) for i in range(20))
+    _, result = imported(tmp_path, text)
+    assert any(
+        "steps of 4 ms, as those of the trace clock 'uptime'" in note for note in result.metadata.notes
+    )
+
+
+def test_the_share_of_calls_that_were_understood_is_told(tmp_path: Path) -> None:
+    _, result = case(tmp_path, "18-strace-copies-by-other-calls/aio.txt")
+    assert "57.1% of 7 system calls were understood" in result.metadata.notes
+
+
+def test_perf_without_cpus_is_read_and_without_times_named(tmp_path: Path) -> None:
+    line = "tool   930/930  {}exceptions:page_fault_user: address=0x1000 ip=0x1 error_code=0x7\n"
+    rows, result = imported(tmp_path, line.format("  6288.896762: ") * 2)
+    assert rows["cpu"].is_null().all()
+    assert any("add cpu to -F" in note for note in result.metadata.notes)
+    with pytest.raises(InputError, match="have no time; run perf script with -F"):
+        imported(tmp_path, line.format("[003] ") * 2)
+
+
+def test_software_page_faults_alone_are_named(tmp_path: Path) -> None:
+    text = "tool 930 [003]  6288.896770:          1 page-faults:      7ff74f7aa84c _dl_start (/ld.so)\n"
+    with pytest.raises(InputError, match="the software event page-faults has no address"):
+        imported(tmp_path, text)

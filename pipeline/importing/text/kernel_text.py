@@ -111,6 +111,8 @@ class KernelText:
         groups: dict[tuple[int, tuple[str, ...]], list[int]] = {}
         for i, (name, count) in enumerate(zip(names.to_list(), counts.tolist(), strict=True)):
             shown, event = self._know(name)
+            if shown.startswith("sys_enter"):
+                tally.calls += count
             if event is not None:
                 calls[i], flags[i] = event.call, event.flag
                 groups.setdefault((event.code, event.forms), []).append(i)
@@ -119,7 +121,7 @@ class KernelText:
             else:
                 tally.ignored[shown] += count
                 if re.search(UNREAD, shown):
-                    tally.unread[shown] += count
+                    tally.note_unread(shown, count, shown.startswith("sys_enter"))
         rows = head["row"].to_numpy()
         events = _read_heads(head, tally)
         events["call"], events["flag"] = calls[number], flags[number]
@@ -136,9 +138,11 @@ class KernelText:
         if text not in self._known:
             name, last = text.rstrip(":"), text.rstrip(":").rpartition(":")[2]
             if text.endswith("("):
-                self._known[text] = text[:-1], EVENTS.get(text[:-1].replace("sys_", "sys_enter_", 1))
+                name = text[:-1].replace("sys_", "sys_enter_", 1)
+                self._known[text] = name, EVENTS.get(name)
             elif text.endswith(" ->"):
-                self._known[text] = text[:-3], EVENTS.get(text[:-3].replace("sys_", "sys_exit_", 1))
+                name = text[:-3].replace("sys_", "sys_exit_", 1)
+                self._known[text] = name, EVENTS.get(name)
             elif text.endswith(" <-"):
                 self._known[text] = "functions", None
             else:
@@ -188,7 +192,7 @@ def _read_fields(
             return
     for form in event.unread:
         fits, _ = pattern(form, _BEFORE_FIELDS, _AFTER_FIELDS).read(lines.gather(rows[left]))
-        tally.unread["faults at a symbol"] += int(fits.sum())
+        tally.note_unread("faults at a symbol", int(fits.sum()), is_call=False)
         tally.ignored["faults at a symbol"] += int(fits.sum())
         left = left[~fits]
     tally.note_unknown(lines, rows[left], _NOT_FIELDS)

@@ -30,6 +30,13 @@ MOST_BAD = 0.01
 _SNIFFED_BYTES = (1 << 16, 1 << 22)
 
 
+# A counter of time-stamps has more ticks than these from one event to the next, on average.
+_FEWEST_TICKS = 8
+# Times that are all multiples of this are those of the trace clock 'uptime', which counts the kernel's ticks.
+_COARSE_NS = 1_000_000
+_SOFTWARE_FAULTS = ("page-faults", "faults", "minor-faults", "major-faults")
+
+
 class TextReader(Protocol):
     """What makes events of lines: the table of a format and what goes with it.
 
@@ -98,7 +105,7 @@ class TextFormat:
         """
         readable_file(path, self.what)
         if has_to_compile(assemble):
-            print("compiling the importer for the first time, about 5 s ...", file=sys.stderr)
+            print("compiling the importer for the first time, about 8 s ...", file=sys.stderr)
         return _Reading(path, options, self).imported
 
 
@@ -110,6 +117,8 @@ class _Reading:
         self.blocks, self.reader, self.tally = BlockReader(path), form.reader(), Tally()
         self.assembler = Assembler(options.threads)
         self.first_tick: int | None = None
+        # The largest number of which all times are multiples, 0 at the beginning.
+        self.step_ns = 0
         self.imported = ImportedRows(
             rows={}, columns={}, clock=form.clock, recorder=form.recorder, rows_in=0, batches=self._batches()
         )
@@ -132,12 +141,19 @@ class _Reading:
             tally.lines += len(lines)
             if tally.in_ticks and len(events):
                 self._convert_ticks(events["time"])
+            self.step_ns = int(np.gcd(self.step_ns, np.gcd.reduce(np.maximum(events["time"], 0), initial=0)))
             yield from self.assembler.take(events)
             if tally.unknown > 10_000 and tally.unknown * 2 > tally.lines:
                 break
         yield from self.assembler.finish()
 
     def _convert_ticks(self, times: np.ndarray) -> None:
+        said = times[times >= 0]
+        if self.first_tick is None and len(said) > 1 and np.ptp(said) < _FEWEST_TICKS * len(said):
+            raise InputError(
+                f"{self.path}: its times count events, as the trace clock 'counter' does, and tell no time; "
+                "record again with 'echo mono > /sys/kernel/tracing/trace_clock', or trace-cmd record -C mono"
+            )
         if self.options.tsc_ghz is None:
             raise UsageError(
                 f"{self.path}: its times have no fraction, so they count the time-stamp counter's ticks; "
@@ -149,7 +165,7 @@ class _Reading:
                 "one: cut it apart"
             )
         if self.first_tick is None:
-            self.first_tick = int(times[times >= 0][:1].sum())
+            self.first_tick = int(said[:1].sum())
         times[:] = np.rint((times - self.first_tick) / self.options.tsc_ghz)
 
     def _check(self, found: bool) -> None:
@@ -174,10 +190,23 @@ class _Reading:
         if not found:
             passed = {"events of no use here": tally.ignored, "not read": tally.unread}
             listed = "; ".join(f"{what}: {name_counts(counts)}" for what, counts in passed.items() if counts)
+            if any(name in tally.ignored for name in _SOFTWARE_FAULTS):
+                listed += "; the software event page-faults has no address"
             raise InputError(
                 f"{self.path}: found no page fault and no copy of a file's page in {lines:,} lines"
                 + (f" ({listed})" if listed else "")
                 + f"; {self.form.to_record}"
+            )
+
+    def _advise(self) -> Iterator[str]:
+        """Say what could be recorded better."""
+        totals, calls_only = self.assembler.totals, self.form.calls_only
+        if totals.largest_cpu < 0 and not calls_only:
+            yield "the recording does not say on which CPU it was; add cpu to -F of perf script"
+        if self.step_ns >= _COARSE_NS and totals.switches and not calls_only:
+            yield (
+                f"its times go in steps of {self.step_ns / _COARSE_NS:g} ms, as those of the trace clock "
+                "'uptime' do, and tell hardly any durations; record with the clock mono"
             )
 
     def _overlong(self) -> list[str]:
@@ -214,6 +243,7 @@ class _Reading:
         imported.losses = {name: int(count) for name, count in losses.items() if count}
         imported.notes = [
             *describe_rows(totals, self.form.calls_only, self.options.threads, imported.lost_events is None),
+            *self._advise(),
             *tally.notes(),
             *(f"bad {said}" for said in self._overlong()),
         ]

@@ -204,7 +204,7 @@ def _read_calls(
         if name in CALLS:
             groups.setdefault(CALLS[name], []).append(name)
         elif re.search(UNREAD, name):
-            tally.unread[name] += count
+            tally.note_unread(name, count, is_call=True)
     for call, members in groups.items():
         left = at = (names.is_in(members) & succeeded).arg_true().to_numpy()
         before = rf"[ \]](?:{'|'.join(members)})\("
@@ -226,9 +226,9 @@ def _read_calls(
             # The second half of a call alone is none of an unknown form.
             strange = text.gather(left).str.contains(before).to_numpy() & (events["result"][left] > 0)
             for name in names.gather(left[strange]):
-                tally.unread[f"{name} of an unknown form"] += 1
+                tally.note_unread(f"{name} of an unknown form", 1, is_call=True)
         if call.code == ev.OTHER_CALL and (mapped := int((events["file"][at] > 0).sum())):
-            tally.unread[f"{members[0]} of a file"] += mapped
+            tally.note_unread(f"{members[0]} of a file", mapped, is_call=True)
     return good
 
 

@@ -27,6 +27,7 @@ class Tally:
     lines: int = 0
     used: int = 0
     calls: int = 0
+    calls_unread: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     auxiliary: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
@@ -34,6 +35,11 @@ class Tally:
     in_ticks: bool = False
     in_seconds: bool = False
     _first_unknown: list[tuple[int, str, str]] = field(default_factory=list)
+
+    def note_unread(self, name: str, count: int, is_call: bool) -> None:
+        """Count events or calls that may map pages of files and are not read."""
+        self.unread[name] += count
+        self.calls_unread += count * is_call
 
     def note_unknown(self, lines: pl.Series, rows: np.ndarray, reason: str) -> None:
         """Count the lines at `rows` of a block as unknown; `self.lines` is the number before the block."""
@@ -62,6 +68,9 @@ class Tally:
                 f"{self.ignored.total():,} lines of kinds that say nothing of mappings were passed over "
                 f"({name_counts(self.ignored)})"
             )
+        if self.calls:
+            understood = 1 - self.calls_unread / self.calls
+            yield f"{understood:.1%} of {self.calls:,} system calls were understood"
         if self.unread:
             yield f"not read, though they may map pages of files: {name_counts(self.unread)}"
         for said in self.unknown_lines():
