@@ -75,10 +75,10 @@ def replay(
     name or a .toml file, with `cpus` CPUs if given. `seed` decides what is left to chance: unfair locks,
     device interrupts, and with `jitter_percent` by how much, up to so many per cent, each think and wait time
     of the trace is scaled. `loop` is "closed" (a delayed task delays its own next operation) or "timed"
-    (operations start at their recorded times); `events` is "full" or "none" (totals only); pages of the kinds
-    `lowmem` need no mapping. A run that is in `output` already is not simulated again. A hazard, such as a
-    deadlock, is no error but a finding of the manifest. Not `compiled`, it takes some hundred times longer,
-    and a debugger stops in the allocator.
+    (operations start at their recorded times); `events` is "full", "stretches" (the log, and what each CPU
+    did from when to when) or "none" (totals only); pages of the kinds `lowmem` need no mapping. A run that is
+    in `output` already is not simulated again. A hazard, such as a deadlock, is no error but a finding of the
+    manifest. Not `compiled`, it takes some hundred times longer, and a debugger stops in the allocator.
     """
     from pipeline.runs.execute import replay
 

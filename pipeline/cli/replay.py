@@ -78,7 +78,12 @@ def replay(
         ),
     ] = "closed",
     events: Annotated[
-        Literal["full", "none"], typer.Option("--events", help="Keep the event log, or only the totals.")
+        Literal["full", "stretches", "none"],
+        typer.Option(
+            "--events",
+            help="Keep the event log (full), with it what each CPU did from when to when (stretches), or "
+            "only the totals (none).",
+        ),
     ] = "full",
     lowmem: Annotated[
         list[str] | None,

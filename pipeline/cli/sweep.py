@@ -100,8 +100,8 @@ def run(
         int | None, typer.Option("--seed", metavar="N", help="Seed of the first replication; 0 if absent.")
     ] = None,
     events: Annotated[
-        Literal["full", "none"] | None,
-        typer.Option("--events", help="Keep the event log of every run, or only totals (if absent)."),
+        Literal["full", "stretches", "none"] | None,
+        typer.Option("--events", help="What to keep of every run's log, as of replay; none if absent."),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory of the sweep.")

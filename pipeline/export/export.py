@@ -19,6 +19,7 @@ from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_exact
 from pipeline.io.progress import progress
 from pipeline.runs.store import Run, find_runs
+from pipeline.schema.run import KEPT_TABLES
 from pipeline.sql.session import Session
 
 TIMELINES = ("perfetto", "chrome")
@@ -71,9 +72,10 @@ def export(
     """Write the log of the one run at `run` to `output`, in one of FORMATS; a name ending in .gz compresses.
 
     A window is given by its ends in ms of simulated time, either of them, or by an operation, whose
-    surroundings it is. What reaches into the window is in it. `warn` is called once if the file grows beyond
-    LARGE_BYTES. Raises UsageError for an unknown format and an empty window, InputError for a run without a
-    log, OutputError where `output` cannot be written.
+    surroundings it is. What reaches into the window is in it. `warn` is told what a timeline lacks if the run
+    has no stretches, and, once, that the file has grown beyond LARGE_BYTES. Raises UsageError for an unknown
+    format and an empty window, InputError for a run without a log, OutputError where `output` cannot be
+    written.
     """
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
@@ -91,6 +93,8 @@ def export(
         ):
             with _open_output(temporary, compressed=output.suffix == ".gz") as file:
                 if form in TIMELINES:
+                    if "stretches" not in KEPT_TABLES[found.manifest.events]:
+                        warn(_without_stretches(found))
                     warn_once = _warner(window, file, warn)
                     batches = _watch(read_rows(session, part), "begin_ns", window, advance, warn_once)
                     timeline = _write_timeline(form, batches, window, file, metadata)
@@ -116,6 +120,17 @@ def _one_run(path: Path) -> Run:
             f"{found.directory}: wanted a run with its log, found totals only; replay it with --events full"
         )
     return found
+
+
+def _without_stretches(run: Run) -> str:
+    """What a timeline of the run lacks, and the command that makes one which does not."""
+    made_by = run.manifest.command
+    again = made_by if made_by.startswith("pipeline replay ") else "pipeline replay ..."
+    return (
+        f"{run.directory}: this run does not tell what each CPU did from when to when, so that the CPUs' "
+        "tracks lack the use of mappings and the maps that slept; one that does is made by\n"
+        f"{again} --events stretches"
+    )
 
 
 def _window(

@@ -1,8 +1,8 @@
 """What a timeline shows: every kind of slice, on which track it lies and from which rows of the log it comes.
 
 A slice is a stretch of time on a track. Slices on one track nest: each begins and ends within the one that it
-began in. The log has all of them but three, which `sources.sql` derives: on which CPU a map ran that slept,
-which stretches of it were on a CPU, and when the use of a mapping began that was interrupted by other things.
+began in. Where a map ran that slept, and when a mapping was in use on a CPU, only the table of stretches
+tells: of a run without it, the CPUs' tracks lack these.
 """
 
 from __future__ import annotations
@@ -73,15 +73,16 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "hold", "lock", "who held the lock, by the side of the operation: map or unmap", "cpu_holds",
         "0", "time_ns", "time_ns + hold_ns", 0,
-        {"task": "task", "cpu": "cpu"}, {"site": "site"},named_by="site",
+        {"task": "task", "cpu": "cpu", "lock": "lock"}, {"site": "site"}, named_by="site",
     ),
     Kind(
-        "map", "cpu", "map code, from asking to mapped, as far as it ran here", "map_stretches",
+        "map", "cpu", "map code, from asking to mapped, as far as it ran here; that of maps that slept, in "
+        "runs with stretches only", "map_stretches",
         "cpu", "begin_ns", "end_ns", 0, {"task": "task"},
         {"served": "served"},
     ),
     Kind(
-        "use", "cpu", "the mapping was in use; from its last return to this CPU, if it had left it",
+        "use", "cpu", "the mapping was in use here, without interruption; runs with stretches only",
         "use_stretches", "cpu", "begin_ns", "end_ns", 0, {"task": "task"},
     ),
     Kind(
@@ -93,14 +94,13 @@ KINDS: tuple[Kind, ...] = (
         "cpu", "time_ns", "time_ns + duration_ns", 0, {"task": "task", "from_task": "other"},
     ),
     Kind(
-        "lock wait", "cpu", "spinning for the lock", "cpu_waits",
+        "lock wait", "cpu", "spinning for the lock", "cpu_waits WHERE cpu IS NOT NULL",
         "cpu", "time_ns", "time_ns + wait_ns", 1,
-        {"task": "task", "holder": "holder", "flush_op": "flush_op"},
-        counter="CPUs spinning",
+        {"task": "task", "lock": "lock", "holder": "holder", "flush_op": "flush_op"},
     ),
     Kind(
-        "hold", "cpu", "holding the lock", "cpu_holds",
-        "cpu", "time_ns", "time_ns + hold_ns", 1, {"task": "task"},
+        "hold", "cpu", "holding the lock", "cpu_holds WHERE cpu IS NOT NULL",
+        "cpu", "time_ns", "time_ns + hold_ns", 1, {"task": "task", "lock": "lock"},
     ),
     Kind(
         "scan", "cpu", "a pass over the slots", "scans",
@@ -159,7 +159,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         "lock wait", "task", "spinning for the lock", "cpu_waits",
         "task", "time_ns", "time_ns + wait_ns", 2,
-        {"cpu": "cpu", "holder": "holder", "flush_op": "flush_op"},
+        {"cpu": "cpu", "lock": "lock", "holder": "holder", "flush_op": "flush_op"}, counter="CPUs spinning",
     ),
     Kind(
         "asleep", "task", "asleep for a slot", "sleeps",

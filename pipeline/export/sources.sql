@@ -27,64 +27,45 @@ woken AS (
     SELECT time_ns + duration_ns AS time_ns, woken_by AS task, queue, list(arrow ORDER BY task) AS arrows
     FROM sleepers WHERE woken_by IS NOT NULL GROUP BY ALL
 ),
--- The log has the CPU that mapped; where a task that slept since took the lock first, its switches say.
-slept AS (SELECT * FROM operations WHERE sleeps > 0),
-first_locked AS (
-    SELECT o.op, s.cpu FROM (SELECT op, task, locked_ns FROM slept WHERE locked_ns IS NOT NULL) AS o
-    ASOF JOIN switches AS s ON o.task = s.task AND o.locked_ns >= s.time_ns
+-- The log has the CPU that mapped; where a task that slept since ran before, its stretches say.
+slept AS (
+    SELECT o.op, s.begin_ns, min(s.cpu) AS cpu FROM operations AS o LEFT JOIN stretches AS s ON o.op = s.op
+    WHERE o.sleeps > 0 GROUP BY ALL
 ),
 cpu_waits AS (
-    SELECT w.* REPLACE (coalesce(f.cpu, w.cpu) AS cpu) FROM lock_waits AS w
-    LEFT JOIN first_locked AS f ON w.op = f.op AND w.site = 'map' AND NOT w.relock
+    SELECT w.* REPLACE (CASE WHEN w.site = 'map' AND NOT w.relock AND w.op IN (SELECT op FROM slept)
+        THEN s.cpu ELSE w.cpu END AS cpu)
+    FROM lock_waits AS w LEFT JOIN slept AS s ON w.op = s.op AND w.time_ns = s.begin_ns
 ),
 cpu_holds AS (
-    SELECT h.* REPLACE (coalesce(f.cpu, h.cpu) AS cpu) FROM lock_holds AS h
-    LEFT JOIN first_locked AS f ON h.op = f.op AND h.site = 'map' AND NOT h.relock
+    SELECT h.* REPLACE (CASE WHEN h.site = 'map' AND NOT h.relock AND h.op IN (SELECT op FROM slept)
+        THEN s.cpu ELSE h.cpu END AS cpu)
+    FROM lock_holds AS h LEFT JOIN slept AS s ON h.op = s.op AND h.time_ns = s.begin_ns
 ),
--- A map that slept ran from its asking and from each switch to it, until it fell asleep and had let go of
--- the lock, or was mapped.
-began AS (
-    SELECT o.op, o.asked_ns AS begin_ns, s.cpu FROM slept AS o
-    ASOF JOIN switches AS s ON o.task = s.task AND o.asked_ns >= s.time_ns
-    UNION ALL
-    SELECT o.op, s.time_ns + s.duration_ns, s.cpu FROM slept AS o
-    JOIN switches AS s ON o.op = s.op AND s.time_ns >= o.asked_ns AND s.time_ns < o.mapped_ns
+-- Stretches of a map that slept, and of the use of a mapping; those that follow one another are one slice.
+ran AS (
+    SELECT s.op, s.task, s.cpu, s.begin_ns, s.end_ns, o.served, s.end_ns <= o.mapped_ns AS mapping
+    FROM stretches AS s JOIN operations AS o ON s.op = o.op
+    WHERE CASE WHEN s.category = 'in_use' THEN s.begin_ns >= o.mapped_ns AND s.end_ns <= o.unmap_asked_ns
+        ELSE s.category <> 'switch' AND o.sleeps > 0 AND s.begin_ns >= o.asked_ns
+            AND s.end_ns <= o.mapped_ns END
 ),
-left_cpu AS (
-    SELECT b.op, b.begin_ns, max(l.left_ns) AS left_ns
+numbered AS (
+    SELECT *, sum(CAST(begins AS INTEGER)) OVER (PARTITION BY op, cpu, mapping ORDER BY begin_ns) AS slice
     FROM (
-        SELECT op, time_ns, time_ns AS left_ns FROM sleeps
-        UNION ALL
-        SELECT op, time_ns, time_ns + hold_ns FROM cpu_holds WHERE site = 'map'
-    ) AS l
-    ASOF JOIN began AS b ON l.op = b.op AND l.time_ns >= b.begin_ns
-    GROUP BY ALL
+        SELECT *, begin_ns IS DISTINCT FROM
+            lag(end_ns) OVER (PARTITION BY op, cpu, mapping ORDER BY begin_ns) AS begins
+        FROM ran
+    )
+),
+ran_through AS (
+    SELECT op, task, cpu, served, mapping, min(begin_ns) AS begin_ns, max(end_ns) AS end_ns
+    FROM numbered GROUP BY op, task, cpu, served, mapping, slice
 ),
 map_stretches AS (
     SELECT op, task, cpu_map AS cpu, served, asked_ns AS begin_ns, mapped_ns AS end_ns
     FROM operations WHERE sleeps = 0 AND mapped_ns > asked_ns
     UNION ALL
-    SELECT op, o.task, b.cpu, o.served, b.begin_ns,
-        CASE WHEN lead(b.begin_ns) OVER (PARTITION BY op ORDER BY b.begin_ns) IS NULL
-            THEN o.mapped_ns ELSE coalesce(l.left_ns, b.begin_ns) END
-    FROM began AS b JOIN slept AS o USING (op) LEFT JOIN left_cpu AS l USING (op, begin_ns)
+    SELECT op, task, cpu, served, begin_ns, end_ns FROM ran_through WHERE mapping
 ),
--- A mapping is in use on the CPU from when its task last came back to it: from a nested operation, or
--- from being switched out.
-came_back AS (
-    SELECT s.op, max(s.time_ns + s.duration_ns) AS back_ns FROM switches AS s
-    JOIN operations AS o ON s.op = o.op AND s.time_ns >= o.mapped_ns GROUP BY s.op
-    UNION ALL
-    SELECT p.op, max(n.done_ns) FROM (SELECT * FROM operations WHERE depth > 0) AS n
-    ASOF JOIN (
-        SELECT * FROM operations WHERE task IN (SELECT task FROM operations WHERE depth > 0)
-    ) AS p ON p.task = n.task AND p.depth = n.depth - 1 AND n.asked_ns >= p.mapped_ns
-    GROUP BY p.op
-),
-use_stretches AS (
-    SELECT o.op, o.task, o.cpu_unmap AS cpu,
-        greatest(o.mapped_ns, coalesce(b.back_ns, 0)) AS begin_ns, o.unmap_asked_ns AS end_ns
-    FROM operations AS o
-    LEFT JOIN (SELECT op, max(back_ns) AS back_ns FROM came_back GROUP BY op) AS b ON o.op = b.op
-    WHERE o.unmap_asked_ns > greatest(o.mapped_ns, coalesce(b.back_ns, 0))
-)
+use_stretches AS (SELECT * FROM ran_through WHERE NOT mapping)

@@ -18,7 +18,7 @@ from pipeline.machine.costs import PRICES_OF_STEPS
 from pipeline.machine.engine import records
 from pipeline.machine.profile import Profile
 from pipeline.schema import codes
-from pipeline.schema.run import EVENT_RECORD, FINDINGS, OPERATION_RECORD
+from pipeline.schema.run import EVENT_RECORD, FINDINGS, OPERATION_RECORD, STRETCH_RECORD
 
 # Rows that one event can add to the logs beyond the point where the buffer counts as full: an operation for
 # each level, and for each stretch that is passed at once some events.
@@ -38,6 +38,9 @@ class RunSettings:
     levels: int
     log_operations: int = 1 << 15
     log_events: int = 1 << 15
+    stretches: bool = False
+    """Whether to log what each CPU does when, too."""
+    log_stretches: int = 1 << 13
     lowmem_kinds: int = 0
     """Bit k: pages of kind k lie in low memory and need no mapping."""
 
@@ -115,6 +118,8 @@ def build_machine_state(
     tasks = shape.tasks
     key_leaves, timer_leaves = (1 << (count - 1).bit_length() for count in (shape.cpus, tasks))
     margin = shape.cpus * 2 + tasks + 64 + records.MOST_AHEAD * _EVENTS_A_STRETCH
+    # An event ends stretches of its own CPU, and one of each idle CPU; the end of the run, one of each.
+    stretch_margin = (records.MOST_AHEAD + 1 + 2 * shape.cpus) * records.STRETCH_PARTS
     storage = storage or RowStorage.allocate(setting.chunk_slots * setting.chunk_rows)
     machine_state = Tables(
         checked=False,
@@ -141,11 +146,24 @@ def build_machine_state(
             setting.log_operations + setting.levels + 1 if setting.log else 1, OPERATION_RECORD
         ),
         events=_records(setting.log_events + margin if setting.log else 1, EVENT_RECORD),
+        stretches=_records(
+            setting.log_stretches + stretch_margin if setting.stretches else 1, STRETCH_RECORD
+        ),
     )
     machine = machine_state.machine[0]
-    for name in ("levels", "loop", "seed", "lowmem_kinds", "chunk_rows", "log_operations", "log_events"):
+    for name in (
+        "levels",
+        "loop",
+        "seed",
+        "lowmem_kinds",
+        "chunk_rows",
+        "log_operations",
+        "log_events",
+        "log_stretches",
+    ):
         machine[name] = getattr(setting, name)
     machine.events = int(setting.log)
+    machine.stretches = int(setting.stretches)
     machine.key_leaves, machine.timer_leaves = key_leaves, timer_leaves
     machine.tasks = tasks
     machine.cpus = machine.idle = shape.cpus

@@ -26,7 +26,7 @@ from pipeline.runs.manifest import build_manifest
 from pipeline.runs.plan import Plan, RunConfig, make_plan
 from pipeline.runs.store import read_finished_manifest
 from pipeline.runs.sums import RunSums
-from pipeline.schema.run import MANIFEST_FILE, Execution, Manifest
+from pipeline.schema.run import KEPT_TABLES, MANIFEST_FILE, Execution, Manifest
 from pipeline.schema.trace import KINDS
 
 
@@ -84,7 +84,8 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
     simulator = compose(plan.allocator, compiled)
     try:
         with ExitStack() as stack:
-            sums = RunSums(census) if plan.config.events == "full" else None
+            kept = KEPT_TABLES[plan.config.events]
+            sums = RunSums(census) if kept else None
             observe_pages = sums.add_pages if sums else None
             jitter = plan.config.jitter_percent / 100
             feed = stack.enter_context(Feed(plan.trace, census, directory, compiled, jitter, observe_pages))
@@ -92,6 +93,7 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
                 seed=plan.config.seed,
                 loop=records.CLOSED if plan.config.loop == "closed" else records.TIMED,
                 log=sums is not None,
+                stretches="stretches" in kept,
                 chunk_rows=feed.chunk_rows,
                 chunk_slots=feed.chunks,
                 levels=census.levels,
@@ -101,7 +103,9 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
                 simulator, plan.allocator, plan.options, plan.profile, census, settings, feed.storage()
             )
             feed.start(simulation)
-            log = stack.enter_context(EventLog(directory, simulation.machine_state, sums)) if sums else None
+            log = EventLog(directory, simulation.machine_state, kept, sums) if sums else None
+            if log is not None:
+                stack.enter_context(log)
             advance = stack.enter_context(
                 progress(f"replaying {plan.label()}", plan.trace.rows, "operations")
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,10 @@ class _Files:
             self._rows = 0
 
 
+def _nothing(_: np.ndarray) -> None:
+    pass
+
+
 class TableLog:
     """One table of the log, written by a thread of its own from buffers like `buffer`.
 
@@ -86,7 +90,7 @@ class TableLog:
         directory: Path,
         table: LogTable,
         buffer: np.ndarray,
-        add_up: Callable[[np.ndarray], None] = lambda _: None,
+        add_up: Callable[[np.ndarray], None] = _nothing,
     ) -> None:
         self._directory = directory
         self._table = table
@@ -164,14 +168,16 @@ class TableLog:
 
 
 class EventLog:
-    """Both tables of a run's log, fed from the engine's buffers; a context manager."""
+    """The tables that a run keeps of its log, fed from the engine's buffers; a context manager."""
 
-    def __init__(self, directory: Path, machine_state: Tables, sums: RunSums) -> None:
+    def __init__(self, directory: Path, machine_state: Tables, kept: Sequence[str], sums: RunSums) -> None:
         self._machine_state = machine_state
         add_up = {"operations": sums.add_operations, "events": sums.add_events}
         self._logs = {
-            name: TableLog(directory, table, getattr(machine_state, name), add_up[name])
-            for name, table in LOG_TABLES.items()
+            name: TableLog(
+                directory, LOG_TABLES[name], getattr(machine_state, name), add_up.get(name, _nothing)
+            )
+            for name in kept
         }
 
     @property
@@ -190,7 +196,7 @@ class EventLog:
                 machine[logged] = 0
 
     def close(self) -> None:
-        """Write what is left and finish both files."""
+        """Write what is left and finish the files."""
         machine = self._machine_state.machine[0]
         for name, log in self._logs.items():
             log.close(getattr(self._machine_state, name), int(machine[f"{name}_logged"]))

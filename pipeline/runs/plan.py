@@ -19,12 +19,11 @@ from pipeline.io.files import sha256_of
 from pipeline.io.resources import shipped_files
 from pipeline.machine.compose import simulator_sha256
 from pipeline.machine.profile import Profile, load_profile
-from pipeline.schema.run import RUN_FORMAT_VERSION
+from pipeline.schema.run import RUN_FORMAT_VERSION, Events
 from pipeline.schema.trace import KINDS
 from pipeline.trace.reader import Trace, open_trace
 
 Loop = Literal["closed", "timed"]
-Events = Literal["full", "none"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,9 @@ class RunConfig:
     left to chance: unfair arbitration, device interrupts and jitter. With `jitter_percent`, 0 to 100, each
     think and wait time of the trace is scaled by a factor that is uniform within 1 +- so many per cent, the
     same for every allocator. `loop` is "closed" (an operation starts its think and wait time after the task's
-    previous one was done) or "timed" (not before its recorded time); `events` is "full" or "none" (totals
-    only). Pages of the kinds `lowmem` lie in low memory: their mapping is for good, and the allocator is not
-    asked.
+    previous one was done) or "timed" (not before its recorded time); `events` is "full", "stretches" (the
+    log, and what each CPU did from when to when) or "none" (totals only). Pages of the kinds `lowmem` lie in
+    low memory: their mapping is for good, and the allocator is not asked.
 
     The run becomes a directory of `output`, named by what determines it; if it is there already, it is
     returned as it is unless `fresh`. `command` is what its manifest gives as the command line, one that does

@@ -27,8 +27,8 @@ class Run:
 
     @property
     def has_log(self) -> bool:
-        """Whether the run kept its two tables."""
-        return self.manifest.events == "full"
+        """Whether the run kept its log."""
+        return self.manifest.events != "none"
 
 
 @dataclass(frozen=True)

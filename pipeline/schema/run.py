@@ -223,8 +223,20 @@ EVENTS = (
          none=True, since=2, before="CASE WHEN event = 'relock' THEN slot END"),
 )  # fmt: skip
 
+STRETCHES = (
+    _col("begin_ns", pa.int64(), "ns", "when the CPU began this", GROWING),
+    _col("end_ns", pa.int64(), "ns", "when it went on to something else", near("begin_ns")),
+    _col("interrupted_ns", pa.int64(), "ns", "time in between that interrupts took from it", ALIKE),
+    _col("op", pa.int64(), "", "operation that its task was in; -1: none", GROWING, none=True),
+    _col("task", pa.int32(), "", "task that it ran; -1: none", VARYING, none=True),
+    _col("cpu", pa.int16(), "", "CPU", VARYING),
+    _col("category", _DICT, "", "what it did: " + ", ".join(c for c in CPU_CATEGORIES if c != "interrupted"),
+         NAMES),
+)  # fmt: skip
+
 # The strings behind each dictionary column of the log, in code order.
 DICTIONARIES: dict[str, tuple[str, ...]] = {
+    "category": tuple(CPU_CATEGORIES),
     "kind": KINDS,
     "served": SERVED,
     "event": tuple(EVENT_KINDS),
@@ -249,7 +261,20 @@ class LogTable:
         return pa.schema([pa.field(c.stored_name, c.stored.type, c.nullable) for c in self.columns])
 
 
-LOG_TABLES = {table.name: table for table in (LogTable("operations", OPERATIONS), LogTable("events", EVENTS))}
+LOG_TABLES = {
+    table.name: table
+    for table in (
+        LogTable("operations", OPERATIONS), LogTable("events", EVENTS), LogTable("stretches", STRETCHES)
+    )
+}  # fmt: skip
+
+# What a run can keep of its log, and the tables that this is.
+Events = Literal["full", "stretches", "none"]
+KEPT_TABLES: dict[Events, tuple[str, ...]] = {
+    "full": ("operations", "events"),
+    "stretches": ("operations", "events", "stretches"),
+    "none": (),
+}
 
 
 def _record_type(columns: tuple[LogColumn, ...]) -> np.dtype:
@@ -262,6 +287,7 @@ def _record_type(columns: tuple[LogColumn, ...]) -> np.dtype:
 
 OPERATION_RECORD = _record_type(OPERATIONS)
 EVENT_RECORD = _record_type(EVENTS)
+STRETCH_RECORD = _record_type(STRETCHES)
 
 
 class _Strict(BaseModel):
@@ -432,7 +458,7 @@ class Manifest(_Strict):
         0.0, description="think and wait times of the trace were scaled at random by up to so much, +-"
     )
     loop: Literal["closed", "timed"]
-    events: Literal["full", "none"]
+    events: Events
     tables: dict[str, list[str]] = Field(
         default_factory=dict,
         description="files of each table of the log; `wide_...`: of its rows that need more bits",

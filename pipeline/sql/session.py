@@ -31,6 +31,9 @@ MEMORY_LIMIT = "2GB"
 # questions, if it is no more than so many rows: about 0.6 GB, of which DuckDB spills what finds no room.
 MOST_KEPT_ROWS = 16_000_000
 
+# Tables of the log of which recordings have rows.
+RECORDED_TABLES = ("operations", "events")
+
 _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
 
 
@@ -165,6 +168,7 @@ def define_views(
     known = recorded or {found.name: read_recorded_run(found.path) for found in recordings}
     for name, recorded_run in known.items():
         _keep(connection, name, recorded_run)
+    held = RECORDED_TABLES if known else ()
     simulated = [found for found in runs if isinstance(found, Run)]
     # A macro is checked against the views that it reads, and so is a view against the macros that it uses.
     late = [view for view in VIEWS.values() if _relations(view.sql or "") & MACROS.keys()]
@@ -172,7 +176,7 @@ def define_views(
         if view in late:
             continue
         if view.name in LOG_TABLES:
-            selected = log_select(LOG_TABLES[view.name], simulated, place, bool(known))
+            selected = log_select(LOG_TABLES[view.name], simulated, place, view.name in held)
             connection.execute(f"CREATE VIEW {view.name} AS {selected}")
         elif view is RESULTS:
             connection.register("rows_of_sweeps", results_table(sweeps, place))
@@ -197,7 +201,8 @@ def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: 
 
 def _keep(connection: duckdb.DuckDBPyConnection, name: str, run: RecordedRun) -> None:
     """Add a recording's rows to the tables that hold them, which are made if there are none yet."""
-    for table, rows in (("operations", run.operations), ("events", run.events)):
+    for table in RECORDED_TABLES:
+        rows = getattr(run, table)
         connection.register("recorded_rows", rows)
         chosen = f"SELECT CAST({literal(name)} AS run_name) AS run, * FROM recorded_rows"
         connection.execute(f"CREATE TABLE IF NOT EXISTS {recorded_table(table)} AS {chosen} LIMIT 0")

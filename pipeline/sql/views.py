@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.schema.run import CPU_CATEGORIES, EVENT_KINDS, EVENTS, OPERATIONS, Column, Totals
+from pipeline.schema.run import CPU_CATEGORIES, EVENT_KINDS, EVENTS, OPERATIONS, STRETCHES, Column, Totals
 from pipeline.sql.header import read_definitions
 from pipeline.sweeps.results import RESULTS as SWEEP_RESULTS
 
@@ -188,6 +188,13 @@ EVENTS_VIEW = View(
     _log_columns(EVENTS, "events"),
 )
 
+STRETCHES_VIEW = View(
+    "stretches",
+    "what each CPU did from when to when, of runs made with --events stretches: from its first row to its "
+    "last, a CPU's rows follow one another without a gap, and they add up to `cpu_time`",
+    _log_columns(STRETCHES, "stretches"),
+)
+
 _COLUMN = re.compile(r"(\w+) (\w+)(?: \((\w+)\))?; (.+)")
 
 
@@ -201,7 +208,17 @@ def _column(line: str) -> Column:
 # In the order in which they are made: a view comes after those that it reads.
 VIEWS: dict[str, View] = {
     view.name: view
-    for view in (RUNS, CPU_TIME, LOCK_TOTALS, FINDINGS, COSTS, RESULTS, OPERATIONS_VIEW, EVENTS_VIEW)
+    for view in (
+        RUNS,
+        CPU_TIME,
+        LOCK_TOTALS,
+        FINDINGS,
+        COSTS,
+        RESULTS,
+        OPERATIONS_VIEW,
+        EVENTS_VIEW,
+        STRETCHES_VIEW,
+    )
 } | {
     name: View(
         name,

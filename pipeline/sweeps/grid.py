@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -21,6 +21,7 @@ from pipeline.errors import InputError, UsageError, did_you_mean
 from pipeline.io.files import readable_file
 from pipeline.io.key_values import parse_percent
 from pipeline.io.toml_overrides import toml_value
+from pipeline.schema.run import Events
 from pipeline.schema.trace import KINDS
 
 NO_LOWMEM = "none"
@@ -120,8 +121,8 @@ class Grid(BaseModel):
     """Different runs of each combination."""
     seed: Annotated[int, Field(ge=0, lt=1 << 62, strict=True)] = 0
     """Seed of the first replication."""
-    events: Literal["none", "full"] = "none"
-    """full keeps the event log of every run."""
+    events: Events = "none"
+    """What is kept of every run's log, as of a replay."""
 
     def with_absolute_paths(self) -> Grid:
         """The same grid, read alike in any directory."""

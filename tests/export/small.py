@@ -36,5 +36,22 @@ EVENTS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+def _stretches() -> list[dict[str, Any]]:
+    rows = [
+        (0, "switch", 0, 5, 0, 0), (0, "compute", 5, 10, 0, 0), (0, "scan", 10, 30, 0, 0),
+        (0, "flush", 30, 55, 0, 0), (0, "critical", 55, 65, 0, 0), (0, "in_use", 65, 100, 0, 0),
+        (0, "critical", 100, 115, 0, 0), (0, "switch", 115, 120, 1, 1), (0, "critical", 120, 122, 1, 1),
+        (0, "critical", 122, 130, 1, 1), (0, "in_use", 130, 150, 1, 1), (0, "critical", 150, 154, 1, 1),
+        (1, "switch", 0, 5, 1, 1), (1, "compute", 5, 15, 1, 1), (1, "spin", 15, 62, 1, 1),
+        (1, "critical", 62, 70, 1, 1), (1, "idle", 70, 154, -1, -1),
+    ]  # fmt: skip
+    names = ("cpu", "category", "begin_ns", "end_ns", "task", "op")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+STRETCHES = _stretches()
+"""What its two CPUs did."""
+
+
 def small_run(directory: Path, label: str = "a", **changes: Any) -> Path:
-    return make_run(directory, label, OPERATIONS, EVENTS, **changes)
+    return make_run(directory, label, OPERATIONS, EVENTS, **{"stretches": STRETCHES} | changes)

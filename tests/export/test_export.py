@@ -105,7 +105,7 @@ def test_a_file_that_grows_too_large_for_the_viewer_is_told_of_once(tmp_path, mo
         for i in range(4_000)
     ]
     warnings: list[str] = []
-    run = make_run(tmp_path / "run", "a", rows)
+    run = make_run(tmp_path / "run", "a", rows, stretches=[{"end_ns": 1}])
     export(run, "chrome", tmp_path / "out.gz", warn=warnings.append)
     assert len(warnings) == 1
     (advised,) = re.findall(r"--from-ms 0 --to-ms (\S+) or", warnings[0])

@@ -67,7 +67,8 @@ RUNS = {
 
 def plainly(trace: Path, directory: Path, allocator: str, **changes: Any) -> RunResult:
     """A replay that is over before its design would be compiled."""
-    return replayed(trace, directory / "runs", allocator, compiled=False, **changes)
+    settings: dict[str, Any] = {"events": "stretches", "compiled": False} | changes
+    return replayed(trace, directory / "runs", allocator, **settings)
 
 
 @pytest.mark.parametrize("which", RUNS)
@@ -102,3 +103,19 @@ def test_nested_maps_lie_within_the_use_of_the_outer_one(tmp_path):
     # A CPU's use of a mapping is that alone: the 5 us before each of the 24 nested ones are none.
     in_use_ns = sum(cpu.in_use_ns for cpu in run.manifest.totals.cpu_time)
     assert timeline.sum_ns("CPUs", "use") + 24 * 5_000 == in_use_ns
+
+
+def test_without_stretches_only_what_the_log_tells_is_on_the_tracks_of_cpus(tmp_path):
+    make_trace, allocator, changes, _ = RUNS["sleeps"]
+    run = plainly(make_trace(tmp_path), tmp_path, allocator, events="full", **changes)
+    said: list[str] = []
+    size = export(run.path, "perfetto", tmp_path / "t.pftrace", warn=said.append).timeline
+    timeline = perfetto(tmp_path / "t.pftrace")
+    assert size.cut == 0
+    assert [text.splitlines()[1:] for text in said] == [[f"{run.manifest.command} --events stretches"]]
+    assert timeline.sum_ns("CPUs", "use") == 0
+    with open_session([run.path]) as session:
+        awake = session.query("SELECT sum(mapped_ns - asked_ns) FROM operations WHERE sleeps = 0").item()
+        waited = session.query("SELECT sum(wait_ns) FROM lock_totals").item()
+    assert timeline.sum_ns("CPUs", "map") == awake
+    assert timeline.sum_ns("Tasks", "lock wait") == waited

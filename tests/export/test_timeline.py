@@ -107,7 +107,7 @@ def test_counters_count_what_is_open(tmp_path, form):
 def test_arguments_say_what_the_log_knows_and_leave_out_what_it_does_not(tmp_path, form):
     timeline, _ = read(tmp_path, form, small_run(tmp_path / "run"))
     (wait,) = timeline.of("Tasks", "lock wait")
-    assert wait.args == {"op": 1, "cpu": 1, "holder": 0, "flush_op": 0}
+    assert wait.args == {"op": 1, "cpu": 1, "lock": 0, "holder": 0, "flush_op": 0}
     (scan,) = timeline.of("CPUs", "scan")
     assert scan.args == {"op": 0, "task": 0, "scanned": 4, "freed": 3}
     assert timeline.of("Tasks", "operation")[0].args == {

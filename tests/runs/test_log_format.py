@@ -61,10 +61,14 @@ def test_every_number_comes_back_whatever_its_size(tmp_path, table):
             row["done_ns"] = row["asked_ns"] + 90
             row["unmap_asked_ns"] = row["done_ns"] - row["unmap_wait_ns"] - row["unmap_hold_ns"]
         run = make_run(tmp_path / "a", "a", rows, [])
-    else:
+    elif table.name == "events":
         for position, row in enumerate(rows):
             row["time_ns"] = position
         run = make_run(tmp_path / "a", "a", [], rows)
+    else:
+        for position, row in enumerate(rows):
+            row["begin_ns"] = position
+        run = make_run(tmp_path / "a", "a", stretches=rows)
     names = [column.name for column in table.columns if column.none]
     for row in rows:
         for name in names:

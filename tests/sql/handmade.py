@@ -15,11 +15,14 @@ from pipeline.schema.run import (
     DICTIONARIES,
     EVENT_RECORD,
     EVENTS,
+    KEPT_TABLES,
     LOG_TABLES,
     MANIFEST_FILE,
     OPERATION_RECORD,
     OPERATIONS,
     SITES,
+    STRETCH_RECORD,
+    STRETCHES,
     LogTable,
     Manifest,
 )
@@ -34,6 +37,12 @@ PLAIN_EVENT: dict[str, Any] = {
     if column.name in ("op", "value", "wait_ns", "task", "slot", "other", "lock", "site")
     else 0
     for column in EVENTS
+}
+
+PLAIN_STRETCH: dict[str, Any] = {column.name: 0 for column in STRETCHES} | {
+    "op": -1,
+    "task": -1,
+    "category": "idle",
 }
 
 
@@ -194,31 +203,37 @@ def make_run(
     operations: list[dict] = (),
     event_rows: list[dict] = (),
     totals: dict[str, Any] | None = None,
+    stretches: list[dict] = (),
     **changes: Any,
 ) -> Path:
     """Write a run directory; rows need name only what differs from PLAIN_OPERATION and PLAIN_EVENT."""
     operations = [PLAIN_OPERATION | {"op": i} | row for i, row in enumerate(operations)]
     events = [PLAIN_EVENT | row for row in event_rows]
     fingerprint = {"fingerprint": sha256(repr((operations, events)).encode()).hexdigest()[:32]}
-    content = manifest_dict(label, **fingerprint | changes)
+    kept = {"events": "stretches"} if stretches else {}
+    content = manifest_dict(label, **fingerprint | kept | changes)
     content["totals"] = totals_of(operations, events, content["machine"]["cpus"]) | (totals or {})
     write_run(
         directory,
         content,
         {c.name: [o[c.name] for o in operations] for c in OPERATIONS},
         {c.name: [e[c.name] for e in events] for c in EVENTS},
+        {
+            c.name: [PLAIN_STRETCH[c.name] if c.name not in s else s[c.name] for s in stretches]
+            for c in STRETCHES
+        },
     )
     return directory
 
 
-def write_run(directory: Path, content: dict, operations: dict[str, Any], events: dict[str, Any]) -> None:
+def write_run(directory: Path, content: dict, *tables: dict[str, Any]) -> None:
     """Write the manifest, checked, and the tables, encoded as the simulator's writer does."""
     directory.mkdir(parents=True)
     manifest = Manifest.model_validate(content)
-    if manifest.events == "full":
-        rows = ((OPERATION_RECORD, operations), (EVENT_RECORD, events))
-        for table, (record, columns) in zip(LOG_TABLES.values(), rows, strict=True):
-            manifest.tables |= write_table(directory, table, record, columns)
+    records = (OPERATION_RECORD, EVENT_RECORD, STRETCH_RECORD)
+    for name, record, columns in zip(LOG_TABLES, records, tables, strict=False):
+        if name in KEPT_TABLES[manifest.events]:
+            manifest.tables |= write_table(directory, LOG_TABLES[name], record, columns)
     (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(), encoding="utf-8")
 
 

@@ -56,6 +56,38 @@ def draw_turn(base: int, turn: int) -> int:
     return (x >> 40) & 0xFFFF
 
 
+@noinline
+def _log_stretch(w: MachineState, c: int, t: int) -> None:
+    """Write what CPU `c` did until `t`, its parts one after another; interrupts count against the last."""
+    cpu = w.cpus[c]
+    begin = cpu.since_ns
+    begin = _log_part(w, c, codes.C_SWITCH, begin, begin + cpu.switch_ns, 0)
+    begin = _log_part(w, c, codes.C_SCAN, begin, begin + cpu.scan_ns, 0)
+    begin = _log_part(w, c, codes.C_FLUSH, begin, begin + cpu.flush_ns, 0)
+    _log_part(w, c, cpu.category, begin, t, cpu.stolen_ns)
+
+
+@noinline
+def _log_part(w: MachineState, c: int, category: int, begin_ns: int, end_ns: int, interrupted_ns: int) -> int:
+    """Write one row of the table of stretches, if it lasts; return when it ends."""
+    if end_ns == begin_ns:
+        return end_ns
+    m = w.machine[0]
+    task = w.cpus[c].task
+    row = w.stretches[m.stretches_logged]
+    m.stretches_logged += 1
+    row.begin_ns = begin_ns
+    row.end_ns = end_ns
+    row.interrupted_ns = interrupted_ns
+    row.op = -1
+    if task >= 0 and w.tasks[task].depth >= 0:
+        row.op = w.requests[task * m.levels + w.tasks[task].depth].op
+    row.task = task
+    row.cpu = c
+    row.category = category
+    return end_ns
+
+
 @inline
 def account(w: MachineState, c: int, t: int) -> None:
     """Close the CPU's current stretch at `t` and book its time, less what interrupts took.
@@ -63,6 +95,8 @@ def account(w: MachineState, c: int, t: int) -> None:
     Parts of the stretch that belong to another category than the rest are noted on the CPU.
     """
     cpu = w.cpus[c]
+    if w.machine[0].stretches != 0:
+        _log_stretch(w, c, t)
     spent = t - cpu.since_ns - cpu.stolen_ns
     base = c * codes.CATEGORIES
     parts = cpu.scan_ns + cpu.flush_ns + cpu.switch_ns

@@ -111,10 +111,10 @@ def got(w: MachineState, c: int, i: int, t: int) -> int:
         if r.unmapping == codes.MAP:
             r.locked_ns = t
             r.map_wait_ns = wait
-            r.map_lock = k
+            r.map_lock = cpu.held_lock
         else:
             r.unmap_wait_ns = wait
-            r.unmap_lock = k
+            r.unmap_lock = cpu.held_lock
     if wait > 0 and (cpu.longest_ns > r.waited_ns or r.holder < 0):
         r.waited_ns = cpu.longest_ns
         r.holder = cpu.longest_holder

@@ -77,6 +77,8 @@ END_OF_TIME_NS = NO_TIMER >> TASK_BITS
 
 # So many stretches of one CPU are passed at once, at most: each may fill rows of the log.
 MOST_AHEAD = 16
+# Parts that a stretch can have: switching, passing over slots, flushing, and all else.
+STRETCH_PARTS = 4
 
 CLOSED = 0
 TIMED = 1
@@ -202,6 +204,7 @@ MACHINE = _record(
     ("chunk_rows", "i8"),
     # log buffers and fingerprint
     ("operations_logged", "i8"), ("events_logged", "i8"), ("log_operations", "i8"), ("log_events", "i8"),
+    ("stretches", "i8"), ("stretches_logged", "i8"), ("log_stretches", "i8"),
     ("hash0", "i8"), ("hash1", "i8"), ("hash2", "i8"), ("hash3", "i8"),
     # totals
     ("operations", "i8"), ("hits", "i8"), ("misses", "i8"), ("directs", "i8"), ("fallbacks", "i8"),

@@ -599,7 +599,11 @@ def run(w: MachineState, a: State, budget: int) -> int:
     """
     m = w.machine[0]
     while budget > 0:
-        if m.operations_logged >= m.log_operations or m.events_logged >= m.log_events:
+        if (
+            m.operations_logged >= m.log_operations
+            or m.events_logged >= m.log_events
+            or m.stretches_logged >= m.log_stretches
+        ):
             return records.S_LOG_FULL
         c = m.stalled - 1
         if c >= 0:

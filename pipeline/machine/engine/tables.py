@@ -52,6 +52,8 @@ class MachineState(Protocol):
     """OPERATION_RECORD[log_operations + margin]: the log being filled"""
     events: Table
     """EVENT_RECORD[log_events + margin]"""
+    stretches: Table
+    """STRETCH_RECORD[log_stretches + margin], if they are logged"""
 
 
 class CompositeState(State, Protocol):
