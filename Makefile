@@ -36,6 +36,7 @@ slowest: $(VENV)/.installed-test ## run the tests and list the thirty slowest
 bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios of docs/performance.md
 	$(BIN)/python benchmarks/bench.py
 	$(BIN)/python benchmarks/reference.py
+	$(BIN)/python benchmarks/sweeps.py
 	$(BIN)/python benchmarks/queries.py
 	$(BIN)/python benchmarks/reporting.py
 	$(BIN)/python benchmarks/start.py

@@ -29,7 +29,7 @@ from pipeline.sweeps.sweep import sweep
 
 FEW, MANY, SHORT = 20, 220, 5_000
 RUNS, LONG = 200, 100_000
-REPEATS = 2
+REPEATS = 3
 WANTED_MS, WANTED_BUSY = 60.0, 0.95
 
 
