@@ -308,3 +308,40 @@ def test_software_page_faults_alone_are_named(tmp_path: Path) -> None:
     text = "tool 930 [003]  6288.896770:          1 page-faults:      7ff74f7aa84c _dl_start (/ld.so)\n"
     with pytest.raises(InputError, match="the software event page-faults has no address"):
         imported(tmp_path, text)
+
+
+ONE_FAULT = "page_fault_user: address=0x1000 ip=0x1 error_code=0x7\n"
+TRACED = f" tool-930     [003] d....  6288.1: {ONE_FAULT}"
+SAMPLED = f" a 9/9 [003] 6288.1: exceptions:{ONE_FAULT}"
+GRAPH = " 3)   0.123 us    |  foo();\n ------------------------\n 3)  tool-930  =>  idle-0\n"
+MARK = " tool-930     [003] d....  6288.2: tracing_mark_write: hello <- world\n"
+REPORT_HEAD = "trace.dat:\ncpus=4\n overriding event (263) ftrace:x with new print handler\n"
+UNKNOWN_TASK = ":-1    -1/-1    [003]  6288.1: cpu-clock:\n"
+FRAMES = "\tffff81a0 foo+0x2 ([kernel.kallsyms])\n   1ab main (inlined)\n  a.c:12\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "format"),
+    [
+        (TRACED + GRAPH, "tracefs"),
+        (TRACED + MARK, "tracefs"),
+        (REPORT_HEAD + TRACED, "trace-cmd"),
+        (UNKNOWN_TASK + SAMPLED, "perf-script"),
+        (FRAMES + SAMPLED.replace(" a ", " Chrome 2 IO "), "perf-script"),
+    ],
+)
+def test_well_formed_lines_that_are_no_events_are_never_bad(tmp_path: Path, text: str, format: str) -> None:
+    rows, result = imported(tmp_path, text, strict=format != "perf-script")
+    assert (len(rows), result.format) == (1, format)
+    assert "bad_lines" not in result.metadata.losses
+
+
+def test_data_that_looks_like_an_end_of_a_call_is_data(tmp_path: Path) -> None:
+    read = r'read(3</d/x>, ") = 9 <0.000001>\n\"x"..., 4096) = 4096 <0.000010>'
+    assert pages(tmp_path, OPEN.format("O_RDONLY"), read, read, strict=True) == [0, 1]
+
+
+def test_calls_that_overlap_by_their_durations_are_no_steps_of_the_clock(tmp_path: Path) -> None:
+    text = strace((7, 0, OPEN.format("O_RDONLY")), (7, 0.02, 'read(3</d/x>, "a", 1) = 1 <0.000090>'))
+    text += strace((7, 0.05, 'read(3</d/x>, "a", 1) = 1 <0.000010>'))
+    assert len(imported(tmp_path, text, strict=True)[0]) == 2

@@ -17,7 +17,10 @@ _FORMAT = TextFormat(
     says_lost=False,
     to_record="enable events/exceptions, events/filemap/mm_filemap_get_pages and the system calls read "
     "and write, as docs/importing.md shows",
-    has_not=re.compile(rb": ke: \(kmap_high|^ *cpus=[0-9]+\r?$|^version = [0-9]", re.MULTILINE),
+    has_not=re.compile(
+        rb": ke: \(kmap_high|^ *cpus=[0-9]+\r?$|^version = [0-9]| -?[0-9]+/-?[0-9]+ +\[[0-9]+\] ",
+        re.MULTILINE,
+    ),
 )
 IMPORTER = Importer(
     name="tracefs",

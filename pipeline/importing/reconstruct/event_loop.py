@@ -157,8 +157,11 @@ def assemble(state, events, start, stop):
         if t < task.latest:
             if task.said - t > _STEP_NS:
                 totals.clock_steps += 1
+            task.said = t
             t = task.latest
-        task.latest = task.said = t
+        else:
+            task.said = t
+        task.latest = t
         task.on_cpu = row.cpu
         if task.since < 0:
             if totals.switches > 0 and task.used > 0:

@@ -57,8 +57,8 @@ _LOST = ("lost {count:n}",)
 
 # Arguments of a system call: perf and trace-cmd print them with 0x, tracefs without.
 _ARGUMENTS = {
-    "read write": "fd: {fd:x}, buf: {buffer:x}, count: {count:x}",
-    "pread64 pwrite64": "fd: {fd:x}, buf: {buffer:x}, count: {count:x}, pos: {position:x}",
+    "read write": "fd: {fd:x}, buf: {buffer:x}{held}, count: {count:x}",
+    "pread64 pwrite64": "fd: {fd:x}, buf: {buffer:x}{held}, count: {count:x}, pos: {position:x}",
     "readv writev": "fd: {fd:x}, vec: {x}, vlen: {x}",
     "preadv pwritev": "fd: {fd:x}, vec: {x}, vlen: {x}, pos_l: {position:x}, pos_h: {x}",
     "preadv2 pwritev2": "fd: {fd:x}, vec: {x}, vlen: {x}, pos_l: {position:x}, pos_h: {x}, flags: {x}",

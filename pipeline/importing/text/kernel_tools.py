@@ -58,12 +58,17 @@ PERF = KernelText(
 )
 TRACEFS = KernelText(
     heads=(TRACER_HEAD, *LATENCY_HEADS),
-    auxiliary=_NOTHING | _TRACER_FRAMES | {"the tracer's graphs of functions": r"^ *[0-9]+\) "},
+    auxiliary=_NOTHING | _TRACER_FRAMES | {"the tracer's graphs of functions": r"^ *(?:[0-9]+\) |-{6,}$)"},
     losses=("# entries-in-buffer/entries-written: {kept:d}/{written:d}{any}", *_LOST_OF_CPU),
 )
 TRACE_CMD = KernelText(
     heads=(TRACER_HEAD, *LATENCY_HEADS),
-    auxiliary=_NOTHING | _TRACER_FRAMES | {"": r"^\s*$|^#|^CPU [0-9]+ is empty$|^ *cpus=[0-9]+$|^version = "},
+    auxiliary=_NOTHING
+    | _TRACER_FRAMES
+    | {
+        "": r"^\s*$|^#|^CPU [0-9]+ is empty$|^ *cpus=[0-9]+$|^version = ",
+        "trace-cmd's own messages": r"^ *(?:overriding event |trace-cmd: |[Ww]arning: |\S+\.dat\S*:?$)",
+    },
     losses=_LOST_OF_CPU,
 )
 BPFTRACE = KernelText(

@@ -52,6 +52,9 @@ _AUXILIARY = {
 }
 _TASK = r"^(?:\[pid +[0-9]+\] +|[0-9]+(?:<[^>]*>)? +)?"
 _MISTAKES = {
+    r"^% time|^------ |^ *[0-9]+\.[0-9]{2} +[0-9.]+ +[0-9]+ ": (
+        "strace -c counts calls and does not say when they were; run strace -f -ttt -T -y -o FILE COMMAND"
+    ),
     _TASK + r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)? [a-z_0-9]+\(": (
         "strace -t or -tt gives the time of day; record with -ttt: strace -f -ttt -T -y -o FILE COMMAND"
     ),

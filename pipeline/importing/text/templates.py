@@ -29,6 +29,8 @@ TYPES = {
     "any": r".*",
     # More fields of an event.
     "more": r"(?:, [a-z_0-9]+: [^ ,]+)*",
+    # What a buffer or string holds, which some kernels print behind its address.
+    "held": r"(?: (?:\(.*\)|\".*\"(?:\.\.\.)?))?",
     # A string of strace, with what it holds only in part.
     "string": r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?',
     "flags": r"[A-Z_0-9|]+[0-9a-fx]*",
