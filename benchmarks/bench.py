@@ -28,6 +28,8 @@ from thread_times import thread_times
 
 CPUS = 16
 MACHINE = "modern-x86-64"
+# Here nearly every acquisition of the lock is contended.
+CONVOY = "numaq16"
 WORKLOAD = "zipf_bench"
 REPEATS = 3
 SIMPY_OPERATIONS = 20_000
@@ -41,10 +43,19 @@ def measure_generate(trace: str, operations: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - begun}
 
 
+def _engine(trace: str, machine: str) -> dict[str, float]:
+    found = engine_alone(Path(trace), machine, CPUS)
+    return {name: found[name] for name in ("cpu_seconds", "wall_seconds", "operations")}
+
+
 def measure_engine(trace: str, operations: int) -> dict[str, float]:
     del operations
-    found = engine_alone(Path(trace), MACHINE, CPUS)
-    return {name: found[name] for name in ("cpu_seconds", "wall_seconds", "operations")}
+    return _engine(trace, MACHINE)
+
+
+def measure_convoy(trace: str, operations: int) -> dict[str, float]:
+    del operations
+    return _engine(trace, CONVOY)
 
 
 def _replay(trace: str, loop: str) -> dict[str, float]:
@@ -142,8 +153,8 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
     return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
-def run_all(operations: int) -> list[tuple[str, str, str]]:
-    """Measure everything; rows of what, value, target."""
+def run_all(operations: int) -> list[tuple[str, str, str, str]]:
+    """Measure everything; rows of what, median, least, target."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trace, half, tiny = (folder / f"{size}.parquet" for size in ("whole", "half", "tiny"))
@@ -151,55 +162,77 @@ def run_all(operations: int) -> list[tuple[str, str, str]]:
         in_own_process("generate", half, operations // 2)
         in_own_process("generate", tiny, 100)
         first = in_own_process("start", tiny, 0, folder / "empty-cache")
-        later = in_own_process("start", tiny, 0, folder / "empty-cache")
-        engine, closed, timed = [], [], []
+        engine, convoy, closed, timed, later = [], [], [], [], []
         for _ in range(REPEATS):
+            later.append(in_own_process("start", tiny, 0, folder / "empty-cache"))
             engine.append(in_own_process("engine", trace, operations))
+            convoy.append(in_own_process("convoy", trace, operations))
             closed.append(in_own_process("closed", trace, operations))
             timed.append(in_own_process("timed", trace, operations))
         shorter = in_own_process("timed", half, operations // 2)
         simpy = in_own_process("simpy", tiny, 0)
-    alone, whole, paced = medians(engine), medians(closed), medians(timed)
+    whole, paced = medians(closed), medians(timed)
     ratios = [c["seconds"] / e["wall_seconds"] for c, e in zip(closed, engine, strict=True)]
-    rate = operations / alone["cpu_seconds"]
+    rate = operations / medians(engine)["cpu_seconds"]
     simpy_rate = simpy["operations"] / simpy["seconds"]
 
-    def per_operation(part: str) -> str:
-        return f"{whole[f'{part}_cpu_seconds'] / operations * 1e9:.0f} ns"
+    def ns(runs: list[dict[str, float]], *figures: str) -> tuple[str, str]:
+        """Median and least time of an operation."""
+        values = [1e9 * sum(run[figure] for figure in figures) / operations for run in runs]
+        return f"{statistics.median(values):.0f} ns", f"{min(values):.0f} ns"
 
+    def one(text: str, wanted: str = "") -> tuple[str, str, str]:
+        return text, "", wanted
+
+    both = ("reader_cpu_seconds", "writer_cpu_seconds")
+    starts = [run["seconds"] for run in later]
     return [
-        ("engine alone, log in memory, one core", f"{rate / 1e6:.2f} M operations/s", ">= 2.5 M"),
-        ("... per operation", f"{alone['cpu_seconds'] / operations * 1e9:.0f} ns", ""),
-        ("first start, compiling", f"{first['seconds']:.1f} s CPU", "< 10 s"),
-        ("later start", f"{later['seconds']:.2f} s CPU", "< 1 s"),
-        ("end to end, closed loop", f"{operations / whole['seconds'] / 1e6:.2f} M operations/s", ""),
-        ("end to end / engine alone (wall, paired)", f"{statistics.median(ratios):.2f}", "<= 1.15"),
-        ("reader, CPU per operation", per_operation("reader"), ""),
-        ("writer, CPU per operation", per_operation("writer"), "both <= 300 ns"),
-        ("peak memory, timed loop", f"{paced['peak_mb']:.0f} MB", "< 600 MB"),
-        ("peak memory, timed loop, half the trace", f"{shorter['peak_mb']:.0f} MB", "the same"),
-        ("peak memory, closed loop", f"{whole['peak_mb']:.0f} MB", "bounded"),
-        ("longest backlog, closed loop", f"{whole['backlog_rows']:,.0f} rows", "reported"),
-        ("the same model in SimPy", f"{simpy_rate / 1e3:.1f} k operations/s", ""),
-        ("engine alone / SimPy", f"{rate / simpy_rate:.0f}", ">= 80"),
-        ("event log with its sums", f"{whole['log_bytes'] / operations:.1f} bytes an operation", "<= 22"),
-        ("generating the trace", f"{operations / generated['seconds'] / 1e6:.1f} M rows/s", ""),
-        ("hits", f"{whole['hit_percent']:.0f} %", ""),
-        ("acquisitions contended", f"{whole['contended_percent']:.1f} %", ""),
-        ("CPUs busy", f"{whole['busy_percent']:.0f} %", ""),
+        ("engine alone, log in memory, CPU time an operation", *ns(engine, "cpu_seconds"), "<= 290 ns"),
+        (f"the same on `{CONVOY}`, in convoy", *ns(convoy, "cpu_seconds"), "<= 750 ns"),
+        ("first start, compiling, CPU time", *one(f"{first['seconds']:.1f} s", "<= 7 s")),
+        (
+            "later start, CPU time",
+            f"{statistics.median(starts):.2f} s",
+            f"{min(starts):.2f} s",
+            "<= 0.45 s",
+        ),
+        ("end to end, closed loop, wall time an operation", *ns(closed, "seconds"), ""),
+        (
+            "end to end / engine alone (wall, paired)",
+            f"{statistics.median(ratios):.2f}",
+            f"{min(ratios):.2f}",
+            "<= 1.15",
+        ),
+        ("reader, CPU time an operation", *ns(closed, "reader_cpu_seconds"), ""),
+        ("writer, CPU time an operation", *ns(closed, "writer_cpu_seconds"), ""),
+        ("both", *ns(closed, *both), "<= 300 ns"),
+        (
+            "event log with its sums, an operation",
+            *one(f"{whole['log_bytes'] / operations:.1f} bytes", "<= 22"),
+        ),
+        ("peak memory, timed loop", *one(f"{paced['peak_mb']:.0f} MB", "< 600 MB")),
+        ("peak memory, timed loop, half the trace", *one(f"{shorter['peak_mb']:.0f} MB", "the same")),
+        ("peak memory, closed loop", *one(f"{whole['peak_mb']:.0f} MB", "bounded")),
+        ("longest backlog, closed loop", *one(f"{whole['backlog_rows']:,.0f} rows", "reported")),
+        ("the same model in SimPy, an operation", *one(f"{1e9 / simpy_rate:,.0f} ns")),
+        ("SimPy / engine alone", *one(f"{rate / simpy_rate:.0f}", ">= 80")),
+        ("generating the trace", *one(f"{operations / generated['seconds'] / 1e6:.1f} M rows/s")),
+        ("hits", *one(f"{whole['hit_percent']:.0f} %")),
+        ("acquisitions contended", *one(f"{whole['contended_percent']:.1f} %")),
+        ("CPUs busy", *one(f"{whole['busy_percent']:.0f} %")),
     ]
 
 
-def table(rows: list[tuple[str, str, str]], operations: int) -> str:
+def table(rows: list[tuple[str, str, str, str]], operations: int) -> str:
     """The figures and their conditions as Markdown."""
     lines = [
         f"{operations:,} operations of `{WORKLOAD}` (1,024 tasks, Zipf pages), `global_pool` with 1,024 "
-        f"slots, `{MACHINE}` with {CPUS} CPUs, full event log. Median of {REPEATS} processes in turn, on "
+        f"slots, `{MACHINE}` with {CPUS} CPUs, full event log; {REPEATS} processes of each in turn, on "
         f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}.",
         "",
-        "| what | measured | wanted |",
-        "|---|---|---|",
-        *(f"| {what} | {value} | {wanted} |" for what, value, wanted in rows),
+        "| what | median | least | wanted |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
 
