@@ -115,7 +115,7 @@ def measure_simpy(trace: str, operations: int) -> dict[str, float]:
 
 
 def measure_start(trace: str, operations: int) -> dict[str, float]:
-    """Replay a tiny trace: what is left is start-up, and compiling where the cache is empty."""
+    """Replay a tiny trace: what is left is compiling, where the cache is empty."""
     del operations
     from pipeline.runs.execute import replay
 
@@ -162,9 +162,8 @@ def run_all(operations: int) -> list[tuple[str, str, str, str]]:
         in_own_process("generate", half, operations // 2)
         in_own_process("generate", tiny, 100)
         first = in_own_process("start", tiny, 0, folder / "empty-cache")
-        engine, convoy, closed, timed, later = [], [], [], [], []
+        engine, convoy, closed, timed = [], [], [], []
         for _ in range(REPEATS):
-            later.append(in_own_process("start", tiny, 0, folder / "empty-cache"))
             engine.append(in_own_process("engine", trace, operations))
             convoy.append(in_own_process("convoy", trace, operations))
             closed.append(in_own_process("closed", trace, operations))
@@ -185,17 +184,10 @@ def run_all(operations: int) -> list[tuple[str, str, str, str]]:
         return text, "", wanted
 
     both = ("reader_cpu_seconds", "writer_cpu_seconds")
-    starts = [run["seconds"] for run in later]
     return [
         ("engine alone, log in memory, CPU time an operation", *ns(engine, "cpu_seconds"), "<= 290 ns"),
         (f"the same on `{CONVOY}`, in convoy", *ns(convoy, "cpu_seconds"), "<= 750 ns"),
         ("first start, compiling, CPU time", *one(f"{first['seconds']:.1f} s", "<= 7 s")),
-        (
-            "later start, CPU time",
-            f"{statistics.median(starts):.2f} s",
-            f"{min(starts):.2f} s",
-            "<= 0.45 s",
-        ),
         ("end to end, closed loop, wall time an operation", *ns(closed, "seconds"), ""),
         (
             "end to end / engine alone (wall, paired)",
