@@ -11,16 +11,21 @@ from numba.extending import intrinsic
 
 from pipeline.jit.compiled_tables import TablesType, row_pointer
 from pipeline.jit.dispatchers import make_dispatcher
+from pipeline.jit.libraries import EntryCompiler, PartCompiler, SeparatePartCompiler
 
 
 def inline(function: Any) -> Any:
     """Compile for other compiled functions to call; becomes a part of each."""
-    return make_dispatcher(function, _as_int64, forceinline=True, no_cpython_wrapper=True)
+    return make_dispatcher(
+        function, _as_int64, no_cpython_wrapper=True, pipeline_class=PartCompiler, forceinline=True
+    )
 
 
 def noinline(function: Any) -> Any:
     """Compile for other compiled functions to call; stays one of its own, which keeps its callers small."""
-    return make_dispatcher(function, _as_int64, forceinline=False, no_cpython_wrapper=True)
+    return make_dispatcher(
+        function, _as_int64, no_cpython_wrapper=True, pipeline_class=SeparatePartCompiler, forceinline=False
+    )
 
 
 def _as_int64(argument: Any) -> Any:
@@ -29,7 +34,7 @@ def _as_int64(argument: Any) -> Any:
 
 def entry(function: Any) -> Any:
     """Compile as a function that Python calls by its machine code, see `pipeline.jit.machine_code`."""
-    return make_dispatcher(function, no_cpython_wrapper=True)
+    return make_dispatcher(function, no_cpython_wrapper=True, pipeline_class=EntryCompiler)
 
 
 @intrinsic

@@ -23,8 +23,11 @@ def compiled_entry(function: Callable[..., int | None]) -> CompiledFunction:
 
     def compile_entry(arguments: list[Any]) -> MachineCode:
         from pipeline.jit.dispatchers import emit, make_dispatcher  # noqa: PLC0415 - imports Numba
+        from pipeline.jit.libraries import EntryCompiler  # noqa: PLC0415 - imports Numba
 
-        return emit(make_dispatcher(function, no_cpython_wrapper=True), arguments)
+        return emit(
+            make_dispatcher(function, no_cpython_wrapper=True, pipeline_class=EntryCompiler), arguments
+        )
 
     def folder() -> Path:
         return cache_directory() / f"{module.rpartition('.')[2]}_{_identity(module)}"
