@@ -113,19 +113,23 @@ def account(w: MachineState, c: int, t: int) -> None:
     cpu.stolen_ns = 0
 
 
-@noinline
+@inline
+def _pending(c: int, k: int) -> int:
+    """Return where interrupt `k` of CPU `c` is: a ring holds a power of two of them."""
+    return c * records.INTERRUPTS + (k & (records.INTERRUPTS - 1))
+
+
+@inline
 def interrupt(w: MachineState, c: int, at_ns: int, stolen_ns: int) -> None:
     """Let an interrupt reach CPU `c` at `at_ns` and take `stolen_ns` of its time."""
     cpu = w.cpus[c]
     cpu.irq_end_ns = at_ns + stolen_ns
     if cpu.irqs == records.INTERRUPTS:
-        last = w.interrupts[
-            c * records.INTERRUPTS + (cpu.irq_first + records.INTERRUPTS - 1) % records.INTERRUPTS
-        ]
+        last = w.interrupts[_pending(c, cpu.irq_first + records.INTERRUPTS - 1)]
         last.end_ns = cpu.irq_end_ns
         last.stolen_ns += stolen_ns
         return
-    pending = w.interrupts[c * records.INTERRUPTS + (cpu.irq_first + cpu.irqs) % records.INTERRUPTS]
+    pending = w.interrupts[_pending(c, cpu.irq_first + cpu.irqs)]
     pending.at_ns = at_ns
     pending.end_ns = cpu.irq_end_ns
     pending.stolen_ns = stolen_ns
@@ -162,7 +166,7 @@ def _take_interrupt(w: MachineState, c: int, limit_ns: int) -> int:
     else:
         stolen = pending.stolen_ns
         end = max(pending.end_ns, begin + stolen)
-        cpu.irq_first = (cpu.irq_first + 1) % records.INTERRUPTS
+        cpu.irq_first = (cpu.irq_first + 1) & (records.INTERRUPTS - 1)
         cpu.irqs -= 1
     cpu.irq_done_ns = end
     cpu.irq_at_ns = cpu.device_at_ns
@@ -225,6 +229,15 @@ def log_event(
     value: int, other: int,
 ) -> None:  # fmt: skip
     """Write one row of the event table; of a relock, `log_relock` does."""
+    log_event_here(w, c, event, time_ns, duration_ns, task, op, slot, value, other)
+
+
+@inline
+def log_event_here(
+    w: MachineState, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int,
+    value: int, other: int,
+) -> None:  # fmt: skip
+    """As `log_event`, for what happens often: without a call."""
     m = w.machine[0]
     _mix(
         w,

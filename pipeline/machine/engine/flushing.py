@@ -15,7 +15,7 @@ from pipeline.allocators.api.protocols import State
 from pipeline.allocators.api.traits import MIXED_PTES, is_global
 from pipeline.jit.marks import inline, noinline
 from pipeline.machine.engine import records
-from pipeline.machine.engine.accounting import interrupt, log_event, log_finding
+from pipeline.machine.engine.accounting import interrupt, log_event, log_event_here, log_finding
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
 
@@ -78,7 +78,7 @@ def begin_repeat(w: MachineState, c: int, i: int, mask: int, again_ns: int, t: i
     return end
 
 
-@inline
+@noinline
 def _interrupt_others(
     w: MachineState, c: int, i: int, mask: int, handler_ns: int, refill_ns: int, t: int
 ) -> int:
@@ -101,7 +101,7 @@ def _interrupt_others(
         last = max(last, begun + handler_ns)
         m.ipis += 1
         task = -1 if cpu.phase == records.P_IDLE else cpu.task
-        log_event(w, other, codes.E_IPI, begun, handler_ns + refill_ns, task, r.op, -1, -1, c)
+        log_event_here(w, other, codes.E_IPI, begun, handler_ns + refill_ns, task, r.op, -1, -1, c)
     return last
 
 
