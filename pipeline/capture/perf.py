@@ -14,7 +14,8 @@ from pipeline.errors import InputError
 
 _COPIES = ("read", "write")
 _OTHER_CALLS = (
-    "pread64", "readv", "pwrite64", "writev", "openat", "close", "lseek", "dup", "dup2", "dup3",
+    "pread64", "readv", "pwrite64", "writev", "openat", "close", "lseek", "dup", "dup2", "dup3", "fcntl",
+    "close_range", "io_submit", "io_uring_enter",
 )  # fmt: skip
 NEEDED = (
     "exceptions:page_fault_user",

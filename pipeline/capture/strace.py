@@ -17,7 +17,8 @@ _CALLS = (
     "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2",
     "sendfile", "copy_file_range", "splice", "tee", "vmsplice", "getdents64", "getdents", "lseek", "open",
     "openat", "openat2", "creat", "close", "dup", "dup2", "dup3", "execve", "execveat", "clone", "clone3",
-    "fork", "vfork",
+    "fork", "vfork", "fcntl", "fcntl64", "_llseek", "close_range", "ftruncate", "io_submit", "io_uring_enter",
+    "process_vm_readv", "process_vm_writev",
 )  # fmt: skip
 
 

@@ -36,6 +36,18 @@ def import_(
             "--mapping", help="What a table's columns are, for CSV and Parquet of another tool (TOML)."
         ),
     ] = None,
+    page_kib: Annotated[
+        int, typer.Option("--page-kib", help="Page size of the recorded machine in KiB: 4, 16 or 64.")
+    ] = 4,
+    page_table_span_mib: Annotated[
+        int | None,
+        typer.Option(
+            "--page-table-span-mib",
+            help="MiB that a page of page-table entries maps there; default: with entries of 8 bytes, "
+            "2 for pages of 4 KiB. 4 on 32-bit x86 without PAE.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that lacks anything.")] = False,
 ) -> None:
     """Make a trace of a recording of a real kernel, and say what of it was measured and what was not."""
@@ -43,7 +55,7 @@ def import_(
 
     result = import_trace(
         file, output, format, kernel=kernel, lost_events=lost_events, threads=threads, tsc_ghz=tsc_ghz,
-        mapping=mapping, strict=strict,
+        mapping=mapping, page_kib=page_kib, page_table_span_mib=page_table_span_mib, strict=strict,
     )  # fmt: skip
     metadata = result.metadata
     print(f"{result.output}: {result.rows_out:,} operations from {result.rows_in:,} rows ({result.format})")

@@ -18,6 +18,10 @@ from pipeline.trace.losses import LOST_UNKNOWN, note_losses, refuse_losses
 from pipeline.trace.reader import open_trace
 from pipeline.trace.writer import TraceWriter
 
+_PAGE_KIB = (4, 16, 64)
+# Of a page-table entry on 64-bit machines and with PAE.
+_ENTRY_BYTES = 8
+_LARGEST_SPAN = 1 << 30
 # The format that is meant where a mapping of columns is given.
 _WITH_MAPPING = "table"
 
@@ -51,6 +55,8 @@ def import_trace(
     threads: bool = False,
     tsc_ghz: float | None = None,
     mapping: Path | None = None,
+    page_kib: int = 4,
+    page_table_span_mib: int | None = None,
     strict: bool = False,
     silence_means_no_loss: bool = False,
 ) -> ImportResult:
@@ -60,9 +66,11 @@ def import_trace(
     file's name up to its first dot), `kernel`, `description` and `lost_events` (default: what the recording
     says) go into the metadata. `threads` says that all recorded tasks share one address space, `tsc_ghz` is
     the rate of the time-stamp counter for recordings whose times count its ticks, `mapping` is the file that
-    says which columns of a table are which of a trace's. `silence_means_no_loss` says that the recorder was
-    asked to name what it lost. `strict` refuses a recording that lacks anything. The file appears complete or
-    not at all.
+    says which columns of a table are which of a trace's. `page_kib` is the page size of the recorded machine,
+    4, 16 or 64, and `page_table_span_mib` what one page of its page-table entries maps: by default what fits
+    of entries of 8 bytes, 2 with pages of 4 KiB; 4 on 32-bit x86 without PAE. `silence_means_no_loss` says
+    that the recorder was asked to name what it lost. `strict` refuses a recording that lacks anything. The
+    file appears complete or not at all.
 
     Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, or that
     `strict` refuses, and OutputError when the trace cannot be written.
@@ -76,7 +84,12 @@ def import_trace(
     if wrong := describe_wrong_kind(source):
         raise InputError(f"{source}: wanted a recording; this {wrong}")
     importer = _importer_for(source, format)
-    options = ReadOptions(threads, tsc_ghz, mapping)
+    if not importer.counts_bytes and (page_kib, page_table_span_mib) != (4, None):
+        raise UsageError(
+            f"{source}: a recording in the format {importer.name} has page numbers of its own; leave the "
+            "sizes of pages and page tables out"
+        )
+    options = ReadOptions(threads, tsc_ghz, mapping, *_read_sizes(page_kib, page_table_span_mib))
     imported = importer.read(source, options)
     rows_out = 0
     with (
@@ -122,6 +135,21 @@ def import_trace(
         dropped=imported.dropped,
         metadata=open_trace(output).metadata,
     )
+
+
+def _read_sizes(page_kib: int, span_mib: int | None) -> tuple[int, int]:
+    """Bytes of a page, and those that a page of page-table entries maps."""
+    if page_kib not in _PAGE_KIB:
+        sizes = ", ".join(map(str, _PAGE_KIB))
+        raise UsageError(f"wanted a page size in KiB, one of {sizes}; found {page_kib}")
+    page_bytes = page_kib << 10
+    span_bytes = page_bytes // _ENTRY_BYTES * page_bytes if span_mib is None else span_mib << 20
+    if span_bytes.bit_count() != 1 or not page_bytes < span_bytes <= _LARGEST_SPAN:
+        raise UsageError(
+            f"wanted what a page of page-table entries maps in MiB, a power of two up to "
+            f"{_LARGEST_SPAN >> 20}; found {span_mib}"
+        )
+    return page_bytes, span_bytes
 
 
 def _count_losses(imported: ImportedRows) -> dict[str, int]:

@@ -24,11 +24,15 @@ class ReadOptions:
 
     `threads`: all its tasks share one address space. `tsc_ghz`: rate of the time-stamp counter that its times
     count, in GHz. `mapping`: a file that says which of its columns are which of a trace's.
+    `page_bytes` is the size of its machine's pages, `page_table_span_bytes` what one page of page-table
+    entries maps there; both matter to formats that count bytes (`Importer`).
     """
 
     threads: bool = False
     tsc_ghz: float | None = None
     mapping: Path | None = None
+    page_bytes: int = 4 << 10
+    page_table_span_bytes: int = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,9 @@ class Importer:
     """A format that can be imported: every module of the package `formats` defines one as IMPORTER.
 
     `sniff(path)` says whether a file looks like it, and `explain(path)` what is amiss where it only nearly
-    does. `read(path, options)` reads one, in pieces or whole;
-    it raises InputError for a file that is not of the format, and UsageError for an option that it lacks.
+    does. `counts_bytes` says that pages follow from addresses and positions, so that their size matters.
+    `read(path, options)` reads one, in pieces or whole; it raises InputError for a file that is not of the
+    format, and UsageError for an option that it lacks.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Importer:
     sniff: Callable[[Path], bool]
     read: Callable[[Path, ReadOptions], ImportedRows]
     explain: Callable[[Path], str | None] = lambda _: None
+    counts_bytes: bool = False
 
 
 @dataclass

@@ -345,3 +345,34 @@ def test_calls_that_overlap_by_their_durations_are_no_steps_of_the_clock(tmp_pat
     text = strace((7, 0, OPEN.format("O_RDONLY")), (7, 0.02, 'read(3</d/x>, "a", 1) = 1 <0.000090>'))
     text += strace((7, 0.05, 'read(3</d/x>, "a", 1) = 1 <0.000010>'))
     assert len(imported(tmp_path, text, strict=True)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "fault_pages", "read_bytes"),
+    [
+        ({}, [0, 1, 2, 3], [4096] * 4),
+        ({"page_table_span_mib": 4}, [0, 0, 1, 1], [4096] * 4),
+        ({"page_kib": 16}, [0, 0, 0, 0], [16384]),
+        ({"page_kib": 64, "page_table_span_mib": 2}, [0, 1, 2, 3], [16384]),
+    ],
+)
+def test_sizes_of_pages_and_page_tables_are_the_recorded_machines(
+    tmp_path: Path, options: dict[str, int], fault_pages: list[int], read_bytes: list[int]
+) -> None:
+    faults = [f"page_fault_user: address=0x{i << 21:x} ip=0x1 error_code=0x7" for i in range(4)]
+    rows, result = imported(tmp_path, tracefs(*faults), **options)
+    assert rows["page"].to_list() == fault_pages
+    span = options.get("page_table_span_mib", 32 if options else 2)
+    assert any(f"address / {span} MiB" in note for note in result.metadata.notes)
+    read = 'read(3</d/x>, "a"..., 16384) = 16384 <0.000010>'
+    rows, _ = imported(tmp_path, strace((7, 0, OPEN.format("O_RDONLY")), (7, 1, read)), **options)
+    assert rows["bytes"].to_list() == read_bytes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"page_kib": 8}, "one of 4, 16, 64; found 8"), ({"page_table_span_mib": 3}, "up to 1024; found 3")],
+)
+def test_sizes_that_no_machine_has_are_refused(tmp_path: Path, options: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        imported(tmp_path, TRACED, **options)

@@ -25,4 +25,5 @@ IMPORTER = Importer(
     sniff=_FORMAT.fits,
     read=_FORMAT.read,
     explain=_FORMAT.explain,
+    counts_bytes=True,
 )

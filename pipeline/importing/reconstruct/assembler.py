@@ -24,12 +24,13 @@ _EVENTS_AT_ONCE = 1 << 16
 class Assembler:
     """Makes operations of events; `totals` is the record `state.TOTALS`, state and counts so far.
 
-    With `one_process` all tasks share an address space.
+    With `one_process` all tasks share an address space. Pages have `page_bytes`, and a page of page-table
+    entries maps `span_bytes`, both powers of two.
     """
 
-    def __init__(self, one_process: bool = False) -> None:
+    def __init__(self, one_process: bool, page_bytes: int, span_bytes: int) -> None:
         """Begin a recording."""
-        self._state = new_state(one_process)
+        self._state = new_state(one_process, page_bytes, span_bytes)
         self._events = Tables(checked=False, events=records(1, EVENT))
         self.totals = self._state.totals[0]
         self._coming: list[np.ndarray] = []

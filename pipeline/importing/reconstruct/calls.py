@@ -8,7 +8,13 @@ from pipeline.importing import events as ev
 from pipeline.importing.mappings import HOLD_SPLIT
 from pipeline.importing.reconstruct import descriptors
 from pipeline.importing.reconstruct.identities import fork, replace_image
-from pipeline.importing.reconstruct.operations import abandon, advance, begin_copy, draw_copy_hold
+from pipeline.importing.reconstruct.operations import (
+    abandon,
+    advance,
+    begin_copy,
+    count_pages,
+    draw_copy_hold,
+)
 from pipeline.jit.loops import compiled_inside
 from pipeline.schema.trace import KINDS
 
@@ -31,7 +37,8 @@ def look_up_pages(state, k, row, t, c):
         if call == ev.READ:
             found = descriptors.find_description(state, task.owner, task.call_fd)
             at = state.descriptions[found].at if found >= 0 else -1
-        if at < 0 or at >> 12 != row.position >> 12:
+        page_bits = state.totals[0].page_bits
+        if at < 0 or at >> page_bits != row.position >> page_bits:
             # Read before the recording began, or moved by calls that were not recorded.
             state.totals[0].fds_before += 1
             at = row.position
@@ -157,7 +164,7 @@ def _copy_by_descriptor(state, k, row, duration, t, c):
         return
     if not known:
         state.totals[0].fds_before += 1
-    pages = ((begin + result - 1) >> 12) - (begin >> 12) + 1
+    pages = count_pages(state, begin, begin + result - 1)
     hold = min(draw_copy_hold(state, pages, t), duration)
     kind = _FROM_USER if writes else _TO_USER
     begin_copy(state, k, t - hold, c - hold, kind, file, begin, begin + result - 1)

@@ -60,7 +60,8 @@ def _fault(state, k, row, t, c):
     owner = task.owner
     space = mix(owner + 1, state.processes[owner].image)
     # An address of the kernel's half is shifted as an unsigned one.
-    page = operations.number_page(state, mix(space, (row.address >> 21) & 0x7FFFFFFFFFF))
+    bits = state.totals[0].span_bits
+    page = operations.number_page(state, mix(space, (row.address >> bits) & ((1 << (64 - bits)) - 1)))
     state.totals[0].faults += 1
     operations.begin_brief(
         state, k, t, c, _PAGE_FAULT, page, operations.draw_hold(state, FAULT_HOLDS, t, task.tid)
@@ -86,12 +87,12 @@ def count_rows_needed(state, k, row):
     task = state.tasks[k]
     need = 4
     if task.copying:
-        need += (task.copy_last >> 12) - (task.copy_at >> 12) + 2
+        need += operations.count_pages(state, task.copy_at, task.copy_last) + 1
     if row.code == ev.WRITE_BEGIN or row.code == ev.WRITE_END:
-        need += row.count >> 12
+        need += row.count >> state.totals[0].page_bits
     elif row.code == ev.EXIT or row.code == ev.WHOLE:
         if ev.copies_file(row.call) or row.call == ev.SPLICE:
-            need += max(row.result, 0) >> 12
+            need += max(row.result, 0) >> state.totals[0].page_bits
         elif row.call == ev.CLONE:
             need += state.processes[state.processes[task.owner].table].fds
     elif row.code == ev.FORK:
@@ -130,7 +131,7 @@ def assemble(state, events, start, stop):
         if k >= 0:
             need = count_rows_needed(state, k, row)
         else:
-            need = 4 + (max(row.count, 0) >> 12 if code == ev.WRITE_BEGIN else 0)
+            need = 4 + (max(row.count, 0) >> totals.page_bits if code == ev.WRITE_BEGIN else 0)
         free = totals.places // 2 - totals.n_entries
         if need > totals.room - totals.n_rows or need > free:
             return position, need
@@ -244,7 +245,7 @@ def finish(state, start):
     for k in range(start, state.totals[0].n_tasks):
         task = state.tasks[k]
         loose = task.copying and task.copy_loose
-        pages = (task.copy_last >> 12) - (task.copy_at >> 12) + 1 if loose else 0
+        pages = operations.count_pages(state, task.copy_at, task.copy_last) if loose else 0
         if state.totals[0].room - state.totals[0].n_rows < 4 + pages:
             return k
         t = max(task.latest, state.totals[0].clock)

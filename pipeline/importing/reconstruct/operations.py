@@ -55,6 +55,13 @@ def draw_copy_hold(state, pages, t):
 
 
 @compiled_inside
+def count_pages(state, first, last):
+    """Number of pages that hold the bytes from `first` to `last`."""
+    bits = state.totals[0].page_bits
+    return (last >> bits) - (first >> bits) + 1
+
+
+@compiled_inside
 def _sequence(state):
     state.totals[0].seq += 1
     return state.totals[0].seq
@@ -154,8 +161,9 @@ def advance(state, k, byte, t, c, final):
     If it is not `final`, the page that holds `byte` is opened and stays so.
     """
     task = state.tasks[k]
-    page = task.copy_at >> 12
-    last = (byte - 1) >> 12 if final else byte >> 12
+    bits = state.totals[0].page_bits
+    page = task.copy_at >> bits
+    last = (byte - 1) >> bits if final else byte >> bits
     shares = last - page + 1
     if byte <= task.copy_start and final:
         shares = 0
@@ -178,7 +186,7 @@ def advance(state, k, byte, t, c, final):
         end_c = mark_c + (c - mark_c) * (s + 1) // shares
         whole = end_t - task.page_t
         hold = min(max(end_c - task.page_c, 0), whole)
-        size = min(byte, (page + s + 1) << 12) - max(task.copy_start, (page + s) << 12)
+        size = min(byte, (page + s + 1) << bits) - max(task.copy_start, (page + s) << bits)
         key = mix(task.copy_file + 2, page + s)
         state.totals[0].copies += 1
         row = _add_row(state, k, task.page_t, task.page_seq)
@@ -200,7 +208,7 @@ def settle(state, k, t, c):
     end_brief(state, k, c)
     task = state.tasks[k]
     if task.copying and task.copy_loose:
-        pages = (task.copy_last >> 12) - (task.copy_at >> 12) + 1
+        pages = count_pages(state, task.copy_at, task.copy_last)
         hold = min(draw_copy_hold(state, pages, task.mark_t), max(c - task.mark_c, 0))
         advance(state, k, task.copy_last + 1, task.mark_t + hold, task.mark_c + hold, True)
 

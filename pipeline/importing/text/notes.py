@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.importing.importer import ReadOptions
 from pipeline.importing.mappings import FIRST_NOTE, THINK_SPLIT, process_note
 from pipeline.importing.reconstruct.hold_lengths import SOURCE
 from pipeline.trace.losses import LOST_UNKNOWN
 
 _CALLS_ONLY = (
-    "a page is (path, offset / 4096) of the file read or written; two paths of one file count as two, and so "
-    "do a file and another that took its path",
+    "a page is (path, offset / {page}) of the file read or written; two paths of one file count as two, and "
+    "so do a file and another that took its path",
     "page faults are not in such a recording, so the trace has none of them",
 )
 _COPIES_ALONE = (
@@ -18,8 +19,9 @@ _COPIES_ALONE = (
     "no position is known; record without -e trace=read,write"
 )
 _WITH_PAGES = (
-    "a fault's page is its page-table page, (process, address / 2 MiB), new with each exec; a copy's page is "
-    "(device, inode, offset / 4096), and a file that was deleted and another with its inode are one",
+    "a fault's page is its page-table page, (process, address / {span} MiB), new with each exec; a copy's "
+    "page is (device, inode, offset / {page}), and a file that was deleted and another with its inode are "
+    "one",
 )
 _WITH_SWITCHES = (
     "CPU time is from each switch to the task until the switch away, interrupts included; waiting for a CPU "
@@ -50,9 +52,10 @@ _COUNTED = {
 }
 
 
-def describe_rows(totals: Any, calls_only: bool, threads: bool, lost_unknown: bool) -> list[str]:
+def describe_rows(totals: Any, calls_only: bool, options: ReadOptions, lost_unknown: bool) -> list[str]:
     """Say how each column came about and what was assumed; `totals` is the record of `state.TOTALS`."""
-    notes = [*(_CALLS_ONLY if calls_only else _WITH_PAGES)]
+    page, span, threads = options.page_bytes, options.page_table_span_bytes >> 20, options.threads
+    notes = [text.format(page=page, span=span) for text in (_CALLS_ONLY if calls_only else _WITH_PAGES)]
     notes += _WITH_SWITCHES if totals.switches > 0 else _WITHOUT_SWITCHES
     if calls_only:
         notes += _HOLDS_OF_CALLS

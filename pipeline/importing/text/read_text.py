@@ -115,7 +115,7 @@ class _Reading:
     def __init__(self, path: Path, options: ReadOptions, form: TextFormat) -> None:
         self.path, self.options, self.form = path, options, form
         self.blocks, self.reader, self.tally = BlockReader(path), form.reader(), Tally()
-        self.assembler = Assembler(options.threads)
+        self.assembler = Assembler(options.threads, options.page_bytes, options.page_table_span_bytes)
         self.first_tick: int | None = None
         # The largest number of which all times are multiples, 0 at the beginning.
         self.step_ns = 0
@@ -242,7 +242,7 @@ class _Reading:
         }
         imported.losses = {name: int(count) for name, count in losses.items() if count}
         imported.notes = [
-            *describe_rows(totals, self.form.calls_only, self.options.threads, imported.lost_events is None),
+            *describe_rows(totals, self.form.calls_only, self.options, imported.lost_events is None),
             *self._advise(),
             *tally.notes(),
             *(f"bad {said}" for said in self._overlong()),
