@@ -25,7 +25,7 @@ from performance_page import write_part
 from pipeline.io.tables import markdown_table
 from pipeline.sweeps.directory import open_sweep
 from pipeline.sweeps.grid import Grid, make_grid
-from pipeline.sweeps.sweep import sweep
+from pipeline.sweeps.sweep import Means, sweep
 
 FEW, MANY, SHORT = 20, 220, 5_000
 RUNS, LONG = 200, 100_000
@@ -57,7 +57,7 @@ def cpu_s() -> float:
 def measure_cpu(runs: int, directory: Path) -> tuple[float, float]:
     """CPU time of a sweep of short runs on one worker, and of the engine in it."""
     before_s = cpu_s()
-    sweep(grid(runs, SHORT), directory, workers=1)
+    sweep(grid(runs, SHORT), directory, means=Means(workers=1))
     spent_s = cpu_s() - before_s
     manifests = directory.glob("runs/*/manifest.json")
     engine_s = sum(json.loads(file.read_text())["execution"]["engine_s"] for file in manifests)

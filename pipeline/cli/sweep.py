@@ -160,10 +160,11 @@ def run(
         return
 
     from pipeline.sweeps.console import sweep_and_tell
+    from pipeline.sweeps.sweep import Means
 
     sweep_and_tell(
-        grid, output, workers=workers, only_failed=only == "failed", shard=part, most=most,
-        most_attempts=attempts, compiled=compile, scheduler=on,
+        grid, output, means=Means(workers, on, attempts, compile), only_failed=only == "failed", shard=part,
+        most=most,
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ from pipeline.trace.reader import Trace
 MOST_ATTEMPTS = 3
 _TRACES_KEPT = 4
 _LOOK_S = 0.05
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,11 @@ class Maker:
         """Generate a trace unless it is there; wait for another process that does. Raises OutputError."""
         place = source.place(self._sweep.path)
         name = f"{claims.TRACE}{place.parent.name}"
+        deadline_s = time.monotonic() + _PATIENCE_S
         while source.is_missing(self._sweep.path):
-            if claims.take(self._sweep, name, self._process, self._settings.sweeper) is None:
+            claim = claims.take(self._sweep, name, self._process, self._settings.sweeper)
+            # Whose process is gone elsewhere cannot be seen; the same trace twice does no harm.
+            if claim is None and time.monotonic() < deadline_s:
                 time.sleep(_LOOK_S)
                 continue
             try:
@@ -105,7 +109,8 @@ class Maker:
                     with self._sweep.new_directory(place.parent, self._process) as directory:
                         source.write(directory / place.name)
             finally:
-                claims.release(self._sweep, name)
+                if claim is not None:
+                    claims.release(self._sweep, name)
 
     def close(self) -> None:
         """Close the journal."""

@@ -146,7 +146,7 @@ class Planner:
             for values in _combine(axes):
                 varied = selected | _merge(axes, values)
                 for replication in range(self._grid.replications):
-                    run = self._plan(varied, replication)
+                    run = plan_run(varied, self._grid.seed, replication, self._grid.events)
                     found.setdefault(run.key, run)
         return list(found.values())
 
@@ -177,49 +177,53 @@ class Planner:
                 "name a workload (see 'pipeline workloads')"
             )
 
-    def _plan(self, varied: Varied, replication: int) -> PlannedRun:
-        inner = {name: value for name, value in varied.items() if "." in name and _applies(name, varied)}
-        design = _design(varied["allocator"], _group(inner, "options", _option_text))
-        jitter = varied["jitter"]
-        machine = _machine(varied["machine"], _group(inner, "costs", lambda v: v), varied.get("cpus"), jitter)
-        first = self._grid.seed
-        seed = first + replication if machine.chances else first
-        if is_workload(varied["trace"]):
-            settings = _group(inner, "workload", toml_text)
-            trace = trace_of_workload(
-                varied["trace"], settings, varied.get("operations"), first + replication
-            )
-        else:
-            trace = find_file(varied["trace"])
-            if replication and not machine.chances:
-                profile = machine.profile
-                idle = explain_idle_seed(machine.name, profile.document_costs(), profile.cpus)
-                raise UsageError(f"{self._grid.replications} replications of {trace.name}: {idle}")
-        lowmem = parse_lowmem(varied["lowmem"])
-        loop = varied["loop"]
-        if loop not in ("closed", "timed"):
-            raise unknown_name("loop", loop, ("closed", "timed"))
-        asked = json.dumps(
-            [trace.content, design.asked, machine.digest, seed, jitter, loop, lowmem, self._grid.events]
-        )
-        return PlannedRun(
-            key=_digest(asked, design.sources, trace.maker, str(RUN_FORMAT_VERSION)),
-            point=_digest(asked),
-            trace=trace,
-            label=design.label,
-            allocator=design.name,
-            options=design.options,
-            machine=machine.name,
-            costs=dict(_group(inner, "costs", lambda v: v)),
-            cpus=machine.profile.cpus,
-            seed=seed,
-            jitter_percent=jitter,
-            loop=loop,
-            lowmem=lowmem,
-            events=self._grid.events,
-            replication=replication,
-            factors=inner,
-        )
+
+def plan_run(
+    varied: Varied, first_seed: int = 0, replication: int = 0, events: Events = "none"
+) -> PlannedRun:
+    """Plan one run, whose factors have these values; some that mean nothing for it may be among them.
+
+    `trace`, `allocator`, `machine`, `lowmem`, `loop` and `jitter` must be there. Raises UsageError or
+    InputError for what is not there, and for a replication that would be the first run again.
+    """
+    inner = {name: value for name, value in varied.items() if "." in name and _applies(name, varied)}
+    design = _design(varied["allocator"], _group(inner, "options", _option_text))
+    jitter = varied["jitter"]
+    machine = _machine(varied["machine"], _group(inner, "costs", lambda v: v), varied.get("cpus"), jitter)
+    seed = first_seed + replication if machine.chances else first_seed
+    if is_workload(varied["trace"]):
+        settings = _group(inner, "workload", toml_text)
+        operations = varied.get("operations")
+        trace = trace_of_workload(varied["trace"], settings, operations, first_seed + replication)
+    else:
+        trace = find_file(varied["trace"])
+        if replication and not machine.chances:
+            profile = machine.profile
+            idle = explain_idle_seed(machine.name, profile.document_costs(), profile.cpus)
+            raise UsageError(f"several replications of {trace.name}: {idle}")
+    lowmem = parse_lowmem(varied["lowmem"])
+    loop = varied["loop"]
+    if loop not in ("closed", "timed"):
+        raise unknown_name("loop", loop, ("closed", "timed"))
+    asked = json.dumps([trace.content, design.asked, machine.digest, seed, jitter, loop, lowmem, events])
+    return PlannedRun(
+        key=_digest(asked, design.sources, trace.maker, str(RUN_FORMAT_VERSION)),
+        point=_digest(asked),
+        trace=trace,
+        label=design.label,
+        allocator=design.name,
+        options=design.options,
+        machine=machine.name,
+        costs=dict(_group(inner, "costs", lambda v: v)),
+        cpus=machine.profile.cpus,
+        seed=seed,
+        jitter_percent=jitter,
+        loop=loop,
+        lowmem=lowmem,
+        events=events,
+        replication=replication,
+        factors=inner,
+    )
 
 
 def _combine(axes: list[Axis]) -> Iterator[tuple[tuple[Any, ...], ...]]:

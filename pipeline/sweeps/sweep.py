@@ -55,25 +55,36 @@ class SweepResult:
     theirs: list[PlannedRun] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Means:
+    """With what runs are made.
+
+    `workers` processes of this machine (one for each usable CPU if None), or the workers of dask.distributed
+    that the `scheduler` of this address has. A run that ended `most_attempts` processes is given up. Not
+    `compiled`, runs are made in plain Python.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+    most_attempts: int = MOST_ATTEMPTS
+    compiled: bool = True
+
+
 def sweep(
     grid: Grid,
     output: str | Path,
     *,
-    workers: int | None = None,
+    means: Means = Means(),
     only_failed: bool = False,
     shard: tuple[int, int] = (1, 1),
     most: int = MOST_RUNS,
-    most_attempts: int = MOST_ATTEMPTS,
-    compiled: bool = True,
-    scheduler: str | None = None,
     observer: Observer = Observer(),
 ) -> SweepResult:
-    """Make the runs of a grid that are not there yet, `workers` at a time (one for each usable CPU if None).
+    """Make the runs of a grid of at most `most` that are not there yet.
 
     `output` is the directory of the sweep, in which other processes may be at work too; runs of other grids
     in it stay. With `only_failed`, only runs that have failed are made, again. Of `shard` (i, n), only every
-    n-th run by key is made, i from 1. A `scheduler` is the address of one of dask.distributed, whose workers
-    make the runs in place of processes of this machine.
+    n-th run by key is made, i from 1.
 
     Raises UsageError for a grid that cannot be planned, OutputError if the directory cannot be written, and
     Interrupted; what was done is kept in every case.
@@ -81,22 +92,32 @@ def sweep(
     runs = Planner(grid, most).runs
     directory = create_sweep(Path(output))
     _keep_grid(directory, grid, runs)
-    ours = in_shard(runs, shard)
+    return make_runs(directory, in_shard(runs, shard), means, only_failed, observer)
+
+
+def make_runs(
+    directory: SweepDirectory,
+    runs: Sequence[PlannedRun],
+    means: Means = Means(),
+    only_failed: bool = False,
+    observer: Observer = Observer(),
+) -> SweepResult:
+    """Make those runs that are not in a sweep's directory yet, as `sweep`."""
     states = read_states(directory)
-    todo = _select(ours, states, only_failed)
-    done = {run.key for run in ours if _state(states, run) == "done"}
-    observer.plan(len(ours), len(done), len(todo))
-    result = SweepResult(directory.path, len(ours), len(done))
+    todo = _select(runs, states, only_failed)
+    done = {run.key for run in runs if _state(states, run) == "done"}
+    observer.plan(len(runs), len(done), len(todo))
+    result = SweepResult(directory.path, len(runs), len(done))
     journal = Journal(directory, Process.current())
     try:
         if only_failed:
             for run in todo:
                 journal.note(run.key, "again")
                 states.pop(run.key, None)
-        if compiled and scheduler is None:
-            todo = _compile(todo, journal, workers, observer)
+        if means.compiled and means.scheduler is None:
+            todo = _compile(todo, journal, means.workers, observer)
         if todo:
-            _make(directory, todo, states, result, workers, most_attempts, compiled, scheduler, observer)
+            _make(directory, todo, states, result, means, observer)
     except KeyboardInterrupt:
         there = result.done + result.made
         raise Interrupted(
@@ -105,7 +126,7 @@ def sweep(
         ) from None
     finally:
         journal.close()
-    return _finish(directory, ours, result)
+    return _finish(directory, runs, result)
 
 
 def in_shard(runs: Sequence[PlannedRun], shard: tuple[int, int]) -> list[PlannedRun]:
@@ -151,10 +172,7 @@ def _make(
     runs: list[PlannedRun],
     states: dict[str, RunState],
     result: SweepResult,
-    workers: int | None,
-    most_attempts: int,
-    compiled: bool,
-    scheduler: str | None,
+    means: Means,
     observer: Observer,
 ) -> None:
     by_key = {run.key: run for run in runs}
@@ -164,14 +182,16 @@ def _make(
         result.findings += made.findings > 0
         observer.made(by_key[made.key], made)
 
-    size = workers or len(os.sched_getaffinity(0))
-    settings = Settings(directory, compiled=compiled, most_attempts=most_attempts)
+    size = means.workers or len(os.sched_getaffinity(0))
+    settings = Settings(directory, compiled=means.compiled, most_attempts=means.most_attempts)
     jobs = [Job(run, attempt=states.get(run.key, RunState()).lost + 1) for run in runs]
-    if scheduler is not None:
+    if means.scheduler is not None:
         # Its import takes a while, and it is an extra.
         from pipeline.sweeps.distributed import make_on_scheduler  # noqa: PLC0415
 
-        result.theirs = make_on_scheduler(scheduler, settings, _with_traces(directory, jobs, size), note)
+        result.theirs = make_on_scheduler(
+            means.scheduler, settings, _with_traces(directory, jobs, size), note
+        )
         return
     with Pool(settings, size) as pool:
         theirs = pool.make(_with_traces(directory, jobs, size), note)
@@ -203,7 +223,7 @@ def _with_traces(directory: SweepDirectory, jobs: list[Job], lead: int) -> list[
     return made
 
 
-def _finish(directory: SweepDirectory, runs: list[PlannedRun], result: SweepResult) -> SweepResult:
+def _finish(directory: SweepDirectory, runs: Sequence[PlannedRun], result: SweepResult) -> SweepResult:
     """Write the results and count what is there."""
     write_results(directory)
     found = [_state(states, run) for states in [read_states(directory)] for run in runs]

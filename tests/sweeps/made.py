@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.sweeps.directory import SweepDirectory, open_sweep
 from pipeline.sweeps.grid import Grid, make_grid
 from pipeline.sweeps.journal import RunState, read_states
-from pipeline.sweeps.sweep import SweepResult, sweep
+from pipeline.sweeps.sweep import Means, SweepResult, sweep
 from tests.cli.command import PIPELINE
 
 OPERATIONS = 100
@@ -46,9 +46,16 @@ def grid(**change: Any) -> Grid:
     return make_grid(BASE | change)
 
 
-def swept(output: Path, *, settings: dict[str, Any] | None = None, **change: Any) -> SweepResult:
+def swept(
+    output: Path,
+    *,
+    means: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
+    **change: Any,
+) -> SweepResult:
     """A sweep in plain Python with two workers."""
-    return sweep(grid(**change), output, **{"workers": 2, "compiled": False} | (settings or {}))
+    chosen = Means(**{"workers": 2, "compiled": False} | (means or {}))
+    return sweep(grid(**change), output, means=chosen, **(settings or {}))
 
 
 def states(output: Path) -> dict[str, RunState]:

@@ -43,11 +43,11 @@ def attempts(output: Path) -> list[int]:
 
 
 def test_workers_make_the_rows_that_a_serial_sweep_makes(tmp_path, cluster):
-    result = swept(tmp_path / "there", settings={"scheduler": cluster.scheduler_address}, **SIX)
+    result = swept(tmp_path / "there", means={"scheduler": cluster.scheduler_address}, **SIX)
     assert (result.done, result.made) == (6, 6)
-    swept(tmp_path / "here", settings={"workers": 1}, **SIX)
+    swept(tmp_path / "here", means={"workers": 1}, **SIX)
     assert sql([tmp_path / "there"], ROWS).equals(sql([tmp_path / "here"], ROWS))
-    again = swept(tmp_path / "there", settings={"scheduler": cluster.scheduler_address}, **SIX)
+    again = swept(tmp_path / "there", means={"scheduler": cluster.scheduler_address}, **SIX)
     assert (again.done, again.made) == (6, 0)
 
 
@@ -65,7 +65,7 @@ def test_a_worker_killed_in_the_middle_of_a_run_costs_one_attempt(tmp_path, clus
 
     killer = threading.Thread(target=kill)
     killer.start()
-    result = swept(output, settings={"scheduler": cluster.scheduler_address}, **change)
+    result = swept(output, means={"scheduler": cluster.scheduler_address}, **change)
     killer.join()
     assert (result.done, result.poison, len(killed)) == (6, 0, 1)
     assert attempts(output) == [1, 1, 1, 1, 1, 2]
@@ -77,9 +77,9 @@ def test_a_worker_killed_in_the_middle_of_a_run_costs_one_attempt(tmp_path, clus
 
 def test_a_run_that_kills_every_worker_is_poison_and_the_others_are_made(tmp_path, cluster):
     bad = design(tmp_path, "bad", KILLS)
-    settings = {"scheduler": cluster.scheduler_address}
+    means = {"scheduler": cluster.scheduler_address}
     change = {"allocator": [bad, "direct_map"], "costs": {"wake_ns": [1, 2, 3]}}
-    result = swept(tmp_path / "sweep", settings=settings, **change)
+    result = swept(tmp_path / "sweep", means=means, **change)
     assert (result.done, result.poison) == (3, 3)
 
 
@@ -137,7 +137,7 @@ def test_no_scheduler_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(on_dask, "_CONNECT_S", 1)
     begun_s = time.monotonic()
     with pytest.raises(InputError, match=r"tcp://127.0.0.1:1: found no scheduler of dask.distributed there"):
-        swept(tmp_path, settings={"scheduler": "tcp://127.0.0.1:1"})
+        swept(tmp_path, means={"scheduler": "tcp://127.0.0.1:1"})
     assert time.monotonic() - begun_s < 10
 
 
@@ -168,5 +168,5 @@ def test_workers_that_are_not_fit_are_refused_before_anything_is_submitted(tmp_p
         ) as cluster,
         pytest.raises(InputError, match="has 2 threads, and a run wants a process"),
     ):
-        swept(tmp_path, settings={"scheduler": cluster.scheduler_address})
+        swept(tmp_path, means={"scheduler": cluster.scheduler_address})
     assert not lines(tmp_path)

@@ -60,7 +60,7 @@ def test_replications_are_other_traces_and_other_seeds_where_there_is_chance():
 
 def test_replications_of_a_recording_want_chance():
     recording = {name: value for name, value in BASE.items() if name != "operations"} | {"trace": "local"}
-    with pytest.raises(UsageError, match="2 replications of local: every seed gives this run"):
+    with pytest.raises(UsageError, match="several replications of local: every seed gives this run"):
         Planner(make_grid(recording | {"replications": 2})).runs  # noqa: B018
     runs = Planner(make_grid(recording | {"replications": 2, "jitter": "0.5%"})).runs
     assert [run.seed for run in runs] == [0, 1]

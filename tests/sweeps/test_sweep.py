@@ -200,7 +200,7 @@ def test_a_torn_last_line_is_passed_over(tmp_path):
 
 def test_rerun_compares_a_run_that_is_done_and_tries_a_poison_one_again(tmp_path):
     once = f"if not Path('{tmp_path}/mended').exists(): {KILLS}"
-    swept(tmp_path / "sweep", allocator=design(tmp_path, "once", once), settings={"most_attempts": 1})
+    swept(tmp_path / "sweep", allocator=design(tmp_path, "once", once), means={"most_attempts": 1})
     (key,) = states(tmp_path / "sweep")
     assert states(tmp_path / "sweep")[key].state == "poison"
     (tmp_path / "mended").touch()
@@ -228,7 +228,7 @@ def test_a_trace_that_is_not_what_was_planned_fails_its_runs_alone(tmp_path, cha
     once = f"if not Path('{tmp_path}/o').exists(): Path('{tmp_path}/o').touch(); Path('{trace}')." + change
     name = design(tmp_path, "first", once.format(other=other))
     result = swept(
-        tmp_path / "sweep", settings={"workers": 1},
+        tmp_path / "sweep", means={"workers": 1},
         trace=[str(trace), "laptop"], allocator=[name, "direct_map"], cpus=[1, 2],
     )  # fmt: skip
     assert (result.done, result.failed) == (5, 3)
