@@ -69,7 +69,7 @@ class PlannedRun:
     replication: int
     factors: Varied = field(default_factory=dict)
 
-    def config(self, sweep: Path, command: str | None = None, compiled: bool = True) -> RunConfig:
+    def config(self, sweep: Path, compiled: bool = True) -> RunConfig:
         """Settings with which the run is made in a sweep's directory."""
         return RunConfig(
             trace=self.trace.place(sweep),
@@ -83,8 +83,6 @@ class PlannedRun:
             loop=self.loop,
             events=self.events,
             lowmem=self.lowmem,
-            output=sweep,
-            command=command,
             compiled=compiled,
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.errors import InputError, UsageError, did_you_mean
 from pipeline.io.numbers import format_count
 from pipeline.io.tables import align_columns
+from pipeline.runs.store import read_finished_manifest
 from pipeline.sweeps import claims
 from pipeline.sweeps.claims import Claim
 from pipeline.sweeps.directory import SweepDirectory, open_sweep
@@ -177,6 +178,11 @@ def explain_run(path: str | Path, start: str) -> str:
     lines.append("determined by")
     shown = [(f"  {name}", str(row[name])) for name in _DETERMINANTS if row[name] not in (None, "{}")]
     lines += align_columns(shown).splitlines()
-    if (sweep.runs / key).is_dir():
-        lines.append(str(sweep.runs / key))
+    manifest = read_finished_manifest(sweep.runs / key)
+    if manifest is not None:
+        lines += [
+            f"it lies in {sweep.runs / key}",
+            "alone, with the same trace, it is made by",
+            f"  {manifest.command}",
+        ]
     return "".join(f"{line}\n" for line in lines)

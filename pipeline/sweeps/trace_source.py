@@ -102,7 +102,12 @@ def find_workload(name: str, settings: tuple[tuple[str, str], ...]) -> tuple[Pat
     """
     path = workload_path(name).resolve()
     with override_workload(path, dict(settings)) as spec:
-        workload = read_workload(spec).workload
+        try:
+            workload = read_workload(spec).workload
+        except InputError as error:
+            changes = ", ".join(f"{key} = {value}" for key, value in settings)
+            place = f"{path} with {changes}" if changes else str(path)
+            raise InputError(str(error).replace(str(spec), place)) from error
     values = workload.model_dump(mode="json", exclude={"seed", "operations", "description"})
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return path, path.stem, digest, workload.operations

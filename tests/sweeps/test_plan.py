@@ -137,6 +137,11 @@ def test_a_mistake_is_one_line(change, said):
     assert "\n" not in str(raised.value)
 
 
+def test_a_value_that_does_not_fit_a_workload_names_its_file_and_the_change():
+    with pytest.raises(InputError, match=r"traces/kernel_build.toml with tasks = \"many\": tasks: wanted"):
+        planned(workload={"tasks": "many"})
+
+
 def test_a_trace_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(InputError, match="found no such file"):
         planned(trace=["kernel_build", str(tmp_path / "gone.parquet")])

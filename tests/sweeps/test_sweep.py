@@ -19,6 +19,7 @@ from pipeline.sweeps import plan as planning
 from pipeline.sweeps.directory import open_sweep
 from pipeline.sweeps.rerun import make_again
 from pipeline.sweeps.status import explain_run, read_status
+from tests.cli.command import PIPELINE
 from tests.runs.made import generated
 from tests.sweeps.made import FAILS, KILLS, SLEEPS, children, design, lines, start, states, swept, wait_until
 
@@ -70,6 +71,18 @@ def test_runs_of_another_engine_are_stale(tmp_path, monkeypatch):
     swept(tmp_path, **FOUR)
     assert (read_status(tmp_path).stale, read_status(tmp_path).others) == (4, 0)
     assert sorted(row["state"] for row in results(tmp_path)) == ["done"] * 4 + ["stale"] * 4
+
+
+def test_the_command_that_explain_gives_makes_the_same_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    swept(Path("sweep"), costs={"switch_ns": [7]}, jitter="1%", seed=3)
+    (row,) = results(tmp_path / "sweep")
+    command = explain_run("sweep", row["key"]).splitlines()[-1].split()
+    done = subprocess.run(
+        [PIPELINE, *command[1:], "--no-compile"], capture_output=True, text=True, check=True
+    )
+    manifest = json.loads((tmp_path / done.stdout.strip() / "manifest.json").read_text())
+    assert manifest["fingerprint"] == row["fingerprint"]
 
 
 def test_shards_make_every_run_once_between_them(tmp_path):
