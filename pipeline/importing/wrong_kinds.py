@@ -14,6 +14,9 @@ _KINDS = {
     "recording.txt' and import that",
     rb"(?:\xff\xfe|\xfe\xff)": "is text in UTF-16; run 'iconv -f utf-16 -t utf-8 {path} > recording.txt' and "
     "import that",
+    rb"lock_stat version|(?s:.{0,2000}\bSPINLOCKS +HOLD +WAIT)|\s*contended +total wait": "has sums of what "
+    "happened to locks (/proc/lock_stat, lockmeter or perf lock), which are no trace and cannot be replayed; "
+    "record the events that docs/importing.md names",
     rb"\x7fELF": "is a program (ELF); give the recording that was made of it",
     rb"SQLite format 3\0": "is an SQLite database; write its table as CSV or Parquet and give --mapping",
     rb"\s*<(?:!doctype|html|\?xml)": "is a page (HTML or XML), not a recording's text; take the "

@@ -71,6 +71,20 @@ def test_a_rate_that_was_not_given_is_asked_for(tmp_path: Path) -> None:
         import_trace(tmp_path / "r.txt", tmp_path / "t.parquet")
 
 
+def test_numbers_that_no_kernel_has_are_damage_and_end_no_import(tmp_path: Path) -> None:
+    for before, after in (("9400: ku", "9" * 5000 + ": ku"), ("page=0xf7 nr", "page=0x" + "f" * 40 + " nr")):
+        (tmp_path / "r.txt").write_text(
+            TEXT + TEXT[TEXT.index("           a b-c-7") :].replace(before, after)
+        )
+        try:
+            import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0)
+        except InputError as error:
+            assert "without its page" in str(error)
+    # A pointer of a 64-bit kernel.
+    (tmp_path / "r.txt").write_text(TEXT.replace("page=0xf6", "page=0xffffea0004400000"))
+    assert import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0).rows_out == 2
+
+
 def test_an_event_without_its_fields_is_named_by_its_place(tmp_path: Path) -> None:
     for before, after, message in (
         (

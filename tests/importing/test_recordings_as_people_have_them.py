@@ -376,3 +376,16 @@ def test_sizes_of_pages_and_page_tables_are_the_recorded_machines(
 def test_sizes_that_no_machine_has_are_refused(tmp_path: Path, options: dict[str, int], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         imported(tmp_path, TRACED, **options)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lock_stat version 0.4\n-----\n    class name    con-bounces    contentions\n",
+        "run\nSPINLOCKS         HOLD            WAIT\n  UTIL  CON    MEAN(  MAX )   MEAN(  MAX )(% CPU)\n",
+        " contended   total wait     max wait     avg wait         type   caller\n         5      1.2 us\n",
+    ],
+)
+def test_sums_of_locks_are_said_to_be_no_trace(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match="no trace and cannot be replayed"):
+        imported(tmp_path, text)

@@ -16,13 +16,14 @@ from pipeline.importing.kmap_pool import events as ev
 from pipeline.io.progress import progress
 
 # comm-pid (tgid) [cpu] flags timestamp: event: rest; a command name may hold spaces and dashes. Options of
-# the tracer bring the tgid and take the flags away; how many flags there are depends on the kernel.
-_FROM_PID = r"-(\d+)\s+(?:\([\s\d-]+\)\s+)?\[(\d+)\]\s+(?:[^\s:]+\s+)?"
-_HEAD_LOSS = re.compile(rb"entries-in-buffer/entries-written: (\d+)/(\d+)")
+# the tracer bring the tgid and take the flags away; how many flags there are depends on the kernel. Longer
+# numbers than a kernel has are damage.
+_FROM_PID = r"-(\d{1,10})\s+(?:\([\s\d-]+\)\s+)?\[(\d{1,5})\]\s+(?:[^\s:]+\s+)?"
+_HEAD_LOSS = re.compile(rb"entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
 _NO_EVENT = re.compile(rb"^(?:#|.*EVENTS\])", re.MULTILINE)
-_FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]+|-?\d+)")
+_FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]{1,16}|-?\d{1,18})\b")
 _CALLER = re.compile(rb"\bcaller=(\S+)")
-_SWITCH = re.compile(rb"prev_pid=(\d+) .*==>.* next_pid=(\d+)")
+_SWITCH = re.compile(rb"prev_pid=(\d{1,10}) .*==>.* next_pid=(\d{1,10})\b")
 _FOLLOWED = (ev.ENTER, ev.MAPPED, ev.UNMAPPED)
 
 
@@ -70,9 +71,9 @@ def _event_pattern(names: Iterable[str]) -> re.Pattern[bytes]:
     Groups: pid, cpu, time, name and rest of an event; cpu and number of events lost (which may be missing);
     "buffer started", before which a CPU's events were overwritten.
     """
-    event = rf"{_FROM_PID}([\d.]+): ({'|'.join(names)}): ?([^\n]*)"
+    event = rf"{_FROM_PID}(\d{{1,18}}|\d{{1,9}}\.\d{{1,9}}): ({'|'.join(names)}): ?([^\n]*)"
     return re.compile(
-        rf"{event}|^CPU:(\d+) \[LOST (?:(\d+) )?EVENTS\]|CPU \d+ (buffer started)".encode(), re.M
+        rf"{event}|^CPU:(\d{{1,5}}) \[LOST (?:(\d{{1,18}}) )?EVENTS\]|CPU \d+ (buffer started)".encode(), re.M
     )
 
 
@@ -124,7 +125,7 @@ class _Text:
             return
         code, task, ticks = ev.EVENTS.index(name.decode()), int(pid), _ticks(time)
         self.last_of_cpu[int(cpu)] = len(self.rows)
-        found = {key: int(value, 0) for key, value in _FIELD.findall(rest)}
+        found = {key: _signed(int(value, 0)) for key, value in _FIELD.findall(rest)}
         page, *others = (found.get(key, ev.NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
         cpu_time = ev.NONE
         if self.with_scheduler:
@@ -169,6 +170,11 @@ def _count_lines(block: bytes) -> int:
     """How many lines there are that tell of an event; neither comments nor losses do."""
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     return lines - sum(1 for _ in _NO_EVENT.finditer(block))
+
+
+def _signed(value: int) -> int:
+    """A number of 64 bits as a signed one, as columns hold it."""
+    return value - (1 << 64) if value >> 63 == 1 else value
 
 
 def _ticks(time: bytes) -> int:
