@@ -27,7 +27,7 @@ from pipeline.workload.generate import generate
 WORKLOADS = ("zipf_bench", "kernel_build")
 MACHINE, CPUS = "modern-x86-64", 16
 BASE = "global_pool"
-WANTED = 2.0
+WANTED = 1.8
 
 
 def ratios(operations: int, rounds: int) -> dict[str, list[float]]:
