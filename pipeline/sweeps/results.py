@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.io.files import complete_file
+from pipeline.io.files import complete_file, sha256_of
 from pipeline.schema.run import CPU_CATEGORIES, SITES, Column, LockTotals, Manifest, Totals
 from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.journal import RunState, read_states, read_totals
@@ -19,6 +19,7 @@ from pipeline.sweeps.journal import RunState, read_states, read_totals
 if TYPE_CHECKING:
     from pipeline.sweeps.plan import PlannedRun
 
+_MADE_OF = b"pipeline.sweep.made_of"
 _TEXT, _BIG, _INT, _REAL = pa.string(), pa.int64(), pa.int32(), pa.float64()
 
 
@@ -125,8 +126,9 @@ def result_row(run: PlannedRun, manifest: Manifest) -> dict[str, Any]:
 
 def write_plan(sweep: SweepDirectory, runs: Iterable[PlannedRun]) -> None:
     """Keep the runs of a grid. Raises OutputError."""
+    table = pa.Table.from_pylist([factor_row(run) for run in runs], _schema(FACTORS))
     with complete_file(sweep.plan) as file:
-        pq.write_table(pa.Table.from_pylist([factor_row(run) for run in runs], _schema(FACTORS)), file)
+        pq.write_table(table, file)
 
 
 def read_plan(sweep: SweepDirectory, columns: list[str] | None = None) -> list[dict[str, Any]]:
@@ -136,20 +138,33 @@ def read_plan(sweep: SweepDirectory, columns: list[str] | None = None) -> list[d
 
 def read_results(sweep: SweepDirectory) -> pa.Table:
     """Rows of all runs, those of the grid first; from results.parquet if nothing happened since."""
-    if sweep.results.exists():
-        written_ns = sweep.results.stat().st_mtime_ns
-        files = [sweep.plan, *sweep.journal.glob("*.jsonl")]
-        if all(path.stat().st_mtime_ns <= written_ns for path in files if path.exists()):
-            return pq.read_table(sweep.results)
-    return _collect(sweep)
+    return pq.read_table(sweep.results) if _is_current(sweep) else _collect(sweep)
 
 
 def write_results(sweep: SweepDirectory) -> Path:
-    """Write results.parquet; returns its path. Raises OutputError."""
-    table = _collect(sweep)
-    with complete_file(sweep.results) as file:
-        pq.write_table(table, file, compression="zstd")
+    """Write results.parquet, unless nothing happened since it was; returns its path. Raises OutputError."""
+    if not _is_current(sweep):
+        # Before anything is read: what is noted meanwhile then makes the file stale.
+        made_of = _sources(sweep)
+        table = _collect(sweep)
+        with complete_file(sweep.results) as file:
+            pq.write_table(table.replace_schema_metadata({_MADE_OF: made_of}), file, compression="zstd")
     return sweep.results
+
+
+def _is_current(sweep: SweepDirectory) -> bool:
+    """Whether results.parquet was made of what there is."""
+    if not sweep.results.exists():
+        return False
+    metadata = pq.read_schema(sweep.results).metadata or {}
+    return bool(metadata.get(_MADE_OF) == _sources(sweep))
+
+
+def _sources(sweep: SweepDirectory) -> bytes:
+    """What results are made of: the plan, and journals, which only grow."""
+    plan = sha256_of(sweep.plan) if sweep.plan.exists() else ""
+    sizes = sorted((path.name, path.stat().st_size) for path in sweep.journal.glob("*.jsonl"))
+    return json.dumps([plan, sizes]).encode()
 
 
 def _collect(sweep: SweepDirectory) -> pa.Table:

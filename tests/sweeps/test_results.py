@@ -61,6 +61,19 @@ def test_results_are_there_while_the_sweep_is_not_finished(output, tmp_path):
         assert unfinished.query(statement).equals(whole.query(statement))
 
 
+def test_results_are_written_again_only_if_something_happened(tmp_path):
+    swept(tmp_path)
+    written_ns = (tmp_path / "results.parquet").stat().st_mtime_ns
+    swept(tmp_path)
+    assert (tmp_path / "results.parquet").stat().st_mtime_ns == written_ns
+    swept(tmp_path, cpus=2)
+    assert (tmp_path / "results.parquet").stat().st_mtime_ns > written_ns
+    assert sql([tmp_path], "SELECT state, cpus FROM results ORDER BY ALL").rows() == [
+        ("done", 2),
+        ("other", 64),
+    ]
+
+
 def test_sweeps_with_other_factors_are_one_table(output, tmp_path):
     swept(tmp_path / "other", costs={"wake_ns": [1, 2]})
     frame = sql(
