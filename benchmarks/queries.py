@@ -27,7 +27,7 @@ from performance_page import write_part
 
 from pipeline.io.tables import markdown_table
 from pipeline.runs.store import find_runs
-from pipeline.schema.run import EVENTS, OPERATIONS, SUMS_FOLDER
+from pipeline.schema.run import EVENTS, OPERATIONS, SUMS_FOLDER, Events
 from pipeline.sql.library import Query, queries, run_query
 from pipeline.sql.session import Session, define_views, open_session
 
@@ -40,14 +40,16 @@ TEXT = {c.name for c in (*OPERATIONS, *EVENTS) if pa.types.is_dictionary(c.type)
 Columns = frozenset[tuple[str, str]]
 
 
-def make_run(folder: Path, operations: int, machine: str) -> Path:
+def make_run(folder: Path, operations: int, machine: str, events: Events = "full") -> Path:
     from pipeline.runs.execute import replay
     from pipeline.workload.generate import generate
 
     folder.mkdir()
     trace = folder / f"{WORKLOAD}.parquet"
     generate(WORKLOAD, trace, operations=operations)
-    return replay(trace, allocator=ALLOCATOR, machine=machine, cpus=CPUS, output=folder / "runs").path
+    return replay(
+        trace, allocator=ALLOCATOR, machine=machine, cpus=CPUS, events=events, output=folder / "runs"
+    ).path
 
 
 def columns_read(run: Path) -> dict[str, Columns]:

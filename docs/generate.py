@@ -21,6 +21,7 @@ from pipeline.schema.run import (
     OPERATIONS,
     RUN_FORMAT_VERSION,
     SERVED,
+    STRETCHES,
     SUMS_FOLDER,
     AllocatorPart,
     AllocatorReference,
@@ -105,9 +106,9 @@ The footer's key `pipeline.trace` holds this, as JSON:
 ## Run directory
 
 `runs/<id>/`, of version {RUN_FORMAT_VERSION}, holds `manifest.json`, `operations.parquet`,
-`events.parquet` and the [sums](#sums); with `--events none` the manifest alone. It is written under a
-temporary name and renamed when complete. The id is the allocator's name and a hash of everything that
-determines the result.
+`events.parquet` and the [sums](#sums); with `--events stretches` also `stretches.parquet`, with
+`--events none` the manifest alone. It is written under a temporary name and renamed when complete. The id is
+the allocator's name and a hash of everything that determines the result.
 
 ### manifest.json
 
@@ -137,7 +138,8 @@ numbers in fewer bits:
   with `delta_` before it: `process` is `task + delta_process`. Of a column that can be none, the difference
   is -1 where it is none, and no other negative difference is stored.
 - A row in which any number has no room in its type is not in that file but in `wide_operations.parquet` or
-  `wide_events.parquet`, where every column is as it is. There is such a file only if there is such a row.
+  `wide_events.parquet` and so on, where every column is as it is. There is such a file only if there is such
+  a row.
 - A table of more than about 33 million rows has several files: `operations.parquet`, `operations-2.parquet`
   and so on. `tables` of the manifest names all files of a run.
 - Row groups have some 130,000 rows. Their statistics say the least and greatest number of the columns of
@@ -160,6 +162,15 @@ Everything that does not happen exactly once per operation.
 What `slot`, `value` and `other` hold, by event; where nothing is said, -1:
 
 {markdown_table(("event", "meaning", "slot", "value", "other"), kinds)}
+### stretches
+
+What each CPU did from when to when, if the run was made with `--events stretches`: some five rows an
+operation and ten bytes a row. From its first row to its last, a CPU's rows follow one another without a
+gap, in their order. `end_ns - begin_ns - interrupted_ns` adds up to `cpu_time` of the totals, category
+by category, and `interrupted_ns` to its category `interrupted`. `op` and `task` are whose time it was:
+of an idle CPU none, of a task's own computing the operation that it is about to begin.
+
+{_log_columns(STRETCHES)}
 ### Sums
 
 The folder `{SUMS_FOLDER}` has what the log adds up to, made while it was written: a Parquet file for each of

@@ -32,40 +32,36 @@ slept AS (
     SELECT o.op, s.begin_ns, min(s.cpu) AS cpu FROM operations AS o LEFT JOIN stretches AS s ON o.op = s.op
     WHERE o.sleeps > 0 GROUP BY ALL
 ),
-cpu_waits AS (
+-- Two kinds read each of these: kept, their rows would take the memory that sorting needs.
+cpu_waits AS NOT MATERIALIZED (
     SELECT w.* REPLACE (CASE WHEN w.site = 'map' AND NOT w.relock AND w.op IN (SELECT op FROM slept)
         THEN s.cpu ELSE w.cpu END AS cpu)
     FROM lock_waits AS w LEFT JOIN slept AS s ON w.op = s.op AND w.time_ns = s.begin_ns
 ),
-cpu_holds AS (
+cpu_holds AS NOT MATERIALIZED (
     SELECT h.* REPLACE (CASE WHEN h.site = 'map' AND NOT h.relock AND h.op IN (SELECT op FROM slept)
         THEN s.cpu ELSE h.cpu END AS cpu)
     FROM lock_holds AS h LEFT JOIN slept AS s ON h.op = s.op AND h.time_ns = s.begin_ns
 ),
--- Stretches of a map that slept, and of the use of a mapping; those that follow one another are one slice.
+-- What of a map that slept ran on a CPU; stretches that follow one another are one slice.
 ran AS (
-    SELECT s.op, s.task, s.cpu, s.begin_ns, s.end_ns, o.served, s.end_ns <= o.mapped_ns AS mapping
+    SELECT s.op, s.task, s.cpu, o.served, s.begin_ns, s.end_ns,
+        s.begin_ns IS DISTINCT FROM lag(s.end_ns) OVER (PARTITION BY s.op, s.cpu ORDER BY s.begin_ns) AS begins
     FROM stretches AS s JOIN operations AS o ON s.op = o.op
-    WHERE CASE WHEN s.category = 'in_use' THEN s.begin_ns >= o.mapped_ns AND s.end_ns <= o.unmap_asked_ns
-        ELSE s.category <> 'switch' AND o.sleeps > 0 AND s.begin_ns >= o.asked_ns
-            AND s.end_ns <= o.mapped_ns END
+    WHERE o.sleeps > 0 AND s.category <> 'switch' AND s.begin_ns >= o.asked_ns AND s.end_ns <= o.mapped_ns
 ),
 numbered AS (
-    SELECT *, sum(CAST(begins AS INTEGER)) OVER (PARTITION BY op, cpu, mapping ORDER BY begin_ns) AS slice
-    FROM (
-        SELECT *, begin_ns IS DISTINCT FROM
-            lag(end_ns) OVER (PARTITION BY op, cpu, mapping ORDER BY begin_ns) AS begins
-        FROM ran
-    )
-),
-ran_through AS (
-    SELECT op, task, cpu, served, mapping, min(begin_ns) AS begin_ns, max(end_ns) AS end_ns
-    FROM numbered GROUP BY op, task, cpu, served, mapping, slice
+    SELECT *, sum(CAST(begins AS INTEGER)) OVER (PARTITION BY op, cpu ORDER BY begin_ns) AS slice FROM ran
 ),
 map_stretches AS (
     SELECT op, task, cpu_map AS cpu, served, asked_ns AS begin_ns, mapped_ns AS end_ns
     FROM operations WHERE sleeps = 0 AND mapped_ns > asked_ns
     UNION ALL
-    SELECT op, task, cpu, served, begin_ns, end_ns FROM ran_through WHERE mapping
+    SELECT op, task, cpu, served, min(begin_ns), max(end_ns)
+    FROM numbered GROUP BY op, task, cpu, served, slice
 ),
-use_stretches AS (SELECT * FROM ran_through WHERE NOT mapping)
+-- Before a nested map, its task computes with the outer mapping in use: that is no use of the nested one.
+use_stretches AS (
+    SELECT s.op, s.task, s.cpu, s.begin_ns, s.end_ns FROM stretches AS s JOIN operations AS o ON s.op = o.op
+    WHERE s.category = 'in_use' AND s.begin_ns >= o.mapped_ns
+)

@@ -1,4 +1,4 @@
-"""What a run consists of: the two tables of its event log and its manifest, each column documented here.
+"""What a run consists of: the tables of its event log and its manifest, each column documented here.
 
 The numpy record types are what the simulator fills. The Parquet files hold the same columns in fewer bits;
 each column says here how (`Stored`), and the SQL views give back what the simulator filled in. -1 in a column
