@@ -389,3 +389,33 @@ def test_sizes_that_no_machine_has_are_refused(tmp_path: Path, options: dict[str
 def test_sums_of_locks_are_said_to_be_no_trace(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match="no trace and cannot be replayed"):
         imported(tmp_path, text)
+
+
+def test_a_child_that_runs_before_its_makers_call_returns_has_its_descriptors(tmp_path: Path) -> None:
+    read = 'read(3</d/x>, "a"..., 4096) = 4096 <0.000010>'
+    text = strace(
+        (7, 0, OPEN.format("O_RDONLY")),
+        (7, 1, "vfork( <unfinished ...>"),
+        (8, 2, read),
+        (7, 3, "<... vfork resumed>) = 8 <0.002000>"),
+        (7, 4, read),
+    )
+    rows, _ = imported(tmp_path, text, strict=True)
+    assert rows["page"].to_list() == [0, 1]
+    assert rows["process"].to_list() == [0, 1]
+
+
+@pytest.mark.parametrize("rest", [", child_tidptr=0x7fee) = 8 <0.000120>\n", " <unfinished ...>\n", ""])
+def test_a_message_of_strace_inside_a_line_cuts_it_in_two(tmp_path: Path, rest: str) -> None:
+    whole = "" if rest.startswith(",") else strace((7, 4, "<... clone resumed>) = 8 <0.002000>"))
+    text = (
+        strace((7, 0, OPEN.format("O_RDONLY")))
+        + strace((7, 1, "clone(child_stack=NULL, flags=SIGCHLD")).rstrip()
+        + "strace: Process 8 attached\n"
+        + rest
+        + strace((8, 2, 'read(3</d/x>, "a"..., 4096) = 4096 <0.000010>'))
+        + whole
+        + strace((7, 5, 'read(3</d/x>, "a"..., 4096) = 4096 <0.000010>'))
+    )
+    rows, _ = imported(tmp_path, text, strict=True)
+    assert rows["page"].to_list() == [0, 1]

@@ -66,6 +66,18 @@ def enter(state, k, row, t):
     task.call_count, task.call_at, task.call_buffer = row.count, row.position, row.buffer
     task.call_file = 0 if row.file == -1 else row.file
     task.call_made = 0
+    if row.call == ev.CLONE and state.totals[0].cloner != k:
+        state.totals[0].cloner_before = state.totals[0].cloner
+        state.totals[0].cloner = k
+
+
+@compiled_inside
+def find_maker(state):
+    """Row of the one task that is making another one, -1 if there is none or more than one."""
+    maker, before = state.totals[0].cloner, state.totals[0].cloner_before
+    if before >= 0 and state.tasks[before].call == ev.CLONE:
+        return -1
+    return maker if maker >= 0 and state.tasks[maker].call == ev.CLONE else -1
 
 
 @compiled_inside

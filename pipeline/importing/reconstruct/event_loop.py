@@ -7,7 +7,7 @@ from __future__ import annotations
 from pipeline.importing import events as ev
 from pipeline.importing.hashing import mix, place
 from pipeline.importing.reconstruct import identities, operations
-from pipeline.importing.reconstruct.calls import begin_task, enter, leave, look_up_pages
+from pipeline.importing.reconstruct.calls import begin_task, enter, find_maker, leave, look_up_pages
 from pipeline.importing.reconstruct.hold_lengths import FAULT_HOLDS
 from pipeline.jit.loops import compiled, compiled_inside
 from pipeline.schema.trace import KINDS, MAX_TIME_NS
@@ -131,7 +131,11 @@ def assemble(state, events, start, stop):
         if k >= 0:
             need = count_rows_needed(state, k, row)
         else:
-            need = 4 + (max(row.count, 0) >> totals.page_bits if code == ev.WRITE_BEGIN else 0)
+            maker = find_maker(state)
+            need = 4 + (
+                state.processes[state.processes[state.tasks[maker].owner].table].fds if maker >= 0 else 0
+            )
+            need += max(row.count, 0) >> totals.page_bits if code == ev.WRITE_BEGIN else 0
         free = totals.places // 2 - totals.n_entries
         if need > totals.room - totals.n_rows or need > free:
             return position, need
@@ -144,11 +148,16 @@ def assemble(state, events, start, stop):
         if k < 0:
             if code == ev.EXITED:
                 continue
-            if row.process < 0:
-                totals.owners_unknown += 1
-            k = identities.add_task(
-                state, tid, identities.find_or_add_process(state, row.process, tid, -1), t
-            )
+            maker = find_maker(state) if row.process < 0 else -1
+            if maker >= 0:
+                begin_task(state, maker, tid, state.tasks[maker].call_buffer, t)
+                k = identities.find_task(state, tid)
+            else:
+                if row.process < 0:
+                    totals.owners_unknown += 1
+                k = identities.add_task(
+                    state, tid, identities.find_or_add_process(state, row.process, tid, -1), t
+                )
         task = state.tasks[k]
         if task.born > 0:
             if task.born == 1:

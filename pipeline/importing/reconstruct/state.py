@@ -60,7 +60,7 @@ TOTALS = _record(
     "page_bits span_bits seq clock first_time task_numbers process_numbers one_process written_up_to",
     "switches exec_events largest_cpu lost_count lost_unknown lost_said entries_open exits_alone cut_by_end",
     "clock_steps tasks_unborn execs_by_name fds_before no_identity directories splices forks execs",
-    "other_calls switches_back moved kernel_reads faults copies owners_unknown",
+    "cloner cloner_before other_calls switches_back moved kernel_reads faults copies owners_unknown",
 )
 
 
@@ -73,7 +73,7 @@ def new_state(one_process: bool, page_bytes: int, span_bytes: int) -> Tables:
     totals: Any = records(1, TOTALS)
     totals.one_process = one_process
     totals.page_bits, totals.span_bits = page_bytes.bit_length() - 1, span_bytes.bit_length() - 1
-    totals.largest_cpu = totals.first_time = -1
+    totals.largest_cpu = totals.first_time = totals.cloner = totals.cloner_before = -1
     totals.written_up_to = np.iinfo(np.int64).min
     totals.places, totals.room = 1 << 12, 1 << 14
     return Tables(

@@ -78,8 +78,7 @@ def derive(columns: Columns, call: int) -> Columns:
     if "fd_file" in columns and call != ev.OPEN:
         fields["file"] = file_hashes(columns["fd_file"])
     if "clone" in columns:
-        shared = {"CLONE_THREAD": ev.THREAD, "CLONE_FILES": ev.SHARES_FILES}
-        fields["buffer"] = np.maximum(_flags(columns["clone"], shared), 0)
+        fields["buffer"] = clone_flags(columns["clone"])
     if "command" in columns:
         fields["count"] = columns["command"].replace_strict(_COMMANDS, default=-1, return_dtype=pl.Int64)
     if "oflags" in columns:
@@ -99,6 +98,11 @@ _COMMANDS = {
 _OPEN_FLAGS = {
     "O_APPEND": ev.APPEND, "O_TRUNC": ev.EMPTIED, "O_EXCL": ev.EMPTIED, "CLOEXEC": ev.CLOSE_ON_EXEC,
 }  # fmt: skip
+
+
+def clone_flags(text: pl.Series) -> np.ndarray:
+    """What a task shares that is made by each call."""
+    return _flags(text, {"CLONE_THREAD": ev.THREAD, "CLONE_FILES": ev.SHARES_FILES})
 
 
 def _flags(text: pl.Series, meanings: Mapping[str, int]) -> np.ndarray:

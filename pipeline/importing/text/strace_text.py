@@ -22,7 +22,7 @@ import polars as pl
 from pipeline.importing import events as ev
 from pipeline.importing.text.kernel_events import LARGEST_RETURN
 from pipeline.importing.text.lines import blank_events, match_first, nanoseconds
-from pipeline.importing.text.strace_calls import CALLS, UNREAD, Call, derive, file_hashes
+from pipeline.importing.text.strace_calls import CALLS, UNREAD, Call, clone_flags, derive, file_hashes
 from pipeline.importing.text.tally import Tally
 from pipeline.importing.text.templates import Pattern, pattern, read_numbers
 
@@ -132,6 +132,8 @@ class StraceText:
         names = what.str.extract(r"([a-z_0-9]+)(?:\(| resumed)")
         codes = names.replace_strict(ev.CALLS, default=ev.OTHER_CALL, return_dtype=pl.Int64)
         events["call"][calls] = codes.filter(pl.Series(calls)).to_numpy()
+        # A task that is made can be seen before its maker's call has returned.
+        events["buffer"][first] = clone_flags(text.filter(pl.Series(first)))
         whole = calls & ~first
         good = _read_calls(text, names, events, whole, tally)
         tally.note_unknown(lines, rows[whole & ~good], _NOT_A_CALL)
@@ -140,15 +142,21 @@ class StraceText:
         return events[good]
 
     def _join_cut(self, lines: pl.Series) -> pl.Series:
-        """Put lines together that a message of strace has cut in two: the call then is on the second."""
+        """Make two halves of a call that a message of strace has cut in two, its first line and the next."""
         cut = lines.str.contains("." + _ATTACHED)
         if not cut.any() and not self._cut:
             return lines
         text = lines.to_list()
-        for i in range(len(text)):
-            text[i], self._cut = self._cut + text[i], ""
-            if (message := re.search(_ATTACHED, text[i])) and message.start():
-                self._cut, text[i] = text[i][: message.start()], message[0]
+        for i, line in enumerate(text):
+            if self._cut and not re.match(_HEAD, line) and not line.startswith(_UNFINISHED):
+                text[i] = self._cut + line
+            self._cut = ""
+            message = re.search(_ATTACHED, line)
+            head = re.match(_HEAD, line)
+            if message and head and head["what"].endswith("("):
+                self._children.add(int(message[1]))
+                text[i] = line[: message.start()] + _UNFINISHED
+                self._cut = f"{line[: head.start('what')]}<... {head['what'][:-1]} resumed>"
         return pl.Series(text, dtype=pl.String)
 
     def _join_halves(
