@@ -9,6 +9,7 @@ for the narrow stores of a moment ago; and the branches of a heap cannot be pred
 
 from __future__ import annotations
 
+from pipeline.allocators.api.protocols import Table
 from pipeline.jit.marks import inline
 from pipeline.machine.engine import records
 from pipeline.machine.engine.tables import MachineState
@@ -17,23 +18,13 @@ from pipeline.machine.engine.tables import MachineState
 @inline
 def set_key(w: MachineState, c: int, t: int) -> None:
     """Let the next event of CPU `c` happen at `t`."""
-    _play_key(w, c, (t << records.CPU_BITS) | c)
+    _play(w.keys, w.machine[0].key_leaves + c, (t << records.CPU_BITS) | c)
 
 
 @inline
 def clear_key(w: MachineState, c: int) -> None:
     """CPU `c` has no event of its own ahead."""
-    _play_key(w, c, records.NEVER)
-
-
-@inline
-def _play_key(w: MachineState, c: int, key: int) -> None:
-    at = w.machine[0].key_leaves + c
-    w.keys[at] = key
-    while at > 1:
-        key = min(key, w.keys[at ^ 1])
-        at >>= 1
-        w.keys[at] = key
+    _play(w.keys, w.machine[0].key_leaves + c, records.NEVER)
 
 
 @inline
@@ -53,20 +44,20 @@ def set_timer(w: MachineState, task: int, t: int, resume: int) -> None:
     tk = w.tasks[task]
     tk.state = records.T_TIMER
     tk.resume = resume
-    _play_timer(w, task, (t << records.TASK_BITS) | task)
+    _play(w.timers, w.machine[0].timer_leaves + task, (t << records.TASK_BITS) | task)
 
 
 @inline
 def clear_timer(w: MachineState, task: int) -> None:
     """The task's timer has gone off."""
-    _play_timer(w, task, records.NO_TIMER)
+    _play(w.timers, w.machine[0].timer_leaves + task, records.NO_TIMER)
 
 
 @inline
-def _play_timer(w: MachineState, task: int, key: int) -> None:
-    at = w.machine[0].timer_leaves + task
-    w.timers[at] = key
+def _play(tree: Table, at: int, key: int) -> None:
+    """Put `key` in leaf `at` and play it up to the root."""
+    tree[at] = key
     while at > 1:
-        key = min(key, w.timers[at ^ 1])
+        key = min(key, tree[at ^ 1])
         at >>= 1
-        w.timers[at] = key
+        tree[at] = key
