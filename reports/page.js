@@ -81,7 +81,7 @@
 
   // --- charts ---
 
-  // Vega's specifications by the text of Vega-Lite's: small multiples differ in their rows alone.
+  // Vega's specifications by the text of Vega-Lite's: small multiples are alike but for their rows.
   const compiled = new Map();
 
   // Whether a row passes the filter of a transformation, where it is one by values of a field.

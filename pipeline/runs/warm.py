@@ -21,6 +21,7 @@ from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import InputError, PipelineError
 from pipeline.machine.compose import is_compiled_already
 from pipeline.runs.execute import replay
+from pipeline.runs.sums import compile_loops
 from pipeline.workload.generate import generate
 
 _PACKAGES = Path(__file__).parents[2]
@@ -158,6 +159,7 @@ def _compile_one(name: str, trace: str, output: str) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         replay(trace, allocator=name, machine="modern-x86-64", jitter_percent=1.0, output=Path(output))
+        compile_loops()
     except PipelineError as error:
         print(" ".join(str(error).splitlines()), file=sys.stderr)
         return error.exit_status

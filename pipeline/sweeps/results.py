@@ -19,7 +19,7 @@ from pipeline.sweeps.journal import RunState, read_states, read_totals
 if TYPE_CHECKING:
     from pipeline.sweeps.plan import PlannedRun
 
-_MADE_OF = b"pipeline.sweep.made_of"
+MADE_OF = b"pipeline.sweep.made_of"
 _TEXT, _BIG, _INT, _REAL = pa.string(), pa.int64(), pa.int32(), pa.float64()
 
 
@@ -145,10 +145,10 @@ def write_results(sweep: SweepDirectory) -> Path:
     """Write results.parquet, unless nothing happened since it was; returns its path. Raises OutputError."""
     if not _is_current(sweep):
         # Before anything is read: what is noted meanwhile then makes the file stale.
-        made_of = _sources(sweep)
+        made_of = describe_sources(sweep)
         table = _collect(sweep)
         with complete_file(sweep.results) as file:
-            pq.write_table(table.replace_schema_metadata({_MADE_OF: made_of}), file, compression="zstd")
+            pq.write_table(table.replace_schema_metadata({MADE_OF: made_of}), file, compression="zstd")
     return sweep.results
 
 
@@ -157,10 +157,10 @@ def _is_current(sweep: SweepDirectory) -> bool:
     if not sweep.results.exists():
         return False
     metadata = pq.read_schema(sweep.results).metadata or {}
-    return bool(metadata.get(_MADE_OF) == _sources(sweep))
+    return bool(metadata.get(MADE_OF) == describe_sources(sweep))
 
 
-def _sources(sweep: SweepDirectory) -> bytes:
+def describe_sources(sweep: SweepDirectory) -> bytes:
     """What results are made of: the plan, and journals, which only grow."""
     plan = sha256_of(sweep.plan) if sweep.plan.exists() else ""
     sizes = sorted((path.name, path.stat().st_size) for path in sweep.journal.glob("*.jsonl"))

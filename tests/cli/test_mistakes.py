@@ -125,7 +125,7 @@ VALUES = [
     (REPLAY + "--jitter 101%", "jitter wants 0 to 100 %, found 101"),
     (REPLAY + "--seed -1", "seed wants 0..9223372036854775807, found -1"),
     (REPLAY + "--loop open", "'open' is not one of 'closed', 'timed'"),
-    (REPLAY + "--events some", "'some' is not one of 'full', 'none'"),
+    (REPLAY + "--events some", "'some' is not one of 'full', 'stretches', 'none'"),
     ("replay good.parquet -m numaq16", "Missing option '--allocator'"),
     ("replay", "Missing argument 'TRACE'"),
     ("generate laptop -o x.parquet --ops 0", "operations: wanted a whole number from 1"),

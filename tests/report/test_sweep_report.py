@@ -11,8 +11,8 @@ import pytest
 from pipeline.errors import InputError, UsageError
 from pipeline.report.report import report
 from pipeline.report.sweep.document import compose_sweep
-from pipeline.sweeps.directory import SWEEP_FILE
-from pipeline.sweeps.results import RESULTS
+from pipeline.sweeps.directory import SWEEP_FILE, SweepDirectory
+from pipeline.sweeps.results import MADE_OF, RESULTS, describe_sources
 from tests.report.browser import assert_all_drawn, chromium, needs_chromium
 
 SCHEMA = pa.schema([*(pa.field(c.name, c.type) for c in RESULTS), pa.field("slots", pa.int64())])
@@ -34,7 +34,9 @@ def sweep(directory, rows):
     """The directory of a sweep with these results."""
     directory.mkdir(exist_ok=True)
     (directory / SWEEP_FILE).write_text(json.dumps({"format_version": 1}))
-    pq.write_table(pa.Table.from_pylist(list(rows), SCHEMA), directory / "results.parquet")
+    made_of = {MADE_OF: describe_sources(SweepDirectory(directory))}
+    table = pa.Table.from_pylist(list(rows), SCHEMA).replace_schema_metadata(made_of)
+    pq.write_table(table, directory / "results.parquet")
     return directory
 
 

@@ -252,9 +252,26 @@ def orders_that_change_nothing() -> int:
 
 
 def test_timers_that_go_by_creation_where_times_are_equal_are_refused(broken: Break) -> None:
+    broken("    _play(w.timers, w.machine[0].timer_leaves + task, (t <<", "    _play_timer(w, task, (t <<")
     broken(
-        "key = min(key, w.timers[at ^ 1])",
-        "key = min(key, w.timers[at ^ 1], key=lambda timer: timer >> records.TASK_BITS)",
+        "    tree[at] = key\n    while at > 1:\n",
+        """    tree[at] = key
+    while at > 1:
+        key = min(key, tree[at ^ 1])
+        at >>= 1
+        tree[at] = key
+
+
+def _play_timer(w, task, key):
+    tree = w.timers
+    at = w.machine[0].timer_leaves + task
+    tree[at] = key
+    while at > 1:
+        key = min(key, tree[at ^ 1], key=lambda timer: timer >> records.TASK_BITS)
+        at >>= 1
+        tree[at] = key
+    while at > 1:
+""",
     )
     assert orders_that_change_nothing() < 3
 
