@@ -55,7 +55,7 @@ def execute(config: RunConfig) -> RunResult:
     if not config.fresh and (known := read_finished_manifest(path)) is not None:
         return RunResult(path, known, cached=True)
     if config.compiled and not is_compiled_already(plan.allocator):
-        print(f"compiling {plan.allocator.name} for the first time, about 10 s ...", file=sys.stderr)
+        print(f"compiling {plan.allocator.name} for the first time, some seconds ...", file=sys.stderr)
     with complete_directory(path) as directory:
         return RunResult(path, make_run(plan, directory), cached=False)
 

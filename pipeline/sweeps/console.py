@@ -62,7 +62,7 @@ def sweep_and_tell(grid: Grid, output: Path, **settings: Any) -> None:
         advance: Callable[[int], None] | None = None
 
         def compiling(name: str) -> None:
-            _say(f"compiling {name} for the first time, about 10 s ...")
+            _say(f"compiling {name} for the first time, some seconds ...")
             begin(name)
 
         def made(run: PlannedRun, what: Made) -> None:
