@@ -44,7 +44,7 @@ bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios
 docs: $(VENV)/.installed-test ## write again what the documents take from the code, and the output of their examples
 	$(BIN)/python docs/generate.py
 
-documents: docs ## the same, and the studies: docs/validation.md, claims.md and designs.md; takes an hour
+documents: docs ## the same, and the studies: docs/validation.md, claims.md and designs.md; takes minutes
 	$(BIN)/pipeline study lockmeter --document docs/validation.md
 	$(BIN)/pipeline study claims --document docs/claims.md
 	$(BIN)/pipeline study matrix --document docs/designs.md
