@@ -166,8 +166,8 @@ def _notes(ranking: Ranking) -> Iterator[str]:
             f"Not replicated: ± is half of a {share} interval from batch means. The trace's rows are cut "
             f"into {ranking.blocks} blocks, and the runs compared block by block, which meet the same "
             "requests and random draws. It measures the variation within a run, not between runs; convoys "
-            "that outlast a block make it too small. The cost's difference has none, as its blocks depend on "
-            "one another."
+            "that outlast a block make it too small, and how many runs would see 1 % is a guess. The cost's "
+            "difference has none, as its blocks depend on one another."
         )
     if methods & {"replications", "blocks"}:
         yield (

@@ -263,10 +263,15 @@ def _explain(error: ValidationError) -> str:
 
 
 def is_grid(path: Path) -> bool:
-    """Whether a TOML file is a grid and no workload spec, which has tasks and kinds."""
+    """Whether a TOML file is a grid and no workload spec, which has tasks and kinds.
+
+    One that is no TOML counts as a grid, for `read_grid` to say what is wrong with it.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except ValueError:
+        return True
+    except OSError:
         return False
     return not {"tasks", "kinds"} & table.keys()
 

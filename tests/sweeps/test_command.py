@@ -98,6 +98,7 @@ def test_failures_are_named_and_the_status_tells(tmp_path):
         ("sweep local", "a sweep of traces wants --allocator and --machine; or give a grid's .toml file", 2),
         ("sweep gone.toml", "gone.toml: wanted a grid (TOML), found no such file", 3),
         ("sweep bad.toml", "bad.toml: unknown factor 'machin'; did you mean 'machine'", 3),
+        ("sweep open.toml", "open.toml: not a TOML file: ", 3),
         ("sweep local -a atomic -m numaq16 --shard 0/2", "--shard wants I/N with I from 1 to N", 2),
         (
             "sweep local -a atomic -m numaq16 --seed 0 --cpus 1..64 --most 6",
@@ -115,6 +116,7 @@ def test_failures_are_named_and_the_status_tells(tmp_path):
 )
 def test_a_mistake_is_one_line_and_makes_nothing(tmp_path, words, said, status):
     (tmp_path / "bad.toml").write_text("machin = 1")
+    (tmp_path / "open.toml").write_text("trace = [")
     assert said in refusal(*words.split(), cwd=tmp_path, status=status)
 
 

@@ -30,6 +30,7 @@ from pipeline.machine.engine.accounting import (
 from pipeline.machine.engine.agenda import clear_timer, first_other_key, set_key, set_timer
 from pipeline.machine.engine.allocator_call import call_allocator, switching_ns
 from pipeline.machine.engine.locking import got, heir_takes, release, release_delay, try_lock
+from pipeline.machine.engine.sleeping import fall_asleep, report_sleep, wake
 from pipeline.machine.engine.tables import MachineState
 from pipeline.machine.engine.trace_rows import (
     NO_MORE,
@@ -181,66 +182,6 @@ def _note_special(w: MachineState, c: int, task: int, i: int, t: int) -> int:
     return d.scan_ns + d.flush_ns + d.lines_ns
 
 
-@noinline
-def _report_sleep(w: MachineState, c: int, task: int, i: int, t: int) -> None:
-    """The task leaves its CPU in the course of request `i`, although it holds what forbids that: a hazard."""
-    r = w.requests[i]
-    # A nested request that has no slot yet sleeps within the mapping round it.
-    held = i - 1 if r.slot < 0 and w.tasks[task].depth > 0 else i
-    log_finding(w, c, codes.SLEEP_WHILE_ATOMIC, t, task, r.op, w.requests[held].slot)
-
-
-@noinline
-def _fall_asleep(w: MachineState, c: int, task: int, i: int, queue: int, t: int) -> None:
-    """Put the task at the tail of the wait queue; it still runs until it gives up its CPU."""
-    tk = w.tasks[task]
-    if tk.atomic > 0:
-        _report_sleep(w, c, task, i, t)
-    q = w.queues[queue]
-    tk.next = -1
-    tk.queue = queue
-    if q.sleepers > 0:
-        w.tasks[q.tail].next = task
-    else:
-        q.head = task
-    q.tail = task
-    q.sleepers += 1
-    w.requests[i].sleeps += 1
-    w.machine[0].sleeps += 1
-    tk.since_ns = t
-
-
-@noinline
-def _wake(w: MachineState, c: int, task: int, i: int, most: int, t: int) -> int:
-    """Wake up to `most` sleepers, first come first; return how many."""
-    m = w.machine[0]
-    queue = w.cpus[c].argument
-    q = w.queues[queue]
-    woken = 0
-    while woken < most and q.sleepers > 0:
-        sleeper = q.head
-        tk = w.tasks[sleeper]
-        q.head = tk.next
-        q.sleepers -= 1
-        woken += 1
-        tk.queue = -1
-        slept_ns = t - tk.since_ns
-        r = w.requests[sleeper * m.levels + tk.depth]
-        r.asleep_ns += slept_ns
-        m.asleep_ns += slept_ns
-        m.sleep_max_ns = max(m.sleep_max_ns, slept_ns)
-        log_event(w, tk.last_cpu, codes.E_SLEEP, tk.since_ns, slept_ns, sleeper, r.op, -1, queue, task)
-        # A task that is still on its way off the CPU finds itself woken when it gets there.
-        if tk.state == records.T_ASLEEP:
-            tk.resume = records.R_STEP
-            scheduler.make_ready(w, sleeper, t)
-    if woken > 0:
-        m.wakes += 1
-        m.woken += woken
-        log_event(w, c, codes.E_WAKE, t, woken * w.costs[0].wake_ns, task, w.requests[i].op, -1, woken, queue)
-    return woken
-
-
 @inline
 def _act(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
     """Carry out the action that the allocator returned."""
@@ -250,7 +191,7 @@ def _act(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
         return records.P_LOCKED if try_lock(w, c, i, cpu.argument, t) else records.P_WAIT
     if action in (actions.UNLOCK, actions.SLEEP):
         if action == actions.SLEEP:
-            _fall_asleep(w, c, task, i, cpu.argument, t)
+            fall_asleep(w, c, task, i, cpu.argument, t)
         if cpu.held_lock >= 0:
             delay_ns = release_delay(w, c)
             if delay_ns > 0:
@@ -284,7 +225,7 @@ def _act_out_of_line(w: MachineState, a: State, c: int, task: int, i: int, t: in
         cpu.argument = _NO_CPUS
         return _stretch(w, c, records.P_FLUSH, codes.C_FLUSH, end)
     if action in (actions.WAKE_ALL, actions.WAKE_ONE):
-        woken = _wake(w, c, task, i, 1 if action == actions.WAKE_ONE else w.machine[0].tasks, t)
+        woken = wake(w, c, task, i, 1 if action == actions.WAKE_ONE else w.machine[0].tasks, t)
         cpu.action = actions.STEP
         if woken > 0:
             return _stretch(w, c, records.P_WORK, codes.C_SWITCH, t + woken * w.costs[0].wake_ns)
@@ -313,7 +254,7 @@ def _prefault(w: MachineState, c: int, task: int, i: int, t: int) -> int:
 def _leave_cpu(w: MachineState, c: int, task: int, i: int, t: int, until: int, resume: int) -> int:
     """The task, in the course of request `i`, is off CPU until then and goes on at `resume`."""
     if w.tasks[task].atomic > 0:
-        _report_sleep(w, c, task, i, t)
+        report_sleep(w, c, task, i, t)
     set_timer(w, task, until, resume)
     return records.P_PICK
 
