@@ -70,7 +70,9 @@ def _is_ours(former: Claim, claim: Claim) -> bool:
 
 def _create(sweep: SweepDirectory, claim: Claim) -> bool:
     """Make a claim's file, whole; False if there is one."""
-    draft = sweep.claims / f".{claim.key}.{claim.process.name}"
+    # It lies where it is removed together with whatever else a process that is ended leaves.
+    draft = sweep.scratch(claim.process) / f"claim-{claim.key}"
+    draft.parent.mkdir(parents=True, exist_ok=True)
     draft.write_text(json.dumps(asdict(claim)), encoding="utf-8")
     try:
         os.link(draft, sweep.claims / claim.key)

@@ -40,8 +40,8 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     errors: Path
+    identity: Process
     at: deque[Job] = field(default_factory=deque)
-    identity: Process | None = None
 
 
 class Pool:
@@ -88,9 +88,6 @@ class Pool:
                 except (EOFError, OSError):
                     self._replace(worker, waiting, on_made)
                     continue
-                if isinstance(said, Process):
-                    worker.identity = said
-                    continue
                 self._stillborn = 0
                 job = worker.at.popleft()
                 if isinstance(said, PipelineError):
@@ -122,7 +119,8 @@ class Pool:
         with _no_interrupt():
             process.start()
         theirs.close()
-        return _Worker(process, ours, errors)
+        # Asked here, not told by the worker: it may have claimed a run before its first message is read.
+        return _Worker(process, ours, errors, Process.of_this_host(process.pid or 0))
 
     def _replace(self, worker: _Worker, waiting: deque[Job], on_made: Callable[[Made], None]) -> None:
         """Take a dead worker's jobs back; the one it was at has lost an attempt."""
@@ -150,8 +148,6 @@ class Pool:
     def _clear_up(self, worker: _Worker) -> list[claims.Claim]:
         """Remove what a worker that has ended left; returns the claims that it had."""
         worker.pipe.close()
-        if worker.identity is None:
-            return []
         shutil.rmtree(self._settings.sweep.scratch(worker.identity), ignore_errors=True)
         return claims.release_all(self._settings.sweep, worker.identity)
 
@@ -187,7 +183,6 @@ def _work(pipe: Connection, settings: Settings, errors: Path) -> None:
     with errors.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    pipe.send(Process.current())
     maker = Maker(settings)
     with suppress(EOFError, OSError):
         while True:

@@ -31,7 +31,12 @@ class Process:
     @classmethod
     def current(cls) -> Process:
         """This process."""
-        return cls(_host(), os.getpid(), _start_of(os.getpid()) or 0)
+        return cls.of_this_host(os.getpid())
+
+    @classmethod
+    def of_this_host(cls, pid: int) -> Process:
+        """The process that has this number now."""
+        return cls(_host(), pid, _start_of(pid) or 0)
 
     def is_known_dead(self) -> bool:
         """Whether it is of this host and gone; of another host, nobody knows from here."""

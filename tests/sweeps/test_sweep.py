@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import deque
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,12 +17,27 @@ import pytest
 from pipeline.errors import FindingError, OutputError, UsageError
 from pipeline.runs.execute import replay
 from pipeline.sweeps import plan as planning
-from pipeline.sweeps.directory import open_sweep
+from pipeline.sweeps.directory import create_sweep, open_sweep
+from pipeline.sweeps.job import Job
+from pipeline.sweeps.maker import Settings
+from pipeline.sweeps.pool import Pool
 from pipeline.sweeps.rerun import make_again
 from pipeline.sweeps.status import explain_run, read_status
 from tests.cli.command import PIPELINE
 from tests.runs.made import generated
-from tests.sweeps.made import FAILS, KILLS, SLEEPS, children, design, lines, start, states, swept, wait_until
+from tests.sweeps.made import (
+    FAILS,
+    KILLS,
+    SLEEPS,
+    children,
+    design,
+    grid,
+    lines,
+    start,
+    states,
+    swept,
+    wait_until,
+)
 
 FOUR = {"machine": ["modern-x86-64", "numaq16"], "cpus": [1, 2]}
 
@@ -152,6 +168,17 @@ def test_ctrl_c_stops_within_two_seconds_and_leaves_only_whole_runs(sleeping):
     assert not list((output / "runs").iterdir())
     assert not list((output / "tmp").rglob("*"))
     assert read_status(output).text() == f"{output}: 3 runs of the grid: 0 done, 3 planned\n"
+
+
+def test_a_sweep_that_is_interrupted_before_it_hears_from_a_worker_gives_its_claim_back(tmp_path):
+    """A worker is ended right after its claim is made, and nobody has read a word from it."""
+    runs = planning.Planner(grid(allocator=design(tmp_path, "slow", SLEEPS))).runs
+    directory = create_sweep(tmp_path / "sweep")
+    with Pool(Settings(directory, compiled=False), 1) as pool:
+        pool._hand_out(deque(Job(run) for run in runs))
+        wait_until(lambda: list(directory.claims.glob("[!.]*")))
+    assert not list(directory.claims.glob("[!.]*"))
+    assert not list((directory.path / "tmp").rglob("*"))
 
 
 def test_status_tells_what_runs_and_a_copy_runs_nothing(sleeping, tmp_path):
