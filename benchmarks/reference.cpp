@@ -51,8 +51,8 @@ enum Site { MAP, UNMAP_SITE };
 enum Draw { DRAW_HEIR = 1, DRAW_BARGING = 2, DRAW_DEVICE = 3 };
 
 struct Costs {
-    i64 shared_entry_ns, recent_entry_ns, probe_ns, scan_slot_ns, scan_in_use_ns, pte_write_ns, walk_ns,
-        tlb_flush_ns, tlb_refill_ns, broadcast, broadcast_ns, ipi_send_ns, ipi_latency_ns, ipi_handler_ns,
+    i64 shared_entry_ns, recent_entry_ns, probe_ns, scan_slot_ns, free_slot_ns, atomic_ns, line_transfer_ns,
+        pte_write_ns, walk_ns, tlb_flush_ns, tlb_refill_ns, broadcast, broadcast_ns, ipi_send_ns, ipi_latency_ns, ipi_handler_ns,
         hold_per_spinner_ns, handoff_local_ns, handoff_remote_ns, handoff_per_spinner_ns, handoff_spread_percent,
         barging_percent, starvation_passes, interrupt_gap_ns, interrupt_ns, interrupt_max_ns, switch_ns, wake_ns,
         timeslice_ns, unfair;
@@ -276,13 +276,13 @@ class Machine {
     std::deque<Chunk> chunk_store_;
     std::size_t rows_admitted_ = 0;
 
-    struct { std::int32_t holder = -1, spinners = 0, heir = -1; i64 ticket = 0, turns = 0; } lock_;
+    struct { std::int32_t holder = -1, spinners = 0, heir = -1, owner = -1; i64 ticket = 0, turns = 0; } lock_;
     struct { std::int32_t sleepers = 0, head = -1, tail = -1; } queue_;
     SiteTotals sites_[2];
 
     int cursor_ = 0;
     // What the design's last step did.
-    struct { i64 critical_ns, scans, scanned, freed, in_use, probes; } done_ = {};
+    struct { i64 critical_ns, scans, scanned, freed, probes; } done_ = {};
 
     i64 now_ns_ = 0, horizon_ns_ = 0;
     bool complete_ = false;
@@ -302,7 +302,8 @@ void Machine::set_costs(const std::map<std::string, i64> &given) {
     const std::pair<const char *, i64 Costs::*> names[] = {
         {"shared_entry_ns", &Costs::shared_entry_ns}, {"recent_entry_ns", &Costs::recent_entry_ns},
         {"probe_ns", &Costs::probe_ns}, {"scan_slot_ns", &Costs::scan_slot_ns},
-        {"scan_in_use_ns", &Costs::scan_in_use_ns}, {"pte_write_ns", &Costs::pte_write_ns},
+        {"free_slot_ns", &Costs::free_slot_ns}, {"atomic_ns", &Costs::atomic_ns},
+        {"line_transfer_ns", &Costs::line_transfer_ns}, {"pte_write_ns", &Costs::pte_write_ns},
         {"walk_ns", &Costs::walk_ns}, {"tlb_flush_ns", &Costs::tlb_flush_ns},
         {"tlb_refill_ns", &Costs::tlb_refill_ns}, {"broadcast", &Costs::broadcast},
         {"broadcast_ns", &Costs::broadcast_ns}, {"ipi_send_ns", &Costs::ipi_send_ns},
@@ -594,6 +595,7 @@ inline bool Machine::heir_takes(int c, Request &r, i64 t) {
 inline void Machine::got(int c, Request &r, i64 t) {
     Cpu &cpu = cpus_[c];
     lock_.holder = c;
+    lock_.owner = c;
     lock_.turns += 1;
     const i64 wait = t - cpu.asked_ns;
     cpu.held_lock = 0;
@@ -785,8 +787,6 @@ inline Action Machine::search(Request &r) {
                         slot.count = 0;
                         slot_of_page_[slot.page] = 0;
                         done_.freed += 1;
-                    } else if (slot.count > 1) {
-                        done_.in_use += 1;
                     }
                 }
                 done_.scans += 1;
@@ -891,12 +891,15 @@ inline Phase Machine::step(int c, Request &r, i64 t) {
     done_ = {};
     cpu.action = r.side == MAP ? map_step(r) : unmap_step(r);
     i64 work_ns = done_.critical_ns;
+    // Taking a lock is an atomic operation on a line that the CPU that had it last has.
+    if (cpu.action == A_LOCK && n_cpus_ > 1)
+        work_ns += costs_.atomic_ns + (lock_.owner == c ? 0 : costs_.line_transfer_ns);
     if (done_.probes > 0) {
         r.probed += static_cast<std::int32_t>(done_.probes);
         probed_ += done_.probes;
     }
     if (done_.scans > 0) {
-        cpu.scan_ns = done_.scanned * costs_.scan_slot_ns + done_.in_use * costs_.scan_in_use_ns;
+        cpu.scan_ns = done_.scanned * costs_.scan_slot_ns + done_.freed * costs_.free_slot_ns;
         work_ns += cpu.scan_ns;
         r.scanned += static_cast<std::int32_t>(done_.scanned);
         scans_ += done_.scans;

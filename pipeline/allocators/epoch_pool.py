@@ -11,12 +11,12 @@
 
     page.slot       1 + the slot that caches the page; 0: none
 
-The PTEs are not global: a CPU that switches to another address space loses their translations. So a slot that
-was released before that needs nothing done on that CPU; only those that have stayed in an address space since
-(whichever it is: the slots are at the same addresses in all) are interrupted to invalidate the one address.
-If all have switched, a slot is reused for nothing. That takes a record of every CPU's switches, which makes
-each switch dearer. A CPU that idles does not switch, and one that has run nothing yet counts as one that
-has stayed.
+The PTEs are not global: on most machines a CPU that switches to another address space loses their
+translations. So a slot that was released before that needs nothing done on that CPU; only those that have
+stayed in an address space since (whichever it is: the slots are at the same addresses in all) are interrupted
+to invalidate the one address. If all have switched, a slot is reused for nothing. That takes a record of
+every CPU's switches, which makes each switch dearer. A CPU that idles does not switch. Where a switch leaves
+non-global entries (PCID, ASIDs), none helps: every CPU that has run anything is interrupted.
 
 The rest is as in global_pool: one lock over everything, the interrupts and their answers included; a task
 that finds all slots in use sleeps.
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from pipeline.allocators.api.actions import DONE, LOCK, SLEEP, UNLOCK
 from pipeline.allocators.api.contract import Option
-from pipeline.allocators.api.effects import evict, in_space_since, probe, touch, write_pte
+from pipeline.allocators.api.effects import evict, may_hold_since, probe, touch, write_pte
 from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import (
     check_pools,
@@ -112,7 +112,7 @@ def _reuse(a: State, r: Request, d: StepCost) -> int:
     if slot.count == 1:
         a.pages[slot.page].slot = 0
         evict(a, d, slot.page)
-        mask = in_space_since(a, d, _ANY_PROCESS, slot.released)
+        mask = may_hold_since(a, d, _ANY_PROCESS, slot.released)
     touch(d, 1)
     write_pte(d)
     slot.count = 2

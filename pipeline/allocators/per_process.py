@@ -9,12 +9,13 @@
                        slot.next, slot.bucket, a hash by page for each process, are as in
                        components/private_pool.py
 
-All processes have their slots at the same addresses. The PTEs are not global: a CPU that switches to another
-address space loses their translations. So only a CPU that has stayed in the process's address space since a
-slot was released can still hold it, which at a wrap is mostly the own CPU: that flushes its TLB, others that
-run threads of the process are interrupted to do so too, and where every one of them has switched since,
-nobody has to. The threads share a lock; a task that finds all slots in use sleeps in the queue of the
-process. No task is bound to a CPU, and it may sleep while it has something mapped.
+All processes have their slots at the same addresses. The PTEs are not global: on most machines a CPU that
+switches to another address space loses their translations; where a switch leaves them (PCID, ASIDs), a CPU
+that comes back after they were ended empties its TLB first. So only CPUs that are in the process's address
+space, and have not emptied their TLB since a slot was released, must be told. At a wrap that is mostly the
+own CPU, which flushes its TLB; others that run threads of the process are interrupted to do so too, and where
+there are none, nobody has to. The threads share a lock; a task that finds all slots in use sleeps in the
+queue of the process. No task is bound to a CPU, and it may sleep while it has something mapped.
 
 `cache=false` makes a slot clean at its unmap; the next map invalidates the one address where it may still
 be. With `semaphore` a thread waits until no other of its process has anything mapped. Both, and two slots,
@@ -30,7 +31,7 @@ from __future__ import annotations
 
 from pipeline.allocators.api.actions import DONE, LOCK, SLEEP, UNLOCK
 from pipeline.allocators.api.contract import Check, Option, Shape
-from pipeline.allocators.api.effects import in_space_since, touch_local, write_pte
+from pipeline.allocators.api.effects import forget_outside, may_hold_since, touch_local, write_pte
 from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.cached_pool import lost_wakeups_in_pools
 from pipeline.allocators.components.checks import check_sleepers
@@ -112,7 +113,8 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
     result = take_clean(a, r, d, p, r.step == _FLUSHED)
     while result == WRAPPED:
         touch_local(d, a.options[0].slots)
-        mask = in_space_since(a, d, p, pool.released)
+        mask = may_hold_since(a, d, p, pool.released)
+        forget_outside(a, d, p)
         if mask != 0:
             r.step = _FLUSHED
             return flush_there(d, mask)
@@ -134,7 +136,8 @@ def _use(a: State, r: Request, d: StepCost) -> int:
         r.step = _RELEASED
         return UNLOCK
     r.step = _MAPPED
-    return invalidate_there(a, d, r.slot, in_space_since(a, d, r.process, pool.released))
+    forget_outside(a, d, r.process)
+    return invalidate_there(a, d, r.slot, may_hold_since(a, d, r.process, pool.released))
 
 
 @inline

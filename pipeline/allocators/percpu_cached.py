@@ -87,7 +87,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
             return DONE
     result = take_clean(a, r, d, d.cpu, r.step == _FLUSHED)
     if result == WRAPPED:
-        scan(d, a.options[0].slots, r.mark, a.options[0].slots - r.mark)
+        scan(d, a.options[0].slots, r.mark)
         r.step = _FLUSHED
         return FLUSH_LOCAL
     pin(d)

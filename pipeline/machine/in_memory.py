@@ -52,7 +52,8 @@ def free_machine(cpus: int, *, nodes: int = 1, arbitration: str = "fifo", **pric
     """
     if unknown := sorted(set(prices) - set(COST_KINDS)):
         raise TypeError(f"machines have no cost {', '.join(unknown)}; there are {', '.join(COST_KINDS)}")
-    costs = dict.fromkeys(COST_KINDS, 0) | {"timeslice_ns": _ONE_SECOND_NS} | prices
+    properties = {"timeslice_ns": _ONE_SECOND_NS, "switch_empties_tlb": 1}
+    costs = dict.fromkeys(COST_KINDS, 0) | properties | prices
     return Profile.model_validate(
         {
             "name": "free",

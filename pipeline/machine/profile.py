@@ -45,13 +45,24 @@ class Profile(BaseModel):
     costs: dict[str, _Priced]
 
     def with_cpus(self, cpus: int | None) -> Profile:
-        """Return the same machine with another number of CPUs, nodes of the same size."""
+        """Return the same machine with another number of CPUs, nodes of the same size.
+
+        A single CPU has every line of memory in its own cache.
+        """
         if cpus is None:
             return self
         if not 1 <= cpus <= MAX_CPUS:
             raise UsageError(f"--cpus wants 1..{MAX_CPUS}, found {cpus}")
         per_node = max(self.cpus // self.nodes, 1)
-        return self.model_copy(update={"cpus": cpus, "nodes": -(-cpus // per_node)})
+        costs = self.costs
+        if cpus == 1 < self.cpus:
+            own = {"shared_entry_ns": costs["recent_entry_ns"].value, "line_transfer_ns": 0}
+            source = f"derived: one CPU has every line in its own cache; of {self.cpus} CPUs, "
+            costs = costs | {
+                name: _Priced(value=value, source=f"{source}{costs[name].value}: {costs[name].source}")
+                for name, value in own.items()
+            }
+        return self.model_copy(update={"cpus": cpus, "nodes": -(-cpus // per_node), "costs": costs})
 
     def with_costs(self, costs: Mapping[str, int]) -> Profile:
         """Return the same machine with some costs replaced, by name.

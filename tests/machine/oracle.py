@@ -46,7 +46,6 @@ class Answer:
     probed: int = 0
     scans: int = 0
     freed: int = 0
-    in_use: int = 0
     flushes: int = 0
 
 
@@ -101,7 +100,6 @@ class CachedPools:
             del self.page_in[slot], self.users[slot]
         answer.scans += 1
         answer.freed += len(unused)
-        answer.in_use += len(passed) - len(unused)
         answer.flushes += bool(unused) or not self.flush_if_any
 
     def unmap(self, slot: tuple[int, int]) -> bool:

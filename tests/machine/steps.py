@@ -24,7 +24,7 @@ from pipeline.machine.machine_state import build_allocator
 FLUSHES = (actions.FLUSH_ALL, actions.FLUSH_MASK, actions.FLUSH_LOCAL, actions.REPEAT_ALL, actions.SHOOT_DOWN)
 HOME, KERNEL, READY, ASLEEP = "at home", "in the kernel", "ready", "asleep"
 _SPENDING = (
-    "shared_entries", "local_entries", "probes", "scans", "scanned", "freed", "in_use", "pte_writes",
+    "shared_entries", "local_entries", "probes", "scans", "scanned", "freed", "pte_writes",
     "invalidations",
 )  # fmt: skip
 
@@ -114,7 +114,7 @@ class Bench:
         space = self.state.spaces[cpu]
         if space.process != task.process:
             self.moment += 1
-            space.process, space.entered = task.process, self.moment
+            space.process, space.emptied = task.process, self.moment
             if getattr(self.module, "NON_GLOBAL", False):
                 self._forget_all([cpu])
         self._switch(task, cpu, "switch_in")

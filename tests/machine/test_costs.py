@@ -91,7 +91,7 @@ def test_counting_adds_the_price_and_what_the_engine_reads_of_the_count(kind: Co
 
 def effects_with_arguments() -> dict[str, list[Any]]:
     """Arguments after `a` and `d` of every function of `effects` that records something."""
-    others = {"this_cpu", "all_cpus", "in_space_since"}
+    others = {"this_cpu", "all_cpus", "may_hold_since", "forget_outside"}
     functions = {n: f for n, f in vars(effects).items() if getattr(f, "__module__", "") == effects.__name__}
     named = {name: inspect.signature(function).parameters for name, function in functions.items()}
     return {

@@ -42,7 +42,7 @@ class EpochPoolMachine(AllocatorMachine):
 
     def in_spaces(self) -> set[tuple[int, int]]:
         """CPUs with the moment they entered the address space they are in; 0 if they have run nothing yet."""
-        return {(cpu, int(space.entered)) for cpu, space in enumerate(self.bench.state.spaces)}
+        return {(cpu, int(space.emptied)) for cpu, space in enumerate(self.bench.state.spaces)}
 
     def answered(self, task: Task) -> None:
         r = task.request

@@ -50,7 +50,7 @@ class PerProcessMachine(OwnPoolMachine):
     def in_space(self, process: int) -> set[tuple[int, int]]:
         """CPUs that are in the address space of the process, with the moment they entered it."""
         spaces = self.bench.state.spaces
-        return {(cpu, int(space.entered)) for cpu, space in enumerate(spaces) if space.process == process}
+        return {(cpu, int(space.emptied)) for cpu, space in enumerate(spaces) if space.process == process}
 
     def answered(self, task: Task) -> None:
         r, p = task.request, task.process

@@ -36,14 +36,14 @@ def probes(d: StepCost, number: int) -> None:
 
 @inline
 def scanned(d: StepCost, number: int) -> None:
-    """Slots passed over in a scan."""
+    """Slots looked at in a scan."""
     d.scanned += number
 
 
 @inline
-def in_use(d: StepCost, number: int) -> None:
-    """Those of them that users had mapped."""
-    d.in_use += number
+def freed(d: StepCost, number: int) -> None:
+    """Those of them that it made free."""
+    d.freed += number
 
 
 @inline

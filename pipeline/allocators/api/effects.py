@@ -38,13 +38,12 @@ def probe(d: StepCost, slots: int) -> None:
 
 
 @inline
-def scan(d: StepCost, slots: int, freed: int, in_use: int) -> None:
-    """Make a pass over `slots` slots that freed `freed` of them and found `in_use` mapped by users."""
+def scan(d: StepCost, slots: int, freed: int) -> None:
+    """Make a pass over `slots` slots that freed `freed` of them: their PTEs and pages forget each other."""
     d.special = 1
     d.scans += 1
     counts.scanned(d, slots)
-    d.freed += freed
-    counts.in_use(d, in_use)
+    counts.freed(d, freed)
 
 
 @inline
@@ -103,18 +102,38 @@ def invalidate_on(a: State, d: StepCost, slot: int, mask: int) -> None:
 
 
 @inline
-def in_space_since(a: State, d: StepCost, process: int, moment: int) -> int:
-    """The bit mask of the CPUs that have stayed in an address space since `moment` (a `d.moment`).
+def may_hold_since(a: State, d: StepCost, process: int, moment: int) -> int:
+    """The bit mask of the CPUs that may hold non-global translations from `moment` (a `d.moment`) or before.
 
-    Only they can hold non-global translations that were loaded at that moment or before. The address space is
-    that of `process`; -1: any.
+    Only CPUs in the address space of `process` count (`forget_outside` is for the others); -1: in any.
     """
     mask = 0
     for c in range(d.cpus):
         space = a.spaces[c]
-        if space.entered <= moment and (process < 0 or space.process == process):
+        if space.emptied <= moment and (space.process == process or (process < 0 <= space.process)):
             mask |= wrap64(1 << c)
     return mask
+
+
+@inline
+def forget_outside(a: State, d: StepCost, process: int) -> None:
+    """End the translations of a process on CPUs outside its address space, without interrupting them.
+
+    One that still has any, because a switch leaves them on this machine, empties its TLB when it enters the
+    address space again.
+    """
+    a.processes[process].forgotten = d.moment
+
+
+@inline
+def flush_range(d: StepCost, first: int, slots: int) -> None:
+    """Let FLUSH_ALL or FLUSH_MASK of this step be of the addresses of some slots in a row, from `first` on.
+
+    Where that is cheaper, machines invalidate them one after another, and the rest of the TLBs stays.
+    """
+    d.special = 1
+    d.range_first = first
+    d.range_slots = slots
 
 
 @inline

@@ -42,8 +42,10 @@ class State(Protocol):
     queues: Table
     """one record per wait queue; `a.queues[q].sleepers` tasks sleep in it"""
     spaces: Table
-    """one record per CPU: the `process` whose address space it is in, and when it `entered` that, as a
-    `d.moment`; for allocators with NON_GLOBAL"""
+    """one record per CPU: the `process` whose address space it is in, and when its TLB was last `emptied`, as
+    a `d.moment`; for `may_hold_since`"""
+    processes: Table
+    """one record per process, for `forget_outside`"""
     lines: Table
     """lines of shared memory, for `change_atomically`"""
     tlb: Table
@@ -132,6 +134,10 @@ class StepSpecials(StepRecord, Protocol):
     """slots listed in `a.invalidated`"""
     lines_ns: int
     """how long `change_atomically` has taken"""
+    range_first: int
+    """the slots whose addresses FLUSH_ALL or FLUSH_MASK of this step is of"""
+    range_slots: int
+    """how many; 0: everything"""
 
 
 class StepCost(StepSpecials, Protocol):
@@ -143,5 +149,4 @@ class StepCost(StepSpecials, Protocol):
     shared_entries: int
     recent_entries: int
     local_entries: int
-    in_use: int
     pte_writes: int

@@ -19,6 +19,7 @@ from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, REPEAT_ALL, S
 from pipeline.allocators.api.contract import Check, Option
 from pipeline.allocators.api.effects import (
     evict,
+    flush_range,
     invalidate_everywhere,
     probe,
     report_finding,
@@ -99,6 +100,7 @@ def _search(
                 freed = _make_clean(a, d, first, last, flush == REPEAT_ALL)
                 if freed > 0 or always:
                     r.step = FLUSHED
+                    flush_range(d, first, last - first)
                     return flush
         at = s * size + pool.cursor
         slot = a.slots[at]
@@ -124,7 +126,6 @@ def _search(
 def _make_clean(a: State, d: StepCost, first: int, last: int, everywhere: bool) -> int:
     """Pass over the slots: those that nobody uses become clean. Return how many."""
     freed = 0
-    in_use = 0
     for k in range(first, last):
         slot = a.slots[k]
         if slot.count == 1:
@@ -134,9 +135,7 @@ def _make_clean(a: State, d: StepCost, first: int, last: int, everywhere: bool) 
             if everywhere:
                 invalidate_everywhere(a, d, k)
             freed += 1
-        elif slot.count > 1:
-            in_use += 1
-    scan(d, last - first, freed, in_use)
+    scan(d, last - first, freed)
     return freed
 
 

@@ -199,7 +199,6 @@ def _pass(a: State, r: Request, d: StepCost, size: int, batch: int) -> int:
     if batch > 0:
         last = min(first + batch, last)
     freed = 0
-    in_use = 0
     for k in range(first, last):
         slot = a.slots[k]
         if slot.count == _CACHED:
@@ -207,9 +206,7 @@ def _pass(a: State, r: Request, d: StepCost, size: int, batch: int) -> int:
             a.pages[slot.page].slot = 0
             evict(a, d, slot.page)
             freed += 1
-        elif slot.count > _CACHED:
-            in_use += 1
-    scan(d, last - first, freed, in_use)
+    scan(d, last - first, freed)
     a.pool[p].unused -= freed
     flush.freed += freed
     flush.passed += last - first

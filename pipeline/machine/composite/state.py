@@ -31,6 +31,7 @@ def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], s
     whole = {name: _join_rows([getattr(part, name) for part in parts]) for name in ("queues", "tlb")}
     shared = {
         "spaces": parts[0].spaces,
+        "processes": parts[0].processes,
         # One list for all: a step is of one allocator.
         "invalidated": max((part.invalidated for part in parts), key=len),
     }

@@ -42,6 +42,8 @@ def renumber(a: CompositeState, d: StepCost, k: int) -> None:
     d.lock += first.lock
     for e in range(d.everywhere):
         a.invalidated[e].slot += first.slot
+    if d.special != 0:
+        d.range_first += first.slot
 
 
 @inline

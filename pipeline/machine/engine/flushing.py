@@ -4,15 +4,16 @@
 CPU's flush epoch at that time: the entry is still in the TLB if the epoch is the CPU's present one. Capacity
 is not modelled, so an entry stays until it is flushed: the worst case for using a stale one.
 
-A flush, for whatever allocator, is of all that the TLB holds, and ends an epoch. So does a switch to another
-address space where PTEs are not global. Where allocators of both sorts share a run, entries of global PTEs
-count by an epoch of their own, which only flushes end.
+A flush, for whatever allocator, is of all that the TLB holds, and ends an epoch, unless it is of so few
+addresses that each is invalidated for itself. A switch to another address space ends an epoch too where PTEs
+are not global, unless the machine's TLBs tell address spaces apart. Where allocators of both sorts share a
+run, entries of global PTEs count by an epoch of their own, which only flushes end.
 """
 
 from __future__ import annotations
 
 from pipeline.allocators.api.protocols import State
-from pipeline.allocators.api.traits import MIXED_PTES, is_global
+from pipeline.allocators.api.traits import MIXED_PTES, NON_GLOBAL, is_global
 from pipeline.jit.marks import inline, noinline
 from pipeline.machine.engine import records
 from pipeline.machine.engine.accounting import interrupt, log_event, log_event_here, log_finding
@@ -53,16 +54,40 @@ def begin_flush(w: MachineState, c: int, i: int, mask: int, t: int) -> int:
 
     Interrupts are sent one after another; each arrives `ipi_latency_ns` later, waits for an earlier one
     still being answered there, and is answered after `ipi_handler_ns`. The TLB refill that follows is time
-    stolen from the receiver, but the sender does not wait for it.
+    stolen from the receiver, but the sender does not wait for it. A flush of few addresses invalidates each,
+    and nothing has to be refilled; hardware that broadcasts does so for each, and waits once.
     """
     m = w.machine[0]
     costs = w.costs[0]
+    flush_ns = costs.tlb_flush_ns
+    refill_ns = costs.tlb_refill_ns
+    each_ns = 0
+    if _is_by_address(w, c):
+        each_ns = w.cpus[c].range_slots * costs.invalidate_ns
+        flush_ns = each_ns
+        refill_ns = 0
     before = m.ipis
-    last = _interrupt_others(w, c, i, mask, costs.ipi_handler_ns, costs.tlb_refill_ns, t)
-    sent = t + (m.ipis - before) * costs.ipi_send_ns
-    end = max(last, sent + costs.tlb_flush_ns) + costs.tlb_refill_ns
+    begin = _turn(w, t)
+    if costs.broadcast != 0:
+        last = begin + each_ns + costs.broadcast_ns
+    else:
+        last = _interrupt_others(w, c, i, mask, costs.ipi_handler_ns + each_ns, refill_ns, begin)
+    sent = begin + (m.ipis - before) * costs.ipi_send_ns
+    end = max(last, sent + flush_ns) + refill_ns
     _book_flush(w, c, i, t, end, m.ipis - before)
     return end
+
+
+@inline
+def _is_by_address(w: MachineState, c: int) -> bool:
+    """Whether the flush of CPU `c` is of so few addresses that each is invalidated for itself."""
+    return 0 < w.cpus[c].range_slots <= w.costs[0].flush_range_slots
+
+
+@inline
+def _turn(w: MachineState, t: int) -> int:
+    """When a flush that is asked for at `t` can begin: it may have to wait for another."""
+    return max(t, w.machine[0].flush_free_ns) if w.costs[0].flushes_queue != 0 else t
 
 
 @noinline
@@ -72,8 +97,13 @@ def begin_repeat(w: MachineState, c: int, i: int, mask: int, again_ns: int, t: i
     Nothing but unused addresses is invalidated, so no TLB has to be refilled.
     """
     m = w.machine[0]
+    costs = w.costs[0]
     before = m.ipis
-    end = _interrupt_others(w, c, i, mask, w.costs[0].ipi_handler_ns + again_ns, 0, t)
+    begin = _turn(w, t)
+    # The interconnect carries an invalidation (ARM TLBI): nobody is interrupted.
+    end = begin + costs.broadcast_ns
+    if costs.broadcast == 0:
+        end = _interrupt_others(w, c, i, mask, costs.ipi_handler_ns + again_ns, 0, begin)
     _book_flush(w, c, i, t, end, m.ipis - before)
     return end
 
@@ -86,9 +116,6 @@ def _interrupt_others(
     m = w.machine[0]
     costs = w.costs[0]
     r = w.requests[i]
-    if costs.broadcast != 0:
-        # The interconnect carries the invalidation (ARM TLBI): nobody is interrupted.
-        return t + costs.broadcast_ns
     sent = t
     last = t
     for other in range(m.cpus):
@@ -102,6 +129,8 @@ def _interrupt_others(
         m.ipis += 1
         task = -1 if cpu.phase == records.P_IDLE else cpu.task
         log_event_here(w, other, codes.E_IPI, begun, handler_ns + refill_ns, task, r.op, -1, -1, c)
+    if sent > t:
+        m.flush_free_ns = last
     return last
 
 
@@ -139,9 +168,20 @@ def begin_local_flush(w: MachineState, c: int, i: int, t: int) -> int:
 
 
 @noinline
-def end_flush(w: MachineState, mask: int) -> None:
-    """Every translation that the CPUs of `mask` held is gone."""
-    for c in range(w.machine[0].cpus):
-        if (mask >> c) & 1 != 0:
-            w.cpus[c].epoch += 1
-            w.cpus[c].global_epoch += 1
+def end_flush(w: MachineState, a: State, c: int, mask: int) -> None:
+    """The flush of CPU `c` is over: every translation of it that the CPUs of `mask` held is gone."""
+    m = w.machine[0]
+    cpu = w.cpus[c]
+    by_address = _is_by_address(w, c)
+    for other in range(m.cpus):
+        if (mask >> other) & 1 == 0:
+            continue
+        if by_address:
+            for slot in range(cpu.range_first, cpu.range_first + cpu.range_slots):
+                a.tlb[slot * m.cpus + other].loaded = 0
+            continue
+        w.cpus[other].epoch += 1
+        w.cpus[other].global_epoch += 1
+        if NON_GLOBAL:
+            w.spaces[other].emptied = m.space_switches
+    cpu.range_slots = 0

@@ -4,6 +4,11 @@
     lock.spinners  CPUs that wait for it
     lock.heir      CPU to which a hand-off is under way; -1: none
     lock.turns     times it was taken; a waiter is due at turn `cpu.due`, if all take their turns
+    lock.owner     1 + the CPU that took it last, whose cache its line is in
+
+Taking a lock is an atomic operation on a line that all CPUs share. Whoever asks pays for it, and for the
+line's way from the CPU that had it last, before it is seen whether the lock is free: it is part neither of
+the hold nor of the wait. The kernel of a machine with one CPU has no spinlocks.
 
 Between a release and the heir's success the lock is free. With `fifo` arbitration (ticket and queued locks)
 nobody else may take it then; with `unfair` (test-and-set, as in Linux 2.4) a newcomer may ("barging"), and
@@ -42,6 +47,15 @@ def _barges(w: MachineState, i: int) -> bool:
         accounting.draw(w.machine[0].seed, accounting.DRAW_BARGING, r.op, r.draws) * 100
         < costs.barging_percent << 16
     )
+
+
+@inline
+def lock_word_ns(w: MachineState, c: int, k: int) -> int:
+    """Return how long CPU `c` takes to find out whether lock `k` is free."""
+    if w.machine[0].cpus == 1:
+        return 0
+    costs = w.costs[0]
+    return costs.atomic_ns if w.locks[k].owner == c + 1 else costs.atomic_ns + costs.line_transfer_ns
 
 
 @inline
@@ -101,6 +115,7 @@ def got(w: MachineState, c: int, i: int, t: int) -> int:
     k = cpu.held_lock
     lock = w.locks[k]
     lock.holder = c
+    lock.owner = c + 1
     lock.turns += 1
     wait = t - cpu.asked_ns
     cpu.got_ns = t

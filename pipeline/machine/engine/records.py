@@ -143,6 +143,8 @@ CPU = _record(
     ("asked_ns", "i8"), ("longest_ns", "i8"), ("longest_flush_op", "i8"), ("got_ns", "i8"),
     ("got_wait_ns", "i8"), ("flushed_op", "i8"), ("ticket", "i8"), ("due", "i8"), ("argument", "i8"),
     ("luck", "i8"), ("draws", "i8"),  # of the request that spins: what its draws begin with, and their number
+    # The addresses that its flush is of, slots in a row; 0: of everything.
+    ("range_first", "i8"), ("range_slots", "i8"),
     # Ends the translations of global PTEs alone, where there are others too; see `flushing`.
     ("global_epoch", "i8"),
 )  # fmt: skip
@@ -153,15 +155,20 @@ INTERRUPT = _record(("at_ns", "i8"), ("end_ns", "i8"), ("stolen_ns", "i8"))
 INTERRUPTS = 8
 
 LOCK_RECORD = _record(
-    ("holder", "i4"), ("spinners", "i4"), ("heir", "i4"), ("spare", "i4"), ("ticket", "i8"),
-    ("turns", "i8"),  # times it was taken
+    ("holder", "i4"), ("spinners", "i4"), ("heir", "i4"),
+    ("owner", "i4"),  # 1 + the CPU that had it last, whose cache its line is in; 0: none
+    ("ticket", "i8"), ("turns", "i8"),  # times it was taken
 )  # fmt: skip
 
 QUEUE = _record(("sleepers", "i4"), ("head", "i4"), ("tail", "i4"), ("spare", "i4"))
 
-# The address space that a CPU is in, also while it is idle: `process`, -1 before it has run any, and when it
-# entered it, counted in switches of all CPUs.
-SPACE = _record(("process", "i8"), ("entered", "i8"))
+# The address space that a CPU is in, also while it is idle: `process`, -1 before it has run any, and when its
+# TLB was last emptied of non-global entries, counted in switches of all CPUs.
+SPACE = _record(("process", "i8"), ("emptied", "i8"))
+
+# When translations of a process were last ended without interrupting the CPUs outside its address space, in
+# the same count: they empty their TLBs when they enter it again.
+PROCESS = _record(("forgotten", "i8"))
 
 # A line of memory that CPUs change in turns: when the last of them is done with it, and 1 + that CPU.
 LINE = _record(("free_ns", "i8"), ("owner", "i8"))
@@ -214,4 +221,5 @@ MACHINE = _record(
     ("switches", "i8"), ("migrations", "i8"), ("walks", "i8"), ("mapped", "i8"), ("max_mapped", "i8"),
     ("map_ns", "i8"), ("map_max_ns", "i8"), ("sleep_max_ns", "i8"),
     ("space_switches", "i8"),  # counted for allocators with NON_GLOBAL only
+    ("flush_free_ns", "i8"),  # when the last flush is over, where they queue for one another
 )  # fmt: skip

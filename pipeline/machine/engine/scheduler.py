@@ -33,11 +33,17 @@ def _enter_space(w: MachineState, c: int, process: int) -> int:
     if space.process == process:
         return 0
     m = w.machine[0]
+    costs = w.costs[0]
     m.space_switches += 1
     space.process = process
-    space.entered = m.space_switches
+    takes_ns = costs.track_switch_ns if TRACKS_SWITCHES else 0
+    if costs.switch_empties_tlb == 0:
+        if w.processes[process].forgotten <= space.emptied:
+            return takes_ns
+        takes_ns += costs.tlb_flush_ns
+    space.emptied = m.space_switches
     w.cpus[c].epoch += 1
-    return w.costs[0].track_switch_ns if TRACKS_SWITCHES else 0
+    return takes_ns
 
 
 @noinline

@@ -29,7 +29,14 @@ from pipeline.machine.engine.accounting import (
 )
 from pipeline.machine.engine.agenda import clear_timer, first_other_key, set_key, set_timer
 from pipeline.machine.engine.allocator_call import call_allocator, switching_ns
-from pipeline.machine.engine.locking import got, heir_takes, release, release_delay, try_lock
+from pipeline.machine.engine.locking import (
+    got,
+    heir_takes,
+    lock_word_ns,
+    release,
+    release_delay,
+    try_lock,
+)
 from pipeline.machine.engine.sleeping import fall_asleep, report_sleep, wake
 from pipeline.machine.engine.tables import MachineState
 from pipeline.machine.engine.trace_rows import (
@@ -140,8 +147,11 @@ def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
     d = w.step_cost[0]
     action = call_allocator(w, a, i, c)
     cpu.action = action
-    cpu.argument = d.lock if action == actions.LOCK else d.queue
+    cpu.argument = d.queue
     work_ns = d.work_ns
+    if action == actions.LOCK:
+        cpu.argument = d.lock
+        work_ns += lock_word_ns(w, c, d.lock)
     if d.probes > 0:
         r.probed += d.probes
         m.probed += d.probes
@@ -177,6 +187,8 @@ def _note_special(w: MachineState, c: int, task: int, i: int, t: int) -> int:
         m.freed += d.freed
         log_event(w, c, codes.E_SCAN, t, d.scan_ns, task, r.op, -1, d.scanned, d.freed)
     cpu.flush_ns = d.flush_ns
+    cpu.range_first = d.range_first
+    cpu.range_slots = d.range_slots
     r.local_flushes += d.invalidations
     m.local_flushes += d.invalidations
     return d.scan_ns + d.flush_ns + d.lines_ns
@@ -457,7 +469,7 @@ def _end_stretch(w: MachineState, a: State, c: int, task: int, i: int, t: int) -
     if phase == records.P_SPIN:
         return records.P_LOCKED if heir_takes(w, c, i, t) else records.P_WAIT
     if phase == records.P_FLUSH:
-        flushing.end_flush(w, cpu.argument)
+        flushing.end_flush(w, a, c, cpu.argument)
         return records.P_STEP
     if HOOKS_SWITCHES and phase == records.P_LEAVE:
         return records.P_PICK

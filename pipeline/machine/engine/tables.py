@@ -42,6 +42,8 @@ class MachineState(Protocol):
     """QUEUE[wait queues]"""
     spaces: Table
     """SPACE[cpus]"""
+    processes: Table
+    """PROCESS[processes]"""
     sites: Table
     """SITE[2]"""
     findings: Table

@@ -230,7 +230,7 @@ SPLIT_POOL = PoolClaim(
     _vary_slots,
     "machine, CPUs and slots, with as many tasks and operations for each CPU.",
     "that a woken task waits behind computing ones for a CPU, which makes each sleep long; ",
-    ("scan_in_use_ns", "tlb_flush_ns", "handoff_local_ns"),
+    ("free_slot_ns", "tlb_flush_ns", "handoff_local_ns"),
 )
 DEFERRED_FLUSH = replace(
     SPLIT_POOL,
@@ -247,7 +247,7 @@ CPU_CACHE = PoolClaim(
     "machine, CPUs and the slots of each; the pool has as many in all.",
     "that a pass over a CPU's own slots costs as much for each as one over the pool's, which is more than "
     "it should; ",
-    ("scan_in_use_ns", "tlb_flush_ns", "tlb_refill_ns"),
+    ("free_slot_ns", "tlb_flush_ns", "tlb_refill_ns"),
 )
 EPOCHS = PoolClaim(
     "epoch_pool",

@@ -20,7 +20,7 @@ _STORM_TASKS = (300, 900, 1200, 1300, 1400, 1500, 2000)
 _SLOTS_FOR_EVERY_PAGE = 1 << 16
 # With these at 0 a pass and its flush take no time, and interrupt nobody for any.
 FLUSH_COSTS = (
-    "scan_slot_ns", "scan_in_use_ns", "ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns", "tlb_flush_ns",
+    "scan_slot_ns", "free_slot_ns", "ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns", "tlb_flush_ns",
     "tlb_refill_ns",
 )  # fmt: skip
 # With these at 0 too, a miss costs what a hit does; nor does a hit walk then that is the first on its CPU.
@@ -153,7 +153,7 @@ def verdict(runner: Runner) -> Verdict:
     storms = [replace(_STORM, changes={"tasks": tasks}) for tasks in _STORM_TASKS]
     runs = [*(replace(_BUILD, options={"slots": slots}) for slots in _BUILD_SLOTS), *storms]
     costs = [_measure(runner, run) for run in runs]
-    prices = ("scan_slot_ns", "tlb_refill_ns", "pte_write_ns", "walk_ns", "switch_ns")
+    prices = ("scan_slot_ns", "free_slot_ns", "tlb_refill_ns", "pte_write_ns", "walk_ns", "switch_ns")
     return Verdict(
         "Flush frequency and lost caching cost more than sleeping",
         "linux-kernel, March 2002",

@@ -144,7 +144,14 @@ def verdict(runner: Runner) -> Verdict:
         runner.point(_several(cpus, pool)) for cpus, pool in product(_SEVERAL_CPUS, (FAVOURED, FLUSHING))
     ]
     shown = _laptop(_SKEWS[1], FAVOURED, slots=_SLOTS[1])
-    prices = ("invalidate_ns", "tlb_flush_ns", "tlb_refill_ns", "scan_slot_ns", "shared_entry_ns")
+    prices = (
+        "invalidate_ns",
+        "tlb_flush_ns",
+        "tlb_refill_ns",
+        "scan_slot_ns",
+        "free_slot_ns",
+        "shared_entry_ns",
+    )
     return Verdict(
         "A small one-CPU machine prefers the persistent pool with invlpg in the pass",
         "linux-kernel, March 2002; A. Arcangeli, against the same pass on several CPUs: 'it would take too "

@@ -106,6 +106,6 @@ def verdict(runner: Runner) -> Verdict:
         "many that next to no map hits: with hits the pool would be passed over less often, and with few "
         "tasks not at all.",
         "the whole workload: nobody published a trace of such a storm; "
-        f"{describe_costs('numaq16', 'scan_slot_ns', 'scan_in_use_ns')}.",
+        f"{describe_costs('numaq16', 'scan_slot_ns', 'free_slot_ns')}.",
         runs[_TASKS[-3]].commands(),
     )

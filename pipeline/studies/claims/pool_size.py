@@ -67,7 +67,9 @@ def verdict(runner: Runner) -> Verdict:
         for slots in _SLOTS
     }
     points = [runner.point(run) for run in runs.values()]
-    costs = describe_costs("numaq16", "scan_slot_ns", "ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns")
+    costs = describe_costs(
+        "numaq16", "scan_slot_ns", "free_slot_ns", "ipi_send_ns", "ipi_latency_ns", "ipi_handler_ns"
+    )
     return Verdict(
         f"{FAVOURED} entries beat 1024, 512, 256 and 128 in caching and flushing, though a pass takes longer",
         "linux-kernel, March 2002",

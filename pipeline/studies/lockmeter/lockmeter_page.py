@@ -115,9 +115,9 @@ def ablations() -> dict[str, Experiment]:
         "every newcomer may barge": {"barging_percent": 100},
         "fifo arbitration": {},
         "no device interrupts": {"interrupt_gap_ns": 0},
-        "scans cost nothing": {"scan_slot_ns": 0, "scan_in_use_ns": 0},
+        "scans cost nothing": {"scan_slot_ns": 0, "free_slot_ns": 0},
         "flushes cost nothing": {
-            "scan_slot_ns": 0, "scan_in_use_ns": 0, "ipi_send_ns": 0, "ipi_latency_ns": 0,
+            "scan_slot_ns": 0, "free_slot_ns": 0, "ipi_send_ns": 0, "ipi_latency_ns": 0,
             "ipi_handler_ns": 0, "tlb_flush_ns": 0, "tlb_refill_ns": 0,
         },
     }  # fmt: skip

@@ -446,12 +446,12 @@ def cheaper_than_no_cache(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether a cache per CPU takes less CPU time than none; and whether the pass is why."""
     own, bare = g.points(LOCAL, OLD, 16, allocator, "percpu_pinned")
     cheap = g.measure(
-        replace(LOCAL.experiment(allocator, OLD, 16), machine_changes=change_costs(scan_slot_ns=118))
+        replace(LOCAL.experiment(allocator, OLD, 16), machine_changes=change_costs(free_slot_ns=100))
     )
-    price = load_profile(OLD).costs["scan_slot_ns"].value
+    price = load_profile(OLD).costs["free_slot_ns"].value
     return own.dearer_us < bare.dearer_us, (
         f"{LOCAL} on 16 CPUs of {OLD} takes {own.dearer_us:.2f} us a map, percpu_pinned without any cache "
-        f"{bare.dearer_us:.2f}: a slot costs {price:,} ns in a pass there. At 118 ns, one CPU's price of "
+        f"{bare.dearer_us:.2f}: a slot that is freed costs {price:,} ns there. At 100 ns, one CPU's price of "
         f"2004, it is {cheap.dearer_us:.2f}."
     )
 
