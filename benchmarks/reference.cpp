@@ -55,7 +55,7 @@ struct Costs {
         pte_write_ns, walk_ns, tlb_flush_ns, tlb_refill_ns, broadcast, broadcast_ns, ipi_send_ns, ipi_latency_ns, ipi_handler_ns,
         hold_per_spinner_ns, handoff_local_ns, handoff_remote_ns, handoff_per_spinner_ns, handoff_spread_percent,
         barging_percent, starvation_passes, interrupt_gap_ns, interrupt_ns, interrupt_max_ns, switch_ns, wake_ns,
-        timeslice_ns, unfair;
+        timeslice_ns, preempt_after_ns, unfair;
 };
 
 struct TraceRow {
@@ -228,6 +228,7 @@ class Machine {
     void set_timer(int task, i64 t, Resume resume);
     void dispatch(int c, int task, i64 t);
     void make_ready(int task, i64 t);
+    void preempt(int c, i64 t);
     void pick(int c, i64 t);
 
     // Locks
@@ -315,6 +316,7 @@ void Machine::set_costs(const std::map<std::string, i64> &given) {
         {"starvation_passes", &Costs::starvation_passes}, {"interrupt_gap_ns", &Costs::interrupt_gap_ns},
         {"interrupt_ns", &Costs::interrupt_ns}, {"interrupt_max_ns", &Costs::interrupt_max_ns},
         {"switch_ns", &Costs::switch_ns}, {"wake_ns", &Costs::wake_ns}, {"timeslice_ns", &Costs::timeslice_ns},
+        {"preempt_after_ns", &Costs::preempt_after_ns},
         {"arbitration", &Costs::unfair},
     };
     for (auto [name, member] : names) costs_.*member = given.at(name);
@@ -720,6 +722,19 @@ void Machine::dispatch(int c, int q, i64 t) {
     keys_.set(c, (end_ns << 6) | c);
 }
 
+void Machine::preempt(int c, i64 t) {
+    Cpu &cpu = cpus_[c];
+    if (costs_.preempt_after_ns == 0 || cpu.phase != THINK) return;
+    const i64 end_ns = std::max(t, cpu.slice_end_ns - costs_.timeslice_ns + costs_.preempt_after_ns);
+    if (end_ns >= cpu.slice_end_ns) return;
+    cpu.slice_end_ns = end_ns;
+    const i64 until_ns = keys_.get(c) >> 6;
+    if (end_ns < until_ns) {
+        tasks_[cpu.task].think_left_ns += until_ns - end_ns;
+        keys_.set(c, (end_ns << 6) | c);
+    }
+}
+
 void Machine::make_ready(int q, i64 t) {
     Task &task = tasks_[q];
     task.state = READY;
@@ -731,6 +746,7 @@ void Machine::make_ready(int q, i64 t) {
         while (cpus_[c].phase != IDLE) c += 1;
         return dispatch(c, q, t);
     }
+    preempt(task.last_cpu, t);
     (ready_tail_ >= 0 ? tasks_[ready_tail_].next : ready_head_) = q;
     ready_tail_ = q;
 }

@@ -34,7 +34,13 @@ SUMMARY = "kmap_local: own slots per CPU, rewritten at context switches; the tas
 SOURCE = "T. Gleixner, Linux 5.11, mm/highmem.c"
 OPTIONS = (
     Option("nesting", 16, minimum=1, maximum=64, help="slots of each CPU: deepest nesting (KM_MAX_IDX)"),
-    Option("invalidate_at", "unmap", choices=("unmap", "map"), help="unmap: as x86 does; map: as ARM does"),
+    Option(
+        "invalidate_at",
+        "unmap",
+        choices=("unmap", "map"),
+        default_on={"arm": "map"},
+        help="unmap: as x86 does; map: as ARM does",
+    ),
 )
 POOL = [("depth", "i4")]
 SLOT = [("task", "i4")]

@@ -11,6 +11,7 @@ from types import ModuleType
 
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import combine
+from pipeline.allocators.api.contract import Option
 from pipeline.allocators.installed import InstalledAllocator, installed_allocators
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.io.files import readable_file
@@ -163,8 +164,12 @@ def describe_allocator(name: str) -> str:
         (allocator.module.__doc__ or "").strip(),
     ]
     if allocator.options:
-        rows = [
-            (f"  {o.name}", str(o.default).lower(), o.describe_allowed(), o.help) for o in allocator.options
-        ]
+        rows = [(f"  {o.name}", _defaults(o), o.describe_allowed(), o.help) for o in allocator.options]
         lines += ["", "options (--set NAME=VALUE), default, allowed:", align_columns(rows).rstrip("\n")]
     return "\n".join(lines) + "\n"
+
+
+def _defaults(option: Option) -> str:
+    """An option's default, and those on machines of other architectures."""
+    elsewhere = [f"{str(value).lower()} on {name}" for name, value in option.default_on.items()]
+    return ", ".join([str(option.default).lower(), *elsewhere])

@@ -76,6 +76,8 @@ _COST_KINDS = (
     CostKind("switch_ns", "context switch"),
     CostKind("wake_ns", "wake one task, paid by the waker"),
     CostKind("timeslice_ns", "how long a computing task keeps its CPU while others wait", minimum=1),
+    CostKind("preempt_after_ns", "a task that becomes ready takes the CPU it last ran on from one that has "
+             "computed there for so long; 0: never", default=0),
     CostKind("track_switch_ns", "added to a switch of address spaces if a design must know of it", default=0),
     CostKind("atomic_ns", "one atomic operation on a line of memory that the CPU has to itself; "
              "taking a lock is one",

@@ -151,7 +151,7 @@ def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: An
         given.seed, given.loop, True, given.chunk_rows, chunks, census.levels,
         log_operations=given.log_rows, log_events=given.log_rows,
     )  # fmt: skip
-    options = parse_options(allocator.options, given.options or {}, allocator.name)
+    options = parse_options(allocator.options, given.options or {}, allocator.name, profile.architecture)
     simulator = compose(allocator, given.compiled)
     simulation = build_simulation(simulator, allocator, options, profile, census, run_settings)
     machine_state, log = simulation.machine_state, _MemoryLog(simulation.machine_state)

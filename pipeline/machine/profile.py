@@ -1,7 +1,8 @@
 """Machine profiles: what each thing the simulated machine does costs, and where that price comes from.
 
-A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, then one table per cost with `value` and
-`source` (a publication, a measurement, or the word "assumed"). Times are integer nanoseconds.
+A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, `architecture` (x86 if left out; some options of
+designs have other defaults elsewhere), then one table per cost with `value` and `source` (a publication, a
+measurement, or the word "assumed"). Times are integer nanoseconds.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Profile(BaseModel):
     summary: str
     cpus: int = Field(ge=1, le=MAX_CPUS)
     nodes: int = Field(ge=1, le=MAX_CPUS)
+    architecture: str = Field("x86", pattern=r"^[a-z0-9_]+$")
     arbitration: str
     arbitration_source: str
     costs: dict[str, _Priced]

@@ -141,13 +141,14 @@ def make_plan(config: RunConfig) -> Plan:
         raise UsageError(f"jitter wants 0 to 100 %, found {config.jitter_percent}")
     allocator = resolve_allocator(config.allocator)
     trace = open_trace(trace_path(config.trace))
+    profile = load_profile(config.machine).with_costs(config.costs or {}).with_cpus(config.cpus)
     return Plan(
         config,
         trace,
         sha256_of(trace.path),
         allocator,
-        parse_options(allocator.options, dict(config.options or {}), allocator.name),
-        load_profile(config.machine).with_costs(config.costs or {}).with_cpus(config.cpus),
+        parse_options(allocator.options, dict(config.options or {}), allocator.name, profile.architecture),
+        profile,
     )
 
 

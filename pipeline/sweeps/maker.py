@@ -154,8 +154,8 @@ class Maker:
         trace, sha256, census = self._trace(run.trace)
         config = run.config(self._sweep.path, compiled=self._settings.compiled)
         allocator = _allocator(run.allocator)
-        options = parse_options(allocator.options, dict(run.options), allocator.name)
         profile = _profile(run.machine, tuple(run.costs.items()), run.cpus)
+        options = parse_options(allocator.options, dict(run.options), allocator.name, profile.architecture)
         return make_run(Plan(config, trace, sha256, allocator, options, profile), directory, census)
 
     def _trace(self, source: TraceSource) -> tuple[Trace, str, Census]:

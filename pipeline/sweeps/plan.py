@@ -185,9 +185,10 @@ def plan_run(
     InputError for what is not there, and for a replication that would be the first run again.
     """
     inner = {name: value for name, value in varied.items() if "." in name and _applies(name, varied)}
-    design = _design(varied["allocator"], _group(inner, "options", _option_text))
     jitter = varied["jitter"]
     machine = _machine(varied["machine"], _group(inner, "costs", lambda v: v), varied.get("cpus"), jitter)
+    given = _group(inner, "options", _option_text)
+    design = _design(varied["allocator"], given, machine.profile.architecture)
     seed = first_seed + replication if machine.chances else first_seed
     if is_workload(varied["trace"]):
         settings = _group(inner, "workload", toml_text)
@@ -281,9 +282,9 @@ def _allocator(name: str) -> Allocator:
 
 
 @cache
-def _design(name: str, given: tuple[tuple[str, str], ...]) -> _Design:
+def _design(name: str, given: tuple[tuple[str, str], ...], architecture: str) -> _Design:
     allocator = _allocator(name)
-    options = parse_options(allocator.options, dict(given), allocator.name)
+    options = parse_options(allocator.options, dict(given), allocator.name, architecture)
     kinds = allocator.kinds if isinstance(allocator, Composite) else ()
     asked = json.dumps([allocator.name, kinds, options], sort_keys=True)
     # A path must hold wherever the run is made.

@@ -60,6 +60,49 @@ def test_a_wrap_right_after_a_switch_flushes_nothing(tmp_path: Path) -> None:
     assert flushes == [0, 2 * (40 // 2 // 4)]
 
 
+def keeping(directory: Path, cpus: int) -> Any:
+    """A machine whose TLBs tell address spaces apart."""
+    return machine(directory, cpus, **PRICES, switch_empties_tlb=0)
+
+
+def test_where_address_spaces_are_told_apart_a_switch_leaves_the_tlb(tmp_path: Path) -> None:
+    outcome = simulate("per_process", keeping(tmp_path, 1), TURNS, options={"slots": "4"}, process_of=[0, 1])
+    assert (outcome.totals["space_switches"], outcome.totals["walks"]) == (20, 2)
+    assert outcome.time_in("switch") == 20 * 100
+
+
+def test_a_process_whose_translations_were_ended_elsewhere_empties_the_tlb_when_it_comes_back(
+    tmp_path: Path,
+) -> None:
+    # Threads 0 and 1 of one process on two CPUs; process 1 takes the CPU of thread 0, whose pool then wraps.
+    count = 30
+    trace = rows(
+        2 * count + 2,
+        task=[0, 2] + [1] * count + [0] * count,
+        page=[0, 1, *range(count), *range(count)],
+        time_ns=[0, 5_000, *range(10_000, 10_000 + count), *range(90_000, 90_000 + count)],
+        wait_ns=[0, 0] + [1] * count + [90_000] + [0] * (count - 1),
+    )
+    outcome = simulate(
+        "per_process", keeping(tmp_path, 2), trace, options={"slots": "4"}, process_of=[0, 0, 1]
+    )
+    assert outcome.status == S_FINISHED
+    assert not found(outcome)
+    assert outcome.totals["switches"] * 100 < outcome.time_in("switch"), "no TLB was emptied at a switch"
+
+
+def test_an_epoch_pool_must_interrupt_where_switches_leave_the_tlb(tmp_path: Path) -> None:
+    pages = np.arange(60)
+    # Two processes on each of two CPUs take turns, so that switches are frequent.
+    trace = rows(60, task=pages % 4, page=pages, time_ns=pages * 10, wait_ns=500)
+    emptied, kept = (
+        simulate("epoch_pool", profile, trace, options={"slots": "4"}, process_of=[0, 1, 2, 3])
+        for profile in (machine(tmp_path, 2, **PRICES), keeping(tmp_path, 2))
+    )
+    assert not found(emptied) and not found(kept)
+    assert kept.totals["ipis"] > emptied.totals["ipis"]
+
+
 # Three threads on two CPUs: one that blocks while it has something mapped may go on elsewhere.
 _EACH = np.arange(90)
 THREADS = rows(

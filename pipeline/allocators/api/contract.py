@@ -40,6 +40,7 @@ class Option:
     """One option of a design: its default gives its type; compiled code sees an integer.
 
     A bool is 0 or 1 there, a choice its position in `choices`. `minimum` and `maximum` are inclusive.
+    `default_on` has other defaults for machines of some architectures, by the profile's `architecture`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Option:
     minimum: int | None = None
     maximum: int | None = None
     choices: tuple[str, ...] = ()
+    default_on: Mapping[str, Value] = field(default_factory=dict)
 
     def describe_allowed(self) -> str:
         """Say which values are allowed, for help and errors."""
@@ -86,9 +88,12 @@ class Option:
         return self.choices.index(str(value)) if self.choices else int(value)
 
 
-def parse_options(options: tuple[Option, ...], given: dict[str, str], allocator: str) -> dict[str, Value]:
-    """Return every option's value, the given ones parsed. Raises UsageError for an unknown name.
+def parse_options(
+    options: tuple[Option, ...], given: dict[str, str], allocator: str, architecture: str = ""
+) -> dict[str, Value]:
+    """Return every option's value: the given ones parsed, the others' defaults on machines of `architecture`.
 
+    Raises UsageError for an unknown name.
     A name may be written with its design's (global_pool.slots), and must be where several designs have it.
     """
     by_name = {option.name: option for option in options}
@@ -99,7 +104,9 @@ def parse_options(options: tuple[Option, ...], given: dict[str, str], allocator:
             raise UsageError(f"option {known} is given twice; give it once")
         texts[known] = text
     return {
-        name: option.parse(texts[name], allocator) if name in texts else option.default
+        name: option.parse(texts[name], allocator)
+        if name in texts
+        else option.default_on.get(architecture, option.default)
         for name, option in by_name.items()
     }
 

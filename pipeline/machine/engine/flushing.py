@@ -129,7 +129,7 @@ def _interrupt_others(
         m.ipis += 1
         task = -1 if cpu.phase == records.P_IDLE else cpu.task
         log_event_here(w, other, codes.E_IPI, begun, handler_ns + refill_ns, task, r.op, -1, -1, c)
-    if sent > t:
+    if last > t:
         m.flush_free_ns = last
     return last
 

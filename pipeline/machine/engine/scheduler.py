@@ -3,7 +3,8 @@
 One queue of ready tasks for the machine, first come first served, and one per CPU for tasks pinned to it. A
 task that becomes ready goes to the CPU it last ran on if that is idle, else to the idle CPU with the lowest
 number, else to the queue. Kernel code (map, unmap, use of a mapping) is never preempted; a task that
-computes gives way when its time slice is over and another waits.
+computes gives way when its time slice is over and another waits, or when it has had `preempt_after_ns` of it
+and one becomes ready that ran on its CPU last.
 """
 
 from __future__ import annotations
@@ -94,6 +95,25 @@ def dispatch(w: MachineState, c: int, task: int, t: int) -> None:
     set_key(w, c, end_ns)
 
 
+@noinline
+def _preempt(w: MachineState, c: int, t: int) -> None:
+    """Let the task that computes on CPU `c` give way as soon as it has had its least time."""
+    cpu = w.cpus[c]
+    costs = w.costs[0]
+    if costs.preempt_after_ns == 0 or cpu.phase != records.P_THINK:
+        return
+    running = w.tasks[cpu.task]
+    if running.atomic > 0 or running.depth > 0:
+        return
+    end_ns = max(t, cpu.slice_end_ns - costs.timeslice_ns + costs.preempt_after_ns)
+    if end_ns < cpu.slice_end_ns:
+        cpu.slice_end_ns = end_ns
+        until_ns = w.keys[w.machine[0].key_leaves + c] >> records.CPU_BITS
+        if end_ns < until_ns:
+            running.think_left_ns += until_ns - end_ns
+            set_key(w, c, end_ns)
+
+
 @inline
 def make_ready(w: MachineState, task: int, t: int) -> None:
     """The task can run: give it an idle CPU that it may use, or queue it."""
@@ -106,6 +126,8 @@ def make_ready(w: MachineState, task: int, t: int) -> None:
         dispatch(w, last, task, t)
         return
     tk.next = -1
+    if m.idle == 0 or tk.pinned > 0:
+        _preempt(w, last, t)
     if tk.pinned > 0:
         tk.idle_then = m.idle
         cpu = w.cpus[last]
