@@ -1,8 +1,9 @@
 """Machine profiles: what each thing the simulated machine does costs, and where that price comes from.
 
 A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, `architecture` (x86 if left out; some options of
-designs have other defaults elsewhere), then one table per cost with `value` and `source` (a publication, a
-measurement, or the word "assumed"). Times are integer nanoseconds.
+designs have other defaults elsewhere), `fit` where costs were fitted (a table: to what measurements, of how
+many `cpus`, with which `workload` and `allocators`), then one table per cost with `value` and `source` (a
+publication, a measurement, or the word "assumed"). Times are integer nanoseconds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pipeline.io.files import readable_file
 from pipeline.io.tables import align_columns
 from pipeline.machine.costs import COST_KINDS
 from pipeline.machine.engine.records import COSTS, FIFO, MAX_CPUS, UNFAIR
-from pipeline.schema.run import Cost, is_assumed
+from pipeline.schema.run import Cost, Fit, is_assumed
 
 _ARBITRATIONS = {"fifo": FIFO, "unfair": UNFAIR}
 
@@ -44,6 +45,7 @@ class Profile(BaseModel):
     architecture: str = Field("x86", pattern=r"^[a-z0-9_]+$")
     arbitration: str
     arbitration_source: str
+    fit: Fit | None = None
     costs: dict[str, _Priced]
 
     def with_cpus(self, cpus: int | None) -> Profile:

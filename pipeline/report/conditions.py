@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from pipeline.io.numbers import format_number, join_words
+from pipeline.report.basis import describe_fits, describe_yardsticks
 from pipeline.report.ranking import identify_workload
 from pipeline.runs.store import Run
 from pipeline.schema.run import Manifest
@@ -73,7 +74,10 @@ def describe_machines(runs: Sequence[Run]) -> list[dict[str, Any]]:
         assumed = sum(cost.assumed for cost in profile.costs.values())
         names = [run.name for run in same]
         sourced = len(profile.costs) - assumed
-        entries.append({"profile": profile, "runs": names, "assumed": assumed, "sourced": sourced})
+        basis = [*describe_fits(same), describe_yardsticks(same)]
+        entries.append(
+            {"profile": profile, "runs": names, "assumed": assumed, "sourced": sourced, "basis": basis}
+        )
     return entries
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
 from pipeline.io.numbers import format_number, join_words
+from pipeline.report.basis import describe_extrapolation, is_extrapolated
 from pipeline.report.document import Cell, Heading, Row, Table
 from pipeline.report.ranking import NEGLIGIBLE, Ranking, Standing
 from pipeline.report.statistics import CONFIDENCE, POWER, Estimate, units_to_see
 
 UNKNOWN = "–"
 CANNOT_TELL = "cannot tell"
+EXTRAPOLATED = "†"
 _LITTLE = f"{100 * NEGLIGIBLE:g} %"
 _TRACES_NAMED = 4
 _OFTEN = f"{100 * POWER:.0f} of 100"
@@ -34,9 +36,13 @@ _HEADINGS = [
 
 def make_ranking_table(ranking: Ranking) -> Table:
     """One table: designs by throughput, then bounds, then runs that did not do the whole trace."""
-    rows = [_row(standing, str(place)) for place, standing in enumerate(ranking.standings, 1)]
-    rows += [_row(standing, "") for standing in ranking.bounds]
-    rows += [_row(standing, "", "did not do the whole trace: not ranked") for standing in ranking.incomplete]
+    beyond = is_extrapolated(ranking.manifest)
+    rows = [_row(standing, str(place), beyond) for place, standing in enumerate(ranking.standings, 1)]
+    rows += [_row(standing, "", beyond) for standing in ranking.bounds]
+    rows += [
+        _row(standing, "", beyond, "did not do the whole trace: not ranked")
+        for standing in ranking.incomplete
+    ]
     return Table(_HEADINGS, rows, _conditions(ranking), " ".join(_verdict(ranking)), list(_notes(ranking)))
 
 
@@ -53,9 +59,9 @@ def _conditions(ranking: Ranking) -> str:
     return ", ".join(words)
 
 
-def _row(standing: Standing, place: str, remark: str = "") -> Row:
+def _row(standing: Standing, place: str, extrapolated: bool, remark: str = "") -> Row:
     numbers = [
-        _format_estimate(standing.operations_per_second),
+        _format_estimate(standing.operations_per_second) + EXTRAPOLATED * extrapolated,
         _format_percent(standing.ratio),
         _format_visible([standing]) or UNKNOWN,
         format_number(units_to_see(standing.deviation, NEGLIGIBLE)) if standing.deviation else UNKNOWN,
@@ -146,6 +152,8 @@ def _names(standings: Sequence[Standing]) -> str:
 
 def _notes(ranking: Ranking) -> Iterator[str]:
     """How the uncertainty was made, for this ranking."""
+    if beyond := describe_extrapolation(ranking.manifest):
+        yield f"{EXTRAPOLATED} {beyond}"
     compared = (*ranking.standings, *ranking.bounds)
     methods = {standing.method for standing in compared}
     share = f"{100 * CONFIDENCE:.0f} %"

@@ -52,7 +52,11 @@ def build_manifest(
         ),
         allocator=_allocator(plan, simulation),
         machine=MachineReference(
-            name=profile.name, summary=profile.summary, cpus=profile.cpus, costs=profile.document_costs()
+            name=profile.name,
+            summary=profile.summary,
+            cpus=profile.cpus,
+            costs=profile.document_costs(),
+            fit=profile.fit,
         ),
         seed=plan.config.seed,
         jitter_percent=plan.config.jitter_percent,

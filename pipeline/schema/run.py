@@ -423,6 +423,15 @@ class AllocatorReference(_Strict):
     )
 
 
+class Fit(_Strict):
+    """What the fitted costs of a machine were fitted to: everything else is a prediction."""
+
+    to: str = Field(description="the measurements, with their source")
+    cpus: int = Field(ge=1, description="CPUs of the machine that was measured")
+    workload: str
+    allocators: list[str]
+
+
 class MachineReference(_Strict):
     """Which machine was simulated, with every cost."""
 
@@ -430,6 +439,7 @@ class MachineReference(_Strict):
     summary: str
     cpus: int
     costs: dict[str, Cost]
+    fit: Fit | None = Field(None, description="what it was fitted to; null if nothing of it is fitted")
 
 
 class Execution(_Strict):

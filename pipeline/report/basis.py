@@ -1,0 +1,104 @@
+"""What figures rest on: whether a machine was fitted to such runs, and what designs were held against."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.allocators.registry import shipped_allocators
+from pipeline.io.numbers import join_words
+from pipeline.runs.store import Run
+from pipeline.schema.run import Manifest
+
+
+class Yardstick(BaseModel):
+    """Something independent that designs, or machines, were held against.
+
+    `designs` and `machines` empty: all that are shipped.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    designs: list[str] = []
+    machines: list[str] = []
+    command: str
+
+
+@cache
+def yardsticks() -> tuple[Yardstick, ...]:
+    """The yardsticks of yardsticks.toml."""
+    path = Path(__file__).with_name("yardsticks.toml")
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    return tuple(Yardstick.model_validate(entry) for entry in found["yardstick"])
+
+
+def is_extrapolated(manifest: Manifest) -> bool:
+    """Whether the run has more CPUs than the measurements to which its machine was fitted."""
+    fit = manifest.machine.fit
+    return fit is not None and manifest.machine.cpus > fit.cpus
+
+
+def describe_extrapolation(manifest: Manifest) -> str:
+    """What is extrapolated, in a sentence; "" if nothing is."""
+    fit = manifest.machine.fit
+    if fit is None or not is_extrapolated(manifest):
+        return ""
+    return (
+        f"Extrapolated: what waiting CPUs cost each other was fitted with {fit.cpus} CPUs, and "
+        f"{manifest.machine.cpus} are simulated."
+    )
+
+
+def describe_fit(manifest: Manifest) -> str:
+    """Whether runs like this one were fitted, or are predicted, in a sentence or two."""
+    machine, fit = manifest.machine, manifest.machine.fit
+    assumed = sum(cost.assumed for cost in machine.costs.values())
+    if fit is None:
+        return (
+            f"Predicted: nothing of {machine.name} is fitted to measurements of mapping; {assumed} of its "
+            f"{len(machine.costs)} prices are assumed."
+        )
+    source = manifest.trace.metadata.get("source") or {}
+    like = (
+        source.get("name") == fit.workload
+        and machine.cpus == fit.cpus
+        and set(manifest.allocator.name.split("+")) <= set(fit.allocators)
+    )
+    to = f"{fit.to} ({fit.workload} through {' or '.join(fit.allocators)})"
+    if like:
+        return f"Fitted: {machine.name} was fitted to {to}, and this is such a run."
+    predicted = f"Predicted: {machine.name} was fitted to {to}; this is another run."
+    return f"{predicted} {describe_extrapolation(manifest)}".rstrip()
+
+
+def describe_fits(runs: Sequence[Run]) -> Iterator[str]:
+    """What is said of the runs of one machine, each sentence once, with the designs if it is of some only."""
+    said: dict[str, list[str]] = {}
+    for run in runs:
+        said.setdefault(describe_fit(run.manifest), []).append(run.manifest.allocator.name)
+    for text, designs in said.items():
+        yield text if len(said) == 1 else f"{join_words(dict.fromkeys(designs))}: {text}"
+
+
+def describe_yardsticks(runs: Sequence[Run]) -> str:
+    """Which yardsticks the designs of some runs of one machine have passed, in a sentence or two."""
+    designs = list(dict.fromkeys(part for run in runs for part in run.manifest.allocator.name.split("+")))
+    machine = runs[0].manifest.machine.name
+    passed = []
+    for yardstick in yardsticks():
+        if yardstick.machines and machine not in yardstick.machines:
+            continue
+        who = [design for design in designs if design in (yardstick.designs or shipped_allocators())]
+        if who:
+            passed.append(f"{yardstick.name} ({'all designs' if who == designs else join_words(who)})")
+    if not passed:
+        return "Yardsticks passed: none."
+    return (
+        f"Yardsticks passed: {'; '.join(passed)}. What each of them shows, and what it does not, is in "
+        "docs/validation.md."
+    )
