@@ -46,6 +46,8 @@ _COST_KINDS = (
     CostKind("invalidate_ns", "invalidate one address in the own TLB (invlpg)",
              per="invalidations", booked="flush"),
     CostKind("walk_ns", "page-table walk at the first touch of a mapping on a CPU"),
+    CostKind("walks_always", "1: every use of a mapping walks the page table, as if TLBs kept nothing",
+             unit="0 | 1", maximum=1, default=0),
     CostKind("tlb_flush_ns", "flush the own TLB"),
     CostKind("tlb_refill_ns", "refill after a whole-TLB flush, on every CPU flushed"),
     CostKind("broadcast", "1: TLB maintenance is broadcast by hardware, no IPI is sent",

@@ -2,7 +2,8 @@
 
 `a.tlb[slot * cpus + cpu]` is the page whose translation that CPU loaded last through that slot, with the
 CPU's flush epoch at that time: the entry is still in the TLB if the epoch is the CPU's present one. Capacity
-is not modelled, so an entry stays until it is flushed: the worst case for using a stale one.
+is not modelled, so an entry stays until it is flushed: the worst case for using a stale one. `walks_always`
+prices the other extreme, a TLB that has lost every entry by its next use.
 
 A flush, for whatever allocator, is of all that the TLB holds, and ends an epoch, unless it is of so few
 addresses that each is invalidated for itself. A switch to another address space ends an epoch too where PTEs
@@ -34,6 +35,9 @@ def touch_mapping(w: MachineState, a: State, c: int, i: int, t: int) -> None:
         epoch = cpu.global_epoch
     fresh = (epoch << records.PAGE_BITS) | r.page
     if entry.loaded == fresh:
+        if w.costs[0].walks_always != 0:
+            w.machine[0].walks += 1
+            r.walk_ns += w.costs[0].walk_ns
         return
     if entry.loaded >> records.PAGE_BITS == epoch:
         log_finding(w, c, codes.STALE_TRANSLATION, t, r.task, r.op, r.slot)

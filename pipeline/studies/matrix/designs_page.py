@@ -14,6 +14,14 @@ from pipeline.io.numbers import join_words
 from pipeline.machine.profile import load_profile, shipped_profiles
 from pipeline.studies.experiment import assumed_costs
 from pipeline.studies.matrix import grid as matrix
+from pipeline.studies.matrix.alternatives import (
+    CPUS,
+    MARGIN,
+    REPLICATIONS,
+    Turn,
+    find_turns,
+    tabulate_turns,
+)
 from pipeline.studies.matrix.bounds import BEYOND, TOLERANCE, Breach, Side, find_breaches
 from pipeline.studies.matrix.claims import CLAIMS
 from pipeline.studies.matrix.grid import Grid
@@ -33,12 +41,19 @@ operations per second of simulated time as a share of `direct_map`'s on the same
 from asking to having the mapping; *dearer* the CPU time, spinning and interrupts included and idling left
 out, that an operation takes more than with `direct_map`; *lock wait* the share of all CPU time spent
 spinning. ▲ and ▼ mark what is outside the bounds: throughput above `direct_map` or below `always_flush` by
-more than {tolerance:.0%}, fewer flushes than `clairvoyant` or more than `always_flush`. Flushes are those
+more than {tolerance:.0%}, fewer flushes than `clairvoyant` or more than `always_flush`. † marks what is
+extrapolated: more CPUs than the machine was fitted with. Flushes are those
 that may reach other CPUs; those of the own TLB alone are among the prices. `kernel_build` and
 `read_one_byte` have {operations:,} operations for each CPU, and as many tasks for each as on the 16 they
 are made for; `local` is the recording as it is, with the same tasks for any number of CPUs.
 """
 
+
+_TURNS = f"""The machine simplifies, and many of its prices are assumed. Here the compile is replayed with one
+thing at a time otherwise, on {CPUS} CPUs and {REPLICATIONS} times with different traces; designs are ordered
+by the CPU time that an operation takes more than with `{LOWER}`. A pair has turned if its order is the
+reverse, both before and after by more than {MARGIN:.0%} of the dearer one's and outside the 95 % interval of
+the paired difference. An order that stays is not thereby right: all of it rests on the same machine."""
 
 _CLAIMS: Columns = {
     "design": "allocator",
@@ -70,8 +85,8 @@ class Comparison:
         """Verdicts whose opinion no longer fits the figures."""
         return [verdict for verdict in self.verdicts if verdict.stale]
 
-    def markdown(self) -> str:
-        """The whole document."""
+    def markdown(self, turns: Sequence[Turn] = ()) -> str:
+        """The whole document; `turns` is what comes of alternatives to the machines as they are."""
         grid = self.grid
         head = _HEAD.format(
             cpus=join_words(map(str, grid.cpus)),
@@ -93,6 +108,8 @@ class Comparison:
         for allocator in dict.fromkeys(verdict.allocator for verdict in self.verdicts):
             own = (verdict.item() for verdict in self.verdicts if verdict.allocator == allocator)
             parts += [f"### {allocator}", "\n".join(own)]
+        if turns:
+            parts += ["## What the order hangs on", _TURNS, tabulate_turns(turns).markdown()]
         parts += ["## What all this rests on", describe_assumptions(grid)]
         return "\n\n".join(parts) + "\n"
 
@@ -181,7 +198,10 @@ def compare_allocators(
 
 
 def write_designs(path: Path, comparison: Comparison) -> Path:
-    """Write the document. Raises OutputError if it cannot be written."""
+    """Write the document, with what comes of alternatives. Raises OutputError if it cannot be written."""
+    grid = comparison.grid
+    designs = [allocator for allocator in grid.shown if allocator not in matrix.BOUNDS]
     with complete_file(Path(path)) as temporary:
-        temporary.write_text(comparison.markdown(), encoding="utf-8")
+        turns = find_turns(designs, grid.machines, operations=grid.operations_per_cpu * CPUS)
+        temporary.write_text(comparison.markdown(turns), encoding="utf-8")
     return Path(path)

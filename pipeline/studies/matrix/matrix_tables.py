@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pipeline.allocators.registry import pins_tasks
+from pipeline.machine.profile import load_profile
 from pipeline.studies.matrix.bounds import MARK, Side, find_sides
 from pipeline.studies.matrix.grid import Grid, Trace
 from pipeline.studies.point import Point
@@ -15,6 +16,9 @@ from pipeline.studies.verdict import Columns, Table, cell
 PAGES_OF_16_GB = 16 * 2**30 // 4096
 PRICED_AT = 16
 """CPUs for which prices are shown, or the most there are below."""
+
+
+EXTRAPOLATED = "†"
 
 
 class Placed(NamedTuple):
@@ -42,23 +46,34 @@ _METRICS: Columns = {
 }
 
 
-def join_cpus(values: Sequence[str]) -> str:
-    """Values for each number of CPUs in one cell; one value, if all are the same."""
-    return values[0] if len(set(values)) == 1 else " / ".join(values)
+def join_cpus(values: Sequence[str], extrapolated: Sequence[bool] = ()) -> str:
+    """Values for each number of CPUs in one cell; one value, if all are the same.
+
+    Those that are extrapolated are marked.
+    """
+    if len(set(values)) == 1:
+        return values[0]
+    marks = [EXTRAPOLATED if beyond else "" for beyond in extrapolated] or [""] * len(values)
+    return " / ".join(value + mark for value, mark in zip(values, marks, strict=True))
 
 
 def tabulate_metrics(grid: Grid, trace: Trace, machine: str) -> Table:
     """Allocators against the common metrics on one trace and machine, a value for each number of CPUs."""
     columns = [grid.column(trace, machine, cpus) for cpus in grid.cpus]
+    fit = load_profile(machine).fit
+    beyond = [fit is not None and cpus > fit.cpus for cpus in grid.cpus]
     return Table(
-        ("design", *_METRICS), [(allocator, *metric_cells(allocator, columns)) for allocator in grid.shown]
+        ("design", *_METRICS),
+        [(allocator, *metric_cells(allocator, columns, beyond)) for allocator in grid.shown],
     )
 
 
-def metric_cells(allocator: str, columns: Sequence[Mapping[str, Point]]) -> list[str]:
+def metric_cells(
+    allocator: str, columns: Sequence[Mapping[str, Point]], extrapolated: Sequence[bool] = ()
+) -> list[str]:
     """One line of the table of metrics; `columns` are all allocators for each number of CPUs."""
     placed = [Placed(column[allocator], find_sides(column[allocator], column)) for column in columns]
-    return [join_cpus([cell(each, metric) for each in placed]) for metric in _METRICS.values()]
+    return [join_cpus([cell(each, metric) for each in placed], extrapolated) for metric in _METRICS.values()]
 
 
 class Priced(NamedTuple):
