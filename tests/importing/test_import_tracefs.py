@@ -57,7 +57,9 @@ def test_compressed_text_is_the_same_recording(tmp_path: Path) -> None:
 
 
 def test_other_text_is_not_taken_for_a_recording(tmp_path: Path) -> None:
-    (tmp_path / "r.txt").write_text(TEXT.replace("sched_switch", "sched_other"))
+    (tmp_path / "r.txt").write_text(
+        TEXT.replace("kmap_high", "kmap_low").replace("kunmap_high", "kunmap_low")
+    )
     assert not IMPORTER.sniff(tmp_path / "r.txt")
     (tmp_path / "r.txt.gz").write_text("not gzip")
     assert not IMPORTER.sniff(tmp_path / "r.txt.gz")
@@ -86,18 +88,23 @@ def test_numbers_that_no_kernel_has_are_damage_and_end_no_import(tmp_path: Path)
 
 
 def test_an_event_without_its_fields_is_named_by_its_place(tmp_path: Path) -> None:
-    for before, after, message in (
-        (
-            "km: (kmap_high+0x5c/0x260) page=0xf6",
-            "km: (kmap_high+0x5c/0x260)",
-            "event 4: km without its page",
-        ),
-        (
-            "prev_comm=x prev_pid=9 prev_prio",
-            "prev_comm=x prev_prio",
-            "event 6: sched_switch without its pids",
-        ),
-    ):
-        (tmp_path / "r.txt").write_text(TEXT.replace(before, after, 1))
-        with pytest.raises(InputError, match=message):
-            import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0)
+    (tmp_path / "r.txt").write_text(
+        TEXT.replace("prev_comm=x prev_pid=9 prev_prio", "prev_comm=x prev_prio", 1)
+    )
+    with pytest.raises(InputError, match="event 6: sched_switch without its pids"):
+        import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0)
+
+
+@pytest.mark.parametrize("event", ["ke: (kmap_high+0x0/0x260)", "km: (kmap_high+0x5c/0x260)"])
+def test_a_page_that_one_event_lacks_is_the_one_that_its_task_asked_for(tmp_path: Path, event: str) -> None:
+    (tmp_path / "r.txt").write_text(TEXT)
+    import_trace(tmp_path / "r.txt", tmp_path / "whole.parquet", tsc_ghz=2.0)
+    (tmp_path / "r.txt").write_text(TEXT.replace(f"{event} page=0xf6", event))
+    import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0)
+    assert pl.read_parquet(tmp_path / "t.parquet").equals(pl.read_parquet(tmp_path / "whole.parquet"))
+
+
+def test_a_recording_without_switches_divides_its_intervals_by_rule(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text(TEXT.replace("sched_switch", "sched_other"))
+    columns = import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0).metadata.columns
+    assert columns["hold_ns"] == "derived"

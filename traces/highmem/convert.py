@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
 from pipeline.importing.kmap_pool.events import ENTER, EVENTS, NONE, PoolEvents
-from pipeline.importing.kmap_pool.recordings import read_pool_events
+from pipeline.importing.kmap_pool.recordings import read_recorded_events
 from pipeline.importing.kmap_pool.tracefs import read_blocks
 from pipeline.io.files import complete_file
 
@@ -56,7 +56,7 @@ def ticks_per_ns(source: Path) -> float:
 
 def convert(source: Path, target: Path) -> PoolEvents:
     """Read `source`, write `target`, and return the events."""
-    events = read_pool_events(source)
+    events = read_recorded_events(source)
     if events.lost or events.gaps:
         sys.exit(f"convert.py: {source}: {events.lost or 0:,} events were lost; make the trace buffer larger")
 

@@ -18,7 +18,7 @@ _FORMAT = TextFormat(
     to_record="enable events/exceptions, events/filemap/mm_filemap_get_pages and the system calls read "
     "and write, as docs/importing.md shows",
     has_not=re.compile(
-        rb": ke: \(kmap_high|^ *cpus=[0-9]+\r?$|^version = [0-9]| -?[0-9]+/-?[0-9]+ +\[[0-9]+\] ",
+        rb": k[emu]: \(k(?:un)?map_high|^ *cpus=[0-9]+\r?$|^version = [0-9]| -?[0-9]+/-?[0-9]+ +\[[0-9]+\] ",
         re.MULTILINE,
     ),
 )

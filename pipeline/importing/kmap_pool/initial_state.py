@@ -49,7 +49,7 @@ def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
     state = fresh_pool(slots)
     count, page = state.count, state.page
     never = len(schedule.kind)
-    seen = np.flatnonzero(np.isin(schedule.kind, [MAPS, UNMAPS]))
+    seen = np.flatnonzero(np.isin(schedule.kind, [MAPS, UNMAPS]) & (schedule.slot != NONE))
     seen_slots, firsts = np.unique(schedule.slot[seen], return_index=True)
     first = np.full(slots, never)
     first[seen_slots] = seen[firsts]
@@ -74,10 +74,27 @@ def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
             [9, np.where(passed_before, 0, 1), 2],
             3,
         )
-        _place_evicted(schedule.evicted_by(first_scan).tolist(), slot_of, doubt, state)
+        evicted = schedule.evicted_by(first_scan)
+        nameless = schedule.pages[evicted] == NONE
+        if nameless.any():
+            # Some of these were in slots of which is known that nobody used them by then.
+            named = _count_unused(schedule, state, first_scan) - int((~nameless).sum())
+            evicted = np.delete(evicted, np.flatnonzero(nameless)[: max(named, 0)])
+        _place_evicted(evicted.tolist(), slot_of, doubt, state)
     in_use = (first == never) & (count == 0) & (passed_before | passed_after)
     count[in_use] = _IN_USE
     return PoolState(count, page, cursor)
+
+
+def _count_unused(schedule: LockSchedule, state: PoolState, first_scan: int) -> int:
+    """Slots that the first scan finds unused, of those of which the recording tells before it."""
+    count = state.count.copy()
+    before = np.flatnonzero((schedule.slot[:first_scan] != NONE) & (schedule.kind[:first_scan] != SLEEPS))
+    slots = schedule.slot[before]
+    taken = slots[schedule.takes[before]]
+    count[taken] = 1
+    np.add.at(count, slots, np.where(schedule.kind[before] == UNMAPS, -1, 1))
+    return int((count == 1).sum())
 
 
 def _follow_cursor(schedule: LockSchedule, slots: int, first_scan: int) -> tuple[int, np.ndarray, np.ndarray]:

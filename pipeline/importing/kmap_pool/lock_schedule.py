@@ -24,8 +24,10 @@ class LockSchedule:
     `kind` as above, `seq` the number of its last event, `page` an index into `pages`, `takes` whether it took
     a new slot, `scans` and `flushes` how many it made, `woken` whether it began with a wake-up, `late`
     whether a wake-up by an earlier unmap may have been under way at its end. The pages that hold k evicted
-    are evicted[evicted_from[k] : evicted_from[k + 1]]. `cut_off` counts the holds cut by the recording's
-    ends, `broken` says which others are not whole.
+    are evicted[evicted_from[k] : evicted_from[k + 1]]. `slot_told`, `count_told` and, for each evicted page,
+    `evicted_told` say whether the recording tells them; else they are worked out. `passed_over` counts holds
+    left out at the beginning, up to the last unmap of a mapping of which nothing else is known, `cut_off`
+    those cut by the recording's ends; `broken` says which others are not whole.
     """
 
     pages: np.ndarray
@@ -43,22 +45,28 @@ class LockSchedule:
     late: np.ndarray
     evicted: np.ndarray
     evicted_from: np.ndarray
+    slot_told: np.ndarray
+    count_told: np.ndarray
+    evicted_told: np.ndarray
+    unrecorded: frozenset[int]
+    passed_over: int
     cut_off: int
     broken: list[str]
 
-    def evicted_by(self, k: int) -> np.ndarray:
-        """Pages that hold k evicted, in order."""
-        return self.evicted[self.evicted_from[k] : self.evicted_from[k + 1]]
+    def evicted_by(self, k: int, of: np.ndarray | None = None) -> np.ndarray:
+        """Pages that hold k evicted, in order; or what `of` has for each of them."""
+        return (self.evicted if of is None else of)[self.evicted_from[k] : self.evicted_from[k + 1]]
 
 
 def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
     """Group a recording's events by the hold of the lock that they happened in.
 
-    A first and a last hold that are not whole are left out.
+    A first and a last hold that are not whole are left out. Where an unmap, of a mapping from before the
+    recording, tells neither page nor slot, the schedule begins behind the last such unmap.
     """
     pages, page = np.unique(events.page, return_inverse=True)
     locked = np.flatnonzero(events.code != ev.ENTER)
-    code, pid = events.code[locked], events.pid[locked]
+    code, pid, evicts = events.code[locked], events.pid[locked], events.evicts()[locked]
     # What begins a hold: the end of the one before, another task, and what is only ever first in one.
     begins = np.ones(len(locked), np.bool_)
     begins[1:] = (
@@ -66,10 +74,12 @@ def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
         | (pid[1:] != pid[:-1])
         | np.isin(code[1:], [ev.WOKEN, ev.UNMAPPED])
         | ((code[1:] == ev.SCAN) & (code[:-1] != ev.WOKEN))
-        | _follows(events, ev.ENTER)[locked][1:]
+        | (evicts[1:] & ~evicts[:-1] & ~np.isin(code[:-1], [ev.SCAN, ev.WOKEN]))
+        | events.follows(ev.ENTER)[locked][1:]
     )
     first = np.flatnonzero(begins)
     last = np.append(first, len(locked))[1:] - 1
+    end = locked[last]
     number = np.cumsum(begins) - 1
 
     def events_of(which: np.ndarray) -> np.ndarray:
@@ -78,13 +88,24 @@ def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
     kind = np.full(len(first), BROKEN)
     for ending, name in ((ev.MAPPED, MAPS), (ev.UNMAPPED, UNMAPS), (ev.SLEEP, SLEEPS)):
         kind[code[last] == ending] = name
-    kind[(kind == BROKEN) & (code[first] == ev.SCAN)] = FLUSHES
-    evicts = events.evicts()[locked]
-    kind[(code[first] == ev.FLUSH) | evicts[first]] = BROKEN
-    takes = events_of((code == ev.PAGE_ADDRESS) & ~evicts) > 0
+    scan_shows = np.select(
+        [ev.SCAN not in events.unrecorded, ev.PAGE_ADDRESS not in events.unrecorded],
+        [code == ev.SCAN, evicts],
+        code == ev.FLUSH,
+    )
+    scans_first = scan_shows[first]
+    sleeps = (kind == BROKEN) & (scans_first | (code[first] == ev.WOKEN))
+    sleeps &= _goes_on(events)[end]
+    kind[(kind == BROKEN) & scans_first] = FLUSHES
+    kind[sleeps] = SLEEPS
+    kind[((code[first] == ev.FLUSH) | evicts[first]) & ~scans_first] = BROKEN
+    takes = events_of(events.took[locked]) > 0
+    scans = events_of(scan_shows)
+    if ev.SCAN in events.unrecorded:
+        scans = np.minimum(scans, 1)
     if (
         len(first)
-        and code[0] != ev.SCAN
+        and not scans_first[0]
         and (kind[0] == SLEEPS or (takes[0] and events.slot[locked[last[0]]] == 0))
     ):
         # No search sleeps or takes slot 0 before it has scanned: the recording began after that.
@@ -94,32 +115,68 @@ def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
     if len(first):
         whole[0] = kind[0] != BROKEN
         whole[-1] &= kind[-1] not in (BROKEN, FLUSHES)
-    keep = whole & (kind != BROKEN)
+    unknown = np.flatnonzero((kind == UNMAPS) & _is_unknown(events)[end])
+    followed = np.arange(len(first)) > (unknown[-1] if len(unknown) else -1)
+    keep = whole & (kind != BROKEN) & followed
+    # An unrecorded sleep is for the page that its task has mapped next.
+    names_page = end.copy()
+    names_page[sleeps] = events.next_of_task(ev.MAPPED)[names_page[sleeps]]
     kept_evictions = evicts & keep[number]
-    end = locked[last]
     return LockSchedule(
         pages=pages,
         kind=kind[keep],
         seq=events.seq[end][keep],
         pid=events.pid[end][keep],
         cpu=events.cpu[end][keep],
-        page=page[end][keep],
+        page=page[names_page][keep],
         slot=events.slot[end][keep],
         count=events.count[end][keep],
         takes=takes[keep],
-        scans=events_of(code == ev.SCAN)[keep],
+        scans=scans[keep],
         flushes=events_of(code == ev.FLUSH)[keep],
-        woken=(code[first] == ev.WOKEN)[keep],
+        woken=((code[first] == ev.WOKEN) | _after_sleep(kind, pid[first]))[keep],
         late=_may_be_woken_late(events)[end][keep],
         evicted=page[locked[kept_evictions]],
         evicted_from=np.concatenate([[0], np.cumsum(events_of(evicts)[keep])]),
+        slot_told=events.slot_told[end][keep],
+        count_told=events.count_told[end][keep],
+        evicted_told=events.page_told[locked[kept_evictions]],
+        unrecorded=events.unrecorded,
+        passed_over=int((~followed).sum()),
         cut_off=int((~whole).sum()),
         broken=[
             f"event {events.seq[locked[first[k]]]:,}, task {events.pid[locked[first[k]]]}: the turn with the "
             "lock that begins here is not whole; are the events in the order in which they happened?"
-            for k in np.flatnonzero(whole & (kind == BROKEN)).tolist()
+            for k in np.flatnonzero(whole & followed & (kind == BROKEN)).tolist()
         ],
     )
+
+
+def _is_unknown(events: ev.PoolEvents) -> np.ndarray:
+    """Whether nothing tells the page of each event, or nothing its slot although it was not mapped before."""
+    mapped = np.flatnonzero(events.code == ev.MAPPED)
+    pages, first = np.unique(events.page[mapped], return_index=True)
+    at = np.minimum(np.searchsorted(pages, events.page), max(len(pages) - 1, 0))
+    before = (pages[at] == events.page) & (mapped[first[at]] < np.arange(len(events.code)))
+    return (events.page == ev.NONE) | ((events.slot == ev.NONE) & ~before)
+
+
+def _goes_on(events: ev.PoolEvents) -> np.ndarray:
+    """Whether the task gets a page later that it asked for before: it slept, if no sleep was recorded."""
+    code = np.append(events.code, ev.ENTER)[events.next_of_task()]
+    code[events.next_of_task(ev.MAPPED) == len(code)] = ev.ENTER
+    if (events.code == ev.WOKEN).any():
+        return code == ev.WOKEN
+    return np.isin(code, [ev.SCAN, ev.PAGE_ADDRESS, ev.MAPPED])
+
+
+def _after_sleep(kind: np.ndarray, pid: np.ndarray) -> np.ndarray:
+    """Whether each hold is its task's next one after a sleep."""
+    by_task = np.argsort(pid, kind="stable")
+    result = np.zeros(len(kind), np.bool_)
+    here, after = by_task[:-1], by_task[1:]
+    result[after] = (kind[here] == SLEEPS) & (pid[here] == pid[after]) & (kind[after] != UNMAPS)
+    return result
 
 
 def _may_be_woken_late(events: ev.PoolEvents) -> np.ndarray:
@@ -130,16 +187,16 @@ def _may_be_woken_late(events: ev.PoolEvents) -> np.ndarray:
     taken to be under way until something was unmapped on each CPU.
     """
     length = len(events.code)
-    by_task = np.argsort(events.pid, kind="stable")
-    seen_again = np.full(length, length)
-    same = events.pid[by_task[1:]] == events.pid[by_task[:-1]]
-    seen_again[by_task[:-1][same]] = by_task[1:][same]
+    seen_again = events.next_of_task()
     slept = events.code == ev.SLEEP
-    went_on = events.code == ev.WOKEN
+    went_on = events.follows(ev.SLEEP) if ev.WOKEN in events.unrecorded else events.code == ev.WOKEN
     # Asleep by the recording, woken or not; those who went on without having slept did so before it began.
-    before = went_on & ~_follows(events, ev.SLEEP)
+    before = went_on & ~events.follows(ev.SLEEP)
     asleep = np.cumsum(slept.astype(np.int64) - went_on) + int(before.sum())
-    wakes = np.flatnonzero((events.code == ev.UNMAPPED) & (events.count == 1) & (asleep > 0))
+    if ev.SLEEP in events.unrecorded:
+        asleep[:] = 1
+    to_unused = np.isin(events.count, [1, ev.NONE])
+    wakes = np.flatnonzero((events.code == ev.UNMAPPED) & to_unused & (asleep > 0))
     change = np.zeros(length + 1, np.int64)
     unmaps = np.flatnonzero(events.code == ev.UNMAPPED)
     _, first_of_cpu = np.unique(events.cpu[unmaps], return_index=True)
@@ -148,12 +205,3 @@ def _may_be_woken_late(events: ev.PoolEvents) -> np.ndarray:
     np.add.at(change, wakes, 1)
     np.add.at(change, seen_again[wakes], -1)
     return np.cumsum(change)[:-1] > 0
-
-
-def _follows(events: ev.PoolEvents, code: int) -> np.ndarray:
-    """Whether the event before, of the same task, has that code."""
-    by_task = np.argsort(events.pid, kind="stable")
-    follows = np.zeros(len(by_task), np.bool_)
-    same = events.pid[by_task[1:]] == events.pid[by_task[:-1]]
-    follows[by_task[1:]] = same & (events.code[by_task[:-1]] == code)
-    return follows

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.errors import InputError
 from pipeline.importing.importer import ImportedRows
-from pipeline.importing.kmap_pool.events import ENTER, MAPPED, UNMAPPED, PoolEvents
+from pipeline.importing.kmap_pool.events import ENTER, EVENTS, MAPPED, NONE, UNMAPPED, PoolEvents
 from pipeline.importing.mappings import (
     FIRST_NOTE,
     HOLD_SPLIT,
@@ -40,7 +41,10 @@ class PoolOperations:
 
 
 def pair_events(events: PoolEvents) -> PoolOperations:
-    """Pair each UNMAPPED with the latest open MAPPED and ENTER of its task and page."""
+    """Pair each UNMAPPED with the latest open MAPPED and ENTER of its task and page.
+
+    Where no ENTER was recorded, a page is taken to be asked for when it is mapped.
+    """
     entered: dict[tuple[int, int], list[int]] = defaultdict(list)
     mapped: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     whole: list[tuple[int, int, int]] = []
@@ -51,6 +55,8 @@ def pair_events(events: PoolEvents) -> PoolOperations:
         key = (task, page)
         if code == ENTER:
             entered[key].append(position)
+        elif code == MAPPED and ENTER in events.unrecorded:
+            mapped[key].append((position, position))
         elif code == MAPPED and entered[key]:
             mapped[key].append((entered[key].pop(), position))
         elif code == UNMAPPED and mapped[key]:
@@ -87,8 +93,33 @@ def import_events(events: PoolEvents, threads: bool) -> ImportedRows:
 
     The pool's own events (scans, flushes, sleeps) are the allocator's doing and not part of a trace.
     """
+    if (events.time == NONE).any():
+        raise InputError(
+            f"{events.path}: wanted a time with each event (time_ns), of which an operation's durations are "
+            "made; record it. 'pipeline study kernel' needs none"
+        )
     operations = pair_events(events)
-    return import_mappings(build_mappings(events, operations), events.rows_in, operations.dropped, threads)
+    imported = import_mappings(
+        build_mappings(events, operations), events.rows_in, operations.dropped, threads
+    )
+    imported.notes += _describe_lacking(events)
+    if (events.cpu == NONE).any():
+        imported.columns["cpu"], imported.cpus = "absent", None
+    return imported
+
+
+def _describe_lacking(events: PoolEvents) -> list[str]:
+    """What events did not tell and was worked out or assumed."""
+    notes = []
+    for code in (ENTER, MAPPED, UNMAPPED):
+        lacking = int(((events.code == code) & ~events.page_told).sum())
+        if lacking:
+            notes.append(f"{lacking:,} {EVENTS[code]} lack page, which other events of its task or slot tell")
+    if ENTER in events.unrecorded:
+        notes.append("no ke was recorded: a page is taken to be asked for when it is mapped")
+    if events.kind is None:
+        notes.append("callers were not recorded: each operation counts as the first kind of the table")
+    return notes
 
 
 def import_mappings(mappings: Mappings, rows_in: int, dropped: dict[str, int], threads: bool) -> ImportedRows:

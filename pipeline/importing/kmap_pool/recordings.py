@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,28 +12,44 @@ from pipeline.errors import InputError, unknown_name
 from pipeline.importing.callers import classify_callers
 from pipeline.importing.importer import integers, read_column_names, read_columns
 from pipeline.importing.kmap_pool import events as ev
+from pipeline.importing.kmap_pool.missing_fields import fill_missing
 from pipeline.importing.kmap_pool.tracefs import read_tracefs
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_recordings
 
-_COLUMNS = ("seq", "time_ns", "cpu", "pid", "ev", "page", "vaddr", "nr", "cnt")
-_MAY_BE_MISSING = ("vaddr", "nr", "cnt", "caller")
-# What an event must have to be followed.
-_NEEDED = {
-    ev.MAPPED: ("page", "slot", "count"),
-    ev.UNMAPPED: ("page", "slot", "count"),
-    ev.PAGE_ADDRESS: ("page", "vaddr"),
-    ev.SLEEP: ("page",),
-}
+NEEDED_COLUMNS = ("pid", "ev")
+_OPTIONAL_COLUMNS = ("seq", "time_ns", "cpu", "page", "vaddr", "nr", "cnt", "caller")
 
 
 def read_pool_events(path: Path) -> ev.PoolEvents:
-    """Read `*.kmap.parquet` or the raw tracefs text it came from (plain, gz or zst).
+    """Read `*.kmap.parquet` or the raw tracefs text it came from, and fill in what events lack.
 
-    Raises InputError if the file is neither, has none of the pool's events, or one that lacks a field.
+    Raises InputError if the file is neither, has none of the pool's events, or tells of no mapping.
+    """
+    events = fill_missing(read_recorded_events(path))
+    if not (events.code == ev.MAPPED).any():
+        raise InputError(
+            f"{path}: wanted km (mapped) among the events of the kernel's pool, found none; set a probe "
+            "where kmap_high has its slot, as traces/highmem does"
+        )
+    nameless = np.flatnonzero(
+        (events.code == ev.MAPPED) & (events.page == ev.NONE) & (events.slot == ev.NONE)
+    )
+    if len(nameless):
+        raise InputError(
+            f"{path}: event {int(events.seq[nameless[0]]):,}, km, tells neither its page nor its slot, as "
+            f"{len(nameless):,} do, and no other event does; record page, nr or vaddr with it"
+        )
+    return events
+
+
+def read_recorded_events(path: Path) -> ev.PoolEvents:
+    """Read `*.kmap.parquet` or the raw tracefs text it came from, as recorded: NONE where a field lacks.
+
+    Text may be compressed. Raises InputError if the file is neither or has none of the pool's events.
     """
     readable_file(path, "a recording of the kernel's kmap pool")
-    events = read_parquet(path, _COLUMNS) if read_column_names(path) else read_tracefs(path)
+    events = read_parquet(path) if read_column_names(path) else read_tracefs(path)
     if not len(events.code):
         raise InputError(
             f"{path}: wanted a recording of the kernel's kmap pool, found none of its events "
@@ -43,27 +58,26 @@ def read_pool_events(path: Path) -> ev.PoolEvents:
     unknown = np.flatnonzero(events.code == ev.NONE)
     if len(unknown):
         row = int(unknown[0])
-        name = read_columns(path, ("seq", "ev"), "").sort_by("seq").column("ev")[row].as_py()
+        name = _read_table(path).column("ev")[row].as_py()
         raise InputError(f"{path}: row {row}: ev is {name!r}, wanted one of {', '.join(ev.EVENTS)}")
-    for code, fields in _NEEDED.items():
-        for name in fields:
-            lacking = np.flatnonzero((events.code == code) & (getattr(events, name) == ev.NONE))
-            if len(lacking):
-                raise InputError(
-                    f"{path}: event {int(events.seq[lacking[0]]):,}, {ev.EVENTS[code]}, lacks its {name}, as "
-                    f"{len(lacking):,} do; wanted nr and cnt with km and ku, page and vaddr with spa"
-                )
     return events
 
 
-def read_parquet(path: Path, needed: Sequence[str]) -> ev.PoolEvents:
-    """Read raw events from Parquet, NONE for the code of one that is not known.
-
-    Raises InputError if the file lacks a column that is `needed`, or a value that every event has.
-    """
+def _read_table(path: Path) -> pa.Table:
+    """Rows in the order of `seq`, or as they stand where there is none."""
     there = read_column_names(path)
-    names = dict.fromkeys([*needed, *(name for name in _MAY_BE_MISSING if name in there)])
-    table = read_columns(path, list(names), "raw events of the kmap pool").sort_by("seq")
+    names = [*NEEDED_COLUMNS, *(name for name in _OPTIONAL_COLUMNS if name in there)]
+    table = read_columns(path, names, "raw events of the kmap pool")
+    return table.sort_by("seq") if "seq" in names else table
+
+
+def read_parquet(path: Path) -> ev.PoolEvents:
+    """Read raw events from Parquet, NONE for the code of one that is not known and for what lacks.
+
+    Raises InputError if the file lacks the column `pid` or `ev`, or a task.
+    """
+    table = _read_table(path)
+    names = table.column_names
 
     def optional(name: str) -> np.ndarray:
         if name not in names:
@@ -73,11 +87,11 @@ def read_parquet(path: Path, needed: Sequence[str]) -> ev.PoolEvents:
     codes = pc.index_in(table.column("ev").cast(pa.string()), value_set=pa.array(ev.EVENTS))
     return ev.PoolEvents(
         path=path,
-        seq=integers(table, "seq"),
-        time=integers(table, "time_ns"),
+        seq=integers(table, "seq") if "seq" in names else np.arange(table.num_rows),
+        time=optional("time_ns"),
         code=codes.cast(pa.int64()).fill_null(ev.NONE).to_numpy(),
         pid=integers(table, "pid"),
-        cpu=integers(table, "cpu"),
+        cpu=optional("cpu"),
         page=optional("page"),
         vaddr=optional("vaddr"),
         slot=optional("nr"),

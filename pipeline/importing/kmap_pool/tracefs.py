@@ -35,9 +35,10 @@ def open_by_name(path: Path) -> pa.NativeFile:
 def read_tracefs(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
     """Read the pool's events from the text at `path`.
 
-    `with_scheduler`: the text has sched_switch too and its times count ticks; callers and CPU times are read,
-    and a last line without its end, which may be cut short, is taken as it is. Raises InputError when the
-    text cannot be read; with the scheduler also when an event lacks what a mapping is made of.
+    Times in seconds with a fraction become nanoseconds; whole numbers are taken to count ticks.
+    `with_scheduler`: callers are read, and CPU times where the text has sched_switch; a last line without its
+    end, which may be cut short, is taken as it is. Raises InputError when the text cannot be read; with the
+    scheduler also when a switch does not name its tasks.
     """
     text = _Text(path, with_scheduler)
     with progress("reading", None, "events") as advance:
@@ -88,6 +89,7 @@ class _Text:
         self.lost: int | None = None
         self.gaps: list[tuple[int, int]] = []
         self.last_of_cpu: dict[int, int] = {}
+        self.in_ticks = self.switches = False
         self.line, self.rows_in = 1, 0
         # CPU time of a task up to its latest switch away, and when it got the CPU it is on.
         self.used: dict[int, int] = defaultdict(int)
@@ -121,8 +123,7 @@ class _Text:
 
     def _add(self, block: bytes, match: re.Match[bytes]) -> None:
         pid, cpu, time, name, rest = match.group(1, 2, 3, 4, 5)
-        if self.with_scheduler and b"." in time:
-            return
+        self.in_ticks |= b"." not in time
         code, task, ticks = ev.EVENTS.index(name.decode()), int(pid), _ticks(time)
         self.last_of_cpu[int(cpu)] = len(self.rows)
         found = {key: _signed(int(value, 0)) for key, value in _FIELD.findall(rest)}
@@ -132,18 +133,15 @@ class _Text:
             caller = _CALLER.search(rest)
             self.callers.append(caller[1].decode("utf-8", "replace") if caller else None)
             if code in _FOLLOWED:
-                if page == ev.NONE:
-                    raise self._lacks(block, match, "page")
                 # A task that ran before the recording began is first seen at work.
                 cpu_time = self.used[task] + ticks - self.since.setdefault(task, ticks)
         self.rows.append((self.line, ticks, code, task, int(cpu), page, *others, cpu_time))
 
     def _switch(self, block: bytes, match: re.Match[bytes]) -> None:
-        if b"." in match[3]:
-            return
         if (switch := _SWITCH.search(match[5])) is None:
             raise self._lacks(block, match, "pids")
-        leaving, coming, ticks = int(switch[1]), int(switch[2]), int(match[3])
+        leaving, coming, ticks = int(switch[1]), int(switch[2]), _ticks(match[3])
+        self.switches = True
         self.used[leaving] += ticks - self.since.pop(leaving, ticks)
         self.since[coming] = ticks
 
@@ -161,8 +159,8 @@ class _Text:
             path=self.path, seq=seq, time=time, code=code, pid=pid, cpu=cpu, page=page, vaddr=vaddr,
             slot=slot, count=count,
             kind=classify_callers(pa.array(self.callers, pa.string())) if self.with_scheduler else None,
-            cpu_time=cpu_time if self.with_scheduler else None,
-            rows_in=self.rows_in, lost=self.lost, gaps=tuple(self.gaps),
+            cpu_time=cpu_time if self.switches else None,
+            rows_in=self.rows_in, lost=self.lost, gaps=tuple(self.gaps), in_ticks=self.in_ticks,
         )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ class Agreement:
     """What a lock-step replay found: how much was compared, how often the two differ, and where.
 
     `compared` and `differing` count by what was compared; `differences` holds the first thousand of each.
+    `lost` says of what was not compared, or not all of it, which fields or events the recording lacks.
     """
 
     recording: Path
@@ -37,6 +38,7 @@ class Agreement:
     compared: Counter[str] = field(default_factory=Counter)
     differing: Counter[str] = field(default_factory=Counter)
     differences: list[Difference] = field(default_factory=list)
+    lost: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -55,6 +57,7 @@ class Agreement:
             lines.append(
                 f"  {what:<{width}}  {number:>9,}  {'all agree' if not wrong else f'{wrong:,} differ'}"
             )
+        lines += [f"  not compared: {what}: {why}" for what, why in self.lost.items()]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [difference.line() for difference in self.differences[:most]]
         number = self.differing.total()

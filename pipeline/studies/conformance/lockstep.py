@@ -23,8 +23,19 @@ from pipeline.allocators.api import actions
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Shape, Value, parse_options
 from pipeline.allocators.registry import load_allocator
-from pipeline.errors import UsageError
-from pipeline.importing.kmap_pool.events import MAPPED, SLEEP, UNMAPPED, split_at_gaps
+from pipeline.errors import InputError, UsageError
+from pipeline.importing.kmap_pool.events import (
+    EVENTS,
+    FLUSH,
+    MAPPED,
+    NONE,
+    PAGE_ADDRESS,
+    SCAN,
+    SLEEP,
+    UNMAPPED,
+    PoolEvents,
+    split_at_gaps,
+)
 from pipeline.importing.kmap_pool.initial_state import PoolState, fresh_pool, infer_initial_state
 from pipeline.importing.kmap_pool.lock_schedule import (
     FLUSHES,
@@ -59,8 +70,9 @@ def verify(
     `recording` is `*.kmap.parquet` or raw tracefs text. `start` is "found" (the pool's state is worked out
     from the recording, see `infer_initial_state`) or "fresh". The design needs a field `count` in its slots;
     for a pool that is not fresh, `start_at` and `adopt`; and where the kernel scanned outside of any mapping,
-    `flush_unused`. Raises InputError for a recording that cannot be read and UsageError for a
-    design or options that do not fit it.
+    `flush_unused`. What the recording's events lack is worked out of others where these tell it, and is then
+    not compared, which `lost` says. Raises InputError for a recording that cannot be read or followed and
+    UsageError for a design or options that do not fit it.
     """
     events = read_pool_events(Path(recording))
     loaded = load_allocator(allocator)
@@ -80,10 +92,17 @@ def verify(
         for number, part in enumerate(parts):
             schedule = schedule_holds(part)
             fresh = start == "fresh" and number == 0
-            pool = fresh_pool(slots) if fresh else infer_initial_state(schedule, slots)
+            pool = fresh_pool(slots) if fresh else _find_start(events, schedule, slots)
             if number == 0:
                 result.start = _describe_start(pool, start)
+            if schedule.passed_over:
+                result.notes.append(
+                    f"{schedule.passed_over:,} turns with the lock were passed over: unmaps among them tell "
+                    "neither page nor slot, of mappings from before the recording or a gap in it"
+                )
             _Lockstep(events.path, schedule, pool, loaded, values, result).run(advance)
+    result.lost |= _describe_losses(events)
+    result.notes += _describe_derived(events)
     if events.lost:
         result.notes.append(
             f"{events.lost:,} events were lost by the recorder"
@@ -107,7 +126,9 @@ class _Lockstep:
         self.path, self.schedule, self.loaded, self.result = path, schedule, loaded, result
         self.found: list[tuple[int, Difference]] = []
         self.requests = ScheduledRequests(schedule)
-        shape = Shape(int(schedule.cpu.max(initial=0)) + 1, self.requests.number, 1, len(schedule.pages))
+        shape = Shape(
+            max(int(schedule.cpu.max(initial=0)), 0) + 1, self.requests.number, 1, len(schedule.pages)
+        )
         self.state = build_allocator(loaded, values, shape)
         setting = RunSettings(seed=0, loop=records.CLOSED, log=False, chunk_rows=1, chunk_slots=1, levels=1)
         machine = load_profile(_ANY_MACHINE).with_cpus(shape.cpus)
@@ -180,19 +201,25 @@ class _Lockstep:
         maps, unmaps = schedule.kind == MAPS, schedule.kind == UNMAPS
         ends = maps | (schedule.kind == SLEEPS)
         outside = schedule.kind == FLUSHES
-        for what, kernel, name in (
-            ("scans", schedule.scans, "scans"),
-            ("TLB flushes", schedule.flushes, "flushes"),
+        for what, code, kernel, name in (
+            ("scans", SCAN, schedule.scans, "scans"),
+            ("TLB flushes", FLUSH, schedule.flushes, "flushes"),
         ):
-            self._compare(what, ends | outside, kernel, answers[name], int(kernel.sum()))
-        self._compare_evicted(answers["evicted"])
+            if code not in schedule.unrecorded:
+                self._compare(what, ends | outside, kernel, answers[name], int(kernel.sum()))
+        if PAGE_ADDRESS not in schedule.unrecorded:
+            self._compare_evicted(answers["evicted"])
         mapped = answers["action"] == actions.DONE
         kernel, allocator = (np.where(done, "mapped", "slept") for done in (maps, mapped))
         self._compare("slept or mapped", ends, kernel, allocator, int(ends.sum()))
-        got, ended = maps & mapped, maps | unmaps
-        self._compare("slot", got, schedule.slot, answers["slot"], int(maps.sum()))
-        self._compare("use count", got | unmaps, schedule.count, answers["count"], int(ended.sum()))
-        self._compare("slot unmapped", unmaps, schedule.slot, answers["slot"], int(unmaps.sum()))
+        for what, where, told, kernel, name in (
+            ("slot", maps, schedule.slot_told, schedule.slot, "slot"),
+            ("use count", maps | unmaps, schedule.count_told, schedule.count, "count"),
+            ("slot unmapped", unmaps, schedule.slot_told, schedule.slot, "slot"),
+        ):
+            self._compare(
+                what, where & told & (mapped | unmaps), kernel, answers[name], int((where & told).sum())
+            )
         slept = schedule.woken & self.requests.slept
         still = slept & (answers["wake"] == ASLEEP)
         went_on = np.where(still & ~self.requests.late, "asleep", "woken")
@@ -219,20 +246,27 @@ class _Lockstep:
             self._differ(k, what, str(kernel[k]), str(allocator[k]))
 
     def _compare_evicted(self, ends: np.ndarray) -> None:
-        """Compare the evicted pages in their order; those of hold k end at `ends[k]`."""
+        """Compare how many pages were evicted and, in order, which, where the recording tells that.
+
+        Those of hold k end at `ends[k]`.
+        """
         schedule, pages = self.schedule, np.asarray(self.tables.evicted)["page"]
-        self.result.compared["pages evicted, in order"] += len(schedule.evicted)
+        told = schedule.evicted_told
+        self.result.compared["pages evicted, in order"] += int(told.sum())
+        if not told.all():
+            self.result.compared["pages evicted, their number"] += len(told)
         begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
         suspects = np.ones(len(ends), np.bool_)
         if len(ends) and int(ends[-1]) <= len(pages):
             same = np.diff(schedule.evicted_from) == ends - begins
             if same.all():
-                wrong = np.flatnonzero(pages[: len(schedule.evicted)] != schedule.evicted)
+                wrong = np.flatnonzero((pages[: len(schedule.evicted)] != schedule.evicted) & told)
                 suspects[:] = False
                 suspects[np.searchsorted(ends, wrong, side="right")] = True
         for k in np.flatnonzero(suspects).tolist():
-            kernel, allocator = schedule.evicted_by(k).tolist(), pages[begins[k] : ends[k]].tolist()
-            if kernel != allocator:
+            kernel, allocator = schedule.evicted_by(k), pages[begins[k] : ends[k]]
+            if len(kernel) != len(allocator) or ((kernel != allocator) & schedule.evicted_by(k, told)).any():
+                kernel, allocator = kernel.tolist(), allocator.tolist()
                 self._differ(k, "pages evicted", self._list_pages(kernel), self._list_pages(allocator))
 
     def _list_pages(self, pages: list[int]) -> str:
@@ -244,6 +278,71 @@ class _Lockstep:
         if self.result.differing[what] <= _KEPT:
             seq, pid = int(self.schedule.seq[k]), int(self.schedule.pid[k])
             self.found.append((k, Difference(seq, pid, what, kernel, allocator)))
+
+
+def _find_start(events: PoolEvents, schedule: LockSchedule, slots: int) -> PoolState:
+    """Work out the pool's state at the start. Raises InputError where that needs what was not recorded."""
+    if (schedule.slot != NONE).any():
+        pool = infer_initial_state(schedule, slots)
+        if PAGE_ADDRESS in schedule.unrecorded and (pool.cursor or pool.adopted):
+            raise _cannot_begin(events, "spa (a page's new address)")
+        return pool
+    if _begins_in_use(schedule):
+        raise _cannot_begin(events, "nr or vaddr with km")
+    return fresh_pool(slots)
+
+
+def _begins_in_use(schedule: LockSchedule) -> bool:
+    """Whether a page is unmapped or found mapped that was not mapped before in the recording."""
+    ends = np.flatnonzero(np.isin(schedule.kind, [MAPS, UNMAPS]))
+    _, first = np.unique(schedule.page[ends], return_index=True)
+    return not bool(schedule.takes[ends[first]].all())
+
+
+def _cannot_begin(events: PoolEvents, wanted: str) -> InputError:
+    return InputError(
+        f"{events.path}: its pool was in use when it began, and how it stood cannot be found without "
+        f"{wanted}; record that too, or from boot on; or take the pool to be unused with --start fresh"
+    )
+
+
+def _count_lacking(events: PoolEvents, code: int, told: np.ndarray) -> int:
+    return int(((events.code == code) & ~told).sum())
+
+
+def _describe_losses(events: PoolEvents) -> dict[str, str]:
+    """What could not be compared, or not all of it, and which events or fields would tell it."""
+    lost = {}
+    for what, code in (("scans", SCAN), ("TLB flushes", FLUSH), ("pages evicted, in order", PAGE_ADDRESS)):
+        if code in events.unrecorded:
+            lost[what] = f"no {EVENTS[code]} was recorded"
+    evicted = int((events.evicts() & ~events.page_told).sum())
+    if evicted:
+        lost["pages evicted, in order"] = f"{evicted:,} spa lack page; their number was compared"
+    for what, codes, told, name in (
+        ("slot", [MAPPED], events.slot_told, "nr or vaddr"),
+        ("use count", [MAPPED, UNMAPPED], events.count_told, "cnt"),
+        ("slot unmapped", [UNMAPPED], events.slot_told, "nr"),
+    ):
+        lacking = {EVENTS[code]: _count_lacking(events, code, told) for code in codes}
+        if any(lacking.values()):
+            lost[what] = (
+                " and ".join(f"{number:,} {event}" for event, number in lacking.items() if number)
+                + f" lack {name}"
+            )
+    return lost
+
+
+def _describe_derived(events: PoolEvents) -> list[str]:
+    """What the recording lacks and other events told."""
+    notes = []
+    for code, by in ((MAPPED, "what its task asked for or its slot"), (UNMAPPED, "the slot")):
+        number = _count_lacking(events, code, events.page_told)
+        if number:
+            notes.append(f"{number:,} {EVENTS[code]} lack page, which {by} tells")
+    if SLEEP in events.unrecorded:
+        notes.append("no slp was recorded: a task that goes on later is taken to have slept")
+    return notes
 
 
 def _describe_allocator(loaded: Allocator, options: dict[str, str]) -> str:
