@@ -9,6 +9,9 @@ units are batch means within the one run (A. M. Law, Simulation Modeling and Ana
 batches are blocks of the trace's rows. A run's progress is the mean time at which each block was done; with
 its start and end these times cut the wall time into stretches that add up to it, so that the ratio estimated
 over them is that of the throughputs.
+
+The reference is the design that did most, and chance has a say in which that is. So the intervals are those
+of all pairs of designs together, which hold for whichever reference (J. C. Hsu, Multiple Comparisons, 1996).
 """
 
 from __future__ import annotations
@@ -92,6 +95,8 @@ class Ranking:
     """Runs that ended before the trace did, and so cannot be ranked."""
     blocks: int
     """Blocks that the trace is cut into."""
+    comparisons: int = 1
+    """Pairs of designs, and of designs with bounds, whose intervals hold together."""
 
 
 @dataclass(frozen=True)
@@ -178,14 +183,26 @@ def _rank(group: Sequence[_Progress], bounds: Collection[str]) -> Ranking:
     entries.sort(key=lambda entry: -_rate(entry).value)
     reference = entries[0] if entries else None
     beside = _merge_replications([p for p in whole if p.run.name in bounds])
+    pairs = len(entries) * (len(entries) - 1) // 2 + len(entries) * len(beside)
+    comparisons = max(pairs, 1)
     return Ranking(
         group[0].run.manifest,
         tuple(dict.fromkeys(progress.run.manifest.trace.name for progress in group)),
-        [_compare(entry, reference) for entry in entries],
-        [_compare(entry, reference) for entry in beside],
+        [_with_family(_compare(entry, reference), comparisons) for entry in entries],
+        [_with_family(_compare(entry, reference), comparisons) for entry in beside],
         [_compare({_replication(p): p}, None) for p in group if not is_whole(p)],
         max(len(p.operations) for p in group),
+        comparisons,
     )
+
+
+def _with_family(standing: Standing, comparisons: int) -> Standing:
+    """Let the intervals of a standing's differences hold together with those of other pairs."""
+    ratio, dearer_us = (
+        estimate and replace(estimate, comparisons=comparisons)
+        for estimate in (standing.ratio, standing.dearer_us)
+    )
+    return replace(standing, ratio=ratio, dearer_us=dearer_us)
 
 
 def _replication(progress: _Progress) -> _Replication:

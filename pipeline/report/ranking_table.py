@@ -64,7 +64,7 @@ def _row(standing: Standing, place: str, extrapolated: bool, remark: str = "") -
         _format_estimate(standing.operations_per_second) + EXTRAPOLATED * extrapolated,
         _format_percent(standing.ratio),
         _format_visible([standing]) or UNKNOWN,
-        format_number(units_to_see(standing.deviation, NEGLIGIBLE)) if standing.deviation else UNKNOWN,
+        _format_units(standing),
         _format_estimate(standing.lost_us),
         _format_difference(standing.dearer_us),
     ]
@@ -75,6 +75,13 @@ def _row(standing: Standing, place: str, extrapolated: bool, remark: str = "") -
         Cell(remark or _remark(standing)),
     ]
     return Row(cells, standing.runs, apart=not place)
+
+
+def _format_units(standing: Standing) -> str:
+    """How many runs would see a negligible difference."""
+    if standing.ratio is None or not standing.deviation:
+        return UNKNOWN
+    return format_number(units_to_see(standing.deviation, NEGLIGIBLE, standing.ratio.comparisons))
 
 
 def _remark(standing: Standing) -> str:
@@ -180,7 +187,12 @@ def _notes(ranking: Ranking) -> Iterator[str]:
     if methods & {"replications", "blocks"}:
         yield (
             f"Where an interval holds zero, designs are alike if it lies within ± {_LITTLE}; if it does not, "
-            "these runs cannot tell. Each interval is for itself."
+            "these runs cannot tell."
+        )
+    if methods & {"replications", "blocks"} and ranking.comparisons > 1:
+        yield (
+            f"All {ranking.comparisons} pairs of designs are compared at once: in {share} of such reports, "
+            "every interval of a column of differences holds what it should, whichever design comes first."
         )
     if unknown := dict.fromkeys(standing.unknown for standing in compared if standing.unknown):
         yield f"Where no ± stands, it is unknown: {'; '.join(unknown)}."

@@ -20,17 +20,21 @@ class Estimate:
     """A value with its standard error over `units` units; None where that cannot be known.
 
     `unpaired_error` is what the error would be if the units of one side had nothing to do with the other's.
+    Intervals are as wide as it takes for `comparisons` of them to hold together (Bonferroni's inequality).
     """
 
     value: float
     error: float | None = None
     units: int = 1
     unpaired_error: float | None = None
+    comparisons: int = 1
 
     @property
     def half_width(self) -> float | None:
         """Half the width of Student's t interval."""
-        return None if self.error is None else _quantile((1 + CONFIDENCE) / 2, self.units - 1) * self.error
+        if self.error is None:
+            return None
+        return _quantile(_level(self.comparisons), self.units - 1) * self.error
 
     @property
     def smallest_visible(self) -> float | None:
@@ -39,7 +43,7 @@ class Estimate:
         The sum of two quantiles times the error (H. S. Bloom, Minimum Detectable Effects, Evaluation Review
         19, 1995).
         """
-        return None if self.error is None else _quantiles(self.units) * self.error
+        return None if self.error is None else _quantiles(self.units, self.comparisons) * self.error
 
     @property
     def variance_share(self) -> float | None:
@@ -59,7 +63,7 @@ class Estimate:
     def scaled(self, factor: float, origin: float = 0.0) -> Estimate:
         """The estimate of `factor` times the distance from `origin`."""
         errors = [None if e is None else factor * e for e in (self.error, self.unpaired_error)]
-        return Estimate(factor * (self.value - origin), errors[0], self.units, errors[1])
+        return Estimate(factor * (self.value - origin), errors[0], self.units, errors[1], self.comparisons)
 
 
 def paired_ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
@@ -98,16 +102,17 @@ def mean(values: Sequence[float]) -> Estimate:
     return Estimate(found.value, found.error, len(values))
 
 
-def units_to_see(deviation: float, difference: float) -> int:
+def units_to_see(deviation: float, difference: float, comparisons: int = 1) -> int:
     """How many units find a true `difference` with probability POWER; `deviation` is that of one unit.
 
+    `comparisons` are made together.
     Raises ValueError for a difference that is not positive.
     """
     if difference <= 0:
         raise ValueError(f"wanted a positive difference to see, found {difference}")
     # Student's t has its narrowest tails at the most degrees of freedom: fewer units than these cannot do.
-    units = max(2, math.floor((_quantiles(1 << 30) * deviation / difference) ** 2))
-    while _quantiles(units) * deviation / math.sqrt(units) > difference:
+    units = max(2, math.floor((_quantiles(1 << 30, comparisons) * deviation / difference) ** 2))
+    while _quantiles(units, comparisons) * deviation / math.sqrt(units) > difference:
         units += 1
     return units
 
@@ -118,9 +123,14 @@ def _squares(values: Sequence[float]) -> float:
     return math.fsum((value - middle) ** 2 for value in values)
 
 
-def _quantiles(units: int) -> float:
+def _level(comparisons: int) -> float:
+    """Probability of the quantile that a two-sided interval of one of so many comparisons wants."""
+    return 1 - (1 - CONFIDENCE) / (2 * comparisons)
+
+
+def _quantiles(units: int, comparisons: int) -> float:
     """In standard errors, the difference that is found with probability POWER."""
-    return _quantile((1 + CONFIDENCE) / 2, units - 1) + _quantile(POWER, units - 1)
+    return _quantile(_level(comparisons), units - 1) + _quantile(POWER, units - 1)
 
 
 def _quantile(probability: float, freedom: int) -> float:
