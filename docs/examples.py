@@ -11,8 +11,8 @@ after the other in one namespace, as in a notebook.
 
 A block marked `python` whose first line is `# in FILE` changes that file: its definitions replace those of
 the same name, or come last if there is none; its imports are added. What follows a line `<!-- actions -->`,
-`<!-- effects -->`, `<!-- formats -->`, `<!-- losses -->` or `<!-- charts -->` is the table of these, from the
-modules that define them.
+`<!-- effects -->`, `<!-- formats -->`, `<!-- losses -->`, `<!-- lock_losses -->` or `<!-- charts -->` is the
+table of these, from the modules that define them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from pathlib import Path
 
 from pipeline.allocators.api import actions, effects
 from pipeline.importing.import_trace import list_formats
+from pipeline.importing.locks.measured import LOSSES
 from pipeline.io.tables import markdown_table
 from pipeline.report.charts import KINDS
 from pipeline.trace.losses import MEANINGS
@@ -42,7 +43,7 @@ _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 _CHANGE = re.compile(r"```python\n# in (\S+)\n(.*?)```\n", re.DOTALL)
 _EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}", re.DOTALL)
 _CELL = re.compile(r"```python\n(?!# in )(.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
-_WORDS = re.compile(r"<!-- (actions|effects|formats|losses|charts) -->\n(?:\n(?:\|.*\n)+)?")
+_WORDS = re.compile(r"<!-- (actions|effects|formats|losses|lock_losses|charts) -->\n(?:\n(?:\|.*\n)+)?")
 # What differs from machine to machine, or from run to run.
 _TIMES = re.compile(r", \d[\d.,]* s here|(?<= passed) in \d[\d.]*s")
 _COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
@@ -124,10 +125,10 @@ def words(kind: str) -> str:
     """The table of actions, effects of a step, importable formats, losses or kinds of charts."""
     if kind == "charts":
         return _charts()
-    if kind in {"formats", "losses"}:
-        heads = {"formats": ("format", "what it is"), "losses": ("name", "what it counts")}
-        entries = list_formats() if kind == "formats" else MEANINGS
-        return markdown_table(heads[kind], [(f"`{name}`", meaning) for name, meaning in entries.items()])
+    if kind in {"formats", "losses", "lock_losses"}:
+        head = ("format", "what it is") if kind == "formats" else ("name", "what it counts")
+        entries = list_formats() if kind == "formats" else MEANINGS if kind == "losses" else LOSSES
+        return markdown_table(head, [(f"`{name}`", meaning) for name, meaning in entries.items()])
     if kind == "actions":
         entries = re.findall(r"^    ([A-Z_]+) +(.*(?:\n {18}.*)*)", actions.__doc__ or "", re.MULTILINE)
         rows = [(f"`{name}`", " ".join(meaning.split())) for name, meaning in entries]

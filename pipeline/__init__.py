@@ -98,9 +98,9 @@ def sql(
 ) -> pl.DataFrame:
     """Answer a question over runs.
 
-    `runs` is one or several run directories, directories of runs or recordings of the kernel's pool. The
-    question is `query`, SQL over the views of docs/format.md, or `name`, a query of the library; `params`
-    fill its parameters.
+    `runs` is one or several run directories, directories of runs, recordings of the kernel's pool or files of
+    measured locks. The question is `query`, SQL over the views of docs/format.md, or `name`, a query of the
+    library; `params` fill its parameters.
     """
     from pipeline.sql.query import sql
 
@@ -110,8 +110,8 @@ def sql(
 def report(runs: Paths, output: str | Path, *, definition: str | Path | None = None) -> Path:
     """Write a report that compares runs, in the form of the suffix (.html, .md, .json); return its path.
 
-    `runs` is one or several run directories or directories of runs; `definition` is the name of a shipped
-    report definition or a .toml file.
+    `runs` is one or several run directories, directories of runs or files of measured locks; `definition` is
+    the name of a shipped report definition or a .toml file.
     """
     from pipeline.report.report import report
 

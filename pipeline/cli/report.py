@@ -13,7 +13,10 @@ import typer
 def report(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Run directories, directories of runs, or a sweep; default: runs."),
+        typer.Argument(
+            help="Run directories, directories of runs, and files of measured locks; or a sweep. Default: "
+            "runs."
+        ),
     ] = None,
     output: Annotated[
         Path | None,

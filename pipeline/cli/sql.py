@@ -23,8 +23,9 @@ def sql(
         typer.Option(
             "--runs",
             "-r",
-            help="Run directory, directory of runs, or a recording of the kernel's pool (a .kmap.parquet "
-            "file or a shipped one's name: wrap16, kcsleep2); may be repeated; default: runs.",
+            help="Run directory, directory of runs, a recording of the kernel's pool (a .kmap.parquet file "
+            "or a shipped one's name: wrap16, kcsleep2), or a file of measured locks (perf lock contention, "
+            "/proc/lock_stat ...); may be repeated; default: runs.",
         ),
     ] = None,
     form: Annotated[
@@ -38,7 +39,7 @@ def sql(
         Path | None, typer.Option("--output", "-o", help="File to write instead of standard output.")
     ] = None,
 ) -> None:
-    """Answer a SQL query over the event logs and totals of runs, and over recordings.
+    """Answer a SQL query over the event logs and totals of runs, over recordings and measured locks.
 
     Without a query: an interactive shell at a terminal, else the script that standard input is.
     """

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from pipeline.importing.text.blocks import read_head
+from pipeline.trace.lock_text import find_format, say_no_trace
 
 _KINDS = {
     rb"(?:PERFILE2|2ELIFREP)": "is perf's own recording; run 'perf script --ns -F "
@@ -14,9 +15,6 @@ _KINDS = {
     "recording.txt' and import that",
     rb"(?:\xff\xfe|\xfe\xff)": "is text in UTF-16; run 'iconv -f utf-16 -t utf-8 {path} > recording.txt' and "
     "import that",
-    rb"lock_stat version|(?s:.{0,2000}\bSPINLOCKS +HOLD +WAIT)|\s*contended +total wait": "has sums of what "
-    "happened to locks (/proc/lock_stat, lockmeter or perf lock), which are no trace and cannot be replayed; "
-    "record the events that docs/importing.md names",
     rb"\x7fELF": "is a program (ELF); give the recording that was made of it",
     rb"SQLite format 3\0": "is an SQLite database; write its table as CSV or Parquet and give --mapping",
     rb"\s*<(?:!doctype|html|\?xml)": "is a page (HTML or XML), not a recording's text; take the "
@@ -36,6 +34,9 @@ def describe_wrong_kind(path: Path) -> str | None:
     head = read_head(path, 4096)
     if not head and path.stat().st_size:
         return None
+    # Events of locks may stand in a recording among those that a trace is made of.
+    if (form := find_format(head)) not in (None, "contention"):
+        return say_no_trace(form, path)
     for begins, what in _KINDS.items():
         if re.match(begins, head, re.IGNORECASE if begins.startswith(rb"\s*<") else 0):
             return what.replace("{path}", str(path))

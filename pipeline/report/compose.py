@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 import polars as pl
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
 from pipeline.report.charts import KINDS
 from pipeline.report.definition import Definition, Item
 from pipeline.report.document import Block, Document, Part
@@ -33,7 +33,7 @@ def compose(
     A question that several items ask of the same runs is answered once. InputError for an answer that an item
     cannot be made from.
     """
-    styles = style_runs(session.runs)
+    styles = style_runs(session.runs, [table.name for table in session.lock_tables])
     near = _runs_in_reach(session.runs, styles)
     parts = []
     answers: dict[str, pl.DataFrame] = {}
@@ -42,6 +42,9 @@ def compose(
         for section in definition.section:
             blocks = []
             for item in section.item:
+                if item.measured and not session.lock_tables:
+                    advance(1)
+                    continue
                 kind = KINDS[item.chart]
                 asked = timed if kind.over_time else session
                 query = queries[item.query]
@@ -54,6 +57,12 @@ def compose(
                 blocks.append(block)
                 advance(1)
             parts.append(Part(section.title, section.text, blocks))
+    if not any(part.blocks for part in parts):
+        names = ", ".join(item.name for item in definition.items)
+        raise UsageError(
+            f"wanted locks measured on a real machine for {names}, found runs alone; give a file too, such "
+            "as the output of perf lock contention (docs/importing.md)"
+        )
     return Document(definition.title, definition.text, parts, session.runs, styles, command)
 
 

@@ -60,6 +60,7 @@ class Item(_Strict):
     best: dict[str, Literal["most", "least"]] = Field(
         default_factory=dict, description="of a table: columns whose best value is marked"
     )
+    measured: bool = Field(False, description="only in reports that have locks measured on a real machine")
     empty: str = Field("There is nothing to show.", description="for when no run has anything to show")
     none: str = Field("Nothing to draw for", description="before the names of runs with nothing to show")
 

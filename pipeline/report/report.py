@@ -34,7 +34,8 @@ def report(
 ) -> Path:
     """Write the report that compares `runs` to `output` and return its path.
 
-    `runs` are run directories or directories of runs, or the directory of one sweep; `definition` is a
+    `runs` are run directories or directories of runs, and files of what was measured of locks; or the
+    directory of one sweep; `definition` is a
     shipped report's name or a .toml file (default: the shipped one); `command` is printed at the foot as
     what made the report. `form` is one of FORMATS, by default that of the suffix, else HTML. Pictures go into
     a directory, one file for each chart; with `item`, the name of one item, the report is of that item alone,
@@ -56,7 +57,10 @@ def report(
     chosen, queries = load_definition(definition)
     chosen = chosen if item is None else select_item(chosen, item)
     amount = len(chosen.items) * (2 if several else 1)
-    with open_session(runs) as session, progress("reporting", amount, "charts and tables") as advance:
+    with (
+        open_session(runs, locks=True) as session,
+        progress("reporting", amount, "charts and tables") as advance,
+    ):
         if not session.runs:
             raise UsageError("wanted at least one run directory, found none; give it as an argument")
         document = compose(session, chosen, queries, command, advance)

@@ -35,11 +35,13 @@ class RunStyles:
     allocators: tuple[str, ...]
     bounds: dict[str, str]
     """Runs that are drawn as bounds, with what they bound."""
+    measured: tuple[str, ...] = ()
+    """Tables of measured locks, which are no runs and stand in tables alone."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every run."""
-        return (*self.allocators, *self.bounds)
+        """Every run, and every table of measured locks."""
+        return (*self.allocators, *self.bounds, *self.measured)
 
     def sort(self, names: Collection[str]) -> list[str]:
         """Put `names` in the order of drawing; unknown ones are left out."""
@@ -47,25 +49,30 @@ class RunStyles:
 
     def colour(self, name: str) -> str:
         """Name of the run's colour in the style sheet."""
-        return BOUND_COLOUR if name in self.bounds else f"run-{self.allocators.index(name) % RUN_COLOURS}"
+        if name not in self.allocators:
+            return BOUND_COLOUR
+        return f"run-{self.allocators.index(name) % RUN_COLOURS}"
 
     def dash(self, name: str) -> list[int]:
         """Dash pattern of the run, drawn and left out by turns, in pixels."""
+        if name in self.measured:
+            return list(DASHES[0])
         if name in self.bounds:
             return list(BOUND_DASHES[list(self.bounds).index(name) % len(BOUND_DASHES)])
         return list(DASHES[self.allocators.index(name) // RUN_COLOURS % len(DASHES)])
 
     def label(self, name: str) -> str:
-        """The run's name, and what it bounds."""
-        return f"{name} ({self.bounds[name]})" if name in self.bounds else name
+        """The run's name, and what it bounds, or that it was measured."""
+        what = "measured locks" if name in self.measured else self.bounds.get(name)
+        return f"{name} ({what})" if what else name
 
 
-def style_runs(runs: Sequence[Run]) -> RunStyles:
+def style_runs(runs: Sequence[Run], measured: Sequence[str] = ()) -> RunStyles:
     """Tell designs from bounds; where there is nothing else, the bounds are drawn as designs are."""
     bounds = {run.name: run.manifest.allocator.bound for run in runs if run.manifest.allocator.bound}
     if len(bounds) == len(runs):
         bounds = {}
-    return RunStyles(tuple(run.name for run in runs if run.name not in bounds), bounds)
+    return RunStyles(tuple(run.name for run in runs if run.name not in bounds), bounds, tuple(measured))
 
 
 def part_colours(parts: Sequence[Any]) -> dict[str, str]:

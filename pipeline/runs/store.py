@@ -1,20 +1,23 @@
-"""Finding runs and recordings and reading manifests, with a name for each that is unique in its set."""
+"""Finding runs, and what was recorded or measured beside them, each with a name of its own."""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from pipeline.errors import InputError
+from pipeline.importing.locks.measured import MeasuredLocks
+from pipeline.importing.locks.sniff import find_lock_format
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files, shipped_recordings
 from pipeline.schema.run import MANIFEST_FILE, RUN_FORMAT_VERSION, SWEEP_FILE, Manifest
+from pipeline.trace.lock_text import say_no_trace
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,31 @@ class Recording:
     shipped: bool
 
 
-def find(paths: Sequence[Path]) -> list[Run | Recording]:
-    """Find the runs and recordings that `paths` name, in their order.
+@dataclass(frozen=True)
+class LockTable:
+    """What a tool measured of locks on a real machine: the name it goes by, its file, and the figures."""
+
+    name: str
+    path: Path
+    measured: MeasuredLocks
+
+
+Found = Run | Recording | LockTable
+
+
+def find(paths: Sequence[Path]) -> list[Found]:
+    """Find the runs, recordings and measured locks that `paths` name, in their order.
 
     A run directory or a directory of them is found as by `find_runs`; a file other than a manifest, or the
-    name of a shipped recording of the pool (traces/pool), is a recording. One named twice is found once.
+    name of a shipped recording of the pool (traces/pool), is a recording or has what was measured of locks. A
+    file of several tables of locks has a name for each. One named twice is found once.
     """
     return _find(paths, shipped_recordings())
+
+
+def find_runs_and_locks(paths: Sequence[Path]) -> list[Run | LockTable]:
+    """Find the runs that `paths` name, and files of what was measured of locks, in their order."""
+    return [found for found in _find(paths, None, locks=True) if not isinstance(found, Recording)]
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
@@ -59,29 +80,49 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
     return [found for found in _find(paths, None) if isinstance(found, Run)]
 
 
-def _find(paths: Sequence[Path], shipped: dict[str, Path] | None) -> list[Run | Recording]:
-    """Find runs, and recordings too if the shipped ones are given by name."""
+def _find(paths: Sequence[Path], shipped: dict[str, Path] | None, locks: bool = False) -> list[Found]:
+    """Find runs; with `locks` files of measured locks too, and recordings if the shipped ones are given."""
     manifests: dict[Path, Manifest | None] = {}
     for path in paths:
         file = None
         if shipped is not None:
             file = path if path.is_file() else None if path.exists() else shipped.get(str(path))
+        elif locks and path.is_file() and find_lock_format(path):
+            file = path
         if file is None or file.name == MANIFEST_FILE:
             manifests = manifests | _read_runs(path) | manifests
         else:
             manifests.setdefault(file.resolve(), None)
     runs = {place: manifest for place, manifest in manifests.items() if manifest is not None}
-    recordings = [place for place in manifests if place not in runs]
-    stems = [place.name.removesuffix(".parquet").removesuffix(".kmap") for place in recordings]
-    unique = _number([*unique_names([*runs.values()]), *stems])
-    names = dict(zip([*runs, *recordings], unique, strict=True))
+    files = [place for place in manifests if place not in runs]
+    measured = {place: _read_locks(place) for place in files if find_lock_format(place)}
     known = {file.resolve() for file in (shipped or {}).values()}
-    return [
-        Run(names[place], place, runs[place])
-        if place in runs
-        else Recording(names[place], place, place in known)
-        for place in manifests
-    ]
+    names = iter(_number([*unique_names([*runs.values()]), *_stems(files, measured)]))
+    found: dict[Path, list[Found]] = {
+        place: [Run(next(names), place, manifest)] for place, manifest in runs.items()
+    }
+    for place in files:
+        if place in measured:
+            found[place] = [LockTable(next(names), place, table) for table in measured[place]]
+        else:
+            found[place] = [Recording(next(names), place, place in known)]
+    return [one for place in manifests for one in found[place]]
+
+
+def _read_locks(path: Path) -> list[MeasuredLocks]:
+    from pipeline.importing.locks.read import read_locks  # noqa: PLC0415 - imports what text needs
+
+    return read_locks(path)
+
+
+def _stems(files: Sequence[Path], measured: Mapping[Path, list[MeasuredLocks]]) -> Iterator[str]:
+    """What each file, or each of its tables, would be called if it were alone."""
+    for place in files:
+        if place in measured:
+            for table in measured[place]:
+                yield f"{place.name.split('.')[0]} {table.title}".strip()
+        else:
+            yield place.name.removesuffix(".parquet").removesuffix(".kmap")
 
 
 def _read_runs(path: Path) -> dict[Path, Manifest]:
@@ -100,6 +141,8 @@ def _read_runs(path: Path) -> dict[Path, Manifest]:
                 "one level below; 'pipeline replay' makes runs"
             )
     else:
+        if path.is_file() and (form := find_lock_format(path)):
+            raise InputError(f"{path}: wanted a run directory; this {say_no_trace(form, path)}")
         if path.exists():
             there = "a file"
         elif str(path) in shipped_recordings() or str(path) in shipped_files("traces", ".parquet"):

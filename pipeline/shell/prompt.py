@@ -34,6 +34,7 @@ def run_prompt(runs: Sequence[Path], form: str, params: Mapping[str, Value]) -> 
     with open_session(runs, recordings=True) as session:
         names = [run.name for run in session.runs]
         names += [recording.name for recording in session.recordings]
+        names += [table.name for table in session.lock_tables]
         shown = "; ".join(names[:4]) + ("; ..." if len(names) > 4 else "")
         print(f"{len(names)} {'run' if len(names) == 1 else 'runs'}: {shown}")
         print("SQL ends in ';'; .help lists commands, .tables what can be asked, Tab completes.")

@@ -115,6 +115,7 @@ class Shell:
     def _list_runs(self, words: list[str]) -> None:
         found = [(run.name, str(run.directory)) for run in self.session.runs]
         found += [(recording.name, str(recording.path)) for recording in self.session.recordings]
+        found += [(table.name, str(table.path)) for table in self.session.lock_tables]
         self._write(align_columns(found))
 
     def _queries(self, words: list[str]) -> None:

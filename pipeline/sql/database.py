@@ -15,7 +15,7 @@ import duckdb
 
 from pipeline.errors import OutputError
 from pipeline.io.files import complete_file
-from pipeline.runs.store import Recording, Run, find, is_sweep
+from pipeline.runs.store import Found, Run, find, is_sweep
 from pipeline.schema.run import LOG_TABLES
 from pipeline.sql.library import Query, queries, replace_placeholders
 from pipeline.sql.log_tables import literal, recorded_table
@@ -67,7 +67,7 @@ def query_macro(query: Query) -> str:
 
 def _make(
     path: Path,
-    runs: Sequence[Run | Recording],
+    runs: Sequence[Found],
     sweeps: Sequence[Path],
     library: Sequence[Query],
     base: Path | None,

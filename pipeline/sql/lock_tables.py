@@ -13,14 +13,12 @@ from typing import Any
 import polars as pl
 
 from pipeline.errors import UsageError
+from pipeline.schema.locks import ALL_SITES, POOL_LOCK
 from pipeline.sql.library import load_query
 
 Row = dict[str, Any]
 
 UNKNOWN = "-"
-
-# A site named so sums up the others.
-ALL_SITES = "all"
 
 _NAME_WIDTH, _FIGURE_WIDTH = 40, 14
 
@@ -47,13 +45,14 @@ def _lockmeter_line(row: Row) -> str:
     contended = row["con_percent"]
     free = None if contended is None else 100.0 - contended
     never_waited = contended == 0
-    name = "kmap_lock" if row["site"] == ALL_SITES else f"  {row['site']}"
+    name = row["lock"] if row["site"] == ALL_SITES else f"  {row['site']}" if row["lock"] else row["site"]
+    total = UNKNOWN if row["acquisitions"] is None else row["acquisitions"]
     return (
         f"{_percent(row['util_percent']):>6}{_percent(contended):>6}"
         f"{_time(row['hold_mean_us']):>7}({_time(row['hold_max_us']):>6})"
         f"{_time(0.0 if never_waited else row['wait_mean_us']):>7}"
         f"({_time(0.0 if never_waited else row['wait_max_us']):>6})({_percent(row['cpu_percent']):>5})"
-        f"{row['acquisitions']:>10}{_percent(free):>6}{_percent(contended):>6}{_percent(0.0):>6}  {name}"
+        f"{total:>10}{_percent(free):>6}{_percent(contended):>6}{_percent(0.0):>6}  {name}"
     )
 
 
@@ -80,31 +79,41 @@ def _time(microseconds: float | None) -> str:
 
 
 def lock_stat_text(frame: pl.DataFrame) -> str:
-    """Write an answer of the query `lock_stat` as /proc/lock_stat has it: a class for each run.
+    """Write an answer of the query `lock_stat` as /proc/lock_stat has it: a class for each run's lock.
 
-    The class is named as the run; its contention points are the sites with their contended acquisitions,
-    without addresses. Who held the lock at which site meanwhile is not known, so that there is no second list
-    of points. Raises UsageError if a column is missing.
+    The class is named as the run, or as a measured lock; its contention points are the sites with their
+    contended acquisitions, without addresses. Who held the lock at which site meanwhile is not known, so that
+    there is no second list of points. Raises UsageError if a column is missing.
     """
     # In the order, and under the names, of /proc/lock_stat, with _ for its -.
-    _, _, *figures = _columns("lock_stat")
+    _, _, _, *figures = _columns("lock_stat")
     width = _NAME_WIDTH + 1 + len(figures) * (_FIGURE_WIDTH + 1)
     head = " ".join(name.replace("_", "-").rjust(_FIGURE_WIDTH) for name in figures)
     lines = ["lock_stat version 0.4", "-" * width, f"{'class name':>{_NAME_WIDTH}} {head}", "-" * width, ""]
-    for run, rows in _by_run(frame, "lock_stat"):
-        points = [row for row in rows if row["site"] != ALL_SITES and row["contentions"]]
-        for row in rows:
-            if row["site"] == ALL_SITES:
-                cells = (_figure(row, name).rjust(_FIGURE_WIDTH) for name in figures)
-                lines.append(f"{run:>{_NAME_WIDTH}}:" + " ".join(cells))
+    for name, rows in _by_class(frame):
+        sums = [row for row in rows if row["site"] == ALL_SITES or row["lock"] is None]
+        points = [row for row in rows if row not in sums and row["contentions"]]
+        for row in sums:
+            cells = (_figure(row, figure).rjust(_FIGURE_WIDTH) for figure in figures)
+            lines.append(f"{name:>{_NAME_WIDTH}}:" + " ".join(cells))
         if points:
-            lines.append(("-" * len(run)).rjust(_NAME_WIDTH))
+            lines.append(("-" * len(name)).rjust(_NAME_WIDTH))
         lines += [
-            f"{run:>{_NAME_WIDTH}} {row['contentions']:>{_FIGURE_WIDTH}} {'[<->]':>29} {row['site']}"
+            f"{name:>{_NAME_WIDTH}} {row['contentions']:>{_FIGURE_WIDTH}} {'[<->]':>29} {row['site']}"
             for row in points
         ]
         lines += ["", "." * width, ""]
     return "\n".join(lines) + "\n"
+
+
+def _by_class(frame: pl.DataFrame) -> list[tuple[str, list[Row]]]:
+    """Rows of each lock under its name; the pool's is named as its run."""
+    classes: dict[tuple[str, str], list[Row]] = {}
+    for run, rows in _by_run(frame, "lock_stat"):
+        for row in rows:
+            name = run if row["lock"] == POOL_LOCK else row["lock"] or row["site"]
+            classes.setdefault((run, name), []).append(row)
+    return [(name, rows) for (_, name), rows in classes.items()]
 
 
 def _figure(row: Row, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Rows of the tables that are filled from manifests, and what `runs` says of a recording."""
+"""Rows of the tables that are filled from manifests, recordings and measured locks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from pipeline.importing.locks.measured import LockRow
 from pipeline.io.files import sha256_of
-from pipeline.runs.store import Recording, Run
+from pipeline.runs.store import LockTable, Recording, Run
+from pipeline.schema.locks import ALL_SITES, FIGURE_NAMES, POOL_LOCK
 from pipeline.schema.run import CPU_CATEGORIES, Manifest
 from pipeline.sql.recorded_pool import RecordedRun
 from pipeline.sql.views import TOTALS
@@ -42,6 +44,34 @@ def _cpu_time(m: Manifest) -> Rows:
             yield {"cpu": cpu.cpu, "category": category, "ns": getattr(cpu, f"{category}_ns")}
 
 
+def _locks(m: Manifest) -> Rows:
+    machine = {"wall_ns": m.totals.wall_ns, "cpus": m.machine.cpus}
+    sites: dict[str, dict[str, int]] = {
+        lock.site: lock.model_dump(exclude={"site"}) for lock in m.totals.locks if lock.acquisitions
+    }
+    if not sites:
+        return
+    both = {
+        name: (max if "max" in name else sum)(figures[name] for figures in sites.values())
+        for name in next(iter(sites.values()))
+    }
+    for site, figures in ({ALL_SITES: both} | sites).items():
+        row = LockRow(POOL_LOCK, site, "spinlock", {**figures, **machine})
+        row.derive()
+        yield _lock_row("simulated", row) | {"derived": None}
+
+
+def _lock_row(provenance: str, row: LockRow) -> dict[str, Any]:
+    return {
+        "provenance": provenance,
+        "lock": row.lock,
+        "site": row.site,
+        "type": row.type,
+        **row.figures,
+        "derived": ", ".join(name for name in FIGURE_NAMES if name in row.derived),
+    }
+
+
 def _findings(m: Manifest) -> Rows:
     for finding in m.findings:
         lists = {"tasks": json.dumps(finding.tasks), "slots": json.dumps(finding.slots)}
@@ -57,6 +87,8 @@ def _costs(m: Manifest) -> Rows:
 _ROWS: dict[str, Callable[[Manifest], Rows]] = {
     "runs": _run,
     "cpu_time": _cpu_time,
+    "locks": _locks,
+    "lock_sources": lambda _: (),
     "lock_totals": lambda m: (lock.model_dump() for lock in m.totals.locks),
     "findings": _findings,
     "costs": _costs,
@@ -84,3 +116,21 @@ def recording_row(found: Recording, run: RecordedRun) -> dict[str, Any]:
         "events": "full",
         **run.totals,
     }
+
+
+def measured_rows(table: str, found: LockTable) -> Rows:
+    """Yield the rows that a table has of measured locks."""
+    measured = found.measured
+    if table == "locks":
+        by_wait = sorted(measured.rows, key=lambda row: -row.figures.get("wait_ns", -1))
+        for place, row in enumerate(by_wait, 1):
+            yield {"run": found.name, "place": place} | _lock_row("measured", row)
+    elif table == "lock_sources":
+        yield {
+            "run": found.name,
+            "file": str(found.path),
+            "recorder": measured.recorder,
+            "locks": len(measured.rows),
+            "lacking": "; ".join(measured.lacking()),
+            "notes": "; ".join(measured.notes),
+        }

@@ -35,10 +35,11 @@ def sql(
 ) -> pl.DataFrame:
     """Answer one SQL query over runs.
 
-    `runs` are run directories, directories of runs, recordings of the kernel's pool (`*.kmap.parquet`) or
-    names of shipped ones. Exactly one of `query` (SQL text), `file` (a .sql file) and `name` (a query of the
-    library) is given; `params` fill its `$name` placeholders. The views are those of `views.VIEWS`. Raises
-    UsageError for a mistake in the SQL or its parameters, InputError for a path without a readable run.
+    `runs` are run directories, directories of runs, recordings of the kernel's pool (`*.kmap.parquet`), names
+    of shipped ones, or files of measured locks. Exactly one of `query` (SQL text), `file` (a .sql file) and
+    `name` (a query of the library) is given; `params` fill its `$name` placeholders. The views are those of
+    `views.VIEWS`. Raises UsageError for a mistake in the SQL or its parameters, InputError for a path without
+    a readable run.
     """
     given = [what for what in (query, file, name) if what is not None]
     if len(given) != 1:

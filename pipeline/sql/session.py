@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +15,20 @@ import polars as pl
 import pyarrow as pa
 
 from pipeline.errors import UsageError
-from pipeline.runs.store import Recording, Run, find, find_runs, is_sweep
+from pipeline.runs.store import (
+    Found,
+    LockTable,
+    Recording,
+    Run,
+    find,
+    find_runs,
+    find_runs_and_locks,
+    is_sweep,
+)
 from pipeline.schema.run import CPU_CATEGORIES, LOG_TABLES, Totals
 from pipeline.sql.log_tables import literal, log_select, recorded_table
 from pipeline.sql.macros import MACROS
-from pipeline.sql.manifest_rows import manifest_rows, recording_row
+from pipeline.sql.manifest_rows import manifest_rows, measured_rows, recording_row
 from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
 from pipeline.sql.sums import sums_file, view_select
 from pipeline.sql.sweep_results import reads_results_alone, results_table
@@ -42,7 +52,7 @@ class Session:
 
     def __init__(
         self,
-        runs: Sequence[Run | Recording],
+        runs: Sequence[Found],
         memory_limit: str = MEMORY_LIMIT,
         sweeps: Sequence[Path] = (),
     ) -> None:
@@ -52,6 +62,7 @@ class Session:
         """
         self.runs = [found for found in runs if isinstance(found, Run)]
         self.recordings = [found for found in runs if isinstance(found, Recording)]
+        self.lock_tables = [found for found in runs if isinstance(found, LockTable)]
         # Before anything is opened that would have to be closed again.
         recorded = {found.name: read_recorded_run(found.path) for found in self.recordings}
         self._spill = tempfile.TemporaryDirectory(prefix="pipeline-sql-", ignore_cleanup_errors=True)
@@ -67,7 +78,10 @@ class Session:
         self._connection.execute("SET enable_progress_bar = false")
         self._kept = _too_long([found.manifest.totals for found in self.runs if found.has_log])
         # What no run's log has to be read for.
-        self._summed = {view.name for view in VIEWS.values() if all(sums_file(view, found) for found in runs)}
+        logged: list[Run | Recording] = [*self.runs, *self.recordings]
+        self._summed = {
+            view.name for view in VIEWS.values() if all(sums_file(view, found) for found in logged)
+        }
         define_views(self._connection, runs, recorded=recorded, sweeps=sweeps)
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
@@ -151,7 +165,7 @@ def _too_long(logs: Sequence[Totals]) -> set[str]:
 
 def define_views(
     connection: duckdb.DuckDBPyConnection,
-    runs: Sequence[Run | Recording],
+    runs: Sequence[Found],
     place: Callable[[Path], str] = str,
     recorded: Mapping[str, RecordedRun] | None = None,
     sweeps: Sequence[Path] = (),
@@ -170,6 +184,8 @@ def define_views(
         _keep(connection, name, recorded_run)
     held = RECORDED_TABLES if known else ()
     simulated = [found for found in runs if isinstance(found, Run)]
+    measured = [found for found in runs if isinstance(found, LockTable)]
+    logged = [found for found in runs if not isinstance(found, LockTable)]
     # A macro is checked against the views that it reads, and so is a view against the macros that it uses.
     late = [view for view in VIEWS.values() if _relations(view.sql or "") & MACROS.keys()]
     for view in VIEWS.values():
@@ -183,16 +199,17 @@ def define_views(
             connection.execute(f"CREATE TABLE {view.name} AS FROM rows_of_sweeps")
             connection.unregister("rows_of_sweeps")
         elif view.sql is not None:
-            connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, runs, place)}")
+            connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, logged, place)}")
         else:
             rows = [row for found in simulated for row in manifest_rows(view.name, found)]
             if view.name == "runs":
                 rows += [recording_row(found, known[found.name]) for found in recordings]
+            rows += [row for table in measured for row in measured_rows(view.name, table)]
             _make_table(connection, view, rows)
     for macro in MACROS.values():
         connection.execute(macro.definition)
     for view in late:
-        connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, runs, place)}")
+        connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, logged, place)}")
 
 
 def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: Sequence[str]) -> None:
@@ -226,18 +243,26 @@ def open_session(
     memory_limit: str = MEMORY_LIMIT,
     recordings: bool = False,
     statement: str | None = None,
+    locks: bool = False,
 ) -> Session:
     """Open run directories, directories of runs or sweeps for SQL; see `views.VIEWS` for what is there.
 
-    With `recordings`, a recording of the kernel's pool (its file, or a shipped one's name) may stand where a
-    run can. For the one `statement` that is going to be asked, what it does not need may stay unread. A path
-    without a run, a broken manifest or a newer run format raises InputError.
+    With `locks`, a file of what was measured of locks may stand where a run can; with `recordings`, a
+    recording of the kernel's pool too (its file, or a shipped one's name). What measured locks lack is said
+    on standard error. For the one `statement` that is
+    going to be asked, what it does not need may stay unread. A path without a run, a broken manifest or a
+    newer run format raises InputError.
     """
     sweeps = [path for path in runs if is_sweep(path)]
     if statement is not None and reads_results_alone(statement, [*VIEWS, *MACROS]):
         # A manifest each of very many runs takes a while.
         runs = [path for path in runs if path not in sweeps]
-    return Session(find(runs) if recordings else find_runs(runs), memory_limit, sweeps)
+    search: Callable[[Sequence[Path]], Sequence[Found]] = find_runs_and_locks if locks else find_runs
+    found = (find if recordings else search)(runs)
+    for table in found:
+        if isinstance(table, LockTable) and (lacking := table.measured.lacking()):
+            print(f"{table.path}: lacking: {'; '.join(lacking)}", file=sys.stderr)
+    return Session(found, memory_limit, sweeps)
 
 
 # A name after FROM or JOIN, or a macro's argument: columns are named like views, `sleeps` for one.

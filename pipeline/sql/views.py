@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.schema.locks import FIGURES
 from pipeline.schema.run import CPU_CATEGORIES, EVENT_KINDS, EVENTS, OPERATIONS, STRETCHES, Column, Totals
 from pipeline.sql.header import read_definitions
 from pipeline.sweeps.results import RESULTS as SWEEP_RESULTS
@@ -149,6 +150,40 @@ LOCK_TOTALS = View(
     ),
 )
 
+LOCKS = View(
+    "locks",
+    "one row per lock and site, simulated or measured by a tool on a real machine, in the same columns; of "
+    "runs the pool's lock, from the manifests",
+    (
+        RUN,
+        _col("provenance", TEXT, "", "simulated or measured"),
+        _col("lock", TEXT, "", "lock or class of locks, as the tool names it; NULL: it does not tell"),
+        _col("site", TEXT, "", "all: the sum of the lock's sites; else who took or waited for it"),
+        _col("type", TEXT, "", "spinlock, mutex, rwsem:R ...; NULL: the tool does not tell"),
+        *FIGURES,
+        _col("place", INT, "", "of measured locks, the place in their table by time waited, from 1"),
+        _col(
+            "derived",
+            TEXT,
+            "",
+            "of what was measured, the columns that follow from others and were not printed by the tool",
+        ),
+    ),
+)
+
+LOCK_SOURCES = View(
+    "lock_sources",
+    "one row per table of measured locks: where it is from, and what it lacks",
+    (
+        RUN,
+        _col("file", TEXT, "", "where it was read"),
+        _col("recorder", TEXT, "", "tool that measured"),
+        _col("locks", BIG, "", "how many rows it has in `locks`"),
+        _col("lacking", TEXT, "", "what was lost or could not be read, with counts"),
+        _col("notes", TEXT, "", "what else is to be known of it"),
+    ),
+)
+
 FINDINGS = View(
     "findings",
     "hazards that the runs met, from the manifests",
@@ -212,6 +247,8 @@ VIEWS: dict[str, View] = {
         RUNS,
         CPU_TIME,
         LOCK_TOTALS,
+        LOCKS,
+        LOCK_SOURCES,
         FINDINGS,
         COSTS,
         RESULTS,

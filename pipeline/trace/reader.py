@@ -24,10 +24,13 @@ from pipeline.schema.trace import (
     Column,
     TraceMetadata,
 )
+from pipeline.trace.lock_text import find_format, say_no_trace
 
 UNKNOWN_KIND = -1
 
 _BY_NAME = {column.name: column for column in COLUMNS}
+# How much of a file that is no trace is looked at to say what it is.
+_SNIFFED_BYTES = 1 << 16
 _KIND_DICTIONARY = pa.array(KINDS)
 
 
@@ -153,8 +156,10 @@ def _parquet_metadata(path: Path) -> pq.FileMetaData:
         return pq.read_metadata(path)
     except (OSError, pa.ArrowException) as error:
         with path.open("rb") as handle:
-            begins_as_parquet = handle.read(4) == b"PAR1"
-        if begins_as_parquet:
+            head = handle.read(_SNIFFED_BYTES)
+        if form := find_format(head):
+            raise InputError(f"{path}: wanted a trace; this {say_no_trace(form, path)}") from error
+        if head.startswith(b"PAR1"):
             raise InputError(
                 f"{path}: wanted a whole Parquet file, found one cut short or damaged at its end; copy, "
                 "import or generate it again"

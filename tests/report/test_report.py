@@ -196,7 +196,7 @@ def test_a_users_own_report_uses_queries_beside_it(tmp_path):
         ('query = "lockmeter"\nchart = "bars"\ntitle = "x"', "chart 'bars' wants x"),
         (
             'query = "lockmeter"\nchart = "bars"\ntitle = "x"\nx = "nix"',
-            "has no column nix; it has run, site",
+            "has no column nix; it has run, lock, site",
         ),
     ],
 )

@@ -113,8 +113,8 @@ def test_a_window_misses_pages_that_lie_outside_it(tmp_path):
 
 
 LOCK = {
-    "run": ["a b"] * 3, "site": ["all", "map", "unmap"], "util_percent": [33.4, 17.4, 0.334],
-    "con_percent": [63.5, 100.0, 0.0], "hold_mean_us": [5.4, 5.7, 0.2],
+    "run": ["a b"] * 3, "lock": ["kmap_lock"] * 3, "site": ["all", "map", "unmap"],
+    "util_percent": [33.4, 17.4, 0.334], "con_percent": [63.5, 100.0, 0.0], "hold_mean_us": [5.4, 5.7, 0.2],
     "hold_max_us": [7893.0, 7893.0, 71.0], "wait_mean_us": [155.0, 158.0, None],
     "wait_max_us": [16_000.0, 16_000.0, 0.0], "cpu_percent": [37.8, 19.7, 0.05],
     "acquisitions": [2_551_814, 1_275_907, 1_275_907],
@@ -155,7 +155,7 @@ def test_lock_stats_form_has_the_kernels_columns_and_contention_points(ask, tmp_
 @pytest.mark.parametrize("form", [lockmeter_text, lock_stat_text])
 def test_a_form_says_which_columns_it_wants(form):
     with pytest.raises(
-        UsageError, match=r"wants the columns run, site, .* lacks .*; use it with --name lock"
+        UsageError, match=r"wants the columns run, lock, site, .* lacks .*; use it with --name lock"
     ):
         form(pl.DataFrame({"run": ["a"], "site": ["all"]}))
 

@@ -107,9 +107,9 @@ EXPECTED = {
         ("pool", "map", 4, 1, 25), ("pool", "unmap", 1, 3, 100), ("pool", "unmap", 2, 1, 33.3333),
     ],
     "lockmeter": [
-        ("pool", "all", 14, 28.5714, 2, 4, 1.25, 1.5, 1.25, 7),
-        ("pool", "map", 10, 25, 2.5, 4, 1.5, 1.5, 0.75, 4),
-        ("pool", "unmap", 4, 33.3333, 1.3333, 2, 1, 1, 0.5, 3),
+        ("pool", "kmap_lock", "all", 14, 28.5714, 2, 4, 1.25, 1.5, 1.25, 7),
+        ("pool", "kmap_lock", "map", 10, 25, 2.5, 4, 1.5, 1.5, 0.75, 4),
+        ("pool", "kmap_lock", "unmap", 4, 33.3333, 1.3333, 2, 1, 1, 0.5, 3),
     ],
     "pin_waits": [
         ("pool", 1, 0.01, 0.1, 10, 10, 1, 100), ("bare", 0, 0, None, None, None, None, None),
@@ -146,6 +146,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
+POOL = ("pool", "simulated", "kmap_lock")
 EXPECTED |= {
     "by_kind": [
         ("pool", "page_fault", 2, 66.6667, 50, 2.25, 2.5, 9, 0.0025, 0.005, 0, 0, 0),
@@ -174,10 +175,16 @@ EXPECTED |= {
         ("pool", "map", "scan", "measured", 0.0015, 15, 0.375),
         ("pool", "unmap", "rest", "rest", 0.004, 100, 1.3333),
     ],
+    # Nothing was measured of real locks.
+    "lock_comparison": [
+        (*POOL, "all", "spinlock", 7, 2, 28.5714, 2, 4, 1.25, 1.5, 0.0025, 0.1, None),
+        (*POOL, "map", "spinlock", 4, 1, 25, 2.5, 4, 1.5, 1.5, 0.0015, 0.1, None),
+        (*POOL, "unmap", "spinlock", 3, 1, 33.3333, 1.3333, 2, 1, 1, 0.001, 0.1, None),
+    ],
     "lock_stat": [
-        ("pool", "all", None, 2, 1, 1.5, 2.5, 1.25, None, 7, 1, 4, 14, 2),
-        ("pool", "map", None, 1, 1.5, 1.5, 1.5, 1.5, None, 4, 1, 4, 10, 2.5),
-        ("pool", "unmap", None, 1, 1, 1, 1, 1, None, 3, 1, 2, 4, 1.3333),
+        ("pool", "kmap_lock", "all", None, 2, 1, 1.5, 2.5, 1.25, None, 7, 1, 4, 14, 2),
+        ("pool", "kmap_lock", "map", None, 1, 1.5, 1.5, 1.5, 1.5, None, 4, 1, 4, 10, 2.5),
+        ("pool", "kmap_lock", "unmap", None, 1, 1, 1, 1, 1, None, 3, 1, 2, 4, 1.3333),
     ],
     # Pages 7, 7, 8: of the two windows of two operations one has one page and one has two.
     "reuse_interval": [

@@ -23,6 +23,7 @@ from pipeline.importing.text.tally import Tally, name_counts
 from pipeline.io.files import readable_file
 from pipeline.jit.loops import has_to_compile
 from pipeline.schema.trace import MAX_TIME_NS, Provenance
+from pipeline.trace.lock_text import say_no_trace
 
 # More unknown lines than this and the text is something else than it was taken for.
 MOST_BAD = 0.01
@@ -188,6 +189,8 @@ class _Reading:
                 "up"
             )
         if not found:
+            if any(name.startswith("contention_") for name in tally.ignored):
+                raise InputError(f"{self.path}: this {say_no_trace('contention', self.path)}")
             passed = {"events of no use here": tally.ignored, "not read": tally.unread}
             listed = "; ".join(f"{what}: {name_counts(counts)}" for what, counts in passed.items() if counts)
             if any(name in tally.ignored for name in _SOFTWARE_FAULTS):

@@ -19,7 +19,7 @@ DIGITS = 3
 
 
 class RowsAsTable(ChartKind):
-    """Rows as they are."""
+    """Rows as they are, those of measured locks too."""
 
     draws = (
         "rows as they are, with `x` of those runs only where that is not 0; `columns` chooses and names "
@@ -31,7 +31,8 @@ class RowsAsTable(ChartKind):
     def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
         """Add the table; bounds stand apart, and neither they nor deadlocked runs are best at anything."""
         item, frame = plot.item, plot.rows
-        beside = {*plot.styles.bounds, *(run.name for run in runs if is_deadlocked(run))}
+        apart = {*plot.styles.bounds, *plot.styles.measured}
+        beside = {*apart, *(run.name for run in runs if is_deadlocked(run))}
         shown = list(item.columns) or frame.columns
         headings = []
         for name in shown:
@@ -46,7 +47,7 @@ class RowsAsTable(ChartKind):
                 best = run not in beside and text == bests.get(name)
                 cells.append(Cell(text or "–", heading.number, name == "run", best))
             repeated = shown[0] == "run" and bool(rows) and rows[-1].runs == (run,)
-            rows.append(Row(cells, (run,), run in plot.styles.bounds, repeated))
+            rows.append(Row(cells, (run,), run in apart, repeated))
         block.tables = [Table(headings, rows)]
 
 

@@ -1,0 +1,179 @@
+"""lockmeter's own reports, as its command `lockstat` printed them from 2000 to 2005.
+
+    SPINLOCKS         HOLD            WAIT
+      UTIL  CON    MEAN(  MAX )   MEAN(  MAX )(% CPU)     TOTAL NOWAIT SPIN RJECT  NAME
+      1.1%  1.1%  6.7us( 214us)   17us( 169us)(0.00%)     16961 98.9%  1.1%    0%  io_request_lock
+     0.25%  1.4%  5.7us( 184us)   18us( 104us)(0.00%)      4353 98.6%  1.4%    0%    __make_request+0xec
+
+A lock's line is followed by one for each of its callers, further in. Three digits are printed. HOLD is the
+mean over TOTAL; of those, RJECT were refused by a trylock and took no lock. 0% is none, 0.00% too few for the
+digits. Locks for readers and writers have sections of their own; what readers share has no longest hold.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.importing.locks.measured import LockRow, MeasuredLocks, mean_ns, whole_ns
+from pipeline.schema.locks import ALL_SITES
+
+
+def _percent(name: str) -> str:
+    return rf"(?:(?P<{name}>[0-9]{{1,6}}(?:\.[0-9]{{1,2}})?)%|-)"
+
+
+def _time(name: str) -> str:
+    return rf"(?:(?P<{name}>[0-9]{{1,12}}(?:\.[0-9])?)(?P<{name}_unit>us|ms|s)|-)"
+
+
+# UTIL, or with the option -C requests a second; a line of sums, or of a reader's caller, has neither.
+_BEGIN = rf"^ *(?:(?:{_percent('util')}|[0-9]+(?:\.[0-9])?(?=  )) *)?{_percent('con')} *"
+_HOLD = rf"(?:{_time('hold')}\( *{_time('hold_max')}\))?"
+_WAIT = rf" *{_time('wait')}(?:\( *{_time('wait_max')}\)\( *{_percent('cpu')}\))?"
+_COUNTS = rf" +(?:(?P<total>[0-9]{{1,18}})|-) +{_percent('nowait')} +{_percent('spin')}"
+_NAME = r"(?P<indent>  (?:  )?)(?P<name>\S.*?) *$"
+_BUSY = r"[0-9.]+[mu]?s\( *[0-9.]+[mu]?s\)"
+_READERS = (
+    rf"(?:{_time('hold')}(?:\?\?)? +[0-9]+ +{_BUSY}|(?:Data Sync Error|RWLOCK LookupError) *(?:{_BUSY})?)?"
+)
+# Sections by the line that begins them: the type of lock, and what a row is.
+_SECTIONS = {
+    "SPINLOCKS": ("spinlock", rf"{_BEGIN}{_HOLD}{_WAIT}{_COUNTS} +{_percent('rejected')}{_NAME}"),
+    "RWLOCK READS": ("rwlock:R", rf"{_BEGIN}{_READERS}{_WAIT}{_COUNTS}{_NAME}"),
+    "RWLOCK WRITES": (
+        "rwlock:W",
+        rf"{_BEGIN}{_HOLD}{_WAIT} +[0-9.]+[mu]?s(?:\( *[0-9.]+[mu]?s\))?{_COUNTS}"
+        rf"\( *{_percent('both_spin')}\){_NAME}",
+    ),
+}
+_ROWS = {name: (kind, re.compile(row)) for name, (kind, row) in _SECTIONS.items()}
+_SECTION = re.compile(rf"^ *({'|'.join(_SECTIONS)}) ")
+_COLUMNS = re.compile(r"^ *(?:UTIL|TOT/SEC) +CON .* NAME *$")
+_WALL = re.compile(r"^(?:Delta Time: +|Measurements enabled for: )([0-9]{1,12}(?:\.[0-9]{1,3})?) sec")
+_CPUS = re.compile(r"^(?:All \(([0-9]{1,6})\) CPUs|(CPU:[0-9]{1,6}))\s*$")
+_SAMPLE = re.compile(r"^(Periodic sample [0-9]+) of")
+_OVERFLOW = re.compile(r"^\s*(?:Directory|Read Lock) table overflowed")
+_KNOWN = re.compile(
+    r"^\s*$|^ *(?:- +)+-?\s*$|^_+\s*$|^\*+ (?:End of )?Warnings|"
+    r"^(?:Total counts|Command: |Ident: |Selecting locks |"
+    r"(?:First |Last )?(?:Start|End) +time: |Hash table slots |Global read lock slots |\s*The data in this "
+    r"report|\s*(?:requests/sec|contention|utilization) *:|\S+: One or more warnings)"
+)
+
+
+class Lockmeter:
+    """Reads the lines one by one."""
+
+    recorder = "lockmeter"
+
+    def __init__(self) -> None:
+        """Begin before the first line."""
+        self.started = False
+        self._tables: list[MeasuredLocks] = []
+        self._section = ""
+        self._lock: str | None = None
+        self._above = ""
+        self._begin_table("")
+
+    def _begin_table(self, title: str) -> None:
+        self._table = MeasuredLocks(title, self.recorder, [])
+        self._tables.append(self._table)
+        self._machine: dict[str, int | float] = {}
+        self._seen: set[str] = set()
+
+    def take(self, line: str) -> bool:
+        """Read a line; whether it is known."""
+        above, self._above = self._above, line if line.strip() else self._above
+        if line.startswith("System: "):
+            self._begin_table("")
+            return True
+        if section := _SECTION.match(line):
+            self._begin_section(section[1], above)
+            return True
+        if self._take_machine(line):
+            return True
+        if self._section and (found := _ROWS[self._section][1].match(line)):
+            self._table.rows.append(self._read(found.groupdict()))
+            return True
+        # A line of another kind is the name of the table below it.
+        return bool(_COLUMNS.match(line) or _KNOWN.match(line))
+
+    def _begin_section(self, name: str, above: str) -> None:
+        if name in self._seen:
+            self._begin_table("")
+        if not (self._seen or self._table.title or _KNOWN.match(above) or self._knows(above)):
+            self._table.title = " ".join(above.split())
+        self.started = True
+        self._seen.add(name)
+        self._section, self._lock = name, None
+
+    def _knows(self, line: str) -> bool:
+        return any(pattern.match(line) for pattern in (_WALL, _CPUS, _SAMPLE, _OVERFLOW))
+
+    def _take_machine(self, line: str) -> bool:
+        """Read what a report says of its machine and its time, above the first section."""
+        if wall := _WALL.match(line):
+            self._machine["wall_ns"] = whole_ns(wall[1], "s")
+        elif cpus := _CPUS.match(line):
+            self._machine["cpus"] = int(cpus[1] or 1)
+            self._table.title = f"{self._table.title} {cpus[2] or ''}".strip()
+        elif sample := _SAMPLE.match(line):
+            self._table.title = sample[1]
+        elif _OVERFLOW.match(line):
+            self._table.losses["tables_overflowed"] = self._table.losses.get("tables_overflowed", 0) + 1
+        else:
+            return False
+        return True
+
+    def _read(self, cells: dict[str, str | None]) -> LockRow:
+        name = cells["name"] or ""
+        if cells["indent"] == "  ":
+            self._lock, site = name, ALL_SITES
+        else:
+            site = name
+        row = LockRow(self._lock, site, _ROWS[self._section][0], dict(self._machine))
+        figures, total = row.figures, int(cells["total"] or -1)
+        for figure, cell in (("util_percent", "util"), ("cpu_percent", "cpu")):
+            if value := cells.get(cell):
+                figures[figure] = float(value)
+        rejected = _count(total, cells.get("rejected", "0"))
+        if (con := cells["con"]) and cells.get("rejected", "0") == "0":
+            figures["con_percent"] = float(con)
+        if rejected is not None:
+            figures["acquisitions"] = total - rejected
+            row.derived |= {"acquisitions"} if rejected else set()
+        waited = [_count(total, cells.get(cell, "0")) for cell in ("spin", "both_spin")]
+        if waited == [0, 0]:
+            figures["contended"] = 0
+        elif None not in waited:
+            figures["contended"] = sum(part for part in waited if part is not None)
+        row.derived |= {"contended"} & figures.keys()
+        self._read_times(row, cells, total)
+        return row
+
+    def _read_times(self, row: LockRow, cells: dict[str, str | None], total: int) -> None:
+        figures = row.figures
+        for what in ("hold", "wait"):
+            if (number := cells.get(what)) and (unit := cells[f"{what}_unit"]):
+                figures[f"{what}_mean_ns"] = mean_ns(number, unit)
+            if (number := cells.get(f"{what}_max")) and (unit := cells[f"{what}_max_unit"]):
+                figures[f"{what}_max_ns"] = whole_ns(number, unit)
+        if figures.get("wait_mean_ns") == 0:
+            del figures["wait_mean_ns"]
+            figures["wait_ns"], figures["wait_max_ns"] = 0, 0
+            figures.setdefault("cpu_percent", 0.0)
+        # The mean is over those too that took no lock.
+        if "hold_mean_ns" in figures and 0 <= total != figures.get("acquisitions"):
+            figures["hold_ns"] = round(figures.pop("hold_mean_ns") * total)
+            row.derived.add("hold_ns")
+
+    def finish(self) -> list[MeasuredLocks]:
+        """The tables that have rows."""
+        return [table for table in self._tables if table.rows]
+
+
+def _count(total: int, percent: str | None) -> int | None:
+    """How many a share is; None where either is not known, or the share has too few digits."""
+    if total < 0 or percent is None or percent == "0.00":
+        return None
+    return round(total * float(percent) / 100)

@@ -1,0 +1,38 @@
+"""Text that tells what happened to locks: it is no trace, and is told by its lines from what is one."""
+
+from __future__ import annotations
+
+import re
+
+_PERF_COLUMNS = rb"(?:contended|(?:total|max|min|avg) wait)"
+_PERF_TAIL = rb"(?:type +caller|pid +(?:comm|owner)|address +symbol|cgroup) *\r?$"
+_FORMS = {
+    "lock_stat": rb"^ *lock_stat version [0-9]",
+    "lockmeter": rb"^ *(?:SPINLOCKS +HOLD +WAIT|RWLOCK READS +HOLD|RWLOCK WRITES +HOLD)",
+    "perf-lock": rb"^ *" + _PERF_COLUMNS + rb" .*" + _PERF_TAIL,
+    "perf-lock-csv": rb"^# output: " + _PERF_COLUMNS + rb"\W",
+    "lockmeter-rows": rb"^(?:\xef\xbb\xbf)?row,(?:[a-z_]+,)*site,(?:[a-z_]+,)*acquisitions\b",
+    "contention": rb"[ :]contention_(?:begin|end): ",
+}  # fmt: skip
+FORMATS = {
+    "lock_stat": "/proc/lock_stat",
+    "lockmeter": "lockmeter's lockstat",
+    "perf-lock": "perf lock contention",
+    "perf-lock-csv": "perf lock contention -x",
+    "lockmeter-rows": "a table of lockmeter's rows",
+    "contention": "events of lock contention",
+}
+_PATTERNS = {name: re.compile(form, re.MULTILINE) for name, form in _FORMS.items()}
+
+
+def find_format(head: bytes) -> str | None:
+    """Name of the format of FORMATS that a text with this beginning is in; None if in none."""
+    return next((name for name, pattern in _PATTERNS.items() if pattern.search(head)), None)
+
+
+def say_no_trace(name: str, path: object) -> str:
+    """Say of text in a format of FORMATS what it is and what can be done with it."""
+    return (
+        f"has what was measured of locks ({FORMATS[name]}), which is no trace and cannot be replayed; "
+        f"'pipeline sql --runs {path}' and 'pipeline report RUNS {path}' show it beside runs"
+    )
