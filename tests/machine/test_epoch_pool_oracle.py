@@ -41,8 +41,9 @@ class EpochPoolMachine(AllocatorMachine):
         self.owe_wake: set[int] = set()
 
     def in_spaces(self) -> set[tuple[int, int]]:
-        """CPUs with the moment they entered the address space they are in; 0 if they have run nothing yet."""
-        return {(cpu, int(space.emptied)) for cpu, space in enumerate(self.bench.state.spaces)}
+        """CPUs that have run anything, with the moment they entered the address space they are in."""
+        spaces = enumerate(self.bench.state.spaces)
+        return {(cpu, int(space.emptied)) for cpu, space in spaces if space.process >= 0}
 
     def answered(self, task: Task) -> None:
         r = task.request

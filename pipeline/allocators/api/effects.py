@@ -110,7 +110,8 @@ def may_hold_since(a: State, d: StepCost, process: int, moment: int) -> int:
     mask = 0
     for c in range(d.cpus):
         space = a.spaces[c]
-        if space.emptied <= moment and (space.process == process or (process < 0 <= space.process)):
+        there = space.process >= 0 if process < 0 else space.process == process
+        if there and space.emptied <= moment:
             mask |= wrap64(1 << c)
     return mask
 
