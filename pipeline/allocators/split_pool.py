@@ -18,7 +18,7 @@ A map that finds the current half used up switches to the other one, takes its s
 and sees to it that the old half becomes clean. Until that is done the old half serves hits and takes releases
 back like any other, but for the slots that the pass has taken out of its cache: that is done with the lock
 held for `batch` slots at a time, so that others get in between. If the new half is used up before the old one
-is clean, misses sleep until it is.
+is clean, misses sleep until it is; then the next one leaves the new half in its turn.
 
 The rest is in components/deferred_flush_pool.py: this is a pool of two parts.
 

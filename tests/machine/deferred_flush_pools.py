@@ -96,8 +96,6 @@ class Parts:
         assert self.flushed is not None
         self.clean[self.flushed] |= self.doomed
         self.doomed = set()
-        if not self.clean[self.parts - 1 - self.flushed]:
-            self.current = self.flushed
         self.flushed = None
 
 

@@ -25,17 +25,26 @@ taken, and misses for as long as the current part has clean slots. The pass may 
 released after each: what is unused when its turn comes is taken, whatever it was before.
 
 A map that finds no clean slot in the current part sleeps if a flush is under way, as its end wakes everybody;
-an unmap need wake nobody before that. If none is, it begins one, and sleeps only if there is nothing to
-flush: then all slots are in use, and the next unmap that leaves one unused wakes everybody. The counts by
-which that is decided are exact while the lock is held: no slot comes free unnoticed between looking and
-sleeping.
+an unmap need wake nobody before that. If none is, it leaves that part for the other one and begins to flush
+it; so no part is passed over for good. It sleeps only if there is nothing to flush: then all slots are in
+use, and the next unmap that leaves one unused wakes everybody. The counts by which that is decided are exact
+while the lock is held: no slot comes free unnoticed between looking and sleeping.
 """
 
 from __future__ import annotations
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, UNLOCK, WAKE_ALL
 from pipeline.allocators.api.contract import Check, Shape
-from pipeline.allocators.api.effects import evict, probe, report_finding, scan, touch, touch_cached, write_pte
+from pipeline.allocators.api.effects import (
+    evict,
+    flush_range,
+    probe,
+    report_finding,
+    scan,
+    touch,
+    touch_cached,
+    write_pte,
+)
 from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.checks import check_pages, check_sleepers, check_users
 from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, unmap_around_drop
@@ -89,6 +98,7 @@ def map_in_parts(a: State, r: Request, d: StepCost, parts: int, size: int, batch
     if r.step == _FLUSH:
         if flush.freed > 0:
             r.step = _FLUSHED
+            flush_range(d, (flush.flushing - 1) * size, size)
             return FLUSH_ALL
         r.step = _END_FLUSH
         return LOCK
@@ -104,7 +114,7 @@ def map_in_parts(a: State, r: Request, d: StepCost, parts: int, size: int, batch
         return _pass(a, r, d, size, batch)
     after = _SEARCH
     if r.step == _END_FLUSH:
-        _end_flush(a, d, parts, size)
+        _end_flush(a, d, size)
         after = _WAKE
     return _search(a, r, d, parts, size, batch, spare, after)
 
@@ -215,8 +225,8 @@ def _pass(a: State, r: Request, d: StepCost, size: int, batch: int) -> int:
 
 
 @inline
-def _end_flush(a: State, d: StepCost, parts: int, size: int) -> None:
-    """What was flushed is clean."""
+def _end_flush(a: State, d: StepCost, size: int) -> None:
+    """What was flushed is clean. The current part stays: if it is used up by now, it is the next to flush."""
     flush = a.pool[0]
     p = flush.flushing - 1
     for k in range(p * size, (p + 1) * size):
@@ -225,8 +235,6 @@ def _end_flush(a: State, d: StepCost, parts: int, size: int) -> None:
     touch_cached(d, flush.freed)
     a.pool[p].clean += flush.freed
     flush.flushing = 0
-    if a.pool[parts - 1 - p].clean == 0:
-        flush.part = p
 
 
 @inline
