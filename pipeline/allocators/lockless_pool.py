@@ -6,42 +6,52 @@
     page.slot      1 + the slot that caches the page; 0: none
 
 A page that has a slot is mapped by counting up, unless the count is 0 or the slot has another page by then.
-Otherwise the hand advances until a free slot is found, which is claimed (1 to 0). A clean one is used at
-once. If it still maps a page, up to `tlb_batch` - 1 more such slots are claimed in one go; one flush of every
-TLB, with nothing locked, makes all of them clean, and the others are given back. If the page was mapped by
-somebody else meanwhile, the slot is given back and that mapping used.
+Otherwise the hand advances until a free slot is found, which is claimed (1 to 0) and will be the page's. A
+clean one is used at once. If it still maps a page, the slots ahead of the hand, which stays, are looked at,
+and up to `tlb_batch` more such slots are claimed; one flush of every TLB, with nothing locked, makes all of
+them clean, and those ahead are given back, for the hand to come by. If the page was mapped by somebody else
+meanwhile, the slot is given back and that mapping used.
+
+Whoever makes a slot free, by the last unmap or by giving it back, wakes the sleepers: for that it takes the
+lock of the wait queue (lock 0), whether anybody sleeps or not. It is the design's only lock.
 
 A task that finds no free slot in a whole round sleeps, unless one became free since the round began: `freed`
-is compared and the queue joined in one instant, so that no wake-up is lost, as the posted version could.
+is compared and the queue joined with the queue's lock held, so that no wake-up is lost, as the posted version
+could. Woken, it searches again, and looks for its page only when it has a slot.
 
-Source: P. Zijlstra, linux-kernel, January 2007, on kmap_high without its lock. Ours: the line of
-memory that a count lies in goes from CPU to CPU at each change; each advance of the hand is such a change.
+Source: P. Zijlstra, linux-kernel, January 2007, on kmap_high without its lock; mm/highmem.c of the -rt
+kernels (pkmap_try_free, pkmap_get_free, pkmap_put). Ours: the line of memory that a count lies in goes from
+CPU to CPU at each change or attempt; each advance of the hand is such a change. A clean slot ahead of the
+hand is left alone, where the source claims it and gives it back at once.
 """
 
 from __future__ import annotations
 
-from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP, STEP
+from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, STEP, UNLOCK
 from pipeline.allocators.api.contract import Option, Shape
-from pipeline.allocators.api.effects import change_atomically, evict, probe, touch, write_pte
+from pipeline.allocators.api.effects import change_atomically, evict, flush_range, probe, touch, write_pte
 from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.atomic_counts import (
     change_count,
     check_counts,
+    claim,
     count_down,
-    count_freed,
     count_lines,
     count_up,
+    give_back,
     lost_wakeups_beside_free,
 )
-from pipeline.allocators.components.wake import WAKE_OPTION
+from pipeline.allocators.components.wake import WAKE_OPTION, wake
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import HIT, MISS
 
-SUMMARY = "no lock: atomic counts, one global flush for a batch of slots, contention line by line"
+SUMMARY = "no lock over the pool: atomic counts, one global flush for a batch of slots"
 SOURCE = "P. Zijlstra, linux-kernel, January 2007"
 OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool"),
-    Option("tlb_batch", 32, minimum=1, maximum=1 << 16, help="slots made clean by one flush, at most"),
+    Option(
+        "tlb_batch", 32, minimum=1, maximum=1 << 16, help="further slots that a flush makes clean, at most"
+    ),
     Option("counts_per_line", 16, minimum=1, maximum=64, help="counts in one line of memory"),
     WAKE_OPTION,
 )
@@ -65,10 +75,14 @@ def prepare(a: State, shape: Shape) -> None:
 _ASK = 0
 _COUNT_UP = 1
 _SEARCH = 2
-_FLUSHED = 3
-_PUBLISH = 4
-_NONE = 5
-_DROPPED = 1  # of an unmap
+_FREED = 3  # a slot became free: the lock of the queue is held
+_WAKE = 4
+_GO_ON = 5  # give the next slot back, or let the page have the slot that was kept
+_PUBLISH = 6
+_NONE = 7
+_JOIN = 8  # the lock of the queue is held
+# Steps of an unmap, beside _FREED and _WAKE.
+_END = 9
 
 
 @inline
@@ -89,66 +103,84 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
     if r.step == _SEARCH:
         return _search(a, r, d)
     if r.step == _NONE:
-        # Nothing is spent in this step: between the comparison and the sleep no time passes.
-        if a.pool[0].freed != r.mark:
-            r.step = _SEARCH
-            return STEP
-        r.step = _ASK
-        return SLEEP
-    if r.step == _FLUSHED:
-        r.step = _PUBLISH
-        return _give_back(a, r, d)
+        r.step = _JOIN
+        return LOCK
+    if r.step == _JOIN:
+        r.step = _SEARCH
+        return SLEEP if a.pool[0].freed == r.mark else UNLOCK
+    if r.step in (_FREED, _WAKE):
+        return _wake_sleepers(a, r, _GO_ON)
+    if r.step == _GO_ON and r.budget > 0:
+        ahead = r.budget - 1
+        r.budget = a.slots[ahead].next
+        give_back(a, d, ahead)
+        r.step = _FREED
+        return LOCK
+    if r.slot < 0:
+        r.step = _COUNT_UP
+        return STEP
     return _publish(a, r, d)
 
 
 @inline
 def _search(a: State, r: Request, d: StepCost) -> int:
-    """Go round with the hand at most once; claim a clean slot, or a batch of such as must be flushed."""
+    """Go round with the hand at most once; claim a slot, and more of them if it must be flushed."""
     pool = a.pool[0]
     r.mark = pool.freed
     r.budget = 0
-    claimed = 0
-    for _ in range(a.options[0].slots):
+    slots = a.options[0].slots
+    at = 0
+    found = False
+    for _ in range(slots):
         change_atomically(a, d, 0)
-        pool.hand = pool.hand + 1 if pool.hand + 1 < a.options[0].slots else 0
+        pool.hand = pool.hand + 1 if pool.hand + 1 < slots else 0
         probe(d, 1)
         at = pool.hand
-        slot = a.slots[at]
-        if slot.count != 1 or (slot.page < 0 and claimed > 0):
-            continue
-        change_count(a, d, at, -1)
-        if slot.page < 0:
-            r.slot = at
-            r.step = _PUBLISH
-            return STEP
-        a.pages[slot.page].slot = 0
-        evict(a, d, slot.page)
-        slot.page = -1
-        touch(d, 1)
-        write_pte(d)
-        slot.next = r.budget
-        r.budget = at + 1
-        claimed += 1
-        if claimed == a.options[0].tlb_batch:
+        found = claim(a, d, at)
+        if found:
             break
-    if claimed == 0:
+    if not found:
         r.step = _NONE
         return STEP
-    r.step = _FLUSHED
+    r.slot = at
+    if a.slots[at].page < 0:
+        r.step = _PUBLISH
+        return STEP
+    _forget(a, d, at)
+    _scan_ahead(a, r, d, at)
+    r.step = _GO_ON
+    flush_range(d, 0, slots)
     return FLUSH_ALL
 
 
 @inline
-def _give_back(a: State, r: Request, d: StepCost) -> int:
-    """Keep the last slot that was claimed and give back the others, which are clean now."""
-    r.slot = r.budget - 1
-    others = a.slots[r.slot].next
-    freed = 0
-    while others > 0:
-        change_count(a, d, others - 1, 1)
-        freed += 1
-        others = a.slots[others - 1].next
-    return count_freed(a, freed)
+def _scan_ahead(a: State, r: Request, d: StepCost, at: int) -> None:
+    """Claim free slots after `at` that must be flushed too; `r.budget` begins their list, last first."""
+    slots = a.options[0].slots
+    claimed = 0
+    for _ in range(slots):
+        if claimed == a.options[0].tlb_batch:
+            break
+        at = at + 1 if at + 1 < slots else 0
+        probe(d, 1)
+        if a.slots[at].page < 0:
+            change_count(a, d, at, 0)
+        elif claim(a, d, at):
+            _forget(a, d, at)
+            a.slots[at].next = r.budget
+            r.budget = at + 1
+            claimed += 1
+
+
+@inline
+def _forget(a: State, d: StepCost, at: int) -> None:
+    """A slot that the task has for itself maps its page no more."""
+    slot = a.slots[at]
+    a.pages[slot.page].slot = 0
+    evict(a, d, slot.page)
+    slot.page = -1
+    touch(d, 1)
+    write_pte(d)
 
 
 @inline
@@ -157,10 +189,10 @@ def _publish(a: State, r: Request, d: StepCost) -> int:
     touch(d, 1)
     r.mark = a.pages[r.page].slot
     if r.mark > 0:
-        change_count(a, d, r.slot, 1)
+        r.step = _FREED
+        give_back(a, d, r.slot)
         r.slot = -1
-        r.step = _COUNT_UP
-        return count_freed(a, 1)
+        return LOCK
     a.pages[r.page].slot = r.slot + 1
     a.slots[r.slot].page = r.page
     write_pte(d)
@@ -170,12 +202,27 @@ def _publish(a: State, r: Request, d: StepCost) -> int:
 
 
 @inline
+def _wake_sleepers(a: State, r: Request, after: int) -> int:
+    """Release the queue's lock, and wake sleepers if there are any; then comes step `after`."""
+    if r.step == _WAKE:
+        r.step = after
+        return wake(a)
+    r.step = _WAKE if a.queues[0].sleepers > 0 else after
+    return UNLOCK
+
+
+@inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
     """Count down; wake the sleepers if the slot is free now."""
-    if r.step == _DROPPED:
+    if r.step == _END:
         return DONE
-    r.step = _DROPPED
-    return count_down(a, d, r.slot)
+    if r.step in (_FREED, _WAKE):
+        return _wake_sleepers(a, r, _END)
+    if count_down(a, d, r.slot):
+        r.step = _FREED
+        return LOCK
+    r.step = _END
+    return STEP
 
 
 # Counts must match the live mappings, pages their slots, and nobody be asleep beside a free slot.

@@ -74,7 +74,7 @@ BROKEN = [
     *[(allocator, LOST, NO_WAKE_APART) for allocator in APART],
     ("percpu_cached", LOST, {"not free or": "True or"}),
     ("per_process", LOST, {"WAKE if free and a.queues[r.process].sleepers > 0 else END": "END"}),
-    ("lockless_pool", LOST, {"freed == 0 or": "True or"}),
+    ("lockless_pool", LOST, {"_WAKE if a.queues[0].sleepers > 0 else after": "after"}),
     ("sf_buf", LOST, {"        if a.queues[0].sleepers > 0:\n": "        if False:\n"}),
     ("always_flush", LOST, {"            r.step = WAKE\n": "            pass\n"}),
     ("percpu_pinned", LOST, {"a.queues[d.cpu].sleepers > 0": "False"}),

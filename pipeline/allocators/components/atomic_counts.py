@@ -7,17 +7,15 @@
     pool.freed     how often a slot became free
 
 Counts lie side by side in lines of memory, `counts_per_line` in each, an option that the design must have
-beside `slots` and `wake`. A line goes from CPU to CPU at each change. Line 0 is the design's own.
+beside `slots`. A line goes from CPU to CPU at each change, even one that fails. Line 0 is the design's own.
 """
 
 from __future__ import annotations
 
-from pipeline.allocators.api.actions import STEP
 from pipeline.allocators.api.contract import Check, Shape
 from pipeline.allocators.api.effects import change_atomically, report_finding
 from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.checks import check_pages, check_sleepers, check_users
-from pipeline.allocators.components.wake import wake
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import COUNT_UNDERFLOW
 
@@ -35,6 +33,14 @@ def change_count(a: State, d: StepCost, slot: int, by: int) -> None:
 
 
 @inline
+def claim(a: State, d: StepCost, slot: int) -> bool:
+    """Have a free slot for oneself (compare and swap); false if it is not free."""
+    free = a.slots[slot].count == 1
+    change_count(a, d, slot, -1 if free else 0)
+    return free
+
+
+@inline
 def count_up(a: State, r: Request, d: StepCost, slot: int) -> bool:
     """Become a user of the slot that had the page a moment ago; false if it has not any more."""
     same = a.slots[slot].count > 0 and a.slots[slot].page == r.page
@@ -43,19 +49,21 @@ def count_up(a: State, r: Request, d: StepCost, slot: int) -> bool:
 
 
 @inline
-def count_down(a: State, d: StepCost, slot: int) -> int:
-    """Drop one use; return the action after it: sleepers are woken if nobody uses the slot now."""
+def count_down(a: State, d: StepCost, slot: int) -> bool:
+    """Drop one use; whether the slot is free now."""
     change_count(a, d, slot, -1)
     if a.slots[slot].count < 1:
         report_finding(d, COUNT_UNDERFLOW)
-    return count_freed(a, 1 if a.slots[slot].count == 1 else 0)
+    free = a.slots[slot].count == 1
+    a.pool[0].freed += 1 if free else 0
+    return free
 
 
 @inline
-def count_freed(a: State, freed: int) -> int:
-    """Return the action after `freed` slots became free: sleepers are woken if it is any."""
-    a.pool[0].freed += freed
-    return STEP if freed == 0 or a.queues[0].sleepers == 0 else wake(a)
+def give_back(a: State, d: StepCost, slot: int) -> None:
+    """Make a slot free that one has for oneself."""
+    change_count(a, d, slot, 1)
+    a.pool[0].freed += 1
 
 
 def check_counts(a: State, live: Check) -> list[str]:
