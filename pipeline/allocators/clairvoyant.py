@@ -71,7 +71,7 @@ def prepare(a: State, shape: Shape) -> None:
 def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; flush when none is left and some can be had by it."""
     slots = a.options[0].slots
-    return map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, False)
+    return map_cached(a, r, d, 0, slots, 0, 1, 0, slots, FLUSH_ALL, False)
 
 
 @inline

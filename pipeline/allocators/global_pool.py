@@ -14,8 +14,9 @@ Everything happens under the lock, the pass over all slots at a wrap and its glo
 never goes from 1 to 0 without a flush of every TLB before anybody takes it.
 
 With `colours` a page may be mapped only in slots of its own colour, page number modulo colours, so that a
-cache indexed by virtual addresses holds it once. Each colour has its cursor, its budget of probes and its
-wait queue, over its share of the slots; a wrap of any of them passes over the whole pool.
+cache indexed by virtual addresses holds it once: slot number modulo colours is the colour too. Each colour
+has its cursor, its budget of probes and its wait queue, over its share of the slots; a wrap of any of them
+passes over the whole pool.
 
 With `reserve` a task that has nothing mapped waits until so many slots can be set aside for it, and gives
 them back when it has nothing mapped again. A task that maps no more than that at once never waits while it
@@ -27,8 +28,8 @@ The algorithm is in components/cached_pool.py: a colour is a series of slots the
 
 Source: Linux 2.4.18 mm/highmem.c as described by the linux-kernel discussion of March 2002; `flush_if_any`
 and `colours` are what later kernels do; reserving slots for each task is A. Arcangeli's proposal (three of
-them). Ours: slots of one colour lie side by side; slots are set aside under the pool's lock, and tasks that
-wait for that have a queue of their own.
+them). Ours: slots are set aside under the pool's lock, and tasks that wait for that have a queue of their
+own.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
     always = not a.options[0].flush_if_any
     # A division would be most of this step, and there is one colour as a rule.
     colour = r.page % colours if colours > 1 else 0
-    return map_cached(a, r, d, colour, size, 0, colours * size, FLUSH_ALL, always)
+    return map_cached(a, r, d, colour, size, colour, colours, 0, colours * size, FLUSH_ALL, always)
 
 
 @inline
@@ -130,7 +131,7 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
     reserved = a.options[0].reserve > 0 and r.depth == 0
     if reserved and r.step == DROP:
         a.pool[0].reserved -= min(a.options[0].reserve, colours * size)
-    action = unmap_cached(a, r, d, r.slot // size if colours > 1 else 0)
+    action = unmap_cached(a, r, d, r.slot % colours if colours > 1 else 0)
     if reserved and action == DONE and r.mark == 1 and a.queues[colours].sleepers > 0:
         r.mark = 0
         d.queue = colours
@@ -159,7 +160,7 @@ check = check_pools
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
     """No task may be left asleep unless every slot of its colour is in use, or set aside."""
-    lost = lost_wakeups_in_pools(a, live)
+    lost = lost_wakeups_in_pools(a, live, interleaved=True)
     wanted = min(int(a.options[0].reserve), len(a.slots))
     if wanted and a.pool[0].reserved + wanted <= len(a.slots):
         lost += check_sleepers(live, len(a.pool), wanted, "slots can be set aside")

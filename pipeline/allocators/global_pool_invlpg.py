@@ -52,7 +52,7 @@ PAGE = [("slot", "i4")]
 def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; at a wrap every CPU makes a pass; sleep if it finds none."""
     slots = a.options[0].slots
-    return map_cached(a, r, d, 0, slots, 0, slots, REPEAT_ALL, not a.options[0].flush_if_any)
+    return map_cached(a, r, d, 0, slots, 0, 1, 0, slots, REPEAT_ALL, not a.options[0].flush_if_any)
 
 
 @inline

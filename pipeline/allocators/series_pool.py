@@ -95,7 +95,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
     if a.options[0].scan == _SCAN_OWN:
         first = s * size
         last = first + size
-    return map_cached(a, r, d, s, size, first, last, FLUSH_ALL, not a.options[0].flush_if_any)
+    return map_cached(a, r, d, s, size, s * size, 1, first, last, FLUSH_ALL, not a.options[0].flush_if_any)
 
 
 @inline

@@ -30,6 +30,9 @@ class ColouredPoolMachine(CachedPoolMachine):
     def pool_of(self, r: Request) -> int:
         return r.page % self.colours
 
+    def place(self, slot: int) -> tuple[int, int]:
+        return slot % self.colours, slot // self.colours
+
 
 class ReservingPoolMachine(CachedPoolMachine):
     """A task that maps is granted as many slots as it may have at once: nobody else ever waits."""
@@ -107,8 +110,8 @@ COLOUR_MISTAKES = {
         "    pool = a.pool[0]\n",
     ),
     "a wrap passes over its own colour only": (
-        "size, 0, colours * size, FLUSH_ALL",
-        "size, 0, size, FLUSH_ALL",
+        "colours, 0, colours * size, FLUSH_ALL",
+        "colours, 0, size, FLUSH_ALL",
     ),
     "who waits sleeps in the queue of another colour": (
         "            d.queue = s\n            return SLEEP",

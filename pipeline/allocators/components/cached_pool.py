@@ -9,8 +9,8 @@
     slot.page        the page it maps, where count >= 1
     page.slot        1 + the slot that caches the page; 0: none
 
-A series is `size` slots with a cursor and a wait queue of its own; series `s` begins at slot s * size. One
-lock, lock 0, is over all of them. The design must have the option `wake`.
+A series is `size` slots with a cursor and a wait queue of its own: the slots from the one it starts at on,
+or with a stride every so many. One lock, lock 0, is over all of them. The design must have the option `wake`.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ def map_cached(
     d: StepCost,
     s: int,
     size: int,
+    start: int,
+    stride: int,
     first: int,
     last: int,
     flush: int,
@@ -59,9 +61,9 @@ def map_cached(
 ) -> int:
     """Find the page's slot or take a clean one of series `s`; sleep in its queue if a whole pass finds none.
 
-    At a wrap the slots from `first` to before `last` are passed over, then action `flush` is taken, unless
-    the pass freed nothing and it need not be done `always`. If that action is REPEAT_ALL, the pass
-    invalidates each slot that it makes clean.
+    The series is `size` slots, from slot `start` on each `stride`-th. At a wrap the slots from `first` to
+    before `last` are passed over, then action `flush` is taken, unless the pass freed nothing and it need not
+    be done `always`. If that action is REPEAT_ALL, the pass invalidates each slot that it makes clean.
     """
     if r.step in (ASK, ASK_AGAIN):
         r.step = SEARCH
@@ -79,12 +81,22 @@ def map_cached(
             r.served = HIT
             r.step = GOT
             return UNLOCK
-    return _search(a, r, d, s, size, first, last, flush, always)
+    return _search(a, r, d, s, size, start, stride, first, last, flush, always)
 
 
 @inline
 def _search(
-    a: State, r: Request, d: StepCost, s: int, size: int, first: int, last: int, flush: int, always: bool
+    a: State,
+    r: Request,
+    d: StepCost,
+    s: int,
+    size: int,
+    start: int,
+    stride: int,
+    first: int,
+    last: int,
+    flush: int,
+    always: bool,
 ) -> int:
     """Look at the slots from the cursor on; at a wrap pass over them, and flush if that is due."""
     pool = a.pool[s]
@@ -102,7 +114,7 @@ def _search(
                     r.step = FLUSHED
                     flush_range(d, first, last - first)
                     return flush
-        at = s * size + pool.cursor
+        at = start + pool.cursor * stride
         slot = a.slots[at]
         if slot.count == 0:
             touch(d, 1)
@@ -146,7 +158,7 @@ def fall_back(a: State, r: Request, d: StepCost) -> int:
     The design must have the options `slots` and `flush_if_any`, and begin at ASK_AGAIN.
     """
     slots = a.options[0].slots
-    action = map_cached(a, r, d, 0, slots, 0, slots, FLUSH_ALL, not a.options[0].flush_if_any)
+    action = map_cached(a, r, d, 0, slots, 0, 1, 0, slots, FLUSH_ALL, not a.options[0].flush_if_any)
     if action == DONE:
         r.served = FALLBACK
     return action
@@ -186,7 +198,13 @@ def check_pools(a: State, live: Check, slots: int | None = None) -> list[str]:
     return check_users(live, (max(count - 1, 0) for count in counts)) + check_pages(a, taken)
 
 
-def lost_wakeups_in_pools(a: State, live: Check, slots: int | None = None) -> list[str]:
-    """No task may be left asleep in a series, over the first `slots` slots or all, unless each is in use."""
-    idle = (a.slots.count[:slots] < 2).reshape(len(a.pool), -1)
+def lost_wakeups_in_pools(
+    a: State, live: Check, slots: int | None = None, interleaved: bool = False
+) -> list[str]:
+    """No task may be left asleep in a series, over the first `slots` slots or all, unless each is in use.
+
+    Series lie side by side, or are `interleaved`, a slot of each in turn.
+    """
+    idle = a.slots.count[:slots] < 2
+    idle = idle.reshape(-1, len(a.pool)).T if interleaved else idle.reshape(len(a.pool), -1)
     return [text for s, row in enumerate(idle) for text in check_sleepers(live, s, int(row.sum()))]
