@@ -12,9 +12,10 @@ addresses invalidated, and written anew when it comes back. Two tasks of one CPU
 turns, and neither may go to another CPU: migration is disabled from the outermost map to the outermost
 unmap.
 
-Mappings must be undone in reverse order: an unmap out of it is reported as `unmap_out_of_order`. Nesting
-deeper than the stack is the one way to run out: it is reported as `nesting_overflow`, after which the
-innermost slot serves twice.
+Mappings must be undone in reverse order: an unmap out of it is reported as `unmap_out_of_order`. Nesting too
+deep is the one way to run out. The kernel's check fires when the new depth reaches `nesting`, so that one
+mapping less than that can be nested and the last slot is never used: it is reported as `nesting_overflow`,
+and from there on the last slot serves every deeper mapping.
 
 Source: kmap_local_page of Linux 5.11 (T. Gleixner, November 2020), mm/highmem.c: 16 slots per CPU; x86
 invalidates at the unmap, ARM at the map (`invalidate_at`). Ours: a switch pays for the PTEs and the
@@ -33,7 +34,7 @@ from pipeline.schema.codes import MISS, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER
 SUMMARY = "kmap_local: own slots per CPU, rewritten at context switches; the task is bound, may sleep"
 SOURCE = "T. Gleixner, Linux 5.11, mm/highmem.c"
 OPTIONS = (
-    Option("nesting", 16, minimum=1, maximum=64, help="slots of each CPU: deepest nesting (KM_MAX_IDX)"),
+    Option("nesting", 16, minimum=2, maximum=64, help="slots of each CPU (KM_MAX_IDX); one less can nest"),
     Option(
         "invalidate_at",
         "unmap",
@@ -69,7 +70,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
     """Push a slot of this CPU on the task's stack."""
     stack = a.pool[r.task]
     depth = stack.depth
-    if depth >= a.options[0].nesting:
+    if depth + 1 >= a.options[0].nesting:
         report_finding(d, NESTING_OVERFLOW)
         depth = a.options[0].nesting - 1
     stack.depth += 1
