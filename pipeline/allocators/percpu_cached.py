@@ -86,10 +86,12 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
             pin(d)
             return DONE
     result = take_clean(a, r, d, d.cpu, r.step == _FLUSHED)
-    if result == WRAPPED:
+    while result == WRAPPED:
         scan(d, a.options[0].slots, r.mark)
-        r.step = _FLUSHED
-        return FLUSH_LOCAL
+        if r.mark > 0:
+            r.step = _FLUSHED
+            return FLUSH_LOCAL
+        result = take_clean(a, r, d, d.cpu, True)
     pin(d)
     if result == EXHAUSTED:
         r.step = _WOKEN

@@ -33,7 +33,7 @@ PRIVATE_SLOT = [("count", "i4"), *HASH_FIELDS]
 
 # What a search came to.
 TAKEN = 0
-WRAPPED = 1  # slots were made clean, and TLBs may still hold them: go on after a flush
+WRAPPED = 1  # a pass was made: go on after a flush, if it made slots clean that TLBs may still hold
 EXHAUSTED = 2
 
 
@@ -51,25 +51,24 @@ def use_cached(a: State, r: Request, s: int) -> bool:
 
 
 @inline
-def take_clean(a: State, r: Request, d: StepCost, s: int, after_flush: bool) -> int:
+def take_clean(a: State, r: Request, d: StepCost, s: int, after_wrap: bool) -> int:
     """Look for a clean slot of pool `s` from the cursor on; return what came of it.
 
     At a wrap the slots that nobody uses become clean; `r.mark` says how many. `r.budget` slots are looked at,
-    anew from each wrap. After a flush the search goes on at the cursor itself.
+    anew from each wrap. After a wrap (`after_wrap`) the search goes on at the cursor itself.
     """
     pool = a.pool[s]
     size = a.options[0].slots
     while True:
-        if not after_flush:
+        if not after_wrap:
             pool.cursor += 1
             probe(d, 1)
             if pool.cursor == size:
                 pool.cursor = 0
                 r.budget = size
-                r.mark = make_clean(a, d, s * size, size)
-                if r.mark > 0:
-                    return WRAPPED
-        after_flush = False
+                r.mark = _make_clean(a, d, s * size, size)
+                return WRAPPED
+        after_wrap = False
         at = s * size + pool.cursor
         if a.slots[at].count == 0:
             a.slots[at].count = 2
@@ -84,7 +83,7 @@ def take_clean(a: State, r: Request, d: StepCost, s: int, after_flush: bool) -> 
 
 
 @inline
-def make_clean(a: State, d: StepCost, first: int, size: int) -> int:
+def _make_clean(a: State, d: StepCost, first: int, size: int) -> int:
     """Make the slots clean that nobody uses; return how many."""
     freed = 0
     for at in range(first, first + size):
