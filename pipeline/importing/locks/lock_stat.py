@@ -27,7 +27,7 @@ _COLUMNS = {
     "holdtime-total": "hold_ns",
     "holdtime-avg": "hold_mean_ns",
 }
-_HEAD = re.compile(r"^ *class name((?: +[a-z-]+)+) *$")
+_HEAD = re.compile(r"^ *class name((?: +[a-z-]+)* +holdtime-(?:total|avg)) *$")
 _CELL = r" +(-|[0-9]{1,15}(?:\.[0-9]{1,2})?)"
 _POINT = re.compile(r"^ *(\S.*?) +([0-9]{1,15}) +\[<.*>\] +(\S.*?) *$")
 _DASHES = re.compile(r"^ *-+ *$")
@@ -57,9 +57,13 @@ class LockStat:
     def take(self, line: str) -> bool:
         """Read a line; whether it is known."""
         if head := _HEAD.match(line):
-            self._columns = head[1].split()
-            self._class = re.compile(r"^ *(\S.*?) *:" + _CELL * len(self._columns) + " *$")
-            return all(name in _COLUMNS for name in self._columns)
+            columns = head[1].split()
+            # The end of version 0.4's head may be on the next line.
+            if not {*columns} <= _COLUMNS.keys() or ("waittime-avg" in columns) > ("holdtime-avg" in columns):
+                return False
+            self._columns = columns
+            self._class = re.compile(r"^ *(\S.*?) *:" + _CELL * len(columns) + " *$")
+            return True
         if _STOPPED in line:
             self.losses["counting_stopped"] = 1
             return True

@@ -1,4 +1,4 @@
-"""lockmeter's own reports, as its command `lockstat` printed them from 2000 to 2005.
+"""lockmeter's own reports, as its command `lockstat` printed them from 2001 to 2005.
 
     SPINLOCKS         HOLD            WAIT
       UTIL  CON    MEAN(  MAX )   MEAN(  MAX )(% CPU)     TOTAL NOWAIT SPIN RJECT  NAME
@@ -8,6 +8,7 @@
 A lock's line is followed by one for each of its callers, further in. Three digits are printed. HOLD is the
 mean over TOTAL; of those, RJECT were refused by a trylock and took no lock. 0% is none, 0.00% too few for the
 digits. Locks for readers and writers have sections of their own; what readers share has no longest hold.
+Reports of 2001 end in TOTAL and NAME.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def _time(name: str) -> str:
 _BEGIN = rf"^ *(?:(?:{_percent('util')}|[0-9]+(?:\.[0-9])?(?=  )) *)?{_percent('con')} *"
 _HOLD = rf"(?:{_time('hold')}\( *{_time('hold_max')}\))?"
 _WAIT = rf" *{_time('wait')}(?:\( *{_time('wait_max')}\)\( *{_percent('cpu')}\))?"
-_COUNTS = rf" +(?:(?P<total>[0-9]{{1,18}})|-) +{_percent('nowait')} +{_percent('spin')}"
+_TOTAL = r" +(?:(?P<total>[0-9]{1,18})|-)"
+_COUNTS = rf"{_TOTAL} +{_percent('nowait')} +{_percent('spin')}"
 _NAME = r"(?P<indent>  (?:  )?)(?P<name>\S.*?) *$"
 _BUSY = r"[0-9.]+[mu]?s\( *[0-9.]+[mu]?s\)"
 _READERS = (
@@ -43,10 +45,11 @@ _SECTIONS = {
     "RWLOCK WRITES": (
         "rwlock:W",
         rf"{_BEGIN}{_HOLD}{_WAIT} +[0-9.]+[mu]?s(?:\( *[0-9.]+[mu]?s\))?{_COUNTS}"
-        rf"\( *{_percent('both_spin')}\){_NAME}",
+        rf"\( *(?:[0-9.]+%|-)\){_NAME}",
     ),
 }
 _ROWS = {name: (kind, re.compile(row)) for name, (kind, row) in _SECTIONS.items()}
+_ROW_OF_2001 = re.compile(rf"{_BEGIN}{_HOLD}{_WAIT}{_TOTAL}(?P<indent> {{1,2}})(?P<name>[^ 0-9].*?) *$")
 _SECTION = re.compile(rf"^ *({'|'.join(_SECTIONS)}) ")
 _COLUMNS = re.compile(r"^ *(?:UTIL|TOT/SEC) +CON .* NAME *$")
 _WALL = re.compile(r"^(?:Delta Time: +|Measurements enabled for: )([0-9]{1,12}(?:\.[0-9]{1,3})?) sec")
@@ -84,19 +87,21 @@ class Lockmeter:
     def take(self, line: str) -> bool:
         """Read a line; whether it is known."""
         above, self._above = self._above, line if line.strip() else self._above
-        if line.startswith("System: "):
+        if not line.strip():
+            self._lock = None
+        elif line.startswith("System: "):
             self._begin_table("")
-            return True
-        if section := _SECTION.match(line):
+        elif section := _SECTION.match(line):
             self._begin_section(section[1], above)
-            return True
-        if self._take_machine(line):
-            return True
-        if self._section and (found := _ROWS[self._section][1].match(line)):
-            self._table.rows.append(self._read(found.groupdict()))
-            return True
-        # A line of another kind is the name of the table below it.
-        return bool(_COLUMNS.match(line) or _KNOWN.match(line))
+        elif self._take_machine(line) or _COLUMNS.match(line) or _KNOWN.match(line):
+            pass
+        elif self._section and (found := _ROWS[self._section][1].match(line)):
+            self._take_row(found, "  ")
+        elif self._section == "SPINLOCKS" and (found := _ROW_OF_2001.match(line)):
+            self._take_row(found, " ")
+        else:
+            return False
+        return True
 
     def _begin_section(self, name: str, above: str) -> None:
         if name in self._seen:
@@ -125,31 +130,33 @@ class Lockmeter:
             return False
         return True
 
-    def _read(self, cells: dict[str, str | None]) -> LockRow:
-        name = cells["name"] or ""
-        if cells["indent"] == "  ":
-            self._lock, site = name, ALL_SITES
-        else:
-            site = name
+    def _take_row(self, found: re.Match[str], indent_of_lock: str) -> None:
+        """Read the row of a lock, or of one of its callers, which stand right below it."""
+        site = found["name"]
+        # In reports of 2001, callers that share no lock stand as far in as others, below an empty line.
+        if found["indent"] == indent_of_lock or (self._lock is None and indent_of_lock == " "):
+            self._lock, site = site, ALL_SITES
         row = LockRow(self._lock, site, _ROWS[self._section][0], dict(self._machine))
+        self._read(found.groupdict(), row)
+        self._table.rows.append(row)
+
+    def _read(self, cells: dict[str, str | None], row: LockRow) -> None:
         figures, total = row.figures, int(cells["total"] or -1)
         for figure, cell in (("util_percent", "util"), ("cpu_percent", "cpu")):
             if value := cells.get(cell):
                 figures[figure] = float(value)
-        rejected = _count(total, cells.get("rejected", "0"))
-        if (con := cells["con"]) and cells.get("rejected", "0") == "0":
+        # Of those that found a spinlock busy, some did not wait for it.
+        refused = cells.get("rejected") or "0"
+        if refused in ("0", "0.00") and (con := cells["con"]):
             figures["con_percent"] = float(con)
-        if rejected is not None:
-            figures["acquisitions"] = total - rejected
-            row.derived |= {"acquisitions"} if rejected else set()
-        waited = [_count(total, cells.get(cell, "0")) for cell in ("spin", "both_spin")]
-        if waited == [0, 0]:
-            figures["contended"] = 0
-        elif None not in waited:
-            figures["contended"] = sum(part for part in waited if part is not None)
-        row.derived |= {"contended"} & figures.keys()
+        if total >= 0:
+            figures["acquisitions"] = total - round(total * float(refused) / 100)
+            row.derived |= set() if refused == "0" else {"acquisitions"}
+        waited = cells["spin"] if "rejected" in cells else cells["con"]
+        if total >= 0 and waited and waited != "0.00":
+            figures["contended"] = round(total * float(waited) / 100)
+            row.derived.add("contended")
         self._read_times(row, cells, total)
-        return row
 
     def _read_times(self, row: LockRow, cells: dict[str, str | None], total: int) -> None:
         figures = row.figures
@@ -160,8 +167,12 @@ class Lockmeter:
                 figures[f"{what}_max_ns"] = whole_ns(number, unit)
         if figures.get("wait_mean_ns") == 0:
             del figures["wait_mean_ns"]
-            figures["wait_ns"], figures["wait_max_ns"] = 0, 0
-            figures.setdefault("cpu_percent", 0.0)
+            # A machine without a counter of cycles has no times at all.
+            if figures.get("contended") == 0:
+                figures["wait_ns"], figures["wait_max_ns"] = 0, 0
+                figures.setdefault("cpu_percent", 0.0)
+        if "hold_mean_ns" not in figures and figures.get("acquisitions") and self._section != "RWLOCK READS":
+            figures.pop("util_percent", None)
         # The mean is over those too that took no lock.
         if "hold_mean_ns" in figures and 0 <= total != figures.get("acquisitions"):
             figures["hold_ns"] = round(figures.pop("hold_mean_ns") * total)
@@ -170,10 +181,3 @@ class Lockmeter:
     def finish(self) -> list[MeasuredLocks]:
         """The tables that have rows."""
         return [table for table in self._tables if table.rows]
-
-
-def _count(total: int, percent: str | None) -> int | None:
-    """How many a share is; None where either is not known, or the share has too few digits."""
-    if total < 0 or percent is None or percent == "0.00":
-        return None
-    return round(total * float(percent) / 100)

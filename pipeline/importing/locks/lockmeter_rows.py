@@ -7,7 +7,8 @@ the figures are lockmeter's with their units in their names. An empty cell: not 
 from __future__ import annotations
 
 import csv
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 from pipeline.importing.locks.measured import LockRow, MeasuredLocks
 from pipeline.schema.locks import POOL_LOCK
@@ -26,7 +27,7 @@ _COLUMNS = {
     "cpus": ("cpus", 1),
 }
 _REAL = ("con_percent", "hold_mean_ns", "wait_mean_ns", "util_percent", "cpu_percent")
-_LARGEST = Decimal(10**18)
+_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,12})?")
 
 
 class LockmeterRows:
@@ -74,12 +75,9 @@ class LockmeterRows:
             text = cells.get(column, "").strip()
             if not text:
                 continue
-            try:
-                value = Decimal(text) * unit
-            except InvalidOperation:
+            if not _NUMBER.fullmatch(text):
                 return None
-            if not 0 <= value <= _LARGEST:
-                return None
+            value = Decimal(text) * unit
             figures[figure] = float(value) if figure in _REAL else round(value)
         return figures
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import polars as pl
 
 from pipeline.errors import InputError
 from pipeline.importing.locks.contention import read_contention
@@ -36,6 +37,8 @@ class LineReader(Protocol):
         """The tables that have rows, in their order."""
 
 
+# Into so many parts a mail program cuts the longest line, of /proc/lock_stat.
+_MOST_PARTS = 4
 _READERS: dict[str, Callable[[], LineReader]] = {
     "lock_stat": LockStat,
     "lockmeter": Lockmeter,
@@ -65,12 +68,9 @@ def read_locks(path: Path) -> list[MeasuredLocks]:
 
 def _read_lines(path: Path, form: str) -> list[MeasuredLocks]:
     reader, tally, text = _READERS[form](), Tally(), BlockReader(path)
-    for block in text.blocks():
-        tally.lines = text.lines_before
-        lines = split_lines(block)
-        for row, line in enumerate(lines.to_list()):
-            if not reader.take(line) and reader.started:
-                tally.note_unknown(lines, np.array([row]), "not what this tool prints")
+    for number, line in _unknown_lines(reader, text):
+        tally.lines = number
+        tally.note_unknown(pl.Series([line]), np.zeros(1, np.int64), "not what this tool prints")
     tables = reader.finish()
     found = sum(len(table.rows) for table in tables)
     unknown = tally.unknown + text.overlong
@@ -84,3 +84,33 @@ def _read_lines(path: Path, form: str) -> list[MeasuredLocks]:
         table.losses = {"bad_lines": unknown, "cut_short": int(text.cut_short)} | table.losses
         table.notes += [f"bad {said}" for said in tally.unknown_lines()]
     return tables
+
+
+def _unknown_lines(reader: LineReader, text: BlockReader) -> Iterator[tuple[int, str]]:
+    """Let `reader` take each line; yield those below the first head that it does not know, with numbers.
+
+    Lines that it does not know one by one may be parts of one that a mail program has cut.
+    """
+    parts: list[tuple[int, str]] = []
+    for number, line in _numbered_lines(text):
+        below_head, left = reader.started, parts
+        if reader.take(line):
+            parts = []
+        else:
+            parts = [*parts, (number, line)]
+            first = next((i for i in range(len(parts) - 1) if reader.take(_join(parts[i:]))), None)
+            most = 1 - _MOST_PARTS if first is None else first
+            left, parts = parts[:most], parts[most:] if first is None else []
+        yield from left if below_head else ()
+    yield from parts if reader.started else ()
+
+
+def _join(parts: list[tuple[int, str]]) -> str:
+    return " ".join(line.rstrip() for _, line in parts)
+
+
+def _numbered_lines(text: BlockReader) -> Iterator[tuple[int, str]]:
+    """Lines without the marks of a quotation in front, each with its number from 0."""
+    for block in text.blocks():
+        lines = split_lines(block).str.replace(r"^(?:> ?)+", "")
+        yield from enumerate(lines.to_list(), text.lines_before)
