@@ -1,4 +1,4 @@
-"""Upper bound: nothing stays cached, so that every map of a page nobody has mapped takes a global flush.
+"""Nothing stays cached: every map of a page that nobody has mapped takes a global flush.
 
     pool.free      1 + the first free slot, a list through slot.next; 0: none is free
 
@@ -11,12 +11,19 @@
 The last unmap of a page forgets it. A miss takes a free slot and, with the lock held, flushes every TLB
 before it uses it. Finding a free slot or a page costs no search and no pass: what is left is the flush.
 
-As every map of a page that is not mapped at that moment is a miss here, and so a flush, no design that caches
-mappings and flushes at most once for each miss makes more of them, for the same order of maps and unmaps. It
-is what remains of a cache of mappings that has one slot more than are in use, and forgets at each unmap.
+What it bounds. Take any pool that serves a page in force by a hit, and whose every flush makes at least one
+slot clean. For a given order of maps and unmaps, it flushes no more often than this design. Proof: a slot
+that a flush makes clean was filled by a miss, and is filled again before another flush makes it clean; so
+flushes are no more than misses. Only a map of a page that is not in force can miss, and here each of these is
+a miss and a flush.
 
-Source: none; a bound for charts. With no more slots than mappings in force at once, a task that finds none
-sleeps.
+A pool that flushes for nothing may flush more: the kernel's of 2.4 flushes at each wrap. With all slots in
+use, a task that comes, or that is woken in vain, makes it wrap; here it sleeps without a flush. There,
+flushes are no more than misses and sleeps together. Nor does this design bound throughput or cost: one that
+pays more for something else is slower, and replayed in time, each design meets another order of maps.
+
+Source: none; a bound for charts: a cache of mappings that forgets at each unmap. With no more slots than
+mappings in force at once, a task that finds none sleeps.
 """
 
 from __future__ import annotations
@@ -31,9 +38,9 @@ from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, unmap_arou
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 
-SUMMARY = "upper bound: nothing stays cached, every miss is a global flush"
+SUMMARY = "upper bound of flushes at one a miss: nothing stays cached"
 SOURCE = "what a cache of one mapping would do"
-BOUND = "upper bound"
+BOUND = "upper bound of flushes at one a miss"
 OPTIONS = (Option("slots", 1024, minimum=2, maximum=1 << 20, help="most mappings in force at once"),)
 POOL = [("free", "i4")]
 SLOT = [("users", "i4"), ("next", "i4"), ("page", "i8")]

@@ -28,10 +28,10 @@ over none that is. But its first round leaves slot 0 out, and it flushes althoug
 This design is the kernel's without these two, so what separates them is all that any better choice could
 gain.
 
-Only a bound: replayed in time, designs put maps in other orders, as their tasks wait elsewhere, and a design
-in another order may come out below. It bounds neither misses (a pool that keeps what is wanted again before
-the next flush has fewer, and as many flushes), nor designs that invalidate single addresses, flush some CPUs
-only, or know which TLBs have lost a translation by other means.
+Replayed in time, designs put maps in other orders, as their tasks wait elsewhere, and a pool in another order
+may come out below. Nor does it bound misses (a pool that keeps what is wanted again before the next flush has
+fewer, and as many flushes), throughput, or the flushes of designs that invalidate single addresses, flush
+some CPUs only, have slots for each CPU or process, or know which TLBs have lost a translation by other means.
 
 Source: none; a bound for charts. The choice that would be best for misses is L. A. Belady's (1966).
 """
@@ -50,9 +50,9 @@ from pipeline.allocators.components.cached_pool import (
 from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
 
-SUMMARY = "lower bound of flushes: no choice of what stays cached, or when to flush, needs fewer"
+SUMMARY = "lower bound of a pool's flushes of all TLBs, whatever it keeps and whenever it flushes"
 SOURCE = "what knowing the future could save a pool of cached mappings"
-BOUND = "lower bound of flushes"
+BOUND = "lower bound of a pool's flushes"
 OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool"),
     WAKE_OPTION,

@@ -11,9 +11,9 @@ from pipeline.schema.run import AllocatorReference
 @pytest.mark.parametrize(
     ("allocator", "bound"),
     [
-        ("direct_map", "lower bound"),
-        ("always_flush", "upper bound"),
-        ("clairvoyant", "lower bound of flushes"),
+        ("direct_map", "lower bound of costs"),
+        ("always_flush", "upper bound of flushes at one a miss"),
+        ("clairvoyant", "lower bound of a pool's flushes"),
         ("global_pool", ""),
     ],
 )

@@ -5,7 +5,7 @@ An allocator is a module with these names (only the first three are required):
     SUMMARY, SOURCE                  one line each: what it does, and who proposed it where
     map_step(a, r, d), unmap_step    see pipeline.machine.engine.allocator and `protocols`
     OPTIONS                          a tuple of `Option`
-    BOUND                            what it bounds, in a few words ("lower bound of flushes"), if it is a
+    BOUND                            what it bounds, in a few words ("lower bound of costs"), if it is a
                                      line for charts to measure others by and no design to be had
     POOL, SLOT, PAGE, PERCPU         NumPy field lists of its state records
     slots(options, shape)            how many slots it has; as the option `slots` says if left out
@@ -33,6 +33,9 @@ from dataclasses import dataclass, field
 from pipeline.errors import UsageError, unknown_name
 
 Value = int | bool | str
+
+COST_BOUND = "lower bound of costs"
+"""The BOUND of a design under which mapping costs nothing, which others' throughput is measured by."""
 
 
 @dataclass(frozen=True)

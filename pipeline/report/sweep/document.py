@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from pipeline.allocators.api.contract import COST_BOUND
 from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import InputError, PipelineError
 from pipeline.io.numbers import format_count, format_number, join_words
@@ -99,10 +100,10 @@ class _Page:
 
     @cached_property
     def reference(self) -> str:
-        """The series that others are measured by: the lower bound, else the fastest on the mean."""
-        lowest = [name for name, bound in self.styles.bounds.items() if bound.startswith("lower")]
-        if lowest:
-            return lowest[0]
+        """The series that others are measured by: free mapping, else the fastest on the mean."""
+        free = [name for name, bound in self.styles.bounds.items() if bound == COST_BOUND]
+        if free:
+            return free[0]
         rates: dict[str, list[float]] = {}
         for (series, _), estimate in self.points.estimate(THROUGHPUT.column).items():
             rates.setdefault(series, []).append(estimate.value)

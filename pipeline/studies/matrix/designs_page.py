@@ -1,4 +1,4 @@
-"""docs/designs.md: every allocator between the bounds, what it costs, and what was said of it."""
+"""docs/designs.md: every allocator beside the bounds, what it costs, and what was said of it."""
 
 from __future__ import annotations
 
@@ -40,8 +40,11 @@ A cell has a value for each number of CPUs ({slashes}), or one if all are the sa
 operations per second of simulated time as a share of `direct_map`'s on the same trace; *mean map* the time
 from asking to having the mapping; *dearer* the CPU time, spinning and interrupts included and idling left
 out, that an operation takes more than with `direct_map`; *lock wait* the share of all CPU time spent
-spinning. ▲ and ▼ mark what is outside the bounds: throughput above `direct_map` or below `always_flush` by
-more than {tolerance:.0%}, fewer flushes than `clairvoyant` or more than `always_flush`. † marks what is
+spinning. ▲ and ▼ mark what lies beyond the designs to measure by: throughput above `direct_map` or below
+`always_flush` by more than {tolerance:.0%}, fewer flushes than `clairvoyant` or more than `always_flush`.
+These bound less than that: `direct_map` what mapping costs, the other two the flushes of certain pools, for
+a given order of maps and unmaps (`pipeline allocators NAME` has the proofs). Nothing bounds throughput, and
+each run has an order of its own; so each mark has its reason below. † marks what is
 extrapolated: more CPUs than the machine was fitted with. Flushes are those
 that may reach other CPUs; those of the own TLB alone are among the prices. `kernel_build` and
 `read_one_byte` have {operations:,} operations for each CPU, and as many tasks for each as on the 16 they
@@ -65,7 +68,7 @@ _CLAIMS: Columns = {
 # Of breaches that have allocator, side and reason in common.
 _BREACHES: Columns = {
     "design": "[0].allocator",
-    "outside": lambda group: BEYOND[group[0].side],
+    "beyond": lambda group: BEYOND[group[0].side],
     "settings": lambda group: str(len(group)),
     "for instance": "[0]",
     "why": lambda group: group[0].why if group[0].explained else f"**{group[0].why}**",
@@ -95,7 +98,7 @@ class Comparison:
             tolerance=TOLERANCE,
             operations=grid.operations_per_cpu,
         )
-        parts = [head.rstrip(), "## Between the bounds"]
+        parts = [head.rstrip(), "## Beside the bounds"]
         for trace in grid.traces:
             for machine in grid.machines:
                 parts += [f"### {trace} on {machine}", tabulate_metrics(grid, trace, machine).markdown()]
@@ -103,7 +106,7 @@ class Comparison:
         machine = grid.machines[0]
         for trace in (grid.traces[0], grid.traces[-1]):
             parts += [f"### {trace} on {machine}", tabulate_prices(grid, trace, machine).markdown()]
-        parts += ["## Outside the bounds", self.describe_bounds()]
+        parts += ["## Beyond the bounds", self.describe_bounds()]
         parts += ["## What the authors said, and what comes out", Table.of(self.verdicts, _CLAIMS).markdown()]
         for allocator in dict.fromkeys(verdict.allocator for verdict in self.verdicts):
             own = (verdict.item() for verdict in self.verdicts if verdict.allocator == allocator)
@@ -114,17 +117,17 @@ class Comparison:
         return "\n\n".join(parts) + "\n"
 
     def describe_bounds(self) -> str:
-        """Which allocators are outside which bound, in how many settings, and why."""
+        """Which allocators are beyond which bound, in how many settings, and why."""
         if not self.outside:
-            return "No run is outside a bound."
+            return "No run is beyond a bound."
         groups: dict[tuple[str, Side, str], list[Breach]] = {}
         for breach in self.outside:
             groups.setdefault((breach.allocator, breach.side, breach.why), []).append(breach)
         settings = len(self.grid.settings())
         reasons = (
-            "Every one that is outside a bound has its reason in its own figures:"
+            "Every one that is beyond a bound has its reason in its own figures:"
             if all(breach.explained for breach in self.outside)
-            else "**Some are outside a bound without a reason that would leave the bound as it is:**"
+            else "**Some are beyond a bound without a reason that would leave the bound as it is:**"
         )
         lead = f"{settings * (len(self.grid.shown) - 1):,} runs beside {LOWER}'s {settings}. {reasons}"
         return f"{lead}\n\n{Table.of(groups.values(), _BREACHES).markdown()}"

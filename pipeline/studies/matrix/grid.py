@@ -12,9 +12,9 @@ from pipeline.studies.point import Point
 from pipeline.studies.runner import LOWER, Runner
 
 UPPER = "always_flush"
-"""The bound which caches nothing."""
+"""The bound of flushes at one a miss, which caches nothing."""
 FEWEST_FLUSHES = "clairvoyant"
-"""The bound of how rarely a pool of cached mappings need flush every TLB."""
+"""The bound of how rarely a pool of its size need flush every TLB."""
 BOUNDS = (LOWER, FEWEST_FLUSHES, UPPER)
 
 MACHINES = ("numaq16", "modern-x86-64")

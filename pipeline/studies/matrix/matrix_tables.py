@@ -1,4 +1,4 @@
-"""The tables of docs/designs.md: common metrics between the bounds, and each allocator's own price."""
+"""The tables of docs/designs.md: common metrics beside the bounds, and each allocator's own price."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXTRAPOLATED = "†"
 
 
 class Placed(NamedTuple):
-    """An allocator in one setting, and the bounds that it is outside of."""
+    """An allocator in one setting, and the bounds that it is beyond."""
 
     point: Point
     sides: Sequence[Side]

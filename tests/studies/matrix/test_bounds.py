@@ -1,7 +1,8 @@
-"""Whether a design counts as outside the bounds, on made-up totals."""
+"""Whether a design counts as beyond the bounds, and why, on made-up totals."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,14 +70,42 @@ def test_a_design_that_only_idles_less_leaves_the_bound_as_it_is():
     assert "idle" in lucky.why
 
 
-def test_a_design_with_less_cpu_time_than_the_lower_bound_is_not_explained():
+def test_a_design_with_less_cpu_time_than_free_mapping_is_not_explained():
     wrong = only(made("d", flushes=5, wall_ns=900_000, compute_ns=500_000))
     assert not wrong.explained
     assert "less CPU time" in wrong.why
 
 
-def test_more_flushes_than_misses_allow_are_not_explained():
-    assert not only(made("d", flushes=51, misses=50)).explained
+@pytest.mark.parametrize(
+    ("compute_ns", "switch_ns", "explained"), [(600_000, 10_000, True), (590_000, 140_000, False)]
+)
+def test_a_design_whose_tasks_switch_less_may_take_less_cpu_time(compute_ns, switch_ns, explained):
+    free = totals(operations=100, compute_ns=600_000, switch_ns=150_000)
+    own = totals(operations=100, wall_ns=900_000, flushes=5, compute_ns=compute_ns, switch_ns=switch_ns)
+    points = column(Point(own, free, "d", 4, 1024)) | {LOWER: Point(free, free, LOWER, 4)}
+    points = {name: replace(point, lower=free) for name, point in points.items()}
+    (breach,) = find_breaches("s", points)
+    assert breach.explained == explained
+    assert ("for switches" in breach.why) == explained
+
+
+def test_what_is_slower_than_the_bound_of_flushes_pays_for_something_else():
+    slow = only(made("d", flushes=5, wall_ns=9_000_000, compute_ns=8_000_000))
+    assert slow.explained
+    assert "bounds flushes" in slow.why
+
+
+@pytest.mark.parametrize(
+    ("known", "explained"),
+    [
+        ({"misses": 51}, True),
+        ({"misses": 50}, False),
+        ({"misses": 50, "sleeps": 1}, True),
+        ({"misses": 40, "sleeps": 10}, False),
+    ],
+)
+def test_more_flushes_than_misses_and_sleeps_allow_are_not_explained(known, explained):
+    assert only(made("d", flushes=51, **known)).explained == explained
 
 
 @pytest.mark.parametrize(

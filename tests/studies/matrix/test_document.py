@@ -27,7 +27,7 @@ def test_every_design_has_a_line_in_every_table():
     text = DOCUMENT.read_text(encoding="utf-8")
     new = [name for name in shipped_allocators() if f"| {name} |" not in text]
     for allocator in set(shipped_allocators()) - set(new):
-        lines = re.findall(rf"^\| {allocator} \| .*$", part(text, "Between the bounds"), re.MULTILINE)
+        lines = re.findall(rf"^\| {allocator} \| .*$", part(text, "Beside the bounds"), re.MULTILINE)
         assert len(lines) == len(TRACES) * len(MACHINES), allocator
         assert (
             len(re.findall(rf"^\| {allocator} \|", part(text, "What each design takes"), re.MULTILINE)) == 2
@@ -47,8 +47,8 @@ def test_every_judgement_of_the_document_fits_its_figures():
         assert claim.opinion is None or claim.opinion.words in text
 
 
-def test_nothing_is_outside_the_bounds_without_a_reason():
-    assert "**" not in part(DOCUMENT.read_text(encoding="utf-8"), "Outside the bounds")
+def test_nothing_is_beyond_the_bounds_without_a_reason():
+    assert "**" not in part(DOCUMENT.read_text(encoding="utf-8"), "Beyond the bounds")
 
 
 def test_two_designs_are_compared_beside_the_bounds(tmp_path: Path):
@@ -61,7 +61,7 @@ def test_two_designs_are_compared_beside_the_bounds(tmp_path: Path):
         assert done.stdout == f"{name}\n"
         texts.append((tmp_path / name).read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
-    build = part(texts[0], "Between the bounds").split("### read_one_byte")[0]
+    build = part(texts[0], "Beside the bounds").split("### read_one_byte")[0]
     rows = [line.split(" | ")[0] for line in build.splitlines() if line.startswith("| ")]
     assert rows[2:] == [
         "| direct_map", "| atomic", "| percpu_pinned", "| clairvoyant", "| always_flush",
