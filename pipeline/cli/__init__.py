@@ -18,8 +18,8 @@ from pipeline.errors import Interrupted, PipelineError, UsageError
 # The order of the help; a command that is not here comes last.
 _ORDER = (
     "demo", "generate", "import", "record", "doctor", "transform", "fit", "warm", "replay", "sweep",
-    "calibrate", "sql", "queries", "db", "explain", "report", "export", "allocators", "machines",
-    "workloads", "new", "study",
+    "calibrate", "fit-machine", "sql", "queries", "db", "explain", "report", "export", "allocators",
+    "machines", "workloads", "new", "study",
 )  # fmt: skip
 # Functions of `pipeline study` by the names that they had as commands; to be dropped with the next version.
 _ALIASES = {"claims": "claims", "designs": "matrix", "verify": "verify", "validate": "validate"}
@@ -39,7 +39,9 @@ def make_app(named: str | None = None) -> typer.Typer:
     )
     # Commands have names of their own even where only one is added.
     app.callback()(lambda: None)
-    modules = {module.name.rstrip("_"): module.name for module in pkgutil.iter_modules(__path__)}
+    modules = {
+        module.name.rstrip("_").replace("_", "-"): module.name for module in pkgutil.iter_modules(__path__)
+    }
     names = sorted(set(modules) - set(_ALIASES), key=[*_ORDER, *sorted(modules)].index)
     for name in [named] if named in names else names:
         command = getattr(importlib.import_module(f"{__name__}.{modules[name]}"), modules[name])

@@ -36,8 +36,15 @@ def verify(
         ),
     ] = False,
     machine: Annotated[
-        str, typer.Option("--machine", "-m", metavar="PROFILE", help="With --free: the machine.")
-    ] = "smp4-2002",
+        str | None,
+        typer.Option(
+            "--machine",
+            "-m",
+            metavar="PROFILE",
+            help="With --free: the machine; by default smp4-2002 with the prices that the recording tells, "
+            "as `pipeline fit-machine` measures them.",
+        ),
+    ] = None,
     tsc_ghz: Annotated[
         float | None,
         typer.Option("--tsc-ghz", min=0.001, help="With --free and tracefs text: rate of the TSC."),
@@ -46,6 +53,7 @@ def verify(
     """Replay a kernel's recording through a design in the recording's own lock order, and compare.
 
     The exit status is 0 only if slot numbers, use counts, scans, flushes, evicted pages and sleeps all agree.
+    What the recording's events lack is not compared, and listed.
     With --free no equality is possible; it shows how far off each count is.
     """
     from pipeline.errors import FindingError

@@ -19,6 +19,15 @@ def _none_yet() -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Switches:
+    """The scheduler's switches, in the text's order: when, and from which task to which."""
+
+    time: np.ndarray
+    leaving: np.ndarray
+    coming: np.ndarray
+
+
+@dataclass(frozen=True)
 class PoolEvents:
     """One entry per event: `code` into EVENTS, and its fields; NONE where an event has no such field.
 
@@ -26,8 +35,8 @@ class PoolEvents:
     the ticks of the text's clock where `in_ticks`, `page` the address of the struct page, `vaddr` the mapped
     address (0: the page was evicted), `slot` its number in the pool, `count` the use count after the event.
     `kind` is the kind of operation that the caller asks for; None where callers were not recorded. `cpu_time`
-    is the task's CPU time so far, for events by which mappings are followed; None where the scheduler was not
-    recorded.
+    is the task's CPU time so far, for events by which mappings are followed, and `switches` are the
+    scheduler's; None where it was not recorded.
     `page_told`, `slot_told` and `count_told` say whether an event tells these fields itself; the others are
     worked out (`fill_missing`). `took` says which maps took a new slot. `unrecorded` are the kinds of events
     that must have happened and of which there is none. These are empty in events as they were read.
@@ -51,6 +60,7 @@ class PoolEvents:
     lost: int | None
     gaps: tuple[tuple[int, int], ...] = ()
     in_ticks: bool = False
+    switches: Switches | None = None
     page_told: np.ndarray = field(default_factory=_none_yet)
     slot_told: np.ndarray = field(default_factory=_none_yet)
     count_told: np.ndarray = field(default_factory=_none_yet)

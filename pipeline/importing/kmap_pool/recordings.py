@@ -21,12 +21,13 @@ NEEDED_COLUMNS = ("pid", "ev")
 _OPTIONAL_COLUMNS = ("seq", "time_ns", "cpu", "page", "vaddr", "nr", "cnt", "caller")
 
 
-def read_pool_events(path: Path) -> ev.PoolEvents:
+def read_pool_events(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
     """Read `*.kmap.parquet` or the raw tracefs text it came from, and fill in what events lack.
 
-    Raises InputError if the file is neither, has none of the pool's events, or tells of no mapping.
+    `with_scheduler`: text's switches too. Raises InputError if the file is neither, has none of the pool's
+    events, or tells of no mapping.
     """
-    events = fill_missing(read_recorded_events(path))
+    events = fill_missing(read_recorded_events(path, with_scheduler))
     if not (events.code == ev.MAPPED).any():
         raise InputError(
             f"{path}: wanted km (mapped) among the events of the kernel's pool, found none; set a probe "
@@ -43,13 +44,13 @@ def read_pool_events(path: Path) -> ev.PoolEvents:
     return events
 
 
-def read_recorded_events(path: Path) -> ev.PoolEvents:
+def read_recorded_events(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
     """Read `*.kmap.parquet` or the raw tracefs text it came from, as recorded: NONE where a field lacks.
 
     Text may be compressed. Raises InputError if the file is neither or has none of the pool's events.
     """
     readable_file(path, "a recording of the kernel's kmap pool")
-    events = read_parquet(path) if read_column_names(path) else read_tracefs(path)
+    events = read_parquet(path) if read_column_names(path) else read_tracefs(path, with_scheduler)
     if not len(events.code):
         raise InputError(
             f"{path}: wanted a recording of the kernel's kmap pool, found none of its events "

@@ -89,7 +89,8 @@ class _Text:
         self.lost: int | None = None
         self.gaps: list[tuple[int, int]] = []
         self.last_of_cpu: dict[int, int] = {}
-        self.in_ticks = self.switches = False
+        self.in_ticks = False
+        self.switches: list[tuple[int, int, int]] = []
         self.line, self.rows_in = 1, 0
         # CPU time of a task up to its latest switch away, and when it got the CPU it is on.
         self.used: dict[int, int] = defaultdict(int)
@@ -141,7 +142,7 @@ class _Text:
         if (switch := _SWITCH.search(match[5])) is None:
             raise self._lacks(block, match, "pids")
         leaving, coming, ticks = int(switch[1]), int(switch[2]), _ticks(match[3])
-        self.switches = True
+        self.switches.append((ticks, leaving, coming))
         self.used[leaving] += ticks - self.since.pop(leaving, ticks)
         self.since[coming] = ticks
 
@@ -154,6 +155,7 @@ class _Text:
     def events(self) -> ev.PoolEvents:
         """Return what was read."""
         columns = np.array(self.rows, np.int64).reshape(-1, 10).T
+        switches = ev.Switches(*np.array(self.switches, np.int64).T) if self.switches else None
         seq, time, code, pid, cpu, page, vaddr, slot, count, cpu_time = columns
         return ev.PoolEvents(
             path=self.path, seq=seq, time=time, code=code, pid=pid, cpu=cpu, page=page, vaddr=vaddr,
@@ -161,6 +163,7 @@ class _Text:
             kind=classify_callers(pa.array(self.callers, pa.string())) if self.with_scheduler else None,
             cpu_time=cpu_time if self.switches else None,
             rows_in=self.rows_in, lost=self.lost, gaps=tuple(self.gaps), in_ticks=self.in_ticks,
+            switches=switches,
         )  # fmt: skip
 
 

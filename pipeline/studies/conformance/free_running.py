@@ -2,7 +2,8 @@
 
 In lock-step the recording gives the order; here it gives only what each task did and how long it took, and
 the simulated machine decides who comes first. No equality is possible, because a different order makes a
-different history: what is compared is how often each thing happened.
+different history: what is compared is how often each thing happened. The machine's prices are those that the
+recording tells, unless a machine is named.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.importing.import_trace import import_trace
+from pipeline.importing.kmap_pool.durations import flush_times
 from pipeline.importing.kmap_pool.events import ENTER, FLUSH, MAPPED, SCAN, SLEEP, UNMAPPED, PoolEvents
 from pipeline.importing.kmap_pool.lock_schedule import schedule_holds
 from pipeline.importing.kmap_pool.recordings import read_pool_events
+from pipeline.machine.profile import load_profile
 from pipeline.runs.execute import replay
 from pipeline.schema.run import Manifest
+from pipeline.studies.conformance.machine_fit import BASE, MachineFit, measure_prices
 from pipeline.studies.verdict import Table
 
 _WHY = (
@@ -51,6 +55,8 @@ class Comparison:
     recording: Path
     manifest: Manifest
     counts: list[Count]
+    fit: MachineFit | None = None
+    """What was measured for the machine; None if one was named."""
 
     def count(self, what: str) -> Count:
         """One of the counts."""
@@ -66,14 +72,22 @@ class Comparison:
             f"{self.recording.name} as a trace: {m.label} on {m.machine.name}, {m.machine.cpus} CPUs, "
             f"{m.loop} loop, seed {m.seed}\n"
         )
+        if self.fit is not None:
+            head += self._describe_prices(self.fit)
         return head + Table.of(self.counts, columns).text() + _WHY
+
+    def _describe_prices(self, fit: MachineFit) -> str:
+        if not fit.measured:
+            return f"prices of {fit.base.name}: the recording tells none, see `pipeline fit-machine`\n"
+        names = ", ".join(fit.measured)
+        return f"prices measured in the recording: {names}; all others are those of {fit.base.name}\n"
 
 
 def verify_free(
     recording: Path,
     *,
     allocator: str,
-    machine: str,
+    machine: str | None = None,
     options: Mapping[str, str] | None = None,
     tsc_ghz: float | None = None,
     seed: int = 0,
@@ -81,18 +95,25 @@ def verify_free(
 ) -> Comparison:
     """Import a recording of the kernel's pool, replay it in a closed loop, and count beside the kernel.
 
-    The machine gets as many CPUs as the recording shows. `tsc_ghz` is the rate of the time-stamp counter,
+    The machine gets as many CPUs as the recording shows; without a name it is the one of `fit_machine`, with
+    the prices that the recording tells. `tsc_ghz` is the rate of the time-stamp counter,
     which raw tracefs text needs. `scale_block` stretches the time that tasks sleep while mapped, to see how
     much hangs on it. Raises what importing and replaying raise.
     """
     path = Path(recording)
-    events = read_pool_events(path)
+    events = read_pool_events(path, with_scheduler=True)
+    fit = None
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trace = folder / "recording.parquet"
         import_trace(path, trace, threads=True, tsc_ghz=tsc_ghz)
         if scale_block != 1.0:
             _scale_block(trace, scale_block)
+        if machine is None:
+            fit = measure_prices(events, load_profile(BASE), tsc_ghz)
+            profile = folder / f"{path.name.split('.')[0]}-machine.toml"
+            fit.write(profile)
+            machine = str(profile)
         run = replay(
             trace,
             allocator=allocator,
@@ -103,10 +124,11 @@ def verify_free(
             events="none",
             output=folder,
         )
-    return _compare(events, run.manifest, tsc_ghz or 1.0)
+    ticks_per_ns = tsc_ghz if events.in_ticks and tsc_ghz else 1.0
+    return Comparison(path, run.manifest, _count(events, run.manifest, ticks_per_ns), fit)
 
 
-def _compare(events: PoolEvents, manifest: Manifest, ticks_per_ns: float) -> Comparison:
+def _count(events: PoolEvents, manifest: Manifest, ticks_per_ns: float) -> list[Count]:
     totals = manifest.totals
     simulated_flush_ns = sum(cpu.flush_ns for cpu in totals.cpu_time) / max(totals.flushes, 1)
     simulated_map_ns = totals.map_ns / max(totals.operations, 1)
@@ -123,27 +145,20 @@ def _compare(events: PoolEvents, manifest: Manifest, ticks_per_ns: float) -> Com
         ("asked to mapped, mean us", _map_ns(events), simulated_map_ns),
     ):
         counts.append(Count(what, round(ticks / ticks_per_ns / 1000), round(simulated_ns / 1000)))
-    return Comparison(events.path, manifest, counts)
+    return counts
 
 
 def flush_ns(events: PoolEvents) -> float:
-    """Mean time that a flush held the lock: from the flush to its task's next event. 0 if there was none."""
-    return _mean_time(events, np.arange(len(events.code)), FLUSH)
+    """Mean time that a flush held the lock, in units of `time`. 0 if there was none."""
+    times = flush_times(events)
+    return float(times.mean()) if len(times) else 0.0
 
 
 def _map_ns(events: PoolEvents) -> float:
     """Mean time from asking for a mapping until it was there."""
-    return _mean_time(events, np.flatnonzero(np.isin(events.code, [ENTER, MAPPED])), ENTER, MAPPED)
-
-
-def _mean_time(events: PoolEvents, which: np.ndarray, code: int, after: int | None = None) -> float:
-    """Mean time from events of kind `code` to their task's next among `which`, if that is of kind `after`."""
-    which = which[np.argsort(events.pid[which], kind="stable")]
-    first, then = which[:-1], which[1:]
-    pairs = (events.code[first] == code) & (events.pid[first] == events.pid[then])
-    if after is not None:
-        pairs &= events.code[then] == after
-    times = events.time[then[pairs]] - events.time[first[pairs]]
+    after = events.next_of_task(MAPPED)
+    asked = np.flatnonzero((events.code == ENTER) & (after < len(events.code)))
+    times = events.time[after[asked]] - events.time[asked]
     return float(times.mean()) if len(times) else 0.0
 
 
