@@ -34,7 +34,7 @@ def house(tmp_path_factory) -> Path:
 
 
 def test_every_command_file_is_a_command_that_help_lists(tmp_path):
-    files = {path.stem.rstrip("_") for path in Path(cli.__file__).parent.glob("[a-z]*.py")}
+    files = {path.stem.rstrip("_").replace("_", "-") for path in Path(cli.__file__).parent.glob("[a-z]*.py")}
     shown = set(COMMANDS) - HIDDEN
     assert shown <= files <= set(COMMANDS)
     help_text = answer("--help", cwd=tmp_path)
