@@ -15,6 +15,8 @@ _KINDS = {
     "recording.txt' and import that",
     rb"(?:\xff\xfe|\xfe\xff)": "is text in UTF-16; run 'iconv -f utf-16 -t utf-8 {path} > recording.txt' and "
     "import that",
+    rb"\s*Name +acquired +contended ": "is the output of perf lock report, which cuts names and does not say "
+    "what it counted; give 'pipeline sql --runs' that of 'perf lock contention'",
     rb"\x7fELF": "is a program (ELF); give the recording that was made of it",
     rb"SQLite format 3\0": "is an SQLite database; write its table as CSV or Parquet and give --mapping",
     rb"\s*<(?:!doctype|html|\?xml)": "is a page (HTML or XML), not a recording's text; take the "

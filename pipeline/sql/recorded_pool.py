@@ -32,8 +32,10 @@ from pipeline.importing.kmap_pool.lock_schedule import MAPS, schedule_holds
 from pipeline.importing.kmap_pool.operations import build_mappings, pair_events
 from pipeline.importing.kmap_pool.recordings import read_pool_events
 from pipeline.importing.mappings import HOLD_SPLIT, POOL_THINK_SPLIT, arrange
+from pipeline.importing.wrong_kinds import describe_wrong_kind
 from pipeline.schema.run import EVENTS, OPERATIONS, Column
 from pipeline.schema.trace import KINDS
+from pipeline.trace.lock_text import FORMATS
 
 _EVENT_NAMES = {SCAN: "scan", FLUSH: "flush", SLEEP: "sleep"}
 
@@ -58,18 +60,20 @@ def read_recorded_run(path: Path) -> RecordedRun:
     Raises InputError if it is no such recording.
     """
     columns = read_column_names(path)
-    if columns and not columns.issuperset(("seq", "ev")):
+    if not columns:
+        other = f"found a file of another kind; of locks are read {', '.join(FORMATS.values())}"
+        wrong = describe_wrong_kind(path)
+        raise InputError(
+            f"{path}: wanted a run directory, a recording of the kernel's pool with times in nanoseconds "
+            f"(*.kmap.parquet) or what was measured of locks; {f'this {wrong}' if wrong else other}"
+        )
+    if not columns.issuperset(("seq", "ev")):
         what = "a trace, of which 'pipeline replay' makes a run" if "think_ns" in columns else "another table"
         raise InputError(
             f"{path}: wanted a run directory or a recording of the kernel's pool (*.kmap.parquet), "
             f"found {what}"
         )
     pool = read_pool_events(path)
-    if not columns:
-        raise InputError(
-            f"{path}: wanted a recording with times in nanoseconds (*.kmap.parquet), found text, whose clock "
-            "it does not tell; 'pipeline import' makes a trace of it"
-        )
     operations = pair_events(pool)
     arranged = arrange(build_mappings(pool, operations), POOL_THINK_SPLIT, HOLD_SPLIT, True)
     kept = arranged.source_row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
@@ -167,6 +168,26 @@ def test_who_takes_measured_locks_for_a_trace_is_told_what_they_are_for(tmp_path
     place = (LOCKS / name).resolve()
     said = refusal(*(word.format(place) for word in words), cwd=tmp_path, status=3)
     assert f"no trace and cannot be replayed; 'pipeline sql --runs {place}'" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"hello\n", "found a file of another kind; of locks are read /proc/lock_stat, lockmeter's lockstat"),
+        (b"", "this is empty"),
+        (b"PERFILE2....", "this is perf's own recording; run 'perf script"),
+        (
+            b"                Name   acquired  contended     avg wait\n",
+            "this is the output of perf lock report",
+        ),
+        (b"lock_stat version 0.4\n", "wanted the output of /proc/lock_stat, found 0 lines of locks"),
+    ],
+)
+def test_a_file_that_is_none_of_them_is_named(tmp_path, text, said) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=re.escape(said)):
+        open_session([path], recordings=True)
 
 
 # --- reports ---
