@@ -19,6 +19,9 @@ are in the same line of memory.
 
 Source: `page->virtual[NR_CPUS]`, linux-kernel, 2002, as an extension of A. Arcangeli's per-CPU pool. Ours: a
 waiting task stays pinned; no flush after a pass that freed nothing.
+
+As in percpu_pinned, waiting for one's own CPU is measured against perfect balance of the tasks that are not
+pinned. TLBs have no capacity here, so that a hit never costs the walk of an entry that others have displaced.
 """
 
 from __future__ import annotations

@@ -25,6 +25,10 @@ should stay pinned is left open there: `wait_pinned=false` lets it map on whatev
 end of four to eight slots: S. Tweedie and A. Morton, July 2002. Ours: a page that the machine's pool has
 cached is not looked for there while the CPU has a slot; a task that has slept for that pool does not try the
 CPU's slots again.
+
+What the machine leaves out makes pinning look dearer than it may be: a task that is not pinned finds any idle
+CPU at once, as there is one queue for the machine, so that waiting for one's own CPU is measured against
+perfect balance. That setting and lifting the pin takes time is left out too.
 """
 
 from __future__ import annotations

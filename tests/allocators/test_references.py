@@ -35,8 +35,8 @@ class Case:
     """What only the reference is told."""
 
 
-_WAKE = ({}, {"wake": "one"})
-_FLUSH = (*_WAKE, {"flush_if_any": True})
+_WAKE: tuple[Options, ...] = ({}, {"wake": "one"})
+_FLUSH: tuple[Options, ...] = (*_WAKE, {"flush_if_any": True})
 CASES = (
     Case("direct_map", other_pools.DirectMap, ({},), ""),
     Case("always_flush", other_pools.AlwaysFlush, ({},)),
@@ -48,7 +48,7 @@ CASES = (
         kernel_pools.SeriesPool,
         (*_FLUSH, {"scan": "own"}, {"series": 1}, {"series": 3}, {"series": 4, "scan": "own"}),
     ),
-    Case("deferred_flush", kernel_pools.PartedPool, ({}, {"batch": 3}), fixed={"parts": 1}),
+    Case("deferred_flush", kernel_pools.PartedPool, ({}, {"batch": 3}, {"spare": 2}), fixed={"parts": 1}),
     Case("split_pool", kernel_pools.PartedPool, ({"batch": 0}, {"batch": 2}), fixed={"parts": 2}),
     Case("lockless_pool", kernel_pools.LocklessPool, (*_WAKE, {"tlb_batch": 1}, {"tlb_batch": 2})),
     Case("epoch_pool", other_pools.EpochPool, _WAKE),

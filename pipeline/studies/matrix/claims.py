@@ -175,7 +175,8 @@ def scales(g: Grid, allocator: str) -> tuple[bool, str]:
     "what follows",
     "and pinning costs no throughput while there is other work",
     "What a short run loses is its end: the last tasks wait for one CPU while others idle. kmap_local and "
-    "percpu_cached lose the same there.",
+    "percpu_cached lose the same there. That is against perfect balance: tasks that are not pinned find any "
+    "idle CPU at once, as from one queue for the machine, and setting the pin costs nothing.",
 )
 def pinning_costs_nothing(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether pinning costs nothing once the run is long."""

@@ -119,9 +119,9 @@ class ClairvoyantPool(KernelPool):
 class PartedPool(Reference):
     """Dickins (one part) and Bligh (two): the part that is used up is left and made clean."""
 
-    def __init__(self, cpus: int, tasks: int, slots: int, parts: int, batch: int = 0) -> None:
+    def __init__(self, cpus: int, tasks: int, slots: int, parts: int, batch: int = 0, spare: int = 0) -> None:
         super().__init__(cpus, tasks)
-        self.size = slots // parts
+        self.size, self.spare = slots // parts, spare
         self.batch = batch or self.size
         self.parts = [list(range(p * self.size, (p + 1) * self.size)) for p in range(parts)]
         self.current = 0
@@ -140,6 +140,9 @@ class PartedPool(Reference):
         while not self.take(asked.page, answer):
             left, self.current = self.current, (self.current + 1) % len(self.parts)
             self.make_clean(self.parts[left], answer)
+        if 0 < self.spare == sum(slot not in self.users for slot in self.parts[self.current]):
+            # The last before the spare ones is taken; this is for a pool of one part.
+            self.make_clean(self.parts[self.current], answer)
         return answer
 
     def take(self, page: int, answer: Answer) -> bool:

@@ -97,23 +97,23 @@ class SfBuf(Reference):
     def map(self, asked: Asked, woken: bool) -> Answer:
         found = self.active.get(asked.page, [])
         if found and not woken:
-            answer = Answer("hit", found[0])
-            if self.ref_count[found[0]] == 0:
-                self.freelist.remove(found[0])
+            slot, served = found[0], "hit"
+            if self.ref_count[slot] == 0:
+                self.freelist.remove(slot)
         elif not self.freelist:
             return self.sleep(asked, 0, Answer())
         else:
-            answer = Answer(slot=self.freelist.pop(0))
-            if answer.slot in self.m:
-                self.active[self.m[answer.slot]].remove(answer.slot)
-            self.active.setdefault(asked.page, []).insert(0, answer.slot)
-            self.m[answer.slot] = asked.page
-            self.cpumask[answer.slot] = set()
-        assert answer.slot is not None
-        self.ref_count[answer.slot] += 1
+            slot, served = self.freelist.pop(0), "miss"
+            if slot in self.m:
+                self.active[self.m[slot]].remove(slot)
+            self.active.setdefault(asked.page, []).insert(0, slot)
+            self.m[slot] = asked.page
+            self.cpumask[slot] = set()
+        self.ref_count[slot] += 1
+        answer = Answer(served, slot)
         wanted = {asked.cpu} if self.private else set(self.all_cpus)
-        answer.flush(wanted - self.cpumask[answer.slot], {answer.slot})
-        self.cpumask[answer.slot] |= wanted
+        answer.flush(wanted - self.cpumask[slot], {slot})
+        self.cpumask[slot] |= wanted
         return answer
 
     def unmap(self, asked: Asked, slot: int) -> Answer:

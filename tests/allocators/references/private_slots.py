@@ -29,8 +29,9 @@ class PerCpuPinned(Reference):
             return answer
         if not free:
             return self.sleep(asked, asked.cpu, Answer(looked_at=1))
-        answer = Answer(slot=free.pop(), looked_at=1)
-        answer.flush({asked.cpu}, {answer.slot})
+        slot = free.pop()
+        answer = Answer(slot=slot, looked_at=1)
+        answer.flush({asked.cpu}, {slot})
         return answer
 
     def unmap(self, asked: Asked, slot: int) -> Answer:
