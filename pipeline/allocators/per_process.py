@@ -8,6 +8,7 @@
     slot.count         0: clean, and to be taken; 1: cached, and unused; n: n - 1 users. This and slot.page,
                        slot.next, slot.bucket, a hash by page for each process, are as in
                        components/private_pool.py
+    slot.released      when it was last released; 0: never
 
 All processes have their slots at the same addresses. The PTEs are not global: on most machines a CPU that
 switches to another address space loses their translations; where a switch leaves them (PCID, ASIDs), a CPU
@@ -17,7 +18,7 @@ own CPU, which flushes its TLB; others that run threads of the process are inter
 there are none, nobody has to. The threads share a lock; a task that finds all slots in use sleeps in the
 queue of the process. No task is bound to a CPU, and it may sleep while it has something mapped.
 
-`cache=false` makes a slot clean at its unmap; the next map invalidates the one address where it may still
+`cache=false` makes a slot clean at its unmap; its next map invalidates the one address where it may still
 be. With `semaphore` a thread waits until no other of its process has anything mapped. Both, and two slots,
 are the "userfixmap".
 
@@ -29,7 +30,7 @@ nothing.
 
 from __future__ import annotations
 
-from pipeline.allocators.api.actions import DONE, LOCK, SLEEP, UNLOCK
+from pipeline.allocators.api.actions import DONE, LOCK, SLEEP, STEP, UNLOCK
 from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.api.effects import forget_outside, may_hold_since, touch_local, write_pte
 from pipeline.allocators.api.protocols import Request, State, StepCost
@@ -58,7 +59,7 @@ OPTIONS = (
     WAKE_OPTION,
 )
 POOL = [("cursor", "i4"), ("owner", "i4"), ("held", "i4"), ("released", "i8")]
-SLOT = PRIVATE_SLOT
+SLOT = [*PRIVATE_SLOT, ("released", "i8")]
 NON_GLOBAL = True
 
 
@@ -138,8 +139,11 @@ def _use(a: State, r: Request, d: StepCost) -> int:
         r.step = _RELEASED
         return UNLOCK
     r.step = _MAPPED
+    released = a.slots[r.slot].released
+    if released == 0:
+        return STEP
     forget_outside(a, d, r.process)
-    return invalidate_there(a, d, r.slot, may_hold_since(a, d, r.process, pool.released))
+    return invalidate_there(a, d, r.slot, may_hold_since(a, d, r.process, released))
 
 
 @inline
@@ -152,6 +156,7 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
     touch_local(d, 1)
     free = drop_use(a, r, d)
     pool.released = d.moment
+    a.slots[r.slot].released = d.moment
     if free and not a.options[0].cache:
         write_pte(d)
         make_clean_at_once(a, r.slot)

@@ -18,6 +18,8 @@ from tests.machine.steps import Task
 class PerProcessMachine(OwnPoolMachine):
     """`stayed` has the CPUs that were in a process's address space at its last release, and since when.
 
+    `stayed_since` has them for each slot.
+
     The semaphore is had by task `owner[p]` of process `p`, as often as it has something mapped.
     """
 
@@ -38,6 +40,7 @@ class PerProcessMachine(OwnPoolMachine):
         self.lay_out({k: str(v).lower() for k, v in options.items()}, cpus, tasks, nested, processes)
         self.own(processes, slots, wake)
         self.stayed: list[set[tuple[int, int]]] = [set() for _ in range(processes)]
+        self.stayed_since: dict[int, set[tuple[int, int]]] = {}
         self.owner: list[int | None] = [None] * processes
         self.has: Counter[int] = Counter()
 
@@ -57,7 +60,7 @@ class PerProcessMachine(OwnPoolMachine):
         still = {cpu for cpu, _ in self.stayed[p] & self.in_space(p)}
         if task.action == UNLOCK and r.unmapping:
             self.unmap_took_effect(task)
-            self.stayed[p] = self.in_space(p)
+            self.stayed[p] = self.stayed_since[r.slot] = self.in_space(p)
             self.has[task.number] -= 1
             if not self.has[task.number]:
                 self.owner[p] = None
@@ -71,6 +74,7 @@ class PerProcessMachine(OwnPoolMachine):
             assert flushed == still | {task.cpu}
         elif task.action == SHOOT_DOWN:
             assert not self.cache
+            still = {cpu for cpu, _ in self.stayed_since[r.slot] & self.in_space(p)}
             assert self.mask_of(r.mask) == still - {task.cpu} != set()
         super().answered(task)
 

@@ -71,19 +71,19 @@ class PerProcess(Reference):
         super().__init__(cpus, tasks)
         self.slots, self.cache, self.semaphore, self.how = slots, cache, semaphore, wake
         self.pools = [KernelPool(1, tasks, slots, True) for _ in range(processes)]
-        self.released = [0] * processes
+        # When each slot, and any of a process, was last released.
+        self.released = [[0] * slots for _ in range(processes)]
         self.holding: list[list[int]] = [[] for _ in range(processes)]
 
-    def stale_on(self, process: int) -> set[int]:
-        """CPUs that may hold what the process had mapped when it last released anything."""
-        released = self.released[process]
+    def stale_on(self, process: int, released: int) -> set[int]:
+        """CPUs that may hold what the process had mapped when it released it."""
         return {c for c, (p, since) in self.space.items() if p == process and since <= released}
 
     def map(self, asked: Asked, woken: bool) -> Answer:
         p = asked.process
         if self.semaphore and set(self.holding[p]) - {asked.task}:
             return self.sleep(asked, p, Answer())
-        pool, stale = self.pools[p], self.stale_on(p)
+        pool = self.pools[p]
         # Without a cache no two maps share a slot.
         answer = pool.map(asked if self.cache else _of_its_own(asked), woken)
         wrapped, answer.flushes = bool(answer.flushes), []
@@ -93,18 +93,19 @@ class PerProcess(Reference):
             pool.asleep.clear()
             return self.sleep(asked, p, answer)
         self.holding[p].append(asked.task)
-        answer.slot += p * self.slots
-        if wrapped and stale:
-            answer.flush(stale | {asked.cpu})
         if not self.cache:
-            answer.flush(stale, {answer.slot})
+            stale = self.stale_on(p, self.released[p][answer.slot])
+            answer.flush(stale, {answer.slot + p * self.slots})
+        elif wrapped and (stale := self.stale_on(p, max(self.released[p]))):
+            answer.flush(stale | {asked.cpu})
+        answer.slot += p * self.slots
         return answer
 
     def unmap(self, asked: Asked, slot: int) -> Answer:
         p, at = divmod(slot, self.slots)
         pool = self.pools[p]
         pool.unmap(asked, at)
-        self.released[p] = self.clock
+        self.released[p][at] = self.clock
         self.holding[p].remove(asked.task)
         free = pool.count[at] == 1
         if not self.cache:
