@@ -34,6 +34,12 @@ CASES = {
         {"slots_per_cpu": "1", "overflow": "global", "slots": "16"},
     ),
     "clairvoyant": ("clairvoyant", {"slots": "16"}),
+    "mermap": ("mermap", {"region_pages": "3", "entries": "1", "slots": "4"}),
+    "mermap with a page in reserve": (
+        "mermap",
+        {"region_pages": "3", "entries": "1", "fall_back": "reserve"},
+    ),
+    "xen_mapcache": ("xen_mapcache", {"slots_per_cpu": "1", "slots": "16"}),
     "global_pool with colours and slots set aside": (
         "global_pool",
         {"slots": "16", "colours": "2", "reserve": "2"},

@@ -31,6 +31,8 @@ ONE_OF_MANY = [
     ("epoch_pool", {"slots": "16"}),
     ("sf_buf", {"slots": "16", "cpu_private": "false"}),
     ("lockless_pool", {"slots": "16"}),
+    ("mermap", {"region_pages": "3", "entries": "1", "slots": "16"}),
+    ("xen_mapcache", {"slots_per_cpu": "2", "slots": "16"}),
     ("deferred_flush", {"slots": "16", "spare": "4", "batch": "3"}),
     ("global_pool_invlpg", {"slots": "8"}),
 ]
