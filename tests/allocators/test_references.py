@@ -13,7 +13,7 @@ import pytest
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.registry import load_allocator, shipped_allocators
 from tests.allocators.answer import Reference
-from tests.allocators.references import kernel_pools, other_pools, private_slots
+from tests.allocators.references import kernel_pools, other_pools, private_slots, relatives
 from tests.allocators.sequence import MAP, UNMAP, Request, Sequence, random_requests
 from tests.machine.runs import mutate_allocator
 
@@ -70,6 +70,17 @@ CASES = (
         private_slots.Atomic,
         ({}, {"invalidate_at_unmap": True}, {"refault_per_1000": 1000, "slots": 30}),
     ),
+    Case(
+        "mermap",
+        relatives.Mermap,
+        (
+            {"region_pages": 1, "entries": 1},
+            {"region_pages": 3, "entries": 2},
+            {"region_pages": 7, "entries": 4},
+            {"region_pages": 2, "entries": 1, "fall_back": "reserve", "slots": 30},
+        ),
+    ),
+    Case("xen_mapcache", relatives.XenMapcache, ({"slots_per_cpu": 1}, {"slots_per_cpu": 4})),
     Case("kmap_local", private_slots.KmapLocal, ({}, {"invalidate_at": "map"}, {"nesting": 5}), ""),
 )
 EVERY = [(case, options) for case in CASES for options in case.choices]
@@ -183,6 +194,8 @@ MISTAKES = {
     "epoch_pool": ("[pool.cursor].count <= 1", "[pool.cursor].count == 1"),
     "percpu_cached": ("        scan(d, a.options[0].slots, r.mark)\n        if", "        if"),
     "per_process": ("flush_there(d, mask)", "flush_there(d, -1)"),
+    "mermap": ("region.next = highest\n", "region.next = 0\n"),
+    "xen_mapcache": ("a.pool[0].wrapped) & this_cpu(d):", "a.pool[0].wrapped) & 0:"),
     "series_pool": ("    last = a.options[0].series * size", "    last = first + size"),
 }
 
