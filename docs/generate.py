@@ -232,8 +232,9 @@ def queries_document() -> str:
 
 DOCUMENTS = {"format.md": format_document, "queries.md": queries_document}
 EXAMPLES = (
-    "README.md", "docs/architecture.md", "docs/exploring.md", "docs/export.md", "docs/importing.md",
-    "docs/notebook.md", "docs/report.md", "docs/sweeping.md", "docs/write-an-allocator.md",
+    "README.md", "docs/architecture.md", "docs/comparing.md", "docs/exploring.md", "docs/export.md",
+    "docs/importing.md", "docs/notebook.md", "docs/report.md", "docs/sweeping.md",
+    "docs/write-an-allocator.md",
 )  # fmt: skip
 
 

@@ -18,8 +18,8 @@ from pipeline.errors import Interrupted, PipelineError, UsageError
 # The order of the help; a command that is not here comes last.
 _ORDER = (
     "demo", "generate", "import", "record", "doctor", "transform", "fit", "warm", "replay", "sweep",
-    "calibrate", "fit-machine", "sql", "queries", "db", "explain", "report", "export", "allocators",
-    "machines", "workloads", "new", "study",
+    "compare", "calibrate", "fit-machine", "sql", "queries", "db", "explain", "report", "export",
+    "allocators", "machines", "workloads", "new", "study",
 )  # fmt: skip
 # Functions of `pipeline study` by the names that they had as commands; to be dropped with the next version.
 _ALIASES = {"claims": "claims", "designs": "matrix", "verify": "verify", "validate": "validate"}

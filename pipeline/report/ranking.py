@@ -3,7 +3,7 @@
 Runs are compared where everything but the design is the same: workload, machine with every cost, loop, pages
 in low memory, jitter. Runs of a design that differ in their replication, which is the trace's seed and the
 run's, are one entry. The uncertainty of a difference comes from paired units, see
-`pipeline.report.statistics`. Units are replications, where the entries have at least two in common in which
+`pipeline.statistics`. Units are replications, where the entries have at least two in common in which
 not both did the same as in another: runs with equal fingerprints are one run that was made again. Else the
 units are batch means within the one run (A. M. Law, Simulation Modeling and Analysis, 9.5.3), where the
 batches are blocks of the trace's rows. A run's progress is the mean time at which each block was done; with
@@ -23,9 +23,9 @@ from typing import Literal
 
 import polars as pl
 
-from pipeline.report.statistics import Estimate, mean, paired_difference, paired_ratio
-from pipeline.runs.store import Run
+from pipeline.runs.store import Run, identify_workload
 from pipeline.schema.run import Manifest
+from pipeline.statistics import Estimate, mean, paired_difference, paired_ratio
 
 QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")
 
@@ -141,16 +141,6 @@ def rank_runs(runs: Sequence[Run], rows: pl.DataFrame, bounds: Collection[str]) 
         key = (identify_workload(m), m.machine.model_dump_json(), m.loop, m.jitter_percent, *m.lowmem)
         groups.setdefault(key, []).append(_measure_progress(run, rows.filter(pl.col("run") == run.name)))
     return [_rank(group, bounds) for group in groups.values()]
-
-
-def identify_workload(manifest: Manifest) -> str:
-    """What traces of one workload have in common that differ in their seed; of a recording, its hash."""
-    metadata = manifest.trace.metadata
-    source = metadata.get("source") or {}
-    if not source.get("spec_sha256"):
-        return manifest.trace.sha256
-    steps = [step.get("step") for step in metadata.get("transformations") or []]
-    return repr((source["spec_sha256"], metadata.get("operations"), steps))
 
 
 def is_deadlocked(run: Run) -> bool:

@@ -10,7 +10,7 @@ from pipeline.io.numbers import format_number, join_words
 from pipeline.report.basis import describe_extrapolation, is_extrapolated
 from pipeline.report.document import Cell, Heading, Row, Table
 from pipeline.report.ranking import NEGLIGIBLE, Ranking, Standing
-from pipeline.report.statistics import CONFIDENCE, POWER, Estimate, units_to_see
+from pipeline.statistics import CONFIDENCE, POWER, Estimate, units_to_see
 
 UNKNOWN = "–"
 CANNOT_TELL = "cannot tell"

@@ -34,6 +34,16 @@ class Run:
         return self.manifest.events != "none"
 
 
+def identify_workload(manifest: Manifest) -> str:
+    """What traces of one workload have in common that differ in their seed; of a recording, its hash."""
+    metadata = manifest.trace.metadata
+    source = metadata.get("source") or {}
+    if not source.get("spec_sha256"):
+        return manifest.trace.sha256
+    steps = [step.get("step") for step in metadata.get("transformations") or []]
+    return repr((source["spec_sha256"], metadata.get("operations"), steps))
+
+
 @dataclass(frozen=True)
 class Recording:
     """A recording of the kernel's own pool: the name it goes by, its file, and whether it is shipped."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from pipeline.report.statistics import Estimate, mean, paired_ratio
+from pipeline.statistics import Estimate, mean, paired_ratio
 
 Setting = tuple[Any, ...]
 """Value of each factor, in their order."""

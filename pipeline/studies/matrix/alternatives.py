@@ -16,8 +16,8 @@ from itertools import combinations
 from pathlib import Path
 
 from pipeline.machine.profile import Profile, load_profile
-from pipeline.report.statistics import mean, paired_difference
 from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.statistics import mean, paired_difference
 from pipeline.studies.experiment import scale_tasks
 from pipeline.studies.runner import LOWER
 from pipeline.studies.verdict import Columns, Table

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.report.statistics import Estimate, mean, paired_difference, paired_ratio, units_to_see
+from pipeline.statistics import Estimate, mean, paired_difference, paired_ratio, units_to_see
 
 
 def test_a_mean_has_the_interval_of_the_text_book():

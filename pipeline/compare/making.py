@@ -1,0 +1,91 @@
+"""Making the runs of two designs: the same traces and seeds for both, by the mechanism of sweeps."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError, UsageError
+from pipeline.runs.store import read_finished_manifest
+from pipeline.schema.run import Manifest
+from pipeline.sweeps.directory import create_sweep
+from pipeline.sweeps.plan import PlannedRun, plan_run
+from pipeline.sweeps.sweep import Means, Observer, make_runs
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Everything but the design: trace or workload, machine, and how often."""
+
+    trace: str
+    machine: str
+    replications: int
+    cpus: int | None = None
+    operations: int | None = None
+    jitter_percent: float = 0.0
+    seed: int = 0
+    costs: Mapping[str, int] | None = None
+
+
+def parse_design(text: str) -> tuple[str, dict[str, Any]]:
+    """Read NAME or NAME:OPTION=VALUE:costs.COST=VALUE:machine=PROFILE; returns factors beside the name.
+
+    Raises UsageError for an option without a value and for a cost that is no whole number.
+    """
+    name, *words = text.split(":")
+    factors: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"design '{text}': wanted NAME:OPTION=VALUE, found '{word}' in it")
+        if key.startswith("costs.") and not value.isdecimal():
+            raise UsageError(f"design '{text}': cost {key[6:]} wants a whole number, found '{value}'")
+        if key.startswith("costs."):
+            factors[key] = int(value)
+        else:
+            factors[key if key == "machine" else f"options.{key}"] = value
+    return name, factors
+
+
+def make(
+    designs: Sequence[str],
+    conditions: Conditions,
+    output: Path | None = None,
+    means: Means | None = None,
+    observer: Observer | None = None,
+) -> list[list[Manifest]]:
+    """Make the runs of each design, in `output` if they are to stay.
+
+    Raises what a sweep does for names that are not there, and InputError for a run that fails.
+    """
+    planned = [_plan(design, conditions) for design in designs]
+    place = nullcontext(str(output)) if output else tempfile.TemporaryDirectory()
+    with place as name:
+        directory = create_sweep(Path(name) if output else Path(name) / "sweep")
+        runs = list({run.key: run for some in planned for run in some}.values())
+        result = make_runs(directory, runs, means or Means(), observer=observer or Observer())
+        found = [[read_finished_manifest(directory.runs / run.key) for run in some] for some in planned]
+    missing = sum(manifest is None for some in found for manifest in some)
+    if missing:
+        raise InputError(
+            f"{missing} of {result.runs} runs failed; keep them with -o DIR and see why with 'pipeline sweep "
+            "status DIR'"
+        )
+    return [[manifest for manifest in some if manifest is not None] for some in found]
+
+
+def _plan(design: str, conditions: Conditions) -> list[PlannedRun]:
+    name, factors = parse_design(design)
+    varied: dict[str, Any] = {
+        "trace": conditions.trace, "allocator": name, "machine": conditions.machine,
+        "cpus": conditions.cpus, "lowmem": "none", "loop": "closed", "jitter": conditions.jitter_percent,
+    }  # fmt: skip
+    if conditions.operations is not None:
+        varied["operations"] = conditions.operations
+    varied |= {f"costs.{key}": value for key, value in (conditions.costs or {}).items()}
+    varied |= factors
+    return [plan_run(varied, conditions.seed, replication) for replication in range(conditions.replications)]

@@ -1,0 +1,90 @@
+"""What A and B are: runs that there are, or designs whose runs are made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.compare.making import Conditions, make
+from pipeline.errors import InputError, UsageError
+from pipeline.io.key_values import key_integers
+from pipeline.runs.store import find_runs
+from pipeline.schema.run import Manifest
+from pipeline.sweeps.grid import parse_percent
+from pipeline.sweeps.sweep import Means, Observer
+from pipeline.sweeps.trace_source import is_workload
+
+Side = tuple[str, Sequence[Manifest]]
+_TRACE = ".parquet"
+# Of a recording every replication would be the same run.
+JITTER_OF_RECORDINGS = 0.5
+
+
+@dataclass(frozen=True)
+class Designs:
+    """What is asked of designs that are to be replayed, as the command line gives it."""
+
+    trace: str | None = None
+    machine: str | None = None
+    replications: int = 10
+    cpus: int | None = None
+    operations: int | None = None
+    jitter: str | None = None
+    costs: Sequence[str] = ()
+    output: Path | None = None
+    means: Means = field(default_factory=Means)
+    observer: Observer = field(default_factory=Observer)
+
+
+def is_pair_of_traces(a: str, b: str) -> bool:
+    """Whether both are files of traces. Raises UsageError if one of them alone is."""
+    of_traces = [text.endswith(_TRACE) and Path(text).is_file() for text in (a, b)]
+    if any(of_traces) and not all(of_traces):
+        trace, other = (a, b) if of_traces[0] else (b, a)
+        raise UsageError(f"{trace} is a trace, and {other} is not; compare two traces, two designs, or runs")
+    return all(of_traces)
+
+
+def find_sides(a: str, b: str, designs: Designs) -> tuple[Side, Side]:
+    """Find the runs of both sides, or make them.
+
+    Raises UsageError if A and B are of different sorts or options are missing, InputError where there are no
+    runs, and what a sweep raises.
+    """
+    there = [Path(text).exists() and not text.endswith(".py") for text in (a, b)]
+    if designs.trace is None and all(there):
+        return (a, _runs(a)), (b, _runs(b))
+    if any(there) and designs.trace is None:
+        missing = b if there[0] else a
+        raise UsageError(
+            f"{missing}: found no run, directory of runs or sweep of that name; designs want --trace and "
+            "--machine"
+        )
+    absent = [f"--{name}" for name in ("trace", "machine") if getattr(designs, name) is None]
+    if absent:
+        raise UsageError(
+            f"{a} and {b} are no runs; to compare designs, give {' and '.join(absent)} (see 'pipeline "
+            "compare --help')"
+        )
+    assert designs.trace is not None and designs.machine is not None
+    conditions = Conditions(
+        designs.trace, designs.machine, designs.replications, designs.cpus, designs.operations,
+        _jitter_percent(designs), costs=key_integers(designs.costs, "--cost"),
+    )  # fmt: skip
+    of_a, of_b = make([a, b], conditions, designs.output, designs.means, designs.observer)
+    return (a, of_a), (b, of_b)
+
+
+def _jitter_percent(designs: Designs) -> float:
+    if designs.jitter is not None:
+        return parse_percent(designs.jitter, "--jitter")
+    alone = designs.replications == 1 or designs.trace is None or is_workload(designs.trace)
+    return 0.0 if alone else JITTER_OF_RECORDINGS
+
+
+def _runs(text: str) -> list[Manifest]:
+    runs = [run.manifest for run in find_runs([Path(text)])]
+    if not runs:
+        raise InputError(f"{text}: found no runs in it; make some with 'pipeline replay' or 'pipeline sweep'")
+    return runs
