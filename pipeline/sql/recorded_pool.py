@@ -21,8 +21,10 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from pipeline.importing.importer import read_column_names
 from pipeline.importing.kmap_pool.events import (
+    ENTER,
     FLUSH,
     NONE,
+    PAGE_ADDRESS,
     SCAN,
     SLEEP,
     WOKEN,
@@ -37,6 +39,15 @@ from pipeline.schema.run import EVENTS, OPERATIONS, Column
 from pipeline.schema.trace import KINDS
 from pipeline.trace.lock_text import FORMATS
 
+# What cannot be counted where no event of a kind was recorded.
+_COUNTED_BY = {
+    ENTER: ("map_ns", "map_max_ns"),
+    PAGE_ADDRESS: ("freed",),
+    SCAN: ("scans",),
+    FLUSH: ("flushes",),
+    SLEEP: ("sleeps", "asleep_ns", "sleep_max_ns"),
+    WOKEN: ("woken",),
+}
 _EVENT_NAMES = {SCAN: "scan", FLUSH: "flush", SLEEP: "sleep"}
 
 
@@ -74,6 +85,11 @@ def read_recorded_run(path: Path) -> RecordedRun:
             f"found {what}"
         )
     pool = read_pool_events(path)
+    if (pool.time == NONE).any():
+        raise InputError(
+            f"{path}: wanted a time with each event (time_ns), by which a run's tables go; record it. "
+            "'pipeline study kernel' needs none"
+        )
     operations = pair_events(pool)
     arranged = arrange(build_mappings(pool, operations), POOL_THINK_SPLIT, HOLD_SPLIT, True)
     kept = arranged.source_row
@@ -99,10 +115,13 @@ class _Recorded:
         op = self._operations_of(which)
         events = self._events(which, op, durations, begin)
         operations = self._operations(which, op, durations, begin)
+        totals = self._totals(operations, events)
+        if ENTER in self.pool.unrecorded:
+            operations["asked_ns"] = None
         return RecordedRun(
             _table(OPERATIONS, operations, len(self.asked)),
             _table(EVENTS, events, len(which)),
-            self._totals(operations, events),
+            totals,
             int(self.pool.cpu.max()) + 1,
         )
 
@@ -154,7 +173,7 @@ class _Recorded:
             "op": _or_none(op),
             "task": _or_none(self._tasks_of(which)),
             "other": _or_none(freed),
-            "cpu": self.pool.cpu[which],
+            "cpu": _or_none(self.pool.cpu[which]),
             "event": [_EVENT_NAMES[number] for number in code.tolist()],
         }
 
@@ -181,10 +200,10 @@ class _Recorded:
             "done_ns": self.pool.time[self.unmapped] - begin,
             "asleep_ns": asleep,
             "task": self.rows["task"],
-            "slot": self.pool.slot[self.mapped],
+            "slot": _or_none(self.pool.slot[self.mapped]),
             "sleeps": sleeps,
-            "cpu_map": self.pool.cpu[self.mapped],
-            "cpu_unmap": self.pool.cpu[self.unmapped],
+            "cpu_map": _or_none(self.pool.cpu[self.mapped]),
+            "cpu_unmap": _or_none(self.pool.cpu[self.unmapped]),
             "kind": [KINDS[kind] for kind in kinds.tolist()] if self.pool.kind is not None else None,
             "served": self._list_served(),
             "depth": self.rows["depth"],
@@ -208,7 +227,7 @@ class _Recorded:
         sleep_ns = [ns for ns, kind in zip(events["duration_ns"], kinds, strict=True) if kind == "sleep"]
         known_sleep_ns = [ns for ns in sleep_ns if ns is not None]
         whole = None not in served
-        return {
+        totals: dict[str, int | None] = {
             "wall_ns": int(operations["done_ns"].max()),
             "operations": len(self.asked),
             "hits": served.count("hit") if whole else None,
@@ -224,6 +243,10 @@ class _Recorded:
             "map_max_ns": int(maps.max()),
             "max_mapped": int(np.cumsum(in_force).max()),
         }
+        for code, names in _COUNTED_BY.items():
+            if code in self.pool.unrecorded:
+                totals |= dict.fromkeys(names)
+        return totals
 
 
 def _or_none(values: np.ndarray) -> list[int | None]:

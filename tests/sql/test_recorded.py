@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 
@@ -145,3 +146,29 @@ def test_a_file_that_is_no_recording_is_named(tmp_path):
             open_session([path], recordings=True)
     with pytest.raises(InputError, match="found no such directory"):
         open_session([tmp_path / "wrap17"], recordings=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "nulls"),
+    [
+        ("fz", ("scans",)),
+        ("ftlb", ("flushes",)),
+        ("ke", ("map_ns", "map_max_ns")),
+        ("slp", ("sleeps", "asleep_ns", "sleep_max_ns")),
+    ],
+)
+def test_what_no_event_counts_is_null(recording, kind, nulls):
+    table = pq.read_table(recording)
+    pq.write_table(table.filter(pa.compute.not_equal(table.column("ev"), kind)), recording)
+    with open_session([recording], recordings=True) as session:
+        (row,) = session.query("SELECT * FROM runs").to_dicts()
+        (asked,) = session.query("SELECT count(asked_ns) FROM operations").row(0)
+    counted = ("scans", "flushes", "map_ns", "map_max_ns", "sleeps", "asleep_ns", "sleep_max_ns", "freed")
+    assert {name for name in counted if row[name] is None} == set(nulls)
+    assert asked == (0 if kind == "ke" else 2)
+
+
+def test_a_recording_without_times_is_no_run(recording):
+    pq.write_table(pq.read_table(recording).drop_columns(["time_ns"]), recording)
+    with pytest.raises(InputError, match="wanted a time with each event"):
+        open_session([recording], recordings=True)
