@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.errors import UsageError
 from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
 from pipeline.importing.kmap_pool.events import ENTER, MAPPED, UNMAPPED
 from pipeline.importing.kmap_pool.missing_fields import fill_missing
 from pipeline.importing.kmap_pool.operations import import_events
-from pipeline.importing.kmap_pool.tracefs import open_by_name, read_tracefs
+from pipeline.importing.kmap_pool.tracefs import read_tracefs
+from pipeline.importing.text.blocks import read_head
 from pipeline.io.files import readable_file
 
 _SNIFFED_BYTES = 1 << 20
@@ -23,12 +23,7 @@ _POOL_EVENT = re.compile(rb": (?:ke|km|ku): \(k(?:un)?map_high\+")
 
 def _sniff(path: Path) -> bool:
     """Whether the file at `path` looks like this format."""
-    try:
-        with open_by_name(path) as stream:
-            head = stream.read(_SNIFFED_BYTES)
-    except (OSError, pa.ArrowException):
-        return False
-    return _POOL_EVENT.search(head) is not None
+    return _POOL_EVENT.search(read_head(path, _SNIFFED_BYTES)) is not None
 
 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:

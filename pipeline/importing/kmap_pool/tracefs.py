@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from pipeline.importing.callers import classify_callers
 from pipeline.importing.kmap_pool import events as ev
+from pipeline.importing.text.blocks import DAMAGE, open_text
 from pipeline.io.progress import progress
 
 # comm-pid (tgid) [cpu] flags timestamp: event: rest; a command name may hold spaces and dashes. Options of
@@ -25,11 +26,6 @@ _FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]{1,16}|-?\d{1,18})\b"
 _CALLER = re.compile(rb"\bcaller=(\S+)")
 _SWITCH = re.compile(rb"prev_pid=(\d{1,10}) .*==>.* next_pid=(\d{1,10})\b")
 _FOLLOWED = (ev.ENTER, ev.MAPPED, ev.UNMAPPED)
-
-
-def open_by_name(path: Path) -> pa.NativeFile:
-    """Open text, compressed or not, as its name says."""
-    return pa.input_stream(str(path), compression="detect")
 
 
 def read_tracefs(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
@@ -52,7 +48,7 @@ def read_tracefs(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
 def read_blocks(path: Path) -> Iterator[bytes]:
     """Whole lines of the text at `path`, about a megabyte at a time."""
     try:
-        with open_by_name(path) as stream:
+        with open_text(path) as stream:
             rest = b""
             while block := stream.read(1 << 20):
                 whole, newline, rest = (rest + block).rpartition(b"\n")
@@ -60,7 +56,7 @@ def read_blocks(path: Path) -> Iterator[bytes]:
                     yield whole + newline
             if rest:
                 yield rest
-    except (OSError, pa.ArrowException) as error:
+    except DAMAGE as error:
         raise InputError(
             f"{path}: wanted tracefs text, but it cannot be read ({error}); copy it again"
         ) from error

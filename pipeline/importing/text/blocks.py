@@ -27,7 +27,7 @@ _OPENERS: dict[bytes, Callable[[Path], IO[bytes] | pa.NativeFile]] = {
     b"\xfd7zXZ\x00": lzma.open,
     b"BZh": bz2.open,
 }
-_DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, ValueError)
+DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, ValueError)
 
 
 @dataclass
@@ -100,7 +100,7 @@ class BlockReader:
                         piece = piece.removeprefix(_BYTE_ORDER_MARK)
                     self.bytes_read += len(piece)
                     yield piece
-        except _DAMAGE as error:
+        except DAMAGE as error:
             # What was read before the damage is whole, and the loss is reported.
             self.cut_short = True
             if not self.bytes_read:
@@ -124,5 +124,5 @@ def read_head(path: Path, size: int = 1 << 16) -> bytes:
     try:
         with open_text(path) as stream:
             return bytes(stream.read(size)).removeprefix(_BYTE_ORDER_MARK)
-    except _DAMAGE:
+    except DAMAGE:
         return b""
