@@ -32,7 +32,7 @@ from pipeline.importing.kmap_pool.events import (
 )
 from pipeline.importing.kmap_pool.lock_schedule import MAPS, schedule_holds
 from pipeline.importing.kmap_pool.operations import build_mappings, pair_events
-from pipeline.importing.kmap_pool.recordings import read_pool_events
+from pipeline.importing.kmap_pool.recordings import NEEDED_COLUMNS, read_pool_events
 from pipeline.importing.mappings import HOLD_SPLIT, POOL_THINK_SPLIT, arrange
 from pipeline.importing.wrong_kinds import describe_wrong_kind
 from pipeline.schema.run import EVENTS, OPERATIONS, Column
@@ -78,7 +78,7 @@ def read_recorded_run(path: Path) -> RecordedRun:
             f"{path}: wanted a run directory, a recording of the kernel's pool with times in nanoseconds "
             f"(*.kmap.parquet) or what was measured of locks; {f'this {wrong}' if wrong else other}"
         )
-    if not columns.issuperset(("seq", "ev")):
+    if not columns.issuperset(NEEDED_COLUMNS):
         what = "a trace, of which 'pipeline replay' makes a run" if "think_ns" in columns else "another table"
         raise InputError(
             f"{path}: wanted a run directory or a recording of the kernel's pool (*.kmap.parquet), "
