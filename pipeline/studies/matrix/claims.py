@@ -461,7 +461,8 @@ def cheaper_than_no_cache(g: Grid, allocator: str) -> tuple[bool, str]:
     "lockless_pool",
     "P. Zijlstra, January 2007",
     "without the lock it scales",
-    "Much better, and not completely: an atomic count of one hot page is one line of memory for all CPUs.",
+    "Much better, and not completely: an atomic count of one hot page is one line of memory for all CPUs, "
+    "and the lock of the wait queue is left, which each last unmap of a page takes.",
 )
 def scales_without_lock(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether maps take less CPU time than with the lock, where it is contended."""
