@@ -3,8 +3,9 @@
     bash 3917/3917 [001] 26443.431: lock:contention_begin: 0xffff888627c2ba40 (flags=SPIN)
     bash 3917/3917 [001] 26443.432: lock:contention_end: 0xffff888627c2ba40 (ret=0)
 
-A wait lasts from a task's contention_begin to its next contention_end of the same lock; it is as long as the
-events say, and each lock is one row. A mutex says when spinning begins and when sleeping does: one wait.
+A wait lasts from a task's contention_begin to its next contention_end of the same lock. Each lock is a row;
+where perf printed call chains, each function that waited for it is another: the first that is none of the
+kernel's own lock functions. A mutex says when spinning begins and when sleeping does: one wait.
 How often a lock was taken at once, and how long it was held, no event tells. Other events are passed over.
 """
 
@@ -58,6 +59,15 @@ _ABOUT_RECORDING = r"#P:|nrcpus online|^ *cpus=|LOST|lost|DROPPED|entries-writte
 _CPUS = re.compile(r"(?:#P:|^# nrcpus online : |^ *cpus=)([0-9]{1,6})\b")
 _LOST = "{any} PERF_RECORD_LOST{any} lost {count:d}{any}"
 _NOT_READ = "no task, CPU and time in front, or a field that makes no sense"
+# A frame of a call chain under its event; and functions of locks, whose caller it is that waits.
+_FRAME = r"^\s+[0-9a-f]+ +(?P<symbol>[^ ]+)(?: +\(.*\))? *$"
+_LOCK_FUNCTION = (
+    r"(?:spin|read|write|rw|rt|ww|percpu)_?(?:lock|trylock|sem|mutex)|mutex_|^_*down(?:_|\+|$)|rwsem|rwbase|"
+    r"queued_(?:spin|read|write)|percpu_(?:down|rwsem)|contention_(?:begin|end)|^\[unknown\]$"
+)
+_NO_CALLER = "[unknown]"
+# What stands before an event's name, in all texts.
+_EVENT_LINE = r"[0-9s]: "
 # What kernels print instead of addresses that they keep to themselves.
 _HIDDEN = r"^\(|^(?:0x)?0+$"
 
@@ -74,9 +84,9 @@ def read_contention(path: Path) -> MeasuredLocks:
         )
     table = MeasuredLocks("", RECORDER, [], reading.losses, reading.notes)
     span = {"wall_ns": int(np.ptp(events["time_ns"].to_numpy()))}
-    for lock, type_, count, total, least, most in _pair(events, table).iter_rows():
+    for lock, type_, site, count, total, least, most in _add_up(_pair(events, table)).iter_rows():
         waits = {"contended": count, "wait_ns": total, "wait_min_ns": least, "wait_max_ns": most}
-        table.rows.append(LockRow(lock, ALL_SITES, type_, waits | span | reading.machine, {*span}))
+        table.rows.append(LockRow(lock, site, type_, waits | span | reading.machine, {*span}))
     if not table.rows:
         raise InputError(
             f"{path}: wanted waits for locks, found no contention_begin with its contention_end "
@@ -97,10 +107,18 @@ class _Reading:
 
     def events(self) -> pl.DataFrame:
         """Events of locks in the order of the text; none if most cannot be read."""
-        blocks, tally, frames = BlockReader(self.path), self._tally, []
+        blocks, tally, held = BlockReader(self.path), self._tally, pl.Series(dtype=pl.String)
+        frames = []
         for block in blocks.blocks():
-            tally.lines = blocks.lines_before
-            frames.append(self._read_block(split_lines(block)))
+            tally.lines = blocks.lines_before - len(held)
+            lines = pl.concat([held, split_lines(block)])
+            # The chain of the last event may go on in the next block.
+            at = np.flatnonzero(lines.str.contains(_EVENT_LINE).to_numpy())
+            last = int(at[-1]) if len(at) else len(lines)
+            held = lines[last:]
+            frames.append(self._read_block(lines[:last]))
+        tally.lines = blocks.lines_before - len(held)
+        frames.append(self._read_block(held))
         unknown = tally.unknown + blocks.overlong
         self.losses.update(bad_lines=unknown, cut_short=int(blocks.cut_short))
         self.notes = [f"bad {said}" for said in tally.unknown_lines()]
@@ -124,7 +142,8 @@ class _Reading:
             found.append(groups.filter(fits).select("row", *_GROUPS))
             rows = rows[~fits.to_numpy()]
         self._tally.note_unknown(lines, rows, _NOT_READ)
-        return self._to_events(pl.concat(found).sort(pl.col("row").cast(pl.Int64)))
+        groups = pl.concat(found).with_columns(pl.col("row").cast(pl.Int64)).sort("row")
+        return self._to_events(groups.join(_find_callers(lines), on="row", how="left", maintain_order="left"))
 
     def _read_about(self, lines: pl.Series) -> None:
         """Read what the text says of its machine and of what was lost."""
@@ -156,12 +175,24 @@ class _Reading:
                 "begins": groups["event"] == "begin",
                 "flags": groups["flags"],
                 "failed": groups["ret"].fill_null("0") != "0",
+                "site": groups["symbol"],
             }
         )
 
 
+def _find_callers(lines: pl.Series) -> pl.DataFrame:
+    """Callers by the row of their event: the first frame below it that is no lock function."""
+    frames = lines.str.extract_groups(_FRAME).struct.unnest().with_row_index("frame")
+    frames = frames.filter(pl.col("symbol").is_not_null())
+    heads = np.flatnonzero(~lines.str.contains(rf"{_FRAME}|^\s*$").to_numpy()) if len(frames) else np.zeros(0)
+    under = np.searchsorted(heads, frames["frame"].to_numpy()) - 1
+    frames = frames.filter(under >= 0).with_columns(row=heads[under[under >= 0]].astype(np.int64))
+    callers = frames.filter(~pl.col("symbol").str.contains(_LOCK_FUNCTION))
+    return callers.unique("row", keep="first", maintain_order=True).select("row", "symbol")
+
+
 def _pair(events: pl.DataFrame, table: MeasuredLocks) -> pl.DataFrame:
-    """Make waits of events and add them up: lock, type, how many, their sum, the shortest and the longest.
+    """Make waits of events: lock, type, caller and wait_ns of each.
 
     What lacks its other half is counted in `table`.
     """
@@ -174,6 +205,7 @@ def _pair(events: pl.DataFrame, table: MeasuredLocks) -> pl.DataFrame:
     events = events.with_columns(
         begin_ns=pl.col("time_ns").shift().over(of_lock),
         type=pl.col("flags").shift().over(of_lock),
+        caller=pl.col("site").shift().over(of_lock),
         begun=pl.col("begins").shift().over(of_lock).fill_null(False),
         ended=(~pl.col("begins")).shift(-1).over(of_lock).fill_null(False),
     )
@@ -191,11 +223,26 @@ def _pair(events: pl.DataFrame, table: MeasuredLocks) -> pl.DataFrame:
         table.notes.append(
             "the kernel kept the addresses of locks to itself, so that locks are not told apart"
         )
-    types = pl.col("type").replace_strict(TYPES, default=pl.col("type"), return_dtype=pl.String)
-    added = waits.group_by("lock", types, maintain_order=True).agg(
-        pl.len().alias("count"),
-        pl.col("wait_ns").sum().alias("total"),
-        pl.col("wait_ns").min().alias("least"),
-        pl.col("wait_ns").max().alias("most"),
+    type_ = pl.col("type").replace_strict(TYPES, default=pl.col("type"), return_dtype=pl.String)
+    return waits.select("lock", type_, "caller", "wait_ns")
+
+
+def _add_up(waits: pl.DataFrame) -> pl.DataFrame:
+    """Add waits up by lock, and by caller if any is known.
+
+    Columns are lock, type, site, and of its waits the count, the sum, the shortest and the longest.
+    """
+    parts = [waits.with_columns(site=pl.lit(ALL_SITES))]
+    if waits["caller"].is_not_null().any():
+        parts.append(waits.with_columns(site=pl.col("caller").fill_null(_NO_CALLER)))
+    added = (
+        pl.concat(parts)
+        .group_by("lock", "type", "site", maintain_order=True)
+        .agg(
+            pl.len().alias("count"),
+            pl.col("wait_ns").sum().alias("total"),
+            pl.col("wait_ns").min().alias("least"),
+            pl.col("wait_ns").max().alias("most"),
+        )
     )
     return added.sort("total", descending=True, maintain_order=True)

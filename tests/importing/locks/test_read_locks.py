@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 from pipeline.importing.locks.measured import LockRow, MeasuredLocks
 from pipeline.importing.locks.read import read_locks
 from pipeline.importing.locks.sniff import find_lock_format
+from pipeline.importing.text import blocks
 from tests.importing.recorded import SAMPLES
 
 LOCKS = SAMPLES / "locks"
@@ -254,6 +255,36 @@ def test_events_and_perfs_own_sums_of_one_recording_agree() -> None:
         assert count == expected[type_][0]
         assert abs(total - expected[type_][1]) <= of_type * 5_000
         assert abs(most - expected[type_][2]) <= 5_000
+
+
+def test_who_waited_is_the_first_of_a_call_chain_that_is_no_lock_function() -> None:
+    (table,) = read_locks(LOCKS / "chains.perf-script.txt")
+    rows = {(row.lock, row.site): row.figures["contended"] for row in table.rows}
+    runqueue = "0xffff888627c2ba40"
+    assert rows["0xffff8885d57de4e8", "do_truncate+0x77"] == rows["0xffff8885d57de4e8", "all"] == 1
+    assert rows[runqueue, "__schedule+0xad"] + rows[runqueue, "sched_tick+0x43"] == rows[runqueue, "all"]
+
+
+def test_chains_of_other_events_are_nobodys_callers(tmp_path) -> None:
+    chain = "\tffffffff8220171b {} ([kernel.kallsyms])\n"
+    begin = events((1, 10, "begin", "0xa1 (flags=SPIN)")) + chain.format("_raw_spin_lock+0x3b")
+    switch = "bash 7/1 [001] 100.000011: sched:sched_switch: prev_comm=bash\n" + chain.format("other+0x1")
+    end = events((1, 12, "end", "0xa1 (ret=0)"), (2, 20, "begin", "0xa1 (flags=SPIN)"))
+    rest = chain.format("mine+0x2") + events((2, 22, "end", "0xa1 (ret=0)"))
+    table = read(tmp_path, begin + switch + end + rest)
+    assert {row.site: row.figures["contended"] for row in table.rows} == {
+        "all": 2,
+        "[unknown]": 1,
+        "mine+0x2": 1,
+    }
+
+
+@pytest.mark.parametrize("size", [300, 1_000, 7_777])
+@pytest.mark.parametrize("name", ["chains.perf-script.txt", "contention.tracefs.txt", "lock_stat.txt"])
+def test_where_the_text_is_cut_into_blocks_does_not_matter(monkeypatch, name, size) -> None:
+    (whole,) = read_locks(LOCKS / name)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+    assert read_locks(LOCKS / name) == [whole]
 
 
 def test_a_wait_lasts_from_begin_to_end_of_the_same_task_and_lock(tmp_path) -> None:
