@@ -18,7 +18,9 @@ def validate(
             "of 2002, on which the model was calibrated.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Simulate with seeds 0 to N-1.")] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", help="Simulate with seeds 0 to N-1; means count.")
+    ] = 5,
     machine: Annotated[
         str, typer.Option("--machine", "-m", metavar="PROFILE", help="A machine or a .toml file.")
     ] = "numaq16",

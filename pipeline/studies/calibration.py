@@ -35,6 +35,7 @@ from pipeline.io.toml_overrides import apply_overrides
 from pipeline.machine.profile import profile_path
 from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.comparison import Figure, figures
+from pipeline.studies.lockmeter.implied import imply
 from pipeline.studies.lockmeter.lockmeter_data import MAXIMA, read_rows
 from pipeline.studies.lockmeter.prediction import predict
 from pipeline.workload.read_spec import workload_path
@@ -170,14 +171,14 @@ def objective(found: list[Figure]) -> float:
 
 
 def evaluate(plan: Procedure, values: dict[str, float], seeds: int = 1) -> tuple[float, list[str]]:
-    """Objective of some values, the medians over seeds 0..seeds-1 counting, and what misses the goal."""
+    """Objective of some values, the means over seeds 0..seeds-1 counting, and what misses the goal."""
     rows = {row.name: row for row in read_rows()}
     model = plan.model_at(values)
     found: list[Figure] = []
     missed: list[str] = []
     for name in plan.rows:
         row = rows[name]
-        of_row = figures(row, [predict(row, seed, model) for seed in range(seeds)])
+        of_row = figures(row, [predict(row, seed, model) for seed in range(seeds)], imply(row))
         found += of_row
         missed += [f"{name} {f.site} {f.name} x {f.ratio:.2f}" for f in of_row if f.within is False]
     return objective(found), missed

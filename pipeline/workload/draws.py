@@ -101,7 +101,7 @@ class Drawer:
         self._require_time_to_pass(named)
 
         page_sets = list(workload.page_sets.values())
-        self._alias = [AliasTable(page_set.pages, page_set.skew) for page_set in page_sets]
+        self._alias = [AliasTable(one.pages, one.skew, one.hot_pages) for one in page_sets]
         counts = [page_set.pages * workload.instances(page_set) for page_set in page_sets]
         self._set_base = np.cumsum([0, *counts[:-1]])
         self._set_of_kind = np.array([list(workload.page_sets).index(kind.page_set) for kind in kinds])

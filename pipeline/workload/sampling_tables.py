@@ -7,8 +7,9 @@ Every draw starts from one uint64 of a bit generator. Looking it up in a table, 
 straight line between two of them. The top step is divided again into 4,096 and the top of that once more, so
 that the tail is right down to a probability of 2**-36. The mean of an exponential is 0.003 % too large.
 
-`AliasTable` is Walker's alias method (A. J. Walker, ACM TOMS 3(3), 1977) for Zipf popularity: page i of n is
-drawn with probability proportional to (i + 1)**-skew. One draw costs one random access whatever n is.
+`AliasTable` is Walker's alias method (A. J. Walker, ACM TOMS 3(3), 1977) for the popularity of Zipf and
+Mandelbrot: page i of n is drawn with probability proportional to (i + 1 + hot)**-skew. One draw costs one
+random access whatever n is.
 """
 
 from __future__ import annotations
@@ -115,21 +116,26 @@ def _mean(low: Integers, width: Integers) -> float:
     return mean
 
 
-def zipf_probabilities(pages: int, skew: float) -> NDArray[np.float64]:
-    """Probability of each of `pages` pages, float64 [pages]: proportional to (i + 1)**-skew, summing to 1."""
-    weights = np.arange(1, pages + 1, dtype=np.float64) ** -skew
+def zipf_probabilities(pages: int, skew: float, hot: float = 0.0) -> NDArray[np.float64]:
+    """Probability of each of `pages` pages, float64 [pages], summing to 1.
+
+    Proportional to (i + 1 + hot)**-skew: Zipf's law, with Mandelbrot's shift for a hot set of about `hot`
+    pages that are wanted about equally (B. Mandelbrot, "An informational theory of the statistical structure
+    of language", 1953).
+    """
+    weights = (np.arange(1, pages + 1, dtype=np.float64) + hot) ** -skew
     return weights / weights.sum()
 
 
 class AliasTable:
-    """Zipf draws over `pages` pages with exponent `skew`; skew 0 is uniform and needs no table."""
+    """Draws over `pages` pages by `zipf_probabilities`; skew 0 is uniform and needs no table."""
 
-    def __init__(self, pages: int, skew: float) -> None:
+    def __init__(self, pages: int, skew: float, hot: float = 0.0) -> None:
         """Build the table: 8 bytes per page, in vectorised steps."""
         self.pages = pages
         self._packed: Raw | None = None
         if skew != 0.0 and pages > 1:
-            keep, alias = alias_columns(zipf_probabilities(pages, skew))
+            keep, alias = alias_columns(zipf_probabilities(pages, skew, hot))
             # threshold and alias in one word, so that a draw costs one cache miss and not two
             threshold = np.minimum(np.rint(keep * 2.0**32), 2.0**32 - 1.0).astype(np.uint64)
             self._packed = (threshold << np.uint64(32)) | alias.astype(np.uint64)

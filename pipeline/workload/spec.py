@@ -38,7 +38,9 @@ class PageSet(SpecModel):
     pages: Annotated[int, Field(ge=1, lt=MAX_PAGE)]
     """Pages of one instance of the set; page 0 is the most popular."""
     skew: Annotated[float, Field(ge=0.0, le=5.0)] = 0.0
-    """Zipf exponent: page i is chosen in proportion to (i + 1)**-skew; 0 is uniform."""
+    """Zipf exponent: page i is chosen in proportion to (i + 1 + hot_pages)**-skew; 0 is uniform."""
+    hot_pages: Annotated[float, Field(ge=0.0, le=MAX_ALIAS_PAGES)] = 0.0
+    """Size of a hot set whose pages are chosen about equally often, before the power law's long tail."""
     sharing: Sharing = "all"
     """Who shares an instance: all tasks, the tasks of one process, or nobody ("task")."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.studies import validation_page as document
 from pipeline.studies.lockmeter.comparison import figures
+from pipeline.studies.lockmeter.implied import imply
 from pipeline.studies.lockmeter.lockmeter_data import read_rows
 from pipeline.studies.lockmeter.lockmeter_page import describe_fitting
 from pipeline.studies.lockmeter.prediction import predict
@@ -38,8 +39,8 @@ def test_what_seed_0_says_of_a_row_lies_in_the_range_that_the_document_gives(row
     text = DOCUMENT.read_text()
     section = text[text.index(f"### Row {row.name}:") :].split("\n### ")[0]
     ranges = re.findall(r"^\| (\S+) \| (.+?) \| .*? \| .*? \| (\S+) \.\. (\S+) \|", section, re.MULTILINE)
-    simulated = figures(row, [predict(row)])
-    assert len(ranges) == len(simulated) == 25
+    simulated = figures(row, [predict(row)], imply(row))
+    assert len(ranges) == len(simulated) == 30
     for (site, _, low, high), figure in zip(ranges, simulated, strict=True):
         assert site == figure.site
         value = figure.middle

@@ -3,7 +3,8 @@
 Lockmeter's columns, with the units of its output (M. J. Bligh, linux-kernel, 18 March 2002): UTIL, the share
 of the wall time for which the lock was held; CON, the share of acquisitions that found it busy; HOLD over all
 acquisitions; WAIT, the mean spin of the contended ones; %CPU, all spinning as a share of the CPUs' time;
-TOTAL, the acquisitions. A cell may be empty: not measured, or not published.
+TOTAL, the acquisitions. A cell may be empty: not measured, or not published. The column `workload`, which a
+file need not have, says what ran.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from functools import reduce
+from math import inf
+from operator import mul
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.errors import InputError
 from pipeline.io.files import readable_file
 from pipeline.machine.engine.records import MAX_CPUS
+from pipeline.studies.lockmeter.interval import Interval
 
 ROWS_OF_2002 = Path(__file__).with_name("lockmeter_2002.csv")
 CALIBRATED_ROWS = ("A", "D")
@@ -61,12 +66,20 @@ class _Line(BaseModel):
     wall_s: float | None = Field(default=None, gt=0)
     cpus: int = Field(ge=1, le=MAX_CPUS)
     source: str
+    workload: str = ""
 
 
-_CONFIGURATION = ("kernel", "page_tables_in_highmem", "series", "slots_per_series", "cpus", "wall_s")
+_OPTIONAL = ("workload",)
+_CONFIGURATION = (
+    "kernel", "page_tables_in_highmem", "series", "slots_per_series", "cpus", "wall_s", "workload",
+)  # fmt: skip
 COLUMNS = tuple(
-    column for name in _Line.model_fields for column in (FIGURES if name == "figures" else (name,))
+    column
+    for name in _Line.model_fields
+    if name not in _OPTIONAL
+    for column in (FIGURES if name == "figures" else (name,))
 )
+"""Columns that a file must have; `workload` may be added."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,8 @@ class LockmeterRow:
     sites: dict[str, SiteFigures]
     half_units: dict[tuple[str, str], float]
     """By (site, figure): half a unit of the last digit that was published."""
+    workload: str = ""
+    """What ran: a workload's name or .toml file, or another word; empty: the workload that is asked for."""
 
     @property
     def maps(self) -> int | None:
@@ -101,31 +116,34 @@ class LockmeterRow:
         where = "highmem" if self.page_tables_in_highmem else "lowmem"
         return f"{self.kernel}, page tables in {where}, {series} slots, {self.cpus} CPUs"
 
-    def wall_interval_s(self) -> tuple[float, float] | None:
-        """Wall times that agree with the row's own figures, each as precise as it was published.
+    def printed(self, site: str, name: str) -> Interval | None:
+        """The numbers that round to a figure as it was published; None if it was not."""
+        figures = self.sites.get(site)
+        value = None if figures is None else getattr(figures, name)
+        if value is None:
+            return None
+        half = 0.0 if name == "acquisitions" else self.half_units.get((site, name), 0.0)
+        return Interval(max(value - half, 0.0), value + half)
+
+    def wall(self) -> Interval | None:
+        """Wall times in seconds that agree with the row's own figures, each as precise as it was published.
 
         Two ways lead from a site's figures to the wall: acquisitions x HOLD / UTIL, and acquisitions x CON x
         WAIT / (%CPU x CPUs). Each gives an interval; None if none can be had or they contradict each other.
         """
-        low, high = 0.0, float("inf")
-        for site, figures in self.sites.items():
-            if figures.acquisitions is None:
-                continue
-            for top, bottom, cpus in (
-                (("hold_mean_us",), "util_pct", 1),
-                (("contended_pct", "wait_mean_us"), "wait_cpu_pct", self.cpus),
-            ):
-                least = most = figures.acquisitions * 1e-6 / cpus * (1.0 if len(top) > 1 else 100.0)
-                for name, power in [*((name, 1) for name in top), (bottom, -1)]:
-                    value = getattr(figures, name)
-                    half = self.half_units.get((site, name), 0.0)
-                    if value is None or value <= half:
-                        break
-                    ends = sorted(((value - half) ** power, (value + half) ** power))
-                    least, most = least * ends[0], most * ends[1]
-                else:
-                    low, high = max(low, least), min(high, most)
-        return (low, high) if 0.0 < low <= high < float("inf") else None
+        wall_s: Interval | None = Interval(0.0, inf)
+        for site in self.sites:
+            ways = (
+                (("acquisitions", "hold_mean_us"), "util_pct", 1e-4),
+                (("acquisitions", "contended_pct", "wait_mean_us"), "wait_cpu_pct", 1e-6 / self.cpus),
+            )
+            for factors, divisor, unit in ways:
+                known = [self.printed(site, name) for name in (*factors, divisor)]
+                if any(figure is None or figure.low == 0.0 for figure in known):
+                    continue
+                *over, under = [figure for figure in known if figure is not None]
+                wall_s = wall_s and wall_s.meet(reduce(mul, over) / under * unit)
+        return wall_s if wall_s and wall_s.high < inf else None
 
 
 def read_rows(path: Path = ROWS_OF_2002) -> list[LockmeterRow]:
@@ -159,10 +177,16 @@ def read_rows(path: Path = ROWS_OF_2002) -> list[LockmeterRow]:
     return [_row(path, group) for group in lines.values()]
 
 
+def is_calibrated(row: LockmeterRow) -> bool:
+    """Whether the model was fitted to this row: one of the shipped ones, figure by figure."""
+    return row.name in CALIBRATED_ROWS and row in read_rows()
+
+
 def _line(path: Path, number: int, cells: dict[Any, Any]) -> _Line:
     if None in cells or None in cells.values():
         raise InputError(f"{path}:{number}: wanted as many cells as the head has; mend the commas or quotes")
-    filled = {name: cells[name].strip() for name in COLUMNS if cells[name].strip()}
+    present = [name for name in (*COLUMNS, *_OPTIONAL) if name in cells]
+    filled = {name: cells[name].strip() for name in present if cells[name].strip()}
     figures = {name: filled.pop(name) for name in FIGURES if name in filled}
     try:
         return _Line.model_validate({"source": "", "kernel": "", **filled, "figures": figures})
@@ -181,7 +205,7 @@ def _row(path: Path, group: list[tuple[int, _Line, dict[str, str]]]) -> Lockmete
         for name in _CONFIGURATION:
             if getattr(line, name) != getattr(first, name):
                 raise InputError(
-                    f"{path}:{number}: row {line.row}: {name} is '{cells[name]}' here but "
+                    f"{path}:{number}: row {line.row}: {name} is '{getattr(line, name)}' here but "
                     f"'{getattr(first, name)}' in line {first_number}; the lines of a row are its sites"
                 )
         if line.site in sites:
@@ -192,6 +216,7 @@ def _row(path: Path, group: list[tuple[int, _Line, dict[str, str]]]) -> Lockmete
     return LockmeterRow(
         first.row, first.kernel, first.page_tables_in_highmem, first.series, first.slots_per_series,
         first.cpus, first.wall_s, {site: sites[site] for site in SITES if site in sites}, half_units,
+        first.workload,
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def write_history() -> str:
         f"The rows are M. J. Bligh's lockmeter table of a kernel compile on a 16-way NUMA-Q (linux-kernel, "
         "18 March 2002), in `pipeline/studies/lockmeter_2002.csv`; `pipeline study lockmeter` prints what "
         "follows, and `pipeline study lockmeter --row FILE.csv` the same for rows of your own. "
-        f"{capitalize(describe_model())}, seeds 0 to {SEEDS - 1}: the medians count, and the range shows "
+        f"{capitalize(describe_model())}, seeds 0 to {SEEDS - 1}: the means count, and the range shows "
         "what chance alone does. The goal is 15 % for every mean and a factor of 2 for every maximum."
     )
     outcome = (
@@ -158,8 +158,8 @@ def write_ablations() -> str:
 
 def _tabulate(found: dict[str, Comparison]) -> str:
     head = ("mechanism", *(label for _, _, label in _SHOWN), "within")
-    measured = {(f.site, f.name): f.measured for f in found["everything on"].figures}
-    rows = [("*measured*", *(format_figure(measured[site, name]) for site, name, _ in _SHOWN), "")]
+    measured = {(f.site, f.name): f.describe_measured() for f in found["everything on"].figures}
+    rows = [("*measured*", *(measured[site, name] for site, name, _ in _SHOWN), "")]
     for mechanism, comparison in found.items():
         simulated = {(f.site, f.name): f.middle for f in comparison.figures}
         within = sum(bool(figure.within) for figure in comparison.comparable)

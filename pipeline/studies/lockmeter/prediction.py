@@ -4,6 +4,7 @@ Nothing is fitted here. A row's configuration decides, and only it:
 
     series, slots     which pool: one series is mainline's, more are -aa's
     page tables       in lowmem: the kinds that map page tables need no mapping and do not ask the pool
+    workload          which workload, if it is known here; a row that names none is of the model's
     CPUs              the machine has as many, in nodes of the same size, and as many more or fewer tasks
     acquisitions      how many operations the workload makes; without them, as many as it says itself
 """
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipeline.schema.run import LockTotals, Manifest, Totals
 from pipeline.studies.experiment import LOOP, Experiment, scale_tasks
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow, SiteFigures
 from pipeline.studies.runner import run_once
-from pipeline.workload.read_spec import read_workload
+from pipeline.workload.read_spec import read_workload, shipped_workloads, workload_path
 from pipeline.workload.spec import Workload
 
 MODEL = Experiment("kernel_build", "global_pool", "numaq16")
@@ -67,6 +69,18 @@ def configure(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Ex
         lowmem=lowmem,
         seed=seed,
     )
+
+
+def workload_of(row: LockmeterRow, model: Experiment = MODEL) -> str | None:
+    """Workload of a row: its own if that is shipped or a .toml file, the model's if it names none or that.
+
+    None: the row names a workload that is not known. Raises InputError for a .toml file that is not there.
+    """
+    if row.workload in ("", MODEL.workload, Path(model.workload).stem):
+        return model.workload
+    if row.workload in shipped_workloads() or row.workload.endswith(".toml"):
+        return str(workload_path(row.workload))
+    return None
 
 
 def describe_model(model: Experiment = MODEL) -> str:

@@ -39,15 +39,16 @@ def test_the_rows_of_2002_are_two_configurations_of_three_sites() -> None:
 
 
 def test_the_wall_time_that_row_d_does_not_give_follows_from_its_own_figures() -> None:
-    low, high = read_rows()[1].wall_interval_s() or (0, 0)
+    wall_s = read_rows()[1].wall()
+    assert wall_s is not None
     # The narrowest ends: 358,022 x 0.85 us / 1.25 %, and 716,044 x 0.55 us / 1.55 %.
-    assert low == pytest.approx(358_022 * 0.85e-6 / 0.0125)
-    assert high == pytest.approx(716_044 * 0.55e-6 / 0.0155)
+    assert wall_s.low == pytest.approx(358_022 * 0.85e-6 / 0.0125)
+    assert wall_s.high == pytest.approx(716_044 * 0.55e-6 / 0.0155)
 
 
 def test_figures_that_contradict_each_other_give_no_wall_time(tmp_path: Path) -> None:
     path = rows_file(tmp_path, LINE.replace("0.14", "1.40"))
-    assert read_rows(path)[0].wall_interval_s() is None
+    assert read_rows(path)[0].wall() is None
 
 
 def test_empty_cells_are_unknown_and_not_zero(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ def test_empty_cells_are_unknown_and_not_zero(tmp_path: Path) -> None:
     figures = row.sites["map"]
     assert (figures.util_pct, figures.contended_pct, figures.acquisitions) == (None, 64.9, None)
     assert row.maps is None
-    assert row.wall_interval_s() is None
+    assert row.wall() is None
 
 
 def test_the_shipped_file_can_be_given_by_path() -> None:
@@ -88,3 +89,14 @@ def test_a_mistake_in_the_file_is_named_with_its_line_and_column(
 def test_a_file_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_rows(tmp_path / "none.csv")
+
+
+def test_a_file_need_not_say_what_ran_and_a_row_has_one_workload(tmp_path: Path) -> None:
+    assert [row.workload for row in read_rows()] == ["kernel_build", "kernel_build"]
+    assert read_rows(rows_file(tmp_path, LINE))[0].workload == ""
+    head = HEAD + ",workload"
+    (row,) = read_rows(rows_file(tmp_path, LINE + ",8-way database", head=head))
+    assert row.workload == "8-way database"
+    lines = (LINE + ",one", LINE.replace(",all,", ",map,") + ",two")
+    with pytest.raises(InputError, match="row X: workload is 'two' here but 'one' in line 2"):
+        read_rows(rows_file(tmp_path, *lines, head=head))
