@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from pipeline.errors import InputError, UsageError
+from pipeline.importing.import_trace import import_trace
 from pipeline.importing.locks.read import read_locks
 from pipeline.report.report import report
 from pipeline.schema.locks import FIGURE_NAMES
@@ -188,6 +189,23 @@ def test_a_file_that_is_none_of_them_is_named(tmp_path, text, said) -> None:
     path.write_bytes(text)
     with pytest.raises(InputError, match=re.escape(said)):
         open_session([path], recordings=True)
+
+
+def test_a_recording_of_mappings_and_locks_is_a_trace_and_has_locks(tmp_path) -> None:
+    excerpt = (SAMPLES / "excerpt.perf-script.txt").read_text()
+    last = excerpt.splitlines()[-1]
+    time = re.findall(r"([0-9]+)\.[0-9]+: ", last)[0]
+    waits = "".join(
+        f"bash 9/9 [000] {int(time) + 1}.00000{i}000: lock:contention_{event}: 0xa1 ({rest})\n"
+        for i, event, rest in ((1, "begin", "flags=SPIN"), (3, "end", "ret=0"))
+    )
+    both = tmp_path / "both.txt"
+    both.write_text(excerpt + waits)
+    plain, mixed = tmp_path / "plain.parquet", tmp_path / "mixed.parquet"
+    operations = import_trace(SAMPLES / "excerpt.perf-script.txt", plain).rows_out
+    assert import_trace(both, mixed).rows_out == operations
+    with open_session([both], recordings=True) as session:
+        assert ask(session, "SELECT lock, contended, wait_ns FROM locks") == [("0xa1", 1, 2_000)]
 
 
 # --- reports ---

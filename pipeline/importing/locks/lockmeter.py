@@ -28,7 +28,7 @@ def _time(name: str) -> str:
 
 
 # UTIL, or with the option -C requests a second; a line of sums, or of a reader's caller, has neither.
-_BEGIN = rf"^ *(?:(?:{_percent('util')}|[0-9]+(?:\.[0-9])?(?=  )) *)?{_percent('con')} *"
+_BEGIN = rf"^ *(?:(?:{_percent('util')}|[0-9]+(?:\.[0-9])?(?= +[0-9.]+%)) *)?{_percent('con')} *"
 _HOLD = rf"(?:{_time('hold')}\( *{_time('hold_max')}\))?"
 _WAIT = rf" *{_time('wait')}(?:\( *{_time('wait_max')}\)\( *{_percent('cpu')}\))?"
 _TOTAL = r" +(?:(?P<total>[0-9]{1,18})|-)"

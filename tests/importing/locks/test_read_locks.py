@@ -145,6 +145,19 @@ def test_a_report_for_each_cpu_is_a_table_each(tmp_path) -> None:
     assert len(tables[0].rows) == len(tables[1].rows) == 22
 
 
+def test_requests_a_second_in_the_place_of_util_are_no_util(tmp_path) -> None:
+    table = read(
+        tmp_path,
+        "SPINLOCKS         HOLD            WAIT\n"
+        "TOT/SEC CON    MEAN(  MAX )   MEAN(  MAX )(% CPU)     TOTAL NOWAIT SPIN RJECT  NAME\n\n"
+        "  4089 28.4%   15us( 481us)   40us( 902us)(0.29%)     40973 71.6% 28.4%    0%  a_lock\n"
+        "  12.5    0%  0.1us( 4.4us)    0us                      125  100%    0%    0%    a_site+0x1\n",
+    )
+    assert [(row.figures["con_percent"], "util_percent" in row.figures) for row in table.rows] == [
+        (28.4, False), (0, False),
+    ]  # fmt: skip
+
+
 def test_the_shipped_rows_of_2002_are_a_table_for_each_row() -> None:
     tables = read_locks(Path("pipeline/studies/lockmeter/lockmeter_2002.csv"))
     assert [table.title for table in tables] == ["A", "D"]
@@ -211,6 +224,15 @@ def test_perfs_values_between_separators_are_whole_nanoseconds(tmp_path) -> None
             }),
         ]  # fmt: skip
         assert table.losses["tool_discarded"] == 6
+
+
+def test_values_with_a_stack_and_owners_behind_them_are_read(tmp_path) -> None:
+    head = "# output: contended, total wait, max wait, avg wait, type, caller, stacktrace\n"
+    row = "2, 200, 150, 100, mutex, pipe_read+0x57, 0xac63 pipe_read+0x57: 0xac62 vfs_read+0x3\n"
+    table = read(tmp_path, f"{head}{row}# owner stack trace:\n{row}")
+    assert [(row.site, row.type, row.figures["wait_ns"]) for row in table.rows] == [
+        ("pipe_read+0x57", "mutex", 200),
+    ]  # fmt: skip
 
 
 def test_stacks_and_lists_of_owners_are_no_locks(tmp_path) -> None:
