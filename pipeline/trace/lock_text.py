@@ -6,12 +6,13 @@ import re
 
 _PERF_COLUMNS = rb"(?:contended|(?:total|max|min|avg) wait)"
 _PERF_TAIL = rb"(?:type +caller|pid +(?:comm|owner)|address +symbol|cgroup) *\r?$"
+_CELLS = rb"(?:[a-z_]{1,40},){0,40}"
 _FORMS = {
     "lock_stat": rb"^[ >]*lock_stat version [0-9]",
     "lockmeter": rb"^[ >]*(?:SPINLOCKS +HOLD +WAIT|RWLOCK READS +HOLD|RWLOCK WRITES +HOLD)",
     "perf-lock": rb"^[ >]*" + _PERF_COLUMNS + rb" .*" + _PERF_TAIL,
     "perf-lock-csv": rb"^# output: " + _PERF_COLUMNS + rb"\W",
-    "lockmeter-rows": rb"^(?:\xef\xbb\xbf)?row,(?:[a-z_]+,)*site,(?:[a-z_]+,)*acquisitions\b",
+    "lockmeter-rows": rb"^(?:\xef\xbb\xbf)?row," + _CELLS + b"site," + _CELLS + rb"acquisitions\b",
     "contention": rb"[ :]contention_(?:begin|end): ",
 }  # fmt: skip
 FORMATS = {

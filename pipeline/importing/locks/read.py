@@ -37,6 +37,8 @@ class LineReader(Protocol):
         """The tables that have rows, in their order."""
 
 
+# No tool prints longer lines; and wider gaps, which take a pattern long to look through, mean nothing.
+_LONGEST_LINE, _WIDE_GAP, _GAP = 1 << 14, r"[ \t]{64,}", " " * 64
 # Into so many parts a mail program cuts the longest line, of /proc/lock_stat.
 _MOST_PARTS = 4
 _READERS: dict[str, Callable[[], LineReader]] = {
@@ -94,11 +96,13 @@ def _unknown_lines(reader: LineReader, text: BlockReader) -> Iterator[tuple[int,
     parts: list[tuple[int, str]] = []
     for number, line in _numbered_lines(text):
         below_head, left = reader.started, parts
-        if reader.take(line):
+        if len(line) <= _LONGEST_LINE and reader.take(line):
             parts = []
         else:
             parts = [*parts, (number, line)]
-            first = next((i for i in range(len(parts) - 1) if reader.take(_join(parts[i:]))), None)
+            whole = [_join(parts[i:]) for i in range(len(parts) - 1)]
+            fits = (len(joined) <= _LONGEST_LINE and reader.take(joined) for joined in whole)
+            first = next((i for i, known in enumerate(fits) if known), None)
             most = 1 - _MOST_PARTS if first is None else first
             left, parts = parts[:most], parts[most:] if first is None else []
         yield from left if below_head else ()
@@ -106,11 +110,12 @@ def _unknown_lines(reader: LineReader, text: BlockReader) -> Iterator[tuple[int,
 
 
 def _join(parts: list[tuple[int, str]]) -> str:
-    return " ".join(line.rstrip() for _, line in parts)
+    return " ".join(line for _, line in parts)
 
 
 def _numbered_lines(text: BlockReader) -> Iterator[tuple[int, str]]:
-    """Lines without the marks of a quotation in front, each with its number from 0."""
+    """Lines without the marks of a quotation in front and blanks at the end, each with its number from 0."""
     for block in text.blocks():
-        lines = split_lines(block).str.replace(r"^(?:> ?)+", "")
+        lines = split_lines(block).str.replace(r"^(?:> ?)+", "").str.replace_all(_WIDE_GAP, _GAP)
+        lines = lines.str.strip_chars_end()
         yield from enumerate(lines.to_list(), text.lines_before)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -124,10 +126,37 @@ def test_a_damage_changes_no_other_line(tmp_path, name) -> None:
     assert refused < 150
 
 
+HEADS = {
+    "lock_stat.txt": b"lock_stat version 0.4\n" + TABLES["lock_stat.txt"].splitlines()[2] + b"\n----\n",
+    "lockmeter.txt": b"SPINLOCKS         HOLD            WAIT\n",
+    "contention.perf-lock.txt": TABLES["contention.perf-lock.txt"].splitlines()[0] + b"\n",
+    "csv": CSV.splitlines()[0] + b"\n",
+    "rows": TABLES["rows"].splitlines()[0] + b"\n",
+    "events": b"bash 7/7 [000] 1.000001: lock:contention_begin: 0xa1 (flags=SPIN)\n",
+}
+LONG = 200_000
+PATHOLOGICAL = [
+    b"5%" + b" " * LONG + b"x", b"a:" + b" " * LONG + b"x", b"1" * LONG, b"- " * LONG, b"a, " * LONG,
+    b"a:" * LONG, b"1 us " * LONG, b"a (" * LONG, b"a" + (b" " * 63 + b"1") * 3_000, b'"' * LONG,
+    b"row,a,site,acquisitions,\nrow," + b"site," * LONG, b">" * LONG, b"\t\t\t0x1 " * LONG,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_lines_that_would_keep_a_pattern_busy_do_not(tmp_path, name) -> None:
+    begun = time.process_time()
+    for line in PATHOLOGICAL:
+        with suppress(PipelineError):
+            _read(HEADS[name] + line + b"\n", tmp_path)
+        with suppress(PipelineError):
+            _read(HEADS[name] + (line[:300] + b"\n") * 500, tmp_path)
+    assert time.process_time() - begun < 10
+
+
 @pytest.mark.parametrize("name", EVENTS)
 def test_damaged_events_never_make_more_waits_than_begins(tmp_path, name) -> None:
     text, rng = EVENTS[name], random.Random(name)
-    for number in range(100):
+    for number in range(40):
         damaged = text
         for _ in range(1 + number % 3):
             damaged = DAMAGES[number % len(DAMAGES)](damaged, rng) or b"x"
