@@ -18,7 +18,7 @@ def ratio(whole: float, count: float) -> float:
 
 @dataclass(frozen=True)
 class Point:
-    """One run, and beside it the lower bound's run of the same trace on the same machine."""
+    """One run, and beside it direct_map's run of the same trace on the same machine."""
 
     totals: Totals
     lower: Totals
@@ -34,7 +34,7 @@ class Point:
 
     @classmethod
     def of(cls, manifest: Manifest, lower: Totals | None = None, case: str = "") -> Point:
-        """Figures of a finished run; `lower` are the totals of the lower bound's, where it is compared."""
+        """Figures of a finished run; `lower` are the totals of direct_map's, where it is compared."""
         allocator = manifest.allocator
         return cls(
             manifest.totals,
@@ -70,7 +70,7 @@ class Point:
 
     @property
     def share(self) -> float:
-        """Operations per second, as a share of the lower bound's."""
+        """Operations per second, as a share of direct_map's."""
         return _rate(self.totals) / _rate(self.lower)
 
     @property
@@ -85,7 +85,7 @@ class Point:
 
     @property
     def dearer_us(self) -> float:
-        """CPU time that an operation takes more than with the lower bound, idling left out, us."""
+        """CPU time that an operation takes more than with direct_map, idling left out, us."""
         bound = Point(self.lower, self.lower)
         return (self.per_operation(self.busy_ns) - bound.per_operation(bound.busy_ns)) / 1e3
 

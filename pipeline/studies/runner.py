@@ -64,7 +64,7 @@ class Runner:
         return Point.of(self.manifest(experiment), case=case)
 
     def bounded_point(self, experiment: Experiment, case: str = "") -> Point:
-        """Figures of a run, beside those of the lower bound with the same trace and prices."""
+        """Figures of a run, beside those of `LOWER` with the same trace and prices."""
         bound = replace(experiment, allocator=LOWER, options={}, events="none")
         return Point.of(self.manifest(experiment), self.manifest(bound).totals, case)
 

@@ -64,7 +64,7 @@ _PASS_COLUMNS: Columns = {
 def judge(points: Sequence[Point]) -> tuple[Outcome, str]:
     """Compare the favoured pool, at each popularity and size, with what has no cache and with a flush.
 
-    `points` stand beside the lower bound; their cases are the popularities.
+    `points` stand beside `direct_map`; their cases are the popularities.
     """
     favoured = [p for p in points if p.allocator == FAVOURED]
     flushing = {(p.case, _slots(p)): p for p in points if p.allocator == FLUSHING}

@@ -1,6 +1,6 @@
 """What the order of the designs hangs on: the same runs where something simplified or assumed is otherwise.
 
-Designs are ordered by the CPU time that an operation takes more than with the lower bound. Each alternative
+Designs are ordered by the CPU time that an operation takes more than with direct_map. Each alternative
 is replayed as often as the machine as it is, with the same traces and seeds; a pair of designs has turned if
 one was dearer than the other with the machine as it is and cheaper with the alternative, both by more than
 `MARGIN` of the dearer one's cost and outside the intervals of the paired differences.
@@ -114,7 +114,7 @@ def find_turns(
     replications: int = REPLICATIONS,
     operations: int = OPERATIONS,
 ) -> list[Turn]:
-    """Replay the designs beside the lower bound, on each machine as it is and with every alternative.
+    """Replay the designs beside direct_map, on each machine as it is and with every alternative.
 
     Raises what a sweep does for a design or machine that cannot be used.
     """

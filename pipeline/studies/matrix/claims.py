@@ -216,7 +216,7 @@ def interrupts_nobody(g: Grid, allocator: str) -> tuple[bool, str]:
     "often comes for nothing with a switch.",
 )
 def cheapest(g: Grid, allocator: str) -> tuple[bool, str]:
-    """Whether its maps take less CPU time than those of any other design but the lower bound."""
+    """Whether its maps take less CPU time than those of any other design but `direct_map`."""
     column = g.column(BUILD, OLD, 16)
     own, _ = column.pop(allocator), column.pop(LOWER)
     best = min(column.values(), key=lambda p: p.dearer_us)

@@ -71,7 +71,7 @@ class Grid:
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
-        """The allocators in the order of tables: the lower bound, the others by name, the upper bounds."""
+        """The allocators in the order of tables: direct_map, the others by name, the bounds of flushes."""
         others = sorted(set(self.allocators) - set(BOUNDS))
         return (LOWER, *others, FEWEST_FLUSHES, UPPER)
 
@@ -86,7 +86,7 @@ class Grid:
         return [self.at(trace, machine, cpus, allocator) for allocator in allocators]
 
     def measure(self, experiment: Experiment) -> Point:
-        """Figures of any experiment, beside the lower bound's run of the same trace and prices."""
+        """Figures of any experiment, beside direct_map's run of the same trace and prices."""
         return self.runner.bounded_point(experiment)
 
     def column(self, trace: Trace, machine: str, cpus: int) -> dict[str, Point]:

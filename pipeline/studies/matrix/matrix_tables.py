@@ -84,7 +84,7 @@ class Priced(NamedTuple):
 
     @property
     def switch_us(self) -> str:
-        """A context switch, and in brackets what it takes more than with the lower bound."""
+        """A context switch, and in brackets what it takes more than with direct_map."""
         extra = self.point.switch_us - Point(self.point.lower, self.point.lower).switch_us
         return f"{self.point.switch_us:.2f}" + (f" ({extra:+.2f})" if abs(extra) >= 0.01 else "")
 
