@@ -226,6 +226,23 @@ def test_perfs_values_between_separators_are_whole_nanoseconds(tmp_path) -> None
         assert table.losses["tool_discarded"] == 6
 
 
+@pytest.mark.parametrize(
+    ("head", "row", "named"),
+    [
+        ("pid, comm", "4711, a b", (None, "task 4711 a b", None)),
+        ("pid, owner", "-1, Unknown", (None, "task -1 Unknown", None)),
+        ("address, symbol, type", "ff98d7031fb4, &task, mutex", ("&task ff98d7031fb4", "all", "mutex")),
+        ("address, symbol, type", "ff98d7031fb4, , rwsem", ("ff98d7031fb4", "all", "rwsem")),
+        ("cgroup", "/a/b.service", (None, "cgroup /a/b.service", None)),
+    ],
+)
+def test_values_are_named_by_what_they_were_added_up_by(tmp_path, head, row, named) -> None:
+    table = read(tmp_path, f"# output: min wait, contended, {head}\n5, 3, {row}\n")
+    (found,) = table.rows
+    assert (found.lock, found.site, found.type) == named
+    assert found.figures == {"wait_min_ns": 5, "contended": 3}
+
+
 def test_values_with_a_stack_and_owners_behind_them_are_read(tmp_path) -> None:
     head = "# output: contended, total wait, max wait, avg wait, type, caller, stacktrace\n"
     row = "2, 200, 150, 100, mutex, pipe_read+0x57, 0xac63 pipe_read+0x57: 0xac62 vfs_read+0x3\n"
