@@ -12,6 +12,7 @@ from pipeline.machine.profile import load_profile, shipped_profiles
 from pipeline.studies.claims import (
     beside_pool,
     caching,
+    mermap,
     one_cpu,
     per_cpu,
     pinned_slots,
@@ -34,6 +35,8 @@ CLAIMS: dict[str, Callable[[Runner], Verdict]] = {
     "i": beside_pool.DEFERRED_FLUSH.verdict,
     "j": beside_pool.CPU_CACHE.verdict,
     "k": beside_pool.EPOCHS.verdict,
+    "l": mermap.few_mappings_verdict,
+    "m": mermap.own_flushes_verdict,
 }
 
 
@@ -61,14 +64,15 @@ def judge_claims(letters: Sequence[str], keep: Path | None = None) -> Iterator[V
             yield replace(verdict, claim=f"({letter}) {verdict.claim}")
 
 
-_HEAD = """# Claims of 2002
+_HEAD = """# Claims
 
 What A. Arcangeli, R. van Riel, M. J. Bligh and others said of the designs on linux-kernel in March 2002 and
-soon after, put to the replay; [designs.md](designs.md) judges all designs, later ones too. Written by
-`pipeline study claims --document docs/claims.md`, which makes every run anew; texts and numbers are those of
-the runs that wrote it, and the same on every machine. Loop and seed are the same everywhere: closed, 0.
-`pipeline study claims e` replays one claim; `pipeline study claims --keep DIR` keeps the workload, profile,
-trace and run of every experiment, each run with its command in `manifest.json`.
+soon after, and what is said of the mermap of 2026, put to the replay; [designs.md](designs.md) judges all
+designs, later ones too. Written by `pipeline study claims --document docs/claims.md`, which makes every run
+anew; texts and numbers are those of the runs that wrote it, and the same on every machine. The loop is closed
+everywhere, and the seed 0, with more for replications where a claim says so. `pipeline study claims e`
+replays one claim; `pipeline study claims --keep DIR` keeps the workload, profile, trace and run of every
+experiment, each run with its command in `manifest.json`.
 
 A claim *holds* or *does not hold* in everything that was tried, or it *depends*; then its text says on what.
 Costs that nobody measured are named with the word "assumed" where they decide.
