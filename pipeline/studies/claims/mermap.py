@@ -1,4 +1,4 @@
-"""Claims (l) and (m), of the mermap: a few entries for each process and CPU will do; its flushes are cheap."""
+"""Claims (l) and (m), of the mermap: a few entries for each process and CPU do; its flushes are cheap."""
 
 from __future__ import annotations
 
@@ -268,6 +268,7 @@ def own_flushes_verdict(runner: Runner) -> Verdict:
         "machine and slots of the pool; regions of 64 pages. Flushing is flushes, passes and interrupts, "
         "with what they refill; page-table walks and PTEs are beside it. A difference is told from "
         f"{REPLICATIONS} replications in pairs, with intervals that hold for all compiles together. {_START}",
-        f"that a flush takes as long to refill wherever it was asked for; {costs}.",
+        "that a flush takes as long to refill wherever it was asked for, and a broadcast one nothing from the "
+        f"other CPUs; {costs}.",
         _kernel_build(_MACHINES[1], ALLOCATOR).commands(),
     )

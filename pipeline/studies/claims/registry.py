@@ -107,7 +107,7 @@ def _tabulate_assumptions() -> str:
 
 
 def write_claims(path: Path, letters: Sequence[str], keep: Path | None = None) -> Path:
-    """Replay the claims of these letters and write the document; takes about two minutes for all of them.
+    """Replay the claims of these letters and write the document; takes some three minutes for all of them.
 
     Raises OutputError if it cannot be written.
     """

@@ -64,7 +64,7 @@ def test_the_command_prints_verdicts_and_keeps_runs_where_it_is_told(tmp_path: P
 
 def test_a_letter_that_is_no_claim_is_refused(tmp_path: Path) -> None:
     assert refusal(*STUDY, "z", "--document", "no.md", cwd=tmp_path, status=2) == (
-        "unknown claim 'z'; known: a, b, c, d, e, f, g, h, i, j, k"
+        "unknown claim 'z'; known: a, b, c, d, e, f, g, h, i, j, k, l, m"
     )
 
 
