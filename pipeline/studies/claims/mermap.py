@@ -268,7 +268,7 @@ def own_flushes_verdict(runner: Runner) -> Verdict:
         "machine and slots of the pool; regions of 64 pages. Flushing is flushes, passes and interrupts, "
         "with what they refill; page-table walks and PTEs are beside it. A difference is told from "
         f"{REPLICATIONS} replications in pairs, with intervals that hold for all compiles together. {_START}",
-        "that a flush takes as long to refill wherever it was asked for, and a broadcast one nothing from the "
-        f"other CPUs; {costs}.",
+        "that a flush takes as long to refill wherever it was asked for, and a broadcast one nothing from "
+        f"the other CPUs; {costs}.",
         _kernel_build(_MACHINES[1], ALLOCATOR).commands(),
     )
