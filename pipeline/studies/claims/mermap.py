@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from pipeline.io.numbers import join_words
-from pipeline.report.statistics import Estimate, mean, paired_difference
+from pipeline.statistics import Estimate, mean, paired_difference
 from pipeline.studies.experiment import Experiment, change_costs, describe_costs, describe_profile_sources
 from pipeline.studies.point import Point
 from pipeline.studies.runner import Runner
