@@ -114,3 +114,53 @@ def test_a_recording_without_switches_divides_its_intervals_by_rule(tmp_path: Pa
     (tmp_path / "r.txt").write_text(TEXT.replace("sched_switch", "sched_other"))
     columns = import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0).metadata.columns
     assert columns["hold_ns"] == "derived"
+
+
+def test_spinning_for_the_lock_behind_a_flush_is_no_use_of_the_mapping(tmp_path: Path) -> None:
+    def switch(time: int, cpu: int, leaving: int, coming: int) -> str:
+        return (
+            f"     x-{leaving}  [00{cpu}] d..2. {time}: sched_switch: prev_comm=x prev_pid={leaving} "
+            f"prev_state=S ==> next_comm=y next_pid={coming} next_prio=120\n"
+        )
+
+    def pool(time: int, cpu: int, task: int, event: str, fields: str = "") -> str:
+        place = "kunmap_high" if event == "ku" else "kmap_high"
+        return f"     x-{task}  [00{cpu}] d.Z.. {time}: {event}: ({place}+0x0/0x260) {fields}\n"
+
+    def maps(time: int, cpu: int, task: int) -> str:
+        return (
+            switch(time - 1_000, cpu, 0, task)
+            + pool(time - 500, cpu, task, "ke", f"page=0x{task}0")
+            + pool(time, cpu, task, "km", f"page=0x{task}0 nr=0x{task} cnt=0x2")
+        )
+
+    def unmaps(time: int, cpu: int, task: int) -> str:
+        return pool(time, cpu, task, "ku", f"page=0x{task}0 nr=0x{task} cnt=0x1")
+
+    text = (
+        maps(100_000, 1, 5) + switch(110_000, 1, 5, 0)
+        + maps(200_000, 1, 6) + switch(210_000, 1, 6, 0)
+        + maps(1_000_000, 3, 7)
+        + switch(1_900_000, 2, 0, 8) + pool(1_950_000, 2, 8, "ke", "page=0x80")
+        + pool(2_000_000, 2, 8, "fz") + pool(2_001_000, 2, 8, "spa", "page=0x90 vaddr=0x0")
+        + pool(2_010_000, 2, 8, "ftlb")
+        + switch(4_000_000, 1, 0, 5)
+        + pool(5_000_000, 2, 8, "spa", "page=0x80 vaddr=0xff000000")
+        + pool(5_001_000, 2, 8, "km", "page=0x80 nr=0x0 cnt=0x2")
+        + unmaps(5_010_000, 3, 7) + unmaps(5_020_000, 1, 5)
+        + switch(5_025_000, 1, 5, 6) + unmaps(5_030_000, 1, 6)
+        + pool(5_101_000, 2, 8, "ku", "page=0x80 nr=0x0 cnt=0x1")
+    )  # fmt: skip
+    (tmp_path / "r.txt").write_text(text)
+    result = import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=1.0)
+    rows = pl.read_parquet(tmp_path / "t.parquet")
+    # Task 7 computed for 1 ms before the flush began; 5 came while it was under way, 6 after it; 8 made it.
+    assert dict(zip([5, 6, 7, 8], rows["hold_ns"].to_list(), strict=True)) == {
+        5: 10_000,
+        6: 10_000 + 5_000,
+        7: 1_000_000,
+        8: 100_000,
+    }
+    assert "without the 0.004 s in all that tasks spun for the pool's lock at 2 unmaps" in " ".join(
+        result.metadata.notes
+    )

@@ -41,11 +41,12 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         )
     # Counted from the first event, so that doubles keep the nanosecond.
     first = events.time[np.isin(events.code, (ENTER, MAPPED, UNMAPPED))][:1].sum()
-    cpu_time = events.cpu_time
+    cpu_time, since = events.cpu_time, events.on_cpu_since
     events = replace(
         events,
         time=np.rint((events.time - first) / ghz).astype(np.int64),
         cpu_time=None if cpu_time is None else np.rint(cpu_time / ghz).astype(np.int64),
+        on_cpu_since=None if since is None else np.rint((since - first) / ghz).astype(np.int64),
     )
     imported = import_events(fill_missing(events), options.threads)
     imported.lost_events = events.lost

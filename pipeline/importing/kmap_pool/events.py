@@ -35,8 +35,8 @@ class PoolEvents:
     the ticks of the text's clock where `in_ticks`, `page` the address of the struct page, `vaddr` the mapped
     address (0: the page was evicted), `slot` its number in the pool, `count` the use count after the event.
     `kind` is the kind of operation that the caller asks for; None where callers were not recorded. `cpu_time`
-    is the task's CPU time so far, for events by which mappings are followed, and `switches` are the
-    scheduler's; None where it was not recorded.
+    is the task's CPU time so far, and `on_cpu_since` when it got the CPU that it is on, for events by which
+    mappings are followed, and `switches` are the scheduler's; None where it was not recorded.
     `page_told`, `slot_told` and `count_told` say whether an event tells these fields itself; the others are
     worked out (`fill_missing`). `took` says which maps took a new slot. `unrecorded` are the kinds of events
     that must have happened and of which there is none. These are empty in events as they were read.
@@ -60,6 +60,7 @@ class PoolEvents:
     lost: int | None
     gaps: tuple[tuple[int, int], ...] = ()
     in_ticks: bool = False
+    on_cpu_since: np.ndarray | None = None
     switches: Switches | None = None
     page_told: np.ndarray = field(default_factory=_none_yet)
     slot_told: np.ndarray = field(default_factory=_none_yet)

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.importing.importer import ImportedRows
 from pipeline.importing.kmap_pool.events import ENTER, EVENTS, MAPPED, NONE, UNMAPPED, PoolEvents
+from pipeline.importing.kmap_pool.lock_waits import find_lock_waits
 from pipeline.importing.mappings import (
     FIRST_NOTE,
     HOLD_SPLIT,
@@ -99,9 +100,11 @@ def import_events(events: PoolEvents, threads: bool) -> ImportedRows:
             "made; record it. 'pipeline study kernel' needs none"
         )
     operations = pair_events(events)
-    imported = import_mappings(
-        build_mappings(events, operations), events.rows_in, operations.dropped, threads
-    )
+    mappings = build_mappings(events, operations)
+    waits = None
+    if events.on_cpu_since is not None:
+        waits = find_lock_waits(events, operations.mapped, operations.unmapped)
+    imported = import_mappings(mappings, events.rows_in, operations.dropped, threads, waits)
     imported.notes += _describe_lacking(events)
     if (events.cpu == NONE).any():
         imported.columns["cpu"], imported.cpus = "absent", None
@@ -122,8 +125,17 @@ def _describe_lacking(events: PoolEvents) -> list[str]:
     return notes
 
 
-def import_mappings(mappings: Mappings, rows_in: int, dropped: dict[str, int], threads: bool) -> ImportedRows:
-    """Make trace rows of the pool's mappings; `dropped` is what the reader left out, by reason."""
+def import_mappings(
+    mappings: Mappings,
+    rows_in: int,
+    dropped: dict[str, int],
+    threads: bool,
+    lock_waits: np.ndarray | None = None,
+) -> ImportedRows:
+    """Make trace rows of the pool's mappings; `dropped` is what the reader left out, by reason.
+
+    `lock_waits` is how long the task spun before each unmap, where that is known: no part of its hold.
+    """
     columns = dict(_COLUMNS)
     if mappings.cpu_ns is None:
         arranged = arrange(mappings, POOL_THINK_SPLIT, HOLD_SPLIT, threads)
@@ -139,6 +151,14 @@ def import_mappings(mappings: Mappings, rows_in: int, dropped: dict[str, int], t
             "CPU time is from each switch to the task until the switch away, interrupts included; wait_ns "
             "and block_ns are the rest, waiting for a CPU included"
         ]
+    if lock_waits is not None:
+        hold_ns = arranged.rows["hold_ns"]
+        spun_ns = np.minimum(lock_waits[arranged.source_row], hold_ns)
+        arranged.rows["hold_ns"] = hold_ns - spun_ns
+        split_notes.append(
+            f"hold_ns is without the {spun_ns.sum() / 1e9:.3f} s in all that tasks spun for the pool's lock "
+            f"at {int((spun_ns > 0).sum()):,} unmaps behind holds of 100 us and more; shorter waits are in it"
+        )
     return ImportedRows(
         rows=arranged.rows,
         columns=columns,

@@ -125,14 +125,15 @@ class _Text:
         self.last_of_cpu[int(cpu)] = len(self.rows)
         found = {key: _signed(int(value, 0)) for key, value in _FIELD.findall(rest)}
         page, *others = (found.get(key, ev.NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
-        cpu_time = ev.NONE
+        cpu_time = since = ev.NONE
         if self.with_scheduler:
             caller = _CALLER.search(rest)
             self.callers.append(caller[1].decode("utf-8", "replace") if caller else None)
             if code in _FOLLOWED:
                 # A task that ran before the recording began is first seen at work.
-                cpu_time = self.used[task] + ticks - self.since.setdefault(task, ticks)
-        self.rows.append((self.line, ticks, code, task, int(cpu), page, *others, cpu_time))
+                since = self.since.setdefault(task, ticks)
+                cpu_time = self.used[task] + ticks - since
+        self.rows.append((self.line, ticks, code, task, int(cpu), page, *others, cpu_time, since))
 
     def _switch(self, block: bytes, match: re.Match[bytes]) -> None:
         if (switch := _SWITCH.search(match[5])) is None:
@@ -150,16 +151,16 @@ class _Text:
 
     def events(self) -> ev.PoolEvents:
         """Return what was read."""
-        columns = np.array(self.rows, np.int64).reshape(-1, 10).T
+        columns = np.array(self.rows, np.int64).reshape(-1, 11).T
         switches = ev.Switches(*np.array(self.switches, np.int64).T) if self.switches else None
-        seq, time, code, pid, cpu, page, vaddr, slot, count, cpu_time = columns
+        seq, time, code, pid, cpu, page, vaddr, slot, count, cpu_time, since = columns
         return ev.PoolEvents(
             path=self.path, seq=seq, time=time, code=code, pid=pid, cpu=cpu, page=page, vaddr=vaddr,
             slot=slot, count=count,
             kind=classify_callers(pa.array(self.callers, pa.string())) if self.with_scheduler else None,
             cpu_time=cpu_time if self.switches else None,
             rows_in=self.rows_in, lost=self.lost, gaps=tuple(self.gaps), in_ticks=self.in_ticks,
-            switches=switches,
+            switches=switches, on_cpu_since=since if self.switches else None,
         )  # fmt: skip
 
 
