@@ -18,7 +18,7 @@ from pipeline.errors import Interrupted, PipelineError, UsageError
 # The order of the help; a command that is not here comes last.
 _ORDER = (
     "demo", "generate", "import", "record", "doctor", "transform", "fit", "warm", "replay", "sweep",
-    "compare", "calibrate", "fit-machine", "sql", "queries", "db", "explain", "report", "export",
+    "compare", "best", "calibrate", "fit-machine", "sql", "queries", "db", "explain", "report", "export",
     "allocators", "machines", "workloads", "new", "study",
 )  # fmt: skip
 # Functions of `pipeline study` by the names that they had as commands; to be dropped with the next version.

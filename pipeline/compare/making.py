@@ -62,7 +62,10 @@ def make(
 
     Raises what a sweep does for names that are not there, and InputError for a run that fails.
     """
-    planned = [_plan(design, conditions) for design in designs]
+    planned = [
+        [plan_design(design, conditions, replication) for replication in range(conditions.replications)]
+        for design in designs
+    ]
     place = nullcontext(str(output)) if output else tempfile.TemporaryDirectory()
     with place as name:
         directory = create_sweep(Path(name) if output else Path(name) / "sweep")
@@ -78,7 +81,8 @@ def make(
     return [[manifest for manifest in some if manifest is not None] for some in found]
 
 
-def _plan(design: str, conditions: Conditions) -> list[PlannedRun]:
+def plan_design(design: str, conditions: Conditions, replication: int) -> PlannedRun:
+    """Plan one replication of a design. Raises UsageError and InputError for what is not there."""
     name, factors = parse_design(design)
     varied: dict[str, Any] = {
         "trace": conditions.trace, "allocator": name, "machine": conditions.machine,
@@ -88,4 +92,4 @@ def _plan(design: str, conditions: Conditions) -> list[PlannedRun]:
         varied["operations"] = conditions.operations
     varied |= {f"costs.{key}": value for key, value in (conditions.costs or {}).items()}
     varied |= factors
-    return [plan_run(varied, conditions.seed, replication) for replication in range(conditions.replications)]
+    return plan_run(varied, conditions.seed, replication)

@@ -70,17 +70,18 @@ def find_sides(a: str, b: str, designs: Designs) -> tuple[Side, Side]:
     assert designs.trace is not None and designs.machine is not None
     conditions = Conditions(
         designs.trace, designs.machine, designs.replications, designs.cpus, designs.operations,
-        _jitter_percent(designs), costs=key_integers(designs.costs, "--cost"),
+        jitter_percent(designs.jitter, designs.trace, designs.replications),
+        costs=key_integers(designs.costs, "--cost"),
     )  # fmt: skip
     of_a, of_b = make([a, b], conditions, designs.output, designs.means, designs.observer)
     return (a, of_a), (b, of_b)
 
 
-def _jitter_percent(designs: Designs) -> float:
-    if designs.jitter is not None:
-        return parse_percent(designs.jitter, "--jitter")
-    alone = designs.replications == 1 or designs.trace is None or is_workload(designs.trace)
-    return 0.0 if alone else JITTER_OF_RECORDINGS
+def jitter_percent(given: str | None, trace: str, replications: int) -> float:
+    """The jitter that is asked for, or else as little as makes replications of a recording differ."""
+    if given is not None:
+        return parse_percent(given, "--jitter")
+    return 0.0 if replications == 1 or is_workload(trace) else JITTER_OF_RECORDINGS
 
 
 def _runs(text: str) -> list[Manifest]:

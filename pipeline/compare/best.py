@@ -1,0 +1,216 @@
+"""The best design for a trace on a machine: a race of all, and how far each may be from the winner."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pipeline.compare.candidates import Candidate
+from pipeline.compare.making import Conditions, plan_design
+from pipeline.compare.metrics import METRICS, Metric
+from pipeline.compare.selection import Race
+from pipeline.errors import InputError, UsageError
+from pipeline.runs.store import read_finished_manifest
+from pipeline.schema.run import Manifest
+from pipeline.statistics import Estimate, paired_difference
+from pipeline.sweeps.directory import SweepDirectory, create_sweep
+from pipeline.sweeps.maker import Made
+from pipeline.sweeps.plan import PlannedRun
+from pipeline.sweeps.sweep import Means, Observer, make_runs
+
+FIRST = 10
+"""Replications of everybody, before anybody is dropped."""
+MOST = 60
+"""Replications at most; then the race ends undecided."""
+RACED_BY = ("throughput", "cpu")
+"""Metrics that are never zero, so that ratios of them mean something."""
+
+Standing = Literal["best", "may be the best", "close", "behind"]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One candidate after the race."""
+
+    candidate: Candidate
+    manifests: Sequence[Manifest]
+    value: float
+    """Mean of the metric over its replications."""
+    behind: Estimate | None
+    """By how much the winner is better, as a logarithm of the ratio; None of itself."""
+    standing: Standing
+    dropped_after: int | None = None
+    """Replications after which it could not be the best any more."""
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Least and most by which the winner may be better, as a share; None of the winner itself."""
+        if self.behind is None or self.behind.half_width is None:
+            return None
+        middle, half = self.behind.value, self.behind.half_width
+        return math.expm1(middle - half), math.expm1(middle + half)
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """A candidate that is out of the race, and why."""
+
+    candidate: Candidate
+    why: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What came of a race; the first of `entrants` won, or leads if it is not `decided`."""
+
+    conditions: Conditions
+    metric: Metric
+    margin: float
+    entrants: Sequence[Entrant]
+    excluded: Sequence[Excluded]
+    decided: bool
+    runs: int
+
+    @property
+    def winner(self) -> Entrant:
+        """Who won, or leads."""
+        return self.entrants[0]
+
+
+def select_best(
+    candidates: Sequence[Candidate],
+    conditions: Conditions,
+    metric: str = "throughput",
+    margin: float = 0.01,
+    most: int = MOST,
+    output: Path | None = None,
+    means: Means | None = None,
+    observer: Observer | None = None,
+) -> Selection:
+    """Race the candidates under the same conditions, whose `replications` are the first.
+
+    Candidates whose runs meet a hazard or fail are out. Raises UsageError for a metric that can be zero,
+    InputError if fewer than two candidates are left, and what a sweep raises.
+    """
+    if metric not in RACED_BY:
+        raise UsageError(f"--metric wants {' or '.join(RACED_BY)}, found '{metric}'")
+    if margin <= 0:
+        raise UsageError(f"--margin wants a positive share, found {100 * margin:g} %")
+    chosen = METRICS[metric]
+    place = nullcontext(str(output)) if output else tempfile.TemporaryDirectory()
+    with place as name:
+        directory = create_sweep(Path(name) if output else Path(name) / "sweep")
+        track = _Track(directory, conditions, chosen, means or Means(), observer or Observer())
+        first = max(conditions.replications, 2)
+        track.run(candidates, range(first))
+        started = [c for c in candidates if c.text not in track.excluded]
+        if len(started) < 2:
+            raise InputError(_say_nobody(track.excluded))
+        race = Race([track.scores(c) for c in started], math.log1p(margin))
+        dropped = {i: first for i in range(len(started)) if i not in race.left}
+        while not race.decided and race.replications < min(most, race.most_replications):
+            _go_on(track, race, started, dropped, most)
+    entrants = _place(track, race, started, dropped, margin)
+    out = [Excluded(c, track.excluded[c.text]) for c in candidates if c.text in track.excluded]
+    runs = sum(map(len, track.manifests.values()))
+    return Selection(conditions, chosen, margin, entrants, out, race.decided, runs)
+
+
+def _go_on(
+    track: _Track, race: Race, started: Sequence[Candidate], dropped: dict[int, int], most: int
+) -> None:
+    """Run a few more replications of those that are left, as many as keep the workers busy."""
+    before = race.replications
+    batch = range(before, min(before + max(2, before // 5), most, race.most_replications))
+    left = list(race.left)
+    track.run([started[i] for i in left], batch)
+    race.add({i: track.scores(started[i])[before:] for i in left})
+    dropped |= {i: race.replications for i in left if i not in race.left}
+
+
+@dataclass
+class _Track:
+    """Where candidates run."""
+
+    directory: SweepDirectory
+    conditions: Conditions
+    metric: Metric
+    means: Means
+    observer: Observer
+
+    def __post_init__(self) -> None:
+        self.manifests: dict[str, list[Manifest]] = {}
+        self.excluded: dict[str, str] = {}
+
+    def run(self, candidates: Sequence[Candidate], replications: range) -> None:
+        """Make these replications of each candidate; one whose run fails or meets a hazard is out."""
+        planned = {
+            c.text: [plan_design(c.text, self.conditions, replication) for replication in replications]
+            for c in candidates
+        }
+        runs = list({run.key: run for some in planned.values() for run in some}.values())
+        problems: dict[str, str] = {}
+
+        def note(run: PlannedRun, made: Made) -> None:
+            if made.line:
+                problems[run.key] = made.line
+            self.observer.made(run, made)
+
+        make_runs(self.directory, runs, self.means, observer=replace(self.observer, made=note))
+        for text, some in planned.items():
+            found = [read_finished_manifest(self.directory.runs / run.key) for run in some]
+            whole = [manifest for manifest in found if manifest is not None]
+            if len(whole) < len(found):
+                said = [problems[run.key] for run in some if run.key in problems]
+                self.excluded[text] = f"its runs fail: {said[0]}" if said else "its runs fail"
+            elif hazards := [finding.finding for m in whole for finding in m.findings]:
+                self.excluded[text] = f"met a hazard: {hazards[0].replace('_', ' ')}"
+            self.manifests.setdefault(text, []).extend(whole)
+
+    def scores(self, candidate: Candidate) -> list[float]:
+        """Logarithms of the metric, so that differences are ratios; larger is better."""
+        sign = 1.0 if self.metric.more_is_better else -1.0
+        return [sign * math.log(self.metric.measure(m.totals)) for m in self.manifests[candidate.text]]
+
+
+def _say_nobody(excluded: dict[str, str]) -> str:
+    said = "; ".join(f"{name}: {why}" for name, why in list(excluded.items())[:5])
+    return f"a race wants two designs that do the trace{'; ' if said else ''}{said}; name others with -a"
+
+
+def _place(
+    track: _Track, race: Race, started: Sequence[Candidate], dropped: dict[int, int], margin: float
+) -> list[Entrant]:
+    """Everybody by how far behind the winner they are, whose intervals hold together."""
+    scores = [track.scores(candidate) for candidate in started]
+    lead = max(race.left, key=lambda i: math.fsum(scores[i]) / len(scores[i]))
+    entrants = []
+    for i, candidate in enumerate(started):
+        common = min(len(scores[i]), len(scores[lead]))
+        behind = None
+        if i != lead:
+            found = paired_difference(scores[lead][:common], scores[i][:common])
+            # The leader is chosen by the same runs: as for every pair of candidates.
+            behind = replace(found, comparisons=len(started) * (len(started) - 1) // 2)
+        values = [track.metric.measure(m.totals) for m in track.manifests[candidate.text]]
+        entrants.append(
+            Entrant(
+                candidate, track.manifests[candidate.text], math.fsum(values) / len(values), behind,
+                _standing(behind, margin, i in race.left), dropped.get(i),
+            )
+        )  # fmt: skip
+    return sorted(entrants, key=lambda e: (e.behind is not None, e.behind.value if e.behind else 0.0))
+
+
+def _standing(behind: Estimate | None, margin: float, left: bool) -> Standing:
+    if behind is None:
+        return "best"
+    # Of who was dropped the race has told, whatever an interval over few replications does.
+    if left or behind.half_width is None:
+        return "may be the best"
+    return "close" if behind.value + behind.half_width <= math.log1p(margin) else "behind"

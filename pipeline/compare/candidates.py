@@ -1,0 +1,67 @@
+"""Who takes part in a selection: designs, each with some sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.allocators.api.allocator import Allocator
+from pipeline.allocators.api.contract import Option
+from pipeline.allocators.registry import resolve_allocator, shipped_allocators
+from pipeline.errors import UsageError
+
+# Options that say how large a design is, by name.
+_SIZE_OPTIONS = ("slots", "slots_per_cpu", "region_pages")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A design with the options that are not its defaults."""
+
+    design: str
+    options: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """As the command line names it."""
+        return ":".join([self.design, *(f"{name}={value}" for name, value in self.options.items())])
+
+
+def find_candidates(designs: Sequence[str], own: Sequence[str], sizes: Sequence[float]) -> list[Candidate]:
+    """Candidates of `designs`, of all shipped ones that are no bounds if there are none, and of one's `own`.
+
+    `sizes` are factors of the default of whatever option says how large a design is. Raises UsageError for a
+    factor that is not positive, and for names that are not there.
+    """
+    if wrong := [size for size in sizes if size <= 0]:
+        raise UsageError(f"--sizes wants positive factors, found {wrong[0]:g}")
+    named = list(designs) or [name for name in shipped_allocators() if not resolve_allocator(name).bound]
+    found: dict[str, Candidate] = {}
+    for name in dict.fromkeys([*named, *own]):
+        for candidate in _sized(name, resolve_allocator(name), sizes):
+            found.setdefault(candidate.text, candidate)
+    return list(found.values())
+
+
+def parse_sizes(text: str) -> tuple[float, ...]:
+    """Read factors with commas between. Raises UsageError."""
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise UsageError(f"--sizes wants numbers with commas between, found '{text}'") from None
+
+
+def _sized(name: str, allocator: Allocator, sizes: Sequence[float]) -> Iterator[Candidate]:
+    option = next((option for option in allocator.options if option.name in _SIZE_OPTIONS), None)
+    if option is None:
+        yield Candidate(name)
+        return
+    for size in sizes:
+        value = _within(option, round(int(option.default) * size))
+        yield Candidate(name, {} if value == option.default else {option.name: value})
+
+
+def _within(option: Option, value: int) -> int:
+    low = option.minimum if option.minimum is not None else value
+    high = option.maximum if option.maximum is not None else value
+    return min(max(value, low), high)
