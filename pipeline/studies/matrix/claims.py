@@ -590,3 +590,39 @@ def better_eviction_saves_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
     return pool - best > 0.05 * pool, (
         f"{pool - best:+,} of the pool's {pool:,} flushes in {len(settings)} settings would be saved."
     )
+
+
+@claim(
+    "mermap",
+    "what follows",
+    "a region of addresses for each process and CPU needs no lock, and interrupts nobody",
+)
+def fails_without_lock(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether nothing but maps that fail takes a lock, and nobody is interrupted."""
+    points = [g.at(*each, allocator) for each in g.settings()]
+    failed, maps = sum(p.totals.fallbacks for p in points), sum(p.maps for p in points)
+    locks, ipis = sum(p.acquisitions for p in points), sum(p.totals.ipis for p in points)
+    flushes = sum(p.totals.full_local_flushes for p in points)
+    return locks == 2 * failed and not ipis, (
+        f"{ipis:,} IPIs and {locks:,} acquisitions in {len(points)} settings, for {failed:,} of {maps:,} "
+        f"maps that fail and use a pool; {flushes:,} flushes of the own TLB."
+    )
+
+
+@claim(
+    "xen_mapcache",
+    "Xen, xen/arch/x86/domain_page.c",
+    "CPUs that flush themselves once they see a wrap need no interrupt, which makes maps cheaper",
+)
+def epochs_replace_interrupts(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether nobody is interrupted, and maps take less CPU time than with the pool."""
+    points = [g.at(*each, allocator) for each in g.settings()]
+    ipis, wraps = sum(p.totals.ipis for p in points), sum(p.totals.scans for p in points)
+    flushes = sum(p.totals.full_local_flushes for p in points)
+    at_once = sum(p.totals.scans * p.cpus for p in points)
+    own, pool = g.points(BUILD, OLD, 16, allocator, POOL)
+    return not ipis and own.dearer_us < pool.dearer_us, (
+        f"{ipis:,} IPIs in {len(points)} settings; {wraps:,} wraps and {flushes:,} flushes of the own TLB, "
+        f"where all CPUs at each wrap would make {at_once:,}. {BUILD} on 16 CPUs of {OLD}: "
+        f"{own.dearer_us:.1f} us a map, the pool {pool.dearer_us:.1f}."
+    )
