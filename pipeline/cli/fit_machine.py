@@ -36,8 +36,9 @@ def fit_machine(
 ) -> None:
     """Write a machine profile with the prices that a recording tells, each with its count and spread.
 
-    Measured are the hold of a hit and of a miss, the scan for each slot looked at and freed, the flush, and
-    the switch where the scheduler was recorded. What is not, is inherited from another profile and named.
+    Measured are the hold of a hit and of a miss, the scan for each slot looked at and freed, the flush, and,
+    where the scheduler was recorded, the switch and the wake-up. What is not, is inherited from another
+    profile and named.
     """
     from pipeline.importing.kmap_pool.recordings import recording_path
     from pipeline.studies.conformance.machine_fit import fit_machine as fitted

@@ -47,6 +47,14 @@ class Misses:
     probes: np.ndarray
 
 
+@dataclass(frozen=True)
+class Wakes:
+    """Unmaps that leave a slot unused: how long each went on, and how many tasks it woke."""
+
+    took_ns: np.ndarray
+    woken: np.ndarray
+
+
 def flush_times(events: PoolEvents) -> np.ndarray:
     """From each TLB flush until its task's next event, when all CPUs have answered."""
     after = events.next_of_task()
@@ -118,18 +126,41 @@ def sleep_times(events: PoolEvents) -> np.ndarray:
 
 def switch_times(events: PoolEvents) -> np.ndarray:
     """From a task's going to sleep until the scheduler has left it; none where switches were not recorded."""
+    slept = np.flatnonzero(events.code == SLEEP)
+    left = _left_cpu(events, slept)
+    return left[left >= 0] - events.time[slept[left >= 0]]
+
+
+def wake_times(events: PoolEvents) -> Wakes:
+    """From each unmap that leaves a slot unused until its task does something else or leaves its CPU.
+
+    None where switches were not recorded: a task's next event may be long after it has left its CPU.
+    """
+    unused = np.flatnonzero((events.code == UNMAPPED) & (events.count == 1))
+    asleep = np.searchsorted(np.flatnonzero(events.code == SLEEP), unused)
+    left = _left_cpu(events, unused)
+    after = events.next_of_task()[unused]
+    goes_on = after < len(events.code)
+    until = left.copy()
+    until[goes_on] = np.minimum(left, events.time[np.minimum(after, len(events.code) - 1)])[goes_on]
+    known = left >= 0
+    return Wakes((until - events.time[unused])[known], np.diff(asleep, prepend=0)[known])
+
+
+def _left_cpu(events: PoolEvents, which: np.ndarray) -> np.ndarray:
+    """When the tasks of some events next left their CPU; NONE where that is not known."""
+    left = np.full(len(which), NONE)
     switches = events.switches
     if switches is None:
-        return np.zeros(0, np.int64)
-    slept = np.flatnonzero(events.code == SLEEP)
+        return left
     order = np.lexsort((switches.time, switches.leaving))
     leaving, time = switches.leaving[order], switches.time[order]
-    # The first switch away from the task behind the time at which it went to sleep.
-    low = np.searchsorted(leaving, events.pid[slept], side="left")
-    high = np.searchsorted(leaving, events.pid[slept], side="right")
-    found = [
-        int(time[at]) - since
-        for since, a, b in zip(events.time[slept].tolist(), low.tolist(), high.tolist(), strict=True)
-        if (at := a + int(np.searchsorted(time[a:b], since))) < b
-    ]
-    return np.array(found, np.int64)
+    low = np.searchsorted(leaving, events.pid[which], side="left")
+    high = np.searchsorted(leaving, events.pid[which], side="right")
+    for k, (since, a, b) in enumerate(
+        zip(events.time[which].tolist(), low.tolist(), high.tolist(), strict=True)
+    ):
+        at = a + int(np.searchsorted(time[a:b], since))
+        if at < b:
+            left[k] = time[at]
+    return left

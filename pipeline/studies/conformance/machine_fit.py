@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import tomlkit
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
 from pipeline.importing.kmap_pool import durations
 from pipeline.importing.kmap_pool.events import (
     EVENTS,
@@ -126,7 +126,7 @@ def fit_machine(recording: Path, base: str = BASE, tsc_ghz: float | None = None)
 
     `recording` is `*.kmap.parquet` or raw tracefs text, whose times need `tsc_ghz` if they count ticks.
     `base` is the profile that the other prices come from, by name or path. Raises InputError for a recording
-    that cannot be read or whose times cannot be told, and what loading a profile raises.
+    that cannot be read or has no times, UsageError without the rate, and what loading a profile raises.
     """
     path = Path(recording)
     return measure_prices(read_pool_events(path, with_scheduler=True), load_profile(base), tsc_ghz)
@@ -140,7 +140,7 @@ def measure_prices(events: PoolEvents, base: Profile, tsc_ghz: float | None = No
             "record it, or use a profile that there is (--machine)"
         )
     if events.in_ticks and tsc_ghz is None:
-        raise InputError(
+        raise UsageError(
             f"{events.path}: its times count the time-stamp counter's ticks; give its rate with --tsc-ghz"
         )
     rate = tsc_ghz if events.in_ticks and tsc_ghz else 1.0
@@ -264,7 +264,19 @@ class _Measuring:
         else:
             rule = "from going to sleep until the scheduler left the task; the value is the median"
             self._add("switch_ns", float(np.median(switches)), "per switch", switches, rule)
-        self.fit.lacking["wake_ns"] = "no event shows what waking costs the waker"
+        took = self._times(lambda part: durations.wake_times(part).took_ns)
+        woken = self._numbers(lambda part: durations.wake_times(part).woken)
+        wakes = woken > 0
+        if min(wakes.sum(), (~wakes).sum()) < FEWEST:
+            what = "unmaps that woke somebody, followed by the scheduler's switch (sched_switch)"
+            self._lack("wake_ns", int(wakes.sum()), what)
+        else:
+            usual = float(np.median(took[~wakes]))
+            each = (took[wakes] - usual) / woken[wakes]
+            rule = (
+                f"an unmap that wakes less the {usual:,.0f} ns of one that does not; the value is the median"
+            )
+            self._add("wake_ns", float(np.median(each)), "per task woken", each, rule)
         sleeps = self._times(durations.sleep_times)
         if len(sleeps) >= FEWEST:
             lower, median, upper = map(_number, np.quantile(sleeps, [0.25, 0.5, 0.75]).tolist())

@@ -156,11 +156,34 @@ def test_the_switch_is_measured_where_the_scheduler_was_recorded(tmp_path: Path)
                 "prev_prio=120 prev_state=D ==> next_comm=x next_pid=9 next_prio=120\n"
             )
     (tmp_path / "r.txt").write_text("".join(lines))
-    with pytest.raises(InputError, match="--tsc-ghz"):
+    with pytest.raises(UsageError, match="--tsc-ghz"):
         fit_machine(tmp_path / "r.txt")
     assert fit_machine(tmp_path / "r.txt", tsc_ghz=1.0).measured["switch_ns"].value == SWITCH
     twice = fit_machine(tmp_path / "r.txt", tsc_ghz=2.0)
     assert twice.measured["switch_ns"].value == SWITCH // 2
+
+
+def test_a_wake_up_is_what_an_unmap_that_wakes_takes_longer(tmp_path: Path) -> None:
+    recorder = Recorder()
+    lines: list[str] = []
+    for number in [0, 0, 0, 0, 0, 1, 2, 1, 3, 1]:
+        recorder.hit()
+        for sleeper in range(number):
+            recorder.tell(100, "slp", 7, pid=20 + sleeper)
+        recorder.tell(2_000, "ku", 2, nr=2, cnt=1)
+        lines += [text_line(event, "d.Z..") for event in recorder.events]
+        recorder.events.clear()
+        left = recorder.clock + 4_000 + 700 * number
+        lines.append(
+            f"              wl-1     [001] d..2. {left}: sched_switch: prev_comm=wl prev_pid=1 prev_state=S "
+            "==> next_comm=x next_pid=9 next_prio=120\n"
+        )
+        for sleeper in range(number):
+            recorder.tell(60_000, "wak", 7, pid=20 + sleeper)
+    (tmp_path / "r.txt").write_text("".join(lines))
+    found = fit_machine(tmp_path / "r.txt", tsc_ghz=1.0).measured["wake_ns"]
+    assert (found.value, len(found.times_ns)) == (700, 5)
+    assert "less the 4,000 ns of one that does not" in found.rule
 
 
 def test_times_are_wanted(tmp_path: Path) -> None:
