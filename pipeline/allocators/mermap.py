@@ -24,8 +24,8 @@ comes one more try, then neither preemption nor sleep. Who maps within that and 
 Source: B. Jackman, mm/mermap.c, posted to linux-mm in 2026 and not merged as far as known: 4 entries;
 regions of the largest folio, 512 pages on x86. Open there, and chosen here: what a caller does whose map
 fails; and the reserve, which takes one of the 4 entries there and so can fail after all, has one of its own.
-Ours: every mapping is one page; 64 pages, since simulated TLBs have an entry for each page of each process;
-the pool's PTEs count as not global, like the regions'.
+Ours: every mapping is one page; the pool's PTEs count as not global, like the regions'; 64 pages, since a
+simulation takes 8 bytes for each page, process and pair of CPUs (2 GB for 1,024 processes on 64 CPUs).
 """
 
 from __future__ import annotations

@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.allocators.registry import load_allocator
+from pipeline.allocators.registry import load_allocator, shipped_allocators
+from pipeline.machine.engine.records import S_FINISHED
 from pipeline.machine.profile import load_profile
+from pipeline.schema.codes import E_FINDING
+from pipeline.studies.theory.runs import mixed_rows
 from tests.machine.runs import rows, simulate
 
 INVLPGB, IPIS = "modern-amd-invlpgb", "modern-x86-64"
@@ -83,6 +86,20 @@ def test_it_differs_from_the_other_server_in_how_tlbs_are_flushed_and_in_nothing
     assert (new.cpus, new.nodes, new.arbitration) == (old.cpus, old.nodes, old.arbitration)
     changed = {name for name, cost in new.costs.items() if cost.value != old.costs[name].value}
     assert changed == {"broadcast", "broadcast_ns"}
+
+
+@pytest.mark.parametrize("allocator", sorted(shipped_allocators()))
+def test_no_design_interrupts_anybody_there_or_meets_a_hazard(allocator: str) -> None:
+    names = {option.name for option in load_allocator(allocator).options}
+    few = {"slots": "16", "slots_per_cpu": "8", "region_pages": "4"}
+    outcome = simulate(
+        allocator, load_profile(INVLPGB).with_cpus(4), mixed_rows(tasks=12, each=30, nested=False),
+        options={name: value for name, value in few.items() if name in names},
+    )  # fmt: skip
+    assert outcome.status == S_FINISHED
+    assert outcome.totals["ipis"] == 0
+    assert len(outcome.of_kind(E_FINDING)) == 0
+    assert (outcome.problems, outcome.lost_wakeups) == ([], [])
 
 
 def test_a_flush_alone_takes_longer_with_more_cpus_by_interrupts_and_not_by_broadcast(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -105,7 +105,7 @@ class MermapMachine(CachedPoolMachine):
         self.in_pool.add(task.number)
         yield LOCK
 
-    def _take(self, task: Task) -> Iterator[int]:
+    def _take(self, task: Task) -> Generator[int, None, bool]:
         region = self.region_of(task)
         if above(region.since_flush) == region.pages > above(region.in_use):
             region.flush()
