@@ -336,10 +336,15 @@ def _describe_losses(events: PoolEvents) -> dict[str, str]:
 def _describe_derived(events: PoolEvents) -> list[str]:
     """What the recording lacks and other events told."""
     notes = []
-    for code, by in ((MAPPED, "what its task asked for or its slot"), (UNMAPPED, "the slot")):
-        number = _count_lacking(events, code, events.page_told)
+    nowhere = ~events.page_told & ~events.slot_told
+    for code, lacks, fields, by in (
+        (MAPPED, ~events.page_told, "page", "what its task asked for or its slot tells"),
+        (UNMAPPED, ~events.page_told & events.slot_told, "page", "the slot tells"),
+        (UNMAPPED, nowhere, "page and nr", "are taken to be those of their tasks' latest mappings"),
+    ):
+        number = _count_lacking(events, code, ~lacks)
         if number:
-            notes.append(f"{number:,} {EVENTS[code]} lack page, which {by} tells")
+            notes.append(f"{number:,} {EVENTS[code]} lack {fields}, which {by}")
     if SLEEP in events.unrecorded:
         notes.append("no slp was recorded: a task that goes on later is taken to have slept")
     return notes

@@ -111,6 +111,9 @@ def test_unmaps_that_tell_nothing_are_their_tasks_own(tmp_path: Path) -> None:
     found = held(without(shipped("kcsleep2"), *lacking), tmp_path)
     assert found.agrees, found.text()
     assert found.compared["slot"] == 13_000
+    assert found.notes == [
+        "13,000 ku lack page and nr, which are taken to be those of their tasks' latest mappings"
+    ]
     # Of mappings from before the recording such an unmap tells nothing: it is followed from behind the last.
     found = held(without(shipped("kcsleep2", after=20_000), *lacking), tmp_path)
     assert found.agrees, found.text()
