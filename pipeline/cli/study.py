@@ -25,7 +25,7 @@ def list_studies(context: typer.Context) -> None:
 def claims(
     letters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[LETTER]...", help="Claims to replay, a to k; without any, all of them."),
+        typer.Argument(metavar="[LETTER]...", help="Claims to replay, a to m; without any, all of them."),
     ] = None,
     document: Annotated[
         Path | None,
@@ -40,7 +40,7 @@ def claims(
         ),
     ] = None,
 ) -> None:
-    """Replay what was claimed of the designs in 2002 and say of each claim whether it holds.
+    """Replay what was claimed of the designs and say of each claim whether it holds.
 
     Outcomes are holds, does not hold, and depends (with what on). The exit status tells only whether it ran.
     """
