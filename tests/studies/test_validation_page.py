@@ -19,7 +19,9 @@ SECTIONS = (
     "Free-running against the same recordings",
     "Theory",
     "History: the lockmeter rows of March 2002",
+    "Hit rate against slots",
     "Other facts of 2002",
+    "How long waits are",
     "What each mechanism contributes",
 )
 
@@ -55,7 +57,8 @@ def test_every_part_is_written_and_a_failing_one_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(document, "PARTS", (lambda: "## One\n\nfirst\n\n\n", lambda: "## Two\n"))
     path = document.write_validation(tmp_path / "docs" / "v.md")
-    assert path.read_text() == document.HEAD + "\n## One\n\nfirst\n\n## Two\n"
+    body = "## One\n\nfirst\n\n## Two\n"
+    assert path.read_text() == f"{document.HEAD}\n{document.lead(body)}\n{body}"
 
     def fails() -> str:
         raise KeyboardInterrupt
@@ -64,3 +67,15 @@ def test_every_part_is_written_and_a_failing_one_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         document.write_validation(tmp_path / "other.md")
     assert [found.name for found in tmp_path.iterdir()] == ["docs"]
+
+
+def test_the_leading_table_quotes_how_well_each_yardstick_agrees() -> None:
+    text = DOCUMENT.read_text()
+    body = text[text.index("\n## ") :]
+    assert document.lead(body) in text
+    assert "see below" not in document.lead(body)
+    assert document.lead("").count("see below") == len(document.YARDSTICKS) - 1
+    facts = (
+        "## Other facts of 2002\n\n**Holds**: a\n\n**Depends**: b\n\n**Holds**: c\n\n## Next\n\n**Holds**\n"
+    )
+    assert "holds: 2, depends: 1" in document.lead(facts)

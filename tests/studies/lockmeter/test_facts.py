@@ -89,3 +89,19 @@ def test_copies_of_another_size_ask_for_the_same_bytes_and_work(monkeypatch: pyt
     for experiment, size, mean_ns in ((whole, 2048, 192_000), (half, 1024, 96_000)):
         assert {experiment.changes[f"kinds.{kind}.bytes"] for kind in kinds} == {size}
         assert mean_ns in experiment.changes.values()
+
+
+@pytest.mark.parametrize(
+    ("with_a", "with_d", "outcome"), [(1, 1, "holds"), (39, 1, "depends"), (39, 39, "does not hold")]
+)
+def test_the_flush_hurts_where_most_of_the_spinning_goes_with_it(
+    monkeypatch: pytest.MonkeyPatch, with_a: int, with_d: int, outcome: str
+) -> None:
+    def simulated(experiment: Experiment) -> Any:
+        free = {"series_pool": with_a, "global_pool": with_d}[experiment.allocator]
+        return run(hits=40, flushes=1, spin=free if experiment.machine_changes else 40)
+
+    monkeypatch.setattr(facts, "_measure", simulated)
+    verdict = facts.flush_hurts()
+    assert verdict.outcome == outcome
+    assert "at most 4 % and 100 %" in verdict.because

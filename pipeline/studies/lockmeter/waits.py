@@ -1,0 +1,102 @@
+"""How waits for the lock are distributed in the calibrated rows, and what makes the longest."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from pipeline.io.tables import markdown_table
+from pipeline.sql.query import sql
+from pipeline.studies.experiment import Experiment, change_costs
+from pipeline.studies.lockmeter.comparison import format_figure
+from pipeline.studies.lockmeter.lockmeter_data import CALIBRATED_ROWS, read_rows
+from pipeline.studies.lockmeter.prediction import MODEL, configure
+from pipeline.studies.runner import Runner
+
+AT_LEAST_US = (25, 100, 1_000, 4_000, 8_000, 16_000)
+_SITES = ("map", "unmap")
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Waits of the contended acquisitions of one run and site."""
+
+    mean_us: float
+    longest_us: float
+    counts: tuple[int, ...]
+    """How many last at least so long, for each of AT_LEAST_US."""
+    time_percent: tuple[float, ...]
+    """Their share of all waiting."""
+
+
+def hand_offs() -> dict[str, Experiment]:
+    """The model as it is, and with other ways to hand the lock over."""
+    return {
+        "as fitted": MODEL,
+        "a spinner on the releaser's node gets it in 2 us, others in 20 us": replace(
+            MODEL, machine_changes=change_costs(handoff_local_ns=2_000, handoff_remote_ns=20_000)
+        ),
+        "in turn (fifo)": replace(MODEL, machine_changes={"arbitration": "fifo"}),
+    }
+
+
+def measure_waits(experiment: Experiment) -> dict[str, Waits]:
+    """Make a run and count its waits, by site."""
+    with tempfile.TemporaryDirectory() as directory:
+        run = Runner(Path(directory)).run(experiment).path
+        found = sql([run], "SELECT part, value, n FROM wait_histogram")
+    return {site: count_waits(found.filter(pl.col("part") == site)) for site in _SITES}
+
+
+def count_waits(histogram: pl.DataFrame) -> Waits:
+    """Count the waits of a histogram: columns value (ns) and n."""
+    lasting = histogram.with_columns(time=pl.col("value").cast(pl.Float64) * pl.col("n"))
+    total_ns = float(lasting["time"].sum())
+    long = [lasting.filter(pl.col("value") >= 1_000 * least) for least in AT_LEAST_US]
+    return Waits(
+        total_ns / max(int(lasting["n"].sum()), 1) / 1e3,
+        max(lasting["value"].to_list(), default=0) / 1e3,
+        tuple(int(part["n"].sum()) for part in long),
+        tuple(100.0 * float(part["time"].sum()) / max(total_ns, 1.0) for part in long),
+    )
+
+
+def write_waits() -> str:
+    """Markdown section: waits of the calibrated rows, by their length, with each way to hand over."""
+    rows = [row for row in read_rows() if row.name in CALIBRATED_ROWS]
+    head = (
+        "row",
+        "hand-off",
+        "site",
+        "mean us",
+        *(f">= {least:,} us" for least in AT_LEAST_US),
+        "longest us",
+    )
+    lines = []
+    for row in rows:
+        for site in _SITES:
+            figures = row.sites[site]
+            ends = (format_figure(figures.wait_mean_us), *("" for _ in AT_LEAST_US))
+            lines.append((row.name, "*measured*", site, *ends, format_figure(figures.wait_max_us)))
+        for name, model in hand_offs().items():
+            for site, waits in measure_waits(configure(row, 0, model)).items():
+                cells = zip(waits.counts, waits.time_percent, strict=True)
+                lines.append(
+                    (
+                        row.name, name, site, format_figure(waits.mean_us),
+                        *(f"{count:,} ({percent:.0f} %)" for count, percent in cells),
+                        format_figure(waits.longest_us),
+                    )
+                )  # fmt: skip
+    return f"{_INTRODUCTION}\n\n{markdown_table(head, lines).rstrip()}\n"
+
+
+_INTRODUCTION = """\
+## How long waits are
+
+Contended acquisitions that wait at least so long, and in brackets their share of all waiting; seed 0. A mean
+of such waits says little: few waits behind a flush, of milliseconds, and very many behind single holds and
+hand-offs. A wait of 1 ms or more is one behind a pass and its flush."""
