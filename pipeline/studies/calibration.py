@@ -1,10 +1,10 @@
 """Fitting the machine and the workload to the rows of 2002: a search that anyone can run again.
 
-The objective adds up, over every figure of the rows, the square of its misfit - 1 is the goal: 15 % for a
-mean, a factor of 2 for a maximum - cut at 30, maxima counting half since they are single events, and 2 for
-each figure that misses the goal. The search is CMA-ES (Hansen and Ostermeier 2001; package `cma`) over the
-parameters scaled to 0..1 between their bounds. The same start, first step, seeds and number of evaluations
-make the same search.
+The objective adds up, over every figure of the rows and what they imply, the square of its misfit - 1 is the
+goal: 15 % for a mean, a factor of 2 for a maximum - cut at 30, maxima counting half since they are single
+events, and 2 for each figure that misses the goal. The search is CMA-ES (Hansen and Ostermeier 2001; package
+`cma`) over the parameters scaled to 0..1 between their bounds. The same start, first step, seeds and number
+of evaluations make the same search.
 """
 
 from __future__ import annotations

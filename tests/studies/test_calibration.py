@@ -75,7 +75,7 @@ def test_a_short_search_writes_files_that_load_and_never_gets_worse(
         in profile.costs["barging_percent"].source
     )
     workload = read_workload(tmp_path / "out" / "kernel_build.toml").workload
-    assert workload.page_sets["page_cache"].skew == found.best["page_cache_skew"]
+    assert workload.page_sets["page_cache"].hot_pages == found.best["page_cache_hot"]
     assert "fitted" in (tmp_path / "out" / "kernel_build.toml").read_text()
     assert evaluate(read_procedure(), found.best)[0] == pytest.approx(found.best_objective)
     assert "pipeline study lockmeter --machine" in found.text()

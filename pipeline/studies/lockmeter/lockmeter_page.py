@@ -65,20 +65,33 @@ def describe_fitting() -> str:
         ],
     )
     return (
-        "`pipeline calibrate` searches the parameters below for the smallest objective (CMA-ES, "
-        f"{POPULATION} trials a generation, steps within the bounds). The objective adds up, over the "
-        f"figures of rows {' and '.join(plan.rows)}, the square of ln(simulated / measured) in units of the "
-        "goal, cut at 30, maxima counting half, and 2 for each figure outside the goal. Rows "
-        f"{' and '.join(plan.rows)} alone are fitted, with one set of values for both: what differs between "
-        "them is their configuration. Everything else is pinned: CPUs, acquisitions, the mix of maps and the "
-        "pools by the rows; scan and flush by the longest hold against the pool's size; the rest of the "
-        f"profile is assumed ({', '.join(assumed_costs(plan.machine))}) and was not fitted.\n\n"
-        "The start of the search was found by hand from the rows' own figures. With few CPUs waiting, a "
-        "hand-off of about 13 us during which hardly anybody barges makes row D's CON and WAIT out of its "
-        "UTIL and its rate of acquisitions: CON = UTIL / (1 - rate x hand-off), WAIT = hand-off / (1 - rate "
-        "x hand-off). Row A's mean hold over its mean number of spinners is what each of them adds. The "
-        f"shipped values are what {_describe_search(plan)} gave from there.\n\n" + fitted
+        _FITTING.format(
+            population=POPULATION,
+            rows=" and ".join(plan.rows),
+            assumed=", ".join(assumed_costs(plan.machine)),
+            search=_describe_search(plan),
+        )
+        + fitted
     )
+
+
+_FITTING = """\
+`pipeline calibrate` searches the parameters below for the smallest objective (CMA-ES, {population} trials a
+generation, steps within the bounds). The objective adds up, over the figures of rows {rows} and what they
+imply, the square of ln(simulated / measured) in units of the goal, cut at 30, maxima counting half, and 2 for
+each figure outside the goal. Rows {rows} alone are fitted, with one set of values for both: what differs
+between them is their configuration. Everything else is pinned: CPUs, acquisitions, the mix of maps and the
+pools by the rows; pass and flush by the longest hold against the pool's size; the rest of the profile is
+assumed ({assumed}) and was not fitted.
+
+The start of the search was found by hand from what the rows imply. `page_cache_hot` is the hot set with
+which the maps between two implied flushes of row D want 1,024 different pages; the prices of entries are what
+passes leave of its holds. Most of row D's waits are as long as one hand-off, and few CPUs meet in a flush of
+4 ms: so copies come in long runs (`kind_runs`, `copy_at_once`) on few CPUs, and a hand-off among few takes
+about 10 us. Row A's mean hold over its mean number of spinners is what each of them adds. The shipped values
+are what {search} gave from there.
+
+"""
 
 
 def _describe_search(plan: Procedure) -> str:
@@ -111,7 +124,7 @@ def ablations() -> dict[str, Experiment]:
         },
         "hand-off does not grow with spinners": {"handoff_per_spinner_ns": 0},
         "hand-off across nodes as cheap as within": {"handoff_remote_ns": local_ns},
-        "nobody barges": {"barging_percent": 0},
+        "one newcomer in ten may barge": {"barging_percent": 10},
         "every newcomer may barge": {"barging_percent": 100},
         "fifo arbitration": {},
         "no device interrupts": {"interrupt_gap_ns": 0},

