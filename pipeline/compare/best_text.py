@@ -26,6 +26,8 @@ _HEAD = (
 )
 _PAGE_KIB = 4
 _NAMED = 4
+# Per cent from which on a difference is told as a factor.
+_TIMES = 1_000
 
 
 def render_selection(selection: Selection, form: Literal["text", "json"]) -> str:
@@ -90,6 +92,8 @@ def _say_standing(entrant: Entrant) -> str:
     low, high = (100 * bound for bound in bounds)
     if entrant.standing == "close":
         return f"within {high:.2g} % of it"
+    if low >= _TIMES:
+        return f"{low / 100 + 1:,.0f} to {high / 100 + 1:,.0f} times worse"
     digits = 1 if abs(low) < 10 else 0
     return f"{low:.{digits}f} to {high:.{digits}f} % worse"
 
