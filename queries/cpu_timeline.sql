@@ -130,6 +130,7 @@ within AS (
         o.done_ns,
         o.map_wait_ns,
         o.map_hold_ns,
+        o.unmap_lead_ns,
         o.unmap_wait_ns,
         o.unmap_hold_ns
     FROM operations AS o
@@ -204,8 +205,8 @@ stretches AS (
         run,
         cpu_unmap,
         'spin' AS doing,
-        unmap_asked_ns AS begin_ns,
-        unmap_asked_ns + unmap_wait_ns AS end_ns,
+        unmap_asked_ns + unmap_lead_ns AS begin_ns,
+        unmap_asked_ns + unmap_lead_ns + unmap_wait_ns AS end_ns,
         task,
         op
     FROM nearby
@@ -215,8 +216,8 @@ stretches AS (
         run,
         cpu_unmap,
         'hold' AS doing,
-        unmap_asked_ns + unmap_wait_ns AS begin_ns,
-        unmap_asked_ns + unmap_wait_ns + unmap_hold_ns AS end_ns,
+        unmap_asked_ns + unmap_lead_ns + unmap_wait_ns AS begin_ns,
+        unmap_asked_ns + unmap_lead_ns + unmap_wait_ns + unmap_hold_ns AS end_ns,
         task,
         op
     FROM nearby

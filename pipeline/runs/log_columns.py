@@ -62,6 +62,8 @@ class ColumnBuffers:
 
     def _append_block(self, block: np.ndarray) -> np.ndarray:
         n = len(block)
+        if n == 0:
+            return block
         self._words[:, :n] = block.view(_WORD).reshape(n, -1).T
         fits = self._fill_differences(n)
         short = [(self._words[words, :n], _LIMITS) for words, _ in self._runs]

@@ -128,6 +128,7 @@ def got(w: MachineState, c: int, i: int, t: int) -> int:
             r.map_wait_ns = wait
             r.map_lock = cpu.held_lock
         else:
+            r.unmap_lead_ns = t - wait - r.unmap_asked_ns
             r.unmap_wait_ns = wait
             r.unmap_lock = cpu.held_lock
     if wait > 0 and (cpu.longest_ns > r.waited_ns or r.holder < 0):

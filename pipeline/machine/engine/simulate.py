@@ -109,6 +109,7 @@ def _ask(w: MachineState, c: int, task: int, t: int) -> int:
     r.cpu_map = c
     r.cpu_unmap = c
     r.locked_ns = -1
+    r.unmap_lead_ns = 0
     r.map_wait_ns = 0
     r.map_hold_ns = 0
     r.unmap_wait_ns = 0

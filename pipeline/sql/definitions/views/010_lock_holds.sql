@@ -12,7 +12,8 @@ SELECT run, 'map' AS site, op, task, cpu_map AS cpu, locked_ns AS time_ns, map_h
     map_lock AS lock, false AS relock
 FROM operations WHERE map_hold_ns > 0
 UNION ALL
-SELECT run, 'unmap', op, task, cpu_unmap, unmap_asked_ns + unmap_wait_ns, unmap_hold_ns, unmap_lock,
+SELECT run, 'unmap', op, task, cpu_unmap,
+    unmap_asked_ns + unmap_lead_ns + unmap_wait_ns, unmap_hold_ns, unmap_lock,
     false
 FROM operations WHERE unmap_hold_ns > 0
 UNION ALL

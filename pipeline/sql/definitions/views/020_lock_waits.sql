@@ -19,7 +19,7 @@ waited AS (
     WHERE (o.map_wait_ns > 0 OR o.unmap_wait_ns > 0) AND wait_ns > 0
 )
 SELECT run, site, op, task, kind, CASE WHEN is_map THEN cpu_map ELSE cpu_unmap END AS cpu,
-    CASE WHEN is_map THEN locked_ns - map_wait_ns ELSE unmap_asked_ns END AS time_ns, wait_ns,
+    CASE WHEN is_map THEN locked_ns - map_wait_ns ELSE unmap_asked_ns + unmap_lead_ns END AS time_ns, wait_ns,
     CASE WHEN is_map = (map_wait_ns >= unmap_wait_ns) THEN holder END AS holder,
     CASE WHEN is_map = (map_wait_ns >= unmap_wait_ns) THEN flush_op END AS flush_op,
     CASE WHEN is_map THEN map_lock ELSE unmap_lock END AS lock, false AS relock
