@@ -100,7 +100,7 @@ struct Interrupt {
 struct Cpu {
     std::int32_t phase = IDLE, category = C_IDLE, task = -1, action = 0, node = 0, spin_lock = -1,
                  held_lock = -1, longest_holder = 0, irq_first = 0, irqs = 0;
-    i64 since_ns = 0, stolen_ns = 0, scan_ns = 0, switch_ns = 0, slice_end_ns = 0, irq_at_ns = 0, irq_end_ns = 0,
+    i64 since_ns = 0, stolen_ns = 0, scan_ns = 0, switch_ns = 0, slice_begin_ns = 0, slice_end_ns = 0, irq_at_ns = 0, irq_end_ns = 0,
         irq_done_ns = 0, device_at_ns = 0, devices = 0, epoch = 1, asked_ns = 0, longest_ns = 0,
         longest_flush_op = 0, got_ns = 0, got_wait_ns = 0, flushed_op = -1, ticket = 0, due = 0;
     Interrupt interrupts[INTERRUPTS] = {};
@@ -707,6 +707,7 @@ void Machine::dispatch(int c, int q, i64 t) {
     log_event(c, E_SWITCH, start, costs_.switch_ns, q, op_of(q), -1, -1, cpu.task);
     cpu.task = q;
     i64 end_ns = start + costs_.switch_ns;
+    cpu.slice_begin_ns = end_ns;
     cpu.slice_end_ns = end_ns + costs_.timeslice_ns;
     if (task.resume == R_THINK) {
         const i64 now_ns = std::min(task.think_left_ns, costs_.timeslice_ns);
@@ -725,7 +726,7 @@ void Machine::dispatch(int c, int q, i64 t) {
 void Machine::preempt(int c, i64 t) {
     Cpu &cpu = cpus_[c];
     if (costs_.preempt_after_ns == 0 || cpu.phase != THINK) return;
-    const i64 end_ns = std::max(t, cpu.slice_end_ns - costs_.timeslice_ns + costs_.preempt_after_ns);
+    const i64 end_ns = std::max(t, cpu.slice_begin_ns + costs_.preempt_after_ns);
     if (end_ns >= cpu.slice_end_ns) return;
     cpu.slice_end_ns = end_ns;
     const i64 until_ns = keys_.get(c) >> 6;
@@ -882,6 +883,7 @@ inline Phase Machine::think(int c, int q, i64 t) {
             make_ready(q, t);
             return PICK;
         }
+        cpu.slice_begin_ns = t;
         cpu.slice_end_ns = t + costs_.timeslice_ns;
     }
     const i64 now_ns = std::min(task.think_left_ns, cpu.slice_end_ns - t);

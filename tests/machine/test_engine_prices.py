@@ -246,3 +246,11 @@ def test_a_task_that_becomes_ready_preempts_one_that_has_computed_long_enough(
     begun = max(19, after) if after else 300
     assert outcome.operations["asked_ns"].tolist() == [1_001, begun + 1]
     assert outcome.time_in("compute") == 1_001
+
+
+def test_several_that_become_ready_cut_a_time_slice_no_shorter_than_one(tmp_path: Path) -> None:
+    profile = machine(tmp_path, 1, timeslice_ns=300, preempt_after_ns=100, switch_ns=50)
+    # Task 0 switches in until 50 and computes; tasks 1 and 2 become ready at 9 and 19, within the switch.
+    trace = rows(3, task=[0, 1, 2], page=range(3), think_ns=[1_000, 1, 1], time_ns=[0, 10, 20])
+    outcome = simulate("direct_map", profile, trace)
+    assert outcome.operations["asked_ns"].tolist()[1:] == [150 + 50 + 1, 201 + 50 + 1]

@@ -20,13 +20,16 @@ from pipeline.schema.trace import ROW_GROUP_ROWS
 from pipeline.sql.query import sql
 from tests.runs.made import replayed, storm_trace
 
+# So few that some maps take longer than 32 bits of nanoseconds.
+SLOTS = {"slots": "32"}
+
 
 @pytest.fixture(scope="module")
 def storm(tmp_path_factory):
     directory = tmp_path_factory.mktemp("feed")
     trace = storm_trace(directory)
     return trace, {
-        loop: replayed(trace, directory, options={"slots": "256"}, loop=loop) for loop in ("closed", "timed")
+        loop: replayed(trace, directory, options=SLOTS, loop=loop) for loop in ("closed", "timed")
     }
 
 
@@ -44,7 +47,7 @@ def test_chunks_and_spilling_change_nothing(
     reserve = os.posix_fallocate
     monkeypatch.setattr(os, "posix_fallocate", lambda *a: (reserved.append(a), reserve(*a)))
     trace, known = storm
-    run = replayed(trace, tmp_path, options={"slots": "256"}, loop=loop)
+    run = replayed(trace, tmp_path, options=SLOTS, loop=loop)
     assert run.manifest.fingerprint == known[loop].manifest.fingerprint
     assert run.manifest.totals == known[loop].manifest.totals
     assert bool(reserved) == (resident_rows == 0)
@@ -56,8 +59,7 @@ def test_the_log_is_the_same_whatever_the_size_of_its_buffers_and_files(tmp_path
     monkeypatch.setattr("pipeline.runs.execute.RunSettings", small)
     monkeypatch.setattr("pipeline.runs.log_writer._ROW_GROUP_ROWS", 500)
     monkeypatch.setattr("pipeline.runs.log_writer._FILE_ROWS", 1_000)
-    run = replayed(trace, tmp_path, options={"slots": "256"})
-    # Some maps take longer than 32 bits of nanoseconds.
+    run = replayed(trace, tmp_path, options=SLOTS)
     assert run.manifest.tables.keys() == {"operations", "wide_operations", "events"}
     assert all(len(files) > 1 for files in run.manifest.tables.values())
     for name in LOG_TABLES:
@@ -70,7 +72,7 @@ def table(run, name):
 
 def test_the_same_source_uncompiled_gives_the_same_log(tmp_path, storm):
     trace, known = storm
-    run = replayed(trace, tmp_path, options={"slots": "256"}, compiled=False)
+    run = replayed(trace, tmp_path, options=SLOTS, compiled=False)
     assert run.manifest.fingerprint == known["closed"].manifest.fingerprint
     assert table(run, "events").equals(table(known["closed"], "events"))
 

@@ -134,7 +134,7 @@ TASK = _record(
 CPU = _record(
     ("phase", "i4"), ("category", "i4"), ("task", "i4"), ("action", "i4"), ("node", "i4"),
     ("since_ns", "i8"), ("stolen_ns", "i8"), ("scan_ns", "i8"), ("flush_ns", "i8"), ("switch_ns", "i8"),
-    ("slice_end_ns", "i8"), ("until_ns", "i8"),
+    ("slice_begin_ns", "i8"), ("slice_end_ns", "i8"), ("until_ns", "i8"),
     ("irq_at_ns", "i8"), ("irq_end_ns", "i8"), ("irq_first", "i4"), ("irqs", "i4"), ("epoch", "i8"),
     ("irq_done_ns", "i8"), ("device_at_ns", "i8"), ("devices", "i8"),  # the next, and how many were
     ("pin_head", "i4"), ("pin_tail", "i4"),

@@ -79,6 +79,7 @@ def dispatch(w: MachineState, c: int, task: int, t: int) -> None:
     log_event(w, c, codes.E_SWITCH, start, switch_ns, task, running_op(w, task), -1, -1, cpu.task)
     cpu.task = task
     timeslice_ns = w.costs[0].timeslice_ns
+    cpu.slice_begin_ns = start + switch_ns
     cpu.slice_end_ns = start + switch_ns + timeslice_ns
     end_ns = start + switch_ns
     if tk.resume == records.R_THINK and not (HOOKS_SWITCHES and tk.depth > 0):
@@ -105,7 +106,7 @@ def _preempt(w: MachineState, c: int, t: int) -> None:
     running = w.tasks[cpu.task]
     if running.atomic > 0 or running.depth > 0:
         return
-    end_ns = max(t, cpu.slice_end_ns - costs.timeslice_ns + costs.preempt_after_ns)
+    end_ns = max(t, cpu.slice_begin_ns + costs.preempt_after_ns)
     if end_ns < cpu.slice_end_ns:
         cpu.slice_end_ns = end_ns
         until_ns = w.keys[w.machine[0].key_leaves + c] >> records.CPU_BITS

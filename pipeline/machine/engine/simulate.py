@@ -93,6 +93,7 @@ def _compute(w: MachineState, c: int, task: int, t: int) -> int:
             tk.resume = records.R_THINK
             scheduler.make_ready(w, task, t)
             return records.P_PICK
+        cpu.slice_begin_ns = t
         cpu.slice_end_ns = t + w.costs[0].timeslice_ns
     now_ns = min(tk.think_left_ns, cpu.slice_end_ns - t)
     tk.think_left_ns -= now_ns
