@@ -69,11 +69,11 @@ YARDSTICKS = (
         "rows A and D of 2002, fitted",
         "all columns of lockmeter, and what the rows imply: flushes, misses, holds without a pass",
         r"\*\*([^*]* figures of both rows meet the goal)\.\*\*",
-        "a prediction: both rows were fitted, with as many parameters as the table of the fit has lines",
+        "a prediction: both rows were fitted, with one set of parameters, listed below",
     ),
     Yardstick(
         "other facts of 2002, predicted",
-        "pool sizes, hit rates of another compile, a 4-way box, dbench",
+        "pool sizes, hit rates of another compile, what flushes cost, a 4-way box, dbench",
         "",
         "machines after 2002, whose prices come from publications or are assumed; workloads of another kind",
     ),

@@ -34,7 +34,7 @@ _SIZES: dict[str, Column] = {
 def write_facts() -> str:
     """Markdown section: every verdict."""
     head = "## Other facts of 2002\n\nPredictions from the same profile and workload, none of them fitted.\n"
-    return "\n".join([head, *(verdict().markdown() for verdict in (pool_size, hit_rate, four_way, dbench))])
+    return "\n".join([head, *(verdict().markdown() for verdict in _VERDICTS)])
 
 
 def _measure(experiment: Experiment) -> Point:
