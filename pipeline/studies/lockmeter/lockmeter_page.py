@@ -36,8 +36,8 @@ def write_history() -> str:
     given = sum(figure.name == "acquisitions" for c in compared for figure in c.comparable)
     intro = (
         f"The rows are M. J. Bligh's lockmeter table of a kernel compile on a 16-way NUMA-Q (linux-kernel, "
-        "18 March 2002), in `pipeline/studies/lockmeter/lockmeter_2002.csv`; `pipeline study lockmeter` prints what "
-        "follows, and `pipeline study lockmeter --row FILE.csv` the same for rows of your own. "
+        "18 March 2002), in `pipeline/studies/lockmeter/lockmeter_2002.csv`; `pipeline study lockmeter` "
+        "prints what follows, and `pipeline study lockmeter --row FILE.csv` the same for rows of your own. "
         f"{capitalize(describe_model())}, seeds 0 to {SEEDS - 1}: the means count, and the range shows "
         "what chance alone does. The goal is 15 % for every mean and a factor of 2 for every maximum."
     )

@@ -101,13 +101,13 @@ Contended acquisitions that wait at least so long, and in brackets their share o
 of such waits says little: very many last as long as a few holds and hand-offs, and few are behind a flush."""
 _REMARKS = """\
 Directly behind a pass and its flush a CPU waits as long as these last, 4 ms in row D and up to 8 ms in row A.
-Longer waits are of CPUs that are passed over after that. With a hand-off that favours the releaser's node, CPUs
-of other nodes are, and the longest wait is longer than the measured 16 ms. So such starvation makes waits as
-long as measured; the fit has little of it, because with more of it row A's CON falls short.
+Longer waits are of CPUs that are passed over after that. With a hand-off that favours the releaser's node,
+CPUs of other nodes are, and the longest wait is longer than the measured 16 ms. So such starvation makes
+waits as long as measured; the fit has little of it, because with more of it row A's CON falls short.
 
 Measured, a map finds the lock busy more often than an unmap: 64.9 to 62.1 % in row A, 2.9 to 2.5 % in row D.
 Simulated, both are nearly alike. In row D a CPU comes back for its next map before a hand-off that it left
 under way is over, so that maps wait longer than unmaps, as measured, and find the lock busy a little more
-often. A shorter time to the next map, longer copies, and hand-offs of other spread and bias did not bring more
-than 4 % of difference; what makes the measured 16 % is not known.
+often. A shorter time to the next map, longer copies, and hand-offs of other spread and bias did not bring
+more than 4 % of difference; what makes the measured 16 % is not known.
 """
