@@ -4,6 +4,8 @@
     pool[p].released   when a slot of it was last released, counted in switches of address spaces
     pool[p].owner      1 + the task that has the semaphore; 0: nobody
     pool[p].held       how many mappings the owner has
+    pool[p].users      how many mappings of the process are in force
+    pool[p].maps       maps since the process began; counted only if processes end
 
     slot.count         0: clean, and to be taken; 1: cached, and unused; n: n - 1 users. This and slot.page,
                        slot.next, slot.bucket, a hash by page for each process, are as in
@@ -17,6 +19,10 @@ space, and have not emptied their TLB since a slot was released, must be told. A
 own CPU, which flushes its TLB; others that run threads of the process are interrupted to do so too, and where
 there are none, nobody has to. The threads share a lock; a task that finds all slots in use sleeps in the
 queue of the process. No task is bound to a CPU, and it may sleep while it has something mapped.
+
+Processes live as long as the trace, unless `lifetime` ends each after so many maps, once it has nothing
+mapped: its successor, which the trace does not know, has an empty pool, a page table to clear and hook in,
+and a fresh address space to enter.
 
 `cache=false` makes a slot clean at its unmap; its next map invalidates the one address where it may still
 be. With `semaphore` a thread waits until no other of its process has anything mapped. Both, and two slots,
@@ -43,6 +49,7 @@ from pipeline.allocators.components.private_pool import (
     WRAPPED,
     check_private_pools,
     drop_use,
+    make_clean,
     make_clean_at_once,
     take_clean,
     use_cached,
@@ -56,9 +63,14 @@ OPTIONS = (
     Option("slots", 64, minimum=2, maximum=1 << 14, help="slots of each process"),
     Option("cache", True, help="keep what a slot maps after the unmap"),
     Option("semaphore", False, help="one thread of a process at a time has anything mapped"),
+    Option(
+        "lifetime", 0, minimum=0, maximum=1 << 30, help="maps of a process until a new one follows; 0: never"
+    ),
     WAKE_OPTION,
 )
-POOL = [("cursor", "i4"), ("owner", "i4"), ("held", "i4"), ("released", "i8")]
+POOL = [
+    ("cursor", "i4"), ("owner", "i4"), ("held", "i4"), ("users", "i4"), ("maps", "i4"), ("released", "i8"),
+]  # fmt: skip
 SLOT = [*PRIVATE_SLOT, ("released", "i8")]
 NON_GLOBAL = True
 
@@ -80,6 +92,9 @@ def address_space_pages(options: dict[str, int], shape: Shape) -> int:
     """The same addresses serve every process."""
     return options["slots"]
 
+
+# 4 KB of a page table, cleared line by line.
+_LINES_OF_A_TABLE = 64
 
 # Steps of a map, from ASK on.
 _SEARCH = 1
@@ -109,6 +124,8 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
         if a.options[0].semaphore and pool.owner not in (0, r.task + 1):
             r.step = ASK
             return SLEEP
+        if 0 < a.options[0].lifetime <= pool.maps and pool.users == 0:
+            return _begin_process(a, r, d)
         if a.options[0].cache and use_cached(a, r, p):
             return _use(a, r, d)
     result = take_clean(a, r, d, p, r.step == _FLUSHED)
@@ -129,9 +146,26 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 
 @inline
+def _begin_process(a: State, r: Request, d: StepCost) -> int:
+    """Another process takes the place of one that has nothing mapped any more."""
+    pool = a.pool[r.process]
+    size = a.options[0].slots
+    pool.maps = 0
+    pool.cursor = 0
+    make_clean(a, d, r.process * size, size)
+    touch_local(d, _LINES_OF_A_TABLE)
+    write_pte(d)
+    forget_outside(a, d, r.process)
+    r.step = _FLUSHED
+    return flush_there(d, may_hold_since(a, d, r.process, pool.released))
+
+
+@inline
 def _use(a: State, r: Request, d: StepCost) -> int:
     """The request has its slot; without a cache, an address that may be in some TLB must go from it first."""
     pool = a.pool[r.process]
+    pool.users += 1
+    pool.maps += min(a.options[0].lifetime, 1)
     if a.options[0].semaphore:
         pool.owner = r.task + 1
         pool.held += 1
@@ -154,6 +188,7 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
     if r.step != DROP:
         return unmap_around_drop(r, d, r.process, wake(a))
     touch_local(d, 1)
+    pool.users -= 1
     free = drop_use(a, r, d)
     pool.released = d.moment
     a.slots[r.slot].released = d.moment

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED
-from pipeline.schema.codes import E_FINDING, E_IPI, STALE_TRANSLATION
+from pipeline.schema.codes import E_FINDING, E_IPI, HIT, MISS, STALE_TRANSLATION
 from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 
 PRICES = {"walk_ns": 7, "switch_ns": 100, "track_switch_ns": 50, "tlb_flush_ns": 1_000, "ipi_latency_ns": 5}
@@ -58,6 +58,24 @@ def test_a_wrap_right_after_a_switch_flushes_nothing(tmp_path: Path) -> None:
     ]
     # Taking turns, each finds the TLB emptied by the other; one after the other, nobody does.
     assert flushes == [0, 2 * (40 // 2 // 4)]
+
+
+def test_a_process_that_ends_leaves_its_successor_an_empty_pool(tmp_path: Path) -> None:
+    trace = rows(6, task=0, page=[0, 0, 0, 1, 0, 0])
+    outcome = replay(tmp_path, trace, 1, [0], lifetime="2")
+    # Each process maps twice: a miss and a hit, a miss of either page, a miss and a hit.
+    assert outcome.operations["served"].tolist() == [MISS, HIT, MISS, MISS, MISS, HIT]
+    assert outcome.totals["full_local_flushes"] == 2
+    assert replay(tmp_path, trace, 1, [0]).totals["hits"] == 4
+
+
+def test_a_process_ends_only_when_it_has_nothing_mapped(tmp_path: Path) -> None:
+    # The outer mapping stays while the nested ones come and go.
+    trace = rows(5, task=0, page=[0, 1, 1, 1, 1], depth=[0, 1, 1, 1, 1])
+    outcome = replay(tmp_path, trace, 1, [0], lifetime="2")
+    assert outcome.status == S_FINISHED
+    assert not outcome.problems
+    assert outcome.totals["hits"] == 3
 
 
 def keeping(directory: Path, cpus: int) -> Any:

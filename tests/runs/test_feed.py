@@ -28,9 +28,7 @@ SLOTS = {"slots": "32"}
 def storm(tmp_path_factory):
     directory = tmp_path_factory.mktemp("feed")
     trace = storm_trace(directory)
-    return trace, {
-        loop: replayed(trace, directory, options=SLOTS, loop=loop) for loop in ("closed", "timed")
-    }
+    return trace, {loop: replayed(trace, directory, options=SLOTS, loop=loop) for loop in ("closed", "timed")}
 
 
 @pytest.mark.parametrize("loop", ["closed", "timed"])

@@ -66,7 +66,7 @@ def take_clean(a: State, r: Request, d: StepCost, s: int, after_wrap: bool) -> i
             if pool.cursor == size:
                 pool.cursor = 0
                 r.budget = size
-                r.mark = _make_clean(a, d, s * size, size)
+                r.mark = make_clean(a, d, s * size, size)
                 return WRAPPED
         after_wrap = False
         at = s * size + pool.cursor
@@ -83,7 +83,7 @@ def take_clean(a: State, r: Request, d: StepCost, s: int, after_wrap: bool) -> i
 
 
 @inline
-def _make_clean(a: State, d: StepCost, first: int, size: int) -> int:
+def make_clean(a: State, d: StepCost, first: int, size: int) -> int:
     """Make the slots clean that nobody uses; return how many."""
     freed = 0
     for at in range(first, first + size):

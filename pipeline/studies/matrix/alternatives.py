@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
@@ -41,10 +41,11 @@ Samples = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True)
 class Alternative:
-    """Something that the machine could do otherwise: `costs` in place of a profile's own."""
+    """Something that could be otherwise: `costs` in place of a profile's, `options` of some designs."""
 
     name: str
-    costs: Callable[[Profile], Costs]
+    costs: Callable[[Profile], Costs] = lambda _: {}
+    options: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def changes(self, profile: Profile) -> Costs:
         """The costs that differ from the profile's."""
@@ -72,6 +73,7 @@ ALTERNATIVES = (
     Alternative("a line of memory moves in half the time", _times(0.5, "line_transfer_ns")),
     Alternative("a line of memory takes twice as long", _times(2, "line_transfer_ns")),
     Alternative("freeing a slot in a pass takes a quarter", _times(0.25, "free_slot_ns")),
+    Alternative("a process ends after 40 maps", options={"per_process": {"lifetime": 40}}),
 )
 
 
@@ -122,11 +124,14 @@ def find_turns(
         runs: dict[tuple[str, str], list[PlannedRun]] = {}
         for machine in machines:
             profile = load_profile(machine)
-            cases: dict[str, Costs] = {"": {}}
-            cases |= {a.name: changes for a in ALTERNATIVES if (changes := a.changes(profile))}
-            for case, costs in cases.items():
-                runs[machine, case] = [
-                    _plan(design, machine, costs, operations, replication)
+            for alternative in (Alternative(""), *ALTERNATIVES):
+                costs = alternative.changes(profile)
+                if alternative.name and not costs and not set(alternative.options) & set(designs):
+                    continue
+                runs[machine, alternative.name] = [
+                    _plan(
+                        design, machine, costs, alternative.options.get(design, {}), operations, replication
+                    )
                     for design in (LOWER, *designs)
                     for replication in range(replications)
                 ]
@@ -141,13 +146,16 @@ def find_turns(
     ]
 
 
-def _plan(design: str, machine: str, costs: Costs, operations: int, replication: int) -> PlannedRun:
+def _plan(
+    design: str, machine: str, costs: Costs, options: Costs, operations: int, replication: int
+) -> PlannedRun:
     varied = {
         "trace": WORKLOAD, "allocator": design, "machine": machine, "cpus": CPUS, "operations": operations,
         "lowmem": "none", "loop": "closed", "jitter": 0.0,
     }  # fmt: skip
     varied |= {f"workload.{key}": value for key, value in scale_tasks(WORKLOAD, MADE_FOR, CPUS).items()}
     varied |= {f"costs.{cost}": value for cost, value in costs.items()}
+    varied |= {f"options.{option}": value for option, value in options.items()}
     return plan_run(varied, replication=replication)
 
 

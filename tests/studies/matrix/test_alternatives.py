@@ -30,10 +30,16 @@ def test_an_alternative_that_is_what_the_machine_does_is_left_out() -> None:
 
 def test_replays_find_what_depends_on_an_alternative() -> None:
     turns = find_turns(["global_pool", "epoch_pool"], ["modern-x86-64"], replications=3, operations=16_000)
+    # Nor is there a process that could end in either design.
     assert [turn.alternative for turn in turns] == [
         name
         for name in NAMES
-        if name not in ("a switch leaves the TLB (PCID)", "flushes of several CPUs do not queue")
+        if name
+        not in (
+            "a switch leaves the TLB (PCID)",
+            "flushes of several CPUs do not queue",
+            "a process ends after 40 maps",
+        )
     ]
     without = next(turn for turn in turns if "no PCID" in turn.alternative)
     assert without.moved.startswith("epoch_pool")
