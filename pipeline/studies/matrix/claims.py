@@ -24,6 +24,12 @@ OLD, NEW = MACHINES
 POOL = "global_pool"
 # Few enough slots that the pool wraps some hundred times in a short compile.
 FEW_SLOTS = 128
+_PRICES_OF_FLUSHES = (
+    "scan_slot_ns", "free_slot_ns", "tlb_flush_ns", "tlb_refill_ns", "ipi_send_ns", "ipi_latency_ns",
+    "ipi_handler_ns",
+)  # fmt: skip
+# Of each CPU: enough that a pool of 1,024 slots wraps some tens of times.
+_OPERATIONS_FOR_FLUSHES = 25_000
 # Threads of one process: the 48 jobs of the compile as one program.
 THREADS = 48
 
@@ -49,18 +55,28 @@ def one_lock_limits(g: Grid, allocator: str) -> tuple[bool, str]:
     "global_pool",
     "linux-kernel, March 2002",
     "the global flush is what hurts",
-    "Flushes are rare while the pool is larger than what is mapped between two wraps. They hurt when slots "
-    "run out (claim b of claims.md), which these traces never do; what lockmeter showed as long holds under "
-    "a flush is paid by those who spin, and so counts as the lock's.",
+    "A pool of 1,024 slots wraps too rarely for its flushes to keep the lock busy. That does not rest on "
+    "what is booked as flushing, which leaves out those who wait behind it: the same runs are as slow where "
+    "passes and flushes take no time at all. In a pool of 128 slots, or where slots run out (claim b of "
+    "claims.md), the author is right.",
     wrong="author",
 )
-def flush_costs_more_than_spinning(g: Grid, allocator: str) -> tuple[bool, str]:
-    """Whether passes, flushes and interrupts take more CPU time than spinning does."""
-    p = g.at(BUILD, OLD, 16, allocator)
-    return p.flush_percent > p.lock_wait_percent, (
-        f"passes, flushes and interrupts take {p.flush_percent:.2f} % of CPU time in {BUILD} on 16 CPUs of "
-        f"{OLD}, spinning {p.lock_wait_percent:.1f} %: {p.totals.flushes:,} flushes in "
-        f"{p.totals.operations:,} maps, of which {p.hit_percent:.1f} % hit."
+def flushes_hold_the_compile_up(g: Grid, allocator: str) -> tuple[bool, str]:
+    """Whether the compile would do a twentieth more if passes and flushes took no time."""
+    free = change_costs(**dict.fromkeys(_PRICES_OF_FLUSHES, 0))
+    run = BUILD.experiment(allocator, OLD, 16, _OPERATIONS_FOR_FLUSHES)
+    few = replace(run, options={"slots": FEW_SLOTS})
+    shares, flushes = [], []
+    for experiment in (run, few):
+        points = [g.measure(experiment), g.measure(replace(experiment, machine_changes=free))]
+        shares.append([p.share for p in points])
+        flushes.append(points[0].totals.flushes)
+    p = g.measure(run)
+    return shares[0][1] > 1.05 * shares[0][0], (
+        f"{BUILD} on 16 CPUs of {OLD} reaches {shares[0][0]:.3f} of {LOWER}'s throughput, with "
+        f"{flushes[0]:,} flushes in {p.totals.operations:,} maps, and {shares[0][1]:.3f} if passes and "
+        f"flushes take no time; with {FEW_SLOTS} slots {shares[1][0]:.3f}, {flushes[1]:,} flushes, and "
+        f"{shares[1][1]:.3f}."
     )
 
 
@@ -68,7 +84,8 @@ def flush_costs_more_than_spinning(g: Grid, allocator: str) -> tuple[bool, str]:
     "global_pool",
     "what is left of it in today's kernels",
     "a queued lock and fast IPIs make it do",
-    "For a compile. The hot lock of one page is as hot as ever.",
+    "For a compile, and by assumption: that hand-offs and IPIs are fast today is what the profile assumes, "
+    "with no measurement of this lock behind it. The hot lock of one page is as hot as ever.",
 )
 def modern_pool_suffices(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether the pool keeps within a twentieth of the bound on 64 CPUs of today."""
@@ -213,7 +230,8 @@ def interrupts_nobody(g: Grid, allocator: str) -> tuple[bool, str]:
     "M. J. Bligh, 2003, who measured it",
     "UKVA takes less system time than page tables in high memory",
     "The cache is the process's own, so no line of memory is shared, nobody is interrupted and a flush "
-    "often comes for nothing with a switch.",
+    "often comes for nothing with a switch. What was measured was all system time, 88.96 s against 90.16, "
+    "which is 1.3 %; how much of that was mapping nobody said.",
 )
 def cheapest(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether its maps take less CPU time than those of any other design but `direct_map`."""
@@ -286,8 +304,10 @@ def two_slots_suffice(g: Grid, allocator: str) -> tuple[bool, str]:
     "atomic",
     "I. Molnar and A. van de Ven",
     "where nobody may sleep, a slot per CPU is all there is to it",
-    "It beats even a pool that always hits: a locked look-up of shared entries costs more than a PTE, an "
+    "On several CPUs it beats even a pool that always hits, by the more the more of them want its lock. On "
+    "one CPU every line is in the cache and no lock is taken: there a hit costs less than a PTE, an "
     "invalidation and a walk.",
+    wrong="expectation",
 )
 def atomic_cheaper_than_hits(g: Grid, allocator: str) -> tuple[bool, str]:
     """Whether an atomic map takes less CPU time than a hit in the pool."""
@@ -396,9 +416,9 @@ def raises_throughput(g: Grid, allocator: str) -> tuple[bool, str]:
     "deferred_flush",
     "what follows",
     "and has nobody wait longer than for the flush",
-    "A miss during the flush sleeps, and in this machine a woken task queues behind computing ones, for up "
-    "to a time slice each; Linux 2.4 would mostly let it preempt them. Shorter slices and clean slots in "
-    "reserve both show it: it is the scheduler's price, not the flush's.",
+    "A miss during the flush sleeps, and a woken task queues behind computing ones until they have had "
+    "`preempt_after_ns` of their time slice. Shorter slices and clean slots in reserve both show it: it is "
+    "the scheduler's price, not the flush's.",
     wrong="model",
 )
 def waits_no_longer(g: Grid, allocator: str) -> tuple[bool, str]:
@@ -520,8 +540,10 @@ def switches_replace_flushes(g: Grid, allocator: str) -> tuple[bool, str]:
     "so that nearly no CPU need be interrupted",
     "Two things: tasks compute for milliseconds between switches while slots are reused all the time, so "
     "most CPUs have not switched; and one slot at a time pays an interrupt where the pool's flush serves a "
-    "thousand. The idle CPUs are the implementation's: a kernel knows them to be lazy about their TLB and "
-    "could leave their flush until they wake.",
+    "thousand. How rarely a CPU switches follows from the traces' waits, which nobody measured for the "
+    "compile, and where TLBs tell address spaces apart (PCID) no switch helps. The idle CPUs are the "
+    "implementation's: a kernel knows them to be lazy about their TLB and could leave their flush until they "
+    "wake.",
     wrong="author",
 )
 def interrupts_fewer_cpus(g: Grid, allocator: str) -> tuple[bool, str]:
