@@ -4,9 +4,10 @@ import polars as pl
 import pytest
 
 from pipeline.studies.lockmeter.miss_ratio import SIZES, configurations, describe_curve
-from pipeline.studies.lockmeter.prediction import PAGE_TABLE_KINDS
-from pipeline.studies.lockmeter.waits import AT_LEAST_US, count_waits, hand_offs
+from pipeline.studies.lockmeter.prediction import PAGE_TABLE_KINDS, configure, predict
+from pipeline.studies.lockmeter.waits import AT_LEAST_US, count_waits, hand_offs, measure_waits
 from tests.studies.lockmeter.test_facts import run
+from tests.studies.lockmeter.test_prediction import A, short
 
 
 def test_either_configuration_differs_in_where_page_tables_are_and_in_nothing_else() -> None:
@@ -47,3 +48,12 @@ def test_waits_are_counted_by_length_with_their_share_of_the_time() -> None:
 def test_each_way_to_hand_over_differs_from_the_model() -> None:
     first, *others = hand_offs().values()
     assert all(other.machine_changes and other != first for other in others)
+
+
+def test_the_waits_of_a_run_have_the_mean_and_the_maximum_of_its_totals() -> None:
+    row = short(A, 10_000)
+    sites = predict(row).sites
+    for site, waits in measure_waits(configure(row)).items():
+        assert waits.mean_us == pytest.approx(sites[site].wait_mean_us)
+        assert waits.longest_us == pytest.approx(sites[site].wait_max_us)
+        assert waits.counts[0] > 0
