@@ -125,7 +125,7 @@ def flush_hurts() -> Verdict:
                     "row": "[0][0]",
                     "prices": "[0][1]",
                     "flushes": "[1].totals.flushes:,",
-                    "in passes and flushes %": "[1].flush_percent:.2f",
+                    "in passes and flushes %": lambda item: f"{item[1].cpu_percent('scan', 'flush'):.3f}",
                     "spinning %": "[1].lock_wait_percent:.2f",
                     "CON %": "[1].contended_percent:.1f",
                     "wall s": "[1].wall_s:.2f",
