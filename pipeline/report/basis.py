@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -54,35 +54,41 @@ def describe_extrapolation(manifest: Manifest) -> str:
     )
 
 
-def describe_fit(manifest: Manifest) -> str:
-    """Whether runs like this one were fitted, or are predicted, in a sentence or two."""
+def is_fitted(manifest: Manifest) -> bool:
+    """Whether the run is like those to which its machine was fitted."""
+    fit = manifest.machine.fit
+    source = manifest.trace.metadata.get("source") or {}
+    return (
+        fit is not None
+        and source.get("name") == fit.workload
+        and manifest.machine.cpus == fit.cpus
+        and set(manifest.allocator.name.split("+")) <= set(fit.allocators)
+    )
+
+
+def describe_fits(runs: Sequence[Run]) -> str:
+    """Which of some runs of one machine were fitted, and which are predicted, in a few sentences."""
+    manifest = runs[0].manifest
     machine, fit = manifest.machine, manifest.machine.fit
-    assumed = sum(cost.assumed for cost in machine.costs.values())
     if fit is None:
+        assumed = sum(cost.assumed for cost in machine.costs.values())
         return (
             f"Predicted: nothing of {machine.name} is fitted to measurements of mapping; {assumed} of its "
             f"{len(machine.costs)} prices are assumed."
         )
-    source = manifest.trace.metadata.get("source") or {}
-    like = (
-        source.get("name") == fit.workload
-        and machine.cpus == fit.cpus
-        and set(manifest.allocator.name.split("+")) <= set(fit.allocators)
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for run in runs:
+        names[is_fitted(run.manifest)].append(run.manifest.allocator.name)
+    fitted, predicted = (join_words(dict.fromkeys(some)) if some else "" for some in names.values())
+    what = (
+        f"Fitted: {fitted}. Predicted: {predicted}."
+        if fitted and predicted
+        else "Fitted: these are such runs."
+        if fitted
+        else "Predicted: these are other runs."
     )
     to = f"{fit.to} ({fit.workload} through {' or '.join(fit.allocators)})"
-    if like:
-        return f"Fitted: {machine.name} was fitted to {to}, and this is such a run."
-    predicted = f"Predicted: {machine.name} was fitted to {to}; this is another run."
-    return f"{predicted} {describe_extrapolation(manifest)}".rstrip()
-
-
-def describe_fits(runs: Sequence[Run]) -> Iterator[str]:
-    """What is said of the runs of one machine, each sentence once, with the designs if it is of some only."""
-    said: dict[str, list[str]] = {}
-    for run in runs:
-        said.setdefault(describe_fit(run.manifest), []).append(run.manifest.allocator.name)
-    for text, designs in said.items():
-        yield text if len(said) == 1 else f"{join_words(dict.fromkeys(designs))}: {text}"
+    return f"{what} {machine.name} was fitted to {to}. {describe_extrapolation(manifest)}".rstrip()
 
 
 def describe_yardsticks(runs: Sequence[Run]) -> str:

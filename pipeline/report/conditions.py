@@ -73,7 +73,7 @@ def describe_machines(runs: Sequence[Run]) -> list[dict[str, Any]]:
         assumed = sum(cost.assumed for cost in profile.costs.values())
         names = [run.name for run in same]
         sourced = len(profile.costs) - assumed
-        basis = [*describe_fits(same), describe_yardsticks(same)]
+        basis = [describe_fits(same), describe_yardsticks(same)]
         entries.append(
             {"profile": profile, "runs": names, "assumed": assumed, "sourced": sourced, "basis": basis}
         )

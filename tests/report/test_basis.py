@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.allocators.registry import shipped_allocators
 from pipeline.machine.profile import shipped_profiles
-from pipeline.report.basis import describe_extrapolation, describe_fit, describe_yardsticks, yardsticks
+from pipeline.report.basis import describe_extrapolation, describe_fits, describe_yardsticks, yardsticks
 from pipeline.report.report import report
 from pipeline.runs.execute import replay
 from pipeline.runs.store import Run, find_runs
@@ -46,10 +46,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
 
 
 def test_only_runs_like_the_measured_ones_count_as_fitted(made: dict[str, Run]) -> None:
-    said = {word: describe_fit(run.manifest).partition(":")[0] for word, run in made.items()}
+    said = {word: describe_fits([run]).partition(":")[0] for word, run in made.items()}
     assert said.pop("fitted") == "Fitted"
     assert set(said.values()) == {"Predicted"}
-    assert "nothing of modern-x86-64 is fitted" in describe_fit(made["other machine"].manifest)
+    assert "nothing of modern-x86-64 is fitted" in describe_fits([made["other machine"]])
+    both = describe_fits([made["fitted"], made["other design"]])
+    assert both.startswith("Fitted: global_pool. Predicted: atomic. numaq16 was fitted to rows A and D")
 
 
 def test_more_cpus_than_were_measured_are_extrapolation_beside_the_number(

@@ -153,7 +153,7 @@ def describe_assumptions(grid: Grid) -> str:
         "compile are fitted to two rows of 2002 and to nothing else; with 64 CPUs the fit is far outside of "
         "what it was made for. The recording's split of time between mappings is derived "
         "(traces/RECORDINGS.md), so that its throughput says little and its counts and CPU times more. "
-        "Simplifications of the machine are in architecture.md."
+        "Simplifications of the machine are in machine-model.md."
     )
 
 
