@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pipeline.compare.candidates import Candidate
-from pipeline.compare.making import Conditions, plan_design
+from pipeline.compare.making import Conditions, plan_design, runs_directory
 from pipeline.compare.metrics import METRICS, Metric
 from pipeline.compare.selection import Race
 from pipeline.errors import InputError, UsageError
 from pipeline.runs.store import read_finished_manifest
 from pipeline.schema.run import Manifest
 from pipeline.statistics import Estimate, paired_difference
-from pipeline.sweeps.directory import SweepDirectory, create_sweep
+from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.maker import Made
 from pipeline.sweeps.plan import PlannedRun
 from pipeline.sweeps.sweep import Means, Observer, make_runs
@@ -102,9 +100,7 @@ def select_best(
     if margin <= 0:
         raise UsageError(f"--margin wants a positive share, found {100 * margin:g} %")
     chosen = METRICS[metric]
-    place = nullcontext(str(output)) if output else tempfile.TemporaryDirectory()
-    with place as name:
-        directory = create_sweep(Path(name) if output else Path(name) / "sweep")
+    with runs_directory(output) as directory:
         track = _Track(directory, conditions, chosen, means or Means(), observer or Observer())
         first = max(conditions.replications, 2)
         track.run(candidates, range(first))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError, UsageError
+from pipeline.allocators.api.contract import parse_options
+from pipeline.allocators.registry import resolve_allocator
+from pipeline.errors import InputError, Interrupted, UsageError
 from pipeline.runs.store import read_finished_manifest
 from pipeline.schema.run import Manifest
-from pipeline.sweeps.directory import create_sweep
+from pipeline.sweeps.directory import SweepDirectory, create_sweep
 from pipeline.sweeps.plan import PlannedRun, plan_run
 from pipeline.sweeps.sweep import Means, Observer, make_runs
+from pipeline.sweeps.trace_source import is_workload
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,19 @@ def parse_design(text: str) -> tuple[str, dict[str, Any]]:
     return name, factors
 
 
+@contextmanager
+def runs_directory(output: Path | None) -> Iterator[SweepDirectory]:
+    """Yield the directory of a sweep: `output`, or one that is gone when the block ends."""
+    if output is not None:
+        yield create_sweep(output)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            yield create_sweep(Path(name) / "sweep")
+        except Interrupted:
+            raise Interrupted("interrupted; nothing was kept") from None
+
+
 def make(
     designs: Sequence[str],
     conditions: Conditions,
@@ -66,9 +82,7 @@ def make(
         [plan_design(design, conditions, replication) for replication in range(conditions.replications)]
         for design in designs
     ]
-    place = nullcontext(str(output)) if output else tempfile.TemporaryDirectory()
-    with place as name:
-        directory = create_sweep(Path(name) if output else Path(name) / "sweep")
+    with runs_directory(output) as directory:
         runs = list({run.key: run for some in planned for run in some}.values())
         result = make_runs(directory, runs, means or Means(), observer=observer or Observer())
         found = [[read_finished_manifest(directory.runs / run.key) for run in some] for some in planned]
@@ -84,6 +98,12 @@ def make(
 def plan_design(design: str, conditions: Conditions, replication: int) -> PlannedRun:
     """Plan one replication of a design. Raises UsageError and InputError for what is not there."""
     name, factors = parse_design(design)
+    options = {key.partition(".")[2]: str(v) for key, v in factors.items() if key.startswith("options.")}
+    # A sweep passes over options that a design does not have; here they were asked of this one.
+    allocator = resolve_allocator(name)
+    parse_options(allocator.options, options, allocator.name)
+    if conditions.operations is not None and not is_workload(conditions.trace):
+        raise UsageError(f"--ops is of traces that are generated, and {conditions.trace} is a recording")
     varied: dict[str, Any] = {
         "trace": conditions.trace, "allocator": name, "machine": conditions.machine,
         "cpus": conditions.cpus, "lowmem": "none", "loop": "closed", "jitter": conditions.jitter_percent,

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.compare.making import Conditions, make
 from pipeline.errors import InputError, UsageError
 from pipeline.io.key_values import key_integers
+from pipeline.io.numbers import join_words
 from pipeline.runs.store import find_runs
 from pipeline.schema.run import Manifest
 from pipeline.sweeps.grid import parse_percent
@@ -36,6 +37,14 @@ class Designs:
     means: Means = field(default_factory=Means)
     observer: Observer = field(default_factory=Observer)
 
+    def given(self) -> list[str]:
+        """Options that mean something only for runs that are made."""
+        named = {
+            "--machine": self.machine, "--cpus": self.cpus, "--ops": self.operations, "--jitter": self.jitter,
+            "--cost": self.costs, "--output": self.output,
+        }  # fmt: skip
+        return [name for name, value in named.items() if value]
+
 
 def is_pair_of_traces(a: str, b: str) -> bool:
     """Whether both are files of traces. Raises UsageError if one of them alone is."""
@@ -54,6 +63,8 @@ def find_sides(a: str, b: str, designs: Designs) -> tuple[Side, Side]:
     """
     there = [Path(text).exists() and not text.endswith(".py") for text in (a, b)]
     if designs.trace is None and all(there):
+        if idle := designs.given():
+            raise UsageError(f"{a} and {b} are runs that there are; leave out {join_words(idle)}")
         return (a, _runs(a)), (b, _runs(b))
     if any(there) and designs.trace is None:
         missing = b if there[0] else a

@@ -127,6 +127,12 @@ def test_what_is_no_side_is_named(tmp_path):
         parse_design("global_pool:slots")
     with pytest.raises(UsageError, match="cost walk_ns wants a whole number"):
         parse_design("global_pool:costs.walk_ns=much")
+    with pytest.raises(UsageError, match="unknown option of global_pool 'nosuch'"):
+        make(["global_pool:nosuch=1"], FEW, means=PLAIN)
+    with pytest.raises(UsageError, match="--ops is of traces that are generated"):
+        make(["global_pool"], Conditions("local", "numaq16", 1, operations=50), means=PLAIN)
+    with pytest.raises(UsageError, match="leave out --machine and --cpus"):
+        find_sides(str(a), str(a), Designs(machine="numaq16", cpus=2))
     with pytest.raises(UsageError, match="did you mean 'throughput'"):
         select_metrics(["thruput"])
 

@@ -229,6 +229,8 @@ def _act_out_of_line(w: MachineState, a: State, c: int, task: int, i: int, t: in
         return _stretch(w, c, records.P_FLUSH, codes.C_FLUSH, flushing.begin_flush(w, c, i, cpu.argument, t))
     if action == actions.FLUSH_LOCAL:
         cpu.argument = wrap64(1 << c)
+        # Of everything, whatever range a step before has named.
+        cpu.range_slots = 0
         return _stretch(w, c, records.P_FLUSH, codes.C_FLUSH, flushing.begin_local_flush(w, c, i, t))
     if action == actions.REPEAT_ALL and w.machine[0].cpus > 1:
         end = flushing.begin_repeat(w, c, i, _ALL_CPUS, cpu.argument, t)

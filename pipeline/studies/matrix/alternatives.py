@@ -8,20 +8,18 @@ one was dearer than the other with the machine as it is and cheaper with the alt
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 
+from pipeline.compare.making import runs_directory
 from pipeline.machine.profile import Profile, load_profile
 from pipeline.schema.run import CPU_CATEGORIES
 from pipeline.statistics import mean, paired_difference
 from pipeline.studies.experiment import scale_tasks
 from pipeline.studies.runner import LOWER
 from pipeline.studies.verdict import Columns, Table
-from pipeline.sweeps.directory import create_sweep
 from pipeline.sweeps.plan import PlannedRun, plan_run
 from pipeline.sweeps.results import read_results
 from pipeline.sweeps.sweep import make_runs
@@ -120,7 +118,7 @@ def find_turns(
 
     Raises what a sweep does for a design or machine that cannot be used.
     """
-    with tempfile.TemporaryDirectory() as name:
+    with runs_directory(None) as directory:
         runs: dict[tuple[str, str], list[PlannedRun]] = {}
         for machine in machines:
             profile = load_profile(machine)
@@ -135,7 +133,6 @@ def find_turns(
                     for design in (LOWER, *designs)
                     for replication in range(replications)
                 ]
-        directory = create_sweep(Path(name) / "sweep")
         make_runs(directory, list({run.key: run for some in runs.values() for run in some}.values()))
         costs_us = _costs_us(read_results(directory).to_pylist())
         samples = {at: _dearer(some, costs_us) for at, some in runs.items()}
