@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two workers suit two cores; the compiled simulators are shared between them through the cache on disk.
 JOBS ?= 2
 
-.PHONY: help demo test lint site check slowest bench docs documents goldens clean
+.PHONY: help demo test lint site check slowest campaigns bench docs documents goldens clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do \
@@ -32,6 +32,9 @@ check: $(VENV)/.installed-test ## run the tests
 
 slowest: $(VENV)/.installed-test ## run the tests and list the thirty slowest
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 30 --durations-min 5
+
+campaigns: $(VENV)/.installed-test ## try for an hour what docs/reliability.md promises; failing inputs are kept in campaigns/
+	$(BIN)/python -m tests.campaigns --minutes 60
 
 bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios of docs/performance.md
 	$(BIN)/python benchmarks/bench.py
