@@ -1,15 +1,16 @@
 "use strict";
 (() => {
   const read = (element) => JSON.parse(element.textContent);
-  const runs = read(document.getElementById("runs"));
-  const config = read(document.getElementById("config"));
+  // A page without runs has neither.
+  const runs = read(document.getElementById("runs") ?? { textContent: "[]" });
+  const config = read(document.getElementById("config") ?? { textContent: "{}" });
 
   // --- picking runs: every chart, table row and small chart of the others fades ---
 
   const views = new Set();
   const picked = new Set();
   const hint = document.getElementById("picked");
-  const hintWords = hint.textContent;
+  const hintWords = hint?.textContent;
 
   const numbers = (element) => element.dataset.runs.split(" ").filter(Boolean).map(Number);
 

@@ -5,52 +5,25 @@ The page and the Markdown are templates in `reports/`.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 import re
 from collections.abc import Sequence
-from functools import cache
-from importlib.metadata import version
 from itertools import count
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
-from pipeline.io.files import complete_file
-from pipeline.io.numbers import format_number
-from pipeline.io.resources import shipped_folder
-from pipeline.jit.cache import cache_directory
 from pipeline.report import conditions
 from pipeline.report.document import Block, Document, Table
-from pipeline.report.styles import shipped_text, vega_config
+from pipeline.report.page import page_variables, template_environment
 
 JSON_FORMAT_VERSION = 1
 
 
 def render_html(document: Document) -> str:
     """Render the page; it needs no network and no other file, and its policy admits none."""
-    bundle, stylesheet = _vega_bundle(), shipped_text("page.css")
-    script = f"{shipped_text('expressions.js')}\n{shipped_text('page.js')}"
-    return _render(
-        document,
-        "html",
-        data=_data,
-        config=vega_config(),
-        number=count(1).__next__,
-        # The policy admits exactly these inline texts, and nothing from anywhere else.
-        policy=(
-            "default-src 'none'; "
-            f"script-src {_hash(bundle)} {_hash(script)}; style-src {_hash(stylesheet)}; "
-            "img-src data:; base-uri 'none'; form-action 'none'"
-        ),
-        stylesheet=Markup(stylesheet),
-        bundle=Markup(bundle),
-        script=Markup(script),
-    )
+    return _render(document, "html", data=_data, number=count(1).__next__, **page_variables())
 
 
 def render_markdown(document: Document) -> str:
@@ -107,26 +80,14 @@ def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
 
 
 def _render(document: Document, form: str, **variables: Any) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(shipped_folder("reports")),
-        autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     names, runs = document.styles.names, document.runs
 
     def number_runs(some: Sequence[str]) -> str:
         """Numbers by which the page's script knows runs."""
         return " ".join(str(names.index(name)) for name in some)
 
-    environment.filters |= {
-        "script_json": _script_json,
-        "number_runs": number_runs,
-        "format_number": format_number,
-        "plain": _plain,
-        "cell": lambda text: _plain(text).replace("|", "\\|"),
-    }
+    environment.filters["number_runs"] = number_runs
     return environment.get_template(f"{document.template}.{form}.j2").render(
         document=document,
         styles=document.styles,
@@ -137,21 +98,6 @@ def _render(document: Document, form: str, **variables: Any) -> str:
         findings=conditions.list_findings(runs),
         **variables,
     )
-
-
-def _plain(text: str) -> str:
-    """Text of anybody's so that Markdown shows it as it stands."""
-    for character in "\\`*[]":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
-
-
-def _script_json(content: Any) -> Markup:
-    """JSON that may stand in a script element: no text in it can end the element or begin a comment."""
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 def _data(block: Block) -> dict[str, Any]:
@@ -194,29 +140,3 @@ def _table(table: Table) -> dict[str, Any]:
         "rows": [{"runs": row.runs, "cells": row.texts} for row in table.rows],
         "notes": table.notes,
     }
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-# What the bundle gives to the page's script.
-_SNIPPET = "window.vegaEmbed = vegaEmbed;"
-
-
-@cache
-def _vega_bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, kept for each version: to make it takes a second."""
-    made_by = f"vl-convert {version('vl-convert-python')} {_SNIPPET}"
-    kept = cache_directory() / f"vega-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.js"
-    if kept.is_file():
-        return kept.read_text(encoding="utf-8")
-    import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
-
-    bundle: str = vl_convert.javascript_bundle(_SNIPPET)
-    # A script element ends at the first of these, wherever it stands.
-    bundle = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
-    with complete_file(kept) as temporary:
-        temporary.write_text(bundle, encoding="utf-8")
-    return bundle
