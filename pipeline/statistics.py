@@ -34,7 +34,7 @@ class Estimate:
         """Half the width of Student's t interval."""
         if self.error is None:
             return None
-        return _quantile(_level(self.comparisons), self.units - 1) * self.error
+        return student_t(_level(self.comparisons), self.units - 1) * self.error
 
     @property
     def smallest_visible(self) -> float | None:
@@ -130,11 +130,11 @@ def _level(comparisons: int) -> float:
 
 def _quantiles(units: int, comparisons: int) -> float:
     """In standard errors, the difference that is found with probability POWER."""
-    return _quantile(_level(comparisons), units - 1) + _quantile(POWER, units - 1)
+    return student_t(_level(comparisons), units - 1) + student_t(POWER, units - 1)
 
 
-def _quantile(probability: float, freedom: int) -> float:
-    """Quantile of Student's t."""
+def student_t(probability: float, freedom: int) -> float:
+    """Quantile of Student's t distribution with so many degrees of freedom."""
     from scipy.special import stdtrit  # noqa: PLC0415 - a third of a second that most commands need not pay
 
     return float(stdtrit(freedom, probability))

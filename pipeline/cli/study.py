@@ -5,53 +5,120 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from pipeline.cli.validate import validate
 from pipeline.cli.verify import verify
 
-study = typer.Typer()
+
+class _Studies(TyperGroup):
+    """Studies by name beside the commands: whatever is no command is the name of a study."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take a word that is no command for the name of a study."""
+        if args and args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return _RUN, self.commands[_RUN], args
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All but the one that names run."""
+        return [name for name in super().list_commands(ctx) if name != _RUN]
+
+
+_RUN = "NAME"
+
+study = typer.Typer(cls=_Studies, subcommand_metavar="[NAME]... [OPTIONS]")
 
 
 @study.callback(invoke_without_command=True)
 def list_studies(context: typer.Context) -> None:
-    """Hold allocators and the machine against what was claimed, recorded and measured."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+    """Put a claim to the replay: the shipped studies, or your own by path.
+
+    Without a name, the studies are listed. A collection, such as `claims`, is all of its studies.
+    `pipeline study NAME --help` has the options.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from pipeline.io.tables import align_columns
+    from pipeline.studies.catalogue import collections, find_studies, shipped_studies
+
+    for collection in ["", *collections()]:
+        chosen = [s for s in find_studies(list(shipped_studies())) if s.collection == collection]
+        if chosen:
+            typer.echo(f"{collection or 'single studies'}:")
+            rows = [
+                (some.name, f"{', '.join(some.about)}: {some.claim}" if some.about else some.claim)
+                for some in sorted(chosen, key=lambda s: (s.label, *s.about[:1], s.name))
+            ]
+            typer.echo(align_columns(rows, indent="  "), nl=False)
+    typer.echo("commands: kernel, lockmeter, matrix; 'pipeline study COMMAND --help'")
 
 
-def claims(
-    letters: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[LETTER]...", help="Claims to replay, a to m; without any, all of them."),
-    ] = None,
+def run_studies(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Studies or collections by name, or files of your own."),
+    ],
+    form: Annotated[
+        Literal["text", "md", "json"], typer.Option("--format", help="How the answers are printed.")
+    ] = "text",
     document: Annotated[
         Path | None,
-        typer.Option("--document", metavar="FILE", help="Write the verdicts here, as docs/claims.md is."),
+        typer.Option(
+            "--document", metavar="FILE", help="Write the answers here as Markdown, with pictures beside it."
+        ),
     ] = None,
     keep: Annotated[
         Path | None,
         typer.Option(
-            "--keep",
-            metavar="DIR",
-            help="Keep every workload, profile, trace and run here, for `pipeline sql` and others.",
+            "--keep", metavar="DIR", help="Keep the runs here, as a sweep, for `pipeline sql` and others."
         ),
     ] = None,
+    replications: Annotated[
+        int | None,
+        typer.Option(
+            "--replications",
+            "-n",
+            metavar="N",
+            min=1,
+            help="Different runs of each setting, in place of the study's.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent."),
+    ] = None,
 ) -> None:
-    """Replay what was claimed of the designs and say of each claim whether it holds.
+    """Make the runs of studies and say what comes out: holds, does not hold, depends, or cannot tell.
 
-    Outcomes are holds, does not hold, and depends (with what on). The exit status tells only whether it ran.
+    The exit status is 5 if an opinion in a study was written for another outcome, and else tells only
+    whether it ran.
     """
-    from pipeline.studies.claims.registry import judge_claims, select_claims, write_claims
+    from pipeline.errors import FindingError
+    from pipeline.studies.catalogue import collections, find_studies
+    from pipeline.studies.document import render_document, write_document
+    from pipeline.studies.measure import answer_studies
+    from pipeline.studies.pages import render_json, render_text
 
-    selected = select_claims(letters or [])
+    studies = find_studies(names)
+    collection = names[0] if len(names) == 1 and names[0] in collections() else ""
+    answers = answer_studies(studies, keep, replications, workers)
     if document is not None:
-        typer.echo(str(write_claims(document, selected, keep)))
-        return
-    for verdict in judge_claims(selected, keep):
-        typer.echo(verdict.text())
+        typer.echo(str(write_document(document, answers, collection)))
+    elif form == "md":
+        typer.echo(render_document(answers, collection), nl=False)
+    elif form == "json":
+        typer.echo(render_json(answers), nl=False)
+    else:
+        typer.echo("\n".join(render_text(answer) for answer in answers), nl=False)
+    stale = [answer for answer in answers if answer.stale]
+    for answer in stale:
+        typer.echo(f"to be judged anew: {answer.study.name}: {answer.opinion}", err=True)
+    if stale:
+        raise typer.Exit(FindingError.exit_status)
 
 
 def matrix(
@@ -109,7 +176,7 @@ def matrix(
         raise typer.Exit(FindingError.exit_status)
 
 
-study.command("claims")(claims)
+study.command(_RUN, hidden=True)(run_studies)
 study.command("matrix")(matrix)
 study.command("kernel")(verify)
 study.command("lockmeter")(validate)

@@ -122,6 +122,19 @@ class Session:
         except duckdb.Error as error:
             raise UsageError(_one_line(error)) from error
 
+    def add_table(self, name: str, rows: pa.Table) -> None:
+        """Keep rows as a table for this session; it comes before a view of its name."""
+        self._connection.register("rows_to_add", rows)
+        self._connection.execute(f"CREATE TEMP TABLE {name} AS FROM rows_to_add")
+        self._connection.unregister("rows_to_add")
+
+    def define(self, statement: str) -> None:
+        """Run a statement that makes a view or a macro. A mistake in it raises UsageError."""
+        try:
+            self._connection.execute(statement)
+        except duckdb.Error as error:
+            raise UsageError(_one_line(error)) from error
+
     def interrupt(self) -> None:
         """End the statement that another thread is running; there, it raises UsageError."""
         self._connection.interrupt()

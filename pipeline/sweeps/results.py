@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,13 @@ _TOTALS = (
     ),
 )  # fmt: skip
 
-RESULTS = (*FACTORS, *_STATE, *_TOTALS)
+_DESIGN = (
+    _column("address_space_pages", _BIG, "pages", "address space that the design takes"),
+    _column("page_struct_bytes", _BIG, "B", "what it adds to every struct page"),
+    _column("hazards", _TEXT, "", "hazards that the run met with how often each, or NULL"),
+)  # fmt: skip
+
+RESULTS = (*FACTORS, *_STATE, *_TOTALS, *_DESIGN)
 """Columns of results. A factor within options, costs or workload has a column of its own beside them."""
 
 
@@ -121,6 +128,10 @@ def result_row(run: PlannedRun, manifest: Manifest) -> dict[str, Any]:
         row |= {f"{lock.site}_lock_{name}": getattr(lock, name) for name in _LOCK_FIELDS}
     for category in CPU_CATEGORIES:
         row[f"cpu_{category}_ns"] = sum(getattr(cpu, f"{category}_ns") for cpu in totals.cpu_time)
+    row["address_space_pages"] = manifest.allocator.address_space_pages
+    row["page_struct_bytes"] = manifest.allocator.page_struct_bytes
+    found = Counter(finding.finding for finding in manifest.findings)
+    row["hazards"] = ", ".join(f"{count} {name}" for name, count in found.items()) or None
     return row
 
 
@@ -139,6 +150,17 @@ def read_plan(sweep: SweepDirectory, columns: list[str] | None = None) -> list[d
 def read_results(sweep: SweepDirectory) -> pa.Table:
     """Rows of all runs, those of the grid first; from results.parquet if nothing happened since."""
     return pq.read_table(sweep.results) if _is_current(sweep) else _collect(sweep)
+
+
+def read_grids(sweep: SweepDirectory, grids: Mapping[str, Sequence[PlannedRun]]) -> pa.Table:
+    """Rows of the runs of several grids, each with the name of its grid in the column `grid`."""
+    states, totals = read_states(sweep), read_totals(sweep)
+    rows = [
+        {"grid": name} | _row(factor_row(run), states.get(run.key), totals.get(run.key))
+        for name, runs in grids.items()
+        for run in runs
+    ]
+    return _table(rows, [_column("grid", _TEXT, "", "name of the run's grid"), *RESULTS])
 
 
 def write_results(sweep: SweepDirectory) -> Path:
@@ -176,7 +198,11 @@ def _collect(sweep: SweepDirectory) -> pa.Table:
         if key not in keys:
             state = "stale" if figures["point"] in points else "other"
             rows.append(_row(figures, states.get(key), figures) | {"state": state})
-    columns, extra = list(RESULTS), _extra_columns(rows)
+    return _table(rows, RESULTS)
+
+
+def _table(rows: Sequence[dict[str, Any]], known: Sequence[Column]) -> pa.Table:
+    columns, extra = list(known), _extra_columns(rows)
     for row in rows:
         values = json.loads(row["factors"])
         row |= {name: convert(values.get(factor)) for factor, (name, _, convert) in extra.items()}
@@ -196,7 +222,7 @@ def _row(
         if state.state in ("failed", "poison"):
             row |= {"state": state.state, "problem": facts.get("line")}
         if state.state == "done" and figures is not None:
-            row |= {"state": "done"} | {column.name: figures.get(column.name) for column in _TOTALS}
+            row |= {"state": "done"} | {c.name: figures.get(c.name) for c in (*_TOTALS, *_DESIGN)}
     return row
 
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from pipeline.errors import UsageError
 from pipeline.studies.claims import per_cpu
-from pipeline.studies.claims.registry import CLAIMS, select_claims
 from pipeline.studies.claims.simultaneous import HOLD_AT_ONCE, ONE_PAGE, find_first_sleep, hold_longer
 from pipeline.studies.experiment import Experiment
 from pipeline.studies.runner import Runner
@@ -53,10 +49,3 @@ def test_a_compile_held_longer_maps_more_at_once(tmp_path: Path) -> None:
     for found in (real, longer):
         assert 0 < found.mean_mapped < found.point.totals.max_mapped
     assert longer.mean_mapped > 2 * real.mean_mapped
-
-
-def test_letters_choose_claims_in_order_and_once() -> None:
-    assert select_claims([]) == tuple(CLAIMS) == tuple("abcdefghijklm")
-    assert select_claims(["D", "a", "d"]) == ("a", "d")
-    with pytest.raises(UsageError, match="unknown claim 'z'; known: a, b, c, d, e, f, g, h, i, j, k, l, m"):
-        select_claims(["a", "z"])

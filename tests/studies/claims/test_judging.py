@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.studies.claims import caching, one_cpu, per_cpu, pinned_slots, pool_size, simultaneous
+from pipeline.studies.claims import caching, one_cpu, per_cpu, pinned_slots, simultaneous
 from pipeline.studies.claims.caching import Cost
 from pipeline.studies.claims.simultaneous import Arrangement, arrangements
 from pipeline.studies.point import Point
@@ -90,25 +90,7 @@ def test_more_tasks_must_make_passes_more_frequent_and_less_useful_at_every_step
     assert pinned_slots.judge(storms((9, 50), (8, 70), (7, 400)))[0] == "depends"
 
 
-def size(slots: int, hits: int, flushes: int, pass_ns: int = 4000) -> Point:
-    passes = {"scans": flushes, "flushes": flushes, "scan_ns": flushes * pass_ns}
-    return point(options={"slots": slots}, hits=hits, misses=1000 - hits, wall_ns=10**8, **passes)
-
-
-SIZES = [size(128, 700, 500, 800), size(1024, 900, 20), size(2048, 950, 5, 8000), size(4096, 990, 0)]
-
-
-def test_2048_slots_must_beat_each_smaller_pool_in_hits_and_flushes():
-    assert pool_size.judge(SIZES)[0] == "holds"
-    for rival in (size(1024, 950, 20), size(1024, 900, 5)):
-        outcome, because = pool_size.judge([SIZES[0], rival, *SIZES[2:]])
-        assert outcome == "depends"
-        assert "not better than 1024" in because
-    assert pool_size.judge([size(slots, 990, 5) for slots in (128, 1024, 2048)])[0] == "does not hold"
-
-
-def test_a_pool_that_never_wraps_has_no_pass():
-    assert "no pass to take longer" in pool_size.judge([SIZES[0], size(2048, 990, 0)])[1]
+def test_figures_of_passes_are_for_each_pass():
     wraps = point(hits=9, misses=1, scans=2, flushes=2, scan_ns=3000, flush_ns=1000)
     assert (wraps.maps_per_flush, wraps.pass_us) == (5.0, 2.0)
 

@@ -1,0 +1,141 @@
+"""What a study says: outcome, words with their numbers, what it rests on, and the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+from string import Formatter
+from typing import Any
+
+import polars as pl
+
+from pipeline.errors import InputError
+from pipeline.io.numbers import format_count
+from pipeline.machine.profile import load_profile
+from pipeline.studies.definition import COUNTED, Outcome, Study, fields
+from pipeline.studies.outcome import Setting
+from pipeline.sweeps.grid import Grid
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a study.
+
+    `charts` and `tables` are the rows of the study's own, in its order; `commands` make one of its runs.
+    """
+
+    study: Study
+    outcome: Outcome
+    settings: Sequence[Setting]
+    text: str
+    charts: Sequence[pl.DataFrame]
+    tables: Sequence[pl.DataFrame]
+    commands: Sequence[str]
+    runs: int
+
+    @property
+    def stale(self) -> bool:
+        """Whether the outcome is another than the opinion was written for."""
+        return self.study.opinion is not None and self.study.opinion.expected != self.outcome
+
+    @property
+    def opinion(self) -> str:
+        """What is thought of the outcome; "" where nothing is."""
+        if self.study.opinion is None:
+            return ""
+        if self.stale:
+            return f"To be judged anew: the opinion was written for '{self.study.opinion.expected}'."
+        return self.study.opinion.words
+
+
+class _Numbers(Formatter):
+    """Writes what is not known as "-"."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        absent = value is None or (isinstance(value, float) and isnan(value))
+        return "-" if absent else str(format(value, format_spec))
+
+
+def fill(study: Study, outcome: Outcome, settings: Sequence[Setting], numbers: Mapping[str, object]) -> str:
+    """Put numbers into the words for an outcome.
+
+    Raises InputError, with file and line, for words that name a number that is not there or cannot be
+    written so.
+    """
+    known = {**numbers, **_count(settings)}
+    for key, words in study.words.model_dump(by_alias=True).items():
+        for name in fields(words):
+            if name not in known:
+                raise InputError(
+                    f"{study.source_file.at('words', key)}: words.{key} names '{name}', and 'numbers' has "
+                    f"{', '.join(numbers) or 'nothing'} (beside {', '.join(COUNTED)})"
+                )
+    template = study.words.of(outcome)
+    try:
+        text = _Numbers().format(template, **known)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{study.source_file.at('words')}: words for '{outcome}': {error}") from error
+    return " ".join(text.split())
+
+
+def _count(settings: Sequence[Setting]) -> dict[str, object]:
+    def named(wanted: bool | None) -> str:
+        return "; ".join(setting.name for setting in settings if setting.holds is wanted)
+
+    return {
+        "settings": len(settings),
+        "held": sum(setting.holds is True for setting in settings),
+        "holding": named(True),
+        "failing": named(False),
+        "untold": named(None),
+        "replications": min(setting.replications for setting in settings),
+    }
+
+
+def cells(frame: pl.DataFrame, columns: Mapping[str, str]) -> list[list[str]]:
+    """Rows of a table as text; each column is a template such as "{slots:,}"."""
+    formatter = _Numbers()
+    return [[formatter.format(column, **row) for column in columns.values()] for row in frame.to_dicts()]
+
+
+def describe_runs(study: Study, grid: Grid, name: str = "") -> str:
+    """What is the same and what varies in the runs of a grid, in one line."""
+    words = []
+    for factor in ("trace", "operations", "allocator", "machine", "cpus", "lowmem", "loop", "jitter"):
+        if factor in grid.model_fields_set:
+            values = getattr(grid, factor)
+            texts = [_describe_machine(value) if factor == "machine" else _text(value) for value in values]
+            words.append(f"{factor} {', '.join(texts)}{' %' if factor == 'jitter' else ''}")
+    for group in (grid.options, grid.costs, grid.workload):
+        words += [f"{key} {', '.join(map(_text, values))}" for key, values in group.items()]
+    for entry in grid.together:
+        beside = zip(*entry.values(), strict=True)
+        words.append(f"{', '.join(entry)}: {'; '.join(' / '.join(map(_text, row)) for row in beside)}")
+    chance = "exact" if study.exact else format_count(grid.replications, "replication")
+    return f"{f'{name}: ' if name else ''}{'; '.join(words)}; {chance}"
+
+
+def _text(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _describe_machine(name: str) -> str:
+    profile = load_profile(name)
+    return f"{name} ({len(profile.assumed)} of its {len(profile.costs)} costs are assumed)"
+
+
+def describe_costs(study: Study) -> str:
+    """Costs on which the outcome rests most: values, and where each comes from."""
+    parts = []
+    for machine, names in study.costs.items():
+        costs = load_profile(machine).costs
+        described = (f"`{name}` {_text(costs[name].value)} ({_origin(costs[name].source)})" for name in names)
+        parts.append(f"{machine}: {', '.join(described)}")
+    return "; ".join(parts)
+
+
+def _origin(source: str) -> str:
+    """The first word of a source that says what sort it is; "published" for a citation."""
+    first = source.split(":", maxsplit=1)[0].split(",", maxsplit=1)[0].strip()
+    return first if first in ("assumed", "derived", "measured", "fitted") else "published"

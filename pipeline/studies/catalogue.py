@@ -1,0 +1,55 @@
+"""The shipped studies, those of a collection, and a user's own by path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import unknown_name
+from pipeline.io.resources import shipped_files
+from pipeline.studies.definition import Study, read_study
+
+_FOLDER = "reports/studies"
+
+
+def shipped_studies() -> dict[str, Path]:
+    """Files of the shipped studies by name."""
+    return shipped_files(_FOLDER, ".toml")
+
+
+def is_study(name: str) -> bool:
+    """Whether a word names a shipped study, or the file of one of a user's own."""
+    return name in shipped_studies() or (name.endswith(".toml") and Path(name).is_file())
+
+
+def collect(collection: str) -> list[Study]:
+    """Studies of a collection in the order of their labels, then of the designs that they are about."""
+    studies = [read_study(path) for path in shipped_studies().values()]
+    chosen = [study for study in studies if study.collection == collection]
+    return sorted(chosen, key=lambda study: (study.label, *study.about[:1], study.name))
+
+
+def collections() -> list[str]:
+    """Names of the collections."""
+    found = {read_study(path).collection for path in shipped_studies().values()}
+    return sorted(found - {""})
+
+
+def find_studies(names: Sequence[str]) -> list[Study]:
+    """Studies by name, by path or by collection, each once.
+
+    Raises UsageError for a name that is not known, InputError for a file that is no study.
+    """
+    shipped, groups = shipped_studies(), collections()
+    found: dict[str, Study] = {}
+    for name in names:
+        if name in groups:
+            some = collect(name)
+        elif name in shipped:
+            some = [read_study(shipped[name])]
+        elif name.endswith(".toml"):
+            some = [read_study(Path(name))]
+        else:
+            raise unknown_name("study", name, [*groups, *shipped], "'pipeline study' lists them")
+        found |= {str(study.source_file.path): study for study in some}
+    return list(found.values())

@@ -1,0 +1,64 @@
+"""A document of several studies: the answers in short, then each in a section with its charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.io.files import complete_file, output_error
+from pipeline.io.resources import shipped_folder
+from pipeline.io.tables import markdown_table
+from pipeline.machine.profile import load_profile, shipped_profiles
+from pipeline.studies.answer import Answer
+from pipeline.studies.pages import PICTURES, overview, render_section
+
+_FOLDER = "reports/studies"
+_PLAIN = "# Studies\n\n{{ overview }}\n\n{{ sections }}\n"
+
+
+def write_document(path: Path, answers: Sequence[Answer], collection: str = "") -> Path:
+    """Write a Markdown document, with its pictures in a folder beside it; returns the path.
+
+    A `collection` has a template of its own, `reports/studies/NAME.md.j2`. Raises OutputError if anything
+    cannot be written.
+    """
+    pictures = path.parent / PICTURES
+    try:
+        pictures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(pictures, error) from error
+    text = render_document(answers, collection, pictures)
+    with complete_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def render_document(answers: Sequence[Answer], collection: str = "", pictures: Path | None = None) -> str:
+    """Text of the document; pictures are drawn into their folder, if there is one."""
+    folder = shipped_folder(_FOLDER)
+    environment = Environment(
+        loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    name = f"{collection}.md.j2"
+    template = (
+        environment.get_template(name)
+        if collection and (folder / name).exists()
+        else environment.from_string(_PLAIN)
+    )
+    return template.render(
+        overview=overview(answers),
+        sections="\n\n".join(render_section(answer, pictures) for answer in answers),
+        profiles=tabulate_assumptions(),
+    )
+
+
+def tabulate_assumptions() -> str:
+    """The shipped profiles: how many of their costs have a source, and which are assumed."""
+    rows = []
+    for name in shipped_profiles():
+        profile = load_profile(name)
+        assumed = ", ".join(f"`{cost}`" for cost in profile.assumed)
+        rows.append((name, str(len(profile.costs)), str(len(profile.costs) - len(profile.assumed)), assumed))
+    return markdown_table(("profile", "costs", "with a source", "assumed"), rows).rstrip()
