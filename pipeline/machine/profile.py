@@ -3,7 +3,8 @@
 A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, `architecture` (x86 if left out; some options of
 designs have other defaults elsewhere), `fit` where costs were fitted (a table: to what measurements, of how
 many `cpus`, with which `workload` and `allocators`), then one table per cost with `value` and `source` (a
-publication, a measurement, or the word "assumed"). Times are integer nanoseconds.
+publication, a measurement, or the word "assumed"); where there is evidence for it, also the range in which
+the cost lies: `low`, `high` and `range_source`. Times are integer nanoseconds.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.io.files import readable_file
 from pipeline.io.tables import align_columns
 from pipeline.machine.costs import COST_KINDS
 from pipeline.machine.engine.records import COSTS, FIFO, MAX_CPUS, UNFAIR
+from pipeline.machine.profile_ranges import PriceRange, explain_bad_range, explain_lack, range_of
 from pipeline.schema.run import Cost, Fit, is_assumed
 
 _ARBITRATIONS = {"fifo": FIFO, "unfair": UNFAIR}
@@ -31,6 +33,14 @@ class _Priced(BaseModel):
 
     value: int = Field(ge=0)
     source: str = Field(min_length=1)
+    low: int | None = None
+    high: int | None = None
+    range_source: str = ""
+
+    @property
+    def stated_range(self) -> tuple[int, int, str] | None:
+        """Low, high and their source, if the profile states them."""
+        return None if self.low is None or self.high is None else (self.low, self.high, self.range_source)
 
 
 class Profile(BaseModel):
@@ -104,6 +114,15 @@ class Profile(BaseModel):
         """Names of the costs that nobody has published or measured."""
         return [name for name, cost in self.costs.items() if is_assumed(cost.source)]
 
+    def ranges(self) -> dict[str, PriceRange]:
+        """How far each price may be from its value, by name; what has no range is not there."""
+        found = {
+            name: range_of(kind, cost.value, cost.stated_range, is_assumed(cost.source))
+            for name, kind in COST_KINDS.items()
+            for cost in [self.costs[name]]
+        }
+        return {name: found_range for name, found_range in found.items() if found_range is not None}
+
     def document_costs(self) -> dict[str, Cost]:
         """Every cost and property with unit, source and meaning, for the manifest."""
         documented = {
@@ -176,6 +195,9 @@ def _check(path: Path, data: dict[str, Any]) -> Profile:
                 f"{path}: costs.{name}: wanted {kind.minimum:,} to {kind.maximum:,} {kind.unit}, "
                 f"found {profile.costs[name].value:,}"
             )
+        cost = profile.costs[name]
+        if problem := explain_bad_range(kind, cost.value, cost.low, cost.high, cost.range_source):
+            raise InputError(f"{path}: costs.{name}: {problem}")
     if profile.arbitration not in _ARBITRATIONS:
         raise InputError(
             f"{path}: arbitration wants {' or '.join(_ARBITRATIONS)}, found '{profile.arbitration}'"
@@ -192,9 +214,9 @@ def list_profiles() -> str:
 
 
 def describe_profile(name: str) -> str:
-    """Describe one profile: every cost with its value, meaning and source, as text."""
+    """Describe one profile: every cost with its value, meaning, source and range, as text."""
     profile = load_profile(name)
-    costs = profile.document_costs()
+    costs, ranges = profile.document_costs(), profile.ranges()
     assumed = sum(cost.assumed for cost in costs.values())
     lines = [
         f"{profile.name}: {profile.summary}",
@@ -204,4 +226,8 @@ def describe_profile(name: str) -> str:
     for key, cost in costs.items():
         value = f"{cost.value:,}" if isinstance(cost.value, int) else str(cost.value)
         lines += [f"{key} = {value} {cost.unit}".rstrip(), f"    {cost.doc}", f"    source: {cost.source}"]
+        if key in COST_KINDS:
+            found = ranges.get(key)
+            lack = explain_lack(COST_KINDS[key], profile.costs[key].value)
+            lines.append(f"    range: {found.describe() if found else f'none: {lack}'}")
     return "\n".join(lines) + "\n"
