@@ -112,7 +112,7 @@ def _horizontal(chart: Curves, rows: pl.DataFrame) -> alt.X:
         if chart.mark == "bars":
             return alt.X(f"{chart.x}:O", title=chart.x_title or chart.x)
         scale = alt.Scale(type="log", base=2, nice=False) if chart.log_x else alt.Scale(zero=False)
-        axis = alt.Axis(values=ticks, format=",~g", grid=False)
+        axis = alt.Axis(values=ticks, labelExpr="format(datum.value, ',~g')", grid=False)
         return alt.X(f"{chart.x}:Q", title=chart.x_title or chart.x, scale=scale, axis=axis)
     return alt.X(f"{chart.x}:N", title=chart.x_title or None, sort=values, axis=alt.Axis(labelAngle=-35))
 

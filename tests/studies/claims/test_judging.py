@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.studies.claims import caching, one_cpu, per_cpu, pinned_slots, simultaneous
+from pipeline.studies.claims import caching, one_cpu, per_cpu, simultaneous
 from pipeline.studies.claims.caching import Cost
 from pipeline.studies.claims.simultaneous import Arrangement, arrangements
 from pipeline.studies.point import Point
@@ -70,24 +70,6 @@ def test_a_cost_is_what_its_step_saves():
     # Where nobody slept, nothing was tried without sleeping.
     calm = caching.split_cost("w", 3, whole, [point(wall_ns=700), point(wall_ns=600)])
     assert (calm.wall_ns["sleeps"], calm.wall_ns["exhaustion"]) == (0, 0)
-
-
-def storms(*freed_and_passes):
-    return {
-        tasks: point(scans=passes, scanned=10 * passes, freed=freed * passes, misses=500, hits=500)
-        for tasks, (freed, passes) in enumerate(freed_and_passes, start=1)
-    }
-
-
-def test_more_tasks_must_make_passes_more_frequent_and_less_useful_at_every_step():
-    worse = storms((9, 50), (6, 70), (1, 400))
-    assert pinned_slots.pinned_percent(worse[1]) == 10.0
-    assert (worse[1].freed_per_pass, worse[1].per_1000(worse[1].totals.scans)) == (9.0, 50.0)
-    assert pinned_slots.judge(worse)[0] == "holds"
-    assert pinned_slots.judge(storms((9, 50), (6, 40), (1, 400)))[0] == "depends"
-    assert pinned_slots.judge(storms((1, 400), (6, 70), (9, 50)))[0] == "does not hold"
-    # Most entries must be pinned at the end.
-    assert pinned_slots.judge(storms((9, 50), (8, 70), (7, 400)))[0] == "depends"
 
 
 def test_figures_of_passes_are_for_each_pass():
