@@ -3,7 +3,7 @@
     claim = "More slots mean fewer flushes"
     source = "linux-kernel, March 2002"
 
-    [grid]                      # as of `pipeline sweep`; several as [grids.NAME]
+    [grid]                      # as of `pipeline sweep`; of several, [grids.NAME], what they share
     trace = "kernel_build"
     allocator = "global_pool"
     machine = "numaq16"
@@ -37,7 +37,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pipeline.errors import InputError, UsageError, did_you_mean
 from pipeline.io.files import readable_file
 from pipeline.machine.profile import load_profile
-from pipeline.sweeps.grid import Grid, make_grid
+from pipeline.sweeps.grid import Grid, make_grid, merge
 
 Outcome = Literal["holds", "does not hold", "depends", "cannot tell"]
 Wrong = Literal["nobody", "author", "expectation", "model", "implementation"]
@@ -215,14 +215,13 @@ def read_study(path: Path) -> Study:
 
 
 def _grids(file: _File, source: Source) -> dict[str, Grid]:
-    if bool(file.grid) == bool(file.grids):
-        found = "both" if file.grid else "none"
-        raise InputError(f"{source.at('grid')}: wanted a table [grid] or tables [grids.NAME], found {found}")
+    if not file.grid and not file.grids:
+        raise InputError(f"{source.path}: wanted a table [grid] or tables [grids.NAME], found none")
     grids = {}
-    for name, factors in (file.grids or {"": file.grid}).items():
+    for name, factors in (file.grids or {"": {}}).items():
         keys = ("grids", name) if name else ("grid",)
         try:
-            grids[name] = make_grid(factors)
+            grids[name] = make_grid(merge(file.grid, factors))
         except UsageError as error:
             raise InputError(f"{source.at(*keys)}: {error}") from error
     return grids

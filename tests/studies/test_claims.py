@@ -17,3 +17,39 @@ def test_each_step_to_more_tasks_must_make_passes_more_frequent_and_less_useful(
     assert outcome("pinned_slots", [first, storm(512, 70, 9), most]) == "depends"
     assert outcome("pinned_slots", [storm(64, 400, 6), storm(1536, 50, 9)]) == "does not hold"
     assert outcome("pinned_slots", [first, storm(1536, 400, 5)]) == "depends"
+
+
+def taken_away(
+    tasks: int, flushes_ms: int = 600, sleeps_ms: int = 50, exhaustion_ms: int = 0, sleeps: int = 40
+) -> list[dict[str, object]]:
+    """A storm of 1 s, and the same without flushes, refills (100 ms), sleeps, and without exhaustion."""
+    unflushed_ms = 1000 - flushes_ms
+    grids = {
+        "storm": 1000,
+        "free_flushes": unflushed_ms,
+        "free_misses": unflushed_ms - 100,
+        "free_slots": unflushed_ms - 100 - sleeps_ms,
+        "sleepless": 1000 - exhaustion_ms,
+    }
+    slept = {"sleeps": sleeps, "tasks": tasks}
+    return [{"grid": name, "wall_ns": ms * 1_000_000} | slept for name, ms in grids.items()]
+
+
+def test_flushes_and_refills_must_cost_more_than_sleeping_however_that_is_counted():
+    assert outcome("caching", taken_away(1500)) == "holds"
+    assert outcome("caching", taken_away(1500) + taken_away(2000, flushes_ms=200, sleeps_ms=500)) == "depends"
+    assert (
+        outcome("caching", taken_away(1500, flushes_ms=200, sleeps_ms=400, exhaustion_ms=600))
+        == "does not hold"
+    )
+
+
+def test_flushes_that_are_there_only_because_tasks_sleep_count_for_sleeping_too():
+    # Of 750 ms that flushes, refills and sleeps take, 700 go when nobody can sleep: 50 ms are left.
+    assert outcome("caching", taken_away(1500, exhaustion_ms=700)) == "depends"
+    assert outcome("caching", taken_away(1500, exhaustion_ms=300)) == "holds"
+
+
+def test_chance_where_nobody_sleeps_does_not_count_for_sleeping():
+    calm = taken_away(300, flushes_ms=-3, sleeps_ms=90, sleeps=0)
+    assert outcome("caching", [*taken_away(1500), *calm]) == "holds"

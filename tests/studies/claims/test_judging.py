@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.studies.claims import caching, one_cpu, per_cpu, simultaneous
-from pipeline.studies.claims.caching import Cost
+from pipeline.studies.claims import one_cpu, per_cpu, simultaneous
 from pipeline.studies.claims.simultaneous import Arrangement, arrangements
 from pipeline.studies.point import Point
 from tests.studies.claims.made import lock, point, totals
@@ -28,48 +27,6 @@ def test_a_pool_of_256_slots_must_make_the_257th_map_sleep_and_no_other(at, outc
     other = Arrangement("another", 128, 256, False, run, 3)
     assert simultaneous.judge([*found, other])[0] == outcome
     assert "another: map number 3 is the first to sleep" in simultaneous.judge([*found, other])[1]
-
-
-def cost(workload: str = "fault_storm", sleeping: int = 40, **saved: int) -> Cost:
-    """Of 100 ns flushing takes 60 and refilling 10, and sleeping 5 where anybody sleeps."""
-    wall_ns = dict(zip(caching.STEPS, (60, 10, 5 if sleeping else 0, 0), strict=True)) | saved
-    run = point(options={"slots": 4}, wall_ns=100, hits=1000, sleeps=sleeping)
-    return Cost(workload, 10, run, wall_ns, wall_ns)
-
-
-STORM, CALM = cost(), cost("kernel_build", sleeping=0)
-
-
-def test_flushing_must_cost_more_than_sleeping_wherever_tasks_sleep():
-    assert caching.judge([CALM, STORM])[0] == "holds"
-    asleep = cost(sleeps=71)
-    assert caching.judge([CALM, STORM, asleep])[0] == "depends"
-    assert caching.judge([CALM, asleep])[0] == "does not hold"
-
-
-def test_flushes_of_woken_tasks_are_told_from_other_flushes():
-    # Of 75 ns of wall time, 70 go when nobody can sleep any more: 5 are left to flushing for its own sake.
-    outcome, because = caching.judge([CALM, cost(exhaustion=70)])
-    assert outcome == "depends"
-    assert "woken" in because
-    assert caching.judge([CALM, cost(exhaustion=30)])[0] == "holds"
-
-
-def test_chance_where_nobody_sleeps_does_not_count_for_sleeping():
-    assert caching.judge([cost(sleeping=0, flushes=-3, refills=0)])[0] == "holds"
-
-
-def test_a_cost_is_what_its_step_saves():
-    whole = point(wall_ns=1000, compute_ns=900, misses=8, hits=2, flushes=4, sleeps=1)
-    steps = [point(wall_ns=ns, compute_ns=ns // 2) for ns in (700, 600, 590, 850)]
-    found = caching.split_cost("w", 3, whole, steps)
-    assert found.wall_ns == {"flushes": 300, "refills": 100, "sleeps": 10, "exhaustion": 150}
-    assert found.without_sleepers_ns == 400 + 10 - 150
-    assert [found.cpu_ns[step] for step in caching.STEPS[:3]] == [550, 50, 5]
-    assert [whole.per_1000(count) for count in (8, 4, 1)] == [800, 400, 100]
-    # Where nobody slept, nothing was tried without sleeping.
-    calm = caching.split_cost("w", 3, whole, [point(wall_ns=700), point(wall_ns=600)])
-    assert (calm.wall_ns["sleeps"], calm.wall_ns["exhaustion"]) == (0, 0)
 
 
 def test_figures_of_passes_are_for_each_pass():

@@ -1,0 +1,23 @@
+"""Reading the file of a study."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.studies.definition import read_study
+
+
+def test_grids_of_a_study_share_what_stands_in_grid(tmp_path):
+    path = tmp_path / "shared.toml"
+    path.write_text(
+        'claim = "c"\n[grid]\ntrace = "local"\nallocator = "global_pool"\nmachine = "numaq16"\n'
+        "options.slots = 64\n[grids.pool]\ncpus = 4\n[grids.small]\noptions.slots = 8\n"
+        '[sql]\ncondition = "SELECT true AS holds"\n'
+    )
+    pool, small = read_study(path).grids.values()
+    assert (pool.machine, pool.options["slots"]) == (("numaq16",), (64,))
+    assert (small.machine, small.options["slots"]) == (("numaq16",), (8,))
+    path.write_text('claim = "c"\n[sql]\ncondition = "SELECT true AS holds"\n')
+    with pytest.raises(InputError, match=r"wanted a table \[grid\] or tables \[grids.NAME\], found none"):
+        read_study(path)
