@@ -27,7 +27,8 @@ def results(rows: Sequence[Mapping[str, Any]], replications: int = REPLICATIONS)
     A value may be a function of the replication. The wall time is 1 s and idle for the rest of the CPU time.
     """
     names = {column.name for column in RESULTS}
-    extra = {name: pa.infer_type([row[name]]) for row in rows for name in row if name not in {*names, "grid"}}
+    given = dict.fromkeys(name for row in rows for name in row if name not in {*names, "grid"})
+    extra = {name: pa.infer_type([row.get(name) for row in rows]) for name in given}
     made = []
     for row in rows:
         for replication in range(replications):

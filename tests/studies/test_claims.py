@@ -53,3 +53,40 @@ def test_flushes_that_are_there_only_because_tasks_sleep_count_for_sleeping_too(
 def test_chance_where_nobody_sleeps_does_not_count_for_sleeping():
     calm = taken_away(300, flushes_ms=-3, sleeps_ms=90, sleeps=0)
     assert outcome("caching", [*taken_away(1500), *calm]) == "holds"
+
+
+DESIGNS = {
+    "global_pool": "global_pool_slots",
+    "series_pool": "series_pool_slots",
+    "percpu_pinned": "percpu_pinned_slots_per_cpu",
+}
+
+
+def maps_at_once(
+    design: str, first: int | None, sharing: str = "process", slots: int = 256
+) -> list[dict[str, object]]:
+    """As many maps at once as 128, 129, 256, 257 and 320, of which the one numbered `first` sleeps."""
+    factors = (*DESIGNS.values(), "kinds_page_fault_block_time_mean_ns")
+    given = {"grid": "at_once", "allocator": design, DESIGNS[design]: slots}
+    given |= {"page_sets_page_tables_sharing": sharing}
+    return [
+        dict.fromkeys(factors)
+        | given
+        | {"trace_operations": maps, "sleeps": int(first is not None and maps >= first)}
+        for maps in (128, 129, 256, 257, 320)
+    ]
+
+
+def test_a_pool_of_256_slots_must_make_the_257th_map_sleep_and_no_other():
+    pool, series = maps_at_once("global_pool", 257), maps_at_once("series_pool", 257)
+    assert outcome("simultaneous", pool + series) == "holds"
+    assert outcome("simultaneous", pool + maps_at_once("series_pool", 256)) == "depends"
+    assert outcome("simultaneous", maps_at_once("global_pool", 256)) == "does not hold"
+    assert outcome("simultaneous", maps_at_once("global_pool", None)) == "does not hold"
+    # Other arrangements are told of, and decide nothing.
+    others = [
+        *maps_at_once("percpu_pinned", 129, slots=16),
+        *maps_at_once("global_pool", None, "all"),
+        *maps_at_once("series_pool", 129, slots=128),
+    ]
+    assert outcome("simultaneous", pool + others) == "holds"

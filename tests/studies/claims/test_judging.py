@@ -4,29 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.studies.claims import one_cpu, per_cpu, simultaneous
-from pipeline.studies.claims.simultaneous import Arrangement, arrangements
+from pipeline.studies.claims import one_cpu, per_cpu
 from pipeline.studies.point import Point
 from tests.studies.claims.made import lock, point, totals
-
-
-@pytest.mark.parametrize(
-    ("at", "outcome"),
-    [
-        ((257, 257), "holds"),
-        ((257, 256), "depends"),
-        ((256, 256), "does not hold"),
-        ((258, None), "does not hold"),
-    ],
-)
-def test_a_pool_of_256_slots_must_make_the_257th_map_sleep_and_no_other(at, outcome):
-    run = arrangements()[0].experiment
-    found = [Arrangement(f"pool {k}", 256, 256, True, run, first) for k, first in enumerate(at)]
-    assert simultaneous.judge(found)[0] == outcome
-    # Another arrangement is told of, and decides nothing.
-    other = Arrangement("another", 128, 256, False, run, 3)
-    assert simultaneous.judge([*found, other])[0] == outcome
-    assert "another: map number 3 is the first to sleep" in simultaneous.judge([*found, other])[1]
 
 
 def test_figures_of_passes_are_for_each_pass():
