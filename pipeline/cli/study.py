@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from pipeline.cli.validate import validate
 from pipeline.cli.verify import verify
+
+if TYPE_CHECKING:
+    from pipeline.studies.answer import Answer
 
 
 class _Studies(TyperGroup):
@@ -114,11 +118,16 @@ def run_studies(
         typer.echo(render_json(answers), nl=False)
     else:
         typer.echo("\n".join(render_text(answer) for answer in answers), nl=False)
+    if _say_stale(answers):
+        raise typer.Exit(FindingError.exit_status)
+
+
+def _say_stale(answers: Sequence[Answer]) -> bool:
+    """Name on stderr the studies with an opinion for another outcome; returns whether there are any."""
     stale = [answer for answer in answers if answer.stale]
     for answer in stale:
-        typer.echo(f"to be judged anew: {answer.study.name}: {answer.opinion}", err=True)
-    if stale:
-        raise typer.Exit(FindingError.exit_status)
+        typer.echo(f"{answer.study.name}: {answer.opinion}", err=True)
+    return bool(stale)
 
 
 def matrix(
@@ -160,7 +169,10 @@ def matrix(
         counts = [int(count) for count in cpus.split(",")]
     except ValueError:
         raise UsageError(f"--cpus wants numbers with commas between, found '{cpus}'") from None
-    with compare_allocators(names or [], machines or MACHINES, counts, operations) as comparison:
+    judged = document is not None or report is None
+    with compare_allocators(
+        names or [], machines or MACHINES, counts, operations, judged=judged
+    ) as comparison:
         if document is not None:
             typer.echo(str(write_designs(document, comparison)))
         if report is not None:
@@ -170,9 +182,8 @@ def matrix(
             typer.echo(str(write_report(report, comparison, command)))
         if document is None and report is None:
             typer.echo(comparison.text(), nl=False)
-    for stale in comparison.stale:
-        typer.echo(f"to be judged anew: {stale.allocator}: {stale.claim}", err=True)
-    if comparison.stale or not all(breach.explained for breach in comparison.outside):
+    stale = _say_stale(comparison.answers)
+    if stale or not all(breach.explained for breach in comparison.outside):
         raise typer.Exit(FindingError.exit_status)
 
 

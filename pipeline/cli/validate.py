@@ -52,13 +52,11 @@ def validate(
         return
     from dataclasses import replace
 
-    from pipeline.io.progress import progress
-    from pipeline.studies.lockmeter.comparison import compare
+    from pipeline.studies.lockmeter.comparison import compare_all
     from pipeline.studies.lockmeter.lockmeter_data import ROWS_OF_2002, read_rows
     from pipeline.studies.lockmeter.prediction import MODEL
 
     found = read_rows(rows or ROWS_OF_2002)
     model = replace(MODEL, machine=machine, workload=workload)
-    with progress("validating", len(found) * seeds, "runs") as advance:
-        for row in found:
-            typer.echo(compare(row, seeds, model, advance).text())
+    for comparison in compare_all([(row, model) for row in found], seeds):
+        typer.echo(comparison.text())

@@ -17,6 +17,9 @@ from pipeline.studies.definition import COUNTED, Outcome, Study, fields
 from pipeline.studies.outcome import Setting
 from pipeline.sweeps.grid import Grid
 
+# Values of a workload that lie so deep are named by their number alone.
+_DEEP = 3
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -71,12 +74,24 @@ def fill(study: Study, outcome: Outcome, settings: Sequence[Setting], numbers: M
                     f"{study.source_file.at('words', key)}: words.{key} names '{name}', and 'numbers' has "
                     f"{', '.join(numbers) or 'nothing'} (beside {', '.join(COUNTED)})"
                 )
-    template = study.words.of(outcome)
+    template = f"{study.words.of(outcome) or _lead(outcome, settings)} {study.words.text}"
     try:
         text = _Numbers().format(template, **known)
     except (ValueError, TypeError) as error:
         raise InputError(f"{study.source_file.at('words')}: words for '{outcome}': {error}") from error
     return " ".join(text.split())
+
+
+def _lead(outcome: Outcome, settings: Sequence[Setting]) -> str:
+    """What is said of settings where the study has no words of its own."""
+    if outcome == "depends":
+        return "It holds in {held} of {settings} settings, not in: {failing}."
+    if outcome != "cannot tell":
+        return ""
+    if len(settings) == 1:
+        only = settings[0]
+        return f"It holds in {only.held} of {only.replications} replications, which do not tell."
+    return "It holds in {held} of {settings} settings; {replications} replications do not tell in: {untold}."
 
 
 def _count(settings: Sequence[Setting]) -> dict[str, object]:
@@ -99,8 +114,17 @@ def cells(frame: pl.DataFrame, columns: Mapping[str, str]) -> list[list[str]]:
     return [[formatter.format(column, **row) for column in columns.values()] for row in frame.to_dicts()]
 
 
-def describe_runs(study: Study, grid: Grid, name: str = "") -> str:
-    """What is the same and what varies in the runs of a grid, in one line."""
+def describe_runs(study: Study) -> list[str]:
+    """What is the same and what varies in the runs of a study: a line, and one for each of several grids."""
+    grids = {name: _factors(study, grid) for name, grid in study.grids.items()}
+    first = next(iter(grids.values()))
+    shared = [words for words in first if all(words in factors for factors in grids.values())]
+    lines = [f"Runs: {'; '.join(shared)}"]
+    own = {name: [words for words in factors if words not in shared] for name, factors in grids.items()}
+    return lines + [f"{name}: {'; '.join(words)}" for name, words in own.items() if words]
+
+
+def _factors(study: Study, grid: Grid) -> list[str]:
     words = []
     for factor in ("trace", "operations", "allocator", "machine", "cpus", "lowmem", "loop", "jitter"):
         if factor in grid.model_fields_set:
@@ -110,10 +134,12 @@ def describe_runs(study: Study, grid: Grid, name: str = "") -> str:
     for group in (grid.options, grid.costs, grid.workload):
         words += [f"{key} {', '.join(map(_text, values))}" for key, values in group.items()]
     for entry in grid.together:
-        beside = zip(*entry.values(), strict=True)
-        words.append(f"{', '.join(entry)}: {'; '.join(' / '.join(map(_text, row)) for row in beside)}")
-    chance = "exact" if study.exact else format_count(grid.replications, "replication")
-    return f"{f'{name}: ' if name else ''}{'; '.join(words)}; {chance}"
+        shown = [name for name in entry if name.count(".") < _DEEP] or list(entry)[:1]
+        beside = zip(*(entry[name] for name in shown), strict=True)
+        others = f" with {len(entry) - len(shown)} values more" if len(shown) < len(entry) else ""
+        rows = "; ".join(" / ".join(map(_text, row)) for row in beside)
+        words.append(f"{', '.join(name.removeprefix('workload.') for name in shown)}{others}: {rows}")
+    return words if study.exact else [*words, format_count(grid.replications, "replication")]
 
 
 def _text(value: object) -> str:

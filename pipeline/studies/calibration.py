@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import tomllib
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from multiprocessing import get_context
 from operator import getitem
 from pathlib import Path
 from typing import Any, Literal
@@ -36,8 +32,8 @@ from pipeline.machine.profile import profile_path
 from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.comparison import Figure, figures
 from pipeline.studies.lockmeter.implied import imply
-from pipeline.studies.lockmeter.lockmeter_data import MAXIMA, read_rows
-from pipeline.studies.lockmeter.prediction import predict
+from pipeline.studies.lockmeter.lockmeter_data import MAXIMA, LockmeterRow, read_rows
+from pipeline.studies.lockmeter.prediction import Prediction, predict_all
 from pipeline.workload.read_spec import workload_path
 
 PARAMETERS = Path(__file__).with_name("calibration.toml")
@@ -170,15 +166,29 @@ def objective(found: list[Figure]) -> float:
     return total
 
 
-def evaluate(plan: Procedure, values: dict[str, float], seeds: int = 1) -> tuple[float, list[str]]:
-    """Objective of some values, the means over seeds 0..seeds-1 counting, and what misses the goal."""
+Evaluation = tuple[float, list[str]]
+"""An objective, and the figures that miss the goal."""
+
+
+def evaluate(
+    plan: Procedure, candidates: Sequence[dict[str, float]], seeds: int = 1, workers: int | None = None
+) -> list[Evaluation]:
+    """Evaluate the values of several candidates; of each figure the mean over seeds 0..seeds-1 counts."""
     rows = {row.name: row for row in read_rows()}
-    model = plan.model_at(values)
+    models = [plan.model_at(values) for values in candidates]
+    cases = [(rows[name], seed, model) for model in models for name in plan.rows for seed in range(seeds)]
+    predictions = iter(predict_all(cases, workers))
+    return [_evaluate(plan, rows, predictions, seeds) for _ in candidates]
+
+
+def _evaluate(
+    plan: Procedure, rows: dict[str, LockmeterRow], predictions: Iterator[Prediction], seeds: int
+) -> Evaluation:
+    """Take the next predictions, those of one candidate."""
     found: list[Figure] = []
     missed: list[str] = []
     for name in plan.rows:
-        row = rows[name]
-        of_row = figures(row, [predict(row, seed, model) for seed in range(seeds)], imply(row))
+        of_row = figures(rows[name], [next(predictions) for _ in range(seeds)], imply(rows[name]))
         found += of_row
         missed += [f"{name} {f.site} {f.name} x {f.ratio:.2f}" for f in of_row if f.within is False]
     return objective(found), missed
@@ -219,8 +229,8 @@ def calibrate(
     command += " --resume" if resume else ""
     options = {"bounds": [0.0, 1.0], "popsize": POPULATION, "seed": seed, "verbose": -9}
     search = cma.CMAEvolutionStrategy([p.place(start[p.name]) for p in plan.parameters], step, options)
-    with complete_directory(output) as directory, _pool(workers) as pool:
-        start_objective, missed = evaluate(plan, start, seeds)
+    with complete_directory(output) as directory:
+        start_objective, missed = evaluate(plan, [start], seeds, workers)[0]
         best, best_objective, count = start, start_objective, 0
         with (
             (directory / _HISTORY).open("w", newline="", encoding="utf-8") as handle,
@@ -235,10 +245,9 @@ def calibrate(
                     {p.name: p.value(float(at)) for p, at in zip(plan.parameters, place, strict=True)}
                     for place in places
                 ]
-                tries = [pool.submit(evaluate, plan, values, seeds) for values in candidates]
                 objectives = []
-                for values, tried in zip(candidates, tries, strict=True):
-                    found, missed_here = tried.result()
+                evaluated = evaluate(plan, candidates, seeds, workers)
+                for values, (found, missed_here) in zip(candidates, evaluated, strict=True):
                     objectives.append(found)
                     count += 1
                     advance(1)
@@ -249,17 +258,6 @@ def calibrate(
                 search.tell(places, objectives)
         _write_fitted(plan, best, command, directory)
     return Calibration(plan, seed, count, start, start_objective, best, best_objective, missed, Path(output))
-
-
-@contextmanager
-def _pool(workers: int | None) -> Iterator[ProcessPoolExecutor]:
-    # Not forked: a simulator's threads do not survive that.
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _write_fitted(plan: Procedure, values: dict[str, float], command: str, directory: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pipeline.errors import unknown_name
@@ -27,6 +27,13 @@ def collect(collection: str) -> list[Study]:
     studies = [read_study(path) for path in shipped_studies().values()]
     chosen = [study for study in studies if study.collection == collection]
     return sorted(chosen, key=lambda study: (study.label, *study.about[:1], study.name))
+
+
+def find_about(designs: Collection[str]) -> list[Study]:
+    """Studies that judge one of these designs, by design."""
+    studies = [read_study(path) for path in shipped_studies().values()]
+    chosen = [study for study in studies if set(study.about) & set(designs)]
+    return sorted(chosen, key=lambda study: (study.about[0], study.name))
 
 
 def collections() -> list[str]:

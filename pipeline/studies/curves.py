@@ -12,23 +12,26 @@ from pipeline.errors import InputError
 from pipeline.report.styles import DASHES, RUN_COLOURS, css, resolve_light_colours, vega_config
 from pipeline.statistics import mean
 from pipeline.studies.answer import Answer
-from pipeline.studies.definition import Curves, Study
+from pipeline.studies.definition import Curves
 
 WIDTH, HEIGHT = 300, 190
+_LEGEND = alt.Legend(title=None, orient="bottom", columns=4, symbolType="stroke", symbolSize=300)
 _MOST_TICKS = 8
+# From here on an axis has k and M in place of zeros.
+_LARGE = 10_000
 
 
-def summarise(study: Study, chart: Curves, frame: pl.DataFrame) -> pl.DataFrame:
+def summarise(chart: Curves, frame: pl.DataFrame, where: str = "") -> pl.DataFrame:
     """Mean, and both ends of its interval, of `y` for each x, colour and panel.
 
     Rows without a value are left out; the ends are NULL where there is one replication. Raises InputError,
-    with file and line, for a column that is not there.
+    with `where` the chart is asked for, for a column that is not there.
     """
     keys = [column for column in (chart.panel, chart.colour, chart.x) if column]
     for column in (*keys, chart.y):
         if column not in frame.columns:
             raise InputError(
-                f"{study.source_file.at('chart')}: chart '{chart.title}' names a column '{column}', and "
+                f"{where}: chart '{chart.title}' names a column '{column}', and "
                 f"'{chart.view}' has {', '.join(frame.columns)}"
             )
     rows = []
@@ -40,9 +43,9 @@ def summarise(study: Study, chart: Curves, frame: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows) if rows else pl.DataFrame(schema=[*keys, "value", "low", "high"])
 
 
-def specify(study: Study, chart: Curves, frame: pl.DataFrame) -> dict[str, Any]:
+def specify(chart: Curves, frame: pl.DataFrame, where: str = "") -> dict[str, Any]:
     """A chart with its rows, its colours as variables of the style sheet."""
-    rows = summarise(study, chart, frame)
+    rows = summarise(chart, frame, where)
     x = _horizontal(chart, rows)
     low = _vertical(chart, rows, "low")
     value = _vertical(chart, rows, "value")
@@ -75,13 +78,13 @@ def specify(study: Study, chart: Curves, frame: pl.DataFrame) -> dict[str, Any]:
 def specify_all(answer: Answer) -> list[dict[str, Any]]:
     """Every chart of a study."""
     return [
-        specify(answer.study, chart, frame)
+        specify(chart, frame, answer.study.source_file.at("chart"))
         for chart, frame in zip(answer.study.charts, answer.charts, strict=True)
     ]
 
 
 def draw_svg(specs: Sequence[dict[str, Any]]) -> str:
-    """Charts side by side, two in a line, as one picture in the light theme's colours."""
+    """Charts as one picture in the light theme's colours: two in a line, or one where they have panels."""
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
     config = vega_config() | {
@@ -98,7 +101,7 @@ def draw_svg(specs: Sequence[dict[str, Any]]) -> str:
     whole = {
         "$schema": specs[0]["$schema"],
         "concat": [{k: v for k, v in spec.items() if k != "$schema"} for spec in specs],
-        "columns": 2,
+        "columns": 1 if any("facet" in spec for spec in specs) else 2,
         "resolve": {"scale": {"color": "independent", "strokeDash": "independent"}},
         "config": config,
     }
@@ -118,10 +121,12 @@ def _horizontal(chart: Curves, rows: pl.DataFrame) -> alt.X:
 
 
 def _vertical(chart: Curves, rows: pl.DataFrame, column: str) -> alt.Y:
-    positive = len(rows) > 0 and (rows["value"] > 0).all()
+    values = rows["value"].to_list()
+    positive = min(values, default=0) > 0
     scale = alt.Scale(type="log") if chart.log_y and positive else alt.Scale(zero=True)
+    form = "~s" if max(values, default=0) >= _LARGE else ",.3~r"
     return alt.Y(
-        f"{column}:Q", title=chart.y_title or chart.y, scale=scale, axis=alt.Axis(format="~s", tickCount=5)
+        f"{column}:Q", title=chart.y_title or chart.y, scale=scale, axis=alt.Axis(format=form, tickCount=5)
     )
 
 
@@ -134,18 +139,14 @@ def _colours(chart: Curves, rows: pl.DataFrame) -> alt.Color | None:
         return None
     names = _order(rows, chart.colour)
     scale = alt.Scale(domain=names, range=[css(f"run-{i % RUN_COLOURS}") for i in range(len(names))])
-    return alt.Color(
-        f"{chart.colour}:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", columns=3)
-    )
+    return alt.Color(f"{chart.colour}:N", scale=scale, legend=_LEGEND)
 
 
 def _dashes(chart: Curves, rows: pl.DataFrame) -> alt.StrokeDash:
     names = _order(rows, chart.colour)
     dashes = [list(DASHES[i // RUN_COLOURS % len(DASHES)]) for i in range(len(names))]
     scale = alt.Scale(domain=names, range=dashes)
-    return alt.StrokeDash(
-        f"{chart.colour}:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", columns=3)
-    )
+    return alt.StrokeDash(f"{chart.colour}:N", scale=scale, legend=_LEGEND)
 
 
 def _one_colour(layer: alt.Chart) -> alt.Chart:

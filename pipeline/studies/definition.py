@@ -18,6 +18,8 @@
     [words]
     text = "A pool of 1,024 slots flushes {flushes:,.0f} times."
 
+The views start from `results`, a row for each run with the column `grid`, and `points`, the same with figures
+that follow from it (`points.sql`); the macro `half_width(x)` is half of the 95 % interval of a mean.
 `condition` gives a row for each setting and replication with whether what is claimed `holds` there, NULL
 where it is not asked; `numbers` gives one row, whose columns stand in the words.
 """
@@ -60,15 +62,13 @@ class Words(_Table):
     text: str = ""
     holds: str = ""
     does_not_hold: Annotated[str, Field(alias="does not hold")] = ""
-    depends: str = "It holds in {held} of {settings} settings, not in: {failing}."
-    cannot_tell: Annotated[str, Field(alias="cannot tell")] = (
-        "It holds in {held} of {settings} settings; {replications} replications do not tell in: {untold}."
-    )
+    depends: str = ""
+    cannot_tell: Annotated[str, Field(alias="cannot tell")] = ""
 
     def of(self, outcome: Outcome) -> str:
-        """The template for an outcome."""
+        """What is said of one outcome alone; "" if nothing is."""
         own: str = getattr(self, outcome.replace(" ", "_"))
-        return f"{own} {self.text}".strip()
+        return own
 
 
 class Opinion(_Table):

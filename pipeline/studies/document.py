@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline.io.files import complete_file, output_error
+from pipeline.io.files import complete_file
 from pipeline.io.resources import shipped_folder
 from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile, shipped_profiles
@@ -24,12 +24,7 @@ def write_document(path: Path, answers: Sequence[Answer], collection: str = "") 
     A `collection` has a template of its own, `reports/studies/NAME.md.j2`. Raises OutputError if anything
     cannot be written.
     """
-    pictures = path.parent / PICTURES
-    try:
-        pictures.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(pictures, error) from error
-    text = render_document(answers, collection, pictures)
+    text = render_document(answers, collection, path.parent / PICTURES)
     with complete_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

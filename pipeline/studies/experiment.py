@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pipeline.io.toml_overrides import Changes, toml_text
 from pipeline.machine.profile import load_profile
+from pipeline.schema.run import Events
 from pipeline.workload.read_spec import read_workload
 
 SEED = 0
@@ -19,9 +20,10 @@ class Experiment:
     """A workload through an allocator on a machine, in a closed loop.
 
     `workload` and `machine` are names or .toml paths; with `recorded`, `workload` is a shipped recording,
-    which is replayed as it is. `changes` and `machine_changes` are values of the two files by dotted key.
-    `operations` None: as many as the workload says; `cpus` None: the profile's own. Pages of the kinds
-    `lowmem` need no mapping. `seed` is that of the workload's draws and of lock arbitration.
+    which is replayed as it is, but for `jitter_percent`, by which think and wait times are scaled at
+    random. `changes` and `machine_changes` are values of the two files by dotted key. `operations` None: as
+    many as the workload says; `cpus` None: the profile's own. Pages of the kinds `lowmem` need no mapping.
+    `seed` is that of the workload's draws and of lock arbitration.
     """
 
     workload: str
@@ -34,8 +36,9 @@ class Experiment:
     machine_changes: Changes = field(default_factory=dict)
     lowmem: tuple[str, ...] = ()
     seed: int = SEED
-    events: str = "none"
+    events: Events = "none"
     recorded: bool = False
+    jitter_percent: float = 0.0
 
     def commands(self) -> tuple[str, ...]:
         """Command lines that make this run; a changed profile is named as `Runner` keeps it."""

@@ -139,14 +139,16 @@ def _define_views(study: Study, session: Session) -> None:
         try:
             session.define(f'CREATE TEMP VIEW "{name}" AS {statement}')
         except UsageError as error:
-            raise InputError(f"{study.source_file.at('sql', name)}: {name}: {error}") from error
+            raise InputError(f"{study.source_file.at('sql', name)}: {name}: {_short(error)}") from error
 
 
 def _view(study: Study, session: Session, name: str, *keys: str) -> pl.DataFrame:
     try:
         return session.query(f'FROM "{name}"')
     except UsageError as error:
-        raise InputError(f"{study.source_file.at(*(keys or ('sql', name)))}: {name}: {error}") from error
+        raise InputError(
+            f"{study.source_file.at(*(keys or ('sql', name)))}: {name}: {_short(error)}"
+        ) from error
 
 
 def judge(study: Study, session: Session) -> list[Setting]:
@@ -167,3 +169,8 @@ def _numbers(study: Study, session: Session) -> dict[str, object]:
             f"{study.source_file.at('sql', NUMBERS)}: {NUMBERS}: wanted one row, found {len(frame)}"
         )
     return frame.row(0, named=True)
+
+
+def _short(error: UsageError) -> str:
+    """DuckDB's message without the list of views, in which a study's own are not."""
+    return str(error).partition("; views: ")[0]

@@ -19,7 +19,7 @@ PICTURES = "studies"
 def render_text(answer: Answer) -> str:
     """The answer for the terminal."""
     study = answer.study
-    said = f"  ({study.source})\n" if study.source else ""
+    said = f"  ({' '.join(study.source.split())})\n" if study.source else ""
     lines = [f"{study.heading}\n{said}{answer.outcome.upper()}: {answer.text}"]
     lines += [f"{answer.opinion}"] if answer.opinion else []
     for table, frame in zip(study.tables, answer.tables, strict=True):
@@ -33,7 +33,7 @@ def render_text(answer: Answer) -> str:
 def conditions(answer: Answer) -> list[str]:
     """What the answer rests on: runs, prices, and what is assumed beside them."""
     study = answer.study
-    lines = [f"Runs: {describe_runs(study, grid, name)}." for name, grid in study.grids.items()]
+    lines = [f"{line}." for line in describe_runs(study)]
     if study.exact:
         lines.append(f"One run each: {study.exact}.")
     if study.remark:
@@ -48,7 +48,8 @@ def conditions(answer: Answer) -> list[str]:
 def render_section(answer: Answer, pictures: Path | None = None, level: int = 3) -> str:
     """The answer as a section of a Markdown document; its charts are drawn into the folder `pictures`."""
     study = answer.study
-    said = f"{study.source}. " if study.source else ""
+    source = " ".join(study.source.split())
+    said = f"{source[0].upper()}{source[1:]}. " if source else ""
     opinion = f" {answer.opinion}" if answer.opinion else ""
     parts = [
         f"{'#' * level} {study.heading}",
@@ -69,6 +70,18 @@ def render_section(answer: Answer, pictures: Path | None = None, level: int = 3)
         "</details>"
     )
     return "\n\n".join(parts)
+
+
+def render_item(answer: Answer) -> str:
+    """The answer as an item of a Markdown list."""
+    study = answer.study
+    source = f" ({' '.join(study.source.split())})" if study.source else ""
+    wrong = f" *Wrong: {study.opinion.wrong}.*" if study.opinion and study.opinion.wrong != "nobody" else ""
+    opinion = f" {answer.opinion}" if answer.opinion else ""
+    return (
+        f"- {study.claim}{source}: **{answer.outcome}.** {answer.text}{wrong}{opinion} "
+        f"(`pipeline study {study.name}`)"
+    )
 
 
 def overview(answers: Sequence[Answer]) -> str:

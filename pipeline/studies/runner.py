@@ -1,63 +1,79 @@
-"""Making the runs of studies: each once, kept by what determines it."""
+"""Making the runs of experiments, several at once, by the mechanism of sweeps."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from pipeline.io.files import output_error
+from pipeline.compare.making import runs_directory
+from pipeline.errors import InputError
 from pipeline.io.progress import progress
-from pipeline.io.toml_overrides import apply_overrides, toml_text, toml_value
+from pipeline.io.toml_overrides import apply_overrides
 from pipeline.machine.profile import profile_path
-from pipeline.runs.execute import RunResult, replay
-from pipeline.runs.plan import trace_path
+from pipeline.runs.store import read_finished_manifest
 from pipeline.schema.run import Manifest
 from pipeline.studies.experiment import LOOP, Experiment
 from pipeline.studies.point import Point
-from pipeline.workload.generate import generate
-from pipeline.workload.read_spec import workload_path
+from pipeline.sweeps.directory import SweepDirectory
+from pipeline.sweeps.plan import PlannedRun, plan_run
+from pipeline.sweeps.sweep import Means, Observer, make_runs
 
 LOWER = "direct_map"
 """The bound for which mapping costs nothing."""
 
 
 class Runner:
-    """Makes runs inside one directory, where their specs, profiles and traces stay too.
+    """Makes runs in the directory of a sweep, each once.
 
-    `advance` is called with 1 for each run that is made or found there.
+    `advance` is called with the number of runs that were made or found there.
     """
 
-    def __init__(self, directory: Path, advance: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        directory: SweepDirectory,
+        advance: Callable[[int], None] = lambda _: None,
+        workers: int | None = None,
+    ) -> None:
         self.directory = directory
         self._advance = advance
-        self._results: dict[str, RunResult] = {}
+        self._workers = workers or len(os.sched_getaffinity(0))
+        self._plans: dict[str, PlannedRun] = {}
+        self._manifests: dict[str, Manifest] = {}
 
-    def run(self, experiment: Experiment) -> RunResult:
-        """Make a run, or find it."""
-        key = repr(experiment)
-        if key not in self._results:
-            self._results[key] = replay(
-                self._trace(experiment),
-                allocator=experiment.allocator,
-                machine=self._machine(experiment),
-                options={name: str(value) for name, value in experiment.options.items()},
-                cpus=experiment.cpus,
-                seed=experiment.seed,
-                loop=LOOP,
-                events=experiment.events,
-                lowmem=experiment.lowmem,
-                output=self.directory / "runs",
+    def make(self, experiments: Sequence[Experiment]) -> list[Manifest]:
+        """Make runs, or find them; returns what came out. Raises InputError for runs that fail."""
+        plans = [self._plan(experiment) for experiment in experiments]
+        todo = list({plan.key: plan for plan in plans if plan.key not in self._manifests}.values())
+        if todo:
+            observer = Observer(
+                plan=lambda _, there, __: self._advance(there), made=lambda *_: self._advance(1)
             )
-            self._advance(1)
-        return self._results[key]
+            means = Means(min(self._workers, len(todo)))
+            result = make_runs(self.directory, todo, means, observer=observer)
+            if result.done < len(todo):
+                raise InputError(
+                    f"{len(todo) - result.done} of {len(todo)} runs failed; see why with 'pipeline sweep "
+                    f"status {self.directory.path}'"
+                )
+            for plan in todo:
+                manifest = read_finished_manifest(self.directory.runs / plan.key)
+                assert manifest is not None
+                self._manifests[plan.key] = manifest
+        return [self._manifests[plan.key] for plan in plans]
+
+    def path(self, experiment: Experiment) -> Path:
+        """Directory of a run, made or found."""
+        self.make([experiment])
+        return self.directory.runs / self._plan(experiment).key
 
     def manifest(self, experiment: Experiment) -> Manifest:
         """Make a run, or find it, and return what came out."""
-        return self.run(experiment).manifest
+        return self.make([experiment])[0]
 
     def point(self, experiment: Experiment, case: str = "") -> Point:
         """Figures of a run alone."""
@@ -66,55 +82,67 @@ class Runner:
     def bounded_point(self, experiment: Experiment, case: str = "") -> Point:
         """Figures of a run, beside those of `LOWER` with the same trace and prices."""
         bound = replace(experiment, allocator=LOWER, options={}, events="none")
-        return Point.of(self.manifest(experiment), self.manifest(bound).totals, case)
+        own, lower = self.make([experiment, bound])
+        return Point.of(own, lower.totals, case)
 
-    def _trace(self, experiment: Experiment) -> Path:
-        """Trace of an experiment, in a directory named by the spec, the number of operations and the seed."""
-        if experiment.recorded:
-            return trace_path(experiment.workload)
-        source = workload_path(experiment.workload)
-        directory = self._directory(source, experiment.changes, experiment.operations, experiment.seed)
-        trace = directory / f"{source.stem}.parquet"
-        if not trace.exists():
-            # As the command line gives them, so that the spec is the same to the letter.
-            changes = {key: toml_value(toml_text(value)) for key, value in experiment.changes.items()}
-            spec = apply_overrides(source, changes, directory)
-            generate(spec, trace, operations=experiment.operations, seed=experiment.seed)
-        return trace
+    def _plan(self, experiment: Experiment) -> PlannedRun:
+        key = repr(experiment)
+        if key not in self._plans:
+            self._plans[key] = plan_run(self._factors(experiment), experiment.seed, events=experiment.events)
+        return self._plans[key]
 
-    def _machine(self, experiment: Experiment) -> str:
-        """Name of the profile, or the path of a copy with the experiment's changes."""
-        if not experiment.machine_changes:
-            return experiment.machine
-        source = profile_path(experiment.machine)
-        directory = self._directory(source, experiment.machine_changes)
-        return str(apply_overrides(source, experiment.machine_changes, directory))
+    def _factors(self, experiment: Experiment) -> dict[str, Any]:
+        costs = {
+            name.removeprefix("costs.").removesuffix(".value"): value
+            for name, value in experiment.machine_changes.items()
+            if name.startswith("costs.") and name.endswith(".value")
+        }
+        others = {
+            name: value
+            for name, value in experiment.machine_changes.items()
+            if not (name.startswith("costs.") and name.endswith(".value"))
+        }
+        factors: dict[str, Any] = {
+            "trace": experiment.workload,
+            "allocator": experiment.allocator,
+            "machine": self._changed_profile(experiment.machine, others) if others else experiment.machine,
+            "cpus": experiment.cpus,
+            "lowmem": "+".join(experiment.lowmem) or "none",
+            "loop": LOOP,
+            "jitter": experiment.jitter_percent,
+        }
+        if experiment.operations is not None:
+            factors["operations"] = experiment.operations
+        factors |= {f"options.{name}": value for name, value in experiment.options.items()}
+        factors |= {f"costs.{name}": value for name, value in costs.items()}
+        factors |= {f"workload.{name}": value for name, value in experiment.changes.items()}
+        return factors
 
-    def _directory(self, source: Path, *determined_by: object) -> Path:
-        determinants = repr((source.read_text(encoding="utf-8"), determined_by))
-        name = f"{source.stem}-{sha256(determinants.encode()).hexdigest()[:12]}"
-        directory = self.directory / name
+    def _changed_profile(self, machine: str, changes: dict[str, Any]) -> str:
+        """A copy of a profile with values that are no costs, in a directory named by what it says."""
+        source = profile_path(machine)
+        determined = repr((source.read_text(encoding="utf-8"), changes))
+        directory = self.directory.path / "profiles" / sha256(determined.encode()).hexdigest()[:12]
         directory.mkdir(parents=True, exist_ok=True)
-        return directory
+        return str(apply_overrides(source, changes, directory))
 
 
 @contextmanager
-def open_runner(label: str, keep: Path | None = None) -> Iterator[Runner]:
+def open_runner(
+    label: str, keep: Path | None = None, total: int | None = None, workers: int | None = None
+) -> Iterator[Runner]:
     """Yield a runner whose progress is shown as `label`.
 
-    Its files stay in `keep`, or are removed when the block ends. Raises OutputError if `keep` is no directory
+    Its runs stay in `keep`, or are removed when the block ends. Raises OutputError if `keep` is no directory
     and cannot be made one.
     """
-    with tempfile.TemporaryDirectory() as temporary, progress(label, None, "runs") as advance:
-        directory = keep or Path(temporary)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise output_error(directory, error) from error
-        yield Runner(directory, advance)
+    with runs_directory(keep) as directory, progress(label, total, "runs") as advance:
+        yield Runner(directory, advance, workers)
 
 
-def run_once(experiment: Experiment) -> Manifest:
-    """Make a run of which nothing is kept but what came out."""
-    with tempfile.TemporaryDirectory() as directory:
-        return Runner(Path(directory)).manifest(experiment)
+def run_all(
+    experiments: Sequence[Experiment], label: str = "replaying", workers: int | None = None
+) -> list[Manifest]:
+    """Make runs of which nothing is kept but what came out."""
+    with open_runner(label, total=len(experiments), workers=workers) as runner:
+        return runner.make(experiments)

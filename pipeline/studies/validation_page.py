@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from pipeline.io.files import complete_file
 from pipeline.io.progress import progress
 from pipeline.io.tables import markdown_table
+from pipeline.studies.catalogue import collect
 from pipeline.studies.conformance.conformance_page import write_conformance
-from pipeline.studies.lockmeter.facts import write_facts
+from pipeline.studies.definition import Outcome
 from pipeline.studies.lockmeter.lockmeter_page import write_ablations, write_history
 from pipeline.studies.lockmeter.miss_ratio import write_miss_ratio
 from pipeline.studies.lockmeter.waits import write_waits
+from pipeline.studies.measure import answer_studies
+from pipeline.studies.pages import PICTURES, overview, render_section
 from pipeline.studies.theory.theory_page import write_theory
 
 HEAD = """# Validation: is it right?
@@ -21,14 +26,26 @@ HEAD = """# Validation: is it right?
 Written by `pipeline study lockmeter --document docs/validation.md`, which makes every check anew; the numbers
 are those of the run that wrote it and are the same on every machine. A miss is reported as a miss.
 """
-PARTS = (
-    write_conformance,
-    write_theory,
-    write_history,
-    write_miss_ratio,
+
+
+def write_facts(pictures: Path) -> str:
+    """Markdown section: the studies of the collection `facts`, with their pictures in a folder."""
+    answers = answer_studies(collect("facts"))
+    head = "## Other facts of 2002\n\nPredictions from the same profile and workload, none of them fitted."
+    sections = (render_section(answer, pictures) for answer in answers)
+    return "\n\n".join([head, overview(answers), *sections])
+
+
+Part = Callable[[Path], str]
+"""Writes a section of the document; its pictures go into the folder that it is given."""
+PARTS: tuple[Part, ...] = (
+    lambda _: write_conformance(),
+    lambda _: write_theory(),
+    lambda _: write_history(),
+    lambda _: write_miss_ratio(),
     write_facts,
-    write_waits,
-    write_ablations,
+    lambda _: write_waits(),
+    lambda _: write_ablations(),
 )
 
 
@@ -103,17 +120,18 @@ def _agreement(yardstick: Yardstick, text: str) -> str:
 def _count_verdicts(text: str) -> str:
     """Outcomes of the facts, as "2 hold, 1 does not, 1 depends"."""
     facts = re.search(r"^## Other facts of 2002$.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    outcomes = re.findall(r"\*\*(Holds|Does not hold|Depends)\*\*", facts[0] if facts else "")
-    counted = {outcome: outcomes.count(outcome) for outcome in ("Holds", "Does not hold", "Depends")}
-    return ", ".join(f"{outcome.lower()}: {count}" for outcome, count in counted.items() if count)
+    outcomes = re.findall(r"^\| .* \| \*\*(.*)\*\* \|$", facts[0] if facts else "", re.MULTILINE)
+    counted = {outcome: outcomes.count(outcome) for outcome in get_args(Outcome)}
+    return ", ".join(f"{outcome}: {count}" for outcome, count in counted.items() if count)
 
 
 def write_validation(path: Path) -> Path:
     """Make every check and write the document; takes some minutes. Raises OutputError if it cannot."""
+    pictures = Path(path).parent / PICTURES
     with complete_file(Path(path)) as temporary, progress("validating", len(PARTS), "parts") as advance:
         parts = []
         for part in PARTS:
-            parts.append(part().rstrip() + "\n")
+            parts.append(part(pictures).rstrip() + "\n")
             advance(1)
         body = "\n".join(parts)
         temporary.write_text("\n".join((HEAD, lead(body), body)), encoding="utf-8")

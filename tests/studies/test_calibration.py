@@ -57,8 +57,6 @@ def test_a_short_search_writes_files_that_load_and_never_gets_worse(
         for row in read_rows()
     ]
     monkeypatch.setattr(calibration, "read_rows", lambda: short)
-    # Each process of the pool would read the rows of the file: evaluate here.
-    monkeypatch.setattr(calibration, "_pool", _here)
     monkeypatch.setattr(calibration, "POPULATION", 4)
     found = calibrate(tmp_path / "out", evaluations=4)
     assert found.start == {parameter.name: parameter.start for parameter in read_procedure().parameters}
@@ -77,36 +75,12 @@ def test_a_short_search_writes_files_that_load_and_never_gets_worse(
     workload = read_workload(tmp_path / "out" / "kernel_build.toml").workload
     assert workload.page_sets["page_cache"].hot_pages == found.best["page_cache_hot"]
     assert "fitted" in (tmp_path / "out" / "kernel_build.toml").read_text()
-    assert evaluate(read_procedure(), found.best)[0] == pytest.approx(found.best_objective)
+    assert evaluate(read_procedure(), [found.best])[0][0] == pytest.approx(found.best_objective)
     assert "pipeline study lockmeter --machine" in found.text()
 
 
 def _scaled(figures: SiteFigures) -> SiteFigures:
     return figures.model_copy(update={"acquisitions": (figures.acquisitions or 0) / 100})
-
-
-class _Done:
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def result(self) -> object:
-        return self.value
-
-
-class _Here:
-    def submit(self, function, *arguments):
-        return _Done(function(*arguments))
-
-
-class _here:  # noqa: N801
-    def __init__(self, _workers: int | None) -> None:
-        pass
-
-    def __enter__(self) -> _Here:
-        return _Here()
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutputError
+from pipeline.errors import PipelineError
 from pipeline.io.toml_overrides import toml_text, toml_value
 from pipeline.studies.experiment import Experiment, change_costs, scale_tasks
 from pipeline.studies.point import Point
 from pipeline.studies.runner import Runner, open_runner
-from tests.cli.command import answer
+from pipeline.sweeps.directory import create_sweep
 
 STORM = Experiment(
     "fault_storm",
@@ -27,21 +25,8 @@ STORM = Experiment(
 )
 
 
-@pytest.mark.parametrize("storm", [STORM, replace(STORM, seed=7, lowmem=("page_fault",))])
-def test_the_commands_make_the_same_run(tmp_path: Path, storm: Experiment) -> None:
-    generating, replaying = (shlex.split(command) for command in storm.commands())
-    assert generating[0] == replaying[0] == "pipeline"
-    answer(*generating[1:], cwd=tmp_path)
-    directory = answer(*replaying[1:], cwd=tmp_path).strip()
-    typed = json.loads((tmp_path / directory / "manifest.json").read_text())
-    made = Runner(tmp_path / "made").manifest(storm)
-    assert (typed["trace"]["sha256"], typed["totals"]) == (made.trace.sha256, made.totals.model_dump())
-    assert typed["machine"] == made.machine.model_dump()
-    assert typed["allocator"] == made.allocator.model_dump()
-
-
 def test_changed_prices_reach_the_machine_and_nothing_else(tmp_path: Path) -> None:
-    runner = Runner(tmp_path)
+    runner = Runner(create_sweep(tmp_path / "sweep"))
     whole = runner.manifest(STORM)
     free = runner.manifest(replace(STORM, machine_changes=change_costs(scan_slot_ns=0)))
     assert free.trace.sha256 == whole.trace.sha256
@@ -54,16 +39,24 @@ def test_changed_prices_reach_the_machine_and_nothing_else(tmp_path: Path) -> No
 
 def test_each_run_is_made_once(tmp_path: Path) -> None:
     made: list[int] = []
-    runner = Runner(tmp_path, made.append)
-    assert not runner.run(STORM).cached
-    assert runner.run(STORM) is runner.run(replace(STORM))
-    assert made == [1]
-    assert Runner(tmp_path).run(STORM).cached
-    assert not Runner(tmp_path).run(replace(STORM, operations=401)).cached
+    runner = Runner(create_sweep(tmp_path / "sweep"), made.append)
+    again, other = replace(STORM), replace(STORM, operations=401)
+    first, second, third = runner.make([STORM, again, other])
+    assert first is second is runner.manifest(again)
+    assert third.totals.operations == 401
+    assert sum(made) == 2
+
+
+def test_values_of_a_profile_that_are_no_costs_are_changed_too(tmp_path: Path) -> None:
+    runner = Runner(create_sweep(tmp_path / "sweep"))
+    fair = runner.manifest(replace(STORM, machine_changes={"arbitration": "fifo"}))
+    assert fair.machine.costs["arbitration"].value == "fifo"
+    assert fair.machine.name == "numaq16"
 
 
 def test_a_point_stands_beside_the_lower_bounds_run_of_the_same_trace(tmp_path: Path) -> None:
-    point = Runner(tmp_path).bounded_point(STORM, "a storm")
+    runner = Runner(create_sweep(tmp_path / "sweep"))
+    point = runner.bounded_point(STORM, "a storm")
     assert (point.allocator, point.cpus, point.case, point.options["slots"]) == (
         "global_pool",
         4,
@@ -72,26 +65,19 @@ def test_a_point_stands_beside_the_lower_bounds_run_of_the_same_trace(tmp_path: 
     )
     assert point.totals.operations == point.lower.operations == 400
     assert 0.0 < point.share < 1.0
-    bound = Runner(tmp_path).bounded_point(replace(STORM, allocator="direct_map", options={}))
+    bound = runner.bounded_point(replace(STORM, allocator="direct_map", options={}))
     assert (bound.share, bound.dearer_us) == (1.0, 0.0)
 
 
-def test_files_stay_where_they_are_to_be_kept(tmp_path: Path) -> None:
+def test_runs_stay_where_they_are_to_be_kept(tmp_path: Path) -> None:
     with open_runner("making runs", tmp_path / "kept") as runner:
-        assert runner.directory == tmp_path / "kept"
+        assert runner.directory.path == tmp_path / "kept"
     with open_runner("making runs") as runner:
-        directory = runner.directory
+        directory = runner.directory.path
     assert not directory.exists()
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="file: cannot be"), open_runner("making runs", tmp_path / "file"):
+    with pytest.raises(PipelineError, match="file"), open_runner("making runs", tmp_path / "file"):
         pass
-
-
-def test_conditions_name_workload_profile_loop_and_seed() -> None:
-    conditions = STORM.conditions()
-    assert "fault_storm with tasks = 40" in conditions
-    assert "profile numaq16" in conditions
-    assert conditions.endswith("closed loop, seed 0")
 
 
 @pytest.mark.parametrize("value", [3, 1.5, True, "all", {"dist": "constant", "ns": 5}, {"a": {"b": [1, 2]}}])
@@ -105,9 +91,8 @@ def test_tasks_follow_the_cpus() -> None:
     assert scale_tasks("laptop", "numaq16", 1) == {"tasks": 1}
 
 
-def test_a_recording_is_replayed_as_it_is_by_one_command(tmp_path: Path) -> None:
-    recorded = Experiment("local", "direct_map", "numaq16", cpus=4, recorded=True)
-    (command,) = recorded.commands()
-    assert command.startswith("pipeline replay local --allocator direct_map --machine numaq16 --cpus 4 ")
-    assert Runner(tmp_path).manifest(recorded).trace.name == "local"
-    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+def test_a_recording_is_replayed_with_its_times_scaled_at_random(tmp_path: Path) -> None:
+    recorded = Experiment("local", "direct_map", "modern-x86-64", cpus=4, recorded=True, jitter_percent=0.5)
+    first, second = Runner(create_sweep(tmp_path / "sweep")).make([recorded, replace(recorded, seed=1)])
+    assert first.trace.name == second.trace.name == "local"
+    assert first.fingerprint != second.fingerprint

@@ -55,12 +55,12 @@ def test_what_seed_0_says_of_a_row_lies_in_the_range_that_the_document_gives(row
 def test_every_part_is_written_and_a_failing_one_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document, "PARTS", (lambda: "## One\n\nfirst\n\n\n", lambda: "## Two\n"))
+    monkeypatch.setattr(document, "PARTS", (lambda _: "## One\n\nfirst\n\n\n", lambda _: "## Two\n"))
     path = document.write_validation(tmp_path / "docs" / "v.md")
     body = "## One\n\nfirst\n\n## Two\n"
     assert path.read_text() == f"{document.HEAD}\n{document.lead(body)}\n{body}"
 
-    def fails() -> str:
+    def fails(_: Path) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(document, "PARTS", (fails,))
@@ -76,6 +76,7 @@ def test_the_leading_table_quotes_how_well_each_yardstick_agrees() -> None:
     assert "see below" not in document.lead(body)
     assert document.lead("").count("see below") == len(document.YARDSTICKS) - 1
     facts = (
-        "## Other facts of 2002\n\n**Holds**: a\n\n**Depends**: b\n\n**Holds**: c\n\n## Next\n\n**Holds**\n"
+        "## Other facts of 2002\n\n| a | **holds** |\n| b | **depends** |\n| c | **holds** |\n\n## Next\n\n"
+        "| d | **holds** |\n"
     )
     assert "holds: 2, depends: 1" in document.lead(facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -13,7 +13,7 @@ from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.implied import Implied, imply, simulated
 from pipeline.studies.lockmeter.interval import Interval
 from pipeline.studies.lockmeter.lockmeter_data import FIGURES, MAXIMA, LockmeterRow, is_calibrated
-from pipeline.studies.lockmeter.prediction import MODEL, Prediction, predict, workload_of
+from pipeline.studies.lockmeter.prediction import MODEL, Prediction, predict_all, workload_of
 from pipeline.studies.verdict import Column, Table, capitalize
 
 # The goals: of means and what is implied, of the rows that the model was calibrated on and of predictions; of
@@ -228,29 +228,39 @@ class Comparison:
         return "\n\n".join(parts) + "\n"
 
 
-def compare(
-    row: LockmeterRow,
-    seeds: int = 1,
-    model: Experiment = MODEL,
-    done: Callable[[int], None] = lambda _: None,
-) -> Comparison:
+def compare(row: LockmeterRow, seeds: int = 1, model: Experiment = MODEL) -> Comparison:
     """Simulate a row's configuration with seeds 0 to `seeds` - 1 and put the result beside the row.
 
-    `done(1)` is called after each simulation. Raises UsageError for a number of seeds that is not.
+    Raises UsageError for a number of seeds that is not.
     """
+    return compare_all([(row, model)], seeds)[0]
+
+
+def compare_all(cases: Sequence[tuple[LockmeterRow, Experiment]], seeds: int = 1) -> list[Comparison]:
+    """The same for several rows and models, on all CPUs."""
     if not 1 <= seeds <= 1000:
         raise UsageError(f"seeds wants 1 to 1000, found {seeds}")
-    known = workload_of(row, model)
-    predictions = []
-    for seed in range(seeds):
-        predictions.append(predict(row, seed, replace(model, workload=known or model.workload)))
-        done(1)
+    known = [workload_of(row, model) for row, model in cases]
+    found = predict_all(
+        [
+            (row, seed, replace(model, workload=workload or model.workload))
+            for (row, model), workload in zip(cases, known, strict=True)
+            for seed in range(seeds)
+        ]
+    )
+    return [
+        _beside(row, tuple(found[i * seeds : (i + 1) * seeds]), workload is not None)
+        for i, ((row, _), workload) in enumerate(zip(cases, known, strict=True))
+    ]
+
+
+def _beside(row: LockmeterRow, predictions: tuple[Prediction, ...], known: bool) -> Comparison:
     implied = imply(row)
     found = figures(row, predictions, implied)
-    if known is None:
+    if not known:
         kept = (_PASS,) if _is_loud(row) else (*_OWN_HOLDS, _PASS)
         found = tuple(figure for figure in found if (figure.site, figure.name) in kept)
-    return Comparison(row, tuple(predictions), found, implied, known is not None)
+    return Comparison(row, predictions, found, implied, known)
 
 
 def _is_loud(row: LockmeterRow) -> bool:

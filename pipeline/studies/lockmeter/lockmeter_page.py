@@ -12,7 +12,7 @@ from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile
 from pipeline.studies.calibration import POPULATION, Procedure, read_procedure
 from pipeline.studies.experiment import Experiment, assumed_costs, change_costs
-from pipeline.studies.lockmeter.comparison import WALL, Comparison, compare, format_figure
+from pipeline.studies.lockmeter.comparison import WALL, Comparison, compare_all, format_figure
 from pipeline.studies.lockmeter.lockmeter_data import CALIBRATED_ROWS, read_rows
 from pipeline.studies.lockmeter.prediction import MODEL, describe_model
 from pipeline.studies.verdict import capitalize
@@ -25,7 +25,7 @@ SEEDS = 5
 def write_history() -> str:
     """Markdown sections: the calibrated rows, figure by figure, and the procedure with every fitted value."""
     rows = {row.name: row for row in read_rows()}
-    compared = [compare(rows[name], SEEDS) for name in CALIBRATED_ROWS]
+    compared = compare_all([(rows[name], MODEL) for name in CALIBRATED_ROWS], SEEDS)
     missed = [
         f"{c.row.name} {f.site} {f.name} ({f.ratio:.2f})"
         for c in compared
@@ -164,7 +164,9 @@ def write_ablations() -> str:
     ]
     for row in read_rows():
         if row.name in CALIBRATED_ROWS:
-            found = {name: compare(row, 1, model) for name, model in ablations().items()}
+            models = ablations()
+            compared = compare_all([(row, model) for model in models.values()])
+            found = dict(zip(models, compared, strict=True))
             parts += [f"Row {row.name}:", _tabulate(found)]
     return "\n\n".join(parts) + "\n"
 

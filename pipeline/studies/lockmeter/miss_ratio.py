@@ -7,7 +7,7 @@ from dataclasses import replace
 from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.prediction import MODEL, PAGE_TABLE_KINDS, describe_model
 from pipeline.studies.point import Point
-from pipeline.studies.runner import run_once
+from pipeline.studies.runner import run_all
 from pipeline.studies.verdict import Table
 
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -25,11 +25,10 @@ def configurations(slots: int) -> dict[str, Experiment]:
 
 def write_miss_ratio() -> str:
     """Markdown section: the curve of either configuration, as a table and as a chart."""
-    runs = {
-        (place, slots): Point.of(run_once(experiment))
-        for slots in SIZES
-        for place, experiment in configurations(slots).items()
+    wanted = {
+        (place, slots): experiment for slots in SIZES for place, experiment in configurations(slots).items()
     }
+    runs = dict(zip(wanted, map(Point.of, run_all(list(wanted.values()))), strict=True))
     return describe_curve(runs)
 
 

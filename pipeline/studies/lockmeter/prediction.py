@@ -11,14 +11,14 @@ Nothing is fitted here. A row's configuration decides, and only it:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.schema.run import LockTotals, Manifest, Totals
 from pipeline.studies.experiment import LOOP, Experiment, scale_tasks
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow, SiteFigures
-from pipeline.studies.runner import run_once
+from pipeline.studies.runner import run_all
 from pipeline.workload.read_spec import read_workload, shipped_workloads, workload_path
 from pipeline.workload.spec import Workload
 
@@ -43,13 +43,22 @@ class Prediction:
         return self.manifest.totals.wall_ns / 1e9
 
 
-def predict(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Prediction:
-    """Simulate a row's configuration on the machine and with the workload of `model`.
+Case = tuple[LockmeterRow, int, Experiment]
+"""A row, a seed of the workload's draws and of lock arbitration, and the model."""
 
-    `seed` is that of the workload's draws and of lock arbitration.
-    """
-    manifest = run_once(configure(row, seed, model))
-    return Prediction(row, seed, manifest, site_figures(manifest.totals, row.cpus))
+
+def predict(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Prediction:
+    """Simulate a row's configuration on the machine and with the workload of `model`."""
+    return predict_all([(row, seed, model)])[0]
+
+
+def predict_all(cases: Sequence[Case], workers: int | None = None) -> list[Prediction]:
+    """Simulate several configurations, on all CPUs."""
+    manifests = run_all([configure(*case) for case in cases], "simulating rows", workers)
+    return [
+        Prediction(row, seed, manifest, site_figures(manifest.totals, row.cpus))
+        for (row, seed, _), manifest in zip(cases, manifests, strict=True)
+    ]
 
 
 def configure(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Experiment:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import polars as pl
 
@@ -14,7 +13,7 @@ from pipeline.studies.experiment import Experiment, change_costs
 from pipeline.studies.lockmeter.comparison import format_figure
 from pipeline.studies.lockmeter.lockmeter_data import CALIBRATED_ROWS, read_rows
 from pipeline.studies.lockmeter.prediction import MODEL, configure
-from pipeline.studies.runner import Runner
+from pipeline.studies.runner import open_runner
 
 AT_LEAST_US = (25, 100, 1_000, 4_000, 8_000, 16_000)
 _SITES = ("map", "unmap")
@@ -43,12 +42,14 @@ def hand_offs() -> dict[str, Experiment]:
     }
 
 
-def measure_waits(experiment: Experiment) -> dict[str, Waits]:
-    """Make a run and count its waits, by site; they are in its log of stretches."""
-    with tempfile.TemporaryDirectory() as directory:
-        run = Runner(Path(directory)).run(replace(experiment, events="stretches")).path
-        found = sql([run], "SELECT part, value, n FROM wait_histogram")
-    return {site: count_waits(found.filter(pl.col("part") == site)) for site in _SITES}
+def measure_waits(experiments: Sequence[Experiment]) -> list[dict[str, Waits]]:
+    """Make runs and count the waits of each, by site; they are in its log of stretches."""
+    logged = [replace(experiment, events="stretches") for experiment in experiments]
+    with open_runner("measuring waits", total=len(logged)) as runner:
+        runner.make(logged)
+        statement = "SELECT part, value, n FROM wait_histogram"
+        found = [sql([runner.path(experiment)], statement) for experiment in logged]
+    return [{site: count_waits(one.filter(pl.col("part") == site)) for site in _SITES} for one in found]
 
 
 def count_waits(histogram: pl.DataFrame) -> Waits:
@@ -81,8 +82,10 @@ def write_waits() -> str:
             figures = row.sites[site]
             ends = (format_figure(figures.wait_mean_us), *("" for _ in AT_LEAST_US))
             lines.append((row.name, "*measured*", site, *ends, format_figure(figures.wait_max_us)))
-        for name, model in hand_offs().items():
-            for site, waits in measure_waits(configure(row, 0, model)).items():
+        models = hand_offs()
+        measured = measure_waits([configure(row, 0, model) for model in models.values()])
+        for name, by_site in zip(models, measured, strict=True):
+            for site, waits in by_site.items():
                 cells = zip(waits.counts, waits.time_percent, strict=True)
                 lines.append(
                     (

@@ -25,7 +25,6 @@ BEYOND: dict[Side, str] = {
     "fewer flushes": f"fewer flushes than {FEWEST_FLUSHES}",
     "more flushes": f"more flushes than {UPPER}",
 }
-MARK: dict[Side, str] = {"faster": "▲", "slower": "▼", "fewer flushes": "▲", "more flushes": "▼"}
 
 
 @dataclass(frozen=True)
@@ -84,67 +83,48 @@ def _why(side: Side, point: Point, column: Mapping[str, Point]) -> tuple[str, bo
     return _why_fewer_flushes(point, column[FEWEST_FLUSHES])
 
 
-def _compare_costs(point: Point, bound: Point) -> tuple[float, str]:
-    """CPU time that an operation takes more than with the bound, us, and the same in words."""
-    dearer_us = point.dearer_us - bound.dearer_us
-    compared = "less" if dearer_us < 0 else "more"
-    return dearer_us, (
-        f"an operation takes {abs(dearer_us):.2f} us {compared} CPU time than with {bound.allocator}"
-    )
+def _dearer_us(point: Point, bound: Point) -> float:
+    """CPU time that an operation takes more than with the bound."""
+    return point.dearer_us - bound.dearer_us
 
 
 def _why_faster(point: Point, bound: Point) -> tuple[str, bool]:
     """Mapping itself costs nothing with the bound: only waiting and switching can be less."""
-    dearer_us, words = _compare_costs(point, bound)
+    dearer_us = _dearer_us(point, bound)
     if dearer_us >= 0:
-        return f"{words}: tasks only end in a luckier order, {_idling(point, bound)}", True
+        return "an operation takes no less CPU time: tasks end in an order in which CPUs idle less", True
     switching_us = [p.per_operation(p.cpu_ns("switch")) / 1e3 for p in (point, bound)]
-    saved_us = switching_us[1] - switching_us[0]
-    if dearer_us + saved_us >= 0:
-        return (
-            f"{words}, and {saved_us:.2f} us less of that for switches: tasks leave their CPUs less often",
-            True,
-        )
-    return words, False
+    if dearer_us + switching_us[1] - switching_us[0] >= 0:
+        return "what an operation takes less is for switches: tasks leave their CPUs less often", True
+    return "an operation takes less CPU time than where mapping is free", False
 
 
 def _why_slower(point: Point, bound: Point) -> tuple[str, bool]:
     """The bound is one of flushes: other things may cost more."""
-    dearer_us, words = _compare_costs(point, bound)
-    if dearer_us > 0:
-        return f"{words}, which bounds flushes and not what else a design pays for", True
-    return f"{words}: tasks wait otherwise than for a CPU, {_idling(point, bound)}", True
-
-
-def _idling(point: Point, bound: Point) -> str:
-    return f"and CPUs idle {point.idle_percent:.1f} % of the time against {bound.idle_percent:.1f} %"
+    if _dearer_us(point, bound) > 0:
+        return "the bound is one of flushes, and an operation takes more CPU time for other things", True
+    return "an operation takes no more CPU time: tasks wait for something else than a CPU", True
 
 
 def _why_more_flushes(point: Point, bound: Point) -> tuple[str, bool]:
     """Flushes are no more than misses, or than misses and sleeps where a wrap flushes for nothing."""
     totals = point.totals
     if totals.flushes <= totals.misses:
-        return (
-            f"the bound is for a given order of maps, and in this one {totals.misses:,} miss that is no more "
-            f"than one flush each, with {bound.allocator} {bound.totals.misses:,}"
-        ), True
+        return "the bound is for a given order of maps, and in this one more maps miss", True
     if totals.flushes <= totals.misses + totals.sleeps:
-        return (
-            f"{totals.misses:,} misses, {totals.sleeps:,} sleeps: it flushes for nothing where slots run "
-            "out, and so is none of the pools that the bound is for"
-        ), True
-    return f"{totals.misses:,} misses, {totals.sleeps:,} sleeps", False
+        return "where slots run out it flushes for nothing, which the pools of the bound do not", True
+    return "it has more flushes than misses and sleeps", False
 
 
 def _why_fewer_flushes(point: Point, bound: Point) -> tuple[str, bool]:
     """Why a design flushes less than a pool that flushes every TLB must."""
     totals = point.totals
     if not totals.flushes:
-        return "it never flushes every TLB, and so is none of the pools that the bound is for", True
+        return "it never flushes every TLB, so it is none of the pools that the bound is for", True
     if point.cpus > 1 and totals.ipis < totals.flushes * (point.cpus - 1):
-        return "it flushes some CPUs only, and so is none of the pools that the bound is for", True
+        return "it flushes some CPUs only, so it is none of the pools that the bound is for", True
     if point.address_space_pages > bound.address_space_pages:
-        return f"it has {point.address_space_pages:,} slots and not {bound.address_space_pages:,}", True
+        return "it has more slots than the bound", True
     if totals.sleeps or totals.operations == bound.totals.operations:
-        return "the bound is for a given order of maps, and here tasks wait elsewhere: another order", True
+        return "the bound is for a given order of maps, and tasks that wait elsewhere make another", True
     return "unexplained", False

@@ -1,8 +1,9 @@
-"""docs/designs.md: every allocator beside the bounds, what it costs, and what was said of it."""
+"""docs/designs.md: what was said of each allocator, its curves beside the bounds, and what it costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,12 @@ from pathlib import Path
 from pipeline.allocators.registry import shipped_allocators
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
-from pipeline.io.numbers import join_words
+from pipeline.io.numbers import format_count, join_words
 from pipeline.machine.profile import load_profile, shipped_profiles
+from pipeline.studies.answer import Answer
+from pipeline.studies.catalogue import find_about
+from pipeline.studies.curves import draw_svg, specify
+from pipeline.studies.definition import Outcome
 from pipeline.studies.experiment import assumed_costs
 from pipeline.studies.matrix import grid as matrix
 from pipeline.studies.matrix.alternatives import (
@@ -23,34 +28,47 @@ from pipeline.studies.matrix.alternatives import (
     tabulate_turns,
 )
 from pipeline.studies.matrix.bounds import BEYOND, TOLERANCE, Breach, Side, find_breaches
-from pipeline.studies.matrix.claims import CLAIMS
-from pipeline.studies.matrix.grid import Grid
-from pipeline.studies.matrix.matrix_tables import tabulate_metrics, tabulate_prices
+from pipeline.studies.matrix.grid import FEWEST_FLUSHES, JITTER_PERCENT, UPPER, Grid, Trace
+from pipeline.studies.matrix.matrix_tables import (
+    CURVES,
+    curve_rows,
+    shown_cpus,
+    tabulate_metrics,
+    tabulate_prices,
+)
+from pipeline.studies.measure import answer_studies
+from pipeline.studies.pages import PICTURES, render_item, render_text
 from pipeline.studies.runner import LOWER, open_runner
-from pipeline.studies.verdict import Columns, Table, Verdict
+from pipeline.studies.verdict import Columns, Table
 
 _HEAD = """# The designs side by side
 
 Every shipped design on a compile, on P tasks that read one byte, and on a recording of a real kernel, with
-{cpus} CPUs of {machines}. Written by `pipeline study matrix --document docs/designs.md`, which makes every
-run anew; texts and numbers are those of the runs that wrote it, and the same on every machine. Closed loop,
-seed 0, designs with their default options.
+{cpus} CPUs of {machines}; closed loop, default options, {replications} runs of each with
+traces of other seeds (of the recording: think and wait times scaled at random by {jitter:g} %).
 
-A cell has a value for each number of CPUs ({slashes}), or one if all are the same. *Throughput* is
-operations per second of simulated time as a share of `direct_map`'s on the same trace; *mean map* the time
-from asking to having the mapping; *dearer* the CPU time, spinning and interrupts included and idling left
-out, that an operation takes more than with `direct_map`; *lock wait* the share of all CPU time spent
-spinning. ▲ and ▼ mark what lies beyond the designs to measure by: throughput above `direct_map` or below
-`always_flush` by more than {tolerance:.0%}, fewer flushes than `clairvoyant` or more than `always_flush`.
-These bound less than that: `direct_map` what mapping costs, the other two the flushes of certain pools, for
-a given order of maps and unmaps (`pipeline allocators NAME` has the proofs). Nothing bounds throughput, and
-each run has an order of its own; so each mark has its reason below. † marks what is
-extrapolated: more CPUs than the machine was fitted with. Flushes are those
-that may reach other CPUs; those of the own TLB alone are among the prices. `kernel_build` and
-`read_one_byte` have {operations:,} operations for each CPU, and as many tasks for each as on the 16 they
-are made for; `local` is the recording as it is, with the same tasks for any number of CPUs.
+{answers}
+
+## What was said, and what comes out
+
+A saying is judged by all runs of its study (`pipeline study NAME` makes them, and prints conditions and
+commands): it *holds* or *does not hold* in every setting tried, or it *depends*; where six runs or more do
+not tell, the outcome says so.
 """
 
+_CURVES = """\
+Lines are means of {replications} runs, bars 95 % intervals. *Throughput* is operations per second of
+simulated time, as a share of `{lower}`'s on the same trace; the second chart has the CPU time, spinning and
+interrupts included and idling left out, that an operation takes more than with `{lower}`. The tables have
+means with {shown} CPUs; *mean map* is the time from asking to having the mapping, *lock wait* the share of
+all CPU time spent spinning. Flushes are those that may reach other CPUs. {machines} `kernel_build` and
+`read_one_byte` have {operations:,} operations and as many tasks for each CPU as on the 16 they are made
+for; `local` is the recording, with the same tasks for any number of CPUs."""
+
+_BOUNDS = """`{lower}` pays nothing for mapping; for a given order of maps and unmaps `{fewest}` has the
+fewest flushes of pools that flush every TLB, and `{upper}` the most of those that flush at most once a miss
+(`pipeline allocators NAME` has the proofs). Nothing bounds throughput, and each run has an order of its own.
+So each run beyond them by more than {tolerance:.0%} has its reason here, from its own figures."""
 
 _TURNS = f"""The machine simplifies, and many of its prices are assumed. Here the compile is replayed with one
 thing at a time otherwise, on {CPUS} CPUs and {REPLICATIONS} times with different traces; designs are ordered
@@ -58,88 +76,126 @@ by the CPU time that an operation takes more than with `{LOWER}`. A pair has tur
 reverse, both before and after by more than {MARGIN:.0%} of the dearer one's and outside the 95 % interval of
 the paired difference. An order that stays is not thereby right: all of it rests on the same machine."""
 
-_CLAIMS: Columns = {
-    "design": "allocator",
-    "who": "source",
-    "said": "claim",
-    "outcome": "outcome",
-    "wrong": "wrong",
+_COUNTED: Mapping[Outcome, str] = {
+    "holds": "hold",
+    "does not hold": "do not hold",
+    "depends": "depend on the setting",
+    "cannot tell": "cannot be told",
 }
-# Of breaches that have allocator, side and reason in common.
+# Of breaches that have side and reason in common.
 _BREACHES: Columns = {
-    "design": "[0].allocator",
     "beyond": lambda group: BEYOND[group[0].side],
-    "settings": lambda group: str(len(group)),
-    "for instance": "[0]",
+    "designs": lambda group: ", ".join(dict.fromkeys(breach.allocator for breach in group)),
+    "runs": lambda group: str(len(group)),
+    "for instance": lambda group: f"{group[0].allocator}: {group[0]}",
     "why": lambda group: group[0].why if group[0].explained else f"**{group[0].why}**",
 }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that is written down: the grid with its figures, what is outside the bounds, the verdicts."""
+    """All that is written down: the grid with its figures, what is outside the bounds, the sayings judged."""
 
     grid: Grid
     outside: Sequence[Breach]
-    verdicts: Sequence[Verdict]
+    answers: Sequence[Answer]
 
-    @property
-    def stale(self) -> list[Verdict]:
-        """Verdicts whose opinion no longer fits the figures."""
-        return [verdict for verdict in self.verdicts if verdict.stale]
+    def markdown(self, turns: Sequence[Turn] = (), pictures: Path | None = None) -> str:
+        """The whole document; `turns` is what comes of alternatives to the machines as they are.
 
-    def markdown(self, turns: Sequence[Turn] = ()) -> str:
-        """The whole document; `turns` is what comes of alternatives to the machines as they are."""
+        Curves are drawn into the folder `pictures`, if there is one.
+        """
         grid = self.grid
         head = _HEAD.format(
             cpus=join_words(map(str, grid.cpus)),
             machines=join_words(grid.machines),
-            slashes=" / ".join(map(str, grid.cpus)),
-            tolerance=TOLERANCE,
-            operations=grid.operations_per_cpu,
+            replications=grid.replications,
+            jitter=JITTER_PERCENT,
+            answers=self.describe_answers(),
         )
-        parts = [head.rstrip(), "## Beside the bounds"]
+        parts = [head.rstrip(), *self.list_sayings(), "## Curves, and figures beside the bounds"]
+        parts.append(
+            _CURVES.format(
+                replications=grid.replications, lower=LOWER, shown=shown_cpus(grid),
+                operations=grid.operations_per_cpu, machines=describe_fits(grid),
+            )
+        )  # fmt: skip
         for trace in grid.traces:
             for machine in grid.machines:
-                parts += [f"### {trace} on {machine}", tabulate_metrics(grid, trace, machine).markdown()]
+                parts.append(f"### {trace} on {machine}")
+                if pictures is not None:
+                    parts.append(draw_curves(grid, trace, machine, pictures))
+                parts.append(tabulate_metrics(grid, trace, machine).markdown())
         parts.append("## What each design takes")
         machine = grid.machines[0]
         for trace in (grid.traces[0], grid.traces[-1]):
             parts += [f"### {trace} on {machine}", tabulate_prices(grid, trace, machine).markdown()]
-        parts += ["## Beyond the bounds", self.describe_bounds()]
-        parts += ["## What the authors said, and what comes out", Table.of(self.verdicts, _CLAIMS).markdown()]
-        for allocator in dict.fromkeys(verdict.allocator for verdict in self.verdicts):
-            own = (verdict.item() for verdict in self.verdicts if verdict.allocator == allocator)
-            parts += [f"### {allocator}", "\n".join(own)]
+        bounds = _BOUNDS.format(lower=LOWER, fewest=FEWEST_FLUSHES, upper=UPPER, tolerance=TOLERANCE)
+        parts += ["## Beyond the bounds", bounds, self.describe_bounds()]
         if turns:
             parts += ["## What the order hangs on", _TURNS, tabulate_turns(turns).markdown()]
         parts += ["## What all this rests on", describe_assumptions(grid)]
         return "\n\n".join(parts) + "\n"
 
+    def describe_answers(self) -> str:
+        """How many sayings there are, by outcome."""
+        if not self.answers:
+            return ""
+        counts = Counter(answer.outcome for answer in self.answers)
+        counted = join_words(f"{counts[name]} {_COUNTED[name]}" for name in _COUNTED if counts[name])
+        return f"**Of {len(self.answers)} sayings about single designs {counted}.**"
+
+    def list_sayings(self) -> list[str]:
+        """Markdown: a heading for each design, with what was said of it."""
+        designs = dict.fromkeys(design for answer in self.answers for design in answer.study.about)
+        return [
+            f"### {design}\n\n"
+            + "\n".join(render_item(answer) for answer in self.answers if design in answer.study.about)
+            for design in designs
+            if design in self.grid.shown
+        ]
+
     def describe_bounds(self) -> str:
-        """Which allocators are beyond which bound, in how many settings, and why."""
+        """Which allocators are beyond which bound, in how many runs, and why."""
         if not self.outside:
             return "No run is beyond a bound."
-        groups: dict[tuple[str, Side, str], list[Breach]] = {}
+        groups: dict[tuple[Side, str], list[Breach]] = {}
         for breach in self.outside:
-            groups.setdefault((breach.allocator, breach.side, breach.why), []).append(breach)
-        settings = len(self.grid.settings())
-        reasons = (
-            "Every one that is beyond a bound has its reason in its own figures:"
+            groups.setdefault((breach.side, breach.why), []).append(breach)
+        lead = (
+            ""
             if all(breach.explained for breach in self.outside)
-            else "**Some are beyond a bound without a reason that would leave the bound as it is:**"
+            else ("**Some are beyond a bound without a reason that would leave the bound as it is:**\n\n")
         )
-        lead = f"{settings * (len(self.grid.shown) - 1):,} runs beside {LOWER}'s {settings}. {reasons}"
-        return f"{lead}\n\n{Table.of(groups.values(), _BREACHES).markdown()}"
+        return f"{lead}{Table.of(groups.values(), _BREACHES).markdown()}"
 
     def text(self) -> str:
-        """The verdicts for the terminal."""
+        """The sayings, and breaches without a reason, for the terminal."""
         unexplained = (
             f"{b.allocator} on {b.setting}: {BEYOND[b.side]}: {b.by}\n"
             for b in self.outside
             if not b.explained
         )
-        return "".join([*(verdict.text() for verdict in self.verdicts), *unexplained])
+        return "".join([*(f"{render_text(answer)}\n" for answer in self.answers), *unexplained])
+
+
+def draw_curves(grid: Grid, trace: Trace, machine: str, pictures: Path) -> str:
+    """Draw the curves of one trace and machine into a folder; returns the Markdown that shows them."""
+    name = f"designs-{trace}-{machine}.svg"
+    rows = curve_rows(grid, trace, machine)
+    with complete_file(pictures / name) as file:
+        file.write_text(draw_svg([specify(curves, rows) for curves in CURVES]), encoding="utf-8")
+    return f"![Throughput and CPU time of every design by the number of CPUs]({pictures.name}/{name})"
+
+
+def describe_fits(grid: Grid) -> str:
+    """For how many CPUs machines were fitted; beyond that, figures are extrapolated."""
+    fits = {machine: load_profile(machine).fit for machine in grid.machines}
+    return " ".join(
+        f"{machine} was fitted with {fit.cpus} CPUs; what lies beyond is extrapolated."
+        for machine, fit in fits.items()
+        if fit is not None and max(grid.cpus) > fit.cpus
+    )
 
 
 def describe_assumptions(grid: Grid) -> str:
@@ -164,11 +220,13 @@ def compare_allocators(
     cpus: Sequence[int] = matrix.CPUS,
     operations_per_cpu: int = matrix.OPERATIONS_PER_CPU,
     keep: Path | None = None,
+    judged: bool = True,
 ) -> Iterator[Comparison]:
     """Replay the allocators (all shipped ones, if none are named) and judge what was said of them.
 
-    The bounds are always among them. Runs stay in `keep`, or until the block ends. Raises UsageError for a
-    name that is no shipped allocator or profile, and for a number of CPUs or operations below 1.
+    The bounds are always among them; if not `judged`, nothing that was said is. Runs stay in `keep`, or until
+    the block ends. Raises UsageError for a name that is no shipped allocator or profile, and for a number of
+    CPUs or operations below 1.
     """
     for what, names, known in (
         ("design", allocators, shipped_allocators()),
@@ -189,15 +247,12 @@ def compare_allocators(
         )
         outside = [
             breach
-            for trace, machine, count in grid.settings()
-            for breach in find_breaches(
-                f"{trace}, {count} CPU{'s' * (count > 1)} of {machine}", grid.column(trace, machine, count)
-            )
+            for (trace, machine, count), columns in grid.columns.items()
+            for column in columns
+            for breach in find_breaches(f"{trace}, {format_count(count, 'CPU')} of {machine}", column)
         ]
-        claims = [claim for claim in CLAIMS if claim.allocator in grid.shown]
-        groups = list(dict.fromkeys(claim.allocator for claim in claims))
-        claims.sort(key=lambda claim: groups.index(claim.allocator))
-        yield Comparison(grid, outside, [claim.judge(grid) for claim in claims])
+        sayings = [study for study in find_about(grid.shown) if study.about]
+        yield Comparison(grid, outside, answer_studies(sayings, keep) if judged else [])
 
 
 def write_designs(path: Path, comparison: Comparison) -> Path:
@@ -206,5 +261,6 @@ def write_designs(path: Path, comparison: Comparison) -> Path:
     designs = [allocator for allocator in grid.shown if allocator not in matrix.BOUNDS]
     with complete_file(Path(path)) as temporary:
         turns = find_turns(designs, grid.machines, operations=grid.operations_per_cpu * CPUS)
-        temporary.write_text(comparison.markdown(turns), encoding="utf-8")
+        text = comparison.markdown(turns, Path(path).parent / PICTURES)
+        temporary.write_text(text, encoding="utf-8")
     return Path(path)

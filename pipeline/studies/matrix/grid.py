@@ -20,8 +20,16 @@ BOUNDS = (LOWER, FEWEST_FLUSHES, UPPER)
 MACHINES = ("numaq16", "modern-x86-64")
 CPUS = (1, 4, 16, 64)
 OPERATIONS_PER_CPU = 3_000
+REPLICATIONS = 6
 # The workloads are made for as many CPUs as this machine has.
 MADE_FOR = "numaq16"
+# Of a recording's think and wait times: without it, its replications would be one run.
+JITTER_PERCENT = 0.5
+
+Column = dict[str, Point]
+"""Every allocator in one setting, in the order of tables."""
+Setting = tuple["Trace", str, int]
+"""Trace, machine and number of CPUs."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +43,26 @@ class Trace:
         return self.name
 
     def experiment(
-        self,
-        allocator: str,
-        machine: str,
-        cpus: int,
-        operations_per_cpu: int = OPERATIONS_PER_CPU,
-        **options: int | str,
+        self, allocator: str, machine: str, cpus: int, operations_per_cpu: int, seed: int
     ) -> Experiment:
         """One run of it."""
         if self.recorded:
-            return Experiment(self.name, allocator, machine, options=options, cpus=cpus, recorded=True)
-        changes = scale_tasks(self.name, MADE_FOR, cpus)
-        operations = operations_per_cpu * cpus
-        return Experiment(self.name, allocator, machine, operations, changes, options, cpus)
+            return Experiment(
+                self.name, allocator, machine, cpus=cpus, recorded=True, seed=seed,
+                jitter_percent=JITTER_PERCENT,
+            )  # fmt: skip
+        return Experiment(
+            self.name, allocator, machine, operations_per_cpu * cpus,
+            scale_tasks(self.name, MADE_FOR, cpus), cpus=cpus, seed=seed,
+        )  # fmt: skip
 
 
-BUILD, BYTE, LOCAL = Trace("kernel_build"), Trace("read_one_byte"), Trace("local", recorded=True)
-TRACES = (BUILD, BYTE, LOCAL)
-
-
-class NotAskedError(LookupError):
-    """A setting or allocator that the comparison was told to leave out."""
+TRACES = (Trace("kernel_build"), Trace("read_one_byte"), Trace("local", recorded=True))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Allocators, machines, numbers of CPUs and operations; a run is made when it is first asked for."""
+    """Allocators, machines, numbers of CPUs and operations, each setting replayed with several seeds."""
 
     runner: Runner
     allocators: tuple[str, ...]
@@ -68,6 +70,7 @@ class Grid:
     cpus: tuple[int, ...] = CPUS
     operations_per_cpu: int = OPERATIONS_PER_CPU
     traces: tuple[Trace, ...] = TRACES
+    replications: int = REPLICATIONS
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
@@ -75,32 +78,36 @@ class Grid:
         others = sorted(set(self.allocators) - set(BOUNDS))
         return (LOWER, *others, FEWEST_FLUSHES, UPPER)
 
-    def at(self, trace: Trace, machine: str, cpus: int, allocator: str) -> Point:
-        """One allocator in one setting. Raises NotAskedError for one that was left out."""
-        if (trace, machine, cpus) not in self.settings() or allocator not in self.shown:
-            raise NotAskedError(f"{allocator} on {trace}, {machine} with {cpus} CPUs")
-        return self.measure(trace.experiment(allocator, machine, cpus, self.operations_per_cpu))
-
-    def points(self, trace: Trace, machine: str, cpus: int, *allocators: str) -> list[Point]:
-        """Some allocators in one setting."""
-        return [self.at(trace, machine, cpus, allocator) for allocator in allocators]
-
-    def measure(self, experiment: Experiment) -> Point:
-        """Figures of any experiment, beside direct_map's run of the same trace and prices."""
-        return self.runner.bounded_point(experiment)
-
-    def column(self, trace: Trace, machine: str, cpus: int) -> dict[str, Point]:
-        """Every allocator in one setting."""
-        return dict(zip(self.shown, self.points(trace, machine, cpus, *self.shown), strict=True))
-
-    def settings(self) -> list[tuple[Trace, str, int]]:
+    def settings(self) -> list[Setting]:
         """Trace, machine and CPUs of every setting."""
         return list(product(self.traces, self.machines, self.cpus))
 
+    @cached_property
+    def columns(self) -> dict[Setting, list[Column]]:
+        """Of each setting the allocators with each seed; all runs are made when this is first asked for."""
+        cases = list(product(self.settings(), range(self.replications), self.shown))
+        manifests = self.runner.make([self._experiment(*case) for case in cases])
+        found: dict[Setting, list[Column]] = {setting: [] for setting in self.settings()}
+        lower = None
+        for (setting, _, allocator), manifest in zip(cases, manifests, strict=True):
+            if allocator == LOWER:
+                lower = manifest.totals
+                found[setting].append({})
+            found[setting][-1][allocator] = Point.of(manifest, lower)
+        return found
+
+    def column(self, trace: Trace, machine: str, cpus: int) -> Column:
+        """Every allocator in one setting, with the first seed."""
+        return self.columns[trace, machine, cpus][0]
+
     def run_directories(self) -> list[Path]:
-        """Where the runs of all settings lie; of each, the allocators in the order of tables."""
-        experiments = (
-            trace.experiment(allocator, machine, cpus, self.operations_per_cpu)
-            for (trace, machine, cpus), allocator in product(self.settings(), self.shown)
-        )
-        return [self.runner.run(experiment).path for experiment in experiments]
+        """Where the runs with the first seed lie; of each setting, the allocators in the order of tables."""
+        _ = self.columns
+        return [
+            self.runner.path(self._experiment(setting, 0, allocator))
+            for setting, allocator in product(self.settings(), self.shown)
+        ]
+
+    def _experiment(self, setting: Setting, seed: int, allocator: str) -> Experiment:
+        trace, machine, cpus = setting
+        return trace.experiment(allocator, machine, cpus, self.operations_per_cpu, seed)

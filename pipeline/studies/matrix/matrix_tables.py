@@ -1,79 +1,95 @@
-"""The tables of docs/designs.md: common metrics beside the bounds, and each allocator's own price."""
+"""The tables and curves of docs/designs.md: common metrics beside the bounds, and each allocator's price."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+import polars as pl
 
 from pipeline.allocators.registry import pins_tasks
-from pipeline.machine.profile import load_profile
-from pipeline.studies.matrix.bounds import MARK, Side, find_sides
+from pipeline.studies.definition import Curves
 from pipeline.studies.matrix.grid import Grid, Trace
 from pipeline.studies.point import Point
-from pipeline.studies.verdict import Columns, Table, cell
+from pipeline.studies.runner import LOWER
+from pipeline.studies.verdict import Columns, Table
 
 PAGES_OF_16_GB = 16 * 2**30 // 4096
-PRICED_AT = 16
-"""CPUs for which prices are shown, or the most there are below."""
+SHOWN_AT = 16
+"""CPUs for which tables are shown, or the most there are below."""
 
-
-EXTRAPOLATED = "†"
-
-
-class Placed(NamedTuple):
-    """An allocator in one setting, and the bounds that it is beyond."""
-
-    point: Point
-    sides: Sequence[Side]
-
-    def mark(self, figure: str, about: Literal["throughput", "flushes"]) -> str:
-        """Put the mark of a breach behind a figure."""
-        wanted = ("faster", "slower") if about == "throughput" else ("fewer flushes", "more flushes")
-        return figure + "".join(MARK[side] for side in self.sides if side in wanted)
-
-
-_METRICS: Columns = {
-    "throughput": lambda p: p.mark(f"{p.point.share:.{3 if p.point.share >= 0.01 else 5}f}", "throughput"),
-    "mean map us": "point.map_us:,.2f",
-    "dearer us": "point.dearer_us:,.2f",
-    "lock wait %": "point.lock_wait_percent:.1f",
-    "flushes": lambda p: p.mark(f"{p.point.totals.flushes:,}", "flushes"),
-    "IPIs": "point.totals.ipis:,",
-    "sleeps": "point.totals.sleeps:,",
-    "pin waits": "point.totals.pin_waits:,",
-    "hits %": "point.hit_percent:.1f",
+METRICS: Mapping[str, tuple[Callable[[Point], float], str]] = {
+    "throughput": (lambda p: p.share, ".3g"),
+    "mean map us": (lambda p: p.map_us, ",.2f"),
+    "dearer us": (lambda p: p.dearer_us, ",.2f"),
+    "lock wait %": (lambda p: p.lock_wait_percent, ".1f"),
+    "flushes": (lambda p: p.totals.flushes, ",.0f"),
+    "IPIs": (lambda p: p.totals.ipis, ",.0f"),
+    "sleeps": (lambda p: p.totals.sleeps, ",.0f"),
+    "pin waits": (lambda p: p.totals.pin_waits, ",.0f"),
+    "hits %": (lambda p: p.hit_percent, ".1f"),
 }
+"""Of each design: a figure of a run, and how the mean over the runs is written."""
 
-
-def join_cpus(values: Sequence[str], extrapolated: Sequence[bool] = ()) -> str:
-    """Values for each number of CPUs in one cell; one value, if all are the same.
-
-    Those that are extrapolated are marked.
-    """
-    if len(set(values)) == 1:
-        return values[0]
-    marks = [EXTRAPOLATED if beyond else "" for beyond in extrapolated] or [""] * len(values)
-    return " / ".join(value + mark for value, mark in zip(values, marks, strict=True))
+CURVES = (
+    Curves(
+        view="designs", title="Throughput", x="cpus", y="share", colour="design", panel="kind",
+        x_title="CPUs", y_title="share of direct_map's", log_x=True, log_y=True,
+    ),
+    Curves(
+        view="designs", title="CPU time of an operation", x="cpus", y="dearer_us", colour="design",
+        panel="kind",
+        x_title="CPUs", y_title="us more than direct_map's", log_x=True, log_y=True,
+    ),
+)  # fmt: skip
 
 
 def tabulate_metrics(grid: Grid, trace: Trace, machine: str) -> Table:
-    """Allocators against the common metrics on one trace and machine, a value for each number of CPUs."""
-    columns = [grid.column(trace, machine, cpus) for cpus in grid.cpus]
-    fit = load_profile(machine).fit
-    beyond = [fit is not None and cpus > fit.cpus for cpus in grid.cpus]
+    """Means of the common metrics on one trace and machine, with as many CPUs as prices are shown for."""
+    columns = grid.columns[trace, machine, shown_cpus(grid)]
     return Table(
-        ("design", *_METRICS),
-        [(allocator, *metric_cells(allocator, columns, beyond)) for allocator in grid.shown],
+        ("design", *METRICS),
+        [(name, *metric_cells([column[name] for column in columns])) for name in grid.shown],
     )
 
 
-def metric_cells(
-    allocator: str, columns: Sequence[Mapping[str, Point]], extrapolated: Sequence[bool] = ()
-) -> list[str]:
-    """One line of the table of metrics; `columns` are all allocators for each number of CPUs."""
-    placed = [Placed(column[allocator], find_sides(column[allocator], column)) for column in columns]
-    return [join_cpus([cell(each, metric) for each in placed], extrapolated) for metric in _METRICS.values()]
+def metric_cells(points: Sequence[Point]) -> list[str]:
+    """One line of the table of metrics: the mean over a design's runs in one setting."""
+    return [format(fmean(map(figure, points)), form) for figure, form in METRICS.values()]
+
+
+def curve_rows(grid: Grid, trace: Trace, machine: str) -> pl.DataFrame:
+    """Rows of CURVES: each design with each number of CPUs and seed, apart by whether it takes a lock."""
+    locked = {
+        name
+        for cpus in grid.cpus
+        for column in grid.columns[trace, machine, cpus]
+        for name, point in column.items()
+        if point.acquisitions
+    }
+    return pl.DataFrame(
+        [
+            {
+                "design": name,
+                "kind": "with a lock" if name in locked else "without a lock",
+                "cpus": cpus,
+                "share": point.share,
+                "dearer_us": point.dearer_us,
+            }
+            for name in grid.shown
+            if name != LOWER
+            for cpus in grid.cpus
+            for column in grid.columns[trace, machine, cpus]
+            for point in [column[name]]
+        ]
+    )
+
+
+def shown_cpus(grid: Grid) -> int:
+    """Number of CPUs for which tables are shown: the most up to SHOWN_AT, or the least there are."""
+    return max([cpus for cpus in grid.cpus if cpus <= SHOWN_AT], default=min(grid.cpus))
 
 
 class Priced(NamedTuple):
@@ -107,8 +123,7 @@ PRICES: Columns = {
 
 def tabulate_prices(grid: Grid, trace: Trace, machine: str) -> Table:
     """What each allocator takes beside time, on one trace and machine."""
-    cpus = max([cpus for cpus in grid.cpus if cpus <= PRICED_AT], default=min(grid.cpus))
-    column = grid.column(trace, machine, cpus)
+    column = grid.column(trace, machine, shown_cpus(grid))
     return Table.of([Priced(point, pins_tasks(name)) for name, point in column.items()], PRICES)
 
 

@@ -1,13 +1,22 @@
 """The sections on hit rates by size and on the lengths of waits."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import polars as pl
 import pytest
 
 from pipeline.studies.lockmeter.miss_ratio import SIZES, configurations, describe_curve
 from pipeline.studies.lockmeter.prediction import PAGE_TABLE_KINDS, configure, predict
 from pipeline.studies.lockmeter.waits import AT_LEAST_US, count_waits, hand_offs, measure_waits
-from tests.studies.lockmeter.test_facts import run
+from pipeline.studies.point import Point
 from tests.studies.lockmeter.test_prediction import A, short
+
+
+def run(**totals: int) -> Point:
+    """A run of which only some totals matter."""
+    made: Any = SimpleNamespace(fallbacks=0, **totals)
+    return Point(made, made)
 
 
 def test_either_configuration_differs_in_where_page_tables_are_and_in_nothing_else() -> None:
@@ -53,7 +62,7 @@ def test_each_way_to_hand_over_differs_from_the_model() -> None:
 def test_the_waits_of_a_run_have_the_mean_and_the_maximum_of_its_totals() -> None:
     row = short(A, 10_000)
     sites = predict(row).sites
-    for site, waits in measure_waits(configure(row)).items():
+    for site, waits in measure_waits([configure(row)])[0].items():
         assert waits.mean_us == pytest.approx(sites[site].wait_mean_us)
         assert waits.longest_us == pytest.approx(sites[site].wait_max_us)
         assert waits.counts[0] > 0

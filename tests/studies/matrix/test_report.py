@@ -11,14 +11,16 @@ from pipeline.studies.matrix.chart_page import as_allocator, make_document, writ
 from pipeline.studies.matrix.designs_page import Comparison
 from pipeline.studies.matrix.grid import BOUNDS, TRACES, Grid
 from pipeline.studies.runner import Runner
+from pipeline.sweeps.directory import create_sweep
 from tests.report.browser import assert_all_drawn, chromium, needs_chromium
 from tests.sql.handmade import make_run
 
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory) -> Grid:
-    runner = Runner(tmp_path_factory.mktemp("runs"))
-    return Grid(runner, (*BOUNDS, "atomic", "global_pool"), ("numaq16",), (1, 4), 60, traces=TRACES[:2])
+    runner = Runner(create_sweep(tmp_path_factory.mktemp("runs") / "sweep"))
+    designs = (*BOUNDS, "atomic", "global_pool")
+    return Grid(runner, designs, ("numaq16",), (1, 4), 60, traces=TRACES[:2], replications=2)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_everything_is_drawn_and_nothing_fetched(grid, tmp_path, width, scheme):
     page = write_report(tmp_path / "designs.html", Comparison(grid, [], []))
     text = page.read_text(encoding="utf-8")
     assert "differ in" not in text
-    assert str(grid.runner.directory) not in text
+    assert str(grid.runner.directory.path) not in text
     assert page.stat().st_size < 3_000_000
     with chromium() as browser:
         assert_all_drawn(browser, page, width, scheme, at_least=8)
