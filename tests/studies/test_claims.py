@@ -90,3 +90,31 @@ def test_a_pool_of_256_slots_must_make_the_257th_map_sleep_and_no_other():
         *maps_at_once("series_pool", 129, slots=128),
     ]
     assert outcome("simultaneous", pool + others) == "holds"
+
+
+def cost_of_maps(
+    invlpg_ns: int, flush_ns: int, uncached_ns: int, skew: float = 1.2, scans: int = 1
+) -> list[dict[str, object]]:
+    """A map through the pool with invlpg, through the pool with a flush, and through no pool."""
+    wall_ns = 1_000_000_000
+    spent = {"direct_map": 0, "global_pool_invlpg": invlpg_ns, "global_pool": flush_ns, "atomic": uncached_ns}
+    return [
+        {"grid": "laptop", "page_sets_highmem_skew": skew, "workload": str(skew), "scans": scans}
+        | {"allocator": design, "cpu_idle_ns": wall_ns - 1000 * per_map_ns, "misses": 1000}
+        | {f"{pool}_slots": 64 if design == pool else None for pool in ("global_pool", "global_pool_invlpg")}
+        for design, per_map_ns in spent.items()
+    ]
+
+
+def test_invlpg_in_the_pass_must_be_cheaper_than_a_flush_and_than_no_cache():
+    assert outcome("one_cpu", cost_of_maps(1, 2, 3)) == "holds"
+    assert outcome("one_cpu", cost_of_maps(2, 1, 3)) == "depends"
+    assert outcome("one_cpu", cost_of_maps(2, 3, 1)) == "depends"
+    assert outcome("one_cpu", cost_of_maps(3, 2, 1)) == "does not hold"
+    assert outcome("one_cpu", cost_of_maps(2, 2, 2)) == "does not hold"
+    assert outcome("one_cpu", cost_of_maps(1, 2, 3) + cost_of_maps(2, 1, 3, skew=2.0)) == "depends"
+
+
+def test_a_pool_that_never_wraps_decides_nothing_about_its_pass():
+    never = cost_of_maps(1, 1, 3, skew=2.0, scans=0)
+    assert outcome("one_cpu", cost_of_maps(1, 2, 3) + never) == "holds"
