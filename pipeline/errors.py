@@ -66,3 +66,8 @@ def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> 
     names = sorted(known)
     message = f"unknown {what} '{name}'{did_you_mean(name, names, 3)}; known: {', '.join(names) or '(none)'}"
     return UsageError(f"{message}; {hint}" if hint else message)
+
+
+def one_line(error: BaseException) -> str:
+    """Return what another library says of a failure on one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import InputError, UsageError, one_line
 from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
 from pipeline.importing.mappings import (
     FIRST_NOTE,
@@ -23,11 +23,13 @@ from pipeline.importing.mappings import (
 from pipeline.importing.reconstruct.hold_lengths import SOURCE, load_holds
 from pipeline.importing.table_columns import TableColumns
 from pipeline.importing.table_mapping import Columns, Kind, Number, Time, read_mapping
-from pipeline.importing.text.blocks import open_text
+from pipeline.importing.text.blocks import LONGEST_LINE, BlockReader
 from pipeline.io.files import readable_file
 from pipeline.schema.trace import COLUMNS, KINDS, MAX_TIME_NS, Provenance
 
 _SEED = 1
+# A table of text is read whole.
+_MOST_TEXT_BYTES = 1 << 31
 
 
 def _read_table(path: Path, options: ReadOptions) -> ImportedRows:
@@ -103,22 +105,41 @@ def _read(path: Path, delimiter: str) -> pa.Table:
         parquet = raw.read(4) == b"PAR1"
     try:
         if parquet:
-            table = pq.read_table(path)
-        else:
-            with open_text(path) as stream:
-                # In this thread: those of Arrow's abort now and then when the command ends right afterwards.
-                table = pyarrow.csv.read_csv(
-                    pa.BufferReader(stream.read()),
-                    pyarrow.csv.ReadOptions(use_threads=False),
-                    parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
-                    convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
-                )
-    except (OSError, EOFError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
+            return pq.read_table(path)
+        # In this thread: those of Arrow's abort now and then when the command ends right afterwards.
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(_read_text(path)),
+            pyarrow.csv.ReadOptions(use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
+            convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True),
+        )
+    except (OSError, pa.ArrowException, UnicodeError) as error:
         raise InputError(
-            f"{path}: wanted a CSV or Parquet table, but it cannot be read ({reason})"
+            f"{path}: wanted a CSV or Parquet table, but it cannot be read ({one_line(error)})"
         ) from error
-    return table
+
+
+def _read_text(path: Path) -> bytes:
+    """Text of a table, whole and not compressed."""
+    reader, parts, size = BlockReader(path), [], 0
+    for block in reader.blocks():
+        parts.append(block.tobytes())
+        size += len(block)
+        if size > _MOST_TEXT_BYTES:
+            raise InputError(
+                f"{path}: wanted a table of at most {_MOST_TEXT_BYTES >> 20:,} MiB of text, found more; cut "
+                "it up, or make a Parquet file of it"
+            )
+    if reader.damage:
+        raise InputError(
+            f"{path}: wanted a CSV table, but it cannot be read ({reader.damage}); copy it again"
+        )
+    if reader.overlong:
+        raise InputError(
+            f"{path}: line {reader.overlong_first:,} is longer than {LONGEST_LINE >> 20} MiB; it is damaged "
+            "or no table"
+        )
+    return b"".join(parts)
 
 
 def _most(name: str) -> int:

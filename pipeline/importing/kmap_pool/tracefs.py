@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,13 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from pipeline.importing.callers import classify_callers
 from pipeline.importing.kmap_pool import events as ev
-from pipeline.importing.text.blocks import DAMAGE, open_text
+from pipeline.importing.text.blocks import BlockReader
 from pipeline.io.progress import progress
 
 # comm-pid (tgid) [cpu] flags timestamp: event: rest; a command name may hold spaces and dashes. Options of
 # the tracer bring the tgid and take the flags away; how many flags there are depends on the kernel. Longer
 # numbers than a kernel has are damage.
-_FROM_PID = r"-(\d{1,10})\s+(?:\([\s\d-]+\)\s+)?\[(\d{1,5})\]\s+(?:[^\s:]+\s+)?"
+_FROM_PID = r"-(\d{1,10})[ \t]+(?:\([ \t\d-]+\)[ \t]+)?\[(\d{1,5})\][ \t]+(?:[^\s:]+[ \t]+)?"
 _HEAD_LOSS = re.compile(rb"entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
 _NO_EVENT = re.compile(rb"^(?:#|.*EVENTS\])", re.MULTILINE)
 _FIELD = re.compile(rb"\b(page|vaddr|nr|cnt)=(0x[0-9a-fA-F]{1,16}|-?\d{1,18})\b")
@@ -38,28 +38,20 @@ def read_tracefs(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
     """
     text = _Text(path, with_scheduler)
     with progress("reading", None, "events") as advance:
-        for block in read_blocks(path):
+        blocks = BlockReader(path)
+        for block in blocks.blocks():
             # A last line without its end may be cut short.
-            count = text.read(block if with_scheduler else block[: block.rfind(b"\n") + 1])
-            advance(count)
-    return text.events()
-
-
-def read_blocks(path: Path) -> Iterator[bytes]:
-    """Whole lines of the text at `path`, about a megabyte at a time."""
-    try:
-        with open_text(path) as stream:
-            rest = b""
-            while block := stream.read(1 << 20):
-                whole, newline, rest = (rest + block).rpartition(b"\n")
-                if newline:
-                    yield whole + newline
-            if rest:
-                yield rest
-    except DAMAGE as error:
+            if with_scheduler or not blocks.cut_short:
+                advance(text.read(block.tobytes()))
+    if blocks.damage:
         raise InputError(
-            f"{path}: wanted tracefs text, but it cannot be read ({error}); copy it again"
-        ) from error
+            f"{path}: wanted tracefs text, but it cannot be read ({blocks.damage}); copy it again"
+        )
+    if blocks.overlong:
+        raise InputError(
+            f"{path}: line {blocks.overlong_first:,} is longer than any recorder writes; copy the text again"
+        )
+    return text.events()
 
 
 def _event_pattern(names: Iterable[str]) -> re.Pattern[bytes]:
@@ -88,15 +80,19 @@ class _Text:
         self.in_ticks = False
         self.switches: list[tuple[int, int, int]] = []
         self.line, self.rows_in = 1, 0
+        # Whether there were only comments so far.
+        self.in_head = True
         # CPU time of a task up to its latest switch away, and when it got the CPU it is on.
         self.used: dict[int, int] = defaultdict(int)
         self.since: dict[int, int] = {}
 
     def read(self, block: bytes) -> int:
         """Read the events of a block of whole lines; return their number."""
-        if self.line == 1 and block.startswith(b"#"):
+        if self.in_head:
             head = re.match(rb"(?:#.*\n)*", block)
-            if head and (found := _HEAD_LOSS.search(head[0])):
+            assert head is not None
+            self.in_head = head.end() == len(block)
+            if self.lost is None and (found := _HEAD_LOSS.search(head[0])):
                 self.lost = int(found[2]) - int(found[1])
         at, before = 0, len(self.rows)
         for match in self.pattern.finditer(block):

@@ -61,6 +61,7 @@ _LOST = "{any} PERF_RECORD_LOST{any} lost {count:d}{any}"
 _NOT_READ = "no task, CPU and time in front, or a field that makes no sense"
 # A frame of a call chain under its event; and functions of locks, whose caller it is that waits.
 _FRAME = r"^\s+[0-9a-f]+ +(?P<symbol>[^ ]+)(?: +\(.*\))? *$"
+_CHAIN_GOES_ON = rf"{_FRAME}|^\s*$"
 _LOCK_FUNCTION = (
     r"(?:spin|read|write|rw|rt|ww|percpu)_?(?:lock|trylock|sem|mutex)|mutex_|^_*down(?:_|\+|$)|rwsem|rwbase|"
     r"queued_(?:spin|read|write)|percpu_(?:down|rwsem)|contention_(?:begin|end)|^\[unknown\]$"
@@ -112,9 +113,11 @@ class _Reading:
         for block in blocks.blocks():
             tally.lines = blocks.lines_before - len(held)
             lines = pl.concat([held, split_lines(block)])
-            # The chain of the last event may go on in the next block.
+            # The chain of the last event may go on in the next block, unless another line has ended it.
             at = np.flatnonzero(lines.str.contains(_EVENT_LINE).to_numpy())
             last = int(at[-1]) if len(at) else len(lines)
+            if not lines[last + 1 :].str.contains(_CHAIN_GOES_ON).all():
+                last = len(lines)
             held = lines[last:]
             frames.append(self._read_block(lines[:last]))
         tally.lines = blocks.lines_before - len(held)
@@ -184,7 +187,7 @@ def _find_callers(lines: pl.Series) -> pl.DataFrame:
     """Callers by the row of their event: the first frame below it that is no lock function."""
     frames = lines.str.extract_groups(_FRAME).struct.unnest().with_row_index("frame")
     frames = frames.filter(pl.col("symbol").is_not_null())
-    heads = np.flatnonzero(~lines.str.contains(rf"{_FRAME}|^\s*$").to_numpy()) if len(frames) else np.zeros(0)
+    heads = np.flatnonzero(~lines.str.contains(_CHAIN_GOES_ON).to_numpy()) if len(frames) else np.zeros(0)
     under = np.searchsorted(heads, frames["frame"].to_numpy()) - 1
     frames = frames.filter(under >= 0).with_columns(row=heads[under[under >= 0]].astype(np.int64))
     callers = frames.filter(~pl.col("symbol").str.contains(_LOCK_FUNCTION))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -25,11 +25,15 @@ class Assembler:
     """Makes operations of events; `totals` is the record `state.TOTALS`, state and counts so far.
 
     With `one_process` all tasks share an address space. Pages have `page_bytes`, and a page of page-table
-    entries maps `span_bytes`, both powers of two.
+    entries maps `span_bytes`, both powers of two. `convert` is called with events that come together and
+    makes nanoseconds of their times.
     """
 
-    def __init__(self, one_process: bool, page_bytes: int, span_bytes: int) -> None:
+    def __init__(
+        self, one_process: bool, page_bytes: int, span_bytes: int, convert: Callable[[np.ndarray], None]
+    ) -> None:
         """Begin a recording."""
+        self._convert = convert
         self._state = new_state(one_process, page_bytes, span_bytes)
         self._events = Tables(checked=False, events=records(1, EVENT))
         self.totals = self._state.totals[0]
@@ -70,6 +74,7 @@ class Assembler:
             )
 
     def _assemble(self, events: np.ndarray) -> Iterator[Rows]:
+        self._convert(events)
         self._events.rebind("events", events)
         done, room = 0, len(events)
         while done < len(events):

@@ -7,14 +7,14 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 
 BLOCK_BYTES = 4 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -32,83 +32,86 @@ DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, Valu
 
 @dataclass
 class BlockReader:
-    """Reads the text at `path` as blocks of whole lines.
+    """Reads the text at `path` as blocks of whole lines; how it is cut into blocks means nothing.
 
     `overlong` counts lines longer than LONGEST_LINE, which are left out; `overlong_first` is the number of
-    the first (from 1). `cut_short` says that the last line has no end, or that compressed text broke off.
-    `bytes_read` counts text, decompressed.
+    the first (from 1). `lines_before` is the number of lines before the block at hand, those left out
+    included. `cut_short` says that the last line has no end, or that compressed text broke off; then `damage`
+    is why.
     """
 
     path: Path
     overlong: int = 0
     overlong_first: int = 0
     cut_short: bool = False
+    damage: str = ""
     lines_before: int = 0
-    bytes_read: int = 0
-    _rest: bytes = field(default=b"", repr=False)
-    _skipping: bool = False
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield blocks as uint8 arrays that end with a newline.
 
-        `lines_before` is then the number of lines in earlier blocks and left out. Raises InputError when
-        nothing can be read at all.
+        Raises InputError when nothing can be read at all.
         """
-        previous_lines = 0
+        rest, skipping = b"", False
         for piece in self._pieces():
-            self.lines_before += previous_lines
-            block = self._whole_lines(piece)
-            previous_lines = block.count(b"\n")
-            if block:
-                yield np.frombuffer(block, np.uint8)
-        self.lines_before += previous_lines
-        if self._skipping:
-            self.lines_before += 1
-            self.cut_short = True
-        elif self._rest:
-            self.cut_short = True
-            rest, self._rest = self._rest, b""
-            yield np.frombuffer(rest + b"\n", np.uint8)
+            text = rest + piece
+            if skipping:
+                _, newline, text = text.partition(b"\n")
+                skipping = not newline
+            end = text.rfind(b"\n") + 1
+            yield from self._without_overlong(text[:end])
+            rest = b"" if skipping else text[end:]
+            if len(rest) > LONGEST_LINE:
+                self._leave_out()
+                rest, skipping = b"", True
+        self.cut_short |= bool(rest) or skipping
+        if rest:
+            yield from self._count(rest + b"\n")
 
-    def _whole_lines(self, piece: bytes) -> bytes:
-        if self._skipping:
-            _, newline, piece = piece.partition(b"\n")
-            if not newline:
-                return b""
-            self._skipping = False
-            self.lines_before += 1
-        whole, newline, rest = piece.rpartition(b"\n")
-        if newline:
-            block = self._rest + whole + newline
-            self._rest = rest
-        else:
-            block = b""
-            self._rest += rest
-        if len(self._rest) > LONGEST_LINE:
-            self._rest = b""
-            self._skipping = True
-            self.overlong += 1
-            if not self.overlong_first:
-                self.overlong_first = self.lines_before + block.count(b"\n") + 1
-        return block
+    def _without_overlong(self, text: bytes) -> Iterator[np.ndarray]:
+        begin = at = 0
+        while at < len(text):
+            end = text.rfind(b"\n", at, at + LONGEST_LINE + 1) + 1
+            if end:
+                at = end
+                continue
+            yield from self._count(text[begin:at])
+            self._leave_out()
+            begin = at = text.index(b"\n", at) + 1
+        yield from self._count(text[begin:])
+
+    def _count(self, block: bytes) -> Iterator[np.ndarray]:
+        if block:
+            yield np.frombuffer(block, np.uint8)
+            self.lines_before += block.count(b"\n")
+
+    def _leave_out(self) -> None:
+        self.lines_before += 1
+        self.overlong += 1
+        if not self.overlong_first:
+            self.overlong_first = self.lines_before
 
     def _pieces(self) -> Iterator[bytes]:
+        head: bytes | None = b""
         try:
             with open_text(self.path) as stream:
                 while piece := bytes(stream.read(BLOCK_BYTES)):
-                    if not self.bytes_read:
-                        piece = piece.removeprefix(_BYTE_ORDER_MARK)
-                    self.bytes_read += len(piece)
+                    if head is not None:
+                        head = piece = head + piece
+                        if len(head) < len(_BYTE_ORDER_MARK):
+                            continue
+                        piece, head = head.removeprefix(_BYTE_ORDER_MARK), None
                     yield piece
         except DAMAGE as error:
             # What was read before the damage is whole, and the loss is reported.
-            self.cut_short = True
-            if not self.bytes_read:
-                reason = " ".join(str(error).split())[:200]
+            self.cut_short, self.damage = True, one_line(error)
+            if head == b"":
                 raise InputError(
-                    f"{self.path}: wanted text, plain or compressed, but it cannot be read ({reason}); it is "
-                    "cut short or damaged: copy it again"
+                    f"{self.path}: wanted text, plain or compressed, but it cannot be read ({self.damage}); "
+                    "it is cut short or damaged: copy it again"
                 ) from error
+        if head:
+            yield head
 
 
 def open_text(path: Path) -> IO[bytes] | pa.NativeFile:

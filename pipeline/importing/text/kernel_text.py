@@ -155,8 +155,7 @@ def _read_heads(head: pl.DataFrame, tally: Tally) -> np.ndarray:
     """Events of which the head alone is known."""
     events = blank_events(head["row"].to_numpy(), tally)
     ticks = head["fraction"].is_null() & head["us"].is_null()
-    tally.in_ticks |= ticks.any()
-    tally.in_seconds |= not ticks.all()
+    tally.note_times(head["row"].to_numpy(), ticks.to_numpy())
     events["time"] = nanoseconds(head["seconds"], head["fraction"])
     if head["us"].null_count() < len(head):
         us = read_decimals(head["us"])

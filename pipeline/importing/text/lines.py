@@ -16,6 +16,8 @@ from pipeline.jit.tables import records
 _NEWLINE = 10
 _MOST_DIGITS = 9
 _SECOND_NS = 1_000_000_000
+# Times are cut to this: farther from the first they mean nothing, and sums with them have to fit.
+FARTHEST_NS = 1 << 61
 
 
 def split_lines(block: np.ndarray) -> pl.Series:
@@ -47,12 +49,16 @@ def blank_events(rows: np.ndarray, tally: Tally) -> np.ndarray:
 
 
 def nanoseconds(seconds: pl.Series, fraction: pl.Series) -> np.ndarray:
-    """Times of two columns of text, int64 ns: seconds and fraction; ticks where there is no fraction."""
+    """Times of two columns of text, int64 ns: seconds and fraction; ticks where there is no fraction.
+
+    A number of seconds that is too large for it counts as the largest.
+    """
     whole = read_decimals(seconds)
     digits = fraction.str.head(_MOST_DIGITS)
     length = digits.str.len_bytes().fill_null(_MOST_DIGITS).to_numpy().astype(np.int64)
     part = np.maximum(read_decimals(digits), 0) * 10 ** (_MOST_DIGITS - length)
-    return np.where(fraction.is_null().to_numpy(), whole, whole * _SECOND_NS + part)
+    in_ns = np.minimum(whole, FARTHEST_NS // _SECOND_NS) * _SECOND_NS + part
+    return np.where(fraction.is_null().to_numpy(), whole, in_ns)
 
 
 def hashes(text: pl.Series) -> np.ndarray:

@@ -17,7 +17,7 @@ from pipeline.importing.importer import ImportedRows, ReadOptions
 from pipeline.importing.reconstruct.assembler import Assembler, Rows
 from pipeline.importing.reconstruct.event_loop import assemble
 from pipeline.importing.text.blocks import BlockReader, read_head
-from pipeline.importing.text.lines import split_lines
+from pipeline.importing.text.lines import FARTHEST_NS, split_lines
 from pipeline.importing.text.notes import describe_rows
 from pipeline.importing.text.tally import Tally, name_counts
 from pipeline.io.files import readable_file
@@ -116,7 +116,9 @@ class _Reading:
     def __init__(self, path: Path, options: ReadOptions, form: TextFormat) -> None:
         self.path, self.options, self.form = path, options, form
         self.blocks, self.reader, self.tally = BlockReader(path), form.reader(), Tally()
-        self.assembler = Assembler(options.threads, options.page_bytes, options.page_table_span_bytes)
+        self.assembler = Assembler(
+            options.threads, options.page_bytes, options.page_table_span_bytes, self._to_nanoseconds
+        )
         self.first_tick: int | None = None
         # The largest number of which all times are multiples, 0 at the beginning.
         self.step_ns = 0
@@ -139,16 +141,29 @@ class _Reading:
             tally.lines = self.blocks.lines_before
             lines = split_lines(block)
             events = self.reader.read(lines, tally)
-            tally.lines += len(lines)
-            if tally.in_ticks and len(events):
-                self._convert_ticks(events["time"])
-            self.step_ns = int(np.gcd(self.step_ns, np.gcd.reduce(np.maximum(events["time"], 0), initial=0)))
-            yield from self.assembler.take(events)
-            if tally.unknown > 10_000 and tally.unknown * 2 > tally.lines:
+            hopeless = tally.find_hopeless()
+            if hopeless is not None:
+                tally.lines = hopeless + 1
+                yield from self.assembler.take(events[events["line"] <= hopeless])
                 break
+            tally.lines += len(lines)
+            yield from self.assembler.take(events)
         yield from self.assembler.finish()
 
-    def _convert_ticks(self, times: np.ndarray) -> None:
+    def _to_nanoseconds(self, events: np.ndarray) -> None:
+        """Convert the times of events that come together, and check that they are of one sort."""
+        # What counts is what stands above: lines below have perhaps not been read.
+        line = int(events["line"].max(initial=-1))
+        if self.tally.first_ticks <= line:
+            self._convert_ticks(events["time"], line)
+        self.step_ns = int(np.gcd(self.step_ns, np.gcd.reduce(np.maximum(events["time"], 0), initial=0)))
+
+    def _convert_ticks(self, times: np.ndarray, line: int) -> None:
+        if self.tally.first_seconds <= line:
+            raise InputError(
+                f"{self.path}: some of its times have a fraction and some have none; it is two recordings in "
+                "one: cut it apart"
+            )
         said = times[times >= 0]
         if self.first_tick is None and len(said) > 1 and np.ptp(said) < _FEWEST_TICKS * len(said):
             raise InputError(
@@ -160,14 +175,10 @@ class _Reading:
                 f"{self.path}: its times have no fraction, so they count the time-stamp counter's ticks; "
                 "give its rate with --tsc-ghz (1 where they are nanoseconds)"
             )
-        if self.tally.in_seconds:
-            raise InputError(
-                f"{self.path}: some of its times have a fraction and some have none; it is two recordings in "
-                "one: cut it apart"
-            )
-        if self.first_tick is None:
-            self.first_tick = int(said[:1].sum())
-        times[:] = np.rint((times - self.first_tick) / self.options.tsc_ghz)
+        if self.first_tick is None and len(said):
+            self.first_tick = int(said[0])
+        in_ns = np.rint((times - (self.first_tick or 0)) / self.options.tsc_ghz)
+        times[:] = np.clip(in_ns, -FARTHEST_NS, FARTHEST_NS)
 
     def _check(self, found: bool) -> None:
         blocks, tally = self.blocks, self.tally

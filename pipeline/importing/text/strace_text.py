@@ -99,12 +99,13 @@ class StraceText:
 
     def read(self, lines: pl.Series, tally: Tally) -> np.ndarray:
         """Read a block of lines: its events, in order. What became of each line is counted in `tally`."""
-        lines = self._join_cut(lines)
+        made: list[tuple[int, int]] = []
+        lines = self._join_cut(lines, made)
         head = lines.str.extract_groups(_HEAD).struct.unnest()
         fits = head["what"].is_not_null()
-        said = lines.filter(~fits).str.extract(_ATTACHED).drop_nulls().cast(pl.Int64, strict=False)
-        self._children.update(said.to_list())
-        kinds, unknown = match_first(lines, (~fits).arg_true().to_numpy(), _AUXILIARY)
+        headless = (~fits).arg_true().to_numpy()
+        made += _find_numbers(lines, headless, _ATTACHED)
+        kinds, unknown = match_first(lines, headless, _AUXILIARY)
         tally.auxiliary.update(kinds)
         tally.note_unknown(lines, unknown, _NOT_A_HEAD)
         head = head.filter(fits)
@@ -114,8 +115,9 @@ class StraceText:
         events["task"] = read_numbers(head["task"])
         events["file"] = 0
         if not len(rows):
+            self._children.update(child for _, child in made)
             return events
-        tally.in_seconds = True
+        tally.note_times(rows, np.zeros(len(rows), bool))
 
         what, text = head["what"], lines.gather(rows)
         signals = what.str.starts_with("---")
@@ -127,7 +129,9 @@ class StraceText:
         calls = ~(signals.to_numpy() | ended)
         first = calls & ~second & text.str.ends_with(_UNFINISHED).to_numpy()
         events["code"][calls] = np.where(second, ev.EXIT, np.where(first, ev.ENTER, ev.WHOLE))[calls]
-        self._number_first(events["task"], text)
+        if self._first is None:
+            made += _find_numbers(lines, rows[what.str.contains("clone|fork").to_numpy()], _MADE)
+        self._number_first(events["task"], rows, sorted(made))
         text = self._join_halves(text, events["task"], first, second)
         names = what.str.extract(r"([a-z_0-9]+)(?:\(| resumed)")
         codes = names.replace_strict(ev.CALLS, default=ev.OTHER_CALL, return_dtype=pl.Int64)
@@ -141,8 +145,11 @@ class StraceText:
         tally.used += int(good.sum())
         return events[good]
 
-    def _join_cut(self, lines: pl.Series) -> pl.Series:
-        """Make two halves of a call that a message of strace has cut in two, its first line and the next."""
+    def _join_cut(self, lines: pl.Series, made: list[tuple[int, int]]) -> pl.Series:
+        """Make two halves of a call that a message of strace has cut in two, its first line and the next.
+
+        The tasks that these messages name are added to `made`, with their lines.
+        """
         cut = lines.str.contains("." + _ATTACHED)
         if not cut.any() and not self._cut:
             return lines
@@ -154,7 +161,7 @@ class StraceText:
             message = re.search(_ATTACHED, line)
             head = re.match(_HEAD, line)
             if message and head and head["what"].endswith("("):
-                self._children.add(int(message[1]))
+                made.append((i, int(message[1])))
                 text[i] = line[: message.start()] + _UNFINISHED
                 self._cut = f"{line[: head.start('what')]}<... {head['what'][:-1]} resumed>"
         return pl.Series(text, dtype=pl.String)
@@ -177,29 +184,40 @@ class StraceText:
                 whole.append(self._halves.pop(task, "") + half.partition(" resumed>")[2])
         return text.scatter(at, whole)
 
-    def _number_first(self, tasks: np.ndarray, text: pl.Series) -> None:
+    def _number_first(self, tasks: np.ndarray, rows: np.ndarray, made: list[tuple[int, int]]) -> None:
         """Give all lines of the process that strace started one number, whether it is printed or not.
 
-        It is printed while another process lives: the first number of a task that nobody made.
+        It is printed while another process lives: the first number of a task that nobody made. `made` has the
+        lines in which tasks are said to be made, and their numbers; `rows` are the lines of `tasks`.
         """
-        begin = 0
-        if self._first is None:
-            unnumbered = np.flatnonzero(tasks < 0)
-            if not self._has_unnumbered and not len(unnumbered):
-                return
-            begin = len(tasks)
-            made = text.str.extract(_MADE).cast(pl.Int64, strict=False).fill_null(-1).to_list()
-            start = 0 if self._has_unnumbered else int(unnumbered[0])
-            self._has_unnumbered = True
-            for i, (task, child) in enumerate(zip(tasks.tolist(), made, strict=True)):
-                if i >= start and task >= 0 and task not in self._children:
-                    self._first, begin = task, i
-                    break
-                self._children.add(child)
+        begin = self._find_first(tasks, rows, made) if self._first is None else 0
         if self._first is not None:
             later = tasks[begin:]
             later[later == self._first] = FIRST_TASK
         tasks[tasks < 0] = FIRST_TASK
+
+    def _find_first(self, tasks: np.ndarray, rows: np.ndarray, made: list[tuple[int, int]]) -> int:
+        """Look for the number of the first task; return from where on in `tasks` it is known."""
+        unnumbered = np.flatnonzero(tasks < 0)
+        start = 0 if self._has_unnumbered else int(unnumbered[0]) if len(unnumbered) else len(tasks)
+        self._has_unnumbered |= len(unnumbered) > 0
+        numbered = start + np.flatnonzero(tasks[start:] >= 0)
+        told = 0
+        for i in numbered[np.sort(np.unique(tasks[numbered], return_index=True)[1])].tolist():
+            while told < len(made) and made[told][0] < rows[i]:
+                self._children.add(made[told][1])
+                told += 1
+            if int(tasks[i]) not in self._children:
+                self._first = int(tasks[i])
+                return i
+        self._children.update(child for _, child in made)
+        return len(tasks)
+
+
+def _find_numbers(lines: pl.Series, rows: np.ndarray, regex: str) -> list[tuple[int, int]]:
+    """Find the lines among those at `rows` that the regular expression fits, and the number in each."""
+    numbers = lines.gather(rows).str.extract(regex).cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
+    return list(zip(rows[numbers >= 0].tolist(), numbers[numbers >= 0].tolist(), strict=True))
 
 
 def _read_calls(

@@ -12,6 +12,9 @@ import polars as pl
 # Unknown lines that are told with their numbers, and how much is quoted of them in an error.
 TOLD, QUOTED, _LONGEST_QUOTE = 5, 3, 100
 _NAMES_SHOWN = 6
+# So many lines tell whether a text is of the format that it was taken for.
+_MANY = 10_000
+NO_LINE = (1 << 63) - 1
 
 
 @dataclass
@@ -20,8 +23,8 @@ class Tally:
 
     `ignored` are lines of events that say nothing of mappings, by the event's name; `auxiliary` those that
     are no events, by kind; `unread` events and calls that may map pages of files and of which no operation is
-    made, by name: each is used or ignored too. `in_ticks` and `in_seconds` say which times there were: ticks
-    of a clock, or not.
+    made, by name: each is used or ignored too. `first_ticks` and `first_seconds` are the lines, from 0, of
+    the first times in ticks of a clock and in seconds; NO_LINE if there are none.
     """
 
     lines: int = 0
@@ -32,8 +35,9 @@ class Tally:
     auxiliary: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
     unknown: int = 0
-    in_ticks: bool = False
-    in_seconds: bool = False
+    first_ticks: int = NO_LINE
+    first_seconds: int = NO_LINE
+    _unknown_in_block: list[np.ndarray] = field(default_factory=list)
     _first_unknown: list[tuple[int, str, str]] = field(default_factory=list)
 
     def note_unread(self, name: str, count: int, is_call: bool) -> None:
@@ -41,11 +45,34 @@ class Tally:
         self.unread[name] += count
         self.calls_unread += count * is_call
 
+    def note_times(self, rows: np.ndarray, in_ticks: np.ndarray) -> None:
+        """Note which lines of a block, at `rows` in their order, have times in ticks and which in seconds."""
+        for name, found in (("first_ticks", rows[in_ticks]), ("first_seconds", rows[~in_ticks])):
+            if len(found):
+                setattr(self, name, min(getattr(self, name), self.lines + int(found[0])))
+
     def note_unknown(self, lines: pl.Series, rows: np.ndarray, reason: str) -> None:
         """Count the lines at `rows` of a block as unknown; `self.lines` is the number before the block."""
         self.unknown += len(rows)
+        self._unknown_in_block.append(self.lines + rows)
         told = [(self.lines + int(row), reason, str(lines[int(row)])) for row in rows[:TOLD]]
         self._first_unknown = sorted(self._first_unknown + told)[:TOLD]
+
+    def find_hopeless(self) -> int | None:
+        """Line of the block, from 0, by which most lines were unknown, and many; None if they were not.
+
+        What is unknown beyond it is not counted any more.
+        """
+        lines = np.sort(np.concatenate(self._unknown_in_block or [np.zeros(0, np.int64)]))
+        self._unknown_in_block = []
+        if self.unknown <= _MANY:
+            return None
+        counts = self.unknown - len(lines) + 1 + np.arange(len(lines))
+        hopeless = np.flatnonzero((counts > _MANY) & (2 * counts > lines + 1))
+        if not len(hopeless):
+            return None
+        self.unknown = int(counts[hopeless[0]])
+        return int(lines[hopeless[0]])
 
     def unknown_lines(self) -> list[str]:
         """Say where the first unknown lines are and what is wrong with them."""
@@ -60,7 +87,7 @@ class Tally:
 
     def notes(self) -> Iterator[str]:
         """Say what was passed over and what was unknown."""
-        for kind, count in self.auxiliary.items():
+        for kind, count in sorted(self.auxiliary.items()):
             if kind:
                 yield f"{count:,} lines of {kind} were passed over"
         if self.ignored:
