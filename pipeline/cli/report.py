@@ -14,8 +14,8 @@ def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Run directories, directories of runs, and files of measured locks; or a sweep. Default: "
-            "runs."
+            help="Run directories, directories of runs, and files of measured locks; or a sweep; or studies "
+            "and collections of them by name, see `pipeline study`. Default: runs."
         ),
     ] = None,
     output: Annotated[
@@ -55,4 +55,40 @@ def report(
 
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     place = output or default_output(form, item)
+    if studies := _select_studies(runs or []):
+        typer.echo(_report_studies(studies, place, form, command))
+        return
     typer.echo(write(runs or [Path("runs")], place, definition, command, form, item))
+
+
+def _select_studies(names: list[Path]) -> list[str]:
+    """The names, if all are of studies; none of them if all are of runs. Raises UsageError for a mixture."""
+    if all(name.is_dir() for name in names):
+        return []
+    from pipeline.errors import UsageError
+    from pipeline.studies.catalogue import is_study
+
+    studies = [str(name) for name in names if not name.is_dir() and is_study(str(name))]
+    if studies and len(studies) < len(names):
+        other = next(str(name) for name in names if str(name) not in studies)
+        raise UsageError(
+            f"a report is of runs or of studies, found both: {studies[0]} is a study, {other} is not"
+        )
+    return studies
+
+
+def _report_studies(names: list[str], place: Path, form: str | None, command: str) -> Path:
+    from pipeline.errors import UsageError
+    from pipeline.studies.catalogue import collections, find_studies
+    from pipeline.studies.document import write_document
+    from pipeline.studies.measure import answer_studies
+    from pipeline.studies.study_page import write_study_page
+
+    chosen = form or place.suffix.removeprefix(".")
+    if chosen not in ("html", "md"):
+        raise UsageError(f"a report of studies is html or md, found '{chosen}'; 'pipeline study' has json")
+    collection = names[0] if len(names) == 1 and names[0] in collections() else ""
+    answers = answer_studies(find_studies(names))
+    if chosen == "md":
+        return write_document(place, answers, collection)
+    return write_study_page(place, answers, collection.capitalize(), command)

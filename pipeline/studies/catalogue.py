@@ -7,19 +7,17 @@ from pathlib import Path
 
 from pipeline.errors import unknown_name
 from pipeline.io.resources import shipped_files
-from pipeline.studies.definition import Study, read_study
-
-_FOLDER = "reports/studies"
+from pipeline.studies.definition import STUDIES, Study, read_study
 
 
 def shipped_studies() -> dict[str, Path]:
     """Files of the shipped studies by name."""
-    return shipped_files(_FOLDER, ".toml")
+    return shipped_files(STUDIES, ".toml")
 
 
 def is_study(name: str) -> bool:
-    """Whether a word names a shipped study, or the file of one of a user's own."""
-    return name in shipped_studies() or (name.endswith(".toml") and Path(name).is_file())
+    """Whether a word names a shipped study, a collection of them, or a .toml file."""
+    return name.endswith(".toml") or name in shipped_studies() or name in collections()
 
 
 def collect(collection: str) -> list[Study]:

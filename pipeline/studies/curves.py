@@ -83,8 +83,11 @@ def specify_all(answer: Answer) -> list[dict[str, Any]]:
     ]
 
 
-def draw_svg(specs: Sequence[dict[str, Any]]) -> str:
-    """Charts as one picture in the light theme's colours: two in a line, or one where they have panels."""
+def draw_svg(specs: Sequence[dict[str, Any]], light: bool = True) -> str:
+    """Charts as one picture: two in a line, or one where they have panels.
+
+    In the `light` theme's colours, or in variables of the style sheet, for a page that has it.
+    """
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
     config = vega_config() | {
@@ -105,7 +108,7 @@ def draw_svg(specs: Sequence[dict[str, Any]]) -> str:
         "resolve": {"scale": {"color": "independent", "strokeDash": "independent"}},
         "config": config,
     }
-    return str(vl_convert.vegalite_to_svg(resolve_light_colours(whole)))
+    return str(vl_convert.vegalite_to_svg(resolve_light_colours(whole) if light else whole))
 
 
 def _horizontal(chart: Curves, rows: pl.DataFrame) -> alt.X:

@@ -38,6 +38,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipeline.errors import InputError, UsageError, did_you_mean
 from pipeline.io.files import readable_file
+from pipeline.io.resources import shipped_files
 from pipeline.machine.profile import load_profile
 from pipeline.sweeps.grid import Grid, make_grid, merge
 
@@ -45,6 +46,8 @@ Outcome = Literal["holds", "does not hold", "depends", "cannot tell"]
 Wrong = Literal["nobody", "author", "expectation", "model", "implementation"]
 """What is wrong where a claim does not hold; an expectation is one that nobody put in words."""
 
+STUDIES = "reports/studies"
+"""Folder of the shipped studies."""
 CONDITION, NUMBERS = "condition", "numbers"
 COUNTED = ("settings", "held", "holding", "failing", "untold", "replications")
 """What words may name beside the columns of `numbers`: how many settings there are and in how many the claim
@@ -172,6 +175,12 @@ class Study:
     opinion: Opinion | None = None
     charts: Sequence[Curves] = ()
     tables: Sequence[Columns] = ()
+
+    @property
+    def command_name(self) -> str:
+        """What `pipeline study` finds it by: its name if it is shipped, else its path."""
+        shipped = shipped_files(STUDIES, ".toml").get(self.name)
+        return self.name if shipped == self.source_file.path else str(self.source_file.path)
 
     @property
     def heading(self) -> str:

@@ -12,9 +12,9 @@ from pipeline.io.resources import shipped_folder
 from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile, shipped_profiles
 from pipeline.studies.answer import Answer
+from pipeline.studies.definition import STUDIES
 from pipeline.studies.pages import PICTURES, overview, render_section
 
-_FOLDER = "reports/studies"
 _PLAIN = "# Studies\n\n{{ overview }}\n\n{{ sections }}\n"
 
 
@@ -32,7 +32,7 @@ def write_document(path: Path, answers: Sequence[Answer], collection: str = "") 
 
 def render_document(answers: Sequence[Answer], collection: str = "", pictures: Path | None = None) -> str:
     """Text of the document; pictures are drawn into their folder, if there is one."""
-    folder = shipped_folder(_FOLDER)
+    folder = shipped_folder(STUDIES)
     environment = Environment(
         loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=True
     )
