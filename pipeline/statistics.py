@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 CONFIDENCE = 0.95
 POWER = 0.8
+# Beyond a factor of e to this, an interval of a ratio says nothing: it is cut there.
+_MOST_SPREAD = 50.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,17 @@ class Estimate:
     def is_within(self, margin: float, value: float) -> bool:
         """Whether the interval is known and lies within `value` +- `margin`."""
         return self.half_width is not None and abs(self.value - value) + self.half_width <= margin
+
+    @property
+    def factor_interval(self) -> tuple[float, float] | None:
+        """Of an estimated ratio: its interval on a logarithmic scale, of which no end is negative.
+
+        The error of the logarithm is the relative one (the delta method). None where the error is not known.
+        """
+        if self.half_width is None or self.value <= 0:
+            return None
+        spread = min(self.half_width / self.value, _MOST_SPREAD)
+        return self.value * math.exp(-spread), self.value * math.exp(spread)
 
     def scaled(self, factor: float, origin: float = 0.0) -> Estimate:
         """The estimate of `factor` times the distance from `origin`."""

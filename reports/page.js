@@ -80,6 +80,46 @@
     details.querySelector(".scroll").replaceChildren(table);
   };
 
+  // --- sorting: a click on a heading, by number where cells have one, else by text ---
+
+  const keyOf = (cell) => {
+    const number = Number(cell?.dataset.value ?? cell?.textContent.replace(/[,\u2009]/g, ""));
+    return cell?.textContent.trim() && Number.isFinite(number) ? number : null;
+  };
+
+  const sort = (heading) => {
+    const table = heading.closest("table");
+    const headings = [...heading.parentElement.children];
+    const column = headings.indexOf(heading);
+    const falling = heading.getAttribute("aria-sort") === "descending";
+    const sign = falling ? 1 : -1;
+    for (const other of headings) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", falling ? "ascending" : "descending");
+    const rows = [...table.tBodies[0].rows].map((row) => ({ row, cell: row.cells[column] }));
+    for (const one of rows) one.key = keyOf(one.cell);
+    rows.sort((a, b) => {
+      // What has no number stays at the end.
+      if (a.key === null || b.key === null) {
+        if (a.key !== b.key) return a.key === null ? 1 : -1;
+        return -sign * a.cell.textContent.localeCompare(b.cell.textContent);
+      }
+      return sign * (a.key - b.key);
+    });
+    table.classList.add("sorted");
+    table.tBodies[0].append(...rows.map(({ row }) => row));
+  };
+
+  document.addEventListener("click", (event) => {
+    const heading = event.target.closest?.("thead th");
+    if (heading) sort(heading);
+  });
+  document.addEventListener("keydown", (event) => {
+    const heading = event.target.closest?.("thead th");
+    if (!heading || (event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    sort(heading);
+  });
+
   // --- charts ---
 
   // Vega's specifications by the text of Vega-Lite's: small multiples are alike but for their rows.
@@ -95,6 +135,8 @@
   const draw = async (figure, values) => {
     const target = figure.querySelector(".chart");
     const spec = read(figure.querySelector("script.spec"));
+    // A chart may bring rows of its own.
+    const data = spec.data;
     // Rows that the chart leaves out are left out here, so that Vega need not take them in first.
     const transform = [...(spec.transform ?? [])];
     let rows = values;
@@ -105,7 +147,7 @@
     const known = compiled.get(text);
     const given = known
       ? { ...known, data: known.data.map((data) => (data.name === "rows" ? { ...data, values: rows } : data)) }
-      : { ...spec, transform, data: { name: "rows", values: rows }, config };
+      : { ...spec, transform, data: data ?? { name: "rows", values: rows }, config };
     // With `ast`, Vega compiles no text to code, which the page's policy forbids.
     const { view, vgSpec } = await vegaEmbed(target, given, {
       ast: true, expr: expressionClosures, renderer: "svg", actions: false, defaultStyle: false,
@@ -124,11 +166,12 @@
   };
 
   const waiting = new Map();
-  const blocks = [...document.querySelectorAll("article")].filter((a) => a.querySelector("script.data"));
+  const blocks = [...document.querySelectorAll("article")].filter((a) => a.querySelector("script.spec"));
   for (const block of blocks) {
-    const data = read(block.querySelector("script.data"));
+    const given = block.querySelector("script.data");
+    const data = given ? read(given) : { columns: [], rows: [] };
     const rows = block.querySelector("details.rows");
-    rows.addEventListener("toggle", () => fillTable(rows, data), { once: true });
+    rows?.addEventListener("toggle", () => fillTable(rows, data), { once: true });
     let values;
     for (const figure of block.querySelectorAll("figure")) {
       const target = figure.querySelector(".chart");

@@ -21,7 +21,8 @@ from pipeline.schema.trace import KINDS
 REST = "default"
 _FORM = f"KIND=NAME,...,{REST}=NAME"
 _REQUIRED = ("SUMMARY", "map_step", "unmap_step")
-_PINNING = ("pin", "forbid_sleep")
+_FORBIDDING = "forbid_sleep"
+_PINNING = ("pin", _FORBIDDING)
 
 
 @cache
@@ -38,13 +39,23 @@ def _defines_map_step(path: Path) -> bool:
 
 def pins_tasks(name: str) -> bool:
     """Whether an allocator calls `pin` or `forbid_sleep`, which bind a task to its CPU while it has a map."""
-    tree = ast.parse(load_allocator(name).path.read_text(encoding="utf-8"))
-    called = {
+    return not _calls(load_allocator(name).path).isdisjoint(_PINNING)
+
+
+def forbids_sleep(name: str) -> bool:
+    """Whether a shipped or installed allocator calls `forbid_sleep`; False for a name that is neither."""
+    path = known_allocators().get(name)
+    return path is not None and _FORBIDDING in _calls(path)
+
+
+def _calls(path: Path) -> set[str]:
+    """Names of the functions that a file calls."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
         node.func.id
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
-    return not called.isdisjoint(_PINNING)
 
 
 def known_allocators() -> dict[str, Path]:

@@ -80,9 +80,9 @@ def compare(
     is undecided.
     """
     from pipeline.compare.compare import compare as compare_sides
-    from pipeline.compare.metrics import select_metrics
     from pipeline.compare.render import render
     from pipeline.compare.sides import Designs, find_sides, is_pair_of_traces
+    from pipeline.runs.metrics import select_metrics
     from pipeline.sweeps.sweep import Means
 
     chosen = select_metrics(metrics)

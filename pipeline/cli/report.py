@@ -42,6 +42,12 @@ def report(
             help="Only this item of the definition, such as flushes-per-second; png and svg: one file.",
         ),
     ] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", help="Title; default: the question that the runs answer.")
+    ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open what was written in the default browser.")
+    ] = False,
     definition: Annotated[
         str | None,
         typer.Option(
@@ -56,9 +62,15 @@ def report(
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     place = output or default_output(form, item)
     if studies := _select_studies(runs or []):
-        typer.echo(_report_studies(studies, place, form, command))
-        return
-    typer.echo(write(runs or [Path("runs")], place, definition, command, form, item))
+        written = _report_studies(studies, place, form, command)
+    else:
+        written = write(runs or [Path("runs")], place, definition, command, form, item, title)
+    typer.echo(written)
+    if open_:
+        import webbrowser
+
+        if not webbrowser.open(written.resolve().as_uri()):
+            typer.echo(f"{written}: found no browser to open it with", err=True)
 
 
 def _select_studies(names: list[Path]) -> list[str]:

@@ -10,9 +10,9 @@ from typing import Literal
 
 from pipeline.compare.candidates import Candidate
 from pipeline.compare.making import Conditions, plan_design, runs_directory
-from pipeline.compare.metrics import METRICS, Metric
 from pipeline.compare.selection import Race
 from pipeline.errors import InputError, UsageError
+from pipeline.runs.metrics import METRICS, Metric
 from pipeline.runs.store import read_finished_manifest
 from pipeline.schema.run import Manifest
 from pipeline.statistics import Estimate, paired_difference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.compare.metrics import category_us
+from pipeline.runs.metrics import category_us
 from pipeline.schema.run import CPU_CATEGORIES, Manifest, Totals
 
 _LEAST_SHARE = 0.05

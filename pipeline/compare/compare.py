@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.compare.causes import Cause, find_causes
 from pipeline.compare.judge import Judgement, Pairs, Verdict, judge, least_pairs
-from pipeline.compare.metrics import Metric
 from pipeline.compare.pairing import Pairing, Setting, pair
+from pipeline.runs.metrics import Metric
 from pipeline.schema.run import Manifest
 
 WORSE_STATUS = 6

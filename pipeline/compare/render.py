@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pipeline.compare.causes import Cause
 from pipeline.compare.compare import Compared, Comparison
 from pipeline.compare.judge import EXACT, Judgement
-from pipeline.compare.metrics import Metric
 from pipeline.compare.pairing import describe_both, describe_value
 from pipeline.io.numbers import format_count, format_number, join_words
 from pipeline.io.tables import align_columns, markdown_table
+from pipeline.runs.metrics import Metric
 from pipeline.statistics import CONFIDENCE, Estimate
 
 Form = Literal["text", "md", "json"]

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable
 
 _NS = {"s": 10**9, "ms": 10**6, "us": 10**3}
+NS_OF_UNIT = _NS | {"ns": 1}
+"""Length of each unit of time, ns."""
+_BYTES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
 
 
 def format_number(value: float | str | None, digits: int = 4) -> str:
@@ -37,12 +40,30 @@ def format_exact(ns: int, unit: str) -> str:
     return _without_zeros(f"{ns / _NS[unit]:,.{places}f}")
 
 
-def format_duration(ns: int) -> str:
-    """Write a duration with three digits and its unit: 25500 is "25.5 us"."""
+def format_duration(ns: float, micro: str = "us") -> str:
+    """Write a duration with three digits and its unit: 25500 is "25.5 us", or as `micro` has it."""
     for unit, size in _NS.items():
-        if abs(ns) >= size:
-            return f"{ns / size:.3g} {unit}" if ns < 1000 * size else f"{ns // size:,} s"
-    return f"{ns} ns"
+        # What rounds up to a thousand belongs to the next unit.
+        if abs(ns) >= 0.9995 * size:
+            number = f"{ns / size:.3g}" if abs(ns) < 999.5 * size else f"{ns / size:,.0f}"
+            return f"{number} {micro if unit == 'us' else unit}"
+    return f"{ns:.3g} ns"
+
+
+def format_quantity(value: float | None, unit: str, digits: int = 3) -> str:
+    """Write a value with its unit, times and sizes in the unit that fits them; "" for None.
+
+    67,385,644 in "us" is "67.4 s", 4096 in "KiB" is "4 MiB"; other units stay as they are.
+    """
+    if value is None:
+        return ""
+    if unit in NS_OF_UNIT:
+        return format_duration(value * NS_OF_UNIT[unit], micro="µs") if value else "0"
+    if unit in _BYTES:
+        size = value * _BYTES[unit]
+        fitting = next((name for name, least in _BYTES.items() if size >= least), "bytes")
+        return f"{format_number(size / _BYTES.get(fitting, 1), digits)} {fitting}" if value else "0"
+    return f"{format_number(value, digits)} {unit}".rstrip()
 
 
 def format_whole_duration(ns: int) -> str:

@@ -39,6 +39,8 @@ class ChartKind(ABC):
     """Whether the axis of the measure may end before a bound does."""
     over_time: ClassVar[bool] = False
     """Whether runs share an axis of time, which one that takes many times as long would squeeze."""
+    of_replications: ClassVar[bool] = False
+    """Whether it is made of all runs, where others are made of the first replication of each design."""
     legend: ClassVar[bool] = False
     """Whether a legend names the runs."""
     bounds_alone: ClassVar[bool] = False

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 
 from pipeline.errors import InputError, UsageError
 from pipeline.report.charts import KINDS
+from pipeline.report.conditions import name_question
 from pipeline.report.definition import Definition, Item
-from pipeline.report.document import Block, Document, Part
+from pipeline.report.document import HINT, Block, Document, Part
+from pipeline.report.groups import choose_representatives
 from pipeline.report.styles import RunStyles, style_runs
 from pipeline.report.vega import NEAR
 from pipeline.runs.store import Run
@@ -19,6 +23,7 @@ from pipeline.sql.session import Session
 
 # A chart of more points is neither readable nor light; its query should group them.
 MOST_ROWS = 20_000
+_SHOWN = "The ranking is of all runs; everything below it is of the first replication of each design."
 
 
 def compose(
@@ -26,19 +31,29 @@ def compose(
     definition: Definition,
     queries: dict[str, Query],
     command: str | None = None,
+    title: str | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Document:
     """Make every block of `definition` over the session's runs; `advance(1)` is called after each.
 
-    A question that several items ask of the same runs is answered once. InputError for an answer that an item
-    cannot be made from.
+    Where designs have several replications, rankings are of all runs, and all else is of the first
+    replication of each. A question that several items ask of the same runs is answered once. InputError for
+    an answer that an item cannot be made from.
     """
-    styles = style_runs(session.runs, [table.name for table in session.lock_tables])
-    near = _runs_in_reach(session.runs, styles)
+    shown, representatives = choose_representatives(session.runs)
+    measured = [table.name for table in session.lock_tables]
+    styles = replace(style_runs(shown, measured), representatives=representatives)
+    near = _runs_in_reach(shown, styles)
     parts = []
     answers: dict[str, pl.DataFrame] = {}
-    # Where all runs are in reach, one session keeps what both would make of the logs.
-    with nullcontext(session) if len(near) == len(session.runs) else Session(near) as timed:
+    with ExitStack() as sessions:
+        # What is asked of the same runs is asked of one session, which keeps what it makes of their logs.
+        one = (
+            session
+            if len(shown) == len(session.runs)
+            else sessions.enter_context(Session([*shown, *session.lock_tables]))
+        )
+        timed = one if len(near) == len(shown) else sessions.enter_context(Session(near))
         for section in definition.section:
             blocks = []
             for item in section.item:
@@ -46,12 +61,12 @@ def compose(
                     advance(1)
                     continue
                 kind = KINDS[item.chart]
-                asked = timed if kind.over_time else session
+                asked = session if kind.of_replications else timed if kind.over_time else one
                 query = queries[item.query]
-                question = f"{len(asked.runs)} {item.query} {sorted(item.params.items())}"
+                question = f"{id(asked)} {item.query} {sorted(item.params.items())}"
                 if question not in answers:
                     answers[question] = run_query(asked, query, item.params)
-                block = Block(item, query, answers[question])
+                block = Block(item, query, answers[question], _paths(asked))
                 _check_answer(item, block.frame)
                 kind.show(block, styles, asked.runs)
                 blocks.append(block)
@@ -63,7 +78,22 @@ def compose(
             f"wanted locks measured on a real machine for {names}, found runs alone; give a file too, such "
             "as the output of perf lock contention (docs/importing.md)"
         )
-    return Document(definition.title, definition.text, parts, session.runs, styles, command)
+    return Document(
+        title or definition.title or name_question(session.runs),
+        definition.text,
+        parts,
+        session.runs,
+        styles,
+        command,
+        hint=f"{HINT} {_SHOWN}" if len(shown) < len(session.runs) else HINT,
+    )
+
+
+def _paths(session: Session) -> tuple[Path, ...]:
+    """What `pipeline sql` must be given to ask the same runs and measured locks."""
+    return tuple(
+        dict.fromkeys([*(run.directory for run in session.runs), *(t.path for t in session.lock_tables)])
+    )
 
 
 def _runs_in_reach(runs: Sequence[Run], styles: RunStyles) -> list[Run]:

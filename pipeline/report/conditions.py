@@ -19,6 +19,23 @@ LOOPS = {
 Facts = list[tuple[str, str]]
 
 
+_NAMED = 3
+
+
+def name_question(runs: Sequence[Run]) -> str:
+    """The question that a report of these runs answers, for its title."""
+    traces = list(dict.fromkeys(run.manifest.trace.name for run in runs))
+    sources = {(run.manifest.trace.metadata.get("source") or {}).get("name") for run in runs}
+    machines = list(dict.fromkeys(run.manifest.machine.name for run in runs))
+    if len(traces) > 1 and len(sources) == 1 and None not in sources:
+        traces = [str(name) for name in sources]
+    what = join_words(traces) if len(traces) <= _NAMED else f"{len(traces)} traces"
+    where = join_words(machines) if len(machines) <= _NAMED else f"{len(machines)} machines"
+    designs = list(dict.fromkeys(run.manifest.label for run in runs))
+    asked = "which mapping design?" if len(designs) > 1 else f"how does {designs[0]} do?"
+    return f"{what} on {where}: {asked}"
+
+
 def describe_traces(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Each trace once: its name, facts, provenance of its columns, notes, and the runs that replayed it."""
     entries = []

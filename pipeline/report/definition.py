@@ -85,7 +85,7 @@ class Section(_Strict):
 class Definition(_Strict):
     """A whole report."""
 
-    title: str
+    title: str = Field("", description="left out: names traces, machines and the question")
     text: str = ""
     section: list[Section]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,7 @@ from pipeline.sql.library import Query, fill_placeholders
 from pipeline.sql.output import format_cell
 
 Spec = dict[str, Any]
+HINT = "Pick runs here, in any legend or in a chart to see them in every chart and table; Escape clears."
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,17 @@ class Cell:
     number: bool = False
     names_run: bool = False
     best: bool = False
+    run: str = ""
+    """The run whose colour it carries, where that is not its text."""
+    value: float | None = None
+    """What the row is sorted by, where the text does not tell."""
+    detail: str = ""
+    """Said below the text in smaller letters."""
+
+    @property
+    def full_text(self) -> str:
+        """The text with what is said below it."""
+        return f"{self.text} ({self.detail})" if self.detail else self.text
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Row:
     @property
     def texts(self) -> list[str]:
         """The text of each cell."""
-        return [cell.text for cell in self.cells]
+        return [cell.full_text for cell in self.cells]
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,8 @@ class Table:
     title: str = ""
     verdict: str = ""
     notes: Sequence[str] = ()
+    charts: Sequence[Chart] = ()
+    """Charts that stand above it; the block has them too."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,8 @@ class Block:
     item: Item
     query: Query
     frame: pl.DataFrame
+    paths: tuple[Path, ...] = ()
+    """Directories of the runs that were asked, and files of measured locks."""
     empty: str = ""
     """Said instead of a table or charts."""
     left_out: str = ""
@@ -140,9 +157,17 @@ class Block:
     @property
     def command(self) -> str:
         """The command that asks it again."""
-        which = "--file" if self.item.query.endswith(".sql") else "--name"
+        own = self.item.query.endswith(".sql")
+        which = ["--file", _shortest(self.query.path)] if own else ["--name", self.item.query]
         values = [word for name, value in self.item.params.items() for word in ("--set", f"{name}={value}")]
-        return shlex.join(["pipeline", "sql", which, self.item.query, *values])
+        runs = [word for path in self.paths for word in ("--runs", _shortest(path))]
+        return shlex.join(["pipeline", "sql", *which, *values, *runs])
+
+
+def _shortest(path: Path) -> str:
+    """A path as a command may name it: from the working directory, if it lies below."""
+    working = Path.cwd()
+    return str(path.relative_to(working) if path.is_relative_to(working) else path)
 
 
 @dataclass(frozen=True)
@@ -169,6 +194,14 @@ class Document:
     facts: Sequence[tuple[str, str]] = ()
     """What is to be known of runs that are too many to be named."""
     warnings: Sequence[str] = ()
+    answer: str = ""
+    """The answer in a few sentences, where no ranking gives it."""
+    hint: str = HINT
+
+    @property
+    def leads_with_ranking(self) -> bool:
+        """Whether the first thing on the page is a ranking."""
+        return bool(self.blocks) and self.blocks[0].item.chart == "ranking"
 
     @property
     def blocks(self) -> list[Block]:

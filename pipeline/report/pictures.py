@@ -63,7 +63,7 @@ def _complete(block: Block, chart: Chart) -> Spec:
     title = {"text": block.item.title, "subtitle": chart.title, "anchor": "start", "fontSize": 13}
     columns = block.frame.columns
     values = [dict(zip(columns, row, strict=True)) for row in plain_rows(block.frame)]
-    spec |= {"title": title, "width": WIDTH, "data": {"name": "rows", "values": values}}
+    spec = {"data": {"name": "rows", "values": values}} | spec | {"title": title, "width": WIDTH}
     if block.legend or block.parts:
         for unit in spec.get("layer", [spec]):
             for channel in ("color", "strokeDash"):

@@ -1,4 +1,4 @@
-"""Who is fastest, by how much, and how sure that is: runs of one workload on one machine, ranked.
+"""Which design is fastest, by how much, and how sure that is: runs of one workload on one machine, ranked.
 
 Runs are compared where everything but the design is the same: workload, machine with every cost, loop, pages
 in low memory, jitter. Runs of a design that differ in their replication, which is the trace's seed and the
@@ -12,91 +12,33 @@ over them is that of the throughputs.
 
 The reference is the design that did most, and chance has a say in which that is. So the intervals are those
 of all pairs of designs together, which hold for whichever reference (J. C. Hsu, Multiple Comparisons, 1996).
+Ratios are judged on a logarithmic scale, where a slowdown has no end at 100 %.
+
+A design of which any run met a hazard, or ended before its trace did, is not ranked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Literal
 
 import polars as pl
 
-from pipeline.runs.store import Run, identify_workload
+from pipeline.io.numbers import format_count, join_words
+from pipeline.report.groups import Entry, Replication, group_runs
+from pipeline.report.restrictions import describe_restriction
+from pipeline.report.standing import Ranking, Standing
+from pipeline.runs.metrics import METRICS
+from pipeline.runs.store import Run
 from pipeline.schema.run import Manifest
-from pipeline.statistics import Estimate, mean, paired_difference, paired_ratio
+from pipeline.statistics import Estimate, mean, paired_ratio
 
 QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")
 
 # With fewer operations in a block its mean is that of a few accidents.
 LEAST_PER_BLOCK = 20
-# Throughputs that differ by less than this share are alike.
-NEGLIGIBLE = 0.01
-
-Method = Literal["", "replications", "blocks"]
-Verdict = Literal["", "faster", "slower", "alike", "identical", "cannot tell", "unknown"]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One design in a ranking: what it does, and how that differs from the reference."""
-
-    name: str
-    runs: tuple[str, ...]
-    different: int
-    """How many of the runs are different."""
-    bound: str
-    operations_per_second: Estimate
-    lost_us: Estimate | None
-    """From asking to being served, map and unmap of an operation together; None where no log tells."""
-    ratio: Estimate | None = None
-    """Its throughput as a share of the reference's; None of the reference itself."""
-    dearer_us: Estimate | None = None
-    method: Method = ""
-    unknown: str = ""
-    """Why the difference has no uncertainty."""
-    identical: bool = False
-    """Whether it did in every replication exactly what the reference did."""
-
-    @property
-    def verdict(self) -> Verdict:
-        """How its throughput compares with the reference's; "alike" only where a difference would show."""
-        if self.ratio is None:
-            return ""
-        if self.identical:
-            return "identical"
-        if self.ratio.half_width is None:
-            return "unknown"
-        if not self.ratio.may_be(1.0):
-            return "faster" if self.ratio.value > 1 else "slower"
-        return "alike" if self.ratio.is_within(NEGLIGIBLE, 1.0) else "cannot tell"
-
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation of `ratio` from one run to another, as far as can be known."""
-        if self.ratio is None or self.ratio.error is None:
-            return None
-        # The blocks are all of one run, and its error is that of their mean.
-        return self.ratio.error * (self.ratio.units**0.5 if self.method == "replications" else 1.0)
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The runs of one workload on one machine: designs by throughput, the first of them the reference."""
-
-    manifest: Manifest
-    """That of one of the runs: machine, loop, jitter and pages in low memory are those of all."""
-    traces: tuple[str, ...]
-    """Names of the traces, which differ in their seed alone."""
-    standings: list[Standing]
-    bounds: list[Standing]
-    incomplete: list[Standing]
-    """Runs that ended before the trace did, and so cannot be ranked."""
-    blocks: int
-    """Blocks that the trace is cut into."""
-    comparisons: int = 1
-    """Pairs of designs, and of designs with bounds, whose intervals hold together."""
 
 
 @dataclass(frozen=True)
@@ -108,10 +50,13 @@ class _Progress:
     stretches_ns: list[float] = field(default_factory=list)
     lost_us: list[float] = field(default_factory=list)
 
+    def measure(self, name: str) -> float:
+        """One of the metrics that runs are compared by."""
+        return METRICS[name].measure(self.run.manifest.totals)
+
     @property
     def rate(self) -> float:
-        totals = self.run.manifest.totals
-        return 1e9 * totals.operations / max(totals.wall_ns, 1)
+        return self.measure("throughput")
 
     @property
     def fingerprint(self) -> str:
@@ -125,9 +70,7 @@ class _Progress:
         return whole / sum(self.operations)
 
 
-# A replication: the trace and the seed. Two designs that share one met the same requests and draws.
-_Replication = tuple[str, int]
-_Entry = dict[_Replication, _Progress]
+_Entry = dict[Replication, _Progress]
 
 
 def rank_runs(runs: Sequence[Run], rows: pl.DataFrame, bounds: Collection[str]) -> list[Ranking]:
@@ -135,17 +78,22 @@ def rank_runs(runs: Sequence[Run], rows: pl.DataFrame, bounds: Collection[str]) 
 
     `bounds` names the runs that are shown as bounds, apart from the designs.
     """
-    groups: dict[tuple[object, ...], list[_Progress]] = {}
-    for run in runs:
-        m = run.manifest
-        key = (identify_workload(m), m.machine.model_dump_json(), m.loop, m.jitter_percent, *m.lowmem)
-        groups.setdefault(key, []).append(_measure_progress(run, rows.filter(pl.col("run") == run.name)))
-    return [_rank(group, bounds) for group in groups.values()]
+    parts = {str(name): part for (name,), part in rows.partition_by("run", as_dict=True).items()}
+    nothing = rows.clear()
+
+    def measure(entry: Entry) -> _Entry:
+        return {key: _measure_progress(run, parts.get(run.name, nothing)) for key, run in entry.items()}
+
+    return [_rank([measure(entry) for entry in group], bounds) for group in group_runs(runs)]
 
 
-def is_deadlocked(run: Run) -> bool:
-    """Whether a run ended because no task was left that could go on."""
-    return any(one.finding == "deadlock" for one in run.manifest.findings)
+def describe_findings(manifests: Iterable[Manifest]) -> str:
+    """What hazards some runs met and how often, as words; "" for none."""
+    counts = Counter(one.finding.replace("_", " ") for m in manifests for one in m.findings)
+    words = [
+        f"{name} ({format_count(count, 'time')})" if count > 1 else name for name, count in counts.items()
+    ]
+    return join_words(words) if words else ""
 
 
 def _measure_progress(run: Run, rows: pl.DataFrame) -> _Progress:
@@ -157,58 +105,59 @@ def _measure_progress(run: Run, rows: pl.DataFrame) -> _Progress:
     return _Progress(run, rows["operations"].to_list(), stretches, rows["lost_us"].to_list())
 
 
-def _rank(group: Sequence[_Progress], bounds: Collection[str]) -> Ranking:
+def _rank(group: Sequence[_Entry], bounds: Collection[str]) -> Ranking:
+    every = [progress for entry in group for progress in entry.values()]
     most: dict[str, int] = {}
-    for progress in group:
+    for progress in every:
         m = progress.run.manifest
         most[m.trace.sha256] = max(most.get(m.trace.sha256, 0), m.totals.operations)
 
-    def is_whole(progress: _Progress) -> bool:
-        # A run did the trace if it did as many operations as any other, and ended because there were no more.
-        m = progress.run.manifest
-        return m.totals.operations == most[m.trace.sha256] > 0 and not is_deadlocked(progress.run)
+    def explain_disqualified(entry: _Entry) -> str:
+        manifests = [progress.run.manifest for progress in entry.values()]
+        short = any(m.totals.operations < max(most[m.trace.sha256], 1) for m in manifests)
+        found = describe_findings(manifests)
+        reasons = [f"met {found}" if found else "", "did not do the whole trace" if short else ""]
+        return " and ".join(filter(None, reasons))
 
-    whole = [progress for progress in group if is_whole(progress)]
-    entries = _merge_replications([p for p in whole if p.run.name not in bounds])
+    entries: list[_Entry] = []
+    beside: list[_Entry] = []
+    disqualified: list[Standing] = []
+    for entry in group:
+        is_bound = next(iter(entry.values())).run.name in bounds
+        if why := explain_disqualified(entry):
+            disqualified.append(replace(_compare(entry, None), disqualified=why))
+        else:
+            (beside if is_bound else entries).append(entry)
     entries.sort(key=lambda entry: -_rate(entry).value)
     reference = entries[0] if entries else None
-    beside = _merge_replications([p for p in whole if p.run.name in bounds])
     pairs = len(entries) * (len(entries) - 1) // 2 + len(entries) * len(beside)
     comparisons = max(pairs, 1)
     return Ranking(
-        group[0].run.manifest,
-        tuple(dict.fromkeys(progress.run.manifest.trace.name for progress in group)),
+        every[0].run.manifest,
+        _name_traces([progress.run.manifest for progress in every]),
         [_with_family(_compare(entry, reference), comparisons) for entry in entries],
         [_with_family(_compare(entry, reference), comparisons) for entry in beside],
-        [_compare({_replication(p): p}, None) for p in group if not is_whole(p)],
-        max(len(p.operations) for p in group),
+        disqualified,
+        max(len(p.operations) for p in every),
         comparisons,
+    )
+
+
+def _name_traces(manifests: Sequence[Manifest]) -> tuple[str, ...]:
+    """Names of the traces; those of one name but other content have the beginning of their hash too."""
+    names = {m.trace.sha256: m.trace.name for m in manifests}
+    return tuple(
+        f"{name} ({sha[:8]})" if list(names.values()).count(name) > 1 else name for sha, name in names.items()
     )
 
 
 def _with_family(standing: Standing, comparisons: int) -> Standing:
     """Let the intervals of a standing's differences hold together with those of other pairs."""
-    ratio, dearer_us = (
+    ratio, slower_mapped = (
         estimate and replace(estimate, comparisons=comparisons)
-        for estimate in (standing.ratio, standing.dearer_us)
+        for estimate in (standing.ratio, standing.slower_mapped)
     )
-    return replace(standing, ratio=ratio, dearer_us=dearer_us)
-
-
-def _replication(progress: _Progress) -> _Replication:
-    return progress.run.manifest.trace.sha256, progress.run.manifest.seed
-
-
-def _merge_replications(group: Sequence[_Progress]) -> list[_Entry]:
-    """Runs of a design together; a second run of one replication is an entry of its own."""
-    entries: dict[tuple[str, str, int], _Entry] = {}
-    for progress in group:
-        m, replication = progress.run.manifest, _replication(progress)
-        again = 0
-        while replication in entries.get((m.label, m.allocator.source_sha256, again), {}):
-            again += 1
-        entries.setdefault((m.label, m.allocator.source_sha256, again), {})[replication] = progress
-    return list(entries.values())
+    return replace(standing, ratio=ratio, slower_mapped=slower_mapped)
 
 
 def _different(entry: _Entry) -> list[_Progress]:
@@ -246,11 +195,16 @@ def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
     costs = _costs_us(different)
     alone = Standing(
         _name(entry, len(different)),
+        different[0].run.manifest.label if len(entry) > 1 else different[0].run.name,
         tuple(progress.run.name for progress in entry.values()),
         len(different),
         different[0].run.manifest.allocator.bound,
         _rate(entry),
+        mean([progress.measure("map") for progress in different]),
+        mean([progress.measure("cpu") for progress in different]),
+        _idle_percent(different),
         mean(costs) if costs else None,
+        restriction=describe_restriction(different[0].run.manifest),
     )
     if reference is None or reference is entry:
         return alone
@@ -261,15 +215,14 @@ def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
         pairs.setdefault((this.fingerprint, that.fingerprint), (this, that))
     if not pairs:
         return _tell_unsure(alone, different, _different(reference), "no replication in common")
-    if all(this == that for this, that in pairs):
-        return replace(alone, ratio=Estimate(1.0), dearer_us=Estimate(0.0), identical=True)
     these, those = zip(*pairs.values(), strict=True)
-    costs, other_costs = _costs_us(these), _costs_us(those)
+    if all(this == that for this, that in pairs):
+        return replace(alone, ratio=Estimate(1.0), slower_mapped=_divide(these, those), identical=True)
     if len(pairs) >= 2:
         return replace(
             alone,
             ratio=paired_ratio([p.rate for p in these], [p.rate for p in those]),
-            dearer_us=paired_difference(costs, other_costs) if costs and other_costs else None,
+            slower_mapped=_divide(these, those),
             method="replications",
         )
     if unknown := _explain_unpaired(these[0], those[0]):
@@ -278,8 +231,8 @@ def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
         alone,
         # Each does the same work: the ratio of throughputs is that of the times, the other way up.
         ratio=paired_ratio(those[0].stretches_ns, these[0].stretches_ns),
-        # Blocks of costs depend on one another: their interval would be too narrow.
-        dearer_us=_subtract(costs, other_costs),
+        # Blocks of times to map depend on one another: their interval would be too narrow.
+        slower_mapped=_divide(these, those),
         method="blocks",
     )
 
@@ -288,15 +241,27 @@ def _tell_unsure(
     alone: Standing, these: Sequence[_Progress], those: Sequence[_Progress], unknown: str
 ) -> Standing:
     """The difference without its uncertainty, and why that is not known."""
-    costs, other_costs = _costs_us(these), _costs_us(those)
     rates = [mean([progress.rate for progress in runs]).value for runs in (these, those)]
-    ratio = Estimate(rates[0] / rates[1])
-    return replace(alone, ratio=ratio, dearer_us=_subtract(costs, other_costs), unknown=unknown)
+    times = [mean([progress.measure("map") for progress in runs]).value for runs in (these, those)]
+    return replace(
+        alone,
+        ratio=Estimate(rates[0] / rates[1]),
+        slower_mapped=Estimate(times[0] / times[1]) if times[1] else None,
+        unknown=unknown,
+    )
 
 
-def _subtract(costs: Sequence[float] | None, other_costs: Sequence[float] | None) -> Estimate | None:
-    """The difference of two mean costs, where both are known, without its uncertainty."""
-    return Estimate(mean(costs).value - mean(other_costs).value) if costs and other_costs else None
+def _divide(these: Sequence[_Progress], those: Sequence[_Progress]) -> Estimate | None:
+    """Time from request to mapped of paired runs as a share of the other side's, if that takes any."""
+    times = [[progress.measure("map") for progress in runs] for runs in (these, those)]
+    return paired_ratio(times[0], times[1]) if sum(times[1]) > 0 else None
+
+
+def _idle_percent(runs: Sequence[_Progress]) -> float:
+    """CPU time without a task to run, as a share of all of the runs'."""
+    cpus = [cpu for progress in runs for cpu in progress.run.manifest.totals.cpu_time]
+    wall_ns = sum(p.run.manifest.totals.wall_ns * len(p.run.manifest.totals.cpu_time) for p in runs)
+    return 100.0 * sum(cpu.idle_ns for cpu in cpus) / max(wall_ns, 1)
 
 
 def _explain_unpaired(this: _Progress, that: _Progress) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from operator import itemgetter
 
-from pipeline.io.numbers import format_number, join_words
+from pipeline.io.numbers import format_duration, format_number, join_words
+from pipeline.report.answer import LITTLE, describe_answer
 from pipeline.report.basis import describe_extrapolation, is_extrapolated
 from pipeline.report.document import Cell, Heading, Row, Table
-from pipeline.report.ranking import NEGLIGIBLE, Ranking, Standing
+from pipeline.report.standing import NEGLIGIBLE, Ranking, Standing
+from pipeline.schema.run import Manifest
 from pipeline.statistics import CONFIDENCE, POWER, Estimate, units_to_see
 
 UNKNOWN = "–"
 CANNOT_TELL = "cannot tell"
 EXTRAPOLATED = "†"
-_LITTLE = f"{100 * NEGLIGIBLE:g} %"
+_AS_FACTOR = 3.0
 _TRACES_NAMED = 4
 _OFTEN = f"{100 * POWER:.0f} of 100"
 
@@ -23,35 +24,39 @@ _HEADINGS = [
     Heading("", "", "place by throughput", True),
     Heading("design", "", "runs that differ in the seeds of trace and run alone are one entry", False),
     Heading("operations", "1/s", "operations completed per second of simulated time", True),
-    Heading("against the first", "%", "difference in throughput, and half the width of its interval", True),
-    Heading("visible from", "%", f"the difference that {_OFTEN} such comparisons would find", True),
-    Heading(
-        f"runs to see {_LITTLE}", "", f"different runs of each design of which {_OFTEN} would find that", True
-    ),
-    Heading("lost to mapping", "µs", "an operation's map and unmap, each from asking to being served", True),
-    Heading("against the first", "µs", "difference of that, and half the width of its interval", True),
+    Heading("against the first", "%", "difference in throughput, and its interval", True),
+    Heading("request to mapped", "", "from the request to having the mapping, mean", True),
+    Heading("against the first", "%", "difference of that, and its interval", True),
+    Heading("lost to mapping", "", "an operation's map and unmap, each from asking to being served", True),
+    Heading("CPU time", "", "CPU time of an operation, all but idling", True),
+    Heading("idle", "%", "CPU time without a task to run", True),
     Heading("verdict", "", "", False),
 ]
 
 
-def make_ranking_table(ranking: Ranking) -> Table:
-    """One table: designs by throughput, then bounds, then runs that did not do the whole trace."""
+def make_ranking_table(ranking: Ranking, title: str = "") -> Table:
+    """One table: designs by throughput, then bounds, then what is not ranked; `title` is its heading."""
     beyond = is_extrapolated(ranking.manifest)
     rows = [_row(standing, str(place), beyond) for place, standing in enumerate(ranking.standings, 1)]
-    rows += [_row(standing, "", beyond) for standing in ranking.bounds]
-    rows += [
-        _row(standing, "", beyond, "did not do the whole trace: not ranked")
-        for standing in ranking.incomplete
-    ]
-    return Table(_HEADINGS, rows, _conditions(ranking), " ".join(_verdict(ranking)), list(_notes(ranking)))
+    rows += [_row(standing, "", beyond) for standing in (*ranking.bounds, *ranking.disqualified)]
+    return Table(
+        _HEADINGS,
+        rows,
+        title or describe_conditions(ranking),
+        describe_answer(ranking),
+        list(_notes(ranking)),
+    )
 
 
-def _conditions(ranking: Ranking) -> str:
+def describe_conditions(ranking: Ranking) -> str:
+    """What a ranking's runs have in common, in a few words."""
     m = ranking.manifest
     traces = join_words(ranking.traces)
     if len(ranking.traces) > _TRACES_NAMED:
         traces = f"{len(ranking.traces)} traces of {m.trace.metadata['source']['name']}"
     words = [f"{traces} on {m.machine.name}", f"{m.machine.cpus} CPUs", f"{m.loop} loop"]
+    if len(ranking.standings) > 1 and all(standing.different == 1 for standing in ranking.standings):
+        words.append("a single run of each design")
     if m.jitter_percent:
         words.append(f"jitter {m.jitter_percent:g} %")
     if m.lowmem:
@@ -59,98 +64,69 @@ def _conditions(ranking: Ranking) -> str:
     return ", ".join(words)
 
 
-def _row(standing: Standing, place: str, extrapolated: bool, remark: str = "") -> Row:
-    numbers = [
-        _format_estimate(standing.operations_per_second) + EXTRAPOLATED * extrapolated,
-        _format_percent(standing.ratio),
-        _format_visible([standing]) or UNKNOWN,
-        _format_units(standing),
-        _format_estimate(standing.lost_us),
-        _format_difference(standing.dearer_us),
+def name_rankings(rankings: Sequence[Ranking]) -> list[str]:
+    """A title for each of several rankings; those that would read the same say what tells them apart."""
+    titles = [describe_conditions(ranking) for ranking in rankings]
+    again = [title for title in dict.fromkeys(titles) if titles.count(title) > 1]
+    for title in again:
+        places = [place for place, one in enumerate(titles) if one == title]
+        manifests = [rankings[place].manifest for place in places]
+        traces = len({m.trace.sha256 for m in manifests}) > 1
+        costs = _varying_costs(manifests)
+        for place, m in zip(places, manifests, strict=True):
+            words = [f"trace {m.trace.sha256[:8]}"] if traces else []
+            words += [f"{name} {m.machine.costs[name].value}" for name in costs if name in m.machine.costs]
+            titles[place] = ", ".join([title, *words])
+    return titles
+
+
+def _varying_costs(manifests: Sequence[Manifest]) -> list[str]:
+    names = dict.fromkeys(name for m in manifests for name in m.machine.costs)
+    return [
+        name
+        for name in names
+        if len({repr(m.machine.costs[name].value) if name in m.machine.costs else None for m in manifests})
+        > 1
     ]
+
+
+def _row(standing: Standing, place: str, extrapolated: bool) -> Row:
+    slower = standing.slower_mapped
+    numbers = [
+        (_format_estimate(standing.operations_per_second) + EXTRAPOLATED * extrapolated,
+         standing.operations_per_second.value),
+        (format_ratio(standing.ratio), standing.ratio.value if standing.ratio else None),
+        (_format_time(standing.mapped_us), standing.mapped_us.value),
+        (format_ratio(slower), slower.value if slower else None),
+        (_format_time(standing.lost_us), standing.lost_us.value if standing.lost_us else None),
+        (_format_time(standing.cpu_us), standing.cpu_us.value),
+        (format_number(standing.idle_percent, 3), standing.idle_percent),
+    ]  # fmt: skip
     cells = [
-        Cell(place, number=True),
-        Cell(standing.name, names_run=len(standing.runs) == 1),
-        *(Cell(number, number=True) for number in numbers),
-        Cell(remark or _remark(standing)),
+        Cell(place, number=True, value=float(place) if place else None),
+        Cell(
+            standing.name,
+            names_run=True,
+            run=standing.runs[0],
+            detail=f"not ranked: {standing.disqualified}" if standing.disqualified else standing.restriction,
+        ),
+        *(Cell(text, number=True, value=value) for text, value in numbers),
+        Cell(_remark(standing)),
     ]
     return Row(cells, standing.runs, apart=not place)
 
 
-def _format_units(standing: Standing) -> str:
-    """How many runs would see a negligible difference."""
-    if standing.ratio is None or not standing.deviation:
-        return UNKNOWN
-    return format_number(units_to_see(standing.deviation, NEGLIGIBLE, standing.ratio.comparisons))
-
-
 def _remark(standing: Standing) -> str:
+    if standing.disqualified:
+        return "not ranked"
     words = {
         "": "" if standing.bound else "first",
-        "alike": f"alike within {_LITTLE}",
+        "alike": f"alike within {LITTLE}",
         "identical": "did exactly the same",
+        "cannot tell": f"{CANNOT_TELL}: runs too short",
         "unknown": f"{CANNOT_TELL}: {standing.unknown}",
     }.get(standing.verdict, standing.verdict)
-    once = "not replicated" if standing.method == "blocks" else ""
-    return "; ".join(filter(None, (standing.bound, words, once)))
-
-
-def _verdict(ranking: Ranking) -> Iterator[str]:
-    """Say in words which design is first, which cannot be told from it, and what the others lose."""
-    if not ranking.standings:
-        yield "No design did the whole trace."
-        return
-    first = ranking.standings[0]
-    rate = format_number(first.operations_per_second.value, 3)
-    if len(ranking.standings) == 1:
-        yield f"{first.name} does {rate} operations a second; there is no other design to rank it against."
-    else:
-        yield f"{first.name} does most: {rate} operations a second."
-
-    def judged(*verdicts: str) -> list[Standing]:
-        return [standing for standing in ranking.standings if standing.verdict in verdicts]
-
-    if same := judged("identical"):
-        yield f"Exactly the same did {_names(same)}."
-    if alike := judged("alike"):
-        yield f"Within {_LITTLE} of it {'is' if len(alike) == 1 else 'are'} {_names(alike)}."
-    if unclear := judged("cannot tell"):
-        yield (
-            f"Whether it differs from {_names(unclear)} cannot be told: only differences of "
-            f"{_format_visible(unclear)} % or more would be seen."
-        )
-    if unsure := judged("unknown"):
-        yield f"How sure the difference is cannot be known for {_names(unsure)}."
-    if behind := judged("slower", "faster"):
-        yield f"{'Next' if len(behind) > 1 else 'Behind it'} comes {_behind(behind[0])}."
-    if len(behind) > 1:
-        yield f"Slowest is {_behind(behind[-1])}."
-    costs = [(s.lost_us.value, s.name) for s in ranking.standings if s.lost_us is not None]
-    if len(costs) > 1:
-        ends = (min(costs, key=itemgetter(0)), max(costs, key=itemgetter(0)))
-        least, most = (f"{format_number(cost, 3)} µs with {name}" for cost, name in ends)
-        yield f"Mapping takes from {least} to {most} of each operation."
-    for bound in ranking.bounds:
-        yield from _judge_bound(bound)
-    if ranking.incomplete:
-        yield f"Not ranked, as the trace was not done to its end: {_names(ranking.incomplete)}."
-
-
-def _judge_bound(bound: Standing) -> Iterator[str]:
-    """Say how a bound compares with the first design."""
-    if bound.verdict == "cannot tell":
-        yield f"Whether it differs from {bound.name}, the {bound.bound}, cannot be told."
-    elif bound.verdict in ("alike", "identical"):
-        yield f"It is within {_LITTLE} of {bound.name}, the {bound.bound}."
-    elif bound.ratio is not None:
-        ratio = bound.ratio.value
-        share = f"{format_number(100 * ratio, 3)} % of" if ratio < 2 else f"{format_number(ratio, 2)} times"
-        yield f"{bound.name}, the {bound.bound}, does {share} that."
-
-
-def _behind(standing: Standing) -> str:
-    once = " in a single run" if standing.method == "blocks" else ""
-    return f"{standing.name}, {_format_percent(standing.ratio).lstrip('−')} % slower{once}"
+    return standing.bound or words
 
 
 def _names(standings: Sequence[Standing]) -> str:
@@ -171,23 +147,29 @@ def _notes(ranking: Ranking) -> Iterator[str]:
         )
     if "replications" in methods:
         yield (
-            f"± is half of a {share} interval of Student's t over different runs. Designs are compared run "
+            f"Intervals are of {share}, by Student's t over different runs; those of ratios are made on a "
+            f"logarithmic scale. Designs are compared run "
             "by run, in pairs of one trace and one seed, which meet the same requests and random draws."
         )
         if saved := describe_pairing([s.ratio for s in compared if s.method == "replications" and s.ratio]):
             yield saved
     if "blocks" in methods:
         yield (
-            f"Not replicated: ± is half of a {share} interval from batch means. The trace's rows are cut "
-            f"into {ranking.blocks} blocks, and the runs compared block by block, which meet the same "
-            "requests and random draws. It measures the variation within a run, not between runs; convoys "
-            "that outlast a block make it too small, and how many runs would see 1 % is a guess. The cost's "
-            "difference has none, as its blocks depend on one another."
+            f"These runs are not replicated: intervals of {share} come from batch means. The trace's rows "
+            f"are cut into {ranking.blocks} blocks, and the runs compared block by block, which meet the "
+            "same requests and random draws. They measure the variation within a run, not between runs; "
+            "convoys that outlast a block make them too narrow, and how many runs would see 1 % is a guess. "
+            "The time to map has none, as its blocks depend on one another."
+        )
+    if visible := [text for standing in ranking.standings if (text := _describe_visible(standing))]:
+        yield (
+            f"A difference in throughput to the first would be seen in {_OFTEN} such comparisons from "
+            f"{'; '.join(visible)}."
         )
     if methods & {"replications", "blocks"}:
         yield (
-            f"Where an interval holds zero, designs are alike if it lies within ± {_LITTLE}; if it does not, "
-            "these runs cannot tell."
+            f"Where an interval holds zero, designs are alike if it lies within ± {LITTLE}; if it does not, "
+            "these runs are too short to tell, which is no tie."
         )
     if methods & {"replications", "blocks"} and ranking.comparisons > 1:
         yield (
@@ -195,7 +177,7 @@ def _notes(ranking: Ranking) -> Iterator[str]:
             "every interval of a column of differences holds what it should, whichever design comes first."
         )
     if unknown := dict.fromkeys(standing.unknown for standing in compared if standing.unknown):
-        yield f"Where no ± stands, it is unknown: {'; '.join(unknown)}."
+        yield f"Where no interval stands, it is unknown: {'; '.join(unknown)}."
 
 
 def describe_pairing(ratios: Sequence[Estimate]) -> str:
@@ -208,10 +190,13 @@ def describe_pairing(ratios: Sequence[Estimate]) -> str:
     return f"In pairs, the differences have {words} of the variance that they would have unpaired."
 
 
-def _format_visible(standings: Sequence[Standing]) -> str:
-    """The smallest difference that would be seen of each of them, in per cent; "" where that is not known."""
-    known = [s.ratio.smallest_visible for s in standings if s.ratio and s.ratio.smallest_visible is not None]
-    return format_number(100 * max(known), 2) if known else ""
+def _describe_visible(standing: Standing) -> str:
+    """From which difference on a design's would be seen, and with how many runs a negligible one."""
+    if standing.ratio is None or not standing.deviation or standing.ratio.smallest_visible is None:
+        return ""
+    runs = units_to_see(standing.deviation, NEGLIGIBLE, standing.ratio.comparisons)
+    least = format_number(100 * standing.ratio.smallest_visible, 2)
+    return f"{least} % on with {standing.label} ({format_number(runs)} runs to see {LITTLE})"
 
 
 def _format_estimate(estimate: Estimate | None) -> str:
@@ -225,22 +210,37 @@ def _format_estimate(estimate: Estimate | None) -> str:
     return f"{estimate.value:,.{decimals}f} ± {estimate.half_width:,.{decimals}f}"
 
 
-def _format_percent(ratio: Estimate | None) -> str:
-    """A ratio as a difference in percent."""
+def format_ratio(ratio: Estimate | None) -> str:
+    """A ratio as a difference in per cent with its interval; from three times on as a factor."""
     if ratio is None:
         return UNKNOWN
-    return _format_difference(ratio.scaled(100, 1))
+    if ratio.value >= _AS_FACTOR:
+        return f"{format_number(ratio.value, 3)} ×"
+    text, interval = _signed_percent(ratio.value), ratio.factor_interval
+    if interval is None:
+        return text
+    return f"{text} ({_signed_percent(interval[0])} to {_signed_percent(interval[1])})"
 
 
-def _format_difference(estimate: Estimate | None) -> str:
-    """A value with its sign, and the half width of its interval, where that is known."""
+def _signed_percent(factor: float) -> str:
+    """A factor as a difference in per cent with its sign: 0.5 is "−50"."""
+    percent = 100 * (factor - 1)
+    # Near −100 % what remains is what counts: −99.95 is half of −99.9.
+    distance = min(abs(percent), 100 * factor) or 1.0
+    decimals = min(4, max(0 if abs(percent) >= 100 else 1, math.ceil(-math.log10(distance))))
+    value = round(percent, decimals)
+    sign = "−" if value < 0 else "+" if value > 0 else ""
+    return f"{sign}{abs(value):,.{decimals}f}"
+
+
+def _format_time(estimate: Estimate | None) -> str:
+    """A time in µs in the unit that fits it, with the half width of its interval where that is known."""
     if estimate is None:
         return UNKNOWN
-    decimals = _decimals(estimate.half_width) if estimate.half_width else 2
-    value = round(estimate.value, decimals)
-    sign = "−" if value < 0 else "+" if value > 0 else ""
-    text = f"{sign}{abs(value):,.{decimals}f}"
-    return text if estimate.half_width is None else f"{text} ± {estimate.half_width:,.{decimals}f}"
+    text = format_duration(1e3 * estimate.value, micro="µs")
+    if not estimate.half_width:
+        return text
+    return f"{text} ± {format_duration(1e3 * estimate.half_width, micro='µs')}"
 
 
 def _decimals(half_width: float) -> int:

@@ -85,7 +85,8 @@ def _render(document: Document, form: str, **variables: Any) -> str:
 
     def number_runs(some: Sequence[str]) -> str:
         """Numbers by which the page's script knows runs."""
-        return " ".join(str(names.index(name)) for name in some)
+        shown = dict.fromkeys(map(document.styles.shown, some))
+        return " ".join(str(names.index(name)) for name in shown)
 
     environment.filters["number_runs"] = number_runs
     return environment.get_template(f"{document.template}.{form}.j2").render(

@@ -31,15 +31,17 @@ def report(
     command: str | None = None,
     form: str | None = None,
     item: str | None = None,
+    title: str | None = None,
 ) -> Path:
     """Write the report that compares `runs` to `output` and return its path.
 
     `runs` are run directories or directories of runs, and files of what was measured of locks; or the
-    directory of one sweep; `definition` is a
-    shipped report's name or a .toml file (default: the shipped one); `command` is printed at the foot as
-    what made the report. `form` is one of FORMATS, by default that of the suffix, else HTML. Pictures go into
-    a directory, one file for each chart; with `item`, the name of one item, the report is of that item alone,
-    and its pictures are one file. What is written needs no network and no other file. Raises UsageError,
+    directory of one sweep; `definition` is a shipped report's name or a .toml file (default: the shipped
+    one); `command` is printed at the foot as what made the report; `title` stands in place of the
+    definition's, or of the question that the runs answer.
+    `form` is one of FORMATS, by default that of the suffix, else HTML. Pictures go into a directory, one file
+    for each chart; with `item`, the name of one item, the report is of that item alone, and its pictures are
+    one file. What is written needs no network and no other file. Raises UsageError,
     InputError or OutputError for what the user can mend.
     """
     chosen_form = _choose_form(output, form)
@@ -51,7 +53,7 @@ def report(
                 f"{sweeps[0]}: a report of a sweep is of this sweep alone, and has no definition; leave out "
                 "what else was given"
             )
-        whole = compose_sweep(sweeps[0], command)
+        whole = compose_sweep(sweeps[0], command, title)
         _write(whole if item is None else _select_block(whole, item), chosen_form, output, several)
         return output
     chosen, queries = load_definition(definition)
@@ -63,7 +65,7 @@ def report(
     ):
         if not session.runs:
             raise UsageError("wanted at least one run directory, found none; give it as an argument")
-        document = compose(session, chosen, queries, command, advance)
+        document = compose(session, chosen, queries, command, title, advance)
         _write(document, chosen_form, output, several, advance)
     return output
 

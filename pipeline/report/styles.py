@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
@@ -37,6 +37,8 @@ class RunStyles:
     """Runs that are drawn as bounds, with what they bound."""
     measured: tuple[str, ...] = ()
     """Tables of measured locks, which are no runs and stand in tables alone."""
+    representatives: Mapping[str, str] = field(default_factory=dict)
+    """Runs that are not drawn themselves, each with the replication that is."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -49,17 +51,23 @@ class RunStyles:
 
     def colour(self, name: str) -> str:
         """Name of the run's colour in the style sheet."""
+        name = self.shown(name)
         if name not in self.allocators:
             return BOUND_COLOUR
         return f"run-{self.allocators.index(name) % RUN_COLOURS}"
 
     def dash(self, name: str) -> list[int]:
         """Dash pattern of the run, drawn and left out by turns, in pixels."""
+        name = self.shown(name)
         if name in self.measured:
             return list(DASHES[0])
         if name in self.bounds:
             return list(BOUND_DASHES[list(self.bounds).index(name) % len(BOUND_DASHES)])
         return list(DASHES[self.allocators.index(name) // RUN_COLOURS % len(DASHES)])
+
+    def shown(self, name: str) -> str:
+        """The run that stands for one of its replications; the run itself if it is drawn."""
+        return self.representatives.get(name, name)
 
     def label(self, name: str) -> str:
         """The run's name, and what it bounds, or that it was measured."""

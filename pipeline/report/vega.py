@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import altair as alt
 import polars as pl
 
-from pipeline.io.numbers import format_number
+from pipeline.io.numbers import NS_OF_UNIT, format_number, format_quantity
 from pipeline.report.definition import Item
 from pipeline.report.document import Spec
 from pipeline.report.styles import RunStyles, css
@@ -31,6 +31,8 @@ NEAR = 3.0
 FADED = 0.12
 LABEL_CHARACTERS = 22
 LINE_HEIGHT = 12
+_UNITS = {"ns": "ns", "us": "us", "ms": "ms", "s": "s", "percent": "%", "kib": "KiB", "mib": "MiB"}
+_TIME_FORMAT = ",.4~g"
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,9 @@ class Plot:
         return float(values.min() or 0.0), float(values.max() or 0.0)  # type: ignore[arg-type]
 
 
-def rows() -> alt.Chart:
-    """Start a chart of the rows that the page gives it."""
-    return alt.Chart(alt.NamedData("rows"))
+def rows(name: str = "rows") -> alt.Chart:
+    """Start a chart of the rows that the page gives it, or of those of its own that go by `name`."""
+    return alt.Chart(alt.NamedData(name))
 
 
 def finish(item: Item, chart: alt.Chart | alt.LayerChart) -> Spec:
@@ -93,6 +95,8 @@ def finish(item: Item, chart: alt.Chart | alt.LayerChart) -> Spec:
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     add_filters(spec, item.where)
     for unit in spec.get("layer", [spec]):
+        _write_units(unit)
+    for unit in spec.get("layer", [spec]):
         opacity = unit["mark"].pop("opacity", 1)
         if opacity == 0:
             unit["mark"]["opacity"] = 0
@@ -100,6 +104,56 @@ def finish(item: Item, chart: alt.Chart | alt.LayerChart) -> Spec:
         picked = {"test": "!length(picked) || indexof(picked, datum.run) >= 0", "value": opacity}
         unit["encoding"]["opacity"] = {"condition": picked, "value": FADED}
     return spec | {"params": [{"name": "picked", "value": []}]}
+
+
+def unit_of(column: str) -> str:
+    """Unit that a column's name ends in; "" for none."""
+    suffix = column.rpartition("_")[2]
+    return _UNITS.get(suffix, "")
+
+
+def say(column: str, value: float | None) -> str:
+    """A value of a column in words, with the unit that fits it."""
+    return format_quantity(value, unit_of(column)) or "unknown"
+
+
+def _fit_unit(value: str, unit: str) -> str:
+    """An expression of Vega that writes the time `value`, itself an expression, in the unit that fits it."""
+    scale = NS_OF_UNIT[unit]
+    steps = [("s", 1e9), ("ms", 1e6), ("µs", 1e3)]
+    # What rounds up to a thousand belongs to the next unit.
+    written = [
+        f"abs({value}) >= {0.9995 * ns / scale:.7g} ? "
+        f"format({value} * {scale / ns:.7g}, '{_TIME_FORMAT}') + ' {name}'"
+        for name, ns in steps
+    ]
+    last = f"{value} == 0 ? '0' : format({value} * {scale:.7g}, '{_TIME_FORMAT}') + ' ns'"
+    return " : ".join([*written, last])
+
+
+def _write_units(unit: Spec) -> None:
+    """Let the tooltips of times have the unit that fits them."""
+    shown = unit["encoding"].get("tooltip", [])
+    for tip in shown if isinstance(shown, list) else [shown]:
+        of = unit_of(tip["field"])
+        if of not in NS_OF_UNIT:
+            continue
+        text = f"{tip['field']}_text"
+        written = _fit_unit(f"datum[{literal(tip['field'])}]", of)
+        unit["transform"] = [*unit.get("transform", []), {"calculate": written, "as": text}]
+        title = tip.get("title", tip["field"].rpartition("_")[0].replace("_", " "))
+        tip.update({"field": text, "type": "nominal", "title": title})
+        tip.pop("format", None)
+
+
+def figure_scale(low: float, high: float, column: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A scale for dots with labels beside them, and its ticks; logarithmic where values are far apart."""
+    if low > 0 and high / low > WIDE:
+        # Room for the label of the largest is a share of the decades.
+        room = (high / low) ** 0.25
+        ends = [low / room**0.3, high * room]
+        return {"type": "log", "domain": ends}, {"values": decades(*ends), "labelOverlap": "greedy"}
+    return {"domain": [0, max(high, 1e-12) * 1.25]}, {"tickCount": 5, "format": "~s"}
 
 
 def add_filters(spec: Spec, fields: dict[str, Any]) -> None:
@@ -112,7 +166,13 @@ def add_filters(spec: Spec, fields: dict[str, Any]) -> None:
 
 
 def axis(item: Item, name: Literal["x", "y"], scale: dict[str, Any], **settings: Any) -> Any:
-    """Encode the item's `x` or `y` by position; the axis ends where its scale's `domain` does."""
+    """Encode the item's `x` or `y` by position; the axis ends where its scale's `domain` does.
+
+    Times are written in the unit that fits them.
+    """
+    if (unit := unit_of(getattr(item, name))) in NS_OF_UNIT:
+        settings.pop("format", None)
+        settings["labelExpr"] = _fit_unit("datum.value", unit)
     return {"x": alt.X, "y": alt.Y}[name](
         getattr(item, name),
         type="quantitative",
@@ -166,14 +226,21 @@ def bound_rules(plot: Plot, x: alt.X, bounds: Sequence[str]) -> list[alt.Chart]:
     return [rules.encode(color=colour(plot), strokeDash=dash(plot))]
 
 
-def run_axis(plot: Plot) -> tuple[alt.Y, int]:
-    """Make the axis of run names, long ones on several lines, and the height of the chart in pixels."""
-    lines = {run: textwrap.wrap(plot.styles.label(run), LABEL_CHARACTERS) or [run] for run in plot.runs}
+def run_axis(
+    plot: Plot, runs: Sequence[str] | None = None, names: Mapping[str, str] | None = None
+) -> tuple[alt.Y, int]:
+    """Make the axis of run names, long ones on several lines, and the height of the chart in pixels.
+
+    `runs` are those on the axis, by default all that have rows; `names` are what they are called there.
+    """
+    runs = plot.runs if runs is None else list(runs)
+    called = {run: (names or {}).get(run) or plot.styles.label(run) for run in runs}
+    lines = {run: textwrap.wrap(name, LABEL_CHARACTERS) or [run] for run, name in called.items()}
     most = max(map(len, lines.values()))
     # Vega hangs further lines below the first; this centres them on their bar.
     offsets = [
         {
-            "test": f"indexof({literal([r for r in plot.runs if len(lines[r]) == n])}, datum.value) >= 0",
+            "test": f"indexof({literal([r for r in runs if len(lines[r]) == n])}, datum.value) >= 0",
             "value": -LINE_HEIGHT / 2 * (n - 1),
         }
         for n in range(2, most + 1)
@@ -188,8 +255,8 @@ def run_axis(plot: Plot) -> tuple[alt.Y, int]:
         domain=False,
         grid=False,
     )
-    height = len(plot.runs) * max(26, LINE_HEIGHT * most + 8)
-    return alt.Y("run:N", sort=plot.runs, scale=alt.Scale(domain=plot.runs), axis=axis), height
+    height = len(runs) * max(26, LINE_HEIGHT * most + 8)
+    return alt.Y("run:N", sort=runs, scale=alt.Scale(domain=runs), axis=axis), height
 
 
 def tooltip(plot: Plot, *fields: str) -> list[alt.Tooltip]:

@@ -9,11 +9,11 @@ import pytest
 
 from pipeline.compare.compare import compare
 from pipeline.compare.making import Conditions, make, parse_design
-from pipeline.compare.metrics import METRICS, select_metrics
 from pipeline.compare.render import render
 from pipeline.compare.sides import Designs, find_sides
 from pipeline.errors import InputError, UsageError
 from pipeline.runs.execute import replay
+from pipeline.runs.metrics import METRICS, select_metrics
 from pipeline.sweeps.sweep import Means
 from tests.cli.command import pipeline
 from tests.runs.made import generated

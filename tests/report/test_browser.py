@@ -44,13 +44,39 @@ def test_everything_is_drawn_and_nothing_fetched(browser, page, width, scheme):
     assert_all_drawn(browser, page, width, scheme, at_least=11)
 
 
+@pytest.mark.parametrize(("width", "most"), [(1400, 900), (390, 900)])
+def test_the_first_screen_has_the_title_the_answer_and_the_ranking(browser, page, width, most):
+    open_page(browser, page, width, "light")
+    ends = browser.execute_script(
+        "return ['h1', '.verdict', '.ranking figure:nth-of-type(1) svg'].map("
+        "s => document.querySelector(s).getBoundingClientRect().bottom)"
+    )
+    assert ends == sorted(ends)
+    assert ends[-1] < most
+    assert browser.execute_script("return document.querySelector('h1').innerText").endswith(
+        "which mapping design?"
+    )
+
+
+def test_a_click_on_a_heading_sorts_its_table(browser, page):
+    open_page(browser, page, 1280, "light")
+    heading = browser.find_element("css selector", ".ranking thead th:nth-child(3)")
+    values = (
+        "return [...document.querySelectorAll('.ranking tbody td:nth-child(3)')].map(c => +c.dataset.value)"
+    )
+    for least_first in (False, True):
+        browser.execute_script("arguments[0].click()", heading)
+        found = browser.execute_script(values)
+        assert found == sorted(found, reverse=not least_first)
+
+
 def test_charts_follow_the_theme(browser, page):
     colours = {}
     for scheme in ("light", "dark"):
         open_page(browser, page, 1280, scheme)
         colours[scheme] = browser.execute_script(
             "return ['.mark-line path', '.role-axis-label text'].map(s => {"
-            " const style = getComputedStyle(document.querySelector('.chart svg ' + s));"
+            " const style = getComputedStyle(document.querySelector('.tail .chart svg ' + s));"
             " return s.includes('line') ? style.stroke : style.fill; })"
         )
     assert colours["light"] == ["rgb(0, 114, 178)", "rgb(85, 91, 102)"]
@@ -91,7 +117,7 @@ def test_a_run_picked_by_key_is_followed_through_charts_and_tables(browser, page
     open_page(browser, page, 1280, "light")
     bars = len(browser.execute_script(OPACITIES))
     assert bars > 1
-    buttons = browser.find_elements("css selector", "header button.pick")
+    buttons = browser.find_elements("css selector", "main article button.pick")
     buttons[0].send_keys(Keys.ENTER)
     wait_for(browser, OPACITIES, [1, *[0.12] * (bars - 1)])
     pressed = "return [...document.querySelectorAll('button.pick[aria-pressed=true]')].map(b => b.innerText)"

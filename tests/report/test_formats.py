@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from xml.etree import ElementTree
 
 import pytest
 
+from pipeline.cli import make_app
 from pipeline.errors import OutputError, UsageError
 from pipeline.report.render import plain_rows
 from pipeline.report.report import FORMATS, report
@@ -28,7 +30,7 @@ def runs(tmp_path_factory):
 
 def test_markdown_has_the_answer_the_tables_and_the_charts_in_words(runs, tmp_path):
     text = report([runs], tmp_path / "r.md", command="pipeline report").read_text(encoding="utf-8")
-    assert text.startswith("# kmap designs compared\n")
+    assert text.startswith("# tiny on tiny: which mapping design?\n")
     lines = text.splitlines()
     assert "|  | design | operations (1/s) | against the first (%) |" in text
     assert any(line.startswith("- Flushes per second. global_pool: ") for line in lines)
@@ -61,8 +63,26 @@ def test_the_sql_of_every_item_gives_its_rows_as_it_stands(runs, tmp_path):
     with open_session([runs]) as session:
         for item in items:
             assert plain_rows(session.query(item["sql"])) == item["rows"], item["name"]
-    commands = {item["name"]: item["command"] for item in items}
-    assert commands["flush-log"] == "pipeline sql --name flush_log --set top=2"
+
+
+def test_the_command_of_an_item_asks_exactly_that_again(runs, tmp_path, monkeypatch, capsys):
+    content = json.loads(report([runs], tmp_path / "r.json").read_text(encoding="utf-8"))
+    items = {item["name"]: item for section in content["sections"] for item in section["items"]}
+    # Also from a directory that has other runs.
+    monkeypatch.chdir(tmp_path)
+    for name in ("ranking", "flush-log"):
+        words = shlex.split(items[name]["command"])
+        assert words[:4] == ["pipeline", "sql", "--name", items[name]["query"]]
+        make_app("sql")([*words[1:], "--format", "json"], standalone_mode=False)
+        names = [column["name"] for column in items[name]["columns"]]
+        answered = json.loads(capsys.readouterr().out)
+        wanted = [dict(zip(names, row, strict=True)) for row in items[name]["rows"]]
+        for found, row in zip(answered, wanted, strict=True):
+            assert found.keys() == row.keys()
+            for column, value in row.items():
+                assert found[column] == (
+                    pytest.approx(value, rel=1e-6) if isinstance(value, float) else value
+                )
 
 
 def test_pictures_are_a_file_for_each_chart(runs, tmp_path):

@@ -58,7 +58,9 @@ def outcomes(machine: str, operations: int, jitter_percent: float) -> Iterator[O
 def run_of(outcome: Outcome, label: str, seed: int) -> tuple[Run, pl.DataFrame]:
     """A run with the outcome's wall time, as if of design `label` with `seed`, and its blocks."""
     operations = len(outcome.operations)
-    totals = totals_of([], [], 2) | {"wall_ns": outcome.wall_ns, "operations": operations}
+    map_ns = int((outcome.operations["mapped_ns"] - outcome.operations["asked_ns"]).sum())
+    counted = {"wall_ns": outcome.wall_ns, "operations": operations, "map_ns": map_ns}
+    totals = totals_of([], [], 2) | counted
     content = manifest_dict(label, totals=totals, seed=seed, fingerprint=str(outcome.fingerprint))
     name = f"{label} {seed}"
     return Run(name, Path(name), Manifest.model_validate(content)), blocks_of(outcome, name)
@@ -94,7 +96,8 @@ def claims(source: Iterator[Outcome], replications: int) -> tuple[int, int]:
         second = ranking.standings[1]
         assert second.method == ("replications" if replications > 1 else "blocks")
         throughput += second.verdict in ("faster", "slower")
-        cost += second.dearer_us.half_width is not None and not second.dearer_us.may_be(0)
+        low, high = second.slower_mapped.factor_interval or (1.0, 1.0)
+        cost += not low <= 1.0 <= high
     return throughput, cost
 
 

@@ -10,7 +10,6 @@ import polars as pl
 from pipeline.report.chart_kind import ChartKind
 from pipeline.report.definition import Item
 from pipeline.report.document import Block, Cell, Row, Table
-from pipeline.report.ranking import is_deadlocked
 from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
 from pipeline.sql.output import format_cell
@@ -29,10 +28,10 @@ class RowsAsTable(ChartKind):
     bounds_alone = True
 
     def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
-        """Add the table; bounds stand apart, and neither they nor deadlocked runs are best at anything."""
+        """Add the table; bounds stand apart, and neither they nor runs with findings are best at anything."""
         item, frame = plot.item, plot.rows
         apart = {*plot.styles.bounds, *plot.styles.measured}
-        beside = {*apart, *(run.name for run in runs if is_deadlocked(run))}
+        beside = {*apart, *(run.name for run in runs if run.manifest.findings)}
         shown = list(item.columns) or frame.columns
         headings = []
         for name in shown:

@@ -40,7 +40,7 @@ _TEXT = (
 _TEXT_OF_ONE = "Designs over the factors that were varied; not replicated, so without intervals."
 
 
-def compose_sweep(path: Path, command: str | None = None) -> Document:
+def compose_sweep(path: Path, command: str | None = None, title: str | None = None) -> Document:
     """Make the report of the sweep at `path`.
 
     Raises InputError for a directory that is no sweep's, and for a sweep of which no run is done.
@@ -59,7 +59,7 @@ def compose_sweep(path: Path, command: str | None = None) -> Document:
     page = _Page(points, _style(points), path, sql)
     results = pl.DataFrame(table)
     return Document(
-        f"Sweep {path.resolve().name}",
+        title or f"Sweep {path.resolve().name}",
         _TEXT if page.replicated else _TEXT_OF_ONE,
         list(page.parts()),
         [],

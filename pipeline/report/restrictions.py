@@ -1,0 +1,53 @@
+"""What a design may not do, and whether the trace does it."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.allocators.registry import forbids_sleep
+from pipeline.schema.run import Manifest
+
+_RESTRICTION = "may not be held over a sleep"
+
+
+def describe_restriction(manifest: Manifest) -> str:
+    """Say that mappings may not be held over a sleep, unless the trace never does so; "" where they may."""
+    forbidding = [name for name in manifest.allocator.name.split("+") if _forbids_sleep(name)]
+    if not forbidding:
+        return ""
+    trace = manifest.trace
+    blocked_ns = _longest_block_ns(Path(trace.path), trace.metadata.get("operations"))
+    if blocked_ns == 0:
+        return ""
+    does_it = ", as this trace does: here it sleeps before it maps" if blocked_ns else ""
+    return _RESTRICTION + does_it
+
+
+@cache
+def _forbids_sleep(name: str) -> bool:
+    return forbids_sleep(name)
+
+
+@cache
+def _longest_block_ns(path: Path, operations: int | None) -> int | None:
+    """The longest time off CPU while a page is mapped; None if the trace is not there or does not say.
+
+    It is read from the footer of the file, so that a long trace costs no more than a short one.
+    """
+    try:
+        metadata = pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return None
+    if metadata.num_rows != operations:
+        return None
+    names = metadata.schema.names
+    if "block_ns" not in names:
+        return None
+    groups = [metadata.row_group(g).column(names.index("block_ns")) for g in range(metadata.num_row_groups)]
+    if not all(group.statistics is not None and group.statistics.has_min_max for group in groups):
+        return None
+    return max((int(group.statistics.max) for group in groups), default=0)
