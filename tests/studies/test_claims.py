@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.studies.made import outcome
 
 
@@ -118,3 +120,24 @@ def test_invlpg_in_the_pass_must_be_cheaper_than_a_flush_and_than_no_cache():
 def test_a_pool_that_never_wraps_decides_nothing_about_its_pass():
     never = cost_of_maps(1, 1, 3, skew=2.0, scans=0)
     assert outcome("one_cpu", cost_of_maps(1, 2, 3) + never) == "holds"
+
+
+def scaling(grid: str, first: float, last: float, **counted: int) -> list[dict[str, object]]:
+    """Shares of the bound's throughput on one CPU and on 64."""
+    bound = {"trace": grid, "grid": grid, "allocator": "direct_map", "percpu_pinned_slots_per_cpu": 16}
+    rows: list[dict[str, object]] = []
+    for cpus, share in ((1, first), (64, last)):
+        own = {"allocator": "percpu_pinned", "wall_ns": round(1e9 / share)} | counted
+        rows += [bound | {"cpus": cpus}, bound | {"cpus": cpus} | own]
+    return rows
+
+
+def test_a_design_that_scales_completely_loses_nothing_per_cpu_anywhere():
+    assert outcome("per_cpu", scaling("compiles", 0.9, 0.88)) == "holds"
+    assert outcome("per_cpu", scaling("compiles", 0.9, 0.88) + scaling("storms", 0.8, 0.4)) == "depends"
+    assert outcome("per_cpu", scaling("storms", 0.8, 0.4)) == "does not hold"
+
+
+@pytest.mark.parametrize("counted", ["map_lock_acquisitions", "flushes", "ipis"])
+def test_a_design_that_shares_anything_between_cpus_does_not_scale_completely(counted):
+    assert outcome("per_cpu", scaling("compiles", 1.0, 1.0, **{counted: 1})) == "does not hold"
