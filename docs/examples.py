@@ -6,6 +6,8 @@ In a block marked `console`, each line that begins with `$ ` is a command, and w
 output, or, for `replay`, its standard error too. If it ends in a line of three dots, there may be more lines
 anywhere: a list in which something new is no reason to change the page.
 
+A block marked `toml` whose first line is `# FILE.toml` is that file.
+
 In a page with blocks marked `text`, each follows one marked `python` and is what that prints; these run one
 after the other in one namespace, as in a notebook.
 
@@ -41,7 +43,8 @@ from pipeline.trace.losses import MEANINGS
 README = Path(__file__).parent.parent / "README.md"
 _BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 _CHANGE = re.compile(r"```python\n# in (\S+)\n(.*?)```\n", re.DOTALL)
-_EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}", re.DOTALL)
+_FILE = re.compile(r"```toml\n# (\S+\.toml)\n(.*?)```\n", re.DOTALL)
+_EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}|{_FILE.pattern}", re.DOTALL)
 _CELL = re.compile(r"```python\n(?!# in )(.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
 _WORDS = re.compile(r"<!-- (actions|effects|formats|losses|lock_losses|charts) -->\n(?:\n(?:\|.*\n)+)?")
 # What differs from machine to machine, or from run to run.
@@ -186,6 +189,9 @@ def filled(text: str) -> str:
             if match[2]:
                 path = Path(name) / match[2]
                 path.write_text(changed(path.read_text(encoding="utf-8"), match[3]), encoding="utf-8")
+                return match[0]
+            if match[4]:
+                (Path(name) / match[4]).write_text(match[5], encoding="utf-8")
                 return match[0]
             lines: list[str] = []
             for e in examples(match[0]):

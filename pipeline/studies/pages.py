@@ -26,7 +26,7 @@ def render_text(answer: Answer) -> str:
         rows = cells(frame, table.columns)
         lines.append(align_columns([tuple(table.columns), *(tuple(row) for row in rows)]).rstrip("\n"))
     lines += conditions(answer)
-    lines += [f"$ {command}" for command in answer.commands]
+    lines += ["One of its runs:", *(f"    {command}" for command in answer.commands)]
     return "\n".join(lines) + "\n"
 
 
