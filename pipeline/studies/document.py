@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from pipeline.io.files import complete_file
-from pipeline.io.resources import shipped_folder
 from pipeline.io.tables import markdown_table
 from pipeline.machine.profile import load_profile, shipped_profiles
 from pipeline.studies.answer import Answer
-from pipeline.studies.definition import STUDIES
 from pipeline.studies.pages import PICTURES, overview, render_section
-
-_PLAIN = "# Studies\n\n{{ overview }}\n\n{{ sections }}\n"
+from pipeline.studies.templates import render_template
 
 
 def write_document(path: Path, answers: Sequence[Answer], collection: str = "") -> Path:
@@ -32,17 +27,8 @@ def write_document(path: Path, answers: Sequence[Answer], collection: str = "") 
 
 def render_document(answers: Sequence[Answer], collection: str = "", pictures: Path | None = None) -> str:
     """Text of the document; pictures are drawn into their folder, if there is one."""
-    folder = shipped_folder(STUDIES)
-    environment = Environment(
-        loader=FileSystemLoader(folder), undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    name = f"{collection}.md.j2"
-    template = (
-        environment.get_template(name)
-        if collection and (folder / name).exists()
-        else environment.from_string(_PLAIN)
-    )
-    return template.render(
+    return render_template(
+        collection,
         overview=overview(answers),
         sections="\n\n".join(render_section(answer, pictures) for answer in answers),
         profiles=tabulate_assumptions(),

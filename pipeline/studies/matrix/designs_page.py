@@ -39,42 +39,8 @@ from pipeline.studies.matrix.matrix_tables import (
 from pipeline.studies.measure import answer_studies
 from pipeline.studies.pages import PICTURES, render_item, render_text
 from pipeline.studies.runner import LOWER, open_runner
+from pipeline.studies.templates import render_template
 from pipeline.studies.verdict import Columns, Table
-
-_HEAD = """# The designs side by side
-
-Every shipped design on a compile, on P tasks that read one byte, and on a recording of a real kernel, with
-{cpus} CPUs of {machines}; closed loop, default options, {replications} runs of each with
-traces of other seeds (of the recording: think and wait times scaled at random by {jitter:g} %).
-
-{answers}
-
-## What was said, and what comes out
-
-A saying is judged by all runs of its study (`pipeline study NAME` makes them, and prints conditions and
-commands): it *holds* or *does not hold* in every setting tried, or it *depends*; where six runs or more do
-not tell, the outcome says so.
-"""
-
-_CURVES = """\
-Lines are means of {replications} runs, bars 95 % intervals. *Throughput* is operations per second of
-simulated time, as a share of `{lower}`'s on the same trace; the second chart has the CPU time, spinning and
-interrupts included and idling left out, that an operation takes more than with `{lower}`. The tables have
-means with {shown} CPUs; *mean map* is the time from asking to having the mapping, *lock wait* the share of
-all CPU time spent spinning. Flushes are those that may reach other CPUs. {machines} `kernel_build` and
-`read_one_byte` have {operations:,} operations and as many tasks for each CPU as on the 16 they are made
-for; `local` is the recording, with the same tasks for any number of CPUs."""
-
-_BOUNDS = """`{lower}` pays nothing for mapping; for a given order of maps and unmaps `{fewest}` has the
-fewest flushes of pools that flush every TLB, and `{upper}` the most of those that flush at most once a miss
-(`pipeline allocators NAME` has the proofs). Nothing bounds throughput, and each run has an order of its own.
-So each run beyond them by more than {tolerance:.0%} has its reason here, from its own figures."""
-
-_TURNS = f"""The machine simplifies, and many of its prices are assumed. Here the compile is replayed with one
-thing at a time otherwise, on {CPUS} CPUs and {REPLICATIONS} times with different traces; designs are ordered
-by the CPU time that an operation takes more than with `{LOWER}`. A pair has turned if its order is the
-reverse, both before and after by more than {MARGIN:.0%} of the dearer one's and outside the 95 % interval of
-the paired difference. An order that stays is not thereby right: all of it rests on the same machine."""
 
 _COUNTED: Mapping[Outcome, str] = {
     "holds": "hold",
@@ -106,36 +72,43 @@ class Comparison:
         Curves are drawn into the folder `pictures`, if there is one.
         """
         grid = self.grid
-        head = _HEAD.format(
+        settings = [(trace, machine) for trace in grid.traces for machine in grid.machines]
+        priced = [(trace, grid.machines[0]) for trace in (grid.traces[0], grid.traces[-1])]
+        return render_template(
+            "matrix",
+            grid=grid,
             cpus=join_words(map(str, grid.cpus)),
             machines=join_words(grid.machines),
-            replications=grid.replications,
-            jitter=JITTER_PERCENT,
+            jitter_percent=JITTER_PERCENT,
             answers=self.describe_answers(),
+            sayings=self.list_sayings(),
+            lower=LOWER,
+            fewest=FEWEST_FLUSHES,
+            upper=UPPER,
+            shown_cpus=shown_cpus(grid),
+            fits=describe_fits(grid),
+            curves=[
+                (
+                    f"{trace} on {machine}",
+                    draw_curves(grid, trace, machine, pictures) if pictures else "",
+                    tabulate_metrics(grid, trace, machine).markdown(),
+                )
+                for trace, machine in settings
+            ],
+            prices=[
+                (f"{trace} on {machine}", tabulate_prices(grid, trace, machine).markdown())
+                for trace, machine in priced
+            ],
+            tolerance_percent=f"{100 * TOLERANCE:g}",
+            outside=self.tabulate_outside(),
+            unexplained=not all(breach.explained for breach in self.outside),
+            turns=tabulate_turns(turns).markdown() if turns else "",
+            turn_cpus=CPUS,
+            turn_replications=REPLICATIONS,
+            turn_margin_percent=f"{100 * MARGIN:g}",
+            assumed=describe_assumptions(grid),
+            fitted=matrix.MACHINES[0],
         )
-        parts = [head.rstrip(), *self.list_sayings(), "## Curves, and figures beside the bounds"]
-        parts.append(
-            _CURVES.format(
-                replications=grid.replications, lower=LOWER, shown=shown_cpus(grid),
-                operations=grid.operations_per_cpu, machines=describe_fits(grid),
-            )
-        )  # fmt: skip
-        for trace in grid.traces:
-            for machine in grid.machines:
-                parts.append(f"### {trace} on {machine}")
-                if pictures is not None:
-                    parts.append(draw_curves(grid, trace, machine, pictures))
-                parts.append(tabulate_metrics(grid, trace, machine).markdown())
-        parts.append("## What each design takes")
-        machine = grid.machines[0]
-        for trace in (grid.traces[0], grid.traces[-1]):
-            parts += [f"### {trace} on {machine}", tabulate_prices(grid, trace, machine).markdown()]
-        bounds = _BOUNDS.format(lower=LOWER, fewest=FEWEST_FLUSHES, upper=UPPER, tolerance=TOLERANCE)
-        parts += ["## Beyond the bounds", bounds, self.describe_bounds()]
-        if turns:
-            parts += ["## What the order hangs on", _TURNS, tabulate_turns(turns).markdown()]
-        parts += ["## What all this rests on", describe_assumptions(grid)]
-        return "\n\n".join(parts) + "\n"
 
     def describe_answers(self) -> str:
         """How many sayings there are, by outcome."""
@@ -145,29 +118,21 @@ class Comparison:
         counted = join_words(f"{counts[name]} {_COUNTED[name]}" for name in _COUNTED if counts[name])
         return f"**Of {len(self.answers)} sayings about single designs {counted}.**"
 
-    def list_sayings(self) -> list[str]:
-        """Markdown: a heading for each design, with what was said of it."""
+    def list_sayings(self) -> dict[str, str]:
+        """Markdown lists of what was said, by design."""
         designs = dict.fromkeys(design for answer in self.answers for design in answer.study.about)
-        return [
-            f"### {design}\n\n"
-            + "\n".join(render_item(answer) for answer in self.answers if design in answer.study.about)
+        return {
+            design: "\n".join(render_item(answer) for answer in self.answers if design in answer.study.about)
             for design in designs
             if design in self.grid.shown
-        ]
+        }
 
-    def describe_bounds(self) -> str:
-        """Which allocators are beyond which bound, in how many runs, and why."""
-        if not self.outside:
-            return "No run is beyond a bound."
+    def tabulate_outside(self) -> str:
+        """Markdown: which allocators are beyond which bound, in how many runs, and why; "" if none is."""
         groups: dict[tuple[Side, str], list[Breach]] = {}
         for breach in self.outside:
             groups.setdefault((breach.side, breach.why), []).append(breach)
-        lead = (
-            ""
-            if all(breach.explained for breach in self.outside)
-            else ("**Some are beyond a bound without a reason that would leave the bound as it is:**\n\n")
-        )
-        return f"{lead}{Table.of(groups.values(), _BREACHES).markdown()}"
+        return Table.of(groups.values(), _BREACHES).markdown() if groups else ""
 
     def text(self) -> str:
         """The sayings, and breaches without a reason, for the terminal."""
@@ -200,16 +165,9 @@ def describe_fits(grid: Grid) -> str:
 
 def describe_assumptions(grid: Grid) -> str:
     """How many of the machines' prices nobody measured."""
-    assumed = join_words(
+    return join_words(
         f"{len(assumed_costs(machine))} of {len(load_profile(machine).costs)} on {machine}"
         for machine in grid.machines
-    )
-    return (
-        f"Prices that nobody measured: {assumed} (`pipeline machines NAME`). {matrix.MACHINES[0]} and the "
-        "compile are fitted to two rows of 2002 and to nothing else; with 64 CPUs the fit is far outside of "
-        "what it was made for. The recording's split of time between mappings is derived "
-        "(traces/RECORDINGS.md), so that its throughput says little and its counts and CPU times more. "
-        "Simplifications of the machine are in machine-model.md."
     )
 
 
