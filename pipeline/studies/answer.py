@@ -84,14 +84,15 @@ def fill(study: Study, outcome: Outcome, settings: Sequence[Setting], numbers: M
 
 def _lead(outcome: Outcome, settings: Sequence[Setting]) -> str:
     """What is said of settings where the study has no words of its own."""
-    if outcome == "depends":
-        return "It holds in {held} of {settings} settings, not in: {failing}."
-    if outcome != "cannot tell":
+    if outcome not in ("depends", "cannot tell"):
         return ""
     if len(settings) == 1:
         only = settings[0]
         return f"It holds in {only.held} of {only.replications} replications, which do not tell."
-    return "It holds in {held} of {settings} settings; {replications} replications do not tell in: {untold}."
+    failing = ", not in: {failing}" if outcome == "depends" else ""
+    untold = "; {replications} replications do not tell in: {untold}"
+    some_untold = any(setting.holds is None for setting in settings)
+    return f"It holds in {{held}} of {{settings}} settings{failing}{untold if some_untold else ''}."
 
 
 def _count(settings: Sequence[Setting]) -> dict[str, object]:

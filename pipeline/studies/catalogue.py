@@ -45,15 +45,15 @@ def find_studies(names: Sequence[str]) -> list[Study]:
 
     Raises UsageError for a name that is not known, InputError for a file that is no study.
     """
-    shipped, groups = shipped_studies(), collections()
+    shipped = shipped_studies()
     found: dict[str, Study] = {}
     for name in names:
-        if name in groups:
-            some = collect(name)
-        elif name in shipped:
+        if name in shipped:
             some = [read_study(shipped[name])]
         elif name.endswith(".toml"):
             some = [read_study(Path(name))]
+        elif name in (groups := collections()):
+            some = collect(name)
         else:
             raise unknown_name("study", name, [*groups, *shipped], "'pipeline study' lists them")
         found |= {str(study.source_file.path): study for study in some}
