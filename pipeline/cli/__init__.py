@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import typer
 
+from pipeline.cli._command import Command
 from pipeline.errors import Interrupted, PipelineError, UsageError
 
 # The order of the help; a command that is not here comes last.
@@ -22,7 +23,7 @@ _ORDER = (
     "allocators", "machines", "workloads", "new", "study",
 )  # fmt: skip
 # Functions of `pipeline study` by the names that they had as commands; to be dropped with the next version.
-_ALIASES = {"claims": "claims", "designs": "matrix", "verify": "verify", "validate": "validate"}
+_ALIASES = {"designs": "matrix", "verify": "verify", "validate": "validate"}
 
 
 def make_app(named: str | None = None) -> typer.Typer:
@@ -40,7 +41,9 @@ def make_app(named: str | None = None) -> typer.Typer:
     # Commands have names of their own even where only one is added.
     app.callback()(lambda: None)
     modules = {
-        module.name.rstrip("_").replace("_", "-"): module.name for module in pkgutil.iter_modules(__path__)
+        module.name.rstrip("_").replace("_", "-"): module.name
+        for module in pkgutil.iter_modules(__path__)
+        if not module.name.startswith("_")
     }
     names = sorted(set(modules) - set(_ALIASES), key=[*_ORDER, *sorted(modules)].index)
     for name in [named] if named in names else names:
@@ -48,11 +51,11 @@ def make_app(named: str | None = None) -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name)(command)
+            app.command(name, cls=Command)(command)
     if named not in names:
         studies = importlib.import_module(f"{__name__}.study")
         for name, function in _ALIASES.items():
-            app.command(name, hidden=True)(getattr(studies, function))
+            app.command(name, cls=Command, hidden=True)(getattr(studies, function))
     return app
 
 

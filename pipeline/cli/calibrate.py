@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli._command import Force
+
 
 def calibrate(
     output: Annotated[
@@ -31,14 +33,17 @@ def calibrate(
     resume: Annotated[
         bool, typer.Option("--resume", help="Start at the values that the shipped files have.")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Fit the free parameters to rows A and D of 2002, by the procedure in docs/validation.md.
 
     Free parameters, bounds, start values and reasons are in pipeline/studies/calibration.toml. The
     sources of the shipped profile's costs name the search that gave them.
     """
+    from pipeline.io.outputs import check_output_directory
     from pipeline.studies.calibration import calibrate as fit
 
+    check_output_directory(output, force=force)
     result = fit(
         output, evaluations=evaluations, step=step, seed=seed, seeds=seeds, workers=workers, resume=resume
     )

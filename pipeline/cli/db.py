@@ -15,7 +15,7 @@ def db(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Database file to write; one made by this command is replaced."),
+        typer.Option("--output", "-o", metavar="FILE", help="Database file to write."),
     ] = Path("runs.duckdb"),
     relative: Annotated[
         bool,
@@ -23,11 +23,16 @@ def db(
             "--relative", help="Find the runs from the database's directory, so that both can move together."
         ),
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the database if this command made the one there.")
+    ] = False,
 ) -> None:
     """Write a small database of views, macros and queries over runs, for any DuckDB client."""
     from pipeline.io.numbers import format_count
+    from pipeline.io.outputs import choose_output
     from pipeline.sql.database import write_database
 
+    choose_output(output, ("duckdb",), force=force)
     count = write_database(runs or [Path("runs")], output, relative)
     has = format_count(count, "run")
     typer.echo(f"{output}: {has}, as tables and views, with each query of the library as a macro")

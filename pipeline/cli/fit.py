@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli._command import Force
+
 
 def fit(
     trace: Annotated[Path, typer.Argument(help="The trace (Parquet).", show_default=False)],
@@ -19,10 +21,13 @@ def fit(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed of the trace that is generated to compare.")
     ] = 0,
+    force: Force = False,
 ) -> None:
     """Write a workload whose traces are like this one, and say how like they are."""
+    from pipeline.io.outputs import choose_output
     from pipeline.workload.fit.fit import fit as fitted
 
+    choose_output(output, ("toml",), force=force)
     result = fitted(trace, output, seed=seed)
     print(result.table(), end="")
     for line in result.not_expressed:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli._command import Force
+
 
 def fit_machine(
     recording: Annotated[
@@ -33,6 +35,7 @@ def fit_machine(
         float | None,
         typer.Option("--tsc-ghz", min=0.001, help="Rate of the TSC, if text's times count its ticks."),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write a machine profile with the prices that a recording tells, each with its count and spread.
 
@@ -41,8 +44,10 @@ def fit_machine(
     profile and named.
     """
     from pipeline.importing.kmap_pool.recordings import recording_path
+    from pipeline.io.outputs import choose_output
     from pipeline.studies.conformance.machine_fit import fit_machine as fitted
 
+    choose_output(output, ("toml",), force=force)
     fit = fitted(recording_path(recording), base=base, tsc_ghz=tsc_ghz)
     fit.write(output)
     typer.echo(fit.text(), nl=False)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli._command import Force
+
 
 def generate(
     spec: Annotated[
@@ -37,12 +39,15 @@ def generate(
             "repeated.",
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Generate a trace from a workload: the same workload and seed always give the same trace."""
     from pipeline.io.key_values import key_values
+    from pipeline.io.outputs import choose_output
     from pipeline.workload.generate import generate as generate_trace
     from pipeline.workload.overrides import override_workload
 
+    choose_output(output, ("parquet",), force=force)
     with override_workload(spec, key_values(settings or [], "--set")) as path:
         made = generate_trace(path, output, operations=operations, seed=seed)
     typer.echo(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli._command import Force
+
 
 def import_(
     file: Annotated[Path, typer.Argument(help="The recording.", show_default=False)],
@@ -49,10 +51,13 @@ def import_(
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that lacks anything.")] = False,
+    force: Force = False,
 ) -> None:
     """Make a trace of a recording of a real kernel, and say what of it was measured and what was not."""
     from pipeline.importing.import_trace import import_trace
+    from pipeline.io.outputs import choose_output
 
+    choose_output(output, ("parquet",), force=force)
     result = import_trace(
         file, output, format, kernel=kernel, lost_events=lost_events, threads=threads, tsc_ghz=tsc_ghz,
         mapping=mapping, page_kib=page_kib, page_table_span_mib=page_table_span_mib, strict=strict,

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.cli._command import Force
+
 
 def record(
     command: Annotated[
@@ -32,12 +34,14 @@ def record(
     check: Annotated[
         bool, typer.Option("--check", help="Say what can record here and what is lacking; record nothing.")
     ] = False,
+    force: Force = False,
 ) -> None:
     """Run a command, record its page faults, reads and writes, and make a trace of them."""
     from pipeline.capture.bpftrace import bpftrace_commands, script_path
     from pipeline.capture.capture import find_obstacles
     from pipeline.capture.capture import record as record_command
     from pipeline.errors import UsageError
+    from pipeline.io.outputs import check_output, choose_output
 
     if bpftrace:
         print(script_path().read_text())
@@ -49,6 +53,9 @@ def record(
         return
     if output is None:
         raise UsageError("wanted -o FILE, the trace to write; 'pipeline record --help' says how")
+    choose_output(output, ("parquet",), force=force)
+    if keep is not None:
+        check_output(keep, force=force)
     result = record_command(
         command or [], output, by=by, keep=keep, buffer_mib=buffer_mib,
         say=lambda line: typer.echo(line, err=True),
@@ -61,6 +68,10 @@ def record(
             f"{result.lost_events:,} events were lost: give a larger --buffer (now {buffer_mib} MiB a CPU)",
             err=True,
         )
-    print(f"{output}: {metadata.operations:,} operations of {metadata.tasks:,} tasks, by {result.recorder}")
+    # Standard output is the command's own.
+    typer.echo(
+        f"{output}: {metadata.operations:,} operations of {metadata.tasks:,} tasks, by {result.recorder}",
+        err=True,
+    )
     for note in metadata.notes:
-        print(f"  note: {note}")
+        typer.echo(f"  note: {note}", err=True)

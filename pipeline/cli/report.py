@@ -9,6 +9,10 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli._command import Force
+
+_STUDY_FORMS = ("html", "md")
+
 
 def report(
     runs: Annotated[
@@ -54,18 +58,37 @@ def report(
             "--definition", "-d", help="Report definition: a shipped name or a .toml file; default: default."
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write one self-contained HTML page that compares runs, or the same as Markdown, JSON or pictures."""
-    from pipeline.report.report import default_output
+    from pipeline.errors import UsageError, unknown_name
+    from pipeline.io.files import STDOUT
+    from pipeline.io.outputs import choose_output
+    from pipeline.report.report import FORMATS, PICTURES, default_output
     from pipeline.report.report import report as write
 
+    if form is not None and form not in FORMATS:
+        raise unknown_name("format", form, FORMATS)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     place = output or default_output(form, item)
-    if studies := _select_studies(runs or []):
+    of_runs = {"--item": item, "--definition": definition, "--title": title}
+    studies = _select_studies(runs or [])
+    if studies and (given := [name for name, value in of_runs.items() if value is not None]):
+        raise UsageError(f"{given[0]} is for a report of runs, and {studies[0]} is a study; leave it out")
+    if studies and form not in (None, *_STUDY_FORMS):
+        raise UsageError(f"a report of studies is html or md, found '{form}'; 'pipeline study' has json")
+    if open_ and place == STDOUT:
+        raise UsageError("--open is for a file, and -o - is standard output; leave out one of them")
+    # Several pictures go into a directory, which `write` looks at.
+    if item is not None or form not in PICTURES:
+        forms = _STUDY_FORMS if studies else FORMATS
+        form = choose_output(place, forms, form, force=force, stdout=not studies)
+    if studies:
         written = _report_studies(studies, place, form, command)
     else:
         written = write(runs or [Path("runs")], place, definition, command, form, item, title)
-    typer.echo(written)
+    if written != STDOUT:
+        typer.echo(written)
     if open_:
         import webbrowser
 
@@ -90,17 +113,13 @@ def _select_studies(names: list[Path]) -> list[str]:
 
 
 def _report_studies(names: list[str], place: Path, form: str | None, command: str) -> Path:
-    from pipeline.errors import UsageError
     from pipeline.studies.catalogue import collections, find_studies
     from pipeline.studies.document import write_document
     from pipeline.studies.measure import answer_studies
     from pipeline.studies.study_page import write_study_page
 
-    chosen = form or place.suffix.removeprefix(".")
-    if chosen not in ("html", "md"):
-        raise UsageError(f"a report of studies is html or md, found '{chosen}'; 'pipeline study' has json")
     collection = names[0] if len(names) == 1 and names[0] in collections() else ""
     answers = answer_studies(find_studies(names))
-    if chosen == "md":
+    if form == "md":
         return write_document(place, answers, collection)
     return write_study_page(place, answers, collection.capitalize(), command)

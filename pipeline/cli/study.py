@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from pipeline.cli._command import Command
 from pipeline.cli.validate import validate
 from pipeline.cli.verify import verify
 
@@ -187,7 +188,7 @@ def matrix(
         raise typer.Exit(FindingError.exit_status)
 
 
-study.command(_RUN, hidden=True)(run_studies)
-study.command("matrix")(matrix)
-study.command("kernel")(verify)
-study.command("lockmeter")(validate)
+study.command(_RUN, cls=Command, hidden=True)(run_studies)
+study.command("matrix", cls=Command)(matrix)
+study.command("kernel", cls=Command)(verify)
+study.command("lockmeter", cls=Command)(validate)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from pipeline.cli._command import Command
+
 _DEFAULT = "run"
 
 
@@ -38,7 +40,7 @@ def describe() -> None:
     """
 
 
-@sweep.command(_DEFAULT)
+@sweep.command(_DEFAULT, cls=Command)
 def run(
     what: Annotated[
         list[str],
@@ -110,6 +112,9 @@ def run(
         Path | None,
         typer.Option("--save", metavar="FILE", help="Write the grid here, as a file; then make its runs."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let --save overwrite a file that is there.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would run, and how long it would take.")
     ] = False,
@@ -141,7 +146,8 @@ def run(
 
     Exit status 3: some runs failed; 5: some ended with a finding. All others are made in both cases.
     """
-    from pipeline.sweeps.command import dry_run_text, grid_of_words, parse_shard, save_grid
+    from pipeline.io.outputs import choose_output
+    from pipeline.sweeps.command import dry_run_text, grid_of_words, holds_grid, parse_shard, save_grid
 
     grid = grid_of_words(
         what,
@@ -154,6 +160,8 @@ def run(
     )  # fmt: skip
     part = parse_shard(shard)
     if save is not None:
+        if not holds_grid(save, grid):
+            choose_output(save, ("toml",), force=force)
         save_grid(grid, save)
     if dry_run:
         typer.echo(dry_run_text(grid, output, part, most, workers), nl=False)
@@ -168,7 +176,7 @@ def run(
     )  # fmt: skip
 
 
-@sweep.command()
+@sweep.command(cls=Command)
 def status(
     directory: _Directory,
     everything: Annotated[bool, typer.Option("--all", help="A line for each run of the grid.")] = False,
@@ -180,7 +188,7 @@ def status(
     typer.echo(found.lines() if everything else found.text(), nl=False)
 
 
-@sweep.command()
+@sweep.command(cls=Command)
 def explain(directory: _Directory, key: _Key) -> None:
     """Tell what determines one run, and what happened to it."""
     from pipeline.sweeps.status import explain_run
@@ -188,7 +196,7 @@ def explain(directory: _Directory, key: _Key) -> None:
     typer.echo(explain_run(directory, key), nl=False)
 
 
-@sweep.command()
+@sweep.command(cls=Command)
 def rerun(directory: _Directory, key: _Key) -> None:
     """Make one run again: one that failed for good, one that is done to compare its fingerprint."""
     from pipeline.sweeps.rerun import make_again

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli._command import Force
+
 
 def transform(
     trace: Annotated[
@@ -20,6 +22,7 @@ def transform(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace to write.")
     ] = None,
     list_steps: Annotated[bool, typer.Option("--list", help="List the steps, and do nothing.")] = False,
+    force: Force = False,
 ) -> None:
     """Cut, choose, scale, stretch or join traces. What was done is written into the new trace.
 
@@ -27,6 +30,7 @@ def transform(
     stretch=2,hold=1, highmem=0.5, append=OTHER.parquet; --list explains them.
     """
     from pipeline.errors import UsageError
+    from pipeline.io.outputs import choose_output
     from pipeline.io.tables import align_columns
     from pipeline.trace.transform.apply import transform as apply_steps
     from pipeline.trace.transform.apply import usages
@@ -36,6 +40,7 @@ def transform(
         return
     if trace is None or output is None:
         raise UsageError("wanted TRACE and -o FILE; 'pipeline transform --help' says how")
+    choose_output(output, ("parquet",), force=force)
     result = apply_steps(trace, output, steps or [])
     for step, before, after in zip(result.steps, result.operations, result.operations[1:], strict=False):
         print(f"{step}: {before:,} operations became {after:,}")

@@ -6,11 +6,16 @@ import hashlib
 import os
 import secrets
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import InputError, OutputError
+
+STDOUT = Path("-")
+"""The name of a file to write that stands for standard output."""
 
 
 def readable_file(path: Path, wanted: str) -> Path:
@@ -44,8 +49,17 @@ def check_no_directory(path: Path) -> None:
 def complete_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its name when the block ends well.
 
-    On any exception the temporary file is removed. Raises OutputError when it cannot be written.
+    On any exception the temporary file is removed. Of `STDOUT`, its content goes to standard output when the
+    block ends well. Raises OutputError when it cannot be written.
     """
+    if path == STDOUT:
+        with tempfile.TemporaryDirectory() as name:
+            temporary = Path(name) / "output"
+            yield temporary
+            with temporary.open("rb") as file:
+                sys.stdout.flush()
+                shutil.copyfileobj(file, sys.stdout.buffer)
+        return
     check_no_directory(path)
     temporary = _temporary_beside(path)
     try:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.errors import UsageError
+from pipeline.io.numbers import plain_number
 
 
 def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
-    """Split each `key=value`. Raises UsageError for one that is not of that form or comes twice."""
+    """Split each `key=value`, a number such as 200k written in full.
+
+    Raises UsageError for one that is not of that form or comes twice.
+    """
     found: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -16,7 +20,7 @@ def key_values(pairs: Sequence[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option} wants KEY=VALUE, found '{pair}'")
         if key.strip() in found:
             raise UsageError(f"{option} gives '{key.strip()}' twice; give it once")
-        found[key.strip()] = value.strip()
+        found[key.strip()] = plain_number(value.strip())
     return found
 
 

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 _NS = {"s": 10**9, "ms": 10**6, "us": 10**3}
 NS_OF_UNIT = _NS | {"ns": 1}
 """Length of each unit of time, ns."""
 _BYTES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
+_THOUSANDS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_SHORT_NUMBER = re.compile(r"(\d+)(?:\.(\d+))?(?:e\+?(\d{1,2})|([kMG]))", re.ASCII)
+
+
+def plain_number(text: str) -> str:
+    """Write a whole number in full that is given as 200k, 1.5M, 2G or 1e6; any other text stays as it is."""
+    found = _SHORT_NUMBER.fullmatch(text)
+    if found is None:
+        return text
+    whole, fraction, exponent, letter = found.groups("")
+    scale = 10 ** int(exponent) if exponent else _THOUSANDS[letter]
+    value, rest = divmod(int(whole + fraction) * scale, 10 ** len(fraction))
+    return text if rest else str(value)
 
 
 def format_number(value: float | str | None, digits: int = 4) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import OutputError, UsageError, unknown_name
 from pipeline.io.files import check_no_directory, complete_file
+from pipeline.io.outputs import choose_form
 from pipeline.io.progress import progress
 from pipeline.report.compose import compose
 from pipeline.report.definition import Definition
@@ -114,16 +115,9 @@ def select_item(definition: Definition, name: str) -> Definition:
 
 
 def _choose_form(output: Path, form: str | None) -> str:
-    suffix = output.suffix.lower().removeprefix(".")
-    if form is None:
-        return suffix if suffix in FORMATS else "html"
-    if form not in FORMATS:
+    if form is not None and form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
-    if suffix in FORMATS and suffix != form:
-        raise UsageError(
-            f"{output}: its suffix says {suffix}, --format says {form}; leave one out or let them agree"
-        )
-    return form
+    return choose_form(output, form, FORMATS)
 
 
 def _check_place(output: Path, several: bool) -> None:

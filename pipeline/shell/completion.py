@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
+from pipeline.shell.layout import MODES
 from pipeline.shell.shell import COMMANDS
 from pipeline.sql.library import Query, queries
 from pipeline.sql.macros import MACROS
@@ -69,6 +70,8 @@ class SqlCompleter(Completer):
             return word, [(f"{p.name}=", f"{p.doc}; {p.default}") for p in self._queries[words[1]].params]
         if words[0] == ".schema":
             return word, [*_views(), *_macros()]
+        if words[0] == ".mode":
+            return word, MODES.items()
         if words[0] == ".format":
             return word, [(form, "") for form in FORMATS]
         return word, ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,12 +22,12 @@ from pipeline.errors import PipelineError
 from pipeline.shell.completion import SqlCompleter
 from pipeline.shell.shell import Leave, Shell, is_complete
 from pipeline.sql.library import Value
-from pipeline.sql.session import open_session
+from pipeline.sql.session import SqlError, open_session
 
 _PROMPT = "sql> "
 
 
-def run_prompt(runs: Sequence[Path], form: str, params: Mapping[str, Value]) -> None:
+def run_prompt(runs: Sequence[Path], form: str | None, params: Mapping[str, Value]) -> None:
     """Open runs and answer at the terminal until the user leaves.
 
     Raises InputError for a path without a readable run.
@@ -37,8 +38,11 @@ def run_prompt(runs: Sequence[Path], form: str, params: Mapping[str, Value]) -> 
         names += [table.name for table in session.lock_tables]
         shown = "; ".join(names[:4]) + ("; ..." if len(names) > 4 else "")
         print(f"{len(names)} {'run' if len(names) == 1 else 'runs'}: {shown}")
-        print("SQL ends in ';'; .help lists commands, .tables what can be asked, Tab completes.")
-        converse(Shell(session, _write, form, params), names, history())
+        print(
+            "SQL ends in ';'; .help lists commands, .tables what can be asked, Tab completes, .quit leaves."
+        )
+        shell = Shell(session, _write, form, params, columns=lambda: shutil.get_terminal_size().columns)
+        converse(shell, names, history())
 
 
 def converse(
@@ -73,6 +77,8 @@ def converse(
         except Leave:
             return
         except PipelineError as error:
+            if isinstance(error, SqlError) and error.picture:
+                _write(f"{error.picture}\n")
             # The views that there are, which the error ends with, can be completed and listed here.
             _write(f"error: {str(error).partition('; views: ')[0]}\n")
 

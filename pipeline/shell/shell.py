@@ -10,24 +10,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import polars as pl
 
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.key_values import key_values
 from pipeline.io.numbers import format_count
+from pipeline.io.outputs import choose_form, choose_output
 from pipeline.io.tables import align_columns
+from pipeline.shell.layout import MODES, show_answer
+from pipeline.sql.kept_logs import note_missing_logs
 from pipeline.sql.library import Value, load_query, placeholders, plain_value, run_query
 from pipeline.sql.macros import MACROS
-from pipeline.sql.output import FORMATS, format_frame, write_frame
+from pipeline.sql.output import FORMATS, write_frame
 from pipeline.sql.query import describe_queries, describe_relation
 from pipeline.sql.session import Session, open_session
+from pipeline.sql.statements import ends_complete, has_code, is_question, split_statements
 from pipeline.sql.views import VIEWS
 
 # Rows of a table that the shell prints before it says that there are more.
 ROWS = 200
-# What EXPLAIN answers with.
-_PLAN = ["explain_key", "explain_value"]
 
 
 class Leave(Exception):  # noqa: N818 - nothing went wrong
@@ -41,15 +42,25 @@ class Shell:
         self,
         session: Session,
         write: Callable[[str], None],
-        form: str = "table",
+        form: str | None = None,
         params: Mapping[str, Value] | None = None,
         rows: int | None = ROWS,
+        note: Callable[[str], None] | None = None,
+        columns: Callable[[], int] | None = None,
     ) -> None:
-        """`write` takes text for the screen; `params` fill `$name` placeholders; None `rows`: all of them."""
+        """Answer over a session.
+
+        `write` takes text for the screen, `note` what is said beside an answer if not `write`; `form` is one
+        of FORMATS, None for tables and what the ending of a file says; `params` fill `$name` placeholders;
+        None `rows`: all of them; `columns` tells the width of the screen.
+        """
         self.session = session
-        self.form = _check_format(form)
+        self.form = None if form is None else _check_format(form)
         self.output: Path | None = None
         self._write = write
+        self._note = note or write
+        self._columns = columns
+        self._mode = "auto"
         self._params = dict(params or {})
         self._rows = rows
 
@@ -58,8 +69,8 @@ class Shell:
 
         Raises PipelineError for the first that fails, Leave when the user is done.
         """
-        if text.lstrip().startswith("."):
-            self._command(text.strip().rstrip(";"))
+        if is_command(text):
+            self._command(text.strip().rstrip(";").strip())
             return
         for statement in split_statements(text):
             self._statement(statement)
@@ -68,29 +79,33 @@ class Shell:
         wanted = placeholders(sql)
         params = {name: value for name, value in self._params.items() if name in wanted}
         whole = self._rows is None or self.output is not None
+        self._tell_of_logs(sql)
         frame = self.session.run(sql, params or None, None if whole else (self._rows or 0) + 1)
-        if frame is not None and self.form == "table" and frame.columns == _PLAN:
-            # A drawing, which no table can hold.
-            self._write("\n".join(frame["explain_value"]))
-        elif frame is not None and _is_question(sql, frame):
+        # What changes something has only a count for an answer.
+        if frame is not None and (is_question(sql) or frame.columns != ["Count"]):
             self._answer(frame)
+
+    def _tell_of_logs(self, sql: str) -> None:
+        if note := note_missing_logs(self.session, sql):
+            self._note(f"({note})\n")
 
     def _answer(self, frame: pl.DataFrame) -> None:
         if self.output is not None:
-            write_frame(frame, self.form, self.output)
+            write_frame(frame, choose_form(self.output, self.form, FORMATS), self.output)
             self._write(f"{self.output}: {format_count(frame.height, 'row')}\n")
             self.output = None
             return
         if self.form == "parquet":
             raise UsageError("format 'parquet' is not text; say where it goes with .output FILE first")
         most = frame.height if self._rows is None else self._rows
-        self._write(format_frame(frame.head(most), self.form))
+        columns = self._columns() if self._columns else None
+        show_answer(frame.head(most), self.form or FORMATS[0], self._mode, columns, self._write)
         if frame.height > most:
-            self._write(f"(only the first {most:,}; .rows N shows more, .output FILE writes all)\n")
+            self._note(f"(only the first {most:,}; .rows N shows more, .output FILE writes all)\n")
 
     def _command(self, text: str) -> None:
         name, *words = text.split()
-        name = ALIASES.get(name, name)
+        name = ALIASES.get(name) or _BARE.get(text.lower(), name)
         if name not in COMMANDS:
             raise unknown_name("command", name, COMMANDS)
         wants = COMMANDS[name].argument
@@ -124,13 +139,23 @@ class Shell:
     def _query(self, words: list[str]) -> None:
         pairs = key_values(words[1:], ".query")
         params = {name: plain_value(value) for name, value in pairs.items()}
-        self._answer(run_query(self.session, load_query(words[0]), params))
+        query = load_query(words[0])
+        self._tell_of_logs(query.body)
+        self._answer(run_query(self.session, query, params))
 
     def _set_format(self, words: list[str]) -> None:
         self.form = _check_format(words[0])
 
+    def _set_mode(self, words: list[str]) -> None:
+        if words[0] not in MODES:
+            raise unknown_name("mode", words[0], MODES)
+        self._mode = words[0]
+
     def _set_output(self, words: list[str]) -> None:
-        self.output = Path(" ".join(words)).expanduser() if words else None
+        path = Path(" ".join(words)).expanduser() if words else None
+        if path is not None:
+            choose_output(path, FORMATS, self.form, force=False)
+        self.output = path
 
     def _set_rows(self, words: list[str]) -> None:
         rows = plain_value(words[0])
@@ -157,7 +182,7 @@ class Command:
 
 
 COMMANDS = {
-    ".help": Command("", "this list", Shell._help),
+    ".help": Command("", "this list; help without a dot does as well", Shell._help),
     ".tables": Command(
         "", "tables, views and macros, and what a row of each is; .views is the same", Shell._tables
     ),
@@ -169,56 +194,36 @@ COMMANDS = {
     ".show": Command("NAME", "a query of the library: its parameters, columns and SQL", Shell._queries),
     ".query": Command("NAME [PARAMETER=VALUE ...]", "answer a query of the library", Shell._query),
     ".format": Command("FORMAT", f"how answers are written: {', '.join(FORMATS)}", Shell._set_format),
+    ".mode": Command(
+        "MODE",
+        "how tables are shown: " + "; ".join(f"{m}: {doc}" for m, doc in MODES.items()),
+        Shell._set_mode,
+    ),
     ".output": Command(
-        "[FILE]", "write the next answer to a file; without a name, to the screen again", Shell._set_output
+        "[FILE]",
+        "write the next answer to a new file; without a name, to the screen again",
+        Shell._set_output,
     ),
     ".rows": Command("N", "most rows of an answer to print; what goes to a file is whole", Shell._set_rows),
-    ".quit": Command("", "leave; so does Ctrl-D", Shell._quit),
+    ".quit": Command("", "leave; so do exit, quit, \\q and Ctrl-D", Shell._quit),
 }
 ALIASES = {".views": ".tables", ".exit": ".quit"}
+# What other shells call these, without a dot.
+_BARE = {"exit": ".quit", "quit": ".quit", "help": ".help", r"\q": ".quit", r"\?": ".help", "?": ".help"}
 
 
 def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _is_question(sql: str, frame: pl.DataFrame) -> bool:
-    """Whether a statement is a question; one that changes something has only a count for an answer."""
-    return frame.columns != ["Count"] or any(
-        part.type == duckdb.StatementType.SELECT for part in duckdb.extract_statements(sql)
-    )
-
-
-def split_statements(text: str) -> list[str]:
-    """Divide SQL at each `;` that is not within a string, a name or a comment; what is empty is left out."""
-    ends = _ends(text)
-    bounds = zip([0, *(end + 1 for end in ends)], [*ends, len(text)], strict=True)
-    # The end of a line closes a comment that stands last.
-    parts = [text[begin:end] for begin, end in bounds]
-    return [part.strip() for part in parts if _has_code(part)]
-
-
 def is_complete(text: str) -> bool:
-    """Whether a text can be carried out: a dot command, nothing, or SQL up to a `;`."""
-    if not text.strip() or text.lstrip().startswith("."):
-        return True
-    ends = _ends(text)
-    return bool(ends) and not _has_code(text[ends[-1] + 1 :])
+    """Whether a text can be carried out: nothing, a command, or SQL up to a `;`."""
+    return not text.strip() or is_command(text) or ends_complete(text)
 
 
-def _ends(text: str) -> list[int]:
-    """Where statements end. DuckDB's tokens begin at bytes of UTF-8."""
-    raw = text.encode()
-    tokens = duckdb.tokenize(text)
-    return [
-        len(raw[:offset].decode())
-        for offset, kind in tokens
-        if kind == duckdb.token_type.operator and raw[offset : offset + 1] == b";"
-    ]
-
-
-def _has_code(text: str) -> bool:
-    return any(kind != duckdb.token_type.comment for _, kind in duckdb.tokenize(text))
+def is_command(text: str) -> bool:
+    """Whether a text is a command of the shell: it begins with a dot, or is a word such as exit or help."""
+    return text.lstrip().startswith(".") or text.strip().rstrip(";").strip().lower() in _BARE
 
 
 _DOT_LINE = re.compile(r"^\s*\.[a-z]")
@@ -228,17 +233,23 @@ def run_script(
     runs: Sequence[Path],
     text: str,
     write: Callable[[str], None],
-    form: str,
+    form: str | None,
     params: Mapping[str, Value],
     output: Path | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> None:
     """Carry out a script over runs: statements, and lines of dot commands between them.
 
-    The answers go to `write`, whole; the first one to the file `output`, if that is given. Stops at the first
-    error and raises it, with the line of the script at which the statement begins.
+    The answers go to `write`, whole; the first one to the file `output`, if that is given; what is said
+    beside them to `note`. Stops at the first error and raises it, with the line of the script at which the
+    statement begins. Raises UsageError for a parameter that the script does not have.
     """
+    known = placeholders(text)
+    for name in params:
+        if name not in known:
+            raise unknown_name("parameter of the script", name, known)
     with open_session(runs, recordings=True) as session:
-        shell = Shell(session, write, form, params, rows=None)
+        shell = Shell(session, write, form, params, rows=None, note=note)
         shell.output = output
         for number, part in _split_script(text):
             try:
@@ -255,7 +266,7 @@ def _split_script(text: str) -> Iterator[tuple[int, str]]:
     first = 1
     # The last statement needs no end.
     for number, line in enumerate([*text.splitlines(), ";"], 1):
-        if not _has_code("\n".join(waiting)):
+        if not has_code("\n".join(waiting)):
             waiting, first = [], number
         if not waiting and _DOT_LINE.match(line):
             yield number, line

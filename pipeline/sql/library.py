@@ -146,8 +146,10 @@ def plain_value(text: str) -> Value:
     return text
 
 
-def run_query(session: Session, query: Query, params: Mapping[str, Value] | None = None) -> pl.DataFrame:
-    """Answer a query from the session's runs, with `params` in place of its defaults.
+def run_query(
+    session: Session, query: Query, params: Mapping[str, Value] | None = None, most: int | None = None
+) -> pl.DataFrame:
+    """Answer a query from the session's runs, at most so many rows, with `params` in place of its defaults.
 
     Text is turned into the type of the parameter's default. An unknown parameter, or a value that does not
     fit, raises UsageError.
@@ -164,7 +166,7 @@ def run_query(session: Session, query: Query, params: Mapping[str, Value] | None
             f"query '{query.name}' wants a value for {', '.join(sorted(missing))}; "
             f"give --set {min(missing)}=VALUE"
         )
-    return session.query(query.sql, {name: values[name] for name in values if name in wanted})
+    return session.query(query.sql, {name: values[name] for name in values if name in wanted}, most)
 
 
 def placeholders(sql: str) -> set[str]:

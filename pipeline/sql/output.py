@@ -17,6 +17,7 @@ from pipeline.io.numbers import format_number
 from pipeline.io.tables import align_columns
 from pipeline.sql.lock_tables import FORMS
 
+_PLAN = ["explain_key", "explain_value"]
 FORMATS = ("table", "csv", "json", "parquet", *FORMS)
 
 
@@ -28,7 +29,8 @@ def format_frame(frame: pl.DataFrame, form: str) -> str:
     if form in FORMS:
         return FORMS[form](frame)
     if form == "table":
-        return format_table(frame)
+        # What EXPLAIN answers with is a drawing, which no table can hold.
+        return "\n".join(frame["explain_value"]) if frame.columns == _PLAN else format_table(frame)
     if form == "csv":
         return nested_to_json(frame).write_csv()
     return frame.write_json() + "\n"

@@ -1,8 +1,9 @@
-"""What `pipeline sql` does: one statement, from text, a file or the library, over runs."""
+"""What `pipeline sql` does: statements, from text, a file or the library, over runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,13 +16,15 @@ from pipeline.sql.library import (
     Query,
     Value,
     load_query,
+    placeholders,
     plain_value,
     queries,
     read_query,
     run_query,
 )
 from pipeline.sql.macros import MACROS
-from pipeline.sql.session import open_session
+from pipeline.sql.session import Session, open_session
+from pipeline.sql.statements import is_question, split_statements
 from pipeline.sql.views import VIEWS
 
 
@@ -38,9 +41,19 @@ def sql(
     `runs` are run directories, directories of runs, recordings of the kernel's pool (`*.kmap.parquet`), names
     of shipped ones, or files of measured locks. Exactly one of `query` (SQL text), `file` (a .sql file) and
     `name` (a query of the library) is given; `params` fill its `$name` placeholders. The views are those of
-    `views.VIEWS`. Raises UsageError for a mistake in the SQL or its parameters, InputError for a path without
-    a readable run.
+    `views.VIEWS`. Statements before the query may prepare it. Raises UsageError for a mistake in the SQL or
+    its parameters, InputError for a path without a readable run.
     """
+    chosen = choose_query(query, file, name)
+    with open_session(runs, recordings=True, statement=chosen.body) as session:
+        frames = list(answers(session, chosen, params))
+    if len(frames) != 1:
+        raise UsageError(f"wanted SQL with one answer, found {len(frames)}; ask one by one")
+    return frames[0]
+
+
+def choose_query(query: str | None, file: Path | None, name: str | None) -> Query:
+    """The one query that is given: SQL text, a .sql file, or a name of the library. Raises UsageError."""
     given = [what for what in (query, file, name) if what is not None]
     if len(given) != 1:
         found = "none" if not given else f"{len(given)} of them"
@@ -49,13 +62,36 @@ def sql(
             f"'pipeline queries' lists the names; views: {', '.join(VIEWS)}"
         )
     if file is not None:
-        chosen = read_query(readable_file(file, "a .sql file"))
-    elif name is not None:
-        chosen = load_query(name)
-    else:
-        chosen = Query("query", "", query or "", (), (), (), Path())
-    with open_session(runs, recordings=True, statement=chosen.body) as session:
-        return run_query(session, chosen, params)
+        return read_query(readable_file(file, "a .sql file"))
+    if name is not None:
+        return load_query(name)
+    return Query("query", "", query or "", (), (), (), Path())
+
+
+def answers(
+    session: Session, query: Query, params: Mapping[str, Value] | None = None, most: int | None = None
+) -> Iterator[pl.DataFrame]:
+    """Carry out the statements of a query one after another; yield the rows of each that asks for some.
+
+    Of each answer at most so many rows. Raises UsageError for a mistake in one, a parameter that none of them
+    has, and if there is but one and it has no rows to give.
+    """
+    statements = split_statements(query.body)
+    if len(statements) <= 1:
+        yield run_query(session, query, params, most)
+        return
+    known = {param.name for param in query.params} | placeholders(query.body)
+    for name in params or {}:
+        if name not in known:
+            raise unknown_name(f"parameter of '{query.name}'", name, known)
+    for statement in statements:
+        wanted = placeholders(statement)
+        given = {name: value for name, value in (params or {}).items() if name in wanted}
+        if not is_question(statement):
+            session.run(statement, given or None)
+            continue
+        part = replace(query, sql=statement, params=tuple(p for p in query.params if p.name in wanted))
+        yield run_query(session, part, given, most)
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Value]:

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, PipelineError, UsageError
 from pipeline.runs.store import (
     Found,
     LockTable,
@@ -44,7 +44,16 @@ MOST_KEPT_ROWS = 16_000_000
 # Tables of the log of which recordings have rows.
 RECORDED_TABLES = ("operations", "events")
 
+# What DuckDB raises for a file that is damaged or gone, among others.
+_OF_FILES = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
+
 _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
+
+
+class SqlError(UsageError):
+    """A mistake in a statement; `picture` is the line with carets under the place, "" where it is unknown."""
+
+    picture = ""
 
 
 class Session:
@@ -82,15 +91,23 @@ class Session:
         self._summed = {
             view.name for view in VIEWS.values() if all(sums_file(view, found) for found in logged)
         }
-        define_views(self._connection, runs, recorded=recorded, sweeps=sweeps)
+        try:
+            define_views(self._connection, runs, recorded=recorded, sweeps=sweeps)
+        except duckdb.Error as error:
+            self.close()
+            raise InputError(
+                f"a table of a run's log cannot be read: {_message(error)}; make the run again"
+            ) from error
 
-    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """Run one SQL statement and return its rows.
+    def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, most: int | None = None
+    ) -> pl.DataFrame:
+        """Run one SQL statement and return its rows, at most so many.
 
         `params` fill `$name` placeholders. Integer sums come back as Int64 and decimals as Float64. A mistake
         in the SQL, or a statement without rows, raises UsageError with DuckDB's message in one line.
         """
-        frame = self.run(sql, params)
+        frame = self.run(sql, params, most)
         if frame is None:
             raise UsageError("wanted a query that returns rows, such as SELECT; this statement has none")
         return frame
@@ -106,7 +123,7 @@ class Session:
                 relation = relation.limit(most)
             frame = None if relation is None else relation.pl()
         except duckdb.Error as error:
-            raise UsageError(_one_line(error)) from error
+            raise _mistake(error) from error
         return None if frame is None else to_plain_types(frame)
 
     def batches(self, sql: str, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
@@ -120,7 +137,7 @@ class Session:
             reader = self._connection.sql(sql).to_arrow_reader(rows)
             yield from reader
         except duckdb.Error as error:
-            raise UsageError(_one_line(error)) from error
+            raise _mistake(error) from error
 
     def add_table(self, name: str, rows: pa.Table) -> None:
         """Keep rows as a table for this session; it comes before a view of its name."""
@@ -133,7 +150,7 @@ class Session:
         try:
             self._connection.execute(statement)
         except duckdb.Error as error:
-            raise UsageError(_one_line(error)) from error
+            raise _mistake(error) from error
 
     def interrupt(self) -> None:
         """End the statement that another thread is running; there, it raises UsageError."""
@@ -200,7 +217,7 @@ def define_views(
     measured = [found for found in runs if isinstance(found, LockTable)]
     logged = [found for found in runs if not isinstance(found, LockTable)]
     # A macro is checked against the views that it reads, and so is a view against the macros that it uses.
-    late = [view for view in VIEWS.values() if _relations(view.sql or "") & MACROS.keys()]
+    late = [view for view in VIEWS.values() if find_relations(view.sql or "") & MACROS.keys()]
     for view in VIEWS.values():
         if view in late:
             continue
@@ -282,7 +299,7 @@ def open_session(
 _RELATION = re.compile(r"(?:\b(?:from|join)\s+|')(\w+)")
 
 
-def _relations(sql: str) -> set[str]:
+def find_relations(sql: str) -> set[str]:
     """Names that a statement may read rows from."""
     return set(_RELATION.findall(sql.lower()))
 
@@ -298,7 +315,7 @@ def find_kept_views(sql: str, summed: Collection[str] = ()) -> set[str]:
     found: set[str] = set()
     texts = [sql]
     while texts:
-        new = definitions.keys() & _relations(texts.pop()) - found
+        new = definitions.keys() & find_relations(texts.pop()) - found
         found |= new
         texts += [definitions[name] for name in new]
     return {name for name in found if name in VIEWS and VIEWS[name].kept}
@@ -320,10 +337,21 @@ def to_plain_types(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _one_line(error: duckdb.Error) -> str:
-    """DuckDB's message without its picture of the statement, and the views that there are."""
+def _mistake(error: duckdb.Error) -> PipelineError:
+    """Turn what DuckDB says into a mistake of the statement, or into one of the files that it read."""
+    if isinstance(error, _OF_FILES) and ".parquet" in str(error):
+        return InputError(f"{_message(error)}; if it is of a run's log, make the run again")
+    mistake = SqlError(f"{_message(error)}; views: {', '.join(VIEWS)}")
+    text = str(error)
+    if (begin := text.find("\nLINE ")) >= 0:
+        mistake.picture = text[begin + 1 :].rstrip()
+    return mistake
+
+
+def _message(error: duckdb.Error) -> str:
+    """DuckDB's message in one line, without its picture of the statement."""
     lines = [line.strip() for line in str(error).splitlines()]
     picture = next((i for i, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
     message = " ".join(line for line in lines[:picture] if line)
     where = f" (line {lines[picture][5:].split(':', 1)[0]})" if picture < len(lines) else ""
-    return f"{message}{where}; views: {', '.join(VIEWS)}"
+    return f"{message}{where}"

@@ -61,6 +61,11 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(i), int(n)
 
 
+def holds_grid(path: Path, grid: Grid) -> bool:
+    """Whether a file is what `save_grid` would write: the same command may be given again."""
+    return path.is_file() and path.read_bytes() == grid_text(grid).encode()
+
+
 def save_grid(grid: Grid, path: Path) -> None:
     """Write a grid as a commented file. Raises OutputError."""
     with complete_file(path) as file:

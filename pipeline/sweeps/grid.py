@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pipeline.errors import InputError, UsageError, did_you_mean
 from pipeline.io.files import readable_file
 from pipeline.io.key_values import parse_percent
+from pipeline.io.numbers import plain_number
 from pipeline.io.toml_overrides import toml_value
 from pipeline.schema.run import Events
 from pipeline.schema.trace import KINDS
@@ -277,8 +278,9 @@ def is_grid(path: Path) -> bool:
 
 
 def parse_values(words: Sequence[str]) -> list[Any]:
-    """Values as a command gives them: with commas between; numbers and the like are those of TOML."""
-    return [toml_value(part.strip()) for word in words for part in word.split(",") if part.strip()]
+    """Values as a command gives them: with commas between; numbers as those of TOML, or as 200k."""
+    parts = (part.strip() for word in words for part in word.split(","))
+    return [toml_value(plain_number(part)) for part in parts if part]
 
 
 _COMMENTS = {

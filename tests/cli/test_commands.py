@@ -43,7 +43,7 @@ def test_every_command_file_is_a_command_that_help_lists(tmp_path):
 
 
 def test_a_study_is_also_known_by_the_name_it_had():
-    aliases = {"claims": "claims", "designs": "matrix", "verify": "kernel", "validate": "lockmeter"}
+    aliases = {"designs": "matrix", "verify": "kernel", "validate": "lockmeter"}
     assert set(aliases) == HIDDEN
     assert set(STUDY.commands) == set(aliases.values())
     for alias, name in aliases.items():

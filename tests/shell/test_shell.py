@@ -17,8 +17,9 @@ from prompt_toolkit.output import DummyOutput
 from pipeline.errors import UsageError
 from pipeline.shell.completion import SqlCompleter
 from pipeline.shell.prompt import converse, history
-from pipeline.shell.shell import COMMANDS, Leave, Shell, is_complete, run_script, split_statements
+from pipeline.shell.shell import COMMANDS, Leave, Shell, is_complete, run_script
 from pipeline.sql.session import Session, open_session
+from pipeline.sql.statements import split_statements
 from pipeline.sql.views import VIEWS
 from tests.sql.handmade import make_run
 from tests.sql.test_queries import EVENTS, OPERATIONS
@@ -71,6 +72,10 @@ def test_a_semicolon_within_a_string_a_name_or_a_comment_ends_nothing() -> None:
         ("SELECT ';", False),
         ("SELECT 1 -- ;", False),
         (".tables", True),
+        ("exit", True),
+        ("\\q", True),
+        ("HELP;", True),
+        ("helper", False),
         ("  ", True),
     ],
 )
@@ -142,7 +147,7 @@ def test_parquet_wants_a_file(say: Callable[..., str], tmp_path: Path) -> None:
 
 
 def test_quit_leaves(say: Callable[..., str]) -> None:
-    for line in (".quit", ".exit"):
+    for line in (".quit", ".exit", "exit", "quit;", "\\q"):
         with pytest.raises(Leave):
             say(line)
 
@@ -194,10 +199,11 @@ def test_enter_goes_on_until_the_semicolon_and_ctrl_d_leaves(
     assert conversation(session, "SELECT\r1 AS a\r;\r\x04", capsys) == "a\n-\n1\n"
 
 
-def test_a_mistake_is_one_line_and_the_conversation_goes_on(
+def test_a_mistake_is_shown_with_its_place_and_the_conversation_goes_on(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert conversation(session, "SELEC;\rSELECT 2 AS b;\r.quit\r", capsys) == (
+        "LINE 1: SELEC\n        ^^^^^\n"
         'error: Parser Error: syntax error at or near "SELEC" (line 1)\nb\n-\n2\n'
     )
 

@@ -1,0 +1,68 @@
+"""How every command reads its words: nothing is ignored, and all that is missing is said at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperOption
+
+from pipeline.errors import UsageError
+from pipeline.io.numbers import join_words, plain_number
+
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+
+class Command(TyperCommand):
+    """A command that refuses an option given twice, names all missing options, and reads 200k as 200000."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Make the parser of the command's words, with these checks."""
+        parser = super().make_parser(ctx)
+        setattr(parser, "parse_args", _checked(self, ctx, parser.parse_args))  # noqa: B010 - a method
+        return parser
+
+
+def _checked(command: Command, ctx: Any, parse: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a parser's `parse_args` with the checks of `Command`."""
+
+    def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
+        values, rest, order = parse(args)
+        asks_for_help = any(param.is_eager for param in order)
+        if not ctx.resilient_parsing and not asks_for_help:
+            hint = f"; see '{ctx.command_path} --help'"
+            if repeated := _repeated(order):
+                raise UsageError(f"{join_words(repeated)} given more than once; give it once{hint}")
+            if missing := _missing(command.get_params(ctx), values):
+                raise UsageError(f"missing {join_words(missing)}{hint}")
+        params: list[Any] = command.params
+        for param in params:
+            if param.name in values and param.type_descriptor.annotation in (int, list[int]):
+                values[param.name] = _plain_numbers(values[param.name])
+        return values, rest, order
+
+    return parse_args
+
+
+def _repeated(order: Sequence[Any]) -> list[str]:
+    """Options that were given twice and take one value."""
+    counts = Counter(id(param) for param in order if isinstance(param, TyperOption) and not param.multiple)
+    named = {id(param): param.opts[0] for param in order}
+    return [named[key] for key, count in counts.items() if count > 1]
+
+
+def _missing(params: Sequence[Any], values: dict[str, Any]) -> list[str]:
+    """Arguments and options that have to be given and were not."""
+    return [
+        " or ".join(param.opts) if isinstance(param, TyperOption) else param.display_name_raw
+        for param in params
+        if param.required and values.get(param.name) in (None, (), [])
+    ]
+
+
+def _plain_numbers(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain_numbers(one) for one in value]
+    return plain_number(value) if isinstance(value, str) else value
