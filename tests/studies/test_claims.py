@@ -141,3 +141,45 @@ def test_a_design_that_scales_completely_loses_nothing_per_cpu_anywhere():
 @pytest.mark.parametrize("counted", ["map_lock_acquisitions", "flushes", "ipis"])
 def test_a_design_that_shares_anything_between_cpus_does_not_scale_completely(counted):
     assert outcome("per_cpu", scaling("compiles", 1.0, 1.0, **{counted: 1})) == "does not hold"
+
+
+def falling_back(threads: int, *fallbacks: int, pages: int = 64, entries: int = 4) -> list[dict[str, object]]:
+    """Replications of a storm with 10,000 maps each, of which so many fall back."""
+    size = {"mermap_region_pages": pages, "mermap_entries": entries, "threads_per_process": threads}
+    counted = {"misses": lambda r: 10_000 - fallbacks[r], "fallbacks": lambda r: fallbacks[r]}
+    return [{"grid": "storms"} | size | counted]
+
+
+def test_at_most_one_map_in_a_thousand_may_fall_back_in_every_trace():
+    seldom, often = falling_back(1, 10, 2, 1, 0, 3, 10), falling_back(12, 900, 905, 910, 11, 900, 900)
+    assert outcome("mermap_entries", seldom) == "holds"
+    assert outcome("mermap_entries", often) == "does not hold"
+    assert outcome("mermap_entries", seldom + often) == "depends"
+    assert outcome("mermap_entries", falling_back(12, 0, 9, 20, 0, 8, 15)) == "cannot tell"
+
+
+def test_only_the_authors_size_of_the_mermap_decides():
+    own, small = falling_back(1, *[0] * 6), falling_back(1, *[500] * 6, entries=1)
+    assert outcome("mermap_entries", own + small) == "holds"
+
+
+def flushing(machine: str, own_ns: int, pool_ns: int) -> list[dict[str, object]]:
+    """1,000 maps through both, with what flushes, passes and interrupts take for each."""
+    rest = pool_ns % 4
+    pool = {
+        "cpu_flush_ns": pool_ns // 2,
+        "cpu_scan_ns": pool_ns // 4,
+        "cpu_interrupted_ns": pool_ns // 4 + rest,
+    }
+    rows = [
+        {"allocator": "mermap", "global_pool_slots": None, "cpu_flush_ns": own_ns},
+        {"allocator": "global_pool", "global_pool_slots": 128} | pool,
+    ]
+    return [row | {"machine": machine, "misses": 1_000} for row in rows]
+
+
+def test_own_flushes_must_take_less_cpu_time_than_all_that_the_pools_take_from_any_cpu():
+    cheaper, dearer = flushing("numaq16", 8_000, 8_004), flushing("modern-x86-64", 8_000, 4_000)
+    assert outcome("mermap_flushes", cheaper) == "holds"
+    assert outcome("mermap_flushes", dearer) == "does not hold"
+    assert outcome("mermap_flushes", cheaper + dearer) == "depends"
