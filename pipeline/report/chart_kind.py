@@ -43,6 +43,8 @@ class ChartKind(ABC):
     """Whether it is made of all runs, where others are made of the first replication of each design."""
     legend: ClassVar[bool] = False
     """Whether a legend names the runs."""
+    wants_two: ClassVar[bool] = False
+    """Whether it has a mark for each run, so that one run is said in words."""
     bounds_alone: ClassVar[bool] = False
     """Whether it is worth showing when only bounds have rows."""
 
@@ -72,7 +74,12 @@ class ChartKind(ABC):
         plot = Plot(block.item, self.select(block.item, block.frame), styles)
         if plot.allocators or (plot.runs and self.bounds_alone):
             block.left_out = " ".join(self._explain_left_out(block, plot, runs))
-            self.fill(block, plot, runs)
+            if self.wants_two and len(plot.runs) == 1:
+                # A single mark is no comparison: its value is said in words.
+                own = f"{plot.styles.label(plot.runs[0])}: {self.describe(plot)}."
+                block.empty, block.left_out = f"{own} {block.left_out}".rstrip(), ""
+            else:
+                self.fill(block, plot, runs)
         elif block.query.reads_log and block.frame.is_empty() and not any(run.has_log for run in runs):
             block.empty = NO_LOG
         elif plot.runs:
@@ -87,19 +94,19 @@ class ChartKind(ABC):
         if item.facet:
             for facet in plot.rows[item.facet].unique(maintain_order=True).sort().to_list():
                 fields = {"run": plot.runs, item.facet: facet}
-                part = plot.where(item.facet, facet)
-                block.charts.append(self.chart(part, fields, str(facet or "")))
+                # Drawn over all rows, so that charts beside one another share their axes.
+                block.charts.append(self.chart(plot, fields, str(facet or ""), plot.where(item.facet, facet)))
         else:
             block.charts.append(self.chart(plot, {"run": plot.runs}))
         block.legend = plot.runs if self.legend else []
         if item.series:
             block.parts = list(part_colours(plot.parts).items())
 
-    def chart(self, plot: Plot, fields: dict[str, Any], title: str = "") -> Chart:
-        """Make a chart that draws only the rows with these `fields`."""
+    def chart(self, plot: Plot, fields: dict[str, Any], title: str = "", part: Plot | None = None) -> Chart:
+        """Make a chart that draws only the rows with these `fields`, on axes for all; `part` has them."""
         spec = self.specify(plot)
         vega.add_filters(spec, fields)
-        return Chart(title, spec, self.alt_text(plot, title))
+        return Chart(title, spec, self.alt_text(part or plot, title))
 
     def specify(self, plot: Plot) -> Spec:
         """Make the specification, without the data, which the page adds."""

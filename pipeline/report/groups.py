@@ -1,9 +1,9 @@
 """Which runs may be ranked together, and which of them are replications of one design.
 
-Runs are ranked together where everything but the design, its replication and what is kept of the log is the
-same: workload, machine with every cost, loop, jitter and pages in low memory. A replication is a trace and a
-seed; traces of one workload that differ in their seed are replications of one another, and traces that differ
-in anything else are not.
+Runs are ranked together where workload, machine with every cost, loop and jitter are the same. The pages that
+lie in low memory are part of the design, so that a design can be held against itself with more of them. A
+replication is a trace and a seed; traces of one workload that differ in their seed are replications of one
+another, and traces that differ in anything else are not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
-from pipeline.runs.store import Run, identify_workload, unique_names
+from pipeline.runs.store import Run, identify_workload, label_design, unique_names
 from pipeline.schema.run import Manifest
 
 Replication = tuple[str, int]
@@ -44,13 +44,7 @@ def choose_representatives(runs: Sequence[Run]) -> tuple[list[Run], dict[str, st
 
 
 def _identify_conditions(m: Manifest) -> Hashable:
-    return (
-        identify_workload(m),
-        m.machine.model_dump_json(),
-        m.loop,
-        m.jitter_percent,
-        tuple(sorted(m.lowmem)),
-    )
+    return identify_workload(m), m.machine.model_dump_json(), m.loop, m.jitter_percent
 
 
 def _split_by_content(group: Sequence[Run]) -> list[list[Run]]:
@@ -67,8 +61,8 @@ def _merge_replications(group: Sequence[Run]) -> list[Entry]:
     entries: dict[tuple[str, str, int], Entry] = {}
     for run in group:
         m = run.manifest
-        replication, again = (m.trace.sha256, m.seed), 0
-        while replication in entries.get((m.label, m.allocator.source_sha256, again), {}):
+        label, replication, again = label_design(m), (m.trace.sha256, m.seed), 0
+        while replication in entries.get((label, m.allocator.source_sha256, again), {}):
             again += 1
-        entries.setdefault((m.label, m.allocator.source_sha256, again), {})[replication] = run
+        entries.setdefault((label, m.allocator.source_sha256, again), {})[replication] = run
     return list(entries.values())

@@ -1,10 +1,10 @@
 """Which design is fastest, by how much, and how sure that is: runs of one workload on one machine, ranked.
 
-Runs are compared where everything but the design is the same: workload, machine with every cost, loop, pages
-in low memory, jitter. Runs of a design that differ in their replication, which is the trace's seed and the
-run's, are one entry. The uncertainty of a difference comes from paired units, see
-`pipeline.statistics`. Units are replications, where the entries have at least two in common in which
-not both did the same as in another: runs with equal fingerprints are one run that was made again. Else the
+Runs are compared where everything but the design is the same (`pipeline.report.groups`). Runs of a design
+that differ in their replication, which is the trace's seed and the run's, are one entry. The uncertainty of a
+difference comes from paired units, see `pipeline.statistics`. Units are replications, where the entries have
+at least two in common in which not both did the same as in another: runs with equal fingerprints are one run
+that was made again. Else the
 units are batch means within the one run (A. M. Law, Simulation Modeling and Analysis, 9.5.3), where the
 batches are blocks of the trace's rows. A run's progress is the mean time at which each block was done; with
 its start and end these times cut the wall time into stretches that add up to it, so that the ratio estimated
@@ -31,7 +31,7 @@ from pipeline.report.groups import Entry, Replication, group_runs
 from pipeline.report.restrictions import describe_restriction
 from pipeline.report.standing import Ranking, Standing
 from pipeline.runs.metrics import METRICS
-from pipeline.runs.store import Run
+from pipeline.runs.store import Run, label_design
 from pipeline.schema.run import Manifest
 from pipeline.statistics import Estimate, mean, paired_ratio
 
@@ -140,6 +140,7 @@ def _rank(group: Sequence[_Entry], bounds: Collection[str]) -> Ranking:
         disqualified,
         max(len(p.operations) for p in every),
         comparisons,
+        len({tuple(p.run.manifest.lowmem) for p in every}) == 1,
     )
 
 
@@ -183,10 +184,11 @@ def _name(entry: _Entry, different: int) -> str:
     first = next(iter(entry.values())).run
     if len(entry) == 1:
         return first.name
+    label = label_design(first.manifest)
     if different == 1:
-        return f"{first.manifest.label} ({len(entry)} identical runs)"
+        return f"{label} ({len(entry)} identical runs)"
     some = "" if different == len(entry) else f", {different} different"
-    return f"{first.manifest.label} ({len(entry)} runs{some})"
+    return f"{label} ({len(entry)} runs{some})"
 
 
 def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
@@ -195,7 +197,7 @@ def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
     costs = _costs_us(different)
     alone = Standing(
         _name(entry, len(different)),
-        different[0].run.manifest.label if len(entry) > 1 else different[0].run.name,
+        label_design(different[0].run.manifest) if len(entry) > 1 else different[0].run.name,
         tuple(progress.run.name for progress in entry.values()),
         len(different),
         different[0].run.manifest.allocator.bound,

@@ -10,7 +10,7 @@ from pipeline.report.answer import LITTLE, describe_answer
 from pipeline.report.basis import describe_extrapolation, is_extrapolated
 from pipeline.report.document import Cell, Heading, Row, Table
 from pipeline.report.standing import NEGLIGIBLE, Ranking, Standing
-from pipeline.schema.run import Manifest
+from pipeline.runs.store import describe_costs, varying_costs
 from pipeline.statistics import CONFIDENCE, POWER, Estimate, units_to_see
 
 UNKNOWN = "–"
@@ -59,7 +59,7 @@ def describe_conditions(ranking: Ranking) -> str:
         words.append("a single run of each design")
     if m.jitter_percent:
         words.append(f"jitter {m.jitter_percent:g} %")
-    if m.lowmem:
+    if m.lowmem and ranking.same_lowmem:
         words.append(f"{' and '.join(m.lowmem)} in low memory")
     return ", ".join(words)
 
@@ -72,22 +72,11 @@ def name_rankings(rankings: Sequence[Ranking]) -> list[str]:
         places = [place for place, one in enumerate(titles) if one == title]
         manifests = [rankings[place].manifest for place in places]
         traces = len({m.trace.sha256 for m in manifests}) > 1
-        costs = _varying_costs(manifests)
+        costs = varying_costs(manifests)
         for place, m in zip(places, manifests, strict=True):
             words = [f"trace {m.trace.sha256[:8]}"] if traces else []
-            words += [f"{name} {m.machine.costs[name].value}" for name in costs if name in m.machine.costs]
-            titles[place] = ", ".join([title, *words])
+            titles[place] = ", ".join([title, *words, *filter(None, [describe_costs(m, costs)])])
     return titles
-
-
-def _varying_costs(manifests: Sequence[Manifest]) -> list[str]:
-    names = dict.fromkeys(name for m in manifests for name in m.machine.costs)
-    return [
-        name
-        for name in names
-        if len({repr(m.machine.costs[name].value) if name in m.machine.costs else None for m in manifests})
-        > 1
-    ]
 
 
 def _row(standing: Standing, place: str, extrapolated: bool) -> Row:

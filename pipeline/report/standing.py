@@ -89,3 +89,5 @@ class Ranking:
     """Blocks that the trace is cut into."""
     comparisons: int = 1
     """Pairs of designs, and of designs with bounds, whose intervals hold together."""
+    same_lowmem: bool = True
+    """Whether all runs have the same pages in low memory."""

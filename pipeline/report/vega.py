@@ -33,6 +33,10 @@ LABEL_CHARACTERS = 22
 LINE_HEIGHT = 12
 _UNITS = {"ns": "ns", "us": "us", "ms": "ms", "s": "s", "percent": "%", "kib": "KiB", "mib": "MiB"}
 _TIME_FORMAT = ",.4~g"
+_FIT_KIB = (
+    "datum.value >= 1024 ? format(datum.value / 1024, ',.3~g') + ' MiB' : "
+    "format(datum.value, ',.3~g') + ' KiB'"
+)
 
 
 @dataclass(frozen=True)
@@ -170,9 +174,13 @@ def axis(item: Item, name: Literal["x", "y"], scale: dict[str, Any], **settings:
 
     Times are written in the unit that fits them.
     """
-    if (unit := unit_of(getattr(item, name))) in NS_OF_UNIT:
+    unit = unit_of(getattr(item, name))
+    if unit in NS_OF_UNIT:
         settings.pop("format", None)
         settings["labelExpr"] = _fit_unit("datum.value", unit)
+    elif unit == "KiB":
+        settings.pop("format", None)
+        settings["labelExpr"] = _FIT_KIB
     return {"x": alt.X, "y": alt.Y}[name](
         getattr(item, name),
         type="quantitative",

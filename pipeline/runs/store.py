@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -208,15 +209,42 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
+def label_design(manifest: Manifest) -> str:
+    """A run's label, with the kinds of pages that lie in low memory."""
+    return f"{manifest.label}, {_say_lowmem(manifest)}" if manifest.lowmem else manifest.label
+
+
+def varying_costs(manifests: Iterable[Manifest]) -> list[str]:
+    """Costs of the machine in which some runs differ."""
+    values: dict[str, set[str]] = defaultdict(set)
+    for manifest in manifests:
+        for name, cost in manifest.machine.costs.items():
+            values[name].add(repr(cost.value))
+    return [name for name, different in values.items() if len(different) > 1]
+
+
+def describe_costs(manifest: Manifest, names: Iterable[str]) -> str:
+    """The values of some costs in words: "ipi_ns 500, scan_slot_ns 3"."""
+    costs = manifest.machine.costs
+    return ", ".join(f"{name} {costs[name].value}" for name in names if name in costs)
+
+
+def _say_lowmem(manifest: Manifest) -> str:
+    return f"{' and '.join(manifest.lowmem)} in low memory" if manifest.lowmem else "all in high memory"
+
+
 # What may tell two runs of one label apart, in the order in which it is added to their names.
 _DISTINCTIONS: tuple[Callable[[Manifest], str], ...] = (
     lambda m: m.trace.name,
     lambda m: m.machine.name,
     lambda m: f"{m.machine.cpus} CPUs",
+    _say_lowmem,
     lambda m: m.loop,
     lambda m: f"jitter {m.jitter_percent:g} %",
     lambda m: f"trace seed {(m.trace.metadata.get('source') or {}).get('seed')}",
     lambda m: f"seed {m.seed}",
+    lambda m: f"trace {m.trace.sha256[:8]}",
+    lambda m: f"source {m.allocator.source_sha256[:8]}",
     lambda m: f"log {m.events}",
 )
 
@@ -232,7 +260,9 @@ def unique_names(manifests: Sequence[Manifest]) -> list[str]:
         by_label[manifest.label].append(position)
     names = [manifest.label for manifest in manifests]
     for members in by_label.values():
-        for distinction in _DISTINCTIONS:
+        costs = varying_costs(manifests[i] for i in members) if len(members) > 1 else []
+        distinctions: list[Callable[[Manifest], str]] = [*_DISTINCTIONS, partial(describe_costs, names=costs)]
+        for distinction in distinctions:
             if len({names[i] for i in members}) == len(members):
                 break
             words = {i: distinction(manifests[i]) for i in members}

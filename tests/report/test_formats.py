@@ -88,9 +88,9 @@ def test_the_command_of_an_item_asks_exactly_that_again(runs, tmp_path, monkeypa
 def test_pictures_are_a_file_for_each_chart(runs, tmp_path):
     directory = report([runs], tmp_path / "pictures", form="svg")
     names = sorted(path.name for path in directory.iterdir())
-    assert "07-flushes-per-second.svg" in names
-    assert "04-hold-tail-map.svg" in names
-    assert "04-hold-tail-unmap.svg" in names
+    assert "09-flushes-per-second.svg" in names
+    assert "06-hold-tail-map.svg" in names
+    assert "06-hold-tail-unmap.svg" in names
     for path in directory.iterdir():
         text = path.read_text(encoding="utf-8")
         ElementTree.fromstring(text)

@@ -326,3 +326,14 @@ def test_traces_of_one_seed_with_other_content_are_no_replications(tmp_path):
     assert name_rankings(rankings) == [
         f"t7 on tiny, 2 CPUs, closed loop, trace {str(content) * 8}" for content in (1, 2)
     ]
+
+
+def test_a_design_is_ranked_against_itself_with_pages_in_low_memory_under_a_name_of_its_own(tmp_path):
+    steady(tmp_path, "pool", lambda _: 2_000, seed=1)
+    steady(tmp_path, "pool", lambda _: 1_000, seed=2)
+    file = tmp_path / "pool 2" / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"lowmem": ["page_fault"], "seed": 1}))
+    (ranking,) = rank(tmp_path)
+    assert [s.name for s in ranking.standings] == [
+        "pool, page_fault in low memory", "pool, all in high memory",
+    ]  # fmt: skip

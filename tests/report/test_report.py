@@ -155,8 +155,8 @@ def test_a_run_that_got_stuck_is_not_the_best_for_ending_soon(tmp_path):
     for label, wall_ns in (("b", 2_000_000), ("c", 3_000_000)):
         make_run(tmp_path / "runs" / label, label, [{"done_ns": wall_ns}])
     html = report([tmp_path / "runs"], tmp_path / "r.html", item="summary").read_text(encoding="utf-8")
-    assert '<td class="number best">2</td>' in html
-    assert '<td class="number best">1</td>' not in html
+    assert '<td class="number best" data-value="2.0">2 ms</td>' in html
+    assert '<td class="number best" data-value="1.0">' not in html
 
 
 def test_runs_that_differ_in_more_than_the_design_carry_a_warning(tmp_path):
@@ -177,16 +177,48 @@ def test_low_memory_is_said_of_the_runs_that_had_it(tmp_path):
 
 
 def test_a_users_own_report_uses_queries_beside_it(tmp_path):
-    run = make_run(tmp_path / "a", "a", [{"done_ns": 10}])
+    for label, wall_ns in (("a", 10), ("b", 20)):
+        make_run(tmp_path / "runs" / label, label, [{"done_ns": wall_ns}])
     (tmp_path / "mine.sql").write_text("SELECT run, wall_ns AS wall FROM runs")
     own = tmp_path / "mine.toml"
     own.write_text(
         'title = "Mine"\n[[section]]\ntitle = "One"\n'
         '[[section.item]]\nquery = "mine.sql"\nchart = "bars"\ntitle = "Wall"\nx = "wall"\n'
     )
-    html = report([run], tmp_path / "r.html", own).read_text(encoding="utf-8")
+    html = report([tmp_path / "runs"], tmp_path / "r.html", own).read_text(encoding="utf-8")
     assert "<title>Mine</title>" in html
-    assert "Wall. a: 10." in html
+    assert "Wall. a: 10; b: 20." in html
+    html = report([tmp_path / "runs"], tmp_path / "r.html", own, title="Yours").read_text(encoding="utf-8")
+    assert "<title>Yours</title>" in html
+
+
+def test_what_only_one_run_has_is_said_and_not_drawn(tmp_path):
+    flush = {"event": "flush", "time_ns": 5, "duration_ns": 3, "op": 0, "value": 1}
+    make_run(tmp_path / "runs" / "a", "flusher", [{"done_ns": 10}], [flush])
+    make_run(tmp_path / "runs" / "b", "direct", [{"done_ns": 10}])
+    content = json.loads(report([tmp_path / "runs"], tmp_path / "r.json").read_text(encoding="utf-8"))
+    items = {item["name"]: item for section in content["sections"] for item in section["items"]}
+    assert items["flushes-per-second"]["charts"] == []
+    assert items["flushes-per-second"]["empty"] == "flusher: 100,000,000. Never flushed: direct."
+
+
+def test_the_best_is_marked_among_runs_of_one_trace_and_for_each_site(tmp_path):
+    for number, (label, took_ns, sha) in enumerate(
+        (("a", 10, "1"), ("b", 20, "1"), ("a", 30, "2"), ("b", 40, "2"))
+    ):
+        trace = manifest_dict(label)["trace"] | {"sha256": sha * 64, "name": f"t{sha}"}
+        row = {"mapped_ns": took_ns, "unmap_asked_ns": 100, "done_ns": 200 - took_ns}
+        make_run(tmp_path / "runs" / str(number), label, [row], trace=trace)
+    content = json.loads(report([tmp_path / "runs"], tmp_path / "r.json").read_text(encoding="utf-8"))
+    items = {item["name"]: item for section in content["sections"] for item in section["items"]}
+    assert [table["title"] for table in items["mapping-times"]["tables"]] == [
+        "t1 on tiny",
+        "t2 on tiny",
+    ]
+    page = Page(report([tmp_path / "runs"], tmp_path / "r.html", item="mapping-times").read_text())
+    assert [a["data-value"] for t, a in page.elements if t == "td" and "best" in (a.get("class") or "")] == [
+        *["0.01"] * 5, *["0.08"] * 5, *["0.03"] * 5, *["0.06"] * 5,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

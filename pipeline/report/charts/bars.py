@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import altair as alt
 
-from pipeline.io.numbers import format_number
 from pipeline.report import vega
 from pipeline.report.chart_kind import ChartKind
 from pipeline.report.vega import Plot
@@ -15,6 +14,7 @@ class Bars(ChartKind):
 
     draws = "one bar for each run"
     axis_for_allocators = True
+    wants_two = True
 
     def draw(self, plot: Plot) -> alt.LayerChart:
         """Bars of the designs, rules at the bounds; a bound beyond the axis is a label at its end."""
@@ -23,7 +23,7 @@ class Bars(ChartKind):
         most = max(plot.reach(item.x), 1e-12)
         values = dict(plot.rows.select("run", item.x).iter_rows())
         far = [run for run in plot.runs if run in bounds and (values[run] or 0.0) > most]
-        texts = {run: format_number(values[run], 3) + (" →" if run in far else "") for run in plot.runs}
+        texts = {run: vega.say(item.x, values[run]) + (" →" if run in far else "") for run in plot.runs}
         # The axis has room for a label beyond the longest bar; no tick is above 100 %.
         ticks = vega.ticks(4, most)
         if item.x.endswith("_percent") and 50 < most <= 100:
@@ -46,7 +46,7 @@ class Bars(ChartKind):
 
     def describe(self, plot: Plot) -> str:
         """The bar's value."""
-        return format_number(plot.rows[plot.item.x][0], 3) or "unknown"
+        return vega.say(plot.item.x, plot.rows[plot.item.x][0])
 
 
 KIND = Bars()

@@ -17,6 +17,7 @@ class Range(ChartKind):
 
     draws = "from least to most with a mark between"
     requires = ("x", "low", "high")
+    wants_two = True
 
     def draw(self, plot: Plot) -> alt.LayerChart:
         """Lines on an axis that is logarithmic where values are far apart."""

@@ -23,7 +23,8 @@ class Stacked(ChartKind):
         item, parts = plot.item, plot.parts
         y, height = vega.run_axis(plot)
         colours = [css(colour) for colour in part_colours(parts).values()]
-        whole = float(plot.rows.group_by("run").agg(pl.col(item.x).sum())[item.x].max() or 1.0)  # type: ignore[arg-type]
+        bar = ["run", *filter(None, [item.facet])]
+        whole = float(plot.rows.group_by(bar).agg(pl.col(item.x).sum())[item.x].max() or 1.0)  # type: ignore[arg-type]
         x = vega.axis(item, "x", {"domain": [0, whole]}, **vega.ticks(4, 0))
         return (
             vega.rows()

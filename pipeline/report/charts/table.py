@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
+from pipeline.io.numbers import NS_OF_UNIT, format_quantity
 from pipeline.report.chart_kind import ChartKind
 from pipeline.report.definition import Item
 from pipeline.report.document import Block, Cell, Row, Table
+from pipeline.report.groups import group_runs
 from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
 from pipeline.sql.output import format_cell
@@ -28,36 +31,97 @@ class RowsAsTable(ChartKind):
     bounds_alone = True
 
     def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
-        """Add the table; bounds stand apart, and neither they nor runs with findings are best at anything."""
-        item, frame = plot.item, plot.rows
-        apart = {*plot.styles.bounds, *plot.styles.measured}
-        beside = {*apart, *(run.name for run in runs if run.manifest.findings)}
-        shown = list(item.columns) or frame.columns
-        headings = []
-        for name in shown:
-            heading = block.heading(name)
-            headings.append(replace(heading, label=item.columns.get(name, heading.label)))
-        bests = _best_texts(item, frame.filter(~pl.col("run").is_in(list(beside))))
-        rows: list[Row] = []
-        for run, *values in frame.select(pl.col("run").alias(""), *shown).iter_rows():
-            cells = []
-            for name, heading, value in zip(shown, headings, values, strict=True):
-                text = format_cell(name, value, DIGITS)
-                best = run not in beside and text == bests.get(name)
-                cells.append(Cell(text or "–", heading.number, name == "run", best))
-            repeated = shown[0] == "run" and bool(rows) and rows[-1].runs == (run,)
-            rows.append(Row(cells, (run,), run in apart, repeated))
-        block.tables = [Table(headings, rows)]
+        """Add the table, or where a best value is marked one for each group of runs that may be compared."""
+        groups = [{run.name for entry in group for run in entry.values()} for group in group_runs(runs)]
+        if not plot.item.best or len(groups) < 2:
+            block.tables = [_make_table(block, plot, plot.rows, runs)]
+            return
+        titles = name_groups(runs, groups)
+        for names, title in zip(groups, titles, strict=True):
+            rows = plot.rows.filter(pl.col("run").is_in(list(names)))
+            if not rows.is_empty():
+                block.tables.append(replace(_make_table(block, plot, rows, runs), title=title))
 
 
-def _best_texts(item: Item, frame: pl.DataFrame) -> dict[str, str]:
+def name_groups(runs: Sequence[Run], groups: Sequence[set[str]]) -> list[str]:
+    """What distinguishes groups of runs: trace, machine, CPUs and loop, as far as they differ."""
+    firsts = [next(run.manifest for run in runs if run.name in names) for names in groups]
+    words = [
+        (
+            f"{m.trace.name} on {m.machine.name}",
+            f"{m.machine.cpus} CPUs",
+            f"{m.loop} loop",
+            m.trace.sha256[:8],
+        )
+        for m in firsts
+    ]
+    differing = [0]
+    for k in range(1, 4):
+        # What tells no more groups apart than the words before it is left out.
+        if len({tuple(own[j] for j in (*differing, k)) for own in words}) > len(
+            {tuple(own[j] for j in differing) for own in words}
+        ):
+            differing.append(k)
+    return [", ".join(own[k] for k in differing) for own in words]
+
+
+def _make_table(block: Block, plot: Plot, frame: pl.DataFrame, runs: Sequence[Run]) -> Table:
+    """Make a table of rows; neither bounds nor runs with findings are best at anything."""
+    item = plot.item
+    apart = {*plot.styles.bounds, *plot.styles.measured}
+    beside = {*apart, *(run.name for run in runs if run.manifest.findings)}
+    shown = list(item.columns) or frame.columns
+    headings, units = [], []
+    for name in shown:
+        heading = block.heading(name)
+        units.append({"µs": "us"}.get(heading.unit, heading.unit) if heading.number else "")
+        unit = "" if units[-1] in NS_OF_UNIT else heading.unit
+        headings.append(replace(heading, label=item.columns.get(name, heading.label), unit=unit))
+    # Of a table with several rows for each run, such as map and unmap, equal rows are compared.
+    of_rows = (
+        [name for name in shown if name != "run" and not frame.schema[name].is_numeric()] if item.best else []
+    )
+
+    unit_of = dict(zip(shown, units, strict=True))
+
+    def read(name: str, value: Any) -> str:
+        unit = unit_of.get(name, "")
+        return (
+            format_quantity(value, unit, DIGITS) if unit in NS_OF_UNIT else format_cell(name, value, DIGITS)
+        )
+
+    candidates = frame.filter(~pl.col("run").is_in(list(beside)))
+    bests: dict[tuple[Any, ...], dict[str, str]] = {}
+    for key in frame.select(of_rows).unique().iter_rows() if of_rows else [()]:
+        part = candidates
+        for name, value in zip(of_rows, key, strict=True):
+            part = part.filter(pl.col(name).eq_missing(value))
+        bests[key] = _best_texts(item, part, read)
+    rows: list[Row] = []
+    for row in frame.iter_rows(named=True):
+        run, best = row["run"], bests[tuple(row[name] for name in of_rows)]
+        cells = []
+        for name, heading, unit in zip(shown, headings, units, strict=True):
+            value = row[name]
+            text = read(name, value)
+            marked = run not in beside and bool(text) and text == best.get(name)
+            number = float(value) if unit and isinstance(value, int | float) else None
+            cells.append(Cell(text or "–", heading.number, name == "run", marked, value=number))
+        repeated = shown[0] == "run" and bool(rows) and rows[-1].runs == (run,)
+        rows.append(Row(cells, (run,), run in apart, repeated))
+    return Table(headings, rows)
+
+
+def _best_texts(item: Item, frame: pl.DataFrame, read: Callable[[str, Any], str]) -> dict[str, str]:
     """The best value of each column, as it reads."""
     bests = {}
     for name, which in item.best.items():
         values = frame[name].drop_nulls()
-        best = format_cell(name, values.max() if which == "most" else values.min(), DIGITS)
+        if values.is_empty():
+            continue
+        best = read(name, values.max() if which == "most" else values.min())
         # Values that read the same are equally good; where all do, none is marked.
-        if any(format_cell(name, value, DIGITS) != best for value in values):
+        if any(read(name, value) != best for value in values):
             bests[name] = best
     return bests
 

@@ -11,13 +11,6 @@ from pipeline.report.chart_kind import ChartKind
 from pipeline.report.definition import Item
 from pipeline.report.vega import Plot
 
-# Microseconds as a reader would say them.
-_TIME_LABEL = (
-    "datum.value >= 1e6 ? format(datum.value / 1e6, '.6~g') + ' s' : "
-    "datum.value >= 1e3 ? format(datum.value / 1e3, '.6~g') + ' ms' : "
-    "datum.value >= 1 ? format(datum.value, '.6~g') + ' µs' : format(datum.value * 1e3, '.6~g') + ' ns'"
-)
-
 
 class Tail(ChartKind):
     """Curves of `y`, a share in %, over `x`, a number."""
@@ -44,7 +37,7 @@ class Tail(ChartKind):
             {"type": "log", "domain": [low, high]},
             values=vega.decades(low, high),
             labelOverlap="greedy",
-            labelExpr=_TIME_LABEL if item.x.endswith("_us") else "format(datum.value, '~s')",
+            labelExpr="format(datum.value, '~s')",
         )
         y = vega.axis(
             item,
@@ -63,7 +56,6 @@ class Tail(ChartKind):
     def describe(self, plot: Plot) -> str:
         """Where the curve begins, what a tenth and a hundredth reach, and the largest value."""
         item = plot.item
-        unit = " µs" if item.x.endswith("_us") else ""
         rising = plot.rows.sort(item.x)
         points = [(rising.row(0, named=True), 3)]
         for share in (10.0, 1.0):
@@ -71,10 +63,10 @@ class Tail(ChartKind):
             if not reached.is_empty() and rising[item.y][0] > share:
                 points.append((reached.row(0, named=True), 2))
         words = [
-            f"{format_number(row[item.y], digits)} % at least {format_number(row[item.x], 3)}{unit}"
+            f"{format_number(row[item.y], digits)} % at least {vega.say(item.x, row[item.x])}"
             for row, digits in points
         ]
-        return ", ".join([*words, f"longest {format_number(rising[item.x][-1], 3)}{unit}"])
+        return ", ".join([*words, f"longest {vega.say(item.x, rising[item.x][-1])}"])
 
 
 KIND = Tail()
