@@ -1,12 +1,11 @@
-"""One run of a study: what determines it, and the commands that make it again."""
+"""One run of a study: what determines it."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.io.toml_overrides import Changes, toml_text
+from pipeline.io.toml_overrides import Changes
 from pipeline.machine.profile import load_profile
 from pipeline.schema.run import Events
 from pipeline.workload.read_spec import read_workload
@@ -40,35 +39,6 @@ class Experiment:
     recorded: bool = False
     jitter_percent: float = 0.0
 
-    def commands(self) -> tuple[str, ...]:
-        """Command lines that make this run; a changed profile is named as `Runner` keeps it."""
-        trace = self.workload if self.recorded else f"{self.workload}.parquet"
-        generating = ["pipeline", "generate", self.workload]
-        for key, value in self.changes.items():
-            generating += ["--set", f"{key}={toml_text(value)}"]
-        if self.operations is not None:
-            generating += ["--ops", str(self.operations)]
-        generating += ["--seed", str(self.seed), "-o", trace]
-        replaying = ["pipeline", "replay", trace, "--allocator", self.allocator]
-        for name, option in self.options.items():
-            replaying += ["--set", f"{name}={option}"]
-        replaying += ["--machine", f"{self.machine}.toml" if self.machine_changes else self.machine]
-        if self.cpus is not None:
-            replaying += ["--cpus", str(self.cpus)]
-        for kind in self.lowmem:
-            replaying += ["--lowmem", kind]
-        replaying += ["--seed", str(self.seed), "--loop", LOOP]
-        commands = [replaying] if self.recorded else [generating, replaying]
-        return tuple(shlex.join(command) for command in commands)
-
-    def conditions(self) -> str:
-        """Workload, profile, loop and seed, in words."""
-        changed = ", ".join(f"{key} = {toml_text(value)}" for key, value in self.changes.items())
-        return (
-            f"Workload {self.workload}{' with ' if changed else ''}{changed}; profile "
-            f"{describe_profile_sources(self.machine)}; {LOOP} loop, seed {self.seed}"
-        )
-
 
 def change_costs(**values: int) -> Changes:
     """Changes of a profile that give costs by name these values."""
@@ -87,16 +57,3 @@ def scale_tasks(workload: str, machine: str, cpus: int) -> Changes:
 def assumed_costs(machine: str) -> list[str]:
     """Names of a profile's costs that nobody measured."""
     return load_profile(machine).assumed
-
-
-def describe_profile_sources(machine: str) -> str:
-    """A profile's name, and how many of its costs are assumed."""
-    costs = len(load_profile(machine).costs)
-    return f"{machine} ({len(assumed_costs(machine))} of its {costs} costs are assumed)"
-
-
-def describe_costs(machine: str, *names: str) -> str:
-    """Value and source of some of a profile's costs, in words."""
-    costs = load_profile(machine).costs
-    described = (f"`{name}` {costs[name].value:,} ({costs[name].source})" for name in names)
-    return f"on {machine} {'; '.join(described)}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from pipeline.machine.profile import profile_path
 from pipeline.runs.store import read_finished_manifest
 from pipeline.schema.run import Manifest
 from pipeline.studies.experiment import LOOP, Experiment
-from pipeline.studies.point import Point
 from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.plan import PlannedRun, plan_run
 from pipeline.sweeps.sweep import Means, Observer, make_runs
@@ -74,16 +72,6 @@ class Runner:
     def manifest(self, experiment: Experiment) -> Manifest:
         """Make a run, or find it, and return what came out."""
         return self.make([experiment])[0]
-
-    def point(self, experiment: Experiment, case: str = "") -> Point:
-        """Figures of a run alone."""
-        return Point.of(self.manifest(experiment), case=case)
-
-    def bounded_point(self, experiment: Experiment, case: str = "") -> Point:
-        """Figures of a run, beside those of `LOWER` with the same trace and prices."""
-        bound = replace(experiment, allocator=LOWER, options={}, events="none")
-        own, lower = self.make([experiment, bound])
-        return Point.of(own, lower.totals, case)
 
     def _plan(self, experiment: Experiment) -> PlannedRun:
         key = repr(experiment)

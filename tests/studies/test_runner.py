@@ -56,16 +56,11 @@ def test_values_of_a_profile_that_are_no_costs_are_changed_too(tmp_path: Path) -
 
 def test_a_point_stands_beside_the_lower_bounds_run_of_the_same_trace(tmp_path: Path) -> None:
     runner = Runner(create_sweep(tmp_path / "sweep"))
-    point = runner.bounded_point(STORM, "a storm")
-    assert (point.allocator, point.cpus, point.case, point.options["slots"]) == (
-        "global_pool",
-        4,
-        "a storm",
-        16,
-    )
+    own, lower = runner.make([STORM, replace(STORM, allocator="direct_map", options={})])
+    point, bound = Point.of(own, lower.totals), Point.of(lower)
+    assert (point.allocator, point.cpus) == ("global_pool", 4)
     assert point.totals.operations == point.lower.operations == 400
     assert 0.0 < point.share < 1.0
-    bound = runner.bounded_point(replace(STORM, allocator="direct_map", options={}))
     assert (bound.share, bound.dearer_us) == (1.0, 0.0)
 
 

@@ -26,7 +26,7 @@ from pipeline.machine.profile import load_profile
 from pipeline.runs.execute import replay
 from pipeline.schema.run import Manifest
 from pipeline.studies.conformance.machine_fit import BASE, MachineFit, measure_prices
-from pipeline.studies.verdict import Table
+from pipeline.studies.table import Table
 
 _WHY = (
     "order and durations are the simulated machine's own, which near exhaustion decides the counts: see "

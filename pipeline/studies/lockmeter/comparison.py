@@ -14,7 +14,7 @@ from pipeline.studies.lockmeter.implied import Implied, imply, simulated
 from pipeline.studies.lockmeter.interval import Interval
 from pipeline.studies.lockmeter.lockmeter_data import FIGURES, MAXIMA, LockmeterRow, is_calibrated
 from pipeline.studies.lockmeter.prediction import MODEL, Prediction, predict_all, workload_of
-from pipeline.studies.verdict import Column, Table, capitalize
+from pipeline.studies.table import Column, Table, capitalize
 
 # The goals: of means and what is implied, of the rows that the model was calibrated on and of predictions; of
 # maxima, of either.

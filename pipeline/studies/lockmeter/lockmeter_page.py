@@ -15,7 +15,7 @@ from pipeline.studies.experiment import Experiment, assumed_costs, change_costs
 from pipeline.studies.lockmeter.comparison import WALL, Comparison, compare_all, format_figure
 from pipeline.studies.lockmeter.lockmeter_data import CALIBRATED_ROWS, read_rows
 from pipeline.studies.lockmeter.prediction import MODEL, describe_model
-from pipeline.studies.verdict import capitalize
+from pipeline.studies.table import capitalize
 from pipeline.workload.distributions import Mixture
 from pipeline.workload.read_spec import read_workload
 

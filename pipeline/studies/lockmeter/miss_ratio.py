@@ -8,7 +8,7 @@ from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.prediction import MODEL, PAGE_TABLE_KINDS, describe_model
 from pipeline.studies.point import Point
 from pipeline.studies.runner import run_all
-from pipeline.studies.verdict import Table
+from pipeline.studies.table import Table
 
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
 _PLACES = {"lowmem": "page tables in lowmem, one series", "highmem": "page tables in highmem, two series"}

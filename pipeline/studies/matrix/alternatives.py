@@ -19,7 +19,7 @@ from pipeline.schema.run import CPU_CATEGORIES
 from pipeline.statistics import mean, paired_difference
 from pipeline.studies.experiment import scale_tasks
 from pipeline.studies.runner import LOWER
-from pipeline.studies.verdict import Columns, Table
+from pipeline.studies.table import Columns, Table
 from pipeline.sweeps.plan import PlannedRun, plan_run
 from pipeline.sweeps.results import read_results
 from pipeline.sweeps.sweep import make_runs

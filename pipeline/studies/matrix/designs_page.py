@@ -39,8 +39,8 @@ from pipeline.studies.matrix.matrix_tables import (
 from pipeline.studies.measure import answer_studies
 from pipeline.studies.pages import PICTURES, render_item, render_text
 from pipeline.studies.runner import LOWER, open_runner
+from pipeline.studies.table import Columns, Table
 from pipeline.studies.templates import render_template
-from pipeline.studies.verdict import Columns, Table
 
 _COUNTED: Mapping[Outcome, str] = {
     "holds": "hold",

@@ -14,7 +14,7 @@ from pipeline.studies.definition import Curves
 from pipeline.studies.matrix.grid import Grid, Trace
 from pipeline.studies.point import Point
 from pipeline.studies.runner import LOWER
-from pipeline.studies.verdict import Columns, Table
+from pipeline.studies.table import Columns, Table
 
 PAGES_OF_16_GB = 16 * 2**30 // 4096
 SHOWN_AT = 16

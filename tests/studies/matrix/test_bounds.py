@@ -13,8 +13,8 @@ from pipeline.studies.matrix.grid import BOUNDS, FEWEST_FLUSHES, UPPER
 from pipeline.studies.matrix.matrix_tables import METRICS, PRICES, Priced, count_findings, metric_cells
 from pipeline.studies.point import Point
 from pipeline.studies.runner import LOWER
-from pipeline.studies.verdict import Table
-from tests.studies.claims.made import totals
+from pipeline.studies.table import Table
+from tests.studies.matrix.made import totals
 
 LEAST = totals(operations=100, wall_ns=1_000_000, compute_ns=600_000)
 
