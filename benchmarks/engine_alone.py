@@ -15,7 +15,7 @@ from pipeline.allocators.registry import load_allocator
 from pipeline.machine.compose import compose
 from pipeline.machine.drive import COLUMNS, build_simulation
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import RunSettings
+from pipeline.machine.layout import RunSettings
 from pipeline.machine.profile import load_profile
 from pipeline.runs.feed import Feed, take_census
 from pipeline.trace.reader import Trace, open_trace

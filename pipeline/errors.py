@@ -40,6 +40,12 @@ class FindingError(PipelineError):
     exit_status = 5
 
 
+class OutOfMemory(PipelineError):  # noqa: N818 - as MemoryError, but with its own line
+    """The memory that this process may have is not enough for the work."""
+
+    exit_status = 8
+
+
 class Interrupted(PipelineError):  # noqa: N818 - not a mistake of the user's, but it ends the command
     """Ctrl-C: the command stopped and left nothing half-written."""
 

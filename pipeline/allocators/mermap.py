@@ -30,6 +30,7 @@ simulation takes 8 bytes for each page, process and pair of CPUs (2 GB for 1,024
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from pipeline.allocators.api.actions import DONE, FLUSH_LOCAL, PREFAULT
@@ -201,13 +202,19 @@ def check(a: State, live: Check) -> list[str]:
     mapped = set((a.slots.mapped[shared:].nonzero()[0] + shared).tolist())
     if used != mapped or any(live.users[s] > 1 for s in used):
         problems.append(f"slots {sorted(used)} of regions are in use, {sorted(mapped)} are mapped")
-    for n, region in enumerate(list(a.pool)[1:]):
-        first = shared + n * (pages + 1)
-        here = {s - first for s in mapped if first <= s < first + pages}
-        if len(here) != region.mapped or any(k >= region.next for k in here):
-            problems.append(f"region {n}: {int(region.mapped)} mappings, next {int(region.next)}, has {here}")
-        if (region.reserve == _IN_USE) != (first + pages in mapped):
-            problems.append(f"region {n}: its reserve is {int(region.reserve)}, and mapped or not")
+    mapped_by_region: defaultdict[int, set[int]] = defaultdict(set)
+    for s in mapped:
+        mapped_by_region[(s - shared) // (pages + 1)].add((s - shared) % (pages + 1))
+    regions = zip(
+        *(getattr(a.pool, name)[1:].tolist() for name in ("mapped", "next", "reserve")), strict=True
+    )
+    for n, (mappings, following, reserve) in enumerate(regions):
+        here = mapped_by_region.get(n, set())
+        if (reserve == _IN_USE) != (pages in here):
+            problems.append(f"region {n}: its reserve is {reserve}, and mapped or not")
+        here -= {pages}
+        if len(here) != mappings or any(k >= following for k in here):
+            problems.append(f"region {n}: {mappings} mappings, next {following}, has {here}")
     return problems
 
 

@@ -36,6 +36,8 @@ nothing.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pipeline.allocators.api.actions import DONE, LOCK, SLEEP, STEP, UNLOCK
 from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.api.effects import forget_outside, may_hold_since, touch_local, write_pte
@@ -214,9 +216,11 @@ def lost_wakeups(a: State, live: Check) -> list[str]:
 def check(a: State, live: Check) -> list[str]:
     """Each process's pool must be in order, and its semaphore be held as long as something is mapped."""
     problems = check_private_pools(a, live, bool(a.options[0].cache))
-    size = int(a.options[0].slots)
-    for p, pool in enumerate(a.pool):
-        users = sum(live.users.get(at, 0) for at in range(p * size, (p + 1) * size))
-        if a.options[0].semaphore and (int(pool.held) != users or (pool.owner == 0) != (users == 0)):
-            problems.append(f"process {p}: its semaphore is held {int(pool.held)} times, {users} are mapped")
+    if a.options[0].semaphore:
+        users: Counter[int] = Counter()
+        for at, count in live.users.items():
+            users[at // int(a.options[0].slots)] += count
+        for p, (held, owner) in enumerate(zip(a.pool.held.tolist(), a.pool.owner.tolist(), strict=True)):
+            if held != users[p] or (owner == 0) != (users[p] == 0):
+                problems.append(f"process {p}: its semaphore is held {held} times, {users[p]} are mapped")
     return problems

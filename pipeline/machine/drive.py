@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -21,15 +21,20 @@ from pipeline.errors import InputError
 from pipeline.jit.tables import Tables
 from pipeline.machine.compose import Simulator
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import RowStorage, RunSettings, build_allocator, build_machine_state, look
+from pipeline.machine.layout import RunSettings
+from pipeline.machine.machine_state import RowStorage, build_allocator, build_machine_state, look
 from pipeline.machine.profile import Profile
+from pipeline.machine.room import check_room
+from pipeline.schema import codes
 
 # Events simulated between two looks at the keyboard and the progress bar: some tens of milliseconds.
 _BUDGET_COMPILED = 200_000
 _BUDGET_PLAIN = 2_000
-# So many budgets without a completed operation, some ten seconds, are taken for an allocator that never ends
-# one.
+# So many budgets of events that the allocator makes and that complete no operation, some ten seconds, are
+# taken for an allocator that never ends one.
 STUCK_BUDGETS = 200
+# In `TLB_ENTRY` an epoch has so many bits.
+_MOST_FLUSHES = 1 << (63 - records.PAGE_BITS)
 
 
 # Columns of a trace in the order in which the engine's `arrange` takes them, and which of them are times.
@@ -117,8 +122,12 @@ def build_simulation(
     settings: RunSettings,
     storage: RowStorage | None = None,
 ) -> Simulation:
-    """Allocate both states at the start of a trace; `storage` is as in `build_machine_state`."""
+    """Allocate both states at the start of a trace; `storage` is as in `build_machine_state`.
+
+    Raises what `check_room` does.
+    """
     shape = census.shape(profile.cpus)
+    check_room(allocator, options, shape, settings)
     allocator_state = build_allocator(allocator, options, shape)
     machine_state = build_machine_state(
         profile, allocator, options, shape, settings, allocator_state, storage
@@ -143,12 +152,12 @@ def drive(
 
     `observe` is called after each call of the engine, which simulates `budget_events` at most, with the
     number of operations that it completed. Raises InputError for an allocator under which no operation ends
-    any more.
+    any more, and for a run with more flushes than can be told apart.
     """
     simulator, machine = simulation.simulator, simulation.machine_state.machine[0]
     usual = _BUDGET_COMPILED if simulator.compiled else _BUDGET_PLAIN
     budget = budget_events or usual
-    done = idle_events = 0
+    done = idle_events = forced_events = 0
     engine_s = 0.0
     # The fingerprint's products are meant to wrap around; plain Python would warn of each.
     with np.errstate(over="ignore"):
@@ -169,13 +178,36 @@ def drive(
                     log.close()
                 return status, engine_s
             observe(completed)
-            idle_events = idle_events + budget if status == records.S_BUDGET and not completed else 0
+            events = budget - int(machine.unspent)
+            machine.unspent = 0
+            forced_before, forced_events = forced_events, _count_forced_events(simulation.machine_state)
+            idle = max(events - (forced_events - forced_before), 0)
+            idle_events = 0 if completed or status == records.S_NEED_ROWS else idle_events + idle
+            _check_flushes(machine)
             if idle_events >= STUCK_BUDGETS * usual:
                 raise InputError(
                     f"{allocator_files(simulation.allocator)}: no operation was completed in the last "
                     f"{idle_events:,} events; does a path through its map_step or unmap_step never return "
                     "DONE, or return no known action?"
                 )
+
+
+def _count_forced_events(machine_state: Tables) -> int:
+    """How many events, at most, were due to time alone so far: ends of time slices, switches, interrupts."""
+    spent = np.asarray(machine_state.spent).reshape(-1, codes.CATEGORIES)
+    computed_ns = int(spent[:, [codes.C_COMPUTE, codes.C_IN_USE]].sum())
+    slices = computed_ns // int(machine_state.costs[0].timeslice_ns)
+    return 2 * slices + int(machine_state.cpus.devices.sum())
+
+
+def _check_flushes(machine: Any) -> None:
+    """Refuse a run whose epochs of a CPU's TLB could wrap around. Raises InputError."""
+    flushes = int(machine.flushes) + int(machine.full_local_flushes) + int(machine.space_switches)
+    if flushes >= _MOST_FLUSHES:
+        raise InputError(
+            f"the run has reached {flushes:,} flushes of TLBs, and its limit is {_MOST_FLUSHES:,}; use a "
+            "shorter trace"
+        )
 
 
 def allocator_files(allocator: Allocator) -> str:

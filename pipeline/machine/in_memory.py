@@ -18,7 +18,7 @@ from pipeline.jit.tables import Tables
 from pipeline.machine.compose import compose
 from pipeline.machine.drive import COLUMNS, Census, Simulation, build_simulation, drive
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import RunSettings
+from pipeline.machine.layout import RunSettings
 from pipeline.machine.profile import COST_KINDS, Profile
 from pipeline.schema import codes
 from pipeline.schema.run import CPU_CATEGORIES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,33 +17,13 @@ from pipeline.jit.tables import records as records_of
 from pipeline.machine.composite.state import join
 from pipeline.machine.costs import PRICES_OF_STEPS
 from pipeline.machine.engine import records
+from pipeline.machine.engine.tables import MachineState
+from pipeline.machine.layout import RunSettings, lay_out_allocator, lay_out_machine, leaves
 from pipeline.machine.profile import Profile
 from pipeline.schema import codes
-from pipeline.schema.run import EVENT_RECORD, FINDINGS, OPERATION_RECORD, STRETCH_RECORD
 
-# Rows that one event can add to the logs beyond the point where the buffer counts as full: an operation for
-# each level, and for each stretch that is passed at once some events.
-_EVENTS_A_STRETCH = 8
-_NO_FIELDS = [("none", "i4")]
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How a run is to be simulated, besides the allocator, the machine and the trace."""
-
-    seed: int
-    loop: int
-    log: bool
-    chunk_rows: int
-    chunk_slots: int
-    levels: int
-    log_operations: int = 1 << 15
-    log_events: int = 1 << 15
-    stretches: bool = False
-    """Whether to log what each CPU does when, too."""
-    log_stretches: int = 1 << 13
-    lowmem_kinds: int = 0
-    """Bit k: pages of kind k lie in low memory and need no mapping."""
+# In the order in which they are defined, which compiled code relies on.
+_MACHINE_TABLES = tuple(MachineState.__annotations__)
 
 
 @dataclass(frozen=True)
@@ -55,11 +36,12 @@ class RowStorage:
     @classmethod
     def allocate(cls, count: int) -> RowStorage:
         """In memory."""
-        return cls(_records(count, records.ROW), _records(count, records.RUN))
+        return cls(records_of(count, records.ROW), records_of(count, records.RUN))
 
 
-def _records(count: int, dtype: np.dtype | list[Any]) -> Any:
-    return records_of(count, np.dtype(dtype, align=True))
+def _table(count: int, dtype: np.dtype) -> Any:
+    made = records_of(count, dtype)
+    return made if dtype.names else made.view(np.ndarray)
 
 
 def build_allocator(allocator: Allocator, options: dict[str, Value], shape: Shape) -> Tables:
@@ -70,33 +52,12 @@ def build_allocator(allocator: Allocator, options: dict[str, Value], shape: Shap
         parts = [build_allocator(part, own[k], shape) for k, part in enumerate(allocator.allocators)]
         return join(allocator, parts, coded, shape)
 
-    def at_least_one(name: str) -> int:
-        return max(allocator.size(name, coded, shape), 1)
-
-    slots = at_least_one("slots")
-    queues = _records(at_least_one("queues"), records.QUEUE)
-    queues.head = queues.tail = -1
-    values = _records(1, [(name, "i8") for name in coded] or _NO_FIELDS)
+    tables = {name: _table(*table) for name, table in lay_out_allocator(allocator, coded, shape).items()}
+    tables["queues"].head = tables["queues"].tail = -1
+    tables["spaces"].process = -1
     for name, code in coded.items():
-        values[0][name] = code
-    page_fields = allocator.fields("PAGE")
-    spaces = _records(shape.cpus, records.SPACE)
-    spaces.process = -1
-    state = Tables(
-        checked=True,
-        options=values,
-        pool=_records(at_least_one("pools"), allocator.fields("POOL") or _NO_FIELDS),
-        slots=_records(slots, allocator.fields("SLOT") or _NO_FIELDS),
-        pages=_records(shape.pages if page_fields else 1, page_fields or _NO_FIELDS),
-        percpu=_records(shape.cpus, allocator.fields("PERCPU") or _NO_FIELDS),
-        queues=queues,
-        spaces=spaces,
-        processes=_records(shape.processes, records.PROCESS),
-        lines=_records(at_least_one("lines"), records.LINE),
-        tlb=_records(slots * shape.cpus, records.TLB_ENTRY),
-        evicted=_records(slots, records.EVICTED),
-        invalidated=_records(slots, records.INVALIDATED),
-    )
+        tables["options"][0][name] = code
+    state = Tables(checked=True, **tables)
     if hasattr(allocator.module, "prepare"):
         allocator.module.prepare(state, shape)
     return state
@@ -116,42 +77,22 @@ def build_machine_state(
     `storage` is where the trace is read to, chunk_slots * chunk_rows records each; allocated if left out.
     """
     locks = allocator.size("locks", allocator.encode(options), shape)
-    tasks = shape.tasks
-    key_leaves, timer_leaves = (1 << (count - 1).bit_length() for count in (shape.cpus, tasks))
-    margin = shape.cpus * 2 + tasks + 64 + records.MOST_AHEAD * _EVENTS_A_STRETCH
-    # An event ends stretches of its own CPU, and one of each idle CPU; the end of the run, one of each.
-    stretch_margin = (records.MOST_AHEAD + 1 + 2 * shape.cpus) * records.STRETCH_PARTS
+    layout = lay_out_machine(locks, shape, setting)
     storage = storage or RowStorage.allocate(setting.chunk_slots * setting.chunk_rows)
+    given = {
+        "costs": profile.record().view(np.recarray),
+        "rows": storage.rows,
+        "runs": storage.runs,
+        "queues": state.queues,
+        "spaces": state.spaces,
+        "processes": state.processes,
+    }
     machine_state = Tables(
         checked=False,
-        machine=_records(1, records.MACHINE),
-        costs=profile.record().view(np.recarray),
-        keys=np.full(2 * key_leaves, records.NEVER, np.int64),
-        cpus=_records(shape.cpus, records.CPU),
-        interrupts=_records(shape.cpus * records.INTERRUPTS, records.INTERRUPT),
-        spent=np.zeros(shape.cpus * codes.CATEGORIES, np.int64),
-        tasks=_records(tasks, records.TASK),
-        timers=np.full(2 * timer_leaves, records.NO_TIMER, np.int64),
-        requests=_records(tasks * setting.levels, records.REQUEST),
-        rows=storage.rows,
-        runs=storage.runs,
-        chunk_left=np.zeros(setting.chunk_slots, np.int64),
-        places=np.zeros(tasks, np.int64),
-        locks=_records(locks, records.LOCK_RECORD),
-        queues=state.queues,
-        spaces=state.spaces,
-        processes=state.processes,
-        sites=_records(2, records.SITE),
-        findings=_records(len(FINDINGS), records.NOTE),
-        step_cost=_records(1, records.STEP_COST),
-        operations=_records(
-            setting.log_operations + setting.levels + 1 if setting.log else 1, OPERATION_RECORD
-        ),
-        events=_records(setting.log_events + margin if setting.log else 1, EVENT_RECORD),
-        stretches=_records(
-            setting.log_stretches + stretch_margin if setting.stretches else 1, STRETCH_RECORD
-        ),
+        **{name: given[name] if name in given else _table(*layout[name]) for name in _MACHINE_TABLES},
     )
+    machine_state.keys[:] = records.NEVER
+    machine_state.timers[:] = records.NO_TIMER
     machine = machine_state.machine[0]
     for name in (
         "levels",
@@ -166,8 +107,8 @@ def build_machine_state(
         machine[name] = getattr(setting, name)
     machine.events = int(setting.log)
     machine.stretches = int(setting.stretches)
-    machine.key_leaves, machine.timer_leaves = key_leaves, timer_leaves
-    machine.tasks = tasks
+    machine.key_leaves, machine.timer_leaves = leaves(shape.cpus), leaves(shape.tasks)
+    machine.tasks = shape.tasks
     machine.cpus = machine.idle = shape.cpus
     machine.ready_head = machine.ready_tail = -1
     cpus = machine_state.cpus
@@ -189,7 +130,7 @@ def build_machine_state(
         step[name] = machine_state.costs[name]
     for name in ("depth", "queue", "next_run", "free_ns"):
         machine_state.tasks[name] = -1
-    machine_state.tasks.last_cpu = np.arange(tasks) % shape.cpus
+    machine_state.tasks.last_cpu = np.arange(shape.tasks) % shape.cpus
     return machine_state
 
 
@@ -199,10 +140,7 @@ def look(machine_state: Any, shape: Shape) -> Check:
     Exact whenever no task is within a map or unmap, as at the end of a run, finished or deadlocked.
     """
     levels = int(machine_state.machine[0].levels)
-    users: dict[int, int] = {}
-    for task in range(shape.tasks):
-        for level in range(int(machine_state.tasks[task].depth) + 1):
-            request = machine_state.requests[task * levels + level]
-            if request.slot >= 0 and request.unmapping == codes.MAP:
-                users[int(request.slot)] = users.get(int(request.slot), 0) + 1
-    return Check(shape, users, [int(queue.sleepers) for queue in machine_state.queues])
+    slot, unmapping = (machine_state.requests[name].reshape(-1, levels) for name in ("slot", "unmapping"))
+    begun = np.arange(levels) <= machine_state.tasks.depth[:, None]
+    users = Counter(slot[begun & (slot >= 0) & (unmapping == codes.MAP)].tolist())
+    return Check(shape, users, machine_state.queues.sleepers.tolist())

@@ -18,7 +18,7 @@ from pipeline.io.progress import progress
 from pipeline.machine.compose import compose, is_compiled_already
 from pipeline.machine.drive import Census, build_simulation, drive
 from pipeline.machine.engine import records
-from pipeline.machine.machine_state import RunSettings
+from pipeline.machine.layout import RunSettings
 from pipeline.runs.allocator_errors import allocator_errors
 from pipeline.runs.feed import Feed, take_census
 from pipeline.runs.log_writer import EventLog

@@ -12,7 +12,8 @@ from pipeline.allocators.api.contract import parse_options
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.compose import compose
 from pipeline.machine.drive import Census, build_simulation
-from pipeline.machine.machine_state import RowStorage, RunSettings
+from pipeline.machine.layout import RunSettings
+from pipeline.machine.machine_state import RowStorage
 from pipeline.machine.profile import load_profile
 from pipeline.runs import feed
 from pipeline.schema.run import LOG_TABLES

@@ -10,6 +10,8 @@ on the mean. What a look-up costs is for the design to say.
 
 from __future__ import annotations
 
+import numpy as np
+
 from pipeline.allocators.api.protocols import State
 from pipeline.jit.marks import inline
 
@@ -57,13 +59,16 @@ def forget_page(a: State, slot: int, first: int, size: int) -> None:
 
 
 def list_entries(a: State, first: int, size: int) -> dict[int, int]:
-    """The table's slots and pages, chain by chain; -1 for the page of a slot that is in twice."""
+    """The table's slots and pages, chain by chain; -1: a slot is in twice, or not the table's own."""
+    # As lists: a design may have thousands of tables.
+    own = np.asarray(a.slots)[first : first + size]
+    page, following, buckets = (own[name].tolist() for name in ("page", "next", "bucket"))
     table: dict[int, int] = {}
-    for chain in range(first, first + size):
-        slot = int(a.slots[chain].bucket) - 1
+    for bucket in filter(None, buckets):
+        slot = bucket - 1
         while slot >= 0:
-            if slot in table:
+            if slot in table or not first <= slot < first + size:
                 return table | {slot: -1}
-            table[slot] = int(a.slots[slot].page)
-            slot = int(a.slots[slot].next) - 1
+            table[slot] = page[slot - first]
+            slot = following[slot - first] - 1
     return table

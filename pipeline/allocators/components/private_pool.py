@@ -120,12 +120,15 @@ def check_private_pools(a: State, live: Check, cached: bool = True) -> list[str]
     """Counts must match the live mappings, and each pool's hash the slots that are not clean."""
     problems = []
     size = int(a.options[0].slots)
-    for s in range(len(a.pool)):
-        own = range(s * size, (s + 1) * size)
-        table = list_entries(a, s * size, size)
-        problems += check_users(live, (max(int(a.slots[at].count) - 1, 0) for at in own), own.start)
-        for at in own:
-            count = int(a.slots[at].count)
+    counts, buckets = (column.reshape(-1, size) for column in (a.slots.count, a.slots.bucket))
+    used = counts.any(axis=1) | buckets.any(axis=1)
+    used[[at // size for at in live.users]] = True
+    for s in used.nonzero()[0].tolist():
+        first = s * size
+        table = list_entries(a, first, size)
+        own = counts[s].tolist()
+        problems += check_users(live, (max(count - 1, 0) for count in own), first)
+        for at, count in enumerate(own, first):
             if (count > 0) != (at in table):
                 problems.append(
                     f"slot {at}: count {count}, and its page is {'' if at in table else 'not '}hashed"

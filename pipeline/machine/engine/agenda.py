@@ -18,7 +18,7 @@ from pipeline.machine.engine.tables import MachineState
 @inline
 def set_key(w: MachineState, c: int, t: int) -> None:
     """Let the next event of CPU `c` happen at `t`."""
-    _play(w.keys, w.machine[0].key_leaves + c, (t << records.CPU_BITS) | c)
+    _play(w.keys, w.machine[0].key_leaves + c, (min(t, records.LAST_KEY_NS) << records.CPU_BITS) | c)
 
 
 @inline
@@ -44,6 +44,7 @@ def set_timer(w: MachineState, task: int, t: int, resume: int) -> None:
     tk = w.tasks[task]
     tk.state = records.T_TIMER
     tk.resume = resume
+    t = min(t, records.END_OF_TIME_NS)
     _play(w.timers, w.machine[0].timer_leaves + task, (t << records.TASK_BITS) | task)
 
 

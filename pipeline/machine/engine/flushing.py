@@ -16,6 +16,7 @@ from __future__ import annotations
 from pipeline.allocators.api.protocols import State
 from pipeline.allocators.api.traits import MIXED_PTES, NON_GLOBAL, is_global
 from pipeline.jit.marks import inline, noinline
+from pipeline.machine.costs import MOST_WORK_NS
 from pipeline.machine.engine import records
 from pipeline.machine.engine.accounting import interrupt, log_event, log_event_here, log_finding
 from pipeline.machine.engine.tables import MachineState
@@ -67,7 +68,7 @@ def begin_flush(w: MachineState, c: int, i: int, mask: int, t: int) -> int:
     refill_ns = costs.tlb_refill_ns
     each_ns = 0
     if _is_by_address(w, c):
-        each_ns = w.cpus[c].range_slots * costs.invalidate_ns
+        each_ns = min(w.cpus[c].range_slots * costs.invalidate_ns, MOST_WORK_NS)
         flush_ns = each_ns
         refill_ns = 0
     before = m.ipis

@@ -17,9 +17,21 @@ MAX_CPUS = 64
 CPU_BITS = 6
 CPU_MASK = (1 << CPU_BITS) - 1
 NEVER = 1 << 62
+LAST_KEY_NS = (NEVER >> CPU_BITS) - 1
 TASK_BITS = 17
 TASK_MASK = (1 << TASK_BITS) - 1
 NO_TIMER = (1 << 63) - 1
+
+# No event happens at this time or later: a run that reaches it ends with S_TOO_LONG. It is just below 2**46.
+# `set_timer` and `set_key` put what is due later where it still is a key, and is too late. So no sum of times
+# can wrap around:
+#   - of one CPU, its time by category: parts of what passed;
+#   - over all tasks, what mapping, sleeping and waiting took: a task does one thing at a time, each sum has
+#     less than 2**46 for each of at most 2**17 tasks;
+#   - over all locks, holds and waits: a CPU holds one lock, or waits for one, and there are at most 2**6.
+# What is still to pass may end later than that. A step takes at most 4 * MOST_WORK_NS, and of its interrupts
+# each CPU has one ahead for each other CPU: less than 2**62.
+END_OF_TIME_NS = (NO_TIMER >> TASK_BITS) - 1
 
 # What a CPU is doing, and what it does next when its key's time comes.
 P_IDLE = 0  # nothing; no key
@@ -48,6 +60,7 @@ P_PICK = 20  # choose the next task
 P_WAIT = -1  # has its next key, or none
 P_BUSY = -2  # is busy until `cpu.until_ns`
 P_STALLED = -3  # goes on, before anything else happens, when its task's next row has been read
+P_PAUSED = -4  # the same, when the caller has looked up
 
 # Where a task goes on when it gets a CPU again.
 R_THINK = 0
@@ -64,7 +77,7 @@ T_RUNNING = 3
 T_ASLEEP = 4  # in a wait queue
 T_ENDED = 5
 
-# Why `run` returned. Times are packed with a task number into 63 bits, which sets their limit.
+# Why `run` returned.
 S_RUNNING = 0
 S_NEED_ROWS = 1
 S_LOG_FULL = 2
@@ -73,12 +86,14 @@ S_FINISHED = 4
 S_DEADLOCK = 5
 S_TOO_LONG = 6
 
-END_OF_TIME_NS = NO_TIMER >> TASK_BITS
-
-# So many stretches of one CPU are passed at once, at most: each may fill rows of the log.
+# So many stretches of one CPU, and steps that take no time, are passed at once, at most: each may fill rows
+# of the log.
 MOST_AHEAD = 16
 # Parts that a stretch can have: switching, passing over slots, flushing, and all else.
 STRETCH_PARTS = 4
+
+# Most that a column of the log for numbers of slots has room for; an operation that has more says so many.
+MOST_COUNTED = (1 << 31) - 1
 
 CLOSED = 0
 TIMED = 1
@@ -205,8 +220,9 @@ MACHINE = _record(
     # clock and queues
     ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("idle", "i8"),
     ("limit_ns", "i8"),  # before it nothing is needed from outside but room in the log
-    ("ahead", "i8"),  # so many stretches may still be passed at once in this event
-    ("stalled", "i8"),  # 1 + the CPU whose task needs a row that is not read; 0: none
+    ("ahead", "i8"),  # so many stretches and free steps may still be passed at once in this event
+    ("stalled", "i8"),  # 1 + the CPU whose event has stopped in the middle; 0: none
+    ("unspent", "i8"),  # of the budget of events, when the log was full
     ("ready_head", "i8"), ("ready_tail", "i8"), ("live", "i8"), ("unstarted", "i8"),
     ("chunk_rows", "i8"),
     # log buffers and fingerprint

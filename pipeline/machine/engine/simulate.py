@@ -155,7 +155,7 @@ def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
         cpu.argument = d.lock
         work_ns += lock_word_ns(w, c, d.lock)
     if d.probes > 0:
-        r.probed += d.probes
+        r.probed = min(r.probed + d.probes, records.MOST_COUNTED)
         m.probed += d.probes
     if d.special != 0:
         work_ns += _note_special(w, c, task, i, t)
@@ -167,7 +167,18 @@ def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
     if work_ns > 0:
         prefetch(a.tlb, max(r.slot, 0) * m.cpus + c)
         return _critical(w, c, records.P_WORK, t + work_ns)
+    if m.ahead == 0:
+        return _pause(w, c, records.P_WORK)
+    m.ahead -= 1
     return records.P_WORK
+
+
+@inline
+def _pause(w: MachineState, c: int, phase: int) -> int:
+    """The event stops in the middle, for its caller to look up: such steps need never end."""
+    w.cpus[c].phase = phase
+    w.machine[0].stalled = c + 1
+    return records.P_PAUSED
 
 
 @noinline
@@ -183,15 +194,16 @@ def _note_special(w: MachineState, c: int, task: int, i: int, t: int) -> int:
         log_finding(w, c, d.finding, t, task, r.op, r.slot)
     if d.scans > 0:
         cpu.scan_ns = d.scan_ns
-        r.scanned += d.scanned
+        r.scanned = min(r.scanned + d.scanned, records.MOST_COUNTED)
         m.scans += d.scans
         m.scanned += d.scanned
         m.freed += d.freed
-        log_event(w, c, codes.E_SCAN, t, d.scan_ns, task, r.op, -1, d.scanned, d.freed)
+        freed = min(d.freed, records.MOST_COUNTED)
+        log_event(w, c, codes.E_SCAN, t, d.scan_ns, task, r.op, -1, d.scanned, freed)
     cpu.flush_ns = d.flush_ns
     cpu.range_first = d.range_first
     cpu.range_slots = d.range_slots
-    r.local_flushes += d.invalidations
+    r.local_flushes = min(r.local_flushes + d.invalidations, records.MOST_COUNTED)
     m.local_flushes += d.invalidations
     return d.scan_ns + d.flush_ns + d.lines_ns
 
@@ -552,7 +564,7 @@ def run(w: MachineState, a: State, budget: int) -> int:
     """Simulate until something is needed from outside; return why (records.S_*).
 
     At most `budget` events happen in one call, so that the caller can look up from time to time; a stretch
-    that is passed at once counts as one.
+    or a step without cost that is passed at once counts as one.
     """
     m = w.machine[0]
     while budget > 0:
@@ -561,6 +573,7 @@ def run(w: MachineState, a: State, budget: int) -> int:
             or m.events_logged >= m.log_events
             or m.stretches_logged >= m.log_stretches
         ):
+            m.unspent = budget
             return records.S_LOG_FULL
         c = m.stalled - 1
         if c >= 0:

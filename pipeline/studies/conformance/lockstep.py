@@ -50,7 +50,8 @@ from pipeline.io.progress import progress
 from pipeline.machine.compose import compose
 from pipeline.machine.engine import records
 from pipeline.machine.engine.lock_schedule import ASLEEP
-from pipeline.machine.machine_state import RunSettings, build_allocator, build_machine_state
+from pipeline.machine.layout import RunSettings
+from pipeline.machine.machine_state import build_allocator, build_machine_state
 from pipeline.machine.profile import load_profile
 from pipeline.studies.conformance.agreement import Agreement, Difference
 from pipeline.studies.conformance.scheduled_requests import ScheduledRequests
