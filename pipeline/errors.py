@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class PipelineError(Exception):
@@ -64,13 +65,18 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
     return f"; did you mean {quoted}?" if near else ""
 
 
-def unknown_name(what: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
+def unknown_name(
+    what: str, name: str, known: Iterable[str], hint: str = "", endings: Iterable[str] = ()
+) -> UsageError:
     """Build the error for a name that is not known: nearest names first, then the whole list.
 
-    `what` names the sort of thing ("allocator"); `hint` is what to do instead ("or give a path").
+    `what` names the sort of thing ("allocator"); `hint` is what to do instead ("or give a path"); `endings`
+    are those of files that may stand for a name: one that lies there and lacks only its ending is named.
     """
     names = sorted(known)
-    message = f"unknown {what} '{name}'{did_you_mean(name, names, 3)}; known: {', '.join(names) or '(none)'}"
+    files = [name + ending for ending in endings if Path(name + ending).is_file()]
+    near = f"; the file {files[0]} is given with its ending" if files else did_you_mean(name, names, 3)
+    message = f"unknown {what} '{name}'{near}; known: {', '.join(names) or '(none)'}"
     return UsageError(f"{message}; {hint}" if hint else message)
 
 

@@ -82,7 +82,9 @@ def load_allocator(name: str) -> Allocator:
         for installed in installed_allocators(shipped_allocators()):
             if installed.name == name:
                 raise InputError(f"allocator '{name}' of {installed.package}: {installed.problem}")
-        raise unknown_name("allocator", name, allocators, "or give the path of a .py file of your own")
+        raise unknown_name(
+            "allocator", name, allocators, "or give the path of a .py file of your own", (".py",)
+        )
     return _load(name, allocators[name])
 
 

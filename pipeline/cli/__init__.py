@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,7 +20,7 @@ from pipeline.errors import Interrupted, PipelineError, UsageError
 _ORDER = (
     "demo", "generate", "import", "record", "doctor", "transform", "fit", "warm", "replay", "sweep",
     "compare", "best", "calibrate", "fit-machine", "sql", "queries", "db", "explain", "report", "export",
-    "allocators", "machines", "workloads", "new", "study",
+    "allocators", "machines", "workloads", "new", "study", "help",
 )  # fmt: skip
 # Functions of `pipeline study` by the names that they had as commands; to be dropped with the next version.
 _ALIASES = {"designs": "matrix", "verify": "verify", "validate": "validate"}
@@ -39,7 +39,7 @@ def make_app(named: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     # Commands have names of their own even where only one is added.
-    app.callback()(lambda: None)
+    app.callback()(_root)
     modules = {
         module.name.rstrip("_").replace("_", "-"): module.name
         for module in pkgutil.iter_modules(__path__)
@@ -59,12 +59,28 @@ def make_app(named: str | None = None) -> typer.Typer:
     return app
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"pipeline {version('kmap-pipeline')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and an exit status of its own."""
     try:
         # None, or what `typer.Exit` was raised with.
         words = sys.argv[1:] or ["--help"]
-        status = make_app(words[0])(words, standalone_mode=False)
+        status = make_app(words[0])(words, standalone_mode=False, prog_name="pipeline")
     except PipelineError as error:
         _end(str(error), error.exit_status)
     except typer.TyperException as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,11 +19,39 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")
 class Command(TyperCommand):
     """A command that refuses an option given twice, names all missing options, and reads 200k as 200000."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse words; an option that takes paths takes all that follow it, as a shell's wildcards do."""
+        params: list[Any] = self.params
+        several = {
+            name
+            for param in params
+            if param.type_descriptor.annotation == list[Path] and isinstance(param, TyperOption)
+            for name in param.opts
+        }
+        return super().parse_args(ctx, _repeat_option(args, several))
+
     def make_parser(self, ctx: Any) -> Any:
         """Make the parser of the command's words, with these checks."""
         parser = super().make_parser(ctx)
         setattr(parser, "parse_args", _checked(self, ctx, parser.parse_args))  # noqa: B010 - a method
         return parser
+
+
+def _repeat_option(args: Sequence[str], several: Collection[str]) -> list[str]:
+    """Write an option of `several` before each of the paths that follow its first value."""
+    words: list[str] = []
+    option, value_is_next = "", False
+    for arg in args:
+        if value_is_next:
+            value_is_next = False
+        elif arg in several:
+            option, value_is_next = arg, True
+        elif option and not arg.startswith("-") and Path(arg).exists():
+            words.append(option)
+        else:
+            option = ""
+        words.append(arg)
+    return words
 
 
 def _checked(command: Command, ctx: Any, parse: Callable[..., Any]) -> Callable[..., Any]:

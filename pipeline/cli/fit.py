@@ -11,7 +11,14 @@ from pipeline.cli._command import Force
 
 
 def fit(
-    trace: Annotated[Path, typer.Argument(help="The trace (Parquet).", show_default=False)],
+    trace: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRACE",
+            help="The trace (Parquet), or the name of a shipped recording: local, kcsleep2.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option(
@@ -25,10 +32,11 @@ def fit(
 ) -> None:
     """Write a workload whose traces are like this one, and say how like they are."""
     from pipeline.io.outputs import choose_output
+    from pipeline.trace.names import trace_path
     from pipeline.workload.fit.fit import fit as fitted
 
     choose_output(output, ("toml",), force=force)
-    result = fitted(trace, output, seed=seed)
+    result = fitted(trace_path(trace), output, seed=seed)
     print(result.table(), end="")
     for line in result.not_expressed:
         print(f"note: {line}")

@@ -9,6 +9,8 @@ import typer
 
 from pipeline.cli._command import Force
 
+_PAGE_KIB = 4
+
 
 def import_(
     file: Annotated[Path, typer.Argument(help="The recording.", show_default=False)],
@@ -40,7 +42,7 @@ def import_(
     ] = None,
     page_kib: Annotated[
         int, typer.Option("--page-kib", help="Page size of the recorded machine in KiB: 4, 16 or 64.")
-    ] = 4,
+    ] = _PAGE_KIB,
     page_table_span_mib: Annotated[
         int | None,
         typer.Option(
@@ -54,10 +56,22 @@ def import_(
     force: Force = False,
 ) -> None:
     """Make a trace of a recording of a real kernel, and say what of it was measured and what was not."""
+    from pipeline.errors import UsageError
     from pipeline.importing.import_trace import import_trace
+    from pipeline.io.files import copy_file
     from pipeline.io.outputs import choose_output
+    from pipeline.trace.reader import find_own_metadata
 
     choose_output(output, ("parquet",), force=force)
+    if format is None and mapping is None and (trace := find_own_metadata(file)) is not None:
+        if any((threads, tsc_ghz, kernel, lost_events, page_kib != _PAGE_KIB, page_table_span_mib)):
+            raise UsageError(
+                f"{file}: is a trace already, whose metadata is kept; leave out the options that change it, "
+                "or read its columns alone with --format trace-table"
+            )
+        copy_file(file, output)
+        print(f"{output}: {trace.operations:,} operations, copied: {file} is a trace already")
+        return
     result = import_trace(
         file, output, format, kernel=kernel, lost_events=lost_events, threads=threads, tsc_ghz=tsc_ghz,
         mapping=mapping, page_kib=page_kib, page_table_span_mib=page_table_span_mib, strict=strict,

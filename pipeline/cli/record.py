@@ -51,13 +51,14 @@ def record(
         for name, against in find_obstacles(buffer_mib).items():
             print(f"{name}: " + ("works here" if not against else "; ".join(map(str, against))))
         return
-    if output is None:
-        raise UsageError("wanted -o FILE, the trace to write; 'pipeline record --help' says how")
+    if output is None or not command:
+        missing = [what for what, given in (("-o FILE", output), ("-- COMMAND", command)) if not given]
+        raise UsageError(f"missing {' and '.join(missing)}; 'pipeline record --help' says how")
     choose_output(output, ("parquet",), force=force)
     if keep is not None:
         check_output(keep, force=force)
     result = record_command(
-        command or [], output, by=by, keep=keep, buffer_mib=buffer_mib,
+        command, output, by=by, keep=keep, buffer_mib=buffer_mib,
         say=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
     metadata = result.imported.metadata

@@ -12,7 +12,12 @@ from pipeline.cli._command import Force
 
 def transform(
     trace: Annotated[
-        Path | None, typer.Argument(metavar="TRACE", help="The trace (Parquet).", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="TRACE",
+            help="The trace (Parquet), or the name of a shipped recording: local, kcsleep2.",
+            show_default=False,
+        ),
     ] = None,
     steps: Annotated[
         list[str] | None,
@@ -32,6 +37,7 @@ def transform(
     from pipeline.errors import UsageError
     from pipeline.io.outputs import choose_output
     from pipeline.io.tables import align_columns
+    from pipeline.trace.names import trace_path
     from pipeline.trace.transform.apply import transform as apply_steps
     from pipeline.trace.transform.apply import usages
 
@@ -39,9 +45,10 @@ def transform(
         print(align_columns(usages()), end="")
         return
     if trace is None or output is None:
-        raise UsageError("wanted TRACE and -o FILE; 'pipeline transform --help' says how")
+        missing = [what for what, given in (("TRACE", trace), ("-o FILE", output)) if given is None]
+        raise UsageError(f"missing {' and '.join(missing)}; 'pipeline transform --help' says how")
     choose_output(output, ("parquet",), force=force)
-    result = apply_steps(trace, output, steps or [])
+    result = apply_steps(trace_path(trace), output, steps or [])
     for step, before, after in zip(result.steps, result.operations, result.operations[1:], strict=False):
         print(f"{step}: {before:,} operations became {after:,}")
     metadata = result.metadata

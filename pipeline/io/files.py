@@ -74,6 +74,13 @@ def complete_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file, whole or not at all. Raises InputError for a file that is not there, and OutputError."""
+    readable_file(source, "a file to copy")
+    with complete_file(path) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 @contextmanager
 def complete_directory(path: Path) -> Iterator[Path]:
     """Yield a temporary directory beside `path` that takes its name when the block ends well.

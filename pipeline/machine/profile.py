@@ -150,7 +150,9 @@ def profile_path(name: str) -> Path:
         return readable_file(Path(name), "a machine profile (TOML)")
     shipped = shipped_profiles()
     if name not in shipped:
-        raise unknown_name("machine", name, shipped, "or give the path of a .toml profile of your own")
+        raise unknown_name(
+            "machine", name, shipped, "or give the path of a .toml profile of your own", (".toml",)
+        )
     return shipped[name]
 
 

@@ -27,7 +27,7 @@ def load_definition(name_or_path: str | Path | None) -> tuple[Definition, dict[s
     elif text in known:
         path = known[text]
     else:
-        raise unknown_name("report", text, known, "or give the path of a .toml file")
+        raise unknown_name("report", text, known, "or give the path of a .toml file", (".toml",))
     try:
         definition = Definition.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -23,8 +23,9 @@ from pipeline.errors import Interrupted
 from pipeline.io.files import output_error
 from pipeline.io.numbers import format_count
 from pipeline.runs.execute import RunResult, execute
-from pipeline.runs.plan import RunConfig, trace_path
+from pipeline.runs.plan import RunConfig
 from pipeline.schema.run import Finding, Manifest
+from pipeline.trace.names import trace_path
 from pipeline.trace.prefix import write_prefix
 from pipeline.trace.reader import Trace, open_trace
 

@@ -16,11 +16,11 @@ from pipeline.allocators.api.contract import Value, parse_options
 from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import sha256_of
-from pipeline.io.resources import shipped_files
 from pipeline.machine.compose import simulator_sha256
 from pipeline.machine.profile import Profile, load_profile
 from pipeline.schema.run import RUN_FORMAT_VERSION, Events
 from pipeline.schema.trace import KINDS
+from pipeline.trace.names import trace_path
 from pipeline.trace.reader import Trace, open_trace
 
 Loop = Literal["closed", "timed"]
@@ -150,20 +150,6 @@ def make_plan(config: RunConfig) -> Plan:
         parse_options(allocator.options, dict(config.options or {}), allocator.name, profile.architecture),
         profile,
     )
-
-
-def trace_path(name: str | Path) -> Path:
-    """Path of a trace given by path, or by the name of a shipped recording.
-
-    Raises UsageError for a name that is neither.
-    """
-    path = Path(name)
-    shipped = shipped_files("traces", ".parquet")
-    if path.suffix == ".parquet" or path.exists():
-        return path
-    if str(name) in shipped:
-        return shipped[str(name)]
-    raise unknown_name("trace", str(name), shipped, "or give the path of a .parquet trace")
 
 
 def make_label(allocator: Allocator, options: dict[str, Value]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
 import json
 from collections import defaultdict
@@ -94,7 +95,7 @@ def find_runs(paths: Sequence[Path]) -> list[Run]:
 def _find(paths: Sequence[Path], shipped: dict[str, Path] | None, locks: bool = False) -> list[Found]:
     """Find runs; with `locks` files of measured locks too, and recordings if the shipped ones are given."""
     manifests: dict[Path, Manifest | None] = {}
-    for path in paths:
+    for path in expand_patterns(paths):
         file = None
         if shipped is not None:
             file = path if path.is_file() else None if path.exists() else shipped.get(str(path))
@@ -118,6 +119,23 @@ def _find(paths: Sequence[Path], shipped: dict[str, Path] | None, locks: bool = 
         else:
             found[place] = [Recording(next(names), place, place in known)]
     return [one for place in manifests for one in found[place]]
+
+
+def expand_patterns(paths: Sequence[Path]) -> list[Path]:
+    """Replace each path with wildcards, such as `runs/global_pool-*`, by those that it matches, sorted.
+
+    A path that exists as it is written stands for itself. Raises InputError for a pattern without a match.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.exists() or not glob.has_magic(str(path)):
+            found.append(path)
+            continue
+        matching = sorted(Path(match) for match in glob.glob(str(path)))  # noqa: PTH207 - absolute or relative
+        if not matching:
+            raise InputError(f"{path}: wanted runs, found nothing that matches; check the pattern")
+        found += matching
+    return found
 
 
 def _read_locks(path: Path) -> list[MeasuredLocks]:

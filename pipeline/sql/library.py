@@ -96,7 +96,7 @@ def load_query(name_or_path: str | Path) -> Query:
         return read_query(readable_file(Path(text), "a .sql file"))
     known = shipped_files("queries", ".sql")
     if text not in known:
-        raise unknown_name("query", text, known, "or give the path of a .sql file")
+        raise unknown_name("query", text, known, "or give the path of a .sql file", (".sql",))
     return read_query(known[text])
 
 

@@ -20,6 +20,7 @@ from pipeline.runs.store import (
     LockTable,
     Recording,
     Run,
+    expand_patterns,
     find,
     find_runs,
     find_runs_and_locks,
@@ -283,6 +284,7 @@ def open_session(
     going to be asked, what it does not need may stay unread. A path without a run, a broken manifest or a
     newer run format raises InputError.
     """
+    runs = expand_patterns(runs)
     sweeps = [path for path in runs if is_sweep(path)]
     if statement is not None and reads_results_alone(statement, [*VIEWS, *MACROS]):
         # A manifest each of very many runs takes a while.

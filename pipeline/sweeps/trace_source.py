@@ -82,7 +82,7 @@ def is_workload(name: str) -> bool:
         return False
     if name not in workloads:
         hint = "or give the path of a .parquet trace or of a .toml workload"
-        raise unknown_name("trace", name, [*recordings, *workloads], hint)
+        raise unknown_name("trace", name, [*recordings, *workloads], hint, (".parquet", SUFFIX))
     return True
 
 
@@ -102,12 +102,7 @@ def find_workload(name: str, settings: tuple[tuple[str, str], ...]) -> tuple[Pat
     """
     path = workload_path(name).resolve()
     with override_workload(path, dict(settings)) as spec:
-        try:
-            workload = read_workload(spec).workload
-        except InputError as error:
-            changes = ", ".join(f"{key} = {value}" for key, value in settings)
-            place = f"{path} with {changes}" if changes else str(path)
-            raise InputError(str(error).replace(str(spec), place)) from error
+        workload = read_workload(spec).workload
     values = workload.model_dump(mode="json", exclude={"seed", "operations", "description"})
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     return path, path.stem, digest, workload.operations

@@ -130,6 +130,18 @@ def open_trace(path: Path) -> Trace:
     return Trace(path, _parse_metadata(path, text), parquet)
 
 
+def find_own_metadata(path: Path) -> TraceMetadata | None:
+    """Return what a file says of itself if it is a trace, None for any other file.
+
+    Raises InputError for a trace that cannot be read.
+    """
+    try:
+        found = METADATA_KEY in (_parquet_metadata(path).metadata or {})
+    except InputError:
+        return None
+    return open_trace(path).metadata if found else None
+
+
 def numpy_column(batch: pa.RecordBatch, name: str) -> np.ndarray:
     """Return a column of a batch as a one-dimensional numpy array in the column's own integer type.
 

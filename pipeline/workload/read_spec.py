@@ -46,7 +46,7 @@ def workload_path(spec: str | Path) -> Path:
         return readable_file(Path(spec), "a workload spec")
     known = shipped_workloads()
     if str(spec) not in known:
-        raise unknown_name("workload", str(spec), known, f"or give the path of a {SUFFIX} file")
+        raise unknown_name("workload", str(spec), known, f"or give the path of a {SUFFIX} file", (SUFFIX,))
     return known[str(spec)]
 
 

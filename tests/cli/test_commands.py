@@ -45,7 +45,7 @@ def test_every_command_file_is_a_command_that_help_lists(tmp_path):
 def test_a_study_is_also_known_by_the_name_it_had():
     aliases = {"designs": "matrix", "verify": "kernel", "validate": "lockmeter"}
     assert set(aliases) == HIDDEN
-    assert set(STUDY.commands) == set(aliases.values())
+    assert {name for name, command in STUDY.commands.items() if not command.hidden} == set(aliases.values())
     for alias, name in aliases.items():
         assert ROOT.commands[alias].help == STUDY.commands[name].help
         assert [p.opts for p in ROOT.commands[alias].params] == [p.opts for p in STUDY.commands[name].params]
@@ -53,8 +53,7 @@ def test_a_study_is_also_known_by_the_name_it_had():
 
 def test_study_without_a_name_lists_the_studies(tmp_path):
     listed = answer("study", cwd=tmp_path)
-    assert all(f" {name} " in listed for name in STUDY.commands)
-    assert listed.rstrip() == answer("study", "--help", cwd=tmp_path).rstrip()
+    assert all(f" {name}" in listed for name, command in STUDY.commands.items() if not command.hidden)
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, *(f"study {name}" for name in STUDY.commands)])
