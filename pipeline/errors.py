@@ -7,14 +7,28 @@ anything else that escapes is a bug and shows its traceback.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
+
+# So much of a message is shown: what stands first and what to do, on one screen.
+_MOST_BEGIN, _MOST_END = 1_200, 400
+# Unicode's categories of what is no text to look at: controls, formats, surrogates, unassigned, separators.
+_NOT_SHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 class PipelineError(Exception):
     """Something the user can mend: the message says what was wanted, what was found and what to do."""
 
     exit_status = 1
+
+    def __init__(self, message: object = "") -> None:
+        """Take the message; of a long one the middle is left out, and control characters become text."""
+        text = printable(str(message), keep="\n")
+        if len(text) > _MOST_BEGIN + _MOST_END:
+            left_out = len(text) - _MOST_BEGIN - _MOST_END
+            text = f"{text[:_MOST_BEGIN]} ... ({left_out:,} characters more) ... {text[-_MOST_END:]}"
+        super().__init__(text)
 
 
 class UsageError(PipelineError):
@@ -78,6 +92,23 @@ def unknown_name(
     near = f"; the file {files[0]} is given with its ending" if files else did_you_mean(name, names, 3)
     message = f"unknown {what} '{name}'{near}; known: {', '.join(names) or '(none)'}"
     return UsageError(f"{message}; {hint}" if hint else message)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return text as it may be printed: what acts on a terminal or turns a line round as \\xNN or \\uNNNN.
+
+    Characters in `keep` stay as they are.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char
+        if char in keep or unicodedata.category(char) not in _NOT_SHOWN
+        else char.encode("unicode_escape").decode()
+        if ord(char) < 0xD800 or ord(char) > 0xDFFF
+        else f"\\u{ord(char):04x}"
+        for char in text
+    )
 
 
 def one_line(error: BaseException) -> str:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, nearest
-from pipeline.io.files import readable_file
+from pipeline.io.parquet import read_metadata, read_table
 from pipeline.schema.trace import Provenance
 
 # Columns of a trace, one array each and all of one length; -1 is null.
@@ -94,8 +93,8 @@ def has_columns(names: Sequence[str]) -> Callable[[Path], bool]:
 def read_column_names(path: Path) -> frozenset[str]:
     """Column names of a Parquet file; none if `path` is not one."""
     try:
-        return frozenset(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException):
+        return frozenset(read_metadata(path, "a Parquet file")[1].names)
+    except InputError:
         return frozenset()
 
 
@@ -104,24 +103,19 @@ def read_columns(path: Path, names: Sequence[str], what: str) -> pa.Table:
 
     Raises InputError when the file is missing, not Parquet, cut short, or lacks a column.
     """
-    readable_file(path, what)
-    try:
-        found = pq.read_schema(path).names
-        missing = [name for name in names if name not in found]
-        if missing:
-            near = [guess for name in missing for guess in nearest(name, found)]
-            raise InputError(
-                f"{path}: wanted {what}; missing columns: {', '.join(missing)}"
-                + (f" (near: {', '.join(near)})" if near else "")
-                + f"; found: {', '.join(found)}; give the right file or another --format"
-            )
-        return pq.read_table(path, columns=list(names))
-    except (OSError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:200]
+    _, schema = read_metadata(path, what)
+    found = schema.names
+    missing = [name for name in names if name not in found]
+    if missing:
+        near = [guess for name in missing for guess in nearest(name, found)]
         raise InputError(
-            f"{path}: wanted {what}, but it cannot be read as Parquet ({reason}); it is another format, cut "
-            "short or damaged: copy it again or record it again"
-        ) from error
+            f"{path}: wanted {what}; missing columns: {', '.join(missing)}"
+            + (f" (near: {', '.join(near)})" if near else "")
+            + f"; found: {', '.join(found)}; give the right file or another --format"
+        )
+    if doubled := [name for name in names if found.count(name) > 1]:
+        raise InputError(f"{path}: wanted {what}, found the column {doubled[0]} several times; it is damaged")
+    return read_table(path, what, names)
 
 
 def integers(table: pa.Table, name: str, null: int | None = None) -> np.ndarray:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import InputError
-from pipeline.io.files import readable_file
+from pipeline.io.toml import read_toml
 from pipeline.schema.trace import KINDS
 
 UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
@@ -108,11 +107,9 @@ class TableMapping(_Strict):
 
 def read_mapping(path: Path) -> TableMapping:
     """Read the mapping at `path`. Raises InputError that names the file, the key and what was found."""
-    readable_file(path, "a mapping of columns (TOML)")
+    table = read_toml(path, "a mapping of columns (TOML)")
     try:
-        return TableMapping.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: wanted TOML, found a mistake: {error}") from error
+        return TableMapping.model_validate(table)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         key = ".".join(str(step) for step in detail["loc"])

@@ -11,6 +11,7 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from pipeline.errors import UsageError
+from pipeline.io.toml import parse_toml, read_toml_bytes
 
 Changes = Mapping[str, Any]
 """Values by dotted key of a TOML file, for instance {"costs.switch_ns.value": 5000}."""
@@ -21,7 +22,9 @@ def apply_overrides(path: Path, changes: Changes, directory: Path) -> Path:
 
     Raises UsageError for a key that leads through a value that is no table.
     """
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    content = read_toml_bytes(path, "TOML")
+    parse_toml(content, path)
+    document = tomlkit.parse(content)
     for key, value in changes.items():
         *tables, last = key.split(".")
         table: Any = document
@@ -39,7 +42,7 @@ def toml_value(text: str) -> Any:
     """Return the value that `text` is in TOML; what is none is taken for a string without its quotes."""
     try:
         return tomlkit.parse(f"value = {text}")["value"]
-    except ParseError:
+    except (ParseError, ValueError, RecursionError):
         return text
 
 

@@ -9,7 +9,6 @@ the cost lies: `low`, `high` and `range_source`. Times are integer nanoseconds.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.errors import InputError, UsageError, did_you_mean, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.tables import align_columns
+from pipeline.io.toml import read_toml
 from pipeline.machine.costs import COST_KINDS
 from pipeline.machine.engine.records import COSTS, FIFO, MAX_CPUS, UNFAIR
 from pipeline.machine.profile_ranges import PriceRange, explain_bad_range, explain_lack, range_of
@@ -162,11 +162,7 @@ def load_profile(name: str) -> Profile:
     Raises UsageError for an unknown name and InputError, naming file and key, for a bad file.
     """
     path = profile_path(name)
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a TOML file: {error}; mend the file") from error
-    return _check(path, data)
+    return _check(path, read_toml(path, "a machine profile (TOML)"))
 
 
 def _check(path: Path, data: dict[str, Any]) -> Profile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.allocators.registry import shipped_allocators
 from pipeline.io.numbers import join_words
+from pipeline.io.toml import read_toml
 from pipeline.runs.store import Run
 from pipeline.schema.run import Manifest
 
@@ -33,7 +33,7 @@ class Yardstick(BaseModel):
 def yardsticks() -> tuple[Yardstick, ...]:
     """The yardsticks of yardsticks.toml."""
     path = Path(__file__).with_name("yardsticks.toml")
-    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    found = read_toml(path, "yardsticks")
     return tuple(Yardstick.model_validate(entry) for entry in found["yardstick"])
 
 

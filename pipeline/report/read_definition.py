@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 from pipeline.errors import InputError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
+from pipeline.io.toml import read_toml
 from pipeline.report.charts import KINDS
 from pipeline.report.definition import Definition
 from pipeline.sql.library import Query, load_query
@@ -29,9 +29,7 @@ def load_definition(name_or_path: str | Path | None) -> tuple[Definition, dict[s
     else:
         raise unknown_name("report", text, known, "or give the path of a .toml file", (".toml",))
     try:
-        definition = Definition.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}") from error
+        definition = Definition.model_validate(read_toml(path, "a report definition (.toml)"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

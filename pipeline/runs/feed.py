@@ -22,10 +22,11 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.io.files import output_error
-from pipeline.machine.drive import COLUMNS, TIMES, Census, Simulation
+from pipeline.machine.drive import COLUMNS, Census, Simulation
 from pipeline.machine.engine.records import ROW, RUN
 from pipeline.machine.machine_state import RowStorage
-from pipeline.schema.trace import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, ROW_GROUP_ROWS
+from pipeline.schema.trace import ROW_GROUP_ROWS
+from pipeline.trace.check import TraceCheck, refuse_claims
 from pipeline.trace.reader import Trace, numpy_column
 
 # Small enough for a chunk (512 KiB) to stay in a CPU's own cache, large enough to hide the cost of a call.
@@ -40,28 +41,23 @@ def take_census(trace: Trace) -> Census:
 
     Raises InputError for an empty trace and for numbers that a replay has no room for.
     """
-    limits = {"task": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH, "process": MAX_TASKS - 1}
-    largest = {name: trace.maximum(name) for name in limits}
-    if trace.rows == 0:
-        raise InputError(
-            f"{trace.path}: wanted a trace with operations, found none; import or generate it again"
-        )
-    for name, limit in limits.items():
-        if largest[name] > limit:
-            raise InputError(
-                f"{trace.path}: column {name} reaches {largest[name]:,}, a replay has room up to {limit:,}; "
-                "import the recording again, which numbers densely"
-            )
-    rows = np.zeros(largest["task"] + 1, np.int64)
-    process = np.zeros(largest["task"] + 1, np.int64)
+    refuse_claims(trace)
+    tasks, processes = trace.maximum("task") + 1, trace.maximum("process") + 1
+    rows = np.zeros(tasks, np.int64)
+    process = np.zeros(tasks, np.int64)
     for batch in trace.batches(["task", "process"]):
+        for name, count in (("task", tasks), ("process", processes)):
+            numbers = numpy_column(batch, name)
+            if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= count:
+                raise InputError(
+                    f"{trace.path}: a {name} is not in 0 to {count - 1:,}, as the file says that all are; "
+                    f"see 'pipeline doctor {trace.path}'"
+                )
         task = numpy_column(batch, "task")
-        if task.min(initial=0) < 0 or numpy_column(batch, "process").min(initial=0) < 0:
-            raise InputError(f"{trace.path}: a task or process number is negative; see 'pipeline doctor'")
-        rows += np.bincount(task, minlength=len(rows))
+        rows += np.bincount(task, minlength=tasks)
         process[task] = numpy_column(batch, "process")
     return Census(
-        rows, process, largest["page"] + 1, largest["depth"] + 1,
+        rows, process, trace.maximum("page") + 1, trace.maximum("depth") + 1,
         trace.maximum("think_ns"), trace.maximum("wait_ns"),
     )  # fmt: skip
 
@@ -191,11 +187,17 @@ class Feed:
 
     def _arrange(self) -> Iterator[_Chunk]:
         first_op = 0
-        before_ns = 0
+        check = TraceCheck(self.trace)
         # Decoded by this thread alone: a burst of others would take the engine's CPU.
-        for batch in self.trace.batches(COLUMNS, ROW_GROUP_ROWS, threads=False):
-            columns = {name: numpy_column(batch, name) for name in COLUMNS}
-            _check(self.trace.path, columns, first_op, before_ns)
+        for batch in self.trace.batches(None, ROW_GROUP_ROWS, threads=False):
+            checked = check.add(batch)
+            check.refuse(check.problems())
+            # What the tables of the simulation were made for.
+            if check.largest("page") >= self.census.pages or check.largest("depth") >= self.census.levels:
+                check.refuse(check.problems_of_whole())
+            if check.rows == self.trace.rows:
+                check.refuse(check.problems_of_whole())
+            columns = {name: checked[name] for name in COLUMNS}
             if self._observe_pages is not None:
                 self._observe_pages(columns["page"])
             for first in range(0, batch.num_rows, CHUNK_ROWS):
@@ -208,7 +210,6 @@ class Feed:
                 last_ns = int(columns["time_ns"][first + n - 1])
                 yield _Chunk(slot, n, last_ns)
             first_op += batch.num_rows
-            before_ns = int(columns["time_ns"][-1])
 
     def __enter__(self) -> Feed:
         return self
@@ -218,27 +219,3 @@ class Feed:
             self._thread.shutdown(cancel_futures=True)
         if self._file is not None:
             self._file.close()
-
-
-def _check(path: Path, columns: dict[str, np.ndarray], first_op: int, before_ns: int) -> None:
-    """Refuse rows that would make the simulation meaningless; `pipeline doctor` says more of them."""
-    for name in TIMES:
-        values = columns[name]
-        # As unsigned numbers negative ones are the largest.
-        if values.view(np.uint64).max() >= MAX_TIME_NS:
-            row = int(np.flatnonzero((values < 0) | (values >= MAX_TIME_NS))[0])
-            raise InputError(
-                f"{path}: row {first_op + row:,}: {name} is {int(values[row]):,}, wanted 0 to "
-                f"{MAX_TIME_NS:,}; "
-                f"see 'pipeline doctor {path}'"
-            )
-    if columns["page"].min() < 0 or columns["depth"].min() < 0:
-        raise InputError(f"{path}: a page or depth is negative; see 'pipeline doctor {path}'")
-    time_ns = columns["time_ns"]
-    backwards = time_ns[1:] < time_ns[:-1]
-    if time_ns[0] < before_ns or backwards.any():
-        row = 0 if time_ns[0] < before_ns else int(np.flatnonzero(backwards)[0]) + 1
-        raise InputError(
-            f"{path}: row {first_op + row:,}: time_ns is {int(time_ns[row]):,}, earlier than the row before; "
-            f"sort the trace by time_ns (see 'pipeline doctor {path}')"
-        )

@@ -205,7 +205,7 @@ def read_manifest(directory: Path) -> Manifest:
     path = readable_file(directory / MANIFEST_FILE, "a run's manifest")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); make the run again") from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > RUN_FORMAT_VERSION:
@@ -223,7 +223,14 @@ def read_manifest(directory: Path) -> Manifest:
             f"({error.error_count()} such places); make the run again"
         ) from error
     for file in itertools.chain(*manifest.log_files.values()):
-        readable_file(directory / file, "a table of the run's log, as its manifest says")
+        place = directory / file
+        # A manifest from a stranger must not make anybody read files that lie elsewhere.
+        if place.name != file or file.startswith(".") or "\0" in file or place.is_symlink():
+            raise InputError(
+                f"{path}: wanted files of the run's own directory as its tables, found '{file}'; a run is "
+                "whole in its directory: get it again from whoever made it"
+            )
+        readable_file(place, "a table of the run's log, as its manifest says")
     return manifest
 
 

@@ -16,7 +16,8 @@ def sums_file(view: View, found: Run | Recording) -> Path | None:
     if not view.summed or isinstance(found, Recording):
         return None
     file = found.directory / SUMS_FOLDER / f"{view.name}.parquet"
-    return file if file.is_file() else None
+    linked = file.is_symlink() or file.parent.is_symlink()
+    return file if file.is_file() and not linked else None
 
 
 def view_select(view: View, runs: Sequence[Run | Recording], place: Callable[[Path], str]) -> str:

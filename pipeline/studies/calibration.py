@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import math
-import tomllib
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pipeline.io.files import complete_directory
 from pipeline.io.numbers import join_words
 from pipeline.io.progress import progress
 from pipeline.io.tables import align_columns
+from pipeline.io.toml import read_toml
 from pipeline.io.toml_overrides import apply_overrides
 from pipeline.machine.profile import profile_path
 from pipeline.studies.experiment import Experiment
@@ -103,15 +103,15 @@ class Procedure(BaseModel):
     def present(self) -> dict[str, float]:
         """Values that the files have."""
         tables = {
-            "machine": tomllib.loads(profile_path(self.machine).read_text(encoding="utf-8")),
-            "workload": tomllib.loads(workload_path(self.workload).read_text(encoding="utf-8")),
+            "machine": read_toml(profile_path(self.machine), "a machine profile"),
+            "workload": read_toml(workload_path(self.workload), "a workload spec"),
         }
         return {p.name: _value_at(tables[p.file], p.keys[0]) for p in self.parameters}
 
 
 def read_procedure() -> Procedure:
     """Read calibration.toml."""
-    return Procedure.model_validate(tomllib.loads(PARAMETERS.read_text(encoding="utf-8")))
+    return Procedure.model_validate(read_toml(PARAMETERS, "the parameters of a calibration"))
 
 
 def _value_at(table: Any, key: str) -> float:

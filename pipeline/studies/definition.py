@@ -27,7 +27,6 @@ where it is not asked; `numbers` gives one row, whose columns stand in the words
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,8 +36,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError, UsageError, did_you_mean
-from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
+from pipeline.io.toml import parse_toml, read_toml_bytes
 from pipeline.machine.profile import load_profile
 from pipeline.sweeps.grid import Grid, make_grid, merge
 
@@ -190,12 +189,9 @@ class Study:
 
 def read_study(path: Path) -> Study:
     """Read a study. Raises InputError, with file and line, for what is no study."""
-    text = readable_file(path, "a study (TOML)").read_text(encoding="utf-8", errors="replace")
-    source = Source(path, text)
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not a TOML file: {error}; mend the file") from error
+    content = read_toml_bytes(path, "a study (TOML)")
+    table = parse_toml(content, path)
+    source = Source(path, content.decode("utf-8"))
     try:
         file = _File.model_validate(table)
     except ValidationError as error:

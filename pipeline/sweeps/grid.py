@@ -8,7 +8,6 @@ traces that are generated. A grid gives each its values and asks for every combi
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ import tomlkit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError, UsageError, did_you_mean
-from pipeline.io.files import readable_file
 from pipeline.io.key_values import parse_percent
 from pipeline.io.numbers import plain_number
+from pipeline.io.toml import read_toml
 from pipeline.io.toml_overrides import toml_value
 from pipeline.schema.run import Events
 from pipeline.schema.trace import KINDS
@@ -219,11 +218,7 @@ def read_grid(path: Path, changes: Mapping[str, Any] | None = None) -> Grid:
 
     Raises InputError, naming the file, for what is no TOML or no grid.
     """
-    text = readable_file(path, "a grid (TOML)").read_bytes()
-    try:
-        table = tomllib.loads(text.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a TOML file: {error}; mend the file") from error
+    table = read_toml(path, "a grid (TOML)")
     try:
         return make_grid(merge(table, changes or {}))
     except UsageError as error:
@@ -268,12 +263,12 @@ def is_grid(path: Path) -> bool:
 
     One that is no TOML counts as a grid, for `read_grid` to say what is wrong with it.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return True
-    except OSError:
+    if not path.is_file():
         return False
+    try:
+        table = read_toml(path, "a grid (TOML)")
+    except InputError:
+        return True
     return not {"tasks", "kinds"} & table.keys()
 
 

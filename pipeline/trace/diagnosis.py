@@ -10,6 +10,7 @@ from pipeline.io.numbers import format_duration
 from pipeline.schema.trace import TraceMetadata
 from pipeline.trace.losses import LOSS
 
+Severity = Literal["error", "warning"]
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 
@@ -17,11 +18,16 @@ class Problem(BaseModel):
     """One sort of thing that is wrong: how often, in which row first (from 0; null: no row of its own)."""
 
     code: str
-    severity: Literal["error", "warning"]
+    severity: Severity
     count: int
     first_row: int | None
     what: str
     advice: str
+
+    def text(self) -> str:
+        """What it is, how often, where first, and what to do."""
+        where = "" if self.first_row is None else f" (first at row {self.first_row:,})"
+        return f"{self.what}: {self.count:,}{where}; {self.advice}"
 
 
 class Reuse(BaseModel):
@@ -99,10 +105,7 @@ class Diagnosis(BaseModel):
     def _what_is_wrong(self) -> list[str]:
         if not self.problems:
             return ["no problem found"]
-        lines = []
-        for problem in self.problems:
-            where = "" if problem.first_row is None else f" (first at row {problem.first_row:,})"
-            lines.append(f"{problem.severity}: {problem.what}: {problem.count:,}{where}; {problem.advice}")
+        lines = [f"{problem.severity}: {problem.text()}" for problem in self.problems]
         lines.append("the trace can be used" if self.usable else "the trace cannot be used")
         return lines
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, nearest, one_line
 from pipeline.io.files import readable_file
+from pipeline.io.parquet import DAMAGE, parquet_errors, read_metadata
 from pipeline.schema.trace import (
     ARROW_SCHEMA,
     COLUMN_NAMES,
@@ -65,7 +66,14 @@ class Trace:
         return self._batches(None, ROW_GROUP_ROWS, threads=True, tolerant=True)
 
     def maximum(self, column: str) -> int:
-        """Largest value of an integer column, from Parquet's statistics where it has them; -1 if no rows."""
+        """Largest value of an integer column, from Parquet's statistics where it has them; -1 if no rows.
+
+        `TraceCheck` finds statistics that are not true. Raises InputError for damaged ones.
+        """
+        with parquet_errors(self.path, "a trace"):
+            return self._maximum(column)
+
+    def _maximum(self, column: str) -> int:
         names = self._parquet.schema.names
         index = names.index(column)
         best = -1
@@ -104,11 +112,16 @@ class Trace:
                     ]
                     yield pa.RecordBatch.from_arrays(arrays, schema=schema)
                     first_row += batch.num_rows
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(
-                f"{self.path}: wanted {self.rows:,} rows, but the data after row {first_row:,} cannot be "
-                f"read ({_one_line(error)}); the file is damaged: copy, import or generate it again"
-            ) from error
+        except DAMAGE as error:
+            raise self._damaged(first_row, one_line(error)) from error
+        if first_row != self.rows:
+            raise self._damaged(first_row, "there are no more")
+
+    def _damaged(self, row: int, reason: str) -> InputError:
+        return InputError(
+            f"{self.path}: wanted {self.rows:,} rows, but the data after row {row:,} cannot be read "
+            f"({reason}); the file is damaged: copy, import or generate it again"
+        )
 
 
 def open_trace(path: Path) -> Trace:
@@ -118,8 +131,7 @@ def open_trace(path: Path) -> Trace:
     of a newer version, or a column is missing or has another type.
     """
     path = Path(path)
-    parquet = _parquet_metadata(path)
-    schema = parquet.schema.to_arrow_schema()
+    parquet, schema = _parquet_metadata(path)
     text = (parquet.metadata or {}).get(METADATA_KEY)
     _check_columns(path, schema)
     if text is None:
@@ -162,24 +174,16 @@ def numpy_column(batch: pa.RecordBatch, name: str) -> np.ndarray:
     return column.fill_null(-1).to_numpy()
 
 
-def _parquet_metadata(path: Path) -> pq.FileMetaData:
-    readable_file(path, "a Parquet file")
-    try:
-        return pq.read_metadata(path)
-    except (OSError, pa.ArrowException) as error:
-        with path.open("rb") as handle:
-            head = handle.read(_SNIFFED_BYTES)
-        if form := find_format(head):
-            raise InputError(f"{path}: wanted a trace; this {say_no_trace(form, path)}") from error
-        if head.startswith(b"PAR1"):
-            raise InputError(
-                f"{path}: wanted a whole Parquet file, found one cut short or damaged at its end; copy, "
-                "import or generate it again"
-            ) from error
-        raise InputError(
-            f"{path}: wanted a Parquet file, found another format; 'pipeline import' makes a trace of a "
-            "recording"
-        ) from error
+def _parquet_metadata(path: Path) -> tuple[pq.FileMetaData, pa.Schema]:
+    with readable_file(path, "a Parquet file").open("rb") as handle:
+        head = handle.read(_SNIFFED_BYTES)
+    if head.startswith(b"PAR1"):
+        return read_metadata(path, "a trace")
+    if form := find_format(head):
+        raise InputError(f"{path}: wanted a trace; this {say_no_trace(form, path)}")
+    raise InputError(
+        f"{path}: wanted a Parquet file, found another format; 'pipeline import' makes a trace of a recording"
+    )
 
 
 def _check_columns(path: Path, schema: pa.Schema) -> None:
@@ -192,6 +196,11 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
             f"{path}: wanted a trace with columns {', '.join(COLUMN_NAMES)}; missing: {', '.join(missing)}"
             + (f" ({'; '.join(guesses)})" if guesses else "")
             + "; if it is a recording, 'pipeline import' makes a trace of it"
+        )
+    if doubled := [name for name in COLUMN_NAMES if schema.names.count(name) > 1]:
+        raise InputError(
+            f"{path}: wanted each column of a trace once, found {', '.join(doubled)} several times; it is "
+            "damaged, or no trace"
         )
     wrong = [
         f"{column.name} is {schema.field(column.name).type}, wanted {column.type}"
@@ -216,9 +225,9 @@ def _parse_metadata(path: Path, text: bytes) -> TraceMetadata:
     try:
         fields = json.loads(text)
         version = int(fields["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(
-            f"{path}: the trace's metadata is not readable ({_one_line(error)}); generate or import it again"
+            f"{path}: the trace's metadata is not readable ({one_line(error)}); generate or import it again"
         ) from error
     if version > FORMAT_VERSION:
         raise InputError(
@@ -238,6 +247,8 @@ def _parse_metadata(path: Path, text: bytes) -> TraceMetadata:
 
 def _kind_column(column: pa.Array, first_row: int, path: Path, tolerant: bool) -> pa.DictionaryArray:
     """Recode a string or dictionary column to int8 codes into KINDS, whatever order the file has them in."""
+    # What Arrow decodes of damaged bytes need not be sound.
+    column.validate(full=True)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     names = column.dictionary.to_pylist()
@@ -261,7 +272,3 @@ def _kind_column(column: pa.Array, first_row: int, path: Path, tolerant: bool) -
             )
     # Not checked by Arrow: tolerant readers take UNKNOWN_KIND as a code.
     return pa.DictionaryArray.from_arrays(pa.array(out), _KIND_DICTIONARY, safe=False)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

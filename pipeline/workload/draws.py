@@ -55,11 +55,16 @@ class _SometimesTable:
         self._limits = np.rint(self.chances * 2.0**_CHANCE_BITS).astype(np.uint64)
         self._chance, self._time = chance, time
 
+    @property
+    def draws_chance(self) -> bool:
+        """Whether a number decides for each operation if its time passes."""
+        return bool(self.chances.any() and self.chances.min() < 1.0)
+
     def draw(self, which: Index, numbers: Numbers, rows: Index | None = None) -> Integers:
         """Times of operations of the kinds `which`, int64 [n] in ns; `numbers` at `rows` decide."""
         if not self.chances.any():
             return np.zeros(len(which), np.int64)
-        if self.chances.min() == 1.0:
+        if not self.draws_chance:
             return self._table.draw(numbers.of(self._time, rows), which)
         passes = _fraction(numbers.of(self._chance, rows)) < self._limits[which]
         chosen = np.flatnonzero(passes)
@@ -107,8 +112,8 @@ class Drawer:
         self._set_of_kind = np.array([list(workload.page_sets).index(kind.page_set) for kind in kinds])
         self.depth = workload.nesting_depth()
         needs_rare = (
-            np.isin(self._wait.chances, (0.0, 1.0), invert=True).any() or self._block.chances.any()
-            or self._varied_sizes or self.depth > 0 or workload.bursts is not None or any(self._long_lived)
+            self._wait.draws_chance or self._block.chances.any() or self._varied_sizes or self.depth > 0
+            or workload.bursts is not None or any(self._long_lived)
         )  # fmt: skip
         self._streams = [
             Streams(seed, depth, workload.tasks, rare=bool(needs_rare)) for depth in range(self.depth + 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails
 from pipeline.errors import InputError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
+from pipeline.io.toml import parse_toml, read_toml_bytes
 from pipeline.schema.trace import KINDS
 from pipeline.workload.spec import Workload, rename_old_keys
 from pipeline.workload.strict_model import unknown_key
@@ -57,17 +57,8 @@ def read_workload(spec: str | Path) -> NamedWorkload:
     found and what is allowed.
     """
     path = workload_path(spec)
-    content = path.read_bytes()
-    try:
-        table = rename_old_keys(tomllib.loads(content.decode("utf-8")))
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: wanted TOML in UTF-8, found a byte that is not") from error
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r"at line (\d+)", str(error))
-        line = int(at[1]) if at else len(content.splitlines())
-        what = re.sub(r"\s*\(at .*\)$", "", str(error))
-        raise InputError(f"{path}:{line}: wanted TOML, found a mistake: {what}") from error
+    content = read_toml_bytes(path, "a workload spec")
+    table = rename_old_keys(parse_toml(content, path))
     try:
         workload = Workload.model_validate(table)
     except ValidationError as error:

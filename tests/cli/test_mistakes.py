@@ -49,8 +49,8 @@ REPLAYED = [
     ("text.parquet", "found another format"),
     ("columns.parquet", "'taks' is near 'task'"),
     ("type.parquet", "page is double, wanted int64"),
-    ("unordered.parquet", "row 2: time_ns is 5, earlier than the row before"),
-    ("negative.parquet", "row 2: hold_ns is -20"),
+    ("unordered.parquet", "rows that begin before the row above: 1 (first at row 2)"),
+    ("negative.parquet", "rows with a negative time or duration: 1 (first at row 2)"),
     ("empty.parquet", "wanted a trace with operations, found none"),
 ]
 
@@ -156,7 +156,7 @@ FILES = [
     ("generate broken.toml -o x.parquet", "broken.toml:1: wanted TOML"),
     ("generate unknown.toml -o x.parquet", "unknown key 'taks'; did you mean 'tasks'"),
     ("generate missing.toml -o x.parquet", "found no such file"),
-    ("replay good.parquet -m broken.toml -a direct_map", "broken.toml: not a TOML file"),
+    ("replay good.parquet -m broken.toml -a direct_map", "broken.toml:1: wanted TOML, found a mistake"),
     ("replay good.parquet -m missing.toml -a direct_map", "found no such file"),
     ("replay good.parquet -m numaq16 -a missing.py", "found no such file"),
     ("sql -f missing.sql", "wanted a .sql file, found no such file"),
@@ -164,7 +164,7 @@ FILES = [
     ("sql FROM\truns -r missing", "found no such directory"),
     ("report nothing", "found no manifest.json in it"),
     ("report missing", "found no such directory"),
-    ("report -d broken.toml", "broken.toml: not TOML"),
+    ("report -d broken.toml", "broken.toml:1: wanted TOML, found a mistake"),
     ("report -d missing.toml", "found no such file"),
     ("validate --row missing.csv", "wanted lockmeter rows (CSV), found no such file"),
     ("validate --row no.sql", "no.sql:1: lacks the columns row, kernel"),

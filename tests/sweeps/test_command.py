@@ -98,7 +98,7 @@ def test_failures_are_named_and_the_status_tells(tmp_path):
         ("sweep local", "a sweep of traces wants --allocator and --machine; or give a grid's .toml file", 2),
         ("sweep gone.toml", "gone.toml: wanted a grid (TOML), found no such file", 3),
         ("sweep bad.toml", "bad.toml: unknown factor 'machin'; did you mean 'machine'", 3),
-        ("sweep open.toml", "open.toml: not a TOML file: ", 3),
+        ("sweep open.toml", "open.toml:1: wanted TOML, found a mistake: ", 3),
         ("sweep local -a atomic -m numaq16 --shard 0/2", "--shard wants I/N with I from 1 to N", 2),
         (
             "sweep local -a atomic -m numaq16 --seed 0 --cpus 1..64 --most 6",

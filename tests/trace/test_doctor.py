@@ -13,7 +13,9 @@ from pipeline.cli.doctor import doctor as doctor_command
 from pipeline.errors import InputError
 from pipeline.io.numbers import format_duration
 from pipeline.schema.trace import MAX_TIME_NS, ROW_GROUP_ROWS
+from pipeline.trace.check import TraceCheck
 from pipeline.trace.doctor import doctor
+from pipeline.trace.reader import open_trace
 from pipeline.trace.scan import Scan, _bucket, bucket_floor
 from tests.trace.small import GOOD, as_arrays, write_damaged, write_good, writer
 
@@ -85,15 +87,19 @@ def test_damage_of_one_row_raises_no_complaint_about_others(tmp_path) -> None:
         assert len(doctor(write_damaged(tmp_path / "t.parquet", **damage)).problems) == 1
 
 
-def test_state_is_carried_from_batch_to_batch() -> None:
+def test_state_is_carried_from_batch_to_batch(tmp_path) -> None:
     columns = as_arrays(GOOD | {"hold_ns": [100, 500, 80, 9, 5], "process": [0, 0, 0, 1, 0]})
-    whole, parts = Scan(8), Scan(8)
-    whole.add(columns)
+    trace = open_trace(write_good(tmp_path / "t.parquet"))
+    whole, parts = (Scan(8), TraceCheck(trace)), (Scan(8), TraceCheck(trace))
+    whole[0].add(columns)
+    whole[1].add_columns(columns)
     for row in range(5):
-        parts.add({name: values[row : row + 1] for name, values in columns.items()})
-    assert whole.problems["count"].sum() == 3
-    np.testing.assert_array_equal(whole.problems, parts.problems)
-    np.testing.assert_array_equal(whole.histograms, parts.histograms)
+        one = {name: values[row : row + 1] for name, values in columns.items()}
+        parts[0].add(one)
+        parts[1].add_columns(one)
+    assert sum(problem.count for problem in whole[1].problems()) == 3
+    assert whole[1].problems() == parts[1].problems()
+    np.testing.assert_array_equal(whole[0].histograms, parts[0].histograms)
 
 
 def test_the_first_row_counts_from_the_beginning_of_the_file(tmp_path) -> None:

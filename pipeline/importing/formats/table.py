@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, UsageError, one_line
 from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
@@ -25,6 +24,7 @@ from pipeline.importing.table_columns import TableColumns
 from pipeline.importing.table_mapping import Columns, Kind, Number, Time, read_mapping
 from pipeline.importing.text.blocks import LONGEST_LINE, BlockReader
 from pipeline.io.files import readable_file
+from pipeline.io.parquet import read_table
 from pipeline.schema.trace import COLUMNS, KINDS, MAX_TIME_NS, Provenance
 
 _SEED = 1
@@ -105,7 +105,7 @@ def _read(path: Path, delimiter: str) -> pa.Table:
         parquet = raw.read(4) == b"PAR1"
     try:
         if parquet:
-            return pq.read_table(path)
+            return read_table(path, "a CSV or Parquet table")
         # In this thread: those of Arrow's abort now and then when the command ends right afterwards.
         return pyarrow.csv.read_csv(
             pa.BufferReader(_read_text(path)),

@@ -1,0 +1,74 @@
+"""Reading TOML, with limits: whatever a file holds, it is read soon, or refused in one line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.io.files import readable_file
+
+# Far beyond what people write, and soon read.
+MOST_BYTES = 1 << 20
+MOST_DEPTH = 32
+_LARGEST = (1 << 63) - 1
+
+
+def read_toml(path: Path, wanted: str) -> dict[str, Any]:
+    """Read a file of TOML; `wanted` says which one, for the error when it is not there.
+
+    Raises InputError, naming file and line, for what is no TOML in UTF-8, and for what is larger or nested
+    deeper than the limits of this module.
+    """
+    return parse_toml(read_toml_bytes(path, wanted), path)
+
+
+def read_toml_bytes(path: Path, wanted: str) -> bytes:
+    """Read a file of TOML without parsing it. Raises InputError for one of more than MOST_BYTES."""
+    with readable_file(path, wanted).open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{path}: wanted {wanted} of at most {MOST_BYTES >> 10:,} KiB, found more")
+    return content
+
+
+def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
+    """Parse the content of the file `path`; see `read_toml`."""
+    try:
+        table = tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(f"{path}:{line}: wanted TOML in UTF-8, found a byte that is not") from error
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"at line (\d+)", str(error))
+        line = int(at[1]) if at else len(content.splitlines())
+        what = re.sub(r"\s*\(at .*\)$", "", str(error))
+        raise InputError(f"{path}:{line}: wanted TOML, found a mistake: {what}; mend the file") from error
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except ValueError as error:
+        raise InputError(f"{path}: wanted TOML, found a value that cannot be: {error}") from error
+    for key, value, depth in _values(table):
+        if depth > MOST_DEPTH:
+            raise _too_deep(path)
+        if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+            raise InputError(f"{path}: {key}: wanted a number of 64 bits, found one of {value.bit_length()}")
+    return table
+
+
+def _too_deep(path: Path) -> InputError:
+    return InputError(f"{path}: wanted TOML nested at most {MOST_DEPTH} deep, found deeper")
+
+
+def _values(table: dict[str, Any]) -> Iterator[tuple[str, Any, int]]:
+    """All values with the dotted key of each and its depth, down to one below MOST_DEPTH."""
+    left: list[tuple[str, Any, int]] = [("", table, 0)]
+    while left:
+        key, value, depth = left.pop()
+        yield key, value, depth
+        if depth <= MOST_DEPTH and isinstance(value, dict | list):
+            inner = value.items() if isinstance(value, dict) else enumerate(value)
+            left += [(f"{key}.{step}" if key else str(step), found, depth + 1) for step, found in inner]
