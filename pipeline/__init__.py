@@ -14,19 +14,21 @@ What a user can mend is raised as `pipeline.errors.PipelineError`. All other nam
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+import sys
 
+# Nothing else is imported at once: this is the first that the command line runs.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
     import polars as pl
 
     from pipeline.runs.execute import RunResult
 
-__all__ = ["generate", "import_trace", "replay", "report", "sql"]
+    Paths = str | Path | Iterable[str | Path]
 
-Paths = str | Path | Iterable[str | Path]
+__all__ = ["generate", "import_trace", "replay", "report", "sql"]
 
 
 def generate(
@@ -37,6 +39,8 @@ def generate(
     `workload` is the name of a shipped workload or a .toml file; `operations` and `seed` default to what it
     says. The same arguments give the same trace on every machine.
     """
+    from pathlib import Path
+
     from pipeline.workload.generate import generate
 
     generate(workload, Path(output), operations=operations, seed=seed)
@@ -48,6 +52,8 @@ def import_trace(source: str | Path, output: str | Path, format: str | None = No
 
     `format` is one of those that `pipeline import --help` lists; None finds it from the file's content.
     """
+    from pathlib import Path
+
     from pipeline.importing.import_trace import import_trace
 
     return import_trace(Path(source), Path(output), format).output
@@ -80,6 +86,8 @@ def replay(
     in `output` already is not simulated again. A hazard, such as a deadlock, is no error but a finding of the
     manifest. Not `compiled`, it takes some hundred times longer, and a debugger stops in the allocator.
     """
+    from pathlib import Path
+
     from pipeline.runs.execute import replay
 
     texts = {
@@ -113,12 +121,16 @@ def report(runs: Paths, output: str | Path, *, definition: str | Path | None = N
     `runs` is one or several run directories, directories of runs or files of measured locks; `definition` is
     the name of a shipped report definition or a .toml file.
     """
+    from pathlib import Path
+
     from pipeline.report.report import report
 
     return report(_paths(runs), Path(output), definition)
 
 
 def _paths(places: Paths) -> list[Path]:
+    from pathlib import Path
+
     return [Path(place) for place in ([places] if isinstance(places, str | Path) else places)]
 
 
@@ -129,7 +141,7 @@ def _make_callable(name: str) -> None:
     """
     function = globals()[name]
     package = importlib.import_module(f"{__name__}.{name}")
-    package.__class__ = type("_CallablePackage", (ModuleType,), {"__call__": staticmethod(function)})
+    package.__class__ = type("_CallablePackage", (type(sys),), {"__call__": staticmethod(function)})
     vars(package)["__wrapped__"] = function  # what `help` and notebooks show as its signature
     globals()[name] = package
 

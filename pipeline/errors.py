@@ -6,7 +6,6 @@ anything else that escapes is a bug and shows its traceback.
 
 from __future__ import annotations
 
-import difflib
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,6 +59,15 @@ class OutOfMemory(PipelineError):  # noqa: N818 - as MemoryError, but with its o
 
     exit_status = 8
 
+    @classmethod
+    def wanted(cls, amount: str = "", advice: str = "") -> OutOfMemory:
+        """Build the error: `amount` is what was wanted, as text with its unit, "" where it is not known.
+
+        `advice` is what to do, by default to raise the limit of the process.
+        """
+        text = f"memory ran out: wanted {amount} more" if amount else "memory ran out"
+        return cls(f"{text}; {advice or 'raise the limit of this process (ulimit -v, or memory.max)'}")
+
 
 class Interrupted(PipelineError):  # noqa: N818 - not a mistake of the user's, but it ends the command
     """Ctrl-C: the command stopped and left nothing half-written."""
@@ -69,6 +77,8 @@ class Interrupted(PipelineError):  # noqa: N818 - not a mistake of the user's, b
 
 def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
     """Return those of the `known` names that look like `name`, the nearest first."""
+    import difflib  # noqa: PLC0415 - most commands end without
+
     return difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
 
 

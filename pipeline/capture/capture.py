@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pipeline.capture.strace import Strace
 from pipeline.errors import OutputError, UsageError
 from pipeline.importing.import_trace import ImportResult, import_trace
 from pipeline.io.files import output_error
+from pipeline.io.scratch import ScratchDirectory
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class RecordResult:
 
 def find_obstacles(buffer_mib: int = 32) -> dict[str, list[Obstacle]]:
     """What keeps each recorder from working here, the best recorder first; an empty list: it works."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with ScratchDirectory() as scratch:
         return {recorder.name: recorder.find_obstacles(Path(scratch)) for recorder in _recorders(buffer_mib)}
 
 
@@ -66,7 +66,7 @@ def record(
         raise UsageError(f"{keep}: is to be the trace; keep the recording's text under another name")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".recording-", dir=output.parent) as name:
+        with ScratchDirectory(output.parent) as name:
             scratch = Path(name)
             recorder = _choose_recorder(by, buffer_mib, scratch, say)
             recorded = recorder.record(command, scratch)

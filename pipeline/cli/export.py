@@ -38,6 +38,10 @@ def export(
         typer.Option("--around-op", metavar="N", help="A window round operation N of the trace instead."),
     ] = None,
     force: Force = False,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", metavar="SIZE", help="Memory that queries may take, such as 500MB."),
+    ] = None,
 ) -> None:
     """Write a run as a timeline for ui.perfetto.dev or Chrome's viewers, or as one long table."""
     from pipeline.errors import unknown_name
@@ -45,7 +49,9 @@ def export(
     from pipeline.export.export import export as write
     from pipeline.io.files import STDOUT
     from pipeline.io.outputs import choose_output
+    from pipeline.sql.connection import set_memory
 
+    set_memory(memory)
     if form is not None and form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
     chosen = choose_output(output, FORMATS, form, force=force, stdout=True, compressible=(*TIMELINES, "csv"))

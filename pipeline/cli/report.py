@@ -59,6 +59,10 @@ def report(
         ),
     ] = None,
     force: Force = False,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", metavar="SIZE", help="Memory that queries may take, such as 500MB."),
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page that compares runs, or the same as Markdown, JSON or pictures."""
     from pipeline.errors import UsageError, unknown_name
@@ -66,6 +70,9 @@ def report(
     from pipeline.io.outputs import choose_output
     from pipeline.report.report import FORMATS, PICTURES, default_output
     from pipeline.report.report import report as write
+    from pipeline.sql.connection import set_memory
+
+    set_memory(memory)
 
     if form is not None and form not in FORMATS:
         raise unknown_name("format", form, FORMATS)

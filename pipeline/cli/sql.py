@@ -59,6 +59,17 @@ def sql(
         ),
     ] = None,
     force: Force = False,
+    safe: Annotated[
+        bool,
+        typer.Option(
+            "--safe",
+            help="For queries that are not trusted: they read these runs, no other file, and write nothing.",
+        ),
+    ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", metavar="SIZE", help="Memory that a query may take, such as 500MB."),
+    ] = None,
 ) -> None:
     """Answer SQL over the event logs and totals of runs, over recordings and measured locks.
 
@@ -70,9 +81,11 @@ def sql(
     from pipeline.errors import UsageError
     from pipeline.io.files import STDOUT
     from pipeline.io.outputs import choose_output
+    from pipeline.sql.connection import set_memory
     from pipeline.sql.output import FORMATS, check_format
     from pipeline.sql.query import parse_settings
 
+    set_memory(memory)
     if form is not None:
         check_format(form, output)
     if output is not None:
@@ -85,14 +98,14 @@ def sql(
         if sys.stdin.isatty() and output is None:
             from pipeline.shell.prompt import run_prompt
 
-            run_prompt(places, form, params)
+            run_prompt(places, form, params, safe)
             return
         if not sys.stdin.isatty() and (script := sys.stdin.read()).strip():
             from pipeline.shell.shell import run_script
 
             if rows is not None:
                 raise UsageError("--rows is for a query; in a script, .rows N does it")
-            run_script(places, script, _write, form, params, text_file, _note)
+            run_script(places, script, _write, form, params, text_file, _note, safe)
             return
 
     from pipeline.sql.kept_logs import note_missing_logs
@@ -107,7 +120,7 @@ def sql(
         raise UsageError(f"{text_file}: wanted one question whose answer is written, found {asked}")
     form = form or FORMATS[0]
     most = _most_rows(rows, form if text_file is None else "")
-    with open_session(places, recordings=True, statement=chosen.body) as session:
+    with open_session(places, recordings=True, statement=chosen.body, safe=safe) as session:
         if note := note_missing_logs(session, chosen.body):
             _note(f"{note}\n")
         for frame in answers(session, chosen, params, None if most is None else most + 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from pipeline.allocators.api.contract import parse_options
 from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import InputError, Interrupted, UsageError
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.store import read_finished_manifest
 from pipeline.schema.run import Manifest
 from pipeline.sweeps.directory import SweepDirectory, create_sweep
@@ -60,7 +60,7 @@ def runs_directory(output: Path | None) -> Iterator[SweepDirectory]:
     if output is not None:
         yield create_sweep(output)
         return
-    with tempfile.TemporaryDirectory() as name:
+    with ScratchDirectory() as name:
         try:
             yield create_sweep(Path(name) / "sweep")
         except Interrupted:

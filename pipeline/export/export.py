@@ -20,6 +20,7 @@ from pipeline.io.numbers import format_exact
 from pipeline.io.progress import progress
 from pipeline.runs.store import Run, find_runs
 from pipeline.schema.run import KEPT_TABLES
+from pipeline.sql.connection import default_memory
 from pipeline.sql.session import Session
 
 TIMELINES = ("perfetto", "chrome")
@@ -29,7 +30,7 @@ FORMATS = (*TIMELINES, "csv", "parquet")
 LARGE_BYTES = 200_000_000
 
 # What DuckDB may take; the rows are sorted on disk where that ends.
-MEMORY_LIMIT = "1GB"
+_MOST_MEMORY_MB = 1_000
 
 # Round an operation, at least this much is shown on either side, and at least as long as it took.
 AROUND_NS = 1_000_000
@@ -82,7 +83,7 @@ def export(
     if form == "parquet" and output.suffix == ".gz":
         raise UsageError(f"{output}: Parquet is compressed already; name the file without .gz")
     found = _one_run(run)
-    with Session([found], MEMORY_LIMIT) as session:
+    with Session([found], default_memory(_MOST_MEMORY_MB)) as session:
         window, whole = _window(session, found, from_ms, to_ms, around_op)
         part = None if whole else window
         metadata = _metadata(found, window)

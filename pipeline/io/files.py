@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import InputError, OutputError
+from pipeline.io.scratch import ScratchDirectory, discard, reserve_beside
 
 STDOUT = Path("-")
 """The name of a file to write that stands for standard output."""
@@ -35,10 +34,6 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _temporary_beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-
-
 def check_no_directory(path: Path) -> None:
     """Raise OutputError if a directory is where a file is to be written."""
     if path.is_dir():
@@ -53,7 +48,7 @@ def complete_file(path: Path) -> Iterator[Path]:
     block ends well. Raises OutputError when it cannot be written.
     """
     if path == STDOUT:
-        with tempfile.TemporaryDirectory() as name:
+        with ScratchDirectory() as name:
             temporary = Path(name) / "output"
             yield temporary
             with temporary.open("rb") as file:
@@ -61,17 +56,17 @@ def complete_file(path: Path) -> Iterator[Path]:
                 shutil.copyfileobj(file, sys.stdout.buffer)
         return
     check_no_directory(path)
-    temporary = _temporary_beside(path)
+    temporary = reserve_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
+    except OutputError as error:
+        raise _named(error, temporary, path) from error
     finally:
-        # Where the parent is no directory there is nothing to remove either.
-        with suppress(NotADirectoryError):
-            temporary.unlink(missing_ok=True)
+        discard(temporary)
 
 
 def copy_file(source: Path, path: Path) -> None:
@@ -89,20 +84,26 @@ def complete_directory(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path}: wanted a directory to write, found a file; choose another name")
-    temporary = _temporary_beside(path)
+    temporary, former = reserve_beside(path), reserve_beside(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
         if path.exists():
-            shutil.rmtree(path)
+            # At no moment is there half of it under its name.
+            path.rename(former)
         temporary.replace(path)
     except OSError as error:
         raise output_error(path, error) from error
     except OutputError as error:
-        # Nobody knows the temporary name, and it is gone.
-        raise OutputError(str(error).replace(str(temporary), str(path))) from error
+        raise _named(error, temporary, path) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        discard(temporary)
+        discard(former)
+
+
+def _named(error: OutputError, temporary: Path, path: Path) -> OutputError:
+    """Name the file that the user knows in an error about the temporary one, which is gone."""
+    return OutputError(str(error).replace(str(temporary), str(path)))
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

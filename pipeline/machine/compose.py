@@ -15,7 +15,6 @@ import hashlib
 import importlib
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -28,6 +27,7 @@ import numpy as np
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.traits import FLAGS, HOOKS
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.jit.cache import cache_directory, compiler_facts
 from pipeline.jit.machine_code import CompiledFunction, MachineCode, is_kept
 from pipeline.jit.plain_tables import on_images
@@ -218,7 +218,7 @@ def _write_package(package: str, sources: _Sources) -> None:
     target = folder / package
     if not target.is_dir():
         texts = _rewrite_all(package, sources, compiled=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        with ScratchDirectory(folder) as temporary:
             draft = Path(temporary) / package
             draft.mkdir()
             (draft / "__init__.py").write_text(

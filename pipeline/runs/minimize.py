@@ -13,7 +13,6 @@ it is the shortest there is.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from pathlib import Path
 from pipeline.errors import Interrupted
 from pipeline.io.files import output_error
 from pipeline.io.numbers import format_count
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.execute import RunResult, execute
 from pipeline.runs.plan import RunConfig
 from pipeline.schema.run import Finding, Manifest
@@ -89,7 +89,7 @@ def _scratch(found: RunResult) -> Iterator[Path]:
     """Yield a place beside the run for what is tried; it is gone afterwards."""
     directory = found.path.parent
     try:
-        with tempfile.TemporaryDirectory(prefix=".minimize-", suffix=".partial", dir=directory) as name:
+        with ScratchDirectory(directory) as name:
             yield Path(name)
     except OSError as error:
         raise output_error(directory, error) from error

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import InputError, PipelineError
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.machine.compose import is_compiled_already
 from pipeline.runs.execute import replay
 from pipeline.runs.sums import compile_loops
@@ -96,7 +96,7 @@ def compile_designs(
         end(known)
     if missing:
         count = workers or len(os.sched_getaffinity(0))
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        with ScratchDirectory() as directory:
             for done in _compile_in_processes(missing, Path(directory), count, begin):
                 found[done.allocator] = done
                 end(done)

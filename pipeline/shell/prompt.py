@@ -19,20 +19,24 @@ from prompt_toolkit.output import Output
 from pygments.lexers.sql import SqlLexer
 
 from pipeline.errors import PipelineError
+from pipeline.io import interrupts
 from pipeline.shell.completion import SqlCompleter
 from pipeline.shell.shell import Leave, Shell, is_complete
+from pipeline.sql.connection import SqlError
 from pipeline.sql.library import Value
-from pipeline.sql.session import SqlError, open_session
+from pipeline.sql.session import open_session
 
 _PROMPT = "sql> "
 
 
-def run_prompt(runs: Sequence[Path], form: str | None, params: Mapping[str, Value]) -> None:
-    """Open runs and answer at the terminal until the user leaves.
+def run_prompt(
+    runs: Sequence[Path], form: str | None, params: Mapping[str, Value], safe: bool = False
+) -> None:
+    """Open runs and answer at the terminal until the user leaves; `safe` is as for `Session`.
 
     Raises InputError for a path without a readable run.
     """
-    with open_session(runs, recordings=True) as session:
+    with open_session(runs, recordings=True, safe=safe) as session:
         names = [run.name for run in session.runs]
         names += [recording.name for recording in session.recordings]
         names += [table.name for table in session.lock_tables]
@@ -65,6 +69,11 @@ def converse(
         input=source,
         output=screen,
     )
+    with interrupts.left_to_caller():
+        _converse(shell, prompt)
+
+
+def _converse(shell: Shell, prompt: PromptSession[str]) -> None:
     while True:
         try:
             text = prompt.prompt(_PROMPT)

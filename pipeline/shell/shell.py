@@ -152,6 +152,8 @@ class Shell:
         self._mode = words[0]
 
     def _set_output(self, words: list[str]) -> None:
+        if self.session.safe:
+            raise UsageError(".output: nothing is written with --safe; --output of the command does that")
         path = Path(" ".join(words)).expanduser() if words else None
         if path is not None:
             choose_output(path, FORMATS, self.form, force=False)
@@ -237,18 +239,20 @@ def run_script(
     params: Mapping[str, Value],
     output: Path | None = None,
     note: Callable[[str], None] | None = None,
+    safe: bool = False,
 ) -> None:
     """Carry out a script over runs: statements, and lines of dot commands between them.
 
     The answers go to `write`, whole; the first one to the file `output`, if that is given; what is said
     beside them to `note`. Stops at the first error and raises it, with the line of the script at which the
-    statement begins. Raises UsageError for a parameter that the script does not have.
+    statement begins. Raises UsageError for a parameter that the script does not have. `safe` is as for
+    `Session`.
     """
     known = placeholders(text)
     for name in params:
         if name not in known:
             raise unknown_name("parameter of the script", name, known)
-    with open_session(runs, recordings=True) as session:
+    with open_session(runs, recordings=True, safe=safe) as session:
         shell = Shell(session, write, form, params, rows=None, note=note)
         shell.output = output
         for number, part in _split_script(text):

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
 
 from pipeline.errors import OutputError
-from pipeline.io.files import complete_file
+from pipeline.io import interrupts
+from pipeline.io.files import check_no_directory, output_error
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.store import Found, Run, find, is_sweep
 from pipeline.schema.run import LOG_TABLES
+from pipeline.sql.connection import to_error
 from pipeline.sql.library import Query, queries, replace_placeholders
 from pipeline.sql.log_tables import literal, recorded_table
 from pipeline.sql.macros import MACROS
@@ -37,21 +41,23 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
     """
     found, sweeps = find(runs), [path for path in runs if is_sweep(path)]
     library = queries()
+    check_no_directory(output)
     _check_replaceable(output, {*VIEWS, *map(recorded_table, LOG_TABLES)})
-    with complete_file(output) as temporary:
-        try:
-            _make(
-                temporary,
-                found,
-                sweeps,
-                list(library.values()),
-                output.resolve().parent if relative else None,
-            )
-        except (duckdb.IOException, duckdb.FatalException) as error:
-            reason = str(error).splitlines()[0].replace(str(temporary), str(output))
-            raise OutputError(f"{output}: cannot be written ({reason})") from error
-        finally:
-            temporary.with_name(temporary.name + ".wal").unlink(missing_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the file, DuckDB keeps a log of what it writes.
+        with ScratchDirectory(output.parent) as scratch:
+            made = Path(scratch) / output.name
+            base = output.resolve().parent if relative else None
+            _make(made, found, sweeps, list(library.values()), base)
+            made.replace(output)
+    except OSError as error:
+        raise output_error(output, error) from error
+    except duckdb.OutOfMemoryException as error:
+        raise to_error(error) from error
+    except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException) as error:
+        reason = str(error).splitlines()[0].replace(str(made), str(output))
+        raise OutputError(f"{output}: cannot be written ({reason}); check the free space") from error
     return len(found)
 
 
@@ -78,7 +84,7 @@ def _make(
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     )
-    try:
+    with closing(connection), interrupts.stopped_by(connection.interrupt):
         connection.execute(f"ATTACH {literal(str(path))} AS made (STORAGE_VERSION '{_STORAGE}')")
         connection.execute("USE made")
         if base is not None:
@@ -95,8 +101,6 @@ def _make(
             connection.execute(statement)
         connection.execute("USE memory")
         connection.execute("DETACH made")
-    finally:
-        connection.close()
 
 
 def _comments(library: Sequence[Query]) -> list[str]:

@@ -18,14 +18,23 @@ _DUCKDB_TYPES = {
 }
 
 
+ReadFiles = Callable[[Sequence[Path]], str]
+"""Writes what stands after FROM to read the rows of Parquet files, such as `parquet_files` does."""
+
+
+def parquet_files(files: Sequence[Path], place: Callable[[Path], str] = str) -> str:
+    """Let DuckDB read files by their paths; `place` writes a path as it shall be found."""
+    return f"read_parquet([{', '.join(literal(_without_wildcards(place(file))) for file in files)}])"
+
+
 def log_select(
-    table: LogTable, runs: Sequence[Run], place: Callable[[Path], str] = str, recorded: bool = False
+    table: LogTable, runs: Sequence[Run], read: ReadFiles = parquet_files, recorded: bool = False
 ) -> str:
     """Make the SELECT of a table's rows, -1 turned to NULL, over the files of every run that has a log.
 
-    `place` writes the path of a file as it shall be found. With `recorded`, what recordings have is added.
+    With `recorded`, what recordings have is added.
     """
-    parts = [part for found in runs for part in _of_run(table, found, place)]
+    parts = [part for found in runs for part in _of_run(table, found, read)]
     if recorded:
         parts.append(f"SELECT * FROM {recorded_table(table.name)}")
     if not parts:
@@ -34,7 +43,7 @@ def log_select(
     return " UNION ALL ".join(parts)
 
 
-def _of_run(table: LogTable, found: Run, place: Callable[[Path], str]) -> list[str]:
+def _of_run(table: LogTable, found: Run, read: ReadFiles) -> list[str]:
     """One SELECT for each kind of file."""
     version = found.manifest.format_version
     parts = []
@@ -47,19 +56,13 @@ def _of_run(table: LogTable, found: Run, place: Callable[[Path], str]) -> list[s
             for column in table.columns
         )  # fmt: skip
         if files:
-            parts.append(files_select(found, columns, files, place))
+            parts.append(files_select(found, columns, files, read))
     return parts
 
 
-def files_select(
-    found: Run, columns: Iterable[str], files: Iterable[Path], place: Callable[[Path], str]
-) -> str:
+def files_select(found: Run, columns: Iterable[str], files: Sequence[Path], read: ReadFiles) -> str:
     """Make the SELECT of columns from files of a run; its name is a constant, which costs nothing per row."""
-    places = ", ".join(literal(_without_wildcards(place(file))) for file in files)
-    return (
-        f"SELECT CAST({literal(found.name)} AS run_name) AS run, {', '.join(columns)} "
-        f"FROM read_parquet([{places}])"
-    )
+    return f"SELECT CAST({literal(found.name)} AS run_name) AS run, {', '.join(columns)} FROM {read(files)}"
 
 
 def _as_stored(column: LogColumn) -> str:

@@ -35,17 +35,19 @@ def sql(
     file: Path | None = None,
     name: str | None = None,
     params: Mapping[str, Value] | None = None,
+    safe: bool = False,
 ) -> pl.DataFrame:
     """Answer one SQL query over runs.
 
     `runs` are run directories, directories of runs, recordings of the kernel's pool (`*.kmap.parquet`), names
     of shipped ones, or files of measured locks. Exactly one of `query` (SQL text), `file` (a .sql file) and
-    `name` (a query of the library) is given; `params` fill its `$name` placeholders. The views are those of
-    `views.VIEWS`. Statements before the query may prepare it. Raises UsageError for a mistake in the SQL or
-    its parameters, InputError for a path without a readable run.
+    `name` (a query of the library) is given; `params` fill its `$name` placeholders. A `safe` query reads
+    those runs and nothing else, and writes nothing. The views are those of `views.VIEWS`. Statements before
+    the query may prepare it. Raises UsageError for a mistake in the SQL or its parameters, InputError for a
+    path without a readable run.
     """
     chosen = choose_query(query, file, name)
-    with open_session(runs, recordings=True, statement=chosen.body) as session:
+    with open_session(runs, recordings=True, statement=chosen.body, safe=safe) as session:
         frames = list(answers(session, chosen, params))
     if len(frames) != 1:
         raise UsageError(f"wanted SQL with one answer, found {len(frames)}; ask one by one")

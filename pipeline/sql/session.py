@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,7 +15,9 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pipeline.errors import InputError, PipelineError, UsageError
+from pipeline.errors import InputError, OutOfMemory, OutputError, UsageError
+from pipeline.io import interrupts
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.store import (
     Found,
     LockTable,
@@ -27,16 +30,14 @@ from pipeline.runs.store import (
     is_sweep,
 )
 from pipeline.schema.run import CPU_CATEGORIES, LOG_TABLES, Totals
-from pipeline.sql.log_tables import literal, log_select, recorded_table
+from pipeline.sql.connection import RegisteredFiles, connect, lock, to_error, to_line
+from pipeline.sql.log_tables import ReadFiles, literal, log_select, parquet_files, recorded_table
 from pipeline.sql.macros import MACROS
 from pipeline.sql.manifest_rows import manifest_rows, measured_rows, recording_row
 from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
 from pipeline.sql.sums import sums_file, view_select
 from pipeline.sql.sweep_results import reads_results_alone, results_table
 from pipeline.sql.views import RESULTS, VIEWS, View
-
-# Of the machine's memory a session takes this much before it spills to its temporary directory.
-MEMORY_LIMIT = "2GB"
 
 # What the logs of all runs have of spinning, flushes, scans or sleeps is copied out of them for further
 # questions, if it is no more than so many rows: about 0.6 GB, of which DuckDB spills what finds no room.
@@ -45,16 +46,7 @@ MOST_KEPT_ROWS = 16_000_000
 # Tables of the log of which recordings have rows.
 RECORDED_TABLES = ("operations", "events")
 
-# What DuckDB raises for a file that is damaged or gone, among others.
-_OF_FILES = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
-
 _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
-
-
-class SqlError(UsageError):
-    """A mistake in a statement; `picture` is the line with carets under the place, "" where it is unknown."""
-
-    picture = ""
 
 
 class Session:
@@ -63,42 +55,51 @@ class Session:
     def __init__(
         self,
         runs: Sequence[Found],
-        memory_limit: str = MEMORY_LIMIT,
+        memory: str | None = None,
         sweeps: Sequence[Path] = (),
+        safe: bool = False,
     ) -> None:
         """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty, and `sweeps`.
 
-        A recording that cannot be read raises InputError.
+        The session may take so much `memory` ("500MB"), 2 GB or a share of this process's limit if None, and
+        spills to disk beyond it. A `safe` one is for queries that are not trusted: they read what is open and
+        nothing else, and write nothing, so that it does not spill either. A recording that cannot be read
+        raises InputError.
         """
+        self.safe = safe
         self.runs = [found for found in runs if isinstance(found, Run)]
         self.recordings = [found for found in runs if isinstance(found, Recording)]
         self.lock_tables = [found for found in runs if isinstance(found, LockTable)]
         # Before anything is opened that would have to be closed again.
         recorded = {found.name: read_recorded_run(found.path) for found in self.recordings}
-        self._spill = tempfile.TemporaryDirectory(prefix="pipeline-sql-", ignore_cleanup_errors=True)
-        self._connection = duckdb.connect(
-            config={
-                "memory_limit": memory_limit,
-                "temp_directory": self._spill.name,
-                # Nothing is ever fetched: what the wheel has is all there is.
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-            }
-        )
-        self._connection.execute("SET enable_progress_bar = false")
+        with ExitStack() as opened:
+            self._connection = connect(memory, opened.enter_context(ScratchDirectory()), safe)
+            opened.callback(self._connection.close)
+            opened.enter_context(interrupts.stopped_by(self.interrupt))
+            self._define(runs, recorded, sweeps)
+            # Closed by `close` from here on.
+            self._opened = opened.pop_all()
+
+    def _define(
+        self, runs: Sequence[Found], recorded: Mapping[str, RecordedRun], sweeps: Sequence[Path]
+    ) -> None:
         self._kept = _too_long([found.manifest.totals for found in self.runs if found.has_log])
         # What no run's log has to be read for.
         logged: list[Run | Recording] = [*self.runs, *self.recordings]
         self._summed = {
             view.name for view in VIEWS.values() if all(sums_file(view, found) for found in logged)
         }
+        read = RegisteredFiles(self._connection) if self.safe else None
         try:
-            define_views(self._connection, runs, recorded=recorded, sweeps=sweeps)
+            define_views(self._connection, runs, recorded=recorded, sweeps=sweeps, read=read)
         except duckdb.Error as error:
-            self.close()
+            if isinstance(known := to_error(error), OutOfMemory | OutputError):
+                raise known from error
             raise InputError(
-                f"a table of a run's log cannot be read: {_message(error)}; make the run again"
+                f"a table of a run's log cannot be read: {to_line(error)}; make the run again"
             ) from error
+        if self.safe:
+            lock(self._connection)
 
     def query(
         self, sql: str, params: Mapping[str, Any] | None = None, most: int | None = None
@@ -124,7 +125,7 @@ class Session:
                 relation = relation.limit(most)
             frame = None if relation is None else relation.pl()
         except duckdb.Error as error:
-            raise _mistake(error) from error
+            raise to_error(error, self.safe) from error
         return None if frame is None else to_plain_types(frame)
 
     def batches(self, sql: str, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
@@ -138,7 +139,7 @@ class Session:
             reader = self._connection.sql(sql).to_arrow_reader(rows)
             yield from reader
         except duckdb.Error as error:
-            raise _mistake(error) from error
+            raise to_error(error, self.safe) from error
 
     def add_table(self, name: str, rows: pa.Table) -> None:
         """Keep rows as a table for this session; it comes before a view of its name."""
@@ -151,7 +152,7 @@ class Session:
         try:
             self._connection.execute(statement)
         except duckdb.Error as error:
-            raise _mistake(error) from error
+            raise to_error(error, self.safe) from error
 
     def interrupt(self) -> None:
         """End the statement that another thread is running; there, it raises UsageError."""
@@ -169,8 +170,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection and remove what it spilled."""
-        self._connection.close()
-        self._spill.cleanup()
+        self._opened.close()
 
     def __enter__(self) -> Session:
         """Enter a `with` block that closes the session at its end."""
@@ -200,15 +200,18 @@ def define_views(
     place: Callable[[Path], str] = str,
     recorded: Mapping[str, RecordedRun] | None = None,
     sweeps: Sequence[Path] = (),
+    read: ReadFiles | None = None,
 ) -> None:
     """Make the enumerations, every view of `views.VIEWS` and every macro over `runs`, which may be empty.
 
-    `place` writes the path of a Parquet file as the views shall have it. What recordings have is kept in the
+    `place` writes the path of a Parquet file as the views shall have it, which read it by `read`, by its path
+    if None. What recordings have is kept in the
     tables `recorded_operations` and `recorded_events`; `recorded` has them by name if they were read before.
     """
     # As enumerations, runs sort in the order in which they were given, categories in the schema's.
     _make_enumeration(connection, "run_name", [found.name for found in runs])
     _make_enumeration(connection, "cpu_category", list(CPU_CATEGORIES))
+    read = read or partial(parquet_files, place=place)
     recordings = [found for found in runs if isinstance(found, Recording)]
     known = recorded or {found.name: read_recorded_run(found.path) for found in recordings}
     for name, recorded_run in known.items():
@@ -223,14 +226,14 @@ def define_views(
         if view in late:
             continue
         if view.name in LOG_TABLES:
-            selected = log_select(LOG_TABLES[view.name], simulated, place, view.name in held)
+            selected = log_select(LOG_TABLES[view.name], simulated, read, view.name in held)
             connection.execute(f"CREATE VIEW {view.name} AS {selected}")
         elif view is RESULTS:
             connection.register("rows_of_sweeps", results_table(sweeps, place))
             connection.execute(f"CREATE TABLE {view.name} AS FROM rows_of_sweeps")
             connection.unregister("rows_of_sweeps")
         elif view.sql is not None:
-            connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, logged, place)}")
+            connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, logged, read)}")
         else:
             rows = [row for found in simulated for row in manifest_rows(view.name, found)]
             if view.name == "runs":
@@ -240,7 +243,7 @@ def define_views(
     for macro in MACROS.values():
         connection.execute(macro.definition)
     for view in late:
-        connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, logged, place)}")
+        connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, logged, read)}")
 
 
 def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: Sequence[str]) -> None:
@@ -271,17 +274,19 @@ def _make_table(connection: duckdb.DuckDBPyConnection, view: View, rows: list[di
 
 def open_session(
     runs: Sequence[Path],
-    memory_limit: str = MEMORY_LIMIT,
+    memory: str | None = None,
     recordings: bool = False,
     statement: str | None = None,
     locks: bool = False,
+    safe: bool = False,
 ) -> Session:
     """Open run directories, directories of runs or sweeps for SQL; see `views.VIEWS` for what is there.
 
     With `locks`, a file of what was measured of locks may stand where a run can; with `recordings`, a
     recording of the kernel's pool too (its file, or a shipped one's name). What measured locks lack is said
     on standard error. For the one `statement` that is
-    going to be asked, what it does not need may stay unread. A path without a run, a broken manifest or a
+    going to be asked, what it does not need may stay unread. `memory` and `safe` are `Session`'s.
+    A path without a run, a broken manifest or a
     newer run format raises InputError.
     """
     runs = expand_patterns(runs)
@@ -294,7 +299,7 @@ def open_session(
     for table in found:
         if isinstance(table, LockTable) and (lacking := table.measured.lacking()):
             print(f"{table.path}: lacking: {'; '.join(lacking)}", file=sys.stderr)
-    return Session(found, memory_limit, sweeps)
+    return Session(found, memory, sweeps, safe)
 
 
 # A name after FROM or JOIN, or a macro's argument: columns are named like views, `sleeps` for one.
@@ -337,23 +342,3 @@ def to_plain_types(frame: pl.DataFrame) -> pl.DataFrame:
         elif isinstance(kind, pl.Categorical | pl.Enum):
             frame = frame.with_columns(pl.col(name).cast(pl.String))
     return frame
-
-
-def _mistake(error: duckdb.Error) -> PipelineError:
-    """Turn what DuckDB says into a mistake of the statement, or into one of the files that it read."""
-    if isinstance(error, _OF_FILES) and ".parquet" in str(error):
-        return InputError(f"{_message(error)}; if it is of a run's log, make the run again")
-    mistake = SqlError(f"{_message(error)}; views: {', '.join(VIEWS)}")
-    text = str(error)
-    if (begin := text.find("\nLINE ")) >= 0:
-        mistake.picture = text[begin + 1 :].rstrip()
-    return mistake
-
-
-def _message(error: duckdb.Error) -> str:
-    """DuckDB's message in one line, without its picture of the statement."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    picture = next((i for i, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
-    message = " ".join(line for line in lines[:picture] if line)
-    where = f" (line {lines[picture][5:].split(':', 1)[0]})" if picture < len(lines) else ""
-    return f"{message}{where}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.runs.store import Recording, Run
 from pipeline.schema.run import SUMS_FOLDER
-from pipeline.sql.log_tables import files_select, literal
+from pipeline.sql.log_tables import ReadFiles, files_select, literal
 from pipeline.sql.views import View
 
 
@@ -20,11 +20,8 @@ def sums_file(view: View, found: Run | Recording) -> Path | None:
     return file if file.is_file() and not linked else None
 
 
-def view_select(view: View, runs: Sequence[Run | Recording], place: Callable[[Path], str]) -> str:
-    """Make the SELECT of a view that is made of others: from the sums of runs that have it, else by its SQL.
-
-    `place` writes the path of a file as it shall be found.
-    """
+def view_select(view: View, runs: Sequence[Run | Recording], read: ReadFiles) -> str:
+    """Make the SELECT of a view that is made of others: from the runs' sums, else by its SQL."""
     assert view.sql is not None
     columns = [column.name for column in view.columns[1:]]
     parts, others = [], []
@@ -33,7 +30,7 @@ def view_select(view: View, runs: Sequence[Run | Recording], place: Callable[[Pa
         if file is None or isinstance(found, Recording):
             others.append(literal(found.name))
         else:
-            parts.append(files_select(found, columns, [file], place))
+            parts.append(files_select(found, columns, [file], read))
     if not parts:
         return view.sql
     if others:

@@ -17,8 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.io.files import output_error
+from pipeline.io.process import Process
 from pipeline.sweeps.directory import SweepDirectory
-from pipeline.sweeps.process import Process
 
 _LOCK = ".lock"
 TRACE = "trace-"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -55,8 +54,6 @@ def sweep_and_tell(grid: Grid, output: Path, **settings: Any) -> None:
     finding, and what `sweep` does.
     """
     lines = _Lines()
-    # Schedulers of clusters end jobs by SIGTERM: it stops a sweep as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as shown:
         begin, end = shown.enter_context(spinners())
         advance: Callable[[int], None] | None = None

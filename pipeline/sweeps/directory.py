@@ -24,8 +24,8 @@ from pathlib import Path
 
 from pipeline.errors import InputError, OutputError
 from pipeline.io.files import complete_file, output_error
+from pipeline.io.process import Process
 from pipeline.schema.run import SWEEP_FILE
-from pipeline.sweeps.process import Process
 
 SWEEP_FORMAT_VERSION = 1
 

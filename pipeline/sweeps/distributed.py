@@ -24,6 +24,7 @@ from typing import Any
 
 from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import InputError, PipelineError, UsageError
+from pipeline.io.process import Process
 from pipeline.machine.compose import cache_directory, simulator_sha256
 from pipeline.runs.warm import compile_designs
 from pipeline.sweeps import claims
@@ -32,7 +33,6 @@ from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.job import Job, answer
 from pipeline.sweeps.maker import Made, Maker, Settings
 from pipeline.sweeps.plan import PlannedRun
-from pipeline.sweeps.process import Process
 from pipeline.sweeps.trace_source import generator_sha256
 
 # Tasks handed to the scheduler at a time, for each worker: enough that none waits for the next.

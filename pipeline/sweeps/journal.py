@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.io.files import output_error
+from pipeline.io.process import Process
 from pipeline.sweeps.directory import SweepDirectory
-from pipeline.sweeps.process import Process
 
 Happening = Literal["done", "failed", "lost", "poison", "again"]
 """done; failed by an error of its own; lost with the process that made it; poison: given up, as it ended its

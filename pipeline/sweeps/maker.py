@@ -16,6 +16,7 @@ from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import parse_options
 from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import Interrupted, OutputError, PipelineError
+from pipeline.io.process import Process
 from pipeline.machine.drive import Census
 from pipeline.machine.profile import Profile, load_profile
 from pipeline.runs.execute import make_run
@@ -27,7 +28,6 @@ from pipeline.sweeps import claims
 from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.journal import Journal
 from pipeline.sweeps.plan import PlannedRun
-from pipeline.sweeps.process import Process
 from pipeline.sweeps.results import result_row
 from pipeline.sweeps.trace_source import TraceSource
 from pipeline.trace.reader import Trace

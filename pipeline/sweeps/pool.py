@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,12 +19,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.io.process import Process
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.sweeps import claims
 from pipeline.sweeps.job import Job, answer
 from pipeline.sweeps.journal import Journal
 from pipeline.sweeps.maker import Made, Maker, Settings
 from pipeline.sweeps.plan import PlannedRun
-from pipeline.sweeps.process import Process
 
 # One at work and one at hand, so that no worker waits for its next.
 _AHEAD = 2
@@ -59,7 +59,7 @@ class Pool:
         self._stillborn = 0
 
     def __enter__(self) -> Pool:
-        self._logs = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        self._logs = ScratchDirectory()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import FindingError, InputError, UsageError
+from pipeline.io.process import Process
 from pipeline.sweeps.directory import open_sweep
 from pipeline.sweeps.grid import read_grid
 from pipeline.sweeps.job import Job
@@ -12,7 +13,6 @@ from pipeline.sweeps.journal import Journal, RunState, read_states
 from pipeline.sweeps.maker import Made, Maker, Settings
 from pipeline.sweeps.plan import Planner
 from pipeline.sweeps.pool import Pool
-from pipeline.sweeps.process import Process
 from pipeline.sweeps.results import write_results
 from pipeline.sweeps.status import find_key
 

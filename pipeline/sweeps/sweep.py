@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import Interrupted
 from pipeline.io.files import complete_file
+from pipeline.io.process import Process
 from pipeline.runs.warm import Compilation, compile_designs
 from pipeline.sweeps import claims
 from pipeline.sweeps.directory import SweepDirectory, create_sweep
@@ -18,7 +19,6 @@ from pipeline.sweeps.journal import Journal, RunState, read_states
 from pipeline.sweeps.maker import MOST_ATTEMPTS, Made, Settings
 from pipeline.sweeps.plan import MOST_RUNS, PlannedRun, Planner
 from pipeline.sweeps.pool import Pool
-from pipeline.sweeps.process import Process
 from pipeline.sweeps.results import write_plan, write_results
 from pipeline.sweeps.trace_source import TraceSource
 

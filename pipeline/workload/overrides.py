@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.io.toml_overrides import apply_overrides, toml_value
 from pipeline.workload.read_spec import read_workload
 
@@ -25,7 +25,7 @@ def override_workload(spec: str | Path, settings: Mapping[str, str]) -> Iterator
         return
     path = read_workload(spec).path
     old = re.search(r"^\[pools\b", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
-    with tempfile.TemporaryDirectory() as name:
+    with ScratchDirectory() as name:
         changes = {_as_in_file(key, old): toml_value(text) for key, text in settings.items()}
         copy = apply_overrides(path, changes, Path(name))
         try:

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import pytest
-
-from pipeline.cli import main
+from pipeline.cli import run
 
 PIPELINE = Path(sys.executable).with_name("pipeline")
 
@@ -34,22 +32,17 @@ def answer(*words: Any, cwd: Path) -> str:
 def refusal(*words: Any, cwd: Path, status: int) -> str:
     """The one line with which a command refuses: nothing on stdout, no traceback, `status`.
 
-    The command's entry point is called here, in this process: there are many mistakes to make.
+    The command line is run here, in this process: there are many mistakes to make.
     """
     before = everything(cwd)
     out, err = io.StringIO(), io.StringIO()
-    argv = ["pipeline", *map(str, words)]
-    with (
-        patch.object(sys, "argv", argv), patch.object(sys, "stdin", io.StringIO()), chdir(cwd),
-        redirect_stdout(out), redirect_stderr(err),
-        pytest.raises(SystemExit) as ended,
-    ):  # fmt: skip
-        main()
+    with patch.object(sys, "stdin", io.StringIO()), chdir(cwd), redirect_stdout(out), redirect_stderr(err):
+        found = run([*map(str, words)])
     lines = [line for line in err.getvalue().splitlines() if not line.startswith("compiling ")]
     assert out.getvalue() == ""
     assert len(lines) == 1, lines
     assert lines[0].startswith("pipeline: ")
-    assert ended.value.code == status, lines[0]
+    assert found == status, lines[0]
     assert everything(cwd) == before
     return lines[0].removeprefix("pipeline: ")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import output_error, sha256_of
 from pipeline.io.progress import progress
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.schema.trace import TraceMetadata, Transformation
 from pipeline.trace.losses import note_losses
 from pipeline.trace.reader import Trace, open_trace
@@ -76,7 +76,7 @@ def transform(source: Path, output: Path, steps: Sequence[str]) -> TransformResu
     operations = [current.rows]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".transform-", dir=output.parent) as name:
+        with ScratchDirectory(output.parent) as name:
             for number, step in enumerate(parsed):
                 last = number == len(parsed) - 1
                 target = output if last else Path(name) / f"{number}.parquet"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.io.files import complete_file, sha256_of
 from pipeline.io.numbers import format_number
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.io.tables import align_columns
 from pipeline.workload.fit.comparison import figures
 from pipeline.workload.fit.observed import MOST_OPERATIONS, observe
@@ -88,7 +88,7 @@ def fit(trace: Path, output: Path, *, seed: int = 0) -> FitResult:
         "Each value is fitted to the trace's own figures; what the trace only assumed or derived is so here "
         "too. How well it came out stands at the end.",
     ]
-    with tempfile.TemporaryDirectory() as scratch:
+    with ScratchDirectory() as scratch:
         draft = Path(scratch) / f"draft{SUFFIX}"
         draft.write_text(spec_text(fitted, head, ()))
         made = Path(scratch) / "made.parquet"

@@ -1,4 +1,4 @@
-"""Who makes a run: a process of a host, told from a later one of the same number by when it started."""
+"""A process of a host, told from a later one of the same number by when it started."""
 
 from __future__ import annotations
 

@@ -1,0 +1,54 @@
+"""What an exception of the system or of a library comes to for the user: one line, and an exit status.
+
+Libraries are told by the names of their exceptions, so that none is imported to look.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+
+from pipeline.errors import OutOfMemory, OutputError, PipelineError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
+# How native libraries say that they got no memory, or no thread to go with it.
+_NO_MEMORY = re.compile(
+    r"std::bad_alloc|out of memory|cannot allocate memory|failed to map segment|can't start new thread|"
+    r"unable to allocate|allocation failed|could not spawn",
+    re.IGNORECASE,
+)
+
+
+def explain(error: BaseException) -> PipelineError | None:
+    """Return the error that a user can mend behind an exception; None for a bug."""
+    for cause in _causes(error):
+        if isinstance(cause, PipelineError):
+            return cause
+        if _is_of_memory(cause):
+            return OutOfMemory.wanted(_wanted(str(cause)))
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            where = f"{cause.filename}: " if cause.filename else ""
+            return OutputError(f"{where}cannot be written ({cause.strerror}); check the free space")
+        if isinstance(cause, OSError) and cause.errno in _TOO_MANY_FILES:
+            return PipelineError(f"too many files are open ({cause.strerror}); raise 'ulimit -n'")
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return not isinstance(error, PipelineError) and _NO_MEMORY.search(str(error)) is not None
+
+
+def _wanted(text: str) -> str:
+    """How much memory was wanted, as far as the library tells."""
+    found = re.search(r"[\d.,]+ ?(?:bytes|[KMGT]i?B)\b", text)
+    return found[0] if found else ""

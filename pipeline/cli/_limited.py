@@ -1,0 +1,77 @@
+"""Working under a limit on address space (`ulimit -v`), which native libraries meet by ending the process.
+
+An allocator or a compiler that gets no memory aborts, and no exception tells. So under such a limit a child
+does the work with as few threads as it can, and this process says in one line what an abort means.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from pipeline.errors import OutOfMemory
+from pipeline.io.memory import address_space_limit
+
+LEAST_BYTES = 1_000_000_000
+"""What replays and reports of a few thousand operations take, shared libraries included; measured."""
+
+# Each thread of a library reserves stack and buffers, whether it is used or not.
+_FEW_THREADS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "2",
+    "RAYON_NUM_THREADS": "2",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+_M_ARENA_MAX = -8  # mallopt(3)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+_ABORTED = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP, signal.SIGKILL}
+# What libraries say before they end the process with a status of their own.
+_LIBRARIES_SAY = (b"OpenBLAS", b"cannot allocate memory for thread-local data")
+_MOST_KEPT_BYTES = 100_000
+
+
+def work_in_child() -> None:
+    """Return in the process that is to do the work: a child if address space is limited, else this one.
+
+    Raises OutOfMemory if the limit is less than LEAST_BYTES.
+    """
+    limit = address_space_limit()
+    if limit is None:
+        return
+    if limit < LEAST_BYTES:
+        raise OutOfMemory(
+            f"wanted at least {LEAST_BYTES / 1e6:,.0f} MB of address space, found a limit of "
+            f"{limit / 1e6:,.0f} MB; raise it with 'ulimit -v {LEAST_BYTES // 1000}' or more"
+        )
+    reading, writing = os.pipe()
+    if child := os.fork():
+        os.close(writing)
+        _wait(child, reading, limit)
+    os.close(reading)
+    os.dup2(writing, 2)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.mallopt(_M_ARENA_MAX, 2)
+    for name, value in _FEW_THREADS.items():
+        os.environ.setdefault(name, value)
+
+
+def _wait(child: int, reading: int, limit: int) -> NoReturn:
+    """Pass on what the child says, and end as it does; an abort is one line instead."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: os.kill(child, number))
+    said = b""
+    while block := os.read(reading, 65_536):
+        said = (said + block)[:_MOST_KEPT_BYTES]
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if -status in _ABORTED or (status in (1, 127) and any(words in said for words in _LIBRARIES_SAY)):
+        error = OutOfMemory.wanted(advice=f"raise the limit of {limit / 1e6:,.0f} MB (ulimit -v)")
+        said, status = f"pipeline: {error}\n".encode(), error.exit_status
+    os.write(2, said)
+    sys.exit(status if status >= 0 else 128 - status)

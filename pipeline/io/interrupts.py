@@ -1,0 +1,171 @@
+"""Signals that end a command: within two seconds, at any moment, with nothing half-written and no child left.
+
+SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, once. Native code keeps the main thread
+from that for as long as it likes, so a thread watches too: it stops what can be stopped from outside, such as
+a query, and ends the process when the main thread has not done so after GRACE_S.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from pipeline.io.process import Process
+from pipeline.io.scratch import discard_all
+
+GRACE_S = 1.0
+"""What the main thread has for stopping in its own way, which may tell the user more."""
+
+# To remove temporary files, and for children to end.
+_CLEAR_UP_S = 0.5
+_LOOK_S = 0.05
+
+_SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "hung up"}
+
+
+class _State:
+    """What has become of this process's signals."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.raised = False
+        self.handled_by_caller = False
+        self.stoppers: list[Callable[[], None]] = []
+        self.children: list[Process] = []
+        self.ending = threading.Lock()
+
+    def receive(self, number: int) -> None:
+        if not self.received:
+            self.received = number
+            # Now, as long as it is known whose they are.
+            self.children = _descendants(os.getpid())
+
+
+_state = _State()
+
+
+def catch() -> None:
+    """Let the signals end this process as the module says; to be called once, from the main thread.
+
+    A signal that this process was started to ignore, as `nohup` and shells do, stays ignored.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in _SAID:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise_once)
+    threading.Thread(target=_watch, args=(reading,), name="interrupts", daemon=True).start()
+
+
+def ignore() -> None:
+    """Ignore the signals from now on: the work is done, and the process ends by itself."""
+    for number in _SAID:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def received() -> int:
+    """Number of the signal that ends this process; 0: none has come."""
+    return _state.received
+
+
+@contextmanager
+def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` from another thread, perhaps several times, when a signal comes within the block."""
+    _state.stoppers.append(stop)
+    try:
+        yield
+    finally:
+        _state.stoppers.remove(stop)
+
+
+@contextmanager
+def left_to_caller() -> Iterator[None]:
+    """Let SIGINT do nothing but raise KeyboardInterrupt within the block: a prompt goes on after it."""
+    _state.handled_by_caller = True
+    try:
+        yield
+    finally:
+        _state.handled_by_caller = False
+
+
+def end_process(message: str = "") -> NoReturn:
+    """End this process, to which a signal came, with its line, its status and nothing left of it."""
+    if not _state.ending.acquire(blocking=False):
+        # The other thread is about to.
+        time.sleep(2 * _CLEAR_UP_S)
+        os._exit(128 + _state.received)
+    text = message or _SAID[signal.Signals(_state.received)]
+    with suppress(OSError):
+        os.write(2, "".join(f"pipeline: {line}\n" for line in text.splitlines()).encode(errors="replace"))
+    _end_children()
+    discard_all()
+    os._exit(128 + _state.received)
+
+
+def _raise_once(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGINT and _state.handled_by_caller:
+        raise KeyboardInterrupt
+    if not _state.raised:
+        _state.raised = True
+        _state.receive(number)
+        if _is_importing(frame):
+            # An extension module that meets an exception while it is set up may abort.
+            end_process()
+        raise KeyboardInterrupt
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _watch(pipe: int) -> None:
+    number = 0
+    while number not in _SAID or (number == signal.SIGINT and _state.handled_by_caller):
+        number = os.read(pipe, 1)[0]
+        if signal.getsignal(number) is not _raise_once:
+            number = 0
+    end_s = time.monotonic() + GRACE_S
+    _state.receive(number)
+    while time.monotonic() < end_s:
+        for stop in list(_state.stoppers):
+            # Whatever it is, it may be gone by now.
+            with suppress(Exception):
+                stop()
+        time.sleep(_LOOK_S)
+    threading.Timer(_CLEAR_UP_S, os._exit, (128 + _state.received,)).start()
+    end_process()
+
+
+def _descendants(pid: int) -> list[Process]:
+    """Processes that a process has started, those that they have started, and so on."""
+    found: list[Process] = []
+    with suppress(OSError):
+        for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in map(int, listed.read_text().split()):
+                found += [Process.of_this_host(child), *_descendants(child)]
+    return found
+
+
+def _end_children() -> None:
+    """End what was running when the signal came and runs still: politely first."""
+    end_s = time.monotonic() + _CLEAR_UP_S
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        alive = [child for child in _state.children if not child.is_known_dead()]
+        for child in alive:
+            with suppress(OSError):
+                os.kill(child.pid, number)
+        while alive and time.monotonic() < end_s:
+            time.sleep(_LOOK_S)
+            alive = [child for child in alive if not child.is_known_dead()]

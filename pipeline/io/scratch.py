@@ -1,0 +1,90 @@
+"""Temporary files and directories, each named after the process that made it.
+
+A process removes its own however it ends, unless it is killed. What a killed process left is removed by the
+next one that makes a temporary file in the same directory.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.errors import OutputError
+from pipeline.io.process import Process
+
+_SUFFIX = ".partial"
+# Of the name of what is being made; more would not leave room for the rest in 255 bytes.
+_LONGEST = 40
+
+_live: set[Path] = set()
+
+
+class ScratchDirectory(tempfile.TemporaryDirectory[str]):
+    """A directory that is removed at the end of a `with` block, or by `cleanup`.
+
+    It lies in `parent`, by default in the system's directory for temporary files. Raises OutputError where it
+    cannot be made.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        try:
+            place = Path(tempfile.gettempdir()) if parent is None else parent
+            remove_stale(place)
+            own = f"@{Process.current().name}{_SUFFIX}"
+            super().__init__(own, ".", place, ignore_cleanup_errors=True)
+        except OSError as error:
+            where = f"{parent}: " if parent is not None else ""
+            hint = "free some space" if parent is not None else "let TMPDIR name a directory that has space"
+            raise OutputError(
+                f"{where}no temporary directory can be made ({error.strerror}); {hint}"
+            ) from error
+        _live.add(Path(self.name))
+
+    def cleanup(self) -> None:
+        """Remove it with all that is in it."""
+        super().cleanup()
+        _live.discard(Path(self.name))
+
+
+def reserve_beside(path: Path) -> Path:
+    """Name a temporary file or directory beside `path`, to be given back with `discard`."""
+    remove_stale(path.parent)
+    own = f".{path.name[:_LONGEST]}.{secrets.token_hex(4)}@{Process.current().name}{_SUFFIX}"
+    temporary = path.with_name(own)
+    _live.add(temporary)
+    return temporary
+
+
+def discard(temporary: Path) -> None:
+    """Remove a temporary file or directory, if it is still there."""
+    _remove(temporary)
+    _live.discard(temporary)
+
+
+def discard_all() -> None:
+    """Remove all temporary files and directories of this process, at work as it may still be."""
+    for _ in range(2):
+        for temporary in list(_live):
+            _remove(temporary)
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove the temporary files and directories in `directory` whose processes are gone."""
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.endswith(_SUFFIX) and entry.name.startswith("."):
+                process = Process.parse(entry.name.removesuffix(_SUFFIX).rpartition("@")[2])
+                if process is not None and process.is_known_dead():
+                    _remove(Path(entry.path))
+
+
+def _remove(path: Path) -> None:
+    # What cannot be removed is somebody else's, or its directory is gone.
+    with suppress(OSError):
+        path.unlink()
+        return
+    shutil.rmtree(path, ignore_errors=True)
