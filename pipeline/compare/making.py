@@ -97,6 +97,11 @@ def make(
 
 def plan_design(design: str, conditions: Conditions, replication: int) -> PlannedRun:
     """Plan one replication of a design. Raises UsageError and InputError for what is not there."""
+    return plan_run(vary_design(design, conditions), conditions.seed, replication)
+
+
+def vary_design(design: str, conditions: Conditions) -> dict[str, Any]:
+    """Factors of a design's runs with their values, as `plan_run` takes them. Raises as `plan_design`."""
     name, factors = parse_design(design)
     options = {key.partition(".")[2]: str(v) for key, v in factors.items() if key.startswith("options.")}
     # A sweep passes over options that a design does not have; here they were asked of this one.
@@ -112,4 +117,4 @@ def plan_design(design: str, conditions: Conditions, replication: int) -> Planne
         varied["operations"] = conditions.operations
     varied |= {f"costs.{key}": value for key, value in (conditions.costs or {}).items()}
     varied |= factors
-    return plan_run(varied, conditions.seed, replication)
+    return varied

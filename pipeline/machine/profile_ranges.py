@@ -1,8 +1,8 @@
 """How far a price may be from its value: the range that a source gives, or one by rule.
 
 A profile states `low`, `high` and `range_source` of a cost where there is evidence for a range. Of every
-other price the range is a factor of `FACTOR` each way, whether the price was measured once, fitted, assumed:
-none of these says how far off it may be. A price of 0 stays 0 by any factor, and what is neither a time nor a
+other price the range is a factor of `FACTOR` each way, be it measured once, fitted or assumed: none of these
+says how far off it may be. A price of 0 stays 0 by any factor, and what is neither a time nor a
 percentage (a number of slots, whether TLB maintenance is broadcast) is a property of the machine, no price.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -101,8 +102,9 @@ def make_runs(
     means: Means = Means(),
     only_failed: bool = False,
     observer: Observer = Observer(),
+    pool: Pool | None = None,
 ) -> SweepResult:
-    """Make those runs that are not in a sweep's directory yet, as `sweep`."""
+    """Make those runs that are not in a sweep's directory yet, as `sweep`; on workers of `pool`, if given."""
     states = read_states(directory)
     todo = _select(runs, states, only_failed)
     done = {run.key for run in runs if _state(states, run) == "done"}
@@ -117,7 +119,7 @@ def make_runs(
         if means.compiled and means.scheduler is None:
             todo = _compile(todo, journal, means.workers, observer)
         if todo:
-            _make(directory, todo, states, result, means, observer)
+            _make(directory, todo, states, result, means, observer, pool)
     except KeyboardInterrupt:
         there = result.done + result.made
         raise Interrupted(
@@ -127,6 +129,19 @@ def make_runs(
     finally:
         journal.close()
     return _finish(directory, runs, result)
+
+
+def open_pool(directory: SweepDirectory, means: Means) -> Pool:
+    """Workers of this machine that several calls of `make_runs` share; a context manager."""
+    return Pool(_settings(directory, means), _size(means))
+
+
+def _settings(directory: SweepDirectory, means: Means) -> Settings:
+    return Settings(directory, compiled=means.compiled, most_attempts=means.most_attempts)
+
+
+def _size(means: Means) -> int:
+    return means.workers or len(os.sched_getaffinity(0))
 
 
 def in_shard(runs: Sequence[PlannedRun], shard: tuple[int, int]) -> list[PlannedRun]:
@@ -174,6 +189,7 @@ def _make(
     result: SweepResult,
     means: Means,
     observer: Observer,
+    pool: Pool | None,
 ) -> None:
     by_key = {run.key: run for run in runs}
 
@@ -182,8 +198,8 @@ def _make(
         result.findings += made.findings > 0
         observer.made(by_key[made.key], made)
 
-    size = means.workers or len(os.sched_getaffinity(0))
-    settings = Settings(directory, compiled=means.compiled, most_attempts=means.most_attempts)
+    size = _size(means)
+    settings = _settings(directory, means)
     jobs = [Job(run, attempt=states.get(run.key, RunState()).lost + 1) for run in runs]
     if means.scheduler is not None:
         # Its import takes a while, and it is an extra.
@@ -193,12 +209,12 @@ def _make(
             means.scheduler, settings, _with_traces(directory, jobs, size), note
         )
         return
-    with Pool(settings, size) as pool:
-        theirs = pool.make(_with_traces(directory, jobs, size), note)
+    with nullcontext(pool) if pool is not None else Pool(settings, size) as workers:
+        theirs = workers.make(_with_traces(directory, jobs, size), note)
         # Another process may have ended meanwhile, before it had made them.
         while left := [run for run in theirs if not _is_theirs(directory, run)]:
             elsewhere = [run for run in theirs if run not in left]
-            theirs = elsewhere + pool.make([Job(run) for run in left], note)
+            theirs = elsewhere + workers.make([Job(run) for run in left], note)
     result.theirs = theirs
 
 

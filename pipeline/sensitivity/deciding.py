@@ -1,0 +1,82 @@
+"""Which of two designs is ahead at one point, in as few replications as decide it; and in how many draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.compare.judge import t_p_value
+from pipeline.statistics import CONFIDENCE, Estimate, mean
+
+LOOKS = (4, 16)
+"""Replications after which the mean is looked at; each look may err as often as lets all err together."""
+
+
+def advantages(a: Sequence[float], b: Sequence[float], more_is_better: bool) -> np.ndarray:
+    """How far A is ahead of B in each pair of values of a metric: above zero where A is better.
+
+    The logarithm of the ratio; where a value is zero, the plain difference. Not a number stays that.
+    """
+    these, those = np.asarray(a, float), np.asarray(b, float)
+    sign = 1.0 if more_is_better else -1.0
+    if is_ratio(a, b):
+        return sign * np.log(these / those)
+    return sign * (these - those)
+
+
+def is_ratio(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether no value is zero, so that ratios mean something."""
+    values = np.concatenate([np.asarray(a, float), np.asarray(b, float)])
+    return bool((values[np.isfinite(values)] > 0).all())
+
+
+def decide(ahead: Sequence[float]) -> int | None:
+    """Sign of the mean of what one design is ahead in each of its replications.
+
+    1 or -1 if a t-test at the replications of a look decides it, 0 if the last look does not, or if one
+    replication has no result; None if more replications are wanted.
+    """
+    values = np.asarray(ahead, float)
+    if not np.isfinite(values).all():
+        return 0
+    p_value = t_p_value(list(values))
+    if p_value is not None and p_value <= (1 - CONFIDENCE) / len(LOOKS):
+        return 1 if values.mean() > 0 else -1
+    # That all replications agree to the digit is not chance.
+    return None if len(values) < LOOKS[-1] and values.any() else 0
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of how many draws one design was ahead: exact interval of Clopper and Pearson, 1934.
+
+    `unknown` draws had no result on one side and are not among `draws`.
+    """
+
+    ahead: int
+    equal: int
+    draws: int
+    unknown: int
+    low: float
+    high: float
+
+
+def count_draws(ahead: np.ndarray) -> Share:
+    """Count the draws in which a design was ahead."""
+    known = ahead[np.isfinite(ahead)]
+    wins, draws = int((known > 0).sum()), len(known)
+    low, high = 0.0, 1.0
+    if draws:
+        from scipy.stats import binomtest  # noqa: PLC0415 - half a second that other commands need not pay
+
+        low, high = binomtest(wins, draws).proportion_ci(CONFIDENCE, method="exact")
+    equal, unknown = int((known == 0).sum()), int((~np.isfinite(ahead)).sum())
+    return Share(wins, equal, draws, unknown, float(low), float(high))
+
+
+def ratio_at(ahead: Sequence[float]) -> Estimate:
+    """By how much one design is ahead on the mean, in the unit of `advantages`."""
+    return mean([value for value in ahead if math.isfinite(value)] or [0.0])
