@@ -24,11 +24,13 @@ WITH longest AS (
     GROUP BY run
 ),
 
+-- In a map that slept, or waited for its CPU, mostly nothing happens: one that did not is preferred.
 slowest AS (
     SELECT
         run,
-        max(map_max_ns) AS ns
-    FROM task_totals
+        coalesce(max(mapped_ns - asked_ns) FILTER (WHERE asleep_ns + pin_wait_ns = 0), 0) AS awake_ns,
+        max(mapped_ns - asked_ns) AS ns
+    FROM operations
     WHERE $focus_op < 0 AND run NOT IN (SELECT longest.run FROM longest)
     GROUP BY run
 ),
@@ -72,7 +74,11 @@ events_of_interest AS (
         o.mapped_ns AS end_ns,
         0 AS waited_ns
     FROM operations AS o
-    INNER JOIN slowest AS s ON o.run = s.run AND o.mapped_ns - o.asked_ns = s.ns
+    INNER JOIN slowest AS s
+        ON
+            o.run = s.run
+            AND o.mapped_ns - o.asked_ns = CASE WHEN s.awake_ns > 0 THEN s.awake_ns ELSE s.ns END
+            AND (s.awake_ns = 0 OR o.asleep_ns + o.pin_wait_ns = 0)
     WHERE s.ns > 0
     UNION ALL
     SELECT

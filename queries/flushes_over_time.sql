@@ -27,7 +27,7 @@ SELECT
     b.run,
     b.time_ns / 1e6 AS time_ms,
     coalesce(c.flushes, 0) AS flushes,
-    1e9 * coalesce(c.flushes, 0) / b.width_ns AS per_second
+    1e9 * coalesce(c.flushes, 0) / b.length_ns AS per_second
 FROM bounds AS b
 LEFT JOIN counts AS c ON b.run = c.run AND b.bucket = c.bucket
 ORDER BY b.run, time_ms

@@ -112,6 +112,7 @@ def _check_answer(item: Item, frame: pl.DataFrame) -> None:
         item.low,
         item.high,
         item.value,
+        item.count,
         item.facet,
         *item.columns,
         *item.where,

@@ -47,6 +47,9 @@ class Item(_Strict):
     x_title: str = ""
     y_title: str = ""
     series: str = Field("", description="column that the colours of `stacked` tell apart")
+    count: str = Field(
+        "", description="of `lines`: column with how many events a row has; if that is few, each is a tick"
+    )
     low: str = ""
     high: str = ""
     value: str = Field("", description="column that the colours of `heatmap` stand for")

@@ -1,9 +1,11 @@
 """How a report is styled: colours and dashes of runs and parts.
 
-A colour is a name of the style sheet, which says what it is in light and in dark. Runs have by position eight
-colours that people with colour-blindness can tell apart (after Okabe and Ito, Color Universal Design, 2008,
-darkened or lightened for contrast); beyond eight runs, dashes tell repeated colours apart. Bounds have one
-neutral colour and differ by their dashes.
+A colour is a name of the style sheet, which says what it is in light and in dark, and means one thing in all
+documents. Runs have eight colours that people with colour-blindness can tell apart (after Okabe and Ito,
+Color Universal Design, 2008, darkened or lightened for contrast); beyond eight runs, dashes tell repeated
+colours apart. A shipped design has a look of its own wherever it is drawn, unless another one of the document
+has the colour. Bounds have one neutral colour and differ by their dashes. What CPUs and holds are made of has
+colours that no run has.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import cycle
 from typing import Any
 
@@ -24,8 +27,17 @@ DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 BOUND_DASHES: tuple[tuple[int, ...], ...] = ((4, 3), (1, 3), (8, 3, 1, 3))
 BOUND_COLOUR = "bound"
 
-# What is drawn in several charts has one colour in all of them.
-WORK_COLOURS = {"scan": "series-4", "spin": "series-5", "flush": "series-6", "interrupted": "series-7"}
+# Designs by the look that is theirs: a colour, and after all colours a dash.
+_LOOKS = (
+    "global_pool", "percpu_pinned", "atomic", "kmap_local", "lockless_pool", "per_process", "deferred_flush",
+    "sf_buf", "split_pool", "epoch_pool", "global_pool_invlpg", "percpu_cached", "series_pool", "mermap",
+    "xen_mapcache",
+)  # fmt: skip
+# Parts of charts that have a colour of their own, by the name of which the sheet knows it.
+PARTS = (
+    "idle", "compute", "in_use", "critical", "scan", "spin", "flush", "interrupted", "switch", "map or unmap",
+    "hold", "local_flush", "search", "pte_write", "line traffic", "book-keeping, interrupts", "rest",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,22 @@ class RunStyles:
     """Tables of measured locks, which are no runs and stand in tables alone."""
     representatives: Mapping[str, str] = field(default_factory=dict)
     """Runs that are not drawn themselves, each with the replication that is."""
+
+    @cached_property
+    def _looks(self) -> dict[str, int]:
+        """Number of each design's look: of its colour, and of its dash times RUN_COLOURS."""
+        homes = {name: look for name in self.allocators if (look := _home(name)) is not None}
+        looks: dict[str, int] = {}
+        for name, look in homes.items():
+            if look % RUN_COLOURS not in {taken % RUN_COLOURS for taken in looks.values()}:
+                looks[name] = look
+        every = RUN_COLOURS * max(len(DASHES), len(self.allocators))
+        for name in self.allocators:
+            if name not in looks:
+                colours = {look % RUN_COLOURS for look in looks.values()}
+                free = [look for look in range(every) if look not in looks.values()]
+                looks[name] = next((look for look in free if look % RUN_COLOURS not in colours), free[0])
+        return looks
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -54,7 +82,7 @@ class RunStyles:
         name = self.shown(name)
         if name not in self.allocators:
             return BOUND_COLOUR
-        return f"run-{self.allocators.index(name) % RUN_COLOURS}"
+        return f"run-{self._looks[name] % RUN_COLOURS}"
 
     def dash(self, name: str) -> list[int]:
         """Dash pattern of the run, drawn and left out by turns, in pixels."""
@@ -63,7 +91,7 @@ class RunStyles:
             return list(DASHES[0])
         if name in self.bounds:
             return list(BOUND_DASHES[list(self.bounds).index(name) % len(BOUND_DASHES)])
-        return list(DASHES[self.allocators.index(name) // RUN_COLOURS % len(DASHES)])
+        return list(DASHES[self._looks[name] // RUN_COLOURS % len(DASHES)])
 
     def shown(self, name: str) -> str:
         """The run that stands for one of its replications; the run itself if it is drawn."""
@@ -83,11 +111,21 @@ def style_runs(runs: Sequence[Run], measured: Sequence[str] = ()) -> RunStyles:
     return RunStyles(tuple(run.name for run in runs if run.name not in bounds), bounds, tuple(measured))
 
 
+def _home(name: str) -> int | None:
+    """The look of a run's design; None if it has none of its own."""
+    design = re.split(r"[ ,(]", name, maxsplit=1)[0]
+    return _LOOKS.index(design) if design in _LOOKS else None
+
+
+def part_colour(part: str) -> str:
+    """Name of the colour of a part that has one of its own."""
+    return f"part-{re.sub('[ _,]+', '-', part)}"
+
+
 def part_colours(parts: Sequence[Any]) -> dict[str, str]:
     """Name of the colour of each part of stacked bars."""
-    own = [f"series-{i}" for i in range(SERIES_COLOURS)]
-    free = cycle(colour for colour in own if colour not in WORK_COLOURS.values())
-    return {str(part): WORK_COLOURS.get(part) or next(free) for part in parts}
+    free = cycle(f"series-{i}" for i in range(SERIES_COLOURS))
+    return {str(part): part_colour(part) if part in PARTS else next(free) for part in parts}
 
 
 def css(name: str) -> str:

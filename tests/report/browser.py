@@ -20,6 +20,11 @@ _CHARTS = (
     " const box = c.querySelector('svg').getBoundingClientRect();"
     " return [marks.length, box.width, c.getBoundingClientRect().width]; })"
 )
+# Marks of each chart that has one for each run.
+_COMPARED = (
+    "return [...document.querySelectorAll('.bars .chart, .range .chart, .ranking .chart')].map(c => "
+    " c.querySelectorAll('.mark-rect path, .mark-symbol path, .mark-rule line').length)"
+)
 
 
 @contextmanager
@@ -75,4 +80,5 @@ def assert_all_drawn(browser: Any, page: Path, width: int, scheme: str, at_least
     for marks, drawn, room in charts:
         assert marks > 0
         assert 0 < drawn <= room + 1
+    assert min(browser.execute_script(_COMPARED), default=2) > 1, "a chart of a single mark compares nothing"
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width

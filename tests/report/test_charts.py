@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ from pipeline.report.chart_kind import ChartKind
 from pipeline.report.charts import KINDS
 from pipeline.report.charts.timeline import draw_lanes
 from pipeline.report.definition import Item
-from pipeline.report.styles import RunStyles
+from pipeline.report.styles import PARTS, RunStyles, part_colour, shipped_text
 from pipeline.report.vega import NEAR, Plot
 
 SPECS = Path(__file__).parent / "specs"
@@ -141,3 +142,32 @@ def test_curves_that_lie_close_together_have_an_axis_that_does_not_begin_at_zero
     up = spec["layer"][0]["encoding"]["y"]
     assert up["scale"]["domain"][0] == pytest.approx(begins)
     assert ("not from 0" in up["title"]) == (begins > 0)
+
+
+@pytest.mark.parametrize("block", [0, 1], ids=["light", "dark"])
+def test_a_colour_of_the_style_sheet_means_one_thing(block):
+    sheet = shipped_text("page.css")
+    theme = re.findall(r":root \{(.*?)\}", sheet, re.DOTALL)[block]
+    meanings = dict(re.findall(r"--((?:run|part|series)-[\w-]+|bound): (#\w+)", theme))
+    assert {part_colour(part) for part in PARTS} <= meanings.keys()
+    assert len(set(meanings.values())) == len(meanings)
+
+
+def test_a_design_has_its_look_in_every_document_unless_another_one_has_the_colour():
+    for names in (("percpu_pinned", "global_pool"), ("mine", "global_pool (slots=64)", "percpu_pinned")):
+        styles = RunStyles(names, {})
+        assert [styles.colour(name) for name in names if name.startswith("global")] == ["run-0"]
+        assert styles.colour("percpu_pinned") == "run-1"
+    # split_pool has the colour of global_pool, and another one beside it.
+    assert RunStyles(("split_pool",), {}).colour("split_pool") == "run-0"
+    both = RunStyles(("global_pool", "split_pool"), {})
+    assert both.colour("split_pool") != both.colour("global_pool")
+    many = RunStyles(tuple(f"design {k}" for k in range(20)), {})
+    assert len({(many.colour(name), *many.dash(name)) for name in many.allocators}) == 20
+
+
+def test_single_events_are_ticks_and_many_are_steps():
+    for most, mark in ((2, "tick"), (3, "line")):
+        frame = rows(pool=[0, most], percpu=[1, 0]).with_columns(per_second=pl.col("v") * 10.0)
+        spec = KINDS["lines"].specify(plot("lines", frame, x="t", y="per_second", count="v"))
+        assert spec["mark"]["type"] == mark

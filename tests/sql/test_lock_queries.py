@@ -55,10 +55,10 @@ def test_a_hold_is_made_of_what_happened_in_it_and_what_its_counts_cost(ask):
     assert [row[1:5] for row in ask("hold_makeup")] == [
         ("map", "flush", "measured", 0.03),
         ("map", "scan", "measured", 0.02),
-        ("map", "rest", "rest", 0.01075),
+        ("map", "book-keeping, interrupts", "rest", 0.01075),
         ("map", "pte_write", "derived", 0.0002),
         ("map", "search", "derived", 0.00005),
-        ("unmap", "rest", "rest", 0.002),
+        ("unmap", "book-keeping, interrupts", "rest", 0.002),
     ]
 
 

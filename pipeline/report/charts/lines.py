@@ -16,12 +16,16 @@ from pipeline.runs.store import Run
 # More lines than this over one another cannot be told apart: each run then has a small chart of its own.
 MOST_LINES = 5
 SMALL_HEIGHT = 90
+# With no more events than this in any row, each row that has some is a tick.
+MOST_SINGLE = 2
 
 
 class Lines(ChartKind):
     """Lines of `y` over `x`."""
 
-    draws = "values over time, on a log scale where runs differ 50-fold"
+    draws = (
+        "values over time, on a log scale where runs differ 50-fold; with `count`, ticks for single events"
+    )
     requires = ("x", "y")
     measure = "y"
     axis_for_allocators = True
@@ -31,6 +35,8 @@ class Lines(ChartKind):
     def draw(self, plot: Plot) -> alt.Chart:
         """Steps on a linear axis, or on a logarithmic one where the peaks of runs are far apart."""
         item = plot.item
+        if _are_single(plot):
+            return _draw_ticks(plot)
         longest = plot.span(item.x)[1]
         lines = vega.rows().mark_line(interpolate="step-after", strokeWidth=1.6, clip=True)
         return lines.encode(
@@ -43,7 +49,7 @@ class Lines(ChartKind):
 
     def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
         """One chart, or a small one for each of many runs, with the bounds, on axes that all share."""
-        if len(plot.allocators) <= MOST_LINES:
+        if len(plot.allocators) <= MOST_LINES or _are_single(plot):
             super().fill(block, plot, runs)
             return
         block.axes = f"Up: {plot.item.label('y')}. Across: {plot.item.label('x')}. All on equal axes."
@@ -59,11 +65,34 @@ class Lines(ChartKind):
     def describe(self, plot: Plot) -> str:
         """The highest value and where it lies."""
         item = plot.item
+        if _are_single(plot):
+            return f"{format_number(int(plot.rows[item.count].sum()))} in all"
         peak = plot.rows.sort(item.y, descending=True, nulls_last=True).row(0, named=True)
         return (
             f"at most {format_number(peak[item.y], 3)} {item.label('y')}, "
-            f"at {format_number(peak[item.x], 3)} on the axis {item.label('x')}"
+            f"at {vega.say(item.x, peak[item.x])} on the axis {item.label('x')}"
         )
+
+
+def _are_single(plot: Plot) -> bool:
+    """Whether events are so few that steps would be waves of single ones."""
+    count = plot.item.count
+    return bool(count) and plot.peaks(count) != {} and max(plot.peaks(count).values()) <= MOST_SINGLE
+
+
+def _draw_ticks(plot: Plot) -> alt.Chart:
+    """A tick for each row that has events, where it begins."""
+    item = plot.item
+    longest = plot.span(item.x)[1]
+    y, height = vega.run_axis(plot)
+    ticks = vega.rows().transform_filter(f"datum[{vega.literal(item.count)}] > 0")
+    ticks = ticks.mark_tick(thickness=2, height={"band": 0.6})
+    return ticks.encode(
+        x=vega.axis(item, "x", {"domain": [0, longest or 1.0]}, grid=False, **vega.ticks(6, longest)),
+        y=y,
+        color=vega.colour(plot),
+        tooltip=vega.tooltip(plot, item.x, item.count),
+    ).properties(height=height)
 
 
 KIND = Lines()

@@ -11,20 +11,14 @@ from pipeline.io.numbers import format_number
 from pipeline.report import vega
 from pipeline.report.chart_kind import ChartKind
 from pipeline.report.document import Block, Chart
-from pipeline.report.styles import WORK_COLOURS, css
+from pipeline.report.styles import css, part_colour
 from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
 
 CODE = "map or unmap"
 # What a CPU can be seen doing, each over those before it.
 DOING_COLOURS = {
-    CODE: "series-2",
-    "switch": "series-8",
-    "spin": WORK_COLOURS["spin"],
-    "hold": "series-3",
-    "scan": WORK_COLOURS["scan"],
-    "flush": WORK_COLOURS["flush"],
-    "interrupted": WORK_COLOURS["interrupted"],
+    doing: part_colour(doing) for doing in (CODE, "switch", "spin", "hold", "scan", "flush", "interrupted")
 }
 LANE_HEIGHT = 10
 LEAST_HEIGHT = 60

@@ -33,7 +33,7 @@ parts AS (
     )
     WHERE ns > 0
 )
-SELECT b.run, b.time_ns, coalesce(sum(p.level_ns), 0) / any_value(b.width_ns) AS mean,
+SELECT b.run, b.time_ns, coalesce(sum(p.level_ns), 0) / any_value(b.length_ns) AS mean,
     coalesce(max(p.most), 0) AS most
 FROM time_buckets(buckets) AS b LEFT JOIN parts AS p ON b.run = p.run AND b.bucket = p.bucket
 GROUP BY b.run, b.time_ns
