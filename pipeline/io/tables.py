@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
+
+from pipeline.errors import printable
+
+# What begins a tag, a comment or the like.
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 def align_columns(rows: Iterable[Sequence[str]], right: Collection[int] = (), indent: str = "") -> str:
     """Align cells in columns, those at the positions `right` to the right; each line ends in a newline.
 
-    A column without any text is left out.
+    A column without any text is left out; control characters come out as text.
     """
     columns = []
-    for position, cells in enumerate(zip(*rows, strict=True)):
+    for position, column in enumerate(zip(*rows, strict=True)):
+        cells = [printable(cell) for cell in column]
         width = max(map(len, cells))
         if width:
             pad = str.rjust if position in right else str.ljust
@@ -21,9 +28,13 @@ def align_columns(rows: Iterable[Sequence[str]], right: Collection[int] = (), in
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table with a head; each line ends in a newline."""
+    """Return a Markdown table with a head; each line ends in a newline. No cell becomes a tag of HTML."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"
+        return "| " + " | ".join(map(_markdown_cell, cells)) + " |\n"
 
     return line(head) + line(["---"] * len(head)) + "".join(line(row) for row in rows)
+
+
+def _markdown_cell(cell: object) -> str:
+    return _TAG.sub("&lt;", printable(str(cell)).replace("|", "\\|"))

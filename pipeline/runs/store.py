@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, one_line
 from pipeline.importing.locks.measured import MeasuredLocks
 from pipeline.importing.locks.sniff import find_lock_format
 from pipeline.io.files import readable_file
+from pipeline.io.json_text import parse_json
 from pipeline.io.resources import shipped_files, shipped_recordings
 from pipeline.schema.run import MANIFEST_FILE, RUN_FORMAT_VERSION, SWEEP_FILE, Manifest
 from pipeline.trace.lock_text import say_no_trace
@@ -204,9 +204,9 @@ def read_manifest(directory: Path) -> Manifest:
     """Read and check one run directory's manifest, and that the tables it promises are there."""
     path = readable_file(directory / MANIFEST_FILE, "a run's manifest")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({error}); make the run again") from error
+        content = parse_json(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not JSON ({one_line(error)}); make the run again") from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > RUN_FORMAT_VERSION:
         raise InputError(

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.io.files import output_error
+from pipeline.io.json_text import parse_json
 from pipeline.io.process import Process
 from pipeline.sweeps.directory import SweepDirectory
 
@@ -117,7 +118,7 @@ def release_all(sweep: SweepDirectory, process: Process) -> list[Claim]:
 
 def _read(path: Path) -> Claim | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_bytes())
         return Claim(**found | {"process": Process(**found["process"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None

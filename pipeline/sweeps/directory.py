@@ -22,8 +22,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import InputError, OutputError, one_line
 from pipeline.io.files import complete_file, output_error
+from pipeline.io.json_text import parse_json
 from pipeline.io.process import Process
 from pipeline.schema.run import SWEEP_FILE
 
@@ -119,15 +120,17 @@ class SweepDirectory:
 def open_sweep(path: Path) -> SweepDirectory:
     """Open the directory of a sweep that is there. Raises InputError for what is none."""
     try:
-        found = json.loads((path / SWEEP_FILE).read_text(encoding="utf-8"))
-        version = found["format_version"]
+        found = parse_json((path / SWEEP_FILE).read_bytes())
+        version = int(found["format_version"])
     except FileNotFoundError:
         there = "another directory" if path.is_dir() else "a file" if path.exists() else "no such directory"
         raise InputError(
             f"{path}: wanted the directory of a sweep, found {there}; 'pipeline sweep GRID -o DIR' makes one"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path / SWEEP_FILE}: cannot be read ({error}); make the sweep again") from error
+        raise InputError(
+            f"{path / SWEEP_FILE}: cannot be read ({one_line(error)}); make the sweep again"
+        ) from error
     if version > SWEEP_FORMAT_VERSION:
         raise InputError(
             f"{path}: sweep format {version} is newer than the {SWEEP_FORMAT_VERSION} of this version; "

@@ -112,13 +112,13 @@ def _read(path: Path) -> Iterable[dict[str, Any]]:
     try:
         # All at once takes a tenth of the time of one by one.
         return list(json.loads(b"[" + b",".join(lines) + b"]"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return [line for line in map(_parse, lines) if line is not None]
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import InputError, nearest, one_line
 from pipeline.io.files import readable_file
+from pipeline.io.json_text import parse_json
 from pipeline.io.parquet import DAMAGE, parquet_errors, read_metadata
 from pipeline.schema.trace import (
     ARROW_SCHEMA,
@@ -148,7 +148,7 @@ def find_own_metadata(path: Path) -> TraceMetadata | None:
     Raises InputError for a trace that cannot be read.
     """
     try:
-        found = METADATA_KEY in (_parquet_metadata(path).metadata or {})
+        found = METADATA_KEY in (_parquet_metadata(path)[0].metadata or {})
     except InputError:
         return None
     return open_trace(path).metadata if found else None
@@ -223,9 +223,9 @@ def _type_fits(column: Column, found: pa.DataType) -> bool:
 
 def _parse_metadata(path: Path, text: bytes) -> TraceMetadata:
     try:
-        fields = json.loads(text)
+        fields = parse_json(text)
         version = int(fields["format_version"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: the trace's metadata is not readable ({one_line(error)}); generate or import it again"
         ) from error

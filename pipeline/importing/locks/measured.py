@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, printable
 from pipeline.schema.locks import FIGURE_NAMES
 
 UNIT_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
@@ -43,6 +43,12 @@ class LockRow:
     type: str | None
     figures: dict[str, int | float]
     derived: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Take names as text: what acts on a terminal is nobody's name."""
+        self.lock, self.site, self.type = (
+            None if name is None else printable(name) for name in (self.lock, self.site, self.type)
+        )
 
     def derive(self) -> None:
         """Add the figures that follow from others.

@@ -1,0 +1,277 @@
+"""Campaign: damaged inputs for every parser. Each must be refused in one line or give what is sound.
+
+A text that is imported gives rows in which `doctor` finds nothing wrong; a trace that `doctor` takes can be
+replayed, and one that it refuses cannot; anything else that is read is read without a traceback, soon.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import random
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from pipeline.errors import PipelineError
+from pipeline.importing.import_trace import _importers, import_trace
+from pipeline.importing.importer import ReadOptions
+from pipeline.importing.locks.read import read_locks
+from pipeline.importing.table_mapping import read_mapping
+from pipeline.io.resources import shipped_files, shipped_recordings
+from pipeline.io.toml_overrides import toml_value
+from pipeline.machine.profile import load_profile, shipped_profiles
+from pipeline.report.read_definition import load_definition
+from pipeline.runs.execute import replay
+from pipeline.runs.store import read_manifest
+from pipeline.sql.query import sql
+from pipeline.studies.definition import read_study
+from pipeline.sweeps.grid import read_grid
+from pipeline.trace.doctor import doctor
+from pipeline.workload.generate import generate
+from pipeline.workload.read_spec import read_workload
+from tests.campaigns.damage import damage_bytes, damage_text
+from tests.campaigns.result import CampaignResult
+from tests.importing.recorded import SAMPLES
+from tests.importing.test_import_table import CSV, MAPPING
+
+# No message is longer, and no try takes longer, in seconds of CPU time.
+LONGEST_MESSAGE, LONGEST_TRY_S = 1_700, 5.0
+# Of so many imports one is written as a trace and examined, and of so many traces one is replayed.
+_EXAMINED, _REPLAYED = 10, 10
+
+GRID = b"""trace = ["local", "kernel_build"]
+operations = 1000
+allocator = ["global_pool", "atomic"]
+machine = "numaq16"
+cpus = "1..16"
+options.global_pool.slots = "128..4096"
+replications = 3
+jitter = "0.5%"
+together = [{ "costs.switch_ns" = [5, 6], loop = ["closed", "timed"] }]
+"""
+
+Read = Callable[[Path, random.Random], object]
+
+
+class Broken(Exception):  # noqa: N818 - a promise, not an error of the input
+    """A promise that was not kept."""
+
+
+@dataclass(frozen=True)
+class Parser:
+    """What reads a kind of input: samples of it, how they are damaged, and the ending of their files."""
+
+    samples: Sequence[bytes]
+    read: Read
+    damage: Callable[[bytes, random.Random], bytes]
+    suffix: str
+    weight: int = 1
+
+
+def _lines(text: bytes, size: int, start: int = 0) -> bytes:
+    """Whole lines of a text, from about `start` on, of about so many bytes."""
+    begin = text.find(b"\n", start) + 1 if start else 0
+    return text[begin : text.rfind(b"\n", begin, begin + size) + 1]
+
+
+def _import(format: str) -> Read:
+    def read(path: Path, rng: random.Random) -> None:
+        options = ReadOptions(
+            rng.random() < 0.5, rng.choice((None, 1.0, 2.4)), path.with_name("mapping.toml")
+        )
+        if rng.randrange(_EXAMINED):
+            for _ in _importers()[format].read(path, options).in_batches(1 << 18):
+                pass
+            return
+        output = path.with_name("out.parquet")
+        mapping = options.mapping if format == "table" else None
+        import_trace(path, output, format, threads=options.threads, tsc_ghz=options.tsc_ghz, mapping=mapping)
+        found = doctor(output)
+        if not found.usable:
+            raise Broken(f"doctor finds the imported trace wrong: {found.problems}")
+
+    return read
+
+
+def _examine(path: Path, rng: random.Random) -> None:
+    try:
+        usable = doctor(path).usable
+    except PipelineError:
+        usable = False
+    if rng.randrange(_REPLAYED):
+        return
+    loop = rng.choice(("closed", "timed"))
+    try:
+        replay(
+            path, allocator="direct_map", machine="modern-x86-64", cpus=2, loop=loop, events="none",
+            output=path.with_name("runs"), compiled=False, fresh=True,
+        )  # type: ignore[arg-type] # fmt: skip
+        taken = True
+    except PipelineError as error:
+        taken = "simulated time" in str(error) or "no operation was completed" in str(error)
+    if taken != usable:
+        raise Broken(
+            f"doctor says that it can{'' if usable else 'not'} be used, replay ({loop}) another thing"
+        )
+
+
+def _run_with_damage(file: str) -> Read:
+    def read(path: Path, _rng: random.Random) -> None:
+        run = path.with_name("run")
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(_format_1(), run)
+        shutil.copy(path, run / file)
+        read_manifest(run)
+        sql([run], "SELECT count(*), sum(map_hold_ns) FROM operations JOIN runs USING (run)")
+
+    return read
+
+
+@cache
+def _format_1() -> Path:
+    return Path(__file__).parents[1] / "runs" / "format_1"
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()
+
+
+def _compress_zst(text: bytes) -> bytes:
+    return bytes(pa.compress(text, "zstd", asbytes=True))
+
+
+def parsers(directory: Path) -> dict[str, Parser]:
+    """All parsers with samples of what they read; what has to be made for these is made in `directory`."""
+    perf = (SAMPLES / "excerpt.perf-script.txt").read_bytes()
+    strace = (SAMPLES / "excerpt.strace.txt").read_bytes()
+    tracefs = gzip.decompress((SAMPLES / "kcsleep2.tracefs.txt.gz").read_bytes())
+    pool = b"".join(
+        line for line in tracefs.splitlines(keepends=True) if line[:1] == b"#" or b"map_high+" in line
+    )
+    texts = {
+        "perf-script": [_lines(perf, 2_000), _lines(perf, 4_000, 8_000)],
+        "bpftrace": [b"# record.bt 1\n" + _lines(perf, 2_000)],
+        "tracefs": [_lines(tracefs, 3_000), _lines(tracefs, 3_000, 40_000)],
+        "trace-cmd": [b"cpus=4\n" + _lines(tracefs, 3_000)],
+        "strace": [_lines(strace, 2_500), _lines(strace, 2_500, 9_000)],
+        "kernel-pool-tracefs": [_lines(tracefs, 4_000), _lines(pool, 26_000)],
+        "table": [CSV.encode()],
+    }
+    found = {name: Parser(samples, _import(name), damage_text, ".txt") for name, samples in texts.items()}
+    packed = [
+        pack(_lines(perf, 2_000)) for pack in (gzip.compress, lzma.compress, bz2.compress, _compress_zst)
+    ]
+    found["compressed"] = Parser(packed, _import("perf-script"), damage_bytes, ".txt.x", 6)
+    locks = [_lines(path.read_bytes(), 3_000) for path in sorted((SAMPLES / "locks").iterdir())]
+    found["locks"] = Parser(locks, lambda path, _: read_locks(path), damage_text, ".txt", 2)
+
+    (directory / "mapping.toml").write_text(MAPPING)
+    trace = directory / "sample.parquet"
+    generate("fault_storm", trace, operations=60)
+    traces = [trace.read_bytes()]
+    generate("kernel_build", trace, operations=60)
+    traces.append(trace.read_bytes())
+    found["trace"] = Parser(traces, _examine, damage_bytes, ".parquet", 12)
+    table = _parquet(pl.read_parquet(trace).with_columns(pl.col("kind").cast(pl.String)))
+    found["trace-table"] = Parser([table], _import("trace-table"), damage_bytes, ".parquet", 8)
+    events = _parquet(pl.read_parquet(shipped_recordings()["kcsleep2"]).head(200))
+    found["kernel-pool-kmap"] = Parser([events], _import("kernel-pool-kmap"), damage_bytes, ".parquet", 8)
+    found["table of Parquet"] = Parser(
+        [_parquet(pl.read_csv(CSV.encode()))], _import("table"), damage_bytes, ".parquet", 6
+    )
+
+    for file in ("manifest.json", "operations.parquet"):
+        damage = damage_text if file.endswith("json") else damage_bytes
+        found[f"run: {file}"] = Parser(
+            [(_format_1() / file).read_bytes()], _run_with_damage(file), damage, file
+        )
+
+    tomls: dict[str, tuple[Sequence[bytes], Read]] = {
+        "workload": (_contents(shipped_files("traces", ".toml")), lambda path, _: read_workload(path)),
+        "profile": (_contents(shipped_profiles()), lambda path, _: load_profile(str(path))),
+        "mapping": ([MAPPING.encode()], lambda path, _: read_mapping(path)),
+        "grid": ([GRID], lambda path, _: read_grid(path)),
+        "report": (_contents(shipped_files("reports", ".toml")), lambda path, _: load_definition(path)),
+        "study": (_contents(shipped_files("reports/studies", ".toml")), lambda path, _: read_study(path)),
+        "value": (
+            [b'[1, "a", {b = 2}]', b"1_000", b"true"],
+            lambda path, _: toml_value(path.read_text("utf-8", "replace")),
+        ),
+    }
+    for name, (samples, read) in tomls.items():
+        found[f"TOML: {name}"] = Parser(samples, read, damage_text, ".toml", 12)
+    return found
+
+
+def _contents(files: dict[str, Path]) -> list[bytes]:
+    return [path.read_bytes() for path in files.values()]
+
+
+def try_one(parser: Parser, rng: random.Random, directory: Path) -> tuple[Path, str, str | None]:
+    """Damage a sample and read it: the file, what became of it, and which promise was broken, if one was."""
+    path = directory / f"input{parser.suffix}"
+    path.write_bytes(parser.damage(rng.choice(parser.samples), rng))
+    begun_s = time.process_time()
+    outcome, broken = "read", None
+    try:
+        parser.read(path, rng)
+    except PipelineError as error:
+        outcome, message = "refused", str(error)
+        if len(message) > LONGEST_MESSAGE or not message.isprintable():
+            broken = f"a message of {len(message):,} characters, or of such as act on a terminal: {message!r}"
+    except Broken as error:
+        broken = str(error)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        broken = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}"
+    if (took_s := time.process_time() - begun_s) > LONGEST_TRY_S:
+        broken = f"took {took_s:.1f} s of CPU time"
+    return path, outcome, broken
+
+
+def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
+    """Damage and read until the time is over; inputs that break a promise are kept in `keep`."""
+    result = CampaignResult("mutations", seed)
+    end_s = time.monotonic() + budget_s
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        known = parsers(directory)
+        # Compiled once, and not on account of a try.
+        _warm_up(known, directory)
+        turns = [each for each, parser in known.items() for _ in range(parser.weight)]
+        number = 0
+        while time.monotonic() < end_s:
+            parser = known[turns[number % len(turns)]]
+            path, outcome, broken = try_one(parser, random.Random(f"{seed} {number}"), directory)
+            result.tries[f"{turns[number % len(turns)]} {outcome}"] += 1
+            if broken is not None:
+                keep.mkdir(parents=True, exist_ok=True)
+                kept = keep / f"{seed}-{number}{path.suffix}"
+                shutil.copy(path, kept)
+                result.fail(f"{turns[number % len(turns)]}, seed {seed}, try {number}: {broken[:300]}", kept)
+            number += 1
+    return result
+
+
+def _warm_up(known: dict[str, Parser], directory: Path) -> None:
+    for parser in known.values():
+        for sample in parser.samples:
+            path = directory / f"input{parser.suffix}"
+            path.write_bytes(sample)
+            try:
+                parser.read(path, random.Random(0))
+            except PipelineError:
+                continue
