@@ -49,7 +49,7 @@ class Answer:
             return ""
         if self.stale:
             return f"To be judged anew: the opinion was written for '{self.study.opinion.expected}'."
-        return self.study.opinion.words
+        return " ".join(self.study.opinion.words.split())
 
 
 class _Numbers(Formatter):

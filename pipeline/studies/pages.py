@@ -49,7 +49,7 @@ def render_section(answer: Answer, pictures: Path | None = None, level: int = 3)
     """The answer as a section of a Markdown document; its charts are drawn into the folder `pictures`."""
     study = answer.study
     source = " ".join(study.source.split())
-    said = f"{source[0].upper()}{source[1:]}. " if source else ""
+    said = f"*{source}.* " if source else ""
     opinion = f" {answer.opinion}" if answer.opinion else ""
     parts = [
         f"{'#' * level} {study.heading}",
