@@ -38,9 +38,9 @@ from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, unmap_arou
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 
-SUMMARY = "upper bound of flushes at one a miss: nothing stays cached"
+SUMMARY = "one flush for each miss: nothing stays cached"
 SOURCE = "what a cache of one mapping would do"
-BOUND = "upper bound of flushes at one a miss"
+BOUND = "one flush for each miss"
 OPTIONS = (Option("slots", 1024, minimum=2, maximum=1 << 20, help="most mappings in force at once"),)
 POOL = [("free", "i4")]
 SLOT = [("users", "i4"), ("next", "i4"), ("page", "i8")]

@@ -1,4 +1,4 @@
-"""Lower bound of flushes: the kernel's pool, flushed as late as it can be, and of all that can go.
+"""Fewest flushes of a pool: the kernel's, flushed as late as it can be, and of all that can go.
 
     pool.cursor    slot looked at last; -1 at first, and advanced before it is looked at
 
@@ -50,9 +50,9 @@ from pipeline.allocators.components.cached_pool import (
 from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
 
-SUMMARY = "lower bound of a pool's flushes of all TLBs, whatever it keeps and whenever it flushes"
+SUMMARY = "fewest flushes of all TLBs for its order of maps, of any pool of its size, whatever it keeps"
 SOURCE = "what knowing the future could save a pool of cached mappings"
-BOUND = "lower bound of a pool's flushes"
+BOUND = "fewest flushes of a pool of its size, for its order of maps"
 OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool"),
     WAKE_OPTION,

@@ -12,8 +12,8 @@ from pipeline.schema.run import AllocatorReference
     ("allocator", "bound"),
     [
         ("direct_map", "lower bound of costs"),
-        ("always_flush", "upper bound of flushes at one a miss"),
-        ("clairvoyant", "lower bound of a pool's flushes"),
+        ("always_flush", "one flush for each miss"),
+        ("clairvoyant", "fewest flushes of a pool of its size, for its order of maps"),
         ("global_pool", ""),
     ],
 )

@@ -19,9 +19,10 @@ from pipeline.errors import InputError, PipelineError
 from pipeline.io.numbers import format_count, format_number, join_words
 from pipeline.report.charts import KINDS
 from pipeline.report.definition import Item
-from pipeline.report.document import Block, Document, Part
+from pipeline.report.document import HINT, Block, Document, Part
 from pipeline.report.ranking_table import describe_pairing
 from pipeline.report.styles import RunStyles
+from pipeline.report.sweep.answer import describe_sweep
 from pipeline.report.sweep.measures import MEASURES, SHARE, THROUGHPUT, Measure, results_sql
 from pipeline.report.sweep.points import Points, make_points
 from pipeline.sql.library import OutputColumn, Query
@@ -59,16 +60,26 @@ def compose_sweep(path: Path, command: str | None = None, title: str | None = No
     page = _Page(points, _style(points), path, sql)
     results = pl.DataFrame(table)
     return Document(
-        title or f"Sweep {path.resolve().name}",
+        title or _name_question(path, points),
         _TEXT if page.replicated else _TEXT_OF_ONE,
         list(page.parts()),
         [],
         page.styles,
         command,
         template="sweep",
+        answer=describe_sweep(points, page.styles.allocators),
+        hint=HINT.replace("runs", "designs", 1),
         facts=list(_facts(points, results)),
         warnings=list(_warnings(points, results, len(rows) - len(whole))),
     )
+
+
+def _name_question(path: Path, points: Points) -> str:
+    """The question that a report of the sweep answers, for its title."""
+    name = path.resolve().name
+    if not points.factors:
+        return f"{name}: which design?"
+    return f"{name}: which design, over {join_words(map(_readable, points.factors))}?"
 
 
 def _style(points: Points) -> RunStyles:
