@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Two workers suit two cores; the compiled simulators are shared between them through the cache on disk.
 JOBS ?= 2
 
-.PHONY: help demo test lint site check slowest campaigns bench docs documents goldens clean
+.PHONY: help demo test lint site check sample slowest campaigns bench docs documents goldens clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do \
@@ -15,7 +15,7 @@ help: ## list these targets
 demo: $(VENV)/.installed ## set up, replay a recording and two workloads through three allocators, print the reports
 	$(BIN)/pipeline demo -o demo
 
-test: lint site check ## set up with the test tools and run everything that continuous integration runs
+test: lint site check sample ## set up with the test tools and run everything that continuous integration runs
 
 lint: $(VENV)/.installed-test ## check format, style, types, layers and SQL
 	$(BIN)/ruff format --check .
@@ -29,6 +29,9 @@ site: $(VENV)/.installed-test ## build the documentation site into site/, every 
 
 check: $(VENV)/.installed-test ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+sample: $(VENV)/.installed-test ## run the campaigns for two minutes
+	$(BIN)/python -m tests.campaigns --minutes 2
 
 slowest: $(VENV)/.installed-test ## run the tests and list the thirty slowest
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 30 --durations-min 5

@@ -17,7 +17,11 @@ def _end_at_once(number: int, _: object) -> None:
     os._exit(128 + number)
 
 
-if sys.argv[0].endswith(("/pipeline", "/pipeline/__main__.py")):
+# Worker processes import this too, and their parent ends them.
+if (
+    sys.argv[0].endswith(("/pipeline", "/pipeline/__main__.py"))
+    and "multiprocessing.spawn" not in sys.modules
+):
     for _number in (signal.SIGINT, signal.SIGTERM):
         # Whoever started this process may have told it to ignore the signal.
         if signal.getsignal(_number) is not signal.SIG_IGN:

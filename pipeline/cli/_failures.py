@@ -6,12 +6,13 @@ Libraries are told by the names of their exceptions, so that none is imported to
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 
 from pipeline.errors import OutOfMemory, OutputError, PipelineError
+from pipeline.io.files import NO_ROOM, no_room
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
 # How native libraries say that they got no memory, or no thread to go with it.
 _NO_MEMORY = re.compile(
@@ -28,9 +29,9 @@ def explain(error: BaseException) -> PipelineError | None:
             return cause
         if _is_of_memory(cause):
             return OutOfMemory.wanted(_wanted(str(cause)))
-        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
-            where = f"{cause.filename}: " if cause.filename else ""
-            return OutputError(f"{where}cannot be written ({cause.strerror}); check the free space")
+        if number := cause.errno if isinstance(cause, OSError) and cause.errno in NO_ROOM else no_room(cause):
+            where = getattr(cause, "filename", None) or "an output or temporary file"
+            return OutputError(f"{where}: cannot be written ({os.strerror(number)}); check the free space")
         if isinstance(cause, OSError) and cause.errno in _TOO_MANY_FILES:
             return PipelineError(f"too many files are open ({cause.strerror}); raise 'ulimit -n'")
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from pipeline.errors import InputError, OutputError
 from pipeline.io.scratch import ScratchDirectory, discard, reserve_beside
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Errors of the system that say that there is no room to write, or none for this process."""
 
 STDOUT = Path("-")
 """The name of a file to write that stands for standard output."""
@@ -61,10 +65,10 @@ def complete_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    except OutputError as error:
-        raise _named(error, temporary, path) from error
+    except Exception as error:
+        if (known := _of_writing(error, temporary, path)) is None:
+            raise
+        raise known from error
     finally:
         discard(temporary)
 
@@ -92,18 +96,29 @@ def complete_directory(path: Path) -> Iterator[Path]:
             # At no moment is there half of it under its name.
             path.rename(former)
         temporary.replace(path)
-    except OSError as error:
-        raise output_error(path, error) from error
-    except OutputError as error:
-        raise _named(error, temporary, path) from error
+    except Exception as error:
+        if (known := _of_writing(error, temporary, path)) is None:
+            raise
+        raise known from error
     finally:
         discard(temporary)
         discard(former)
 
 
-def _named(error: OutputError, temporary: Path, path: Path) -> OutputError:
-    """Name the file that the user knows in an error about the temporary one, which is gone."""
-    return OutputError(str(error).replace(str(temporary), str(path)))
+def _of_writing(error: Exception, temporary: Path, path: Path) -> OutputError | None:
+    """Name the file that the user knows in an error of writing the temporary one; None for another error."""
+    if isinstance(error, OutputError):
+        return OutputError(str(error).replace(str(temporary), str(path)))
+    if isinstance(error, OSError):
+        return output_error(path, error)
+    number = no_room(error)
+    return output_error(path, OSError(number, "")) if number else None
+
+
+def no_room(error: BaseException) -> int:
+    """Number of the system's error in the text of a library that has no room to write, else 0."""
+    said = str(error)
+    return next((number for number in NO_ROOM if os.strerror(number) in said), 0)
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

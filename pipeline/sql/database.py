@@ -16,7 +16,7 @@ import duckdb
 
 from pipeline.errors import OutputError
 from pipeline.io import interrupts
-from pipeline.io.files import check_no_directory, output_error
+from pipeline.io.files import check_no_directory, no_room, output_error
 from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.store import Found, Run, find, is_sweep
 from pipeline.schema.run import LOG_TABLES
@@ -56,6 +56,8 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
     except duckdb.OutOfMemoryException as error:
         raise to_error(error) from error
     except (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException) as error:
+        if number := no_room(error):
+            raise output_error(output, OSError(number, "")) from error
         reason = str(error).splitlines()[0].replace(str(made), str(output))
         raise OutputError(f"{output}: cannot be written ({reason}); check the free space") from error
     return len(found)

@@ -36,7 +36,7 @@ class Command:
 
 
 COMMANDS = (
-    Command("generate", "generate kernel_build -o {out}/t.parquet --ops 200000", "t.parquet"),
+    Command("generate", "generate kernel_build -o {out}/t.parquet --ops 60000", "t.parquet"),
     Command("import", "import strace.txt -o {out}/i.parquet", "i.parquet"),
     Command("doctor", "doctor t.parquet"),
     Command("transform", "transform t.parquet stretch=2 sample=0.5 -o {out}/c.parquet", "c.parquet"),
@@ -79,7 +79,7 @@ class House:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
-        for name, operations in (("t", 40_000), ("small", 300)):
+        for name, operations in (("t", 15_000), ("small", 300)):
             self._make("generate", "kernel_build", "-o", f"{name}.parquet", "--ops", str(operations))
         for allocator in ("global_pool", "direct_map"):
             self._make("replay", "t.parquet", "-a", allocator, "-m", "numaq16")
