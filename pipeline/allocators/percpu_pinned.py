@@ -57,7 +57,14 @@ OPTIONS = (
     Option("slots_per_cpu", 16, minimum=1, maximum=1 << 16, help="slots of each CPU's pool"),
     Option("wait_pinned", True, help="bind a task that waits for its first slot to the CPU where it asked"),
     Option("overflow", "sleep", choices=("sleep", "global"), help="who finds no slot sleeps, or uses a pool"),
-    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool of overflow=global"),
+    Option(
+        "slots",
+        1024,
+        minimum=2,
+        maximum=1 << 20,
+        help="slots of the pool of overflow=global",
+        only_with=("overflow", "global"),
+    ),
     FLUSH_IF_ANY,
     WAKE_OPTION,
 )

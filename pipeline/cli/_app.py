@@ -13,9 +13,9 @@ from pipeline.cli._command import Command
 
 # The order of the help; a command that is not here comes last.
 _ORDER = (
-    "demo", "generate", "import", "record", "doctor", "transform", "fit", "warm", "replay", "sweep",
-    "compare", "best", "sensitivity", "calibrate", "fit-machine", "sql", "queries", "db", "explain", "report",
-    "export", "allocators", "machines", "workloads", "new", "study", "help",
+    "demo", "generate", "import", "record", "doctor", "transform", "fit", "warm", "replay", "runs",
+    "sweep", "compare", "best", "sensitivity", "calibrate", "fit-machine", "sql", "queries", "db", "explain",
+    "report", "export", "allocators", "machines", "workloads", "new", "study", "help",
 )  # fmt: skip
 # Functions of `pipeline study` by the names that they had as commands; to be dropped with the next version.
 _ALIASES = {"designs": "matrix", "verify": "verify", "validate": "validate"}

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pipeline.errors import UsageError
 from pipeline.io.numbers import join_words, plain_number
+
+_HELP = ("-h", "--help")
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
@@ -35,6 +37,20 @@ class Command(TyperCommand):
         parser = super().make_parser(ctx)
         setattr(parser, "parse_args", _checked(self, ctx, parser.parse_args))  # noqa: B010 - a method
         return parser
+
+
+class GroupWithDefault(TyperGroup):
+    """A group in which what is no command of its own is the arguments of the command `default`."""
+
+    default = ""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command before words that begin with no command."""
+        if (args or not self.no_args_is_help) and args[:1] not in [
+            [name] for name in (*self.commands, *_HELP)
+        ]:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
 
 
 def _repeat_option(args: Sequence[str], several: Collection[str]) -> list[str]:

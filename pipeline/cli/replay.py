@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,17 +15,20 @@ def replay(
     trace: Annotated[
         str,
         typer.Argument(
-            metavar="TRACE", help="A trace (.parquet), or the name of a shipped recording: local, kcsleep2."
+            metavar="TRACE",
+            help="A trace (.parquet), the name of a shipped recording (local, kcsleep2), or a workload by "
+            "name or .toml file, of which a trace is made and kept beside the runs.",
         ),
     ],
-    allocator: Annotated[
-        str,
+    allocators: Annotated[
+        list[str],
         typer.Option(
             "--allocator",
             "-a",
             metavar="NAME",
             help="A design (see `pipeline allocators`) or a .py file; or several by kind of operation: "
-            "page_fault=atomic,default=global_pool.",
+            "page_fault=atomic,default=global_pool. May be repeated: each is replayed, and all are put side "
+            "by side.",
         ),
     ],
     machine: Annotated[
@@ -39,8 +43,17 @@ def replay(
             "--set",
             "-s",
             metavar="KEY=VALUE",
-            help="An option of the design; may be repeated. Of several designs: global_pool.slots=512.",
+            help="An option of the design; may be repeated. Of several designs: of those that have it, or of "
+            "one as global_pool.slots=512.",
         ),
+    ] = None,
+    operations: Annotated[
+        int | None,
+        typer.Option("--ops", metavar="N", min=1, help="Operations of a workload; its own number if absent."),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", metavar="TEXT", help="Name of the run in reports, in place of its design's."),
     ] = None,
     cpus: Annotated[
         int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs; the machine's own if absent.")
@@ -112,37 +125,56 @@ def replay(
         ),
     ] = False,
 ) -> None:
-    """Replay a trace through a design on a machine and keep the run; prints the run's directory.
+    """Replay a trace through one design or several on a machine; prints the directory of each run.
 
     Exit status 5 means that the run ended with a finding, such as a deadlock; the run is kept. With
     --minimize, the path of the shortest trace that shows the first finding is printed too.
     """
-    from pipeline.errors import FindingError
+    from pipeline.errors import FindingError, UsageError
     from pipeline.io.key_values import key_integers, key_values, parse_percent
     from pipeline.runs.execute import execute
+    from pipeline.runs.options import options_of_each
     from pipeline.runs.plan import RunConfig
+    from pipeline.runs.side_by_side import side_by_side
+    from pipeline.runs.store import set_label
     from pipeline.runs.summary import finding_lines, summary
+    from pipeline.sweeps.command import parse_designs
+    from pipeline.sweeps.trace_source import find_trace
 
-    config = RunConfig(
-        trace=trace,
-        allocator=allocator,
-        machine=machine,
-        options=key_values(options or [], "--set"),
-        cpus=cpus,
-        costs=key_integers(costs or [], "--cost"),
-        seed=seed,
-        jitter_percent=parse_percent(jitter, "--jitter"),
-        loop=loop,
-        events=events,
-        lowmem=lowmem or (),
-        output=output,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        compiled=compile,
-        fresh=fresh,
-    )
-    run = execute(config)
-    typer.echo(summary(run.manifest, run.cached), err=True)
-    typer.echo(str(run.path))
+    designs = list(dict.fromkeys(parse_designs(allocators)))
+    if len(designs) > 1 and (label is not None or minimize):
+        raise UsageError(f"{'--minimize' if minimize else '--label'} is for one design, found {len(designs)}")
+    given, notes = options_of_each(designs, key_values(options or [], "--set"))
+    for note in notes:
+        typer.echo(f"pipeline: {note}", err=True)
+    path = find_trace(trace, operations, output)
+    runs = []
+    for design, own in zip(designs, given, strict=True):
+        config = RunConfig(
+            trace=path,
+            allocator=design,
+            machine=machine,
+            options=own,
+            cpus=cpus,
+            costs=key_integers(costs or [], "--cost"),
+            seed=seed,
+            jitter_percent=parse_percent(jitter, "--jitter"),
+            loop=loop,
+            events=events,
+            lowmem=lowmem or (),
+            output=output,
+            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]) if len(designs) == 1 else None,
+            compiled=compile,
+            fresh=fresh,
+        )
+        run = execute(config)
+        if label is not None:
+            run = replace(run, manifest=set_label(run.path, label))
+        runs.append(run)
+        typer.echo(summary(run.manifest, run.cached, run.path), err=True)
+        typer.echo(str(run.path))
+    if len(runs) > 1:
+        typer.echo(side_by_side(runs, _bar()), err=True, nl=False)
     if minimize:
         from pipeline.runs.minimize import minimal_lines
         from pipeline.runs.minimize import minimize as find_minimal
@@ -151,5 +183,14 @@ def replay(
         typer.echo(minimal_lines(minimal) if minimal else "no finding, nothing to minimize", err=True)
         if minimal:
             typer.echo(str(minimal.path))
-    if run.manifest.findings:
-        raise FindingError("\n".join(finding_lines(run.manifest)))
+    if found := [line for run in runs for line in finding_lines(run.manifest)]:
+        raise FindingError("\n".join(found))
+
+
+def _bar() -> str:
+    """What bars are made of: a block, if the terminal's encoding has it."""
+    try:
+        "█".encode(sys.stderr.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "#"
+    return "█"

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
-from pipeline.cli._command import Command
+from pipeline.cli._command import Command, GroupWithDefault
 
 _DEFAULT = "run"
 
 
-class _WithDefault(TyperGroup):
-    """A group in which what is no command of its own is the arguments of `run`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
-            args = [_DEFAULT, *args]
-        return super().parse_args(ctx, args)
+class _Sweep(GroupWithDefault):
+    default = _DEFAULT
 
 
-sweep = typer.Typer(cls=_WithDefault, no_args_is_help=True)
+sweep = typer.Typer(cls=_Sweep, no_args_is_help=True)
 
 _Directory = Annotated[Path, typer.Argument(metavar="SWEEP", help="Directory of a sweep.")]
 _Key = Annotated[str, typer.Argument(metavar="KEY", help="A run's key, or enough of its beginning.")]

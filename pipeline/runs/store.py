@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.errors import InputError, one_line
+from pipeline.errors import InputError, UsageError, one_line
 from pipeline.importing.locks.measured import MeasuredLocks
 from pipeline.importing.locks.sniff import find_lock_format
-from pipeline.io.files import readable_file
+from pipeline.io.files import complete_file, readable_file
 from pipeline.io.json_text import parse_json
 from pipeline.io.resources import shipped_files, shipped_recordings
 from pipeline.schema.run import MANIFEST_FILE, RUN_FORMAT_VERSION, SWEEP_FILE, Manifest
@@ -190,6 +190,20 @@ def _read_runs(path: Path) -> dict[Path, Manifest]:
 def is_sweep(path: Path) -> bool:
     """Whether a directory is a sweep's, whose runs are in its directory `runs`."""
     return (path / SWEEP_FILE).is_file()
+
+
+def set_label(directory: Path, label: str) -> Manifest:
+    """Give a run another label, by which reports and queries name it; returns its manifest.
+
+    Raises UsageError for a label without text or of several lines, InputError for a directory without a run,
+    OutputError where the manifest cannot be written.
+    """
+    if not label.strip() or not label.isprintable():
+        raise UsageError(f"a label wants one line of text, found {label!r}")
+    manifest = read_manifest(directory).model_copy(update={"label": label.strip()})
+    with complete_file(directory / MANIFEST_FILE) as file:
+        file.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return manifest
 
 
 def read_finished_manifest(directory: Path) -> Manifest | None:

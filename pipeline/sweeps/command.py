@@ -33,7 +33,7 @@ def grid_of_words(
     given: dict[str, Any] = {}
     for name, words in factors.items():
         if words:
-            given[name] = _designs(words) if name == "allocator" else parse_values(words)
+            given[name] = parse_designs(words) if name == "allocator" else parse_values(words)
     for name, (option, words) in tables.items():
         if words:
             given[name] = {key: parse_values([text]) for key, text in key_values(words, option).items()}
@@ -48,8 +48,8 @@ def grid_of_words(
     return make_grid({"trace": parse_values(what)} | given)
 
 
-def _designs(words: Sequence[str]) -> list[str]:
-    """Names of designs; several by kind of operation (page_fault=atomic,default=global_pool) are one word."""
+def parse_designs(words: Sequence[str]) -> list[str]:
+    """Names of designs with commas between; page_fault=atomic,default=global_pool, by kind, is one word."""
     return [name for word in words for name in ([word] if "=" in word else parse_values([word]))]
 
 

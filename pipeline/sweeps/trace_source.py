@@ -14,16 +14,16 @@ from functools import cache
 from pathlib import Path
 
 import pipeline.workload
-from pipeline.errors import InputError, unknown_name
+from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.io.files import sha256_of
 from pipeline.io.resources import shipped_files
+from pipeline.runs.collection import TRACES
 from pipeline.schema.trace import FORMAT_VERSION
+from pipeline.trace.names import trace_path
 from pipeline.trace.reader import Trace, open_trace
 from pipeline.workload.generate import generate
 from pipeline.workload.overrides import override_workload
 from pipeline.workload.read_spec import SUFFIX, read_workload, shipped_workloads, workload_path
-
-TRACES = "traces"
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,25 @@ def trace_of_workload(
     operations = usual if operations is None else operations
     content = hashlib.sha256(f"{values} {operations} {seed}".encode()).hexdigest()
     return TraceSource(stem, path, content, operations, True, seed, dict(settings), generator_sha256())
+
+
+def find_trace(name: str, operations: int | None, directory: Path) -> Path:
+    """Path of a trace that is given by path, as a shipped recording, or as a workload.
+
+    Of a workload, `operations` or as many as it says, with its own seed, are generated into `directory`
+    unless they are there already. Raises UsageError for a name of neither and for `operations` of a file.
+    """
+    if not is_workload(name):
+        if operations is not None:
+            raise UsageError(
+                f"a number of operations is for a workload, and {name} is a trace, which is replayed whole; "
+                "'pipeline transform' cuts one"
+            )
+        return trace_path(name)
+    source = trace_of_workload(name, (), operations, read_workload(name).workload.seed)
+    if source.is_missing(directory):
+        source.write(source.place(directory))
+    return source.place(directory)
 
 
 @cache

@@ -47,7 +47,7 @@ def test_totals_log_report_and_export_agree(run, tmp_path):
     assert (lock["acquisitions"], holds["again"] > 0) == (holds["n"], True)
     assert lock["hold_mean_us"] == pytest.approx(holds["ns"] / holds["n"] / 1e3)
     assert lock["cpu_percent"] == pytest.approx(100 * logged["wait_ns"] / (whole["wall_ns"] * whole["cpus"]))
-    printed = summary(manifest, cached=True)
+    printed = summary(manifest, True, run)
     assert f"lock: {lock['acquisitions']:,} acquisitions, {lock['con_percent']:.1f}% contended" in printed
     assert f"{whole['flushes']:,} flushes ({whole['ipis']:,} IPIs)" in printed
 

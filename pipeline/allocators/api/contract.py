@@ -44,6 +44,7 @@ class Option:
 
     A bool is 0 or 1 there, a choice its position in `choices`. `minimum` and `maximum` are inclusive.
     `default_on` has other defaults for machines of some architectures, by the profile's `architecture`.
+    `only_with` is another option and its value without which this one does nothing.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Option:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     default_on: Mapping[str, Value] = field(default_factory=dict)
+    only_with: tuple[str, Value] | None = None
 
     def describe_allowed(self) -> str:
         """Say which values are allowed, for help and errors."""
