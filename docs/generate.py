@@ -29,7 +29,18 @@ from pipeline.schema.run import (
     Manifest,
     Totals,
 )
-from pipeline.schema.trace import COLUMNS, FORMAT_VERSION, KINDS, Column, Source, TraceMetadata
+from pipeline.schema.trace import (
+    COLUMNS,
+    FORMAT_VERSION,
+    KINDS,
+    MAX_DEPTH,
+    MAX_PAGE,
+    MAX_TASKS,
+    MAX_TIME_NS,
+    Column,
+    Source,
+    TraceMetadata,
+)
 from pipeline.sql.library import queries
 from pipeline.sql.macros import MACROS
 from pipeline.sql.views import VIEWS
@@ -93,6 +104,9 @@ Generated from the schemas in `pipeline/schema/trace.py`, `pipeline/schema/run.p
 
 One Parquet file (zstd, row groups of about 256 k rows), one row per mapping request, sorted by `time_ns`. `?`
 marks a column that may be null: what was not recorded is null or marked absent in the metadata, never zero.
+Tasks and processes number at most {MAX_TASKS:,}, pages {MAX_PAGE:,}, times and durations are below
+{MAX_TIME_NS:,} ns and depths below {MAX_DEPTH}. `pipeline doctor` and `pipeline replay` check the same: the
+rows, what the metadata and the file's statistics say of them, and that there are as many as the file says.
 
 {_columns(COLUMNS)}
 Kinds: {", ".join(f"`{kind}`" for kind in KINDS)}.

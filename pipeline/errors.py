@@ -98,10 +98,17 @@ def unknown_name(
     are those of files that may stand for a name: one that lies there and lacks only its ending is named.
     """
     names = sorted(known)
-    files = [name + ending for ending in endings if Path(name + ending).is_file()]
+    files = [name + ending for ending in endings if _is_file(name + ending)]
     near = f"; the file {files[0]} is given with its ending" if files else did_you_mean(name, names, 3)
     message = f"unknown {what} '{name}'{near}; known: {', '.join(names) or '(none)'}"
     return UsageError(f"{message}; {hint}" if hint else message)
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import InputError, OutputError, one_line
 from pipeline.io.scratch import ScratchDirectory, discard, reserve_beside
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -23,9 +23,15 @@ STDOUT = Path("-")
 
 def readable_file(path: Path, wanted: str) -> Path:
     """Return `path` if it is a file that can be read, else raise InputError naming what was `wanted`."""
-    if path.is_dir():
+    try:
+        is_directory, exists = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: wanted {wanted}, found a path that cannot be ({one_line(error)})"
+        ) from error
+    if is_directory:
         raise InputError(f"{path}: wanted {wanted}, found a directory; give the file itself")
-    if not path.exists():
+    if not exists:
         raise InputError(f"{path}: wanted {wanted}, found no such file; check the path")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: wanted {wanted}, but it may not be read; check its permissions")

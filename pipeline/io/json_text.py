@@ -7,6 +7,8 @@ from typing import Any
 
 from pipeline.errors import printable
 
+_LARGEST = (1 << 63) - 1
+
 
 def parse_json(text: str | bytes) -> Any:
     """Parse JSON; control characters in its strings become text, so that names can be shown anywhere.
@@ -27,6 +29,8 @@ def _as_text(value: Any) -> Any:
     match value:
         case str():
             return printable(value)
+        case int() if not -_LARGEST <= value <= _LARGEST:
+            raise ValueError(f"a number of {value.bit_length()} bits, where at most 64 are read")
         case list():
             return [_as_text(item) for item in value]
         case dict():

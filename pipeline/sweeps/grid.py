@@ -180,6 +180,8 @@ class Axis:
 
 
 def _side_by_side(entry: Mapping[str, tuple[Any, ...]]) -> Axis:
+    if not entry:
+        raise UsageError("an entry of 'together' has no factor; give it some, or leave it out")
     for name in entry:
         group, dot, _ = name.partition(".")
         if group not in (_GROUPS if dot else SINGLE):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import random
 import re
 from collections.abc import Callable
@@ -169,6 +171,25 @@ def test_short_reads_of_a_compressed_text_change_nothing(tmp_path, monkeypatch) 
     whole, _ = lines_of(path)
     monkeypatch.setattr(blocks, "open_text", lambda path: Dripping(path.read_bytes()))
     assert lines_of(path)[0] == whole
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
+def test_of_a_damaged_compressed_text_the_same_is_read(pack, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "r.txt"
+    packed = bytearray(pack(PERF * 3))
+    packed[len(packed) * 4 // 5] ^= 0x10
+    path.write_bytes(packed)
+    found = []
+    for size in (*SIZES, 1 << 15, 4 << 20):
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+        found.append(outcome(lines_of_damaged, path))
+    assert found[1:] == found[:-1]
+
+
+def lines_of_damaged(path: Path) -> object:
+    lines, reader = lines_of(path)
+    assert reader.damage
+    return lines
 
 
 def test_a_switch_far_before_the_first_event_leaves_rows_alone(tmp_path, monkeypatch) -> None:

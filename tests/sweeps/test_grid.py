@@ -100,3 +100,8 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path):
 def test_a_workload_is_no_grid(tmp_path):
     (tmp_path / "w.toml").write_text("tasks = 3\n")
     assert not is_grid(tmp_path / "w.toml")
+
+
+def test_an_entry_of_together_without_a_factor_is_refused():
+    with pytest.raises(UsageError, match="'together' has no factor"):
+        make_grid(BASE | {"together": [{}]})

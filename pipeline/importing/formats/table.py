@@ -120,7 +120,7 @@ def _read(path: Path, delimiter: str) -> pa.Table:
 
 
 def _read_text(path: Path) -> bytes:
-    """Text of a table, whole and not compressed."""
+    """Text of a table, whole and not compressed; bytes that are no UTF-8 as \\xNN."""
     reader, parts, size = BlockReader(path), [], 0
     for block in reader.blocks():
         parts.append(block.tobytes())
@@ -139,7 +139,12 @@ def _read_text(path: Path) -> bytes:
             f"{path}: line {reader.overlong_first:,} is longer than {LONGEST_LINE >> 20} MiB; it is damaged "
             "or no table"
         )
-    return b"".join(parts)
+    text = b"".join(parts)
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return text.decode(errors="backslashreplace").encode()
+    return text
 
 
 def _most(name: str) -> int:

@@ -17,6 +17,8 @@ import pyarrow as pa
 from pipeline.errors import InputError, one_line
 
 BLOCK_BYTES = 4 << 20
+# At once: of a compressed text that is damaged, so much may be lost in front of the damage.
+_READ_BYTES = 1 << 14
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # No recorder writes longer lines: strace cuts strings, and an event of the kernel is one page at most.
 LONGEST_LINE = 1 << 20
@@ -92,16 +94,32 @@ class BlockReader:
             self.overlong_first = self.lines_before
 
     def _pieces(self) -> Iterator[bytes]:
+        """The text in pieces of BLOCK_BYTES, the last one shorter."""
+        held: list[bytes] = []
+        size = 0
+        for chunk in self._chunks():
+            held.append(chunk)
+            size += len(chunk)
+            if size >= BLOCK_BYTES:
+                text, whole = b"".join(held), size - size % BLOCK_BYTES
+                for at in range(0, whole, BLOCK_BYTES):
+                    yield text[at : at + BLOCK_BYTES]
+                held, size = [text[whole:]], size - whole
+        if size:
+            yield b"".join(held)
+
+    def _chunks(self) -> Iterator[bytes]:
+        """The text as it is read, without a mark of the order of bytes in front."""
         head: bytes | None = b""
         try:
             with open_text(self.path) as stream:
-                while piece := bytes(stream.read(BLOCK_BYTES)):
+                while chunk := bytes(stream.read(_READ_BYTES)):
                     if head is not None:
-                        head = piece = head + piece
+                        head = chunk = head + chunk
                         if len(head) < len(_BYTE_ORDER_MARK):
                             continue
-                        piece, head = head.removeprefix(_BYTE_ORDER_MARK), None
-                    yield piece
+                        chunk, head = head.removeprefix(_BYTE_ORDER_MARK), None
+                    yield chunk
         except DAMAGE as error:
             # What was read before the damage is whole, and the loss is reported.
             self.cut_short, self.damage = True, one_line(error)

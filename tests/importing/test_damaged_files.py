@@ -1,0 +1,95 @@
+"""Damaged files and bombs end with one line, in bounded memory."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import InputError, PipelineError
+from pipeline.importing.import_trace import import_trace
+from pipeline.importing.text import blocks
+from pipeline.trace.doctor import doctor
+from tests.importing.recorded import SAMPLES, imported
+from tests.importing.test_import_table import CSV, MAPPING
+
+PERF = (SAMPLES / "excerpt.perf-script.txt").read_bytes()
+# A pool's events with numbers that no kernel has.
+POOL = b"""\
+# tracer: nop
+ wl-133 [003] d....  20282988399: km: (kmap_high+0x52/0xb0) page=0x%s vaddr=0xff157000 nr=0x1 cnt=0x2
+ wl-133 [003] d....  20282998399: ku: (kunmap_high+0x52/0xb0) page=0xf6 vaddr=0xff157000 nr=0x1 cnt=%s
+ <idle>-0 [001] d..2.  202%s: sched_switch: prev_comm=x prev_pid=%s prev_prio=1 ==> next_comm=y next_pid=7
+"""
+
+
+def test_compressed_text_that_is_damaged_is_refused_or_cut_short(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(PERF))
+    packed[20:40] = b"\xff" * 20
+    with pytest.raises(InputError, match="cut short or damaged"):
+        imported(tmp_path, bytes(packed), format="perf-script")
+    packed = bytearray(gzip.compress(PERF, 0))
+    del packed[len(packed) * 2 // 3 :]
+    _, result = imported(tmp_path, bytes(packed), format="perf-script")
+    assert result.metadata.losses["cut_short"] == 1
+
+
+@pytest.mark.parametrize("digits", [30, 5_000])
+@pytest.mark.parametrize("field", range(4))
+def test_numbers_of_a_pool_that_no_kernel_has(digits: int, field: int, tmp_path: Path) -> None:
+    numbers = [b"f6", b"0x1", b"83008399", b"133"]
+    numbers[field] = b"9" * digits
+    try:
+        imported(tmp_path, POOL % tuple(numbers), format="kernel-pool-tracefs", tsc_ghz=2.4)
+    except PipelineError as error:
+        assert "\n" not in str(error)
+        return
+    assert doctor(tmp_path / "t.parquet").usable
+
+
+def test_bytes_of_a_table_that_are_no_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(MAPPING)
+    rows, _ = imported(tmp_path, CSV.encode().replace(b"read", b"r\xe9ad"), mapping=tmp_path / "m.toml")
+    assert rows["kind"][0] == "other"
+    with pytest.raises(InputError, match=r"\\xe9"):
+        imported(tmp_path, CSV.encode().replace(b"start", b"st\xe9rt"), mapping=tmp_path / "m.toml")
+
+
+@pytest.mark.parametrize("format", ["perf-script", "strace", "kernel-pool-tracefs", "table"])
+def test_a_line_that_is_too_long_is_said(format: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(blocks, "LONGEST_LINE", 1 << 12)
+    (tmp_path / "m.toml").write_text(MAPPING)
+    mapping = tmp_path / "m.toml" if format == "table" else None
+    with pytest.raises(InputError, match=r"line 1.* longer than"):
+        imported(tmp_path, b"x" * (1 << 16), format=format, tsc_ghz=1.0, mapping=mapping)
+
+
+def test_a_bomb_of_one_line_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    bomb = tmp_path / "r.zst"
+    bomb.write_bytes(pa.compress(b"x" * (300 << 20), "zstd", asbytes=True))
+    assert bomb.stat().st_size < 100_000
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from pipeline.importing.text.blocks import BlockReader\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "reader = BlockReader(Path(sys.argv[1]))\n"
+        "assert list(reader.blocks()) == []\n"
+        "print(reader.overlong, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before >> 10)\n"
+    )
+    words = [sys.executable, "-c", script, str(bomb)]
+    overlong, megabytes = subprocess.run(words, capture_output=True, check=True).stdout.split()
+    assert int(overlong) == 1
+    assert int(megabytes) < 64
+
+
+def test_a_table_of_more_text_than_can_be_read_whole_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("pipeline.importing.formats.table._MOST_TEXT_BYTES", 50)
+    (tmp_path / "m.toml").write_text(MAPPING)
+    (tmp_path / "r.csv").write_text(CSV)
+    with pytest.raises(InputError, match="found more; cut it up"):
+        import_trace(tmp_path / "r.csv", tmp_path / "t.parquet", mapping=tmp_path / "m.toml")
