@@ -224,12 +224,20 @@ def _grids(file: _File, source: Source) -> dict[str, Grid]:
         raise InputError(f"{source.path}: wanted a table [grid] or tables [grids.NAME], found none")
     grids = {}
     for name, factors in (file.grids or {"": {}}).items():
-        keys = ("grids", name) if name else ("grid",)
-        try:
-            grids[name] = make_grid(merge(file.grid, factors))
-        except UsageError as error:
-            raise InputError(f"{source.at(*keys)}: {error}") from error
+        problem = _problem_of(merge(file.grid, factors))
+        if problem:
+            shared = not name or problem == _problem_of(file.grid)
+            raise InputError(f"{source.at(*(('grid',) if shared else ('grids', name)))}: {problem}")
+        grids[name] = make_grid(merge(file.grid, factors))
     return grids
+
+
+def _problem_of(factors: dict[str, Any]) -> str:
+    try:
+        make_grid(factors)
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def _check(study: Study) -> None:

@@ -21,3 +21,18 @@ def test_grids_of_a_study_share_what_stands_in_grid(tmp_path):
     path.write_text('claim = "c"\n[sql]\ncondition = "SELECT true AS holds"\n')
     with pytest.raises(InputError, match=r"wanted a table \[grid\] or tables \[grids.NAME\], found none"):
         read_study(path)
+
+
+def test_a_mistake_in_what_grids_share_is_told_where_it_stands(tmp_path):
+    path = tmp_path / "mistaken.toml"
+    path.write_text(
+        'claim = "c"\n[grid]\ntrace = "local"\nallocator = "global_pool"\nmachin = "numaq16"\n'
+        '[grids.pool]\nmachine = "numaq16"\n[sql]\ncondition = "SELECT true AS holds"\n'
+    )
+    with pytest.raises(InputError, match=r"mistaken.toml:2: unknown factor 'machin'"):
+        read_study(path)
+    path.write_text(path.read_text().replace("machin =", "cpus =").replace('"numaq16"\n[grids', "4\n[grids"))
+    assert read_study(path).grids["pool"].cpus == (4,)
+    path.write_text(path.read_text().replace("machine =", "machin ="))
+    with pytest.raises(InputError, match=r"mistaken.toml:6: unknown factor 'machin'"):
+        read_study(path)
