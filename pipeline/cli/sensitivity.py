@@ -49,7 +49,9 @@ def sensitivity(
     jitter: Annotated[
         str | None, typer.Option("--jitter", metavar="PERCENT", help="Scale think and wait times at random.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws, and of the first trace.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=(1 << 62) - 1, help="Of the draws, and of the first trace.")
+    ] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep the runs here, as a sweep.")
     ] = None,

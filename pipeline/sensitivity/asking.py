@@ -11,7 +11,7 @@ from pipeline.allocators.api.composite import parts_of
 from pipeline.allocators.registry import resolve_allocator
 from pipeline.compare.making import Conditions, parse_design
 from pipeline.compare.sides import jitter_percent
-from pipeline.errors import unknown_name
+from pipeline.errors import UsageError, unknown_name
 from pipeline.io.key_values import key_values
 from pipeline.io.numbers import format_count
 from pipeline.io.progress import progress
@@ -46,6 +46,8 @@ def ask(
         trace, machine, draws, cpus, operations, jitter_percent(jitter, trace, draws), seed
     )
     named = [name.strip() for text in costs for name in text.split(",") if name.strip()]
+    if costs and not named:
+        raise UsageError(f"--cost wants names of prices, found '{', '.join(costs)}'; leave it out for all")
     return find_sensitivity(designs, conditions, metric, named, draws, output, means, _tell)
 
 

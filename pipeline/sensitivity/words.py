@@ -201,9 +201,10 @@ def conditions(found: Sensitivity) -> list[str]:
         lines.append(f"{format_count(times, 'run')} of {design} met {hazard.replace('_', ' ')}; {meaning}.")
     lines.append(
         f"(…) is an exact {100 * CONFIDENCE:.0f} % interval of the share of draws. mu* and sigma: mean size "
-        f"and spread of what the logarithm of the ratio changes while a price crosses its range "
-        f"({counts.trajectories} trajectories of Morris). Sobol' indices: share of the variance that goes "
-        f"when the price is known, and that needs it, with {100 * CONFIDENCE:.0f} % intervals ({counts.rows} "
-        "rows; the trace's chance has the rest). Break-even: one price alone, all others the profile's."
+        f"and spread of what the logarithm of the ratio (where a value is 0, the difference) changes while a "
+        f"price crosses its range ({counts.trajectories} trajectories of Morris). Sobol' indices: share of "
+        f"the variance that goes when the price is known, and that needs it, with {100 * CONFIDENCE:.0f} % "
+        f"intervals ({counts.rows} rows; the trace's chance has the rest). Break-even: one price alone, all "
+        "others the profile's."
     )
     return lines

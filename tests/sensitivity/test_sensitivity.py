@@ -131,6 +131,21 @@ def test_the_page_shows_its_charts_and_fetches_nothing(found, tmp_path):
             assert_all_drawn(browser, page, width, scheme, 2)
 
 
+def test_runs_that_met_a_hazard_are_in_no_figure_and_counted(tmp_path):
+    step = "r.slot = -1; r.served = DIRECT; effects.report_finding(d, COUNT_UNDERFLOW)"
+    (tmp_path / "broken.py").write_text(
+        "from pipeline.schema.codes import COUNT_UNDERFLOW\n" + _PAYS.format(step=step)
+    )
+    conditions = Conditions("read_one_byte", "numaq16", 1, cpus=2, operations=10)
+    broken = str(tmp_path / "broken.py")
+    found = find_sensitivity(["direct_map", broken], conditions, costs=["walk_ns"], draws=2, means=PLAIN)
+    (pair,) = found.pairs
+    assert (pair.draws.draws, pair.draws.unknown, pair.decided) == (0, 2, False)
+    text = render(found, "text")
+    assert "runs of them met hazards" in text.splitlines()[0]
+    assert f"runs of {broken} met count underflow; these are in no figure." in text
+
+
 def test_a_design_that_fails_is_named_with_its_error(tmp_path):
     failing = design(tmp_path, "failing", FAILS)
     conditions = Conditions("read_one_byte", "numaq16", 1, cpus=2, operations=10)
@@ -152,6 +167,8 @@ def test_a_design_that_fails_is_named_with_its_error(tmp_path):
         (["-a", "atomic,sf_buf", "-s", "slotz=5"], "unknown option 'slotz'"),
         (["-a", "atomic,sf_bug"], "unknown allocator 'sf_bug'"),
         (["-a", "atomic,sf_buf", "--draws", "1"], "--draws"),
+        (["-a", "atomic,sf_buf", "--cost", ","], "--cost wants names of prices"),
+        (["-a", "atomic,sf_buf", "--seed", str(1 << 62)], "--seed"),
         (["-a", "atomic,sf_buf", "--report", "page.md"], "wanted a name that ends in .html"),
     ],
 )
