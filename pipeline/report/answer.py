@@ -18,6 +18,8 @@ LITTLE = f"{100 * NEGLIGIBLE:g} %"
 _MOSTLY_IDLE = 50.0
 # Designs whose intervals lie within this share, or that have mostly idle CPUs and differ by less, are close.
 _CLOSE = 0.05
+# Of more designs than this, how many there are is said, and not each of them.
+_NAMED = 4
 
 
 def describe_answer(ranking: Ranking) -> str:
@@ -67,7 +69,8 @@ def _is_tied(first: Standing, other: Standing) -> bool:
 
 def _decide_among(tied: Sequence[Standing], ranking: Ranking) -> Iterator[str]:
     """Say that throughput does not decide, and what does."""
-    names = join_words(standing.label for standing in tied)
+    several = len(tied) > _NAMED
+    names = f"{len(tied)} designs" if several else join_words(standing.label for standing in tied)
     within = max(_farthest(standing) for standing in tied)
     idle = min(standing.idle_percent for standing in tied)
     limited = (

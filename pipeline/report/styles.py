@@ -57,7 +57,8 @@ class RunStyles:
         """Number of each design's look: of its colour, and of its dash times RUN_COLOURS."""
         homes = {name: look for name in self.allocators if (look := _home(name)) is not None}
         looks: dict[str, int] = {}
-        for name, look in homes.items():
+        # Of designs with one colour, the one without dashes keeps it.
+        for name, look in sorted(homes.items(), key=lambda home: home[1]):
             if look % RUN_COLOURS not in {taken % RUN_COLOURS for taken in looks.values()}:
                 looks[name] = look
         every = RUN_COLOURS * max(len(DASHES), len(self.allocators))

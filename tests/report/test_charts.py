@@ -158,6 +158,7 @@ def test_a_design_has_its_look_in_every_document_unless_another_one_has_the_colo
         styles = RunStyles(names, {})
         assert [styles.colour(name) for name in names if name.startswith("global")] == ["run-0"]
         assert styles.colour("percpu_pinned") == "run-1"
+    assert RunStyles(("epoch_pool", "percpu_pinned"), {}).colour("percpu_pinned") == "run-1"
     # split_pool has the colour of global_pool, and another one beside it.
     assert RunStyles(("split_pool",), {}).colour("split_pool") == "run-0"
     both = RunStyles(("global_pool", "split_pool"), {})
