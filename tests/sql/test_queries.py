@@ -339,3 +339,22 @@ def test_time_until_the_lock_was_released_is_hold_and_not_sleep_as_well(tmp_path
         rows = run_query(opened, load_query("slowest_operations")).select(columns).rows()
     # 0 to 10 outside the lock, 10 to 35 held, asleep to 80, 85 to 90 held again, 5 and 10 outside.
     assert rows == [(0.1, 0.0, 0.03, 0.045, 0.025)]
+
+
+def test_quantiles_of_mapping_times_are_those_of_the_times_and_the_tail_counts_them(tmp_path):
+    # 1,000 maps of 1 to 1,000 us; unmaps that take no time.
+    operations = [
+        {"mapped_ns": 1_000 * k, "unmap_asked_ns": 2_000_000, "done_ns": 2_000_000} for k in range(1, 1_001)
+    ]
+    run = make_run(tmp_path / "a", "pool", operations)
+    with open_session([run]) as session:
+        maps, unmaps = run_query(session, load_query("mapping_times")).rows(named=True)
+        tail = run_query(session, load_query("mapping_time_tail"), {"per_octave": 1}).rows()
+    assert (maps["operations"], maps["mean_us"], maps["max_us"]) == (1_000, 500.5, 1_000)
+    for column, exact in (("p50_us", 500), ("p99_us", 990), ("p999_us", 999)):
+        assert exact <= maps[column] <= 1.003 * exact
+    assert {unmaps[column] for column in ("mean_us", "p50_us", "p999_us", "max_us")} == {0}
+    # Doublings of 1 ns: each point is the shortest time of its own.
+    for _, site, time_us, at_least, share in tail:
+        assert (site, at_least) == ("map", 1_001 - time_us)
+        assert share == at_least / 10
