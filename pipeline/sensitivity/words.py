@@ -126,19 +126,23 @@ def describe_profile_order(found: Sensitivity, pair: Pair) -> str:
             f"At the machine's own prices {pair.a} is ahead by {format_number(ahead, 3)} ± "
             f"{format_number(half, 2)} {unit} ({format_count(pair.profile.units, 'replication')})."
         )
+    if told_behind := ahead < -half:
+        ahead = -ahead
     low, middle, high = _say_ratios([ahead - half, ahead, ahead + half])
     by = f"{middle} ({low} to {high}; {format_count(pair.profile.units, 'replication')})"
     what = found.metric.label
     if abs(ahead) <= half:
         return f"At the machine's own prices it cannot be told which is better: {what} by {by}."
-    return f"At the machine's own prices {what} is better by {by}."
+    whose = f"{pair.b}'s {what}" if told_behind else what
+    return f"At the machine's own prices {whose} is better by {by}."
 
 
 def _say_ratios(logarithms: list[float]) -> list[str]:
     """Ratios as changes in per cent, or as factors where the middle one is beyond two."""
     if abs(logarithms[1]) > math.log(2):
         return [
-            format_number(math.exp(value), 3) + " times" * (at == 1) for at, value in enumerate(logarithms)
+            "a factor of " * (at == 1) + format_number(math.exp(value), 3)
+            for at, value in enumerate(logarithms)
         ]
     return [
         format_number(100 * math.expm1(value), 3) + " %" * (at > 0) for at, value in enumerate(logarithms)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.compare.making import Conditions
 from pipeline.errors import InputError
+from pipeline.runs.metrics import METRICS
 from pipeline.sensitivity.asking import apply_settings, ask, split_designs
 from pipeline.sensitivity.page import render_page
 from pipeline.sensitivity.render import render
 from pipeline.sensitivity.sensitivity import find_sensitivity
+from pipeline.sensitivity.words import describe_profile_order
+from pipeline.statistics import Estimate
 from pipeline.sweeps.sweep import Means, Observer
 from pipeline.workload.generate import generate
 from tests.cli.command import refusal
@@ -179,6 +184,21 @@ def test_mistakes_are_named_before_anything_runs(words, said, tmp_path):
 def test_a_recording_has_no_number_of_operations_to_choose(tmp_path):
     words = ("sensitivity", "local", "-m", "numaq16", "-a", "atomic,sf_buf", "--ops", "100")
     assert "local is a recording" in refusal(*words, cwd=tmp_path, status=2)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        (math.log(1.5), "throughput is better by 50 % (42.2 to 58.2 %; 16 replications)"),
+        (math.log(3), "throughput is better by a factor of 3 (2.84 to 3.16; 16 replications)"),
+        (-math.log(3), "slow's throughput is better by a factor of 3 (2.84 to 3.16; 16 replications)"),
+        (0.01, "it cannot be told which is better: throughput by 1.01 % (-4.24 to 6.53 %; 16 replications)"),
+    ],
+)
+def test_what_is_so_at_the_machines_own_prices_is_said_of_who_is_ahead(ahead, said):
+    pair = SimpleNamespace(a="fast", b="slow", ratio=True, profile=Estimate(ahead, 0.025, 16))
+    found = SimpleNamespace(metric=METRICS["throughput"])
+    assert describe_profile_order(found, pair) == f"At the machine's own prices {said}."
 
 
 def test_options_go_to_the_designs_that_have_them():
