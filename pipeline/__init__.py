@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from pipeline.runs.execute import RunResult
+    from pipeline.runs.finished import RunResult
 
     Paths = str | Path | Iterable[str | Path]
 

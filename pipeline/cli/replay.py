@@ -6,9 +6,13 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.runs.finished import RunResult
+    from pipeline.runs.plan import Plan
 
 
 def replay(
@@ -132,13 +136,12 @@ def replay(
     """
     from pipeline.errors import FindingError, UsageError
     from pipeline.io.key_values import key_integers, key_values, parse_percent
-    from pipeline.runs.execute import execute
-    from pipeline.runs.options import options_of_each
-    from pipeline.runs.plan import RunConfig
+    from pipeline.runs.finished import find_finished
+    from pipeline.runs.options import options_of_each, parse_designs
+    from pipeline.runs.plan import RunConfig, make_plan
     from pipeline.runs.side_by_side import side_by_side
     from pipeline.runs.store import set_label
     from pipeline.runs.summary import finding_lines, summary
-    from pipeline.sweeps.command import parse_designs
     from pipeline.sweeps.trace_source import find_trace
 
     designs = list(dict.fromkeys(parse_designs(allocators)))
@@ -167,7 +170,8 @@ def replay(
             compiled=compile,
             fresh=fresh,
         )
-        run = execute(config)
+        plan = make_plan(config)
+        run = find_finished(plan) or _make(plan)
         if label is not None:
             run = replace(run, manifest=set_label(run.path, label))
         runs.append(run)
@@ -185,6 +189,13 @@ def replay(
             typer.echo(str(minimal.path))
     if found := [line for run in runs for line in finding_lines(run.manifest)]:
         raise FindingError("\n".join(found))
+
+
+def _make(plan: Plan) -> RunResult:
+    # Loading what simulates takes longer than finding a run.
+    from pipeline.runs.execute import execute_plan
+
+    return execute_plan(plan)
 
 
 def _bar() -> str:

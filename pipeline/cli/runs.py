@@ -14,7 +14,7 @@ class _Runs(GroupWithDefault):
     default = "list"
 
 
-runs = typer.Typer(cls=_Runs)
+runs = typer.Typer(rich_markup_mode=None, cls=_Runs)
 
 
 @runs.callback()

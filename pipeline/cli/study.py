@@ -35,7 +35,7 @@ class _Studies(TyperGroup):
 
 _RUN = "NAME"
 
-study = typer.Typer(cls=_Studies, subcommand_metavar="[NAME]... [OPTIONS]")
+study = typer.Typer(rich_markup_mode=None, cls=_Studies, subcommand_metavar="[NAME]... [OPTIONS]")
 
 
 @study.callback(invoke_without_command=True)

@@ -16,7 +16,7 @@ class _Sweep(GroupWithDefault):
     default = _DEFAULT
 
 
-sweep = typer.Typer(cls=_Sweep, no_args_is_help=True)
+sweep = typer.Typer(rich_markup_mode=None, cls=_Sweep, no_args_is_help=True)
 
 _Directory = Annotated[Path, typer.Argument(metavar="SWEEP", help="Directory of a sweep.")]
 _Key = Annotated[str, typer.Argument(metavar="KEY", help="A run's key, or enough of its beginning.")]

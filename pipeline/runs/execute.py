@@ -7,7 +7,6 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,22 +20,13 @@ from pipeline.machine.engine import records
 from pipeline.machine.layout import RunSettings
 from pipeline.runs.allocator_errors import allocator_errors
 from pipeline.runs.feed import Feed, take_census
+from pipeline.runs.finished import RunResult, find_finished, run_directory
 from pipeline.runs.log_writer import EventLog
 from pipeline.runs.manifest import build_manifest
 from pipeline.runs.plan import Plan, RunConfig, make_plan
-from pipeline.runs.store import read_finished_manifest
 from pipeline.runs.sums import RunSums
 from pipeline.schema.run import KEPT_TABLES, MANIFEST_FILE, Execution, Manifest
 from pipeline.schema.trace import KINDS
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run: where it is, its manifest, and whether it was there already."""
-
-    path: Path
-    manifest: Manifest
-    cached: bool
 
 
 def replay(trace: str | Path, *, allocator: str, machine: str, **settings: Any) -> RunResult:
@@ -51,9 +41,12 @@ def replay(trace: str | Path, *, allocator: str, machine: str, **settings: Any) 
 def execute(config: RunConfig) -> RunResult:
     """Make a run, or find it; as `replay`."""
     plan = make_plan(config)
-    path = Path(config.output) / plan.identity()
-    if not config.fresh and (known := read_finished_manifest(path)) is not None:
-        return RunResult(path, known, cached=True)
+    return find_finished(plan) or execute_plan(plan)
+
+
+def execute_plan(plan: Plan) -> RunResult:
+    """Make a run, whether it is there already or not; as `replay`."""
+    path, config = run_directory(plan), plan.config
     if config.compiled and not is_compiled_already(plan.allocator):
         print(f"compiling {plan.allocator.name} for the first time, some seconds ...", file=sys.stderr)
     with complete_directory(path) as directory:

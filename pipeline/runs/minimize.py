@@ -22,7 +22,8 @@ from pipeline.errors import Interrupted
 from pipeline.io.files import output_error
 from pipeline.io.numbers import format_count
 from pipeline.io.scratch import ScratchDirectory
-from pipeline.runs.execute import RunResult, execute
+from pipeline.runs.execute import execute
+from pipeline.runs.finished import RunResult
 from pipeline.runs.plan import RunConfig
 from pipeline.schema.run import Finding, Manifest
 from pipeline.trace.names import trace_path

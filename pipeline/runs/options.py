@@ -10,6 +10,12 @@ from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import unknown_name
 
 
+def parse_designs(words: Sequence[str]) -> list[str]:
+    """Names of designs with commas between; page_fault=atomic,default=global_pool, by kind, is one word."""
+    parts = [part for word in words for part in ([word] if "=" in word else word.split(","))]
+    return [part.strip() for part in parts if part.strip()]
+
+
 def options_of_each(
     designs: Sequence[str], given: Mapping[str, str]
 ) -> tuple[list[dict[str, str]], list[str]]:

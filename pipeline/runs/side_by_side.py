@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.io.numbers import format_duration
 from pipeline.io.tables import align_columns
-from pipeline.runs.execute import RunResult
+from pipeline.runs.finished import RunResult
 from pipeline.runs.tails import map_tail_ns
 
 _WIDTH = 24

@@ -54,7 +54,9 @@ def lock_tail_ns(directory: Path, name: str) -> int | None:
 
 def _column(file: Path, name: str) -> np.ndarray:
     try:
-        column = pq.read_table(file, columns=[name]).column(0)
+        # `read_table` would load what queries need.
+        with pq.ParquetFile(file) as table:
+            column = table.read(columns=[name]).column(0)
     except (OSError, pa.ArrowException):
         return np.zeros(0, np.int64)
     return column.to_numpy()

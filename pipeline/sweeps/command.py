@@ -11,6 +11,7 @@ from pipeline.io.files import complete_file
 from pipeline.io.key_values import key_values
 from pipeline.io.numbers import format_count
 from pipeline.io.tables import align_columns
+from pipeline.runs.options import parse_designs
 from pipeline.sweeps.directory import SWEEP_FILE, open_sweep
 from pipeline.sweeps.estimate import estimate
 from pipeline.sweeps.grid import Grid, grid_text, is_grid, make_grid, parse_values, read_grid
@@ -46,11 +47,6 @@ def grid_of_words(
     if missing := [f"--{name}" for name in ("allocator", "machine") if name not in given]:
         raise UsageError(f"a sweep of traces wants {' and '.join(missing)}; or give a grid's .toml file")
     return make_grid({"trace": parse_values(what)} | given)
-
-
-def parse_designs(words: Sequence[str]) -> list[str]:
-    """Names of designs with commas between; page_fault=atomic,default=global_pool, by kind, is one word."""
-    return [name for word in words for name in ([word] if "=" in word else parse_values([word]))]
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -21,7 +21,6 @@ from pipeline.runs.collection import TRACES
 from pipeline.schema.trace import FORMAT_VERSION
 from pipeline.trace.names import trace_path
 from pipeline.trace.reader import Trace, open_trace
-from pipeline.workload.generate import generate
 from pipeline.workload.overrides import override_workload
 from pipeline.workload.read_spec import SUFFIX, read_workload, shipped_workloads, workload_path
 
@@ -55,6 +54,8 @@ class TraceSource:
 
     def write(self, file: Path) -> None:
         """Generate the trace into a file. Raises OutputError."""
+        from pipeline.workload.generate import generate  # noqa: PLC0415 - most traces are there already
+
         with override_workload(self.path, self.settings) as spec:
             generate(spec, file, operations=self.operations, seed=self.seed)
 

@@ -14,7 +14,7 @@ LINKER = ("llvmlite",)
 TABLES = ("pyarrow", "numpy")
 QUERIES = ("duckdb", "polars", "pyarrow.compute")
 CHARTS = ("altair", "vl_convert", "jinja2")
-PROMPT = ("prompt_toolkit", "rich.progress")
+PROMPT = ("prompt_toolkit", "rich")
 
 CODE = """
 import sys
@@ -43,6 +43,11 @@ def house(tmp_path_factory):
     [
         ("--help", (*COMPILER, *LINKER, *TABLES, *QUERIES, *CHARTS, *PROMPT, "pydantic")),
         ("replay --help", (*COMPILER, *LINKER, *TABLES, *QUERIES, *CHARTS, *PROMPT)),
+        ("workloads", (*COMPILER, *LINKER, *TABLES, *QUERIES, *CHARTS, *PROMPT)),
+        (
+            "replay t.parquet -a global_pool -m smp4-2002",
+            (*COMPILER, *LINKER, *QUERIES, *CHARTS, *PROMPT, "pipeline.runs.execute", "pipeline.runs.feed"),
+        ),
         ("machines", (*COMPILER, *LINKER, *QUERIES, *CHARTS, *PROMPT)),
         ("generate laptop -o u.parquet --ops 100", (*COMPILER, *LINKER, *QUERIES, *CHARTS, *PROMPT)),
         (

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.export.export import export
-from pipeline.runs.execute import RunResult
+from pipeline.runs.finished import RunResult
 from pipeline.sql.session import open_session
 from tests.export.reading import chrome, perfetto
 from tests.runs.made import build_trace, replayed, storm_trace

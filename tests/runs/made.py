@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.io.resources import shipped_files
-from pipeline.runs.execute import RunResult, replay
+from pipeline.runs.execute import replay
+from pipeline.runs.finished import RunResult
 from pipeline.schema.trace import COLUMN_NAMES
 from pipeline.trace.reader import open_trace
 from pipeline.trace.writer import TraceWriter

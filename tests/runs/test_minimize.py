@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Interrupted
-from pipeline.runs.execute import RunResult, execute
+from pipeline.runs.execute import execute
+from pipeline.runs.finished import RunResult
 from pipeline.runs.minimize import WALK, _fewest, minimize
 from pipeline.runs.plan import RunConfig
 from pipeline.schema.trace import COLUMN_NAMES, KINDS, Source

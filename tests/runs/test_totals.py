@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline.runs.execute import RunResult
+from pipeline.runs.finished import RunResult
 from pipeline.runs.store import find_runs
 from pipeline.schema.run import CPU_CATEGORIES
 from pipeline.sql.session import define_views
