@@ -39,17 +39,19 @@ class Answer:
 
     @property
     def stale(self) -> bool:
-        """Whether the outcome is another than the opinion was written for."""
-        return self.study.opinion is not None and self.study.opinion.expected != self.outcome
+        """Whether the runs say otherwise than when the opinion was written; too few of them say nothing."""
+        expected = self.study.opinion.expected if self.study.opinion else self.outcome
+        return self.outcome not in (expected, "cannot tell")
 
     @property
     def opinion(self) -> str:
-        """What is thought of the outcome; "" where nothing is."""
-        if self.study.opinion is None:
+        """What is thought of the outcome; "" where nothing is, or if the runs do not tell enough for it."""
+        opinion = self.study.opinion
+        if opinion is None:
             return ""
         if self.stale:
-            return f"To be judged anew: the opinion was written for '{self.study.opinion.expected}'."
-        return " ".join(self.study.opinion.words.split())
+            return f"To be judged anew: the opinion was written for '{opinion.expected}'."
+        return " ".join(opinion.words.split()) if self.outcome == opinion.expected else ""
 
 
 class _Numbers(Formatter):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -71,15 +71,16 @@ def plan_study(study: Study, replications: int | None = None) -> Planned:
 
     Raises InputError, with file and line, for a grid that cannot be planned.
     """
-    grids = {}
+    runs, grids = {}, {}
     for name, grid in study.grids.items():
         chosen = grid.replications if replications is None or study.exact else replications
+        grids[name] = grid.model_copy(update={"replications": chosen})
         try:
-            grids[name] = Planner(grid.model_copy(update={"replications": chosen})).runs
+            runs[name] = Planner(grids[name]).runs
         except (UsageError, InputError) as error:
             keys = ("grids", name) if name else ("grid",)
             raise InputError(f"{study.source_file.at(*keys)}: {error}") from error
-    return Planned(study, grids)
+    return Planned(replace(study, grids=grids), runs)
 
 
 def answer(planned: Planned, directory: SweepDirectory) -> Answer:

@@ -166,6 +166,9 @@ def test_an_opinion_for_another_outcome_is_said_to_be_stale(own: Path, kept: Pat
     assert done.returncode == 5
     assert "To be judged anew" in done.stdout
     assert "It is known" not in done.stdout
+    few = answer("study", str(changed), "--keep", str(kept), "-n", "3", cwd=tmp_path)
+    assert "judged anew" not in few
+    assert "; 3 replications." in few
 
 
 def test_settings_are_judged_by_runs_that_differ() -> None:
