@@ -19,6 +19,7 @@ _LEGEND = alt.Legend(title=None, orient="bottom", columns=4, symbolType="stroke"
 _MOST_TICKS = 8
 # From here on an axis has k and M in place of zeros.
 _LARGE = 10_000
+_WIDE = 100.0
 
 
 def summarise(chart: Curves, frame: pl.DataFrame, where: str = "") -> pl.DataFrame:
@@ -127,9 +128,15 @@ def _vertical(chart: Curves, rows: pl.DataFrame, column: str) -> alt.Y:
     values = rows["value"].to_list()
     positive = min(values, default=0) > 0
     scale = alt.Scale(type="log") if chart.log_y and positive else alt.Scale(zero=True)
+    # Of a wide logarithmic axis, powers of ten alone.
+    wide = chart.log_y and positive and max(values) >= _WIDE * min(values)
+    ticks = [10.0**k for k in range(-12, 16)] if wide else alt.Undefined
     form = "~s" if max(values, default=0) >= _LARGE else ",.3~r"
     return alt.Y(
-        f"{column}:Q", title=chart.y_title or chart.y, scale=scale, axis=alt.Axis(format=form, tickCount=5)
+        f"{column}:Q",
+        title=chart.y_title or chart.y,
+        scale=scale,
+        axis=alt.Axis(format=form, tickCount=5, values=ticks),
     )
 
 
