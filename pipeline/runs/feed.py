@@ -89,10 +89,7 @@ class Feed:
         self.trace = trace
         self.census = census
         self.jitter = jitter
-        self.chunks = sum(
-            -(-min(ROW_GROUP_ROWS, trace.rows - first) // CHUNK_ROWS)
-            for first in range(0, trace.rows, ROW_GROUP_ROWS)
-        )
+        self.chunks = -(-trace.rows // CHUNK_ROWS)
         self.chunk_rows = CHUNK_ROWS
         self.rows_admitted = 0
         self.most_backlog_rows = 0
@@ -173,6 +170,9 @@ class Feed:
             return self._free.get_nowait()
         except queue.Empty:
             slot = self._slots
+        if slot == self.chunks:
+            # The tables are made for the rows that the file says it has.
+            raise InputError(f"{self.trace.path}: has more rows than the {self.trace.rows:,} that it says")
         self._slots += 1
         if self._file is not None:
             tables = ((0, ROW.itemsize), (self.chunks * CHUNK_ROWS * ROW.itemsize, RUN.itemsize))
@@ -187,20 +187,11 @@ class Feed:
 
     def _arrange(self) -> Iterator[_Chunk]:
         first_op = 0
-        check = TraceCheck(self.trace)
-        # Decoded by this thread alone: a burst of others would take the engine's CPU.
-        for batch in self.trace.batches(None, ROW_GROUP_ROWS, threads=False):
-            checked = check.add(batch)
-            check.refuse(check.problems())
-            # What the tables of the simulation were made for.
-            if check.largest("page") >= self.census.pages or check.largest("depth") >= self.census.levels:
-                check.refuse(check.problems_of_whole())
-            if check.rows == self.trace.rows:
-                check.refuse(check.problems_of_whole())
-            columns = {name: checked[name] for name in COLUMNS}
+        for columns in self._whole_chunks():
+            rows = len(columns["time_ns"])
             if self._observe_pages is not None:
                 self._observe_pages(columns["page"])
-            for first in range(0, batch.num_rows, CHUNK_ROWS):
+            for first in range(0, rows, CHUNK_ROWS):
                 part = [column[first : first + CHUNK_ROWS] for column in columns.values()]
                 n = len(part[0])
                 slot = self._slot()
@@ -209,7 +200,37 @@ class Feed:
                     self._simulator.scale_times(self._machine_state, slot, n, self.jitter)
                 last_ns = int(columns["time_ns"][first + n - 1])
                 yield _Chunk(slot, n, last_ns)
-            first_op += batch.num_rows
+            first_op += rows
+
+    def _whole_chunks(self) -> Iterator[dict[str, np.ndarray]]:
+        """The trace's rows, checked, as many chunks at a time as are there; only the last one may be shorter.
+
+        A row group of the trace may have any number of rows.
+        """
+        check = TraceCheck(self.trace)
+        kept: list[dict[str, np.ndarray]] = []
+        waiting = 0
+        # Decoded by this thread alone: a burst of others would take the engine's CPU.
+        for batch in self.trace.batches(None, ROW_GROUP_ROWS, threads=False):
+            checked = check.add(batch)
+            check.refuse(check.problems())
+            # What the tables of the simulation were made for.
+            if check.largest("page") >= self.census.pages or check.largest("depth") >= self.census.levels:
+                check.refuse(check.problems_of_whole())
+            complete = check.rows >= self.trace.rows
+            if complete:
+                check.refuse(check.problems_of_whole())
+            kept.append({name: checked[name] for name in COLUMNS})
+            waiting += batch.num_rows
+            if waiting < CHUNK_ROWS and not complete:
+                continue
+            columns = kept[0]
+            if len(kept) > 1:
+                columns = {name: np.concatenate([part[name] for part in kept]) for name in COLUMNS}
+            over = 0 if complete else waiting % CHUNK_ROWS
+            yield {name: column[: waiting - over] for name, column in columns.items()}
+            kept = [{name: column[waiting - over :] for name, column in columns.items()}] if over else []
+            waiting = over
 
     def __enter__(self) -> Feed:
         return self

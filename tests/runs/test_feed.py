@@ -6,6 +6,7 @@ import os
 from functools import partial
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.allocators.api.contract import parse_options
@@ -17,9 +18,9 @@ from pipeline.machine.machine_state import RowStorage
 from pipeline.machine.profile import load_profile
 from pipeline.runs import feed
 from pipeline.schema.run import LOG_TABLES
-from pipeline.schema.trace import ROW_GROUP_ROWS
+from pipeline.schema.trace import METADATA_KEY, ROW_GROUP_ROWS
 from pipeline.sql.query import sql
-from tests.runs.made import replayed, storm_trace
+from tests.runs.made import build_trace, replayed, storm_trace
 
 # So few that some maps take longer than 32 bits of nanoseconds.
 SLOTS = {"slots": "32"}
@@ -101,3 +102,15 @@ def test_tables_are_sized_by_what_is_in_use_not_by_the_length_of_the_trace():
     tables = [table for table in vars(simulation.machine_state).values() if isinstance(table, np.ndarray)]
     assert len(tables) > 15
     assert sum(table.nbytes for table in tables) < 128 << 20
+
+
+@pytest.mark.parametrize("group_rows", [1, 7])
+def test_row_groups_of_any_size_give_the_same_run(tmp_path, group_rows):
+    trace = build_trace(tmp_path, 300)
+    cut = tmp_path / "cut.parquet"
+    table = pq.read_table(trace)
+    with pq.ParquetWriter(cut, table.schema) as out:
+        out.write_table(table, group_rows)
+        out.add_key_value_metadata({METADATA_KEY: pq.read_metadata(trace).metadata[METADATA_KEY]})
+    whole, in_groups = (replayed(path, tmp_path / "runs", compiled=False) for path in (trace, cut))
+    assert in_groups.manifest.fingerprint == whole.manifest.fingerprint
