@@ -113,10 +113,10 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
 
 def check(a: State, live: Check) -> list[str]:
     """Users, pages and the free list must agree."""
-    users = [int(slot.users) for slot in a.slots]
+    users = a.slots.users.tolist()
     problems = check_users(live, users)
     problems += check_pages(a, [s for s, count in enumerate(users) if count > 0])
-    free = list_free(a, a.pool[0])
+    free = list_free(a.slots.next.tolist(), a.pool[0])
     if sorted(free) != [s for s, count in enumerate(users) if count == 0]:
         problems.append(f"the free list holds {len(free)} slots, not just those that nobody uses")
     return problems
@@ -124,4 +124,4 @@ def check(a: State, live: Check) -> list[str]:
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return check_sleepers(live, 0, len(list_free(a, a.pool[0])), "slots are free")
+    return check_sleepers(live, 0, len(list_free(a.slots.next.tolist(), a.pool[0])), "slots are free")

@@ -175,12 +175,14 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
 def check(a: State, live: Check) -> list[str]:
     """Each CPU's count, free list and the live mappings must agree; the pool must be in order too."""
     first, per_cpu = int(_first(a)), int(a.options[0].slots_per_cpu)
+    following = a.slots.next.tolist()
+    every_mapped = a.slots.mapped.nonzero()[0].tolist()
     problems = check_pools(a, live, first)
     for c in range(live.shape.cpus):
         own = range(first + c * per_cpu, first + (c + 1) * per_cpu)
-        mapped = {s for s in own if a.slots[s].mapped}
+        mapped = {s for s in every_mapped if s in own}
         held = {s for s in live.users if s in own}
-        free = list_free(a, a.percpu[c])
+        free = list_free(following, a.percpu[c])
         if mapped != held:
             problems.append(f"cpu {c}: slots {sorted(mapped ^ held)} are mapped or held, not both")
         if len(mapped) != a.percpu[c].mapped:

@@ -176,12 +176,12 @@ def lost_wakeups(a: State, live: Check) -> list[str]:
 
 def check(a: State, live: Check) -> list[str]:
     """Users must be as many as there are, the list hold those without any, the hash those with a page."""
-    users = [int(slot.users) for slot in a.slots]
+    users = a.slots.users.tolist()
     problems = check_users(live, users)
     unused = list_unused(a)
     if sorted(unused) != [s for s, count in enumerate(users) if count == 0]:
         problems.append(f"the list holds {len(unused)} buffers, not just those that nobody uses")
     table = list_entries(a, 0, len(users))
-    if sorted(table) != [s for s, slot in enumerate(a.slots) if slot.mapped]:
+    if sorted(table) != a.slots.mapped.nonzero()[0].tolist():
         problems.append("the hash holds other buffers than those with a page")
     return problems

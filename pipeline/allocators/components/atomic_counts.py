@@ -68,8 +68,8 @@ def give_back(a: State, d: StepCost, slot: int) -> None:
 
 def check_counts(a: State, live: Check) -> list[str]:
     """Every slot has as many users as it counts and no task has one for itself; pages know their slots."""
-    mapping = [s for s, slot in enumerate(a.slots) if slot.page >= 0]
-    return check_users(live, (int(slot.count) - 1 for slot in a.slots)) + check_pages(a, mapping)
+    mapping = (a.slots.page >= 0).nonzero()[0].tolist()
+    return check_users(live, (a.slots.count - 1).tolist()) + check_pages(a, mapping)
 
 
 def lost_wakeups_beside_free(a: State, live: Check) -> list[str]:

@@ -20,10 +20,10 @@ def check_users(live: Check, counted: Iterable[int], first: int = 0) -> list[str
 def check_pages(a: State, mapping: list[int]) -> list[str]:
     """The slots `mapping` map their page: it must know so, and no other page say that it has a slot."""
     problems = []
-    for s in mapping:
-        page = int(a.slots[s].page)
-        if int(a.pages[page].slot) != s + 1:
-            problems.append(f"slot {s}: maps page {page}, which is cached in {int(a.pages[page].slot) - 1}")
+    pages = a.slots.page[mapping]
+    for s, page, slot in zip(mapping, pages.tolist(), a.pages.slot[pages].tolist(), strict=True):
+        if slot != s + 1:
+            problems.append(f"slot {s}: maps page {page}, which is cached in {slot - 1}")
     cached = int((a.pages.slot > 0).sum())
     if cached != len(mapping):
         problems.append(f"{cached} pages are cached in {len(mapping)} slots that map one")

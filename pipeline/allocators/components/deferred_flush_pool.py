@@ -257,7 +257,7 @@ def unmap_in_parts(a: State, r: Request, d: StepCost, size: int) -> int:
 
 def check_parts(a: State, live: Check) -> list[str]:
     """Counts must match the live mappings, pages their slots, the parts' counts their slots."""
-    counts = [int(slot.count) for slot in a.slots]
+    counts = a.slots.count.tolist()
     problems = check_users(live, (max(count - 1, 0) for count in counts))
     problems += check_pages(a, [s for s, count in enumerate(counts) if count > 0])
     size = len(counts) // len(a.pool)
@@ -273,4 +273,4 @@ def check_parts(a: State, live: Check) -> list[str]:
 
 def lost_wakeups_in_parts(a: State, live: Check) -> list[str]:
     """Nobody may be left asleep unless every slot is in use."""
-    return check_sleepers(live, 0, sum(int(slot.count) <= _CACHED for slot in a.slots))
+    return check_sleepers(live, 0, int((a.slots.count <= _CACHED).sum()))

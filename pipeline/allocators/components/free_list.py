@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pipeline.allocators.api.protocols import State
 from pipeline.jit.marks import inline
 
@@ -17,8 +19,8 @@ from pipeline.jit.marks import inline
 def fill_free(a: State, head: Any, first: int, last: int) -> None:
     """Put the slots from `first` to before `last` on the list, lowest number first."""
     head.free = first + 1
-    for s in range(first, last):
-        a.slots[s].next = s + 2 if s + 1 < last else 0
+    a.slots.next[first:last] = np.arange(first + 2, last + 2)
+    a.slots[last - 1].next = 0
 
 
 @inline
@@ -36,11 +38,14 @@ def give_free(a: State, head: Any, slot: int) -> None:
     head.free = slot + 1
 
 
-def list_free(a: State, head: Any) -> list[int]:
-    """The slots on the list, more of them than there are slots if it has no end."""
+def list_free(following: list[int], head: Any) -> list[int]:
+    """The slots on the list, more of them than there are slots if it has no end.
+
+    `following` is the column `next` of all slots.
+    """
     found: list[int] = []
     at = int(head.free) - 1
-    while at >= 0 and len(found) <= len(a.slots):
+    while at >= 0 and len(found) <= len(following):
         found.append(at)
-        at = int(a.slots[at].next) - 1
+        at = following[at] - 1
     return found

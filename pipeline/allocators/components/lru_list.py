@@ -7,6 +7,8 @@ slot.before, slot.after    1 + its neighbours in the list; 0: none
 
 from __future__ import annotations
 
+import numpy as np
+
 from pipeline.allocators.api.protocols import State
 from pipeline.jit.marks import inline
 
@@ -16,9 +18,9 @@ LRU_SLOT = [("before", "i4"), ("after", "i4")]
 
 def fill_unused(a: State, size: int) -> None:
     """Every slot is unused, the lowest number for longest."""
-    for s in range(size):
-        a.slots[s].before = s
-        a.slots[s].after = s + 2 if s + 1 < size else 0
+    a.slots.before[:size] = np.arange(size)
+    a.slots.after[:size] = np.arange(2, size + 2)
+    a.slots[size - 1].after = 0
     a.pool[0].oldest = 1
     a.pool[0].newest = size
 
@@ -55,8 +57,9 @@ def add_unused(a: State, at: int) -> None:
 def list_unused(a: State) -> list[int]:
     """The slots in the list, more of them than there are slots if it has no end."""
     found: list[int] = []
+    after = a.slots.after.tolist()
     at = int(a.pool[0].oldest) - 1
-    while at >= 0 and len(found) <= len(a.slots):
+    while at >= 0 and len(found) <= len(after):
         found.append(at)
-        at = int(a.slots[at].after) - 1
+        at = after[at] - 1
     return found
