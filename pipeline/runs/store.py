@@ -209,8 +209,8 @@ def set_label(directory: Path, label: str) -> Manifest:
 def read_finished_manifest(directory: Path) -> Manifest | None:
     """Manifest of a run that is there and whole, else None."""
     try:
-        return Manifest.model_validate_json((directory / MANIFEST_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValidationError):
+        return Manifest.model_validate(parse_json((directory / MANIFEST_FILE).read_bytes()))
+    except (OSError, ValueError):
         return None
 
 
