@@ -21,6 +21,20 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")
 class Command(TyperCommand):
     """A command that refuses an option given twice, names all missing options, and reads 200k as 200000."""
 
+    def get_params(self, ctx: Any) -> Any:
+        """Return the parameters, each of which completes the names that it takes."""
+        params: Any = super().get_params(ctx)
+        if ctx.resilient_parsing:
+            from typer._click.shell_completion import CompletionItem
+
+            from pipeline.cli._complete import complete
+
+            for param in params:
+                param.shell_complete = lambda _, incomplete, param=param: [
+                    CompletionItem(name) for name in complete(param, incomplete)
+                ]
+        return params
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse words; an option that takes paths takes all that follow it, as a shell's wildcards do."""
         params: list[Any] = self.params
