@@ -7,15 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError, PipelineError
 from pipeline.importing.import_trace import import_trace
 from pipeline.importing.text import blocks
+from pipeline.schema.trace import MAX_TIME_NS
 from pipeline.trace.doctor import doctor
 from tests.importing.recorded import SAMPLES, imported
 from tests.importing.test_import_table import CSV, MAPPING
+from tests.trace.small import write_good
 
 PERF = (SAMPLES / "excerpt.perf-script.txt").read_bytes()
 # A pool's events with numbers that no kernel has.
@@ -93,3 +96,19 @@ def test_a_table_of_more_text_than_can_be_read_whole_is_refused(tmp_path: Path, 
     (tmp_path / "r.csv").write_text(CSV)
     with pytest.raises(InputError, match="found more; cut it up"):
         import_trace(tmp_path / "r.csv", tmp_path / "t.parquet", mapping=tmp_path / "m.toml")
+
+
+@pytest.mark.parametrize("column", ["time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns"])
+def test_times_of_a_table_that_no_trace_can_have(column: str, tmp_path: Path) -> None:
+    table = pl.read_parquet(write_good(tmp_path / "t.parquet"))
+    last = table[column].to_list()[:-1]
+    for time, refused in ((MAX_TIME_NS - 1, False), (MAX_TIME_NS, True)):
+        changed = table.with_columns(pl.Series(column, [*last, time]), pl.col("kind").cast(pl.String))
+        changed.write_parquet(tmp_path / "r.parquet")
+        try:
+            import_trace(tmp_path / "r.parquet", tmp_path / "new.parquet", "trace-table")
+        except InputError as error:
+            assert refused, error
+            assert f"column '{column}' holds {MAX_TIME_NS}" in str(error)
+        else:
+            assert not refused

@@ -18,9 +18,11 @@ from pipeline.importing.importer import (
     integers,
     read_columns,
 )
-from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS
+from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 
-_MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH - 1}
+_MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH - 1} | {
+    name: MAX_TIME_NS - 1 for name in COLUMN_NAMES if name.endswith("_ns")
+}
 
 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
