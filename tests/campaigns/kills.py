@@ -65,7 +65,7 @@ class _Place:
         time.sleep(moment_s)
         process.send_signal(sign)
         ended = finish(process, 20)
-        self._result.tries[f"{sign.name} of {command.name}"] += 1
+        self._result.tries[sign.name] += 1
         for what in self._broken(command, sign, ended, made):
             text = f"try {number}: {sign.name} after {moment_s:.2f} s of '{command.words}': {what}"
             self._result.fail(text, self._kept(number, ended))
@@ -103,7 +103,7 @@ class _Place:
         appeared = command.output is not None and (self._out / command.output).is_file()
         if not finished and appeared and what_is_made(self._out) != made:
             found.append(f"{command.output} is there and is not what it should be")
-        if not command.endless and made is not None:
+        if command.output and made is not None:
             again = finish(self._house.start(command, self._out, self._environment))
             exists = "--force" in again.err
             if again.status not in (0, 6, 7) and not exists:
