@@ -6,16 +6,20 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 from prompt_toolkit.output import Output
+from prompt_toolkit.search import stop_search
 from pygments.lexers.sql import SqlLexer
 
 from pipeline.errors import PipelineError
@@ -66,11 +70,25 @@ def converse(
         # Enter begins another line as long as the statement has no end.
         multiline=Condition(lambda: not is_complete(get_app().current_buffer.text)),
         prompt_continuation=lambda width, number, wrapped: "...> ".rjust(width),
+        key_bindings=_bindings(),
         input=source,
         output=screen,
     )
     with interrupts.left_to_caller():
         _converse(shell, prompt)
+
+
+def _bindings() -> KeyBindings:
+    """Let Ctrl-C end a search of the history only; the library would end the prompt within the search too."""
+    bindings = KeyBindings()
+
+    @bindings.add("c-c", filter=is_searching, eager=True)
+    def _end_search(_: KeyPressEvent) -> None:
+        # The library does not find every search among those that it knows.
+        with suppress(KeyError):
+            stop_search()
+
+    return bindings
 
 
 def _converse(shell: Shell, prompt: PromptSession[str]) -> None:

@@ -212,6 +212,11 @@ def test_ctrl_c_clears_the_line(session: Session, capsys: pytest.CaptureFixture[
     assert conversation(session, "SELECT nonsense\x03SELECT 3 AS c;\r\x04", capsys) == "c\n-\n3\n"
 
 
+def test_ctrl_c_ends_a_search_of_the_history(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = "SELECT 3 AS c;\r\x12SEL\x03\x03SELECT 4 AS d;\r\x04"
+    assert conversation(session, keys, capsys) == "c\n-\n3\nd\n-\n4\n"
+
+
 def test_history_is_kept_in_the_users_state_directory(
     session: Session,
     capsys: pytest.CaptureFixture[str],
