@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipeline.allocators.api.contract import parse_options
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.compose import compose
-from pipeline.machine.drive import COLUMNS, build_simulation
+from pipeline.machine.drive import build_simulation
 from pipeline.machine.engine import records
 from pipeline.machine.layout import RunSettings
 from pipeline.machine.profile import load_profile
@@ -26,12 +26,12 @@ class _InMemory(Trace):
 
     def __init__(self, trace: Trace) -> None:
         vars(self).update(vars(trace))
-        self._decoded = list(trace.batches(COLUMNS))
+        self._decoded = list(trace.batches())
 
     def batches(
         self, columns: Sequence[str] | None = None, rows: int = 0, threads: bool = True
     ) -> Iterator[pa.RecordBatch]:
-        assert columns == COLUMNS
+        assert columns is None
         del rows, threads
         return iter(self._decoded)
 
