@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.importing.kmap_pool.recordings import read_pool_events, recording_path
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.io.tables import markdown_table
 from pipeline.io.toml_overrides import apply_overrides
 from pipeline.machine.profile import load_profile
@@ -176,7 +176,7 @@ def _free(name: str, machine: str | None = None, seed: int = 0, scale_block: flo
 def _change_flush(mean_ns: float) -> Comparison:
     """Replay on the machine with measured prices but for the length of a flush."""
     fit = fit_machine(recording_path(_NEAR), MACHINE)
-    with tempfile.TemporaryDirectory() as folder:
+    with ScratchDirectory() as folder:
         profile = Path(folder) / "measured.toml"
         fit.write(profile)
         price = load_profile(str(profile)).costs["ipi_latency_ns"].value

@@ -8,7 +8,6 @@ recording tells, unless a machine is named.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from pipeline.importing.kmap_pool.durations import flush_times
 from pipeline.importing.kmap_pool.events import ENTER, FLUSH, MAPPED, SCAN, SLEEP, UNMAPPED, PoolEvents
 from pipeline.importing.kmap_pool.lock_schedule import schedule_holds
 from pipeline.importing.kmap_pool.recordings import read_pool_events
+from pipeline.io.scratch import ScratchDirectory
 from pipeline.machine.profile import load_profile
 from pipeline.runs.execute import replay
 from pipeline.schema.run import Manifest
@@ -103,7 +103,7 @@ def verify_free(
     path = Path(recording)
     events = read_pool_events(path, with_scheduler=True)
     fit = None
-    with tempfile.TemporaryDirectory() as name:
+    with ScratchDirectory() as name:
         folder = Path(name)
         trace = folder / "recording.parquet"
         import_trace(path, trace, threads=True, tsc_ghz=tsc_ghz)
