@@ -45,8 +45,9 @@ def _lines(selection: Selection) -> Iterator[str]:
         yield f"out: {excluded.candidate.text} {excluded.why}"
     yield ""
     yield _note(selection)
+    yield f"Replay it with {selection.winner.candidate.text}:"
     for line in commands(selection):
-        yield f"$ {line}"
+        yield f"    {line}"
 
 
 def answer(selection: Selection) -> str:

@@ -50,7 +50,7 @@ def _lines(found: Sensitivity, form: Form) -> Iterator[str]:
         if commands:
             yield f"A run in which {pair.b} is ahead:{gap}"
             yield "\n".join(
-                ["```console", *commands, "```"] if form == "md" else (f"$ {c}" for c in commands)
+                ["```console", *commands, "```"] if form == "md" else (f"    {c}" for c in commands)
             )
     yield ""
     yield from (f"- {line}" if form == "md" else line for line in conditions(found))

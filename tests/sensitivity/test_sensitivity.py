@@ -94,7 +94,7 @@ def test_the_answer_says_draws_break_evens_conditions_and_commands(found, direct
     assert "each draw meets another chance (seeds 0 to 7, jitter 0.5 %)" in text
     assert "3 prices vary" in text
     assert "Without effect, even by a factor of 100 each way: walk_ns." in text
-    replays = [line for line in text.splitlines() if line.startswith("$ pipeline replay")]
+    replays = [line for line in text.splitlines() if line.startswith("    pipeline replay")]
     assert len(replays) == 2
     assert all("--cost local_entry_ns=8" in line and "--jitter 0.5%" in line for line in replays)
     assert "| local_entry_ns | 5 | 2 to 10 |" in render(found, "md")
