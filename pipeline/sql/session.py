@@ -98,6 +98,11 @@ class Session:
             raise InputError(
                 f"a table of a run's log cannot be read: {to_line(error)}; make the run again"
             ) from error
+        except UnicodeDecodeError as error:
+            # DuckDB's own message, which quotes what is damaged.
+            raise InputError(
+                "a table of a run's log cannot be read: it has a name that is no UTF-8; make the run again"
+            ) from error
         if self.safe:
             lock(self._connection)
 
