@@ -114,7 +114,7 @@ def measured(run: Path, repeats: int) -> tuple[list[tuple[str, float, float]], f
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in columns}
     together: list[float] = []
     for _ in range(repeats):
-        with open_session([run], memory_limit="1GB") as session:
+        with open_session([run], memory="1GB") as session:
             session.run("SET threads = 1")
             together.append(cpu_seconds(decode, session, every))
             for name, query in queries().items():

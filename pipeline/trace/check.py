@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import InputError
 from pipeline.jit.entries import compiled_entry
@@ -132,7 +131,7 @@ class TraceCheck:
             flaw = self._flaws[name]
             if column.nullable:
                 if values.null_count < len(values):
-                    flaw.add(np.asarray(pc.less(values, 0).fill_null(False)), self.rows)
+                    flaw.add(values.to_numpy(zero_copy_only=False) < 0, self.rows)
                 continue
             if values.null_count:
                 flaw.add(values.is_null().to_numpy(zero_copy_only=False), self.rows)
@@ -260,6 +259,8 @@ def _of_whole(code: str, count: int, what: str, advice: str) -> Problem:
 
 def _without_nulls(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     """Put a value that raises no second complaint in the place of nulls."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - a tenth of a second that few traces need
+
     column = batch.column(name)
     filled = pc.fill_null_forward(column) if name == "time_ns" else column
     return batch.set_column(batch.schema.get_field_index(name), name, filled.fill_null(0))

@@ -1,29 +1,38 @@
 """The first rows of a trace as a trace of their own.
 
 As rows are in the order in which operations began, what encloses a nested operation always comes before it:
-the first rows of a valid trace are a valid trace. An operation whose nested ones are cut off uses its mapping
-itself for the CPU time and the waiting that they had.
+the first rows of a valid trace are a valid trace, once tasks and processes are numbered densely. An operation
+whose nested ones are cut off uses its mapping itself for the CPU time and the waiting that they had.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.schema.trace import COLUMN_NAMES
-from pipeline.trace.reader import Trace, numpy_column
+from pipeline.trace.reader import Trace
+from pipeline.trace.transform.step import Columns, batches, numbers_used, renumber
 from pipeline.trace.writer import TraceWriter
 
 
 def write_prefix(trace: Trace, rows: int, path: Path, note: str) -> None:
-    """Write the first `rows` rows, at least one, to `path`, numbered as they are, with `note` added.
+    """Write the first `rows` rows, at least one, to `path`, with `note` added.
 
-    Raises InputError for a trace that cannot be read, OutputError where `path` cannot be written.
+    Tasks and processes are numbered densely, in the same order. Raises InputError for a trace that cannot be
+    read, OutputError where `path` cannot be written.
     """
+    tasks, processes = numbers_used(_first(trace, rows))
     with TraceWriter.like(path, trace.metadata, notes=[*trace.metadata.notes, note]) as writer:
-        left = rows
-        for batch in trace.batches():
-            part = batch.slice(0, left)
-            writer.write({name: numpy_column(part, name) for name in COLUMN_NAMES})
-            left -= part.num_rows
-            if left == 0:
-                break
+        for columns in renumber(_first(trace, rows), tasks, processes):
+            writer.write(columns)
+
+
+def _first(trace: Trace, rows: int) -> Iterator[Columns]:
+    left = rows
+    for columns in batches(trace, COLUMN_NAMES):
+        part = {name: values[:left] for name, values in columns.items()}
+        left -= len(part["task"])
+        yield part
+        if left == 0:
+            break

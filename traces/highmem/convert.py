@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import PipelineError
 from pipeline.importing.kmap_pool.events import ENTER, EVENTS, NONE, PoolEvents
 from pipeline.importing.kmap_pool.recordings import read_recorded_events
-from pipeline.importing.kmap_pool.tracefs import read_blocks
+from pipeline.importing.text.blocks import BlockReader
 from pipeline.io.files import complete_file
 
 _CLOCK = re.compile(rb" (\d+): tracing_mark_write: pool clock (\d+\.\d+)")
@@ -29,9 +30,14 @@ _CLOCK = re.compile(rb" (\d+): tracing_mark_write: pool clock (\d+\.\d+)")
 _ENTERED = re.compile(rb"^.+?: ke: .*? caller=(\S+)", re.MULTILINE)
 
 
+def _blocks(source: Path) -> Iterator[bytes]:
+    """Whole lines of the text, many at a time."""
+    return (block.tobytes() for block in BlockReader(source).blocks())
+
+
 def callers(source: Path, events: PoolEvents) -> list[str | None]:
     """Who called `kmap_high`, for each event; None for all events but `ke`."""
-    found = [match.decode() for block in read_blocks(source) for match in _ENTERED.findall(block)]
+    found = [match.decode() for block in _blocks(source) for match in _ENTERED.findall(block)]
     entered = np.flatnonzero(events.code == ENTER)
     if len(found) != len(entered):
         sys.exit(
@@ -45,7 +51,7 @@ def callers(source: Path, events: PoolEvents) -> list[str | None]:
 
 def ticks_per_ns(source: Path) -> float:
     """Rate of the counter, from the first and the last marker."""
-    found = [pair for block in read_blocks(source) for pair in _CLOCK.findall(block)]
+    found = [pair for block in _blocks(source) for pair in _CLOCK.findall(block)]
     if len(found) < 2 or found[0][1] == found[-1][1]:
         sys.exit(
             f"convert.py: {source}: wanted markers 'pool clock SECONDS' at both ends, found {len(found)}"
