@@ -91,7 +91,7 @@ class Comparison:
                 (
                     f"{trace} on {machine}",
                     draw_curves(grid, trace, machine, pictures) if pictures else "",
-                    tabulate_metrics(grid, trace, machine).markdown(),
+                    tabulate_metrics(grid, trace, machine).markdown() if trace == grid.traces[0] else "",
                 )
                 for trace, machine in settings
             ],

@@ -30,7 +30,7 @@ def test_every_design_has_a_line_in_every_table() -> None:
     new = [name for name in shipped_allocators() if f"| {name} |" not in text]
     for allocator in set(shipped_allocators()) - set(new):
         lines = re.findall(rf"^\| {allocator} \| .*$", part(text, CURVES), re.MULTILINE)
-        assert len(lines) == len(TRACES) * len(MACHINES), allocator
+        assert len(lines) == len(MACHINES), allocator
         assert (
             len(re.findall(rf"^\| {allocator} \|", part(text, "What each design takes"), re.MULTILINE)) == 2
         )
