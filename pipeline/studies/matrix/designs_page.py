@@ -73,7 +73,7 @@ class Comparison:
         """
         grid = self.grid
         settings = [(trace, machine) for trace in grid.traces for machine in grid.machines]
-        priced = [(trace, grid.machines[0]) for trace in (grid.traces[0], grid.traces[-1])]
+        priced = [(grid.traces[0], grid.machines[0])]
         return render_template(
             "matrix",
             grid=grid,
