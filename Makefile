@@ -51,9 +51,9 @@ docs: $(VENV)/.installed-test ## write again what the documents take from the co
 	$(BIN)/python docs/generate.py
 
 documents: docs ## the same, and the studies: docs/validation.md, claims.md and designs.md; takes minutes
-	$(BIN)/pipeline study lockmeter --document docs/validation.md
-	$(BIN)/pipeline study claims --document docs/claims.md
-	$(BIN)/pipeline study matrix --document docs/designs.md
+	$(BIN)/pipeline study lockmeter --document docs/validation.md --force
+	$(BIN)/pipeline study claims --document docs/claims.md --force
+	$(BIN)/pipeline study matrix --document docs/designs.md --force
 
 goldens: $(VENV)/.installed-test ## write again the fingerprints that tests/runs/goldens.json pins
 	UPDATE_GOLDENS=1 $(BIN)/python -m pytest tests/runs/test_golden.py

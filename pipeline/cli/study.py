@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli._command import Command
+from pipeline.cli._command import Command, Force
 from pipeline.cli.validate import validate
 from pipeline.cli.verify import verify
 
@@ -96,6 +96,7 @@ def run_studies(
         int | None,
         typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent."),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Make the runs of studies and say what comes out: holds, does not hold, depends, or cannot tell.
 
@@ -103,12 +104,15 @@ def run_studies(
     whether it ran.
     """
     from pipeline.errors import FindingError
+    from pipeline.io.outputs import choose_output
     from pipeline.studies.catalogue import collections, find_studies
     from pipeline.studies.document import render_document, write_document
     from pipeline.studies.measure import answer_studies
     from pipeline.studies.pages import render_json, render_text
 
     studies = find_studies(names)
+    if document is not None:
+        choose_output(document, ("md",), force=force)
     collection = names[0] if len(names) == 1 and names[0] in collections() else ""
     answers = answer_studies(studies, keep, replications, workers)
     if document is not None:
@@ -156,6 +160,7 @@ def matrix(
             "--machine", "-m", metavar="PROFILE", help="Machines; by default one of 2002, one of today."
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Compare all designs on three traces, and judge what was said of them; takes a minute or two.
 
@@ -163,6 +168,7 @@ def matrix(
     for other figures no longer fits.
     """
     from pipeline.errors import FindingError, UsageError
+    from pipeline.io.outputs import choose_output
     from pipeline.studies.matrix.designs_page import compare_allocators, write_designs
     from pipeline.studies.matrix.grid import MACHINES
 
@@ -170,6 +176,9 @@ def matrix(
         counts = [int(count) for count in cpus.split(",")]
     except ValueError:
         raise UsageError(f"--cpus wants numbers with commas between, found '{cpus}'") from None
+    for path, form in ((document, "md"), (report, "html")):
+        if path is not None:
+            choose_output(path, (form,), force=force)
     judged = document is not None or report is None
     with compare_allocators(
         names or [], machines or MACHINES, counts, operations, judged=judged

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli._command import Force
+
 
 def validate(
     rows: Annotated[
@@ -35,6 +37,7 @@ def validate(
             help="Make every check instead - kernel, theory, history - and write docs/validation.md here.",
         ),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Print what the simulated machine says beside what lockmeter measured, with the ratio of each figure.
 
@@ -44,10 +47,12 @@ def validate(
     from pipeline.errors import UsageError
 
     if document is not None:
+        from pipeline.io.outputs import choose_output
         from pipeline.studies.validation_page import write_validation
 
         if rows is not None:
             raise UsageError("--document writes the whole validation; leave out --row")
+        choose_output(document, ("md",), force=force)
         typer.echo(str(write_validation(document)))
         return
     from dataclasses import replace

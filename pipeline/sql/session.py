@@ -153,8 +153,10 @@ class Session:
         self._connection.unregister("rows_to_add")
 
     def define(self, statement: str) -> None:
-        """Run a statement that makes a view or a macro. A mistake in it raises UsageError."""
+        """Run one statement that makes a view or a macro. A mistake in it raises UsageError."""
         try:
+            if (found := len(duckdb.extract_statements(statement))) != 1:
+                raise UsageError(f"wanted one statement, found {found}")
             self._connection.execute(statement)
         except duckdb.Error as error:
             raise to_error(error, self.safe) from error
