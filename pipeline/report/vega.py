@@ -31,6 +31,8 @@ NEAR = 3.0
 FADED = 0.12
 LABEL_CHARACTERS = 22
 LINE_HEIGHT = 12
+# A plain 0, and k and M in place of zeros.
+_SI_LABEL = "datum.value ? format(datum.value, '~s') : '0'"
 _UNITS = {"ns": "ns", "us": "us", "ms": "ms", "s": "s", "percent": "%", "kib": "KiB", "mib": "MiB"}
 _TIME_FORMAT = ",.4~g"
 _FIT_KIB = (
@@ -157,7 +159,7 @@ def figure_scale(low: float, high: float, column: str) -> tuple[dict[str, Any], 
         room = (high / low) ** 0.25
         ends = [low / room**0.3, high * room]
         return {"type": "log", "domain": ends}, {"values": decades(*ends), "labelOverlap": "greedy"}
-    return {"domain": [0, max(high, 1e-12) * 1.25]}, {"tickCount": 5, "format": "~s"}
+    return {"domain": [0, max(high, 1e-12) * 1.25]}, {"tickCount": 5, "labelExpr": _SI_LABEL}
 
 
 def add_filters(spec: Spec, fields: dict[str, Any]) -> None:
@@ -284,7 +286,8 @@ def literal(value: Any) -> str:
 
 def ticks(count: int, largest: float) -> dict[str, Any]:
     """Ask for about `count` ticks on an axis that ends at `largest`."""
-    return {"tickCount": count, "format": "~s" if largest >= 100_000 else ",.6~g"}
+    labels = {"labelExpr": _SI_LABEL} if largest >= 100_000 else {"format": ",.6~g"}
+    return {"tickCount": count, **labels}
 
 
 def decades(low: float, high: float) -> list[float]:

@@ -22,6 +22,8 @@ from pipeline.io.scratch import ScratchDirectory
 from pipeline.machine.compose import is_compiled_already
 from pipeline.runs.execute import replay
 from pipeline.runs.sums import compile_loops
+from pipeline.trace.check import compile_check
+from pipeline.trace.reader import open_trace
 from pipeline.workload.generate import generate
 
 _PACKAGES = Path(__file__).parents[2]
@@ -160,6 +162,7 @@ def _compile_one(name: str, trace: str, output: str) -> int:
     try:
         replay(trace, allocator=name, machine="modern-x86-64", jitter_percent=1.0, output=Path(output))
         compile_loops()
+        compile_check(open_trace(Path(trace)))
     except PipelineError as error:
         print(" ".join(str(error).splitlines()), file=sys.stderr)
         return error.exit_status
