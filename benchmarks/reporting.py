@@ -30,7 +30,7 @@ def measure(rounds: int) -> list[tuple[float, float]]:
         for design in DESIGNS:
             run(f"replay trace.parquet -a {design} -m modern-x86-64", directory)
         # Once before, to fill the caches of files.
-        return [run("report -o report.html", directory) for _ in range(rounds + 1)][1:]
+        return [run("report -o report.html --force", directory) for _ in range(rounds + 1)][1:]
 
 
 def main() -> None:

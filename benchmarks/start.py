@@ -35,8 +35,8 @@ COMMANDS = {
     "machines": None,
     "sql -n lockmeter": None,
     "explain runs --op 5": None,
-    "report -o report.md": None,
-    "report -o report.html": None,
+    "report -o report.md --force": None,
+    "report -o report.html --force": None,
 }
 
 
