@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 
@@ -133,7 +134,12 @@ def test_status_of_a_hundred_thousand_runs_takes_less_than_two_seconds(tmp_path)
     line = json.loads(next(sweep.journal.glob("*.states.jsonl")).read_text())
     text = "".join(json.dumps(line | {"key": key}) + "\n" for key in keys)
     (sweep.journal / "other-1-1.states.jsonl").write_text(text)
+    # The command is a process of its own: what other tests left in this one is no part of its time.
+    gc.collect()
+    gc.freeze()
     begun_s = time.process_time()
     listed = read_status(tmp_path).lines()
-    assert time.process_time() - begun_s < 2
+    taken_s = time.process_time() - begun_s
+    gc.unfreeze()
+    assert taken_s < 2
     assert listed.count("  done  ") == 100_000
