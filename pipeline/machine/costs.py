@@ -94,8 +94,9 @@ COST_KINDS = {kind.name: kind for kind in _COST_KINDS}
 MOST_WORK_NS = 1 << 54
 """Most that the work, the scans or the flushes of one step take: long after the end of simulated time."""
 
-# More than any table has entries. Its product with the highest price has less than 2**62.
-_MOST_COUNTED = 1 << 32
+# More than any table has entries. Its product with the highest price has less than 2**61, so that a step may
+# count so many three times; the engine then cuts what the step takes to MOST_WORK_NS.
+_MOST_COUNTED = 1 << 31
 
 PRICES_OF_STEPS = tuple(name for name, kind in COST_KINDS.items() if kind.per)
 """The prices that are kept in the record of a step, where counting finds them."""
@@ -126,7 +127,7 @@ def counts_source() -> str:
             total = "work" if kind.booked == "critical" else kind.booked
             text += f"\n\n@inline\ndef {kind.per}(d, number):\n"
             text += f"    number = min(max(number, 0), {_MOST_COUNTED})\n"
-            text += f"    d.{total}_ns = min(d.{total}_ns + number * d.{kind.name}, {MOST_WORK_NS})\n"
+            text += f"    d.{total}_ns += number * d.{kind.name}\n"
             if kind.per in StepRecord.__annotations__ | StepSpecials.__annotations__:
                 text += f"    d.{kind.per} += number\n"
     return text

@@ -18,6 +18,7 @@ from pipeline.allocators.api import actions
 from pipeline.allocators.api.protocols import State
 from pipeline.allocators.api.traits import HOOKS_SWITCHES
 from pipeline.jit.marks import entry, inline, noinline, prefetch, wrap64
+from pipeline.machine.costs import MOST_WORK_NS
 from pipeline.machine.engine import flushing, records, scheduler
 from pipeline.machine.engine.accounting import (
     account,
@@ -150,7 +151,7 @@ def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
     action = call_allocator(w, a, i, c)
     cpu.action = action
     cpu.argument = d.queue
-    work_ns = d.work_ns
+    work_ns = min(d.work_ns, MOST_WORK_NS)
     if action == actions.LOCK:
         cpu.argument = d.lock
         work_ns += lock_word_ns(w, c, d.lock)
@@ -192,6 +193,7 @@ def _note_special(w: MachineState, c: int, task: int, i: int, t: int) -> int:
     w.tasks[task].atomic += d.atomic
     if d.finding >= 0:
         log_finding(w, c, d.finding, t, task, r.op, r.slot)
+    d.scan_ns = min(d.scan_ns, MOST_WORK_NS)
     if d.scans > 0:
         cpu.scan_ns = d.scan_ns
         r.scanned = min(r.scanned + d.scanned, records.MOST_COUNTED)
@@ -200,6 +202,7 @@ def _note_special(w: MachineState, c: int, task: int, i: int, t: int) -> int:
         m.freed += d.freed
         freed = min(d.freed, records.MOST_COUNTED)
         log_event(w, c, codes.E_SCAN, t, d.scan_ns, task, r.op, -1, d.scanned, freed)
+    d.flush_ns = min(d.flush_ns, MOST_WORK_NS)
     cpu.flush_ns = d.flush_ns
     cpu.range_first = d.range_first
     cpu.range_slots = d.range_slots
