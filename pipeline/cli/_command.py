@@ -16,6 +16,14 @@ from pipeline.io.numbers import join_words, plain_number
 _HELP = ("-h", "--help")
 
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+TraceName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRACE",
+        help="The trace (Parquet), or the name of a shipped recording: local, kcsleep2.",
+        show_default=False,
+    ),
+]
 
 
 class Command(TyperCommand):

@@ -6,16 +6,11 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.cli._command import TraceName
+
 
 def doctor(
-    trace: Annotated[
-        str,
-        typer.Argument(
-            metavar="TRACE",
-            help="The trace (Parquet), or the name of a shipped recording: local, kcsleep2.",
-            show_default=False,
-        ),
-    ],
+    trace: TraceName,
     format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
 ) -> None:
     """Say what a trace is and what is wrong with it; the exit status is 3 if it cannot be used."""

@@ -7,18 +7,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli._command import Force
+from pipeline.cli._command import Force, TraceName
 
 
 def fit(
-    trace: Annotated[
-        str,
-        typer.Argument(
-            metavar="TRACE",
-            help="The trace (Parquet), or the name of a shipped recording: local, kcsleep2.",
-            show_default=False,
-        ),
-    ],
+    trace: TraceName,
     output: Annotated[
         Path,
         typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -22,10 +23,18 @@ _DEEP = 3
 
 
 @dataclass(frozen=True)
+class FilledTable:
+    """A table of a study as text."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Answer:
     """What came of a study.
 
-    `charts` and `tables` are the rows of the study's own, in its order; `commands` make one of its runs.
+    `charts` are the rows of the study's own, in its order; `commands` make one of its runs.
     """
 
     study: Study
@@ -33,7 +42,7 @@ class Answer:
     settings: Sequence[Setting]
     text: str
     charts: Sequence[pl.DataFrame]
-    tables: Sequence[pl.DataFrame]
+    tables: Sequence[FilledTable]
     commands: Sequence[str]
     runs: int
 
@@ -79,9 +88,18 @@ def fill(study: Study, outcome: Outcome, settings: Sequence[Setting], numbers: M
     template = f"{study.words.of(outcome) or _lead(outcome, settings)} {study.words.text}"
     try:
         text = _Numbers().format(template, **known)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{study.source_file.at('words')}: words for '{outcome}': {error}") from error
+    except _UNWRITABLE as error:
+        problem = _describe(error)
+        raise InputError(f"{study.source_file.at('words')}: words for '{outcome}': {problem}") from error
     return " ".join(text.split())
+
+
+# What a template meets that names what is not there, or writes it in a way that it cannot be written.
+_UNWRITABLE = (ValueError, TypeError, LookupError, AttributeError)
+
+
+def _describe(error: Exception) -> str:
+    return f"there is no {error}" if isinstance(error, LookupError) else str(error)
 
 
 def _lead(outcome: Outcome, settings: Sequence[Setting]) -> str:
@@ -111,10 +129,22 @@ def _count(settings: Sequence[Setting]) -> dict[str, object]:
     }
 
 
-def cells(frame: pl.DataFrame, columns: Mapping[str, str]) -> list[list[str]]:
-    """Rows of a table as text; each column is a template such as "{slots:,}"."""
+def fill_table(study: Study, columns: Mapping[str, str], frame: pl.DataFrame) -> FilledTable:
+    """Write the rows of a table; each column is a template such as "{slots:,}".
+
+    Raises InputError, with file and line, for a template that the rows do not fit.
+    """
     formatter = _Numbers()
-    return [[formatter.format(column, **row) for column in columns.values()] for row in frame.to_dicts()]
+    rows = []
+    for row in frame.to_dicts():
+        try:
+            rows.append([formatter.format(column, **row) for column in columns.values()])
+        except _UNWRITABLE as error:
+            raise InputError(
+                f"{study.source_file.at('table')}: table: {_describe(error)}; the rows have "
+                f"{', '.join(frame.columns)}"
+            ) from error
+    return FilledTable(list(columns), rows)
 
 
 def describe_runs(study: Study) -> list[str]:
@@ -165,6 +195,6 @@ def describe_costs(study: Study) -> str:
 
 
 def _origin(source: str) -> str:
-    """The first word of a source that says what sort it is; "published" for a citation."""
-    first = source.split(":", maxsplit=1)[0].split(",", maxsplit=1)[0].strip()
-    return first if first in ("assumed", "derived", "measured", "fitted") else "published"
+    """What a source begins with: the word for its sort, or its first clause."""
+    first = re.split(r"[\s:,;]", source.strip(), maxsplit=1)[0]
+    return first if first in ("assumed", "derived", "measured", "fitted") else re.split(r"[:;]", source)[0]

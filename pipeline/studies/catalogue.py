@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pipeline.errors import unknown_name
+from pipeline.errors import UsageError, unknown_name
 from pipeline.io.resources import shipped_files
 from pipeline.studies.definition import STUDIES, Study, read_study
 
@@ -43,7 +43,8 @@ def collections() -> list[str]:
 def find_studies(names: Sequence[str]) -> list[Study]:
     """Studies by name, by path or by collection, each once.
 
-    Raises UsageError for a name that is not known, InputError for a file that is no study.
+    Raises UsageError for a name that is not known and for two files of one name, InputError for a file that
+    is no study.
     """
     shipped = shipped_studies()
     found: dict[str, Study] = {}
@@ -56,5 +57,11 @@ def find_studies(names: Sequence[str]) -> list[Study]:
             some = collect(name)
         else:
             raise unknown_name("study", name, [*groups, *shipped], "'pipeline study' lists them")
-        found |= {str(study.source_file.path): study for study in some}
+        for study in some:
+            known = found.setdefault(study.name, study)
+            if known.source_file.path.resolve() != study.source_file.path.resolve():
+                raise UsageError(
+                    f"two studies are named {study.name}: {known.source_file.path} and "
+                    f"{study.source_file.path}; give one of them another name"
+                )
     return list(found.values())

@@ -26,7 +26,7 @@ def summarise(chart: Curves, frame: pl.DataFrame, where: str = "") -> pl.DataFra
     """Mean, and both ends of its interval, of `y` for each x, colour and panel.
 
     Rows without a value are left out; the ends are NULL where there is one replication. Raises InputError,
-    with `where` the chart is asked for, for a column that is not there.
+    with `where` the chart is asked for, for a column that is not there, and for a `y` that is no number.
     """
     keys = [column for column in (chart.panel, chart.colour, chart.x) if column]
     for column in (*keys, chart.y):
@@ -35,6 +35,10 @@ def summarise(chart: Curves, frame: pl.DataFrame, where: str = "") -> pl.DataFra
                 f"{where}: chart '{chart.title}' names a column '{column}', and "
                 f"'{chart.view}' has {', '.join(frame.columns)}"
             )
+    if not frame.schema[chart.y].is_numeric() and frame.schema[chart.y] != pl.Null:
+        raise InputError(
+            f"{where}: chart '{chart.title}' wants numbers in '{chart.y}', found {frame.schema[chart.y]}"
+        )
     rows = []
     for values, some in frame.drop_nulls([*keys, chart.y]).group_by(keys, maintain_order=True):
         found = mean([float(value) for value in some[chart.y]])

@@ -48,6 +48,8 @@ Wrong = Literal["nobody", "author", "expectation", "model", "implementation"]
 STUDIES = "reports/studies"
 """Folder of the shipped studies."""
 CONDITION, NUMBERS = "condition", "numbers"
+GIVEN = ("results", "points")
+"""Views that the statements of a study start from."""
 COUNTED = ("settings", "held", "holding", "failing", "untold", "replications")
 """What words may name beside the columns of `numbers`: how many settings there are and in how many the claim
 holds; the settings in which it holds, in which not, and of which the replications do not tell; and the least
@@ -253,8 +255,16 @@ def _check(study: Study) -> None:
             raise InputError(
                 f"{source.at('words', key)}: words.{key}: {error}; write {{{{ for a brace"
             ) from error
+    for name in study.sql:
+        if name in GIVEN:
+            raise InputError(
+                f"{source.at('sql', name)}: there is a view '{name}' already; choose another name"
+            )
     for machine, names in study.costs.items():
-        known = load_profile(machine).costs
+        try:
+            known = load_profile(machine).costs
+        except UsageError as error:
+            raise InputError(f"{source.at('costs', machine)}: {error}") from error
         for cost in names:
             if cost not in known:
                 raise InputError(

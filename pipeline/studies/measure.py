@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.compare.making import runs_directory
 from pipeline.errors import InputError, UsageError
@@ -16,7 +17,7 @@ from pipeline.io.progress import progress
 from pipeline.runs.store import Run, find_runs
 from pipeline.sql.session import Session
 from pipeline.statistics import CONFIDENCE, student_t
-from pipeline.studies.answer import Answer, fill
+from pipeline.studies.answer import Answer, fill, fill_table
 from pipeline.studies.definition import CONDITION, NUMBERS, Study
 from pipeline.studies.outcome import Setting, decide, judge_settings
 from pipeline.sweeps.commands import commands
@@ -24,6 +25,12 @@ from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.plan import PlannedRun, Planner
 from pipeline.sweeps.results import read_grids
 from pipeline.sweeps.sweep import Means, Observer, make_runs
+
+# What runs of one setting have in common.
+_POINT = (
+    "grid", "trace", "trace_operations", "workload", "allocator", "options", "machine", "costs", "cpus",
+    "lowmem", "loop", "jitter_percent",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def answer(planned: Planned, directory: SweepDirectory) -> Answer:
         settings = judge(study, session)
         numbers = _numbers(study, session)
         charts = [_view(study, session, c.view, "chart") for c in study.charts]
-        tables = [_view(study, session, t.view, "table") for t in study.tables]
+        tables = [fill_table(study, t.columns, _view(study, session, t.view, "table")) for t in study.tables]
     outcome = decide(settings)
     return Answer(
         study=study,
@@ -108,7 +115,18 @@ def _open(planned: Planned, directory: SweepDirectory) -> Session:
     """A session over the event logs that the study keeps, with its runs as `results` and `points`."""
     logged = sorted({run.key for run in planned.runs if run.events != "none"})
     found = find_runs([directory.runs / key for key in logged]) if logged else []
-    return open_results(planned.study, read_grids(directory, planned.grids), found)
+    rows = read_grids(directory, planned.grids)
+    return open_results(planned.study, rows if planned.study.exact else distinct(rows), found)
+
+
+def distinct(rows: pa.Table) -> pa.Table:
+    """Rows of replications that differ; of those in which every run does the same, the first counts."""
+    found: dict[int, list[tuple[str, ...]]] = {}
+    for row in rows.select([*_POINT, "replication", "fingerprint"]).to_pylist():
+        found.setdefault(row.pop("replication"), []).append(tuple(map(str, row.values())))
+    first = {tuple(sorted(runs)): replication for replication, runs in reversed(found.items())}
+    kept = pa.array(first.values(), rows.schema.field("replication").type)
+    return rows.filter(pc.is_in(rows["replication"], kept))
 
 
 def open_results(study: Study, rows: pa.Table, logged: Sequence[Run] = ()) -> Session:

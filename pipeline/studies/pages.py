@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.io.files import complete_file
 from pipeline.io.tables import align_columns, markdown_table
-from pipeline.studies.answer import Answer, cells, describe_costs, describe_runs
+from pipeline.studies.answer import Answer, describe_costs, describe_runs
 from pipeline.studies.curves import draw_svg, specify_all
 
 PICTURES = "studies"
@@ -22,9 +22,8 @@ def render_text(answer: Answer) -> str:
     said = f"  ({' '.join(study.source.split())})\n" if study.source else ""
     lines = [f"{study.heading}\n{said}{answer.outcome.upper()}: {answer.text}"]
     lines += [f"{answer.opinion}"] if answer.opinion else []
-    for table, frame in zip(study.tables, answer.tables, strict=True):
-        rows = cells(frame, table.columns)
-        lines.append(align_columns([tuple(table.columns), *(tuple(row) for row in rows)]).rstrip("\n"))
+    for table in answer.tables:
+        lines.append(align_columns([table.heads, *table.rows]).rstrip("\n"))
     lines += conditions(answer)
     lines += ["One of its runs:", *(f"    {command}" for command in answer.commands)]
     return "\n".join(lines) + "\n"
@@ -61,8 +60,7 @@ def render_section(answer: Answer, pictures: Path | None = None, level: int = 3)
             file.write_text(draw_svg(specify_all(answer)), encoding="utf-8")
         titles = ", ".join(chart.title for chart in study.charts)
         parts.append(f"![{titles}]({pictures.name}/{name})")
-    for table, frame in zip(study.tables, answer.tables, strict=True):
-        parts.append(markdown_table(tuple(table.columns), cells(frame, table.columns)).rstrip())
+    parts += [markdown_table(table.heads, table.rows).rstrip() for table in answer.tables]
     details = "\n".join(f"- {line}" for line in conditions(answer))
     commands = "\n".join(f"    {command}" for command in answer.commands)
     parts.append(

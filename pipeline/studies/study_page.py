@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from pipeline.io.files import check_no_directory, complete_file
 from pipeline.report.page import page_variables, template_environment
-from pipeline.studies.answer import Answer, cells
+from pipeline.studies.answer import Answer
 from pipeline.studies.curves import draw_svg, specify_all
 from pipeline.studies.pages import conditions
 
@@ -30,17 +30,15 @@ def write_study_page(path: Path, answers: Sequence[Answer], title: str = "", com
 
 def render_study_page(answers: Sequence[Answer], title: str = "", command: str = "") -> str:
     """Render the page, which fetches nothing."""
-    by_name = {answer.study.name: answer for answer in answers}
+    drawn = [_draw(answer, number) for number, answer in enumerate(answers)]
     return (
         template_environment()
         .get_template("study.html.j2")
         .render(
             title=title or (answers[0].study.claim if len(answers) == 1 else "Studies"),
             answers=answers,
-            pictures={name: _draw(answer) for name, answer in by_name.items()},
-            tables={name: _tabulate(answer) for name, answer in by_name.items()},
-            conditions={name: conditions(answer) for name, answer in by_name.items()},
-            names={name: answer.study.command_name for name, answer in by_name.items()},
+            pictures=drawn,
+            conditions=[conditions(answer) for answer in answers],
             version=version("kmap-pipeline"),
             command=command,
             **page_variables(charts=False),
@@ -48,21 +46,14 @@ def render_study_page(answers: Sequence[Answer], title: str = "", command: str =
     )
 
 
-def _draw(answer: Answer) -> list[Markup]:
+def _draw(answer: Answer, position: int) -> list[Markup]:
     """Each chart of a study as an element of the page; ids are its own."""
     drawn = []
     for number, (chart, spec) in enumerate(zip(answer.study.charts, specify_all(answer), strict=True)):
         svg = draw_svg([spec], light=False)
-        own = f"{answer.study.name}-{number}-"
+        own = f"chart-{position}-{number}-"
         svg = re.sub(r'\bid="([^"]+)"', rf'id="{own}\1"', svg)
         svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{own}\1)", svg)
         label = escape(f"{chart.title}: {chart.y_title or chart.y} by {chart.x_title or chart.x}")
         drawn.append(Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)))
     return drawn
-
-
-def _tabulate(answer: Answer) -> list[dict[str, object]]:
-    return [
-        {"heads": list(table.columns), "rows": cells(frame, table.columns)}
-        for table, frame in zip(answer.study.tables, answer.tables, strict=True)
-    ]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.studies.answer import describe_costs
 from pipeline.studies.catalogue import find_studies
 from pipeline.studies.definition import read_study
-from pipeline.studies.measure import answer_studies
+from pipeline.studies.measure import answer_studies, distinct, judge, open_results
 from pipeline.studies.outcome import Setting, decide, sign_test
 from pipeline.studies.study_page import render_study_page
 from tests.cli.command import answer, pipeline, refusal
+from tests.studies.made import results
 
 OWN = '''\
 claim = "A <larger> pool flushes less"
@@ -30,7 +33,7 @@ replications = 6
 options.slots = [8, 64]
 
 [sql]
-pools = "SELECT slots, replication, flushes FROM points"
+pools = "SELECT slots, replication, flushes, allocator AS design FROM points"
 condition = """
 SELECT few.replication, few.flushes > many.flushes AS holds
 FROM pools AS few
@@ -156,6 +159,34 @@ def test_the_command_refuses_with_one_line(own: Path, tmp_path: Path) -> None:
     done = pipeline("study", cwd=tmp_path)
     assert "pool_size" in done.stdout
     assert done.stdout.startswith("claims:")
+
+
+def test_replications_that_do_the_same_count_once(own: Path) -> None:
+    chosen = read_study(own)
+    rows = [
+        {"slots": slots, "options": f"{{slots: {slots}}}", "flushes": flushes, "fingerprint": fingerprint}
+        for slots, flushes in ((8, 5), (64, 1))
+        for fingerprint in (lambda replication: str(replication % 2),)
+    ]
+    with open_results(chosen, distinct(results(rows))) as session:
+        (found,) = judge(chosen, session)
+    assert (found.held, found.replications, found.holds) == (2, 2, None)
+
+
+def test_two_files_of_one_name_are_refused_and_a_files_name_is_text(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN)
+    assert "two studies are named own: " in refusal(
+        "study", own, tmp_path / "own.toml", cwd=tmp_path, status=2
+    )
+    odd = tmp_path / '"><b>.toml'
+    odd.write_text(OWN.replace("operations = 400", "operations = 20"))
+    page = render_study_page(answer_studies([read_study(odd)]))
+    assert "<b>" not in page
+
+
+def test_where_a_price_comes_from_is_said_as_its_source_does() -> None:
+    study = replace(find_studies(["pool_size"])[0], costs={"numaq16": ("handoff_local_ns", "walk_ns")})
+    assert describe_costs(study).endswith(" (fitted), `walk_ns` 300 (assumed)")
 
 
 def test_an_opinion_for_another_outcome_is_said_to_be_stale(own: Path, kept: Path, tmp_path: Path) -> None:
