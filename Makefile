@@ -17,12 +17,13 @@ demo: $(VENV)/.installed ## set up, replay a recording and two workloads through
 
 test: lint site check sample ## set up with the test tools and run everything that continuous integration runs
 
-lint: $(VENV)/.installed-test ## check format, style, types, layers and SQL
+lint: $(VENV)/.installed-test ## check format, style, types, layers, SQL and prose
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/sqlfluff lint queries
+	$(BIN)/python docs/prose.py
 
 site: $(VENV)/.installed-test ## build the documentation site into site/, every link checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
