@@ -47,7 +47,7 @@ class SqlCompleter(Completer):
         before = document.text_before_cursor
         if before.lstrip().startswith("."):
             if before.lstrip().startswith(".output "):
-                path = before.split(" ", 1)[1]
+                path = before.lstrip().removeprefix(".output ").removeprefix("--force ")
                 yield from self._paths.get_completions(Document(path), complete_event)
                 return
             word, names = self._of_command(before.lstrip())

@@ -1,30 +1,29 @@
-"""The SQL shell at a terminal: editing, history, completion; `shell.Shell` does the work."""
+"""The SQL shell at a terminal: line editing, history and completion around `shell.Shell`."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.filters import Condition, is_searching
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.filters import Always, Condition, is_searching
+from prompt_toolkit.history import History
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 from prompt_toolkit.lexers import PygmentsLexer
 from prompt_toolkit.output import Output
-from prompt_toolkit.search import stop_search
+from prompt_toolkit.search import accept_search
 from pygments.lexers.sql import SqlLexer
 
 from pipeline.errors import PipelineError
 from pipeline.io import interrupts
 from pipeline.shell.completion import SqlCompleter
+from pipeline.shell.history import open_history
 from pipeline.shell.shell import Leave, Shell, is_complete
 from pipeline.sql.connection import SqlError
 from pipeline.sql.library import Value
@@ -36,9 +35,9 @@ _PROMPT = "sql> "
 def run_prompt(
     runs: Sequence[Path], form: str | None, params: Mapping[str, Value], safe: bool = False
 ) -> None:
-    """Open runs and answer at the terminal until the user leaves; `safe` is as for `Session`.
+    """Open runs and answer statements at the terminal until the user leaves.
 
-    Raises InputError for a path without a readable run.
+    `safe` is as for `Session`. Raises InputError for a path without a readable run.
     """
     with open_session(runs, recordings=True, safe=safe) as session:
         names = [run.name for run in session.runs]
@@ -46,11 +45,9 @@ def run_prompt(
         names += [table.name for table in session.lock_tables]
         shown = "; ".join(names[:4]) + ("; ..." if len(names) > 4 else "")
         print(f"{len(names)} {'run' if len(names) == 1 else 'runs'}: {shown}")
-        print(
-            "SQL ends in ';'; .help lists commands, .tables what can be asked, Tab completes, .quit leaves."
-        )
+        print("End a statement with ';'. Tab completes, Ctrl-R searches the history. See .help and .tables.")
         shell = Shell(session, _write, form, params, columns=lambda: shutil.get_terminal_size().columns)
-        converse(shell, names, history())
+        converse(shell, names, open_history())
 
 
 def converse(
@@ -60,33 +57,53 @@ def converse(
     source: Input | None = None,
     screen: Output | None = None,
 ) -> None:
-    """Read statements and carry them out until the user leaves; a mistake is one line, then it goes on."""
+    """Read statements and run them until the user leaves. An error is printed, and the shell continues.
+
+    `runs` are names to complete; `source` and `screen` replace the terminal.
+    """
     prompt: PromptSession[str] = PromptSession(
         history=remembered,
         lexer=PygmentsLexer(SqlLexer),
         completer=SqlCompleter(runs),
         complete_in_thread=True,
         auto_suggest=AutoSuggestFromHistory(),
-        # Enter begins another line as long as the statement has no end.
-        multiline=Condition(lambda: not is_complete(get_app().current_buffer.text)),
+        # Enter starts a new line until the statement is complete. The text is that of the statement even
+        # while the focus is on the search field.
+        multiline=Condition(lambda: not is_complete(prompt.default_buffer.text)),
         prompt_continuation=lambda width, number, wrapped: "...> ".rjust(width),
+        search_ignore_case=True,
         key_bindings=_bindings(),
         input=source,
         output=screen,
     )
+    # The session's own option for this would turn off completion while typing.
+    prompt.default_buffer.enable_history_search = Always()
     with interrupts.left_to_caller():
         _converse(shell, prompt)
 
 
+@Condition
+def _is_only_proposed() -> bool:
+    """Return whether completions are shown and none is selected."""
+    state = get_app().current_buffer.complete_state
+    return state is not None and state.current_completion is None
+
+
 def _bindings() -> KeyBindings:
-    """Let Ctrl-C end a search of the history only; the library would end the prompt within the search too."""
+    """Bind keys as GNU Readline does where prompt_toolkit differs."""
     bindings = KeyBindings()
 
-    @bindings.add("c-c", filter=is_searching, eager=True)
-    def _end_search(_: KeyPressEvent) -> None:
-        # The library does not find every search among those that it knows.
-        with suppress(KeyError):
-            stop_search()
+    @bindings.add("up", filter=_is_only_proposed)
+    def _earlier(event: KeyPressEvent) -> None:
+        """Leave the proposed completions and go back in the history."""
+        event.current_buffer.cancel_completion()
+        event.current_buffer.auto_up()
+
+    @bindings.add("enter", filter=is_searching)
+    def _run_found(event: KeyPressEvent) -> None:
+        """Run the statement that the search found."""
+        accept_search()
+        event.current_buffer.validate_and_handle()
 
     return bindings
 
@@ -106,12 +123,12 @@ def _converse(shell: Shell, prompt: PromptSession[str]) -> None:
         except PipelineError as error:
             if isinstance(error, SqlError) and error.picture:
                 _write(f"{error.picture}\n")
-            # The views that there are, which the error ends with, can be completed and listed here.
+            # Completion and .tables list the views, so the error's own list of them is dropped.
             _write(f"error: {str(error).partition('; views: ')[0]}\n")
 
 
 def _carry_out(shell: Shell, text: str) -> None:
-    """Let the shell do it in a thread of its own: DuckDB does not hear Ctrl-C while it works."""
+    """Run the text in a thread, as DuckDB does not react to Ctrl-C while it runs a query."""
     with ThreadPoolExecutor(1) as worker:
         done = worker.submit(shell.run, text)
         while True:
@@ -119,18 +136,6 @@ def _carry_out(shell: Shell, text: str) -> None:
                 return done.result()
             except KeyboardInterrupt:
                 shell.session.interrupt()
-
-
-def history() -> History:
-    """Lines typed before, kept in the user's state directory; not kept where that cannot be made."""
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    path = home / "kmap-pipeline" / "sql_history"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-    except OSError:
-        return InMemoryHistory()
-    return FileHistory(str(path))
 
 
 def _write(text: str) -> None:

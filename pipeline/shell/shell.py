@@ -153,10 +153,14 @@ class Shell:
 
     def _set_output(self, words: list[str]) -> None:
         if self.session.safe:
-            raise UsageError(".output: nothing is written with --safe; --output of the command does that")
-        path = Path(" ".join(words)).expanduser() if words else None
+            raise UsageError(".output is not available with --safe; use --output of the command")
+        force = words[:1] == ["--force"]
+        name = " ".join(words[force:])
+        if force and not name:
+            raise UsageError(".output --force requires the name of a file")
+        path = Path(name).expanduser() if name else None
         if path is not None:
-            choose_output(path, FORMATS, self.form, force=False)
+            choose_output(path, FORMATS, self.form, force=force)
         self.output = path
 
     def _set_rows(self, words: list[str]) -> None:
@@ -202,8 +206,8 @@ COMMANDS = {
         Shell._set_mode,
     ),
     ".output": Command(
-        "[FILE]",
-        "write the next answer to a new file; without a name, to the screen again",
+        "[[--force] FILE]",
+        "write the next answer to a file, with --force to an existing one; without a name, to the screen",
         Shell._set_output,
     ),
     ".rows": Command("N", "most rows of an answer to print; what goes to a file is whole", Shell._set_rows),

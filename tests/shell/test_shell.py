@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +16,10 @@ from prompt_toolkit.history import FileHistory, InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from pipeline.errors import UsageError
+from pipeline.errors import OutputError, UsageError
 from pipeline.shell.completion import SqlCompleter
-from pipeline.shell.prompt import converse, history
+from pipeline.shell.history import open_history
+from pipeline.shell.prompt import converse
 from pipeline.shell.shell import COMMANDS, Leave, Shell, is_complete, run_script
 from pipeline.sql.session import Session, open_session
 from pipeline.sql.statements import split_statements
@@ -102,6 +105,17 @@ def test_an_answer_goes_to_a_file_whole_and_the_next_to_the_screen(
     said = say(".rows 1", ".format csv", f".output {path}", "SELECT unnest([7, 8]) AS n;", "SELECT 1 AS a;")
     assert said == f"{path}: 2 rows\na\n1\n"
     assert path.read_text() == "n\n7\n8\n"
+
+
+def test_an_existing_file_is_overwritten_only_with_force(say: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "a file.csv"
+    path.write_text("mine\n")
+    with pytest.raises(OutputError, match="is there already"):
+        say(f".output {path}")
+    say(f".output --force {path}", "SELECT 5 AS n;")
+    assert path.read_text() == "n\n5\n"
+    with pytest.raises(UsageError, match="requires the name of a file"):
+        say(".output --force")
 
 
 def test_queries_of_the_library_take_their_parameters(say: Callable[..., str]) -> None:
@@ -217,6 +231,25 @@ def test_ctrl_c_ends_a_search_of_the_history(session: Session, capsys: pytest.Ca
     assert conversation(session, keys, capsys) == "c\n-\n3\nd\n-\n4\n"
 
 
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ("\x12two\r", "two"),
+        ("\x12TWO\x12\r", "two"),
+        ("\x12select\x12\x12\r", "one"),
+        ("select 1\x1b[A\r", "one"),
+        ("select\x1b[A\x1b[A\x1b[A\x1b[B\r", "two"),
+        ("\x12two\x03\x1b[A\r", "three"),
+    ],
+)
+def test_the_history_is_searched_as_by_readline(
+    session: Session, capsys: pytest.CaptureFixture[str], keys: str, found: str
+) -> None:
+    """Ctrl-R finds any part, Up and Down what begins as typed; Enter runs it, and Ctrl-C ends the search."""
+    remembered = InMemoryHistory(["select 1 AS one;", "select 2 AS two;", "FROM (select 3 AS three);"])
+    assert conversation(session, keys + "\x04", capsys, history=remembered).startswith(f"{found}\n-")
+
+
 def test_history_is_kept_in_the_users_state_directory(
     session: Session,
     capsys: pytest.CaptureFixture[str],
@@ -224,12 +257,63 @@ def test_history_is_kept_in_the_users_state_directory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    conversation(session, "SELECT 1 AS a;\r\x04", capsys, history=history())
+    conversation(session, "SELECT 1 AS a;\r\x04", capsys, history=open_history())
     kept = tmp_path / "kmap-pipeline" / "sql_history"
     assert list(FileHistory(str(kept)).load_history_strings()) == ["SELECT 1 AS a;"]
     assert kept.stat().st_mode & 0o077 == 0
     monkeypatch.setenv("XDG_STATE_HOME", str(kept))
-    assert isinstance(history(), InMemoryHistory)
+    assert isinstance(open_history(), InMemoryHistory)
+
+
+def test_the_history_file_keeps_the_newest_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("pipeline.shell.history.KEPT", 3)
+    kept = tmp_path / "kmap-pipeline" / "sql_history"
+    remembered = open_history()
+    for text in ("SELECT 1;", "SELECT\n2;", "SELECT\n# 3\n;", "SELECT '\n# 4';"):
+        remembered.append_string(text)
+    open_history()
+    newest = ["SELECT '\n# 4';", "SELECT\n# 3\n;", "SELECT\n2;"]
+    assert list(FileHistory(str(kept)).load_history_strings()) == newest
+    assert kept.stat().st_mode & 0o077 == 0
+    kept.unlink()
+    kept.mkdir()
+    assert isinstance(open_history(), InMemoryHistory)
+
+
+def test_the_shell_of_the_command_searches_its_history(runs: Path, tmp_path: Path) -> None:
+    """At a terminal: Ctrl-C ends the search and Ctrl-R finds the entry of an earlier shell."""
+    environment = os.environ | {
+        "XDG_STATE_HOME": str(tmp_path),
+        "TERM": "xterm",
+        "PROMPT_TOOLKIT_NO_CPR": "1",
+    }
+    kept = tmp_path / "kmap-pipeline" / "sql_history"
+    kept.parent.mkdir()
+    FileHistory(str(kept)).store_string("SELECT 40 + 2 AS answer;")
+    main, terminal = os.openpty()
+    shell = subprocess.Popen(
+        [PIPELINE, "sql", "--runs", runs], stdin=terminal, stdout=terminal, stderr=terminal, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(terminal)
+    shown = ""
+
+    def wait_for(text: str) -> None:
+        nonlocal shown
+        while text not in shown:
+            assert select.select([main], [], [], 30)[0], shown
+            shown += os.read(main, 4096).decode(errors="replace")
+        shown = shown.split(text, 1)[-1] if text else shown
+
+    steps = [("", "sql>"), ("\x12", "search"), ("40", "answer"), ("\x03", ""), ("\x1240\r", "42\r\n")]
+    steps += [("", "sql>"), ("\x04", "")]
+    for keys, seen in steps:
+        os.write(main, keys.encode())
+        wait_for(seen)
+    assert shell.wait(10) == 0
+    assert "Traceback" not in shown
+    os.close(main)
 
 
 def scripted(runs: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
