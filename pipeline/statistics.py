@@ -70,8 +70,12 @@ class Estimate:
         """
         if self.half_width is None or self.value <= 0:
             return None
-        spread = min(self.half_width / self.value, _MOST_SPREAD)
-        return self.value * math.exp(-spread), self.value * math.exp(spread)
+        return _factors(self.value, self.half_width / self.value)
+
+    @property
+    def exponential_interval(self) -> tuple[float, float] | None:
+        """The interval of a ratio whose logarithm this estimates; None if the error is unknown."""
+        return None if self.half_width is None else _factors(math.exp(self.value), self.half_width)
 
     def scaled(self, factor: float, origin: float = 0.0) -> Estimate:
         """The estimate of `factor` times the distance from `origin`."""
@@ -101,6 +105,17 @@ def paired_ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
     return Estimate(ratio, error(math.fsum(r * r for r in residuals)), units, error(apart))
 
 
+def mean_log_ratio(above: Sequence[float], below: Sequence[float]) -> Estimate | None:
+    """Estimate the mean of ln(above / below) over paired units.
+
+    Its exponential is the geometric mean of the ratios, and `exponential_interval` the interval of that.
+    Fewer than two units give no error. None if a value is not positive.
+    """
+    if min(*above, *below) <= 0:
+        return None
+    return paired_difference([math.log(value) for value in above], [math.log(value) for value in below])
+
+
 def paired_difference(these: Sequence[float], those: Sequence[float]) -> Estimate:
     """Estimate the mean of these - those over paired units; fewer than two give no error."""
     found = mean([a - b for a, b in zip(these, those, strict=True)])
@@ -128,6 +143,12 @@ def units_to_see(deviation: float, difference: float, comparisons: int = 1) -> i
     while _quantiles(units, comparisons) * deviation / math.sqrt(units) > difference:
         units += 1
     return units
+
+
+def _factors(middle: float, spread: float) -> tuple[float, float]:
+    """Return the ends of an interval that is symmetric on a logarithmic scale, at most _MOST_SPREAD wide."""
+    spread = min(spread, _MOST_SPREAD)
+    return middle * math.exp(-spread), middle * math.exp(spread)
 
 
 def _squares(values: Sequence[float]) -> float:

@@ -48,10 +48,10 @@ class Entrant:
     @property
     def bounds(self) -> tuple[float, float] | None:
         """Least and most by which the winner may be better, as a share; None of the winner itself."""
-        if self.behind is None or self.behind.half_width is None:
+        if self.behind is None or self.behind.exponential_interval is None:
             return None
-        middle, half = self.behind.value, self.behind.half_width
-        return math.expm1(middle - half), math.expm1(middle + half)
+        low, high = self.behind.exponential_interval
+        return low - 1, high - 1
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
-"""What paired differences tell: better, the same within a margin, worse, or nothing yet.
+"""Verdicts on paired runs: better, the same within a margin, worse, or undecided.
 
-The evidence for a difference is the sign-flip test: under "no difference" each pair could as well have come
-the other way round, so that the mean's place among all 2^n ways of flipping signs is its p-value, exactly
-(R. A. Fisher, The Design of Experiments, 1935, 21). Beyond `EXACT` pairs Student's t stands in for it. All
-metrics are judged together by Holm's procedure (S. Holm, A simple sequentially rejective multiple test
-procedure, 1979).
+Everything is judged on the logarithm of the ratio B / A of each pair. If a value of a metric is zero, its
+plain differences B - A are judged instead.
+
+The sign-flip test decides whether there is a difference. Under the null hypothesis each pair's difference has
+either sign with equal probability. The p-value is the fraction of the 2^n assignments of signs whose mean is
+at least as extreme as the observed one (R. A. Fisher, The Design of Experiments, 1935, 21). For more than
+`EXACT` pairs, the paired t-test replaces it. The p-values of all metrics are adjusted together by Holm's
+procedure (S. Holm, A simple sequentially rejective multiple test procedure, 1979).
 """
 
 from __future__ import annotations
@@ -16,12 +19,12 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.statistics import CONFIDENCE, Estimate, paired_difference, paired_ratio, units_to_see
+from pipeline.statistics import CONFIDENCE, Estimate, mean_log_ratio, paired_difference, units_to_see
 
 Verdict = Literal["identical", "same", "better", "worse", "undecided"]
 
 EXACT = 16
-"""So many pairs at most are flipped in every way there is."""
+"""The largest number of pairs for which all assignments of signs are tried."""
 LEVEL = 1 - CONFIDENCE
 
 
@@ -30,29 +33,44 @@ class Judgement:
     """How one metric of B compares with A's."""
 
     a: float
+    """Mean of A over the pairs."""
     b: float
-    ratio: Estimate | None
-    """B's as a share of A's; None where A's is zero."""
+    """Mean of B over the pairs."""
+    log_ratio: Estimate | None
+    """Mean of ln(B / A) over the pairs; None if a value is zero."""
     difference: Estimate
+    """Mean of B - A over the pairs."""
     pairs: int
     p_value: float | None
-    """Of the sign-flip test; None where no pair differs, or there is one only."""
+    """p-value of the sign-flip test; None if no pair differs, or for a single pair."""
     t_p_value: float | None
-    """The same of the paired t-test."""
+    """p-value of the paired t-test; None in the same cases."""
     verdict: Verdict
     wanted: int | None = None
-    """If undecided: about how many pairs would decide; None where that cannot be told."""
+    """If undecided: about how many pairs would decide."""
+
+    @property
+    def ratio(self) -> float | None:
+        """Geometric mean of B / A over the pairs; 0 if all of B is zero, None for other zeros."""
+        if self.log_ratio is not None:
+            return math.exp(self.log_ratio.value)
+        return 0.0 if self.b == 0 < self.a else None
+
+    @property
+    def ratio_interval(self) -> tuple[float, float] | None:
+        """Student's t interval of the ratio, on a logarithmic scale; None if it is unknown."""
+        return None if self.log_ratio is None else self.log_ratio.exponential_interval
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Values of one metric in each pair, and which way is better."""
+    """Values of one metric in each pair, and whether larger values are better."""
 
     a: Sequence[float]
     b: Sequence[float]
     more_is_better: bool
     identical: bool = False
-    """Whether both sides of every pair did exactly the same."""
+    """Whether the runs of every pair have equal fingerprints."""
 
 
 def sign_flip_p_value(differences: Sequence[float]) -> float | None:
@@ -62,7 +80,7 @@ def sign_flip_p_value(differences: Sequence[float]) -> float | None:
         return None
     if len(values) > EXACT:
         return t_p_value(differences)
-    # Half of the ways: the other half are these with all signs flipped, as extreme the other way.
+    # The other half of the assignments has all signs flipped and gives the same absolute sums.
     flips = np.arange(1 << (len(values) - 1))
     signs = 1 - 2 * ((flips[:, None] >> np.arange(len(values))) & 1)
     sums = np.abs(signs @ values)
@@ -83,7 +101,7 @@ def t_p_value(differences: Sequence[float]) -> float | None:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjusted p-values of hypotheses that are judged together; None stays None and is none of them."""
+    """Adjust the p-values of hypotheses that are judged together; None stays None and does not count."""
     adjusted: list[float | None] = [None] * len(p_values)
     known = sorted((p, at) for at, p in enumerate(p_values) if p is not None)
     least = 0.0
@@ -94,7 +112,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def least_pairs(metrics: int) -> int:
-    """The fewest pairs with which the sign-flip test can find a difference in one of so many metrics."""
+    """Return the fewest pairs with which the sign-flip test can find a difference in one of `metrics`."""
     pairs = 1
     while 2.0 ** (1 - pairs) * metrics > LEVEL:
         pairs += 1
@@ -102,7 +120,10 @@ def least_pairs(metrics: int) -> int:
 
 
 def judge(metrics: Sequence[Pairs], margin: float) -> list[Judgement]:
-    """Judge metrics of the same pairs together; `margin` is the share within which both are the same."""
+    """Judge metrics of the same pairs together.
+
+    Both sides are the same if the interval of the ratio lies within 1 / (1 + margin) and 1 + margin.
+    """
     differences = [_differences(pairs) for pairs in metrics]
     exact = [None if p.identical else sign_flip_p_value(d) for p, d in zip(metrics, differences, strict=True)]
     judged = holm(exact)
@@ -114,7 +135,7 @@ def judge(metrics: Sequence[Pairs], margin: float) -> list[Judgement]:
 
 
 def _differences(pairs: Pairs) -> list[float]:
-    """Of each pair, the logarithm of the ratio; the plain difference where a value is zero."""
+    """Return ln(B / A) of each pair, or B - A of each pair if a value is zero."""
     both = list(zip(pairs.a, pairs.b, strict=True))
     if all(a > 0 and b > 0 for a, b in both):
         return [math.log(b / a) for a, b in both]
@@ -125,31 +146,33 @@ def _judge(
     pairs: Pairs, margin: float, p: float | None, adjusted: float | None, t: float | None, family: int
 ) -> Judgement:
     a, b = (math.fsum(side) / len(side) for side in (pairs.a, pairs.b))
-    ratio = paired_ratio(pairs.b, pairs.a) if a > 0 else None
+    log_ratio = mean_log_ratio(pairs.b, pairs.a)
     difference = paired_difference(pairs.b, pairs.a)
     count = len(pairs.a)
+    # The estimate that the verdict is about, and how far from zero both sides are still the same.
+    judged, most = (difference, margin * a) if log_ratio is None else (log_ratio, math.log1p(margin))
 
     def judgement(verdict: Verdict, wanted: int | None = None) -> Judgement:
-        return Judgement(a, b, ratio, difference, count, p, t, verdict, wanted)
+        return Judgement(a, b, log_ratio, difference, count, p, t, verdict, wanted)
 
     if pairs.identical:
         return judgement("identical")
-    # Nothing on either side, or the same in several runs; that one run of each agrees may be chance.
+    # A single run of each side that agrees may be chance, unless nothing happened in either.
     if all(x == y for x, y in zip(pairs.a, pairs.b, strict=True)) and (count > 1 or a == b == 0):
         return judgement("same")
-    if ratio is not None and ratio.is_within(margin, 1.0):
+    if judged.is_within(most, 0.0):
         return judgement("same")
     if adjusted is not None and adjusted <= LEVEL:
-        return judgement("better" if (b > a) == pairs.more_is_better else "worse")
-    return judgement("undecided", _wanted(ratio, margin, family))
+        return judgement("better" if (judged.value > 0) == pairs.more_is_better else "worse")
+    return judgement("undecided", _wanted(judged, most, family))
 
 
-def _wanted(ratio: Estimate | None, margin: float, family: int) -> int | None:
-    """About how many pairs would tell whether the difference is as it looks, or within the margin."""
+def _wanted(judged: Estimate, most: float, family: int) -> int:
+    """Return about how many pairs show that the difference is as estimated, or within the margin."""
     least = least_pairs(family)
-    if ratio is None or ratio.error is None:
-        return least if ratio is None else max(least, 2)
-    # "Same" wants an interval that ends before the margin, a difference one that ends before 1.
-    distance = max(abs(ratio.value - 1.0), abs(margin - abs(ratio.value - 1.0)), 1e-6)
-    deviation = ratio.error * math.sqrt(ratio.units)
-    return max(least, units_to_see(deviation, distance)) if deviation > 0 else least
+    if judged.error is None:
+        return max(least, 2)
+    # "Same" requires an interval that ends before the margin, a difference one that ends before 0.
+    distance = max(abs(judged.value), abs(most - abs(judged.value)))
+    deviation = judged.error * math.sqrt(judged.units)
+    return max(least, units_to_see(deviation, distance)) if deviation > 0 and distance > 0 else least

@@ -10,19 +10,20 @@ from pipeline.compare.causes import Cause
 from pipeline.compare.compare import Compared, Comparison
 from pipeline.compare.judge import EXACT, Judgement
 from pipeline.compare.pairing import describe_both, describe_value
-from pipeline.io.numbers import format_count, format_number, join_words
+from pipeline.io.numbers import format_change, format_count, format_number, join_words
 from pipeline.io.tables import align_columns, markdown_table
 from pipeline.runs.metrics import Metric
-from pipeline.statistics import CONFIDENCE, Estimate
+from pipeline.statistics import CONFIDENCE
 
 Form = Literal["text", "md", "json"]
 _HEAD = ("metric", "unit", "A", "B", "B against A", "p", "verdict")
 _UNKNOWN = "-"
 _CAUSES = 6
+_AS_FACTOR = 2
 
 
 def render(comparison: Comparison, form: Form) -> str:
-    """The whole comparison, ending in a newline."""
+    """Return the whole comparison, ending in a newline."""
     if form == "json":
         return json.dumps(_as_json(comparison), indent=2, ensure_ascii=False) + "\n"
     return "\n".join(_lines(comparison, _markdown if form == "md" else _text)) + "\n"
@@ -49,7 +50,7 @@ def _lines(comparison: Comparison, table: Callable[[list[tuple[str, ...]]], str]
 
 
 def headline(comparison: Comparison) -> str:
-    """The answer in one sentence: the first metric of each setting, and what decides if that does not."""
+    """Return the verdict on the first metric of each setting, and the metrics in which B is worse."""
     parts = []
     for setting in comparison.settings:
         metric = comparison.metrics[0]
@@ -62,7 +63,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def _say(metric: Metric, judgement: Judgement, comparison: Comparison) -> str:
-    change = _change(judgement.ratio)
+    change = _change(judgement)
     what = metric.label
     if judgement.verdict == "identical":
         return f"B does exactly what A does ({what}: {format_number(judgement.a)} {metric.unit})"
@@ -94,14 +95,14 @@ def _differences(comparison: Comparison) -> str:
     differ = comparison.pairing.differ
     shown = {name: both for name, both in differ.items() if name != "source" or len(differ) == 1}
     if not shown:
-        return "they differ in nothing that is recorded"
+        return "their recorded settings are equal"
     return "they differ in " + join_words(
         f"{name} ({describe_both(name, a, b)})" for name, (a, b) in shown.items()
     )
 
 
 def _pairs(setting: Compared) -> str:
-    again = f", {setting.again} more did the same again and are left out" if setting.again else ""
+    again = f"; {format_count(setting.again, 'repeated pair')} ignored" if setting.again else ""
     return f"{format_count(setting.pairs, 'pair')} of runs{again}"
 
 
@@ -112,28 +113,38 @@ def _row(metric: Metric, judgement: Judgement) -> tuple[str, ...]:
         metric.unit,
         format_number(judgement.a),
         format_number(judgement.b),
-        _change(judgement.ratio),
+        _change(judgement),
         _UNKNOWN if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001",
         judgement.verdict
         + (_more(judgement).replace("; ", ": ") if judgement.verdict == "undecided" else ""),
     )
 
 
-def _change(ratio: Estimate | None) -> str:
-    """A ratio as a change in per cent, with half its interval where that is known."""
+def _change(judgement: Judgement) -> str:
+    """Write the ratio with its interval: as a change in per cent, or from 2 on as a factor."""
+    ratio, interval = judgement.ratio, judgement.ratio_interval
     if ratio is None:
         return _UNKNOWN
-    change = 100 * (ratio.value - 1)
-    text = f"{change:+.2f} %" if abs(change) < 1000 else f"{format_number(ratio.value, 3)} times"
-    if ratio.half_width is None:
-        return text
-    return f"{change:+.2f} ± {100 * ratio.half_width:.2f} %"
+    if interval and interval[0] == interval[1]:
+        interval = None
+    if ratio >= _AS_FACTOR:
+        ends = f" ({_factor(interval[0])} to {_factor(interval[1])})" if interval else ""
+        return f"{_factor(ratio)} times{ends}"
+    ends = f" ({format_change(interval[0])} to {format_change(interval[1])} %)" if interval else ""
+    return f"{format_change(ratio)} %{ends}"
+
+
+def _factor(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10 else format_number(ratio, 3)
 
 
 def _why(causes: Sequence[Cause]) -> Iterator[str]:
     times = [cause for cause in causes if cause.unit == "us/op"][:_CAUSES]
     counts = [cause for cause in causes if cause.unit != "us/op"][:_CAUSES]
-    for label, moved in (("CPU time that moved, us an operation", times), ("counts an operation", counts)):
+    for label, moved in (
+        ("CPU time per operation that changed, us", times),
+        ("counts per operation that changed", counts),
+    ):
         if moved:
             yield f"{label}: " + "; ".join(
                 f"{cause.name.removeprefix('CPU time: ')} {format_number(cause.a, 3)} -> "
@@ -145,16 +156,18 @@ def _why(causes: Sequence[Cause]) -> Iterator[str]:
 def _notes(comparison: Comparison) -> Iterator[str]:
     share = f"{100 * CONFIDENCE:.0f} %"
     yield (
-        f"± is half of a {share} interval of Student's t over pairs; p is that of the exact sign-flip test "
-        f"(up to {EXACT} pairs); all {len(comparison.metrics)} metrics are judged together, by Holm's method."
+        f"A and B are means over the runs. B against A is the geometric mean of the pairs' ratios, with its "
+        f"{share} interval (Student's t on the logarithms, not adjusted for multiple comparisons). p is the "
+        f"p-value of the sign-flip test, exact for up to {EXACT} pairs. For the verdicts, Holm's method "
+        f"adjusts the p-values of {format_count(len(comparison.metrics), 'metric')}."
     )
     if least := max((s.least_pairs for s in comparison.settings if s.pairs < s.least_pairs), default=0):
         yield (
-            f"Fewer than {least} pairs of different runs cannot tell a difference in so many metrics at "
-            f"{100 - 100 * CONFIDENCE:.0f} %: make more with --replications, or sweeps with more seeds."
+            f"At least {least} pairs of different runs are needed to find a difference at the "
+            f"{100 - 100 * CONFIDENCE:.0f} % level. Use a larger --replications, or sweeps with more seeds."
         )
     if comparison.pairing.unpaired:
-        yield f"{format_count(comparison.pairing.unpaired, 'run')} without a counterpart were left out."
+        yield f"{format_count(comparison.pairing.unpaired, 'run')} without a counterpart: ignored."
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:
@@ -185,12 +198,14 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _judgement_json(judgement: Judgement) -> dict[str, Any]:
-    ratio = judgement.ratio
+    interval = judgement.ratio_interval
     return {
         "a": judgement.a,
         "b": judgement.b,
-        "ratio": ratio and ratio.value,
-        "ratio_half_width": ratio and ratio.half_width,
+        "ratio": judgement.ratio,
+        "ratio_low": interval and interval[0],
+        "ratio_high": interval and interval[1],
+        "ratio_half_width": interval and (interval[1] - interval[0]) / 2,
         "difference": judgement.difference.value,
         "difference_half_width": judgement.difference.half_width,
         "p_value": judgement.p_value,

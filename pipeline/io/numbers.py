@@ -43,6 +43,17 @@ def format_number(value: float | str | None, digits: int = 4) -> str:
     return _without_zeros(f"{value:,.{max(0, digits - 1 - exponent)}f}")
 
 
+def format_change(factor: float, minus: str = "-") -> str:
+    """Write a factor as a change in per cent, with its sign and without the per cent sign: 0.5 is "-50.0"."""
+    percent = 100 * (factor - 1)
+    # Near -100 %, the remainder needs the digits: -99.95 leaves half of what -99.9 leaves.
+    distance = min(abs(percent), 100 * factor) or 1.0
+    decimals = min(4, max(0 if abs(percent) >= 100 else 1, math.ceil(-math.log10(distance))))
+    value = round(percent, decimals)
+    sign = minus if value < 0 else "+" if value > 0 else ""
+    return f"{sign}{abs(value):,.{decimals}f}"
+
+
 def format_fixed(value: float | None, places: int) -> str:
     """Write a number with `places` decimals and thousands apart; a dash for None."""
     return "-" if value is None else f"{value:,.{places}f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from pipeline.io.numbers import format_duration, format_number, join_words
+from pipeline.io.numbers import format_change, format_duration, format_number, join_words
 from pipeline.report.answer import LITTLE, describe_answer
 from pipeline.report.basis import describe_extrapolation, is_extrapolated
 from pipeline.report.document import Cell, Heading, Row, Table
@@ -213,13 +213,7 @@ def format_ratio(ratio: Estimate | None) -> str:
 
 def _signed_percent(factor: float) -> str:
     """A factor as a difference in per cent with its sign: 0.5 is "−50"."""
-    percent = 100 * (factor - 1)
-    # Near −100 % what remains is what counts: −99.95 is half of −99.9.
-    distance = min(abs(percent), 100 * factor) or 1.0
-    decimals = min(4, max(0 if abs(percent) >= 100 else 1, math.ceil(-math.log10(distance))))
-    value = round(percent, decimals)
-    sign = "−" if value < 0 else "+" if value > 0 else ""
-    return f"{sign}{abs(value):,.{decimals}f}"
+    return format_change(factor, minus="−")
 
 
 def _format_time(estimate: Estimate | None) -> str:

@@ -93,6 +93,51 @@ def test_a_figure_that_appears_out_of_nothing_has_no_ratio_and_a_verdict():
     assert verdicts([0.0], [0.0]) == "same"
 
 
+def test_a_ratio_is_the_geometric_mean_with_an_interval_on_a_log_scale():
+    # ln 2, ln 4 and ln 8: mean ln 4, standard deviation ln 2; t(0.975, 2) = 4.3027.
+    (judgement,) = judge([Pairs([1.0, 10, 3], [2.0, 40, 24], True)], 0.01)
+    assert judgement.ratio == pytest.approx(4)
+    spread = 2 ** (4.302653 / 3**0.5)
+    assert judgement.ratio_interval == pytest.approx((4 / spread, 4 * spread), rel=1e-6)
+    (other,) = judge([Pairs([2.0, 40, 24], [1.0, 10, 3], True)], 0.01)
+    assert other.ratio_interval == pytest.approx((1 / (4 * spread), spread / 4), rel=1e-6)
+
+
+def test_no_interval_of_noisy_pairs_claims_a_slowdown_of_more_than_all():
+    draws = random.Random(5)
+    a, b = ([draws.lognormvariate(0, 2) for _ in range(4)] for _ in range(2))
+    (judgement,) = judge([Pairs(a, b, True)], 0.01)
+    low, high = judgement.ratio_interval
+    assert 0 < low < judgement.ratio < high
+
+
+def test_nine_or_more_of_ten_intervals_of_log_normal_pairs_hold_the_ratio():
+    """The true ratio is 1.5; of 400 intervals, 380 should have it, with a standard deviation of 4.4."""
+    draws = random.Random(8)
+    held = 0
+    for _ in range(400):
+        a = [draws.lognormvariate(3, 1) for _ in range(6)]
+        b = [1.5 * x * draws.lognormvariate(0, 0.4) for x in a]
+        low, high = judge([Pairs(a, b, True)], 0.01)[0].ratio_interval
+        held += low <= 1.5 <= high
+    assert 362 <= held <= 398
+
+
+def test_zeros_have_no_interval_and_are_judged_by_their_differences():
+    (gone,) = judge([Pairs([3.0, 4, 5, 3, 4, 5, 4], [0.0] * 7, False)], 0.01)
+    assert (gone.ratio, gone.ratio_interval, gone.verdict) == (0.0, None, "better")
+    (mixed,) = judge([Pairs([0.0, 2, 3, 2, 3, 2], [1.0, 3, 4, 3.5, 4, 3], False)], 0.01)
+    assert (mixed.ratio, mixed.ratio_interval, mixed.verdict) == (None, None, "worse")
+    assert verdicts([0.0, 200, 200], [0.0, 200, 200.1]) == "same"
+
+
+def test_the_margin_is_as_wide_both_ways_of_a_ratio():
+    a = [100.0] * 6
+    assert verdicts(a, [x * 1.0099 for x in a]) == verdicts([x * 1.0099 for x in a], a) == "same"
+    assert verdicts(a, [x * 1.0101 for x in a]) == verdicts([x * 1.0101 for x in a], a, more_is_better=False)
+    assert verdicts(a, [x * 1.0101 for x in a]) == "better"
+
+
 def test_equal_sides_are_called_better_or_worse_in_few_of_many_comparisons():
     draws = random.Random(9)
     wrong = 0
