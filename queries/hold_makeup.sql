@@ -1,16 +1,17 @@
--- question: What is the time for which the lock is held made of?
+-- question: How is lock hold time spent?
+-- param: sample = 75000; line traffic is estimated from at least this many holds of each run, or from all
 -- column: run; name of the run
 -- column: site; map or unmap
--- column: part; scan, flush, local_flush, search, pte_write, line traffic; the remainder is book-keeping and
---     interrupts, or with several locks, whose line traffic is not known, rest
--- column: source; measured: events within the hold; derived: a count x its price in the profile; rest
--- column: total_ms (ms); time of all holds of the site that went to it
--- column: share_percent (%); its share of them
+-- column: part; scan, flush, local_flush, search, pte_write or line traffic; the remainder is "book-keeping,
+--     interrupts", or "rest" in runs with several locks, whose line traffic is not known
+-- column: source; measured: events during the hold; derived: a count x its cost in the machine profile; rest
+-- column: total_ms (ms); hold time of the site spent on this part
+-- column: share_percent (%); the same as a share of the site's hold time
 -- column: per_hold_us (us); the same per acquisition
 -- reads: totals, operations, relock, scan, flush, local_flush
--- Line traffic is what spinners make a release wait: their number then x the price of each. It is that of at
--- most some 200,000 holds of each run, evenly chosen. An interrupt during a hold may fall into a time that is
--- measured already, which the log does not tell: interrupts are in the remainder.
+-- Line traffic is the delay of a release by spinning CPUs: their number x the cost of each. It is estimated
+-- from a sample of the holds. The log does not tell whether an interrupt during a hold
+-- overlaps a measured event, so interrupts are part of the remainder.
 WITH within AS MATERIALIZED (
     SELECT
         run,
@@ -22,7 +23,7 @@ WITH within AS MATERIALIZED (
     WHERE event IN ('scan', 'flush', 'local_flush')
 ),
 
--- Operations by number alone first: of other runs, some come along.
+-- Filtered by operation number only; the join below drops the holds of other runs.
 holds AS MATERIALIZED (
     SELECT
         h.run,
@@ -47,12 +48,29 @@ logged AS (
     GROUP BY h.run, h.site, e.event
 ),
 
-steps AS (
+prices AS (
     SELECT
         run,
-        greatest(sum(acquisitions) // 200000, 1) AS step
-    FROM lock_totals
+        max(CAST(value AS BIGINT)) FILTER (WHERE cost = 'probe_ns') AS probe_ns,
+        max(CAST(value AS BIGINT)) FILTER (WHERE cost = 'pte_write_ns') AS pte_write_ns,
+        max(CAST(value AS BIGINT)) FILTER (WHERE cost = 'hold_per_spinner_ns') AS spinner_ns
+    FROM costs
+    WHERE cost IN ('probe_ns', 'pte_write_ns', 'hold_per_spinner_ns')
     GROUP BY run
+),
+
+-- Holds are sampled by the time of their release: in one of every mask + 1 windows of 2**bits ns.
+windows AS (
+    SELECT
+        t.run,
+        CAST(floor(log2(greatest(any_value(runs.wall_ns) / 30000, 1))) AS INTEGER) AS bits,
+        (1 << CAST(floor(log2(greatest(sum(t.acquisitions) / $sample, 1))) AS INTEGER)) - 1 AS mask,
+        -- Longest possible delay of a release.
+        coalesce(any_value(runs.cpus * p.spinner_ns), 0) AS reach_ns
+    FROM lock_totals AS t
+    INNER JOIN runs ON t.run = runs.run
+    LEFT JOIN prices AS p ON t.run = p.run
+    GROUP BY t.run
 ),
 
 chosen AS MATERIALIZED (
@@ -63,8 +81,8 @@ chosen AS MATERIALIZED (
         h.time_ns,
         h.time_ns + h.hold_ns AS end_ns
     FROM lock_holds AS h
-    INNER JOIN steps AS s ON h.run = s.run
-    WHERE h.op % s.step = 0
+    INNER JOIN windows AS w ON h.run = w.run
+    WHERE ((h.time_ns + h.hold_ns) >> w.bits) & w.mask = w.mask >> 1
 ),
 
 shares AS (
@@ -77,25 +95,27 @@ shares AS (
     GROUP BY c.run, c.site
 ),
 
-prices AS (
+-- Levels in the sampled windows and in reach_ns before the end of every window.
+near AS MATERIALIZED (
     SELECT
-        run,
-        max(CAST(value AS BIGINT)) FILTER (WHERE cost = 'probe_ns') AS probe_ns,
-        max(CAST(value AS BIGINT)) FILTER (WHERE cost = 'pte_write_ns') AS pte_write_ns,
-        max(CAST(value AS BIGINT)) FILTER (WHERE cost = 'hold_per_spinner_ns') AS spinner_ns
-    FROM costs
-    WHERE cost IN ('probe_ns', 'pte_write_ns', 'hold_per_spinner_ns')
-    GROUP BY run
+        s.run,
+        s.time_ns,
+        s.level
+    FROM spinning AS s
+    INNER JOIN windows AS w ON s.run = w.run
+    WHERE
+        (s.time_ns >> w.bits) & w.mask = w.mask >> 1
+        OR coalesce((s.until_ns + w.reach_ns) >> w.bits > s.time_ns >> w.bits, TRUE)
 ),
 
 single AS (
     SELECT run
     FROM chosen
     GROUP BY run
-    HAVING count(DISTINCT lock) = 1
+    HAVING min(lock) = max(lock)
 ),
 
--- Who comes while the release waits makes it wait no longer, so that it is looked at before that.
+-- CPUs that start to spin during the delay do not extend it, so the level at the start of the delay counts.
 releases AS (
     SELECT
         c.run,
@@ -105,7 +125,7 @@ releases AS (
     FROM chosen AS c
     SEMI JOIN single ON c.run = single.run
     INNER JOIN prices AS p ON c.run = p.run AND p.spinner_ns > 0
-    ASOF LEFT JOIN spinning AS s ON c.run = s.run AND c.end_ns > s.time_ns
+    ASOF LEFT JOIN near AS s ON c.run = s.run AND c.end_ns > s.time_ns
 ),
 
 delays AS (
@@ -114,7 +134,7 @@ delays AS (
         r.site,
         sum(s.level * r.spinner_ns) AS ns
     FROM releases AS r
-    ASOF INNER JOIN spinning AS s ON r.run = s.run AND r.release_ns >= s.time_ns
+    ASOF INNER JOIN near AS s ON r.run = s.run AND r.release_ns >= s.time_ns
     GROUP BY r.run, r.site
 ),
 
@@ -127,7 +147,7 @@ counts AS (
     GROUP BY run
 ),
 
--- A price is not charged for what no event tells of: a search or a write that took no time has no row.
+-- A search or a PTE write that took no time has no row.
 parts AS (
     FROM logged
     UNION ALL

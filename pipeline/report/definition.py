@@ -48,7 +48,8 @@ class Item(_Strict):
     y_title: str = ""
     series: str = Field("", description="column that the colours of `stacked` tell apart")
     count: str = Field(
-        "", description="of `lines`: column with how many events a row has; if that is few, each is a tick"
+        "",
+        description="`lines` only: column with the number of events; a row with events and no `y` is a tick",
     )
     low: str = ""
     high: str = ""

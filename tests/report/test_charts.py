@@ -15,8 +15,10 @@ from pipeline.report.chart_kind import ChartKind
 from pipeline.report.charts import KINDS
 from pipeline.report.charts.timeline import draw_lanes
 from pipeline.report.definition import Item
+from pipeline.report.document import Block
 from pipeline.report.styles import PARTS, RunStyles, part_colour, shipped_text
 from pipeline.report.vega import NEAR, Plot
+from pipeline.sql.library import load_query
 
 SPECS = Path(__file__).parent / "specs"
 STYLES = RunStyles(("pool", "percpu"), {"free": "lower bound", "dear": "upper bound"})
@@ -167,8 +169,18 @@ def test_a_design_has_its_look_in_every_document_unless_another_one_has_the_colo
     assert len({(many.colour(name), *many.dash(name)) for name in many.allocators}) == 20
 
 
-def test_single_events_are_ticks_and_many_are_steps():
-    for most, mark in ((2, "tick"), (3, "line")):
-        frame = rows(pool=[0, most], percpu=[1, 0]).with_columns(per_second=pl.col("v") * 10.0)
-        spec = KINDS["lines"].specify(plot("lines", frame, x="t", y="per_second", count="v"))
-        assert spec["mark"]["type"] == mark
+def test_single_events_are_ticks_and_rates_are_steps():
+    frame = rows(pool=[0, 30], percpu=[1, 0]).with_columns(
+        per_second=pl.when(pl.col("run") == "pool").then(pl.col("v") * 10.0)
+    )
+    marks = {}
+    for runs in (["pool", "percpu"], ["pool"], ["percpu"]):
+        chosen = plot("lines", frame.filter(pl.col("run").is_in(runs)), x="t", y="per_second", count="v")
+        block = Block(chosen.item, load_query("flushes_over_time"), chosen.rows)
+        KINDS["lines"].show(block, STYLES, [])
+        marks[" ".join(runs)] = [(chart.title, chart.spec["mark"]["type"]) for chart in block.charts]
+    assert marks == {
+        "pool percpu": [("Rates", "line"), ("Single events", "tick")],
+        "pool": [("", "line")],
+        "percpu": [("", "tick")],
+    }

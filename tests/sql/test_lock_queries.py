@@ -62,6 +62,24 @@ def test_a_hold_is_made_of_what_happened_in_it_and_what_its_counts_cost(ask):
     ]
 
 
+@pytest.mark.parametrize("sample", [75_000, 200])
+def test_line_traffic_of_a_sample_of_holds_is_that_of_all(tmp_path, sample):
+    # A hold begins every 1,000 ns, lasts 900 and follows a wait of 2,500, so three CPUs spin at its end.
+    queue = [
+        {
+            "op": i, "locked_ns": 1_000 * i + 3_000, "map_wait_ns": 2_500, "map_hold_ns": 900,
+            "asked_ns": 1_000 * i + 500, "mapped_ns": 1_000 * i + 3_900, "done_ns": 1_000 * i + 3_900,
+        }
+        for i in range(2_000)
+    ]  # fmt: skip
+    spinner = {"hold_per_spinner_ns": {"value": 10, "unit": "ns", "source": "assumed"}}
+    make_run(tmp_path / "a", "pool", queue, [], machine=MACHINE | {"costs": PRICES | spinner})
+    with open_session([tmp_path]) as session:
+        rows = run_query(session, load_query("hold_makeup"), {"sample": sample}).rows(named=True)
+    per_hold_us = {row["part"]: row["per_hold_us"] for row in rows if row["site"] == "map"}
+    assert per_hold_us["line traffic"] == pytest.approx(0.03, rel=0.005)
+
+
 def test_who_waited_is_told_with_whom_it_waited_for(ask):
     assert ask("waited_behind") == [("pool", 1, 0, 1, 0.05, 100, 50, 1)]
     assert ask("waits_by_kind") == [("pool", "map", "page_fault", "exec_args", 1, 0.05, 50, 100)]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import altair as alt
+import polars as pl
 
 from pipeline.io.numbers import format_number
 from pipeline.report import vega
 from pipeline.report.chart_kind import ChartKind
+from pipeline.report.definition import Item
 from pipeline.report.document import Block, Chart
 from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
@@ -16,15 +19,13 @@ from pipeline.runs.store import Run
 # More lines than this over one another cannot be told apart: each run then has a small chart of its own.
 MOST_LINES = 5
 SMALL_HEIGHT = 90
-# With no more events than this in any row, each row that has some is a tick.
-MOST_SINGLE = 2
 
 
 class Lines(ChartKind):
-    """Lines of `y` over `x`."""
+    """Lines of `y` over `x`, and ticks for single events."""
 
     draws = (
-        "values over time, on a log scale where runs differ 50-fold; with `count`, ticks for single events"
+        "values over time, on a log scale where runs differ 50-fold; with `count`, ticks for rows without `y`"
     )
     requires = ("x", "y")
     measure = "y"
@@ -32,11 +33,13 @@ class Lines(ChartKind):
     over_time = True
     legend = True
 
+    def select(self, item: Item, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows to show; with `count`, those of runs that have any event."""
+        return super().select(item.model_copy(update={"y": item.count}) if item.count else item, frame)
+
     def draw(self, plot: Plot) -> alt.Chart:
         """Steps on a linear axis, or on a logarithmic one where the peaks of runs are far apart."""
         item = plot.item
-        if _are_single(plot):
-            return _draw_ticks(plot)
         longest = plot.span(item.x)[1]
         lines = vega.rows().mark_line(interpolate="step-after", strokeWidth=1.6, clip=True)
         return lines.encode(
@@ -48,13 +51,27 @@ class Lines(ChartKind):
         ).properties(height=240)
 
     def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
-        """One chart, or a small one for each of many runs, with the bounds, on axes that all share."""
-        if len(plot.allocators) <= MOST_LINES or _are_single(plot):
-            super().fill(block, plot, runs)
-            return
-        block.axes = f"Up: {plot.item.label('y')}. Across: {plot.item.label('x')}. All on equal axes."
-        block.legend = [run for run in plot.runs if run in plot.styles.bounds]
-        for run in plot.allocators:
+        """Lines for runs that have values, ticks for runs that have single events."""
+        item = plot.item
+        steps, single = _split(plot)
+        if steps.runs and len(steps.allocators) <= MOST_LINES:
+            block.charts.append(self.chart(plot, {"run": steps.runs}, "Rates" if single.runs else "", steps))
+            block.legend = steps.runs
+        elif steps.runs:
+            self._fill_small(block, plot, steps)
+        if single.runs:
+            spec = vega.finish(item, _draw_ticks(plot, single.runs))
+            vega.add_filters(spec, {"run": single.runs})
+            title = "Single events" if steps.runs else ""
+            block.charts.append(Chart(title, spec, self.alt_text(single, title)))
+
+    def _fill_small(self, block: Block, plot: Plot, steps: Plot) -> None:
+        """Add a small chart for each run, with the bounds, on the same axes."""
+        block.axes = (
+            f"Up: {plot.item.label('y')}. Across: {plot.item.label('x')}. All charts have the same axes."
+        )
+        block.legend = [run for run in steps.runs if run in plot.styles.bounds]
+        for run in steps.allocators:
             spec = self.specify(plot) | {"height": SMALL_HEIGHT}
             # There is no room for a title beside so small an axis; the page says it once for all.
             spec["encoding"]["y"]["title"] = spec["encoding"]["x"]["title"] = None
@@ -63,9 +80,9 @@ class Lines(ChartKind):
             block.charts.append(Chart(run, spec, self.alt_text(plot.where("run", run)), run))
 
     def describe(self, plot: Plot) -> str:
-        """The highest value and where it lies."""
+        """The highest value and its position, or the number of single events."""
         item = plot.item
-        if _are_single(plot):
+        if _split(plot)[1].runs:
             return f"{format_number(int(plot.rows[item.count].sum()))} in all"
         peak = plot.rows.sort(item.y, descending=True, nulls_last=True).row(0, named=True)
         return (
@@ -74,25 +91,30 @@ class Lines(ChartKind):
         )
 
 
-def _are_single(plot: Plot) -> bool:
-    """Whether events are so few that steps would be waves of single ones."""
-    count = plot.item.count
-    return bool(count) and plot.peaks(count) != {} and max(plot.peaks(count).values()) <= MOST_SINGLE
+def _split(plot: Plot) -> tuple[Plot, Plot]:
+    """The rows that have a value, and those that are single events."""
+    if not plot.item.count:
+        return plot, replace(plot, rows=plot.rows.clear())
+    single = pl.col(plot.item.y).is_null()
+    return replace(plot, rows=plot.rows.filter(~single)), replace(plot, rows=plot.rows.filter(single))
 
 
-def _draw_ticks(plot: Plot) -> alt.Chart:
-    """A tick for each row that has events, where it begins."""
+def _draw_ticks(plot: Plot, runs: Sequence[str]) -> alt.Chart:
+    """A tick for each event; the axis ends with the last row."""
     item = plot.item
     longest = plot.span(item.x)[1]
-    y, height = vega.run_axis(plot)
+    y, height = vega.run_axis(plot, runs)
     ticks = vega.rows().transform_filter(f"datum[{vega.literal(item.count)}] > 0")
-    ticks = ticks.mark_tick(thickness=2, height={"band": 0.6})
-    return ticks.encode(
-        x=vega.axis(item, "x", {"domain": [0, longest or 1.0]}, grid=False, **vega.ticks(6, longest)),
-        y=y,
-        color=vega.colour(plot),
-        tooltip=vega.tooltip(plot, item.x, item.count),
-    ).properties(height=height)
+    return (
+        ticks.mark_tick(thickness=1.5, height={"band": 0.6})
+        .encode(
+            x=vega.axis(item, "x", {"domain": [0, longest or 1.0]}, grid=False, **vega.ticks(6, longest)),
+            y=y,
+            color=vega.colour(plot),
+            tooltip=vega.tooltip(plot, item.x),
+        )
+        .properties(height=height)
+    )
 
 
 KIND = Lines()
