@@ -1,1 +1,1 @@
-"""Studies: what was claimed, recorded and measured, held against the replay, and the fits it rests on."""
+"""Studies: the replay compared with claims, recordings and measurements, and the fits that it rests on."""

@@ -1,4 +1,4 @@
-"""What a study says: outcome, words with their numbers, what it rests on, and the commands."""
+"""The answer of a study: outcome, text with its numbers, conditions, and commands."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pipeline.studies.definition import COUNTED, Outcome, Study, fields
 from pipeline.studies.outcome import Setting
 from pipeline.sweeps.grid import Grid
 
-# Values of a workload that lie so deep are named by their number alone.
+# Workload values nested at least this deep are counted and not named.
 _DEEP = 3
 
 
 @dataclass(frozen=True)
 class FilledTable:
-    """A table of a study as text."""
+    """A table of a study, with formatted cells."""
 
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -32,9 +32,9 @@ class FilledTable:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a study.
+    """The result of a study.
 
-    `charts` are the rows of the study's own, in its order; `commands` make one of its runs.
+    `charts` has the rows of each chart, in the order of the study; `commands` run one of its simulations.
     """
 
     study: Study
@@ -48,23 +48,23 @@ class Answer:
 
     @property
     def stale(self) -> bool:
-        """Whether the runs say otherwise than when the opinion was written; too few of them say nothing."""
+        """Whether the outcome differs from the opinion's; "cannot tell" does not count."""
         expected = self.study.opinion.expected if self.study.opinion else self.outcome
         return self.outcome not in (expected, "cannot tell")
 
     @property
     def opinion(self) -> str:
-        """What is thought of the outcome; "" where nothing is, or if the runs do not tell enough for it."""
+        """The study's opinion of the outcome; "" if it has none or the runs cannot tell."""
         opinion = self.study.opinion
         if opinion is None:
             return ""
         if self.stale:
-            return f"To be judged anew: the opinion was written for '{opinion.expected}'."
+            return f"The opinion is out of date: it was written for the outcome '{opinion.expected}'."
         return " ".join(opinion.words.split()) if self.outcome == opinion.expected else ""
 
 
 class _Numbers(Formatter):
-    """Writes what is not known as "-"."""
+    """Writes a missing value as "-"."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
         absent = value is None or (isinstance(value, float) and isnan(value))
@@ -72,18 +72,17 @@ class _Numbers(Formatter):
 
 
 def fill(study: Study, outcome: Outcome, settings: Sequence[Setting], numbers: Mapping[str, object]) -> str:
-    """Put numbers into the words for an outcome.
+    """Put numbers into the text for an outcome.
 
-    Raises InputError, with file and line, for words that name a number that is not there or cannot be
-    written so.
+    Raises InputError, with file and line, for a text with an unknown name or an unsuitable format.
     """
     known = {**numbers, **_count(settings)}
     for key, words in study.words.model_dump(by_alias=True).items():
         for name in fields(words):
             if name not in known:
                 raise InputError(
-                    f"{study.source_file.at('words', key)}: words.{key} names '{name}', and 'numbers' has "
-                    f"{', '.join(numbers) or 'nothing'} (beside {', '.join(COUNTED)})"
+                    f"{study.source_file.at('words', key)}: words.{key} names '{name}', which does not "
+                    f"exist; known names: {', '.join((*numbers, *COUNTED))}"
                 )
     template = f"{study.words.of(outcome) or _lead(outcome, settings)} {study.words.text}"
     try:
@@ -94,7 +93,7 @@ def fill(study: Study, outcome: Outcome, settings: Sequence[Setting], numbers: M
     return " ".join(text.split())
 
 
-# What a template meets that names what is not there, or writes it in a way that it cannot be written.
+# Errors of a template that names an unknown value or formats a value in an unsuitable way.
 _UNWRITABLE = (ValueError, TypeError, LookupError, AttributeError)
 
 
@@ -103,16 +102,16 @@ def _describe(error: Exception) -> str:
 
 
 def _lead(outcome: Outcome, settings: Sequence[Setting]) -> str:
-    """What is said of settings where the study has no words of its own."""
+    """The sentence about settings if the study has none of its own for the outcome."""
     if outcome not in ("depends", "cannot tell"):
         return ""
     if len(settings) == 1:
-        only = settings[0]
-        return f"It holds in {only.held} of {only.replications} replications, which do not tell."
-    failing = ", not in: {failing}" if outcome == "depends" else ""
-    untold = "; {replications} replications do not tell in: {untold}"
+        of = format_count(settings[0].replications, "replication")
+        return f"It holds in {settings[0].held} of {of}, which is inconclusive."
+    failing = " It does not hold in: {failing}." if outcome == "depends" else ""
+    untold = " {replications} replications are inconclusive in: {untold}."
     some_untold = any(setting.holds is None for setting in settings)
-    return f"It holds in {{held}} of {{settings}} settings{failing}{untold if some_untold else ''}."
+    return f"It holds in {{held}} of {{settings}} settings.{failing}{untold if some_untold else ''}"
 
 
 def _count(settings: Sequence[Setting]) -> dict[str, object]:
@@ -130,9 +129,9 @@ def _count(settings: Sequence[Setting]) -> dict[str, object]:
 
 
 def fill_table(study: Study, columns: Mapping[str, str], frame: pl.DataFrame) -> FilledTable:
-    """Write the rows of a table; each column is a template such as "{slots:,}".
+    """Format the rows of a table; each column is a template such as "{slots:,}".
 
-    Raises InputError, with file and line, for a template that the rows do not fit.
+    Raises InputError, with file and line, for a template that does not fit the rows.
     """
     formatter = _Numbers()
     rows = []
@@ -141,14 +140,14 @@ def fill_table(study: Study, columns: Mapping[str, str], frame: pl.DataFrame) ->
             rows.append([formatter.format(column, **row) for column in columns.values()])
         except _UNWRITABLE as error:
             raise InputError(
-                f"{study.source_file.at('table')}: table: {_describe(error)}; the rows have "
-                f"{', '.join(frame.columns)}"
+                f"{study.source_file.at('table')}: table: {_describe(error)}; the view has the "
+                f"columns {', '.join(frame.columns)}"
             ) from error
     return FilledTable(list(columns), rows)
 
 
 def describe_runs(study: Study) -> list[str]:
-    """What is the same and what varies in the runs of a study: a line, and one for each of several grids."""
+    """Describe the runs of a study: a line of shared factors, and one for each grid if there are several."""
     grids = {name: _factors(study, grid) for name, grid in study.grids.items()}
     first = next(iter(grids.values()))
     shared = [words for words in first if all(words in factors for factors in grids.values())]
@@ -169,7 +168,7 @@ def _factors(study: Study, grid: Grid) -> list[str]:
     for entry in grid.together:
         shown = [name for name in entry if name.count(".") < _DEEP] or list(entry)[:1]
         beside = zip(*(entry[name] for name in shown), strict=True)
-        others = f" with {len(entry) - len(shown)} values more" if len(shown) < len(entry) else ""
+        others = f" and {len(entry) - len(shown)} more" if len(shown) < len(entry) else ""
         rows = "; ".join(" / ".join(map(_text, row)) for row in beside)
         words.append(f"{', '.join(name.removeprefix('workload.') for name in shown)}{others}: {rows}")
     return words if study.exact else [*words, format_count(grid.replications, "replication")]
@@ -185,7 +184,7 @@ def _describe_machine(name: str) -> str:
 
 
 def describe_costs(study: Study) -> str:
-    """Costs on which the outcome rests most: values, and where each comes from."""
+    """Describe the costs that matter most for the outcome: values and their sources."""
     parts = []
     for machine, names in study.costs.items():
         costs = load_profile(machine).costs
@@ -195,6 +194,6 @@ def describe_costs(study: Study) -> str:
 
 
 def _origin(source: str) -> str:
-    """What a source begins with: the word for its sort, or its first clause."""
+    """The first word of a source if it is its kind, else its first clause."""
     first = re.split(r"[\s:,;]", source.strip(), maxsplit=1)[0]
     return first if first in ("assumed", "derived", "measured", "fitted") else re.split(r"[:;]", source)[0]

@@ -1,10 +1,11 @@
-"""Fitting the machine and the workload to the rows of 2002: a search that anyone can run again.
+"""Fit the machine and the workload to the rows of 2002, by a reproducible search.
 
-The objective adds up, over every figure of the rows and what they imply, the square of its misfit - 1 is the
-goal: 15 % for a mean, a factor of 2 for a maximum - cut at 30, maxima counting half since they are single
-events, and 2 for each figure that misses the goal. The search is CMA-ES (Hansen and Ostermeier 2001; package
-`cma`) over the parameters scaled to 0..1 between their bounds. The same start, first step, seeds and number
-of evaluations make the same search.
+The objective is a sum over all figures of the rows and over the figures that they imply. Each figure adds the
+square of its misfit, cut at 30. A misfit of 1 is the goal: 15 % for a mean, a factor of 2 for a maximum.
+Maxima count half, because they are single events. Each figure that misses the goal adds 2.
+
+The search is CMA-ES (Hansen and Ostermeier 2001; package `cma`) over the parameters, scaled to 0..1 between
+their bounds. The same start, first step, seeds and number of evaluations give the same search.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _HISTORY = "evaluations.csv"
 
 
 class Parameter(BaseModel):
-    """One value that may be fitted."""
+    """A parameter that may be fitted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,7 +61,7 @@ class Parameter(BaseModel):
     why: str
 
     def value(self, place: float) -> float:
-        """Value at `place`, 0 at the lower bound and 1 at the upper, rounded to its digits."""
+        """Value at `place`, which is 0 at the lower bound and 1 at the upper, rounded to `digits` digits."""
         place = min(max(place, 0.0), 1.0)
         if self.scale == "log":
             value = math.exp(math.log(self.low) + place * math.log(self.high / self.low))
@@ -69,7 +70,7 @@ class Parameter(BaseModel):
         return float(f"{value:.{self.digits}g}")
 
     def place(self, value: float) -> float:
-        """Inverse of `value`, cut to 0..1."""
+        """Inverse of `value`, clipped to 0..1."""
         if self.scale == "log":
             place = math.log(max(value, self.low) / self.low) / math.log(self.high / self.low)
         else:
@@ -78,7 +79,7 @@ class Parameter(BaseModel):
 
 
 class Procedure(BaseModel):
-    """calibration.toml: which files, rows and parameters."""
+    """Contents of calibration.toml: files, rows and parameters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -88,7 +89,7 @@ class Procedure(BaseModel):
     parameters: list[Parameter]
 
     def model_at(self, values: dict[str, float]) -> Experiment:
-        """Return a run on the machine and of the workload with these values by parameter name."""
+        """Return a run of the workload on the machine with these values by parameter name."""
         changes: dict[str, dict[str, Any]] = {"machine": {}, "workload": {}}
         for parameter in self.parameters:
             value = values[parameter.name]
@@ -101,7 +102,7 @@ class Procedure(BaseModel):
         )  # fmt: skip
 
     def present(self) -> dict[str, float]:
-        """Values that the files have."""
+        """Current values in the files, by parameter name."""
         tables = {
             "machine": read_toml(profile_path(self.machine), "a machine profile"),
             "workload": read_toml(workload_path(self.workload), "a workload spec"),
@@ -120,7 +121,7 @@ def _value_at(table: Any, key: str) -> float:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a calibration found."""
+    """Result of a calibration."""
 
     plan: Procedure
     seed: int
@@ -133,7 +134,7 @@ class Calibration:
     directory: Path
 
     def text(self) -> str:
-        """The parameters before and after, the objective, and what still misses the goal."""
+        """The parameters before and after, the objective, and the figures that miss the goal."""
         head = ("parameter", "low", "high", "start", "fitted", "")
         rows = [
             (
@@ -145,19 +146,20 @@ class Calibration:
         paths = profile_path(self.plan.machine), workload_path(self.plan.workload)
         machine, workload = (self.directory / path.name for path in paths)
         missed = (
-            f"outside the goal: {', '.join(self.missed)}" if self.missed else "every figure meets the goal"
+            f"misses the goal: {', '.join(self.missed)}" if self.missed else "every figure meets the goal"
         )
         return (
             f"fitted {self.plan.machine} and {self.plan.workload} to rows "
             f"{join_words(self.plan.rows)}: seed {self.seed}, {self.evaluations} evaluations\n"
             + align_columns([head, *rows])
             + f"objective {self.start_objective:.1f} at the start, {self.best_objective:.1f} fitted\n"
-            + f"{missed}\nsee it with: pipeline study lockmeter --machine {machine} --workload {workload}\n"
+            + f"{missed}\nto check the fit: "
+            f"pipeline study lockmeter --machine {machine} --workload {workload}\n"
         )
 
 
 def objective(found: list[Figure]) -> float:
-    """Add up the misfits of some figures, see the module's text; 0: every ratio is 1."""
+    """Add up the misfits of figures, as the module describes; 0 if every ratio is 1."""
     total = 0.0
     for figure in found:
         square = min(figure.misfit**2, _WORST_MISFIT)
@@ -167,13 +169,13 @@ def objective(found: list[Figure]) -> float:
 
 
 Evaluation = tuple[float, list[str]]
-"""An objective, and the figures that miss the goal."""
+"""Objective, and the figures that miss the goal."""
 
 
 def evaluate(
     plan: Procedure, candidates: Sequence[dict[str, float]], seeds: int = 1, workers: int | None = None
 ) -> list[Evaluation]:
-    """Evaluate the values of several candidates; of each figure the mean over seeds 0..seeds-1 counts."""
+    """Evaluate several candidates by the mean of each figure over seeds 0..seeds-1."""
     rows = {row.name: row for row in read_rows()}
     models = [plan.model_at(values) for values in candidates]
     cases = [(rows[name], seed, model) for model in models for name in plan.rows for seed in range(seeds)]
@@ -184,7 +186,7 @@ def evaluate(
 def _evaluate(
     plan: Procedure, rows: dict[str, LockmeterRow], predictions: Iterator[Prediction], seeds: int
 ) -> Evaluation:
-    """Take the next predictions, those of one candidate."""
+    """Evaluate one candidate from the next predictions."""
     found: list[Figure] = []
     missed: list[str] = []
     for name in plan.rows:
@@ -204,24 +206,25 @@ def calibrate(
     workers: int | None = None,
     resume: bool = False,
 ) -> Calibration:
-    """Search for the parameters' best values; write the fitted files and every evaluation into `output`.
+    """Search for the best parameter values; write the fitted files and every evaluation to `output`.
 
-    The search starts at the procedure's start values, or with `resume` at those that the files have.
-    `step` is the first step's standard deviation, in parts of the distance between a parameter's bounds.
-    `seed` is the search's; each evaluation simulates with seeds 0 to `seeds` - 1 and takes some 4 s of CPU
-    time for each. Raises UsageError for numbers out of range, OutputError if `output` cannot be written.
+    The search starts at the start values of calibration.toml or, with `resume`, at the values in the files.
+    `step` is the standard deviation of the first step, as a fraction of the distance between a parameter's
+    bounds. `seed` is the seed of the search. Each evaluation simulates with seeds 0 to `seeds` - 1 and takes
+    about 4 s of CPU time per seed. Raises UsageError for numbers out of range and OutputError if `output`
+    cannot be written.
     """
     for what, number, most in (("evaluations", evaluations, 100_000), ("seeds", seeds, 100)):
         if not 1 <= number <= most:
-            raise UsageError(f"{what} wants 1 to {most}, found {number}")
+            raise UsageError(f"{what} must be 1 to {most}, found {number}")
     if not 1 <= seed < 1 << 31:
-        raise UsageError(f"seed wants 1 to {(1 << 31) - 1}, found {seed}")
+        raise UsageError(f"seed must be 1 to {(1 << 31) - 1}, found {seed}")
     if not 0.001 <= step <= 1.0:
-        raise UsageError(f"step wants 0.001 to 1, found {step:g}")
+        raise UsageError(f"step must be 0.001 to 1, found {step:g}")
     with warnings.catch_warnings():
-        # It says at once that it cannot draw, which nobody asks it to.
+        # cma warns that it cannot plot, which is not needed.
         warnings.simplefilter("ignore")
-        import cma  # noqa: PLC0415 - takes half a second, and only this needs it
+        import cma  # noqa: PLC0415 - takes half a second and is needed only here
 
     plan = read_procedure()
     start = plan.present() if resume else {p.name: p.start for p in plan.parameters}
@@ -261,7 +264,7 @@ def calibrate(
 
 
 def _write_fitted(plan: Procedure, values: dict[str, float], command: str, directory: Path) -> None:
-    """Write the two files with the fitted values; each fitted cost says so in its source."""
+    """Write both files with the fitted values; the source of each fitted cost names the command."""
     model = plan.model_at(values)
     changes, rows = dict(model.machine_changes), join_words(plan.rows)
     for parameter in plan.parameters:

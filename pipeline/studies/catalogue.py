@@ -1,4 +1,4 @@
-"""The shipped studies, those of a collection, and a user's own by path."""
+"""Find studies: shipped ones by name or collection, and a user's own by path."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def shipped_studies() -> dict[str, Path]:
 
 
 def is_study(name: str) -> bool:
-    """Whether a word names a shipped study, a collection of them, or a .toml file."""
+    """Whether a name is that of a shipped study, a collection or a .toml file."""
     return name.endswith(".toml") or name in shipped_studies() or name in collections()
 
 
 def collect(collection: str) -> list[Study]:
-    """Studies of a collection in the order of their labels, then of the designs that they are about."""
+    """Studies of a collection, ordered by label and then by the designs that they are about."""
     studies = [read_study(path) for path in shipped_studies().values()]
     chosen = [study for study in studies if study.collection == collection]
     return sorted(chosen, key=lambda study: (study.label, *study.about[:1], study.name))
@@ -41,10 +41,10 @@ def collections() -> list[str]:
 
 
 def find_studies(names: Sequence[str]) -> list[Study]:
-    """Studies by name, by path or by collection, each once.
+    """Find studies by name, path or collection; each is returned once.
 
-    Raises UsageError for a name that is not known and for two files of one name, InputError for a file that
-    is no study.
+    Raises UsageError for an unknown name and for two files with the same name, InputError for a file that is
+    not a study.
     """
     shipped = shipped_studies()
     found: dict[str, Study] = {}
@@ -61,7 +61,7 @@ def find_studies(names: Sequence[str]) -> list[Study]:
             known = found.setdefault(study.name, study)
             if known.source_file.path.resolve() != study.source_file.path.resolve():
                 raise UsageError(
-                    f"two studies are named {study.name}: {known.source_file.path} and "
-                    f"{study.source_file.path}; give one of them another name"
+                    f"{known.source_file.path} and {study.source_file.path} have the same name; "
+                    f"rename one of the files"
                 )
     return list(found.values())

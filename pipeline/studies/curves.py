@@ -1,4 +1,4 @@
-"""The charts of a study: means of replications with their intervals, as Vega-Lite made with Altair."""
+"""Charts of a study: means of replications with confidence intervals, as Vega-Lite made with Altair."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from pipeline.studies.definition import Curves
 WIDTH, HEIGHT = 300, 190
 _LEGEND = alt.Legend(title=None, orient="bottom", columns=4, symbolType="stroke", symbolSize=300)
 _MOST_TICKS = 8
-# From here on an axis has k and M in place of zeros.
+# From this value on, an axis uses k and M instead of zeros.
 _LARGE = 10_000
 _WIDE = 100.0
 
 
 def summarise(chart: Curves, frame: pl.DataFrame, where: str = "") -> pl.DataFrame:
-    """Mean, and both ends of its interval, of `y` for each x, colour and panel.
+    """Compute the mean of `y` and its 95 % confidence interval for each x, colour and panel.
 
-    Rows without a value are left out; the ends are NULL where there is one replication. Raises InputError,
-    with `where` the chart is asked for, for a column that is not there, and for a `y` that is no number.
+    Rows without a value are ignored. The ends of the interval are NULL for a single replication. Raises
+    InputError, with `where` the chart is defined, for a missing column and for a `y` that is not a number.
     """
     keys = [column for column in (chart.panel, chart.colour, chart.x) if column]
     for column in (*keys, chart.y):
         if column not in frame.columns:
             raise InputError(
-                f"{where}: chart '{chart.title}' names a column '{column}', and "
-                f"'{chart.view}' has {', '.join(frame.columns)}"
+                f"{where}: chart '{chart.title}': view '{chart.view}' has no column '{column}', only "
+                f"{', '.join(frame.columns)}"
             )
     if not frame.schema[chart.y].is_numeric() and frame.schema[chart.y] != pl.Null:
         raise InputError(
-            f"{where}: chart '{chart.title}' wants numbers in '{chart.y}', found {frame.schema[chart.y]}"
+            f"{where}: chart '{chart.title}': expected numbers in '{chart.y}', found {frame.schema[chart.y]}"
         )
     rows = []
     for values, some in frame.drop_nulls([*keys, chart.y]).group_by(keys, maintain_order=True):
@@ -49,7 +49,7 @@ def summarise(chart: Curves, frame: pl.DataFrame, where: str = "") -> pl.DataFra
 
 
 def specify(chart: Curves, frame: pl.DataFrame, where: str = "") -> dict[str, Any]:
-    """A chart with its rows, its colours as variables of the style sheet."""
+    """Specify a chart with its rows; colours are variables of the style sheet."""
     rows = summarise(chart, frame, where)
     x = _horizontal(chart, rows)
     low = _vertical(chart, rows, "low")
@@ -81,7 +81,7 @@ def specify(chart: Curves, frame: pl.DataFrame, where: str = "") -> dict[str, An
 
 
 def specify_all(answer: Answer) -> list[dict[str, Any]]:
-    """Every chart of a study."""
+    """Specify every chart of a study."""
     return [
         specify(chart, frame, answer.study.source_file.at("chart"))
         for chart, frame in zip(answer.study.charts, answer.charts, strict=True)
@@ -89,9 +89,9 @@ def specify_all(answer: Answer) -> list[dict[str, Any]]:
 
 
 def draw_svg(specs: Sequence[dict[str, Any]], light: bool = True) -> str:
-    """Charts as one picture: two in a line, or one where they have panels.
+    """Draw charts as one SVG picture, two side by side or, with panels, below each other.
 
-    In the `light` theme's colours, or in variables of the style sheet, for a page that has it.
+    Colours are those of the `light` theme, or variables of the style sheet for a page that includes it.
     """
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
@@ -132,7 +132,7 @@ def _vertical(chart: Curves, rows: pl.DataFrame, column: str) -> alt.Y:
     values = rows["value"].to_list()
     positive = min(values, default=0) > 0
     scale = alt.Scale(type="log") if chart.log_y and positive else alt.Scale(zero=True)
-    # Of a wide logarithmic axis, powers of ten alone.
+    # A wide logarithmic axis has ticks at powers of ten only.
     wide = chart.log_y and positive and max(values) >= _WIDE * min(values)
     ticks = [10.0**k for k in range(-12, 16)] if wide else alt.Undefined
     form = "~s" if max(values, default=0) >= _LARGE else ",.3~r"

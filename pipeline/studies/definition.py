@@ -1,16 +1,16 @@
-"""A study as a file: what is claimed, the runs that are made, the SQL that measures, and the words for it.
+"""The file of a study: a claim, its runs, the SQL that evaluates them, and the text of the answer.
 
     claim = "More slots mean fewer flushes"
     source = "linux-kernel, March 2002"
 
-    [grid]                      # as of `pipeline sweep`; of several, [grids.NAME], what they share
+    [grid]                      # as in `pipeline sweep`; shared by [grids.NAME], if any
     trace = "kernel_build"
     allocator = "global_pool"
     machine = "numaq16"
     replications = 6
     options.slots = [128, 1024]
 
-    [sql]                       # each entry is a view for those below it
+    [sql]                       # each entry is a view that later entries can use
     pairs = "SELECT ..."
     condition = "SELECT ... AS setting, replication, ... AS holds FROM pairs"
     numbers = "SELECT avg(...) AS flushes FROM pairs"
@@ -18,10 +18,10 @@
     [words]
     text = "A pool of 1,024 slots flushes {flushes:,.0f} times."
 
-The views start from `results`, a row for each run with the column `grid`, and `points`, the same with figures
-that follow from it (`points.sql`); the macro `half_width(x)` is half of the 95 % interval of a mean.
-`condition` gives a row for each setting and replication with whether what is claimed `holds` there, NULL
-where it is not asked; `numbers` gives one row, whose columns stand in the words.
+Two views are given: `results` has a row for each run with the column `grid`, and `points` adds derived
+figures (`points.sql`). The macro `half_width(x)` is half of the 95 % confidence interval of a mean.
+`condition` returns a row for each setting and replication, with whether the claim `holds` there (NULL: the
+row does not count). `numbers` returns one row, whose columns the text can use.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from pipeline.sweeps.grid import Grid, make_grid, merge
 
 Outcome = Literal["holds", "does not hold", "depends", "cannot tell"]
 Wrong = Literal["nobody", "author", "expectation", "model", "implementation"]
-"""What is wrong where a claim does not hold; an expectation is one that nobody put in words."""
+"""What is wrong if a claim does not hold; an expectation is a claim that no author has made."""
 
 STUDIES = "reports/studies"
 """Folder of the shipped studies."""
 CONDITION, NUMBERS = "condition", "numbers"
 GIVEN = ("results", "points")
-"""Views that the statements of a study start from."""
+"""Views that the statements of every study can use."""
 COUNTED = ("settings", "held", "holding", "failing", "untold", "replications")
-"""What words may name beside the columns of `numbers`: how many settings there are and in how many the claim
-holds; the settings in which it holds, in which not, and of which the replications do not tell; and the least
-number of replications of a setting."""
+"""Names that a text can use in addition to the columns of `numbers`: the number of settings and of those in
+which the claim holds; the settings in which it holds, in which it does not, and whose replications are
+inconclusive; and the smallest number of replications of a setting."""
 
 
 class _Table(BaseModel):
@@ -61,7 +61,7 @@ class _Table(BaseModel):
 
 
 class Words(_Table):
-    """What is said: `text` with every outcome, before it what is for one outcome."""
+    """The text of the answer: `text` for every outcome, preceded by the text for one outcome."""
 
     text: str = ""
     holds: str = ""
@@ -70,13 +70,13 @@ class Words(_Table):
     cannot_tell: Annotated[str, Field(alias="cannot tell")] = ""
 
     def of(self, outcome: Outcome) -> str:
-        """What is said of one outcome alone; "" if nothing is."""
+        """The text for one outcome; "" if there is none."""
         own: str = getattr(self, outcome.replace(" ", "_"))
         return own
 
 
 class Opinion(_Table):
-    """What is thought of the outcome `expected`; it does not stand if the outcome is another."""
+    """An opinion of the outcome `expected`, which is out of date if the outcome differs."""
 
     expected: Outcome
     words: str
@@ -84,9 +84,9 @@ class Opinion(_Table):
 
 
 class Curves(_Table):
-    """A chart of a view: `y` over `x`, as the mean of replications with its interval.
+    """A chart of a view: `y` over `x`, as the mean of replications with its confidence interval.
 
-    `colour` and `panel` are columns that tell lines and panels apart.
+    The columns `colour` and `panel` distinguish lines and panels.
     """
 
     view: str
@@ -103,7 +103,7 @@ class Curves(_Table):
 
 
 class Columns(_Table):
-    """A table of a view: its heads with the column's format, such as "{slots:,}"."""
+    """A table of a view: the heading and the template of each column, such as "{slots:,}"."""
 
     view: str
     columns: dict[str, str]
@@ -137,13 +137,13 @@ class _File(_Table):
 
 @dataclass(frozen=True)
 class Source:
-    """The file of a study, for messages that say where in it something is."""
+    """The file of a study, for messages with a line number."""
 
     path: Path
     text: str
 
     def at(self, *keys: str) -> str:
-        """The file with the line of a key; of the table it is in, or the file alone, where it has no line."""
+        """The file with the line of a key, or of its table, or without a line if neither is found."""
         for depth in range(len(keys), 0, -1):
             if line := _line_of(self.text, keys[:depth]):
                 return f"{self.path}:{line}"
@@ -152,11 +152,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Study:
-    """A study that was read: see the module.
+    """A study as read from its file; the module describes the keys.
 
-    `collection` names the document that it belongs to, `label` its place there, and `about` the designs that
-    it judges. `exact` says why nothing in its runs is left to chance, where it has one of each. `costs` are
-    the prices by machine on which the outcome rests most.
+    `collection` names the document that the study belongs to, `label` its place there, and `about` the
+    designs that it judges. `exact`, if not empty, says why the runs are free of chance, so that each setting
+    has one run. `costs` names the costs, by machine, that matter most for the outcome.
     """
 
     name: str
@@ -179,18 +179,18 @@ class Study:
 
     @property
     def command_name(self) -> str:
-        """What `pipeline study` finds it by: its name if it is shipped, else its path."""
+        """Argument of `pipeline study`: the name of a shipped study, the path of any other."""
         shipped = shipped_files(STUDIES, ".toml").get(self.name)
         return self.name if shipped == self.source_file.path else str(self.source_file.path)
 
     @property
     def heading(self) -> str:
-        """The claim, behind its label in the collection."""
+        """The claim, preceded by its label in the collection."""
         return f"({self.label}) {self.claim}" if self.label else self.claim
 
 
 def read_study(path: Path) -> Study:
-    """Read a study. Raises InputError, with file and line, for what is no study."""
+    """Read a study. Raises InputError, with file and line, for a file that is not a study."""
     content = read_toml_bytes(path, "a study (TOML)")
     table = parse_toml(content, path)
     source = Source(path, content.decode("utf-8"))
@@ -223,7 +223,7 @@ def read_study(path: Path) -> Study:
 
 def _grids(file: _File, source: Source) -> dict[str, Grid]:
     if not file.grid and not file.grids:
-        raise InputError(f"{source.path}: wanted a table [grid] or tables [grids.NAME], found none")
+        raise InputError(f"{source.path}: expected a table [grid] or tables [grids.NAME], found neither")
     grids = {}
     for name, factors in (file.grids or {"": {}}).items():
         problem = _problem_of(merge(file.grid, factors))
@@ -246,7 +246,7 @@ def _check(study: Study) -> None:
     source = study.source_file
     if CONDITION not in study.sql:
         raise InputError(
-            f"{source.at('sql')}: wanted a statement '{CONDITION}' in [sql], found {', '.join(study.sql)}"
+            f"{source.at('sql')}: expected a statement '{CONDITION}' in [sql], found {', '.join(study.sql)}"
         )
     for key, words in study.words.model_dump(by_alias=True).items():
         try:
@@ -257,9 +257,7 @@ def _check(study: Study) -> None:
             ) from error
     for name in study.sql:
         if name in GIVEN:
-            raise InputError(
-                f"{source.at('sql', name)}: there is a view '{name}' already; choose another name"
-            )
+            raise InputError(f"{source.at('sql', name)}: view '{name}' already exists; choose another name")
     for machine, names in study.costs.items():
         try:
             known = load_profile(machine).costs
@@ -273,7 +271,7 @@ def _check(study: Study) -> None:
 
 
 def fields(template: str) -> list[str]:
-    """Names that a template of words mentions. Raises ValueError for one that cannot be read."""
+    """Names that a template uses. Raises ValueError for an invalid template."""
     return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
 
 
@@ -282,19 +280,19 @@ def _explain(error: ValidationError, source: Source) -> str:
     keys = [str(step) for step in first["loc"]]
     where = ".".join(keys)
     if first["type"] == "missing":
-        return f"{source.at(*keys)}: wanted '{where}', which is not there; add it"
+        return f"{source.at(*keys)}: required key '{where}' is missing; add it"
     if first["type"] == "extra_forbidden":
         known = _File.model_fields if len(keys) == 1 else []
         return f"{source.at(*keys)}: unknown key '{where}'{did_you_mean(keys[-1], known)}"
     found = f", found {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
-    return f"{source.at(*keys)}: {where}: {first['msg'].replace('Input should be', 'wanted')}{found}"
+    return f"{source.at(*keys)}: {where}: {first['msg'].replace('Input should be', 'expected')}{found}"
 
 
 _HEADER = re.compile(r"\s*\[+\s*([^\]]+?)\s*\]+\s*(?:#.*)?$")
 
 
 def _line_of(text: str, keys: Sequence[str]) -> int | None:
-    """Line of a table's header or of a key within it, found without regard to multi-line strings."""
+    """Line of a table's header or of a key in it; multi-line strings are not recognized."""
     wanted = list(keys)
     table: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):

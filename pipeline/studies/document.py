@@ -1,4 +1,4 @@
-"""A document of several studies: the answers in short, then each in a section with its charts."""
+"""A document of several studies: an overview, then a section with charts for each study."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pipeline.studies.templates import render_template
 
 
 def write_document(path: Path, answers: Sequence[Answer], collection: str = "") -> Path:
-    """Write a Markdown document, with its pictures in a folder beside it; returns the path.
+    """Write a Markdown document, with its pictures in a folder next to it, and return the path.
 
-    A `collection` has a template of its own, `reports/studies/NAME.md.j2`. Raises OutputError if anything
-    cannot be written.
+    The template of a `collection` is `reports/studies/NAME.md.j2`. Raises OutputError if anything cannot be
+    written.
     """
     text = render_document(answers, collection, path.parent / PICTURES)
     with complete_file(path) as temporary:
@@ -26,7 +26,7 @@ def write_document(path: Path, answers: Sequence[Answer], collection: str = "") 
 
 
 def render_document(answers: Sequence[Answer], collection: str = "", pictures: Path | None = None) -> str:
-    """Text of the document; pictures are drawn into their folder, if there is one."""
+    """Render the document; pictures are drawn into the folder `pictures` if one is given."""
     return render_template(
         collection,
         overview=overview(answers),
@@ -36,7 +36,7 @@ def render_document(answers: Sequence[Answer], collection: str = "", pictures: P
 
 
 def tabulate_assumptions() -> str:
-    """The shipped profiles: how many of their costs have a source, and how many are assumed."""
+    """Tabulate the shipped profiles with their numbers of sourced and assumed costs."""
     profiles = {name: load_profile(name) for name in shipped_profiles()}
     rows = [
         (name, str(len(profile.costs) - len(profile.assumed)), str(len(profile.assumed)))

@@ -1,4 +1,4 @@
-"""One run of a study: what determines it."""
+"""The configuration of one run of a study."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LOOP = "closed"
 
 @dataclass(frozen=True)
 class Experiment:
-    """A workload through an allocator on a machine, in a closed loop.
+    """A closed-loop run of a workload with an allocator on a machine.
 
-    `workload` and `machine` are names or .toml paths; with `recorded`, `workload` is a shipped recording,
-    which is replayed as it is, but for `jitter_percent`, by which think and wait times are scaled at
-    random. `changes` and `machine_changes` are values of the two files by dotted key. `operations` None: as
-    many as the workload says; `cpus` None: the profile's own. Pages of the kinds `lowmem` need no mapping.
-    `seed` is that of the workload's draws and of lock arbitration.
+    `workload` and `machine` are names or .toml paths. With `recorded`, `workload` is a shipped recording,
+    which is replayed unchanged except that think and wait times are scaled at random by `jitter_percent`.
+    `changes` and `machine_changes` are values of the two files by dotted key. The defaults of `operations`
+    and `cpus` are the workload's and the profile's. Pages of the kinds `lowmem` need no mapping. `seed`
+    is the seed of the workload's draws and of lock arbitration.
     """
 
     workload: str
@@ -41,19 +41,19 @@ class Experiment:
 
 
 def change_costs(**values: int) -> Changes:
-    """Changes of a profile that give costs by name these values."""
+    """Return the changes that set these costs of a profile."""
     return {f"costs.{name}.value": value for name, value in values.items()}
 
 
 def scale_tasks(workload: str, machine: str, cpus: int) -> Changes:
-    """Return the change that gives a workload as many tasks per CPU on `cpus` CPUs as on the machine's own.
+    """Return the change that keeps the tasks per CPU of a workload for the machine on `cpus` CPUs.
 
-    At least one task.
+    There is at least one task.
     """
     tasks = read_workload(workload).workload.tasks
     return {"tasks": max(round(tasks * cpus / load_profile(machine).cpus), 1)}
 
 
 def assumed_costs(machine: str) -> list[str]:
-    """Names of a profile's costs that nobody measured."""
+    """Names of a profile's assumed costs."""
     return load_profile(machine).assumed

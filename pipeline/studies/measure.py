@@ -1,4 +1,4 @@
-"""From a study to its answer: its runs, made by the mechanism of sweeps, and what SQL finds in them."""
+"""Answer studies: run the simulations as a sweep, and evaluate them with SQL."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.sweeps.plan import PlannedRun, Planner
 from pipeline.sweeps.results import read_grids
 from pipeline.sweeps.sweep import Means, Observer, make_runs
 
-# What runs of one setting have in common.
+# Columns that are equal for all runs of a setting.
 _POINT = (
     "grid", "trace", "trace_operations", "workload", "allocator", "options", "machine", "costs", "cpus",
     "lowmem", "loop", "jitter_percent",
@@ -52,11 +52,11 @@ def answer_studies(
     replications: int | None = None,
     workers: int | None = None,
 ) -> list[Answer]:
-    """Make the runs of studies that are not there yet, and say of each what comes out.
+    """Run the missing simulations of studies and answer each study.
 
-    Runs are made in `keep`, the directory of a sweep, where they stay, or in one that is removed at the end.
-    `replications` takes the place of each grid's own, where that is more than one. Raises InputError, with
-    file and line, for a study that cannot be asked, and for runs that fail.
+    Runs are kept in `keep`, a sweep directory, or made in a temporary directory. `replications` replaces the
+    number in each grid, except for exact studies. Raises InputError, with file and line, for a study that
+    cannot be evaluated, and for failed runs.
     """
     planned = [plan_study(study, replications) for study in studies]
     every = list({run.key: run for some in planned for run in some.runs}.values())
@@ -67,8 +67,8 @@ def answer_studies(
         if missing := result.failed + result.poison:
             kept = "" if keep else "keep them with --keep DIR and "
             raise InputError(
-                f"{missing} of {result.runs} runs failed; {kept}see why with 'pipeline sweep status "
-                f"{keep or 'DIR'}'"
+                f"{missing} of {result.runs} runs failed; {kept}print the reasons with 'pipeline sweep "
+                f"status {keep or 'DIR'}'"
             )
         return [answer(some, directory) for some in planned]
 
@@ -91,7 +91,7 @@ def plan_study(study: Study, replications: int | None = None) -> Planned:
 
 
 def answer(planned: Planned, directory: SweepDirectory) -> Answer:
-    """Ask the runs of a study, which lie in the directory of a sweep, and put what they say into words."""
+    """Evaluate the runs of a study, which are in a sweep directory, and return the answer."""
     study = planned.study
     with _open(planned, directory) as session:
         settings = judge(study, session)
@@ -112,7 +112,7 @@ def answer(planned: Planned, directory: SweepDirectory) -> Answer:
 
 
 def _open(planned: Planned, directory: SweepDirectory) -> Session:
-    """A session over the event logs that the study keeps, with its runs as `results` and `points`."""
+    """Open a session over the event logs of the study, with its runs as `results` and `points`."""
     logged = sorted({run.key for run in planned.runs if run.events != "none"})
     found = find_runs([directory.runs / key for key in logged]) if logged else []
     rows = read_grids(directory, planned.grids)
@@ -120,7 +120,7 @@ def _open(planned: Planned, directory: SweepDirectory) -> Session:
 
 
 def distinct(rows: pa.Table) -> pa.Table:
-    """Rows of replications that differ; of those in which every run does the same, the first counts."""
+    """Rows of distinct replications: of several with identical runs, only the first is kept."""
     found: dict[int, list[tuple[str, ...]]] = {}
     for row in rows.select([*_POINT, "replication", "fingerprint"]).to_pylist():
         found.setdefault(row.pop("replication"), []).append(tuple(map(str, row.values())))
@@ -130,9 +130,10 @@ def distinct(rows: pa.Table) -> pa.Table:
 
 
 def open_results(study: Study, rows: pa.Table, logged: Sequence[Run] = ()) -> Session:
-    """Open the runs of a study, a row each as of `read_grids`, with its views, and the logs of some of them.
+    """Open a session with the views of a study over its runs, and over the logs of some of them.
 
-    Raises InputError, with file and line, for a view that cannot be made.
+    `rows` has a row for each run, as from `read_grids`. Raises InputError, with file and line, for a view
+    that cannot be created.
     """
     session = Session(logged)
     try:
@@ -171,7 +172,7 @@ def _view(study: Study, session: Session, name: str, *keys: str) -> pl.DataFrame
 
 
 def judge(study: Study, session: Session) -> list[Setting]:
-    """Ask the condition of a study. Raises InputError, with file and line, for one that cannot be asked."""
+    """Evaluate the condition of a study. Raises InputError, with file and line, if that is not possible."""
     frame = _view(study, session, CONDITION)
     try:
         return judge_settings(frame, bool(study.exact))
@@ -185,11 +186,11 @@ def _numbers(study: Study, session: Session) -> dict[str, object]:
     frame = _view(study, session, NUMBERS)
     if len(frame) != 1:
         raise InputError(
-            f"{study.source_file.at('sql', NUMBERS)}: {NUMBERS}: wanted one row, found {len(frame)}"
+            f"{study.source_file.at('sql', NUMBERS)}: {NUMBERS}: expected one row, found {len(frame)}"
         )
     return frame.row(0, named=True)
 
 
 def _short(error: UsageError) -> str:
-    """DuckDB's message without the list of views, in which a study's own are not."""
+    """DuckDB's message without its list of views, which lacks the views of the study."""
     return str(error).partition("; views: ")[0]

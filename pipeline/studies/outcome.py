@@ -1,7 +1,7 @@
-"""What comes of a claim: each setting judged by runs that differ, then all settings together.
+"""The outcome of a claim: each setting is judged by its replications, then all settings together.
 
-A claim holds in a setting if it does in so many of the replications that chance alone would seldom do it: by
-the sign test at 5 %, two-sided, which takes at least six replications that all agree.
+A claim holds in a setting if it holds in significantly more than half of the replications, by a two-sided
+sign test at 5 %. The test requires at least six replications, which must then all agree.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from pipeline.statistics import CONFIDENCE
 from pipeline.studies.definition import Outcome
 
 FEWEST = 6
-"""Replications that can tell anything by the sign test at 5 %."""
+"""Fewest replications that can be significant in a sign test at 5 %."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a condition, and in how many of its replications what is claimed holds."""
+    """A setting of a condition, with the number of replications in which the claim holds."""
 
     name: str
     held: int
     replications: int
     exact: bool = False
-    """Whether nothing is left to chance, so that one run tells."""
+    """Whether the runs are free of chance, so that one run is enough."""
 
     @property
     def holds(self) -> bool | None:
-        """Whether the claim holds there; None if the replications do not tell."""
+        """Whether the claim holds in the setting; None if the replications cannot tell."""
         if self.exact and self.held in (0, self.replications):
             return self.held > 0
         fewer = min(self.held, self.replications - self.held)
@@ -42,30 +42,32 @@ class Setting:
 
 
 def sign_test(fewer: int, trials: int) -> float:
-    """Probability that of fair trials one side comes as seldom as `fewer` times, either side, at most 1."""
+    """Two-sided probability that one side of fair trials occurs at most `fewer` times."""
     tail = sum(math.comb(trials, count) for count in range(fewer + 1))
     return min(1.0, 2.0 * tail / 2**trials)
 
 
 def judge_settings(frame: pl.DataFrame, exact: bool = False) -> list[Setting]:
-    """Count the rows of a condition by setting, in order of their first row.
+    """Count the rows of a condition by setting, in the order of the first row of each.
 
-    The columns are `holds` (NULL: not asked there), `setting` where there are several, and `replication`
-    unless the study is exact. Raises UsageError for columns that are missing, for several rows of one
-    replication, and if nothing is asked.
+    The columns are `holds` (NULL: the row does not count), `setting` if there are several, and `replication`
+    unless the study is exact. Raises UsageError for missing columns, for several rows of one replication, and
+    if no row counts.
     """
     for column in ("holds", *(() if exact else ("replication",))):
         if column not in frame.columns:
-            raise UsageError(f"wanted a column '{column}', found {', '.join(frame.columns)}")
+            raise UsageError(f"expected a column '{column}', found {', '.join(frame.columns)}")
     if frame.schema["holds"] != pl.Boolean:
-        raise UsageError(f"column 'holds' wants true or false, found {frame.schema['holds']}")
+        raise UsageError(f"column 'holds' must be true or false, found {frame.schema['holds']}")
     frame = frame.drop_nulls("holds")
     if frame.is_empty():
-        raise UsageError("there is no row in which 'holds' is true or false; no run answers the claim")
+        raise UsageError("no row has true or false in column 'holds', so no run tests the claim")
     if "setting" not in frame.columns:
         frame = frame.with_columns(setting=pl.lit(""))
     if not exact and frame.select("setting", "replication").is_duplicated().any():
-        raise UsageError("a setting has several rows of one replication; wanted one row for each")
+        raise UsageError(
+            "a setting has several rows of one replication; return one row per setting and replication"
+        )
     return [
         Setting(str(name), int(some["holds"].sum()), len(some), exact)
         for (name,), some in frame.group_by("setting", maintain_order=True)
@@ -73,7 +75,7 @@ def judge_settings(frame: pl.DataFrame, exact: bool = False) -> list[Setting]:
 
 
 def decide(settings: Sequence[Setting]) -> Outcome:
-    """Put the settings together: a claim depends where it holds in some and not in others."""
+    """Combine the settings: a claim depends if it holds in some settings and not in others."""
     found = {setting.holds for setting in settings}
     if found == {True}:
         return "holds"

@@ -1,9 +1,9 @@
-"""Answers of studies for the terminal, as sections of a document, and as JSON."""
+"""Answers of studies as text for the terminal, sections of a document, and JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,14 @@ from pipeline.io.files import complete_file
 from pipeline.io.tables import align_columns, markdown_table
 from pipeline.studies.answer import Answer, describe_costs, describe_runs
 from pipeline.studies.curves import draw_svg, specify_all
+from pipeline.studies.definition import Wrong
 
 PICTURES = "studies"
-"""Folder beside a document in which its pictures lie."""
+"""Folder next to a document, for its pictures."""
 
 
 def render_text(answer: Answer) -> str:
-    """The answer for the terminal."""
+    """Render the answer for the terminal."""
     study = answer.study
     said = f"  ({' '.join(study.source.split())})\n" if study.source else ""
     lines = [f"{study.heading}\n{said}{answer.outcome.upper()}: {answer.text}"]
@@ -25,27 +26,27 @@ def render_text(answer: Answer) -> str:
     for table in answer.tables:
         lines.append(align_columns([table.heads, *table.rows]).rstrip("\n"))
     lines += conditions(answer)
-    lines += ["One of its runs:", *(f"    {command}" for command in answer.commands)]
+    lines += ["Commands for one of the runs:", *(f"    {command}" for command in answer.commands)]
     return "\n".join(lines) + "\n"
 
 
 def conditions(answer: Answer) -> list[str]:
-    """What the answer rests on: runs, prices, and what is assumed beside them."""
+    """Conditions of the answer: runs, remark, costs and assumptions."""
     study = answer.study
     lines = [f"{line}." for line in describe_runs(study)]
     if study.exact:
-        lines.append(f"One run each: {study.exact}.")
+        lines.append(f"One run per setting: {study.exact}.")
     if study.remark:
         lines.append(" ".join(study.remark.split()))
     if costs := describe_costs(study):
-        lines.append(f"Prices that decide most: {costs}.")
+        lines.append(f"Costs that matter most: {costs}.")
     if study.assumed:
         lines.append(f"Assumed: {' '.join(study.assumed.split())}.")
     return lines
 
 
 def render_section(answer: Answer, pictures: Path | None = None, level: int = 3) -> str:
-    """The answer as a section of a Markdown document; its charts are drawn into the folder `pictures`."""
+    """Render the answer as a section of a Markdown document; charts are drawn into the folder `pictures`."""
     study = answer.study
     source = " ".join(study.source.split())
     said = f"*{source}.* " if source else ""
@@ -64,17 +65,25 @@ def render_section(answer: Answer, pictures: Path | None = None, level: int = 3)
     details = "\n".join(f"- {line}" for line in conditions(answer))
     commands = "\n".join(f"    {command}" for command in answer.commands)
     parts.append(
-        f"<details><summary>Conditions, and the commands of one run</summary>\n\n{details}\n\n{commands}\n\n"
-        "</details>"
+        "<details><summary>Conditions, and commands for one of the runs</summary>\n\n"
+        f"{details}\n\n{commands}\n\n</details>"
     )
     return "\n\n".join(parts)
 
 
+_BLAME: Mapping[Wrong, str] = {
+    "author": "The author is wrong.",
+    "expectation": "The expectation is wrong.",
+    "model": "The model is at fault.",
+    "implementation": "The implementation is at fault.",
+}
+
+
 def render_item(answer: Answer) -> str:
-    """The answer as an item of a Markdown list."""
+    """Render the answer as an item of a Markdown list."""
     study = answer.study
     source = f" ({' '.join(study.source.split())})" if study.source else ""
-    wrong = f" *Wrong: {study.opinion.wrong}.*" if study.opinion and study.opinion.wrong != "nobody" else ""
+    wrong = f" *{_BLAME[study.opinion.wrong]}*" if study.opinion and study.opinion.wrong != "nobody" else ""
     opinion = f" {answer.opinion}" if answer.opinion else ""
     return (
         f"- {study.claim}{source}: **{answer.outcome}.** {answer.text}{wrong}{opinion} "
@@ -83,13 +92,13 @@ def render_item(answer: Answer) -> str:
 
 
 def overview(answers: Sequence[Answer]) -> str:
-    """A line for each study of a document."""
+    """Render a table with a line for each study of a document."""
     rows = [(a.study.heading, f"**{a.outcome}**") for a in answers]
     return markdown_table(("claim", "outcome"), rows).rstrip()
 
 
 def render_json(answers: Sequence[Answer]) -> str:
-    """Everything of the answers, for programs."""
+    """Render the complete answers as JSON."""
     return json.dumps([_as_json(answer) for answer in answers], ensure_ascii=False, indent=1) + "\n"
 
 

@@ -1,5 +1,5 @@
--- Figures of each run of a study, as conditions, numbers and charts use them; beside them, where direct_map
--- was replayed in the same setting, what mapping costs more than nothing.
+-- Figures of each run of a study, for its conditions, numbers and charts. If direct_map was replayed in the same
+-- setting, the last three columns compare the run with it.
 CREATE VIEW points AS
 WITH figures AS (
     SELECT

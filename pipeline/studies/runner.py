@@ -1,4 +1,4 @@
-"""Making the runs of experiments, several at once, by the mechanism of sweeps."""
+"""Run experiments in parallel, as a sweep does."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from pipeline.sweeps.plan import PlannedRun, plan_run
 from pipeline.sweeps.sweep import Means, Observer, make_runs
 
 LOWER = "direct_map"
-"""The bound for which mapping costs nothing."""
+"""The lower bound, for which mapping costs nothing."""
 
 
 class Runner:
-    """Makes runs in the directory of a sweep, each once.
+    """Runs experiments in a sweep directory, each once.
 
-    `advance` is called with the number of runs that were made or found there.
+    `advance` is called with the number of runs that were made or that already existed.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Runner:
         self._manifests: dict[str, Manifest] = {}
 
     def make(self, experiments: Sequence[Experiment]) -> list[Manifest]:
-        """Make runs, or find them; returns what came out. Raises InputError for runs that fail."""
+        """Make the missing runs and return the manifests of all. Raises InputError for failed runs."""
         plans = [self._plan(experiment) for experiment in experiments]
         todo = list({plan.key: plan for plan in plans if plan.key not in self._manifests}.values())
         if todo:
@@ -55,8 +55,8 @@ class Runner:
             result = make_runs(self.directory, todo, means, observer=observer)
             if result.done < len(todo):
                 raise InputError(
-                    f"{len(todo) - result.done} of {len(todo)} runs failed; see why with 'pipeline sweep "
-                    f"status {self.directory.path}'"
+                    f"{len(todo) - result.done} of {len(todo)} runs failed; print the reasons with 'pipeline "
+                    f"sweep status {self.directory.path}'"
                 )
             for plan in todo:
                 manifest = read_finished_manifest(self.directory.runs / plan.key)
@@ -65,12 +65,12 @@ class Runner:
         return [self._manifests[plan.key] for plan in plans]
 
     def path(self, experiment: Experiment) -> Path:
-        """Directory of a run, made or found."""
+        """Directory of a run, which is made if it does not exist."""
         self.make([experiment])
         return self.directory.runs / self._plan(experiment).key
 
     def manifest(self, experiment: Experiment) -> Manifest:
-        """Make a run, or find it, and return what came out."""
+        """Return the manifest of a run, which is made if it does not exist."""
         return self.make([experiment])[0]
 
     def _plan(self, experiment: Experiment) -> PlannedRun:
@@ -107,7 +107,7 @@ class Runner:
         return factors
 
     def _changed_profile(self, machine: str, changes: dict[str, Any]) -> str:
-        """A copy of a profile with values that are no costs, in a directory named by what it says."""
+        """Copy a profile with changes other than costs to a directory named by a hash of its content."""
         source = profile_path(machine)
         determined = repr((source.read_text(encoding="utf-8"), changes))
         directory = self.directory.path / "profiles" / sha256(determined.encode()).hexdigest()[:12]
@@ -121,8 +121,8 @@ def open_runner(
 ) -> Iterator[Runner]:
     """Yield a runner whose progress is shown as `label`.
 
-    Its runs stay in `keep`, or are removed when the block ends. Raises OutputError if `keep` is no directory
-    and cannot be made one.
+    Its runs are kept in `keep`, or removed when the block ends. Raises OutputError if `keep` is not a
+    directory and cannot be created.
     """
     with runs_directory(keep) as directory, progress(label, total, "runs") as advance:
         yield Runner(directory, advance, workers)
@@ -131,6 +131,6 @@ def open_runner(
 def run_all(
     experiments: Sequence[Experiment], label: str = "replaying", workers: int | None = None
 ) -> list[Manifest]:
-    """Make runs of which nothing is kept but what came out."""
+    """Run experiments and return their manifests; the runs themselves are removed."""
     with open_runner(label, total=len(experiments), workers=workers) as runner:
         return runner.make(experiments)

@@ -1,6 +1,6 @@
 """Studies as one HTML page: question, answer, charts, settings, conditions and commands.
 
-Charts are drawn beforehand, in colours of the style sheet, so that the page needs no script for them.
+Charts are included as SVG in colours of the style sheet, so the page needs no script for them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.studies.pages import conditions
 
 
 def write_study_page(path: Path, answers: Sequence[Answer], title: str = "", command: str = "") -> Path:
-    """Write the page; `title` is the claim itself where it is one. Raises OutputError."""
+    """Write the page; the default title of a single study is its claim. Raises OutputError."""
     check_no_directory(path)
     html = render_study_page(answers, title, command)
     with complete_file(path) as temporary:
@@ -29,7 +29,7 @@ def write_study_page(path: Path, answers: Sequence[Answer], title: str = "", com
 
 
 def render_study_page(answers: Sequence[Answer], title: str = "", command: str = "") -> str:
-    """Render the page, which fetches nothing."""
+    """Render the page, which loads no other files."""
     drawn = [_draw(answer, number) for number, answer in enumerate(answers)]
     return (
         template_environment()
@@ -47,7 +47,7 @@ def render_study_page(answers: Sequence[Answer], title: str = "", command: str =
 
 
 def _draw(answer: Answer, position: int) -> list[Markup]:
-    """Each chart of a study as an element of the page; ids are its own."""
+    """Draw each chart of a study as an element of the page, with unique ids."""
     drawn = []
     for number, (chart, spec) in enumerate(zip(answer.study.charts, specify_all(answer), strict=True)):
         svg = draw_svg([spec], light=False)

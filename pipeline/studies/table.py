@@ -1,4 +1,4 @@
-"""Tables of the studies' documents: rows of text, and how they follow from items."""
+"""Tables of the studies' documents: rows of text, and how they are derived from items."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from pipeline.io.tables import align_columns, markdown_table
 
 Column = str | Callable[[Any], str]
-"""How a cell follows from a table's item: a function, or an attribute with its format ("totals.ipis:,").
+"""How to derive a cell from an item: a function, or an attribute with a format ("totals.ipis:,").
 
-None and what is not a number are shown as "-".
+None and NaN are shown as "-".
 """
 Columns = Mapping[str, Column]
-"""Columns by their heads."""
+"""Columns by heading."""
 
 
 class _Cells(Formatter):
@@ -26,7 +26,7 @@ class _Cells(Formatter):
 
 
 def cell(item: object, column: Column) -> str:
-    """Text of one cell."""
+    """Return the text of a cell."""
     if not isinstance(column, str):
         return column(item)
     return _Cells().format(f"{{0.{column}}}", item)
@@ -34,7 +34,7 @@ def cell(item: object, column: Column) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, with a line that says what it shows."""
+    """A table with an optional caption."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -42,21 +42,21 @@ class Table:
 
     @classmethod
     def of(cls, items: Iterable[object], columns: Columns, caption: str = "") -> Table:
-        """A row for each item."""
+        """Make a table with a row for each item."""
         rows = [[cell(item, column) for column in columns.values()] for item in items]
         return cls(list(columns), rows, caption)
 
     def text(self) -> str:
-        """The table for the terminal."""
+        """Render the table for the terminal."""
         lines = align_columns([tuple(self.head), *(tuple(row) for row in self.rows)])
         return f"{self.caption}\n{lines}" if self.caption else lines
 
     def markdown(self) -> str:
-        """The table for a document."""
+        """Render the table as Markdown."""
         lines = markdown_table(self.head, self.rows).rstrip()
         return f"{self.caption}\n\n{lines}" if self.caption else lines
 
 
 def capitalize(text: str) -> str:
-    """Begin a sentence with a capital letter and leave the rest as it is."""
+    """Capitalize the first letter only."""
     return text[:1].upper() + text[1:]

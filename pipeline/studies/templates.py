@@ -1,4 +1,4 @@
-"""The texts of documents that studies write: Markdown templates in `reports/studies/`."""
+"""Templates of the documents of studies, in Markdown in `reports/studies/`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLAIN = "# Studies\n\n{{ overview }}\n\n{{ sections }}\n"
 
 
 def render_template(name: str, **variables: Any) -> str:
-    """Fill the template of a document; one that has none gets an overview and its sections."""
+    """Fill the template of a document; the default template has an overview and the sections."""
     text = _find(f"{name}.md.j2").render(**variables)
     return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 

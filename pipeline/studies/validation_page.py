@@ -1,4 +1,4 @@
-"""docs/validation.md: every check made anew, below a table of what each shows and does not."""
+"""docs/validation.md: the results of every check, below a table of what each shows and does not show."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from pipeline.studies.measure import answer_studies
 from pipeline.studies.pages import PICTURES, overview, render_section
 from pipeline.studies.theory.theory_page import write_theory
 
-HEAD = """# Validation: is it right?
+HEAD = """# Validation
 
-Written by `pipeline study lockmeter --document docs/validation.md`, which makes every check anew; the numbers
-are those of the run that wrote it and are the same on every machine. A miss is reported as a miss.
+This page compares the simulator with recordings of a kernel, with theory, and with measurements of 2002.
+`pipeline study lockmeter --document docs/validation.md` repeats every check and writes the page. The numbers
+are the same on every machine.
 """
 
 
 def write_facts(pictures: Path) -> str:
-    """Markdown section: the studies of the collection `facts`, with their pictures in a folder."""
+    """Write the section of the studies in the collection `facts`, with their pictures in a folder."""
     answers = answer_studies(collect("facts"))
-    head = "## Other facts of 2002\n\nPredictions from the same profile and workload, none of them fitted."
+    head = "## Other facts of 2002\n\nPredictions of the same profile and workload, none of them fitted."
     sections = (render_section(answer, pictures) for answer in answers)
     return "\n\n".join([head, overview(answers), *sections])
 
 
 Part = Callable[[Path], str]
-"""Writes a section of the document; its pictures go into the folder that it is given."""
+"""Writes a section of the document, with its pictures in the given folder."""
 PARTS: tuple[Part, ...] = (
     lambda _: write_conformance(),
     lambda _: write_theory(),
@@ -51,59 +52,59 @@ PARTS: tuple[Part, ...] = (
 
 @dataclass(frozen=True)
 class Yardstick:
-    """One line of the leading table."""
+    """A line of the leading table."""
 
     name: str
     compared: str
     agreement: str
-    """Pattern of the sentence or line, in the parts below, that the table quotes."""
+    """Pattern of the text below that the table quotes."""
     does_not_show: str
     words: str = "{}"
-    """What the table makes of the quotation."""
+    """Template of the quotation."""
 
 
 YARDSTICKS = (
     Yardstick(
-        "a kernel's own pool, in lock-step",
-        "each event of two recordings of Linux 6.1, the lock taken in the recorded order",
+        "the pool of a real kernel, in lock-step",
+        "every event of two recordings of Linux 6.1, with the lock taken in the recorded order",
         r"\| \*\*differences\*\* (\|.*)\|",
-        "what anything costs, or who gets the lock when; designs other than `global_pool`",
+        "costs, the order of lock acquisitions, and designs other than `global_pool`",
         "differences: {}",
     ),
     Yardstick(
         "the same recordings, free-running",
-        "counts, the machine priced by what the recording itself tells",
+        "counts, with costs measured in the recording itself",
         r"Simulated / kernel, [^:]* with measured prices: ([^.]*(?:\.\d[^.]*)*)\.",
-        "machines that are not emulated; counts of single seeds near exhaustion",
+        "machines that are not emulated, and counts of single seeds near exhaustion",
     ),
     Yardstick(
         "theory",
-        "queues, hit rates and costs that have a formula, and conservation laws",
+        "queues, hit rates and costs with a formula, and conservation laws",
         r"(\d[\d,]* comparisons, [^.]*)\.",
-        "that the prices are those of any machine, or that a compile is like the models",
+        "that the costs are those of a real machine, or that a compile behaves like the models",
     ),
     Yardstick(
         "rows A and D of 2002, fitted",
-        "all columns of lockmeter, and what the rows imply: flushes, misses, holds without a pass",
+        "all columns of lockmeter and the figures that they imply: flushes, misses, holds without a pass",
         r"\*\*([^*]* figures of both rows meet the goal)\.\*\*",
-        "a prediction: both rows were fitted, with one set of parameters, listed below",
+        "predictions: both rows were fitted, with one set of parameters, which is listed below",
     ),
     Yardstick(
         "other facts of 2002, predicted",
-        "pool sizes, hit rates of another compile, what flushes cost, a 4-way box, dbench",
+        "pool sizes, hit rates of another compile, the cost of flushes, a 4-way machine, dbench",
         "",
-        "machines after 2002, whose prices come from publications or are assumed; workloads of another kind",
+        "machines after 2002, whose costs are published or assumed, and other kinds of workload",
     ),
 )
 
 
 def lead(text: str) -> str:
-    """Return the leading table: of each yardstick what was compared, how well it agrees, what is not shown.
+    """Return the leading table: what each check compares, how well it agrees, and what it does not show.
 
-    The agreement is quoted from `text`, the parts below.
+    The agreement is quoted from `text`, the sections below the table.
     """
     rows = [(one.name, one.compared, _agreement(one, text), one.does_not_show) for one in YARDSTICKS]
-    head = ("yardstick", "compared", "agreement", "what it does not show")
+    head = ("check", "compared", "agreement", "not shown")
     return markdown_table(head, rows)
 
 
@@ -118,7 +119,7 @@ def _agreement(yardstick: Yardstick, text: str) -> str:
 
 
 def _count_verdicts(text: str) -> str:
-    """Outcomes of the facts, as "2 hold, 1 does not, 1 depends"."""
+    """Count the outcomes of the facts, as in "holds: 2, depends: 1"."""
     facts = re.search(r"^## Other facts of 2002$.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     outcomes = re.findall(r"^\| .* \| \*\*(.*)\*\* \|$", facts[0] if facts else "", re.MULTILINE)
     counted = {outcome: outcomes.count(outcome) for outcome in get_args(Outcome)}
@@ -126,7 +127,7 @@ def _count_verdicts(text: str) -> str:
 
 
 def write_validation(path: Path) -> Path:
-    """Make every check and write the document; takes some minutes. Raises OutputError if it cannot."""
+    """Run every check, which takes minutes, and write the document. Raises OutputError."""
     pictures = Path(path).parent / PICTURES
     with complete_file(Path(path)) as temporary, progress("validating", len(PARTS), "parts") as advance:
         parts = []

@@ -86,10 +86,10 @@ def _scaled(figures: SiteFigures) -> SiteFigures:
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ({"evaluations": 0}, "evaluations wants 1 to 100000, found 0"),
-        ({"seeds": 0}, "seeds wants 1 to 100, found 0"),
-        ({"seed": 0}, "seed wants 1 to"),
-        ({"step": 0.0}, "step wants 0.001 to 1, found 0"),
+        ({"evaluations": 0}, "evaluations must be 1 to 100000, found 0"),
+        ({"seeds": 0}, "seeds must be 1 to 100, found 0"),
+        ({"seed": 0}, "seed must be 1 to"),
+        ({"step": 0.0}, "step must be 0.001 to 1, found 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(tmp_path: Path, numbers: dict[str, int], message: str) -> None:

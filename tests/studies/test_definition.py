@@ -19,7 +19,9 @@ def test_grids_of_a_study_share_what_stands_in_grid(tmp_path):
     assert (pool.machine, pool.options["slots"]) == (("numaq16",), (64,))
     assert (small.machine, small.options["slots"]) == (("numaq16",), (8,))
     path.write_text('claim = "c"\n[sql]\ncondition = "SELECT true AS holds"\n')
-    with pytest.raises(InputError, match=r"wanted a table \[grid\] or tables \[grids.NAME\], found none"):
+    with pytest.raises(
+        InputError, match=r"expected a table \[grid\] or tables \[grids.NAME\], found neither"
+    ):
         read_study(path)
 
 

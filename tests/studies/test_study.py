@@ -74,7 +74,7 @@ def test_a_study_is_run_by_its_path_and_says_what_comes_out(own: Path, kept: Pat
     assert found["runs"] == 12
     assert found["commands"][0].startswith("pipeline generate kernel_build --ops 400 ")
     text = answer("study", str(own), "--keep", str(kept), "-n", "3", cwd=own.parent)
-    assert "CANNOT TELL: It holds in 3 of 3 replications, which do not tell." in text
+    assert "CANNOT TELL: It holds in 3 of 3 replications, which is inconclusive." in text
 
 
 def test_the_commands_of_a_study_make_the_same_run(own: Path, kept: Path) -> None:
@@ -108,21 +108,26 @@ def test_the_page_of_a_study_is_whole_and_shows_text_as_text(own: Path, kept: Pa
             "condition",
             "flashes",
         ),
-        ("AS holds", "AS hold", "condition", "wanted a column 'holds', found replication, hold"),
-        ("few.replication, few", "few", "condition", "wanted a column 'replication'"),
-        ("few.flushes > many.flushes AS holds", "few.flushes AS holds", "condition", "wants true or false"),
-        ("WHERE few.slots = 8", "WHERE few.slots = 7", "condition", "no run answers the claim"),
+        ("AS holds", "AS hold", "condition", "expected a column 'holds', found replication, hold"),
+        ("few.replication, few", "few", "condition", "expected a column 'replication'"),
+        ("few.flushes > many.flushes AS holds", "few.flushes AS holds", "condition", "must be true or false"),
+        ("WHERE few.slots = 8", "WHERE few.slots = 7", "condition", "no run tests the claim"),
         ("AND many.slots = 64", "", "condition", "several rows of one replication"),
-        ("{few:.1f}", "{many:.1f}", "text", "words.text names 'many', and 'numbers' has few"),
+        (
+            "{few:.1f}",
+            "{many:.1f}",
+            "text",
+            "words.text names 'many', which does not exist; known names: few, settings",
+        ),
         ("{few:.1f}", "{few:.1q}", "[words]", "words for 'holds'"),
         ("{few:.1f}", "{few", "text", "words.text: expected '}'"),
         ("options.slots = [8, 64]", "options.slots = []", "[grid]", "factor options.slots has no value"),
         ("options.slots = [8, 64]", "options.slot = 8", "[grid]", "unknown option 'slot'"),
         ('machine = "modern-x86-64"', 'machine = "modern"', "[grid]", "unknown machine"),
-        ('y = "flushes"', 'y = "flashes"', "[[chart]]", "names a column 'flashes', and 'pools' has slots"),
+        ('y = "flushes"', 'y = "flashes"', "[[chart]]", "view 'pools' has no column 'flashes', only slots"),
         ('view = "pools"', 'view = "pool"', "[[chart]]", "pool"),
         ('source = "nobody"', 'sauce = "nobody"', "sauce", "unknown key 'sauce'; did you mean 'source'?"),
-        ('claim = "A <larger> pool flushes less"', "", "", "wanted 'claim', which is not there"),
+        ('claim = "A <larger> pool flushes less"', "", "", "required key 'claim' is missing"),
         (
             "FILTER (slots = 8) AS few FROM pools",
             ", slots AS few FROM pools GROUP BY slots",
@@ -175,7 +180,7 @@ def test_replications_that_do_the_same_count_once(own: Path) -> None:
 
 def test_two_files_of_one_name_are_refused_and_a_files_name_is_text(own: Path, tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(OWN)
-    assert "two studies are named own: " in refusal(
+    assert "have the same name; rename one" in refusal(
         "study", own, tmp_path / "own.toml", cwd=tmp_path, status=2
     )
     odd = tmp_path / '"><b>.toml'
@@ -195,10 +200,10 @@ def test_an_opinion_for_another_outcome_is_said_to_be_stale(own: Path, kept: Pat
     changed.write_text(OWN.replace("[[chart]]", opinion))
     done = pipeline("study", str(changed), "--keep", str(kept), cwd=tmp_path)
     assert done.returncode == 5
-    assert "To be judged anew" in done.stdout
+    assert "The opinion is out of date" in done.stdout
     assert "It is known" not in done.stdout
     few = answer("study", str(changed), "--keep", str(kept), "-n", "3", cwd=tmp_path)
-    assert "judged anew" not in few
+    assert "out of date" not in few
     assert "; 3 replications." in few
 
 

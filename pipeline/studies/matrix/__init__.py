@@ -1,1 +1,1 @@
-"""All designs side by side, beside the bounds, and what their authors said of them."""
+"""All designs side by side, with the bounds and the claims of their authors."""

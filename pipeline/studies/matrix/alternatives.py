@@ -1,9 +1,10 @@
-"""What the order of the designs hangs on: the same runs where something simplified or assumed is otherwise.
+"""What the order of the designs depends on: the same runs with one simplification or assumption changed.
 
-Designs are ordered by the CPU time that an operation takes more than with direct_map. Each alternative
-is replayed as often as the machine as it is, with the same traces and seeds; a pair of designs has turned if
-one was dearer than the other with the machine as it is and cheaper with the alternative, both by more than
-`MARGIN` of the dearer one's cost and outside the intervals of the paired differences.
+Designs are ordered by the additional CPU time of an operation compared with direct_map. Each alternative is
+replayed as often as the unchanged machine, with the same traces and seeds. A pair of designs is reversed if
+its order on the unchanged machine differs from that with the alternative. Both differences must exceed
+`MARGIN` of the more expensive design's cost and lie outside the confidence intervals of the paired
+differences.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ _NAMED = 3
 
 Costs = Mapping[str, int]
 Samples = Mapping[str, Sequence[float]]
-"""Of each design, the CPU time by which it is dearer in each replication, us an operation."""
+"""Additional CPU time of each design in each replication, us per operation."""
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """Something that could be otherwise: `costs` in place of a profile's, `options` of some designs."""
+    """A changed assumption: `costs` that replace the profile's, and `options` of some designs."""
 
     name: str
     costs: Callable[[Profile], Costs] = lambda _: {}
     options: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def changes(self, profile: Profile) -> Costs:
-        """The costs that differ from the profile's."""
+        """Costs that differ from the profile's."""
         return {n: v for n, v in self.costs(profile).items() if v != profile.costs[n].value}
 
 
@@ -59,36 +60,38 @@ def _times(factor: float, *names: str) -> Callable[[Profile], Costs]:
 
 
 ALTERNATIVES = (
-    Alternative("TLBs keep nothing between two uses (they have no capacity here)", _fixed(walks_always=1)),
-    Alternative("what a flush takes from the TLB comes back for nothing", _fixed(tlb_refill_ns=0)),
-    Alternative("refilling takes four times as long", _times(4, "tlb_refill_ns")),
+    Alternative(
+        "every use of a mapping walks the page table (TLB size is not modelled)", _fixed(walks_always=1)
+    ),
+    Alternative("refilling the TLB costs nothing", _fixed(tlb_refill_ns=0)),
+    Alternative("refilling the TLB takes four times as long", _times(4, "tlb_refill_ns")),
     Alternative("flushes of several CPUs queue", _fixed(flushes_queue=1)),
     Alternative("flushes of several CPUs do not queue", _fixed(flushes_queue=0)),
     Alternative("a switch empties the TLB (no PCID)", _fixed(switch_empties_tlb=1)),
-    Alternative("a switch leaves the TLB (PCID)", _fixed(switch_empties_tlb=0)),
-    Alternative("a woken task preempts at once", _fixed(preempt_after_ns=1)),
+    Alternative("a switch keeps the TLB (PCID)", _fixed(switch_empties_tlb=0)),
+    Alternative("a woken task preempts immediately", _fixed(preempt_after_ns=1)),
     Alternative("a woken task never preempts", _fixed(preempt_after_ns=0)),
-    Alternative("a line of memory moves in half the time", _times(0.5, "line_transfer_ns")),
-    Alternative("a line of memory takes twice as long", _times(2, "line_transfer_ns")),
-    Alternative("freeing a slot in a pass takes a quarter", _times(0.25, "free_slot_ns")),
+    Alternative("a cache line moves in half the time", _times(0.5, "line_transfer_ns")),
+    Alternative("a cache line takes twice as long to move", _times(2, "line_transfer_ns")),
+    Alternative("freeing a slot in a pass takes a quarter of the time", _times(0.25, "free_slot_ns")),
     Alternative("a process ends after 40 maps", options={"per_process": {"lifetime": 40}}),
 )
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What an alternative does to the order on one machine."""
+    """The effect of an alternative on the order on one machine."""
 
     machine: str
     alternative: str
     pairs: int
     turned: Sequence[tuple[str, str]]
     moved: str
-    """The design whose cost changes most, with both costs."""
+    """The design with the largest change of cost, with both costs."""
 
     @property
     def examples(self) -> str:
-        """Some of the pairs: the design that was cheaper first."""
+        """Some of the pairs; the design that is cheaper on the unchanged machine comes first."""
         named = [f"{cheap} < {dear}" for cheap, dear in self.turned[:_NAMED]]
         more = len(self.turned) - len(named)
         return ", ".join(named) + (f" and {more} more" if more else "")
@@ -96,15 +99,15 @@ class Turn:
 
 _COLUMNS: Columns = {
     "machine": "machine",
-    "otherwise": "alternative",
-    "pairs that turn": lambda turn: f"{len(turn.turned)} of {turn.pairs}",
-    "cheaper < dearer, before": "examples",
-    "moves most": "moved",
+    "change": "alternative",
+    "reversed pairs": lambda turn: f"{len(turn.turned)} of {turn.pairs}",
+    "cheaper < more expensive, before": "examples",
+    "largest change of cost": "moved",
 }
 
 
 def tabulate_turns(turns: Sequence[Turn]) -> Table:
-    """A line for each alternative on each machine."""
+    """Tabulate the effect of each alternative on each machine."""
     return Table.of(turns, _COLUMNS)
 
 
@@ -114,9 +117,9 @@ def find_turns(
     replications: int = REPLICATIONS,
     operations: int = OPERATIONS,
 ) -> list[Turn]:
-    """Replay the designs beside direct_map, on each machine as it is and with every alternative.
+    """Replay the designs and direct_map, on each machine unchanged and with every alternative.
 
-    Raises what a sweep does for a design or machine that cannot be used.
+    Raises the errors of a sweep for a design or machine that cannot be used.
     """
     with runs_directory(None) as directory:
         runs: dict[tuple[str, str], list[PlannedRun]] = {}
@@ -157,7 +160,7 @@ def _plan(
 
 
 def _costs_us(rows: Sequence[Mapping[str, object]]) -> dict[str, float]:
-    """CPU time of an operation by the run's key, idling left out, us."""
+    """CPU time per operation by key of the run, without idle time, us."""
     busy = [f"cpu_{category}_ns" for category in CPU_CATEGORIES if category != "idle"]
     return {
         str(row["key"]): sum(float(str(row[name])) for name in busy) / float(str(row["operations"])) / 1e3
@@ -176,7 +179,7 @@ def _dearer(runs: Sequence[PlannedRun], costs_us: Mapping[str, float]) -> Sample
 
 
 def _order(these: Sequence[float], those: Sequence[float]) -> int:
-    """-1 if these are cheaper than those, 1 if dearer, 0 if that cannot be told or is too little."""
+    """-1 if these are cheaper than those, 1 if more expensive, 0 if insignificant or small."""
     difference = paired_difference(these, those)
     least = MARGIN * max(abs(mean(these).value), abs(mean(those).value))
     if abs(difference.value) <= least or difference.half_width is None or difference.may_be(0.0):

@@ -1,9 +1,9 @@
-"""Where a design lies beyond the designs to measure by, and what the same runs say about why.
+"""Designs that lie beyond the bounds, and the reasons according to the figures of the runs.
 
-For a given order of maps and unmaps, clairvoyant has the fewest flushes of pools that flush every TLB, and
-always_flush the most of those that flush at most once a miss; proofs are in their files. direct_map pays
-nothing for mapping. Nothing bounds throughput, and replayed in time each design has an order of its own. So
-being beyond is no error by itself: it is one where the figures of the runs do not explain it.
+For a given order of maps and unmaps, clairvoyant has the fewest flushes of all pools that flush every TLB,
+and always_flush the most of all pools that flush at most once per miss. The proofs are in their files.
+direct_map pays nothing for mapping. Throughput has no bound, and each design replays in an order of its own.
+A run beyond a bound is therefore an error only if its figures do not explain it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.studies.matrix.grid import FEWEST_FLUSHES, LOWER, UPPER
 from pipeline.studies.point import Point
 
 TOLERANCE = 0.01
-"""Throughput that far beyond a bound counts as equal to it: a single task that ends later does as much."""
+"""Throughput this close to a bound counts as equal to it: one task that ends later has the same effect."""
 
 Side = Literal["faster", "slower", "fewer flushes", "more flushes"]
 BEYOND: dict[Side, str] = {
@@ -29,7 +29,7 @@ BEYOND: dict[Side, str] = {
 
 @dataclass(frozen=True)
 class Breach:
-    """One design beyond a bound in one setting."""
+    """A design beyond a bound in one setting."""
 
     setting: str
     allocator: str
@@ -37,14 +37,14 @@ class Breach:
     by: str
     why: str
     explained: bool
-    """Whether `why` leaves the bound as it is; if not, the bound, the model or the design is wrong."""
+    """Whether `why` is compatible with the bound; if not, the bound, the model or the design is wrong."""
 
     def __str__(self) -> str:
         return f"{self.by} ({self.setting})"
 
 
 def find_sides(point: Point, column: Mapping[str, Point]) -> list[Side]:
-    """Bounds that a design is beyond, among all designs of one setting."""
+    """Bounds that a design exceeds, among all designs of one setting."""
     slowest, fewest = column[UPPER], column[FEWEST_FLUSHES]
     tests: list[tuple[Side, bool]] = [
         ("faster", point.share > 1.0 + TOLERANCE),
@@ -56,7 +56,7 @@ def find_sides(point: Point, column: Mapping[str, Point]) -> list[Side]:
 
 
 def find_breaches(setting: str, column: Mapping[str, Point]) -> list[Breach]:
-    """Every design of one setting that is beyond a bound."""
+    """Find every design of one setting that is beyond a bound."""
     return [
         Breach(setting, point.allocator, side, _by(side, point, column), *_why(side, point, column))
         for point in column.values()
@@ -70,7 +70,7 @@ def _by(side: Side, point: Point, column: Mapping[str, Point]) -> str:
     if side == "slower":
         return f"{point.share:.4f} of {LOWER}'s throughput, {UPPER} {column[UPPER].share:.4f}"
     bound = column[FEWEST_FLUSHES if side == "fewer flushes" else UPPER]
-    return f"{point.totals.flushes:,} against {bound.totals.flushes:,}"
+    return f"{point.totals.flushes:,} flushes, {bound.allocator} {bound.totals.flushes:,}"
 
 
 def _why(side: Side, point: Point, column: Mapping[str, Point]) -> tuple[str, bool]:
@@ -84,47 +84,53 @@ def _why(side: Side, point: Point, column: Mapping[str, Point]) -> tuple[str, bo
 
 
 def _dearer_us(point: Point, bound: Point) -> float:
-    """CPU time that an operation takes more than with the bound."""
+    """Additional CPU time of an operation compared with the bound, us."""
     return point.dearer_us - bound.dearer_us
 
 
 def _why_faster(point: Point, bound: Point) -> tuple[str, bool]:
-    """Mapping itself costs nothing with the bound: only waiting and switching can be less."""
+    """Mapping costs nothing with the bound, so only waiting and switching can take less time."""
     dearer_us = _dearer_us(point, bound)
     if dearer_us >= 0:
-        return "an operation takes no less CPU time: tasks end in an order in which CPUs idle less", True
+        return (
+            "an operation takes no less CPU time; its tasks end in an order that leaves CPUs less idle",
+            True,
+        )
     switching_us = [p.per_operation(p.cpu_ns("switch")) / 1e3 for p in (point, bound)]
     if dearer_us + switching_us[1] - switching_us[0] >= 0:
-        return "what an operation takes less is for switches: tasks leave their CPUs less often", True
-    return "an operation takes less CPU time than where mapping is free", False
+        return "the CPU time saved is for switches: tasks leave their CPUs less often", True
+    return "an operation takes less CPU time than with free mapping", False
 
 
 def _why_slower(point: Point, bound: Point) -> tuple[str, bool]:
-    """The bound is one of flushes: other things may cost more."""
+    """The bound limits flushes; other work may cost more."""
     if _dearer_us(point, bound) > 0:
-        return "the bound is one of flushes, and an operation takes more CPU time for other things", True
-    return "an operation takes no more CPU time: tasks wait for something else than a CPU", True
+        return "the bound limits flushes only, and an operation takes more CPU time for other work", True
+    return "an operation takes no more CPU time; its tasks wait for something other than a CPU", True
 
 
 def _why_more_flushes(point: Point, bound: Point) -> tuple[str, bool]:
-    """Flushes are no more than misses, or than misses and sleeps where a wrap flushes for nothing."""
+    """Flushes cannot exceed misses, or misses and sleeps if a wrap flushes without freeing a slot."""
     totals = point.totals
     if totals.flushes <= totals.misses:
-        return "the bound is for a given order of maps, and in this one more maps miss", True
+        return "the bound applies to a given order of maps, and more maps miss in this order", True
     if totals.flushes <= totals.misses + totals.sleeps:
-        return "where slots run out it flushes for nothing, which the pools of the bound do not", True
+        return "it also flushes when no slot can be freed, which the pools of the bound do not do", True
     return "it has more flushes than misses and sleeps", False
 
 
 def _why_fewer_flushes(point: Point, bound: Point) -> tuple[str, bool]:
-    """Why a design flushes less than a pool that flushes every TLB must."""
+    """The reason why a design flushes less than any pool that flushes every TLB."""
     totals = point.totals
     if not totals.flushes:
-        return "it never flushes every TLB, so it is none of the pools that the bound is for", True
+        return "it never flushes every TLB, so the bound does not apply to it", True
     if point.cpus > 1 and totals.ipis < totals.flushes * (point.cpus - 1):
-        return "it flushes some CPUs only, so it is none of the pools that the bound is for", True
+        return "it flushes some CPUs only, so the bound does not apply to it", True
     if point.address_space_pages > bound.address_space_pages:
         return "it has more slots than the bound", True
     if totals.sleeps or totals.operations == bound.totals.operations:
-        return "the bound is for a given order of maps, and tasks that wait elsewhere make another", True
+        return (
+            "the bound applies to a given order of maps, and tasks that wait elsewhere change the order",
+            True,
+        )
     return "unexplained", False

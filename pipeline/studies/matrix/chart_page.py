@@ -1,7 +1,7 @@
-"""The designs side by side as a page: one line a design, CPUs across, the bounds to measure by.
+"""The designs side by side as an HTML page: one line per design over the number of CPUs, with the bounds.
 
-The page is a report like that of runs, made of the same parts. Here many runs go by one design's name, and a
-chart is of one trace on one machine.
+The page is a report with the same parts as a report of runs. Here, many runs share the name of a design, and
+each chart shows one trace on one machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LINES = KINDS["lines"]
 
 
 def write_report(path: Path, comparison: Comparison, command: str | None = None) -> Path:
-    """Write the page of `comparison`, whose runs must still be there, and return its path.
+    """Write the page of `comparison`, whose runs must still exist, and return its path.
 
     Raises OutputError if it cannot be written.
     """
@@ -42,7 +42,7 @@ def write_report(path: Path, comparison: Comparison, command: str | None = None)
 
 
 def make_document(grid: Grid, command: str | None = None) -> Document:
-    """Ask the grid's runs what the page shows, and put it together."""
+    """Query the grid's runs and compose the page."""
     definition, queries = load_definition(DEFINITION)
     with Session(find_runs(grid.run_directories())) as session:
         runs = [as_allocator(run) for run in session.runs]
@@ -60,7 +60,7 @@ def make_document(grid: Grid, command: str | None = None) -> Document:
 
 
 def as_allocator(run: Run) -> Run:
-    """Let a run go by its design's name; its findings say where they were met."""
+    """Rename a run to its design; its findings name their setting."""
     m = run.manifest
     where = f"{m.trace.name}, {m.machine.cpus} CPU{'s' * (m.machine.cpus > 1)} of {m.machine.name}"
     found = [one.model_copy(update={"message": f"{where}: {one.message}"}) for one in m.findings]
@@ -68,7 +68,7 @@ def as_allocator(run: Run) -> Run:
 
 
 def _fill(block: Block, styles: RunStyles, grid: Grid) -> None:
-    """Add the charts of one measure, for each trace and machine on which there is anything new to show."""
+    """Add the charts of one measure, except for settings without data or with the same data as another."""
     item = block.item
     plot = Plot(item, LINES.select(item, block.frame), styles)
     if not plot.allocators:
@@ -96,13 +96,13 @@ def _fill(block: Block, styles: RunStyles, grid: Grid) -> None:
             if beyond := LINES.bounds_beyond(there):
                 notes.append(f"Beyond the axis of {title}: {'; '.join(beyond)}.")
     if alike:
-        notes.append(f"The same as on {block.charts[0].title}: {', '.join(alike)}.")
+        notes.append(f"Same as {block.charts[0].title}: {', '.join(alike)}.")
     block.legend = plot.runs
     block.left_out = " ".join(notes)
 
 
 def _specify(plot: Plot, setting: dict[str, str]) -> Spec:
-    """Make a report's chart of lines, with numbers of CPUs across instead of time."""
+    """Specify a line chart of the report, over the number of CPUs instead of time."""
     spec = LINES.specify(plot) | {"height": HEIGHT}
     cpus = sorted(set(plot.rows[plot.item.x].to_list()))
     spec["mark"] |= {"interpolate": "linear", "point": {"size": 26, "filled": True}}
@@ -114,7 +114,7 @@ def _specify(plot: Plot, setting: dict[str, str]) -> Spec:
 
 
 def _alt_text(plot: Plot, title: str) -> str:
-    """Every line of the chart in words, a value for each number of CPUs."""
+    """Describe every line of the chart, with a value for each number of CPUs."""
     item = plot.item
     lines = []
     for run in plot.runs:

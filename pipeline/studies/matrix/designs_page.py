@@ -1,4 +1,4 @@
-"""docs/designs.md: what was said of each allocator, its curves beside the bounds, and what it costs."""
+"""docs/designs.md: claims about each allocator, its curves with the bounds, and its costs."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ _COUNTED: Mapping[Outcome, str] = {
     "holds": "hold",
     "does not hold": "do not hold",
     "depends": "depend on the setting",
-    "cannot tell": "cannot be told",
+    "cannot tell": "are undecided",
 }
-# Of breaches that have side and reason in common.
+# Columns for a group of breaches with the same side and reason.
 _BREACHES: Columns = {
     "beyond": lambda group: BEYOND[group[0].side],
     "designs": lambda group: ", ".join(dict.fromkeys(breach.allocator for breach in group)),
     "runs": lambda group: str(len(group)),
-    "for instance": lambda group: f"{group[0].allocator}: {group[0]}",
-    "why": lambda group: group[0].why if group[0].explained else f"**{group[0].why}**",
+    "example": lambda group: f"{group[0].allocator}: {group[0]}",
+    "reason": lambda group: group[0].why if group[0].explained else f"**{group[0].why}**",
 }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that is written down: the grid with its figures, what is outside the bounds, the sayings judged."""
+    """The content of the document: the grid, runs beyond the bounds, and answers to claims."""
 
     grid: Grid
     outside: Sequence[Breach]
     answers: Sequence[Answer]
 
     def markdown(self, turns: Sequence[Turn] = (), pictures: Path | None = None) -> str:
-        """The whole document; `turns` is what comes of alternatives to the machines as they are.
+        """Render the whole document; `turns` has the effects of alternatives to the machines.
 
-        Curves are drawn into the folder `pictures`, if there is one.
+        Curves are drawn into the folder `pictures` if one is given.
         """
         grid = self.grid
         settings = [(trace, machine) for trace in grid.traces for machine in grid.machines]
@@ -111,15 +111,15 @@ class Comparison:
         )
 
     def describe_answers(self) -> str:
-        """How many sayings there are, by outcome."""
+        """Count the claims by outcome, as a sentence."""
         if not self.answers:
             return ""
         counts = Counter(answer.outcome for answer in self.answers)
         counted = join_words(f"{counts[name]} {_COUNTED[name]}" for name in _COUNTED if counts[name])
-        return f"**Of {len(self.answers)} sayings about single designs {counted}.**"
+        return f"**Of {format_count(len(self.answers), 'claim')} about single designs, {counted}.**"
 
     def list_sayings(self) -> dict[str, str]:
-        """Markdown lists of what was said, by design."""
+        """Markdown lists of claims by design."""
         designs = dict.fromkeys(design for answer in self.answers for design in answer.study.about)
         return {
             design: "\n".join(render_item(answer) for answer in self.answers if design in answer.study.about)
@@ -128,14 +128,14 @@ class Comparison:
         }
 
     def tabulate_outside(self) -> str:
-        """Markdown: which allocators are beyond which bound, in how many runs, and why; "" if none is."""
+        """Markdown table of runs beyond a bound, by bound and reason; "" if there are none."""
         groups: dict[tuple[Side, str], list[Breach]] = {}
         for breach in self.outside:
             groups.setdefault((breach.side, breach.why), []).append(breach)
         return Table.of(groups.values(), _BREACHES).markdown() if groups else ""
 
     def text(self) -> str:
-        """The sayings, and breaches without a reason, for the terminal."""
+        """Render the claims, and breaches without a reason, for the terminal."""
         unexplained = (
             f"{b.allocator} on {b.setting}: {BEYOND[b.side]}: {b.by}\n"
             for b in self.outside
@@ -145,7 +145,7 @@ class Comparison:
 
 
 def draw_curves(grid: Grid, trace: Trace, machine: str, pictures: Path) -> str:
-    """Draw the curves of one trace and machine into a folder; returns the Markdown that shows them."""
+    """Draw the curves of one trace and machine into a folder; return the Markdown that shows them."""
     name = f"designs-{trace}-{machine}.svg"
     rows = curve_rows(grid, trace, machine)
     with complete_file(pictures / name) as file:
@@ -154,17 +154,17 @@ def draw_curves(grid: Grid, trace: Trace, machine: str, pictures: Path) -> str:
 
 
 def describe_fits(grid: Grid) -> str:
-    """For how many CPUs machines were fitted; beyond that, figures are extrapolated."""
+    """Describe for how many CPUs machines were fitted."""
     fits = {machine: load_profile(machine).fit for machine in grid.machines}
     return " ".join(
-        f"{machine} was fitted with {fit.cpus} CPUs; what lies beyond is extrapolated."
+        f"{machine} was fitted with {fit.cpus} CPUs, and figures for more CPUs are extrapolated."
         for machine, fit in fits.items()
         if fit is not None and max(grid.cpus) > fit.cpus
     )
 
 
 def describe_assumptions(grid: Grid) -> str:
-    """How many of the machines' prices nobody measured."""
+    """Count the machines' assumed costs."""
     return join_words(
         f"{len(assumed_costs(machine))} of {len(load_profile(machine).costs)} on {machine}"
         for machine in grid.machines
@@ -180,11 +180,10 @@ def compare_allocators(
     keep: Path | None = None,
     judged: bool = True,
 ) -> Iterator[Comparison]:
-    """Replay the allocators (all shipped ones, if none are named) and judge what was said of them.
+    """Replay allocators, by default all shipped ones, and with `judged` test the claims about them.
 
-    The bounds are always among them; if not `judged`, nothing that was said is. Runs stay in `keep`, or until
-    the block ends. Raises UsageError for a name that is no shipped allocator or profile, and for a number of
-    CPUs or operations below 1.
+    The bounds are always included. Runs are kept in `keep`, or removed when the block ends. Raises UsageError
+    for an unknown allocator or profile, and for a number of CPUs or operations below 1.
     """
     for what, names, known in (
         ("design", allocators, shipped_allocators()),
@@ -194,7 +193,7 @@ def compare_allocators(
             if name not in known:
                 raise unknown_name(what, name, known)
     if not cpus or min(cpus) < 1 or operations_per_cpu < 1:
-        raise UsageError("CPUs and operations want numbers from 1 up")
+        raise UsageError("CPUs and operations must be numbers from 1 up")
     with open_runner("replaying designs", keep) as runner:
         grid = Grid(
             runner,
@@ -214,7 +213,7 @@ def compare_allocators(
 
 
 def write_designs(path: Path, comparison: Comparison) -> Path:
-    """Write the document, with what comes of alternatives. Raises OutputError if it cannot be written."""
+    """Write the document, including alternatives. Raises OutputError if it cannot be written."""
     grid = comparison.grid
     designs = [allocator for allocator in grid.shown if allocator not in matrix.BOUNDS]
     with complete_file(Path(path)) as temporary:

@@ -1,4 +1,4 @@
-"""Every allocator on the same traces, machines and numbers of CPUs: which runs there are."""
+"""The runs of every allocator on the same traces, machines and numbers of CPUs."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from pipeline.studies.point import Point
 from pipeline.studies.runner import LOWER, Runner
 
 UPPER = "always_flush"
-"""The bound of flushes at one a miss, which caches nothing."""
+"""The upper bound of flushes: one per miss, without a cache."""
 FEWEST_FLUSHES = "clairvoyant"
-"""The bound of how rarely a pool of its size need flush every TLB."""
+"""The lower bound of flushes for a pool of its size that flushes every TLB."""
 BOUNDS = (LOWER, FEWEST_FLUSHES, UPPER)
 
 MACHINES = ("numaq16", "modern-x86-64")
 CPUS = (1, 4, 16, 64)
 OPERATIONS_PER_CPU = 3_000
 REPLICATIONS = 6
-# The workloads are made for as many CPUs as this machine has.
+# The workloads are made for the number of CPUs of this machine.
 MADE_FOR = "numaq16"
-# Of a recording's think and wait times: without it, its replications would be one run.
+# Random scaling of a recording's think and wait times; without it, all replications would be identical.
 JITTER_PERCENT = 0.5
 
 Column = dict[str, Point]
-"""Every allocator in one setting, in the order of tables."""
+"""The runs of every allocator in one setting, in the order of the tables."""
 Setting = tuple["Trace", str, int]
 """Trace, machine and number of CPUs."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A workload with as many tasks and operations for each CPU, or a recording as it is."""
+    """A workload whose tasks and operations grow with the CPUs, or an unchanged recording."""
 
     name: str
     recorded: bool = False
@@ -45,7 +45,7 @@ class Trace:
     def experiment(
         self, allocator: str, machine: str, cpus: int, operations_per_cpu: int, seed: int
     ) -> Experiment:
-        """One run of it."""
+        """Return one run of the trace."""
         if self.recorded:
             return Experiment(
                 self.name, allocator, machine, cpus=cpus, recorded=True, seed=seed,
@@ -62,7 +62,7 @@ TRACES = (Trace("kernel_build"), Trace("read_one_byte"), Trace("local", recorded
 
 @dataclass(frozen=True)
 class Grid:
-    """Allocators, machines, numbers of CPUs and operations, each setting replayed with several seeds."""
+    """Allocators, machines, numbers of CPUs and operations; each setting is replayed with several seeds."""
 
     runner: Runner
     allocators: tuple[str, ...]
@@ -74,17 +74,17 @@ class Grid:
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
-        """The allocators in the order of tables: direct_map, the others by name, the bounds of flushes."""
+        """Allocators in the order of the tables: direct_map, the others by name, the bounds of flushes."""
         others = sorted(set(self.allocators) - set(BOUNDS))
         return (LOWER, *others, FEWEST_FLUSHES, UPPER)
 
     def settings(self) -> list[Setting]:
-        """Trace, machine and CPUs of every setting."""
+        """Trace, machine and number of CPUs of every setting."""
         return list(product(self.traces, self.machines, self.cpus))
 
     @cached_property
     def columns(self) -> dict[Setting, list[Column]]:
-        """Of each setting the allocators with each seed; all runs are made when this is first asked for."""
+        """Allocators of each setting with each seed; the first use makes all runs."""
         cases = list(product(self.settings(), range(self.replications), self.shown))
         manifests = self.runner.make([self._experiment(*case) for case in cases])
         found: dict[Setting, list[Column]] = {setting: [] for setting in self.settings()}
@@ -97,11 +97,11 @@ class Grid:
         return found
 
     def column(self, trace: Trace, machine: str, cpus: int) -> Column:
-        """Every allocator in one setting, with the first seed."""
+        """Allocators in one setting, with the first seed."""
         return self.columns[trace, machine, cpus][0]
 
     def run_directories(self) -> list[Path]:
-        """Where the runs with the first seed lie; of each setting, the allocators in the order of tables."""
+        """Directories of the runs with the first seed, by setting and in the order of the tables."""
         _ = self.columns
         return [
             self.runner.path(self._experiment(setting, 0, allocator))

@@ -52,7 +52,7 @@ def test_figures_are_those_of_the_tables(made, grid):
     rows = {(r["run"], r["trace"], r["cpus"]): r for r in block(made, "Throughput").frame.to_dicts()}
     waits = {(r["run"], r["trace"], r["cpus"]): r for r in block(made, "Lock wait").frame.to_dicts()}
     dearer = {(r["run"], r["trace"], r["cpus"]): r for r in
-              block(made, "CPU time that an operation takes more").frame.to_dicts()}  # fmt: skip
+              block(made, "Extra CPU time of an operation").frame.to_dicts()}  # fmt: skip
     for trace, machine, cpus in grid.settings():
         for allocator, point in grid.column(trace, machine, cpus).items():
             key = (allocator, trace.name, cpus)
@@ -63,7 +63,7 @@ def test_figures_are_those_of_the_tables(made, grid):
 
 def test_a_chart_says_in_words_what_it_shows_and_what_it_leaves_out(made):
     waits = block(made, "Lock wait")
-    assert "No CPU ever waited for a lock of: atomic." in waits.left_out
+    assert "No CPU waited for a lock with: atomic." in waits.left_out
     assert "with 1 / 4 CPUs. global_pool: 0 / " in waits.charts[0].alt_text
     assert block(made, "Pin waits").empty.startswith("No task waited")
 
@@ -71,7 +71,7 @@ def test_a_chart_says_in_words_what_it_shows_and_what_it_leaves_out(made):
 def test_a_chart_that_would_be_as_the_first_is_named_and_not_drawn_again(made):
     space = block(made, "Kernel address space")
     assert [chart.title for chart in space.charts] == ["kernel_build on numaq16"]
-    assert "The same as on kernel_build on numaq16: read_one_byte on numaq16." in space.left_out
+    assert "Same as kernel_build on numaq16: read_one_byte on numaq16." in space.left_out
 
 
 def test_many_runs_go_by_one_designs_name(made, grid):
