@@ -27,7 +27,8 @@ from performance_page import write_part
 
 from pipeline.io.tables import markdown_table
 from pipeline.runs.store import find_runs
-from pipeline.schema.run import EVENTS, OPERATIONS, SUMS_FOLDER, Events
+from pipeline.schema.log import EVENTS, OPERATIONS
+from pipeline.schema.manifest import SUMS_FOLDER, Events
 from pipeline.sql.library import Query, queries, run_query
 from pipeline.sql.session import Session, define_views, open_session
 

@@ -6,6 +6,7 @@ files with what it would write.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,34 +14,18 @@ from pathlib import Path
 from pipeline.io.tables import markdown_table
 from pipeline.runs.add_up import SHORT_NS
 from pipeline.runs.sums import MOST_PAGES, MOST_VALUES
-from pipeline.schema.run import (
-    CPU_CATEGORIES,
-    EVENT_KINDS,
-    EVENTS,
-    FINDINGS,
-    OPERATIONS,
+from pipeline.schema.log import EVENTS, OPERATIONS, STRETCHES, LogColumn
+from pipeline.schema.manifest import (
     RUN_FORMAT_VERSION,
-    SERVED,
-    STRETCHES,
     SUMS_FOLDER,
     AllocatorPart,
     AllocatorReference,
-    LogColumn,
     Manifest,
     Totals,
 )
-from pipeline.schema.trace import (
-    COLUMNS,
-    FORMAT_VERSION,
-    KINDS,
-    MAX_DEPTH,
-    MAX_PAGE,
-    MAX_TASKS,
-    MAX_TIME_NS,
-    Column,
-    Source,
-    TraceMetadata,
-)
+from pipeline.schema.names import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, KINDS, SERVED
+from pipeline.schema.trace import COLUMNS, FORMAT_VERSION, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, Column
+from pipeline.schema.trace_metadata import Source, TraceMetadata
 from pipeline.sql.library import queries
 from pipeline.sql.macros import MACROS
 from pipeline.sql.views import VIEWS
@@ -76,7 +61,7 @@ def _fields(model: type) -> str:
     for name, field in model.model_fields.items():  # type: ignore[attr-defined]
         kind = str(field.annotation).replace("typing.", "")
         kind = getattr(field.annotation, "__name__", kind) if "[" not in kind else kind
-        rows.append((f"`{name}`", kind.replace("pipeline.schema.run.", ""), field.description or ""))
+        rows.append((f"`{name}`", re.sub(r"pipeline\.schema\.\w+\.", "", kind), field.description or ""))
     return markdown_table(("field", "type", "meaning"), rows)
 
 
@@ -97,8 +82,8 @@ def format_document() -> str:
     )
     return f"""# File formats
 
-Generated from the schemas in `pipeline/schema/trace.py`, `pipeline/schema/run.py` and
-`pipeline/sql/views.py` with `pipeline/sql/definitions/views/` by `make docs`.
+Generated from the schemas in `pipeline/schema/` and `pipeline/sql/views.py` with
+`pipeline/sql/definitions/views/` by `make docs`.
 
 ## Trace, version {FORMAT_VERSION}
 

@@ -48,7 +48,7 @@ from pipeline.allocators.components.cached_pool import (
 from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import FALLBACK, MISS, NESTING_OVERFLOW
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 
 SUMMARY = "kmap_atomic: own slots per CPU, no lock, IPI or cache; may not be held over a sleep"
 SOURCE = "Linux 2.5, copy-user since September 2002; highpte"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import traceback
 from functools import cache
@@ -16,7 +17,7 @@ from pipeline.allocators.installed import InstalledAllocator, installed_allocato
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.tables import align_columns
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 
 REST = "default"
 _FORM = f"KIND=NAME,...,{REST}=NAME"
@@ -33,8 +34,7 @@ def shipped_allocators() -> dict[str, Path]:
 
 
 def _defines_map_step(path: Path) -> bool:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return any(isinstance(node, ast.FunctionDef) and node.name == "map_step" for node in tree.body)
+    return re.search(r"^def map_step\(", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def pins_tasks(name: str) -> bool:
@@ -151,9 +151,15 @@ def _import_failure(path: Path, error: Exception) -> str:
 
 def list_allocators() -> str:
     """Every design that can be named, with its summary, as text; last those of installed packages."""
-    shipped = [(name, load_allocator(name).summary) for name in sorted(shipped_allocators())]
+    shipped = [(name, _read_summary(name, path)) for name, path in sorted(shipped_allocators().items())]
     installed = [(d.name, _summarize(d)) for d in installed_allocators(shipped_allocators())]
     return align_columns(shipped + installed)
+
+
+def _read_summary(name: str, path: Path) -> str:
+    """The summary of a shipped design; what the design imports is loaded only if it is no plain text."""
+    line = re.search(r'^SUMMARY = (".*")$', path.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(ast.literal_eval(line[1])) if line else load_allocator(name).summary
 
 
 def _summarize(allocator: InstalledAllocator) -> str:

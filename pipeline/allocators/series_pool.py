@@ -45,7 +45,7 @@ from pipeline.allocators.components.cached_pool import (
 )
 from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 
 SUMMARY = "pte-highmem: the global pool in series, one for page tables, against deadlocks"
 SOURCE = "A. Arcangeli, -aa kernels, January to March 2002"

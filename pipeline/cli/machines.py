@@ -23,11 +23,15 @@ def machines(
     docs/machine-model.md says what is in a profile's file.
     """
     from pipeline.errors import UsageError
-    from pipeline.machine.profile import describe_profile, list_profiles, profile_path
+    from pipeline.machine.catalogue import list_profiles, profile_path
 
     if toml:
         if name is None:
             raise UsageError("--toml is for one machine; name it, as in 'pipeline machines numaq16 --toml'")
         typer.echo(profile_path(name).read_text(encoding="utf-8"), nl=False)
-        return
-    typer.echo(list_profiles() if name is None else describe_profile(name), nl=False)
+    elif name is None:
+        typer.echo(list_profiles(), nl=False)
+    else:
+        from pipeline.machine.profile import describe_profile
+
+        typer.echo(describe_profile(name), nl=False)

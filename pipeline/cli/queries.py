@@ -15,6 +15,12 @@ def queries(
     views: Annotated[bool, typer.Option("--views", help="Describe the views and macros of SQL.")] = False,
 ) -> None:
     """List the questions of the query library, or describe one of them."""
-    from pipeline.sql.query import describe_queries, describe_views
+    if views:
+        from pipeline.sql.describe import describe_views
 
-    typer.echo(describe_views() if views else describe_queries(name), nl=False)
+        text = describe_views()
+    else:
+        from pipeline.sql.library import describe_queries
+
+        text = describe_queries(name)
+    typer.echo(text, nl=False)

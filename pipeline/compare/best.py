@@ -14,7 +14,7 @@ from pipeline.compare.selection import Race
 from pipeline.errors import InputError, UsageError
 from pipeline.runs.metrics import METRICS, Metric
 from pipeline.runs.store import read_finished_manifest
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.statistics import Estimate, paired_difference
 from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.maker import Made

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.runs.metrics import category_us
-from pipeline.schema.run import CPU_CATEGORIES, Manifest, Totals
+from pipeline.schema.manifest import Manifest, Totals
+from pipeline.schema.names import CPU_CATEGORIES
 
 _LEAST_SHARE = 0.05
 

@@ -10,7 +10,7 @@ from pipeline.compare.causes import Cause, find_causes
 from pipeline.compare.judge import Judgement, Pairs, Verdict, judge, least_pairs
 from pipeline.compare.pairing import Pairing, Setting, pair
 from pipeline.runs.metrics import Metric
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 
 WORSE_STATUS = 6
 UNDECIDED_STATUS = 7

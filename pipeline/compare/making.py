@@ -13,7 +13,7 @@ from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import InputError, Interrupted, UsageError
 from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.store import read_finished_manifest
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.sweeps.directory import SweepDirectory, create_sweep
 from pipeline.sweeps.plan import PlannedRun, plan_run
 from pipeline.sweeps.sweep import Means, Observer, make_runs

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.io.numbers import join_words
 from pipeline.runs.store import identify_workload
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 
 Factors = dict[str, Any]
 

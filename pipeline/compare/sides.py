@@ -11,7 +11,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.io.key_values import key_integers
 from pipeline.io.numbers import join_words
 from pipeline.runs.store import find_runs
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.sweeps.grid import parse_percent
 from pipeline.sweeps.sweep import Means, Observer
 from pipeline.sweeps.trace_source import is_workload

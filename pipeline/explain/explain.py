@@ -21,7 +21,8 @@ from pipeline.explain.attribution import (
 )
 from pipeline.explain.log_facts import LogFacts, Row, gather, slowest
 from pipeline.runs.store import Run, find_runs
-from pipeline.schema.run import FINDINGS, Manifest
+from pipeline.schema.manifest import Manifest
+from pipeline.schema.names import FINDINGS
 from pipeline.sql.session import Session
 
 

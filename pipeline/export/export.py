@@ -19,7 +19,7 @@ from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_exact
 from pipeline.io.progress import progress
 from pipeline.runs.store import Run, find_runs
-from pipeline.schema.run import KEPT_TABLES
+from pipeline.schema.manifest import KEPT_TABLES
 from pipeline.sql.connection import default_memory
 from pipeline.sql.session import Session
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.io.tables import markdown_table
-from pipeline.schema.run import FINDINGS
+from pipeline.schema.names import FINDINGS
 
 Group = Literal["run", "lock", "cpu", "interrupts", "task"]
 

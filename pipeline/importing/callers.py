@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 
 CALLER_KINDS = {
     # A page-table page is mapped to look at or change its entries: first in every page fault ...

@@ -13,7 +13,8 @@ from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
 from pipeline.importing.wrong_kinds import describe_wrong_kind
 from pipeline.io.files import readable_file, sha256_of
 from pipeline.io.progress import progress
-from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS, Source, TraceMetadata
+from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS
+from pipeline.schema.trace_metadata import Source, TraceMetadata
 from pipeline.trace.losses import LOST_UNKNOWN, note_losses, refuse_losses
 from pipeline.trace.reader import open_trace
 from pipeline.trace.writer import TraceWriter

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.errors import InputError, nearest
 from pipeline.io.parquet import read_metadata, read_table
-from pipeline.schema.trace import Provenance
+from pipeline.schema.trace_metadata import Provenance
 
 # Columns of a trace, one array each and all of one length; -1 is null.
 Rows = dict[str, np.ndarray]

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from pipeline.errors import InputError
 from pipeline.importing.table_mapping import UNITS_NS, Kind, Number, Time
-from pipeline.schema.trace import KINDS, MAX_TIME_NS
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import MAX_TIME_NS
 
 # Differences of two such times fit into 64 bits.
 _FARTHEST_NS = 1 << 62
@@ -119,7 +120,7 @@ class TableColumns:
         return together.ravel()
 
     def kinds(self, kind: Kind) -> np.ndarray:
-        """Codes of kinds (`schema.trace.KINDS`)."""
+        """Codes of kinds (`schema.names.KINDS`)."""
         if kind.column is None:
             return np.full(len(self.row), KINDS.index(kind.default or "other"), np.int64)
         found = self.table.column(kind.column).cast(pa.string()).combine_chunks().dictionary_encode()

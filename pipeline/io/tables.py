@@ -38,3 +38,9 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _markdown_cell(cell: object) -> str:
     return _TAG.sub("&lt;", printable(str(cell)).replace("|", "\\|"))
+
+
+def titled_columns(title: str, rows: Iterable[Sequence[str]], end: str = "") -> str:
+    """Align rows below a title, indented; nothing if there are no rows. `end` follows them."""
+    text = align_columns(rows, indent="  ")
+    return f"{title}:\n{text}{end}" if text else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.schema.run import Cost
+from pipeline.schema.manifest import Cost
 
 
 def list_chances(costs: Mapping[str, Cost], cpus: int, jitter_percent: float = 0.0) -> list[str]:

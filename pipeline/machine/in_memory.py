@@ -21,7 +21,7 @@ from pipeline.machine.engine import records
 from pipeline.machine.layout import RunSettings
 from pipeline.machine.profile import COST_KINDS, Profile
 from pipeline.schema import codes
-from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.schema.names import CPU_CATEGORIES
 
 _ONE_SECOND_NS = 1_000_000_000
 
@@ -34,7 +34,7 @@ _ROW = np.dtype([(name, np.int64) for name in COLUMNS])
 def rows(count: int, **given: Any) -> Rows:
     """`count` rows; a column that is not given is 0, one given as a number is that number throughout.
 
-    `kind` holds codes of pipeline.schema.trace.KINDS. Raises TypeError for a column that a trace does not
+    `kind` holds codes of pipeline.schema.names.KINDS. Raises TypeError for a column that a trace does not
     have.
     """
     if unknown := sorted(set(given) - set(COLUMNS)):

@@ -12,7 +12,8 @@ from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.contract import Shape
 from pipeline.machine.engine import records
 from pipeline.schema import codes
-from pipeline.schema.run import EVENT_RECORD, FINDINGS, OPERATION_RECORD, STRETCH_RECORD
+from pipeline.schema.log import EVENT_RECORD, OPERATION_RECORD, STRETCH_RECORD
+from pipeline.schema.names import FINDINGS
 
 Layout = dict[str, tuple[int, np.dtype]]
 """Tables by name: how many records of which type."""

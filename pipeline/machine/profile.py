@@ -17,13 +17,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import InputError, UsageError, did_you_mean, unknown_name
-from pipeline.io.files import readable_file
-from pipeline.io.tables import align_columns
 from pipeline.io.toml import read_toml
+from pipeline.machine.catalogue import profile_path
 from pipeline.machine.costs import COST_KINDS
 from pipeline.machine.engine.records import COSTS, FIFO, MAX_CPUS, UNFAIR
 from pipeline.machine.profile_ranges import PriceRange, explain_bad_range, explain_lack, range_of
-from pipeline.schema.run import Cost, Fit, is_assumed
+from pipeline.schema.manifest import Cost, Fit, is_assumed
 
 _ARBITRATIONS = {"fifo": FIFO, "unfair": UNFAIR}
 
@@ -139,23 +138,6 @@ class Profile(BaseModel):
         return documented
 
 
-def shipped_profiles() -> dict[str, Path]:
-    """Profiles that come with the project, by name."""
-    return {path.stem: path for path in sorted((Path(__file__).parent / "profiles").glob("*.toml"))}
-
-
-def profile_path(name: str) -> Path:
-    """Path of a profile given by name, or by a path ending in `.toml`. Raises UsageError or InputError."""
-    if name.endswith(".toml"):
-        return readable_file(Path(name), "a machine profile (TOML)")
-    shipped = shipped_profiles()
-    if name not in shipped:
-        raise unknown_name(
-            "machine", name, shipped, "or give the path of a .toml profile of your own", (".toml",)
-        )
-    return shipped[name]
-
-
 def load_profile(name: str) -> Profile:
     """Load a profile by name, or from a path ending in `.toml`.
 
@@ -203,12 +185,6 @@ def _check(path: Path, data: dict[str, Any]) -> Profile:
     if profile.nodes > profile.cpus:
         raise InputError(f"{path}: {profile.nodes} nodes but only {profile.cpus} CPUs")
     return profile
-
-
-def list_profiles() -> str:
-    """Every shipped profile with its CPUs and summary, as text."""
-    profiles = [load_profile(name) for name in shipped_profiles()]
-    return align_columns((p.name, f"{p.cpus:>2} CPUs", p.summary) for p in profiles)
 
 
 def describe_profile(name: str) -> str:

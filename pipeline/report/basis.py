@@ -12,7 +12,7 @@ from pipeline.allocators.registry import shipped_allocators
 from pipeline.io.numbers import join_words
 from pipeline.io.toml import read_toml
 from pipeline.runs.store import Run
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 
 
 class Yardstick(BaseModel):

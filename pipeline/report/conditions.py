@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.io.numbers import format_number, join_words
 from pipeline.report.basis import describe_fits, describe_yardsticks
 from pipeline.runs.store import Run, identify_workload
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 
 PROVENANCES = ("measured", "derived", "assumed", "synthetic", "absent")
 LOOPS = {

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from pipeline.runs.store import Run, identify_workload, label_design, unique_names
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 
 Replication = tuple[str, int]
 """The trace's hash and the seed: two designs that share one met the same requests and draws."""

@@ -32,7 +32,7 @@ from pipeline.report.restrictions import describe_restriction
 from pipeline.report.standing import Ranking, Standing
 from pipeline.runs.metrics import METRICS
 from pipeline.runs.store import Run, label_design
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.statistics import Estimate, mean, paired_ratio
 
 QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.allocators.registry import forbids_sleep
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 
 _RESTRICTION = "may not be held over a sleep"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.statistics import Estimate
 
 # Throughputs that differ by less than this share are alike.

@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.io.files import output_error
 from pipeline.io.tables import align_columns
 from pipeline.runs.store import Run, find_runs, is_sweep
-from pipeline.schema.run import MANIFEST_FILE
+from pipeline.schema.manifest import MANIFEST_FILE
 
 TRACES = "traces"
 """Folder of a directory of runs in which traces of workloads are kept."""

@@ -25,8 +25,8 @@ from pipeline.runs.log_writer import EventLog
 from pipeline.runs.manifest import build_manifest
 from pipeline.runs.plan import Plan, RunConfig, make_plan
 from pipeline.runs.sums import RunSums
-from pipeline.schema.run import KEPT_TABLES, MANIFEST_FILE, Execution, Manifest
-from pipeline.schema.trace import KINDS
+from pipeline.schema.manifest import KEPT_TABLES, MANIFEST_FILE, Execution, Manifest
+from pipeline.schema.names import KINDS
 
 
 def replay(trace: str | Path, *, allocator: str, machine: str, **settings: Any) -> RunResult:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.runs.plan import Plan
 from pipeline.runs.store import read_finished_manifest
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 
 
 @dataclass(frozen=True)

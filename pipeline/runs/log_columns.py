@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from pipeline.schema.run import DICTIONARIES, LogColumn, LogTable
+from pipeline.schema.log import DICTIONARIES, LogColumn, LogTable
 
 _BLOCK_ROWS = 1 << 13
 _WORD = np.dtype(np.int64)

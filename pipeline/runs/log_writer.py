@@ -2,7 +2,7 @@
 
 The engine fills buffers of records; a thread turns each full buffer into columns and writes them, while the
 engine goes on with the next one. The buffer freed last is filled next, so that it is still in a cache; there
-are enough of them to go on while a row group is encoded. How each column is stored, `pipeline.schema.run`
+are enough of them to go on while a row group is encoded. How each column is stored, `pipeline.schema.log`
 says.
 """
 
@@ -23,7 +23,7 @@ from pipeline.io.files import output_error
 from pipeline.jit.tables import Tables
 from pipeline.runs.log_columns import ColumnBuffers, as_they_are
 from pipeline.runs.sums import RunSums
-from pipeline.schema.run import LOG_TABLES, LogTable
+from pipeline.schema.log import LOG_TABLES, LogTable
 
 _BUFFERS = 6
 _ROW_GROUP_ROWS = 1 << 17

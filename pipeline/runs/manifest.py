@@ -13,7 +13,7 @@ from pipeline.machine.drive import Simulation
 from pipeline.machine.engine import records
 from pipeline.runs.plan import Plan
 from pipeline.runs.totals import describe_deadlock, read_findings, read_fingerprint, read_totals
-from pipeline.schema.run import (
+from pipeline.schema.manifest import (
     AllocatorPart,
     AllocatorReference,
     Execution,

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.errors import unknown_name
-from pipeline.schema.run import CPU_CATEGORIES, Totals
+from pipeline.schema.manifest import Totals
+from pipeline.schema.names import CPU_CATEGORIES
 
 _BUSY = tuple(category for category in CPU_CATEGORIES if category != "idle")
 

@@ -25,7 +25,7 @@ from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.execute import execute
 from pipeline.runs.finished import RunResult
 from pipeline.runs.plan import RunConfig
-from pipeline.schema.run import Finding, Manifest
+from pipeline.schema.manifest import Finding, Manifest
 from pipeline.trace.names import trace_path
 from pipeline.trace.prefix import write_prefix
 from pipeline.trace.reader import Trace, open_trace

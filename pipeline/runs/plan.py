@@ -18,8 +18,8 @@ from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import sha256_of
 from pipeline.machine.compose import simulator_sha256
 from pipeline.machine.profile import Profile, load_profile
-from pipeline.schema.run import RUN_FORMAT_VERSION, Events
-from pipeline.schema.trace import KINDS
+from pipeline.schema.manifest import RUN_FORMAT_VERSION, Events
+from pipeline.schema.names import KINDS
 from pipeline.trace.names import trace_path
 from pipeline.trace.reader import Trace, open_trace
 

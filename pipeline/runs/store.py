@@ -18,7 +18,7 @@ from pipeline.importing.locks.sniff import find_lock_format
 from pipeline.io.files import complete_file, readable_file
 from pipeline.io.json_text import parse_json
 from pipeline.io.resources import shipped_files, shipped_recordings
-from pipeline.schema.run import MANIFEST_FILE, RUN_FORMAT_VERSION, SWEEP_FILE, Manifest
+from pipeline.schema.manifest import MANIFEST_FILE, RUN_FORMAT_VERSION, SWEEP_FILE, Manifest
 from pipeline.trace.lock_text import say_no_trace
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.io.numbers import format_count, format_duration
 from pipeline.machine.chance import explain_idle_seed, list_chances
 from pipeline.runs.tails import lock_tail_ns, map_tail_ns
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 
 _SHOWN = 5
 

@@ -1,7 +1,7 @@
 """What a run's log adds up to, made while it is written, so that many questions need not read the log.
 
-A run's directory has a folder of them, a Parquet file for each of `schema.run.SUMS`, named as the view of
-`pipeline.sql` that it answers. What would take too much memory is left out; its view then reads the log.
+A run's directory has a folder of them, a Parquet file for each view of `pipeline.sql` that it
+answers, named after the view. What would take too much memory is left out; its view then reads the log.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from pipeline.jit.tables import records
 from pipeline.machine.drive import Census
 from pipeline.runs import add_up
 from pipeline.schema.codes import E_RELOCK
-from pipeline.schema.run import OPERATION_RECORD, SITES, SUMS_FOLDER, TRACE_BLOCKS
-from pipeline.schema.trace import KINDS
+from pipeline.schema.log import OPERATION_RECORD
+from pipeline.schema.manifest import SUMS_FOLDER, TRACE_BLOCKS
+from pipeline.schema.names import KINDS, SITES
 
 # So few rows are added up without loading compiled code.
 _FEW_ROWS = 256

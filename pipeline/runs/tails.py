@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.schema.run import SUMS_FOLDER, Manifest
+from pipeline.schema.manifest import SUMS_FOLDER, Manifest
 
 SHARE = 0.99
 # Reading more would take longer than a terminal's summary may.

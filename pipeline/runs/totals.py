@@ -10,7 +10,8 @@ import numpy as np
 from pipeline.jit.tables import Tables
 from pipeline.machine.engine.records import T_ASLEEP
 from pipeline.schema.codes import CATEGORIES, MAP
-from pipeline.schema.run import CPU_CATEGORIES, FINDINGS, SITES, CpuTime, Finding, LockTotals, Totals
+from pipeline.schema.manifest import CpuTime, Finding, LockTotals, Totals
+from pipeline.schema.names import CPU_CATEGORIES, FINDINGS, SITES
 
 _DIRECT = {"wall_ns": "now_ns"}
 _FINDINGS_SHOWN = 20

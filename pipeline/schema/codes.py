@@ -1,13 +1,13 @@
 """The integers that stand for names in memory and in compiled code: a name's position in its list.
 
-Each list is defined, with what its names mean, in `pipeline.schema.run` or `pipeline.schema.trace`.
+Each list is defined, with what its names mean, in `pipeline.schema.names`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.schema.run import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, SERVED, SITES
+from pipeline.schema.names import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, SERVED, SITES
 
 
 def _positions(listed: Iterable[str], names: str) -> list[int]:

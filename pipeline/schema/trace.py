@@ -8,24 +8,22 @@ nested operation (depth d > 0) follows the operation of depth d - 1 that it happ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.schema.names import KINDS
 
 FORMAT_VERSION = 1
-METADATA_KEY = b"pipeline.trace"
+
 ROW_GROUP_ROWS = 1 << 18
 
-# Codes of `kind`: the position in this tuple is the code used in memory and in compiled code.
-KINDS = ("page_fault", "copy_to_user", "copy_from_user", "exec_args", "directory", "other")
-
 MAX_TASKS = 1 << 17
-MAX_TIME_NS = 1 << 46
-MAX_DEPTH = 16
-MAX_PAGE = 1 << 31
 
-Provenance = Literal["measured", "derived", "assumed", "synthetic", "absent"]
+MAX_TIME_NS = 1 << 46
+
+MAX_DEPTH = 16
+
+MAX_PAGE = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -70,60 +68,5 @@ COLUMNS = (
 )  # fmt: skip
 
 COLUMN_NAMES = tuple(column.name for column in COLUMNS)
+
 ARROW_SCHEMA = pa.schema([pa.field(c.name, c.type, c.nullable) for c in COLUMNS])
-
-
-class Source(BaseModel):
-    """Where a trace came from: a workload spec and seed, or a recorder and the kernel it recorded."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    type: Literal["synthetic", "recorded"]
-    name: str = Field(description="workload or recording name")
-    description: str = ""
-    spec_sha256: str | None = None
-    seed: int | None = None
-    recorder: str | None = None
-    kernel: str | None = None
-    file: str | None = Field(None, description="name of the file that was imported, without its directory")
-    file_sha256: str | None = None
-
-
-class Transformation(BaseModel):
-    """One step of `pipeline transform` that a trace went through."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    source_sha256: str = Field(description="SHA-256 of the file that this step's command was given")
-    step: str = Field(description="the step with all its parameters, as the command takes it")
-    operations_before: int = Field(description="operations of the trace that the step was applied to")
-
-
-class TraceMetadata(BaseModel):
-    """What a trace says of itself, stored as JSON in the Parquet footer under `pipeline.trace`.
-
-    Counts are numbers of distinct ids except `pages`, which is 1 + the largest page number. `columns`
-    gives each column's provenance; a column marked absent holds null, or where null is not allowed, 0 and
-    no meaning. `lost_events` is null where the recorder could not tell.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    format_version: int = FORMAT_VERSION
-    source: Source
-    operations: int
-    tasks: int
-    processes: int
-    pages: int
-    cpus: int | None = Field(None, description="CPUs of the recorded machine; null where unknown")
-    columns: dict[str, Provenance]
-    lost_events: int | None = None
-    losses: dict[str, int] = Field(
-        default_factory=dict,
-        description="what the recording lacks, counted by name; empty: nothing is known to be missing",
-    )
-    clock: str = Field(description="clock of the recording and its resolution")
-    notes: list[str] = Field(default_factory=list, description="what a reader of results must know")
-    transformations: list[Transformation] = Field(
-        default_factory=list, description="what was done to the trace since it was made, in order"
-    )

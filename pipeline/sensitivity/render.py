@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pipeline.io.numbers import format_number
 from pipeline.io.tables import align_columns, markdown_table
-from pipeline.schema.run import is_assumed
+from pipeline.schema.manifest import is_assumed
 from pipeline.sensitivity.sensitivity import Pair, Sensitivity
 from pipeline.sensitivity.variance import Share
 from pipeline.sensitivity.words import (

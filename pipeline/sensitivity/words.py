@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipeline.io.numbers import format_count, format_number, join_words
 from pipeline.machine.profile_ranges import FACTOR
-from pipeline.schema.run import is_assumed
+from pipeline.schema.manifest import is_assumed
 from pipeline.sensitivity.sensitivity import MATTERING, Pair, Sensitivity
 from pipeline.sensitivity.trials import HARMLESS
 from pipeline.sensitivity.turning import REACH, Outcome, Turn

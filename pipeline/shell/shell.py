@@ -18,11 +18,11 @@ from pipeline.io.numbers import format_count
 from pipeline.io.outputs import choose_form, choose_output
 from pipeline.io.tables import align_columns
 from pipeline.shell.layout import MODES, show_answer
+from pipeline.sql.describe import describe_relation
 from pipeline.sql.kept_logs import note_missing_logs
-from pipeline.sql.library import Value, load_query, placeholders, plain_value, run_query
+from pipeline.sql.library import Value, describe_queries, load_query, placeholders, plain_value, run_query
 from pipeline.sql.macros import MACROS
 from pipeline.sql.output import FORMATS, write_frame
-from pipeline.sql.query import describe_queries, describe_relation
 from pipeline.sql.session import Session, open_session
 from pipeline.sql.statements import ends_complete, has_code, is_question, split_statements
 from pipeline.sql.views import VIEWS

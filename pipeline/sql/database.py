@@ -19,11 +19,12 @@ from pipeline.io import interrupts
 from pipeline.io.files import check_no_directory, no_room, output_error
 from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.store import Found, Run, find, is_sweep
-from pipeline.schema.run import LOG_TABLES
+from pipeline.schema.log import LOG_TABLES
 from pipeline.sql.connection import to_error
 from pipeline.sql.library import Query, queries, replace_placeholders
-from pipeline.sql.log_tables import literal, recorded_table
+from pipeline.sql.log_tables import recorded_table
 from pipeline.sql.macros import MACROS
+from pipeline.sql.quoting import literal
 from pipeline.sql.session import define_views
 from pipeline.sql.views import VIEWS, View
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pipeline.errors import InputError
-from pipeline.schema.run import KEPT_TABLES, LOG_TABLES
+from pipeline.schema.log import LOG_TABLES
+from pipeline.schema.manifest import KEPT_TABLES
 from pipeline.sql.macros import MACROS
 from pipeline.sql.session import Session, find_relations
 from pipeline.sql.views import VIEWS

@@ -18,15 +18,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
-from pipeline.schema.run import EVENT_KINDS
-from pipeline.sql.log_tables import literal
-from pipeline.sql.session import Session
+from pipeline.io.tables import align_columns, titled_columns
+from pipeline.schema.names import EVENT_KINDS
+from pipeline.sql.quoting import literal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pipeline.sql.session import Session
 
 Value = int | float | str
 
@@ -203,3 +207,16 @@ def _fit_type(query: str, name: str, value: Value, default: Value | None) -> Val
         return float(found)
     wanted = "a whole number" if isinstance(default, int) else "a number"
     raise UsageError(f"parameter '{name}' of '{query}': wanted {wanted}, found '{value}'")
+
+
+def describe_queries(name: str | None = None) -> str:
+    """Describe the library in text: every query with its question, or one query in full with its SQL."""
+    if name is None:
+        return align_columns((query.name, query.question) for query in queries().values())
+    query = load_query(name)
+    return (
+        f"{query.name}\n{query.question}\n\n"
+        + titled_columns("parameters", ((f"{p.name} = {p.default}", p.doc) for p in query.params), end="\n")
+        + titled_columns("columns", ((c.name, c.unit, c.doc) for c in query.columns), end="\n")
+        + f"reads: {', '.join(query.reads) or '(not said)'}\n\n{query.body}\n"
+    )

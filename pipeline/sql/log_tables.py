@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.runs.store import Run
-from pipeline.schema.run import LogColumn, LogTable
+from pipeline.schema.log import LogColumn, LogTable
+from pipeline.sql.quoting import literal
 
 _DUCKDB_TYPES = {
     pa.int64(): "BIGINT",
@@ -86,11 +87,6 @@ def _absent(column: LogColumn, instead: str = "NULL") -> str:
 def recorded_table(table: str) -> str:
     """Name of the table that holds what recordings have of a table of the log."""
     return f"recorded_{table}"
-
-
-def literal(text: str) -> str:
-    """Write text as a string of SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _without_wildcards(path: str) -> str:

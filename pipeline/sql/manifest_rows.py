@@ -10,7 +10,8 @@ from pipeline.importing.locks.measured import LockRow
 from pipeline.io.files import sha256_of
 from pipeline.runs.store import LockTable, Recording, Run
 from pipeline.schema.locks import ALL_SITES, FIGURE_NAMES, POOL_LOCK
-from pipeline.schema.run import CPU_CATEGORIES, Manifest
+from pipeline.schema.manifest import Manifest
+from pipeline.schema.names import CPU_CATEGORIES
 from pipeline.sql.recorded_pool import RecordedRun
 from pipeline.sql.views import TOTALS
 

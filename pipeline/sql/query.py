@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +11,15 @@ import polars as pl
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.key_values import key_values
-from pipeline.io.tables import align_columns
 from pipeline.sql.library import (
     Query,
     Value,
     load_query,
     placeholders,
     plain_value,
-    queries,
     read_query,
     run_query,
 )
-from pipeline.sql.macros import MACROS
 from pipeline.sql.session import Session, open_session
 from pipeline.sql.statements import is_question, split_statements
 from pipeline.sql.views import VIEWS
@@ -99,42 +96,3 @@ def answers(
 def parse_settings(pairs: Sequence[str]) -> dict[str, Value]:
     """Read `name=value` pairs; a value that looks like a number is one."""
     return {name: plain_value(text) for name, text in key_values(pairs, "--set").items()}
-
-
-def describe_queries(name: str | None = None) -> str:
-    """Describe the library in text: every query with its question, or one query in full with its SQL."""
-    if name is None:
-        return align_columns((query.name, query.question) for query in queries().values())
-    query = load_query(name)
-    return (
-        f"{query.name}\n{query.question}\n\n"
-        + _section("parameters", ((f"{p.name} = {p.default}", p.doc) for p in query.params), end="\n")
-        + _section("columns", ((c.name, c.unit, c.doc) for c in query.columns), end="\n")
-        + f"reads: {', '.join(query.reads) or '(not said)'}\n\n{query.body}\n"
-    )
-
-
-def describe_views() -> str:
-    """Describe every view with its columns, then every macro with its parameters, in text."""
-    return "\n".join(describe_relation(name) for name in (*VIEWS, *MACROS))
-
-
-def describe_relation(name: str) -> str:
-    """Describe a view with its columns, or a macro with its parameters, in text.
-
-    Raises UsageError for a name of neither.
-    """
-    if name in VIEWS:
-        view = VIEWS[name]
-        rows = ((c.name, c.unit, c.doc) for c in view.columns)
-        return f"{view.name}: {view.doc}\n" + align_columns(rows, indent="  ")
-    if name in MACROS:
-        macro = MACROS[name]
-        sections = _section("parameters", macro.parameters) + _section("columns", macro.columns)
-        return f"{macro.call}: macro; {macro.doc}\n{sections}"
-    raise unknown_name("view or macro", name, [*VIEWS, *MACROS])
-
-
-def _section(title: str, rows: Iterable[Sequence[str]], end: str = "") -> str:
-    text = align_columns(rows, indent="  ")
-    return f"{title}:\n{text}{end}" if text else ""

@@ -35,8 +35,9 @@ from pipeline.importing.kmap_pool.operations import build_mappings, pair_events
 from pipeline.importing.kmap_pool.recordings import NEEDED_COLUMNS, read_pool_events
 from pipeline.importing.mappings import HOLD_SPLIT, POOL_THINK_SPLIT, arrange
 from pipeline.importing.wrong_kinds import describe_wrong_kind
-from pipeline.schema.run import EVENTS, OPERATIONS, Column
-from pipeline.schema.trace import KINDS
+from pipeline.schema.log import EVENTS, OPERATIONS
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import Column
 from pipeline.trace.lock_text import FORMATS
 
 # What cannot be counted where no event of a kind was recorded.

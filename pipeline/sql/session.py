@@ -29,11 +29,14 @@ from pipeline.runs.store import (
     find_runs_and_locks,
     is_sweep,
 )
-from pipeline.schema.run import CPU_CATEGORIES, LOG_TABLES, Totals
+from pipeline.schema.log import LOG_TABLES
+from pipeline.schema.manifest import Totals
+from pipeline.schema.names import CPU_CATEGORIES
 from pipeline.sql.connection import RegisteredFiles, connect, lock, to_error, to_line
-from pipeline.sql.log_tables import ReadFiles, literal, log_select, parquet_files, recorded_table
+from pipeline.sql.log_tables import ReadFiles, log_select, parquet_files, recorded_table
 from pipeline.sql.macros import MACROS
 from pipeline.sql.manifest_rows import manifest_rows, measured_rows, recording_row
+from pipeline.sql.quoting import literal
 from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
 from pipeline.sql.sums import sums_file, view_select
 from pipeline.sql.sweep_results import reads_results_alone, results_table

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.runs.store import Recording, Run
-from pipeline.schema.run import SUMS_FOLDER
-from pipeline.sql.log_tables import ReadFiles, files_select, literal
+from pipeline.schema.manifest import SUMS_FOLDER
+from pipeline.sql.log_tables import ReadFiles, files_select
+from pipeline.sql.quoting import literal
 from pipeline.sql.views import View
 
 

@@ -23,7 +23,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.schema.locks import FIGURES
-from pipeline.schema.run import CPU_CATEGORIES, EVENT_KINDS, EVENTS, OPERATIONS, STRETCHES, Column, Totals
+from pipeline.schema.log import EVENTS, OPERATIONS, STRETCHES
+from pipeline.schema.manifest import Totals
+from pipeline.schema.names import CPU_CATEGORIES, EVENT_KINDS
+from pipeline.schema.trace import Column
 from pipeline.sql.header import read_definitions
 from pipeline.sweeps.results import RESULTS as SWEEP_RESULTS
 

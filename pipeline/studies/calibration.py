@@ -29,7 +29,7 @@ from pipeline.io.progress import progress
 from pipeline.io.tables import align_columns
 from pipeline.io.toml import read_toml
 from pipeline.io.toml_overrides import apply_overrides
-from pipeline.machine.profile import profile_path
+from pipeline.machine.catalogue import profile_path
 from pipeline.studies.experiment import Experiment
 from pipeline.studies.lockmeter.comparison import Figure, figures
 from pipeline.studies.lockmeter.implied import imply

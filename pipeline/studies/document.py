@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.io.files import complete_file
 from pipeline.io.tables import markdown_table
-from pipeline.machine.profile import load_profile, shipped_profiles
+from pipeline.machine.catalogue import shipped_profiles
+from pipeline.machine.profile import load_profile
 from pipeline.studies.answer import Answer
 from pipeline.studies.pages import PICTURES, overview, render_section
 from pipeline.studies.templates import render_template

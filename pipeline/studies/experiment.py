@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pipeline.io.toml_overrides import Changes
 from pipeline.machine.profile import load_profile
-from pipeline.schema.run import Events
+from pipeline.schema.manifest import Events
 from pipeline.workload.read_spec import read_workload
 
 SEED = 0

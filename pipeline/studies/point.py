@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import nan
 
-from pipeline.schema.run import CPU_CATEGORIES, Manifest, Totals
+from pipeline.schema.manifest import Manifest, Totals
+from pipeline.schema.names import CPU_CATEGORIES
 
 _BUSY = tuple(category for category in CPU_CATEGORIES if category != "idle")
 

@@ -13,9 +13,9 @@ from pipeline.compare.making import runs_directory
 from pipeline.errors import InputError
 from pipeline.io.progress import progress
 from pipeline.io.toml_overrides import apply_overrides
-from pipeline.machine.profile import profile_path
+from pipeline.machine.catalogue import profile_path
 from pipeline.runs.store import read_finished_manifest
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.studies.experiment import LOOP, Experiment
 from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.plan import PlannedRun, plan_run

@@ -26,7 +26,7 @@ from pipeline.errors import InputError, OutputError, one_line
 from pipeline.io.files import complete_file, output_error
 from pipeline.io.json_text import parse_json
 from pipeline.io.process import Process
-from pipeline.schema.run import SWEEP_FILE
+from pipeline.schema.manifest import SWEEP_FILE
 
 SWEEP_FORMAT_VERSION = 1
 

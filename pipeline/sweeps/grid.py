@@ -21,8 +21,8 @@ from pipeline.io.key_values import parse_percent
 from pipeline.io.numbers import plain_number
 from pipeline.io.toml import read_toml
 from pipeline.io.toml_overrides import toml_value
-from pipeline.schema.run import Events
-from pipeline.schema.trace import KINDS
+from pipeline.schema.manifest import Events
+from pipeline.schema.names import KINDS
 
 NO_LOWMEM = "none"
 SINGLE = ("trace", "operations", "allocator", "machine", "cpus", "lowmem", "loop", "jitter")

@@ -23,7 +23,7 @@ from pipeline.runs.execute import make_run
 from pipeline.runs.feed import take_census
 from pipeline.runs.plan import Plan
 from pipeline.runs.store import read_finished_manifest
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.sweeps import claims
 from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.journal import Journal

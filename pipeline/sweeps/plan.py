@@ -28,7 +28,7 @@ from pipeline.machine.chance import explain_idle_seed, list_chances
 from pipeline.machine.compose import simulator_sha256
 from pipeline.machine.profile import Profile, load_profile
 from pipeline.runs.plan import Events, Loop, RunConfig, make_label
-from pipeline.schema.run import RUN_FORMAT_VERSION
+from pipeline.schema.manifest import RUN_FORMAT_VERSION
 from pipeline.sweeps.grid import Axis, Grid, parse_lowmem
 from pipeline.sweeps.trace_source import (
     TraceSource,

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.io.files import complete_file, sha256_of
-from pipeline.schema.run import CPU_CATEGORIES, SITES, Column, LockTotals, Manifest, Totals
+from pipeline.schema.manifest import LockTotals, Manifest, Totals
+from pipeline.schema.names import CPU_CATEGORIES, SITES
+from pipeline.schema.trace import Column
 from pipeline.sweeps.directory import SweepDirectory
 from pipeline.sweeps.journal import RunState, read_states, read_totals
 

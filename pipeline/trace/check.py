@@ -10,7 +10,8 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from pipeline.jit.entries import compiled_entry
 from pipeline.jit.tables import records
-from pipeline.schema.trace import COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import COLUMNS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 from pipeline.trace import check_rows
 from pipeline.trace.diagnosis import Problem, Severity
 from pipeline.trace.reader import Trace, numpy_column

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from pipeline.io.numbers import format_duration
-from pipeline.schema.trace import TraceMetadata
+from pipeline.schema.trace_metadata import TraceMetadata
 from pipeline.trace.losses import LOSS
 
 Severity = Literal["error", "warning"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.io.progress import progress
-from pipeline.schema.trace import COLUMN_NAMES, KINDS
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import COLUMN_NAMES
 from pipeline.trace.check import TraceCheck
 from pipeline.trace.diagnosis import QUANTILES, Diagnosis, Problem, Reuse
 from pipeline.trace.losses import LOSS, MEANINGS

@@ -14,17 +14,9 @@ from pipeline.errors import InputError, nearest, one_line
 from pipeline.io.files import readable_file
 from pipeline.io.json_text import parse_json
 from pipeline.io.parquet import DAMAGE, parquet_errors, read_metadata
-from pipeline.schema.trace import (
-    ARROW_SCHEMA,
-    COLUMN_NAMES,
-    COLUMNS,
-    FORMAT_VERSION,
-    KINDS,
-    METADATA_KEY,
-    ROW_GROUP_ROWS,
-    Column,
-    TraceMetadata,
-)
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import ARROW_SCHEMA, COLUMN_NAMES, COLUMNS, FORMAT_VERSION, ROW_GROUP_ROWS, Column
+from pipeline.schema.trace_metadata import METADATA_KEY, TraceMetadata
 from pipeline.trace.lock_text import find_format, say_no_trace
 
 UNKNOWN_KIND = -1

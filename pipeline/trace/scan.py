@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.jit.loops import compiled
 from pipeline.jit.tables import Tables
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 
 # Histogram of a duration or distance: values up to 255 have a bucket each; above, a bucket is 1/256 of its
 # power of two, so a quantile read from it is at most 0.4 % too low.

@@ -20,7 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.io.files import complete_file, output_error
-from pipeline.schema import trace as schema
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import ARROW_SCHEMA, COLUMN_NAMES, COLUMNS, MAX_PAGE, MAX_TASKS, ROW_GROUP_ROWS
+from pipeline.schema.trace_metadata import METADATA_KEY, Provenance, Source, TraceMetadata, Transformation
 
 # Row groups waiting for the encoder; with the one being filled, this bounds memory to about 60 MB.
 _QUEUED_ROW_GROUPS = 2
@@ -39,23 +41,23 @@ _ENCODINGS = {
 
 _NUMPY_TYPES = {
     column.name: np.dtype(np.int8 if column.name == "kind" else column.type.to_pandas_dtype())
-    for column in schema.COLUMNS
+    for column in COLUMNS
 }
-_NULLABLE = frozenset(column.name for column in schema.COLUMNS if column.nullable)
-_KIND_DICTIONARY = pa.array(schema.KINDS)
+_NULLABLE = frozenset(column.name for column in COLUMNS if column.nullable)
+_KIND_DICTIONARY = pa.array(KINDS)
 
 _Columns = dict[str, np.ndarray]
 
 
 class _Fields(TypedDict, total=False):
-    source: Required[schema.Source]
-    columns: Required[dict[str, schema.Provenance]]
+    source: Required[Source]
+    columns: Required[dict[str, Provenance]]
     clock: Required[str]
     cpus: int | None
     lost_events: int | None
     losses: dict[str, int]
     notes: list[str]
-    transformations: list[schema.Transformation]
+    transformations: list[Transformation]
 
 
 class TraceWriter:
@@ -71,11 +73,11 @@ class TraceWriter:
 
     def __init__(self, path: Path, **fields: Unpack[_Fields]) -> None:
         """Check the provenance; nothing is written before the block is entered."""
-        unnamed = [name for name in schema.COLUMN_NAMES if name not in fields["columns"]]
+        unnamed = [name for name in COLUMN_NAMES if name not in fields["columns"]]
         if unnamed:
             raise ValueError(f"provenance of these columns is missing: {', '.join(unnamed)}")
         self._path = Path(path)
-        self.metadata = schema.TraceMetadata(operations=0, tasks=0, processes=0, pages=0, **fields)
+        self.metadata = TraceMetadata(operations=0, tasks=0, processes=0, pages=0, **fields)
         self._buffer = _new_buffer()
         self._filled = 0
         self._last_time_ns = -1
@@ -85,7 +87,7 @@ class TraceWriter:
         self._stack = ExitStack()
 
     @classmethod
-    def like(cls, path: Path, metadata: schema.TraceMetadata, **changes: Any) -> Self:
+    def like(cls, path: Path, metadata: TraceMetadata, **changes: Any) -> Self:
         """Write a trace that says of itself what another one does, but for `changes`."""
         fields: Any = {name: getattr(metadata, name) for name in _Fields.__annotations__}
         return cls(path, **(fields | changes))
@@ -122,7 +124,7 @@ class TraceWriter:
         start = 0
         while start < length:
             self._raise_failure()
-            count = min(length - start, schema.ROW_GROUP_ROWS - self._filled)
+            count = min(length - start, ROW_GROUP_ROWS - self._filled)
             for name, target in self._buffer.items():
                 source = rows[name]
                 target[self._filled : self._filled + count] = (
@@ -130,7 +132,7 @@ class TraceWriter:
                 )
             self._filled += count
             start += count
-            if self._filled == schema.ROW_GROUP_ROWS:
+            if self._filled == ROW_GROUP_ROWS:
                 self._queue.put(self._buffer)
                 self._buffer, self._filled = _new_buffer(), 0
 
@@ -166,14 +168,14 @@ class TraceWriter:
                 try:
                     writer = writer or self._parquet_writer()
                     self._counts.add(columns)
-                    writer.write_batch(_record_batch(columns), row_group_size=schema.ROW_GROUP_ROWS)
+                    writer.write_batch(_record_batch(columns), row_group_size=ROW_GROUP_ROWS)
                 except BaseException as error:
                     self._failure = error
         try:
             if self._failure is None:
                 writer = writer or self._parquet_writer()
                 self._counts.fill(self.metadata)
-                writer.add_key_value_metadata({schema.METADATA_KEY: self.metadata.model_dump_json()})
+                writer.add_key_value_metadata({METADATA_KEY: self.metadata.model_dump_json()})
         except BaseException as error:
             self._failure = error
         try:
@@ -184,7 +186,7 @@ class TraceWriter:
 
     def _parquet_writer(self) -> pq.ParquetWriter:
         return pq.ParquetWriter(
-            self._sink, schema.ARROW_SCHEMA, compression="zstd", compression_level=1,
+            self._sink, ARROW_SCHEMA, compression="zstd", compression_level=1,
             use_dictionary=_DICTIONARY_COLUMNS, column_encoding=_ENCODINGS, write_statistics=True,
         )  # fmt: skip
 
@@ -194,16 +196,16 @@ class _Counts:
 
     def __init__(self) -> None:
         self._operations = 0
-        self._tasks = np.zeros(schema.MAX_TASKS, np.bool_)
-        self._processes = np.zeros(schema.MAX_TASKS, np.bool_)
+        self._tasks = np.zeros(MAX_TASKS, np.bool_)
+        self._processes = np.zeros(MAX_TASKS, np.bool_)
         self._largest_page = -1
 
     def add(self, columns: _Columns) -> None:
         self._operations += len(columns["task"])
         for name, limit in (
-            ("task", schema.MAX_TASKS),
-            ("process", schema.MAX_TASKS),
-            ("page", schema.MAX_PAGE),
+            ("task", MAX_TASKS),
+            ("process", MAX_TASKS),
+            ("page", MAX_PAGE),
         ):
             low, high = int(columns[name].min()), int(columns[name].max())
             if low < 0 or high >= limit:
@@ -214,7 +216,7 @@ class _Counts:
         self._tasks[columns["task"]] = True
         self._processes[columns["process"]] = True
 
-    def fill(self, metadata: schema.TraceMetadata) -> None:
+    def fill(self, metadata: TraceMetadata) -> None:
         metadata.operations = self._operations
         metadata.tasks = int(self._tasks.sum())
         metadata.processes = int(self._processes.sum())
@@ -222,12 +224,12 @@ class _Counts:
 
 
 def _new_buffer() -> _Columns:
-    return {name: np.empty(schema.ROW_GROUP_ROWS, dtype) for name, dtype in _NUMPY_TYPES.items()}
+    return {name: np.empty(ROW_GROUP_ROWS, dtype) for name, dtype in _NUMPY_TYPES.items()}
 
 
 def _check_length(rows: Mapping[str, np.ndarray | None]) -> int:
     lengths = {}
-    for name in schema.COLUMN_NAMES:
+    for name in COLUMN_NAMES:
         if name not in rows:
             raise ValueError(f"column '{name}' of the trace was not given")
         values = rows[name]
@@ -242,7 +244,7 @@ def _check_length(rows: Mapping[str, np.ndarray | None]) -> int:
 
 def _record_batch(columns: _Columns) -> pa.RecordBatch:
     arrays = []
-    for name in schema.COLUMN_NAMES:
+    for name in COLUMN_NAMES:
         values = columns[name]
         if name == "kind":
             arrays.append(pa.DictionaryArray.from_arrays(pa.array(values), _KIND_DICTIONARY))
@@ -250,4 +252,4 @@ def _record_batch(columns: _Columns) -> pa.RecordBatch:
             arrays.append(pa.array(values, mask=values < 0))
         else:
             arrays.append(pa.array(values))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema.ARROW_SCHEMA)
+    return pa.RecordBatch.from_arrays(arrays, schema=ARROW_SCHEMA)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from pipeline.workload.distributions import NOTHING, Empirical, TimeDistribution
 from pipeline.workload.random_streams import UNIT, Numbers, Purpose, Streams, stream
 from pipeline.workload.read_spec import NamedWorkload

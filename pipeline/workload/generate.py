@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.io.progress import progress
-from pipeline.schema.trace import COLUMN_NAMES, Provenance, Source
+from pipeline.schema.trace import COLUMN_NAMES
+from pipeline.schema.trace_metadata import Provenance, Source
 from pipeline.trace.writer import TraceWriter
 from pipeline.workload.draws import Drawer
 from pipeline.workload.read_spec import read_workload

@@ -15,7 +15,7 @@ from pipeline.errors import InputError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
 from pipeline.io.toml import parse_toml, read_toml_bytes
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from pipeline.workload.spec import Workload, rename_old_keys
 from pipeline.workload.strict_model import unknown_key
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.schema.trace import KINDS, MAX_PAGE, MAX_TASKS
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import MAX_PAGE, MAX_TASKS
 from pipeline.workload.distributions import NOTHING, TimeDistribution
 from pipeline.workload.sampling_tables import MAX_ALIAS_PAGES
 from pipeline.workload.strict_model import Probability, SpecModel

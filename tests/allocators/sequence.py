@@ -10,7 +10,7 @@ from random import Random
 from pipeline.allocators.api import actions
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.schema import codes
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from tests.allocators.answer import Answer, Asked, Flush, Reference
 from tests.machine.steps import FLUSHES, HOME, KERNEL, READY, Bench, Task
 

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from tests.allocators.sequence import random_requests
 from tests.allocators.test_references import EACH, PAGES, Case, Options, fewest_slots, sequence_of
 from tests.machine.steps import HOME, KERNEL, READY, Bench, Task

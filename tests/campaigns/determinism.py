@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipeline.allocators.registry import load_allocator
-from pipeline.schema.trace import METADATA_KEY
+from pipeline.schema.trace_metadata import METADATA_KEY
 from tests.campaigns.result import CampaignResult
 from tests.runs.test_golden import ALLOCATORS, EXPECTED, TRACES
 

@@ -24,12 +24,13 @@ import numpy as np
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.registry import load_allocator, shipped_allocators
 from pipeline.errors import InputError, OutOfMemory, UsageError
+from pipeline.machine.catalogue import list_profiles
 from pipeline.machine.engine import records
 from pipeline.machine.in_memory import Outcome, Rows, rows, simulate
-from pipeline.machine.profile import list_profiles, load_profile
+from pipeline.machine.profile import load_profile
 from pipeline.schema.codes import E_FINDING
-from pipeline.schema.run import FINDINGS
-from pipeline.schema.trace import KINDS, MAX_DEPTH, MAX_TASKS, MAX_TIME_NS
+from pipeline.schema.names import FINDINGS, KINDS
+from pipeline.schema.trace import MAX_DEPTH, MAX_TASKS, MAX_TIME_NS
 from tests.campaigns.result import CampaignResult
 
 # CPU time of a case, compiling its design included.

@@ -30,7 +30,8 @@ from pipeline.importing.locks.read import read_locks
 from pipeline.importing.table_mapping import read_mapping
 from pipeline.io.resources import shipped_files, shipped_recordings
 from pipeline.io.toml_overrides import toml_value
-from pipeline.machine.profile import load_profile, shipped_profiles
+from pipeline.machine.catalogue import shipped_profiles
+from pipeline.machine.profile import load_profile
 from pipeline.report.read_definition import load_definition
 from pipeline.runs.execute import replay
 from pipeline.runs.store import read_manifest

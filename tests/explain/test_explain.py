@@ -14,7 +14,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.explain.attribution import Hold, LockWait, Passes, Stretch, attribute_wait, divide
 from pipeline.explain.explain import Explanation, explain
 from pipeline.explain.narrative import narrate
-from pipeline.schema.run import FINDINGS
+from pipeline.schema.names import FINDINGS
 from pipeline.sql.session import open_session
 from tests.sql.handmade import make_run
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.importing.import_trace import import_trace
 from pipeline.importing.text.blocks import open_text
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from tests.importing.plain_perf import Operation, Plain
 from tests.importing.recorded import SAMPLES, imported, perf
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from pipeline.allocators.api.allocator import Allocator
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from tests.machine.steps import ASLEEP, HOME, Bench, Task
 
 PAGES = 12

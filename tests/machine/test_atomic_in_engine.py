@@ -16,7 +16,7 @@ from pipeline.schema.codes import (
     SLEEP_WHILE_ATOMIC,
     STALE_TRANSLATION,
 )
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from tests.machine.runs import Outcome, Rows, machine, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")

@@ -10,7 +10,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from pipeline.allocators.api.actions import ATTEMPT, DONE, LOCK, PREFAULT, SLEEP
 from pipeline.allocators.registry import load_allocator
 from pipeline.schema.codes import FALLBACK, MISS
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from tests.machine.cached_pools import CachedPoolMachine
 from tests.machine.oracle import THOROUGH, wander
 from tests.machine.runs import mutate_allocator

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from pipeline.cli.replay import replay
+from pipeline.machine.catalogue import shipped_profiles
 from pipeline.machine.chance import explain_idle_seed, list_chances
-from pipeline.machine.profile import load_profile, shipped_profiles
+from pipeline.machine.profile import load_profile
 from tests.machine.runs import rows, simulate
 
 

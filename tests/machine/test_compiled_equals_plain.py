@@ -8,7 +8,7 @@ import pytest
 from pipeline.allocators.registry import shipped_allocators
 from pipeline.machine.engine.records import CLOSED, S_DEADLOCK, S_FINISHED, TIMED
 from pipeline.machine.profile import load_profile
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from pipeline.studies.theory.runs import mixed_rows
 from tests.machine.runs import Outcome, Rows, simulate
 

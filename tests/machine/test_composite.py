@@ -14,8 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED, TIMED
 from pipeline.machine.profile import load_profile
 from pipeline.schema.codes import E_FINDING, E_FLUSH, E_LOCAL_FLUSH
-from pipeline.schema.run import FINDINGS
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import FINDINGS, KINDS
 from pipeline.studies.theory.runs import mixed_rows
 from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 

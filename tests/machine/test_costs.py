@@ -14,10 +14,11 @@ from pipeline.allocators.api.contract import Shape, parse_options
 from pipeline.allocators.api.protocols import StepCost, StepRecord, StepSpecials
 from pipeline.allocators.registry import load_allocator
 from pipeline.errors import InputError
+from pipeline.machine.catalogue import profile_path
 from pipeline.machine.costs import COST_KINDS, CostKind, counts_source, step_record_source
 from pipeline.machine.engine.records import COSTS, STEP_COST
 from pipeline.machine.machine_state import build_allocator
-from pipeline.machine.profile import load_profile, profile_path
+from pipeline.machine.profile import load_profile
 
 STEP_FIELDS = STEP_COST.names or ()
 

@@ -11,8 +11,7 @@ from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.registry import load_allocator, shipped_allocators
 from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED
 from pipeline.schema.codes import E_FINDING, STARVATION
-from pipeline.schema.run import FINDINGS
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import FINDINGS, KINDS
 from tests.machine.runs import Outcome, Rows, machine, mutate_allocator, rows, simulate
 
 FAULT, COPY = KINDS.index("page_fault"), KINDS.index("copy_to_user")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.machine.profile import Profile, describe_profile, load_profile, profile_path, shipped_profiles
+from pipeline.machine.catalogue import profile_path, shipped_profiles
+from pipeline.machine.profile import Profile, describe_profile, load_profile
 
 STATED = 'low = 200\nhigh = 500\nrange_source = "invlpg 0.2-0.5 us"\n'
 

@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, SLEEP
 from pipeline.allocators.registry import load_allocator
 from pipeline.machine.engine.records import S_DEADLOCK, S_FINISHED
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from tests.machine.cached_pools import MISTAKES, CachedPoolMachine, is_wrong, walk
 from tests.machine.oracle import THOROUGH, CachedPools
 from tests.machine.runs import machine, mutate_allocator, rows, simulate

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.allocators.registry import shipped_allocators
-from pipeline.machine.profile import shipped_profiles
+from pipeline.machine.catalogue import shipped_profiles
 from pipeline.report.basis import describe_extrapolation, describe_fits, describe_yardsticks, yardsticks
 from pipeline.report.report import report
 from pipeline.runs.execute import replay

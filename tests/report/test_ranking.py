@@ -9,7 +9,7 @@ import pytest
 from pipeline.report.ranking import LEAST_PER_BLOCK, rank_runs
 from pipeline.report.ranking_table import make_ranking_table, name_rankings
 from pipeline.report.styles import style_runs
-from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.schema.names import CPU_CATEGORIES
 from pipeline.sql.library import load_query, run_query
 from pipeline.sql.session import open_session
 from tests.sql.handmade import make_run, manifest_dict

@@ -18,7 +18,7 @@ from pipeline.machine.profile import load_profile
 from pipeline.report.ranking import rank_runs
 from pipeline.report.report import report
 from pipeline.runs.store import Run
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.workload.draws import Drawer
 from pipeline.workload.read_spec import read_workload
 from pipeline.workload.stream import RowStream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.allocators.registry import load_allocator, resolve_allocator
-from pipeline.schema.run import AllocatorReference
+from pipeline.schema.manifest import AllocatorReference
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import make_app
 from pipeline.errors import InputError
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from pipeline.sql.query import sql
 from tests.machine.runs import mutate_allocator
 from tests.runs.made import build_trace, contents, replayed, storm_trace

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.report.report import report
-from pipeline.schema.run import KEPT_TABLES, LOG_TABLES, MANIFEST_FILE, SUMS_FOLDER, Manifest
+from pipeline.schema.log import LOG_TABLES
+from pipeline.schema.manifest import KEPT_TABLES, MANIFEST_FILE, SUMS_FOLDER, Manifest
 from pipeline.sql.query import sql
 from tests.runs.made import build_trace, contents, replayed, rows_of
 

@@ -17,8 +17,9 @@ from pipeline.machine.layout import RunSettings
 from pipeline.machine.machine_state import RowStorage
 from pipeline.machine.profile import load_profile
 from pipeline.runs import feed
-from pipeline.schema.run import LOG_TABLES
-from pipeline.schema.trace import METADATA_KEY, ROW_GROUP_ROWS
+from pipeline.schema.log import LOG_TABLES
+from pipeline.schema.trace import ROW_GROUP_ROWS
+from pipeline.schema.trace_metadata import METADATA_KEY
 from pipeline.sql.query import sql
 from tests.runs.made import build_trace, replayed, storm_trace
 

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.runs.log_columns import ColumnBuffers
 from pipeline.runs.log_writer import TableLog
-from pipeline.schema.run import DICTIONARIES, LOG_TABLES, OPERATION_RECORD, Manifest
+from pipeline.schema.log import DICTIONARIES, LOG_TABLES, OPERATION_RECORD
+from pipeline.schema.manifest import Manifest
 from pipeline.sql.query import sql
 from tests.sql.handmade import make_run
 

@@ -16,7 +16,9 @@ from pipeline.runs.execute import execute
 from pipeline.runs.finished import RunResult
 from pipeline.runs.minimize import WALK, _fewest, minimize
 from pipeline.runs.plan import RunConfig
-from pipeline.schema.trace import COLUMN_NAMES, KINDS, Source
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import COLUMN_NAMES
+from pipeline.schema.trace_metadata import Source
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import open_trace
 from pipeline.trace.writer import TraceWriter

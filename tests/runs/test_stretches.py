@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.schema.names import CPU_CATEGORIES
 from pipeline.sql.session import open_session
 from tests.runs.made import build_trace, generated, replayed, storm_trace
 

@@ -12,8 +12,9 @@ import pytest
 from pipeline.jit.entries import compiled_entry
 from pipeline.jit.tables import records
 from pipeline.runs import add_up, sums
-from pipeline.schema.run import OPERATION_RECORD, SUMS_FOLDER
-from pipeline.schema.trace import KINDS
+from pipeline.schema.log import OPERATION_RECORD
+from pipeline.schema.manifest import SUMS_FOLDER
+from pipeline.schema.names import KINDS
 from pipeline.sql.session import open_session
 from pipeline.sql.views import VIEWS
 from tests.machine.runs import mutate_allocator

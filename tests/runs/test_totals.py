@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.runs.finished import RunResult
 from pipeline.runs.store import find_runs
-from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.schema.names import CPU_CATEGORIES
 from pipeline.sql.session import define_views
 from tests.runs.made import build_trace, replayed, storm_trace
 

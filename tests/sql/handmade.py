@@ -10,22 +10,19 @@ from typing import Any
 import numpy as np
 
 from pipeline.runs.log_writer import TableLog
-from pipeline.schema.run import (
-    CPU_CATEGORIES,
+from pipeline.schema.log import (
     DICTIONARIES,
     EVENT_RECORD,
     EVENTS,
-    KEPT_TABLES,
     LOG_TABLES,
-    MANIFEST_FILE,
     OPERATION_RECORD,
     OPERATIONS,
-    SITES,
     STRETCH_RECORD,
     STRETCHES,
     LogTable,
-    Manifest,
 )
+from pipeline.schema.manifest import KEPT_TABLES, MANIFEST_FILE, Manifest
+from pipeline.schema.names import CPU_CATEGORIES, SITES
 from pipeline.schema.trace import COLUMN_NAMES
 
 # A mapping at time 0 that slept never and used nothing; its waits and holds, if it has any, are of lock 0.

@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.schema.trace import ARROW_SCHEMA, COLUMN_NAMES, KINDS, METADATA_KEY, Source
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import ARROW_SCHEMA, COLUMN_NAMES
+from pipeline.schema.trace_metadata import METADATA_KEY, Source
 from pipeline.trace.writer import TraceWriter
 
 SOURCE = Source(type="synthetic", name="small")

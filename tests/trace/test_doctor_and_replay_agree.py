@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.runs.execute import replay
-from pipeline.schema.trace import METADATA_KEY
+from pipeline.schema.trace_metadata import METADATA_KEY
 from pipeline.trace.doctor import doctor
 from pipeline.workload.generate import generate
 from tests.campaigns.damage import damage_bytes

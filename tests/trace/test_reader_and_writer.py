@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import OutputError
-from pipeline.schema.trace import COLUMN_NAMES, KINDS, METADATA_KEY, ROW_GROUP_ROWS
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS
+from pipeline.schema.trace_metadata import METADATA_KEY
 from pipeline.trace.reader import numpy_column, open_trace
 from tests.trace.small import GOOD, as_arrays, write_damaged, write_good, writer
 

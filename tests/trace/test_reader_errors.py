@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.schema.trace import METADATA_KEY
+from pipeline.schema.trace_metadata import METADATA_KEY
 from pipeline.trace.reader import numpy_column, open_trace
 from tests.trace.small import write_damaged, write_good
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from pipeline.workload.draws import Drawer
 from pipeline.workload.read_spec import NamedWorkload, read_workload
 from pipeline.workload.stream import RowStream

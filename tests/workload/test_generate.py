@@ -5,7 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.schema.trace import ARROW_SCHEMA, METADATA_KEY, TraceMetadata
+from pipeline.schema.trace import ARROW_SCHEMA
+from pipeline.schema.trace_metadata import METADATA_KEY, TraceMetadata
 from pipeline.workload.generate import generate
 from pipeline.workload.read_spec import read_workload, shipped_workloads
 from tests.workload.specs import SPEC, outermost

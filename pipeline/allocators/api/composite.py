@@ -26,7 +26,7 @@ from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Check, Shape, Value
 from pipeline.allocators.api.traits import FLAGS, HOOKS
 from pipeline.errors import UsageError
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 
 _V = TypeVar("_V", int, Value)
 

@@ -65,7 +65,7 @@ class Request(Protocol):
     task: int
     process: int
     kind: int
-    """position in `pipeline.schema.trace.KINDS`"""
+    """position in `pipeline.schema.names.KINDS`"""
     depth: int
     """how many mappings of the task lie round it"""
     cpu_map: int

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.runs.execute import replay
-from pipeline.schema.run import Totals
+from pipeline.schema.manifest import Totals
 from pipeline.workload.generate import generate
 
 ALLOCATOR = str(Path(__file__).with_name("NAME.py"))

@@ -25,7 +25,9 @@ from pipeline.importing.table_mapping import Columns, Kind, Number, Time, read_m
 from pipeline.importing.text.blocks import LONGEST_LINE, BlockReader
 from pipeline.io.files import readable_file
 from pipeline.io.parquet import read_table
-from pipeline.schema.trace import COLUMNS, KINDS, MAX_TIME_NS, Provenance
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import COLUMNS, MAX_TIME_NS
+from pipeline.schema.trace_metadata import Provenance
 
 _SEED = 1
 # A table of text is read whole.

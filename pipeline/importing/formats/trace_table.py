@@ -18,7 +18,8 @@ from pipeline.importing.importer import (
     integers,
     read_columns,
 )
-from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, KINDS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 
 _MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH - 1} | {
     name: MAX_TIME_NS - 1 for name in COLUMN_NAMES if name.endswith("_ns")

@@ -19,7 +19,7 @@ from pipeline.importing.mappings import (
     arrange,
     process_note,
 )
-from pipeline.schema.trace import Provenance
+from pipeline.schema.trace_metadata import Provenance
 
 _COLUMNS: dict[str, Provenance] = {
     "time_ns": "measured", "task": "measured", "process": "assumed", "cpu": "measured", "kind": "derived",

@@ -16,7 +16,7 @@ from pipeline.importing.reconstruct.operations import (
     draw_copy_hold,
 )
 from pipeline.jit.loops import compiled_inside
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 
 _TO_USER, _FROM_USER, _OTHER = map(KINDS.index, ("copy_to_user", "copy_from_user", "other"))
 # Without the scheduler's events: a call that takes longer has slept, but for this much CPU time

@@ -10,7 +10,8 @@ from pipeline.importing.reconstruct import identities, operations
 from pipeline.importing.reconstruct.calls import begin_task, enter, find_maker, leave, look_up_pages
 from pipeline.importing.reconstruct.hold_lengths import FAULT_HOLDS
 from pipeline.jit.loops import compiled, compiled_inside
-from pipeline.schema.trace import KINDS, MAX_TIME_NS
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import MAX_TIME_NS
 
 _PAGE_FAULT, _FROM_USER = KINDS.index("page_fault"), KINDS.index("copy_from_user")
 

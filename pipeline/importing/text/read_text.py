@@ -22,7 +22,8 @@ from pipeline.importing.text.notes import describe_rows
 from pipeline.importing.text.tally import Tally, name_counts
 from pipeline.io.files import readable_file
 from pipeline.jit.loops import has_to_compile
-from pipeline.schema.trace import MAX_TIME_NS, Provenance
+from pipeline.schema.trace import MAX_TIME_NS
+from pipeline.schema.trace_metadata import Provenance
 from pipeline.trace.lock_text import say_no_trace
 
 # More unknown lines than this and the text is something else than it was taken for.

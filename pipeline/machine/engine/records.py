@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.allocators.api.protocols import StepInputs, StepRecord, StepSpecials
 from pipeline.machine.costs import COST_KINDS, PRICES_OF_STEPS
-from pipeline.schema.run import OPERATION_RECORD
+from pipeline.schema.log import OPERATION_RECORD
 
 MAX_CPUS = 64
 # Keys are (time << CPU_BITS) | cpu, NEVER after all of them; timers (time << TASK_BITS) | task, and NO_TIMER.

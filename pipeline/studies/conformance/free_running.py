@@ -24,7 +24,7 @@ from pipeline.importing.kmap_pool.recordings import read_pool_events
 from pipeline.io.scratch import ScratchDirectory
 from pipeline.machine.profile import load_profile
 from pipeline.runs.execute import replay
-from pipeline.schema.run import Manifest
+from pipeline.schema.manifest import Manifest
 from pipeline.studies.conformance.machine_fit import BASE, MachineFit, measure_prices
 from pipeline.studies.table import Table
 

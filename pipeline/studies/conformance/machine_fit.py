@@ -30,7 +30,7 @@ from pipeline.io.files import complete_file
 from pipeline.io.tables import align_columns
 from pipeline.machine.costs import COST_KINDS
 from pipeline.machine.profile import Profile, load_profile
-from pipeline.schema.run import is_assumed
+from pipeline.schema.manifest import is_assumed
 
 BASE = "smp4-2002"
 FEWEST = 5

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.io.numbers import format_number
-from pipeline.schema.run import Totals
+from pipeline.schema.manifest import Totals
 from pipeline.studies.lockmeter.interval import Interval
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.schema.run import LockTotals, Manifest, Totals
+from pipeline.schema.manifest import LockTotals, Manifest, Totals
 from pipeline.studies.experiment import LOOP, Experiment, scale_tasks
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow, SiteFigures
 from pipeline.studies.runner import run_all

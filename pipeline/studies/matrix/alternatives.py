@@ -16,7 +16,7 @@ from itertools import combinations
 
 from pipeline.compare.making import runs_directory
 from pipeline.machine.profile import Profile, load_profile
-from pipeline.schema.run import CPU_CATEGORIES
+from pipeline.schema.names import CPU_CATEGORIES
 from pipeline.statistics import mean, paired_difference
 from pipeline.studies.experiment import scale_tasks
 from pipeline.studies.runner import LOWER

@@ -12,7 +12,8 @@ from pipeline.allocators.registry import shipped_allocators
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_count, join_words
-from pipeline.machine.profile import load_profile, shipped_profiles
+from pipeline.machine.catalogue import shipped_profiles
+from pipeline.machine.profile import load_profile
 from pipeline.studies.answer import Answer
 from pipeline.studies.catalogue import find_about
 from pipeline.studies.curves import draw_svg, specify

@@ -11,7 +11,8 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.io.files import sha256_of
-from pipeline.schema.trace import MAX_PAGE, MAX_TASKS, MAX_TIME_NS, Provenance
+from pipeline.schema.trace import MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.schema.trace_metadata import Provenance
 from pipeline.trace.losses import note_losses
 from pipeline.trace.reader import Trace, open_trace
 from pipeline.trace.transform.step import Columns, Outcome, StepKind, batches, begin_outcome

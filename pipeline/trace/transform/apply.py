@@ -10,7 +10,7 @@ from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import output_error, sha256_of
 from pipeline.io.progress import progress
 from pipeline.io.scratch import ScratchDirectory
-from pipeline.schema.trace import TraceMetadata, Transformation
+from pipeline.schema.trace_metadata import TraceMetadata, Transformation
 from pipeline.trace.losses import note_losses
 from pipeline.trace.reader import Trace, open_trace
 from pipeline.trace.transform import append, choose, highmem, replicate, stretch, window

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS, Provenance
+from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
+from pipeline.schema.trace_metadata import Provenance
 from pipeline.trace.reader import Trace, numpy_column
 
 # All columns of a trace, one array each and all of one length; -1 is null.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from pipeline.workload.fit.observed import Observed
 
 _LONG_WAIT_NS = 10_000_000

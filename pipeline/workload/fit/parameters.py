@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from pipeline.workload.fit.observed import Observed
 from pipeline.workload.fit.popularity import fit_popularity
 from pipeline.workload.fit.sharing import fit_page_sets

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from pipeline.schema.trace import KINDS
+from pipeline.schema.names import KINDS
 from pipeline.workload.fit.observed import Observed
 from pipeline.workload.spec import Sharing
 

@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from pipeline.io.toml_overrides import apply_overrides
-from pipeline.machine.profile import COST_KINDS, load_profile, profile_path
+from pipeline.machine.catalogue import profile_path
+from pipeline.machine.profile import COST_KINDS, load_profile
 from pipeline.studies.lockmeter.lockmeter_page import ablations
 from pipeline.studies.lockmeter.prediction import MODEL
 from pipeline.workload.read_spec import read_workload, workload_path

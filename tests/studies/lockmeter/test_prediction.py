@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, UsageError
-from pipeline.schema.run import LockTotals
+from pipeline.schema.manifest import LockTotals
 from pipeline.studies.experiment import change_costs
 from pipeline.studies.lockmeter.comparison import Comparison, compare
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow, SiteFigures, read_rows

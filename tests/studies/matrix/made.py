@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.schema.run import CPU_CATEGORIES, CpuTime, Totals
+from pipeline.schema.manifest import CpuTime, Totals
+from pipeline.schema.names import CPU_CATEGORIES
 
 
 def totals(**known: Any) -> Totals:

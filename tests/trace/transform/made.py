@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.schema.trace import COLUMN_NAMES, KINDS, Source
+from pipeline.schema.names import KINDS
+from pipeline.schema.trace import COLUMN_NAMES
+from pipeline.schema.trace_metadata import Source
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import Trace, open_trace
 from pipeline.trace.transform.apply import TransformResult, transform
