@@ -1,20 +1,18 @@
-"""Run the console examples of a document in an empty directory; print it with their real output filled in.
+"""Run the console examples of a document in an empty directory and print the document with their real output.
 
     python docs/examples.py README.md > README.new
 
-In a block marked `console`, each line that begins with `$ ` is a command, and what follows is its standard
-output, or, for `replay`, its standard error too. If it ends in a line of three dots, there may be more lines
-anywhere: a list in which something new is no reason to change the page.
-
-A block marked `toml` whose first line is `# FILE.toml` is that file.
-
-In a page with blocks marked `text`, each follows one marked `python` and is what that prints; these run one
-after the other in one namespace, as in a notebook.
-
-A block marked `python` whose first line is `# in FILE` changes that file: its definitions replace those of
-the same name, or come last if there is none; its imports are added. What follows a line `<!-- actions -->`,
-`<!-- effects -->`, `<!-- formats -->`, `<!-- losses -->`, `<!-- lock_losses -->` or `<!-- charts -->` is the
-table of these, from the modules that define them.
+- In a `console` block, each line that begins with `$ ` is a command. The lines after it are its standard
+  output, and for `replay` also its standard error. If they end in a line of three dots, the real output may
+  have other lines anywhere, so that a new entry in a list does not change the page.
+- A `toml` block with the first line `# FILE.toml` is the content of that file.
+- In a page with `text` blocks, each of these follows a `python` block and is its output. The `python`
+  blocks run in order in one namespace, as in a notebook.
+- A `python` block with the first line `# in FILE` changes that file. Its definitions replace those of the
+  same name or are appended, and its imports are added.
+- A line `<!-- actions -->`, `<!-- effects -->`, `<!-- formats -->`, `<!-- losses -->`,
+  `<!-- lock_losses -->`, `<!-- charts -->` or `<!-- slices -->` is followed by a table made from the
+  modules that define these.
 """
 
 from __future__ import annotations
@@ -34,6 +32,7 @@ from io import StringIO
 from pathlib import Path
 
 from pipeline.allocators.api import actions, effects
+from pipeline.export.kinds import describe_slices
 from pipeline.importing.import_trace import list_formats
 from pipeline.importing.locks.measured import LOSSES
 from pipeline.io.tables import markdown_table
@@ -46,22 +45,24 @@ _CHANGE = re.compile(r"```python\n# in (\S+)\n(.*?)```\n", re.DOTALL)
 _FILE = re.compile(r"```toml\n# (\S+\.toml)\n(.*?)```\n", re.DOTALL)
 _EXAMPLE = re.compile(f"{_BLOCK.pattern}|{_CHANGE.pattern}|{_FILE.pattern}", re.DOTALL)
 _CELL = re.compile(r"```python\n(?!# in )(.*?)```\n(?:\n```text\n.*?```\n)?", re.DOTALL)
-_WORDS = re.compile(r"<!-- (actions|effects|formats|losses|lock_losses|charts) -->\n(?:\n(?:\|.*\n)+)?")
-# What differs from machine to machine, or from run to run.
+_WORDS = re.compile(
+    r"<!-- (actions|effects|formats|losses|lock_losses|charts|slices) -->\n(?:\n(?:\|.*\n)+)?"
+)
+# Output that differs between machines or runs.
 _TIMES = re.compile(r", \d[\d.,]* s here|(?<= passed) in \d[\d.]*s")
 _COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Example:
-    """One command of the document with the output it is said to have."""
+    """A command of the document with the output shown for it."""
 
     command: str
     output: str
 
 
 def examples(text: str) -> Iterator[Example]:
-    """Commands of all console blocks, in order."""
+    """Yield the commands of all console blocks, in order."""
     for block in _BLOCK.findall(text):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
@@ -69,10 +70,13 @@ def examples(text: str) -> Iterator[Example]:
 
 
 def output_of(command: str, directory: Path) -> str:
-    """Run a command in a shell; its output without what no two runs share. Raises if it fails."""
-    # The command that belongs to this Python, whether its environment is activated or not.
+    """Return the output of a shell command, without text that differs between runs.
+
+    Raises RuntimeError if the command fails.
+    """
+    # Find the commands installed with this Python, even if its environment is not activated.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # A page's pytest knows nothing of one that may run it, nor of plugins that happen to be installed.
+    # A pytest started by a page is independent of the one that runs this, and of installed plugins.
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     own |= {"PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
@@ -86,14 +90,14 @@ def output_of(command: str, directory: Path) -> str:
 
 
 def changed(source: str, change: str) -> str:
-    """Return a module's source with the definitions and imports of `change` in it."""
+    """Return the source of a module with the definitions and imports of `change` merged into it."""
     lines = source.splitlines(keepends=True)
     there = {name: node for node in ast.parse(source).body for name in _names(node)}
     added = change.splitlines(keepends=True)
     edits: list[tuple[int, int, str]] = []
     comment_from = 1
     for node in ast.parse(change).body:
-        # What stands above a definition, its comment and decorators, belongs to it.
+        # Comments and decorators above a definition belong to it.
         text = "".join(added[comment_from - 1 : node.end_lineno])
         comment_from = (node.end_lineno or 0) + 1
         old = next((there[name] for name in _names(node) if name in there), None)
@@ -116,7 +120,7 @@ def _line(node: ast.AST) -> int:
 
 
 def _names(node: ast.stmt) -> list[str]:
-    """What a statement at the top of a module defines; for an import, the module it is from."""
+    """Return the names that a top-level statement defines; for an import, the name of the module."""
     if isinstance(node, ast.FunctionDef):
         return [node.name]
     if isinstance(node, ast.ImportFrom):
@@ -125,9 +129,9 @@ def _names(node: ast.stmt) -> list[str]:
 
 
 def words(kind: str) -> str:
-    """The table of actions, effects of a step, importable formats, losses or kinds of charts."""
-    if kind == "charts":
-        return _charts()
+    """Return the table that belongs to one of the markers `<!-- kind -->`."""
+    if kind in {"charts", "slices"}:
+        return _charts() if kind == "charts" else describe_slices()
     if kind in {"formats", "losses", "lock_losses"}:
         head = ("format", "what it is") if kind == "formats" else ("name", "what it counts")
         entries = list_formats() if kind == "formats" else MEANINGS if kind == "losses" else LOSSES
@@ -152,14 +156,15 @@ def _charts() -> str:
     query_of = {item["chart"]: item["query"] for section in shipped["section"] for item in section["item"]}
     rows = []
     for name, kind in KINDS.items():
-        wants = ", ".join(f"`{field}`" for field in kind.requires)
-        wants = f"the columns of the query `{query_of[name]}`" if kind.columns else wants
-        rows.append((f"`{name}`", kind.draws, wants))
-    return markdown_table(("chart", "draws", "wants"), rows)
+        required = ", ".join(f"`{field}`" for field in kind.requires)
+        if kind.columns:
+            required = f"the columns of the query `{query_of[name]}`"
+        rows.append((f"`{name}`", kind.draws, required))
+    return markdown_table(("chart", "draws", "requires"), rows)
 
 
 def run_cells(text: str) -> str:
-    """Return a notebook-like page with what its `python` blocks print when they run in an empty directory."""
+    """Return a notebook-like page with the output of its `python` blocks, run in an empty directory."""
     names: dict[str, object] = {}
 
     def cell(match: re.Match[str]) -> str:
@@ -173,14 +178,14 @@ def run_cells(text: str) -> str:
 
 
 def fits(shown: str, real: str) -> bool:
-    """Whether what is shown ends in three dots and its other lines are among the real ones, in that order."""
+    """Tell whether `shown` ends in three dots and its other lines occur in `real`, in the same order."""
     *lines, last = shown.splitlines() or [""]
     there = iter([line.split() for line in real.splitlines()])
     return last == "..." and all(line.split() in there for line in lines)
 
 
 def filled(text: str) -> str:
-    """Return the document with each command's real output, and the words as they are."""
+    """Return the document with the real output of each command, and with current tables."""
     if "\n```text\n" in text:
         return run_cells(text)
     with tempfile.TemporaryDirectory() as name:

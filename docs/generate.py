@@ -1,7 +1,7 @@
-"""Write what documents take from the code: docs/format.md, docs/queries.md and the output of examples.
+"""Generate the parts of documents that come from the code: docs/format.md, docs/queries.md, example output.
 
-`make docs` runs it, and `python docs/generate.py docs/queries.md` does it for one of them; tests compare the
-files with what it would write.
+`make docs` generates all of them, and `python docs/generate.py docs/queries.md` generates one. Tests compare
+the files with what this script would write.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _fields(model: type) -> str:
 
 
 def format_document() -> str:
-    """Text of docs/format.md: trace, run directory, event log and views, from their schemas."""
+    """Return the text of docs/format.md: trace, run directory, event log and views, from their schemas."""
     kinds = [
         (f"`{name}`", meaning, slot or "", value or "", other or "")
         for name, (meaning, slot, value, other) in EVENT_KINDS.items()
@@ -87,16 +87,17 @@ Generated from the schemas in `pipeline/schema/` and `pipeline/sql/views.py` wit
 
 ## Trace, version {FORMAT_VERSION}
 
-One Parquet file (zstd, row groups of about 256 k rows), one row per mapping request, sorted by `time_ns`. `?`
-marks a column that may be null: what was not recorded is null or marked absent in the metadata, never zero.
-Tasks and processes number at most {MAX_TASKS:,}, pages {MAX_PAGE:,}, times and durations are below
-{MAX_TIME_NS:,} ns and depths below {MAX_DEPTH}. `pipeline doctor` and `pipeline replay` check the same: the
-rows, what the metadata and the file's statistics say of them, and that there are as many as the file says.
+A trace is one Parquet file (zstd, row groups of about 256 k rows) with one row per mapping request, sorted by
+`time_ns`. `?` marks a column that may be null. A value that was not recorded is null, or its column is marked
+absent in the metadata; it is never zero. There are at most {MAX_TASKS:,} tasks, {MAX_TASKS:,} processes and
+{MAX_PAGE:,} pages. Times and durations are below {MAX_TIME_NS:,} ns, and depths below {MAX_DEPTH}.
+`pipeline doctor` and `pipeline replay` make the same checks: the rows are valid, they agree with the metadata
+and the file's statistics, and their number is the number in the file.
 
 {_columns(COLUMNS)}
 Kinds: {", ".join(f"`{kind}`" for kind in KINDS)}.
 
-The footer's key `pipeline.trace` holds this, as JSON:
+The key `pipeline.trace` in the footer contains these fields as JSON:
 
 {_fields(TraceMetadata)}
 `source`:
@@ -104,10 +105,10 @@ The footer's key `pipeline.trace` holds this, as JSON:
 {_fields(Source)}
 ## Run directory
 
-`runs/<id>/`, of version {RUN_FORMAT_VERSION}, holds `manifest.json`, `operations.parquet`,
-`events.parquet` and the [sums](#sums); with `--events stretches` also `stretches.parquet`, with
-`--events none` the manifest alone. It is written under a temporary name and renamed when complete. The id is
-the allocator's name and a hash of everything that determines the result.
+`runs/<id>/`, format version {RUN_FORMAT_VERSION}, contains `manifest.json`, `operations.parquet`,
+`events.parquet` and the [sums](#sums). With `--events stretches` it also contains `stretches.parquet`, and
+with `--events none` only the manifest. The directory is written under a temporary name and renamed when it is
+complete. The id is the allocator's name and a hash of everything that determines the result.
 
 ### manifest.json
 
@@ -115,13 +116,13 @@ the allocator's name and a hash of everything that determines the result.
 `allocator`:
 
 {_fields(AllocatorReference)}
-`parts` of it, empty for a run of one design:
+`parts` of `allocator`, empty for a run of one design:
 
 {_fields(AllocatorPart)}
-`totals`, counted by the simulator whether a log is kept or not:
+`totals`, counted by the simulator with or without a log:
 
 {_fields(Totals)}
-CPU time by category; for each CPU the categories add up to the wall time exactly:
+CPU time by category. For each CPU, the categories add up to exactly the wall-clock time:
 
 {markdown_table(("category", "meaning"), [(f"`{name}`", doc) for name, doc in CPU_CATEGORIES.items()])}
 Findings:
@@ -129,80 +130,86 @@ Findings:
 {markdown_table(("finding", "meaning"), [(f"`{name}`", meaning) for name, meaning in FINDINGS.items()])}
 ### How tables are stored
 
-The tables below are those that the simulator fills and the SQL views show. Their files hold the same
-numbers in fewer bits:
+The tables below are those that the simulator fills and the SQL views show. The files store the same numbers
+in fewer bits:
 
-- The last column below gives the Parquet type and encoding of a column in the file.
-- A column that is near another one, or a sum of others, is stored as the difference to these, under its name
-  with `delta_` before it: `process` is `task + delta_process`. Of a column that can be none, the difference
-  is -1 where it is none, and no other negative difference is stored.
-- A row in which any number has no room in its type is not in that file but in `wide_operations.parquet` or
-  `wide_events.parquet` and so on, where every column is as it is. There is such a file only if there is such
-  a row.
-- A table of more than about 33 million rows has several files: `operations.parquet`, `operations-2.parquet`
-  and so on. `tables` of the manifest names all files of a run.
-- Row groups have some 130,000 rows. Their statistics say the least and greatest number of the columns of
+- The last column of each table below gives the Parquet type and encoding in the file.
+- A column whose values are close to another column, or to a sum of others, is stored as the difference, with
+  the prefix `delta_`: `process` is `task + delta_process`. If a column can be none, a difference of -1 means
+  none, and no other negative difference is stored.
+- A row with a number that does not fit the stored type is in `wide_operations.parquet`, `wide_events.parquet`
+  or `wide_stretches.parquet` instead, where every column is stored unchanged. These files exist only if there
+  are such rows.
+- A table of more than about 33 million rows is split into several files: `operations.parquet`,
+  `operations-2.parquet` and so on. `tables` in the manifest lists all files of a run.
+- Row groups have about 130,000 rows. Their statistics contain the minimum and maximum of the columns with the
   encoding DELTA_BINARY_PACKED.
 
-A run of version 1 has one file for each table, in which every column is as it is.
+A run of format version 1 has one file for each table, in which every column is stored unchanged.
 
 ### operations
 
-One row per mapping operation, in the order in which they were done. -1 in a column that names a slot, task,
-CPU or operation means none; the SQL views turn it into NULL. `served` is one of
+One row per mapping operation, in order of completion. In a column that identifies a slot, task, CPU or
+operation, -1 means none; the SQL views show NULL. `served` is one of
 {", ".join(f"`{name}`" for name in SERVED)}.
 
 {_log_columns(OPERATIONS)}
 ### events
 
-Everything that does not happen exactly once per operation.
+Everything that does not occur exactly once per operation.
 
 {_log_columns(EVENTS)}
-What `slot`, `value` and `other` hold, by event; where nothing is said, -1:
+The contents of `slot`, `value` and `other` depend on the event; an empty cell means -1:
 
 {markdown_table(("event", "meaning", "slot", "value", "other"), kinds)}
 ### stretches
 
-What each CPU did from when to when, if the run was made with `--events stretches`: some five rows an
-operation and ten bytes a row. From its first row to its last, a CPU's rows follow one another without a
-gap, in their order. `end_ns - begin_ns - interrupted_ns` adds up to `cpu_time` of the totals, category
-by category, and `interrupted_ns` to its category `interrupted`. `op` and `task` are whose time it was:
-of an idle CPU none, of a task's own computing the operation that it is about to begin.
+The activity of each CPU over time, if the run was made with `--events stretches`: about five rows per
+operation and ten bytes per row. The rows of a CPU are in order, without gaps from the first to the last. For
+each category, `end_ns - begin_ns - interrupted_ns` adds up to `cpu_time` of the totals; `interrupted_ns` adds
+up to the category `interrupted`. `op` and `task` identify the operation and task that used the time. For an
+idle CPU they are none, and for a task's own computation `op` is the operation that the task starts next.
 
 {_log_columns(STRETCHES)}
 ### Sums
 
-The folder `{SUMS_FOLDER}` has what the log adds up to, made while it was written: a Parquet file for each of
-the views {summed}, with
-the view's columns but `run`. The views read it there. Where a file is missing, they read the log: of older
-runs, of copies without it, of runs that ended before their trace (`trace_blocks`, `page_gaps`), of holds or
-waits with more than {MOST_VALUES:,} different values from {SHORT_NS:,} ns on, and of traces with pages beyond
-{MOST_PAGES:,} (`page_gaps`).
+The folder `{SUMS_FOLDER}` contains sums over the log, computed while the log is written. There is one Parquet
+file for each of the views {summed}, with the columns of the view except `run`. The views read these files. If
+a file is missing, they read the log. A file is missing in these cases:
+
+- runs of older versions, and copies without the folder
+- runs that ended before their trace (`trace_blocks`, `page_gaps`)
+- holds or waits with more than {MOST_VALUES:,} different values of {SHORT_NS:,} ns or more
+- traces with pages beyond {MOST_PAGES:,} (`page_gaps`)
 
 ## SQL views
 
-`pipeline sql` sees these, over all the runs it is given. `run` is the run's label, made unique.
+`pipeline sql` provides these views over all given runs. `run` is the label of a run, made unique.
 
-A recording of the kernel's own pool (`*.kmap.parquet`, or the name of a shipped one) can be given beside the
-runs: `pipeline sql --runs kcsleep2 --runs runs --name flush_frequency`. `op`, `task` and `page` are numbered
-as in the trace that `pipeline import` makes of it, so that an operation of the model can be joined with the
-kernel's own. NULL is what was not recorded: waits for the lock and holds, when an unmap was asked for, CPUs
-interrupted, slots probed and scanned. `done_ns` is when the unmap took the mapping away, with the lock held;
-a scan lasts until its task's next event but evictions, a flush until its task's next event, a sleep until the
-task has the lock again. All durations are those of the recorded machine.
+Recordings of a kernel's own pool (`*.kmap.parquet`, or the name of a shipped one) can be queried together
+with runs: `pipeline sql --runs kcsleep2 --runs runs --name flush_frequency`. `op`, `task` and `page` are
+numbered as in the trace that `pipeline import` makes from the recording, so you can join an operation of the
+model with the kernel's own.
+
+- Values that were not recorded are NULL: lock waits and holds, the time of an unmap request, interrupted
+  CPUs, probed and scanned slots.
+- `done_ns` is the time at which the unmap removed the mapping, with the lock held.
+- A scan lasts until the next event of its task other than an eviction, a flush until the next event of its
+  task, and a sleep until the task has the lock again.
+- All durations are those of the recorded machine.
 
 {views.rstrip()}
 """
 
 
 def queries_document() -> str:
-    """Text of docs/queries.md: the query library, from the headers of queries/*.sql."""
+    """Return the text of docs/queries.md: the query library, from the headers of queries/*.sql."""
     parts = [
-        "# Query library\n\nGenerated from the headers of `queries/*.sql` by `make docs`. Run one with "
-        "`pipeline sql --name NAME --set parameter=value`; `--name lockmeter --format lockmeter` and "
-        "`--name lock_stat --format lock_stat` print the tables that kernel engineers know. A recording of a "
-        "kernel's own pool may stand beside the runs (`--runs kcsleep2 --runs runs`): one query then answers "
-        "whether the model matches the machine, with NULL for what was not recorded.\n"
+        "# Query library\n\nGenerated from the headers of `queries/*.sql` by `make docs`. To run a query, "
+        "use `pipeline sql --name NAME --set parameter=value`. `--name lockmeter --format lockmeter` and "
+        "`--name lock_stat --format lock_stat` print the tables in the formats of these tools. A recording "
+        "of a kernel's own pool can be queried together with runs (`--runs kcsleep2 --runs runs`), to "
+        "compare the model with the machine. Values that were not recorded are NULL.\n"
     ]
     for query in queries().values():
         parts.append(f"## {query.name}\n\n{query.question}\n")
@@ -214,11 +221,12 @@ def queries_document() -> str:
                 ("column", "unit", "meaning"), [(f"`{c.name}`", c.unit, c.doc) for c in query.columns]
             )
         )
-        parts.append(f"Reads: {', '.join(query.reads) or 'nothing of the log'}.\n")
+        parts.append(f"Reads: {', '.join(query.reads) or 'no view of the log'}.\n")
     parts.append(
-        "# Macros\n\nWhat several queries do, from `pipeline/sql/definitions/macros/`; your own query may "
-        "use them too. A relation is given by its name as text, of a view or of a CTE of the same query: "
-        "`FROM quantiles('hold_histogram')`. The views are in [file formats](format.md#sql-views).\n"
+        "# Macros\n\nMacros shared by several queries, from `pipeline/sql/definitions/macros/`. Your own "
+        "queries can use them too. A relation is given by its name as text, either a view or a CTE of the "
+        "same query: `FROM quantiles('hold_histogram')`. The views are described in "
+        "[file formats](format.md#sql-views).\n"
     )
     for macro in MACROS.values():
         parts.append(f"## {macro.call}\n\n{macro.doc}\n")
@@ -238,8 +246,8 @@ EXAMPLES = (
 
 
 def main(names: list[str]) -> None:
-    """Write the documents of these names, or all of them."""
-    # Only a script finds its neighbour; tests load this file by its path.
+    """Write the documents with these names, or all documents."""
+    # The module `examples` is importable only if this file runs as a script; tests load it by path.
     from examples import filled
 
     for name in names or [*(f"docs/{name}" for name in DOCUMENTS), *EXAMPLES]:

@@ -1,7 +1,7 @@
-"""How the repository's documents become pages of the site: a hook of mkdocs, see mkdocs.yml.
+"""Turn the repository's documents into pages of the site: a hook of mkdocs, see mkdocs.yml.
 
-README.md is the overview, and CONTRIBUTING.md and CHANGELOG.md are pages too. A link to another file of the
-repository, which the site does not have, becomes that file's path.
+README.md becomes the overview page; CONTRIBUTING.md and CHANGELOG.md become pages too. A link to a file that
+is not part of the site is replaced by the path of the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]+)\]\((?P<target>[^)#\s:]+)(?P
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that lie outside docs/."""
+    """Add the pages from outside docs/."""
     for name, page in PAGES.items():
         text = convert_links((ROOT / name).read_text(encoding="utf-8"), ROOT)
         files.append(File.generated(config, page, content=text))
@@ -31,12 +31,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def convert_links(text: str, directory: Path) -> str:
-    """Return a document of `directory` with its links as the site has them."""
+    """Return the text of a document in `directory` with its links converted for the site."""
 
     def convert(match: re.Match[str]) -> str:
         path = (directory / match["target"]).resolve()
         if not path.exists() or not path.is_relative_to(ROOT):
-            return match[0]  # mkdocs says that it leads nowhere
+            return match[0]  # mkdocs reports the broken link
         name = path.relative_to(ROOT).as_posix()
         page = PAGES.get(name) or name.removeprefix("docs/")
         if page != name:

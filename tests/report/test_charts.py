@@ -103,7 +103,7 @@ def test_a_timeline_has_the_specification_it_had():
 
 def test_the_documentation_lists_every_kind_with_what_it_draws_and_requires():
     document = (Path(__file__).parents[2] / "docs" / "report.md").read_text(encoding="utf-8")
-    table = document[document.index("| chart | draws | wants |") :].split("\n\n")[0].splitlines()[2:]
+    table = document[document.index("| chart | draws | requires |") :].split("\n\n")[0].splitlines()[2:]
     wanted = {
         f"| `{name}` | {kind.draws} | {', '.join(f'`{field}`' for field in kind.requires)}"
         for name, kind in KINDS.items()
