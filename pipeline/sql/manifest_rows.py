@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.importing.locks.measured import LockRow
 from pipeline.io.files import sha256_of
@@ -12,8 +12,10 @@ from pipeline.runs.store import LockTable, Recording, Run
 from pipeline.schema.locks import ALL_SITES, FIGURE_NAMES, POOL_LOCK
 from pipeline.schema.manifest import Manifest
 from pipeline.schema.names import CPU_CATEGORIES
-from pipeline.sql.recorded_pool import RecordedRun
 from pipeline.sql.views import TOTALS
+
+if TYPE_CHECKING:
+    from pipeline.sql.recorded_pool import RecordedRun
 
 Rows = Iterable[dict[str, Any]]
 

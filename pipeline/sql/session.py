@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
@@ -37,10 +37,12 @@ from pipeline.sql.log_tables import ReadFiles, log_select, parquet_files, record
 from pipeline.sql.macros import MACROS
 from pipeline.sql.manifest_rows import manifest_rows, measured_rows, recording_row
 from pipeline.sql.quoting import literal
-from pipeline.sql.recorded_pool import RecordedRun, read_recorded_run
 from pipeline.sql.sums import sums_file, view_select
 from pipeline.sql.sweep_results import reads_results_alone, results_table
 from pipeline.sql.views import RESULTS, VIEWS, View
+
+if TYPE_CHECKING:
+    from pipeline.sql.recorded_pool import RecordedRun
 
 # What the logs of all runs have of spinning, flushes, scans or sleeps is copied out of them for further
 # questions, if it is no more than so many rows: about 0.6 GB, of which DuckDB spills what finds no room.
@@ -74,7 +76,7 @@ class Session:
         self.recordings = [found for found in runs if isinstance(found, Recording)]
         self.lock_tables = [found for found in runs if isinstance(found, LockTable)]
         # Before anything is opened that would have to be closed again.
-        recorded = {found.name: read_recorded_run(found.path) for found in self.recordings}
+        recorded = _read_recordings(self.recordings)
         with ExitStack() as opened:
             self._connection = connect(memory, opened.enter_context(ScratchDirectory()), safe)
             opened.callback(self._connection.close)
@@ -223,7 +225,7 @@ def define_views(
     _make_enumeration(connection, "cpu_category", list(CPU_CATEGORIES))
     read = read or partial(parquet_files, place=place)
     recordings = [found for found in runs if isinstance(found, Recording)]
-    known = recorded or {found.name: read_recorded_run(found.path) for found in recordings}
+    known = recorded or _read_recordings(recordings)
     for name, recorded_run in known.items():
         _keep(connection, name, recorded_run)
     held = RECORDED_TABLES if known else ()
@@ -254,6 +256,15 @@ def define_views(
         connection.execute(macro.definition)
     for view in late:
         connection.execute(f"CREATE VIEW {view.name} AS {view_select(view, logged, read)}")
+
+
+def _read_recordings(recordings: Sequence[Recording]) -> dict[str, RecordedRun]:
+    """Read recordings by name."""
+    if not recordings:
+        return {}
+    from pipeline.sql.recorded_pool import read_recorded_run  # noqa: PLC0415 - imports Arrow's functions
+
+    return {found.name: read_recorded_run(found.path) for found in recordings}
 
 
 def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: Sequence[str]) -> None:
