@@ -1,14 +1,14 @@
 """Replay page-fault and copy-user traces through kmap allocators on a simulated multiprocessor.
 
-From Python it is five functions, of which a notebook needs no other, as docs/notebook.md shows:
+The Python interface has five functions; docs/notebook.md shows how to use them:
 
-    generate      make a trace of a workload
-    import_trace  make a trace of a recording
-    replay        put a trace through an allocator on a machine: a run
-    sql           ask runs a question, with a DataFrame as the answer
-    report        compare runs in one HTML page
+    generate      generate a trace from a workload
+    import_trace  convert a recording into a trace
+    replay        replay a trace with an allocator on a simulated machine, which produces a run
+    sql           query runs with SQL; the answer is a DataFrame
+    report        write an HTML page that compares runs
 
-What a user can mend is raised as `pipeline.errors.PipelineError`. All other names may change.
+Errors that a user can fix are raised as `pipeline.errors.PipelineError`. All other names may change.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-# Nothing else is imported at once: this is the first that the command line runs.
+# Import nothing else here: the command line runs this module first.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -34,10 +34,10 @@ __all__ = ["generate", "import_trace", "replay", "report", "sql"]
 def generate(
     workload: str | Path, output: str | Path, *, operations: int | None = None, seed: int | None = None
 ) -> Path:
-    """Write a synthetic trace and return its path.
+    """Generate a synthetic trace and return its path.
 
-    `workload` is the name of a shipped workload or a .toml file; `operations` and `seed` default to what it
-    says. The same arguments give the same trace on every machine.
+    `workload` is the name of a shipped workload or a .toml file. `operations` and `seed` default to the
+    workload's values. The same arguments give the same trace on every machine.
     """
     from pathlib import Path
 
@@ -48,9 +48,9 @@ def generate(
 
 
 def import_trace(source: str | Path, output: str | Path, format: str | None = None) -> Path:
-    """Write the trace of a recording and return its path.
+    """Convert a recording into a trace and return the trace's path.
 
-    `format` is one of those that `pipeline import --help` lists; None finds it from the file's content.
+    `format` is the name of a format; None detects the format from the file's content.
     """
     from pathlib import Path
 
@@ -76,15 +76,22 @@ def replay(
 ) -> RunResult:
     """Replay a trace and return the run: its `path` and its `manifest`, with totals and findings.
 
-    `trace` is a path or the name of a shipped recording; `allocator` a name or a .py file, or several by kind
-    of operation ("page_fault=atomic,default=global_pool"), with `options` such as {"slots": 512}; `machine` a
-    name or a .toml file, with `cpus` CPUs if given. `seed` decides what is left to chance: unfair locks,
-    device interrupts, and with `jitter_percent` by how much, up to so many per cent, each think and wait time
-    of the trace is scaled. `loop` is "closed" (a delayed task delays its own next operation) or "timed"
-    (operations start at their recorded times); `events` is "full", "stretches" (the log, and what each CPU
-    did from when to when) or "none" (totals only); pages of the kinds `lowmem` need no mapping. A run that is
-    in `output` already is not simulated again. A hazard, such as a deadlock, is no error but a finding of the
-    manifest. Not `compiled`, it takes some hundred times longer, and a debugger stops in the allocator.
+    trace: a path or the name of a shipped recording.
+    allocator: a name or a .py file, or one per kind of operation ("page_fault=atomic,default=global_pool").
+    machine: the name of a profile or a .toml file.
+    options: options of the allocator, such as {"slots": 512}.
+    cpus: number of CPUs; the default is the profile's.
+    seed: seed of the random parts of a run: unfair locks, device interrupts and jitter.
+    jitter_percent: scale each think and wait time at random, by up to this many per cent.
+    loop: "closed" (a delayed task delays its own next operation) or "timed" (operations start at their
+        recorded times).
+    events: "full" (the log), "stretches" (the log and each CPU's activity over time) or "none" (totals only).
+    lowmem: kinds of operation whose pages are in low memory and need no mapping.
+    output: directory of runs. A run that exists there is not simulated again.
+    compiled: False runs the simulator as plain Python, so that a debugger can stop in the allocator. This
+        takes about a hundred times longer.
+
+    A hazard, such as a deadlock, is not an error; the manifest lists it as a finding.
     """
     from pathlib import Path
 
@@ -104,11 +111,11 @@ def replay(
 def sql(
     runs: Paths, query: str | None = None, *, name: str | None = None, **params: float | str
 ) -> pl.DataFrame:
-    """Answer a question over runs.
+    """Query runs and return the answer as a DataFrame.
 
-    `runs` is one or several run directories, directories of runs, recordings of the kernel's pool or files of
-    measured locks. The question is `query`, SQL over the views of docs/format.md, or `name`, a query of the
-    library; `params` fill its parameters.
+    `runs` is one or more run directories, directories of runs, recordings of the kernel's pool or files of
+    lock measurements. Give either `query`, SQL over the views of docs/format.md, or `name`, a query of the
+    library. `params` are the values of the query's parameters.
     """
     from pipeline.sql.query import sql
 
@@ -116,10 +123,11 @@ def sql(
 
 
 def report(runs: Paths, output: str | Path, *, definition: str | Path | None = None) -> Path:
-    """Write a report that compares runs, in the form of the suffix (.html, .md, .json); return its path.
+    """Write a report that compares runs and return its path.
 
-    `runs` is one or several run directories, directories of runs or files of measured locks; `definition` is
-    the name of a shipped report definition or a .toml file.
+    `runs` is one or more run directories, directories of runs or files of lock measurements. The suffix of
+    `output` selects the format: .html, .md or .json. `definition` is the name of a shipped report definition
+    or a .toml file.
     """
     from pathlib import Path
 
@@ -135,9 +143,9 @@ def _paths(places: Paths) -> list[Path]:
 
 
 def _make_callable(name: str) -> None:
-    """Let a package that has the name of a function above be called as that function.
+    """Make a subpackage that has the name of a function above callable as that function.
 
-    Importing anything of `pipeline.sql` makes `pipeline.sql` the package; whichever it is, it can be called.
+    Importing any module of `pipeline.sql` binds `pipeline.sql` to the package, so both must be callable.
     """
     function = globals()[name]
     package = importlib.import_module(f"{__name__}.{name}")

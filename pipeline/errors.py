@@ -1,7 +1,7 @@
-"""The one family of errors a user can meet, each with the exit status that scripts see.
+"""Errors that a user can fix, each with an exit status for scripts.
 
-The command line catches `PipelineError`, prints its one line on stderr and exits with `exit_status`;
-anything else that escapes is a bug and shows its traceback.
+The command line catches `PipelineError`, prints its message on stderr and exits with `exit_status`.
+Any other exception that escapes is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-# So much of a message is shown: what stands first and what to do, on one screen.
+# Characters kept of a long message: the start names the problem, the end says what to do.
 _MOST_BEGIN, _MOST_END = 1_200, 400
-# Unicode's categories of what is no text to look at: controls, formats, surrogates, unassigned, separators.
+# Unicode categories of invisible characters: controls, formats, surrogates, unassigned, separators.
 _NOT_SHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 class PipelineError(Exception):
-    """Something the user can mend: the message says what was wanted, what was found and what to do."""
+    """A problem that the user can fix: the message says what was expected, what was found and what to do."""
 
     exit_status = 1
 
     def __init__(self, message: object = "") -> None:
-        """Take the message; of a long one the middle is left out, and control characters become text."""
+        """Set the message; cut the middle out of a long one, and escape control characters."""
         text = printable(str(message), keep="\n")
         if len(text) > _MOST_BEGIN + _MOST_END:
             left_out = len(text) - _MOST_BEGIN - _MOST_END
-            text = f"{text[:_MOST_BEGIN]} ... ({left_out:,} characters more) ... {text[-_MOST_END:]}"
+            text = f"{text[:_MOST_BEGIN]} ... ({left_out:,} more characters) ... {text[-_MOST_END:]}"
         super().__init__(text)
 
 
 class UsageError(PipelineError):
-    """An argument, option or name that does not exist or does not fit."""
+    """An argument, option or name that does not exist or is not valid here."""
 
     exit_status = 2
 
 
 class InputError(PipelineError):
-    """A file that cannot be read or is not what was wanted."""
+    """A file that cannot be read or does not have the expected contents."""
 
     exit_status = 3
 
@@ -55,35 +55,35 @@ class FindingError(PipelineError):
 
 
 class OutOfMemory(PipelineError):  # noqa: N818 - as MemoryError, but with its own line
-    """The memory that this process may have is not enough for the work."""
+    """The process needs more memory than its limit allows."""
 
     exit_status = 8
 
     @classmethod
     def wanted(cls, amount: str = "", advice: str = "") -> OutOfMemory:
-        """Build the error: `amount` is what was wanted, as text with its unit, "" where it is not known.
+        """Build the error. `amount` is the size of the failed request with its unit, "" if unknown.
 
-        `advice` is what to do, by default to raise the limit of the process.
+        `advice` says what to do; the default is to raise the limit of the process.
         """
-        text = f"memory ran out: wanted {amount} more" if amount else "memory ran out"
+        text = f"out of memory: {amount} more needed" if amount else "out of memory"
         return cls(f"{text}; {advice or 'raise the limit of this process (ulimit -v, or memory.max)'}")
 
 
 class Interrupted(PipelineError):  # noqa: N818 - not a mistake of the user's, but it ends the command
-    """Ctrl-C: the command stopped and left nothing half-written."""
+    """The user pressed Ctrl-C: the command stopped and left no half-written file."""
 
     exit_status = 130
 
 
 def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """Return those of the `known` names that look like `name`, the nearest first."""
+    """Return the `known` names that resemble `name`, the nearest first."""
     import difflib  # noqa: PLC0415 - most commands end without
 
     return difflib.get_close_matches(name, list(known), n=most, cutoff=0.5)
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
-    """Return a clause for an error message that asks for the nearest names, "" where there are none."""
+    """Return a clause for an error message that suggests the nearest names, or "" if none is near."""
     near = nearest(name, known, most)
     quoted = " or ".join(f"'{n}'" for n in near)
     return f"; did you mean {quoted}?" if near else ""
@@ -92,14 +92,15 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
 def unknown_name(
     what: str, name: str, known: Iterable[str], hint: str = "", endings: Iterable[str] = ()
 ) -> UsageError:
-    """Build the error for a name that is not known: nearest names first, then the whole list.
+    """Build the error for an unknown name: it lists the nearest names first, then all known names.
 
-    `what` names the sort of thing ("allocator"); `hint` is what to do instead ("or give a path"); `endings`
-    are those of files that may stand for a name: one that lies there and lacks only its ending is named.
+    `what` is the kind of thing ("allocator"); `hint` is an alternative ("or give a path"). `endings` are
+    suffixes of files that are accepted in place of a name. If `name` plus an ending exists, the message
+    suggests that file.
     """
     names = sorted(known)
     files = [name + ending for ending in endings if _is_file(name + ending)]
-    near = f"; the file {files[0]} is given with its ending" if files else did_you_mean(name, names, 3)
+    near = f"; for the file, give its full name: {files[0]}" if files else did_you_mean(name, names, 3)
     message = f"unknown {what} '{name}'{near}; known: {', '.join(names) or '(none)'}"
     return UsageError(f"{message}; {hint}" if hint else message)
 
@@ -112,9 +113,9 @@ def _is_file(path: str) -> bool:
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return text as it may be printed: what acts on a terminal or turns a line round as \\xNN or \\uNNNN.
+    """Return text that is safe to print: control and bidirectional characters become \\xNN or \\uNNNN.
 
-    Characters in `keep` stay as they are.
+    Characters in `keep` are not escaped.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -129,5 +130,5 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return what another library says of a failure on one line of at most 200 characters."""
+    """Return another library's error message on one line of at most 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__

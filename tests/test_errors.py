@@ -11,7 +11,7 @@ def test_of_a_long_message_the_middle_is_left_out() -> None:
     message = str(InputError("begin " + "x" * 70_000 + " end"))
     assert message.startswith("begin x")
     assert message.endswith("x end")
-    assert "(68,410 characters more)" in message
+    assert "(68,410 more characters)" in message
     assert len(message) < 1_700
 
 

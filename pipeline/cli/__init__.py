@@ -1,12 +1,12 @@
-"""The command line: one small file per command, which parses, calls one function and prints.
+"""The command line: each command has its own small module, which parses, calls one function and prints.
 
-A command's heavy imports wait inside its function, so that `pipeline --help` stays fast; and of a command
-that is named the file alone is imported.
+Commands import heavy modules inside their functions, so `pipeline --help` stays fast. Running a command
+imports only that command's module.
 """
 
 from __future__ import annotations
 
-# The first thing to do: until `main` is called, nothing is under way that would have to be stopped with care.
+# Install the handlers first: until `main` is called, there is no work that needs an orderly stop.
 import os
 import signal
 import sys
@@ -17,13 +17,13 @@ def _end_at_once(number: int, _: object) -> None:
     os._exit(128 + number)
 
 
-# Worker processes import this too, and their parent ends them.
+# Worker processes import this module too, but their parent process ends them.
 if (
     sys.argv[0].endswith(("/pipeline", "/pipeline/__main__.py"))
     and "multiprocessing.spawn" not in sys.modules
 ):
     for _number in (signal.SIGINT, signal.SIGTERM):
-        # Whoever started this process may have told it to ignore the signal.
+        # The parent process may have set the signal to be ignored.
         if signal.getsignal(_number) is not signal.SIG_IGN:
             signal.signal(_number, _end_at_once)
 
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 
 def make_app(named: str | None = None) -> typer.Typer:
-    """Make the command line: with every command, or with the one that is `named`, if there is such a one."""
+    """Build the command line with every command, or only with the command `named` if it exists."""
     from pipeline.cli._app import make_app as make
 
     return make(named)
 
 
 def main() -> None:
-    """Run the command line as a process of its own, which a signal ends in an orderly way."""
+    """Run the command line as the main program; a signal ends it in an orderly way."""
     if (error := _start()) is not None:
         _say(str(error))
         sys.exit(error.exit_status)
@@ -56,13 +56,13 @@ def main() -> None:
         status = run(sys.argv[1:])
         interrupts.ignore()
     except KeyboardInterrupt:
-        # It came before the command had begun, or after it had ended.
+        # The signal arrived before the command started or after it ended.
         interrupts.end_process()
     sys.exit(status)
 
 
 def _start() -> PipelineError | None:
-    """Go on in a child where memory is limited; return what keeps the work from being begun."""
+    """Continue in a child process if memory is limited; return the error if the limit is too low."""
     if address_space_limit() is not None and not {"--help", "-h", "--version"} & {*sys.argv}:
         from pipeline.cli._limited import work_in_child
 
@@ -74,18 +74,18 @@ def _start() -> PipelineError | None:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run a command and return its exit status; a user's mistake is one line on stderr.
+    """Run a command and return its exit status; report a user's mistake on stderr.
 
-    If a signal came, this process ends here.
+    If a signal was received, this function ends the process.
     """
     words = list(words) or ["--help"]
     try:
-        # None, or what `typer.Exit` was raised with.
+        # None, or the status of `typer.Exit`.
         status = make_app(words[0])(words, standalone_mode=False, prog_name="pipeline") or 0
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        # A reader that left early has what it wanted.
+        # The reader of a pipe closed it early, as `head` does.
         status = 1
         _give_up_output()
     except BaseException as error:
@@ -102,7 +102,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _explain(error: BaseException) -> PipelineError | None:
-    """Return the error that a user can mend behind an exception; None for a bug."""
+    """Return the user's error behind an exception; None for a bug."""
     if isinstance(error, PipelineError):
         return error
     if isinstance(error, KeyboardInterrupt):
@@ -119,14 +119,14 @@ def _explain(error: BaseException) -> PipelineError | None:
 
 
 def _say(message: str) -> None:
-    # Where nobody can be told, the status tells.
+    # If stderr cannot be written, the exit status is the only report.
     with suppress(OSError):
         for line in message.splitlines() if sys.stderr else ():
             print(f"pipeline: {line}", file=sys.stderr)
 
 
 def _give_up_output() -> None:
-    """Drop what standard output does not take; Python would try again at exit, with a traceback."""
+    """Discard output that cannot be written; Python would retry at exit and print a traceback."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

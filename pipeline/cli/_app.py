@@ -1,4 +1,4 @@
-"""The commands, put together from the files beside this one."""
+"""Build the command line from the modules of this package."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import typer
 import pipeline.cli
 from pipeline.cli._command import Command
 
-# The order of the help; a command that is not here comes last.
+# Order of the commands in the help; commands not listed here come last.
 _ORDER = (
     "demo", "generate", "import", "record", "doctor", "transform", "fit", "warm", "replay", "runs",
     "sweep", "compare", "best", "sensitivity", "calibrate", "fit-machine", "sql", "queries", "db", "explain",
     "report", "export", "allocators", "machines", "workloads", "new", "study", "help",
 )  # fmt: skip
-# Functions of `pipeline study` by the names that they had as commands; to be dropped with the next version.
+# Hidden aliases of commands of `pipeline study`; remove them in the next version.
 _ALIASES = {"designs": "matrix", "verify": "verify", "validate": "validate"}
 
 
 def make_app(named: str | None = None) -> typer.Typer:
-    """Make the command line: with every command, or with the one that is `named`, if there is such a one.
+    """Build the command line with every command, or only with the command `named` if it exists.
 
-    A command is the function of its module's name here, or a group of commands.
+    Each module of this package defines a function or a group of commands that has the module's name.
     """
     app = typer.Typer(
         name="pipeline",
         help="Replay page-fault and copy-user traces through kmap allocators on a simulated multiprocessor, "
         "and report lock hold time, flush frequency and sleeping.",
         pretty_exceptions_enable=False,
-        # Help in plain text takes a third of the time.
+        # Plain-text help takes a third of the time.
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    # Commands have names of their own even where only one is added.
+    # With a callback, typer requires the command's name even if only one command is added.
     app.callback()(_root)
     modules = {
         module.name.rstrip("_").replace("_", "-"): module.name
@@ -66,7 +66,8 @@ def _print_version(wanted: bool) -> None:
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Accept the options that precede a command."""

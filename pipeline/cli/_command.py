@@ -1,4 +1,4 @@
-"""How every command reads its words: nothing is ignored, and all that is missing is said at once."""
+"""Parsing that all commands share: reject repeated options, report all missing ones, complete names."""
 
 from __future__ import annotations
 
@@ -15,22 +15,82 @@ from pipeline.io.numbers import join_words, plain_number
 
 _HELP = ("-h", "--help")
 
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")]
 TraceName = Annotated[
     str,
     typer.Argument(
         metavar="TRACE",
-        help="The trace (Parquet), or the name of a shipped recording: local, kcsleep2.",
+        help="A trace (.parquet), or the name of a shipped recording: local, kcsleep2.",
         show_default=False,
     ),
+]
+PoolRecording = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECORDING",
+        help="Events of the kernel's pool (.kmap.parquet or tracefs text), or the name of a shipped "
+        "recording: wrap16, kcsleep2.",
+    ),
+]
+Machine = Annotated[
+    str,
+    typer.Option(
+        "--machine",
+        "-m",
+        metavar="PROFILE",
+        help="A machine profile (see `pipeline machines`) or a .toml file.",
+    ),
+]
+Cpus = Annotated[
+    int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs (default: the profile's).")
+]
+Operations = Annotated[
+    int | None,
+    typer.Option(
+        "--ops",
+        metavar="N",
+        min=1,
+        help="Number of operations to generate from a workload (default: the workload's).",
+    ),
+]
+Costs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cost", metavar="NAME=VALUE", help="Override a cost of the machine profile; may be repeated."
+    ),
+]
+Jitter = Annotated[
+    str | None,
+    typer.Option("--jitter", metavar="P%", help="Scale each think and wait time at random, by up to P %."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, help="Number of worker processes (default: one per CPU)."),
+]
+TscGhz = Annotated[
+    float | None,
+    typer.Option(
+        "--tsc-ghz",
+        metavar="GHZ",
+        min=0.001,
+        help="Frequency of the time-stamp counter in GHz; required if a text recording counts its ticks.",
+    ),
+]
+KeptRuns = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIR", help="Keep the runs in this directory, as a sweep."),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option("--memory", metavar="SIZE", help="Memory limit for queries, for example 500MB."),
 ]
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, names all missing options, and reads 200k as 200000."""
+    """A command that rejects repeated options, names all missing options, and reads 200k as 200000."""
 
     def get_params(self, ctx: Any) -> Any:
-        """Return the parameters, each of which completes the names that it takes."""
+        """Return the parameters, with shell completion of the names that each accepts."""
         params: Any = super().get_params(ctx)
         if ctx.resilient_parsing:
             from typer._click.shell_completion import CompletionItem
@@ -44,7 +104,7 @@ class Command(TyperCommand):
         return params
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse words; an option that takes paths takes all that follow it, as a shell's wildcards do."""
+        """Parse the arguments; an option of paths accepts several, as a shell's wildcards produce."""
         params: list[Any] = self.params
         several = {
             name
@@ -55,19 +115,19 @@ class Command(TyperCommand):
         return super().parse_args(ctx, _repeat_option(args, several))
 
     def make_parser(self, ctx: Any) -> Any:
-        """Make the parser of the command's words, with these checks."""
+        """Make the argument parser, with the checks of this class."""
         parser = super().make_parser(ctx)
         setattr(parser, "parse_args", _checked(self, ctx, parser.parse_args))  # noqa: B010 - a method
         return parser
 
 
 class GroupWithDefault(TyperGroup):
-    """A group in which what is no command of its own is the arguments of the command `default`."""
+    """A group of commands that passes its arguments to the command `default` if they name no command."""
 
     default = ""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the default command before words that begin with no command."""
+        """Insert the default command if the first argument is not a command."""
         if (args or not self.no_args_is_help) and args[:1] not in [
             [name] for name in (*self.commands, *_HELP)
         ]:
@@ -76,7 +136,7 @@ class GroupWithDefault(TyperGroup):
 
 
 def _repeat_option(args: Sequence[str], several: Collection[str]) -> list[str]:
-    """Write an option of `several` before each of the paths that follow its first value."""
+    """Repeat an option of `several` before each path that follows its first value."""
     words: list[str] = []
     option, value_is_next = "", False
     for arg in args:
@@ -101,7 +161,7 @@ def _checked(command: Command, ctx: Any, parse: Callable[..., Any]) -> Callable[
         if not ctx.resilient_parsing and not asks_for_help:
             hint = f"; see '{ctx.command_path} --help'"
             if repeated := _repeated(order):
-                raise UsageError(f"{join_words(repeated)} given more than once; give it once{hint}")
+                raise UsageError(f"{join_words(repeated)} given more than once; use it once{hint}")
             if missing := _missing(command.get_params(ctx), values):
                 raise UsageError(f"missing {join_words(missing)}{hint}")
         params: list[Any] = command.params
@@ -114,14 +174,14 @@ def _checked(command: Command, ctx: Any, parse: Callable[..., Any]) -> Callable[
 
 
 def _repeated(order: Sequence[Any]) -> list[str]:
-    """Options that were given twice and take one value."""
+    """Return the options that accept one value and were given more than once."""
     counts = Counter(id(param) for param in order if isinstance(param, TyperOption) and not param.multiple)
     named = {id(param): param.opts[0] for param in order}
     return [named[key] for key, count in counts.items() if count > 1]
 
 
 def _missing(params: Sequence[Any], values: dict[str, Any]) -> list[str]:
-    """Arguments and options that have to be given and were not."""
+    """Return the required arguments and options that were not given."""
     return [
         " or ".join(param.opts) if isinstance(param, TyperOption) else param.display_name_raw
         for param in params

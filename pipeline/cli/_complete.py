@@ -1,4 +1,4 @@
-"""What a shell completes: names of designs, machines, workloads, recordings, queries and runs."""
+"""Shell completion of the names of designs, machines, workloads, recordings, queries and runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _runs() -> list[str]:
     return [str(path.parent) for path in sorted(Path().glob("runs/[!.]*/manifest.json"))]
 
 
-# By an option's name, or by how an argument is called in the help.
+# By the name of an option, or by the metavar of an argument.
 _NAMES = {
     "--allocator": _designs, "ALLOCATOR": _designs, "--machine": _machines, "--base": _machines,
     "MACHINE": _machines, "TRACE": _traces, "WORKLOAD": _workloads, "--name": _queries, "NAME": _queries,
@@ -48,7 +48,7 @@ _FILES = {
 
 
 def complete(param: Any, incomplete: str) -> list[str]:
-    """Names and files here that can stand for a parameter and begin so; none for one that takes no names."""
+    """Return the names and files that a parameter accepts and that start with `incomplete`."""
     key = next((opt for opt in param.opts if opt in _NAMES), param.metavar)
     if key not in _NAMES:
         return []

@@ -1,6 +1,6 @@
-"""What an exception of the system or of a library comes to for the user: one line, and an exit status.
+"""Translate exceptions of the system or of a library into one line and an exit status.
 
-Libraries are told by the names of their exceptions, so that none is imported to look.
+Library exceptions are recognised by their messages, so no library is imported for the check.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.errors import OutOfMemory, OutputError, PipelineError
 from pipeline.io.files import NO_ROOM, no_room
 
 _TOO_MANY_FILES = {errno.EMFILE, errno.ENFILE}
-# How native libraries say that they got no memory, or no thread to go with it.
+# Messages of native libraries that could not allocate memory or start a thread.
 _NO_MEMORY = re.compile(
     r"std::bad_alloc|out of memory|cannot allocate memory|failed to map segment|can't start new thread|"
     r"unable to allocate|allocation failed|could not spawn",
@@ -23,7 +23,7 @@ _NO_MEMORY = re.compile(
 
 
 def explain(error: BaseException) -> PipelineError | None:
-    """Return the error that a user can mend behind an exception; None for a bug."""
+    """Return the user's error behind an exception; None for a bug."""
     for cause in _causes(error):
         if isinstance(cause, PipelineError):
             return cause
@@ -33,7 +33,7 @@ def explain(error: BaseException) -> PipelineError | None:
             where = getattr(cause, "filename", None) or "an output or temporary file"
             return OutputError(f"{where}: cannot be written ({os.strerror(number)}); check the free space")
         if isinstance(cause, OSError) and cause.errno in _TOO_MANY_FILES:
-            return PipelineError(f"too many files are open ({cause.strerror}); raise 'ulimit -n'")
+            return PipelineError(f"too many open files ({cause.strerror}); raise the limit with 'ulimit -n'")
     return None
 
 
@@ -50,6 +50,6 @@ def _is_of_memory(error: BaseException) -> bool:
 
 
 def _wanted(text: str) -> str:
-    """How much memory was wanted, as far as the library tells."""
+    """Return the size of the failed request, if the library's message contains it."""
     found = re.search(r"[\d.,]+ ?(?:bytes|[KMGT]i?B)\b", text)
     return found[0] if found else ""

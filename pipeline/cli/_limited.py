@@ -1,7 +1,7 @@
-"""Working under a limit on address space (`ulimit -v`), which native libraries meet by ending the process.
+"""Run under a limit on address space (`ulimit -v`), where native libraries abort the process.
 
-An allocator or a compiler that gets no memory aborts, and no exception tells. So under such a limit a child
-does the work with as few threads as it can, and this process says in one line what an abort means.
+A native allocator or compiler that gets no memory aborts without an exception. Under such a limit, a child
+process therefore does the work with few threads, and this process reports an abort in one line.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pipeline.errors import OutOfMemory
 from pipeline.io.memory import address_space_limit
 
 LEAST_BYTES = 1_000_000_000
-"""What replays and reports of a few thousand operations take, shared libraries included; measured."""
+"""Measured address space of replays and reports of a few thousand operations, shared libraries included."""
 
-# Each thread of a library reserves stack and buffers, whether it is used or not.
+# Each library thread reserves stack and buffers even when idle.
 _FEW_THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -30,13 +30,13 @@ _M_ARENA_MAX = -8  # mallopt(3)
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 _ABORTED = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGTRAP, signal.SIGKILL}
-# What libraries say before they end the process with a status of their own.
+# Messages that libraries print before they end the process with their own exit status.
 _LIBRARIES_SAY = (b"OpenBLAS", b"cannot allocate memory for thread-local data")
 _MOST_KEPT_BYTES = 100_000
 
 
 def work_in_child() -> None:
-    """Return in the process that is to do the work: a child if address space is limited, else this one.
+    """Return in the process that does the work: a child if address space is limited, else this one.
 
     Raises OutOfMemory if the limit is less than LEAST_BYTES.
     """
@@ -45,7 +45,7 @@ def work_in_child() -> None:
         return
     if limit < LEAST_BYTES:
         raise OutOfMemory(
-            f"wanted at least {LEAST_BYTES / 1e6:,.0f} MB of address space, found a limit of "
+            f"at least {LEAST_BYTES / 1e6:,.0f} MB of address space is required, found a limit of "
             f"{limit / 1e6:,.0f} MB; raise it with 'ulimit -v {LEAST_BYTES // 1000}' or more"
         )
     reading, writing = os.pipe()
@@ -62,7 +62,7 @@ def work_in_child() -> None:
 
 
 def _wait(child: int, reading: int, limit: int) -> NoReturn:
-    """Pass on what the child says, and end as it does; an abort is one line instead."""
+    """Copy the child's stderr and exit with its status; replace the output of an abort with one line."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, _: os.kill(child, number))

@@ -1,4 +1,4 @@
-"""`pipeline allocators`: the mapping designs that can be replayed."""
+"""`pipeline allocators`: list and describe the available designs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def allocators(
         typer.Argument(metavar="ALLOCATOR", help="Describe this design and its options.", show_default=False),
     ] = None,
 ) -> None:
-    """List the mapping designs, or describe one with its options."""
+    """List the designs, or describe one design and its options."""
     from pipeline.allocators.registry import describe_allocator, list_allocators
 
     typer.echo(list_allocators() if name is None else describe_allocator(name), nl=False)

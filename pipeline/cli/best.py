@@ -1,11 +1,12 @@
-"""`pipeline best`: which design, of which size, for this trace on this machine?"""
+"""`pipeline best`: find the best design and size for a trace on a machine."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from pipeline.cli._command import Cpus, Jitter, KeptRuns, Machine, Operations, Workers
 
 
 def best(
@@ -13,54 +14,51 @@ def best(
         list[str],
         typer.Argument(
             metavar="[DESIGN.py...] TRACE",
-            help="The trace: a path, a shipped recording or a workload by name. Before it, designs of one's "
-            "own that take part beside the shipped ones.",
+            help="A trace (.parquet), or the name of a shipped recording or workload. Put .py files of your "
+            "own designs before it; they compete with the shipped designs.",
         ),
     ],
-    machine: Annotated[
-        str, typer.Option("--machine", "-m", metavar="PROFILE", help="A machine, or a .toml file.")
-    ],
+    machine: Machine,
     allocators: Annotated[
         list[str] | None,
-        typer.Option("--allocator", "-a", metavar="NAMES", help="Only these designs, with commas between."),
+        typer.Option(
+            "--allocator", "-a", metavar="NAMES", help="Consider only these designs, separated by commas."
+        ),
     ] = None,
     sizes: Annotated[
         str,
-        typer.Option("--sizes", metavar="F,F...", help="Sizes of every design, as factors of its default."),
+        typer.Option(
+            "--sizes", metavar="F,F...", help="Sizes to try, as multiples of each design's default size."
+        ),
     ] = "0.25,1,4",
     metric: Annotated[
         Literal["throughput", "cpu"],
-        typer.Option("--metric", help="What is best: most operations, least CPU time."),
+        typer.Option("--metric", help="Metric to optimise: highest throughput or lowest CPU time."),
     ] = "throughput",
     margin: Annotated[
-        float, typer.Option("--margin", metavar="PERCENT", help="Designs this close are as good.")
+        float,
+        typer.Option("--margin", metavar="PERCENT", help="Treat designs within this margin as equally good."),
     ] = 1.0,
-    cpus: Annotated[int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs.")] = None,
-    operations: Annotated[
-        int | None, typer.Option("--ops", metavar="N", min=1, help="Operations of a workload.")
-    ] = None,
-    jitter: Annotated[
-        str | None, typer.Option("--jitter", metavar="PERCENT", help="Scale think and wait times at random.")
-    ] = None,
+    cpus: Cpus = None,
+    operations: Operations = None,
+    jitter: Jitter = None,
     first: Annotated[
-        int, typer.Option("--first", metavar="N", min=2, help="Replications of everybody at first.")
+        int, typer.Option("--first", metavar="N", min=2, help="Replications of every candidate at the start.")
     ] = 10,
     most: Annotated[
-        int, typer.Option("--most", metavar="N", min=2, help="Replications at most; then it is undecided.")
+        int,
+        typer.Option(
+            "--most", metavar="N", min=2, help="Maximum replications; after these the race ends undecided."
+        ),
     ] = 60,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep the runs here, as a sweep.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent.")
-    ] = None,
-    form: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="How the answer is written.")
-    ] = "text",
+    output: KeptRuns = None,
+    workers: Workers = None,
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
 ) -> None:
-    """Find the best design for a trace on a machine by racing all of them, each in some sizes.
+    """Find the best design for a trace on a machine.
 
-    The exit status is 0 if one was selected and 7 if the race ended undecided.
+    All designs race, each in several sizes. The exit status is 0 if one design was selected and 7 if the
+    race ended undecided.
     """
     from pipeline.compare.best import select_best
     from pipeline.compare.best_text import render_selection
@@ -75,7 +73,7 @@ def best(
     traces = [word for word in words if word not in own]
     if len(traces) != 1:
         raise UsageError(
-            f"wanted one trace, found {' '.join(traces) or 'none'}; designs of one's own end in .py"
+            f"expected one trace, found {' '.join(traces) or 'none'}; files of your own designs end in .py"
         )
     named = [name for text in allocators or () for name in text.split(",") if name]
     candidates = find_candidates(named, own, parse_sizes(sizes))

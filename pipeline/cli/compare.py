@@ -1,4 +1,4 @@
-"""`pipeline compare`: is B better than A, worse, the same, or is that undecided?"""
+"""`pipeline compare`: decide whether B is better than A, worse, or the same."""
 
 from __future__ import annotations
 
@@ -7,77 +7,81 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.cli._command import Costs, Cpus, Jitter, KeptRuns, Operations, Workers
+
 
 def compare(
     a: Annotated[
         str,
         typer.Argument(
             metavar="A",
-            help="A run, a directory of runs or a sweep; a design with --trace and --machine, as "
+            help="Baseline: a run, a directory of runs or a sweep; a design, as "
             "NAME:OPTION=VALUE:costs.COST=VALUE; or a trace.",
         ),
     ],
-    b: Annotated[str, typer.Argument(metavar="B", help="What is compared with it, of the same sort.")],
+    b: Annotated[
+        str, typer.Argument(metavar="B", help="What to compare with the baseline, of the same kind.")
+    ],
     trace: Annotated[
         str | None,
-        typer.Option("--trace", "-t", metavar="TRACE", help="Of designs: the trace, or a workload by name."),
+        typer.Option(
+            "--trace",
+            "-t",
+            metavar="TRACE",
+            help="Trace, shipped recording or workload to replay; required for designs.",
+        ),
     ] = None,
     machine: Annotated[
-        str | None, typer.Option("--machine", "-m", metavar="PROFILE", help="Of designs: the machine.")
+        str | None,
+        typer.Option(
+            "--machine",
+            "-m",
+            metavar="PROFILE",
+            help="A machine profile (see `pipeline machines`) or a .toml file; required for designs.",
+        ),
     ] = None,
     replications: Annotated[
         int,
         typer.Option(
-            "--replications", "-n", metavar="N", min=1, help="Of designs: pairs of runs with other seeds."
+            "--replications",
+            "-n",
+            metavar="N",
+            min=1,
+            help="Number of pairs of runs, each with its own seed.",
         ),
     ] = 10,
-    cpus: Annotated[
-        int | None, typer.Option("--cpus", metavar="N", help="Of designs: number of CPUs.")
-    ] = None,
-    operations: Annotated[
-        int | None, typer.Option("--ops", metavar="N", min=1, help="Of designs: operations of a workload.")
-    ] = None,
-    jitter: Annotated[
-        str | None,
-        typer.Option(
-            "--jitter", metavar="PERCENT", help="Of designs: scale think and wait times at random, as replay."
-        ),
-    ] = None,
-    costs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cost", metavar="NAME=VALUE", help="Of designs: a cost in place of the machine's own."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Of designs: keep the runs here, as a sweep."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Of designs: processes; one per CPU if absent."),
-    ] = None,
+    cpus: Cpus = None,
+    operations: Operations = None,
+    jitter: Jitter = None,
+    costs: Costs = None,
+    output: KeptRuns = None,
+    workers: Workers = None,
     metrics: Annotated[
         list[str] | None,
         typer.Option(
-            "--metric", metavar="NAME", help="Judge by this metric only; may be repeated. By default by all."
+            "--metric", metavar="METRIC", help="Judge only this metric (default: all); may be repeated."
         ),
     ] = None,
     margin: Annotated[
-        float, typer.Option("--margin", metavar="PERCENT", min=0, help="Sides this close are the same.")
+        float,
+        typer.Option(
+            "--margin", metavar="PERCENT", min=0, help="Treat differences within this margin as none."
+        ),
     ] = 1.0,
     undecided: Annotated[
         Literal["fail", "pass"],
-        typer.Option("--undecided", help="Whether undecided ends with status 7 or 0."),
+        typer.Option("--undecided", help="Exit status of an undecided comparison: 7 (fail) or 0 (pass)."),
     ] = "fail",
-    form: Annotated[
-        Literal["text", "md", "json"], typer.Option("--format", help="How the answer is written.")
-    ] = "text",
+    form: Annotated[Literal["text", "md", "json"], typer.Option("--format", help="Output format.")] = "text",
 ) -> None:
-    """Compare B with A: runs in pairs, a verdict for each metric, and what moved.
+    """Compare B with A: runs, designs or traces.
 
-    The exit status is 0 if B is identical, better or the same, 6 if it is worse in any metric, and 7 if that
-    is undecided.
+    The command pairs the runs of A and B. It prints a verdict for each metric and the causes of the
+    difference. If A and B are designs, it first replays --trace on --machine with both. --replications,
+    --cpus, --ops, --jitter, --cost, --output and --workers apply only to designs.
+
+    The exit status is 0 if B is identical, better or the same, 6 if it is worse in any metric, and 7 if the
+    comparison is undecided.
     """
     from pipeline.compare.compare import compare as compare_sides
     from pipeline.compare.render import render

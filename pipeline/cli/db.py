@@ -1,4 +1,4 @@
-"""`pipeline db`: runs as a database file for any DuckDB client."""
+"""`pipeline db`: write a database file over runs for any DuckDB client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import typer
 def db(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Run directories, directories of runs, or recordings as for sql; default: runs."),
+        typer.Argument(
+            help="Run directories, directories of runs, or recordings, as for `pipeline sql` (default: runs)."
+        ),
     ] = None,
     output: Annotated[
         Path,
@@ -20,20 +22,25 @@ def db(
     relative: Annotated[
         bool,
         typer.Option(
-            "--relative", help="Find the runs from the database's directory, so that both can move together."
+            "--relative", help="Store paths relative to the database, so runs and database can move together."
         ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite the database if this command made the one there.")
+        bool, typer.Option("--force", help="Overwrite an existing database that this command wrote.")
     ] = False,
 ) -> None:
-    """Write a small database of views, macros and queries over runs, for any DuckDB client."""
+    """Write a database of views over runs.
+
+    The file contains the views, macros and library queries of `pipeline sql`. Any DuckDB client can open it.
+    The data stays in the runs.
+    """
     from pipeline.io.numbers import format_count
     from pipeline.io.outputs import choose_output
     from pipeline.sql.database import write_database
 
     choose_output(output, ("duckdb",), force=force)
     count = write_database(runs or [Path("runs")], output, relative)
-    has = format_count(count, "run")
-    typer.echo(f"{output}: {has}, as tables and views, with each query of the library as a macro")
-    typer.echo(f"open it with 'duckdb {output}', for example, and ask: FROM lockmeter();")
+    typer.echo(
+        f"{output}: tables and views of {format_count(count, 'run')}, and each library query as a macro"
+    )
+    typer.echo(f"open it with, for example, 'duckdb {output}' and enter: FROM lockmeter();")

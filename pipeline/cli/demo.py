@@ -1,4 +1,4 @@
-"""`pipeline demo`: from a real recording to a report, in one command."""
+"""`pipeline demo`: make reports from a real recording and synthetic workloads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ def demo(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory for traces, runs and reports.")
     ] = Path("demo"),
 ) -> None:
-    """Replay a recording and two synthetic workloads through three designs; print the reports' paths."""
+    """Replay three traces with three designs and report.
+
+    The traces are a recording and two synthetic workloads. The command prints the paths of the reports.
+    """
     from pipeline.demo import demo as run
 
     reports = run(output, lambda line: typer.echo(line, err=True))
-    typer.echo("open in a browser:", err=True)
+    typer.echo("open these in a browser:", err=True)
     for path in reports:
         typer.echo(str(path))

@@ -1,4 +1,4 @@
-"""`pipeline doctor`: examine a trace."""
+"""`pipeline doctor`: check a trace."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pipeline.cli._command import TraceName
 
 def doctor(
     trace: TraceName,
-    format: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
+    format: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
 ) -> None:
-    """Say what a trace is and what is wrong with it; the exit status is 3 if it cannot be used."""
+    """Describe a trace and list its problems.
+
+    The exit status is 3 if the trace cannot be replayed.
+    """
     from pipeline.errors import InputError
     from pipeline.trace.doctor import doctor as examine
     from pipeline.trace.names import trace_path
@@ -21,5 +24,5 @@ def doctor(
     diagnosis = examine(trace_path(trace))
     print(diagnosis.model_dump_json(indent=2) if format == "json" else diagnosis.text())
     if not diagnosis.usable:
-        # The diagnosis has said everything; only the exit status is left to give.
+        # The diagnosis contains the message.
         raise typer.Exit(InputError.exit_status)

@@ -1,4 +1,4 @@
-"""`pipeline explain`: what happened to an operation."""
+"""`pipeline explain`: describe what happened to an operation."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ import typer
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Directory of one run, with its log.")],
+    run: Annotated[Path, typer.Argument(help="Run directory; the run must have an event log.")],
     op: Annotated[
         list[int] | None,
-        typer.Option("--op", help="Operation: its row of the trace, from 0; may be repeated."),
+        typer.Option(
+            "--op", metavar="N", help="Operation, as its row number in the trace, from 0; may be repeated."
+        ),
     ] = None,
     slowest: Annotated[
-        int, typer.Option("--slowest", metavar="K", help="The K operations that took longest to be mapped.")
+        int,
+        typer.Option(
+            "--slowest", metavar="K", help="Explain the K operations with the longest time to be mapped."
+        ),
     ] = 0,
-    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="Output format: text or json.")] = "text",
 ) -> None:
-    """Tell what happened to an operation: whom it waited for, why, and how long."""
+    """Explain where the time of an operation went.
+
+    The explanation lists each wait of the operation with its cause and duration.
+    """
     from pipeline.errors import unknown_name
     from pipeline.explain.explain import explain as explain_operations
     from pipeline.explain.narrative import FORMATS, format_explanations

@@ -1,4 +1,4 @@
-"""`pipeline export`: a run's log for other tools."""
+"""`pipeline export`: write the log of a run for other tools."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli._command import Force
+from pipeline.cli._command import Force, Memory
 
 
 def export(
@@ -18,32 +18,36 @@ def export(
             "--output",
             "-o",
             metavar="FILE",
-            help="File to write; a name ending in .gz compresses it; - is standard output.",
+            help="File to write, compressed if its name ends in .gz; - is standard output.",
         ),
     ],
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="perfetto or chrome: a timeline; csv or parquet: the log line by line. Default: by the "
-            "ending of --output, else perfetto.",
+            help="perfetto or chrome: a timeline; csv or parquet: a table with a row per event. Default: by "
+            "the suffix of --output, else perfetto.",
         ),
     ] = None,
     from_ms: Annotated[
-        float | None, typer.Option("--from-ms", metavar="MS", help="Begin of a window in simulated time.")
+        float | None,
+        typer.Option("--from-ms", metavar="MS", help="Start of the window, in ms of simulated time."),
     ] = None,
-    to_ms: Annotated[float | None, typer.Option("--to-ms", metavar="MS", help="Its end.")] = None,
+    to_ms: Annotated[
+        float | None,
+        typer.Option("--to-ms", metavar="MS", help="End of the window, in ms of simulated time."),
+    ] = None,
     around_op: Annotated[
         int | None,
-        typer.Option("--around-op", metavar="N", help="A window round operation N of the trace instead."),
+        typer.Option("--around-op", metavar="N", help="Select a window around operation N of the trace."),
     ] = None,
     force: Force = False,
-    memory: Annotated[
-        str | None,
-        typer.Option("--memory", metavar="SIZE", help="Memory that queries may take, such as 500MB."),
-    ] = None,
+    memory: Memory = None,
 ) -> None:
-    """Write a run as a timeline for ui.perfetto.dev or Chrome's viewers, or as one long table."""
+    """Write a run as a timeline or as a table.
+
+    Timelines open in ui.perfetto.dev or in Chrome's trace viewers.
+    """
     from pipeline.errors import unknown_name
     from pipeline.export.export import FORMATS, TIMELINES
     from pipeline.export.export import export as write

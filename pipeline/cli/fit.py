@@ -1,4 +1,4 @@
-"""`pipeline fit`: make a workload of a trace."""
+"""`pipeline fit`: fit a workload to a trace."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ def fit(
     trace: TraceName,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The workload to write (.toml).", show_default=False
-        ),
+        typer.Option("--output", "-o", metavar="FILE", help="Workload to write (.toml).", show_default=False),
     ],
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Seed of the trace that is generated to compare.")
+        int, typer.Option("--seed", metavar="N", min=0, help="Seed of the trace generated for comparison.")
     ] = 0,
     force: Force = False,
 ) -> None:
-    """Write a workload whose traces are like this one, and say how like they are."""
+    """Fit a workload to a trace.
+
+    The command writes the workload, generates a trace from it and compares that trace with the original.
+    """
     from pipeline.io.outputs import choose_output
     from pipeline.trace.names import trace_path
     from pipeline.workload.fit.fit import fit as fitted

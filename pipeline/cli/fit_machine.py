@@ -1,4 +1,4 @@
-"""`pipeline fit-machine`: measure a machine's prices from a recording of the kernel's pool."""
+"""`pipeline fit-machine`: measure the costs of a machine from a recording of the kernel's pool."""
 
 from __future__ import annotations
 
@@ -7,41 +7,32 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli._command import Force
+from pipeline.cli._command import Force, PoolRecording, TscGhz
 
 
 def fit_machine(
-    recording: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECORDING",
-            help="Raw events of the kernel's pool (.kmap.parquet or tracefs text), or a shipped one's name: "
-            "wrap16, kcsleep2.",
-        ),
-    ],
+    recording: PoolRecording,
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="The profile to write (.toml).", show_default=False
+            "--output", "-o", metavar="FILE", help="Machine profile to write (.toml).", show_default=False
         ),
     ],
     base: Annotated[
         str,
         typer.Option(
-            "--base", metavar="PROFILE", help="Where prices come from that the recording does not tell."
+            "--base", metavar="PROFILE", help="Machine profile for the costs that cannot be measured."
         ),
     ] = "smp4-2002",
-    tsc_ghz: Annotated[
-        float | None,
-        typer.Option("--tsc-ghz", min=0.001, help="Rate of the TSC, if text's times count its ticks."),
-    ] = None,
+    tsc_ghz: TscGhz = None,
     force: Force = False,
 ) -> None:
-    """Write a machine profile with the prices that a recording tells, each with its count and spread.
+    """Measure machine costs from a recording.
 
-    Measured are the hold of a hit and of a miss, the scan for each slot looked at and freed, the flush, and,
-    where the scheduler was recorded, the switch and the wake-up. What is not, is inherited from another
-    profile and named.
+    The command writes a machine profile. It measures the hold time of a hit and of a miss, the scan cost per
+    slot examined and per slot freed, and the flush. If the recording contains scheduler events, it also
+    measures the context switch and the wake-up. Each measured cost has its sample size and spread. All other
+    costs are copied from --base and listed.
     """
     from pipeline.importing.kmap_pool.recordings import recording_path
     from pipeline.io.outputs import choose_output
@@ -52,6 +43,6 @@ def fit_machine(
     fit.write(output)
     typer.echo(fit.text(), nl=False)
     typer.echo(
-        f"{output}: {len(fit.measured)} costs measured in {fit.recording.name}, "
-        f"{len(fit.inherited)} inherited from {fit.base.name}"
+        f"{output}: {len(fit.measured)} costs measured from {fit.recording.name}, "
+        f"{len(fit.inherited)} copied from {fit.base.name}"
     )

@@ -1,4 +1,4 @@
-"""`pipeline generate`: make a synthetic trace from a workload spec."""
+"""`pipeline generate`: generate a synthetic trace from a workload."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ def generate(
         str,
         typer.Argument(
             metavar="WORKLOAD",
-            help="Name of a shipped workload (see `pipeline workloads`) or path of a .toml file.",
+            help="A workload (see `pipeline workloads`) or a .toml file.",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Trace to write, e.g. build.parquet.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).")
     ],
     operations: Annotated[
         int | None,
-        typer.Option("--ops", metavar="N", help="Number of operations; the workload's own number if absent."),
+        typer.Option(
+            "--ops", metavar="N", help="Number of operations to generate (default: the workload's)."
+        ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", help="Seed of all draws; the workload's own if absent."),
+        typer.Option("--seed", metavar="N", help="Seed of all random draws (default: the workload's)."),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -35,13 +37,16 @@ def generate(
             "--set",
             "-s",
             metavar="KEY=VALUE",
-            help="Change one value of the workload, e.g. tasks=96 or page_sets.page_cache.skew=1.2; may be "
-            "repeated.",
+            help="Override a value of the workload, for example tasks=96 or page_sets.page_cache.skew=1.2; "
+            "may be repeated.",
         ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Generate a trace from a workload: the same workload and seed always give the same trace."""
+    """Generate a synthetic trace from a workload.
+
+    The same workload and seed always give the same trace.
+    """
     from pipeline.io.key_values import key_values
     from pipeline.io.outputs import choose_output
     from pipeline.workload.generate import generate as generate_trace

@@ -1,4 +1,4 @@
-"""`pipeline help`: what `--help` prints."""
+"""`pipeline help`: print the help of a command."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import typer
 def help(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[COMMAND]...", help="A command, and one within it.", show_default=False),
+        typer.Argument(
+            metavar="[COMMAND]...", help="A command and its subcommand, if any.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Explain a command: `pipeline help X` prints what `pipeline X --help` does."""
+    """Print the help of a command.
+
+    `pipeline help X` is the same as `pipeline X --help`.
+    """
     from pipeline.cli import make_app
 
     asked = [*(words or ()), "--help"]

@@ -1,4 +1,4 @@
-"""`pipeline import`: make a trace of a recording."""
+"""`pipeline import`: convert a recording into a trace."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli._command import Force
+from pipeline.cli._command import Force, TscGhz
 
 _PAGE_KIB = 4
 
@@ -15,47 +15,60 @@ _PAGE_KIB = 4
 def import_(
     file: Annotated[Path, typer.Argument(help="The recording.", show_default=False)],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The trace to write (Parquet).", show_default=False)
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).", show_default=False),
     ],
     format: Annotated[
         str | None,
-        typer.Option("--format", help="Format of the recording; found from its content if left out."),
+        typer.Option("--format", help="Format of the recording (default: detected from its content)."),
     ] = None,
     threads: Annotated[
-        bool, typer.Option("--threads", help="All recorded tasks are threads of one process.")
+        bool, typer.Option("--threads", help="Treat all recorded tasks as threads of one process.")
     ] = False,
-    tsc_ghz: Annotated[
-        float | None,
-        typer.Option(
-            "--tsc-ghz", min=0.001, help="Rate of the time-stamp counter, if times count its ticks."
-        ),
+    tsc_ghz: TscGhz = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option("--kernel", metavar="VERSION", help="Version of the recorded kernel, for the metadata."),
     ] = None,
-    kernel: Annotated[str | None, typer.Option("--kernel", help="Kernel that was recorded.")] = None,
     lost_events: Annotated[
-        int | None, typer.Option("--lost-events", min=0, help="Events that the recorder lost, if known.")
+        int | None,
+        typer.Option(
+            "--lost-events", metavar="N", min=0, help="Number of events that the recorder lost, if known."
+        ),
     ] = None,
     mapping: Annotated[
         Path | None,
         typer.Option(
-            "--mapping", help="What a table's columns are, for CSV and Parquet of another tool (TOML)."
+            "--mapping",
+            metavar="FILE",
+            help="Mapping file (.toml) for a CSV or Parquet table of another tool.",
         ),
     ] = None,
     page_kib: Annotated[
-        int, typer.Option("--page-kib", help="Page size of the recorded machine in KiB: 4, 16 or 64.")
+        int,
+        typer.Option(
+            "--page-kib", metavar="KIB", help="Page size of the recorded machine in KiB: 4, 16 or 64."
+        ),
     ] = _PAGE_KIB,
     page_table_span_mib: Annotated[
         int | None,
         typer.Option(
             "--page-table-span-mib",
-            help="MiB that a page of page-table entries maps there; default: with entries of 8 bytes, "
-            "2 for pages of 4 KiB. 4 on 32-bit x86 without PAE.",
+            metavar="MIB",
+            help="Memory in MiB that one page of page-table entries maps (default: computed for 8-byte "
+            "entries, which is 2 for 4 KiB pages). Use 4 for 32-bit x86 without PAE.",
             show_default=False,
         ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that lacks anything.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Reject a recording that has incomplete or lost data.")
+    ] = False,
     force: Force = False,
 ) -> None:
-    """Make a trace of a recording of a real kernel, and say what of it was measured and what was not."""
+    """Convert a recording of a real kernel into a trace.
+
+    The command prints which columns of the trace were measured, derived or assumed.
+    """
     from pipeline.errors import UsageError
     from pipeline.importing.import_trace import import_trace
     from pipeline.io.files import copy_file
@@ -66,11 +79,11 @@ def import_(
     if format is None and mapping is None and (trace := find_own_metadata(file)) is not None:
         if any((threads, tsc_ghz, kernel, lost_events, page_kib != _PAGE_KIB, page_table_span_mib)):
             raise UsageError(
-                f"{file}: is a trace already, whose metadata is kept; leave out the options that change it, "
-                "or read its columns alone with --format trace-table"
+                f"{file}: this file is already a trace, and import keeps its metadata; omit the options that "
+                "change metadata, or read only the columns with --format trace-table"
             )
         copy_file(file, output)
-        print(f"{output}: {trace.operations:,} operations, copied: {file} is a trace already")
+        print(f"{output}: {trace.operations:,} operations, copied because {file} is already a trace")
         return
     result = import_trace(
         file, output, format, kernel=kernel, lost_events=lost_events, threads=threads, tsc_ghz=tsc_ghz,

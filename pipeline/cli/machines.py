@@ -1,4 +1,4 @@
-"""`pipeline machines`: the machine profiles that can be simulated."""
+"""`pipeline machines`: list and print machine profiles."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ def machines(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="MACHINE", help="Print this profile: every cost and its source.", show_default=False
+            metavar="MACHINE", help="Print this profile with the source of every cost.", show_default=False
         ),
     ] = None,
     toml: Annotated[
-        bool, typer.Option("--toml", help="Print the profile's file instead, to start one of your own from.")
+        bool, typer.Option("--toml", help="Print the profile's .toml file, as a template for your own.")
     ] = False,
 ) -> None:
-    """List the machine profiles, or print one with the source of every cost.
+    """List the machine profiles, or print one profile.
 
-    docs/machine-model.md says what is in a profile's file.
+    docs/machine-model.md describes the file format.
     """
     from pipeline.errors import UsageError
     from pipeline.machine.catalogue import list_profiles, profile_path
 
     if toml:
         if name is None:
-            raise UsageError("--toml is for one machine; name it, as in 'pipeline machines numaq16 --toml'")
+            raise UsageError("--toml requires a machine, as in 'pipeline machines numaq16 --toml'")
         typer.echo(profile_path(name).read_text(encoding="utf-8"), nl=False)
     elif name is None:
         typer.echo(list_profiles(), nl=False)

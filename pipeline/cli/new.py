@@ -1,4 +1,4 @@
-"""`pipeline new`: something of your own to start from."""
+"""`pipeline new`: create the files of a new design."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import typer
 def new(
     kind: Annotated[
         Literal["allocator"],
-        typer.Argument(metavar="allocator", help="What to write: a mapping design and its test."),
+        typer.Argument(metavar="allocator", help="The word 'allocator': create a design and its test."),
     ],
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Its name; the files are NAME.py, test_NAME.py.")
+        str, typer.Argument(metavar="NAME", help="Name of the design; the files are NAME.py, test_NAME.py.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory that the files are put into.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory for the files.")
     ] = Path(),
 ) -> None:
-    """Write a mapping design of your own to start from, which replays as it is, and its test.
+    """Create a working design and its test as a template.
 
-    Nothing is overwritten. docs/write-an-allocator.md goes on from there.
+    Existing files are not overwritten. docs/write-an-allocator.md describes the next steps.
     """
     from pipeline.allocators.new import new_allocator
 
     allocator, test = new_allocator(name, output)
-    # A word with a slash or the suffix alone is taken for a path; a leading dash would be an option.
+    # Only a word with a slash or the suffix is taken as a path; a leading dash would be an option.
     path = shlex.quote(str(allocator) if allocator.is_absolute() else f"./{allocator}")
     typer.echo(allocator)
     typer.echo(test)

@@ -1,4 +1,4 @@
-"""`pipeline queries`: what the query library can answer."""
+"""`pipeline queries`: list and describe the queries of the library."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 def queries(
     name: Annotated[
         str | None,
-        typer.Argument(help="A query's name or .sql file, to see its parameters, columns and SQL."),
+        typer.Argument(help="A query or a .sql file: print its parameters, columns and SQL."),
     ] = None,
-    views: Annotated[bool, typer.Option("--views", help="Describe the views and macros of SQL.")] = False,
+    views: Annotated[bool, typer.Option("--views", help="Describe the SQL views and macros.")] = False,
 ) -> None:
-    """List the questions of the query library, or describe one of them."""
+    """List the queries of the library, or describe one."""
     if views:
         from pipeline.sql.describe import describe_views
 

@@ -1,4 +1,4 @@
-"""`pipeline record`: record a command on this machine."""
+"""`pipeline record`: record a command on this machine as a trace."""
 
 from __future__ import annotations
 
@@ -16,27 +16,32 @@ def record(
         typer.Argument(metavar="-- COMMAND...", help="The command and its arguments.", show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace to write (Parquet).")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).")
     ] = None,
     by: Annotated[
         Literal["perf", "strace"] | None,
-        typer.Option("--with", help="Recorder; the first of these that works here, if left out."),
+        typer.Option("--with", help="Recorder (default: the first of these that works on this machine)."),
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="FILE", help="Keep the recording's text there.")
+        Path | None,
+        typer.Option("--keep", metavar="FILE", help="Also keep the recorder's output in this file."),
     ] = None,
     buffer_mib: Annotated[
-        int, typer.Option("--buffer", metavar="MIB", min=1, help="perf's buffer for each CPU, in MiB.")
+        int, typer.Option("--buffer", metavar="MIB", min=1, help="Buffer of perf per CPU, in MiB.")
     ] = 32,
     bpftrace: Annotated[
-        bool, typer.Option("--bpftrace", help="Print our bpftrace script and how to run it; record nothing.")
+        bool,
+        typer.Option("--bpftrace", help="Print a bpftrace script and the commands to run it, then exit."),
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Say what can record here and what is lacking; record nothing.")
+        bool, typer.Option("--check", help="Print which recorders work on this machine, then exit.")
     ] = False,
     force: Force = False,
 ) -> None:
-    """Run a command, record its page faults, reads and writes, and make a trace of them."""
+    """Run a command and record it as a trace.
+
+    The recording contains the command's page faults, reads and writes.
+    """
     from pipeline.capture.bpftrace import bpftrace_commands, script_path
     from pipeline.capture.capture import find_obstacles
     from pipeline.capture.capture import record as record_command
@@ -49,11 +54,11 @@ def record(
         return
     if check:
         for name, against in find_obstacles(buffer_mib).items():
-            print(f"{name}: " + ("works here" if not against else "; ".join(map(str, against))))
+            print(f"{name}: " + ("works on this machine" if not against else "; ".join(map(str, against))))
         return
     if output is None or not command:
         missing = [what for what, given in (("-o FILE", output), ("-- COMMAND", command)) if not given]
-        raise UsageError(f"missing {' and '.join(missing)}; 'pipeline record --help' says how")
+        raise UsageError(f"missing {' and '.join(missing)}; see 'pipeline record --help'")
     choose_output(output, ("parquet",), force=force)
     if keep is not None:
         check_output(keep, force=force)
@@ -63,15 +68,16 @@ def record(
     )  # fmt: skip
     metadata = result.imported.metadata
     if result.exit_status:
-        typer.echo(f"the command ended with status {result.exit_status}", err=True)
+        typer.echo(f"the command exited with status {result.exit_status}", err=True)
     if result.lost_events:
         typer.echo(
-            f"{result.lost_events:,} events were lost: give a larger --buffer (now {buffer_mib} MiB a CPU)",
+            f"{result.lost_events:,} events were lost; use a larger --buffer than {buffer_mib} MiB per CPU",
             err=True,
         )
-    # Standard output is the command's own.
+    # Standard output belongs to the recorded command.
     typer.echo(
-        f"{output}: {metadata.operations:,} operations of {metadata.tasks:,} tasks, by {result.recorder}",
+        f"{output}: {metadata.operations:,} operations of {metadata.tasks:,} tasks, recorded by "
+        f"{result.recorder}",
         err=True,
     )
     for note in metadata.notes:

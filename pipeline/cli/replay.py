@@ -1,4 +1,4 @@
-"""`pipeline replay`: run a trace through a mapping design on a simulated machine."""
+"""`pipeline replay`: replay a trace with a design on a simulated machine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pipeline.cli._command import Costs, Cpus, Machine, Operations
+
 if TYPE_CHECKING:
     from pipeline.runs.finished import RunResult
     from pipeline.runs.plan import Plan
@@ -20,8 +22,8 @@ def replay(
         str,
         typer.Argument(
             metavar="TRACE",
-            help="A trace (.parquet), the name of a shipped recording (local, kcsleep2), or a workload by "
-            "name or .toml file, of which a trace is made and kept beside the runs.",
+            help="A trace (.parquet), the name of a shipped recording (local, kcsleep2), or a workload (name "
+            "or .toml file). The trace of a workload is generated and kept with the runs.",
         ),
     ],
     allocators: Annotated[
@@ -30,51 +32,35 @@ def replay(
             "--allocator",
             "-a",
             metavar="NAME",
-            help="A design (see `pipeline allocators`) or a .py file; or several by kind of operation: "
-            "page_fault=atomic,default=global_pool. May be repeated: each is replayed, and all are put side "
-            "by side.",
+            help="A design (see `pipeline allocators`) or a .py file, or one design per kind of operation: "
+            "page_fault=atomic,default=global_pool. May be repeated to compare designs side by side.",
         ),
     ],
-    machine: Annotated[
-        str,
-        typer.Option(
-            "--machine", "-m", metavar="PROFILE", help="A machine (see `pipeline machines`) or a .toml file."
-        ),
-    ],
+    machine: Machine,
     options: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             "-s",
             metavar="KEY=VALUE",
-            help="An option of the design; may be repeated. Of several designs: of those that have it, or of "
-            "one as global_pool.slots=512.",
+            help="Set an option of the design; may be repeated. With several designs, it applies to each "
+            "design that has the option; global_pool.slots=512 applies to one.",
         ),
     ] = None,
-    operations: Annotated[
-        int | None,
-        typer.Option("--ops", metavar="N", min=1, help="Operations of a workload; its own number if absent."),
-    ] = None,
+    operations: Operations = None,
     label: Annotated[
         str | None,
-        typer.Option("--label", metavar="TEXT", help="Name of the run in reports, in place of its design's."),
+        typer.Option("--label", metavar="TEXT", help="Name of the run in reports (default: the design's)."),
     ] = None,
-    cpus: Annotated[
-        int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs; the machine's own if absent.")
-    ] = None,
-    costs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--cost", metavar="NAME=VALUE", help="A cost in place of the machine's own; may be repeated."
-        ),
-    ] = None,
+    cpus: Cpus = None,
+    costs: Costs = None,
     seed: Annotated[
         int,
         typer.Option(
             "--seed",
             metavar="N",
-            help="Seed of what is left to chance: who gets an unfair lock (numaq16, smp4-2002, smp8-2002), "
-            "device interrupts (numaq16) and --jitter. Elsewhere every seed gives the same run.",
+            help="Seed of random events: hand-over of unfair locks (numaq16, smp4-2002, smp8-2002), device "
+            "interrupts (numaq16) and --jitter. Without these, every seed gives the same run.",
         ),
     ] = 0,
     jitter: Annotated[
@@ -82,24 +68,24 @@ def replay(
         typer.Option(
             "--jitter",
             metavar="P%",
-            help="Scale each think and wait time of the trace by a random factor within 1 +- P %, the same "
-            "for every design: with another --seed, another run of the same trace.",
+            help="Scale each think and wait time at random, by up to P %. The factors depend on "
+            "--seed and are the same for every design.",
         ),
     ] = "0%",
     loop: Annotated[
         Literal["closed", "timed"],
         typer.Option(
             "--loop",
-            help="closed: an operation follows its task's previous one, so delays propagate; "
-            "timed: it starts at its recorded time, or later if the task is late.",
+            help="closed: each operation follows its task's previous one, so delays propagate; timed: each "
+            "operation starts at its recorded time, or later if its task is late.",
         ),
     ] = "closed",
     events: Annotated[
         Literal["full", "stretches", "none"],
         typer.Option(
             "--events",
-            help="Keep the event log (full), with it what each CPU did from when to when (stretches), or "
-            "only the totals (none).",
+            help="full: keep the event log; stretches: also record each CPU's activity over time; none: keep "
+            "only totals.",
         ),
     ] = "full",
     lowmem: Annotated[
@@ -107,16 +93,17 @@ def replay(
         typer.Option(
             "--lowmem",
             metavar="KIND",
-            help="Pages of this kind lie in low memory and need no mapping; may be repeated.",
+            help="Treat pages of operations of this kind as low memory, which needs no mapping; may be "
+            "repeated.",
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory of runs; the run is put inside.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory in which to put the run.")
     ] = Path("runs"),
     compile: Annotated[
         bool,
         typer.Option(
-            "--compile/--no-compile", help="Compile the simulator, or run it as plain Python to debug."
+            "--compile/--no-compile", help="Compile the simulator, or run it as plain Python for debugging."
         ),
     ] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Simulate again even if the run exists.")] = False,
@@ -124,15 +111,16 @@ def replay(
         bool,
         typer.Option(
             "--minimize",
-            help="If the run ends with a finding, look for the shortest prefix of the trace that still "
-            "does, and keep it beside the run.",
+            help="If the run ends with a finding, search for the shortest prefix of the trace that "
+            "reproduces it, and keep that prefix with the run.",
         ),
     ] = False,
 ) -> None:
-    """Replay a trace through one design or several on a machine; prints the directory of each run.
+    """Replay a trace with one or more designs.
 
-    Exit status 5 means that the run ended with a finding, such as a deadlock; the run is kept. With
-    --minimize, the path of the shortest trace that shows the first finding is printed too.
+    The command simulates each design on the machine and prints the directory of each run. Exit status 5
+    means that a run ended with a finding, such as a deadlock; the run is kept. With --minimize, the command
+    also prints the path of the shortest trace that reproduces the first finding.
     """
     from pipeline.errors import FindingError, UsageError
     from pipeline.io.key_values import key_integers, key_values, parse_percent
@@ -146,7 +134,9 @@ def replay(
 
     designs = list(dict.fromkeys(parse_designs(allocators)))
     if len(designs) > 1 and (label is not None or minimize):
-        raise UsageError(f"{'--minimize' if minimize else '--label'} is for one design, found {len(designs)}")
+        raise UsageError(
+            f"{'--minimize' if minimize else '--label'} requires exactly one design, found {len(designs)}"
+        )
     given, notes = options_of_each(designs, key_values(options or [], "--set"))
     for note in notes:
         typer.echo(f"pipeline: {note}", err=True)
@@ -184,7 +174,7 @@ def replay(
         from pipeline.runs.minimize import minimize as find_minimal
 
         minimal = find_minimal(run, config, lambda line: typer.echo(line, err=True))
-        typer.echo(minimal_lines(minimal) if minimal else "no finding, nothing to minimize", err=True)
+        typer.echo(minimal_lines(minimal) if minimal else "the run has no finding to minimise", err=True)
         if minimal:
             typer.echo(str(minimal.path))
     if found := [line for run in runs for line in finding_lines(run.manifest)]:
@@ -192,14 +182,14 @@ def replay(
 
 
 def _make(plan: Plan) -> RunResult:
-    # Loading what simulates takes longer than finding a run.
+    # Importing the simulator takes longer than finding an existing run.
     from pipeline.runs.execute import execute_plan
 
     return execute_plan(plan)
 
 
 def _bar() -> str:
-    """What bars are made of: a block, if the terminal's encoding has it."""
+    """Return the character for bars: a block if the terminal's encoding has it, else #."""
     try:
         "█".encode(sys.stderr.encoding or "ascii")
     except UnicodeEncodeError:

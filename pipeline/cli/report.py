@@ -1,4 +1,4 @@
-"""`pipeline report`: one HTML page that compares runs, or the same in another form."""
+"""`pipeline report`: write a report that compares runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli._command import Force
+from pipeline.cli._command import Force, Memory
 
 _STUDY_FORMS = ("html", "md")
 
@@ -18,8 +18,8 @@ def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Run directories, directories of runs, and files of measured locks; or a sweep; or studies "
-            "and collections of them by name, see `pipeline study`. Default: runs."
+            help="Run directories, directories of runs, and files of lock measurements; or a sweep; or the "
+            "names of studies or collections (see `pipeline study`). Default: runs."
         ),
     ] = None,
     output: Annotated[
@@ -27,44 +27,52 @@ def report(
         typer.Option(
             "--output",
             "-o",
-            help="File to write, or of png and svg the directory for the charts; default: report with the "
-            "format's suffix.",
+            metavar="PATH",
+            help="File to write; for png and svg, a directory for the charts (default: report, with the "
+            "suffix of the format).",
         ),
     ] = None,
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="html: one page; md: tables, and charts in words; json: all data and chart specifications; "
-            "png, svg: a file for each chart. Default: by the suffix of --output, else html.",
+            help="html: one page; md: tables, with charts described in text; json: all data and chart "
+            "specifications; png, svg: one file per chart. Default: by the suffix of --output, else html.",
         ),
     ] = None,
     item: Annotated[
         str | None,
         typer.Option(
             "--item",
-            help="Only this item of the definition, such as flushes-per-second; png and svg: one file.",
+            metavar="ITEM",
+            help="Write only this item of the definition, such as flushes-per-second.",
         ),
     ] = None,
     title: Annotated[
-        str | None, typer.Option("--title", help="Title; default: the question that the runs answer.")
+        str | None,
+        typer.Option(
+            "--title",
+            metavar="TEXT",
+            help="Title of the report (default: the question that the runs answer).",
+        ),
     ] = None,
-    open_: Annotated[
-        bool, typer.Option("--open", help="Open what was written in the default browser.")
-    ] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Open the report in the default browser.")] = False,
     definition: Annotated[
         str | None,
         typer.Option(
-            "--definition", "-d", help="Report definition: a shipped name or a .toml file; default: default."
+            "--definition",
+            "-d",
+            metavar="DEFINITION",
+            help="Report definition: a shipped name or a .toml file (default: default).",
         ),
     ] = None,
     force: Force = False,
-    memory: Annotated[
-        str | None,
-        typer.Option("--memory", metavar="SIZE", help="Memory that queries may take, such as 500MB."),
-    ] = None,
+    memory: Memory = None,
 ) -> None:
-    """Write one self-contained HTML page that compares runs, or the same as Markdown, JSON or pictures."""
+    """Write a report that compares runs.
+
+    The report is a self-contained HTML page, a Markdown or JSON file, or a set of pictures.
+    """
     from pipeline.errors import UsageError, unknown_name
     from pipeline.io.files import STDOUT
     from pipeline.io.outputs import choose_output
@@ -81,12 +89,16 @@ def report(
     of_runs = {"--item": item, "--definition": definition, "--title": title}
     studies = _select_studies(runs or [])
     if studies and (given := [name for name, value in of_runs.items() if value is not None]):
-        raise UsageError(f"{given[0]} is for a report of runs, and {studies[0]} is a study; leave it out")
+        raise UsageError(
+            f"{given[0]} applies to reports of runs, but {studies[0]} is a study; omit {given[0]}"
+        )
     if studies and form not in (None, *_STUDY_FORMS):
-        raise UsageError(f"a report of studies is html or md, found '{form}'; 'pipeline study' has json")
+        raise UsageError(
+            f"a report of studies must be html or md, found '{form}'; 'pipeline study' can write json"
+        )
     if open_ and place == STDOUT:
-        raise UsageError("--open is for a file, and -o - is standard output; leave out one of them")
-    # Several pictures go into a directory, which `write` looks at.
+        raise UsageError("--open requires a file, but -o - is standard output; omit one of them")
+    # Several pictures go into a directory, which `write` checks.
     if item is not None or form not in PICTURES:
         forms = _STUDY_FORMS if studies else FORMATS
         form = choose_output(place, forms, form, force=force, stdout=not studies)
@@ -100,11 +112,11 @@ def report(
         import webbrowser
 
         if not webbrowser.open(written.resolve().as_uri()):
-            typer.echo(f"{written}: found no browser to open it with", err=True)
+            typer.echo(f"{written}: no browser found to open it", err=True)
 
 
 def _select_studies(names: list[Path]) -> list[str]:
-    """The names, if all are of studies; none of them if all are of runs. Raises UsageError for a mixture."""
+    """Return the names if all are studies, and [] if all are runs. Raises UsageError for a mixture."""
     if all(name.is_dir() for name in names):
         return []
     from pipeline.errors import UsageError
@@ -114,7 +126,7 @@ def _select_studies(names: list[Path]) -> list[str]:
     if studies and len(studies) < len(names):
         other = next(str(name) for name in names if str(name) not in studies)
         raise UsageError(
-            f"a report is of runs or of studies, found both: {studies[0]} is a study, {other} is not"
+            f"a report contains either runs or studies, found both: {studies[0]} is a study, {other} is not"
         )
     return studies
 

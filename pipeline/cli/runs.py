@@ -1,4 +1,4 @@
-"""`pipeline runs`: what runs there are, naming them, and removing them."""
+"""`pipeline runs`: list, label and remove runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ runs = typer.Typer(rich_markup_mode=None, cls=_Runs)
 
 @runs.callback()
 def describe() -> None:
-    """List runs, give them labels, and remove them.
+    """List, label and remove runs.
 
     `pipeline runs [DIR...]` is short for `pipeline runs list [DIR...]`.
     """
@@ -29,10 +29,10 @@ def describe() -> None:
 def list_(
     places: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[DIR]...", help="Directories of runs, or runs; default: runs."),
+        typer.Argument(metavar="[DIR]...", help="Directories of runs, or run directories (default: runs)."),
     ] = None,
 ) -> None:
-    """List runs: what was replayed on what, which log was kept, and how large it is."""
+    """List runs with their settings, logs and sizes."""
     from pipeline.runs.collection import list_runs
 
     typer.echo(list_runs(places or [Path("runs")]), nl=False)
@@ -40,10 +40,10 @@ def list_(
 
 @runs.command(cls=Command)
 def label(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of one run.")],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What reports and queries call it.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Name of the run in reports and queries.")],
 ) -> None:
-    """Give a run another label."""
+    """Set the label of a run."""
     from pipeline.runs.store import set_label
 
     typer.echo(f"{run}: {set_label(run, text).label}")
@@ -51,7 +51,7 @@ def label(
 
 @runs.command(cls=Command)
 def rm(
-    which: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Directories of runs.")],
+    which: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
 ) -> None:
     """Remove runs from disk."""
     from pipeline.runs.collection import remove_runs
@@ -63,14 +63,19 @@ def rm(
 
 @runs.command(cls=Command)
 def prune(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="A directory of runs.")] = Path("runs"),
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Directory of runs.")] = Path("runs"),
     older_than: Annotated[
         float | None,
-        typer.Option("--older-than", metavar="DAYS", min=0, help="Remove runs made earlier than that too."),
+        typer.Option("--older-than", metavar="DAYS", min=0, help="Also remove runs older than this."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be removed, and remove nothing.")
+    ] = False,
 ) -> None:
-    """Remove what interrupted runs left, traces of workloads that no run is of, and old runs."""
+    """Remove leftovers and old runs.
+
+    Leftovers are files of interrupted runs and generated traces that no run uses.
+    """
     from pipeline.runs.collection import find_leftovers, remove
 
     found = find_leftovers(directory, older_than)

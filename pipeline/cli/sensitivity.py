@@ -1,4 +1,4 @@
-"""`pipeline sensitivity`: how far do the machine's prices decide which design is better?"""
+"""`pipeline sensitivity`: find how far the ranking of designs depends on the costs of the machine."""
 
 from __future__ import annotations
 
@@ -9,66 +9,77 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli._command import Force
+from pipeline.cli._command import Cpus, Force, Jitter, KeptRuns, Machine, Workers
 
 
 def sensitivity(
     trace: Annotated[
-        str, typer.Argument(metavar="TRACE", help="A path, a shipped recording, or a workload by name.")
+        str,
+        typer.Argument(
+            metavar="TRACE", help="A trace (.parquet), or the name of a shipped recording or workload."
+        ),
     ],
-    machine: Annotated[
-        str, typer.Option("--machine", "-m", metavar="PROFILE", help="A machine, or a .toml file.")
-    ],
+    machine: Machine,
     allocators: Annotated[
         list[str],
         typer.Option(
-            "--allocator", "-a", metavar="A,B", help="Two designs or more, each as NAME:OPTION=VALUE."
+            "--allocator", "-a", metavar="A,B", help="Two or more designs, each as NAME:OPTION=VALUE."
         ),
     ],
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", "-s", metavar="NAME=VALUE", help="An option of all designs that have it, or DESIGN.NAME."
+            "--set",
+            "-s",
+            metavar="KEY=VALUE",
+            help="Set an option of every design that has it, or of one as DESIGN.KEY=VALUE; may be repeated.",
         ),
     ] = None,
     metric: Annotated[
-        str, typer.Option("--metric", metavar="NAME", help="What is better, as `pipeline compare` judges by.")
+        str, typer.Option("--metric", metavar="METRIC", help="Metric to judge by, as in `pipeline compare`.")
     ] = "throughput",
     costs: Annotated[
         list[str] | None,
-        typer.Option("--cost", metavar="NAMES", help="Vary only these prices, with commas between."),
+        typer.Option("--cost", metavar="NAMES", help="Vary only these costs, separated by commas."),
     ] = None,
     draws: Annotated[
-        int, typer.Option("--draws", metavar="N", min=2, help="Draws of all prices together.")
+        int,
+        typer.Option("--draws", metavar="N", min=2, help="Number of random draws of all costs together."),
     ] = 100,
-    cpus: Annotated[int | None, typer.Option("--cpus", metavar="N", help="Number of CPUs.")] = None,
+    cpus: Cpus = None,
     operations: Annotated[
         int | None,
-        typer.Option("--ops", metavar="N", min=1, help="Operations of a workload; 20,000 if absent."),
+        typer.Option(
+            "--ops",
+            metavar="N",
+            min=1,
+            help="Number of operations to generate from a workload (default: 20,000).",
+        ),
     ] = None,
-    jitter: Annotated[
-        str | None, typer.Option("--jitter", metavar="PERCENT", help="Scale think and wait times at random.")
-    ] = None,
+    jitter: Jitter = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=(1 << 62) - 1, help="Of the draws, and of the first trace.")
+        int,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            min=0,
+            max=(1 << 62) - 1,
+            help="Seed of the draws and of the first generated trace.",
+        ),
     ] = 0,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Keep the runs here, as a sweep.")
-    ] = None,
+    output: KeptRuns = None,
     page: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Draw the answer as an HTML page too.")
+        Path | None, typer.Option("--report", metavar="FILE", help="Also write the answer as an HTML page.")
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent.")
-    ] = None,
-    form: Annotated[
-        Literal["text", "md", "json"], typer.Option("--format", help="How the answer is written.")
-    ] = "text",
+    workers: Workers = None,
+    form: Annotated[Literal["text", "md", "json"], typer.Option("--format", help="Output format.")] = "text",
     force: Force = False,
 ) -> None:
-    """Vary all prices of a machine in their ranges, and find at which value of each the order turns.
+    """Vary machine costs to test a ranking of designs.
 
-    The exit status is 0 if of each two designs one is ahead in most draws, and 7 if that is undecided.
+    The command varies all costs of the machine within their ranges. For each cost it finds the value at
+    which the order of the designs changes. The exit status is 0 if in each pair of designs one is ahead in
+    most draws, and 7 if a pair is undecided.
     """
     from pipeline.compare.compare import UNDECIDED_STATUS
     from pipeline.sensitivity.asking import ask

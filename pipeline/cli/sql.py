@@ -1,4 +1,4 @@
-"""`pipeline sql`: ask runs a question in SQL."""
+"""`pipeline sql`: query runs with SQL."""
 
 from __future__ import annotations
 
@@ -7,46 +7,54 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli._command import Force
+from pipeline.cli._command import Force, Memory
 
-# Rows of a table that is printed, but not at a terminal, unless more are asked for.
+# Default maximum of rows of a table that is printed, but not on a terminal.
 _MOST_ROWS = 1_000
-# Lines of the window that are no rows: the head, the next prompt, and what is said of the rest.
+# Lines of the window that are not rows: the header, the next prompt, and the note on omitted rows.
 _LINES_BESIDE = 5
 
 
 def sql(
     query: Annotated[str | None, typer.Argument(help="SQL text, such as 'FROM runs'.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="A .sql file.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Run the query of a .sql file.")
+    ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="A query of the library; see 'pipeline queries'.")
+        str | None,
+        typer.Option(
+            "--name", "-n", metavar="NAME", help="Run a query of the library (see `pipeline queries`)."
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a parameter; may be repeated."),
+        typer.Option(
+            "--set", "-s", metavar="KEY=VALUE", help="Set a parameter of the query; may be repeated."
+        ),
     ] = None,
     runs: Annotated[
         list[Path] | None,
         typer.Option(
             "--runs",
             "-r",
-            help="Run directory, directory of runs, a recording of the kernel's pool (a .kmap.parquet file "
-            "or a shipped one's name: wrap16, kcsleep2), or a file of measured locks (perf lock contention, "
-            "/proc/lock_stat ...); may be repeated; default: runs.",
+            metavar="PATH",
+            help="Run directory; directory of runs; recording of the kernel's pool (a .kmap.parquet file or "
+            "the name of a shipped recording: wrap16, kcsleep2); or file of lock measurements (perf lock "
+            "contention, /proc/lock_stat ...). Default: runs. May be repeated.",
         ),
     ] = None,
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="table; csv, json or parquet at full precision; lockmeter, lock_stat: of these queries. "
-            "Default: by the ending of --output, else table.",
+            help="table; csv, json or parquet, at full precision; lockmeter or lock_stat, for the queries of "
+            "these names. Default: by the suffix of --output, else table.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="File to write; - is standard output, as without it."
+            "--output", "-o", metavar="FILE", help="File to write (default: standard output, also -)."
         ),
     ] = None,
     rows: Annotated[
@@ -54,8 +62,8 @@ def sql(
         typer.Option(
             "--rows",
             metavar="N|all",
-            help="Most rows of each answer. Default: of a table that is printed, what fits the window, or "
-            f"{_MOST_ROWS:,} where there is none; else all.",
+            help="Maximum number of rows per answer. Default: for a printed table, the terminal's height "
+            f"or {_MOST_ROWS:,} without a terminal; otherwise all.",
         ),
     ] = None,
     force: Force = False,
@@ -63,18 +71,15 @@ def sql(
         bool,
         typer.Option(
             "--safe",
-            help="For queries that are not trusted: they read these runs, no other file, and write nothing.",
+            help="Run untrusted queries safely: they can read only the given runs and cannot write files.",
         ),
     ] = False,
-    memory: Annotated[
-        str | None,
-        typer.Option("--memory", metavar="SIZE", help="Memory that a query may take, such as 500MB."),
-    ] = None,
+    memory: Memory = None,
 ) -> None:
-    """Answer SQL over the event logs and totals of runs, over recordings and measured locks.
+    """Query runs, recordings and lock measurements with SQL.
 
-    Several statements are answered one after another. Without any: an interactive shell at a terminal, else
-    the script that standard input is.
+    Several statements run one after another. Without a query, the command starts an interactive shell on a
+    terminal, and otherwise runs the script on standard input.
     """
     import sys
 
@@ -91,7 +96,7 @@ def sql(
     if output is not None:
         form = choose_output(output, FORMATS, form, force=force, stdout=True)
     elif force:
-        raise UsageError("--force is for a file, and none is given with -o")
+        raise UsageError("--force requires an output file; add -o FILE")
     text_file = None if output == STDOUT and form != "parquet" else output
     places, params = runs or [Path("runs")], parse_settings(set_ or [])
     if query is None and file is None and name is None:
@@ -104,7 +109,7 @@ def sql(
             from pipeline.shell.shell import run_script
 
             if rows is not None:
-                raise UsageError("--rows is for a query; in a script, .rows N does it")
+                raise UsageError("--rows applies to a query; in a script, use .rows N")
             run_script(places, script, _write, form, params, text_file, _note, safe)
             return
 
@@ -117,7 +122,7 @@ def sql(
     chosen = choose_query(query, file, name)
     asked = sum(map(is_question, split_statements(chosen.body)))
     if text_file is not None and asked > 1:
-        raise UsageError(f"{text_file}: wanted one question whose answer is written, found {asked}")
+        raise UsageError(f"{text_file}: expected one statement that returns rows, found {asked}")
     form = form or FORMATS[0]
     most = _most_rows(rows, form if text_file is None else "")
     with open_session(places, recordings=True, statement=chosen.body, safe=safe) as session:
@@ -130,11 +135,11 @@ def sql(
             else:
                 write_frame(shown, form, text_file)
             if frame.height > shown.height and rows is None:
-                _note(f"only the first {most:,} rows; --rows all prints all, -o FILE writes all\n")
+                _note(f"only the first {most:,} rows are shown; use --rows all or -o FILE for all rows\n")
 
 
 def _most_rows(rows: str | None, form: str) -> int | None:
-    """Most rows of an answer; None for all. `form` is how it is printed, "" if it is not."""
+    """Return the maximum number of rows, None for all. `form` is the printed format, "" for a file."""
     import shutil
     import sys
 
@@ -147,7 +152,7 @@ def _most_rows(rows: str | None, form: str) -> int | None:
     if rows == "all":
         return None
     if not plain_number(rows).isdecimal() or int(plain_number(rows)) < 1:
-        raise UsageError(f"--rows wants a whole number from 1, or all; found '{rows}'")
+        raise UsageError(f"--rows must be a whole number >= 1, or all; found '{rows}'")
     return int(plain_number(rows))
 
 

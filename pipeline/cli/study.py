@@ -1,4 +1,4 @@
-"""`pipeline study`: the shipped studies, each made anew."""
+"""`pipeline study`: run studies and print their verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli._command import Command, Force
+from pipeline.cli._command import Command, Force, Workers
 from pipeline.cli.validate import validate
 from pipeline.cli.verify import verify
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class _Studies(TyperGroup):
-    """Studies by name beside the commands: whatever is no command is the name of a study."""
+    """A group that treats an argument that is not a command as the name of a study."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Take a word that is no command for the name of a study."""
+        """Return the command, or the one that runs studies if the first argument is not a command."""
         if args and args[0] in self.commands:
             return super().resolve_command(ctx, args)
         return _RUN, self.commands[_RUN], args
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """All but the one that names run."""
+        """Return all commands except the hidden one that runs studies."""
         return [name for name in super().list_commands(ctx) if name != _RUN]
 
 
@@ -40,10 +40,10 @@ study = typer.Typer(rich_markup_mode=None, cls=_Studies, subcommand_metavar="[NA
 
 @study.callback(invoke_without_command=True)
 def list_studies(context: typer.Context) -> None:
-    """Put a claim to the replay: the shipped studies, or your own by path.
+    """Test claims about designs by replay.
 
-    Without a name, the studies are listed. A collection, such as `claims`, is all of its studies.
-    `pipeline study NAME --help` has the options.
+    Give the names of shipped studies or collections (such as `claims`), or the paths of your own studies.
+    Without a name, the command lists the shipped studies. For the options, see `pipeline study NAME --help`.
     """
     if context.invoked_subcommand is not None:
         return
@@ -59,27 +59,31 @@ def list_studies(context: typer.Context) -> None:
                 for some in sorted(chosen, key=lambda s: (s.label, *s.about[:1], s.name))
             ]
             typer.echo(align_columns(rows, indent="  "), nl=False)
-    typer.echo("commands: kernel, lockmeter, matrix; 'pipeline study COMMAND --help'")
+    typer.echo("commands: kernel, lockmeter, matrix; see 'pipeline study COMMAND --help'")
 
 
 def run_studies(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="Studies or collections by name, or files of your own."),
+        typer.Argument(
+            metavar="NAME...", help="Names of studies or collections, or files of your own studies."
+        ),
     ],
-    form: Annotated[
-        Literal["text", "md", "json"], typer.Option("--format", help="How the answers are printed.")
-    ] = "text",
+    form: Annotated[Literal["text", "md", "json"], typer.Option("--format", help="Output format.")] = "text",
     document: Annotated[
         Path | None,
         typer.Option(
-            "--document", metavar="FILE", help="Write the answers here as Markdown, with pictures beside it."
+            "--document",
+            metavar="FILE",
+            help="Write the answers to this Markdown file, and pictures to its directory.",
         ),
     ] = None,
     keep: Annotated[
         Path | None,
         typer.Option(
-            "--keep", metavar="DIR", help="Keep the runs here, as a sweep, for `pipeline sql` and others."
+            "--keep",
+            metavar="DIR",
+            help="Keep the runs in this directory, as a sweep, for example for `pipeline sql`.",
         ),
     ] = None,
     replications: Annotated[
@@ -89,19 +93,16 @@ def run_studies(
             "-n",
             metavar="N",
             min=1,
-            help="Different runs of each setting, in place of the study's.",
+            help="Number of replications of each setting (default: the study's).",
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent."),
-    ] = None,
+    workers: Workers = None,
     force: Force = False,
 ) -> None:
-    """Make the runs of studies and say what comes out: holds, does not hold, depends, or cannot tell.
+    """Run studies and print the verdict of each.
 
-    The exit status is 5 if an opinion in a study was written for another outcome, and else tells only
-    whether it ran.
+    A claim holds, does not hold, depends on the setting, or cannot be decided. The exit status is 5 if the
+    written opinion of a study was made for another outcome. Otherwise it does not depend on the verdicts.
     """
     from pipeline.errors import FindingError
     from pipeline.io.outputs import choose_output
@@ -128,7 +129,7 @@ def run_studies(
 
 
 def _say_stale(answers: Sequence[Answer]) -> bool:
-    """Name on stderr the studies with an opinion for another outcome; returns whether there are any."""
+    """List on stderr the studies whose opinion was written for another outcome; return True if any."""
     stale = [answer for answer in answers if answer.stale]
     for answer in stale:
         typer.echo(f"{answer.study.name}: {answer.opinion}", err=True)
@@ -138,34 +139,43 @@ def _say_stale(answers: Sequence[Answer]) -> bool:
 def matrix(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DESIGN]...", help="Designs to compare beside the bounds; without any, all."),
+        typer.Argument(
+            metavar="[DESIGN]...", help="Designs to compare, in addition to the bounds (default: all)."
+        ),
     ] = None,
     document: Annotated[
         Path | None,
         typer.Option(
-            "--document", metavar="FILE", help="Write tables and judgements, as docs/designs.md is."
+            "--document",
+            metavar="FILE",
+            help="Write tables and judgements to this Markdown file, as in docs/designs.md.",
         ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write charts, as one HTML page.")
+        Path | None, typer.Option("--report", metavar="FILE", help="Write charts as an HTML page.")
     ] = None,
     operations: Annotated[
         int,
-        typer.Option("--ops", metavar="N", help="Operations of synthetic traces for each CPU."),
+        typer.Option("--ops", metavar="N", help="Number of operations per CPU in synthetic traces."),
     ] = 3_000,
-    cpus: Annotated[str, typer.Option("--cpus", metavar="N,N...", help="Numbers of CPUs.")] = "1,4,16,64",
+    cpus: Annotated[
+        str, typer.Option("--cpus", metavar="N,N...", help="Numbers of CPUs, separated by commas.")
+    ] = "1,4,16,64",
     machines: Annotated[
         list[str] | None,
         typer.Option(
-            "--machine", "-m", metavar="PROFILE", help="Machines; by default one of 2002, one of today."
+            "--machine",
+            "-m",
+            metavar="PROFILE",
+            help="Machine profile; may be repeated (default: one of 2002 and a current one).",
         ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Compare all designs on three traces, and judge what was said of them; takes a minute or two.
+    """Compare all designs on three traces.
 
-    The exit status is 5 if a design is outside a bound without a reason, or if a judgement that was written
-    for other figures no longer fits.
+    The comparison takes a minute or two and checks the published judgements on the designs. The exit status
+    is 5 if a design violates a bound without a documented reason, or if a judgement does not fit the results.
     """
     from pipeline.errors import FindingError, UsageError
     from pipeline.io.outputs import choose_output
@@ -175,7 +185,7 @@ def matrix(
     try:
         counts = [int(count) for count in cpus.split(",")]
     except ValueError:
-        raise UsageError(f"--cpus wants numbers with commas between, found '{cpus}'") from None
+        raise UsageError(f"--cpus must be numbers separated by commas, found '{cpus}'") from None
     for path, form in ((document, "md"), (report, "html")):
         if path is not None:
             choose_output(path, (form,), force=force)

@@ -1,4 +1,4 @@
-"""`pipeline sweep`: many runs, made once and kept by what determines them."""
+"""`pipeline sweep`: simulate all combinations of settings, each once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pipeline.cli._command import Command, GroupWithDefault
+from pipeline.cli._command import Command, GroupWithDefault, Workers
 
 _DEFAULT = "run"
 
@@ -19,18 +19,15 @@ class _Sweep(GroupWithDefault):
 sweep = typer.Typer(rich_markup_mode=None, cls=_Sweep, no_args_is_help=True)
 
 _Directory = Annotated[Path, typer.Argument(metavar="SWEEP", help="Directory of a sweep.")]
-_Key = Annotated[str, typer.Argument(metavar="KEY", help="A run's key, or enough of its beginning.")]
-_Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent.")
-]
+_Key = Annotated[str, typer.Argument(metavar="KEY", help="Key of a run, or a unique prefix of it.")]
 
 
 @sweep.callback()
 def describe() -> None:
-    """Make many runs, each once, kept by what determines it.
+    """Simulate all combinations of settings, each once.
 
     `pipeline sweep GRID.toml -o DIR` and `pipeline sweep TRACE -a DESIGNS -m MACHINES -o DIR` are short for
-    `pipeline sweep run ...`; the same command again makes what is not there yet.
+    `pipeline sweep run ...`. Repeat the command to simulate only the missing runs.
     """
 
 
@@ -40,18 +37,22 @@ def run(
         list[str],
         typer.Argument(
             metavar="GRID.toml|TRACE...",
-            help="A grid; or traces: paths, shipped recordings, workloads by name or path.",
+            help="A grid file, or traces: .parquet files, shipped recordings, or workloads (names or .toml "
+            "files).",
         ),
     ],
     allocators: Annotated[
         list[str] | None,
         typer.Option(
-            "--allocator", "-a", metavar="NAMES", help="Designs, with commas between; as for replay."
+            "--allocator",
+            "-a",
+            metavar="NAMES",
+            help="Designs, separated by commas, each as for `pipeline replay`.",
         ),
     ] = None,
     machines: Annotated[
         list[str] | None,
-        typer.Option("--machine", "-m", metavar="PROFILES", help="Machines, with commas between."),
+        typer.Option("--machine", "-m", metavar="PROFILES", help="Machine profiles, separated by commas."),
     ] = None,
     options: Annotated[
         list[str] | None,
@@ -59,86 +60,126 @@ def run(
             "--set",
             "-s",
             metavar="KEY=VALUES",
-            help="Values of an option of the designs that have it: global_pool.slots=128..4096 doubles.",
+            help="Values of a design option, separated by commas or as a range; "
+            "global_pool.slots=128..4096 doubles the value. May be repeated.",
         ),
     ] = None,
     costs: Annotated[
         list[str] | None,
-        typer.Option("--cost", metavar="NAME=VALUES", help="Values of a cost in place of the machines' own."),
+        typer.Option(
+            "--cost",
+            metavar="NAME=VALUES",
+            help="Values that override a cost of the machine profiles; may be repeated.",
+        ),
     ] = None,
     workload: Annotated[
         list[str] | None,
-        typer.Option("--workload", "-w", metavar="KEY=VALUES", help="Values in place of a workload's own."),
+        typer.Option(
+            "--workload",
+            "-w",
+            metavar="KEY=VALUES",
+            help="Values that override a value of the workloads; may be repeated.",
+        ),
     ] = None,
     operations: Annotated[
         list[str] | None,
-        typer.Option("--ops", metavar="N,N...", help="Operations of traces that are generated."),
+        typer.Option(
+            "--ops", metavar="N,N...", help="Numbers of operations to generate (default: the workload's)."
+        ),
     ] = None,
     cpus: Annotated[
-        list[str] | None, typer.Option("--cpus", metavar="N,N...", help="Numbers of CPUs; 1..64 doubles.")
+        list[str] | None,
+        typer.Option(
+            "--cpus",
+            metavar="N,N...",
+            help="Numbers of CPUs (default: the profile's); 1..64 doubles the number.",
+        ),
     ] = None,
     lowmem: Annotated[
         list[str] | None,
-        typer.Option("--lowmem", metavar="KINDS", help="Kinds in low memory: none,page_fault+other."),
+        typer.Option(
+            "--lowmem",
+            metavar="KINDS",
+            help="Kinds of operation with pages in low memory, for example none,page_fault+other.",
+        ),
     ] = None,
     loop: Annotated[
-        list[str] | None, typer.Option("--loop", metavar="LOOPS", help="closed, timed, or both.")
+        list[str] | None, typer.Option("--loop", metavar="LOOPS", help="closed, timed, or closed,timed.")
     ] = None,
     jitter: Annotated[
         list[str] | None,
-        typer.Option("--jitter", metavar="P%", help="Scale think and wait times at random, as for replay."),
+        typer.Option(
+            "--jitter", metavar="P%", help="Scale each think and wait time at random, by up to P %."
+        ),
     ] = None,
     replications: Annotated[
         int | None,
-        typer.Option("--replications", metavar="N", help="Different runs of each combination: other seeds."),
+        typer.Option(
+            "--replications",
+            metavar="N",
+            help="Number of runs of each combination, each with its own seed.",
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Seed of the first replication; 0 if absent.")
+        int | None,
+        typer.Option("--seed", metavar="N", help="Seed of the first replication (default: 0)."),
     ] = None,
     events: Annotated[
         Literal["full", "stretches", "none"] | None,
-        typer.Option("--events", help="What to keep of every run's log, as of replay; none if absent."),
+        typer.Option("--events", help="Log to keep of each run, as for `pipeline replay` (default: none)."),
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory of the sweep.")
     ] = Path("sweep"),
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="FILE", help="Write the grid here, as a file; then make its runs."),
+        typer.Option("--save", metavar="FILE", help="Also write the grid to this .toml file."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Let --save overwrite a file that is there.")
+        bool, typer.Option("--force", help="Allow --save to overwrite an existing file.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would run, and how long it would take.")
+        bool,
+        typer.Option("--dry-run", help="Print the number of missing runs and the estimated time, then exit."),
     ] = False,
     only: Annotated[
-        Literal["failed"] | None, typer.Option("--only", help="Make failed runs again, and nothing else.")
+        Literal["failed"] | None, typer.Option("--only", help="Repeat only the failed runs.")
     ] = None,
     shard: Annotated[
-        str, typer.Option("--shard", metavar="I/N", help="Make only the I-th of N parts of the runs.")
+        str, typer.Option("--shard", metavar="I/N", help="Simulate only the I-th of N parts of the runs.")
     ] = "1/1",
-    workers: _Workers = None,
+    workers: Workers = None,
     on: Annotated[
         str | None,
         typer.Option(
-            "--on", metavar="ADDRESS", help="Make the runs on workers of dask.distributed: tcp://HOST:8786."
+            "--on",
+            metavar="ADDRESS",
+            help="Simulate on workers of a dask.distributed scheduler, for example tcp://HOST:8786.",
         ),
     ] = None,
     most: Annotated[
-        int, typer.Option("--most", metavar="N", help="Refuse a grid of more runs than this.")
+        int, typer.Option("--most", metavar="N", help="Reject a grid with more runs than this.")
     ] = 100_000,
     attempts: Annotated[
         int,
-        typer.Option("--attempts", metavar="N", min=1, help="Give up a run that ended so many processes."),
+        typer.Option(
+            "--attempts",
+            metavar="N",
+            min=1,
+            help="Give up on a run after it has crashed this many worker processes.",
+        ),
     ] = 3,
     compile: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="Compile the simulators, or run plain Python.")
+        bool,
+        typer.Option(
+            "--compile/--no-compile", help="Compile the simulator, or run it as plain Python for debugging."
+        ),
     ] = True,
 ) -> None:
-    """Make the runs of a grid that are not there yet; factors given beside a grid replace its own.
+    """Simulate the missing runs of a grid.
 
-    Exit status 3: some runs failed; 5: some ended with a finding. All others are made in both cases.
+    Options that name a factor of the grid file replace it. Exit status 3 means that some runs failed, and 5
+    that some ended with a finding. The other runs are completed in both cases.
     """
     from pipeline.io.outputs import choose_output
     from pipeline.sweeps.command import dry_run_text, grid_of_words, holds_grid, parse_shard, save_grid
@@ -173,9 +214,9 @@ def run(
 @sweep.command(cls=Command)
 def status(
     directory: _Directory,
-    everything: Annotated[bool, typer.Option("--all", help="A line for each run of the grid.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Print a line for each run.")] = False,
 ) -> None:
-    """Say what is there of a sweep, while it runs or afterwards."""
+    """Print the progress of a running or finished sweep."""
     from pipeline.sweeps.status import read_status
 
     found = read_status(directory)
@@ -184,7 +225,7 @@ def status(
 
 @sweep.command(cls=Command)
 def explain(directory: _Directory, key: _Key) -> None:
-    """Tell what determines one run, and what happened to it."""
+    """Print the settings and the outcome of one run."""
     from pipeline.sweeps.status import explain_run
 
     typer.echo(explain_run(directory, key), nl=False)
@@ -192,7 +233,10 @@ def explain(directory: _Directory, key: _Key) -> None:
 
 @sweep.command(cls=Command)
 def rerun(directory: _Directory, key: _Key) -> None:
-    """Make one run again: one that failed for good, one that is done to compare its fingerprint."""
+    """Repeat one run.
+
+    A failed run is replaced. A finished run is repeated to compare the fingerprints.
+    """
     from pipeline.sweeps.rerun import make_again
 
     typer.echo(make_again(directory, key))

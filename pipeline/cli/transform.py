@@ -1,4 +1,4 @@
-"""`pipeline transform`: make a trace of another one."""
+"""`pipeline transform`: derive a trace from another trace."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ def transform(
         str | None,
         typer.Argument(
             metavar="TRACE",
-            help="The trace (Parquet), or the name of a shipped recording: local, kcsleep2.",
+            help="A trace (.parquet), or the name of a shipped recording: local, kcsleep2.",
             show_default=False,
         ),
     ] = None,
     steps: Annotated[
         list[str] | None,
-        typer.Argument(metavar="STEP...", help="What to do, in this order.", show_default=False),
+        typer.Argument(metavar="STEP...", help="Transformations, applied in this order.", show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The trace to write.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).")
     ] = None,
-    list_steps: Annotated[bool, typer.Option("--list", help="List the steps, and do nothing.")] = False,
+    list_steps: Annotated[bool, typer.Option("--list", help="Print the available steps, then exit.")] = False,
     force: Force = False,
 ) -> None:
-    """Cut, choose, scale, stretch or join traces. What was done is written into the new trace.
+    """Cut, filter, scale, stretch or join traces.
 
-    Steps: window=0.2s..1.5s, tasks=0-3+7, processes=0+2, sample=0.25, replicate=4,share=0.5,
-    stretch=2,hold=1, highmem=0.5, append=OTHER.parquet; --list explains them.
+    The new trace records the steps in its metadata. Examples of steps: window=0.2s..1.5s, tasks=0-3+7,
+    processes=0+2, sample=0.25, replicate=4,share=0.5, stretch=2,hold=1, highmem=0.5, append=OTHER.parquet.
+    See --list for a description of each.
     """
     from pipeline.errors import UsageError
     from pipeline.io.outputs import choose_output
@@ -46,10 +47,10 @@ def transform(
         return
     if trace is None or output is None:
         missing = [what for what, given in (("TRACE", trace), ("-o FILE", output)) if given is None]
-        raise UsageError(f"missing {' and '.join(missing)}; 'pipeline transform --help' says how")
+        raise UsageError(f"missing {' and '.join(missing)}; see 'pipeline transform --help'")
     choose_output(output, ("parquet",), force=force)
     result = apply_steps(trace_path(trace), output, steps or [])
     for step, before, after in zip(result.steps, result.operations, result.operations[1:], strict=False):
-        print(f"{step}: {before:,} operations became {after:,}")
+        print(f"{step}: {before:,} operations before, {after:,} after")
     metadata = result.metadata
     print(f"{result.output}: {metadata.tasks:,} tasks, {metadata.processes:,} processes")

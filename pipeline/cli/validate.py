@@ -1,4 +1,4 @@
-"""`pipeline study lockmeter`: the model beside the lockmeter rows of 2002, or beside rows of your own."""
+"""`pipeline study lockmeter`: compare the model with lockmeter rows, of 2002 or your own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli._command import Force
+from pipeline.cli._command import Force, Machine
 
 
 def validate(
@@ -16,33 +16,39 @@ def validate(
         typer.Option(
             "--row",
             metavar="FILE",
-            help="Lockmeter rows (CSV, the columns of the shipped rows) to predict; without it, rows A and D "
-            "of 2002, on which the model was calibrated.",
+            help="CSV file of lockmeter rows to predict, with the columns of the shipped rows (default: rows "
+            "A and D of 2002, with which the model was calibrated).",
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", help="Simulate with seeds 0 to N-1; means count.")
+        int, typer.Option("--seeds", metavar="N", help="Simulate with seeds 0 to N-1 and use means.")
     ] = 5,
-    machine: Annotated[
-        str, typer.Option("--machine", "-m", metavar="PROFILE", help="A machine or a .toml file.")
-    ] = "numaq16",
+    machine: Machine = "numaq16",
     workload: Annotated[
-        str, typer.Option("--workload", "-w", metavar="SPEC", help="A workload or a .toml file.")
+        str,
+        typer.Option(
+            "--workload",
+            "-w",
+            metavar="WORKLOAD",
+            help="A workload (see `pipeline workloads`) or a .toml file.",
+        ),
     ] = "kernel_build",
     document: Annotated[
         Path | None,
         typer.Option(
             "--document",
             metavar="FILE",
-            help="Make every check instead - kernel, theory, history - and write docs/validation.md here.",
+            help="Run every check of the validation (kernel, theory, history) and write docs/validation.md "
+            "to this file.",
         ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Print what the simulated machine says beside what lockmeter measured, with the ratio of each figure.
+    """Compare the simulation with lockmeter measurements.
 
-    Nothing is fitted: a row's pool size, series, page tables, CPUs and acquisitions are all that is taken
-    from it. Figures outside the goal are reported, not hidden; the exit status tells only whether it ran.
+    The command prints each simulated and measured figure with their ratio. It takes only the pool size,
+    series, page tables, CPUs and acquisitions from a row and fits nothing. The exit status does not depend
+    on the ratios.
     """
     from pipeline.errors import UsageError
 
@@ -51,7 +57,7 @@ def validate(
         from pipeline.studies.validation_page import write_validation
 
         if rows is not None:
-            raise UsageError("--document writes the whole validation; leave out --row")
+            raise UsageError("--document writes the whole validation; omit --row")
         choose_output(document, ("md",), force=force)
         typer.echo(str(write_validation(document)))
         return

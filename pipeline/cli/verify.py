@@ -1,4 +1,4 @@
-"""`pipeline study kernel`: hold a design against a recording of a real kernel's pool."""
+"""`pipeline study kernel`: check a design against a recording of a real kernel's pool."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ from typing import Annotated, Literal
 
 import typer
 
+from pipeline.cli._command import PoolRecording, TscGhz
+
 
 def verify(
-    recording: Annotated[
-        str,
-        typer.Argument(
-            metavar="RECORDING",
-            help="Raw events of the kernel's pool (.kmap.parquet or tracefs text), or a shipped one's name: "
-            "wrap16, kcsleep2.",
-        ),
-    ],
+    recording: PoolRecording,
     allocator: Annotated[
-        str, typer.Option("--allocator", "-a", metavar="NAME", help="A design or a .py file.")
+        str,
+        typer.Option(
+            "--allocator", "-a", metavar="NAME", help="A design (see `pipeline allocators`) or a .py file."
+        ),
     ],
     options: Annotated[
         list[str] | None,
-        typer.Option("--set", "-s", metavar="KEY=VALUE", help="An option of the design; may be repeated."),
+        typer.Option(
+            "--set", "-s", metavar="KEY=VALUE", help="Set an option of the design; may be repeated."
+        ),
     ] = None,
     start: Annotated[
         Literal["found", "fresh"],
         typer.Option(
-            "--start", help="The pool's state at the start: worked out from the recording, or unused."
+            "--start",
+            help="Initial state of the pool: inferred from the recording (found), or empty (fresh).",
         ),
     ] = "found",
     free: Annotated[
         bool,
         typer.Option(
-            "--free", help="Replay it as a trace instead, in the simulator's own order, and compare counts."
+            "--free", help="Replay the recording in the simulator's own order, and compare only counts."
         ),
     ] = False,
     machine: Annotated[
@@ -41,20 +42,18 @@ def verify(
             "--machine",
             "-m",
             metavar="PROFILE",
-            help="With --free: the machine; by default smp4-2002 with the prices that the recording tells, "
-            "as `pipeline fit-machine` measures them.",
+            help="Machine profile for --free (default: smp4-2002 with the costs that `pipeline fit-machine` "
+            "measures from the recording).",
         ),
     ] = None,
-    tsc_ghz: Annotated[
-        float | None,
-        typer.Option("--tsc-ghz", min=0.001, help="With --free and tracefs text: rate of the TSC."),
-    ] = None,
+    tsc_ghz: TscGhz = None,
 ) -> None:
-    """Replay a kernel's recording through a design in the recording's own lock order, and compare.
+    """Check a design against a recording of a kernel.
 
-    The exit status is 0 only if slot numbers, use counts, scans, flushes, evicted pages and sleeps all agree.
-    What the recording's events lack is not compared, and listed.
-    With --free no equality is possible; it shows how far off each count is.
+    The command replays the recording with the design in the recorded lock order. The exit status is 0 only if
+    slot numbers, use counts, scans, flushes, evicted pages and sleeps all agree. Fields that the recording
+    lacks are listed and not compared. With --free, the order differs, so the command prints the difference of
+    each count.
     """
     from pipeline.errors import FindingError
     from pipeline.importing.kmap_pool.recordings import recording_path

@@ -1,10 +1,12 @@
-"""`pipeline warm`: compile designs ahead of their first replay."""
+"""`pipeline warm`: compile designs before their first replay."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 import typer
+
+from pipeline.cli._command import Workers
 
 
 def warm(
@@ -14,18 +16,17 @@ def warm(
             "--allocator",
             "-a",
             metavar="NAME",
-            help="A design, a .py file, or several by kind of operation, as for replay; may be repeated. "
-            "Every shipped and installed design if absent.",
+            help="A design, as for `pipeline replay`; may be repeated (default: all shipped and installed "
+            "designs).",
         ),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; one per CPU if absent.")
-    ] = None,
+    workers: Workers = None,
 ) -> None:
-    """Compile ahead what first replays would wait for; of use in images and continuous integration.
+    """Compile designs before their first replay.
 
-    Prints a line for each design: whether it was compiled, was there already, or cannot be compiled. Exit
-    status 3 means that one of them cannot be; the others are compiled nevertheless.
+    This is useful when building images and in continuous integration. The command prints for each design
+    whether it was compiled, was already compiled, or cannot be compiled. Exit status 3 means that a design
+    cannot be compiled; the others are compiled.
     """
     from pipeline.allocators.registry import known_allocators
     from pipeline.errors import InputError, Interrupted
@@ -42,15 +43,15 @@ def warm(
         def show(made: Compilation) -> None:
             end(made.allocator)
             done.append(made)
-            how = f"compiled in {made.seconds:.1f} s" if made.seconds else "compiled already"
+            how = f"compiled in {made.seconds:.1f} s" if made.seconds else "already compiled"
             print(f"{made.allocator:{width}}  {'cannot be compiled' if made.problem else how}", flush=True)
 
         try:
             compile_designs(names, workers=workers, begin=begin, end=show)
         except KeyboardInterrupt:
             raise Interrupted(
-                f"interrupted; {format_count(len(done), 'design')} of {len(names)} are in "
-                f"{cache_directory()}, the same command compiles the others"
+                f"interrupted; {len(done)} of {format_count(len(names), 'design')} are compiled in "
+                f"{cache_directory()}; repeat the command to compile the others"
             ) from None
     if problems := [made.problem for made in done if made.problem]:
         raise InputError("\n".join(problems))

@@ -1,4 +1,4 @@
-"""`pipeline workloads`: list the shipped workload specs, or print one to read or to start from."""
+"""`pipeline workloads`: list and print the shipped workloads."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import typer
 def workloads(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="WORKLOAD", help="Print this workload's spec, comments and all.", show_default=False
-        ),
+        typer.Argument(metavar="WORKLOAD", help="Print this workload's .toml file.", show_default=False),
     ] = None,
 ) -> None:
-    """List the shipped workloads, or print the spec of one."""
+    """List the shipped workloads, or print one."""
     if name is not None:
         from pipeline.workload.read_spec import workload_path
 
@@ -26,7 +24,7 @@ def workloads(
     from pipeline.io.resources import shipped_files
     from pipeline.io.tables import align_columns
 
-    # What is shipped was checked: reading it as `read_workload` does would load the schema of traces.
+    # Shipped files are valid; `read_workload` would import the schema of traces to check them.
     shipped = shipped_files("traces", ".toml")
     rows = [(known, tomllib.loads(path.read_text("utf-8"))["description"]) for known, path in shipped.items()]
     typer.echo(align_columns(rows), nl=False)

@@ -38,7 +38,7 @@ def test_every_command_file_is_a_command_that_help_lists(tmp_path):
     shown = set(COMMANDS) - HIDDEN
     assert shown <= files <= set(COMMANDS)
     help_text = answer("--help", cwd=tmp_path)
-    assert {name for name in COMMANDS if f" {name} " in help_text} == shown
+    assert {name for name in COMMANDS if f"\n  {name} " in help_text} == shown
     assert answer(cwd=tmp_path) == help_text
 
 

@@ -48,7 +48,7 @@ def test_an_address_space_that_is_too_small_is_refused(house, tmp_path, name):
     clear(tmp_path / "out")
     ended = limited(house, NAMED[name], tmp_path / "out", resource.RLIMIT_AS, 500_000_000)
     assert_told(ended, OutOfMemory)
-    assert "wanted at least 1,000 MB of address space, found a limit of 500 MB" in ended.err
+    assert "at least 1,000 MB of address space is required, found a limit of 500 MB" in ended.err
 
 
 def test_one_that_is_large_enough_does(house, tmp_path):

@@ -41,7 +41,7 @@ def house(tmp_path_factory):
 )
 def test_a_file_that_lacks_only_its_ending_is_named(house, words, file):
     said = refusal(*words.split(), cwd=house, status=USAGE)
-    assert f"; the file {file} is given with its ending; known: " in said
+    assert f"; for the file, give its full name: {file}; known: " in said
 
 
 def test_an_error_names_the_users_file_and_not_a_temporary_one(house):
@@ -61,16 +61,16 @@ def test_shipped_recordings_are_known_by_name(house):
 
 
 def test_a_trace_that_is_imported_keeps_what_it_says_of_itself(house):
-    assert "is a trace already" in answer("import", "good.parquet", "-o", "again.parquet", cwd=house)
+    assert "is already a trace" in answer("import", "good.parquet", "-o", "again.parquet", cwd=house)
     assert (house / "again.parquet").read_bytes() == (house / "good.parquet").read_bytes()
     words = ("import", "good.parquet", "-o", "x.parquet", "--kernel", "2.4")
-    assert "leave out the options that change it" in refusal(*words, cwd=house, status=USAGE)
+    assert "omit the options that change metadata" in refusal(*words, cwd=house, status=USAGE)
 
 
 def test_a_profile_can_be_started_from(house):
     (house / "own.toml").write_text(answer("machines", "smp8-2002", "--toml", cwd=house))
     assert answer("machines", "own.toml", cwd=house) == answer("machines", "smp8-2002", cwd=house)
-    assert "name it" in refusal("machines", "--toml", cwd=house, status=USAGE)
+    assert "requires a machine" in refusal("machines", "--toml", cwd=house, status=USAGE)
 
 
 def test_runs_are_given_by_patterns_and_side_by_side(house):

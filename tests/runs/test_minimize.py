@@ -223,5 +223,5 @@ def test_the_command_says_that_there_is_nothing_to_minimize(tmp_path: Path) -> N
     two_maps_in_a_crowd(tmp_path / "crowd.parquet")
     done = command(tmp_path, "-a", "series_pool")
     assert done.returncode == 0, done.stderr
-    assert "no finding, nothing to minimize" in done.stderr
+    assert "the run has no finding to minimise" in done.stderr
     assert len(done.stdout.splitlines()) == 1

@@ -62,7 +62,7 @@ def test_what_can_be_compiled_is_and_a_replay_has_nothing_to_compile(tmp_path, c
     assert kept(cache) == before
 
     again = pipeline("warm", "-a", "direct_map", cwd=tmp_path)
-    assert (again.returncode, again.stdout) == (0, "direct_map  compiled already\n")
+    assert (again.returncode, again.stdout) == (0, "direct_map  already compiled\n")
     assert kept(cache) == before
 
 
@@ -84,7 +84,8 @@ def test_ctrl_c_ends_all_processes_at_once_and_leaves_the_cache_whole(tmp_path, 
     assert time.monotonic() - begun_s < 2
     assert (process.returncode, out) == (130, "")
     assert err == (
-        f"pipeline: interrupted; 0 designs of 2 are in {cache}, the same command compiles the others\n"
+        f"pipeline: interrupted; 0 of 2 designs are compiled in {cache}; repeat the command to compile the "
+        "others\n"
     )
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
     assert all(path.name.startswith("kmap_") for path in cache.iterdir())

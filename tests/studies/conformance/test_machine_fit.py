@@ -230,5 +230,5 @@ def test_the_command_writes_a_profile_that_replay_takes(tmp_path: Path) -> None:
     out = answer("fit-machine", "kcsleep2", "-o", "own.toml", "--base", "smp8-2002", cwd=tmp_path)
     assert "ipi_latency_ns" in out
     assert "inherited from smp8-2002: recent_entry_ns" in out
-    assert out.splitlines()[-1].startswith("own.toml: 6 costs measured in kcsleep2")
+    assert out.splitlines()[-1].startswith("own.toml: 6 costs measured from kcsleep2")
     assert "ipi_latency_ns = 2,9" in answer("machines", "own.toml", cwd=tmp_path)
