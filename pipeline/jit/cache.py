@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import stat
+import sys
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -12,7 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.errors import OutputError
+from pipeline.io.files import complete_file
+
 _COMPILERS = ("numba", "llvmlite")
+
+# Why something could not be kept by this process.
+_problems: list[str] = []
 
 
 def cache_directory() -> Path:
@@ -20,6 +27,7 @@ def cache_directory() -> Path:
 
     Falls back to the user's own directory under the system's temporary one if that cannot be written, and to
     a new one each time if somebody else has made that: what is kept here is run.
+    Where even that cannot be made, the first of these is named, in which nothing can be kept.
     """
     chosen = os.environ.get("KMAP_PIPELINE_CACHE")
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
@@ -30,8 +38,28 @@ def cache_directory() -> Path:
         probe.touch()
         probe.unlink()
     except OSError:
-        wanted = _temporary_cache()
+        with suppress(OSError):
+            return _temporary_cache()
     return wanted
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write a file of the cache, whole or not at all; where that fails, go on without it."""
+    try:
+        with complete_file(path) as temporary:
+            temporary.write_bytes(content)
+    except OutputError as error:
+        say_not_kept(str(error))
+
+
+def say_not_kept(problem: str) -> None:
+    """Say on stderr, once in a process, why nothing can be kept for the next one."""
+    if not _problems:
+        print(
+            f"pipeline: {problem}; the next command makes again what could not be kept",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    _problems.append(problem)
 
 
 @cache

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit, typeof, types
 from numba.np.numpy_support import from_dtype
 
+from pipeline.io.files import output_error
+from pipeline.jit.cache import say_not_kept
 from pipeline.jit.compiled_tables import TableType
 from pipeline.jit.machine_code import MachineCode
 from pipeline.jit.tables import Tables
@@ -27,6 +30,8 @@ def make_dispatcher(
         dispatcher: Any = njit(**options)(function)
     except RuntimeError:
         dispatcher = njit(**options | {"cache": False})(function)
+    if options.get("cache"):
+        _say_what_is_not_kept(dispatcher)
     choose = getattr(dispatcher, "get_call_template", None)
     if choose is None or as_argument is None:
         return dispatcher
@@ -37,6 +42,22 @@ def make_dispatcher(
 
     dispatcher.get_call_template = get_call_template
     return dispatcher
+
+
+def _say_what_is_not_kept(dispatcher: Any) -> None:
+    """Let code that cannot be kept be used all the same."""
+    kept = getattr(dispatcher, "_cache", None)
+    save = getattr(kept, "save_overload", None)
+    if kept is None or save is None:
+        return
+
+    def save_overload(signature: Any, made: Any) -> None:
+        try:
+            save(signature, made)
+        except OSError as error:
+            say_not_kept(str(output_error(Path(kept.cache_path), error)))
+
+    kept.save_overload = save_overload
 
 
 def emit(dispatcher: Any, arguments: Sequence[Any]) -> MachineCode:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.io.files import complete_file
+from pipeline.jit.cache import keep
 from pipeline.jit.tables import Tables
 
 # What Numba's functions return: no error, a result that is None; all else is an error.
@@ -46,11 +46,10 @@ class MachineCode:
     imports: list[str]
     content: bytes
 
-    def write(self, path: Path) -> None:
-        """Keep it in a file, which appears whole. Raises OutputError where it cannot be written."""
+    def to_file(self) -> bytes:
+        """Content of the file in which it is kept."""
         head = asdict(self) | {"content": hashlib.sha256(self.content).hexdigest()}
-        with complete_file(path) as temporary:
-            temporary.write_bytes(json.dumps(head).encode() + b"\n" + self.content)
+        return json.dumps(head).encode() + b"\n" + self.content
 
 
 def _read(path: Path) -> MachineCode | None:
@@ -157,7 +156,7 @@ class CompiledFunction:
         code = _read(path)
         if code is None:
             code = self._emit(arguments)
-            code.write(path)
+            keep(path, code.to_file())
         engine, address = _link(code)
         pointers = (ctypes.c_void_p, ctypes.c_void_p)
         return ctypes.CFUNCTYPE(ctypes.c_int32, *pointers, *types)(address), engine

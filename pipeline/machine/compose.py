@@ -1,8 +1,8 @@
 """Putting the engine and one allocator together, compiled or as plain Python.
 
-A composed simulator is a small package of its own: copies of the engine's modules and of all that they and
-the allocator import and that has something to compile, as its import of `pipeline.jit.marks` shows. The
-allocator's file has the place of `engine.allocator`; several that share a run have a router there, see
+A composed simulator is a small package of its own, in memory: copies of the engine's modules and of all that
+they and the allocator import and that has something to compile, as its import of `pipeline.jit.marks` shows.
+The allocator's file has the place of `engine.allocator`; several that share a run have a router there, see
 `pipeline.machine.composite`. The package is named by a hash of everything that decides what the compiled code
 does (all sources, record layouts, versions), so that it can never be met with code of an older allocator.
 
@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -27,7 +28,6 @@ import numpy as np
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.traits import FLAGS, HOOKS
-from pipeline.io.scratch import ScratchDirectory
 from pipeline.jit.cache import cache_directory, compiler_facts
 from pipeline.jit.machine_code import CompiledFunction, MachineCode, is_kept
 from pipeline.jit.plain_tables import on_images
@@ -52,6 +52,9 @@ _ENTRIES = {
 # Without what only some replays call.
 _CALLED_BY_REPLAYS = ("run", "finish", "admit", "arrange")
 _IMPORT = re.compile(r"^from (pipeline[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
+
+# Several threads may ask for one package at once.
+_executing = threading.Lock()
 
 # Source and file of each module of a composed package, by the name of the module that it is a copy of.
 _Sources = dict[str, tuple[str, Path]]
@@ -192,10 +195,9 @@ def compose(allocator: Allocator, compiled: bool = True) -> Simulator:
     sources = _sources(allocator)
     package = _package_name(allocator, compiled)
     if compiled:
-        _write_package(package, sources)
-        entry: Callable[[str, str], Callable[..., int]] = partial(_compiled_entry, package)
+        entry: Callable[[str, str], Callable[..., int]] = partial(_compiled_entry, package, sources)
     else:
-        _execute_package(package, sources)
+        _execute_package(package, sources, compiled=False)
         entry = partial(_plain_entry, package)
     return Simulator(compiled, **{name: entry(module, name) for name, module in _ENTRIES.items()})
 
@@ -204,43 +206,24 @@ def _plain_entry(package: str, module: str, name: str) -> Callable[..., int]:
     return on_images(getattr(sys.modules[f"{package}.{module}"], name))
 
 
-def _compiled_entry(package: str, module: str, name: str) -> Callable[..., int]:
+def _compiled_entry(package: str, sources: _Sources, module: str, name: str) -> Callable[..., int]:
     def compile_entry(arguments: list[Any]) -> MachineCode:
         from pipeline.jit.dispatchers import emit  # noqa: PLC0415 - imports Numba
 
-        return emit(getattr(importlib.import_module(f"{package}.{module}"), name), arguments)
+        _execute_package(package, sources, compiled=True)
+        return emit(getattr(sys.modules[f"{package}.{module}"], name), arguments)
 
     return CompiledFunction(lambda: cache_directory() / package, name, compile_entry)
 
 
-def _write_package(package: str, sources: _Sources) -> None:
-    folder = cache_directory()
-    target = folder / package
-    if not target.is_dir():
-        texts = _rewrite_all(package, sources, compiled=True)
-        with ScratchDirectory(folder) as temporary:
-            draft = Path(temporary) / package
-            draft.mkdir()
-            (draft / "__init__.py").write_text(
-                '"""A composed simulator; made from the sources it names."""\n'
-            )
-            for module, text in texts.items():
-                (draft / f"{_stem(module)}.py").write_text(text, encoding="utf-8")
-            try:
-                draft.replace(target)
-            except OSError:
-                # Another process has made the same package meanwhile: same name, same content.
-                if not target.is_dir():
-                    raise
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-        importlib.invalidate_caches()
+def _execute_package(package: str, sources: _Sources, compiled: bool) -> None:
+    with _executing:
+        if package not in sys.modules:
+            _execute_modules(package, sources, compiled)
 
 
-def _execute_package(package: str, sources: _Sources) -> None:
-    if package in sys.modules:
-        return
-    texts = _rewrite_all(package, sources, compiled=False)
+def _execute_modules(package: str, sources: _Sources, compiled: bool) -> None:
+    texts = _rewrite_all(package, sources, compiled)
     parent = ModuleType(package)
     parent.__path__ = []
     sys.modules[package] = parent
@@ -253,10 +236,11 @@ def _execute_package(package: str, sources: _Sources) -> None:
         for other in _imports_of(text):
             execute(other)
         module = ModuleType(copy)
-        module.__file__ = str(path)
+        file = f"{package}/{_stem(name)}.py" if compiled else str(path)
+        module.__file__ = file
         sys.modules[copy] = module
         setattr(parent, _stem(name), module)
-        exec(compile(texts[name], str(path), "exec"), module.__dict__)
+        exec(compile(texts[name], file, "exec"), module.__dict__)
 
     try:
         for name in sources:

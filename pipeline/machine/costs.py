@@ -72,7 +72,8 @@ _COST_KINDS = (
              unit="%", maximum=100),
     CostKind("starvation_passes", "a waiter passed over more often is a finding; 0: not looked for",
              unit="times"),
-    CostKind("interrupt_gap_ns", "mean time between two device or timer interrupts of one CPU; 0: none"),
+    CostKind("interrupt_gap_ns", "mean time between two device or timer interrupts of one CPU, at least "
+             "1,000; 0: none"),
     CostKind("interrupt_ns", "the shortest of them; one longer than x has probability shortest / x"),
     CostKind("interrupt_max_ns", "the longest of them"),
     CostKind("switch_ns", "context switch"),

@@ -121,6 +121,7 @@ def build_machine_state(
         gap_ns * (c + 1) // shape.cpus if gap_ns else records.NEVER for c in range(shape.cpus)
     ]
     cpus.irq_at_ns = cpus.device_at_ns
+    machine.catch_up_ns = gap_ns << records.CATCH_UP_BITS if gap_ns else records.NEVER
     cpus.node = [profile.node_of(c) for c in range(shape.cpus)]
     machine_state.locks.holder = machine_state.locks.heir = -1
     step = machine_state.step_cost

@@ -21,6 +21,7 @@ from pipeline.io.toml import read_toml
 from pipeline.machine.catalogue import profile_path
 from pipeline.machine.costs import COST_KINDS
 from pipeline.machine.engine.records import COSTS, FIFO, MAX_CPUS, UNFAIR
+from pipeline.machine.interrupt_load import explain_interrupt_load
 from pipeline.machine.profile_ranges import PriceRange, explain_bad_range, explain_lack, range_of
 from pipeline.schema.manifest import Cost, Fit, is_assumed
 
@@ -80,7 +81,8 @@ class Profile(BaseModel):
     def with_costs(self, costs: Mapping[str, int]) -> Profile:
         """Return the same machine with some costs replaced, by name.
 
-        Raises UsageError for a cost that machines do not have and for a value outside its limits.
+        Raises UsageError for a cost that machines do not have, for a value outside its limits, and for
+        interrupts that leave no time for work.
         """
         replaced = dict(self.costs)
         for name, value in costs.items():
@@ -94,6 +96,8 @@ class Profile(BaseModel):
             if value != self.costs[name].value:
                 source = f"assumed: in place of the {self.costs[name].value:,} of {self.name}"
                 replaced[name] = _Priced(value=value, source=source)
+        if problem := explain_interrupt_load({name: cost.value for name, cost in replaced.items()}):
+            raise UsageError(problem)
         return self.model_copy(update={"costs": replaced})
 
     def node_of(self, cpu: int) -> int:
@@ -178,6 +182,8 @@ def _check(path: Path, data: dict[str, Any]) -> Profile:
         cost = profile.costs[name]
         if problem := explain_bad_range(kind, cost.value, cost.low, cost.high, cost.range_source):
             raise InputError(f"{path}: costs.{name}: {problem}")
+    if problem := explain_interrupt_load({name: cost.value for name, cost in profile.costs.items()}):
+        raise InputError(f"{path}: {problem}")
     if profile.arbitration not in _ARBITRATIONS:
         raise InputError(
             f"{path}: arbitration wants {' or '.join(_ARBITRATIONS)}, found '{profile.arbitration}'"

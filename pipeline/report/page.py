@@ -16,10 +16,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_number
 from pipeline.io.resources import shipped_folder
-from pipeline.jit.cache import cache_directory
+from pipeline.jit.cache import cache_directory, keep
 from pipeline.report.styles import shipped_text, vega_config
 
 
@@ -98,6 +97,5 @@ def _vega_bundle() -> str:
     bundle: str = vl_convert.javascript_bundle(_SNIPPET)
     # A script element ends at the first of these, wherever it stands.
     bundle = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
-    with complete_file(kept) as temporary:
-        temporary.write_text(bundle, encoding="utf-8")
+    keep(kept, bundle.encode())
     return bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.jit import cache
+from pipeline.jit.dispatchers import emit, make_dispatcher
+from pipeline.jit.machine_code import CompiledFunction
 
 
 @pytest.fixture
@@ -50,3 +53,45 @@ def test_what_somebody_else_may_have_put_there_is_not_used(fallback, make):
     assert found != fallback
     assert found == cache.cache_directory()
     assert found.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def full(tmp_path, monkeypatch) -> Path:
+    """A place below which nothing can be written, and no problem told of before."""
+    (tmp_path / "full").touch()
+    monkeypatch.setattr(cache, "_problems", [])
+    return tmp_path / "full"
+
+
+def test_what_cannot_be_kept_is_told_once_and_done_without(full, capsys):
+    for name in ("run", "finish"):
+        cache.keep(full / f"{name}.code", b"code")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"pipeline: {full}/run.code: cannot be written (")
+    assert said[0].endswith("; the next command makes again what could not be kept")
+
+
+def test_a_function_that_cannot_be_kept_works(full, capsys):
+    def add(a, b):
+        return a + b
+
+    compiled = CompiledFunction(
+        lambda: full / "package", "add", lambda arguments: emit(make_dispatcher(add), arguments)
+    )
+    assert compiled(2, 3) == 5
+    assert "package/add-" in capsys.readouterr().err
+
+
+def test_a_loop_that_numba_cannot_keep_works(full, capsys, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "full")
+
+    dispatcher = make_dispatcher(inverse, cache=True)
+    monkeypatch.setattr(dispatcher._cache._cache_file, "save", refuse)
+    assert dispatcher(4) == ~4
+    assert capsys.readouterr().err.count("No space left on device") == 1
+
+
+def inverse(number):
+    return ~number

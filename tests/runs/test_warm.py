@@ -38,6 +38,12 @@ def kept(cache: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in cache.rglob("*.code")}
 
 
+def children_that_compile(process: subprocess.Popen[str]) -> list[str]:
+    """Children of a process that have LLVM loaded."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [child for child in children if "libllvmlite" in Path(f"/proc/{child}/maps").read_text()]
+
+
 @pytest.mark.slow
 def test_what_can_be_compiled_is_and_a_replay_has_nothing_to_compile(tmp_path, cache):
     (tmp_path / "wrong.py").write_text(NOT_COMPILED)
@@ -72,12 +78,10 @@ def test_ctrl_c_ends_all_processes_at_once_and_leaves_the_cache_whole(tmp_path, 
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline_s = time.monotonic() + 60
-    while len(list(cache.glob("kmap_*"))) < 2:
+    while len(children := children_that_compile(process)) < 2:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) == 2
     process.send_signal(signal.SIGINT)
     begun_s = time.monotonic()
     out, err = process.communicate(timeout=60)

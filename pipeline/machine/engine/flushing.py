@@ -18,7 +18,8 @@ from pipeline.allocators.api.traits import MIXED_PTES, NON_GLOBAL, is_global
 from pipeline.jit.marks import inline, noinline
 from pipeline.machine.costs import MOST_WORK_NS
 from pipeline.machine.engine import records
-from pipeline.machine.engine.accounting import interrupt, log_event, log_event_here, log_finding
+from pipeline.machine.engine.accounting import log_event, log_event_here, log_finding
+from pipeline.machine.engine.interrupts import interrupt
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
 

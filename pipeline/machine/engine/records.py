@@ -92,6 +92,9 @@ MOST_AHEAD = 16
 # Parts that a stretch can have: switching, passing over slots, flushing, and all else.
 STRETCH_PARTS = 4
 
+# Interrupts of waiting CPUs are taken after so many gaps between them, by 2**, at the latest.
+CATCH_UP_BITS = 16
+
 # Most that a column of the log for numbers of slots has room for; an operation that has more says so many.
 MOST_COUNTED = (1 << 31) - 1
 
@@ -220,6 +223,7 @@ MACHINE = _record(
     # clock and queues
     ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("idle", "i8"),
     ("limit_ns", "i8"),  # before it nothing is needed from outside but room in the log
+    ("catch_up_ns", "i8"),  # when waiting CPUs take their interrupts at the latest; the limit is not later
     ("ahead", "i8"),  # so many stretches and free steps may still be passed at once in this event
     ("stalled", "i8"),  # 1 + the CPU whose event has stopped in the middle; 0: none
     ("unspent", "i8"),  # of the budget of events, when the log was full

@@ -12,8 +12,9 @@ from __future__ import annotations
 from pipeline.allocators.api.traits import HOOKS_SWITCHES, NON_GLOBAL, TRACKS_SWITCHES
 from pipeline.jit.marks import inline, noinline, prefetch
 from pipeline.machine.engine import records
-from pipeline.machine.engine.accounting import account, log_event, take_interrupts
+from pipeline.machine.engine.accounting import account, log_event
 from pipeline.machine.engine.agenda import clear_key, set_key
+from pipeline.machine.engine.interrupts import take_interrupts
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
 

@@ -22,14 +22,13 @@ from pipeline.machine.costs import MOST_WORK_NS
 from pipeline.machine.engine import flushing, records, scheduler
 from pipeline.machine.engine.accounting import (
     account,
-    delay_by_interrupt,
     log_event,
     log_finding,
     log_operation,
-    settle,
 )
 from pipeline.machine.engine.agenda import clear_timer, first_other_key, set_key, set_timer
 from pipeline.machine.engine.allocator_call import call_allocator, switching_ns
+from pipeline.machine.engine.interrupts import catch_up, delay_by_interrupt, settle
 from pipeline.machine.engine.locking import (
     got,
     heir_takes,
@@ -46,6 +45,7 @@ from pipeline.machine.engine.trace_rows import (
     end_task,
     needs_rows,
     peek,
+    set_limit,
     take,
     waits_ns,
     when,
@@ -550,9 +550,15 @@ def _cpu_event(w: MachineState, a: State, c: int) -> bool:
 
 
 @noinline
-def _why_not(w: MachineState, t: int) -> int:
+def _why_not(w: MachineState, t: int, budget: int) -> int:
     """Return why nothing can happen at `t`, which is not before the limit."""
     m = w.machine[0]
+    if m.catch_up_ns <= m.limit_ns and t < records.END_OF_TIME_NS:
+        catch_up(w)
+        set_limit(w)
+        # It is the work of many events.
+        m.unspent = budget
+        return records.S_BUDGET
     if t >= m.horizon_ns and needs_rows(w):
         return records.S_NEED_ROWS
     if w.keys[1] == records.NEVER and w.timers[1] == records.NO_TIMER:
@@ -586,7 +592,7 @@ def run(w: MachineState, a: State, budget: int) -> int:
             key_ns, timer_ns = key >> records.CPU_BITS, timer >> records.TASK_BITS
             t = min(key_ns, timer_ns)
             if t >= m.limit_ns:
-                return _why_not(w, t)
+                return _why_not(w, t, budget)
             m.now_ns = t
             if timer_ns <= key_ns:
                 task = timer & records.TASK_MASK

@@ -145,7 +145,16 @@ def admit(w: MachineState, slot: int, rows: int, horizon_ns: int, complete: int)
             ready = when(w, task, at, tk.free_ns)
         take(w, task, at)
         set_timer(w, task, ready, records.R_THINK)
-    m.limit_ns = min(horizon_ns, records.END_OF_TIME_NS) if needs_rows(w) else records.END_OF_TIME_NS
+    set_limit(w)
+
+
+@inline
+def set_limit(w: MachineState) -> None:
+    """Find until when nothing is needed but room in the log."""
+    m = w.machine[0]
+    m.limit_ns = min(m.catch_up_ns, records.END_OF_TIME_NS)
+    if needs_rows(w):
+        m.limit_ns = min(m.limit_ns, m.horizon_ns)
 
 
 @inline
