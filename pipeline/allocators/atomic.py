@@ -87,6 +87,13 @@ def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
     return 4 if options["refault_per_1000"] else 0
 
 
+def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
+    """The pool serves only copies that fault again."""
+    if options["refault_per_1000"]:
+        return {}
+    return dict.fromkeys(("slots", "flush_if_any", "wake"), "refault_per_1000 of at least 1")
+
+
 # Steps of a map, before those of the pool.
 _BEGIN = 0
 _MAP = 10

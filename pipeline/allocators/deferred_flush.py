@@ -58,6 +58,13 @@ PAGE = PAGE_FIELDS
 prepare = fill_parts
 
 
+def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
+    """A batch of all slots is the whole pass."""
+    if options["batch"] < options["slots"]:
+        return {}
+    return {"batch": f"a value below {options['slots']}, the number of slots"}
+
+
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; where none is left, flush, or wait for a flush under way."""

@@ -48,6 +48,11 @@ SLOT = [("count", "i4"), ("page", "i8")]
 PAGE = [("slot", "i4")]
 
 
+def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
+    """The option concerns the passes of other CPUs."""
+    return {"flush_if_any": "more than one CPU"} if cpus == 1 else {}
+
+
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one; at a wrap every CPU makes a pass; sleep if it finds none."""

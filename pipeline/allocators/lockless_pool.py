@@ -65,6 +65,11 @@ ATOMICS = True
 lines = count_lines
 
 
+def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
+    """On one CPU, its cache holds every line."""
+    return {"counts_per_line": "more than one CPU"} if cpus == 1 else {}
+
+
 def prepare(a: State, shape: Shape) -> None:
     """Every slot is free and clean."""
     a.slots.count = 1

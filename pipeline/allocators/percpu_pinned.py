@@ -63,7 +63,6 @@ OPTIONS = (
         minimum=2,
         maximum=1 << 20,
         help="slots of the pool of overflow=global",
-        only_with=("overflow", "global"),
     ),
     FLUSH_IF_ANY,
     WAKE_OPTION,
@@ -91,6 +90,13 @@ def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
 def queues(options: dict[str, int], shape: Shape) -> int:
     """One wait queue per CPU, or one for the pool."""
     return 1 if options["overflow"] == _GLOBAL else shape.cpus
+
+
+def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
+    """With overflow=global the machine has a pool, and no task waits for a slot of a CPU."""
+    if options["overflow"] == _GLOBAL:
+        return {"wait_pinned": "overflow=sleep"}
+    return dict.fromkeys(("slots", "flush_if_any", "wake"), "overflow=global")
 
 
 @inline

@@ -77,6 +77,11 @@ def pools(options: dict[str, int], shape: Shape) -> int:
 queues = pools
 
 
+def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
+    """A single series is all series."""
+    return {"scan": "series of at least 2"} if options["series"] == 1 else {}
+
+
 @inline
 def _series_of(a: State, r: Request) -> int:
     """Series that a mapping of this kind and depth takes its slot from."""

@@ -71,6 +71,12 @@ def pools(options: dict[str, int], shape: Shape) -> int:
 prepare = fill_parts
 
 
+def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
+    """A batch of a whole half is the whole pass."""
+    half = options["slots"] // _HALVES
+    return {"batch": f"a value below {half}, the slots of a half"} if options["batch"] >= half else {}
+
+
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
     """Find the page's slot or take a clean one of the current half; used up, it is left and flushed."""

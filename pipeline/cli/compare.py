@@ -87,7 +87,7 @@ def compare(
     from pipeline.compare.render import render
     from pipeline.compare.sides import Designs, find_sides, is_pair_of_traces
     from pipeline.runs.metrics import select_metrics
-    from pipeline.sweeps.sweep import Means
+    from pipeline.sweeps.sweep import Means, Observer
 
     chosen = select_metrics(metrics)
     if is_pair_of_traces(a, b):
@@ -96,8 +96,9 @@ def compare(
         typer.echo(compare_traces(Path(a), Path(b)).render(form), nl=False)
         return
     designs = Designs(
-        trace, machine, replications, cpus, operations, jitter, costs or [], output, Means(workers)
-    )
+        trace, machine, replications, cpus, operations, jitter, costs or [], output, Means(workers),
+        Observer(note=lambda note: typer.echo(f"pipeline: {note}", err=True)),
+    )  # fmt: skip
     comparison = compare_sides(*find_sides(a, b, designs), chosen, margin / 100)
     typer.echo(render(comparison, form), nl=False)
     raise typer.Exit(comparison.exit_status(undecided == "pass"))

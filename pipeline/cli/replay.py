@@ -125,7 +125,7 @@ def replay(
     from pipeline.errors import FindingError, UsageError
     from pipeline.io.key_values import key_integers, key_values, parse_percent
     from pipeline.runs.finished import find_finished
-    from pipeline.runs.options import options_of_each, parse_designs
+    from pipeline.runs.options import note_idle_options, options_of_each, parse_designs
     from pipeline.runs.plan import RunConfig, make_plan
     from pipeline.runs.side_by_side import side_by_side
     from pipeline.runs.store import set_label
@@ -137,9 +137,7 @@ def replay(
         raise UsageError(
             f"{'--minimize' if minimize else '--label'} requires exactly one design, found {len(designs)}"
         )
-    given, notes = options_of_each(designs, key_values(options or [], "--set"))
-    for note in notes:
-        typer.echo(f"pipeline: {note}", err=True)
+    given = options_of_each(designs, key_values(options or [], "--set"))
     path = find_trace(trace, operations, output)
     runs = []
     for design, own in zip(designs, given, strict=True):
@@ -161,6 +159,8 @@ def replay(
             fresh=fresh,
         )
         plan = make_plan(config)
+        for note in note_idle_options(plan.allocator, plan.options, own, plan.profile.cpus):
+            typer.echo(f"pipeline: {note}", err=True)
         run = find_finished(plan) or _make(plan)
         if label is not None:
             run = replace(run, manifest=set_label(run.path, label))

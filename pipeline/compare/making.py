@@ -12,6 +12,7 @@ from pipeline.allocators.api.contract import parse_options
 from pipeline.allocators.registry import resolve_allocator
 from pipeline.errors import InputError, Interrupted, UsageError
 from pipeline.io.scratch import ScratchDirectory
+from pipeline.runs.options import note_idle_options
 from pipeline.runs.store import read_finished_manifest
 from pipeline.schema.manifest import Manifest
 from pipeline.sweeps.directory import SweepDirectory, create_sweep
@@ -82,9 +83,12 @@ def make(
         [plan_design(design, conditions, replication) for replication in range(conditions.replications)]
         for design in designs
     ]
+    observer = observer or Observer()
+    for note in dict.fromkeys(note for some in planned for note in _note_idle_options(some[0])):
+        observer.note(note)
     with runs_directory(output) as directory:
         runs = list({run.key: run for some in planned for run in some}.values())
-        result = make_runs(directory, runs, means or Means(), observer=observer or Observer())
+        result = make_runs(directory, runs, means or Means(), observer=observer)
         found = [[read_finished_manifest(directory.runs / run.key) for run in some] for some in planned]
     missing = sum(manifest is None for some in found for manifest in some)
     if missing:
@@ -93,6 +97,13 @@ def make(
             "status DIR'"
         )
     return [[manifest for manifest in some if manifest is not None] for some in found]
+
+
+def _note_idle_options(run: PlannedRun) -> list[str]:
+    allocator = resolve_allocator(run.allocator)
+    options = parse_options(allocator.options, dict(run.options), allocator.name)
+    given = [name.removeprefix("options.") for name in run.factors if name.startswith("options.")]
+    return note_idle_options(allocator, options, given, run.cpus)
 
 
 def plan_design(design: str, conditions: Conditions, replication: int) -> PlannedRun:

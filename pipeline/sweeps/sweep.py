@@ -26,16 +26,17 @@ from pipeline.sweeps.trace_source import TraceSource
 
 @dataclass(frozen=True)
 class Observer:
-    """What a sweep tells while it goes on; each may be left out.
+    """Functions that are called as a sweep proceeds; all are optional.
 
-    `plan`: how many runs the grid has (of this shard), how many are there, and how many are to be made;
-    `compiling`, `compiled`: designs; `made`: a run, with what came of it.
+    `plan`: the number of runs of the grid (or shard), of existing runs and of runs to make. `compiling`,
+    `compiled`: a design. `made`: a run and its result. `note`: a line for the user.
     """
 
     plan: Callable[[int, int, int], None] = lambda *_: None
     compiling: Callable[[str], None] = lambda _: None
     compiled: Callable[[Compilation], None] = lambda _: None
     made: Callable[[PlannedRun, Made], None] = lambda *_: None
+    note: Callable[[str], None] = lambda _: None
 
 
 @dataclass

@@ -67,7 +67,7 @@ def test_an_option_goes_to_the_designs_that_have_it(house):
 
 def test_an_option_without_effect_says_so(house):
     words = ("replay", "laptop", "--ops", 400, "-a", "percpu_pinned", *ON, "-s", "slots=512")
-    idle = "pipeline: option slots of percpu_pinned does nothing without overflow=global\n"
+    idle = "pipeline: option slots of percpu_pinned has no effect: it requires overflow=global\n"
     assert pipeline(*words, cwd=house).stderr.startswith(idle)
     assert idle not in pipeline(*words, "-s", "overflow=global", cwd=house).stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from pipeline.compare.sides import Designs, find_sides
 from pipeline.errors import InputError, UsageError
 from pipeline.runs.execute import replay
 from pipeline.runs.metrics import METRICS, select_metrics
-from pipeline.sweeps.sweep import Means
+from pipeline.sweeps.sweep import Means, Observer
 from tests.cli.command import pipeline
 from tests.runs.made import generated
 from tests.sweeps.made import KILLS, design
@@ -47,6 +48,13 @@ def test_a_price_that_rose_by_a_fifth_is_found_and_told_why():
     text = render(strict, "text")
     assert "invalidate_ns 150 and 180" in text
     assert "flush 0.15 -> 0.18" in text
+
+
+def test_options_without_effect_are_noted_once():
+    notes: list[str] = []
+    designs = ["percpu_pinned:slots=9", "percpu_pinned:slots=9:costs.invalidate_ns=180"]
+    make(designs, replace(FEW, replications=1), means=PLAIN, observer=Observer(note=notes.append))
+    assert notes == ["option slots of percpu_pinned has no effect: it requires overflow=global"]
 
 
 def test_designs_are_paired_by_trace_and_seed_and_their_difference_is_told():

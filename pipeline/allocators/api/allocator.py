@@ -52,6 +52,11 @@ class Allocator:
         """Every option's value as compiled code sees it."""
         return {option.name: option.code(options[option.name]) for option in self.options}
 
+    def idle_options(self, options: dict[str, Value], cpus: int) -> dict[str, str]:
+        """Return the options that have no effect with the values of the others, and what each requires."""
+        function = getattr(self.module, "idle_options", None)
+        return dict(function(self.encode(options), cpus)) if function is not None else {}
+
     def size(self, name: str, options: dict[str, int], shape: Shape) -> int:
         """One of its sizes, as its function of that name says or by default; `options` are encoded."""
         function = getattr(self.module, name, None)

@@ -18,6 +18,8 @@ An allocator is a module with these names (only the first three are required):
     prepare(a, shape)                give the state its first values, where zeros will not do
     start_at(a, cursor), adopt(a, slot, page, count)
                                      take over a pool in use, to be held against a recording of one
+    idle_options(options, cpus)           options without effect, given the values of the others and the
+                                     number of CPUs: a dict from each to what it requires
     flush_unused(a)                  forget what nobody uses, outside of any mapping; return the pages
     check(a, live)                   what is wrong with the state, as a list of sentences
     lost_wakeups(a, live)            which tasks sleep beside a slot they could have, as sentences
@@ -44,7 +46,6 @@ class Option:
 
     A bool is 0 or 1 there, a choice its position in `choices`. `minimum` and `maximum` are inclusive.
     `default_on` has other defaults for machines of some architectures, by the profile's `architecture`.
-    `only_with` is another option and its value without which this one does nothing.
     """
 
     name: str
@@ -54,7 +55,6 @@ class Option:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     default_on: Mapping[str, Value] = field(default_factory=dict)
-    only_with: tuple[str, Value] | None = None
 
     def describe_allowed(self) -> str:
         """Say which values are allowed, for help and errors."""
