@@ -1,21 +1,21 @@
-# Everything here works from a clean clone with Python >= 3.11, make and a package index.
+# All targets work from a clean clone. They require Python >= 3.11, make and a package index.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Two workers suit two cores; the compiled simulators are shared between them through the cache on disk.
+# Number of test workers. They share compiled simulators through the cache on disk.
 JOBS ?= 2
 
 .PHONY: help demo test lint site check sample slowest campaigns bench docs documents goldens clean
 
-help: ## list these targets
+help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 		printf '  make %-10s %s\n' "$$target" "$$what"; done
 
-demo: $(VENV)/.installed ## set up, replay a recording and two workloads through three allocators, print the reports
+demo: $(VENV)/.installed ## set up, replay a recording and two workloads through three allocators, write the reports
 	$(BIN)/pipeline demo -o demo
 
-test: lint site check sample ## set up with the test tools and run everything that continuous integration runs
+test: lint site check sample ## set up the test tools and run everything that continuous integration runs
 
 lint: $(VENV)/.installed-test ## check format, style, types, layers, SQL and prose
 	$(BIN)/ruff format --check .
@@ -25,19 +25,19 @@ lint: $(VENV)/.installed-test ## check format, style, types, layers, SQL and pro
 	$(BIN)/sqlfluff lint queries
 	$(BIN)/python docs/prose.py
 
-site: $(VENV)/.installed-test ## build the documentation site into site/, every link checked
+site: $(VENV)/.installed-test ## build the documentation site in site/ and check every link
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 check: $(VENV)/.installed-test ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-sample: $(VENV)/.installed-test ## run the campaigns for two minutes
+sample: $(VENV)/.installed-test ## run the test campaigns for two minutes
 	$(BIN)/python -m tests.campaigns --minutes 2
 
-slowest: $(VENV)/.installed-test ## run the tests and list the thirty slowest
+slowest: $(VENV)/.installed-test ## run the tests and list the 30 slowest
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 30 --durations-min 5
 
-campaigns: $(VENV)/.installed-test ## try for an hour what docs/reliability.md promises; failing inputs are kept in campaigns/
+campaigns: $(VENV)/.installed-test ## test the guarantees of docs/reliability.md for an hour; failing inputs are kept in campaigns/
 	$(BIN)/python -m tests.campaigns --minutes 60
 
 bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios of docs/performance.md
@@ -48,20 +48,20 @@ bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios
 	$(BIN)/python benchmarks/reporting.py
 	$(BIN)/python benchmarks/start.py
 
-docs: $(VENV)/.installed-test ## write again what the documents take from the code, and the output of their examples
+docs: $(VENV)/.installed-test ## regenerate the parts of documents that come from code, and the output of examples
 	$(BIN)/python docs/generate.py
 
-documents: docs ## the same, and the studies: docs/validation.md, claims.md and designs.md; takes minutes
+documents: docs ## run `docs` and the studies: docs/validation.md, claims.md and designs.md; takes minutes
 	$(BIN)/pipeline study lockmeter --document docs/validation.md --force
 	$(BIN)/pipeline study claims --document docs/claims.md --force
 	$(BIN)/pipeline study matrix --document docs/designs.md --force
 
-goldens: $(VENV)/.installed-test ## write again the fingerprints that tests/runs/goldens.json pins
+goldens: $(VENV)/.installed-test ## regenerate the pinned fingerprints in tests/runs/goldens.json
 	UPDATE_GOLDENS=1 $(BIN)/python -m pytest tests/runs/test_golden.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "make: wanted Python >= 3.11, found $$($(PYTHON) --version); try make PYTHON=python3.12"; exit 1; }
+		{ echo "make: expected Python >= 3.11, found $$($(PYTHON) --version); try make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
@@ -72,5 +72,5 @@ $(VENV)/.installed-test: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,docs]'
 	@touch $@ $(VENV)/.installed
 
-clean: ## remove what the targets above made
+clean: ## remove everything that the other targets create
 	rm -rf $(VENV) demo site build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

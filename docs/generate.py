@@ -122,7 +122,7 @@ complete. The id is the allocator's name and a hash of everything that determine
 `totals`, counted by the simulator with or without a log:
 
 {_fields(Totals)}
-CPU time by category. For each CPU, the categories add up to exactly the wall-clock time:
+CPU time by category. For each CPU, the categories add up to exactly the simulated time (`wall_ns`):
 
 {markdown_table(("category", "meaning"), [(f"`{name}`", doc) for name, doc in CPU_CATEGORIES.items()])}
 Findings:
