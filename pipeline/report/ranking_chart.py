@@ -86,7 +86,7 @@ def _layers(axis: _Axis, plot: Plot, ranking: Ranking) -> alt.LayerChart:
     names = {_style(s, plot.styles): s.label for s in ranking.standings}
     own = plot.rows.filter(pl.col("run").is_in(designs))
     values = own[axis.column].to_list()
-    scale, ticks = vega.figure_scale(min(values), max(own["high"].to_list()), axis.column)
+    scale, ticks = vega.figure_scale(min(values), max(own["high"].to_list()))
     x = vega.axis(item, "x", scale, title=axis.title, orient="top", grid=True, **ticks)
     y, height = vega.run_axis(plot, designs, names)
     base = vega.only(vega.rows("ranked"), designs)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import altair as alt
 import polars as pl
 
-from pipeline.io.numbers import NS_OF_UNIT, format_number, format_quantity
+from pipeline.io.numbers import NS_OF_UNIT, format_quantity
 from pipeline.report.definition import Item
 from pipeline.report.document import Spec
 from pipeline.report.styles import RunStyles, css
@@ -152,14 +152,15 @@ def _write_units(unit: Spec) -> None:
         tip.pop("format", None)
 
 
-def figure_scale(low: float, high: float, column: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def figure_scale(low: float, high: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """A scale for dots with labels beside them, and its ticks; logarithmic where values are far apart."""
     if low > 0 and high / low > WIDE:
         # Room for the label of the largest is a share of the decades.
-        room = (high / low) ** 0.25
+        room = (high / low) ** 0.35
         ends = [low / room**0.3, high * room]
         return {"type": "log", "domain": ends}, {"values": decades(*ends), "labelOverlap": "greedy"}
-    return {"domain": [0, max(high, 1e-12) * 1.25]}, {"tickCount": 5, "labelExpr": _SI_LABEL}
+    labels = {"labelExpr": _SI_LABEL} if high >= 10 else {"format": ",.3~g"}
+    return {"domain": [0, max(high, 1e-12) * 1.35]}, {"tickCount": 5, **labels}
 
 
 def add_filters(spec: Spec, fields: dict[str, Any]) -> None:
@@ -182,7 +183,8 @@ def axis(item: Item, name: Literal["x", "y"], scale: dict[str, Any], **settings:
         settings["labelExpr"] = _fit_unit("datum.value", unit)
     elif unit == "KiB":
         settings.pop("format", None)
-        settings["labelExpr"] = _FIT_KIB
+        settings.pop("tickCount", None)
+        settings |= {"labelExpr": _FIT_KIB, "values": _binary_ticks(scale["domain"][1])}
     return {"x": alt.X, "y": alt.Y}[name](
         getattr(item, name),
         type="quantitative",
@@ -190,6 +192,12 @@ def axis(item: Item, name: Literal["x", "y"], scale: dict[str, Any], **settings:
         scale=alt.Scale(nice=False, **scale),
         axis=alt.Axis(**settings),
     )
+
+
+def _binary_ticks(largest: float) -> list[float]:
+    """Multiples of a power of two up to `largest`, three to six with 0."""
+    step = 2.0 ** math.floor(math.log2(max(largest, 1e-12) / 2.5))
+    return [step * i for i in range(math.floor(largest / step) + 1)]
 
 
 def level_axis(plot: Plot, most: float) -> alt.Y:
@@ -203,7 +211,7 @@ def level_axis(plot: Plot, most: float) -> alt.Y:
         small = 10.0 ** math.floor(math.log10(least))
         scale = {"type": "symlog", "constant": small, "domain": [0, most * 1.3]}
         settings = {
-            "title": f"{item.label('y')}, log scale from {format_number(small)}",
+            "title": f"{item.label('y')}, log scale",
             "values": [0.0, *decades(small, most)],
             # A number format would be given one SI prefix for all ticks: "0.01k".
             "labelExpr": "format(datum.value, ',.6~g')",
@@ -244,7 +252,8 @@ def run_axis(
     `runs` are those on the axis, by default all that have rows; `names` are what they are called there.
     """
     runs = plot.runs if runs is None else list(runs)
-    called = {run: (names or {}).get(run) or plot.styles.label(run) for run in runs}
+    # What a bound bounds is in the legend, where there is room for it.
+    called = {run: (names or {}).get(run) or run for run in runs}
     lines = {run: textwrap.wrap(name, LABEL_CHARACTERS) or [run] for run, name in called.items()}
     most = max(map(len, lines.values()))
     # Vega hangs further lines below the first; this centres them on their bar.

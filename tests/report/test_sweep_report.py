@@ -105,9 +105,23 @@ def test_the_answer_says_which_design_is_best_at_how_many_settings(tmp_path):
     assert document.title.endswith(": which design, over CPUs and slots?")
     # The pool takes twice as long at each of two sizes on 4 and on 16 CPUs; both map in 1 us.
     assert document.answer == (
-        "percpu_pinned is fastest at 4 of 4 settings. At 4 of 4 settings no design maps sooner than the next "
-        "by more than 1 % and chance."
+        "Fastest: percpu_pinned at 4 of 4 settings. Quickest to map or tied: percpu_pinned and global_pool "
+        "at 4 of 4 settings. Designs are tied if they differ by less than 1 % or only by chance."
     )
+
+
+def test_the_picture_has_a_dot_for_each_design_and_setting_relative_to_the_best(tmp_path):
+    document = compose_sweep(sweep(tmp_path, grid(0, 1, 2)))
+    shown = document.blocks[0]
+    throughput = shown.frame.filter(measure="operations_per_second")
+    relative = {name: part["relative"].to_list() for (name,), part in throughput.group_by("run")}
+    assert relative == {"percpu_pinned": [1.0] * 4, "global_pool": pytest.approx([0.5] * 4)}
+    # The pool has an interval; a best design is compared with nothing.
+    assert throughput["high"].null_count() < len(throughput)
+    assert [chart.alt_text for chart in shown.charts] == [
+        "Throughput relative to the fastest: more is better. percpu_pinned: 1; global_pool: 0.5.",
+        "Request to mapped relative to the shortest: less is better. global_pool: 1; percpu_pinned: 1.",
+    ]
 
 
 def test_two_factors_make_heat_maps_one_for_each_design(tmp_path):
@@ -123,7 +137,7 @@ def test_two_factors_make_heat_maps_one_for_each_design(tmp_path):
 def test_what_follows_from_another_factor_is_none(tmp_path):
     rows = [result("a", 1_000, machine=machine, cpus=cpus) for machine, cpus in (("m", 4), ("n", 16))]
     document = compose_sweep(sweep(tmp_path, rows))
-    assert [part.title for part in document.parts] == ["The designs"]
+    assert [part.title for part in document.parts] == ["The designs"]  # One design: nothing to rank.
     assert block(document, "operations-per-second-over-setting").frame["setting"].to_list() == ["m", "n"]
 
 

@@ -51,7 +51,13 @@ class Tail(ChartKind):
         # A large invisible point takes the pointer, so that a thin line can be asked for its values.
         points = base.mark_point(size=120, opacity=0, filled=True)
         points = points.encode(tooltip=vega.tooltip(plot, item.x, item.y))
-        return alt.LayerChart(layer=[lines, points]).properties(height=280)
+        # A line through a single point would not be seen.
+        lone = base.transform_joinaggregate(points="count()", groupby=["run"]).transform_filter(
+            "datum.points === 1"
+        )
+        return alt.LayerChart(layer=[lines, lone.mark_point(size=40, filled=True), points]).properties(
+            height=280
+        )
 
     def describe(self, plot: Plot) -> str:
         """Where the curve begins, what a tenth and a hundredth reach, and the largest value."""

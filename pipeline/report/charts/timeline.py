@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
-from pipeline.io.numbers import format_number
+from pipeline.io.numbers import format_duration, format_number
 from pipeline.report import vega
 from pipeline.report.chart_kind import ChartKind
 from pipeline.report.document import Block, Chart
@@ -110,8 +110,9 @@ def describe_event(plot: Plot) -> str:
     """Which event the rows of one run lie around."""
     first = plot.rows.row(0, named=True)
     event = f"{first['around']} of operation {first['around_op']}"
-    length = format_number(first["length_us"], 3)
-    return f"{event} at {format_number(first['at_ms'], 6)} ms, {length} µs long"
+    at_ms = first["at_ms"]
+    at = f"{format_number(at_ms / 1e3, 6)} s" if at_ms >= 1e3 else f"{format_number(at_ms, 6)} ms"
+    return f"{event} at {at}, {format_duration(1e3 * first['length_us'], micro='µs')} long"
 
 
 KIND = Timeline()

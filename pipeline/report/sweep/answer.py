@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
 
 from pipeline.io.numbers import join_words
+from pipeline.report.answer import LITTLE
 from pipeline.report.standing import NEGLIGIBLE
 from pipeline.report.sweep.measures import MAPPED, THROUGHPUT, Measure
 from pipeline.report.sweep.points import Points
@@ -18,45 +19,54 @@ _NAMED = 4
 
 
 def describe_sweep(points: Points, designs: Collection[str]) -> str:
-    """Say which of `designs` is fastest, and which maps soonest, at how many settings of the factors."""
+    """Say at how many settings each of `designs` is the fastest, and at how many the quickest to map."""
     if len(designs) < 2:
         return ""
-    return " ".join(
-        [
-            *_describe(points, designs, THROUGHPUT, "is fastest", "is faster", most=True),
-            *_describe(points, designs, MAPPED, "maps soonest", "maps sooner", most=False),
-        ]
-    )
+    found = [
+        _describe("Fastest", *_count(points, designs, THROUGHPUT, most=True)),
+        _describe("Quickest to map", *_count(points, designs, MAPPED, most=False)),
+    ]
+    if any(" or tied:" in sentence for sentence in found):
+        found.append(f"Designs are tied if they differ by less than {LITTLE} or only by chance.")
+    return " ".join(filter(None, found))
 
 
-def _describe(
-    points: Points, designs: Collection[str], measure: Measure, does: str, better: str, most: bool
-) -> Iterator[str]:
-    frame = points.tabulate(points.estimate(measure.column), measure.column)
-    frame = frame.filter(pl.col("run").is_in(list(designs)))
-    ratios = {name: points.compare(measure.column, name) for name in designs}
-    ahead: Counter[str] = Counter()
+def _count(
+    points: Points, designs: Collection[str], measure: Measure, most: bool
+) -> tuple[Counter[str], int, bool]:
+    """At how many settings each design is the best or tied with it, of how many, and if there are ties."""
+    column = measure.column
+    frame = points.tabulate(points.estimate(column), column).filter(pl.col("run").is_in(list(designs)))
+    ratios = {name: points.compare(column, name) for name in designs}
+    best: Counter[str] = Counter()
     settings = 0
     for rows in frame.partition_by(points.factors) if points.factors else [frame]:
         if len(rows) < 2:
             continue
         settings += 1
-        first, second = rows.sort(measure.column, descending=most).head(2).rows(named=True)
+        first, *others = rows.sort(column, descending=most).rows(named=True)
         setting = tuple(first[factor] for factor in points.factors)
-        if _is_apart(first, second, measure.column, ratios[first["run"]].get((second["run"], setting))):
-            ahead[first["run"]] += 1
-    if not settings:
-        return
-    of = f"{settings} settings" if settings > 1 else "the only setting"
-    leaders = [
-        f"{name} {does} at {count} of {of}" if settings > 1 else f"{name} {does}"
-        for name, count in ahead.most_common(_NAMED)
+        leader = first["run"]
+        best[leader] += 1
+        for row in others:
+            ratio = points.ratio(ratios[leader], leader, row["run"], setting)
+            best[row["run"]] += not _is_apart(first, row, column, ratio)
+    return best, settings, best.total() > settings
+
+
+def _describe(best: str, counts: Counter[str], settings: int, ties: bool) -> str:
+    """The sentence of one measure; "" where no setting has two designs."""
+    by_count: dict[int, list[str]] = {}
+    for name, count in (+counts).most_common():
+        by_count.setdefault(count, []).append(name)
+    named = [
+        f"{join_words(names)} at {count}" if settings > 1 else join_words(names)
+        for count, names in by_count.items()
     ]
-    if leaders:
-        yield f"{join_words(leaders)}."
-    if close := settings - ahead.total():
-        where = f"At {close} of {of}" if settings > 1 else "There"
-        yield f"{where} no design {better} than the next by more than {100 * NEGLIGIBLE:g} % and chance."
+    if settings > 1 and named:
+        named[0] += f" of {settings} settings"
+    more = ["others less often"] if len(named) > _NAMED else []
+    return f"{best}{' or tied' if ties else ''}: {', '.join([*named[:_NAMED], *more])}." if named else ""
 
 
 def _is_apart(first: dict[str, Any], second: dict[str, Any], column: str, ratio: Estimate | None) -> bool:

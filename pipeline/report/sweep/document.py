@@ -24,6 +24,7 @@ from pipeline.report.ranking_table import describe_pairing
 from pipeline.report.styles import RunStyles
 from pipeline.report.sweep.answer import describe_sweep
 from pipeline.report.sweep.measures import MEASURES, SHARE, THROUGHPUT, Measure, results_sql
+from pipeline.report.sweep.picture import COLUMNS, compare_with_best, draw_comparison
 from pipeline.report.sweep.points import Points, make_points
 from pipeline.sql.library import OutputColumn, Query
 from pipeline.sweeps.directory import open_sweep
@@ -121,7 +122,9 @@ class _Page:
         return max(rates, key=lambda series: fmean(rates[series]))
 
     def parts(self) -> Iterator[Part]:
-        """A section for each factor that is a number, or one for all others; then one of heat maps."""
+        """The ranking, a section for each factor that is a number, or one for all others, and heat maps."""
+        if (ranking := self._ranking()).charts:
+            yield Part("The answer", "", [ranking])
         numeric = self.points.numeric
         for factor in numeric:
             others = [name for name in self.points.factors if name != factor]
@@ -131,6 +134,19 @@ class _Page:
         if len(numeric) > 1:
             pair = sorted(numeric, key=lambda name: -len(self.points.values[name]))[:2]
             yield Part("Two factors at once", "", list(self._heatmaps(*pair)))
+
+    def _ranking(self) -> Block:
+        """The designs, each relative to the best at each setting."""
+        frame = compare_with_best(self.points, self.styles.allocators)
+        frame = frame.with_columns(pl.Series(_SETTING, _describe_settings(frame, self.points.factors)))
+        frame = frame.select("run", _SETTING, *(column.name for column in COLUMNS))
+        text = "One dot for each setting of the factors. Designs are sorted by geometric mean; each label gives the range."
+        fields = {"query": "results", "chart": "dots", "name": "ranking", "x": "relative"}
+        words = {"title": "The designs ranked", "text": text if self.points.factors else ""}
+        item = Item.model_validate(fields | words)
+        block = _SweepBlock(item, self._query(COLUMNS), frame, sweep=self.sweep)
+        block.charts = draw_comparison(item, frame, self.styles)
+        return block
 
     def _curves(self, factor: str, others: Sequence[str]) -> Iterator[Block]:
         interval = {"low": "low", "high": "high"} if self.replicated else {}
@@ -187,22 +203,26 @@ class _Page:
             "none": measure.none,
         }
         item = Item.model_validate({"query": "results", "chart": chart} | words | fields)
-        block = _SweepBlock(item, self._query(measure), frame, sweep=self.sweep)
+        columns = [
+            OutputColumn(measure.column, measure.unit, measure.doc),
+            OutputColumn("low", measure.unit, "lower end of the 95 % interval"),
+            OutputColumn("high", measure.unit, "upper end of the interval"),
+            OutputColumn("runs", "", "number of different runs averaged"),
+        ]
+        block = _SweepBlock(item, self._query(columns), frame, sweep=self.sweep)
         KINDS[chart].show(block, self.styles, [])
         return block
 
-    def _query(self, measure: Measure) -> Query:
+    def _query(self, made: Sequence[OutputColumn]) -> Query:
+        """The query of all runs, with the documentation of the columns that are `made` from its rows."""
         docs = {column.name: column.doc for column in RESULTS}
         columns = [
             OutputColumn("run", "", "design"),
             OutputColumn(_SETTING, "", "values of the other factors"),
             *(OutputColumn(f, "", docs.get(f, "factor of the grid")) for f in self.points.factors),
-            OutputColumn(measure.column, measure.unit, measure.doc),
-            OutputColumn("low", measure.unit, "where the interval of 95 % begins"),
-            OutputColumn("high", measure.unit, "where it ends"),
-            OutputColumn("runs", "", "different runs that it is the mean of"),
+            *made,
         ]
-        question = "What does each run of the sweep come to?"
+        question = "What are the results of each run of the sweep?"
         return Query("results", question, self.sql, (), tuple(columns), ("totals",), Path("results"))
 
 

@@ -79,6 +79,18 @@ class Points:
                 found[series, setting] = ratio.scaled(100)
         return found
 
+    def ratio(self, compared: Estimates, reference: str, series: str, setting: Setting) -> Estimate | None:
+        """The estimate of `series` at a setting that has all factors, of those that `compare` made.
+
+        None where the reference has a factor that the series lacks: it was compared at one value of it.
+        """
+        for (name, own), estimate in compared.items():
+            if name == series and _fits(own, setting):
+                other = next(place for run, place in self.runs if run == reference and _fits(place, setting))
+                lacking = any(a is None and b is not None for a, b in zip(own, other, strict=True))
+                return None if lacking else estimate
+        return None
+
     def tabulate(self, found: Estimates, column: str) -> pl.DataFrame:
         """Make a row for each series at each value of every factor: estimate as `column`, interval, runs."""
         rows = []
@@ -165,5 +177,10 @@ def _different(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def _fitting(beside: Mapping[Setting, _Runs], setting: Setting) -> Iterator[_Runs]:
     """Those of a setting; a factor that either side does not have fits every value."""
     for own, runs in beside.items():
-        if all(a is None or b is None or a == b for a, b in zip(own, setting, strict=True)):
+        if _fits(own, setting):
             yield runs
+
+
+def _fits(own: Setting, setting: Setting) -> bool:
+    """Whether two settings agree in the factors that both have."""
+    return all(a is None or b is None or a == b for a, b in zip(own, setting, strict=True))
