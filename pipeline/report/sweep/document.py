@@ -140,7 +140,7 @@ class _Page:
         frame = compare_with_best(self.points, self.styles.allocators)
         frame = frame.with_columns(pl.Series(_SETTING, _describe_settings(frame, self.points.factors)))
         frame = frame.select("run", _SETTING, *(column.name for column in COLUMNS))
-        text = "One dot for each setting of the factors. Designs are sorted by geometric mean; each label gives the range."
+        text = "One dot for each setting. Designs are sorted by geometric mean; each label gives the range."
         fields = {"query": "results", "chart": "dots", "name": "ranking", "x": "relative"}
         words = {"title": "The designs ranked", "text": text if self.points.factors else ""}
         item = Item.model_validate(fields | words)
