@@ -1,4 +1,4 @@
-"""The demonstration: a real recording and synthetic workloads through three designs, each with its report."""
+"""The demonstration: a recording and synthetic workloads with three designs, and a report for each trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALLOCATORS = ("global_pool", "percpu_pinned", "direct_map")
 
 @dataclass(frozen=True)
 class Scene:
-    """One trace of the demonstration: a shipped recording, or `operations` of a workload, on a machine."""
+    """One trace of the demonstration: a shipped recording, or `operations` operations of a workload."""
 
     name: str
     machine: str
@@ -24,17 +24,17 @@ class Scene:
 
 
 SCENES = (
-    Scene("local", "smp4-2002", None, "a recorded compile, tar, grep and python"),
+    Scene("local", "smp4-2002", None, "a recording of a compile, tar, grep and python"),
     Scene("kernel_build", "numaq16", 300_000, "the 16-way kernel compile of 2002"),
     Scene("fault_storm", "numaq16", 100_000, "more faulting tasks than slots, so that tasks sleep"),
 )
 
 
 def demo(output: Path, say: Callable[[str], None]) -> list[Path]:
-    """Replay each scene through each design and write its report; return the reports' paths.
+    """Replay each scene with each design, write a report for each scene, and return the reports' paths.
 
-    Traces, runs and reports go into `output`; `say` gets a line for each step. Runs that are there already
-    are not simulated again.
+    Traces, runs and reports are written to `output`. `say` is called with a line for each step. Existing runs
+    are not repeated.
     """
     reports = []
     for scene in SCENES:

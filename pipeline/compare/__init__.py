@@ -1,6 +1,5 @@
-"""A against B: the runs of both in pairs, a verdict for each metric, and what moved.
+"""Comparing A and B: pairs of runs, a verdict for each metric, and what changed.
 
-`pairing` puts runs of two sides together, `metrics` says what is measured of each, `judge` what the
-differences tell, `causes` what they are made of, and `compare` all of it; `making` makes the runs of two
-designs, and `traces` compares traces instead.
+`pairing` pairs the runs of two sides, `judge` gives the verdicts, `causes` breaks differences down, and
+`compare` combines these. `making` makes the runs of two designs. `traces` compares traces.
 """

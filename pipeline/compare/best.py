@@ -1,4 +1,4 @@
-"""The best design for a trace on a machine: a race of all, and how far each may be from the winner."""
+"""The best design for a trace on a machine: a race of candidates, and how far each is behind the winner."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from pipeline.sweeps.plan import PlannedRun
 from pipeline.sweeps.sweep import Means, Observer, make_runs
 
 FIRST = 10
-"""Replications of everybody, before anybody is dropped."""
+"""Replications of each candidate before the first one is dropped."""
 MOST = 60
-"""Replications at most; then the race ends undecided."""
+"""Largest number of replications, after which the race ends undecided."""
 RACED_BY = ("throughput", "cpu")
-"""Metrics that are never zero, so that ratios of them mean something."""
+"""Metrics that are never zero, so their ratios are defined."""
 
 Standing = Literal["best", "may be the best", "close", "behind"]
 
@@ -38,16 +38,16 @@ class Entrant:
     candidate: Candidate
     manifests: Sequence[Manifest]
     value: float
-    """Mean of the metric over its replications."""
+    """Mean of the metric over the replications."""
     behind: Estimate | None
-    """By how much the winner is better, as a logarithm of the ratio; None of itself."""
+    """ln of the ratio by which the winner is better; None for the winner."""
     standing: Standing
     dropped_after: int | None = None
-    """Replications after which it could not be the best any more."""
+    """Number of replications after which the candidate was dropped."""
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """Least and most by which the winner may be better, as a share; None of the winner itself."""
+        """Interval of the fraction by which the winner is better; None for the winner."""
         if self.behind is None or self.behind.exponential_interval is None:
             return None
         low, high = self.behind.exponential_interval
@@ -56,7 +56,7 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Excluded:
-    """A candidate that is out of the race, and why."""
+    """A candidate that was excluded from the race, and the reason."""
 
     candidate: Candidate
     why: str
@@ -64,7 +64,7 @@ class Excluded:
 
 @dataclass(frozen=True)
 class Selection:
-    """What came of a race; the first of `entrants` won, or leads if it is not `decided`."""
+    """The result of a race. The first of `entrants` is the winner, or the leader if it is not `decided`."""
 
     conditions: Conditions
     metric: Metric
@@ -76,7 +76,7 @@ class Selection:
 
     @property
     def winner(self) -> Entrant:
-        """Who won, or leads."""
+        """The winner, or the leader of an undecided race."""
         return self.entrants[0]
 
 
@@ -90,15 +90,15 @@ def select_best(
     means: Means | None = None,
     observer: Observer | None = None,
 ) -> Selection:
-    """Race the candidates under the same conditions, whose `replications` are the first.
+    """Race the candidates under the same conditions, starting with `conditions.replications` of each.
 
-    Candidates whose runs meet a hazard or fail are out. Raises UsageError for a metric that can be zero,
-    InputError if fewer than two candidates are left, and what a sweep raises.
+    `margin` is a fraction. Candidates whose runs fail or meet a hazard are excluded. Raises UsageError for a
+    metric that can be zero, InputError if fewer than two candidates are left, and the errors of a sweep.
     """
     if metric not in RACED_BY:
-        raise UsageError(f"--metric wants {' or '.join(RACED_BY)}, found '{metric}'")
+        raise UsageError(f"--metric: expected {' or '.join(RACED_BY)}, found '{metric}'")
     if margin <= 0:
-        raise UsageError(f"--margin wants a positive share, found {100 * margin:g} %")
+        raise UsageError(f"--margin: expected a percentage above 0, found {100 * margin:g}")
     chosen = METRICS[metric]
     with runs_directory(output) as directory:
         track = _Track(directory, conditions, chosen, means or Means(), observer or Observer())
@@ -120,7 +120,7 @@ def select_best(
 def _go_on(
     track: _Track, race: Race, started: Sequence[Candidate], dropped: dict[int, int], most: int
 ) -> None:
-    """Run a few more replications of those that are left, as many as keep the workers busy."""
+    """Run a few more replications of the remaining candidates, enough to keep the workers busy."""
     before = race.replications
     batch = range(before, min(before + max(2, before // 5), most, race.most_replications))
     left = list(race.left)
@@ -131,7 +131,7 @@ def _go_on(
 
 @dataclass
 class _Track:
-    """Where candidates run."""
+    """The runs of all candidates, and the candidates that are excluded."""
 
     directory: SweepDirectory
     conditions: Conditions
@@ -144,7 +144,7 @@ class _Track:
         self.excluded: dict[str, str] = {}
 
     def run(self, candidates: Sequence[Candidate], replications: range) -> None:
-        """Make these replications of each candidate; one whose run fails or meets a hazard is out."""
+        """Make these replications of each candidate; exclude one whose run fails or meets a hazard."""
         planned = {
             c.text: [plan_design(c.text, self.conditions, replication) for replication in replications]
             for c in candidates
@@ -169,20 +169,22 @@ class _Track:
             self.manifests.setdefault(text, []).extend(whole)
 
     def scores(self, candidate: Candidate) -> list[float]:
-        """Logarithms of the metric, so that differences are ratios; larger is better."""
+        """Return logarithms of the metric, whose differences are ratios; larger is better."""
         sign = 1.0 if self.metric.more_is_better else -1.0
         return [sign * math.log(self.metric.measure(m.totals)) for m in self.manifests[candidate.text]]
 
 
 def _say_nobody(excluded: dict[str, str]) -> str:
     said = "; ".join(f"{name}: {why}" for name, why in list(excluded.items())[:5])
-    return f"a race wants two designs that do the trace{'; ' if said else ''}{said}; name others with -a"
+    return (
+        f"a race requires two designs that complete the trace{'; ' if said else ''}{said}; add some with -a"
+    )
 
 
 def _place(
     track: _Track, race: Race, started: Sequence[Candidate], dropped: dict[int, int], margin: float
 ) -> list[Entrant]:
-    """Everybody by how far behind the winner they are, whose intervals hold together."""
+    """Sort the candidates by how far they are behind the winner; the intervals are simultaneous."""
     scores = [track.scores(candidate) for candidate in started]
     lead = max(race.left, key=lambda i: math.fsum(scores[i]) / len(scores[i]))
     entrants = []
@@ -191,7 +193,7 @@ def _place(
         behind = None
         if i != lead:
             found = paired_difference(scores[lead][:common], scores[i][:common])
-            # The leader is chosen by the same runs: as for every pair of candidates.
+            # The same runs chose the leader, so the intervals must hold for every pair of candidates.
             behind = replace(found, comparisons=len(started) * (len(started) - 1) // 2)
         values = [track.metric.measure(m.totals) for m in track.manifests[candidate.text]]
         entrants.append(
@@ -206,7 +208,7 @@ def _place(
 def _standing(behind: Estimate | None, margin: float, left: bool) -> Standing:
     if behind is None:
         return "best"
-    # Of who was dropped the race has told, whatever an interval over few replications does.
+    # The race decides which candidates are dropped, whatever the interval over few replications is.
     if left or behind.half_width is None:
         return "may be the best"
     return "close" if behind.value + behind.half_width <= math.log1p(margin) else "behind"

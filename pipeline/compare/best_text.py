@@ -1,4 +1,4 @@
-"""What came of a race, as text or JSON."""
+"""The result of a race as text or JSON."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _HEAD = (
 )
 _PAGE_KIB = 4
 _NAMED = 4
-# Per cent from which on a difference is told as a factor.
+# Differences of at least this many per cent are written as factors.
 _TIMES = 1_000
 
 
 def render_selection(selection: Selection, form: Literal["text", "json"]) -> str:
-    """The whole answer, ending in a newline."""
+    """Return the whole result, ending in a newline."""
     if form == "json":
         return json.dumps(_as_json(selection), indent=2, ensure_ascii=False) + "\n"
     return "\n".join(_lines(selection)) + "\n"
@@ -42,7 +42,7 @@ def _lines(selection: Selection) -> Iterator[str]:
     yield ""
     yield align_columns([_HEAD, *map(_row, selection.entrants)], right=(2, 4, 5)).rstrip("\n")
     for excluded in selection.excluded:
-        yield f"out: {excluded.candidate.text} {excluded.why}"
+        yield f"excluded: {excluded.candidate.text}: {excluded.why}"
     yield ""
     yield _note(selection)
     yield f"Replay it with {selection.winner.candidate.text}:"
@@ -51,7 +51,7 @@ def _lines(selection: Selection) -> Iterator[str]:
 
 
 def answer(selection: Selection) -> str:
-    """One sentence: who is the best, and whom it cannot be told from."""
+    """Return one sentence with the best design and those that may be as good."""
     winner, metric = selection.winner, selection.metric
     conditions = selection.conditions
     where = f"{conditions.trace} on {conditions.machine}"
@@ -59,18 +59,18 @@ def answer(selection: Selection) -> str:
     rivals = [e.candidate.text for e in selection.entrants[1:] if e.standing != "behind"]
     if not selection.decided:
         return (
-            f"Undecided for {where}: {winner.candidate.text} leads with {value} of {metric.label}, and "
-            f"{_name(rivals)} may be as good; more replications (--most) or a wider --margin would tell."
+            f"Undecided for {where}: {winner.candidate.text} leads in {metric.label} with {value}, and "
+            f"{_name(rivals)} may be as good. Use more replications (--most) or a larger --margin."
         )
-    said = f"{winner.candidate.text} is the best for {where}: {value} of {metric.label}"
+    said = f"{winner.candidate.text} is the best for {where}: {metric.label} {value}"
     if not rivals:
-        return f"{said}; all others are behind."
-    return f"{said}; {_name(rivals)} may be as good within {100 * selection.margin:g} %."
+        return f"{said}. All other designs are worse."
+    return f"{said}. Within {100 * selection.margin:g} %, {_name(rivals)} may be as good."
 
 
 def _name(texts: list[str]) -> str:
     more = [f"{len(texts) - _NAMED} more"] if len(texts) > _NAMED else []
-    return join_words(texts[:_NAMED] + more) if texts else "nobody else"
+    return join_words(texts[:_NAMED] + more) if texts else "no other design"
 
 
 def _row(entrant: Entrant) -> tuple[str, ...]:
@@ -103,15 +103,15 @@ def _note(selection: Selection) -> str:
     share = f"{100 * CONFIDENCE:.0f} %"
     margin = f"{100 * selection.margin:g} %"
     return (
-        f"{format_count(selection.runs, 'run')}. Designs that could not be the best any more were dropped "
-        f"(Kim and Nelson's procedure KN: one that is better by {margin} than all others wins {share} of "
-        f"races). The intervals against the best hold together in {share}. The machine's prices decide too: "
-        "'pipeline machines' says which are assumed."
+        f"{format_count(selection.runs, 'run')}. Designs that could no longer be the best were dropped (Kim "
+        f"and Nelson's procedure KN; a design that is better than all others by {margin} wins {share} of "
+        f"races). The intervals against the best are simultaneous {share} intervals. The result depends on "
+        "the machine's costs: 'pipeline machines' shows which are assumed."
     )
 
 
 def commands(selection: Selection) -> list[str]:
-    """The commands that replay the winner."""
+    """Return the commands that replay the winner."""
     conditions, winner = selection.conditions, selection.winner.candidate
     trace = conditions.trace
     lines = []

@@ -1,4 +1,4 @@
-"""Who takes part in a selection: designs, each with some sizes."""
+"""The candidates of a selection: designs, each with several sizes."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from pipeline.allocators.api.contract import Option
 from pipeline.allocators.registry import resolve_allocator, shipped_allocators
 from pipeline.errors import UsageError
 
-# Options that say how large a design is, by name.
+# Names of options that set the size of a design.
 _SIZE_OPTIONS = ("slots", "slots_per_cpu", "region_pages")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A design with the options that are not its defaults."""
+    """A design with the options that differ from its defaults."""
 
     design: str
     options: dict[str, int] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
-        """As the command line names it."""
+        """The candidate as written on the command line."""
         return ":".join([self.design, *(f"{name}={value}" for name, value in self.options.items())])
 
 
 def find_candidates(designs: Sequence[str], own: Sequence[str], sizes: Sequence[float]) -> list[Candidate]:
-    """Candidates of `designs`, of all shipped ones that are no bounds if there are none, and of one's `own`.
+    """Return the candidates of `designs` and of the user's `own` file.
 
-    `sizes` are factors of the default of whatever option says how large a design is. Raises UsageError for a
-    factor that is not positive, and for names that are not there.
+    Without `designs`, all shipped designs that are not bounds take part. `sizes` are multiples of the default
+    of the option that sets a design's size. Raises UsageError for a factor that is not positive, and for
+    unknown names.
     """
     if wrong := [size for size in sizes if size <= 0]:
-        raise UsageError(f"--sizes wants positive factors, found {wrong[0]:g}")
+        raise UsageError(f"--sizes: expected positive factors, found {wrong[0]:g}")
     named = list(designs) or [name for name in shipped_allocators() if not resolve_allocator(name).bound]
     found: dict[str, Candidate] = {}
     for name in dict.fromkeys([*named, *own]):
@@ -44,11 +45,11 @@ def find_candidates(designs: Sequence[str], own: Sequence[str], sizes: Sequence[
 
 
 def parse_sizes(text: str) -> tuple[float, ...]:
-    """Read factors with commas between. Raises UsageError."""
+    """Parse comma-separated factors. Raises UsageError."""
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError:
-        raise UsageError(f"--sizes wants numbers with commas between, found '{text}'") from None
+        raise UsageError(f"--sizes: expected comma-separated numbers, found '{text}'") from None
 
 
 def _sized(name: str, allocator: Allocator, sizes: Sequence[float]) -> Iterator[Candidate]:

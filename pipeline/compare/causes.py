@@ -1,4 +1,4 @@
-"""What a difference is made of: CPU time by category, and how often things were done."""
+"""Breakdown of a difference: CPU time by category, and counts of operations of the machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COUNTS: dict[str, Callable[[Totals], int]] = {
 
 @dataclass(frozen=True)
 class Cause:
-    """Something that moved: mean of A and of B, each an operation."""
+    """A quantity that changed: its means per operation for A and B."""
 
     name: str
     unit: str
@@ -37,7 +37,7 @@ class Cause:
 
 
 def find_causes(pairs: Sequence[tuple[Manifest, Manifest]]) -> list[Cause]:
-    """CPU time by category and counts that moved, times first and the largest first of either sort."""
+    """Return CPU times by category and counts that changed, times first, the largest changes first."""
     return [*_moved(pairs, "us/op", _categories()), *_moved(pairs, "/op", _rates())]
 
 
@@ -58,7 +58,7 @@ def _rates() -> dict[str, Callable[[Totals], float]]:
 def _moved(
     pairs: Sequence[tuple[Manifest, Manifest]], unit: str, measures: dict[str, Callable[[Totals], float]]
 ) -> list[Cause]:
-    """Measures that moved by a share of what all of them moved together, or of themselves for counts."""
+    """Select measures that changed by a fraction of the total change; for counts, of their own value."""
     causes = [
         Cause(
             name, unit, *(sum(of(m.totals) for m in side) / len(pairs) for side in zip(*pairs, strict=True))

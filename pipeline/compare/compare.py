@@ -1,4 +1,4 @@
-"""Comparing two sides: every metric in every setting, with what moved."""
+"""Comparing two sides: every metric in every setting, and what changed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ MARGIN = 0.01
 
 @dataclass(frozen=True)
 class Compared:
-    """One setting: a judgement for each metric, and what moved between the sides."""
+    """One setting: a judgement for each metric, and what changed between the sides."""
 
     name: str
     pairs: int
-    """Pairs of runs that are different pairs."""
+    """Number of distinct pairs of runs."""
     again: int
-    """Pairs left out because both sides did in them what they did in another."""
+    """Number of ignored pairs that repeat another pair exactly."""
     judgements: Mapping[str, Judgement]
     causes: Sequence[Cause]
 
     @property
     def least_pairs(self) -> int:
-        """With fewer pairs than these no difference can be told in any metric."""
+        """The number of pairs below which no difference in any metric can be found."""
         return least_pairs(max(sum(j.p_value is not None for j in self.judgements.values()), 1))
 
 
@@ -48,13 +48,13 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """That of all metrics and settings: one that is worse decides, then one that is undecided."""
+        """The verdict on all metrics and settings: worse if any is worse, else undecided if any is."""
         verdicts = {j.verdict for setting in self.settings for j in setting.judgements.values()}
         order: tuple[Verdict, ...] = ("worse", "undecided", "better", "same", "identical")
         return next(verdict for verdict in order if verdict in verdicts)
 
     def exit_status(self, undecided_passes: bool = False) -> int:
-        """What a script is told: 0, worse 6, undecided 7."""
+        """Return the exit status: 6 if B is worse, 7 if undecided, else 0."""
         if self.verdict == "worse":
             return WORSE_STATUS
         return UNDECIDED_STATUS if self.verdict == "undecided" and not undecided_passes else 0
@@ -90,7 +90,7 @@ def _compare_setting(setting: Setting, metrics: Sequence[Metric], margin: float)
 
 
 def _different(pairs: Sequence[tuple[Manifest, Manifest]]) -> Iterator[tuple[Manifest, Manifest]]:
-    """Pairs in which the sides did not do again what they did in another."""
+    """Yield the pairs that do not repeat another pair exactly."""
     seen: set[tuple[Any, Any]] = set()
     for a, b in pairs:
         if (a.fingerprint, b.fingerprint) not in seen:

@@ -1,4 +1,4 @@
-"""Making the runs of two designs: the same traces and seeds for both, by the mechanism of sweeps."""
+"""Making the runs of two designs as a sweep, with the same traces and seeds for both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.sweeps.trace_source import is_workload
 
 @dataclass(frozen=True)
 class Conditions:
-    """Everything but the design: trace or workload, machine, and how often."""
+    """All settings except the design: trace or workload, machine, and number of replications."""
 
     trace: str
     machine: str
@@ -36,18 +36,18 @@ class Conditions:
 
 
 def parse_design(text: str) -> tuple[str, dict[str, Any]]:
-    """Read NAME or NAME:OPTION=VALUE:costs.COST=VALUE:machine=PROFILE; returns factors beside the name.
+    """Parse NAME or NAME:OPTION=VALUE:costs.COST=VALUE:machine=PROFILE; return the name and the factors.
 
-    Raises UsageError for an option without a value and for a cost that is no whole number.
+    Raises UsageError for an option without a value and for a cost that is not a whole number.
     """
     name, *words = text.split(":")
     factors: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UsageError(f"design '{text}': wanted NAME:OPTION=VALUE, found '{word}' in it")
+            raise UsageError(f"design '{text}': expected NAME:OPTION=VALUE, found '{word}'")
         if key.startswith("costs.") and not value.isdecimal():
-            raise UsageError(f"design '{text}': cost {key[6:]} wants a whole number, found '{value}'")
+            raise UsageError(f"design '{text}': cost {key[6:]} must be a whole number, found '{value}'")
         if key.startswith("costs."):
             factors[key] = int(value)
         else:
@@ -57,7 +57,7 @@ def parse_design(text: str) -> tuple[str, dict[str, Any]]:
 
 @contextmanager
 def runs_directory(output: Path | None) -> Iterator[SweepDirectory]:
-    """Yield the directory of a sweep: `output`, or one that is gone when the block ends."""
+    """Yield the directory of a sweep: `output`, or a temporary directory that is removed afterwards."""
     if output is not None:
         yield create_sweep(output)
         return
@@ -75,9 +75,9 @@ def make(
     means: Means | None = None,
     observer: Observer | None = None,
 ) -> list[list[Manifest]]:
-    """Make the runs of each design, in `output` if they are to stay.
+    """Make the runs of each design, and keep them if `output` is given.
 
-    Raises what a sweep does for names that are not there, and InputError for a run that fails.
+    Raises the errors of a sweep for unknown names, and InputError for a run that fails.
     """
     planned = [
         [plan_design(design, conditions, replication) for replication in range(conditions.replications)]
@@ -107,19 +107,19 @@ def _note_idle_options(run: PlannedRun) -> list[str]:
 
 
 def plan_design(design: str, conditions: Conditions, replication: int) -> PlannedRun:
-    """Plan one replication of a design. Raises UsageError and InputError for what is not there."""
+    """Plan one replication of a design. Raises UsageError and InputError for unknown names and files."""
     return plan_run(vary_design(design, conditions), conditions.seed, replication)
 
 
 def vary_design(design: str, conditions: Conditions) -> dict[str, Any]:
-    """Factors of a design's runs with their values, as `plan_run` takes them. Raises as `plan_design`."""
+    """Return the factors of a design's runs for `plan_run`. Raises the errors of `plan_design`."""
     name, factors = parse_design(design)
     options = {key.partition(".")[2]: str(v) for key, v in factors.items() if key.startswith("options.")}
-    # A sweep passes over options that a design does not have; here they were asked of this one.
+    # A sweep ignores options that a design does not have. Here they were given for this design.
     allocator = resolve_allocator(name)
     parse_options(allocator.options, options, allocator.name)
     if conditions.operations is not None and not is_workload(conditions.trace):
-        raise UsageError(f"--ops is of traces that are generated, and {conditions.trace} is a recording")
+        raise UsageError(f"--ops is supported for workloads only, and {conditions.trace} is a recording")
     varied: dict[str, Any] = {
         "trace": conditions.trace, "allocator": name, "machine": conditions.machine,
         "cpus": conditions.cpus, "lowmem": "none", "loop": "closed", "jitter": conditions.jitter_percent,

@@ -1,4 +1,4 @@
-"""Which run of A belongs beside which run of B: they agree in all but what the sides differ in."""
+"""Pairing runs of A and B that agree in every factor except those in which the two sides differ."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Setting:
     """Pairs of runs under one set of conditions."""
 
     name: str
-    """What distinguishes it from other settings; "" for the only one."""
+    """What distinguishes this setting from others; "" if it is the only one."""
     pairs: Sequence[tuple[Manifest, Manifest]]
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """All settings, and in which factors the two sides differ."""
+    """All settings, and the factors in which the two sides differ."""
 
     differ: Mapping[str, tuple[Any, Any]]
     settings: Sequence[Setting]
     unpaired: int
-    """Runs without a counterpart on the other side."""
+    """Number of runs without a counterpart on the other side."""
 
 
 def pair(a: Sequence[Manifest], b: Sequence[Manifest]) -> Pairing:
-    """Pair the runs of two sides. Raises InputError for runs that cannot be compared, naming what differs."""
+    """Pair the runs of two sides. Raises InputError, with the factor that differs, for incomparable runs."""
     for side, runs in (("A", a), ("B", b)):
         _check(side, runs)
     _check_workloads(a, b)
@@ -44,11 +44,11 @@ def pair(a: Sequence[Manifest], b: Sequence[Manifest]) -> Pairing:
     for name in factors_a[0]:
         here, there = _distinct(factors_a, name), _distinct(factors_b, name)
         if not {repr(value) for value in here} & {repr(value) for value in there}:
-            # A design of two names has two sources: that differs with it.
+            # Two designs have two sources, so these differ with the names.
             if (len(here) > 1 or len(there) > 1) and name != "source":
                 raise InputError(
                     f"A and B have no {name} in common, and one of them has several: {_list(here)}; "
-                    f"{_list(there)}; name runs, or sweeps, that differ in one"
+                    f"{_list(there)}; name runs or sweeps that differ in one factor"
                 )
             differ[name] = here[0], there[0]
     keys = [name for name in factors_a[0] if name not in differ]
@@ -69,7 +69,7 @@ def pair(a: Sequence[Manifest], b: Sequence[Manifest]) -> Pairing:
 
 
 def _name_settings(settings: Sequence[Factors]) -> list[str]:
-    """Name settings by what varies among them; of machines, the name or else the prices."""
+    """Name settings by the factors that vary: for machines, by name or else by costs."""
     words: list[list[str]] = [[] for _ in settings]
     for name in settings[0]:
         texts = [_say(name, values[name]) for values in settings]
@@ -79,7 +79,7 @@ def _name_settings(settings: Sequence[Factors]) -> list[str]:
     if "machine" in settings[0]:
         prices = [dict(values["machine"][1:]) for values in settings]
         for cost in prices[0]:
-            # The number of nodes follows from that of CPUs.
+            # The number of CPUs determines the number of nodes.
             if cost != "nodes" and len({repr(price.get(cost)) for price in prices}) > 1:
                 for own, price in zip(words, prices, strict=True):
                     own.append(f"{cost} {price.get(cost)}")
@@ -91,8 +91,8 @@ def _check(side: str, runs: Sequence[Manifest]) -> None:
         if manifest.findings:
             found = join_words(dict.fromkeys(one.finding for one in manifest.findings))
             raise InputError(
-                f"{side}: {manifest.label} ({manifest.id[:12]}) ended with {found}, so that its figures mean "
-                "nothing; mend the design, or leave the run out"
+                f"{side}: {manifest.label} ({manifest.id[:12]}) ended with {found}, so its results are "
+                "invalid; fix the design, or leave out the run"
             )
 
 
@@ -100,20 +100,20 @@ def _check_workloads(a: Sequence[Manifest], b: Sequence[Manifest]) -> None:
     workloads = [{identify_workload(m): m.trace.name for m in side} for side in (a, b)]
     if not workloads[0].keys() & workloads[1].keys():
         raise InputError(
-            f"A and B replayed other traces: {_list(workloads[0].values())}; {_list(workloads[1].values())}; "
-            "compare runs of one trace, or the traces themselves"
+            f"A and B replayed different traces: {_list(workloads[0].values())}; "
+            f"{_list(workloads[1].values())}; compare runs of the same trace, or compare the traces"
         )
     rows = [{m.trace.sha256: m.totals.operations for m in side} for side in (a, b)]
     for sha in rows[0].keys() & rows[1].keys():
         if rows[0][sha] != rows[1][sha]:
             raise InputError(
-                f"A did {rows[0][sha]:,} rows of the trace and B {rows[1][sha]:,}; compare runs that did it "
-                "to its end"
+                f"A replayed {rows[0][sha]:,} rows of the trace and B {rows[1][sha]:,}; compare runs of the "
+                "whole trace"
             )
 
 
 def _factors(m: Manifest) -> Factors:
-    """What may differ between runs, by name; the design's source is one, so that two versions may."""
+    """Return the factors of a run by name. The design's source is a factor, to compare two versions of it."""
     return {
         "trace": m.trace.sha256,
         "seed": m.seed,
@@ -134,7 +134,7 @@ def _distinct(side: Sequence[Factors], name: str) -> list[Any]:
 def _by_key(
     runs: Sequence[Manifest], factors: Sequence[Factors], keys: Sequence[str]
 ) -> dict[tuple[Any, ...], Manifest]:
-    """Runs by what pairs them; of runs made again, the last."""
+    """Return the runs by their pairing key; of repeated runs, the last one."""
     return {tuple(values[name] for name in keys): m for m, values in zip(runs, factors, strict=True)}
 
 
@@ -153,7 +153,7 @@ def _say(name: str, value: Any) -> str:
 
 
 def describe_both(name: str, a: Any, b: Any) -> str:
-    """The two values of a factor; of machines of one name, the prices that differ."""
+    """Describe the two values of a factor; for machines of the same name, the costs that differ."""
     if name == "machine" and a[0] == b[0]:
         prices = dict(a[1:]), dict(b[1:])
         return join_words(
@@ -165,7 +165,7 @@ def describe_both(name: str, a: Any, b: Any) -> str:
 
 
 def describe_value(name: str, value: Any) -> str:
-    """A factor's value as text."""
+    """Write the value of a factor."""
     return str(value)[:12] if name in ("trace", "source") else _say(name, value)
 
 

@@ -1,10 +1,10 @@
-"""Selecting the best of several by racing: who cannot be the best any more is not tried again.
+"""Selecting the best of several candidates by racing: candidates that cannot be the best are dropped.
 
-The procedure KN of S.-H. Kim and B. L. Nelson, A fully sequential procedure for indifference-zone selection
-in simulation, ACM TOMACS 11 (2001), 251-273, with c = 1, for candidates that meet the same random draws
-(paired replications). If the best is better than every other by `indifference` or more, it is selected with a
-probability of at least 1 - `error`; of candidates closer than that, any may be. It takes replications whose
-differences are about normal.
+This is procedure KN of S.-H. Kim and B. L. Nelson, A fully sequential procedure for indifference-zone
+selection in simulation, ACM TOMACS 11 (2001), 251-273, with c = 1, for candidates with common random numbers
+(paired replications). If the best is better than every other by at least `indifference`, it is selected with
+a probability of at least 1 - `error`. Among closer candidates, any may be selected. The differences between
+replications must be approximately normal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import numpy as np
 
 @dataclass
 class Race:
-    """A race under way: `values[i]` has one value of candidate i for each replication that it has run.
+    """A race in progress: `values[i]` has one value of candidate i for each of its replications.
 
-    Larger is better. Begin with `first` replications of all; then, until one is left, one more replication of
-    those that are left at a time. Raises ValueError for fewer than two candidates or first replications.
+    Larger is better. Start with the first replications of all candidates, then add replications of the
+    remaining candidates until one is left. Raises ValueError for fewer than two candidates or fewer than two
+    first replications.
     """
 
     values: list[list[float]]
@@ -33,9 +34,9 @@ class Race:
     def __post_init__(self) -> None:
         counts = {len(values) for values in self.values}
         if len(self.values) < 2 or len(counts) != 1 or counts.pop() < 2:
-            raise ValueError("wanted two candidates or more, and two first replications or more of each")
+            raise ValueError("expected at least two candidates, with at least two first replications each")
         if self.indifference <= 0:
-            raise ValueError(f"wanted a positive indifference zone, found {self.indifference}")
+            raise ValueError(f"expected a positive indifference zone, found {self.indifference}")
         self.left = list(range(len(self.values)))
         table = np.array(self.values)
         first = table.shape[1]
@@ -49,24 +50,26 @@ class Race:
 
     @property
     def decided(self) -> bool:
-        """Whether one is left."""
+        """Whether a single candidate is left."""
         return len(self.left) == 1
 
     @property
     def replications(self) -> int:
-        """How many those that are left have run."""
+        """Number of replications of the remaining candidates."""
         return len(self.values[self.left[0]])
 
     @property
     def most_replications(self) -> int:
-        """After so many, one is left for certain."""
+        """Number of replications after which only one candidate can be left."""
         spread = self._spread[np.ix_(self.left, self.left)].max()
         return max(math.floor(spread / self.indifference**2) + 1, self.replications)
 
     def add(self, values: dict[int, Sequence[float]]) -> None:
-        """Add a replication, or several at once, of every candidate that is left, and drop who has lost."""
+        """Add one or more replications of every remaining candidate, and drop those that have lost."""
         if set(values) != set(self.left) or len({len(some) for some in values.values()}) != 1:
-            raise ValueError(f"wanted as many values of candidates {self.left}, found {sorted(values)}")
+            raise ValueError(
+                f"expected equally many values of candidates {self.left}, found {sorted(values)}"
+            )
         count = len(next(iter(values.values())))
         for k in range(count):
             for i in self.left:
@@ -79,13 +82,13 @@ class Race:
         r = self.replications
         means = {i: math.fsum(self.values[i][:r]) / r for i in self.left}
         kept = [i for i in self.left if all(means[i] >= means[j] - self._slack(i, j, r) for j in self.left)]
-        # After enough replications no difference is too small to tell who is ahead.
+        # After enough replications, every difference decides.
         if r >= self.most_replications:
             kept = [max(self.left, key=lambda i: (means[i], -i))]
         self.left = kept
 
     def _slack(self, i: int, j: int, r: int) -> float:
-        """By how much candidate i may be behind candidate j and still be the best."""
+        """Return how far candidate i may be behind candidate j without being dropped."""
         if i == j:
             return 0.0
         delta = self.indifference

@@ -1,4 +1,4 @@
-"""What A and B are: runs that there are, or designs whose runs are made."""
+"""The sides A and B: existing runs, or designs whose runs are made."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pipeline.sweeps.trace_source import is_workload
 
 Side = tuple[str, Sequence[Manifest]]
 _TRACE = ".parquet"
-# Of a recording every replication would be the same run.
+# Without jitter, all replications of a recording would be the same run.
 JITTER_OF_RECORDINGS = 0.5
 
 
 @dataclass(frozen=True)
 class Designs:
-    """What is asked of designs that are to be replayed, as the command line gives it."""
+    """The settings for comparing designs, as given on the command line."""
 
     trace: str | None = None
     machine: str | None = None
@@ -38,7 +38,7 @@ class Designs:
     observer: Observer = field(default_factory=Observer)
 
     def given(self) -> list[str]:
-        """Options that mean something only for runs that are made."""
+        """Return the given options that apply only to designs."""
         named = {
             "--machine": self.machine, "--cpus": self.cpus, "--ops": self.operations, "--jitter": self.jitter,
             "--cost": self.costs, "--output": self.output,
@@ -47,35 +47,35 @@ class Designs:
 
 
 def is_pair_of_traces(a: str, b: str) -> bool:
-    """Whether both are files of traces. Raises UsageError if one of them alone is."""
+    """Return whether both are traces. Raises UsageError if only one is."""
     of_traces = [text.endswith(_TRACE) and Path(text).is_file() for text in (a, b)]
     if any(of_traces) and not all(of_traces):
         trace, other = (a, b) if of_traces[0] else (b, a)
-        raise UsageError(f"{trace} is a trace, and {other} is not; compare two traces, two designs, or runs")
+        raise UsageError(f"{trace} is a trace and {other} is not; compare two traces, two designs, or runs")
     return all(of_traces)
 
 
 def find_sides(a: str, b: str, designs: Designs) -> tuple[Side, Side]:
     """Find the runs of both sides, or make them.
 
-    Raises UsageError if A and B are of different sorts or options are missing, InputError where there are no
-    runs, and what a sweep raises.
+    Raises UsageError if A and B are of different kinds or options are missing, InputError if there are no
+    runs, and the errors of a sweep.
     """
     there = [Path(text).exists() and not text.endswith(".py") for text in (a, b)]
     if designs.trace is None and all(there):
         if idle := designs.given():
-            raise UsageError(f"{a} and {b} are runs that there are; leave out {join_words(idle)}")
+            raise UsageError(f"{a} and {b} are existing runs; omit {join_words(idle)}")
         return (a, _runs(a)), (b, _runs(b))
     if any(there) and designs.trace is None:
         missing = b if there[0] else a
         raise UsageError(
-            f"{missing}: found no run, directory of runs or sweep of that name; designs want --trace and "
+            f"{missing}: found no run, directory of runs or sweep of that name; designs require --trace and "
             "--machine"
         )
     absent = [f"--{name}" for name in ("trace", "machine") if getattr(designs, name) is None]
     if absent:
         raise UsageError(
-            f"{a} and {b} are no runs; to compare designs, give {' and '.join(absent)} (see 'pipeline "
+            f"{a} and {b} are not runs; to compare designs, give {' and '.join(absent)} (see 'pipeline "
             "compare --help')"
         )
     assert designs.trace is not None and designs.machine is not None
@@ -89,7 +89,7 @@ def find_sides(a: str, b: str, designs: Designs) -> tuple[Side, Side]:
 
 
 def jitter_percent(given: str | None, trace: str, replications: int) -> float:
-    """The jitter that is asked for, or else as little as makes replications of a recording differ."""
+    """Return the given jitter, or a default that makes replications of a recording differ."""
     if given is not None:
         return parse_percent(given, "--jitter")
     return 0.0 if replications == 1 or is_workload(trace) else JITTER_OF_RECORDINGS
@@ -98,5 +98,5 @@ def jitter_percent(given: str | None, trace: str, replications: int) -> float:
 def _runs(text: str) -> list[Manifest]:
     runs = [run.manifest for run in find_runs([Path(text)])]
     if not runs:
-        raise InputError(f"{text}: found no runs in it; make some with 'pipeline replay' or 'pipeline sweep'")
+        raise InputError(f"{text}: found no runs; make some with 'pipeline replay' or 'pipeline sweep'")
     return runs

@@ -1,4 +1,4 @@
-"""Two traces side by side: what they ask for, without replaying either."""
+"""Comparing two traces by their operations, without a replay."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _HEAD = ("figure", "A", "B", "B against A")
 
 @dataclass(frozen=True)
 class TraceComparison:
-    """Figures of two traces by name: mix, rates, times, bursts, popularity, reuse; 0: does not occur."""
+    """Statistics of two traces by name: mix, rates, times, bursts, popularity and reuse; 0 if none occur."""
 
     a: Path
     b: Path
     identical: bool
-    """Whether the files are."""
+    """Whether the files are identical."""
     figures: dict[str, tuple[float, float]]
 
     def render(self, form: Form) -> str:
-        """As text, Markdown or JSON."""
+        """Return the comparison as text, Markdown or JSON."""
         if form == "json":
             content = {
                 "a": str(self.a),
@@ -45,12 +45,16 @@ class TraceComparison:
             if form == "md"
             else align_columns([_HEAD, *rows], right=(1, 2, 3))
         )
-        same = "the files are the same" if self.identical else "nothing is replayed, and so nothing is judged"
-        return f"A is the trace {self.a}, B {self.b}: {same}.\n{table}"
+        same = (
+            "the files are the same"
+            if self.identical
+            else "the traces are not replayed, and there is no verdict"
+        )
+        return f"A is the trace {self.a}, B is the trace {self.b}: {same}.\n{table}"
 
 
 def compare_traces(a: Path, b: Path) -> TraceComparison:
-    """Compare two traces by what their first operations ask for. Raises InputError for what is no trace."""
+    """Compare two traces by their first operations. Raises InputError for a file that is not a trace."""
     of_a, of_b = (figures(observe(path)) for path in (a, b))
     names = dict.fromkeys([*of_a, *of_b])
     return TraceComparison(

@@ -1,1 +1,1 @@
-"""What happened to one operation of a run, and why it took as long as it did."""
+"""What happened to one operation of a run, and where its time went."""

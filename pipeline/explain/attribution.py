@@ -1,8 +1,7 @@
-"""To what an operation's time is attributed, as data: stretches of its time, and behind whom it waited.
+"""Attribution of an operation's time, as data: stretches of its phases, and the causes of its waits.
 
-All of it is derived from the run's log. The stretches of a phase never overlap and add up to it exactly; so
-do the causes of a wait for a lock. What the log cannot tell is a stretch or a remainder of its own, never
-part of something that it could tell.
+Everything is derived from the run's log. The stretches of a phase do not overlap and add up to it exactly, as
+do the causes of a wait for a lock. Time that the log does not explain is a separate stretch or remainder.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-# What a stretch of time went to, told apart in this order where the log's rows overlap.
+# The kinds of stretches. Where rows of the log overlap, the first kind in this order applies.
 What = Literal[
     "lock_wait",  # spinning for a lock
     "lock_hold",  # holding it
@@ -20,8 +19,8 @@ What = Literal[
     "switch",     # switched to
     "ready",      # woken and not yet switched to
     "flush",      # a global or directed flush without the lock
-    "scan",       # a pass over the slots without the lock
-    "nested",     # an operation nested in this one, from asking to done
+    "scan",       # a scan of the slots without the lock
+    "nested",     # an operation nested in this one, from request to done
     "rest",       # map and unmap: code outside the lock; in between: the mapping in use, or blocked
 ]  # fmt: skip
 
@@ -34,17 +33,17 @@ class _Span:
 
     @property
     def end_ns(self) -> int:
-        """When it was over."""
+        """End of the time, ns."""
         return self.begin_ns + self.ns
 
     def overlap(self, other: _Span) -> int:
-        """How much time both have in common."""
+        """Return the length of the overlap, ns."""
         return max(0, min(self.end_ns, other.end_ns) - max(self.begin_ns, other.begin_ns))
 
 
 @dataclass(frozen=True)
 class Hold(_Span):
-    """One hold of a lock, as `lock_holds` has it."""
+    """One hold of a lock, a row of `lock_holds`."""
 
     site: str
     op: int
@@ -52,7 +51,7 @@ class Hold(_Span):
     cpu: int
     begin_ns: int
     ns: int
-    # Number of the lock; None: the log does not tell.
+    # Number of the lock; None: not in the log.
     lock: int | None = None
     relock: bool = False
 
@@ -72,16 +71,16 @@ class Pass(_Span):
 
 @dataclass(frozen=True)
 class Passes:
-    """Scans and flushes by the operation that made them, in order of time.
+    """Scans and flushes by operation, in order of time.
 
-    `wraps` numbers the scans among all of the run, by operation and time.
+    `wraps` gives the number of a scan within the run, by operation and time.
     """
 
     by_op: Mapping[int, Sequence[Pass]] = field(default_factory=dict)
     wraps: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
     def within(self, hold: Hold) -> list[Pass]:
-        """Those that the holder began while it held the lock, in order of time."""
+        """Return those that the holder started during the hold, in order of time."""
         return [p for p in self.by_op.get(hold.op, ()) if hold.begin_ns <= p.begin_ns < hold.end_ns]
 
     def wrap(self, passes: Sequence[Pass]) -> int | None:
@@ -95,10 +94,10 @@ class Passes:
 
 @dataclass(frozen=True)
 class Behind:
-    """The part of a wait that lay behind one hold.
+    """The part of a wait that one hold caused.
 
-    `flush_ns` and `scan_ns` are what of `ns` the holder's flushes and scans took; `wrap` counts the run's
-    scans up to the last one before that flush in the same hold, None: it made none, or did not flush.
+    `flush_ns` and `scan_ns` are the parts of `ns` taken by the holder's flushes and scans. `wrap` is the
+    number, within the run, of the last scan before the flush of the hold; None without a scan or flush.
     """
 
     site: str
@@ -117,9 +116,9 @@ class Behind:
 class LockWait:
     """A wait for a lock and its causes: behind + unheld_ns + untold_ns = ns.
 
-    `unheld_ns`: no hold in the log covers it; the lock was changing hands, or, in a run that did not end
-    well, held by an operation that never finished. `untold_ns`: some lock was held, and the log does not say
-    which.
+    `unheld_ns`: time without a hold in the log. The lock was being transferred or, in a run that ended with a
+    finding, held by an operation that never finished. `untold_ns`: time in which a lock was held, but the log
+    does not record which.
     """
 
     site: str
@@ -132,7 +131,7 @@ class LockWait:
 
 @dataclass(frozen=True)
 class LockHold:
-    """A hold of the operation's own, and what its scans and flushes took of it."""
+    """A hold by the operation itself, with the time of its scans and flushes."""
 
     site: str
     relock: bool
@@ -149,7 +148,7 @@ class LockHold:
 
 @dataclass(frozen=True)
 class Sleep:
-    """A sleep for a slot; `again`: the same operation slept once more, so that it was woken for nothing."""
+    """A sleep for a slot. `again`: the operation slept again afterwards, so the wake-up was futile."""
 
     queue: int | None
     woken_by: int | None
@@ -159,7 +158,7 @@ class Sleep:
 
 @dataclass(frozen=True)
 class PinWait:
-    """A wait for the CPU that the task was pinned to, with the CPUs that were idle when it became ready."""
+    """A wait for the CPU to which the task was pinned. `idle_cpus`: CPUs idle when it became ready."""
 
     cpu: int
     idle_cpus: int | None
@@ -175,7 +174,7 @@ class Switch:
 
 @dataclass(frozen=True)
 class Nested:
-    """An operation that began and ended inside this one."""
+    """An operation that began and ended within this one."""
 
     op: int
 
@@ -185,7 +184,7 @@ Detail = LockWait | LockHold | Sleep | PinWait | Switch | Nested | Pass
 
 @dataclass(frozen=True)
 class Stretch(_Span):
-    """A piece of a phase: what it went to, from when, how long, and what is known of it."""
+    """A part of a phase: its kind, begin, length and details."""
 
     what: What
     begin_ns: int
@@ -195,7 +194,7 @@ class Stretch(_Span):
 
 @dataclass(frozen=True)
 class Interrupt:
-    """An IPI that hit the task's CPU; `op` and `task` are those of the flush that sent it, if in the log."""
+    """An IPI to the task's CPU. `op` and `task` are those of the flush that sent it, if it is in the log."""
 
     begin_ns: int
     ns: int
@@ -208,7 +207,7 @@ class Interrupt:
 
 @dataclass(frozen=True)
 class Phase:
-    """From asking to mapped, from there to asking to unmap, or from there to done."""
+    """One of: request to mapped, mapped to unmap request, unmap request to done."""
 
     name: Literal["map", "use", "unmap"]
     begin_ns: int
@@ -219,9 +218,9 @@ class Phase:
 
 
 def divide(begin_ns: int, end_ns: int, claims: Iterable[Stretch]) -> tuple[Stretch, ...]:
-    """Divide the time between `begin_ns` and `end_ns` among what claims it, the first one first.
+    """Divide the time between `begin_ns` and `end_ns` among the claims; the first claim takes precedence.
 
-    What nothing claims is `rest`. The stretches come in order of time and add up to the whole.
+    Unclaimed time is `rest`. The stretches are in order of time and add up to the whole.
     """
     taken: list[Stretch] = []
     free = [(begin_ns, end_ns)] if end_ns > begin_ns else []
@@ -248,12 +247,12 @@ def attribute_wait(
     holder: int | None,
     lock: int | None,
 ) -> LockWait:
-    """Say behind whom a wait for `lock` lay.
+    """Attribute a wait for `lock` to holds.
 
-    `holds` are the holds that overlap it, of this lock or of others beside it; `passes` the scans and flushes
-    made in those; `holder` is the task that the simulator noted as the longest holder of this lock meanwhile,
-    if it did. Where the log does not number locks, `lock` is None: the longest hold of `holder` is this
-    lock's, and which others are is not told.
+    `holds` are the overlapping holds, of any lock. `passes` are the scans and flushes in these holds.
+    `holder` is the task recorded by the simulator as the longest holder of this lock during the wait, if any.
+    If the log does not number locks, `lock` is None. Then only the longest hold of `holder` is attributed to
+    this lock.
     """
     over = sorted((h for h in holds if h.overlap(wait) > 0 and h.lock == lock), key=lambda h: h.begin_ns)
     mine = over
@@ -275,7 +274,7 @@ def attribute_wait(
 
 
 def merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Put spans of time, each from begin to end, in order and make overlapping ones one."""
+    """Sort spans of time and merge those that overlap."""
     merged: list[tuple[int, int]] = []
     for begin, end in sorted(spans):
         if merged and begin <= merged[-1][1]:
@@ -287,7 +286,7 @@ def merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _behind(hold: Hold, wait: Stretch, passes: Passes) -> Behind:
     own = passes.within(hold)
-    # An operation that came when the flush was over did not wait for it.
+    # An operation that arrived after the flush did not wait for it.
     met = [p for p in own if p.overlap(wait) > 0]
     part = Stretch("lock_wait", max(hold.begin_ns, wait.begin_ns), hold.overlap(wait))
     wrap = passes.wrap(own) if any(p.event == "flush" for p in met) else None
@@ -295,7 +294,7 @@ def _behind(hold: Hold, wait: Stretch, passes: Passes) -> Behind:
 
 
 def describe_hold(hold: Hold, passes: Passes) -> LockHold:
-    """Say what an operation's own hold was made of."""
+    """Break down a hold of the operation itself."""
     own = passes.within(hold)
     scans = [p for p in own if p.event == "scan"]
     return LockHold(
@@ -311,7 +310,7 @@ def describe_hold(hold: Hold, passes: Passes) -> LockHold:
 
 
 def _work(passes: Sequence[Pass], part: _Span) -> dict[str, int]:
-    """What scans and flushes took of a part of a hold, and how much they did."""
+    """Return the time of scans and flushes within part of a hold, and their counts."""
     scans, flushes = ([p for p in passes if p.event == event] for event in ("scan", "flush"))
     return {
         "scan_ns": sum(p.overlap(part) for p in scans),

@@ -1,4 +1,4 @@
-"""What happened to single operations of a run, and why they took as long as they did."""
+"""Explaining single operations of a run: what happened, and where their time went."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pipeline.sql.session import Session
 
 @dataclass(frozen=True)
 class Explanation:
-    """One operation: what asked for what, how it was served, and where its time went."""
+    """One operation: the request, how it was served, and where its time went."""
 
     op: int
     kind: str
@@ -45,12 +45,12 @@ class Explanation:
     cpu_unmap: int
     within: int | None
     findings: tuple[str, ...]
-    # Whether every operation of the run is in its log: no hold is missing then.
+    # Whether every operation of the run is in its log, so no hold is missing.
     whole_log: bool
     phases: tuple[Phase, ...]
 
 
-# What an explanation takes as it is from the operation's row.
+# Columns of an operation's row that are copied into an explanation.
 _OF_ROW = (
     "op", "kind", "page", "task", "process", "depth", "served", "slot", "probed", "asked_ns", "done_ns",
     "cpu_map", "cpu_unmap",
@@ -59,7 +59,7 @@ _OF_ROW = (
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An operation that the log has no row of, because the run ended before it did."""
+    """An operation without a row in the log, because the run ended first."""
 
     op: int
     ended_ns: int
@@ -71,16 +71,14 @@ class Unfinished:
 def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Explanation | Unfinished]:
     """Explain operations of the run in directory `run`: `ops`, or the `slowest_of` slowest to map.
 
-    Raises UsageError for an operation that the run does not have, InputError for a path without a run, and
-    UsageError where it holds several or the run has no log.
+    Raises UsageError for an operation that is not in the run, for a path with several runs and for a run
+    without a log, and InputError for a path without a run.
     """
     found = _one_run(run)
     if bool(ops) == bool(slowest_of):
-        raise UsageError(
-            "wanted operations (--op N) or how many of the slowest (--slowest K), one of the two"
-        )
+        raise UsageError("give either operations (--op N) or a number of slowest operations (--slowest K)")
     if slowest_of < 0:
-        raise UsageError(f"--slowest {slowest_of}: wanted a number of operations, 1 or more")
+        raise UsageError(f"--slowest {slowest_of}: must be at least 1")
     done = found.manifest.totals.operations
     to_do = int(found.manifest.trace.metadata.get("operations", done))
     last = max(to_do, done) - 1
@@ -90,7 +88,7 @@ def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Exp
     with Session([found]) as session:
         chosen = list(dict.fromkeys(ops)) or slowest(session, slowest_of)
         if not chosen:
-            raise UsageError(f"{run}: no operation of this run was completed, so that none is slowest")
+            raise UsageError(f"{run}: no operation of this run was completed, so there is no slowest one")
         facts = gather(session, chosen)
     return [
         explain_operation(facts, op, whole_log=done >= to_do)
@@ -104,12 +102,12 @@ def _one_run(path: Path) -> Run:
     runs = find_runs([path])
     if len(runs) > 1:
         raise UsageError(
-            f"{path}: wanted one run, found {len(runs)}; give the directory of one, such as "
+            f"{path}: expected one run, found {len(runs)}; give the directory of one, such as "
             f"{runs[0].directory}"
         )
     if not runs[0].has_log:
         raise UsageError(
-            f"{path}: this run kept no log, so that nothing is known of single operations; replay it again "
+            f"{path}: this run has no log, which explain requires; replay it again "
             f"with '--events full' instead of '--events none': {runs[0].manifest.command}"
         )
     return runs[0]
@@ -122,7 +120,7 @@ def _explain_unfinished(events: Sequence[Row], op: int, manifest: Manifest) -> U
 
 
 def explain_operation(facts: LogFacts, op: int, whole_log: bool) -> Explanation:
-    """Explain one operation that the log has a row of; `whole_log`: the log has every operation."""
+    """Explain one operation with a row in the log. `whole_log`: the log has every operation."""
     row = facts.operations[op]
     bounds = [row[name] for name in ("asked_ns", "mapped_ns", "unmap_asked_ns", "done_ns")]
     claims = _claims(facts, row)
@@ -139,7 +137,7 @@ def explain_operation(facts: LogFacts, op: int, whole_log: bool) -> Explanation:
 
 
 def _is_nested(inner: Row, outer: Row) -> bool:
-    """Whether an operation lies directly within the use of another one of its task."""
+    """Return whether an operation is nested directly in another one of its task."""
     return (
         inner["depth"] == outer["depth"] + 1
         and inner["asked_ns"] >= outer["mapped_ns"]
@@ -148,7 +146,7 @@ def _is_nested(inner: Row, outer: Row) -> bool:
 
 
 def _claims(facts: LogFacts, row: Row) -> dict[str, list[Stretch]]:
-    """What the log's rows say of each phase, in the order in which they are believed."""
+    """Return the claims of the log's rows on each phase, in order of precedence."""
     both = _lock_claims(facts, row) + _off_cpu_claims(facts.events[row["op"]])
     passes = facts.passes.by_op[row["op"]]
     work = both + [
@@ -168,7 +166,7 @@ def _lock_claims(facts: LogFacts, row: Row) -> list[Stretch]:
     for w in waits:
         wait = Stretch("lock_wait", w["time_ns"], w["wait_ns"])
         others = [hold for hold in facts.holds.between(wait.begin_ns, wait.end_ns) if hold.op != op]
-        # The simulator notes the longest holder for an operation's longest wait, and for each relock.
+        # The simulator records the longest holder for an operation's longest wait, and for each relock.
         holder = w["holder"] if w["relock"] or len(waits) == 1 else None
         causes = attribute_wait(wait, others, facts.passes, w["site"], w["relock"], holder, w["lock"])
         claims.append(replace(wait, detail=causes))

@@ -1,4 +1,4 @@
-"""What the log of one run has of a few operations, fetched by a handful of queries whatever their number."""
+"""Rows of one run's log about some operations, fetched by a fixed number of queries."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class LogFacts:
-    """Rows of the log about some operations, ready to be looked up.
+    """Rows of the log about some operations.
 
-    `operations`, `events`, `waits` (rows of `lock_waits`) and `own_holds` are by operation; `holds` lie over
-    their waits for a lock, `passes` are those made in all these holds, and their own; `interrupts`, with the
-    task that flushed, are by task; `family` are, by task, rows nested with or around them.
+    `operations`, `events`, `waits` (rows of `lock_waits`) and `own_holds` are by operation. `holds` overlap
+    these operations' waits for a lock. `passes` are the scans and flushes of all these holds and operations.
+    `interrupts`, with the flushing task, are by task. `family` has, by task, the rows nested in or around the
+    operations.
     """
 
     operations: Mapping[int, Row]
@@ -37,30 +38,30 @@ class LogFacts:
 
 
 class Holds:
-    """Holds that can be looked up by time."""
+    """Holds, searchable by time."""
 
     def __init__(self, holds: Iterable[Hold]) -> None:
-        """Put them in order."""
+        """Sort the holds."""
         self._holds = sorted(holds, key=lambda hold: (hold.begin_ns, hold.op))
         self._begins = [hold.begin_ns for hold in self._holds]
-        # When all up to this one have ended: it never falls, so that it can be searched.
+        # The time by which this and all earlier holds have ended. It is monotone, for binary search.
         self._over = list(accumulate((hold.end_ns for hold in self._holds), max))
 
     def between(self, begin_ns: int, end_ns: int) -> list[Hold]:
-        """Those that overlap a stretch of time, in order of time."""
+        """Return the holds that overlap a span of time, in order of time."""
         first, last = bisect_right(self._over, begin_ns), bisect_left(self._begins, end_ns)
         return [hold for hold in self._holds[first:last] if hold.end_ns > begin_ns]
 
 
 def gather(session: Session, ops: Sequence[int]) -> LogFacts:
-    """Fetch what explains `ops` from the log of the session's one run; those not in it have no rows."""
+    """Fetch the rows about `ops` from the log of the session's only run; missing operations have none."""
     among = _among(ops)
     operations = {row["op"]: row for row in _rows(session, f"FROM operations WHERE {among}")}
     events = _rows(session, f"FROM events WHERE {among} AND event <> 'ipi' ORDER BY time_ns")
     waits = _lock_rows(session, "lock_waits", among, among)
     near = merge((row["time_ns"], row["time_ns"] + row["wait_ns"]) for row in waits)
     holds = _holds(session, _over("asked_ns", "done_ns", near), _over("time_ns", "time_ns + hold_ns", near))
-    # A wait and the holds over it are one span: a convoy has thousands of holds.
+    # A wait and its holds are a single span, as a convoy has thousands of holds.
     spans = merge([*near, *((h.begin_ns, h.end_ns) for h in holds)])
     return LogFacts(
         operations,
@@ -75,15 +76,15 @@ def gather(session: Session, ops: Sequence[int]) -> LogFacts:
 
 
 def slowest(session: Session, count: int) -> list[int]:
-    """Return the operations that took longest to get their mapping, the longest first."""
+    """Return the operations with the longest time from request to mapped, the longest first."""
     sql = f"SELECT op FROM operations ORDER BY mapped_ns - asked_ns DESC, op LIMIT {int(count)}"
     return [row["op"] for row in _rows(session, sql)]
 
 
 def _lock_rows(session: Session, view: str, operations: str, rows: str) -> list[Row]:
-    """Rows of a view of locks that fulfil the condition `rows`.
+    """Return the rows of a view of locks that meet the condition `rows`.
 
-    The view reads the operations more than once; here it sees only those that fulfil `operations`.
+    The view reads the operations several times; here, only those that meet `operations`.
     """
     return _rows(
         session,
@@ -106,7 +107,7 @@ def _passes(session: Session, where: str) -> Passes:
         f"WHERE event IN ('scan', 'flush') AND {where} ORDER BY time_ns, op, event",
     )
     passes = [Pass(*row.values()) for row in rows]
-    # Only the scans of operations that flushed are numbered among all of the run.
+    # Only scans of operations that flushed need their number within the run.
     flushed = {p.op for p in passes if p.event == "flush"}
     scans = [p for p in passes if p.event == "scan" and p.op in flushed]
     wraps = {}
@@ -133,7 +134,7 @@ def _interrupts(session: Session, operations: Iterable[Row]) -> Mapping[int, lis
 
 
 def _family(session: Session, operations: Iterable[Row]) -> Mapping[int, list[Row]]:
-    """Operations of the same tasks that lie within these or round them, where any are nested."""
+    """Return operations of the same tasks that are nested in these or contain them."""
     where = _any(
         f"task = {row['task']} AND asked_ns <= {row['unmap_asked_ns']} AND done_ns >= {row['mapped_ns']}"
         for row in operations
@@ -166,7 +167,7 @@ def _any(conditions: Iterable[str]) -> str:
 
 
 def _over(begin: str, end: str, spans: Sequence[tuple[int, int]]) -> str:
-    """A condition that a row overlaps one of the spans; the whole stretch first, which most rows fail."""
+    """Return the condition that a row overlaps a span; the whole range, which most rows fail, is first."""
     if not spans:
         return "false"
     any_of = _any(f"{begin} < {b} AND {end} > {a}" for a, b in spans)

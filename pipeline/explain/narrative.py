@@ -1,4 +1,4 @@
-"""An explained operation in sentences, every duration exact, so that parts can be seen to add up."""
+"""An explained operation as text. Durations are exact, so the parts add up."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from pipeline.io.numbers import format_count, format_exact, format_number
 
 FORMATS = ("text", "json")
 
-# Of a phase with more stretches than this, only the longest have a line each.
+# If a phase has more stretches than this, only the longest have lines of their own.
 _MOST_LINES = 24
 _LONGEST = 6
 _NAMED = 3
-# A wait with more causes than this has a line for each.
+# If a wait has more causes than this, each has a line of its own.
 _IN_ONE_LINE = 3
 
 _SERVED = {
-    "hit": "a hit: the page was mapped already",
+    "hit": "a hit: the page was already mapped",
     "miss": "a miss",
-    "direct": "direct: it needed no temporary mapping",
-    "fallback": "served by the design's second way",
+    "direct": "direct: no temporary mapping was needed",
+    "fallback": "served by the design's fallback",
 }
 _count = partial(format_count, zero="no")
 
 _MANY = {
     "lock_wait": "waits for the lock",
-    "lock_hold": "holds of it",
-    "pin_wait": "waits for the CPU it was pinned to",
+    "lock_hold": "lock holds",
+    "pin_wait": "waits for the pinned CPU",
     "asleep": "sleeps",
     "switch": "switches",
     "ready": "waits for a CPU",
@@ -69,7 +69,7 @@ def format_explanations(operations: Sequence[Explanation | Unfinished], form: st
 
 
 def narrate(operation: Explanation | Unfinished) -> str:
-    """Say what happened to an operation, one sentence a line; a newline at its end."""
+    """Describe an operation, one sentence per line, ending in a newline."""
     if isinstance(operation, Unfinished):
         return "\n".join(_narrate_unfinished(operation)) + "\n"
     return "\n".join(_narrate_finished(operation)) + "\n"
@@ -81,7 +81,7 @@ def microseconds(ns: int) -> str:
 
 
 def format_instant(ns: int) -> str:
-    """Write a moment of the run in the unit that suits it, shortened: where to look, not what to add up."""
+    """Write a time of the run in a suitable unit, rounded; it locates an event and is not to be added."""
     if ns < 1_000_000:
         return microseconds(ns)
     return f"{format_number(ns / 1e6, 6)} ms" if ns < 1_000_000_000 else f"{format_number(ns / 1e9, 6)} s"
@@ -90,14 +90,14 @@ def format_instant(ns: int) -> str:
 def _narrate_finished(op: Explanation) -> list[str]:
     nested = f", nested in operation {op.within}" if op.within is not None else ""
     lines = [
-        f"operation {op.op}: {op.kind} of page {op.page}, asked by task {op.task} (process {op.process}) at "
-        f"{format_instant(op.asked_ns)}{nested}"
+        f"operation {op.op}: {op.kind} of page {op.page}, requested by task {op.task} "
+        f"(process {op.process}) at {format_instant(op.asked_ns)}{nested}"
     ]
     for phase in op.phases:
         lines.append(f"  {_HEADS[phase.name](op, phase)}")
         lines += [f"    {line}" for line in _phase(op, phase)]
-    lines.append(f"  {microseconds(op.done_ns - op.asked_ns)} from asking to done")
-    lines += [f"  a finding in its course: {finding}" for finding in op.findings]
+    lines.append(f"  {microseconds(op.done_ns - op.asked_ns)} from request to done")
+    lines += [f"  finding: {finding}" for finding in op.findings]
     return lines
 
 
@@ -115,7 +115,7 @@ _HEADS: dict[str, Callable[[Explanation, Phase], str]] = {
 
 
 def _phase(op: Explanation, phase: Phase) -> list[str]:
-    """Lines whose times add up to the phase's, then what else happened in it."""
+    """Yield lines whose times add up to the phase, then its other events."""
     rest = [stretch for stretch in phase.stretches if stretch.what == "rest"]
     known = [stretch for stretch in phase.stretches if stretch.what != "rest"]
     lines, indent = [], ""
@@ -134,7 +134,7 @@ def _phase(op: Explanation, phase: Phase) -> list[str]:
 
 
 def _sentences(op: Explanation, phase: Phase, stretch: Stretch) -> list[str]:
-    """One line, or, of a wait with many causes, one more for each."""
+    """Yield one line, or several for a wait with many causes."""
     if not isinstance(stretch.detail, LockWait):
         return [_sentence(stretch)]
     wait = stretch.detail
@@ -155,13 +155,15 @@ def _sentence(stretch: Stretch) -> str:
         case Sleep():
             queue = "" if detail.queue is None else f" on queue {detail.queue}"
             by = "" if detail.woken_by is None else f" until task {detail.woken_by} woke it"
-            return f"it slept {time}{queue}{by}{': for nothing, it slept again' if detail.again else ''}"
+            return (
+                f"it slept {time}{queue}{by}{', a futile wake-up, as it slept again' if detail.again else ''}"
+            )
         case PinWait():
-            idle = "" if detail.idle_cpus is None else f", while {_count(detail.idle_cpus, 'CPU')} idled"
+            idle = "" if detail.idle_cpus is None else f", while {_count(detail.idle_cpus, 'CPU')} were idle"
             return f"it was ready for {time}, but pinned to cpu {detail.cpu}, which ran another task{idle}"
         case Switch() if stretch.what == "ready":
-            after = "" if detail.after is None else f", which ran task {detail.after} before"
-            return f"it was awake for {time} before cpu {detail.cpu} took it{after}"
+            after = "" if detail.after is None else f", which had been running task {detail.after}"
+            return f"it was ready for {time} before it ran on cpu {detail.cpu}{after}"
         case Switch():
             return f"the switch to it on cpu {detail.cpu} took {time}"
         case Nested():
@@ -177,7 +179,7 @@ def _value(detail: object) -> int:
 
 
 def _cpu(op: Explanation, phase: Phase, stretch: Stretch) -> int:
-    """CPU on which the task was at a stretch: that of its next sleep, else where the phase ended."""
+    """Return the CPU of the task during a stretch: that of its next sleep, else that of the phase's end."""
     for later in phase.stretches:
         if later.begin_ns >= stretch.begin_ns and isinstance(later.detail, Sleep):
             return later.detail.cpu
@@ -185,7 +187,7 @@ def _cpu(op: Explanation, phase: Phase, stretch: Stretch) -> int:
 
 
 def _causes(wait: LockWait, whole_log: bool) -> list[str]:
-    """Say behind what a wait lay; the times add up to it."""
+    """Describe the causes of a wait; their times add up to it."""
     busy = sorted((b for b in wait.behind if b.flush_ns or b.scan_ns), key=lambda b: -b.ns)
     plain = [b for b in wait.behind if not b.flush_ns and not b.scan_ns]
     parts = [_holders(plain)] if plain else []
@@ -195,12 +197,12 @@ def _causes(wait: LockWait, whole_log: bool) -> list[str]:
         what = "flush" if all(b.flush_ns for b in rest) else "scan or flush"
         parts.append(f"{microseconds(sum(b.ns for b in rest))} behind {_count(len(rest), f'more {what}')}")
     if wait.unheld_ns:
-        missing = "" if whole_log else ", or while an operation held it that never finished"
-        parts.append(f"{microseconds(wait.unheld_ns)} while it changed hands{missing}")
+        missing = "" if whole_log else ", or while it was held by an operation that never finished"
+        parts.append(f"{microseconds(wait.unheld_ns)} while the lock was transferred{missing}")
     if wait.untold_ns:
         parts.append(
             f"{microseconds(wait.untold_ns)} behind holders of this or other locks, which a log of run "
-            "format 1 does not tell apart; replay it again to know"
+            "format 1 does not distinguish; replay the trace again for details"
         )
     return parts
 
@@ -222,7 +224,7 @@ def _busy_holder(b: Behind) -> str:
     made = [f"scan {microseconds(b.scan_ns)}"] if b.scan_ns else []
     made += [f"flush {microseconds(b.flush_ns)}"] if b.flush_ns else []
     made += [f"rest of its hold {microseconds(rest)}"] if rest else []
-    what = f"flush that task {b.task} started" if b.flush_ns else f"scan that task {b.task} made"
+    what = f"flush by task {b.task}" if b.flush_ns else f"scan by task {b.task}"
     return f"{microseconds(b.ns)} behind the {what}{wrap} (operation {b.op}: {', '.join(made)})"
 
 
@@ -241,23 +243,23 @@ def _describe_parts(hold: LockHold) -> str:
         )
     rest = hold.ns - hold.scan_ns - hold.flush_ns
     if parts and rest:
-        parts.append(f"{microseconds(rest)} the rest")
+        parts.append(f"{microseconds(rest)} other work")
     return f": {'; '.join(parts)}" if parts else ""
 
 
 def _rest(phase: Phase, ns: int) -> str:
     if phase.name == "use":
-        return f"{microseconds(ns)} in use or blocked, which the log does not tell apart"
-    return f"{microseconds(ns)} of its own code outside the lock, interrupts included"
+        return f"{microseconds(ns)} in use or blocked (not distinguished in the log)"
+    return f"{microseconds(ns)} other code outside the lock, including interrupts"
 
 
 def _sum_up(parts: Sequence[Stretch]) -> str:
-    """Say of many stretches how many there were of each sort and how long together."""
+    """Summarise many stretches: count and total time of each kind."""
     said = []
     for what, count in Counter(part.what for part in parts).items():
         ns = sum(part.ns for part in parts if part.what == what)
         again = sum(isinstance(part.detail, Sleep) and part.detail.again for part in parts)
-        futile = f" ({again:,} for nothing)" if what == "asleep" and again else ""
+        futile = f" ({again:,} futile)" if what == "asleep" and again else ""
         said.append(f"{microseconds(ns)} in {count:,} {_MANY[what]}{futile}")
     return ", ".join(said)
 
@@ -266,7 +268,7 @@ def _interrupts(hits: Sequence[Interrupt]) -> str:
     time = microseconds(sum(hit.ns for hit in hits))
     spinning = sum(hit.during == "lock_wait" for hit in hits)
     which = "" if spinning == len(hits) else f"{spinning:,} of them "
-    harmless = f", {which}while it only waited for the lock" if spinning else ""
+    harmless = f", {which}while it waited for the lock anyway" if spinning else ""
     senders = list(dict.fromkeys(_sender(hit) for hit in hits))
     more = f" and {len(senders) - _NAMED:,} more" if len(senders) > _NAMED else ""
     cpus = ", ".join(str(cpu) for cpu in sorted({hit.cpu for hit in hits}))
@@ -285,15 +287,15 @@ def _sender(hit: Interrupt) -> str:
 def _narrate_unfinished(op: Unfinished) -> list[str]:
     why = "; ".join(op.findings) or "the reason is not recorded"
     lines = [
-        f"operation {op.op}: it never finished, so that the log has no row of it; the run ended at "
+        f"operation {op.op}: never finished, so it has no row in the log; the run ended at "
         f"{format_instant(op.ended_ns)}: {why}"
     ]
     if op.events:
         task = "" if op.task is None else f" of task {op.task}"
-        lines.append(f"  what the log has{task} in its course:")
+        lines.append(f"  events in the log{task}:")
         lines += [f"    {line}" for line in _event_lines(op.events)]
     else:
-        lines.append("  nothing that happened in its course is recorded: it may not have begun")
+        lines.append("  the log has no events of this operation; it may not have started")
     return lines
 
 

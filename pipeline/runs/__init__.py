@@ -1,1 +1,1 @@
-"""Runs: replaying a trace, the event log, the manifest and the cache of finished runs."""
+"""Runs: replaying a trace, the log, the manifest and the cache of finished runs."""

@@ -1,4 +1,4 @@
-"""What a log adds up to: the loops over its rows, plain Python as they stand; `runs.sums` compiles them."""
+"""Loops that sum up the rows of a log, in plain Python; `runs.sums` compiles them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import Any
 
 from pipeline.schema.codes import HIT, MISS
 
-# Holds and waits below this have a count of their own for each nanosecond; longer ones are hashed.
+# Holds and waits below this many ns have a counter per nanosecond; longer ones are hashed.
 SHORT_NS = 1 << 14
-# The histograms; `key = value * 4 + histogram` is a value of one.
+# The histograms. A value of a histogram has `key = value * 4 + histogram`.
 MAP_HOLDS, UNMAP_HOLDS, MAP_WAITS, UNMAP_WAITS = range(4)
-# A table of hashed keys has this where it has none.
+# Marks an empty place of a hash table.
 NO_KEY = -1
-# A key is less than 2**48, so that its product with this still is an integer of 64 bits.
+# A key is less than 2**48, so its product with this fits in 64 bits.
 _SPREAD = 0x6A6B
 
-# A gap before an operation reaches back to the latest one of the same page, or to the trace's beginning.
+# The gap before an operation begins at the previous one of the same page, or at the trace's beginning.
 AGAIN, FIRST = range(2)
 
 
 def add_operations(
     rows: Any, count: int, kinds: int, tasks: Any, short: Any, long: Any, blocks: Any, ends: Any
 ) -> int:
-    """Add `count` operations to what they add up to.
+    """Add `count` operations to the sums.
 
-    `tasks` has a record for each task and kind, `blocks` one for each block of the trace, which lasts until
-    operation `ends`. Holds and waits are counted in `short` or, as keys, put into `long`. Returns how many
-    keys those are.
+    `tasks` has a record for each task and kind. `blocks` has a record for each block of the trace, which ends
+    at operation `ends`. Short holds and waits are counted in `short`; the keys of others are written to
+    `long`. Returns the number of these keys.
     """
     found = 0
     block = 0
@@ -70,16 +70,16 @@ def add_operations(
         b = blocks[block]
         b.operations += 1
         b.lost_ns += map_ns + r.done_ns - r.unmap_asked_ns
-        # In two parts, so that no sum outgrows 64 bits.
+        # In two parts, so no sum overflows 64 bits.
         b.done_low_ns += r.done_ns & 0x3FFFFFFF
         b.done_high += r.done_ns >> 30
     return found
 
 
 def count_keys(keys: Any, counts: Any, count: int, table: Any, table_counts: Any, places: int) -> int:
-    """Add the counts of keys to a hash table, which has room for them; its `places` are a power of two.
+    """Add the counts of keys to a hash table with room for them. The number of `places` is a power of two.
 
-    Returns how many of the keys were new.
+    Returns the number of new keys.
     """
     last = places - 1
     new = 0
@@ -95,10 +95,10 @@ def count_keys(keys: Any, counts: Any, count: int, table: Any, table_counts: Any
 
 
 def add_gaps(pages: Any, count: int, first_op: int, latest: Any, gaps: Any) -> None:
-    """Add the gaps before operations of a trace, whose pages are given from operation `first_op` on.
+    """Add the gaps before operations of a trace; `pages` are those of operations `first_op` onwards.
 
-    `gaps` has 64 records for each sort of gap, by power of two; `latest` has 1 + the latest operation of each
-    page, 0 before its first.
+    `gaps` has 64 records, by power of two, for each kind of gap. `latest` has 1 + the latest operation of
+    each page, 0 before its first.
     """
     for i in range(count):
         op = first_op + i

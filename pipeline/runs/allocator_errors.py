@@ -1,4 +1,4 @@
-"""Telling a design's own mistakes from the project's: one line with the design's file and line."""
+"""Errors in a design's own code, as one line with the design's file and line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pipeline.errors import InputError, PipelineError
 from pipeline.machine.drive import allocator_files
 
 _COLOUR = re.compile(r"\x1b\[\d*m")
-# Numba names the copy that it compiles; its lines are those of the user's file.
+# Numba names the copy that it compiles, which has the line numbers of the user's file.
 _COMPILED_LINE = re.compile(r'allocator(?:_(\d+))?\.py(?:", line | \()(\d+)')
-# A type is written with all its fields, which may be thousands of characters.
+# Numba writes a type with all its fields, which may take thousands of characters.
 _TYPE_FIELDS = re.compile(r"\(\(.*\)")
 _NUMBA = f"{os.sep}numba{os.sep}"
 _FRAME = "Failed in "
@@ -24,25 +24,25 @@ _FRAME = "Failed in "
 
 @contextmanager
 def allocator_errors(allocator: Allocator) -> Iterator[None]:
-    """Raise InputError for whatever goes wrong within a design's file, compiled or not, while it runs."""
+    """Raise InputError for any error within a design's file, compiled or not."""
     try:
         yield
     except PipelineError:
         raise
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        # Known by its path: importing Numba to ask would make plain runs wait for it.
+        # Recognised by its path, as importing Numba would delay plain runs.
         if any(_NUMBA in frame.filename for frame in frames):
             raise InputError(_not_compiled(allocator, error)) from error
         files = [str(part.path) for part in parts_of(allocator)]
         places = [f"{frame.filename}, line {frame.lineno}" for frame in frames if frame.filename in files]
         if places:
             what = f"{type(error).__name__}: {error}"
-            raise InputError(f"{places[-1]}: {what}; mend the file") from error
+            raise InputError(f"{places[-1]}: {what}; fix the file") from error
         if isinstance(error, IndexError):
-            # Compiled code, which checks the indices of a design's tables and knows no lines.
+            # Compiled code checks indices of a design's tables, but has no line numbers.
             raise InputError(
-                f"{allocator_files(allocator)}: {error}; run it with --no-compile to see in which line"
+                f"{allocator_files(allocator)}: {error}; use --no-compile to find the line"
             ) from error
         raise
 
@@ -60,6 +60,6 @@ def _not_compiled(allocator: Allocator, error: Exception) -> str:
     return (
         f"{place}: cannot be compiled: "
         f"{_TYPE_FIELDS.sub('', reason).rstrip('.')}; "
-        "compiled code may use integers, records and arrays only "
-        "(run it with --no-compile to debug it as plain Python)"
+        "compiled code may use only integers, records and arrays "
+        "(use --no-compile to debug it as plain Python)"
     )

@@ -1,4 +1,4 @@
-"""A directory of runs as a collection: what is in it, and taking runs and leftovers out of it."""
+"""A directory of runs as a collection: listing its runs, and removing runs and leftovers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pipeline.runs.store import Run, find_runs, is_sweep
 from pipeline.schema.manifest import MANIFEST_FILE
 
 TRACES = "traces"
-"""Folder of a directory of runs in which traces of workloads are kept."""
+"""Name of the folder for generated traces in a directory of runs."""
 
-# A directory being written changes all the time; one that has not for so long was left behind.
+# A directory that has not changed for this long is not being written.
 _LEFT_S = 3_600
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A directory to remove: why, and how many bytes it has."""
+    """A directory to remove, with the reason and its size in bytes."""
 
     path: Path
     why: str
@@ -32,7 +32,7 @@ class Leftover:
 
 
 def list_runs(paths: Sequence[Path]) -> str:
-    """Return a line for each run: directory, label, what was replayed on what, its log, size and day."""
+    """Return a line for each run: directory, label, trace, machine, log, size and date."""
     head = ("run", "label", "trace", "machine", "CPUs", "loop", "seed", "log", "MB", "made", "findings")
     return align_columns([head, *(_row(run) for run in find_runs(paths))], right=(4, 6, 8, 10))
 
@@ -48,14 +48,14 @@ def _row(run: Run) -> tuple[str, ...]:
 
 
 def remove_runs(paths: Sequence[Path]) -> list[Leftover]:
-    """Remove runs, each given by its own directory; nothing is removed unless all of them are runs.
+    """Remove runs, given by their directories. Nothing is removed unless all of them are runs.
 
-    Raises InputError for a path that is no run's directory.
+    Raises InputError for a path that is not a run's directory.
     """
     for path in paths:
         if not (path / MANIFEST_FILE).is_file():
             raise InputError(
-                f"{path}: wanted the directory of one run, found no {MANIFEST_FILE}; nothing was removed"
+                f"{path}: expected the directory of a run, found no {MANIFEST_FILE}; nothing was removed"
             )
     removed = [Leftover(path, "run", _size(path)) for path in dict.fromkeys(paths)]
     remove(removed)
@@ -63,13 +63,13 @@ def remove_runs(paths: Sequence[Path]) -> list[Leftover]:
 
 
 def find_leftovers(directory: Path, older_than_days: float | None = None) -> list[Leftover]:
-    """What of a directory of runs can go: what interrupted runs left, and traces that no run was made of.
+    """Return what can be removed from a directory of runs: leftovers of interrupted runs, and unused traces.
 
-    With `older_than_days`, runs that were made earlier too. Raises InputError for a directory without runs
-    and for a sweep, whose runs belong together.
+    With `older_than_days`, older runs are included. Raises InputError for a directory without runs and for a
+    sweep, whose runs belong together.
     """
     if is_sweep(directory):
-        raise InputError(f"{directory}: is a sweep, whose runs belong together; remove it as a whole")
+        raise InputError(f"{directory}: is a sweep; remove the whole directory instead of single runs")
     runs = find_runs([directory])
     earliest = datetime.now(UTC) - timedelta(days=older_than_days or 0)
     found: list[Leftover] = []
@@ -86,7 +86,7 @@ def find_leftovers(directory: Path, older_than_days: float | None = None) -> lis
             found.append(Leftover(path, "left by an interrupted run", _size(path)))
     for path in sorted((directory / TRACES).glob("*/")):
         if path.resolve() not in used:
-            found.append(Leftover(path, "a trace that no run is of", _size(path)))
+            found.append(Leftover(path, "trace without a run", _size(path)))
     return found
 
 

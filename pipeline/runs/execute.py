@@ -30,33 +30,33 @@ from pipeline.schema.names import KINDS
 
 
 def replay(trace: str | Path, *, allocator: str, machine: str, **settings: Any) -> RunResult:
-    """Replay a trace through an allocator on a simulated machine; return the finished run.
+    """Replay a trace with an allocator on a simulated machine and return the finished run.
 
-    The settings are those of `RunConfig`, where each is described. Raises PipelineError for anything the user
-    can mend; a deadlock is no error but a finding in the manifest.
+    `RunConfig` describes the settings. Raises PipelineError for errors that the user can fix. A deadlock is a
+    finding in the manifest, not an error.
     """
     return execute(RunConfig(trace, allocator, machine, **settings))
 
 
 def execute(config: RunConfig) -> RunResult:
-    """Make a run, or find it; as `replay`."""
+    """Make a run, or return the existing one; see `replay`."""
     plan = make_plan(config)
     return find_finished(plan) or execute_plan(plan)
 
 
 def execute_plan(plan: Plan) -> RunResult:
-    """Make a run, whether it is there already or not; as `replay`."""
+    """Make a run even if it exists; see `replay`."""
     path, config = run_directory(plan), plan.config
     if config.compiled and not is_compiled_already(plan.allocator):
-        print(f"compiling {plan.allocator.name} for the first time, some seconds ...", file=sys.stderr)
+        print(f"compiling {plan.allocator.name} (only before its first run) ...", file=sys.stderr)
     with complete_directory(path) as directory:
         return RunResult(path, make_run(plan, directory), cached=False)
 
 
 def make_run(plan: Plan, directory: Path, census: Census | None = None) -> Manifest:
-    """Simulate to the end and put the log and the manifest into `directory`, which exists.
+    """Simulate to the end and write the log and the manifest into the existing `directory`.
 
-    `census` is the trace's, for a caller who has taken it. Raises what `replay` does.
+    `census` is the trace's census, if the caller has it. Raises the errors of `replay`.
     """
     with allocator_errors(plan.allocator):
         manifest = _simulate(plan, directory, census)
@@ -69,7 +69,7 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
     begun_s = time.monotonic()
     compiled = plan.config.compiled
     if census is None:
-        # The census reads while the simulator is loaded.
+        # The census is read while the simulator is loaded.
         with ThreadPoolExecutor(1, "census") as reader:
             reading = reader.submit(take_census, plan.trace)
             compose(plan.allocator, compiled)
@@ -109,8 +109,8 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
         raise Interrupted(f"interrupted; nothing of this run was kept in {directory.parent}") from None
     if status == records.S_TOO_LONG:
         raise InputError(
-            f"{plan.trace.path}: the replay reaches {records.END_OF_TIME_NS / 3.6e12:.1f} hours of simulated "
-            "time, which is its limit; use a shorter trace or shorter waits"
+            f"{plan.trace.path}: the replay reaches the limit of {records.END_OF_TIME_NS / 3.6e12:.1f} hours "
+            "of simulated time; use a shorter trace or shorter waits"
         )
     execution = Execution(
         started=started.isoformat(timespec="microseconds"),

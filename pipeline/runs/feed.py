@@ -1,8 +1,9 @@
-"""Feeding a trace to the engine: read ahead in a thread, in chunks laid out by task, in bounded memory.
+"""Feeding a trace to the engine: a thread reads ahead, in chunks laid out by task, in bounded memory.
 
-In a closed loop tasks drift apart, in a timed one they fall behind, and rows that are read but not yet due
-pile up. A trace of more than RESIDENT_ROWS rows is laid in a sparse temporary file that is mapped into
-memory, and memory is given back each time so many rows have been touched: what is not due stays in the file.
+Tasks drift apart in a closed loop and fall behind in a timed one, so rows accumulate that are read but not
+yet due. The rows of a trace of more than RESIDENT_ROWS rows are in a sparse temporary file that is mapped
+into memory. The memory is released each time RESIDENT_ROWS rows have been touched; rows not yet due stay in
+the file.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ from pipeline.schema.trace import ROW_GROUP_ROWS
 from pipeline.trace.check import TraceCheck, refuse_claims
 from pipeline.trace.reader import Trace, numpy_column
 
-# Small enough for a chunk (512 KiB) to stay in a CPU's own cache, large enough to hide the cost of a call.
+# A chunk (512 KiB) fits in a CPU's own cache and is large enough to hide the cost of a call.
 CHUNK_ROWS = 1 << 13
 RESIDENT_ROWS = 1 << 20
-# Enough to go on while a row group is decoded; more would leave the caches before they are used.
+# Enough to continue while a row group is decoded; more would be evicted from the caches before use.
 _AHEAD_CHUNKS = 16
 
 
 def take_census(trace: Trace) -> Census:
-    """Read how much each task does in a trace, from its statistics and two of its columns.
+    """Read the size of each task's work in a trace, from the file's statistics and two columns.
 
-    Raises InputError for an empty trace and for numbers that a replay has no room for.
+    Raises InputError for an empty trace and for numbers that are too large for a replay.
     """
     refuse_claims(trace)
     tasks, processes = trace.maximum("task") + 1, trace.maximum("process") + 1
@@ -50,7 +51,7 @@ def take_census(trace: Trace) -> Census:
             numbers = numpy_column(batch, name)
             if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= count:
                 raise InputError(
-                    f"{trace.path}: a {name} is not in 0 to {count - 1:,}, as the file says that all are; "
+                    f"{trace.path}: found a {name} outside its declared range 0 to {count - 1:,}; "
                     f"see 'pipeline doctor {trace.path}'"
                 )
         task = numpy_column(batch, "task")
@@ -70,11 +71,11 @@ class _Chunk:
 
 
 class Feed:
-    """Brings a trace's chunks to the engine as it asks for them; a context manager.
+    """Hands chunks of a trace to the engine on request; a context manager.
 
-    With `threaded`, a thread decodes and arranges ahead of need while the engine runs; its errors are raised
-    by `admit_next`. `jitter` is the share of 1 by which think and wait times may change; `observe_pages` is
-    called with the pages of the trace's operations, in order.
+    With `threaded`, a thread decodes and arranges chunks in advance; `admit_next` raises its errors. `jitter`
+    is the largest fraction by which think and wait times change. `observe_pages` is called with the pages of
+    the trace's operations, in order.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Feed:
         self._map: mmap.mmap | None = None
         self._relieved_at = 0
         self._slots = 0
-        # The slot that was freed last is still in a cache.
+        # The slot that was freed last is probably still cached.
         self._free: queue.LifoQueue[int] = queue.LifoQueue()
         self._thread = ThreadPoolExecutor(1, "trace-reader") if threaded else None
         self._ahead: deque[Future[_Chunk]] = deque()
@@ -107,7 +108,7 @@ class Feed:
         self._arranged: Iterator[_Chunk] = iter(())
 
     def storage(self) -> RowStorage:
-        """Return the tables of rows: memory for a short trace, a sparse mapped file for a long one."""
+        """Return the tables of rows: in memory for a short trace, in a sparse mapped file for a long one."""
         count = self.chunks * CHUNK_ROWS
         if count <= RESIDENT_ROWS:
             return RowStorage.allocate(count)
@@ -123,7 +124,7 @@ class Feed:
         return RowStorage(rows.view(np.recarray), runs.view(np.recarray))
 
     def start(self, simulation: Simulation) -> None:
-        """Begin to read for a simulation."""
+        """Start reading for a simulation."""
         self._machine_state, self._simulator = simulation.machine_state, simulation.simulator
         self._arranged = self._arrange()
         if self._thread is not None:
@@ -140,12 +141,12 @@ class Feed:
         self._in_use.append(chunk)
         self.rows_admitted += chunk.rows
         complete = int(self.rows_admitted == self.trace.rows)
-        # In a timed loop, computing towards an unread row may begin this long before its time.
+        # In a timed loop, the think time of an unread row may begin this long before its recorded time.
         horizon_ns = chunk.last_ns - self.census.lead_ns(self.jitter)
         self._simulator.admit(self._machine_state, chunk.slot, chunk.rows, horizon_ns, complete)
 
     def _reclaim(self) -> None:
-        """Free the slots whose rows were all taken, and note how many rows wait."""
+        """Free the slots whose rows were all taken, and record the number of waiting rows."""
         left = self._machine_state.chunk_left
         self.most_backlog_rows = max(
             self.most_backlog_rows, sum(int(left[chunk.slot]) for chunk in self._in_use)
@@ -157,7 +158,7 @@ class Feed:
         self._in_use = still
 
     def relieve(self, operations: int) -> None:
-        """Give memory back, `operations` being done: as many rows as RESIDENT_ROWS may have been touched."""
+        """Release memory after each RESIDENT_ROWS rows; `operations` is the number of completed ones."""
         if self._map is None or self._slots * CHUNK_ROWS <= RESIDENT_ROWS:
             return
         touched = self.rows_admitted + operations
@@ -171,13 +172,15 @@ class Feed:
         except queue.Empty:
             slot = self._slots
         if slot == self.chunks:
-            # The tables are made for the rows that the file says it has.
-            raise InputError(f"{self.trace.path}: has more rows than the {self.trace.rows:,} that it says")
+            # The tables have room for the number of rows declared by the file.
+            raise InputError(
+                f"{self.trace.path}: has more rows than the {self.trace.rows:,} that it declares"
+            )
         self._slots += 1
         if self._file is not None:
             tables = ((0, ROW.itemsize), (self.chunks * CHUNK_ROWS * ROW.itemsize, RUN.itemsize))
             try:
-                # Reserved first: writing to a mapped page that has no room on disk would kill the process.
+                # Disk space is reserved first, as writing to a mapped page without it would kill the process.
                 for begin, bytes_a_row in tables:
                     size = CHUNK_ROWS * bytes_a_row
                     os.posix_fallocate(self._file.fileno(), begin + slot * size, size)
@@ -203,18 +206,18 @@ class Feed:
             first_op += rows
 
     def _whole_chunks(self) -> Iterator[dict[str, np.ndarray]]:
-        """The trace's rows, checked, as many chunks at a time as are there; only the last one may be shorter.
+        """Yield the trace's checked rows in whole chunks; only the last one may be shorter.
 
-        A row group of the trace may have any number of rows.
+        Row groups of the trace may have any number of rows.
         """
         check = TraceCheck(self.trace)
         kept: list[dict[str, np.ndarray]] = []
         waiting = 0
-        # Decoded by this thread alone: a burst of others would take the engine's CPU.
+        # Only this thread decodes, as further threads would take the engine's CPU.
         for batch in self.trace.batches(None, ROW_GROUP_ROWS, threads=False):
             checked = check.add(batch)
             check.refuse(check.problems())
-            # What the tables of the simulation were made for.
+            # The limits for which the simulation's tables were made.
             if check.largest("page") >= self.census.pages or check.largest("depth") >= self.census.levels:
                 check.refuse(check.problems_of_whole())
             complete = check.rows >= self.trace.rows

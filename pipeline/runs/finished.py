@@ -1,4 +1,4 @@
-"""A finished run, found by its plan without loading what simulates."""
+"""Finding a finished run by its plan, without loading the simulator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.schema.manifest import Manifest
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: where it is, its manifest, and whether it was there already."""
+    """A finished run: its directory, its manifest, and whether it existed before."""
 
     path: Path
     manifest: Manifest
@@ -20,12 +20,12 @@ class RunResult:
 
 
 def run_directory(plan: Plan) -> Path:
-    """Directory of a planned run, whether it is there or not."""
+    """Return the directory of a planned run, which may not exist."""
     return Path(plan.config.output) / plan.identity()
 
 
 def find_finished(plan: Plan) -> RunResult | None:
-    """Return the run if it is there already; None if it is not, or is to be made afresh."""
+    """Return the existing run; None if there is none, or if the plan requires a fresh run."""
     path = run_directory(plan)
     known = None if plan.config.fresh else read_finished_manifest(path)
     return None if known is None else RunResult(path, known, cached=True)

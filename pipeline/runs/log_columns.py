@@ -1,7 +1,7 @@
-"""From the engine's records to the columns of a table's file.
+"""Converting the engine's records to the columns of a table's file.
 
-Records are turned into columns by blocks that stay in a CPU's own cache: first as a whole, in words of 64
-bits, so that every step after that runs over neighbouring numbers.
+Records are converted in blocks that fit in a CPU's own cache. A block is first transposed as a whole, in
+64-bit words, so every later step reads contiguous numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LIMITS = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 
 class ColumnBuffers:
-    """Columns of a table as its file holds them, filled from records like `record`, up to `capacity` rows."""
+    """Columns of a table in the form of its file: up to `capacity` rows from records like `record`."""
 
     def __init__(self, table: LogTable, record: np.dtype, capacity: int) -> None:
         self.rows = 0
@@ -32,7 +32,7 @@ class ColumnBuffers:
         self._wanted = np.empty((len(self._differences), _BLOCK_ROWS), _WORD)
         limits = [np.iinfo(_numpy_type(column.stored.type)) for column in self._differences]
         self._limits = [(limit.min, limit.max) for limit in limits]
-        # Words of the records of which 32 bits are kept.
+        # Words of the records that are stored in 32 bits.
         self._short = np.empty((len(shortened), capacity), np.int32)
         self._runs = _runs([_word_of(record, column.name) for column in shortened])
         self._columns = {
@@ -42,7 +42,7 @@ class ColumnBuffers:
         self._others = [column.name for column in table.columns if column.name not in checked]
 
     def append(self, records: np.ndarray) -> np.ndarray:
-        """Take records, of which there must be room for all; return those whose numbers do not fit."""
+        """Append records, for which there must be room; return those whose numbers do not fit."""
         left = [
             self._append_block(records[first : first + _BLOCK_ROWS])
             for first in range(0, len(records), _BLOCK_ROWS)
@@ -50,7 +50,7 @@ class ColumnBuffers:
         return np.concatenate([records[:0], *(block for block in left if len(block))])
 
     def take(self) -> pa.RecordBatch:
-        """Return the columns and begin anew: what is returned holds until the next record is appended."""
+        """Return the columns and start again. They are valid until the next record is appended."""
         arrays = []
         for field, (name, values) in zip(self._schema, self._columns.items(), strict=True):
             array = pa.array(values[: self.rows])
@@ -84,7 +84,7 @@ class ColumnBuffers:
         return block[:0]
 
     def _fill_differences(self, n: int) -> np.ndarray:
-        """Work out the differences; bool [n]: in which rows none of them would be mistaken for none."""
+        """Compute the differences; return bool [n], true for rows in which none equals the null marker."""
         fits = np.ones(n, np.bool_)
         for wanted, column in zip(self._wanted[:, :n], self._differences, strict=True):
             value = self._fields[column.name][:n]
@@ -113,7 +113,7 @@ def as_they_are(records: np.ndarray, table: LogTable) -> pa.RecordBatch:
 
 
 def _field(words: np.ndarray, record: np.dtype, name: str) -> np.ndarray:
-    """View a field of the records, of which `words` has word by word those of a block."""
+    """Return a view of a field of a block's records, given as `words`, word by word."""
     kind, offset = _kind_and_offset(record, name)
     word, within = divmod(offset, _WORD.itemsize)
     return words[word].view(kind)[within // kind.itemsize :: _WORD.itemsize // kind.itemsize]
@@ -130,7 +130,7 @@ def _kind_and_offset(record: np.dtype, name: str) -> tuple[np.dtype, int]:
 
 
 def _runs(words: list[int]) -> list[tuple[slice, slice]]:
-    """Group words that are neighbours; for each group, which words they are and which of the list."""
+    """Group adjacent words; return the words and their positions in the list for each group."""
     ends = [k + 1 for k, (word, after) in enumerate(pairwise(words)) if after != word + 1]
     return [
         (slice(words[first], words[end - 1] + 1), slice(first, end))
@@ -144,5 +144,5 @@ def _numpy_type(stored: pa.DataType) -> np.dtype:
 
 
 def _is_shortened(column: LogColumn) -> bool:
-    """Whether numbers of 64 bits are stored in 32."""
+    """Return whether 64-bit numbers are stored in 32 bits."""
     return column.type == pa.int64() and column.stored.type == pa.int32() and not column.stored.plus

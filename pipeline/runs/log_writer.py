@@ -1,9 +1,8 @@
 """Writing the event log while the simulation runs.
 
-The engine fills buffers of records; a thread turns each full buffer into columns and writes them, while the
-engine goes on with the next one. The buffer freed last is filled next, so that it is still in a cache; there
-are enough of them to go on while a row group is encoded. How each column is stored, `pipeline.schema.log`
-says.
+The engine fills buffers of records. A thread converts each full buffer to columns and writes them, while the
+engine fills the next one. The buffer freed last is filled next, as it is still cached. There are enough
+buffers to continue while a row group is encoded. `pipeline.schema.log` defines how each column is stored.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from pipeline.schema.log import LOG_TABLES, LogTable
 
 _BUFFERS = 6
 _ROW_GROUP_ROWS = 1 << 17
-# What Parquet keeps in memory of each row group until a file is closed would not be bounded in a single file.
+# Parquet keeps metadata of each row group in memory until a file is closed, so the size of files is bounded.
 _FILE_ROWS = 1 << 25
 
 
 def write_options(table: LogTable) -> dict[str, Any]:
-    """Encoding and compression of each column, as ParquetWriter takes them."""
+    """Return encoding and compression of each column as arguments of ParquetWriter."""
     stored = {column.stored_name: column.stored for column in table.columns}
     dictionaries = [name for name, how in stored.items() if pa.types.is_dictionary(how.type)]
     return {
@@ -46,7 +45,7 @@ def write_options(table: LogTable) -> dict[str, Any]:
 
 
 class _Files:
-    """The files of a table, or of its rows that need more bits: the next is begun when one is long enough."""
+    """The files of a table, or of its rows that need more bits. A new file begins when one is long enough."""
 
     def __init__(self, directory: Path, name: str, schema: pa.Schema, options: dict[str, Any]) -> None:
         self.names: list[str] = []
@@ -80,9 +79,9 @@ def _nothing(_: np.ndarray) -> None:
 
 
 class TableLog:
-    """One table of the log, written by a thread of its own from buffers like `buffer`.
+    """One table of the log, written by its own thread from buffers like `buffer`.
 
-    That thread shows each buffer to `add_up` too.
+    The thread also passes each buffer to `add_up`.
     """
 
     def __init__(
@@ -97,7 +96,7 @@ class TableLog:
         self._add_up = add_up
         self._free: queue.LifoQueue[np.ndarray] = queue.LifoQueue()
         for _ in range(_BUFFERS - 1):
-            # Zeroed by the system when first touched; `zeros_like` would touch all of it at once.
+            # The system zeroes these pages when first touched; `zeros_like` would touch all of them now.
             self._free.put(np.zeros(buffer.shape, buffer.dtype))
         self._columns = ColumnBuffers(table, buffer.dtype, _ROW_GROUP_ROWS + len(buffer))
         self._wide: list[np.ndarray] = []
@@ -108,14 +107,14 @@ class TableLog:
 
     @property
     def files(self) -> dict[str, list[str]]:
-        """Names of the files that were written, by what they hold; of a closed log."""
+        """Names of the written files by content; valid for a closed log."""
         wide = self._wide_files.names
         return {self._table.name: self._files.names} | ({f"wide_{self._table.name}": wide} if wide else {})
 
     def exchange(self, buffer: np.ndarray, rows: int) -> np.ndarray:
-        """Take a buffer of which `rows` are filled and return an empty one.
+        """Take a buffer with `rows` filled rows and return an empty one.
 
-        Waits while all others are being written. Raises OutputError when writing has failed.
+        Waits while all other buffers are being written. Raises OutputError if writing has failed.
         """
         self._tasks.append(self._thread.submit(self._write, buffer, rows))
         empty = self._free.get()
@@ -131,7 +130,7 @@ class TableLog:
             self._finish_task()
 
     def abandon(self) -> None:
-        """Stop writing; the file is left as it is, for its directory to be removed."""
+        """Stop writing and leave the file incomplete; the caller removes its directory."""
         self._thread.shutdown(cancel_futures=True)
 
     def _finish_task(self) -> None:
@@ -168,7 +167,7 @@ class TableLog:
 
 
 class EventLog:
-    """The tables that a run keeps of its log, fed from the engine's buffers; a context manager."""
+    """The tables of a run's log, fed from the engine's buffers; a context manager."""
 
     def __init__(self, directory: Path, machine_state: Tables, kept: Sequence[str], sums: RunSums) -> None:
         self._machine_state = machine_state
@@ -182,11 +181,11 @@ class EventLog:
 
     @property
     def files(self) -> dict[str, list[str]]:
-        """Names of the files of each table, of a closed log."""
+        """Names of the files of each table; valid for a closed log."""
         return {what: names for log in self._logs.values() for what, names in log.files.items()}
 
     def exchange(self) -> None:
-        """Hand over the buffers that are full and give the engine empty ones."""
+        """Take the full buffers and give the engine empty ones."""
         machine = self._machine_state.machine[0]
         for name, log in self._logs.items():
             logged = f"{name}_logged"
@@ -196,7 +195,7 @@ class EventLog:
                 machine[logged] = 0
 
     def close(self) -> None:
-        """Write what is left and finish the files."""
+        """Write the remaining rows and finish the files."""
         machine = self._machine_state.machine[0]
         for name, log in self._logs.items():
             log.close(getattr(self._machine_state, name), int(machine[f"{name}_logged"]))

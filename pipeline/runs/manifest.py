@@ -1,4 +1,4 @@
-"""A finished run's manifest: what determined the result, and what came out."""
+"""The manifest of a finished run: its inputs and its results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PACKAGES = ("numpy", "numba", "pyarrow")
 def build_manifest(
     plan: Plan, simulation: Simulation, status: int, tables: dict[str, list[str]], execution: Execution
 ) -> Manifest:
-    """Read what came out of a simulation that ended with `status`; `tables` names the files of its log."""
+    """Build the manifest of a simulation that ended with `status`; `tables` names the files of its log."""
     machine_state = simulation.machine_state
     findings = [describe_deadlock(machine_state)] if status == records.S_DEADLOCK else []
     findings += read_findings(machine_state)
@@ -110,6 +110,6 @@ def _allocator(plan: Plan, simulation: Simulation) -> AllocatorReference:
 
 
 def _prices(allocator: Allocator, options: dict[str, Value], shape: Shape) -> dict[str, int]:
-    """Pages of address space that an allocator takes, and bytes of every struct page."""
+    """Return the pages of address space of an allocator, and its bytes in every struct page."""
     coded = allocator.encode(options)
     return {name: allocator.size(name, coded, shape) for name in ("address_space_pages", "page_struct_bytes")}

@@ -1,4 +1,4 @@
-"""What two sides are compared by: throughput, and the three questions of locks, flushes and sleeping."""
+"""The metrics by which two sides are compared: throughput, locks, flushes, sleeping and CPU time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BUSY = tuple(category for category in CPU_CATEGORIES if category != "idle")
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure of a run: its unit, whether more of it is better, and how it follows from the totals."""
+    """A metric of a run: its unit, whether larger is better, and its value as a function of the totals."""
 
     name: str
     label: str
@@ -24,12 +24,12 @@ class Metric:
 
 
 def per_operation_us(ns: float, totals: Totals) -> float:
-    """A time of the whole run as a share of each operation, us."""
+    """Return a total time per operation, us."""
     return ns / max(totals.operations, 1) / 1e3
 
 
 def category_us(totals: Totals, category: str) -> float:
-    """CPU time of one category, us an operation."""
+    """Return the CPU time of one category per operation, us."""
     return per_operation_us(sum(getattr(cpu, f"{category}_ns") for cpu in totals.cpu_time), totals)
 
 
@@ -39,11 +39,11 @@ def _locks_us(totals: Totals, field: str) -> float:
 
 _METRICS = (
     Metric("throughput", "throughput", "op/s", True, lambda t: 1e9 * t.operations / max(t.wall_ns, 1)),
-    Metric("map", "asking to mapped", "us/op", False, lambda t: per_operation_us(t.map_ns, t)),
+    Metric("map", "request to mapped", "us/op", False, lambda t: per_operation_us(t.map_ns, t)),
     Metric("hold", "lock held", "us/op", False, lambda t: _locks_us(t, "hold_ns")),
-    Metric("wait", "lock waited for", "us/op", False, lambda t: _locks_us(t, "wait_ns")),
+    Metric("wait", "lock wait", "us/op", False, lambda t: _locks_us(t, "wait_ns")),
     Metric("flushes", "flushes", "/1000 ops", False, lambda t: 1e3 * t.flushes / max(t.operations, 1)),
-    Metric("asleep", "asleep for a slot", "us/op", False, lambda t: per_operation_us(t.asleep_ns, t)),
+    Metric("asleep", "sleep for a slot", "us/op", False, lambda t: per_operation_us(t.asleep_ns, t)),
     Metric("cpu", "CPU time", "us/op", False, lambda t: sum(category_us(t, category) for category in _BUSY)),
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ METRICS = {metric.name: metric for metric in _METRICS}
 
 
 def select_metrics(names: list[str] | None) -> list[Metric]:
-    """Metrics by name, all if none are named. Raises UsageError for a name that is none."""
+    """Return metrics by name, all by default. Raises UsageError for an unknown name."""
     for name in names or ():
         if name not in METRICS:
             raise unknown_name("metric", name, METRICS)

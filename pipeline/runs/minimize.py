@@ -1,14 +1,13 @@
-"""The shortest prefix of a trace that still shows what a replay found: the case to look at by hand.
+"""Finding the shortest prefix of a trace whose replay still ends with a finding, to examine it by hand.
 
-A prefix shows a finding if its own replay, under the same conditions, ends with one of the same kind. It is
-looked for from below, as a replay of few rows takes no time: prefixes of growing length until one shows it,
-then halving between that and the longest that did not, then a few more below.
+A prefix shows a finding if its replay under the same conditions ends with a finding of the same kind. The
+search starts with short prefixes, which replay quickly. It tries prefixes of growing length until one shows
+the finding, bisects between that and the longest that did not, and then tries a few shorter ones.
 
-Whether a prefix shows it is not monotone in its length: a row that is left out changes when others get their
-turn, so that a longer one may escape and a much shorter one may not. What is certain: the prefix that is
-returned shows the finding, and the WALK prefixes next below it do not; fewer of them, at least one, if they
-have more than WALK_ROWS rows together. Where it has no more rows than that, every shorter one was tried and
-it is the shortest there is.
+Whether a prefix shows the finding is not monotone in its length, as leaving out a row changes the schedule of
+others. The returned prefix shows the finding, and the WALK next shorter prefixes do not. These are fewer, but
+at least one, if they have more than WALK_ROWS rows in total. If the prefix has at most WALK + 1 rows, every
+shorter one was tried.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from pipeline.trace.names import trace_path
 from pipeline.trace.prefix import write_prefix
 from pipeline.trace.reader import Trace, open_trace
 
-# The first length that is tried, what it grows by, how many lengths below the result are, and how many rows
-# these may have together: those of a minute, or less.
+# The first length, the growth factor, the number of lengths tried below the result, and their largest total
+# number of rows, which take at most a minute.
 FIRST = 64
 GROWTH = 4
 WALK = 64
@@ -40,7 +39,7 @@ WALK_ROWS = 40_000_000
 
 @dataclass(frozen=True)
 class Minimal:
-    """A prefix that shows a finding: the trace, its run, and how far it is known to be the shortest."""
+    """A prefix that shows a finding: the trace, its run, and the number of shorter prefixes tried."""
 
     path: Path
     rows: int
@@ -48,16 +47,15 @@ class Minimal:
     run: RunResult
     finding: Finding
     below: int
-    """How many of the prefixes next below it were tried too; `rows` - 1: all of them."""
+    """Number of next shorter prefixes that were tried; `rows` - 1 means all."""
 
 
 def minimize(found: RunResult, config: RunConfig, say: Callable[[str], None]) -> Minimal | None:
-    """Cut the trace of a run down to the rows that its first finding needs; None if it has no finding.
+    """Find the shortest prefix of a run's trace that shows its first finding; None without a finding.
 
-    `found` is the run that `config` makes. The prefix is written beside it, as RUN-minimal.parquet with a
-    note of where it came from, and replayed there into a run of its own. `say` is called with each length
-    that was tried and what came of it. Raises PipelineError as `execute` does; nothing but the run is kept
-    then.
+    `found` is the run of `config`. The prefix is written next to it as RUN-minimal.parquet, with a note of
+    its origin, and its replay becomes a run in the same place. `say` is called with each length tried and its
+    result. Raises PipelineError as `execute` does; then only the run is kept.
     """
     if not found.manifest.findings:
         return None
@@ -81,13 +79,13 @@ def minimize(found: RunResult, config: RunConfig, say: Callable[[str], None]) ->
     write_prefix(whole, rows, path, _note(whole, rows, found.manifest, kind))
     run = execute(replace(again, trace=path))
     finding = _first(run.manifest, kind)
-    assert finding is not None, "the same rows in the same conditions always end in the same way"
+    assert finding is not None, "the same rows under the same conditions give the same result"
     return Minimal(path, rows, whole.rows, run, finding, _below(rows))
 
 
 @contextmanager
 def _scratch(found: RunResult) -> Iterator[Path]:
-    """Yield a place beside the run for what is tried; it is gone afterwards."""
+    """Yield a temporary directory next to the run."""
     directory = found.path.parent
     try:
         with ScratchDirectory(directory) as name:
@@ -95,15 +93,14 @@ def _scratch(found: RunResult) -> Iterator[Path]:
     except OSError as error:
         raise output_error(directory, error) from error
     except (KeyboardInterrupt, Interrupted):
-        raise Interrupted(
-            f"interrupted before the trace was minimal; the run is kept: {found.path}"
-        ) from None
+        raise Interrupted(f"interrupted while minimizing the trace; the run is kept: {found.path}") from None
 
 
 def _fewest(shows: Callable[[int], bool], most: int, report: Callable[[int, bool], None]) -> int:
-    """The least length found to show it, of 1 to `most`, which does; none of the `_below` next to it does.
+    """Return the smallest length found that shows the finding, at most `most`, which must show it.
 
-    `report` is called with what was tried; of what was tried below a result only with what was better.
+    None of the `_below` next shorter lengths shows it. `report` is called with each length tried; below a
+    result, only with lengths that show the finding.
     """
     known: dict[int, bool] = {}
 
@@ -116,7 +113,7 @@ def _fewest(shows: Callable[[int], bool], most: int, report: Callable[[int, bool
 
     length = min(FIRST, most)
     while not try_length(length):
-        assert length < most, "the same rows in the same conditions always end in the same way"
+        assert length < most, "the same rows under the same conditions give the same result"
         length = min(length * GROWTH, most)
     while True:
         without = max((n for n, met in known.items() if not met and n < length), default=0)
@@ -134,12 +131,12 @@ def _fewest(shows: Callable[[int], bool], most: int, report: Callable[[int, bool
 
 
 def _below(length: int) -> int:
-    """How many lengths below `length` are tried."""
+    """Return the number of lengths below `length` to try."""
     return min(length - 1, WALK, max(WALK_ROWS // length, 1))
 
 
 def _first(manifest: Manifest, kind: str) -> Finding | None:
-    """The first finding of that kind."""
+    """Return the first finding of that kind."""
     return next((finding for finding in manifest.findings if finding.finding == kind), None)
 
 
@@ -154,7 +151,7 @@ def _note(whole: Trace, rows: int, manifest: Manifest, kind: str) -> str:
 
 
 def minimal_lines(minimal: Minimal) -> str:
-    """Say what the prefix is, which tasks and slots are in the finding, and how to replay it."""
+    """Describe the prefix, the tasks and slots of its finding, and the command to replay it."""
     finding = minimal.finding
     tried = (
         "the shortest: every shorter prefix was"
@@ -165,7 +162,7 @@ def minimal_lines(minimal: Minimal) -> str:
     return "\n".join(
         [
             f"{finding.finding} in the first {minimal.rows:,} of {minimal.of_rows:,} rows; {tried} "
-            "replayed too, and none ends so",
+            "also replayed, and none shows it",
             f"  {tasks}, {slots}: {finding.message}",
             f"  trace:  {minimal.path}",
             f"  run:    {minimal.run.path}",

@@ -1,4 +1,4 @@
-"""From the settings of a run, as a user gives them, to what they name and to the run's identity."""
+"""Resolving the settings of a run to the things that they name and to the run's identity."""
 
 from __future__ import annotations
 
@@ -30,20 +30,26 @@ Loop = Literal["closed", "timed"]
 class RunConfig:
     """The settings of a run.
 
-    `trace` is a path or the name of a shipped recording; `allocator` an allocator's name or .py file, or
-    several by kind of operation ("page_fault=atomic,default=global_pool"); `machine` a profile's name or
-    .toml file, with `cpus` CPUs if given and `costs`, by name, in place of its own. `options` are the
-    allocator's as text, with its name ("global_pool.slots") where several have one. `seed` decides what is
-    left to chance: unfair arbitration, device interrupts and jitter. With `jitter_percent`, 0 to 100, each
-    think and wait time of the trace is scaled by a factor that is uniform within 1 +- so many per cent, the
-    same for every allocator. `loop` is "closed" (an operation starts its think and wait time after the task's
-    previous one was done) or "timed" (not before its recorded time); `events` is "full", "stretches" (the
-    log, and what each CPU did from when to when) or "none" (totals only). Pages of the kinds `lowmem` lie in
-    low memory: their mapping is for good, and the allocator is not asked.
-
-    The run becomes a directory of `output`, named by what determines it; if it is there already, it is
-    returned as it is unless `fresh`. `command` is what its manifest gives as the command line, one that does
-    the same if left out. Not `compiled`, the same source runs as plain Python, some hundred times slower.
+    `trace`: path of a trace, or name of a shipped recording.
+    `allocator`: name or .py file of a design, or several designs by kind of operation, such as
+    "page_fault=atomic,default=global_pool".
+    `machine`: name or .toml file of a machine profile.
+    `options`: options of the design as text. If several designs have an option, its name includes the
+    design's ("global_pool.slots").
+    `cpus`: number of CPUs; the default is the profile's.
+    `costs`: costs by name that replace the profile's, in the units of the profile.
+    `seed`: seed of random draws, 0 to 2**63 - 1: unfair arbitration, device interrupts and jitter.
+    `jitter_percent`: 0 to 100. Each think and wait time of the trace is scaled by a factor that is uniform
+    within 1 ± this percentage, the same for every design.
+    `loop`: "closed" (the think and wait time of an operation starts when the task's previous one is done) or
+    "timed" (it also does not start before the recorded time).
+    `events`: "full" (the log), "stretches" (also the activity of each CPU over time) or "none" (totals only).
+    `lowmem`: kinds of operations whose pages are in low memory. They are permanently mapped and do not
+    involve the design.
+    `output`: directory for the run's directory, whose name is a hash of the inputs.
+    `command`: command line for the manifest; the default is an equivalent one.
+    `compiled`: whether to compile the simulator. Plain Python runs the same source about 100 times slower.
+    `fresh`: repeat the run even if it exists.
     """
 
     trace: str | Path
@@ -65,7 +71,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that determines a run's result: what its settings name, found, read and checked."""
+    """Everything that determines a run's result: its settings, resolved and checked."""
 
     config: RunConfig
     trace: Trace
@@ -76,11 +82,11 @@ class Plan:
 
     @property
     def lowmem(self) -> tuple[str, ...]:
-        """Kinds whose pages lie in low memory, in the order of KINDS."""
+        """Kinds whose pages are in low memory, in the order of KINDS."""
         return tuple(kind for kind in KINDS if kind in self.config.lowmem)
 
     def identity(self) -> str:
-        """Name of the run: the allocator's name and a hash of what determines the result."""
+        """Return the name of the run: the allocator's name and a hash of the run's inputs."""
         facts = {
             "format": RUN_FORMAT_VERSION,
             "trace": self.trace_sha256,
@@ -100,15 +106,15 @@ class Plan:
         return f"{self.allocator.name}-{digest[:12]}"
 
     def parts(self) -> list[tuple[Allocator, dict[str, Value]]]:
-        """Each allocator of the run with its options."""
+        """Return each allocator of the run with its options."""
         return _parts(self.allocator, self.options)
 
     def label(self) -> str:
-        """Short name for charts: the allocator with the options that are not its defaults."""
+        """Return a short name for charts: the allocator with the options that differ from its defaults."""
         return make_label(self.allocator, self.options)
 
     def command(self) -> str:
-        """Return the command line that the manifest gives."""
+        """Return the command line for the manifest."""
         config = self.config
         if config.command is not None:
             return config.command
@@ -126,7 +132,7 @@ class Plan:
 
 
 def make_plan(config: RunConfig) -> Plan:
-    """Resolve the settings of a run. Raises PipelineError for what the user can mend."""
+    """Resolve the settings of a run. Raises PipelineError for invalid settings."""
     for what, given, known in (
         ("loop", [config.loop], get_args(Loop)),
         ("kind of log", [config.events], get_args(Events)),
@@ -136,9 +142,9 @@ def make_plan(config: RunConfig) -> Plan:
             if name not in known:
                 raise unknown_name(what, name, known)
     if not 0 <= config.seed < 1 << 63:
-        raise UsageError(f"seed wants 0..{(1 << 63) - 1}, found {config.seed}")
+        raise UsageError(f"seed must be 0..{(1 << 63) - 1}, found {config.seed}")
     if not 0 <= config.jitter_percent <= 100:
-        raise UsageError(f"jitter wants 0 to 100 %, found {config.jitter_percent}")
+        raise UsageError(f"jitter must be 0 to 100 %, found {config.jitter_percent}")
     allocator = resolve_allocator(config.allocator)
     trace = open_trace(trace_path(config.trace))
     profile = load_profile(config.machine).with_costs(config.costs or {}).with_cpus(config.cpus)
@@ -153,7 +159,7 @@ def make_plan(config: RunConfig) -> Plan:
 
 
 def make_label(allocator: Allocator, options: dict[str, Value]) -> str:
-    """Short name for charts: the allocator with those of its options that are not its defaults."""
+    """Return a short name for charts: the allocator with the options that differ from its defaults."""
     labels = [_label(part, own) for part, own in _parts(allocator, options)]
     return allocator.describe(labels) if isinstance(allocator, Composite) else labels[0]
 

@@ -1,4 +1,4 @@
-"""Several runs of one trace side by side in the terminal: a line with a bar for each."""
+"""Several runs of one trace side by side in the terminal, with a bar for each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _WIDTH = 24
 
 
 def side_by_side(runs: Sequence[RunResult], bar: str = "█") -> str:
-    """Return a table of runs, the one of most throughput first; runs with findings come last, without a bar.
+    """Return a table of runs by decreasing throughput; runs with findings are last and have no bar.
 
-    `bar` is the character that bars are made of. The time from request to mapped is a mean and the 99th
-    percentile, which only runs with a log have.
+    `bar` is the character of the bars. The time from request to mapped is given as a mean and, for runs with
+    a log, as the 99th percentile.
     """
     rates = {run.path: _rate(run) for run in runs}
     sound = [run for run in runs if not run.manifest.findings]

@@ -1,4 +1,4 @@
-"""Finding runs, and what was recorded or measured beside them, each with a name of its own."""
+"""Finding runs, recordings and measured locks, and giving each a unique name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.trace.lock_text import say_no_trace
 
 @dataclass(frozen=True)
 class Run:
-    """One run: the name it goes by in this set, its directory and what its manifest says."""
+    """One run: its name within this set, its directory and its manifest."""
 
     name: str
     directory: Path
@@ -32,12 +32,12 @@ class Run:
 
     @property
     def has_log(self) -> bool:
-        """Whether the run kept its log."""
+        """Whether the run has a log."""
         return self.manifest.events != "none"
 
 
 def identify_workload(manifest: Manifest) -> str:
-    """What traces of one workload have in common that differ in their seed; of a recording, its hash."""
+    """The identity of a trace apart from the seed of its workload; for a recording, its hash."""
     metadata = manifest.trace.metadata
     source = metadata.get("source") or {}
     if not source.get("spec_sha256"):
@@ -48,7 +48,7 @@ def identify_workload(manifest: Manifest) -> str:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording of the kernel's own pool: the name it goes by, its file, and whether it is shipped."""
+    """A recording of the kernel's own pool: its name, its file, and whether it is shipped."""
 
     name: str
     path: Path
@@ -57,7 +57,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class LockTable:
-    """What a tool measured of locks on a real machine: the name it goes by, its file, and the figures."""
+    """Lock statistics measured on a real machine: their name, file and values."""
 
     name: str
     path: Path
@@ -68,32 +68,32 @@ Found = Run | Recording | LockTable
 
 
 def find(paths: Sequence[Path]) -> list[Found]:
-    """Find the runs, recordings and measured locks that `paths` name, in their order.
+    """Find the runs, recordings and measured locks in `paths`, in order.
 
-    A run directory or a directory of them is found as by `find_runs`; a file other than a manifest, or the
-    name of a shipped recording of the pool (traces/pool), is a recording or has what was measured of locks. A
-    file of several tables of locks has a name for each. One named twice is found once.
+    Runs are found as by `find_runs`. A file other than a manifest, or the name of a shipped recording of the
+    pool (traces/pool), is a recording or a file of lock statistics. Each table of a file with several has its
+    own name. Duplicates are found once.
     """
     return _find(paths, shipped_recordings())
 
 
 def find_runs_and_locks(paths: Sequence[Path]) -> list[Run | LockTable]:
-    """Find the runs that `paths` name, and files of what was measured of locks, in their order."""
+    """Find the runs and files of lock statistics in `paths`, in order."""
     return [found for found in _find(paths, None, locks=True) if not isinstance(found, Recording)]
 
 
 def find_runs(paths: Sequence[Path]) -> list[Run]:
-    """Read every run that `paths` name: run directories, or directories that hold run directories.
+    """Read every run in `paths`: run directories, or directories that contain run directories.
 
-    A run named twice is read once. The order is that of `paths`, and within one that in which the runs were
-    made, so that a report compares them as they were thought of. A path without a run, a broken manifest, a
-    missing table and a newer run format raise InputError.
+    Duplicates are read once. The order is that of `paths`, and within a path the order in which the runs were
+    made. Raises InputError for a path without a run, a damaged manifest, a missing table and a newer run
+    format.
     """
     return [found for found in _find(paths, None) if isinstance(found, Run)]
 
 
 def _find(paths: Sequence[Path], shipped: dict[str, Path] | None, locks: bool = False) -> list[Found]:
-    """Find runs; with `locks` files of measured locks too, and recordings if the shipped ones are given."""
+    """Find runs; with `locks`, also lock statistics, and recordings if the shipped ones are given."""
     manifests: dict[Path, Manifest | None] = {}
     for path in expand_patterns(paths):
         file = None
@@ -122,9 +122,9 @@ def _find(paths: Sequence[Path], shipped: dict[str, Path] | None, locks: bool = 
 
 
 def expand_patterns(paths: Sequence[Path]) -> list[Path]:
-    """Replace each path with wildcards, such as `runs/global_pool-*`, by those that it matches, sorted.
+    """Replace each path with wildcards, such as `runs/global_pool-*`, by its sorted matches.
 
-    A path that exists as it is written stands for itself. Raises InputError for a pattern without a match.
+    A path that exists literally is kept. Raises InputError for a pattern without a match.
     """
     found: list[Path] = []
     for path in paths:
@@ -133,7 +133,7 @@ def expand_patterns(paths: Sequence[Path]) -> list[Path]:
             continue
         matching = sorted(Path(match) for match in glob.glob(str(path)))  # noqa: PTH207 - absolute or relative
         if not matching:
-            raise InputError(f"{path}: wanted runs, found nothing that matches; check the pattern")
+            raise InputError(f"{path}: no path matches; check the pattern")
         found += matching
     return found
 
@@ -145,7 +145,7 @@ def _read_locks(path: Path) -> list[MeasuredLocks]:
 
 
 def _stems(files: Sequence[Path], measured: Mapping[Path, list[MeasuredLocks]]) -> Iterator[str]:
-    """What each file, or each of its tables, would be called if it were alone."""
+    """Return the name of each file or of each of its tables, which may collide with others."""
     for place in files:
         if place in measured:
             for table in measured[place]:
@@ -155,23 +155,23 @@ def _stems(files: Sequence[Path], measured: Mapping[Path, list[MeasuredLocks]]) 
 
 
 def _read_runs(path: Path) -> dict[Path, Manifest]:
-    """Manifests of the runs at `path` or one level below, in the order in which the runs were made."""
+    """Return the manifests of the runs at `path` or one level below, in the order in which they were made."""
     if (path / MANIFEST_FILE).exists():
         directories = [path]
     elif path.name == MANIFEST_FILE and path.is_file():
         directories = [path.parent]
     elif path.is_dir():
-        # A name that begins with a dot is a run being written.
+        # A name with a leading dot is a run being written.
         inside = path / "runs" if is_sweep(path) else path
         directories = [file.parent for file in sorted(inside.glob(f"[!.]*/{MANIFEST_FILE}"))]
         if not directories:
             raise InputError(
-                f"{path}: wanted a run directory or a directory of runs, found no {MANIFEST_FILE} in it or "
+                f"{path}: expected a run directory or a directory of runs, found no {MANIFEST_FILE} in it or "
                 "one level below; 'pipeline replay' makes runs"
             )
     else:
         if path.is_file() and (form := find_lock_format(path)):
-            raise InputError(f"{path}: wanted a run directory; this {say_no_trace(form, path)}")
+            raise InputError(f"{path}: expected a run directory; this {say_no_trace(form, path)}")
         if path.exists():
             there = "a file"
         elif str(path) in shipped_recordings() or str(path) in shipped_files("traces", ".parquet"):
@@ -179,8 +179,8 @@ def _read_runs(path: Path) -> dict[Path, Manifest]:
         else:
             there = "no such directory"
         raise InputError(
-            f"{path}: wanted a run directory or a directory of runs, found {there}; 'pipeline replay' makes "
-            "runs of traces; recordings of the kernel's own pool are for 'pipeline sql' and 'pipeline db'"
+            f"{path}: expected a run directory or directory of runs, found {there}; 'pipeline replay' makes "
+            "runs of traces; use 'pipeline sql' or 'pipeline db' for recordings of the kernel's own pool"
         )
     runs = [(read_manifest(directory), directory.resolve()) for directory in directories]
     runs.sort(key=lambda run: (run[0].execution.started, run[1]))
@@ -188,18 +188,18 @@ def _read_runs(path: Path) -> dict[Path, Manifest]:
 
 
 def is_sweep(path: Path) -> bool:
-    """Whether a directory is a sweep's, whose runs are in its directory `runs`."""
+    """Return whether a directory is a sweep; its runs are in the directory `runs` in it."""
     return (path / SWEEP_FILE).is_file()
 
 
 def set_label(directory: Path, label: str) -> Manifest:
-    """Give a run another label, by which reports and queries name it; returns its manifest.
+    """Set the label of a run, its name in reports and queries; return its manifest.
 
-    Raises UsageError for a label without text or of several lines, InputError for a directory without a run,
-    OutputError where the manifest cannot be written.
+    Raises UsageError for an empty label or one of several lines, InputError for a directory without a run,
+    and OutputError if the manifest cannot be written.
     """
     if not label.strip() or not label.isprintable():
-        raise UsageError(f"a label wants one line of text, found {label!r}")
+        raise UsageError(f"a label must be one line of text, found {label!r}")
     manifest = read_manifest(directory).model_copy(update={"label": label.strip()})
     with complete_file(directory / MANIFEST_FILE) as file:
         file.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -207,7 +207,7 @@ def set_label(directory: Path, label: str) -> Manifest:
 
 
 def read_finished_manifest(directory: Path) -> Manifest | None:
-    """Manifest of a run that is there and whole, else None."""
+    """Return the manifest of a complete run, else None."""
     try:
         return Manifest.model_validate(parse_json((directory / MANIFEST_FILE).read_bytes()))
     except (OSError, ValueError):
@@ -215,17 +215,17 @@ def read_finished_manifest(directory: Path) -> Manifest | None:
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Read and check one run directory's manifest, and that the tables it promises are there."""
+    """Read and check the manifest of a run directory, and check that its tables exist."""
     path = readable_file(directory / MANIFEST_FILE, "a run's manifest")
     try:
         content = parse_json(path.read_bytes())
     except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not JSON ({one_line(error)}); make the run again") from error
+        raise InputError(f"{path}: not JSON ({one_line(error)}); repeat the run") from error
     version = content.get("format_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > RUN_FORMAT_VERSION:
         raise InputError(
-            f"{path}: run format {version} is newer than the {RUN_FORMAT_VERSION} that this version reads; "
-            "update kmap-pipeline or make the run again with this one"
+            f"{path}: run format {version} is newer than {RUN_FORMAT_VERSION}, the newest supported one; "
+            "update kmap-pipeline, or repeat the run with this version"
         )
     try:
         manifest = Manifest.model_validate(content)
@@ -233,28 +233,28 @@ def read_manifest(directory: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise InputError(
-            f"{path}: not a run's manifest: {where}: {first['msg']} "
-            f"({error.error_count()} such places); make the run again"
+            f"{path}: not the manifest of a run: {where}: {first['msg']} "
+            f"({error.error_count()} errors); repeat the run"
         ) from error
     for file in itertools.chain(*manifest.log_files.values()):
         place = directory / file
-        # A manifest from a stranger must not make anybody read files that lie elsewhere.
+        # An untrusted manifest must not refer to files elsewhere.
         if place.name != file or file.startswith(".") or "\0" in file or place.is_symlink():
             raise InputError(
-                f"{path}: wanted files of the run's own directory as its tables, found '{file}'; a run is "
-                "whole in its directory: get it again from whoever made it"
+                f"{path}: a run's tables must be in its own directory, found '{file}'; get a complete "
+                "copy of the run's directory"
             )
-        readable_file(place, "a table of the run's log, as its manifest says")
+        readable_file(place, "a table of the run's log, listed in its manifest")
     return manifest
 
 
 def label_design(manifest: Manifest) -> str:
-    """A run's label, with the kinds of pages that lie in low memory."""
+    """Return a run's label with the kinds of pages in low memory."""
     return f"{manifest.label}, {_say_lowmem(manifest)}" if manifest.lowmem else manifest.label
 
 
 def varying_costs(manifests: Iterable[Manifest]) -> list[str]:
-    """Costs of the machine in which some runs differ."""
+    """Return the names of the costs in which runs differ."""
     values: dict[str, set[str]] = defaultdict(set)
     for manifest in manifests:
         for name, cost in manifest.machine.costs.items():
@@ -263,7 +263,7 @@ def varying_costs(manifests: Iterable[Manifest]) -> list[str]:
 
 
 def describe_costs(manifest: Manifest, names: Iterable[str]) -> str:
-    """The values of some costs in words: "ipi_ns 500, scan_slot_ns 3"."""
+    """Write the values of some costs: "ipi_ns 500, scan_slot_ns 3"."""
     costs = manifest.machine.costs
     return ", ".join(f"{name} {costs[name].value}" for name in names if name in costs)
 
@@ -272,7 +272,7 @@ def _say_lowmem(manifest: Manifest) -> str:
     return f"{' and '.join(manifest.lowmem)} in low memory" if manifest.lowmem else "all in high memory"
 
 
-# What may tell two runs of one label apart, in the order in which it is added to their names.
+# Settings that distinguish runs of the same label, in the order in which they are added to names.
 _DISTINCTIONS: tuple[Callable[[Manifest], str], ...] = (
     lambda m: m.trace.name,
     lambda m: m.machine.name,
@@ -289,10 +289,10 @@ _DISTINCTIONS: tuple[Callable[[Manifest], str], ...] = (
 
 
 def unique_names(manifests: Sequence[Manifest]) -> list[str]:
-    """One name per run: its label, and where labels collide also what the runs differ in.
+    """Return a unique name for each run: its label and, if labels collide, the settings that differ.
 
-    Two runs of `global_pool` with other seeds become `global_pool, seed 1` and `global_pool, seed 2`; runs
-    that differ in nothing are numbered.
+    Two runs of `global_pool` with different seeds become `global_pool, seed 1` and `global_pool, seed 2`.
+    Runs with equal settings are numbered.
     """
     by_label: dict[str, list[int]] = defaultdict(list)
     for position, manifest in enumerate(manifests):
@@ -312,7 +312,7 @@ def unique_names(manifests: Sequence[Manifest]) -> list[str]:
 
 
 def _number(names: Sequence[str]) -> list[str]:
-    """Number those names that come again."""
+    """Number repeated names."""
     free: dict[str, None] = {}
     last: dict[str, int] = {}
     for name in names:

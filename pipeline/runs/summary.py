@@ -1,4 +1,4 @@
-"""A run in a few lines of text, for the terminal."""
+"""The summary of a run for the terminal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SHOWN = 5
 
 
 def summary(manifest: Manifest, cached: bool, directory: Path) -> str:
-    """Say what was replayed on what and what came of it: lock, flushes, sleeping.
+    """Summarise a run: trace, machine, lock, flushes and sleeps.
 
-    Beside means stands the 99th percentile, if the run in `directory` kept its log.
+    If the run in `directory` has a log, means are followed by the 99th percentile.
     """
     totals = manifest.totals
     execution = manifest.execution
@@ -30,7 +30,7 @@ def summary(manifest: Manifest, cached: bool, directory: Path) -> str:
         + (f", {' and '.join(manifest.lowmem)} in low memory" if manifest.lowmem else ""),
         f"  {totals.operations:,} operations in {format_duration(totals.wall_ns)} simulated"
         + (
-            " (this run was there already)"
+            " (existing run)"
             if cached
             else f", {execution.elapsed_s:,.1f} s here, backlog at most {execution.backlog_rows:,} rows"
         ),
@@ -66,11 +66,11 @@ def _mean_and_tail(mean_ns: float, tail_ns: int | None) -> str:
 
 
 def _in_all(ns: int) -> str:
-    return f" ({format_duration(ns)} in all)" if ns else ""
+    return f" ({format_duration(ns)} in total)" if ns else ""
 
 
 def finding_lines(manifest: Manifest) -> list[str]:
-    """One line per finding, the first few."""
+    """Return a line for each of the first findings."""
     found = manifest.findings
     lines = [f"{manifest.label} ended with a finding: {finding.message}" for finding in found[:_SHOWN]]
     if len(found) > _SHOWN:

@@ -1,7 +1,7 @@
-"""What a run's log adds up to, made while it is written, so that many questions need not read the log.
+"""Sums over a run's log, made while it is written, so many queries need not read the log.
 
-A run's directory has a folder of them, a Parquet file for each view of `pipeline.sql` that it
-answers, named after the view. What would take too much memory is left out; its view then reads the log.
+A folder in the run's directory has a Parquet file for each view of `pipeline.sql` that the sums answer, named
+after the view. Sums that would take too much memory are omitted; their views then read the log.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pipeline.schema.log import OPERATION_RECORD
 from pipeline.schema.manifest import SUMS_FOLDER, TRACE_BLOCKS
 from pipeline.schema.names import KINDS, SITES
 
-# So few rows are added up without loading compiled code.
+# Up to this many rows are summed without loading compiled code.
 _FEW_ROWS = 256
-# Most different values of holds, and of waits: where many CPUs wait at once, nearly every wait has its own.
+# Limit on distinct values of holds and waits. If many CPUs wait, nearly every wait is distinct.
 MOST_VALUES = 1 << 17
-# For more pages, the latest operation of each could take more than 128 MiB.
+# With more pages, the table of latest operations could take more than 128 MiB.
 MOST_PAGES = 1 << 24
 
-# What nearly every operation adds to comes first: it fills a cache line, and all of them two.
+# Fields that nearly every operation changes are first and fill one cache line; all fields fill two.
 _TASK = (
     "operations", "hits", "misses", "map_ns", "map_max_ns", "mapped_ns", "lock_wait_ns", "hold_ns",
     "asleep_ns", "pin_wait_ns", "scanned", "sleeps", "slept", "probed_locked", "misses_locked",
@@ -39,7 +39,7 @@ _TASK = (
 _TASK_RECORD = np.dtype([(name, "i8") for name in (*_TASK, "unused")])
 _BLOCK_RECORD = np.dtype([(name, "i8") for name in ("operations", "lost_ns", "done_low_ns", "done_high")])
 _GAP_RECORD = np.dtype([("n", "i8"), ("operations", "i8")])
-# What may lie before and after a page's operations; the positions are those of `add_up`.
+# What may be before and after a page's operations; the positions are those of `add_up`.
 GAPS = ("again", "first", "last")
 
 
@@ -48,7 +48,7 @@ def _loop(function: Callable[..., Any], rows: int) -> Callable[..., Any]:
 
 
 class _Values:
-    """How often each key of `add_up` occurs, as long as there are not too many different ones."""
+    """Counts of the keys of `add_up`, as long as there are not too many distinct keys."""
 
     def __init__(self) -> None:
         self._make_table(1 << 10)
@@ -75,13 +75,13 @@ class _Values:
         self._used += count(keys, counts, len(keys), self._keys, self._counts, len(self._keys))
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Keys that occur, and how often each does."""
+        """Return the keys and their counts."""
         found = self._keys != add_up.NO_KEY
         return self._keys[found], self._counts[found]
 
 
 class _PageGaps:
-    """How many operations lie between those of one page, in the trace's order."""
+    """Histograms of the number of operations between those of one page, in the order of the trace."""
 
     def __init__(self, census: Census) -> None:
         self.complete = census.pages <= MOST_PAGES
@@ -96,7 +96,7 @@ class _PageGaps:
         self._operations += len(pages)
 
     def table(self) -> pa.Table:
-        """The gaps by sort and power of two, once all pages have been added."""
+        """Return the gaps by kind and power of two, after all pages have been added."""
         last = self._operations + 1 - self._latest[self._latest > 0]
         octave = np.frexp(last.astype(np.float64))[1] - 1
         gaps = self._gaps.reshape(len(GAPS), 64).copy()
@@ -109,7 +109,7 @@ class _PageGaps:
 
 
 class RunSums:
-    """What a run with a log adds up to; pages, operations and events may each be added by another thread."""
+    """Sums of a run with a log. Pages, operations and events may be added by different threads."""
 
     def __init__(self, census: Census) -> None:
         self._gaps = _PageGaps(census)
@@ -118,7 +118,7 @@ class RunSums:
         self._short = np.zeros(4 * add_up.SHORT_NS, np.int64)
         self._long = np.zeros(0, np.int64)
         self._blocks = records(TRACE_BLOCKS, _BLOCK_RECORD)
-        # Block b has the operations of which op * TRACE_BLOCKS // operations is b.
+        # Block b has the operations with op * TRACE_BLOCKS // operations == b.
         self._ends = np.array([-(-operations * (b + 1) // TRACE_BLOCKS) for b in range(TRACE_BLOCKS)])
         self._holds, self._waits = _Values(), _Values()
         self._relock_holds, self._relock_waits = _Values(), _Values()
@@ -142,7 +142,7 @@ class RunSums:
         self._waits.add(keys[waits])
 
     def add_events(self, rows: np.ndarray) -> None:
-        """Add rows of the engine's table of events: of these, locks that were taken again."""
+        """Add the relocks among rows of the engine's table of events."""
         relocks = rows[rows["event"] == E_RELOCK]
         if not len(relocks):
             return
@@ -151,7 +151,7 @@ class RunSums:
         self._relock_waits.add((wait_ns * 4 + site + add_up.MAP_WAITS)[wait_ns > 0])
 
     def write(self, directory: Path, operations: int) -> None:
-        """Write the sums into a run's directory, `operations` having been completed.
+        """Write the sums into a run's directory; `operations` is the number of completed operations.
 
         Raises OutputError if they cannot be written.
         """
@@ -180,7 +180,7 @@ class RunSums:
         return pa.table({"task": pa.array(task, pa.int32()), "kind": kinds} | sums)
 
     def _histogram(self, first: int, *values: _Values) -> pa.Table:
-        """The histograms `first`, of maps, and the next, of unmaps."""
+        """Return the histogram `first` of maps and the next one of unmaps."""
         short = self._short.reshape(4, add_up.SHORT_NS)[first : first + 2]
         site, value = np.nonzero(short)
         keys = [value * 4 + first + site]
@@ -207,7 +207,7 @@ class RunSums:
 
 
 def compile_loops() -> None:
-    """Compile all that adds up a log, by adding one up whose every hold has a count of its own."""
+    """Compile the loops by summing a small log of short holds."""
     rows = np.zeros(_FEW_ROWS, OPERATION_RECORD)
     rows["op"] = np.arange(len(rows))
     rows["map_hold_ns"] = add_up.SHORT_NS + rows["op"]

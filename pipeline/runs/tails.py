@@ -1,4 +1,4 @@
-"""How long the slowest one in a hundred took, of a run that kept its log."""
+"""99th percentiles of a run with a log."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from pipeline.schema.manifest import SUMS_FOLDER, Manifest
 
 SHARE = 0.99
-# Reading more would take longer than a terminal's summary may.
+# Reading more rows would take too long for a summary in the terminal.
 _MOST_OPERATIONS = 4_000_000
 
 
 def map_tail_ns(manifest: Manifest, directory: Path) -> int | None:
-    """99th percentile of the time from request to mapped; None without a log, and of very long ones."""
+    """Return the 99th percentile from request to mapped, ns; None without a log or for a very long one."""
     if manifest.events == "none" or not 0 < manifest.totals.operations <= _MOST_OPERATIONS:
         return None
     parts = []
@@ -37,7 +37,7 @@ def map_tail_ns(manifest: Manifest, directory: Path) -> int | None:
 
 
 def lock_tail_ns(directory: Path, name: str) -> int | None:
-    """99th percentile of the values of a histogram in a run's sums: `hold_histogram`, `wait_histogram`.
+    """Return the 99th percentile of `hold_histogram` or `wait_histogram` in a run's sums, ns.
 
     None for a run without that histogram.
     """
@@ -54,7 +54,7 @@ def lock_tail_ns(directory: Path, name: str) -> int | None:
 
 def _column(file: Path, name: str) -> np.ndarray:
     try:
-        # `read_table` would load what queries need.
+        # `read_table` would load the modules of queries.
         with pq.ParquetFile(file) as table:
             column = table.read(columns=[name]).column(0)
     except (OSError, pa.ArrowException):

@@ -1,4 +1,4 @@
-"""What a finished simulation adds up to, read from the engine's own counters."""
+"""Totals of a finished simulation, read from the engine's counters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read_totals(machine_state: Tables) -> Totals:
 
 
 def read_fingerprint(machine_state: Tables) -> str:
-    """Hash of every row of the event log, the same whether the log was kept or not."""
+    """Return the hash of every row of the log, whether the log was kept or not."""
     machine = machine_state.machine[0]
     lanes = np.array([machine[f"hash{lane}"] for lane in range(4)], np.dtype("<i8"))
     counts = np.array([machine["operations"], machine["now_ns"]], np.dtype("<i8"))
@@ -47,7 +47,7 @@ def read_fingerprint(machine_state: Tables) -> str:
 
 
 def describe_deadlock(machine_state: Tables) -> Finding:
-    """Describe a deadlock: which tasks sleep, and which slots they hold."""
+    """Describe a deadlock: the sleeping tasks and the slots that they hold."""
     machine = machine_state.machine[0]
     levels = int(machine.levels)
     asleep = [int(task) for task in np.flatnonzero(machine_state.tasks.state == T_ASLEEP)]
@@ -66,7 +66,7 @@ def describe_deadlock(machine_state: Tables) -> Finding:
         held |= set(slots)
     shown = "; ".join(holders[:_FINDINGS_SHOWN])
     message = (
-        f"deadlock: {len(asleep)} tasks sleep for slots and nobody is left to wake them"
+        f"deadlock: {len(asleep)} tasks sleep for slots and no task is left to wake them"
         + (f": {shown}" if shown else "")
         + (f" and {len(holders) - _FINDINGS_SHOWN} more" if len(holders) > _FINDINGS_SHOWN else "")
     )
@@ -76,7 +76,7 @@ def describe_deadlock(machine_state: Tables) -> Finding:
 
 
 def read_findings(machine_state: Tables) -> list[Finding]:
-    """Findings that the engine noted on its way: one for each kind, with how often it was met."""
+    """Return the findings recorded by the engine: one of each kind, with its count."""
     found: list[Finding] = []
     for kind, (name, meaning) in enumerate(FINDINGS.items()):
         note = machine_state.findings[kind]
@@ -87,7 +87,7 @@ def read_findings(machine_state: Tables) -> list[Finding]:
             Finding(
                 finding=name,
                 time_ns=int(note.time_ns),
-                message=f"{meaning}: met {times} by task {int(note.task)}"
+                message=f"{meaning}: {times} by task {int(note.task)}"
                 + (f" at slot {int(note.slot)}" if note.slot >= 0 else "")
                 + f" in operation {int(note.op)}",
                 tasks=[int(note.task)],

@@ -1,7 +1,7 @@
-"""Compiling designs ahead of their first replay, several at once, each in a process of its own.
+"""Compiling designs before their first replay, several at a time, each in its own process.
 
-A design is compiled by replaying a hundred operations, so that what is compiled is exactly what replays call.
-A process that is stopped leaves the cache whole: what it had compiled is kept, the rest is not there.
+A design is compiled by replaying 100 operations, which compiles exactly the functions that replays call.
+Stopping a process leaves the cache intact: it keeps what is already compiled.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from pipeline.workload.generate import generate
 _PACKAGES = Path(__file__).parents[2]
 _OPERATIONS = 100
 _LOOK_S = 0.05
-# LLVM does not look at signals while it works: who does not end at the polite request is killed.
+# LLVM does not handle signals while it works, so a process that ignores SIGTERM is killed.
 _PATIENCE_S = 0.5
 
 
 @dataclass(frozen=True)
 class Compilation:
-    """What became of one design: the `seconds` that it took to compile, 0 if it was compiled already.
+    """The result for one design: the `seconds` of its compilation, 0 if it was already compiled.
 
-    `problem` says in one line why it cannot be compiled, "" if it can.
+    `problem` is a line that explains why it cannot be compiled, else "".
     """
 
     allocator: str
@@ -61,8 +61,8 @@ class _Job:
             return Compilation(self.allocator, seconds, lines[-1])
         said = f": {lines[-1]}" if lines else ""
         problem = (
-            f"{self.allocator}: wanted it compiled, but the process that did so ended with status "
-            f"{status}{said}; try it alone, with a replay"
+            f"{self.allocator}: the process that compiles it ended with status "
+            f"{status}{said}; replay a trace with it to see the error"
         )
         return Compilation(self.allocator, seconds, problem)
 
@@ -74,14 +74,14 @@ def compile_designs(
     begin: Callable[[str], None] = lambda _: None,
     end: Callable[[Compilation], None] = lambda _: None,
 ) -> list[Compilation]:
-    """Compile designs that are not compiled yet, `workers` at once (one for each usable CPU by default).
+    """Compile designs that are not yet compiled, `workers` at a time (default: the number of usable CPUs).
 
-    `allocators` are as for a replay: names, paths of files, or several by kind of operation. `begin` is
-    called with each that is going to be compiled, `end` with what became of each. One that cannot be loaded
-    or compiled does not keep the others from it. Returns what became of each, in the order given.
+    `allocators` are given as for a replay: names, paths of files, or several by kind of operation. `begin` is
+    called with each design before its compilation, and `end` with each result. A design that cannot be loaded
+    or compiled does not stop the others. Returns the results in the order of `allocators`.
 
-    Raises UsageError for a name that is not known, before anything is compiled. Whatever ends it early, an
-    interrupt too, stops all processes within a second.
+    Raises UsageError for an unknown name before compiling anything. An exception or interrupt stops all
+    processes within a second.
     """
     names = list(dict.fromkeys(allocators))
     found: dict[str, Compilation] = {}
@@ -156,8 +156,8 @@ def _stopped_at_the_end() -> Iterator[list[_Job]]:
 
 
 def _compile_one(name: str, trace: str, output: str) -> int:
-    """Compile one design in this process; returns its exit status."""
-    # Ends by an exception, so that whatever is half-written is removed.
+    """Compile one design in this process and return the exit status."""
+    # An exception removes partially written files.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         replay(trace, allocator=name, machine="modern-x86-64", jitter_percent=1.0, output=Path(output))

@@ -1,4 +1,4 @@
-"""What the SQL shell proposes: names that can stand where the cursor is, each with its meaning."""
+"""Completion in the SQL shell: names that fit at the cursor, each with its description."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ _WORD = re.compile(r"(\w*)$")
 _READ = re.compile(
     r"\b(?:from|join)\s+(\w+)(?:\s+(?:as\s+)?(?!on\b|using\b|where\b|join\b)(\w+))?", re.IGNORECASE
 )
-# What is proposed while somebody types, without being asked for.
+# Completions appear while typing after this many letters.
 _LETTERS = 2
 
 
 class SqlCompleter(Completer):
-    """Completion of SQL over the views, and of the shell's own commands."""
+    """Completion of SQL over the views, and of dot commands."""
 
     def __init__(self, runs: Sequence[str]) -> None:
-        """`runs` are the names that a string after `run =` may have."""
+        """Propose `runs` as completions of string literals."""
         self._runs = runs
         self._queries: dict[str, Query] = queries()
         self._paths = PathCompleter(expanduser=True)
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """Propose what fits before the cursor."""
+        """Yield the completions of the text before the cursor."""
         before = document.text_before_cursor
         if before.lstrip().startswith("."):
             if before.lstrip().startswith(".output "):
@@ -102,7 +102,7 @@ def _macros() -> list[Name]:
 
 
 def _columns(views: Iterable[str]) -> list[Name]:
-    """Columns of views by name, each once, with unit and meaning."""
+    """Return the columns of views by name, without duplicates, with units and descriptions."""
     found: dict[str, str] = {}
     for view in views:
         for column in VIEWS[view].columns if view in VIEWS else ():

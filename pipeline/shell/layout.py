@@ -1,4 +1,4 @@
-"""How the SQL shell shows an answer that may be wider than the screen."""
+"""Display of results that may be wider than the screen."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import polars as pl
 from pipeline.sql.output import format_cell, format_frame
 
 MODES = {
-    "auto": "a table if it fits, one row below the other if there are few, else pages",
-    "table": "a table, whatever its width",
-    "vertical": "one row below the other, a line for each column",
-    "page": "a table in a pager: $PAGER, or less without wrapped lines",
+    "auto": "table if it fits, else vertical for few rows, else page",
+    "table": "a table of any width",
+    "vertical": "one line per column, row after row",
+    "page": "a table in a pager: $PAGER, or less without line wrapping",
 }
 _FEW_ROWS = 5
 
@@ -24,10 +24,10 @@ Write = Callable[[str], None]
 
 
 def show_answer(frame: pl.DataFrame, form: str, mode: str, columns: int | None, write: Write) -> None:
-    """Write an answer in one of `output.FORMATS`, a table as the mode wants it.
+    """Write a result in one of `output.FORMATS`; tables are laid out by `mode`.
 
-    `columns` is the width of the screen, None where there is none: then no pager is started, and a table is
-    as wide as it is.
+    `columns` is the width of the screen. Without a screen it is None: no pager is started, and tables may
+    have any width.
     """
     if form != "table" or mode == "table" or (mode == "auto" and columns is None):
         write(format_frame(frame, form))
@@ -45,7 +45,7 @@ def show_answer(frame: pl.DataFrame, form: str, mode: str, columns: int | None, 
 
 
 def format_vertical(frame: pl.DataFrame) -> str:
-    """Write each row as lines of column and value, under a line with its number."""
+    """Write each row as a line with its number and one line per column."""
     width = max(map(len, frame.columns), default=0)
     lines = []
     for number, row in enumerate(frame.iter_rows(), 1):
@@ -58,11 +58,11 @@ def format_vertical(frame: pl.DataFrame) -> str:
 
 
 def _page(text: str) -> bool:
-    """Show text in the user's pager; returns whether there is one."""
+    """Show text in the user's pager; return False if there is none."""
     words = shlex.split(os.environ.get("PAGER", "less"))
     if not words or shutil.which(words[0]) is None:
         return False
-    # Without wrapped lines; what is shown stays on the screen, and what fits is not paged.
+    # less does not wrap lines, leaves the text on the screen, and exits if the text fits.
     own = {"LESS": "-SFX"} if "LESS" not in os.environ else {}
     subprocess.run(words, input=text, text=True, check=False, env=os.environ | own)
     return True

@@ -1,4 +1,4 @@
-"""What the SQL shell does with a line, and a script with a statement, without a terminal.
+"""The SQL shell without a terminal: statements, dot commands and scripts.
 
 A statement ends in `;`. A line that begins with a dot is a command of the shell.
 """
@@ -27,16 +27,16 @@ from pipeline.sql.session import Session, open_session
 from pipeline.sql.statements import ends_complete, has_code, is_question, split_statements
 from pipeline.sql.views import VIEWS
 
-# Rows of a table that the shell prints before it says that there are more.
+# The shell prints at most this many rows by default.
 ROWS = 200
 
 
 class Leave(Exception):  # noqa: N818 - nothing went wrong
-    """The user is done."""
+    """The user has left the shell."""
 
 
 class Shell:
-    """A session with its settings: how answers are written, and where."""
+    """A session with its settings: the format and destination of results."""
 
     def __init__(
         self,
@@ -48,11 +48,12 @@ class Shell:
         note: Callable[[str], None] | None = None,
         columns: Callable[[], int] | None = None,
     ) -> None:
-        """Answer over a session.
+        """Create a shell over a session.
 
-        `write` takes text for the screen, `note` what is said beside an answer if not `write`; `form` is one
-        of FORMATS, None for tables and what the ending of a file says; `params` fill `$name` placeholders;
-        None `rows`: all of them; `columns` tells the width of the screen.
+        `write` prints text, and `note` (default: `write`) prints messages. `form` is one of FORMATS; if None,
+        results are tables, and files have the format of their name's ending. `params` fill `$name`
+        placeholders. `rows` is the largest number of rows to print, None for all. `columns` returns the width
+        of the screen.
         """
         self.session = session
         self.form = None if form is None else _check_format(form)
@@ -65,9 +66,9 @@ class Shell:
         self._rows = rows
 
     def run(self, text: str) -> None:
-        """Carry out a dot command, or every statement of the text.
+        """Run a dot command, or every statement of the text.
 
-        Raises PipelineError for the first that fails, Leave when the user is done.
+        Raises PipelineError for the first statement that fails, and Leave when the user leaves.
         """
         if is_command(text):
             self._command(text.strip().rstrip(";").strip())
@@ -81,7 +82,7 @@ class Shell:
         whole = self._rows is None or self.output is not None
         self._tell_of_logs(sql)
         frame = self.session.run(sql, params or None, None if whole else (self._rows or 0) + 1)
-        # What changes something has only a count for an answer.
+        # A statement that changes data returns only a count.
         if frame is not None and (is_question(sql) or frame.columns != ["Count"]):
             self._answer(frame)
 
@@ -96,12 +97,12 @@ class Shell:
             self.output = None
             return
         if self.form == "parquet":
-            raise UsageError("format 'parquet' is not text; say where it goes with .output FILE first")
+            raise UsageError("format 'parquet' is binary; choose a file with .output FILE first")
         most = frame.height if self._rows is None else self._rows
         columns = self._columns() if self._columns else None
         show_answer(frame.head(most), self.form or FORMATS[0], self._mode, columns, self._write)
         if frame.height > most:
-            self._note(f"(only the first {most:,}; .rows N shows more, .output FILE writes all)\n")
+            self._note(f"(first {format_count(most, 'row')}; .rows N shows more, .output FILE writes all)\n")
 
     def _command(self, text: str) -> None:
         name, *words = text.split()
@@ -110,9 +111,9 @@ class Shell:
             raise unknown_name("command", name, COMMANDS)
         wants = COMMANDS[name].argument
         if wants and not wants.startswith("[") and not words:
-            raise UsageError(f"wanted {name} {wants}")
+            raise UsageError(f"expected {name} {wants}")
         if not wants and words:
-            raise UsageError(f"{name} takes nothing after it, found '{words[0]}'")
+            raise UsageError(f"{name} takes no argument, found '{words[0]}'")
         COMMANDS[name].run(self, words)
 
     def _tables(self, words: list[str]) -> None:
@@ -121,7 +122,7 @@ class Shell:
         self._write(align_columns(rows))
 
     def _schema(self, words: list[str]) -> None:
-        # A view or macro that the user made has no documentation; DuckDB knows its columns.
+        # Views and macros of the user have no documentation; DuckDB lists their columns.
         if words[0] in {**VIEWS, **MACROS}:
             self._write(describe_relation(words[0]))
         else:
@@ -166,11 +167,11 @@ class Shell:
     def _set_rows(self, words: list[str]) -> None:
         rows = plain_value(words[0])
         if not isinstance(rows, int) or rows < 1:
-            raise UsageError(f".rows: wanted a whole number from 1, found '{words[0]}'")
+            raise UsageError(f".rows: expected a whole number of at least 1, found '{words[0]}'")
         self._rows = rows
 
     def _help(self, words: list[str]) -> None:
-        self._write("A statement of SQL ends in ';' and may take several lines. Ctrl-C clears it.\n")
+        self._write("An SQL statement ends in ';' and may span several lines. Ctrl-C clears it.\n")
         rows = ((f"{name} {command.argument}".rstrip(), command.doc) for name, command in COMMANDS.items())
         self._write(align_columns(rows))
 
@@ -180,7 +181,7 @@ class Shell:
 
 @dataclass(frozen=True)
 class Command:
-    """A dot command: what is written after it, what it does, in words and in fact."""
+    """A dot command: its arguments, its description and its function."""
 
     argument: str
     doc: str
@@ -188,33 +189,35 @@ class Command:
 
 
 COMMANDS = {
-    ".help": Command("", "this list; help without a dot does as well", Shell._help),
+    ".help": Command("", "list the commands; also help", Shell._help),
     ".tables": Command(
-        "", "tables, views and macros, and what a row of each is; .views is the same", Shell._tables
+        "", "list tables, views and macros, with the meaning of a row; also .views", Shell._tables
     ),
     ".schema": Command(
-        "NAME", "columns of a table or view, parameters of a macro, with units and meanings", Shell._schema
+        "NAME",
+        "describe the columns of a table or view, or the parameters of a macro, with units",
+        Shell._schema,
     ),
-    ".runs": Command("", "the runs that are open", Shell._list_runs),
-    ".queries": Command("", "questions of the query library", Shell._queries),
-    ".show": Command("NAME", "a query of the library: its parameters, columns and SQL", Shell._queries),
-    ".query": Command("NAME [PARAMETER=VALUE ...]", "answer a query of the library", Shell._query),
-    ".format": Command("FORMAT", f"how answers are written: {', '.join(FORMATS)}", Shell._set_format),
+    ".runs": Command("", "list the open runs", Shell._list_runs),
+    ".queries": Command("", "list the queries of the library", Shell._queries),
+    ".show": Command("NAME", "show a query of the library: its parameters, columns and SQL", Shell._queries),
+    ".query": Command("NAME [PARAMETER=VALUE ...]", "run a query of the library", Shell._query),
+    ".format": Command("FORMAT", f"set the format of results: {', '.join(FORMATS)}", Shell._set_format),
     ".mode": Command(
         "MODE",
-        "how tables are shown: " + "; ".join(f"{m}: {doc}" for m, doc in MODES.items()),
+        "set the display of tables: " + "; ".join(f"{m}: {doc}" for m, doc in MODES.items()),
         Shell._set_mode,
     ),
     ".output": Command(
         "[[--force] FILE]",
-        "write the next answer to a file, with --force to an existing one; without a name, to the screen",
+        "write the next result to a file (--force: overwrite it); without a file, to the screen",
         Shell._set_output,
     ),
-    ".rows": Command("N", "most rows of an answer to print; what goes to a file is whole", Shell._set_rows),
-    ".quit": Command("", "leave; so do exit, quit, \\q and Ctrl-D", Shell._quit),
+    ".rows": Command("N", "set the number of rows to print; files get all rows", Shell._set_rows),
+    ".quit": Command("", "leave; also exit, quit, \\q and Ctrl-D", Shell._quit),
 }
 ALIASES = {".views": ".tables", ".exit": ".quit"}
-# What other shells call these, without a dot.
+# Names of these commands in other shells, without a dot.
 _BARE = {"exit": ".quit", "quit": ".quit", "help": ".help", r"\q": ".quit", r"\?": ".help", "?": ".help"}
 
 
@@ -223,12 +226,12 @@ def _identifier(name: str) -> str:
 
 
 def is_complete(text: str) -> bool:
-    """Whether a text can be carried out: nothing, a command, or SQL up to a `;`."""
+    """Return whether a text can be run: it is empty, a command, or SQL that ends in `;`."""
     return not text.strip() or is_command(text) or ends_complete(text)
 
 
 def is_command(text: str) -> bool:
-    """Whether a text is a command of the shell: it begins with a dot, or is a word such as exit or help."""
+    """Return whether a text is a command: it begins with a dot, or is a word such as exit or help."""
     return text.lstrip().startswith(".") or text.strip().rstrip(";").strip().lower() in _BARE
 
 
@@ -245,10 +248,10 @@ def run_script(
     note: Callable[[str], None] | None = None,
     safe: bool = False,
 ) -> None:
-    """Carry out a script over runs: statements, and lines of dot commands between them.
+    """Run a script over runs: statements, and dot commands on lines of their own.
 
-    The answers go to `write`, whole; the first one to the file `output`, if that is given; what is said
-    beside them to `note`. Stops at the first error and raises it, with the line of the script at which the
+    `write` receives all rows of the results, and `note` receives messages. If `output` is given, the first
+    result goes to that file. The script stops at its first error, which is raised with the line at which the
     statement begins. Raises UsageError for a parameter that the script does not have. `safe` is as for
     `Session`.
     """
@@ -269,10 +272,10 @@ def run_script(
 
 
 def _split_script(text: str) -> Iterator[tuple[int, str]]:
-    """Divide a script into dot commands and complete statements, each with the line where it begins."""
+    """Divide a script into dot commands and complete statements, each with its first line number."""
     waiting: list[str] = []
     first = 1
-    # The last statement needs no end.
+    # The last statement does not need a `;`.
     for number, line in enumerate([*text.splitlines(), ";"], 1):
         if not has_code("\n".join(waiting)):
             waiting, first = [], number

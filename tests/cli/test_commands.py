@@ -96,7 +96,7 @@ def test_replay_prints_the_runs_directory_alone_and_the_summary_aside(house):
     (line,) = done.stdout.splitlines()
     assert json.loads((house / line / "manifest.json").read_text())["label"] == "global_pool (slots=64)"
     assert "2,000 operations" in done.stderr
-    assert "this run was there already" in done.stderr
+    assert "(existing run)" in done.stderr
 
 
 def test_a_run_with_a_finding_is_kept_and_exits_with_5(house):

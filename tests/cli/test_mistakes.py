@@ -122,8 +122,8 @@ VALUES = [
     (REPLAY + "--cpus 65", "--cpus wants 1..64, found 65"),
     (REPLAY + "--cpus four", "Invalid value for '--cpus'"),
     (REPLAY + "--jitter much", "--jitter wants a percentage such as 0.5%, found 'much'"),
-    (REPLAY + "--jitter 101%", "jitter wants 0 to 100 %, found 101"),
-    (REPLAY + "--seed -1", "seed wants 0..9223372036854775807, found -1"),
+    (REPLAY + "--jitter 101%", "jitter must be 0 to 100 %, found 101"),
+    (REPLAY + "--seed -1", "seed must be 0..9223372036854775807, found -1"),
     (REPLAY + "--loop open", "'open' is not one of 'closed', 'timed'"),
     (REPLAY + "--events some", "'some' is not one of 'full', 'stretches', 'none'"),
     ("replay good.parquet -m numaq16", "missing --allocator or -a; see '"),
@@ -206,4 +206,6 @@ def test_a_run_whose_table_is_gone(house, tmp_path):
     (table,) = tmp_path.glob("runs/*/events.parquet")
     table.unlink()
     said = refusal("sql", "FROM runs", cwd=tmp_path, status=INPUT)
-    assert "events.parquet: wanted a table of the run's log, as its manifest says, found no such file" in said
+    assert (
+        "events.parquet: wanted a table of the run's log, listed in its manifest, found no such file" in said
+    )

@@ -161,7 +161,7 @@ def test_a_damaged_log_is_a_line(house, tmp_path):
     table.write_bytes(table.read_bytes()[:-10])
     said = refusal("sql", "FROM runs", cwd=tmp_path, status=3)
     assert "operations.parquet" in said
-    assert "make the run again" in said
+    assert "repeat the run" in said
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_a_design_that_fails_compiled(tmp_path, trace, mistake, said):
     line = refusal("replay", trace, "-m", "smp4-2002", "-a", path, cwd=tmp_path, status=3)
     assert line.startswith(str(path))
     assert said in line
-    assert "run it with --no-compile" in line
+    assert "use --no-compile" in line
 
 
 @pytest.mark.parametrize(

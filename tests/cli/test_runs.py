@@ -52,7 +52,7 @@ def test_a_workload_is_generated_once_and_kept_by_content(house):
     (trace,) = house.glob("runs/traces/laptop-*/laptop.parquet")
     made = trace.stat().st_mtime_ns
     again = pipeline("replay", "laptop", "--ops", 400, "-a", "direct_map", *ON, cwd=house)
-    assert "this run was there already" in again.stderr
+    assert "(existing run)" in again.stderr
     assert trace.stat().st_mtime_ns == made
     words = ("replay", str(trace), "--ops", 5, "-a", "atomic", *ON)
     assert "a number of operations is for a workload" in refusal(*words, cwd=house, status=USAGE)
@@ -92,7 +92,7 @@ def test_runs_are_labelled(house):
     assert pipeline(*words, cwd=house).stderr.startswith("the bound on smp4-2002")
     listed = answer("sql", "SELECT run FROM runs ORDER BY run", "--format", "csv", cwd=house)
     assert {"mine", "the bound"} < set(listed.splitlines())
-    assert "a label wants one line" in refusal("runs", "label", run, "a\nb", cwd=house, status=USAGE)
+    assert "a label must be one line" in refusal("runs", "label", run, "a\nb", cwd=house, status=USAGE)
 
 
 def test_runs_are_listed_and_removed(house):

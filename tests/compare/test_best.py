@@ -69,7 +69,7 @@ def test_designs_that_meet_a_hazard_or_fail_are_out_and_say_why(tmp_path):
     assert why[str(hazard)] == "met a hazard: stale translation"
     assert "this design fails" in why[failing]
     assert "out: " in render_selection(found, "text")
-    with pytest.raises(InputError, match="wants two designs that do the trace"):
+    with pytest.raises(InputError, match="requires two designs that complete the trace"):
         raced("atomic", str(hazard), conditions=conditions)
 
 
@@ -93,7 +93,7 @@ def test_candidates_are_all_designs_in_some_sizes():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: parse_sizes("1,many"), "--sizes wants numbers"),
+        (lambda: parse_sizes("1,many"), "--sizes: expected comma-separated numbers"),
         (lambda: find_candidates([], [], (0.0,)), "positive factors"),
         (lambda: raced("atomic", "global_pool", metric="map"), "throughput or cpu"),
         (lambda: raced("atomic", "global_pool", margin=0.0), "positive share"),

@@ -100,8 +100,8 @@ def test_settings_that_both_have_are_judged_apart_and_one_decides(tmp_path):
 @pytest.mark.parametrize(
     ("b", "said"),
     [
-        ({"allocator": "global_pool", "name": "zipf_bench"}, "replayed other traces"),
-        ({"allocator": "global_pool", "operations": 80}, "replayed other traces"),
+        ({"allocator": "global_pool", "name": "zipf_bench"}, "replayed different traces"),
+        ({"allocator": "global_pool", "operations": 80}, "replayed different traces"),
         ({"allocator": "global_pool", "cpus": [4, 8]}, "no CPUs in common"),
     ],
 )
@@ -131,13 +131,13 @@ def test_what_is_no_side_is_named(tmp_path):
         find_sides("global_pool", "atomic", Designs())
     with pytest.raises(UsageError, match="give --machine"):
         find_sides("global_pool", "atomic", Designs(trace="kernel_build"))
-    with pytest.raises(UsageError, match="wanted NAME:OPTION=VALUE, found 'slots'"):
+    with pytest.raises(UsageError, match="expected NAME:OPTION=VALUE, found 'slots'"):
         parse_design("global_pool:slots")
-    with pytest.raises(UsageError, match="cost walk_ns wants a whole number"):
+    with pytest.raises(UsageError, match="cost walk_ns must be a whole number"):
         parse_design("global_pool:costs.walk_ns=much")
     with pytest.raises(UsageError, match="unknown option of global_pool 'nosuch'"):
         make(["global_pool:nosuch=1"], FEW, means=PLAIN)
-    with pytest.raises(UsageError, match="--ops is of traces that are generated"):
+    with pytest.raises(UsageError, match="--ops is supported for workloads only"):
         make(["global_pool"], Conditions("local", "numaq16", 1, operations=50), means=PLAIN)
     with pytest.raises(UsageError, match="leave out --machine and --cpus"):
         find_sides(str(a), str(a), Designs(machine="numaq16", cpus=2))
@@ -170,7 +170,7 @@ def test_the_command_ends_with_the_verdicts_status(tmp_path):
         "compare", "direct_map", "global_pool", *common, "--metric", "map", "-o", "kept", cwd=tmp_path
     )
     assert worse.returncode == 6
-    assert worse.stdout.startswith("B is worse than A in asking to mapped: -")
+    assert worse.stdout.startswith("B is worse than A in request to mapped: -")
     again = pipeline("compare", "kept", "kept", "--format", "json", cwd=tmp_path)
     assert json.loads(again.stdout)["verdict"] == "identical"
     missing = pipeline("compare", "kept", "other", cwd=tmp_path)
@@ -181,7 +181,7 @@ def test_two_traces_are_compared_by_what_they_ask_for(tmp_path):
     a, b = (generated(tmp_path, name, 500) for name in ("kernel_build", "zipf_bench"))
     done = pipeline("compare", str(a), str(b), cwd=tmp_path)
     assert done.returncode == 0
-    assert "nothing is judged" in done.stdout
+    assert "there is no verdict" in done.stdout
     assert "share of page_fault" in done.stdout
     same = json.loads(pipeline("compare", str(a), str(a), "--format", "json", cwd=tmp_path).stdout)
     assert same["identical"]

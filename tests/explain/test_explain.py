@@ -60,18 +60,18 @@ def lines_of(run: Path, op: int) -> list[str]:
 def test_a_wait_behind_a_flush_and_three_holders_is_told_with_figures_that_add_up(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", operations=CONVOY, event_rows=FLUSH)
     assert lines_of(run, 4) == [
-        "operation 4: copy_to_user of page 77, asked by task 41 (process 0) at 100 us",
-        "mapped on cpu 3 after 215 us, a hit: the page was mapped already, slot 5",
+        "operation 4: copy_to_user of page 77, requested by task 41 (process 0) at 100 us",
+        "mapped on cpu 3 after 215 us, a hit: the page was already mapped, slot 5",
         "task 41 on cpu 3 waited 212 us for the lock: 9 us behind 3 holders (longest: task 8, 3 us), 203 us "
-        "behind the flush that task 7 started at wrap 12 (operation 0: scan 35 us, flush 160 us, rest of its "
+        "behind the flush by task 7 at wrap 12 (operation 0: scan 35 us, flush 160 us, rest of its "
         "hold 8 us)",
         "it held the lock 2 us",
-        "1 us of its own code outside the lock, interrupts included",
-        "1 IPI took 5 us of cpu 3's time, while it only waited for the lock: from the flush of task 7 "
+        "1 us other code outside the lock, including interrupts",
+        "1 IPI took 5 us of cpu 3's time, while it waited for the lock anyway: from the flush of task 7 "
         "(operation 0)",
         "kept the mapping 0 us",
         "unmapped on cpu 3 in 0 us",
-        "215 us from asking to done",
+        "215 us from request to done",
     ]
 
 
@@ -80,7 +80,7 @@ def test_the_operation_that_flushed_says_what_its_hold_was_made_of(tmp_path: Pat
     assert lines_of(run, 0)[1:3] == [
         "mapped on cpu 0 after 213 us, a miss, slot 0",
         "it held the lock 213 us: 40 us scan of 1,024 slots, 9 freed; 160 us flush at wrap 12, 15 CPUs "
-        "interrupted; 13 us the rest",
+        "interrupted; 13 us other work",
     ]
 
 
@@ -88,8 +88,8 @@ def test_who_came_when_the_flush_was_over_waited_behind_a_holder_only(tmp_path: 
     late = operation(5, 299, 16, 1, 316)
     run = make_run(tmp_path / "run", operations=[CONVOY[0], late, {}], event_rows=FLUSH)
     assert lines_of(run, 1)[2] == (
-        "task 5 on cpu 0 waited 16 us for the lock: 4 us behind task 7 (map of operation 0), 12 us while it "
-        "changed hands"
+        "task 5 on cpu 0 waited 16 us for the lock: 4 us behind task 7 (map of operation 0), 12 us while "
+        "the lock was transferred"
     )
 
 
@@ -109,14 +109,14 @@ def test_sleeps_say_who_woke_the_task_and_which_were_for_nothing(tmp_path: Path)
     assert lines_of(run, 0)[1:11] == [
         "mapped on cpu 1 after 81 us, a miss, slot 4",
         "it held the lock 2 us",
-        "it slept 10 us on queue 1 until task 8 woke it: for nothing, it slept again",
-        "it was awake for 3 us before cpu 2 took it, which ran task 6 before",
+        "it slept 10 us on queue 1 until task 8 woke it, a futile wake-up, as it slept again",
+        "it was ready for 3 us before it ran on cpu 2, which had been running task 6",
         "the switch to it on cpu 2 took 5 us",
-        "task 3 on cpu 2 waited 4 us for the lock again: 4 us while it changed hands, or while an operation "
-        "held it that never finished",
+        "task 3 on cpu 2 waited 4 us for the lock again: 4 us while the lock was transferred, or while it "
+        "was held by an operation that never finished",
         "it held the lock 1 us",
         "it slept 20 us on queue 1 until task 9 woke it",
-        "it was ready for 30 us, but pinned to cpu 2, which ran another task, while 2 CPUs idled",
+        "it was ready for 30 us, but pinned to cpu 2, which ran another task, while 2 CPUs were idle",
         "the switch to it on cpu 1 took 5 us",
     ]
 
@@ -136,7 +136,7 @@ def test_nested_operations_say_within_which_they_are_and_which_are_in_them(tmp_p
     assert lines_of(run, 0)[3:6] == [
         "kept the mapping 4.9 us",
         "operation 1, nested in it, took 1.5 us",
-        "3.4 us in use or blocked, which the log does not tell apart",
+        "3.4 us in use or blocked (not distinguished in the log)",
     ]
 
 
@@ -181,8 +181,8 @@ def test_a_hold_of_another_lock_is_not_waited_behind(tmp_path: Path) -> None:
         ],
     )
     assert lines_of(run, 2)[2] == (
-        "task 3 on cpu 0 waited 6 us for the lock: 5 us behind task 1 (map of operation 0), 1 us while it "
-        "changed hands"
+        "task 3 on cpu 0 waited 6 us for the lock: 5 us behind task 1 (map of operation 0), 1 us while "
+        "the lock was transferred"
     )
 
 
@@ -199,7 +199,7 @@ def test_a_finding_met_in_its_course_is_told(tmp_path: Path) -> None:
     code = list(FINDINGS).index("stale_translation")
     met = {"event": "finding", "op": 0, "value": code, "time_ns": 5}
     run = make_run(tmp_path / "run", operations=[{"done_ns": 10}], event_rows=[met])
-    assert lines_of(run, 0)[-1] == "a finding in its course: stale_translation"
+    assert lines_of(run, 0)[-1] == "finding: stale_translation"
 
 
 def test_an_operation_that_a_deadlock_left_unfinished_is_said_to_be_so(tmp_path: Path) -> None:
@@ -212,18 +212,18 @@ def test_an_operation_that_a_deadlock_left_unfinished_is_said_to_be_so(tmp_path:
         ],
     )
     assert lines_of(run, 2) == [
-        "operation 2: it never finished, so that the log has no row of it; the run ended at 9 us: deadlock: "
+        "operation 2: never finished, so it has no row in the log; the run ended at 9 us: deadlock: "
         "1 task sleeps",
-        "what the log has of task 5 in its course:",
+        "events in the log of task 5:",
         "at 4 us: scan for 1 us, cpu 0",
     ]
-    assert lines_of(run, 1)[1] == "nothing that happened in its course is recorded: it may not have begun"
+    assert lines_of(run, 1)[1] == "the log has no events of this operation; it may not have started"
 
 
 def test_a_gap_between_holds_may_be_an_operation_that_never_finished(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", operations=[operation(4, 0, 7, 1, 9)])
     assert lines_of(run, 0)[2].endswith(
-        "7 us while it changed hands, or while an operation held it that never finished"
+        "7 us while the lock was transferred, or while it was held by an operation that never finished"
     )
 
 
@@ -232,9 +232,9 @@ def test_a_gap_between_holds_may_be_an_operation_that_never_finished(tmp_path: P
     [
         ([5], 0, "--op 5: this run has operations 0 to 4"),
         ([-1], 0, "--op -1: this run has operations 0 to 4"),
-        ([], 0, "wanted operations (--op N) or how many of the slowest (--slowest K)"),
-        ([1], 1, "one of the two"),
-        ([], -3, "--slowest -3: wanted a number of operations"),
+        ([], 0, "give either operations (--op N) or a number of slowest operations (--slowest K)"),
+        ([1], 1, "give either operations"),
+        ([], -3, "--slowest -3: must be at least 1"),
     ],
 )
 def test_mistakes_say_what_there_is(tmp_path: Path, ops: list[int], slowest: int, says: str) -> None:
@@ -247,14 +247,14 @@ def test_mistakes_say_what_there_is(tmp_path: Path, ops: list[int], slowest: int
 def test_only_one_run_with_a_log_can_be_explained(tmp_path: Path) -> None:
     make_run(tmp_path / "a" / "one", operations=CONVOY)
     make_run(tmp_path / "a" / "two", operations=CONVOY, seed=2)
-    with pytest.raises(UsageError, match="wanted one run, found 2; give the directory of one, such as "):
+    with pytest.raises(UsageError, match="expected one run, found 2; give the directory of one, such as "):
         explain(tmp_path / "a", [0])
     nolog = make_run(tmp_path / "nolog", operations=CONVOY, events="none")
     with pytest.raises(
-        UsageError, match=r"kept no log.*replay it again with '--events full'.*pipeline replay"
+        UsageError, match=r"has no log.*replay it again with '--events full'.*pipeline replay"
     ):
         explain(nolog, [0])
-    with pytest.raises(InputError, match="wanted a run directory"):
+    with pytest.raises(InputError, match="expected a run directory"):
         explain(tmp_path / "nowhere", [0])
 
 

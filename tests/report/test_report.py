@@ -242,7 +242,7 @@ def test_a_mistake_in_a_definition_is_named(tmp_path, item, message):
 
 @pytest.mark.parametrize("name", ["wrap16", "local"])
 def test_a_recording_is_no_run_to_report_and_one_is_told_what_it_is_for(tmp_path, name):
-    with pytest.raises(InputError, match=r"found the name of a shipped recording; .* are for 'pipeline sql'"):
+    with pytest.raises(InputError, match=r"found the name of a shipped recording; .* use 'pipeline sql'"):
         report([Path(name)], tmp_path / "r.html")
 
 

@@ -216,7 +216,7 @@ def test_the_command_prints_the_case_and_ends_with_the_finding(tmp_path: Path) -
         check=False,
     )
     assert repeated.returncode == 5
-    assert "this run was there already" in repeated.stderr
+    assert "(existing run)" in repeated.stderr
 
 
 def test_the_command_says_that_there_is_nothing_to_minimize(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_no_path_of_a_manifest_leads_out_of_the_run(place: str, tmp_path: Path) 
     if place == "absolute":
         place = str(tmp_path / "other.parquet")
     run = run_with(tmp_path, tables={"operations": [place]})
-    with pytest.raises(InputError, match="wanted files of the run's own directory"):
+    with pytest.raises(InputError, match="a run's tables must be in its own directory"):
         sql([run], "SELECT count(*) FROM operations")
 
 
@@ -42,7 +42,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     run = run_with(tmp_path)
     (run / "operations.parquet").rename(tmp_path / "other.parquet")
     (run / "operations.parquet").symlink_to(tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="wanted files of the run's own directory"):
+    with pytest.raises(InputError, match="a run's tables must be in its own directory"):
         read_manifest(run)
 
 

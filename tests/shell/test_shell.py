@@ -93,7 +93,7 @@ def test_statements_are_answered_one_after_another(say: Callable[..., str]) -> N
 
 def test_what_is_cut_off_is_said(say: Callable[..., str]) -> None:
     assert say(".rows 1", "SELECT unnest([7, 8]) AS n;") == (
-        "n\n-\n7\n(only the first 1; .rows N shows more, .output FILE writes all)\n"
+        "n\n-\n7\n(first 1 row; .rows N shows more, .output FILE writes all)\n"
     )
     assert say(".rows 2", "SELECT unnest([7, 8]) AS n;") == "n\n-\n7\n8\n"
 
@@ -138,14 +138,14 @@ def test_commands_list_what_there_is(say: Callable[..., str], runs: Path) -> Non
         ("FROM nothing;", "Table with name nothing does not exist"),
         (".tabels", "unknown command '.tabels'; did you mean '.tables'"),
         (".schema nothing", "Table with name nothing does not exist"),
-        (".schema", "wanted .schema NAME"),
-        (".query", "wanted .query NAME"),
+        (".schema", "expected .schema NAME"),
+        (".query", "expected .query NAME"),
         (".query nothing", "unknown query 'nothing'"),
         (".query lockmeter x", ".query wants KEY=VALUE, found 'x'"),
         (".query lockmeter x=1", "unknown parameter of 'lockmeter' 'x'"),
         (".format cvs", "unknown format 'cvs'; did you mean 'csv'"),
-        (".rows none", ".rows: wanted a whole number from 1, found 'none'"),
-        (".runs now", ".runs takes nothing after it, found 'now'"),
+        (".rows none", ".rows: expected a whole number of at least 1, found 'none'"),
+        (".runs now", ".runs takes no argument, found 'now'"),
     ],
 )
 def test_mistakes_say_what_is_wanted(say: Callable[..., str], line: str, error: str) -> None:
@@ -155,7 +155,7 @@ def test_mistakes_say_what_is_wanted(say: Callable[..., str], line: str, error: 
 
 
 def test_parquet_wants_a_file(say: Callable[..., str], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"say where it goes with .output FILE first"):
+    with pytest.raises(UsageError, match=r"choose a file with .output FILE first"):
         say(".format parquet", "SELECT 1;")
     assert "1 row" in say(f".output {tmp_path / 'x.parquet'}", "SELECT 1;")
 

@@ -137,9 +137,9 @@ def test_what_is_no_run_is_named(tmp_path):
     ("text", "message"),
     [
         ("{", "not JSON"),
-        ("[]", "not a run's manifest: manifest:"),
-        ('{"format_version": 99}', "run format 99 is newer than the 2"),
-        (json.dumps(manifest_dict("a")), "not a run's manifest: totals: Field required"),
+        ("[]", "not the manifest of a run: manifest:"),
+        ('{"format_version": 99}', "run format 99 is newer than 2"),
+        (json.dumps(manifest_dict("a")), "not the manifest of a run: totals: Field required"),
     ],
 )
 def test_a_broken_manifest_says_what_is_wrong(tmp_path, text, message):

@@ -85,7 +85,7 @@ def test_failures_are_named_and_the_status_tells(tmp_path):
     assert (done.returncode, done.stdout) == (3, "s\n")
     named, count, last = done.stderr.splitlines()
     assert named.startswith("failed ") and named.endswith(
-        "bad.py, line 7: ValueError: this design fails; mend the file"
+        "bad.py, line 7: ValueError: this design fails; fix the file"
     )
     assert count == "1 of 2 runs are done, 1 of them just now"
     assert last.startswith("pipeline: 1 run of 2 have failed; 'pipeline sweep status s' names them")
