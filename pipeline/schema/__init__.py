@@ -1,1 +1,1 @@
-"""The columns of traces and runs, and every code that stands for one of their values."""
+"""Columns of traces and runs, and the codes of their values."""

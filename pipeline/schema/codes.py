@@ -1,6 +1,6 @@
-"""The integers that stand for names in memory and in compiled code: a name's position in its list.
+"""Integer codes of names in memory and in compiled code: the position of a name in its list.
 
-Each list is defined, with what its names mean, in `pipeline.schema.names`.
+`pipeline.schema.names` defines each list with the meanings of its names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pipeline.schema.names import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, SERVED,
 
 
 def _positions(listed: Iterable[str], names: str) -> list[int]:
-    """Positions of `names`, which are to be all that are listed, in any order."""
+    """Return the positions of `names`, which must be all listed names, in any order."""
     names_in_order = list(listed)
     assert sorted(names_in_order) == sorted(names.split()), f"codes of {names_in_order}"
     return [names_in_order.index(name) for name in names.split()]

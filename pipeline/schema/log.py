@@ -1,8 +1,8 @@
-"""What a run consists of: the tables of its event log and its manifest, each column documented here.
+"""The tables of a run's event log, with the meaning and storage of each column.
 
-The numpy record types are what the simulator fills. The Parquet files hold the same columns in fewer bits;
-each column says here how (`Stored`), and the SQL views give back what the simulator filled in. -1 in a column
-that names a slot, task, CPU or operation means "none"; the views turn it into NULL.
+The simulator fills the NumPy record types. The Parquet files store the same columns in fewer bits, as
+`Stored` describes for each column, and the SQL views restore the original values. In a column that
+identifies a slot, task, CPU or operation, -1 means "none"; the views show NULL.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pipeline.schema.trace import Column
 
 @dataclass(frozen=True)
 class Stored:
-    """How a table's file holds a column.
+    """How a table's file stores a column.
 
-    The file has the column's numbers in `type`; if `plus` names other columns, their difference to the sum of
-    these less the sum of `minus`, under the column's name with `delta_` before it. Both name columns that are
-    stored as they are. A row in which any number has no room in its type goes as it is into the table's wide
-    file, so that nothing is lost. `encoding` is Parquet's, `compression` its codec. With `statistics`, row
-    groups say their least and greatest number, which lets a question about one moment or one operation pass
-    over the others.
+    The file contains the column's numbers in `type`. If `plus` names other columns, the file instead contains
+    the difference from the sum of `plus` minus the sum of `minus`, under the column's name with the prefix
+    `delta_`. `plus` and `minus` name columns that are stored unchanged. A row with a number that does not fit
+    its type is stored unchanged in the table's wide file, so no information is lost. `encoding` is Parquet's
+    encoding and `compression` its codec. With `statistics`, row groups record the minimum and maximum, so
+    queries about one moment or one operation skip all other groups.
     """
 
     type: pa.DataType
@@ -37,33 +37,33 @@ class Stored:
     statistics: bool = False
 
 
-# Measured with pyarrow and DuckDB: what is written in least time, among what is about as small and is read as
-# quickly. A column of less than 32 bits keeps its type.
+# Chosen by measurement with pyarrow and DuckDB: the fastest to write among those of about the same size and
+# reading speed. A column of less than 32 bits keeps its type.
 # Numbers that grow with the rows.
 GROWING = Stored(pa.int64(), "DELTA_BINARY_PACKED", "NONE", statistics=True)
 
-# Numbers of which neighbours have little in common but their high bytes.
+# Numbers that share only their high bytes with their neighbours.
 VARYING = Stored(pa.int32(), "BYTE_STREAM_SPLIT")
 
 # Numbers that are nearly always the same.
 ALIKE = Stored(pa.int32(), "PLAIN")
 
-# Codes of which the file has the names.
+# Codes that the file stores as names.
 NAMES = Stored(pa.dictionary(pa.int8(), pa.string()), "RLE_DICTIONARY", "NONE")
 
 
 def near(*plus: str, minus: tuple[str, ...] = ()) -> Stored:
-    """Numbers that nearly always differ from a sum of other columns by the same."""
+    """Return the storage of numbers with a nearly constant difference from a sum of other columns."""
     return Stored(pa.int32(), "PLAIN", plus=plus, minus=minus)
 
 
 @dataclass(frozen=True)
 class LogColumn(Column):
-    """A column of the log: what it means, and how it is stored.
+    """A column of the log: its meaning and its storage.
 
-    With `none`, -1 in it means none; if it is stored as a difference, that is -1 there too, and a row whose
-    difference is negative otherwise goes into the wide file. Runs of format versions before `since` do not
-    have the column: there it is what the SQL expression `before` makes of others.
+    With `none`, -1 means none. A column stored as a difference then stores -1 too, and a row with any other
+    negative difference goes into the wide file. Runs of format versions before `since` lack the column; for
+    them, the SQL expression `before` computes it from other columns.
     """
 
     stored: Stored
@@ -90,79 +90,81 @@ def _col(
 
 
 OPERATIONS = (
-    _col("op", pa.int64(), "", "row of the trace, from 0", GROWING),
+    _col("op", pa.int64(), "", "row number in the trace, from 0", GROWING),
     _col("page", pa.int64(), "", "mapped page", VARYING),
-    _col("asked_ns", pa.int64(), "ns", "when the task asked for the mapping", GROWING),
-    _col("locked_ns", pa.int64(), "ns", "when the map first got the lock; -1: it took none",
+    _col("asked_ns", pa.int64(), "ns", "time of the map request", GROWING),
+    _col("locked_ns", pa.int64(), "ns", "time when the map first acquired a lock; -1: it took none",
          near("asked_ns", "map_wait_ns"), none=True),
-    _col("mapped_ns", pa.int64(), "ns", "when the mapping could be used",
+    _col("mapped_ns", pa.int64(), "ns", "time when the mapping was ready for use",
          Stored(pa.int32(), "BYTE_STREAM_SPLIT", plus=("asked_ns",))),
-    _col("unmap_asked_ns", pa.int64(), "ns", "when the task asked to unmap",
+    _col("unmap_asked_ns", pa.int64(), "ns", "time of the unmap request",
          near("done_ns", minus=("unmap_wait_ns", "unmap_hold_ns"))),
-    _col("done_ns", pa.int64(), "ns", "when the unmap was complete", GROWING),
-    _col("map_wait_ns", pa.int64(), "ns", "spin before the map's first lock; > 0 exactly if contended",
+    _col("done_ns", pa.int64(), "ns", "time when the unmap was complete", GROWING),
+    _col("map_wait_ns", pa.int64(), "ns", "spin time for the map's first lock; > 0 exactly if contended",
          ALIKE),
-    _col("map_hold_ns", pa.int64(), "ns", "hold of the map's first lock; 0: it took none", VARYING),
-    _col("unmap_wait_ns", pa.int64(), "ns", "spin before the unmap's first lock; > 0 exactly if contended",
+    _col("map_hold_ns", pa.int64(), "ns", "hold time of the map's first lock; 0: it took none", VARYING),
+    _col("unmap_wait_ns", pa.int64(), "ns", "spin time for the unmap's first lock; > 0 exactly if contended",
          ALIKE),
-    _col("unmap_hold_ns", pa.int64(), "ns", "hold of the unmap's first lock; 0: it took none", ALIKE),
-    _col("unmap_lead_ns", pa.int64(), "ns", "from asking to unmap to asking for the first lock", ALIKE,
-         since=2, before="0"),
-    _col("asleep_ns", pa.int64(), "ns", "time asleep for a slot, all sleeps together", ALIKE),
-    _col("pin_wait_ns", pa.int64(), "ns", "time ready but waiting for the CPU it was pinned to", ALIKE),
-    _col("flush_op", pa.int64(), "", "operation whose flush under the lock this one waited for longest; -1",
+    _col("unmap_hold_ns", pa.int64(), "ns", "hold time of the unmap's first lock; 0: it took none", ALIKE),
+    _col("unmap_lead_ns", pa.int64(), "ns", "time from the unmap request to the request for its first lock",
+         ALIKE, since=2, before="0"),
+    _col("asleep_ns", pa.int64(), "ns", "total sleep time for a slot", ALIKE),
+    _col("pin_wait_ns", pa.int64(), "ns", "time ready but waiting for the CPU to which the task was pinned",
+         ALIKE),
+    _col("flush_op", pa.int64(), "", "operation with the flush under the lock that delayed this one most; -1: none",
          ALIKE, none=True),
     _col("task", pa.int32(), "", "thread", VARYING),
-    _col("process", pa.int32(), "", "its address space", near("task")),
+    _col("process", pa.int32(), "", "address space of the task", near("task")),
     _col("slot", pa.int32(), "", "slot of the mapping; -1: none needed", VARYING, none=True),
-    _col("probed", pa.int32(), "slots", "slots looked at in search of a free one", VARYING),
-    _col("scanned", pa.int32(), "slots", "slots passed over by scans this operation made", ALIKE),
-    _col("local_flushes", pa.int32(), "", "single addresses invalidated on the own CPU", ALIKE),
-    _col("sleeps", pa.int32(), "", "how often the map slept for a slot", ALIKE),
-    _col("holder", pa.int32(), "", "task that held the lock it waited for longest; -1: it never waited",
+    _col("probed", pa.int32(), "slots", "slots examined in search of a free one", VARYING),
+    _col("scanned", pa.int32(), "slots", "slots examined by the scans of this operation", ALIKE),
+    _col("local_flushes", pa.int32(), "", "single addresses invalidated on the local CPU", ALIKE),
+    _col("sleeps", pa.int32(), "", "number of sleeps for a slot", ALIKE),
+    _col("holder", pa.int32(), "", "task that held the lock longest during the wait; -1: no wait",
          ALIKE, none=True),
-    _col("map_lock", pa.int32(), "", "first lock that the map took, by its number; -1: it took none", ALIKE,
+    _col("map_lock", pa.int32(), "", "number of the first lock that the map took; -1: none", ALIKE,
          none=True, since=2),
-    _col("unmap_lock", pa.int32(), "", "first lock that the unmap took; -1: it took none", ALIKE, none=True,
-         since=2),
+    _col("unmap_lock", pa.int32(), "", "number of the first lock that the unmap took; -1: none", ALIKE,
+         none=True, since=2),
     _col("cpu_map", pa.int16(), "", "CPU that mapped", VARYING),
     _col("cpu_unmap", pa.int16(), "", "CPU that unmapped", near("cpu_map")),
-    _col("kind", _DICT, "", "what asked for the mapping, as in the trace", NAMES),
-    _col("served", _DICT, "", "how it was served: " + ", ".join(SERVED), NAMES),
+    _col("kind", _DICT, "", "purpose of the mapping, as in the trace", NAMES),
+    _col("served", _DICT, "", "how the operation was served: " + ", ".join(SERVED), NAMES),
     _col("depth", pa.int8(), "", "nesting depth, 0 outermost", ALIKE),
 )  # fmt: skip
 
 EVENTS = (
-    _col("time_ns", pa.int64(), "ns", "when it began", GROWING),
-    _col("duration_ns", pa.int64(), "ns", "how long it took", ALIKE),
-    _col("op", pa.int64(), "", "operation in whose course it happened; -1: none", GROWING, none=True),
-    _col("value", pa.int64(), "", "the event's quantity, see the event kinds; -1: none", ALIKE, none=True),
-    _col("wait_ns", pa.int64(), "ns", "of a relock: wait before it was got; else -1", ALIKE, none=True,
+    _col("time_ns", pa.int64(), "ns", "start of the event", GROWING),
+    _col("duration_ns", pa.int64(), "ns", "duration of the event", ALIKE),
+    _col("op", pa.int64(), "", "operation during which the event occurred; -1: none", GROWING, none=True),
+    _col("value", pa.int64(), "", "quantity that depends on the event kind, see there; -1: none", ALIKE,
+         none=True),
+    _col("wait_ns", pa.int64(), "ns", "of a relock: wait for the lock; otherwise -1", ALIKE, none=True,
          since=2, before="CASE WHEN event = 'relock' THEN value END"),
-    _col("task", pa.int32(), "", "task it happened to; -1: none (an idle CPU was interrupted)", VARYING,
+    _col("task", pa.int32(), "", "task concerned; -1: none (an idle CPU was interrupted)", VARYING,
          none=True),
     _col("slot", pa.int32(), "", "slot concerned; -1: none", ALIKE, none=True),
-    _col("other", pa.int32(), "", "task or CPU that caused it, see the event kinds; -1: none", VARYING,
+    _col("other", pa.int32(), "", "task or CPU that depends on the event kind, see there; -1: none", VARYING,
          none=True),
-    _col("lock", pa.int32(), "", "of a relock: the lock, by its number; else -1", ALIKE, none=True, since=2),
-    _col("cpu", pa.int16(), "", "CPU it happened on", VARYING),
+    _col("lock", pa.int32(), "", "of a relock: number of the lock; otherwise -1", ALIKE, none=True, since=2),
+    _col("cpu", pa.int16(), "", "CPU on which the event occurred", VARYING),
     _col("event", _DICT, "", "event kind", NAMES),
-    _col("site", pa.int8(), "", "of a relock: side of the operation, 0 map, 1 unmap; else -1", ALIKE,
+    _col("site", pa.int8(), "", "of a relock: side of the operation, 0 map, 1 unmap; otherwise -1", ALIKE,
          none=True, since=2, before="CASE WHEN event = 'relock' THEN slot END"),
 )  # fmt: skip
 
 STRETCHES = (
-    _col("begin_ns", pa.int64(), "ns", "when the CPU began this", GROWING),
-    _col("end_ns", pa.int64(), "ns", "when it went on to something else", near("begin_ns")),
-    _col("interrupted_ns", pa.int64(), "ns", "time in between that interrupts took from it", ALIKE),
-    _col("op", pa.int64(), "", "operation that its task was in; -1: none", GROWING, none=True),
-    _col("task", pa.int32(), "", "task that it ran; -1: none", VARYING, none=True),
+    _col("begin_ns", pa.int64(), "ns", "start of the stretch", GROWING),
+    _col("end_ns", pa.int64(), "ns", "end of the stretch", near("begin_ns")),
+    _col("interrupted_ns", pa.int64(), "ns", "part of the stretch that interrupts took", ALIKE),
+    _col("op", pa.int64(), "", "operation of the task; -1: none", GROWING, none=True),
+    _col("task", pa.int32(), "", "task that ran; -1: none", VARYING, none=True),
     _col("cpu", pa.int16(), "", "CPU", VARYING),
-    _col("category", _DICT, "", "what it did: " + ", ".join(c for c in CPU_CATEGORIES if c != "interrupted"),
+    _col("category", _DICT, "", "activity: " + ", ".join(c for c in CPU_CATEGORIES if c != "interrupted"),
          NAMES),
 )  # fmt: skip
 
-# The strings behind each dictionary column of the log, in code order.
+# The strings of each dictionary column of the log, in the order of their codes.
 DICTIONARIES: dict[str, tuple[str, ...]] = {
     "category": tuple(CPU_CATEGORIES),
     "kind": KINDS,
@@ -173,19 +175,19 @@ DICTIONARIES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class LogTable:
-    """A table of the log. Its files are named after it; `wide_` stands before the name of its wide file."""
+    """A table of the log. Its files are named after it; the name of its wide file has the prefix `wide_`."""
 
     name: str
     columns: tuple[LogColumn, ...]
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns as they are meant: what the wide file has, and every file of format version 1."""
+        """Schema of the table's columns, as in the wide file and in every file of format version 1."""
         return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
 
     @property
     def stored_schema(self) -> pa.Schema:
-        """The columns as the table's files hold them."""
+        """Schema of the columns as stored in the table's files."""
         return pa.schema([pa.field(c.stored_name, c.stored.type, c.nullable) for c in self.columns])
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a run: what was replayed, on what, and what it adds up to."""
+"""The manifest of a run: its inputs and its totals."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MANIFEST_FILE = "manifest.json"
 
 SWEEP_FILE = "sweep.json"
 
-# What the log adds up to: a Parquet file for each view that need not read the log then.
+# Sums of the log: one Parquet file for each view that can use sums instead of the log.
 SUMS_FOLDER = "sums"
 
-# Blocks of equally many rows that a trace is cut into for sums by its progress: a number of many divisors.
+# Number of equal blocks of rows into which sums over a trace's progress are divided; it has many divisors.
 TRACE_BLOCKS = 600
 
-# What a run can keep of its log, and the tables that this is.
+# Values of `--events`, and the tables of the log that a run keeps for each.
 Events = Literal["full", "stretches", "none"]
 
 KEPT_TABLES: dict[Events, tuple[str, ...]] = {
@@ -33,19 +33,19 @@ class _Strict(BaseModel):
 
 
 class LockTotals(_Strict):
-    """One lock site over the whole run: the sums a lockmeter row is made of."""
+    """Totals of one lock site over the whole run: the sums from which a lockmeter row is computed."""
 
     site: Literal["map", "unmap"]
-    acquisitions: int = Field(description="relocks included")
-    contended: int = Field(description="acquisitions that found the lock busy")
-    hold_ns: int = Field(description="sum of holds")
+    acquisitions: int = Field(description="number of acquisitions, including relocks")
+    contended: int = Field(description="acquisitions that had to wait for the lock")
+    hold_ns: int = Field(description="total hold time")
     hold_max_ns: int
-    wait_ns: int = Field(description="sum of spins of contended acquisitions")
+    wait_ns: int = Field(description="total spin time of contended acquisitions")
     wait_max_ns: int
 
 
 class CpuTime(_Strict):
-    """Where one CPU's time went; the categories add up to the wall time exactly."""
+    """Time of one CPU by category. The categories add up to exactly the wall-clock time."""
 
     cpu: int
     idle_ns: int
@@ -60,45 +60,45 @@ class CpuTime(_Strict):
 
 
 class Totals(_Strict):
-    """What a run adds up to; counted by the simulator, so it is there without a log too."""
+    """Totals of a run, counted by the simulator with or without a log."""
 
-    wall_ns: int = Field(description="when the last operation was done")
+    wall_ns: int = Field(description="completion time of the last operation")
     operations: int = Field(description="operations completed")
     hits: int
     misses: int
     fallbacks: int
-    probed: int = Field(description="slots looked at in search of a free one")
+    probed: int = Field(description="slots examined in search of a free one")
     scans: int = Field(description="passes over the slots")
-    scanned: int = Field(description="slots passed over by scans")
-    freed: int = Field(description="slots that scans freed")
+    scanned: int = Field(description="slots examined by scans")
+    freed: int = Field(description="slots freed by scans")
     flushes: int = Field(description="global or directed TLB flushes")
     ipis: int = Field(description="CPUs interrupted by flushes")
-    local_flushes: int = Field(description="single addresses invalidated on the own CPU")
-    full_local_flushes: int = Field(description="whole-TLB flushes of the own CPU alone")
+    local_flushes: int = Field(description="single addresses invalidated on the local CPU")
+    full_local_flushes: int = Field(description="whole-TLB flushes of only the local CPU")
     sleeps: int
     asleep_ns: int
     sleep_max_ns: int
-    wakes: int = Field(description="times a wait queue with sleepers was woken")
+    wakes: int = Field(description="number of times a wait queue with sleepers was woken")
     woken: int = Field(description="tasks woken")
     pin_waits: int
     pin_wait_ns: int
     switches: int
-    migrations: int = Field(description="times a task ran on another CPU than the time before")
+    migrations: int = Field(description="number of times a task resumed on a CPU other than its last")
     walks: int = Field(description="page-table walks at first touches of a mapping on a CPU")
-    map_ns: int = Field(description="sum over operations of the time from asking to mapped")
+    map_ns: int = Field(description="sum over operations of the time from request to mapped")
     map_max_ns: int
-    max_mapped: int = Field(description="most mappings in force at once")
+    max_mapped: int = Field(description="highest number of simultaneous mappings")
     locks: list[LockTotals]
     cpu_time: list[CpuTime]
 
 
 def is_assumed(source: str) -> bool:
-    """Whether the source of a price is the word "assumed", perhaps with reasons."""
+    """Tell whether the source of a cost is the word "assumed", with or without reasons."""
     return source.strip().lower().startswith("assumed")
 
 
 class Cost(_Strict):
-    """One price or property of the machine, with where it comes from."""
+    """One cost or property of the machine, with its source."""
 
     value: int | float | str | bool
     unit: str
@@ -107,12 +107,12 @@ class Cost(_Strict):
 
     @property
     def assumed(self) -> bool:
-        """Whether nobody has published or measured it."""
+        """Whether the cost is neither published nor measured."""
         return is_assumed(self.source)
 
 
 class Finding(_Strict):
-    """A hazard that the run met."""
+    """A hazard that the run encountered."""
 
     finding: str
     time_ns: int
@@ -122,7 +122,7 @@ class Finding(_Strict):
 
 
 class TraceReference(_Strict):
-    """Which trace was replayed."""
+    """The replayed trace."""
 
     name: str
     path: str
@@ -136,93 +136,97 @@ class AllocatorPart(_Strict):
     name: str
     summary: str
     source_sha256: str
-    kinds: list[str] = Field(description="kinds of operation that it served")
+    kinds: list[str] = Field(description="kinds of operation that the design served")
     options: dict[str, int | str | bool]
-    first_slot: int = Field(description="number in the log of its slot 0")
+    first_slot: int = Field(description="number of the design's slot 0 in the log")
     address_space_pages: int
     page_struct_bytes: int
 
 
 class AllocatorReference(_Strict):
-    """Which design was replayed, with every option's value.
+    """The replayed design, with the value of every option.
 
-    Of several designs, `name` joins theirs by +, and an option's name begins with its design's.
+    For several designs, `name` joins their names with +, and the name of an option begins with its design's.
     """
 
     name: str
     summary: str
     source_sha256: str
     options: dict[str, int | str | bool]
-    address_space_pages: int = Field(description="kernel address space the design's slots take, in pages")
-    page_struct_bytes: int = Field(description="bytes the design needs in every struct page")
-    bound: str = Field("", description="what it bounds, if it is a bound for charts and no design to be had")
+    address_space_pages: int = Field(description="kernel address space used by the design's slots, in pages")
+    page_struct_bytes: int = Field(description="bytes that the design needs in every struct page")
+    bound: str = Field(
+        "",
+        description="what the design bounds, if it is only a bound for charts and cannot be built",
+    )
     parts: list[AllocatorPart] = Field(
-        default_factory=list, description="the designs, where kinds of operation were served by several"
+        default_factory=list, description="the designs, if several served different kinds of operation"
     )
 
 
 class Fit(_Strict):
-    """What the fitted costs of a machine were fitted to: everything else is a prediction."""
+    """The measurements to which costs of a machine were fitted. Everything else is a prediction."""
 
     to: str = Field(description="the measurements, with their source")
-    cpus: int = Field(ge=1, description="CPUs of the machine that was measured")
+    cpus: int = Field(ge=1, description="number of CPUs of the measured machine")
     workload: str
     allocators: list[str]
 
 
 class MachineReference(_Strict):
-    """Which machine was simulated, with every cost."""
+    """The simulated machine, with every cost."""
 
     name: str
     summary: str
     cpus: int
     costs: dict[str, Cost]
-    fit: Fit | None = Field(None, description="what it was fitted to; null if nothing of it is fitted")
+    fit: Fit | None = Field(None, description="the measurements used for fitting; null if no cost is fitted")
 
 
 class Execution(_Strict):
-    """What making the run took here; the only part that differs between two equal runs."""
+    """Resources that the simulation used; the only part that differs between two equal runs."""
 
     started: str
     elapsed_s: float
     engine_s: float
     peak_memory_mb: float
-    backlog_rows: int = Field(description="most rows read but not yet due")
+    backlog_rows: int = Field(description="highest number of rows read but not yet due")
     compiled: bool
 
 
 class Manifest(_Strict):
-    """manifest.json: everything that determined the result, and what came out."""
+    """manifest.json: everything that determined the result, and the result."""
 
     format_version: int = RUN_FORMAT_VERSION
     id: str = Field(description="hash of everything that determines the result")
-    label: str = Field(description="short name for charts: the allocator with its changed options")
+    label: str = Field(description="short name for charts: the allocator with its non-default options")
     command: str
     trace: TraceReference
     allocator: AllocatorReference
     machine: MachineReference
     seed: int
     jitter_percent: float = Field(
-        0.0, description="think and wait times of the trace were scaled at random by up to so much, +-"
+        0.0,
+        description="think and wait times of the trace were scaled at random by up to this percentage, +-",
     )
     loop: Literal["closed", "timed"]
     events: Events
     tables: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="files of each table of the log; `wide_...`: of its rows that need more bits",
+        description="files of each table of the log; `wide_...`: files of its rows that need more bits",
     )
     lowmem: list[str] = Field(
-        default_factory=list, description="kinds whose pages lie in low memory and needed no mapping"
+        default_factory=list, description="kinds with pages in low memory, which needed no mapping"
     )
     versions: dict[str, str]
     totals: Totals
     findings: list[Finding]
-    fingerprint: str = Field(description="hash of the event log, the same on every machine")
+    fingerprint: str = Field(description="hash of the event log, identical on every machine")
     execution: Execution
 
     @property
     def log_files(self) -> dict[str, list[str]]:
-        """Files of each table of the log, none without one; format version 1 had two and did not say so."""
+        """Files of each table of the log, empty without a log. Format version 1 has two, not listed."""
         if self.events == "none" or self.tables:
             return self.tables
         return {name: [f"{name}.parquet"] for name in ("operations", "events")}

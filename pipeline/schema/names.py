@@ -1,6 +1,6 @@
-"""The names of what is counted and logged, each with its meaning; a position in a list is its code in memory.
+"""Names of logged and counted values, with their meanings. A name's position in its list is its code.
 
-`pipeline.schema.codes` has the codes.
+`pipeline.schema.codes` defines the codes.
 """
 
 from __future__ import annotations
@@ -8,70 +8,69 @@ from __future__ import annotations
 # Codes of `kind`: the position in this tuple is the code used in memory and in compiled code.
 KINDS = ("page_fault", "copy_to_user", "copy_from_user", "exec_args", "directory", "other")
 
-# How an operation's mapping was served; the position is the code.
+# How an operation was served; the position is the code.
 SERVED = (
-    "hit",       # the page was mapped already
+    "hit",       # the page was already mapped
     "miss",      # a slot was taken and its PTE written
     "direct",    # the page needs no temporary mapping
-    "fallback",  # the design's first way failed and its second one served
+    "fallback",  # the design's first way failed and its second way served it
 )  # fmt: skip
 
-# Lock sites: which side of an operation held the lock; the position is the code.
+# Lock sites: the side of an operation that held the lock; the position is the code.
 SITES = ("map", "unmap")
 
-# Where a CPU's time went; the position is the code. Their sum is the wall time, exactly, for each CPU.
+# Categories of CPU time; the position is the code. For each CPU, they add up to exactly the wall-clock time.
 CPU_CATEGORIES = {
     "idle": "no task to run",
     "compute": "the task's own work between operations (think_ns)",
-    "in_use": "the mapping was in use (hold_ns), with the page-table walks its first touches need",
-    "critical": "map and unmap code, with its lock or, where the design has none, without",
-    "scan": "looking through slots for those that can be freed",
+    "in_use": "the mapping was in use (hold_ns), including page-table walks at first touches",
+    "critical": "map and unmap code, under the lock if the design has one",
+    "scan": "scanning slots for those that can be freed",
     "spin": "waiting for a lock",
-    "flush": "flushing the own TLB, sending IPIs and waiting for the slowest CPU to answer",
-    "interrupted": "answering another CPU's flush, TLB refill included, and device or timer interrupts",
+    "flush": "flushing its own TLB, sending IPIs and waiting for the last CPU to respond",
+    "interrupted": "handling flush IPIs of other CPUs, including TLB refills, and device or timer interrupts",
     "switch": "context switches and wake-ups",
 }
 
-# Event kinds of events.parquet; the position is the code. For each: its meaning, then what slot, value and
-# other hold (None: -1). duration_ns is 0 where an event has no length.
+# Event kinds of events.parquet; the position is the code. Each entry gives the meaning, then the contents of
+# slot, value and other (None: -1). duration_ns is 0 for an event without duration.
 EVENT_KINDS: dict[str, tuple[str, str | None, str | None, str | None]] = {
     "scan": ("a pass over the slots", None, "slots scanned", "slots freed"),
     "flush": (
-        "global or directed TLB flush: from the first IPI to the slowest answer",
+        "global or directed TLB flush: from the first IPI to the last response",
         None, "CPUs interrupted", None,
     ),
-    "ipi": ("this CPU answered a flush; duration is the time stolen from it", None, None, "initiating CPU"),
+    "ipi": ("this CPU handled a flush IPI; duration is the time taken from it", None, None, "initiating CPU"),
     "local_flush": ("this CPU flushed its whole TLB", None, None, None),
     "sleep": (
-        "asleep for a slot: from leaving the CPU to being woken", None, "wait queue", "task that woke it",
+        "sleep for a slot: from leaving the CPU to being woken", None, "wait queue", "task that woke it",
     ),
     "wake": ("woke the tasks of a wait queue", None, "tasks woken", "wait queue"),
     "pin_wait": (
-        "ready, but pinned to a CPU that ran another task: from ready to running",
-        None, "CPUs idle when it became ready", None,
+        "wait of a ready task for the CPU it is pinned to: from ready to running",
+        None, "CPUs that were idle when it became ready", None,
     ),
     "switch": ("context switch to `task`", None, None, "task that left"),
     "relock": (
-        "a lock was taken again within one map or unmap: time is when it was got, duration is the hold; "
-        "`lock`, `site` and `wait_ns` tell the rest",
-        None, None, "task that held it longest during the wait",
+        "a further lock acquisition within one map or unmap: time is its acquisition, duration is the hold; "
+        "see also `lock`, `site` and `wait_ns`",
+        None, None, "task that held the lock longest during the wait",
     ),
-    "fallback": ("the design's second way was taken", None, None, None),
-    "finding": ("a hazard was met; value is the position in FINDINGS", "slot", "finding code", "task"),
+    "fallback": ("the design's second way served the operation", None, None, None),
+    "finding": ("a hazard was detected; value is the position in FINDINGS", "slot", "finding code", "task"),
 }  # fmt: skip
 
-# Hazards; the position is the code. The engine looks for deadlock, stale translations, starvation and
-# sleeping where a design has forbidden it; when a run has ended, a design's `check` looks for broken
-# invariants and its `lost_wakeups` for lost wake-ups; allocators report the others with
-# `report_finding`.
+# Hazards; the position is the code. The engine detects deadlocks, stale translations, starvation and
+# forbidden sleeps. At the end of a run, a design's `check` detects broken invariants, and its `lost_wakeups`
+# detects lost wake-ups. Allocators report the others with `report_finding`.
 FINDINGS = {
     "deadlock": "tasks sleep for slots that only sleeping tasks hold",
-    "stale_translation": "a CPU used a slot through a TLB entry that an earlier mapping left",
-    "count_underflow": "an unmap of a slot that nobody has mapped",
-    "lost_wakeup": "a task was left asleep beside a slot it could have had",
-    "starvation": "a waiter was passed over more than the set number of times",
-    "nesting_overflow": "more nested maps than the design has room for",
+    "stale_translation": "a CPU used a slot through a stale TLB entry of an earlier mapping",
+    "count_underflow": "an unmap of a slot that no task has mapped",
+    "lost_wakeup": "a task remained asleep although a slot was free for it",
+    "starvation": "a waiter was overtaken more often than the limit",
+    "nesting_overflow": "more nested maps than the design supports",
     "unmap_out_of_order": "maps were not undone in reverse order",
-    "sleep_while_atomic": "a task slept while it held a map that forbids it",
-    "invariant": "the design's own check of its state failed",
+    "sleep_while_atomic": "a task slept while it held a mapping that forbids sleeping",
+    "invariant": "the design's check of its own state failed",
 }

@@ -1,8 +1,8 @@
-"""The trace format, version 1: its columns, its metadata, and where each is documented.
+"""The trace format, version 1: its columns and limits.
 
 A trace is one Parquet file (zstd, row groups of about 256 k rows), one row per mapping request
-("operation"), sorted by `time_ns`. Rows of one task are in the order in which its operations began, so a
-nested operation (depth d > 0) follows the operation of depth d - 1 that it happens inside.
+("operation"), sorted by `time_ns`. The rows of one task are in the order in which its operations
+began. A nested operation (depth d > 0) therefore follows the enclosing operation of depth d - 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_PAGE = 1 << 31
 
 @dataclass(frozen=True)
 class Column:
-    """One documented column of a table: Arrow type, whether null is allowed, unit and meaning."""
+    """A documented column of a table: Arrow type, whether null is allowed, unit and meaning."""
 
     name: str
     type: pa.DataType
@@ -40,30 +40,30 @@ class Column:
 _KIND_TYPE = pa.dictionary(pa.int8(), pa.string())
 
 COLUMNS = (
-    Column("time_ns", pa.int64(), False, "ns", "when the operation began in the recording; 0 is the first"),
+    Column("time_ns", pa.int64(), False, "ns", "start of the operation in the recording; 0 is the first"),
     Column("task", pa.int32(), False, "", "thread, numbered densely from 0"),
-    Column("process", pa.int32(), False, "", "address space of the task (threads share it), from 0"),
-    Column("cpu", pa.int16(), True, "", "CPU in the recording; null where unknown"),
-    Column("kind", _KIND_TYPE, False, "", "what asked for the mapping: " + ", ".join(KINDS)),
+    Column("process", pa.int32(), False, "", "address space, shared by the threads of a process, from 0"),
+    Column("cpu", pa.int16(), True, "", "CPU in the recording; null if unknown"),
+    Column("kind", _KIND_TYPE, False, "", "purpose of the mapping: " + ", ".join(KINDS)),
     Column("page", pa.int64(), False, "", "identity of the mapped page (pfn or a dense number), >= 0"),
-    Column("bytes", pa.int32(), True, "bytes", "bytes copied; null where unknown"),
+    Column("bytes", pa.int32(), True, "bytes", "bytes copied; null if unknown"),
     Column(
         "think_ns", pa.int64(), False, "ns",
-        "CPU time the task used since its previous operation ended (nested: since the enclosing map or "
+        "CPU time of the task since the end of its previous operation (nested: since the enclosing map or "
         "the previous nested unmap)",
     ),
-    Column("wait_ns", pa.int64(), False, "ns", "time the task was off CPU since then (I/O, idle)"),
+    Column("wait_ns", pa.int64(), False, "ns", "time off CPU of the task in the same interval (I/O, idle)"),
     Column(
         "hold_ns", pa.int64(), False, "ns",
-        "CPU time the mapping was in use, nested operations' think and hold included",
+        "CPU time for which the mapping was in use, including think and hold times of nested operations",
     ),
     Column(
         "block_ns", pa.int64(), False, "ns",
-        "time off CPU while the mapping was held, nested operations' wait and block included",
+        "time off CPU while the mapping was held, including wait and block times of nested operations",
     ),
     Column(
         "depth", pa.int8(), False, "",
-        "0 outermost; d > 0: begins and ends inside the task's mapping of depth d-1",
+        "nesting depth: 0 is outermost; d > 0 begins and ends inside the task's mapping of depth d-1",
     ),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The metadata of a trace: where it came from, and of what each column consists."""
+"""The metadata of a trace: its origin and the provenance of each column."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ Provenance = Literal["measured", "derived", "assumed", "synthetic", "absent"]
 
 
 class Source(BaseModel):
-    """Where a trace came from: a workload spec and seed, or a recorder and the kernel it recorded."""
+    """Origin of a trace: a workload specification and seed, or a recorder and the recorded kernel."""
 
     model_config = ConfigDict(extra="forbid")
 
     type: Literal["synthetic", "recorded"]
-    name: str = Field(description="workload or recording name")
+    name: str = Field(description="name of the workload or recording")
     description: str = ""
     spec_sha256: str | None = None
     seed: int | None = None
     recorder: str | None = None
     kernel: str | None = None
-    file: str | None = Field(None, description="name of the file that was imported, without its directory")
+    file: str | None = Field(None, description="name of the imported file, without its directory")
     file_sha256: str | None = None
 
 
 class Transformation(BaseModel):
-    """One step of `pipeline transform` that a trace went through."""
+    """One step of `pipeline transform` that was applied to a trace."""
 
     model_config = ConfigDict(extra="forbid")
 
-    source_sha256: str = Field(description="SHA-256 of the file that this step's command was given")
-    step: str = Field(description="the step with all its parameters, as the command takes it")
-    operations_before: int = Field(description="operations of the trace that the step was applied to")
+    source_sha256: str = Field(description="SHA-256 of the input file of this step's command")
+    step: str = Field(description="the step with all its parameters, in the syntax of the command")
+    operations_before: int = Field(description="number of operations before the step")
 
 
 class TraceMetadata(BaseModel):
-    """What a trace says of itself, stored as JSON in the Parquet footer under `pipeline.trace`.
+    """Metadata of a trace, stored as JSON in the Parquet footer under `pipeline.trace`.
 
-    Counts are numbers of distinct ids except `pages`, which is 1 + the largest page number. `columns`
-    gives each column's provenance; a column marked absent holds null, or where null is not allowed, 0 and
-    no meaning. `lost_events` is null where the recorder could not tell.
+    Counts are numbers of distinct ids, except that `pages` is 1 + the largest page number. `columns` gives
+    the provenance of each column. A column marked absent contains null, or a meaningless 0 if null is not
+    allowed. `lost_events` is null if the recorder did not report a number.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,15 +55,17 @@ class TraceMetadata(BaseModel):
     tasks: int
     processes: int
     pages: int
-    cpus: int | None = Field(None, description="CPUs of the recorded machine; null where unknown")
+    cpus: int | None = Field(None, description="number of CPUs of the recorded machine; null if unknown")
     columns: dict[str, Provenance]
     lost_events: int | None = None
     losses: dict[str, int] = Field(
         default_factory=dict,
-        description="what the recording lacks, counted by name; empty: nothing is known to be missing",
+        description="losses of the recording, counted by name; empty if none is known",
     )
-    clock: str = Field(description="clock of the recording and its resolution")
-    notes: list[str] = Field(default_factory=list, description="what a reader of results must know")
+    clock: str = Field(description="clock of the recording, and its resolution")
+    notes: list[str] = Field(
+        default_factory=list, description="limits that readers of results must take into account"
+    )
     transformations: list[Transformation] = Field(
-        default_factory=list, description="what was done to the trace since it was made, in order"
+        default_factory=list, description="steps applied to the trace, in order"
     )
