@@ -111,7 +111,7 @@ OPERATIONS = (
     _col("asleep_ns", pa.int64(), "ns", "total sleep time for a slot", ALIKE),
     _col("pin_wait_ns", pa.int64(), "ns", "time ready but waiting for the CPU to which the task was pinned",
          ALIKE),
-    _col("flush_op", pa.int64(), "", "operation with the flush under the lock that delayed this one most; -1: none",
+    _col("flush_op", pa.int64(), "", "operation whose flush under the lock delayed this one most; -1: none",
          ALIKE, none=True),
     _col("task", pa.int32(), "", "thread", VARYING),
     _col("process", pa.int32(), "", "address space of the task", near("task")),

@@ -1,4 +1,4 @@
-"""What makes a trace unusable: one check of its rows and of what it says of itself, for doctor and replay."""
+"""Checks of a trace's rows and metadata, used by both `doctor` and `replay`."""
 
 from __future__ import annotations
 
@@ -16,59 +16,59 @@ from pipeline.trace import check_rows
 from pipeline.trace.diagnosis import Problem, Severity
 from pipeline.trace.reader import Trace, numpy_column
 
-# So few rows are checked without loading compiled code.
+# Fewer rows than this are checked without loading compiled code.
 _FEW_ROWS = 256
 
-_MEND = "mend it where the trace was made, or import the rows again as a table, which sorts them"
+_MEND = "fix the program that made the trace, or import the rows as a table, which sorts them"
 _REMAKE = "generate or import the trace again"
-_WRITE = "write the trace with TraceWriter, or import it again as a table"
+_WRITE = "write the trace with TraceWriter, or import it as a table"
 
-# For each problem of a row: its code, severity, what it is, what to do; the position is that of `check_rows`.
+# Code, severity, description and advice for each problem of a row, in the order of the codes in `check_rows`.
 _OF_ROWS: tuple[tuple[str, Severity, str, str], ...] = (
-    ("time_order", "error", "rows that begin before the row above", _MEND),
+    ("time_order", "error", "rows that begin before the previous row", _MEND),
     ("negative_time", "error", "rows with a negative time or duration", _REMAKE),
     ("absurd_time", "error", f"rows with a time or duration of {MAX_TIME_NS:,} ns or more", _REMAKE),
-    ("task_range", "error", f"rows whose task is not in 0 to {MAX_TASKS - 1:,}", _REMAKE),
-    ("process_range", "error", f"rows whose process is not in 0 to {MAX_TASKS - 1:,}", _REMAKE),
-    ("page_range", "error", f"rows whose page is not in 0 to {MAX_PAGE - 1:,}", _REMAKE),
-    ("depth_range", "error", f"rows whose depth is not in 0 to {MAX_DEPTH - 1}", _REMAKE),
-    ("depth_jump", "error", "nested rows without a row of the depth above to lie in", _REMAKE),
+    ("task_range", "error", f"rows with a task outside 0 to {MAX_TASKS - 1:,}", _REMAKE),
+    ("process_range", "error", f"rows with a process outside 0 to {MAX_TASKS - 1:,}", _REMAKE),
+    ("page_range", "error", f"rows with a page outside 0 to {MAX_PAGE - 1:,}", _REMAKE),
+    ("depth_range", "error", f"rows with a depth outside 0 to {MAX_DEPTH - 1}", _REMAKE),
+    ("depth_jump", "error", "nested rows without an enclosing row one level up", _REMAKE),
     (
         "overlap",
         "warning",
-        "rows that begin before their task's row before them can have ended",
+        "rows that begin before the earliest possible end of their task's previous row",
         "a replay delays them; check how the trace was made",
     ),
-    ("nested_before_parent", "error", "nested rows that begin before the row they lie in", _REMAKE),
+    ("nested_before_parent", "error", "nested rows that begin before their enclosing row", _REMAKE),
     (
         "nested_after_parent",
         "warning",
-        "nested rows that begin after the least end of the row they lie in",
-        "right if that one waited long to be mapped; otherwise check how the trace was made",
+        "nested rows that begin after the earliest possible end of their enclosing row",
+        "correct if the enclosing one waited long for its mapping; otherwise check how the trace was made",
     ),
     (
         "nested_uses_more",
         "error",
-        "nested rows that use more time than the row they lie in has (think + hold of hold, wait + block of "
-        "block)",
+        "nested rows that use more time than their enclosing row has (think + hold exceed its hold, or "
+        "wait + block its block)",
         _REMAKE,
     ),
-    ("process_changes", "error", "rows with another process than their task had before", _REMAKE),
+    ("process_changes", "error", "rows with a process that differs from the task's earlier one", _REMAKE),
 )
-_OF_KINDS = f"rows whose kind is none of {', '.join(KINDS)}"
+_OF_KINDS = f"rows with a kind other than {', '.join(KINDS)}"
 
 _PROBLEM = np.dtype([("count", "i8"), ("first_row", "i8")])
-# A task: the process of its first row, -1 before that, and the depth of its latest row, -1 if it has none.
+# A task: the process of its first row and the depth of its latest row, both -1 before its first row.
 _TASK = np.dtype([("process", "i8"), ("depth", "i8")])
 # A task's latest row of one depth; valid up to the depth of its latest row. The least end is time + hold +
-# block: a row ends then or later, because getting mapped takes time that a trace does not hold. What of
-# hold_ns and block_ns nested rows have not yet used is left.
+# block. A row ends then or later, because mapping takes time that is not in the trace. `hold_left` and
+# `block_left` are the parts of hold_ns and block_ns that nested rows have not used.
 _LEVEL = np.dtype([(name, "i8") for name in ("begin", "least_end", "hold_left", "block_left")])
 _LARGEST = np.dtype(
     [(name, "i8") for name in ("time", "task", "process", "page", "depth", "think", "wait", "end")]
 )
 _READ = ("time_ns", "task", "process", "page", "think_ns", "wait_ns", "hold_ns", "block_ns", "depth")
-# What a file's statistics say is the largest of a column, and what a replay believes.
+# Columns with a maximum in the file's statistics on which a replay relies.
 _SAID = {
     "task": "task", "process": "process", "page": "page", "depth": "depth", "think_ns": "think",
     "wait_ns": "wait",
@@ -76,7 +76,7 @@ _SAID = {
 
 
 class _Flaw:
-    """Count and first row of rows with a flaw in one column."""
+    """Number of rows with a flaw in one column, and the first of them."""
 
     def __init__(self, code: str, what: str) -> None:
         self.code = code
@@ -99,10 +99,7 @@ class _Flaw:
 
 
 class TraceCheck:
-    """Checks a trace while its rows pass by; `rows` is how many have, `largest` the largest of some columns.
-
-    `tasks` and `processes` say whether each was seen.
-    """
+    """Checks the rows of a trace batch by batch. `rows` is the number of rows checked so far."""
 
     def __init__(self, trace: Trace) -> None:
         self.rows = 0
@@ -125,7 +122,7 @@ class TraceCheck:
         self._unknown_kinds = _Flaw("unknown_kind", _OF_KINDS)
 
     def add(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-        """Check the next rows, all columns of them; return the columns that allow no null."""
+        """Check the next rows in all columns. Return the columns that do not allow null."""
         columns = {}
         for column in COLUMNS:
             name, values = column.name, batch.column(column.name)
@@ -144,7 +141,7 @@ class TraceCheck:
         return columns
 
     def add_columns(self, columns: Mapping[str, np.ndarray]) -> None:
-        """Check the next rows, of which no value is null."""
+        """Check the next rows, which contain no null."""
         count = len(columns["time_ns"])
         check: Callable[..., int] = check_rows.check_rows
         if count >= _FEW_ROWS:
@@ -156,11 +153,11 @@ class TraceCheck:
         self.rows += count
 
     def largest(self, name: str) -> int:
-        """Largest value so far, -1 at first; `end` is the latest end of an operation that is certain."""
+        """Return the largest value so far, or -1; `end` is the latest certain end of an operation."""
         return int(self._largest[name][0])
 
     def counts(self) -> dict[str, int]:
-        """Counts as TraceMetadata defines them."""
+        """Return counts as defined in TraceMetadata."""
         return {
             "operations": self.rows,
             "tasks": int((self._tasks["process"] >= 0).sum()),
@@ -169,7 +166,7 @@ class TraceCheck:
         }
 
     def problems(self) -> list[Problem]:
-        """What is wrong with the rows so far."""
+        """Return the problems of the rows so far."""
         found = [flaw.problem() for flaw in self._flaws.values() if flaw.count]
         if self._unknown_kinds.count:
             found.append(self._unknown_kinds.problem())
@@ -189,52 +186,50 @@ class TraceCheck:
         return found
 
     def problems_of_whole(self) -> list[Problem]:
-        """What is wrong with all rows together: numbers not dense, and what the file says of them."""
+        """Return problems of all rows together: sparse numbers, and wrong metadata or statistics."""
         found = []
         if not self.rows:
-            found.append(_of_whole("empty", 1, "no operations", "generate or import a trace that has some"))
+            found.append(_of_whole("empty", 1, "no operations", "generate or import a trace with operations"))
         for name, seen in (("task", self._tasks["process"] >= 0), ("process", self._processes)):
             used = np.flatnonzero(seen)
             gaps = int(used[-1]) + 1 - len(used) if len(used) else 0
             if gaps:
-                what = f"{name} numbers below the largest ({int(used[-1]):,}) that no row has"
+                what = f"unused {name} numbers below the largest ({int(used[-1]):,})"
                 found.append(_of_whole(f"{name}_not_dense", gaps, what, f"number {name}s densely from 0"))
         for name, counted in self.counts().items():
             said = getattr(self._trace.metadata, name)
             if said != counted:
-                what = f"the metadata says {said:,} {name}, the rows have {counted:,}; difference"
+                what = f"the metadata records {said:,} {name}, but the rows have {counted:,}; difference"
                 found.append(_of_whole(f"metadata_{name}", abs(said - counted), what, _WRITE))
         for column, name in _SAID.items():
             said, counted = self._trace.maximum(column), self.largest(name)
             if said != counted:
                 what = (
-                    f"the file's statistics say {said:,} for the largest {column}, it "
-                    f"is {counted:,}; difference"
+                    f"the file's statistics give {said:,} as the largest {column}, but it is "
+                    f"{counted:,}; difference"
                 )
                 found.append(_of_whole(f"statistics_{column}", abs(said - counted), what, _WRITE))
         return found
 
     def refuse(self, problems: list[Problem]) -> None:
-        """Raise InputError for the first error among the problems; warnings pass."""
+        """Raise InputError for the first error among the problems; ignore warnings."""
         for problem in problems:
             if problem.severity == "error":
                 path = self._trace.path
-                raise InputError(
-                    f"{path}: {problem.text()}; 'pipeline doctor {path}' tells all that is wrong"
-                )
+                raise InputError(f"{path}: {problem.text()}; 'pipeline doctor {path}' lists all problems")
 
 
 def compile_check(trace: Trace) -> None:
-    """Compile what checks long traces, by checking the first row of one often enough."""
+    """Compile the check of long traces by checking the first row of `trace` many times."""
     batch = next(iter(trace.batches()))
     columns = {c.name: numpy_column(batch, c.name)[:1].repeat(_FEW_ROWS) for c in COLUMNS if not c.nullable}
     TraceCheck(trace).add_columns(columns)
 
 
 def refuse_claims(trace: Trace) -> None:
-    """Raise InputError where what a trace says of itself cannot all be true, or is more than there may be.
+    """Raise InputError if a trace's metadata and statistics contradict each other or exceed a limit.
 
-    `TraceCheck` refuses such a trace too, once it has seen the rows: this is for those who first need room.
+    `TraceCheck` rejects such a trace too, but only after reading the rows. Use this before allocating memory.
     """
     limits = {"task": MAX_TASKS, "process": MAX_TASKS, "page": MAX_PAGE, "depth": MAX_DEPTH}
     said = {"task": trace.metadata.tasks, "process": trace.metadata.processes, "page": trace.metadata.pages}
@@ -244,20 +239,20 @@ def refuse_claims(trace: Trace) -> None:
         )
     if trace.metadata.operations != trace.rows:
         raise InputError(
-            f"{trace.path}: the metadata says {trace.metadata.operations:,} operations, the file has "
+            f"{trace.path}: the metadata records {trace.metadata.operations:,} operations, but the file has "
             f"{trace.rows:,}; {_WRITE}"
         )
     for name, limit in limits.items():
         largest = trace.maximum(name)
         if largest >= limit:
             raise InputError(
-                f"{trace.path}: column {name} reaches {largest:,}, a trace has room up to {limit - 1:,}; "
+                f"{trace.path}: column {name} contains {largest:,}, but the maximum is {limit - 1:,}; "
                 "import the recording again, which numbers densely"
             )
         if name in said and said[name] != largest + 1:
             raise InputError(
-                f"{trace.path}: the metadata says {said[name]:,} for {name}s, and the file's statistics "
-                f"{largest + 1:,}; {_WRITE}"
+                f"{trace.path}: the metadata records {said[name]:,} as the number of {name} numbers, but the "
+                f"file's statistics give {largest + 1:,}; {_WRITE}"
             )
 
 
@@ -266,8 +261,8 @@ def _of_whole(code: str, count: int, what: str, advice: str) -> Problem:
 
 
 def _without_nulls(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    """Put a value that raises no second complaint in the place of nulls."""
-    import pyarrow.compute as pc  # noqa: PLC0415 - a tenth of a second that few traces need
+    """Replace nulls by a value that causes no second problem."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - takes a tenth of a second, and few traces need it
 
     column = batch.column(name)
     filled = pc.fill_null_forward(column) if name == "time_ns" else column

@@ -1,4 +1,4 @@
-"""What can be wrong with the rows of a trace: the loop over them, plain Python; `trace.check` compiles it."""
+"""The loop that checks the rows of a trace, in plain Python. `trace.check` compiles it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.schema.trace import MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 
-# Codes of problems; their names are in `trace.check`.
+# Codes of problems. `trace.check` defines their names.
 (
     TIME_ORDER, NEGATIVE, ABSURD, TASK, PROCESS, PAGE, DEPTH, JUMP, OVERLAP, BEFORE, AFTER, USES_MORE,
     PROCESS_CHANGES,
@@ -18,10 +18,10 @@ def check_rows(
     block_ns: Any, depth: Any, count: int, first: int, problems: Any, tasks: Any, levels: Any, processes: Any,
     largest: Any,
 ) -> int:  # fmt: skip
-    """Check `count` rows, of which the first is row `first` of the trace.
+    """Check `count` rows, the first of which is row `first` of the trace.
 
-    `problems` has the count and the first row of each problem; `tasks`, `levels`, `processes` and `largest`
-    are as `trace.check` makes them. Returns how many problems were noted.
+    `problems` contains the count and the first row of each problem. `trace.check` creates `tasks`, `levels`,
+    `processes` and `largest`. Returns the number of problems found.
     """
     noted = 0
     most_seen = largest[0]
@@ -60,7 +60,7 @@ def check_rows(
                 of_task.process = p
             elif of_task.process != p:
                 found |= 1 << PROCESS_CHANGES
-            # A damaged time must not be taken for the end of an operation, and sums must not overflow.
+            # A damaged time must not become the end of an operation, and sums must not overflow.
             if in_range and (least < 0 or most >= MAX_TIME_NS):
                 of_task.depth = -1
             elif in_range:

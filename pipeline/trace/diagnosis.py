@@ -1,4 +1,4 @@
-"""What the doctor found out about a trace: models for JSON, and their text for people."""
+"""The result of `pipeline doctor`: models for JSON output, and their text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 
 class Problem(BaseModel):
-    """One sort of thing that is wrong: how often, in which row first (from 0; null: no row of its own)."""
+    """A type of problem, its number of occurrences and its first row (from 0; null: no specific row)."""
 
     code: str
     severity: Severity
@@ -25,24 +25,26 @@ class Problem(BaseModel):
     advice: str
 
     def text(self) -> str:
-        """What it is, how often, where first, and what to do."""
+        """Return description, count, first row and advice."""
         where = "" if self.first_row is None else f" (first at row {self.first_row:,})"
         return f"{self.what}: {self.count:,}{where}; {self.advice}"
 
 
 class Reuse(BaseModel):
-    """How often a mapped page had been mapped before, and how many operations ago (1: by the one before)."""
+    """How often a mapped page was mapped before, and how many operations ago (1: the previous one)."""
 
-    share: float = Field(description="share of operations whose page was mapped before, 0 to 1")
-    median_distance: int | None = Field(description="median of operations ago; null if no page was reused")
+    share: float = Field(description="fraction of operations on a page mapped before, 0 to 1")
+    median_distance: int | None = Field(
+        description="median number of operations ago; null if no page was reused"
+    )
 
 
 class Diagnosis(BaseModel):
-    """What a trace is and what is wrong with it.
+    """Description and problems of a trace.
 
-    `quantiles_ns` gives, for each duration column, its values at QUANTILES ("0.5" ... "1.0"), at most 0.4 %
-    too low, the maximum exact. `reuse` is null where page numbers are too large to count. `usable` is false
-    if any problem is an error.
+    `quantiles_ns` gives the values of each duration column at QUANTILES ("0.5" ... "1.0"). They are at most
+    0.4 % too low, and the maximum is exact. `reuse` is null if page numbers are too large to count. `usable`
+    is false if any problem is an error.
     """
 
     path: str
@@ -52,15 +54,15 @@ class Diagnosis(BaseModel):
     tasks: int
     processes: int
     pages: int
-    span_ns: int = Field(description="from the first operation's begin to the latest end that is certain")
+    span_ns: int = Field(description="from the start of the first operation to the latest certain end")
     kinds: dict[str, int]
     quantiles_ns: dict[str, dict[str, int]]
     reuse: Reuse | None
-    max_depth: int = Field(description="deepest nesting; 0: none")
+    max_depth: int = Field(description="maximum nesting depth; 0: no nesting")
     problems: list[Problem]
 
     def text(self) -> str:
-        """Several lines for people to read, without a newline at the end."""
+        """Return several lines of text, without a final newline."""
         return "\n".join([*self._what_it_is(), "", *self._what_is_wrong()])
 
     def _what_it_is(self) -> list[str]:
@@ -96,7 +98,7 @@ class Diagnosis(BaseModel):
             f"  {column:<12}" + "".join(f"{format_duration(value):>12}" for value in values.values())
             for column, values in self.quantiles_ns.items()
         ]
-        # What was lost is told below, as a warning.
+        # Losses are shown below, as warnings.
         notes = [note for note in self.metadata.notes if not note.startswith(LOSS)]
         if notes:
             lines += ["", "notes:", *(f"  - {note}" for note in notes)]
@@ -104,7 +106,7 @@ class Diagnosis(BaseModel):
 
     def _what_is_wrong(self) -> list[str]:
         if not self.problems:
-            return ["no problem found"]
+            return ["no problems found"]
         lines = [f"{problem.severity}: {problem.text()}" for problem in self.problems]
         lines.append("the trace can be used" if self.usable else "the trace cannot be used")
         return lines
@@ -118,9 +120,9 @@ class Diagnosis(BaseModel):
         if self.reuse is None:
             return "reuse not counted: page numbers too large"
         if self.reuse.median_distance is None:
-            return "none mapped twice"
+            return "no page mapped twice"
         return (
-            f"{self.reuse.share:.1%} of operations map one mapped before, "
+            f"{self.reuse.share:.1%} of operations map a page mapped before, "
             f"median {self.reuse.median_distance:,} operations ago"
         )
 

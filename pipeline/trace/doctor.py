@@ -1,4 +1,4 @@
-"""Examine a trace: what it is, and everything that is wrong with it, in one pass and bounded memory."""
+"""Examine a trace: describe it and find all its problems, in one pass and bounded memory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pipeline.trace.scan import HISTOGRAMS, Scan, bucket_floor
 def doctor(path: Path) -> Diagnosis:
     """Examine every row of the trace at `path`.
 
-    Damage in rows is reported, each sort with its count and first row; nothing is sampled. Takes 0.1 us per
-    row, 35 MB, and 8 bytes per page. Raises InputError where the file cannot be opened as a trace at all: no
-    such file, not Parquet, cut short, no metadata, columns missing.
+    All rows are checked, without sampling, and each type of problem is reported with its count and first row.
+    Takes 0.1 us per row, 35 MB, and 8 bytes per page. Raises InputError if the file cannot be opened as a
+    trace: no such file, not Parquet, truncated, no metadata, or missing columns.
     """
     trace = open_trace(Path(path))
     check, scan = TraceCheck(trace), Scan(trace.metadata.pages)
@@ -34,12 +34,12 @@ def doctor(path: Path) -> Diagnosis:
 
 
 def _losses(trace: Trace) -> list[Problem]:
-    """What the recording lacked, as the importer counted it."""
+    """Return the losses of the recording that the importer counted."""
     return [
         Problem(
             code=f"loss_{name}", severity="warning", count=count, first_row=None,
             what=f"{LOSS}{MEANINGS.get(name, name)}",
-            advice="docs/importing.md says how to record more",
+            advice="docs/importing.md describes how to record more",
         )
         for name, count in trace.metadata.losses.items()
         if count
@@ -72,7 +72,7 @@ def _diagnosis(trace: Trace, check: TraceCheck, scan: Scan, problems: list[Probl
 
 
 def _quantile(histogram: np.ndarray, quantile: float) -> int | None:
-    """Lower end of the bucket that holds the value at `quantile`; None of no values."""
+    """Return the lower end of the bucket that contains the value at `quantile`, or None without values."""
     cumulated = np.cumsum(histogram)
     total = int(cumulated[-1])
     if total == 0:

@@ -1,4 +1,4 @@
-"""Text that tells what happened to locks: it is no trace, and is told by its lines from what is one."""
+"""Detection of lock statistics in text form, which are not traces, from their lines."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ FORMATS = {
     "lockmeter": "lockmeter's lockstat",
     "perf-lock": "perf lock contention",
     "perf-lock-csv": "perf lock contention -x",
-    "lockmeter-rows": "a table of lockmeter's rows",
-    "contention": "events of lock contention",
+    "lockmeter-rows": "a table of lockmeter rows",
+    "contention": "lock contention events",
 }
 _PATTERNS = {name: re.compile(form, re.MULTILINE) for name, form in _FORMS.items()}
 
 
 def find_format(head: bytes) -> str | None:
-    """Name of the format of FORMATS that a text with this beginning is in; None if in none."""
+    """Return the format in FORMATS of a text with this beginning, or None."""
     return next((name for name, pattern in _PATTERNS.items() if pattern.search(head)), None)
 
 
 def say_no_trace(name: str, path: object) -> str:
-    """Say of text in a format of FORMATS what it is and what can be done with it."""
+    """Return an explanation of text in a format of FORMATS, and how to use it."""
     return (
-        f"has what was measured of locks ({FORMATS[name]}), which is no trace and cannot be replayed; "
-        f"'pipeline sql --runs {path}' and 'pipeline report RUNS {path}' show it beside runs"
+        f"contains lock statistics ({FORMATS[name]}), which are not a trace and cannot be replayed; "
+        f"'pipeline sql --runs {path}' and 'pipeline report RUNS {path}' compare them with runs"
     )

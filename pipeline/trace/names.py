@@ -1,4 +1,4 @@
-"""Traces by name: the shipped recordings, beside traces by path."""
+"""Lookup of traces by path, or by the name of a shipped recording."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SUFFIX = ".parquet"
 
 
 def trace_path(name: str | Path) -> Path:
-    """Path of a trace given by path, or by the name of a shipped recording.
+    """Return the path of a trace given by its path or by the name of a shipped recording.
 
     Raises UsageError for a name that is neither.
     """

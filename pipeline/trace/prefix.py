@@ -1,8 +1,8 @@
-"""The first rows of a trace as a trace of their own.
+"""Write the first rows of a trace as a separate trace.
 
-As rows are in the order in which operations began, what encloses a nested operation always comes before it:
-the first rows of a valid trace are a valid trace, once tasks and processes are numbered densely. An operation
-whose nested ones are cut off uses its mapping itself for the CPU time and the waiting that they had.
+Rows are in the order in which operations began, so the operation that encloses a nested one always comes
+before it. The first rows of a valid trace are therefore a valid trace, after tasks and processes are numbered
+densely. If nested operations are cut off, their CPU time and waiting becomes use of the enclosing mapping.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def write_prefix(trace: Trace, rows: int, path: Path, note: str) -> None:
     """Write the first `rows` rows, at least one, to `path`, with `note` added.
 
     Tasks and processes are numbered densely, in the same order. Raises InputError for a trace that cannot be
-    read, OutputError where `path` cannot be written.
+    read, OutputError if `path` cannot be written.
     """
     tasks, processes = numbers_used(_first(trace, rows))
     with TraceWriter.like(path, trace.metadata, notes=[*trace.metadata.notes, note]) as writer:

@@ -1,4 +1,4 @@
-"""Reading a trace: one row group at a time, as Arrow batches whose columns numpy sees without a copy."""
+"""Reading a trace: one row group at a time, as Arrow batches with columns that NumPy uses without a copy."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from pipeline.trace.lock_text import find_format, say_no_trace
 UNKNOWN_KIND = -1
 
 _BY_NAME = {column.name: column for column in COLUMNS}
-# How much of a file that is no trace is looked at to say what it is.
+# Bytes read from a file that is not a trace to detect its format.
 _SNIFFED_BYTES = 1 << 16
 _KIND_DICTIONARY = pa.array(KINDS)
 
 
 class Trace:
-    """A trace file opened for reading; its rows are read when `batches` is consumed, and may be read again.
+    """A trace file opened for reading. Rows are read when `batches` is consumed, and can be read repeatedly.
 
-    `path` is the file, `metadata` what it says of itself, `rows` its number of rows.
+    `path` is the file, `metadata` its metadata, and `rows` its number of rows.
     """
 
     def __init__(self, path: Path, metadata: TraceMetadata, parquet: pq.FileMetaData) -> None:
-        """Made by `open_trace`, which checks what is given here."""
+        """Create the object. Use `open_trace`, which checks the arguments."""
         self.path = path
         self.metadata = metadata
         self.rows: int = parquet.num_rows
@@ -45,22 +45,22 @@ class Trace:
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows in file order, at most `rows` at a time, in memory bounded by one row group.
 
-        With `threads`, columns are decoded side by side; without, by the calling thread alone.
+        With `threads`, columns are decoded in parallel; otherwise the calling thread decodes them.
 
-        The batches have the types of ARROW_SCHEMA, `kind` a dictionary whose values are KINDS in their order;
-        `columns` chooses and orders the columns (all by default). Raises InputError for a kind that is not
-        known, with its row (counted from 0), and for data that cannot be decoded.
+        The batches have the types of ARROW_SCHEMA; `kind` is a dictionary with the values KINDS in order.
+        `columns` selects and orders the columns (default: all). Raises InputError for an unknown kind, with
+        its row (from 0), and for data that cannot be decoded.
         """
         return self._batches(columns, rows, threads, tolerant=False)
 
     def tolerant_batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield all rows like `batches`, an unknown or null kind as code UNKNOWN_KIND, for the checks."""
+        """Yield all rows like `batches`, but with the code UNKNOWN_KIND for an unknown or null kind."""
         return self._batches(None, ROW_GROUP_ROWS, threads=True, tolerant=True)
 
     def maximum(self, column: str) -> int:
-        """Largest value of an integer column, from Parquet's statistics where it has them; -1 if no rows.
+        """Return the largest value of an integer column, -1 without rows. Uses Parquet statistics if present.
 
-        `TraceCheck` finds statistics that are not true. Raises InputError for damaged ones.
+        `TraceCheck` detects wrong statistics. Raises InputError for damaged ones.
         """
         with parquet_errors(self.path, "a trace"):
             return self._maximum(column)
@@ -91,7 +91,7 @@ class Trace:
         schema = pa.schema([ARROW_SCHEMA.field(name) for name in names])
         first_row = 0
         try:
-            # pre_buffer would keep every row group it has fetched until the file is closed.
+            # pre_buffer would keep every fetched row group until the file is closed.
             with pq.ParquetFile(
                 self.path, metadata=self._parquet, read_dictionary=["kind"], pre_buffer=False
             ) as file:
@@ -107,7 +107,7 @@ class Trace:
         except DAMAGE as error:
             raise self._damaged(first_row, one_line(error)) from error
         if first_row != self.rows:
-            raise self._damaged(first_row, "there are no more")
+            raise self._damaged(first_row, "end of data")
 
     def _damaged(self, row: int, reason: str) -> InputError:
         return InputError(
@@ -117,10 +117,10 @@ class Trace:
 
 
 def open_trace(path: Path) -> Trace:
-    """Open the trace at `path` after checking its metadata and columns; no row is read.
+    """Open the trace at `path` after checking its metadata and columns, without reading rows.
 
-    Raises InputError when there is no such file, it is not Parquet or cut short, it has no trace metadata or
-    of a newer version, or a column is missing or has another type.
+    Raises InputError if the file does not exist, is not Parquet or is truncated, if it has no trace metadata
+    or a newer version of it, or if a column is missing or has the wrong type.
     """
     path = Path(path)
     parquet, schema = _parquet_metadata(path)
@@ -128,14 +128,14 @@ def open_trace(path: Path) -> Trace:
     _check_columns(path, schema)
     if text is None:
         raise InputError(
-            f"{path}: wanted a trace, found its columns without its metadata; make a trace of it with "
+            f"{path}: wanted a trace, found its columns without its metadata; convert it with "
             f"'pipeline import {path} -o NEW.parquet'"
         )
     return Trace(path, _parse_metadata(path, text), parquet)
 
 
 def find_own_metadata(path: Path) -> TraceMetadata | None:
-    """Return what a file says of itself if it is a trace, None for any other file.
+    """Return the metadata of a file if it is a trace, or None for any other file.
 
     Raises InputError for a trace that cannot be read.
     """
@@ -147,10 +147,10 @@ def find_own_metadata(path: Path) -> TraceMetadata | None:
 
 
 def numpy_column(batch: pa.RecordBatch, name: str) -> np.ndarray:
-    """Return a column of a batch as a one-dimensional numpy array in the column's own integer type.
+    """Return a column of a batch as a one-dimensional NumPy array of the column's own integer type.
 
-    `kind` gives its int8 codes, positions in KINDS. No copy is made of a column without nulls. A nullable
-    column (`cpu`, `bytes`) has -1 for null. Raises InputError for a null in any other.
+    For `kind`, return its int8 codes, which are positions in KINDS. A column without nulls is not copied. In
+    a nullable column (`cpu`, `bytes`), null becomes -1. Raises InputError for a null in any other column.
     """
     column = batch.column(name)
     if name == "kind" and pa.types.is_dictionary(column.type):
@@ -160,8 +160,8 @@ def numpy_column(batch: pa.RecordBatch, name: str) -> np.ndarray:
     if not _BY_NAME[name].nullable:
         row = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
         raise InputError(
-            f"column '{name}' of a trace is null at row {row} of its batch, where a value was wanted; "
-            "'pipeline doctor' lists all such rows"
+            f"column '{name}' of a trace is null at row {row} of its batch, where a value is required; "
+            "'pipeline doctor' counts all such rows"
         )
     return column.fill_null(-1).to_numpy()
 
@@ -174,7 +174,7 @@ def _parquet_metadata(path: Path) -> tuple[pq.FileMetaData, pa.Schema]:
     if form := find_format(head):
         raise InputError(f"{path}: wanted a trace; this {say_no_trace(form, path)}")
     raise InputError(
-        f"{path}: wanted a Parquet file, found another format; 'pipeline import' makes a trace of a recording"
+        f"{path}: wanted a Parquet file, found another format; 'pipeline import' converts recordings"
     )
 
 
@@ -183,16 +183,16 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
     if missing:
         others = [name for name in schema.names if name not in COLUMN_NAMES]
         near = {name: nearest(name, others) for name in missing}
-        guesses = [f"'{found[0]}' is near '{name}'" for name, found in near.items() if found]
+        guesses = [f"'{found[0]}' resembles '{name}'" for name, found in near.items() if found]
         raise InputError(
             f"{path}: wanted a trace with columns {', '.join(COLUMN_NAMES)}; missing: {', '.join(missing)}"
             + (f" ({'; '.join(guesses)})" if guesses else "")
-            + "; if it is a recording, 'pipeline import' makes a trace of it"
+            + "; if it is a recording, 'pipeline import' converts it to a trace"
         )
     if doubled := [name for name in COLUMN_NAMES if schema.names.count(name) > 1]:
         raise InputError(
             f"{path}: wanted each column of a trace once, found {', '.join(doubled)} several times; it is "
-            "damaged, or no trace"
+            "damaged, or not a trace"
         )
     wrong = [
         f"{column.name} is {schema.field(column.name).type}, wanted {column.type}"
@@ -201,8 +201,8 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
     ]
     if wrong:
         raise InputError(
-            f"{path}: columns of another type than a trace has: {'; '.join(wrong)}; cast them, or let "
-            "'pipeline import' do it"
+            f"{path}: columns of the wrong type: {'; '.join(wrong)}; cast them, or convert the file with "
+            "'pipeline import'"
         )
 
 
@@ -219,7 +219,7 @@ def _parse_metadata(path: Path, text: bytes) -> TraceMetadata:
         version = int(fields["format_version"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: the trace's metadata is not readable ({one_line(error)}); generate or import it again"
+            f"{path}: the trace's metadata cannot be read ({one_line(error)}); generate or import it again"
         ) from error
     if version > FORMAT_VERSION:
         raise InputError(
@@ -232,14 +232,14 @@ def _parse_metadata(path: Path, text: bytes) -> TraceMetadata:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{path}: the trace's metadata is wrong at '{where}' ({first['msg']}); generate or import it "
+            f"{path}: the trace's metadata is invalid at '{where}' ({first['msg']}); generate or import it "
             "again"
         ) from error
 
 
 def _kind_column(column: pa.Array, first_row: int, path: Path, tolerant: bool) -> pa.DictionaryArray:
-    """Recode a string or dictionary column to int8 codes into KINDS, whatever order the file has them in."""
-    # What Arrow decodes of damaged bytes need not be sound.
+    """Recode a string or dictionary column to int8 codes into KINDS, in any order in the file."""
+    # Arrow can decode damaged bytes to an invalid column.
     column.validate(full=True)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
@@ -260,7 +260,7 @@ def _kind_column(column: pa.Array, first_row: int, path: Path, tolerant: bool) -
             row = int(bad[0])
             raise InputError(
                 f"{path}: row {first_row + row:,}: kind is {column[row].as_py()!r}, wanted one of "
-                f"{', '.join(KINDS)}; 'pipeline doctor' lists all such rows"
+                f"{', '.join(KINDS)}; 'pipeline doctor' counts all such rows"
             )
-    # Not checked by Arrow: tolerant readers take UNKNOWN_KIND as a code.
+    # Without Arrow's check, because tolerant readers accept the code UNKNOWN_KIND.
     return pa.DictionaryArray.from_arrays(pa.array(out), _KIND_DICTIONARY, safe=False)

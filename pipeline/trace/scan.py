@@ -1,4 +1,4 @@
-"""One pass over the rows of a trace, in compiled code: what they are like."""
+"""One pass over the rows of a trace, in compiled code, for statistics of their values."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pipeline.jit.loops import compiled
 from pipeline.jit.tables import Tables
 from pipeline.schema.names import KINDS
 
-# Histogram of a duration or distance: values up to 255 have a bucket each; above, a bucket is 1/256 of its
-# power of two, so a quantile read from it is at most 0.4 % too low.
+# Histogram of durations or distances. Values up to 255 have one bucket each. Above, a bucket is 1/256 of its
+# power of two, so a quantile computed from it is at most 0.4 % too low.
 _SUB = 8
 BUCKETS = (64 - _SUB + 1) << _SUB
 
 _KINDS = len(KINDS)
 
-# Reuse needs 8 bytes per page; above this (256 GiB of mapped memory) it is left out.
+# Reuse needs 8 bytes per page; above this number (256 GiB of mapped memory) it is not computed.
 REUSE_PAGES = 1 << 26
 
 HISTOGRAMS = ("think_ns", "wait_ns", "hold_ns", "block_ns", "reuse")
@@ -25,14 +25,14 @@ _READ = ("kind", "page", "think_ns", "wait_ns", "hold_ns", "block_ns")
 
 
 class Scan:
-    """What rows are like: state and results of the pass.
+    """State and results of the pass.
 
-    `kinds` counts rows by kind; `histograms` [HISTOGRAMS, BUCKETS] and `maxima` are of durations and
+    `kinds` counts rows by kind. `histograms` [HISTOGRAMS, BUCKETS] and `maxima` describe durations and
     distances.
     """
 
     def __init__(self, pages: int) -> None:
-        """Room for `pages` page numbers; reuse is left out if there are more than REUSE_PAGES."""
+        """Allocate tables for `pages` page numbers. Reuse is not computed for more than REUSE_PAGES."""
         self.rows = 0
         self.kinds = np.zeros(len(KINDS), np.int64)
         self.histograms = np.zeros((len(HISTOGRAMS), BUCKETS), np.int64)
@@ -48,7 +48,7 @@ class Scan:
         )
 
     def add(self, columns: dict[str, np.ndarray]) -> None:
-        """Take in the next rows: columns of the trace as int64, int32 or int8 arrays of one length."""
+        """Add the next rows: columns of the trace as int64, int32 or int8 arrays of equal length."""
         count = len(columns["time_ns"])
         batch = Tables(checked=False, **{name: np.ascontiguousarray(columns[name]) for name in _READ})
         _scan(batch, count, self.rows, self._tables, self._pages)
@@ -59,7 +59,7 @@ class Scan:
 
 
 def bucket_floor(bucket: int) -> int:
-    """Smallest value that falls into a bucket."""
+    """Return the smallest value in a bucket."""
     if bucket < 1 << _SUB:
         return bucket
     shift = (bucket >> _SUB) - 1

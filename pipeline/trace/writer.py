@@ -1,8 +1,8 @@
-"""Writing a trace: rows go in as numpy columns of any length, a complete file comes out or none.
+"""Writing a trace from NumPy columns of any length. The file appears complete or not at all.
 
-Encoding happens in one background thread, so that whoever makes the rows goes on meanwhile. Encodings were
-chosen by measuring: byte-stream-split or delta packing with light zstd is 1.5 times faster to write and twice
-as fast to read as Parquet's defaults, at the same size.
+A background thread encodes the rows while the caller produces more. The encodings were chosen by measurement:
+byte-stream-split or delta packing with light zstd is 1.5 times as fast to write and twice as fast to read as
+Parquet's defaults, at the same size.
 """
 
 from __future__ import annotations
@@ -61,18 +61,17 @@ class _Fields(TypedDict, total=False):
 
 
 class TraceWriter:
-    """Writes one trace; a context manager. The file takes its name when the block ends without exception.
+    """Context manager that writes one trace. The file gets its name when the block ends without an exception.
 
-    `source` says where the rows come from and `columns` gives each column's provenance (every column must
-    be named); these and what else is given go into the metadata as they are, and `metadata` may be changed
-    until the block ends. Counts of operations, tasks, processes and pages are taken while writing. The same
-    rows give the same bytes, however they are cut into batches.
+    `source` is the origin of the rows, and `columns` gives the provenance of every column. All arguments are
+    stored in the metadata unchanged, and `metadata` can be modified until the block ends. Operations, tasks,
+    processes and pages are counted while writing. The same rows give the same bytes for any batch sizes.
 
-    Raises OutputError when the file cannot be written; neither it nor a temporary file is then left.
+    Raises OutputError if the file cannot be written, and then leaves neither the file nor a temporary file.
     """
 
     def __init__(self, path: Path, **fields: Unpack[_Fields]) -> None:
-        """Check the provenance; nothing is written before the block is entered."""
+        """Check the provenance. Nothing is written before the block is entered."""
         unnamed = [name for name in COLUMN_NAMES if name not in fields["columns"]]
         if unnamed:
             raise ValueError(f"provenance of these columns is missing: {', '.join(unnamed)}")
@@ -88,7 +87,7 @@ class TraceWriter:
 
     @classmethod
     def like(cls, path: Path, metadata: TraceMetadata, **changes: Any) -> Self:
-        """Write a trace that says of itself what another one does, but for `changes`."""
+        """Create a writer with the metadata of another trace, except for `changes`."""
         fields: Any = {name: getattr(metadata, name) for name in _Fields.__annotations__}
         return cls(path, **(fields | changes))
 
@@ -97,7 +96,7 @@ class TraceWriter:
         self._stack.__enter__()
         try:
             temporary = self._stack.enter_context(complete_file(self._path))
-            # Opened here, so that a directory that may not be written is found before any work is done.
+            # Opened here to detect a directory without write permission before any work is done.
             self._sink = self._stack.enter_context(temporary.open("wb"))
         except OSError as error:
             self._stack.__exit__(type(error), error, error.__traceback__)
@@ -107,11 +106,11 @@ class TraceWriter:
         return self
 
     def write(self, rows: Mapping[str, np.ndarray | None]) -> None:
-        """Append a batch: one one-dimensional array per column, all of one length; zero rows are allowed.
+        """Append a batch: a one-dimensional array for each column, all of the same length, which can be 0.
 
-        `kind` holds codes into KINDS. In `cpu` and `bytes`, -1 is null, and None in place of the array is
-        null throughout. Arrays are copied and may be reused at once. Raises ValueError for a column that is
-        missing or of another length, for a time before that of the row above it, and, at this call or a
+        `kind` contains codes into KINDS. In `cpu` and `bytes`, -1 is null, and None instead of the array
+        makes all rows null. Arrays are copied and can be reused immediately. Raises ValueError for a column that is
+        missing or has a different length, for a time before that of the previous row, and, in this call or a
         later one, for a task, process or page out of range.
         """
         length = _check_length(rows)
@@ -142,7 +141,7 @@ class TraceWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """Finish the file, or on any exception remove it."""
+        """Finish the file, or remove it on any exception."""
         if error is None and self._filled:
             self._queue.put({name: array[: self._filled] for name, array in self._buffer.items()})
         elif error is not None:
@@ -161,7 +160,7 @@ class TraceWriter:
             raise self._failure
 
     def _encode_all(self) -> None:
-        """Body of the thread: encode what arrives until None, even after a failure: `write` must not wait."""
+        """Encode queued columns until None. Continue after a failure, because `write` must not block."""
         writer: pq.ParquetWriter | None = None
         while (columns := self._queue.get()) is not None:
             if self._failure is None:
@@ -192,7 +191,7 @@ class TraceWriter:
 
 
 class _Counts:
-    """Distinct tasks and processes, the largest page and the rows seen so far."""
+    """Distinct tasks and processes, the largest page and the number of rows so far."""
 
     def __init__(self) -> None:
         self._operations = 0
@@ -210,7 +209,7 @@ class _Counts:
             low, high = int(columns[name].min()), int(columns[name].max())
             if low < 0 or high >= limit:
                 raise ValueError(
-                    f"column '{name}' of a trace holds {low if low < 0 else high}; wanted 0 to {limit - 1}"
+                    f"column '{name}' of a trace contains {low if low < 0 else high}; wanted 0 to {limit - 1}"
                 )
         self._largest_page = max(self._largest_page, int(columns["page"].max()))
         self._tasks[columns["task"]] = True
@@ -231,7 +230,7 @@ def _check_length(rows: Mapping[str, np.ndarray | None]) -> int:
     lengths = {}
     for name in COLUMN_NAMES:
         if name not in rows:
-            raise ValueError(f"column '{name}' of the trace was not given")
+            raise ValueError(f"column '{name}' of the trace is missing")
         values = rows[name]
         if values is not None:
             lengths[name] = len(values)

@@ -1,1 +1,1 @@
-"""Making a trace of another one: one file per step, and `applying`, which applies several in order."""
+"""Transformations of traces: one file per step, and `apply`, which applies several in order."""

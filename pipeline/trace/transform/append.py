@@ -1,4 +1,4 @@
-"""Put one trace after another: `append=OTHER.parquet`."""
+"""The step `append=OTHER.parquet`: append another trace."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pipeline.trace.transform.step_text import Parameters, duration_text
 
 NAME = "append"
 _FRESH_OR_SAME = ("fresh", "same")
-# What a column is worth: of two, the later one holds for both.
+# Provenances from the strongest to the weakest. The joined column gets the weaker of two.
 _WORTH: tuple[Provenance, ...] = ("measured", "derived", "assumed", "synthetic", "absent")
 
 
 @dataclass(frozen=True)
 class Append:
-    """The trace at `path`, from `gap_ns` after the latest end on."""
+    """Append the trace at `path`, `gap_ns` after the latest end of the first."""
 
     path: Path
     same_tasks: bool
@@ -35,22 +35,22 @@ class Append:
 
     @classmethod
     def parse(cls, value: str, keys: Mapping[str, str]) -> Append:
-        """Make the step of a path."""
+        """Parse the step from a path."""
         given = Parameters(NAME, value, keys, ("tasks", "pages", "gap"))
         tasks, pages = (given.one_of(key, _FRESH_OR_SAME, "fresh") for key in ("tasks", "pages"))
         return cls(Path(given.text(NAME)), tasks == "same", pages == "same", given.duration_ns("gap", "0"))
 
     @property
     def text(self) -> str:
-        """The step in full, the file by its name."""
+        """The step with all parameters, and the file's name without its directory."""
         tasks, pages = (_FRESH_OR_SAME[same] for same in (self.same_tasks, self.same_pages))
         return f"{NAME}={self.path.name},tasks={tasks},pages={pages},gap={duration_text(self.gap_ns)}"
 
     def apply(self, trace: Trace) -> Outcome:
-        """Rows of `trace`, then those of the other.
+        """Return the rows of `trace`, followed by those of the other trace.
 
-        Raises InputError if the other cannot be read, UsageError if together they are more than a trace
-        holds, or a task that is said to be the same is in another process.
+        Raises InputError if the other trace cannot be read. Raises UsageError if the two exceed the limits of
+        a trace, or if a task with the same number is in a different process.
         """
         other = open_trace(self.path)
         begin_ns = _end_ns(trace) + self.gap_ns
@@ -59,11 +59,11 @@ class Append:
         for name, limit in (("task", MAX_TASKS), ("process", MAX_TASKS), ("page", MAX_PAGE)):
             if offsets[name] + other.maximum(name) >= limit:
                 raise UsageError(
-                    f"step {self.text}: together the traces have more than the {limit:,} {name} numbers "
-                    "that a trace can hold"
+                    f"step {self.text}: together, the traces have more than the {limit:,} {name} numbers "
+                    "that a trace can have"
                 )
         if begin_ns + other.maximum("time_ns") >= MAX_TIME_NS:
-            raise UsageError(f"step {self.text}: together the traces are longer than a trace can span")
+            raise UsageError(f"step {self.text}: together, the traces exceed the maximum length of a trace")
         if self.same_tasks:
             self._require_same_processes(trace, other)
         outcome = begin_outcome(trace, _join(trace, other, begin_ns, offsets))
@@ -77,7 +77,7 @@ class Append:
         outcome.losses = dict(Counter(ours.losses) + Counter(theirs.losses))
         outcome.notes.append(
             f"from {begin_ns:,} ns on: {theirs.source.type} trace '{theirs.source.name}' (sha256 "
-            f"{sha256_of(self.path)[:12]}), whose clock is: {theirs.clock}"
+            f"{sha256_of(self.path)[:12]}) with the clock: {theirs.clock}"
         )
         outcome.notes += [
             f"of '{theirs.source.name}': {note}"
@@ -87,7 +87,7 @@ class Append:
         mixed = [name for name in ours.columns if ours.columns[name] != theirs.columns[name]]
         if mixed:
             outcome.notes.append(
-                "columns whose provenance differs between the two are marked by the weaker one: "
+                "columns with different provenances in the two traces have the weaker one: "
                 + ", ".join(mixed)
             )
         return outcome
@@ -102,13 +102,13 @@ class Append:
                     at = int(task[wrong][0])
                     raise UsageError(
                         f"step {self.text}: task {at} is in process {process_of[at]} of {trace.path} and in "
-                        f"{int(process[wrong][0])} of {self.path}; give tasks=fresh"
+                        f"{int(process[wrong][0])} of {self.path}; use tasks=fresh"
                     )
                 process_of[task] = process
 
 
 def _end_ns(trace: Trace) -> int:
-    """Latest certain end of an operation."""
+    """Return the latest certain end of an operation."""
     return max(
         (
             int((columns["time_ns"] + columns["hold_ns"] + columns["block_ns"]).max())
@@ -133,6 +133,6 @@ STEPS = (
         NAME,
         Append.parse,
         "append=FILE[,tasks=fresh|same,pages=fresh|same,gap=0]",
-        "another trace after the end of this one, with other tasks and pages or the same",
+        "append another trace after the end of this one, with new or the same tasks and pages",
     ),
 )

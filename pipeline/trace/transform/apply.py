@@ -1,4 +1,4 @@
-"""Apply transformations to a trace, one after another, and write down in the new one what was done."""
+"""Apply transformations to a trace, in order, and record them in the new trace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.trace.transform.sort import sort_by_time
 from pipeline.trace.transform.step import Step
 from pipeline.trace.writer import TraceWriter
 
-# Every kind of step, in the order in which they are listed.
+# All kinds of steps, in the order of the list for users.
 _KINDS = {
     kind.name: kind
     for module in (window, choose, replicate, stretch, highmem, append)
@@ -28,7 +28,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class TransformResult:
-    """What was made: `steps` in full, `operations` before the first step and after each."""
+    """Result of a transformation: full `steps`, and `operations` before the first step and after each."""
 
     output: Path
     steps: tuple[str, ...]
@@ -37,33 +37,33 @@ class TransformResult:
 
 
 def usages() -> list[tuple[str, str]]:
-    """How each step is written and what it does."""
+    """Return the syntax and the effect of each step."""
     return [(kind.usage, kind.meaning) for kind in _KINDS.values()]
 
 
 def parse_step(text: str) -> Step:
-    """Make a step of `name=value,key=value`. Raises UsageError for one that is unknown or not well formed."""
+    """Parse a step `name=value,key=value`. Raises UsageError for an unknown or malformed step."""
     (name, value), *rest = [part.partition("=")[::2] for part in text.split(",")]
     if name not in _KINDS:
         raise unknown_name("step", name, _KINDS, "'pipeline transform --help' explains them")
     keys: dict[str, str] = {}
     for key, given in rest:
         if not given or key in keys:
-            raise UsageError(f"step {name}: wanted KEY=VALUE once each after the first comma, found '{key}'")
+            raise UsageError(f"step {name}: wanted each KEY=VALUE once after the first comma, found '{key}'")
         keys[key] = given
     return _KINDS[name].parse(value, keys)
 
 
 def transform(source: Path, output: Path, steps: Sequence[str]) -> TransformResult:
-    """Apply `steps`, each `name=value,key=value`, in their order to the trace at `source`; write `output`.
+    """Apply `steps`, each `name=value,key=value`, in order to the trace at `source`, and write `output`.
 
-    The new trace lists the steps in its metadata, with the SHA-256 of the file each chain of them began with.
-    Memory does not grow with the number of rows; between two steps the trace lies in a temporary file beside
-    `output`, and a step that changes the order of rows sorts them there. The file appears complete or not at
-    all.
+    The metadata of the new trace lists the steps, with the SHA-256 of the original file of each chain.
+    Memory use does not grow with the number of rows. Intermediate traces are temporary files in the directory
+    of `output`, and steps that change the order of rows sort them there. The file appears complete
+    or not at all.
 
     Raises UsageError for a step that is unknown or does not fit the trace, InputError for a trace that cannot
-    be read, OutputError when the new one cannot be written.
+    be read, and OutputError if the new one cannot be written.
     """
     source, output = Path(source), Path(output)
     if not steps:
@@ -71,7 +71,7 @@ def transform(source: Path, output: Path, steps: Sequence[str]) -> TransformResu
     parsed = [parse_step(text) for text in steps]
     current = open_trace(source)
     if output.exists() and output.samefile(source):
-        raise UsageError(f"{output}: is the trace itself; give another name for the new one")
+        raise UsageError(f"{output}: this is the original trace; choose another name for the new one")
     sha256 = sha256_of(source)
     operations = [current.rows]
     try:

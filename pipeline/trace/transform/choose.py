@@ -1,4 +1,4 @@
-"""Choose tasks or processes by number, or sample them: `tasks=0-3`, `processes=1+4`, `sample=0.25`."""
+"""The steps `tasks=0-3`, `processes=1+4` and `sample=0.25`: select tasks or processes."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from pipeline.trace.transform.step_text import Parameters
 
 @dataclass(frozen=True)
 class Selection:
-    """Tasks or processes by their numbers, `column` saying which."""
+    """Select tasks or processes (`column`) by their numbers."""
 
     column: str
     numbers: tuple[int, ...]
 
     @classmethod
     def tasks(cls, value: str, keys: Mapping[str, str]) -> Selection:
-        """Make the step of task numbers."""
+        """Parse the step from task numbers."""
         return cls("task", tuple(Parameters("tasks", value, keys, ()).numbers("tasks")))
 
     @classmethod
     def processes(cls, value: str, keys: Mapping[str, str]) -> Selection:
-        """Make the step of process numbers."""
+        """Parse the step from process numbers."""
         return cls("process", tuple(Parameters("processes", value, keys, ()).numbers("processes")))
 
     @property
     def text(self) -> str:
-        """The step as written, ranges written out."""
+        """The step, with ranges expanded."""
         return f"{'tasks' if self.column == 'task' else 'processes'}={'+'.join(map(str, self.numbers))}"
 
     def apply(self, trace: Trace) -> Outcome:
-        """Keep their rows. Raises UsageError for a number that the trace does not have."""
+        """Keep the rows of the selection. Raises UsageError for a number that the trace does not have."""
         last = trace.maximum(self.column)
         if self.numbers[-1] > last:
             raise UsageError(
@@ -59,7 +59,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Sample:
-    """A share of the tasks or processes; at least one stays."""
+    """Keep a random share of the tasks or processes, at least one."""
 
     share: float
     column: str
@@ -67,7 +67,7 @@ class Sample:
 
     @classmethod
     def parse(cls, value: str, keys: Mapping[str, str]) -> Sample:
-        """Make the step of a share and of whom."""
+        """Parse the step from a share and `of`."""
         given = Parameters("sample", value, keys, ("of", "seed"))
         column = {"tasks": "task", "processes": "process"}[
             given.one_of("of", ("tasks", "processes"), "tasks")
@@ -76,13 +76,13 @@ class Sample:
 
     @property
     def text(self) -> str:
-        """The step as written."""
+        """The step with all parameters."""
         return (
             f"sample={self.share:g},of={'tasks' if self.column == 'task' else 'processes'},seed={self.seed}"
         )
 
     def apply(self, trace: Trace) -> Outcome:
-        """Keep the rows of whom the seed draws: round(share * number) of them, at least one."""
+        """Keep the rows of round(share * number) tasks or processes drawn by the seed, at least one."""
         tasks, processes = numbers_used(batches(trace, ("task", "process")))
         there = np.flatnonzero(tasks if self.column == "task" else processes)
         count = min(max(round(self.share * len(there)), 1), len(there))
@@ -113,14 +113,17 @@ def _begin_at_zero(columns: Columns, first_ns: int) -> Columns:
 
 
 STEPS = (
-    StepKind("tasks", Selection.tasks, "tasks=0-3+7", "operations of these tasks"),
+    StepKind("tasks", Selection.tasks, "tasks=0-3+7", "keep the operations of these tasks"),
     StepKind(
-        "processes", Selection.processes, "processes=0-3+7", "operations of all tasks of these processes"
+        "processes",
+        Selection.processes,
+        "processes=0-3+7",
+        "keep the operations of all tasks of these processes",
     ),
     StepKind(
         "sample",
         Sample.parse,
         "sample=SHARE[,of=tasks|processes,seed=0]",
-        "a share of the tasks or processes, drawn at random",
+        "keep a share of the tasks or processes, drawn at random",
     ),
 )

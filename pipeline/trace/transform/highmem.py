@@ -1,9 +1,9 @@
-"""Change how many of the pages lie in highmem: `highmem=0.5`.
+"""The step `highmem=0.5`: reduce the share of pages in highmem.
 
-A trace holds the operations that needed a mapping, of pages in highmem. Were some of these pages in low
-memory, which is always mapped, their operations would ask for no mapping: their rows go, and their time
-becomes think and wait of the task's next operation. Pages that were in low memory when the trace was made are
-not in it, so that the share can only fall.
+A trace contains operations that needed a mapping, on pages in highmem. If some of these pages were in low
+memory, which is always mapped, their operations would need no mapping. The step removes their rows, and adds
+their time to the think and wait time of the task's next operation. Pages that were in low memory when the
+trace was made are not in it, so the share can only decrease.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ _FOLDED = ("task", "think_ns", "wait_ns", "hold_ns", "block_ns", "depth")
 
 @dataclass(frozen=True)
 class Highmem:
-    """A share of the pages stays in highmem."""
+    """Keep a share of the pages in highmem."""
 
     share: float
     seed: int
 
     @classmethod
     def parse(cls, value: str, keys: Mapping[str, str]) -> Highmem:
-        """Make the step of a share."""
+        """Parse the step from a share."""
         given = Parameters(NAME, value, keys, ("seed",))
         return cls(given.share(NAME), given.whole("seed", 0, "0"))
 
     @property
     def text(self) -> str:
-        """The step as written."""
+        """The step with all parameters."""
         return f"{NAME}={self.share:g},seed={self.seed}"
 
     def apply(self, trace: Trace) -> Outcome:
-        """Drop rows of pages that are in low memory; the time of these is kept, in the next row's think.
+        """Drop rows of pages in low memory, and add their time to the think time of the next row.
 
-        Raises UsageError where no row is left.
+        Raises UsageError if no row is left.
         """
         tasks, processes = numbers_used(self._select(trace))
         if not tasks.any():
             raise UsageError(
-                f"step {self.text}: no page of {trace.path} stays in highmem; take a larger share"
+                f"step {self.text}: no page of {trace.path} stays in highmem; use a larger share"
             )
         first_ns = next(int(rows["time_ns"][0]) for rows in self._select(trace))
         outcome = begin_outcome(trace, iter(()))
@@ -99,13 +99,13 @@ class Highmem:
         if dropped:
             after_ns = _time_after_the_last(tasks)
             notes.append(
-                f"{dropped:,} operations need no mapping any more; {after_ns / 1e9:.6f} s of their CPU time "
-                "come after their task's last operation and are in none"
+                f"{dropped:,} operations on pages in low memory were removed; {after_ns / 1e9:.6f} s of "
+                "their CPU time came after their task's last remaining operation and are lost"
             )
 
 
 def _time_after_the_last(tasks: Tables) -> int:
-    """CPU time of dropped rows that no later row of their task has taken over, in ns."""
+    """Return the CPU time of dropped rows that was not added to a later row of their task, in ns."""
     carried, folded = (table.reshape(MAX_TASKS, LEVELS) for table in (tasks.carried, tasks.folded))
     dropped = (np.arange(LEVELS) <= tasks.top[:, None]) & (folded["stays"] == 0) & (folded["depth"] == 0)
     return int(carried["think_ns"][:, 0].sum() + np.maximum(folded["cpu_ns"][dropped], 0).sum())
@@ -116,7 +116,7 @@ STEPS = (
         NAME,
         Highmem.parse,
         "highmem=SHARE[,seed=0]",
-        "a share of the pages stays in highmem; operations on the others need no mapping: their time becomes "
-        "think and wait",
+        "keep a share of the pages in highmem; operations on the others need no mapping, and their time "
+        "becomes think and wait time",
     ),
 )

@@ -1,7 +1,7 @@
-"""The loops that follow each task through its operations and what is nested in them, compiled.
+"""Compiled loops that follow each task through its operations and their nested operations.
 
-Rows come in file order, over any number of calls; what must be known of a task between two rows is in arrays
-with a row per task, or LEVELS rows per task, which the caller keeps.
+Rows are processed in file order, over any number of calls. The state of a task between two rows is in arrays
+with one row per task, or LEVELS rows per task. The caller keeps these arrays.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ LEVELS = MAX_DEPTH + 1
 
 @compiled
 def inherit(tasks, depths, keep, kept):  # type: ignore[no-untyped-def]
-    """Let nested rows have the `keep` (bool [n], changed) of the outermost row that they lie in.
+    """Set `keep` (bool [n], changed) of nested rows to that of their outermost row.
 
-    `kept` (bool [tasks]) is each task's latest decision.
+    `kept` (bool [tasks]) is the latest decision for each task.
     """
     for i in range(len(tasks)):
         if depths[i] == 0:
@@ -27,18 +27,18 @@ def inherit(tasks, depths, keep, kept):  # type: ignore[no-untyped-def]
             keep[i] = kept[tasks[i]]
 
 
-# How far the boundary before a task's next row of some depth has moved.
+# Shift of the boundary before a task's next row of a given depth.
 SHIFT = np.dtype([("known", "i8"), ("shift", "i8")])
 
 
 @compiled
 def move(rows, count, tasks):  # type: ignore[no-untyped-def]
-    """Move rows in time for durations that changed; `rows.time_ns` is changed.
+    """Move rows in time after changes of durations; changes `rows.time_ns`.
 
-    `rows` has the tables time_ns, task, depth; `before` and `after`, the time from the previous boundary to
-    the begin (think + wait) as it was and is; `used_before` and `used_after`, likewise from the begin to the
-    end (hold + block); and `start`, when each row begins if it is its task's first. `tasks` has `shifts`
-    [tasks * LEVELS] and `latest`, the last begin of each task, which none may precede.
+    `rows` has these tables: time_ns, task and depth; `before` and `after`, the old and new time from the
+    previous boundary to the begin (think + wait); `used_before` and `used_after`, the old and new time from
+    the begin to the end (hold + block); and `start`, the begin of each row if it is its task's first. `tasks`
+    has `shifts` [tasks * LEVELS] and `latest`, the last begin of each task, which is a lower limit.
     """
     for i in range(count):
         latest, first = rows.task[i], rows.task[i] * LEVELS
@@ -56,10 +56,10 @@ def move(rows, count, tasks):  # type: ignore[no-untyped-def]
         boundary.known, boundary.shift = 1, moved + rows.used_after[i] - rows.used_before[i]
 
 
-# A task's row of some depth: whether it stays, its new depth, and the CPU time and time off CPU of it that
-# nothing nested has used.
+# A task's row of a given depth: whether it stays, its new depth, and its CPU time and time off CPU that
+# nested rows have not used.
 FOLDED = np.dtype([("stays", "i8"), ("depth", "i8"), ("cpu_ns", "i8"), ("off_ns", "i8")])
-# Time to be given to a task's next row of some new depth.
+# Time to add to a task's next row of a given new depth.
 CARRIED = np.dtype([("think_ns", "i8"), ("wait_ns", "i8")])
 
 
@@ -67,10 +67,11 @@ CARRIED = np.dtype([("think_ns", "i8"), ("wait_ns", "i8")])
 def fold(rows, count, tasks):  # type: ignore[no-untyped-def]
     """Fold rows that are dropped into those that stay; think_ns, wait_ns and depth are changed.
 
-    `rows` has the tables task, think_ns, wait_ns, hold_ns, block_ns, depth and keep (0 or 1). A dropped row's
-    own time, without what is nested in it, becomes think and wait of the next row that stays inside the same
-    mapping; inside one that stays, what comes after the last nested row is part of its hold already. `tasks`
-    has `top`, the depth of each task's latest row (-1: none), `folded` and `carried` [tasks * LEVELS].
+    `rows` has the tables task, think_ns, wait_ns, hold_ns, block_ns, depth and keep (0 or 1). The time of a
+    dropped row, without that of its nested rows, is added to think and wait of the next row that stays inside
+    the same mapping. Inside a mapping that stays, time after the last nested row is already part of its hold.
+    `tasks` has `top`, the depth of each task's latest row (-1: none), `folded` and `carried`
+    [tasks * LEVELS].
     """
     for i in range(count):
         task, depth, first = rows.task[i], rows.depth[i], rows.task[i] * LEVELS

@@ -1,4 +1,4 @@
-"""Scale a trace up: `replicate=4,share=0.5` runs four copies of its tasks side by side."""
+"""The step `replicate=4,share=0.5`: scale a trace up with concurrent copies of its tasks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_CPUS = 1 << 15
 
 @dataclass(frozen=True)
 class Replicate:
-    """`copies` of the trace, the i-th begun i / copies of `over_ns` late (None: of a tenth of the trace)."""
+    """Make `copies` of the trace; copy i starts i / copies * `over_ns` late (None: a tenth of the trace)."""
 
     copies: int
     share: float
@@ -36,19 +36,19 @@ class Replicate:
 
     @classmethod
     def parse(cls, value: str, keys: Mapping[str, str]) -> Replicate:
-        """Make the step of a number of copies."""
+        """Parse the step from a number of copies."""
         given = Parameters(NAME, value, keys, ("share", "over", "seed"))
         over_ns = given.duration_ns("over") if "over" in keys else None
         return cls(given.whole(NAME, 1), given.share("share", "0"), over_ns, given.whole("seed", 0, "0"))
 
     @property
     def text(self) -> str:
-        """The step in full, but for a default `over` that hangs on the trace."""
+        """The step with all parameters, except a default `over`, which depends on the trace."""
         over = "" if self.over_ns is None else f",over={duration_text(self.over_ns)}"
         return f"{NAME}={self.copies},share={self.share:g}{over},seed={self.seed}"
 
     def apply(self, trace: Trace) -> Outcome:
-        """Copy the rows. Raises UsageError where tasks, pages or CPUs become more than a trace can hold."""
+        """Copy the rows. Raises UsageError if tasks, pages or CPUs exceed the limits of a trace."""
         last_ns = trace.maximum("time_ns")
         over_ns = last_ns // 10 if self.over_ns is None else self.over_ns
         cpus = trace.maximum("cpu") + 1 if trace.metadata.columns["cpu"] != "absent" else 0
@@ -65,10 +65,10 @@ class Replicate:
             if step_of[name] * self.copies > limit:
                 raise UsageError(
                     f"step {self.text}: {self.copies:,} copies of {step_of[name]:,} {name} numbers are more "
-                    f"than the {limit:,} that a trace can hold; take fewer copies, or sample the trace first"
+                    f"than the {limit:,} that a trace can have; use fewer copies, or sample the trace first"
                 )
         if last_ns + over_ns >= MAX_TIME_NS:
-            raise UsageError(f"step {self.text}: the copies would begin later than a trace can span")
+            raise UsageError(f"step {self.text}: the copies would start after the maximum length of a trace")
         outcome = begin_outcome(trace, self._copy(trace, step_of, over_ns))
         if self.copies == 1:
             return outcome
@@ -76,13 +76,13 @@ class Replicate:
         outcome.columns = mark_derived(outcome.columns, ("time_ns", "task", "process", "page", "cpu"))
         if outcome.cpus is not None:
             outcome.cpus = cpus * self.copies
-        # each copy lacks what the recording lacks
+        # Each copy has the losses of the recording.
         if outcome.lost_events is not None:
             outcome.lost_events *= self.copies
         outcome.losses = {name: count * self.copies for name, count in outcome.losses.items()}
         outcome.notes.append(
-            f"copy i begins i / {self.copies} of {over_ns:,} ns late; begin and end have fewer copies than "
-            "the middle"
+            f"copy i starts i / {self.copies} * {over_ns:,} ns late, so fewer copies run at the begin and "
+            "the end than in the middle"
         )
         return outcome
 
@@ -109,7 +109,7 @@ STEPS = (
         NAME,
         Replicate.parse,
         "replicate=N[,share=0,over=TIME,seed=0]",
-        "N copies with tasks, processes and CPUs of their own, begun spread over TIME (default: a tenth of "
-        "the trace); a share of the pages is common to all",
+        "make N copies with their own tasks, processes and CPUs, with starts spread over TIME (default: a "
+        "tenth of the trace); a share of the pages is common to all",
     ),
 )

@@ -1,4 +1,4 @@
-"""Rows of a trace by time, however many there are: DuckDB sorts them, on disk where memory is too small."""
+"""Sorting of a trace's rows by time with DuckDB, on disk if memory is too small."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEMORY = "512MB"
 
 
 def sort_by_time(rows: Iterator[Columns], scratch: Path) -> Iterator[Columns]:
-    """Rows in order of (time_ns, task, seq), without `seq`; `scratch` takes what memory cannot hold."""
+    """Yield rows in order of (time_ns, task, seq), without `seq`, with temporary files in `scratch`."""
     unsorted = scratch / "unsorted.parquet"
     writer: pq.ParquetWriter | None = None
     try:

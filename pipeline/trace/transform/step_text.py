@@ -1,4 +1,4 @@
-"""The values of a step as they are written: `name=value,key=value`."""
+"""Parsing of a step's values, written as `name=value,key=value`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _LARGEST_FACTOR = 10**6
 
 
 def duration_text(ns: int) -> str:
-    """A duration as a step takes it: "25us"."""
+    """Return a duration in the syntax of a step: "25us"."""
     return format_whole_duration(ns).replace(" ", "")
 
 
 class Parameters:
-    """The value and the further keys of one step, each asked for by the type it should have.
+    """The value and keys of one step, with a method for each type of value.
 
-    Every method raises UsageError, naming the step and the key, for a value that is not of its type.
+    Every method raises UsageError, which names the step and the key, for a value of the wrong type.
     """
 
     def __init__(self, step: str, value: str, keys: Mapping[str, str], known: Iterable[str]) -> None:
-        """Refuse keys that the step does not know."""
+        """Reject keys that the step does not have."""
         for key in keys:
             if key not in known:
                 raise unknown_name(f"key of step {step}", key, known)
@@ -35,14 +35,14 @@ class Parameters:
         self._values = {step: value, **keys}
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Value as it is."""
+        """Return the text of the value."""
         found = self._values.get(key, default)
         if not found:
             raise self.wrong(key, "a value")
         return found
 
     def share(self, key: str, default: str | None = None) -> float:
-        """A number from 0 to 1."""
+        """Return a number from 0 to 1."""
         try:
             number = float(self.text(key, default))
         except ValueError:
@@ -52,40 +52,40 @@ class Parameters:
         return number
 
     def whole(self, key: str, least: int, default: str | None = None) -> int:
-        """A whole number, at least `least`."""
+        """Return a whole number of at least `least`."""
         text = self.text(key, default)
         if not text.isascii() or not text.isdigit() or not least <= int(text) < 1 << 63:
             raise self.wrong(key, f"a whole number from {least}")
         return int(text)
 
     def factor(self, key: str, default: str | None = None) -> Fraction:
-        """A decimal number from 0 on, exactly as written."""
+        """Return a decimal number of at least 0, exactly as written."""
         text = self.text(key, default)
         try:
             number = Fraction(text)
         except (ValueError, ZeroDivisionError):
             number = Fraction(-1)
         if not 0 <= number <= _LARGEST_FACTOR or number.denominator > _LARGEST_FACTOR:
-            raise self.wrong(key, f"a number from 0 to {_LARGEST_FACTOR:,} with six decimals at most")
+            raise self.wrong(key, f"a number from 0 to {_LARGEST_FACTOR:,} with at most six decimals")
         return number
 
     def duration_ns(self, key: str, default: str | None = None) -> int:
-        """A duration with its unit, in ns."""
+        """Return a duration, given with its unit, in ns."""
         return self._duration(key, self.text(key, default))
 
     def interval_ns(self, key: str) -> tuple[int, int | None]:
-        """An interval `FROM..TO`, either end of which may be missing, in ns."""
+        """Return an interval `FROM..TO` in ns; either end can be missing."""
         begin, dots, end = self.text(key).partition("..")
         if not dots:
             raise self.wrong(key, "an interval such as 0.2s..1.5s, 20ms.. or ..3s")
         begin_ns = self._duration(key, begin) if begin else 0
         end_ns = self._duration(key, end) if end else None
         if end_ns is not None and end_ns <= begin_ns:
-            raise self.wrong(key, "an interval whose end comes after its begin")
+            raise self.wrong(key, "an interval with its end after its begin")
         return begin_ns, end_ns
 
     def numbers(self, key: str) -> list[int]:
-        """Numbers and ranges such as `0-3+7`, sorted, each once."""
+        """Return the distinct numbers of a list of ranges such as `0-3+7`, sorted."""
         found: set[int] = set()
         for part in self.text(key).split("+"):
             ends = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
@@ -95,14 +95,14 @@ class Parameters:
         return sorted(found)
 
     def one_of(self, key: str, known: Iterable[str], default: str) -> str:
-        """One of several words."""
+        """Return one of the `known` words."""
         text = self.text(key, default)
         if text not in known:
             raise self.wrong(key, " or ".join(known))
         return text
 
     def wrong(self, key: str, wanted: str) -> UsageError:
-        """Build the error for a value that is not what is wanted."""
+        """Build the error for a value other than `wanted`."""
         where = "" if key == self._step else f", key {key}"
         return UsageError(f"step {self._step}{where}: wanted {wanted}, found '{self._values.get(key, '')}'")
 
@@ -114,5 +114,5 @@ class Parameters:
             raise self.wrong(key, "a duration with its unit (ns, us, ms or s) such as 20ms")
         nanoseconds = Fraction(found[1]) * _UNITS[found[2]]
         if nanoseconds > MAX_TIME_NS:
-            raise self.wrong(key, f"at most {MAX_TIME_NS / 3.6e12:.1f} hours, which a trace can span")
+            raise self.wrong(key, f"at most {MAX_TIME_NS / 3.6e12:.1f} hours, the maximum length of a trace")
         return int(nanoseconds)

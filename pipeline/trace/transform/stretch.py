@@ -1,4 +1,4 @@
-"""Stretch or shorten times: `stretch=2` for think and wait, `stretch=1,hold=0.5,block=4` for the mappings."""
+"""The step `stretch=2` (think and wait times) or `stretch=1,hold=0.5,block=4` (mappings): scale times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "stretch"
 
 @dataclass(frozen=True)
 class Stretch:
-    """Factors of the four durations. Inside a mapping all CPU time goes by `hold`, all else by `block`."""
+    """Factors of the four durations. Inside a mapping, `hold` scales CPU time and `block` all other time."""
 
     think: Fraction
     wait: Fraction
@@ -30,7 +30,7 @@ class Stretch:
 
     @classmethod
     def parse(cls, value: str, keys: Mapping[str, str]) -> Stretch:
-        """Make the step of a factor and those that differ from it."""
+        """Parse the step from a factor and the factors that differ from it."""
         given = Parameters(NAME, value, keys, ("think", "wait", "hold", "block"))
         given.factor(NAME)
         return cls(
@@ -45,17 +45,17 @@ class Stretch:
         return f"{NAME}={float(self.think):g}," + ",".join(f"{n}={float(f):g}" for n, f in factors.items())
 
     def apply(self, trace: Trace) -> Outcome:
-        """Change the durations, rounded down, and move every begin by what passes before it in its task.
+        """Scale the durations, rounded down, and move every begin by the change before it in its task.
 
-        What lies between two operations and is neither think nor wait (being mapped, in a recording) keeps
-        its length; when a task's first operation begins goes by the factor of `wait`.
+        Time between two operations that is neither think nor wait (the time to map, in a recording) keeps its
+        length. The begin of a task's first operation is scaled by the factor of `wait`.
         """
         if self == Stretch(*[Fraction(1)] * 4):
             return begin_outcome(trace, batches(trace))
         outcome = begin_outcome(trace, self._move(trace))
         outcome.in_order = False
         changed = [f"{name}_ns" for name in ("think", "wait", "hold", "block") if getattr(self, name) != 1]
-        # what is nested is stretched with its mapping
+        # Nested operations are scaled with their mapping.
         changed += ["think_ns"] * (self.hold != 1) + ["wait_ns"] * (self.block != 1) + ["time_ns"]
         outcome.columns = mark_derived(outcome.columns, changed)
         return outcome
@@ -96,7 +96,7 @@ class Stretch:
             yield columns
 
     def _scale(self, values: np.ndarray, name: str) -> np.ndarray:
-        """Values times a factor, rounded down: sums of nested times stay below that of their mapping."""
+        """Scale values and round down, so sums of nested times stay below that of their mapping."""
         factor: Fraction = getattr(self, name)
         if factor == 1:
             return values
@@ -107,8 +107,8 @@ class Stretch:
 
     def _too_long(self) -> UsageError:
         return UsageError(
-            f"step {self.text}: the trace would be longer than the {MAX_TIME_NS / 3.6e12:.1f} hours that a "
-            "trace can span; take smaller factors or a window first"
+            f"step {self.text}: the trace would be longer than the maximum of {MAX_TIME_NS / 3.6e12:.1f} "
+            "hours; use smaller factors, or apply a window first"
         )
 
 
@@ -117,6 +117,6 @@ STEPS = (
         NAME,
         Stretch.parse,
         "stretch=FACTOR[,think=,wait=,hold=,block=]",
-        "think and wait times FACTOR; each can have its own, hold and block are 1 unless given",
+        "multiply think and wait by FACTOR; each can have its own factor (hold and block: 1 by default)",
     ),
 )

@@ -1,4 +1,4 @@
-"""Cut a window of time out of a trace: `window=0.2s..1.5s`."""
+"""The step `window=0.2s..1.5s`: keep a time window of a trace."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _DECIDING = ("time_ns", "task", "process", "depth")
 
 @dataclass(frozen=True)
 class Window:
-    """Outermost operations that begin in [begin_ns, end_ns), with all that is nested in them."""
+    """Keep outermost operations that begin in [begin_ns, end_ns), with all operations nested in them."""
 
     begin_ns: int
     end_ns: int | None
 
     @classmethod
     def parse(cls, value: str, keys: Mapping[str, str]) -> Window:
-        """Make the step of `FROM..TO`."""
+        """Parse the step from `FROM..TO`."""
         return cls(*Parameters(NAME, value, keys, ()).interval_ns(NAME))
 
     @property
     def text(self) -> str:
-        """The step as written."""
+        """The step in the syntax of the command."""
         end = "" if self.end_ns is None else duration_text(self.end_ns)
         return f"{NAME}={duration_text(self.begin_ns)}..{end}"
 
     def apply(self, trace: Trace) -> Outcome:
-        """Keep the window's rows; the first begins at 0, and a task's first think and wait fit before it.
+        """Keep the window's rows. The first begins at 0; tasks' first think and wait times are cut to fit.
 
         Raises UsageError for a window without operations.
         """
@@ -73,7 +73,7 @@ class Window:
                 yield select_rows(columns, keep)
 
     def _rows_of_window(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
-        """Rows whose times count from the window's first, without the time before it."""
+        """Yield rows with times relative to the first row of the window."""
         seen = np.zeros(MAX_TASKS, np.bool_)
         shortened = 0
         for columns in self._select(trace, COLUMN_NAMES):
@@ -83,12 +83,12 @@ class Window:
             yield columns
         if shortened:
             notes.append(
-                f"{shortened:,} tasks' first think_ns and wait_ns were cut to what lies inside the window"
+                f"{shortened:,} tasks' first think_ns and wait_ns were cut to the part inside the window"
             )
 
 
 def _shorten_first(columns: Columns, seen: np.ndarray) -> int:
-    """Cut think, then wait, of each task's first row to the time since 0; return how many were longer."""
+    """Cut think and then wait of each task's first row to the time since 0. Return the number of cut rows."""
     tasks, first = np.unique(columns["task"], return_index=True)
     first = first[~seen[tasks]]
     seen[tasks] = True
@@ -100,6 +100,9 @@ def _shorten_first(columns: Columns, seen: np.ndarray) -> int:
 
 STEPS = (
     StepKind(
-        NAME, Window.parse, "window=FROM..TO", "operations that begin from FROM on and before TO, whole"
+        NAME,
+        Window.parse,
+        "window=FROM..TO",
+        "keep operations that begin at or after FROM and before TO, completely",
     ),
 )
