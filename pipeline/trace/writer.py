@@ -109,9 +109,9 @@ class TraceWriter:
         """Append a batch: a one-dimensional array for each column, all of the same length, which can be 0.
 
         `kind` contains codes into KINDS. In `cpu` and `bytes`, -1 is null, and None instead of the array
-        makes all rows null. Arrays are copied and can be reused immediately. Raises ValueError for a column that is
-        missing or has a different length, for a time before that of the previous row, and, in this call or a
-        later one, for a task, process or page out of range.
+        makes all rows null. Arrays are copied and can be reused immediately. Raises ValueError for a column
+        that is missing or has a different length, and for a time before that of the previous row. Raises it
+        in this call or a later one for a task, process or page out of range.
         """
         length = _check_length(rows)
         if length == 0:

@@ -43,7 +43,7 @@ def test_a_command_recorded_with_perf_becomes_a_trace(here, tmp_path) -> None:
     assert (metadata.operations, metadata.lost_events, metadata.source.name) == (3, 0, "t")
     assert metadata.source.description == "recorded: true"
     assert os.uname().release in metadata.source.kernel
-    assert not any("does not say whether events were lost" in note for note in metadata.notes)
+    assert not any("does not contain the number of lost events" in note for note in metadata.notes)
     assert doctor(tmp_path / "out" / "t.parquet").usable
     assert (tmp_path / "kept.txt").read_text() == fakes.PERF_TEXT
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["t.parquet"]

@@ -156,11 +156,11 @@ def test_what_a_recording_lacks_is_counted_and_strict_refuses_it(tmp_path: Path)
         "cut_by_end": 2, "tasks_without_fork": 1,
     }  # fmt: skip
     assert result.metadata.lost_events == 12
-    assert "lacking: 12 events that the recorder says it lost" in result.metadata.notes
+    assert "lacking: 12 events that the recorder reports as lost" in result.metadata.notes
     problems = {problem.code: problem.count for problem in doctor(tmp_path / "t.parquet").problems}
     assert problems["loss_lost_events"] == 12
     (tmp_path / "t.parquet").unlink()
-    with pytest.raises(InputError, match=r"12 events that the recorder says it lost.*leave --strict out"):
+    with pytest.raises(InputError, match=r"12 events that the recorder reports as lost.*omit --strict"):
         imported(tmp_path, text, strict=True)
     assert [path.name for path in tmp_path.iterdir()] == ["r.txt"]
 

@@ -387,7 +387,7 @@ def test_sizes_that_no_machine_has_are_refused(tmp_path: Path, options: dict[str
     ],
 )
 def test_sums_of_locks_are_said_to_be_no_trace(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match="no trace and cannot be replayed"):
+    with pytest.raises(InputError, match="not a trace and cannot be replayed"):
         imported(tmp_path, text)
 
 

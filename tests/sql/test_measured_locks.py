@@ -135,7 +135,7 @@ def test_what_measured_locks_lack_is_said_and_kept(tmp_path, run, capsys) -> Non
     damaged.write_text((LOCKS / "contention.perf-lock.txt").read_text().replace("3.22 ms", "3,22 ms"))
     with open_session([run, damaged], recordings=True) as session:
         rows = ask(session, "SELECT recorder, locks, lacking, notes FROM lock_sources")
-    lacking = "1 lines that could not be read, left out"
+    lacking = "1 lines that could not be read and were skipped"
     assert rows == [("perf lock contention", 63, lacking, "bad line 3: not what this tool prints")]
     assert capsys.readouterr().err == f"{damaged}: lacking: {lacking}\n"
 
@@ -148,7 +148,7 @@ def test_a_database_has_measured_locks_too(run, tmp_path) -> None:
 
 
 def test_measured_locks_are_no_runs(run) -> None:
-    with pytest.raises(InputError, match="no trace and cannot be replayed; 'pipeline sql --runs"):
+    with pytest.raises(InputError, match="not a trace and cannot be replayed; 'pipeline sql --runs"):
         open_session([run, LOCK_STAT])
     with open_session([run, LOCK_STAT], recordings=True) as session:
         assert ask(session, "SELECT run FROM runs") == [("pool",)]
@@ -168,7 +168,7 @@ def test_measured_locks_are_no_runs(run) -> None:
 def test_who_takes_measured_locks_for_a_trace_is_told_what_they_are_for(tmp_path, words, name) -> None:
     place = (LOCKS / name).resolve()
     said = refusal(*(word.format(place) for word in words), cwd=tmp_path, status=3)
-    assert f"no trace and cannot be replayed; 'pipeline sql --runs {place}'" in said
+    assert f"not a trace and cannot be replayed; 'pipeline sql --runs {place}'" in said
 
 
 @pytest.mark.parametrize(

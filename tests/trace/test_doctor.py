@@ -136,7 +136,7 @@ def test_the_command_prints_json_and_exits_with_3_if_the_trace_cannot_be_used(tm
     with pytest.raises(typer.Exit) as stopped:
         doctor_command(path)
     assert stopped.value.exit_code == 3
-    assert "error: rows that begin before the row above: 1 (first at row 4)" in capsys.readouterr().out
+    assert "error: rows that begin before the previous row: 1 (first at row 4)" in capsys.readouterr().out
 
 
 def test_durations_are_printed_with_their_unit() -> None:

@@ -55,7 +55,7 @@ def test_missing_columns_are_named_with_the_nearest_there_are(tmp_path) -> None:
     path = write_good(tmp_path / "t.parquet")
     table = pq.read_table(path)
     pq.write_table(table.rename_columns(["hold" if n == "hold_ns" else n for n in table.schema.names]), path)
-    assert "missing: hold_ns ('hold' is near 'hold_ns')" in refusal(path)
+    assert "missing: hold_ns ('hold' resembles 'hold_ns')" in refusal(path)
 
 
 def test_columns_of_another_type_are_named_with_both_types(tmp_path) -> None:
@@ -72,8 +72,8 @@ def test_a_table_without_metadata_is_sent_to_import(tmp_path) -> None:
 
 
 def test_metadata_that_is_no_metadata_is_refused(tmp_path) -> None:
-    assert "not readable" in refusal(with_metadata(tmp_path / "a.parquet", b"{"))
-    assert "not readable" in refusal(with_metadata(tmp_path / "b.parquet", b"{}"))
+    assert "cannot be read" in refusal(with_metadata(tmp_path / "a.parquet", b"{"))
+    assert "cannot be read" in refusal(with_metadata(tmp_path / "b.parquet", b"{}"))
     assert "'source'" in refusal(with_metadata(tmp_path / "c.parquet", b'{"format_version": 1}'))
 
 

@@ -19,16 +19,16 @@ _LARGEST = (1 << 63) - 1
 ALL_LOCKS = "*TOTAL*"
 
 LOSSES = {
-    "bad_lines": "lines that could not be read, left out",
-    "cut_short": "the file breaks off in the middle",
-    "lost_events": "events that the recorder says it lost",
-    "gaps": "places where the recorder lost events without saying how many",
-    "begins_without_end": "waits whose end was not seen, left out",
-    "ends_without_begin": "ends of waits whose beginning was not seen, left out",
-    "times_back": "waits that end before they begin, left out",
-    "tool_discarded": "waits that the tool itself could not take into account",
+    "bad_lines": "lines that could not be read and were skipped",
+    "cut_short": "the file is truncated",
+    "lost_events": "events that the recorder reports as lost",
+    "gaps": "places where the recorder lost an unknown number of events",
+    "begins_without_end": "omitted waits without a recorded end",
+    "ends_without_begin": "omitted ends of waits without a recorded begin",
+    "times_back": "omitted waits that end before they begin",
+    "tool_discarded": "waits that the tool itself discarded",
     "tables_overflowed": "tables of the tool that were too small for all locks",
-    "counting_stopped": "times the kernel stopped counting before the end",
+    "counting_stopped": "number of times the kernel stopped counting before the end",
 }
 
 

@@ -374,7 +374,7 @@ def test_halves_of_waits_are_counted_and_left_out(tmp_path) -> None:
     (row,) = table.rows
     assert (row.figures["contended"], row.figures["wait_ns"]) == (1, 2_000)
     assert table.lacking() == [
-        "2 waits whose end was not seen, left out", "1 ends of waits whose beginning was not seen, left out",
+        "2 omitted waits without a recorded end", "1 omitted ends of waits without a recorded begin",
     ]  # fmt: skip
 
 
@@ -390,7 +390,7 @@ def test_the_idle_task_of_each_cpu_waits_for_itself(tmp_path) -> None:
     table = read(tmp_path, text)
     (row,) = table.rows
     assert (row.figures["contended"], row.figures["wait_ns"], row.figures["cpus"]) == (2, 10_000, 4)
-    assert table.lacking() == ["5 events that the recorder says it lost"]
+    assert table.lacking() == ["5 events that the recorder reports as lost"]
 
 
 def test_tracefs_and_compressed_text_are_read(tmp_path) -> None:
@@ -430,7 +430,7 @@ def test_a_table_of_which_most_lines_are_damaged_is_refused_and_quoted(tmp_path)
 def test_a_damaged_line_is_counted_and_quoted(tmp_path) -> None:
     text = (LOCKS / "contention.perf-lock.txt").read_text().replace("3.22 ms", "3,22 ms")
     table = read(tmp_path, text)
-    assert (len(table.rows), table.lacking()) == (63, ["1 lines that could not be read, left out"])
+    assert (len(table.rows), table.lacking()) == (63, ["1 lines that could not be read and were skipped"])
     assert table.notes == ["bad line 3: not what this tool prints"]
 
 
@@ -438,8 +438,8 @@ def test_a_file_without_its_end_is_said_to_break_off(tmp_path) -> None:
     text = (LOCKS / "contention.perf-lock.txt").read_text()
     table = read(tmp_path, text[: text.rindex("spinlock")])
     assert table.lacking() == [
-        "1 lines that could not be read, left out",
-        "1 the file breaks off in the middle",
+        "1 lines that could not be read and were skipped",
+        "1 the file is truncated",
     ]
 
 

@@ -38,7 +38,7 @@ def test_what_is_written_down_can_be_done_again(tmp_path) -> None:
     [
         ("windw=1s..2s", "did you mean 'window'"),
         ("window=5s", "wanted an interval such as"),
-        ("window=2s..1s", "end comes after its begin"),
+        ("window=2s..1s", "with its end after its begin"),
         ("window=1..2", "a duration with its unit"),
         ("window=100s..", "no operation of .* begins in this window"),
         ("tasks=0-200", "wanted task 200, found 0 to"),
@@ -46,11 +46,11 @@ def test_what_is_written_down_can_be_done_again(tmp_path) -> None:
         ("sample=1.5", "wanted a number from 0 to 1"),
         ("sample=0.5,off=tasks", "did you mean 'of'"),
         ("replicate=0", "wanted a whole number from 1"),
-        ("replicate=100000000", "more than the .* that a trace can hold"),
+        ("replicate=100000000", "more than the .* that a trace can have"),
         ("stretch=-1", "wanted a number from 0"),
-        ("stretch=1000000,wait=1000000,hold=1000000", "longer than the 19.5 hours"),
+        ("stretch=1000000,wait=1000000,hold=1000000", "longer than the maximum of 19.5 hours"),
         ("stretch=2,hold", "KEY=VALUE"),
-        ("highmem=0", "take a larger share"),
+        ("highmem=0", "use a larger share"),
         ("append=nowhere.parquet", "found no such file"),
     ],
 )
@@ -65,6 +65,6 @@ def test_a_mistake_says_what_was_wanted_and_leaves_nothing(tmp_path, step, said)
 
 def test_a_trace_is_not_written_over_itself(tmp_path) -> None:
     path = write_random(tmp_path / "t.parquet", 2)
-    with pytest.raises(UsageError, match="is the trace itself"):
+    with pytest.raises(UsageError, match="this is the original trace"):
         transform(path, path, ["stretch=2"])
     assert open_trace(path).metadata.transformations == []
