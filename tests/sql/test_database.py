@@ -60,7 +60,8 @@ def test_a_parameter_of_a_query_is_one_of_its_macro(database: Path) -> None:
 def test_views_columns_macros_and_queries_carry_their_documentation(database: Path) -> None:
     columns = dict(ask(database, "SELECT table_name || '.' || column_name, comment FROM duckdb_columns()"))
     assert (
-        columns["operations.map_wait_ns"] == "spin time for the map's first lock; > 0 exactly if contended (ns)"
+        columns["operations.map_wait_ns"]
+        == "spin time for the map's first lock; > 0 exactly if contended (ns)"
     )
     assert columns["flushes.cpus_interrupted"] == "CPUs that had to answer"
     tables = dict(ask(database, "SELECT table_name, comment FROM duckdb_tables()"))

@@ -28,7 +28,7 @@ LOSSES = {
     "times_back": "omitted waits that end before they begin",
     "tool_discarded": "waits that the tool itself discarded",
     "tables_overflowed": "tables of the tool that were too small for all locks",
-    "counting_stopped": "number of times the kernel stopped counting before the end",
+    "counting_stopped": "times the kernel stopped counting before the end",
 }
 
 
