@@ -1,12 +1,12 @@
--- question: What does the design cost in address space and in struct page?
+-- question: How much kernel address space and struct page memory does each design need?
 -- param: page_kib = 4; size of a page
--- param: memory_gib = 16; memory for which struct pages are counted
+-- param: memory_gib = 16; memory size for which struct pages are counted
 -- column: run; name of the run
 -- column: pages (pages); kernel address space of the design's slots
 -- column: kib (KiB); the same
--- column: max_mapped; most mappings in force at once
--- column: page_struct_bytes (bytes); bytes the design needs in every struct page
--- column: page_struct_mib (MiB); the same for memory_gib of memory
+-- column: max_mapped; largest number of mappings in use at the same time
+-- column: page_struct_bytes (bytes); size of the design's fields in each struct page
+-- column: page_struct_mib (MiB); total size of these fields for memory_gib of memory
 -- reads: totals
 SELECT
     run,

@@ -1,17 +1,17 @@
--- question: How does each kind of operation fare?
+-- question: How do the kinds of operations compare?
 -- column: run; name of the run
--- column: kind; what asked for the mapping
+-- column: kind; kernel operation that requested the mapping
 -- column: operations; operations completed
--- column: share_percent (%); of all operations of the run
+-- column: share_percent (%); share of all operations of the run
 -- column: hit_percent (%); hits as a share of hits and misses
--- column: map_mean_us (us); from asking to having the mapping, mean
--- column: map_max_us (us); longest
--- column: mapped_mean_us (us); from having the mapping until it was undone, mean
--- column: lock_wait_ms (ms); waits for the first lock of map and unmap, all together
--- column: hold_ms (ms); holds of the first lock of map and unmap, all together
--- column: asleep_ms (ms); time asleep for a slot, all together
--- column: pin_wait_ms (ms); time ready but waiting for the CPU they were pinned to
--- column: scanned (slots); slots passed over by their scans
+-- column: map_mean_us (us); time from request to mapped, mean
+-- column: map_max_us (us); time from request to mapped, longest
+-- column: mapped_mean_us (us); time from mapped to unmap request, mean
+-- column: lock_wait_ms (ms); total wait for the first lock of each map and unmap
+-- column: hold_ms (ms); total hold time of the first lock of each map and unmap
+-- column: asleep_ms (ms); total time asleep for a slot
+-- column: pin_wait_ms (ms); total time ready but waiting for the CPU to which the task was pinned
+-- column: scanned (slots); slots scanned
 -- reads: operations
 SELECT
     run,

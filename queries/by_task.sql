@@ -1,15 +1,15 @@
--- question: Which tasks wait longest for their mappings, and for what?
--- param: top = 10; tasks for each run, by time from asking to mapped
+-- question: Which tasks wait longest for their mappings, and why?
+-- param: top = 10; number of tasks per run, by time from request to mapped
 -- column: run; name of the run
--- column: task; thread
+-- column: task; task number
 -- column: operations; operations completed
--- column: map_ms (ms); from asking to having the mapping, all together
--- column: share_percent (%); of that time of all tasks
--- column: map_mean_us (us); the same per operation
--- column: map_max_us (us); longest
--- column: lock_wait_ms (ms); waits for the first lock of map and unmap, all together
--- column: asleep_ms (ms); time asleep for a slot, all together
--- column: pin_wait_ms (ms); time ready but waiting for the CPU it was pinned to
+-- column: map_ms (ms); total time from request to mapped
+-- column: share_percent (%); share of this time of all tasks
+-- column: map_mean_us (us); time from request to mapped, mean
+-- column: map_max_us (us); time from request to mapped, longest
+-- column: lock_wait_ms (ms); total wait for the first lock of each map and unmap
+-- column: asleep_ms (ms); total time asleep for a slot
+-- column: pin_wait_ms (ms); total time ready but waiting for the CPU to which the task was pinned
 -- reads: operations
 SELECT
     run,

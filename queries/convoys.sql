@@ -1,10 +1,10 @@
--- question: How much time does the lock spend in convoys, and do flushes start them?
--- param: waiters = 4; CPUs that must spin at once for it to be called a convoy
+-- question: How much time do lock convoys take, and do flushes start them?
+-- param: waiters = 4; number of CPUs spinning at the same time that makes a convoy
 -- column: run; name of the run
--- column: convoys; times at least so many CPUs came to spin at once
--- column: convoy_percent (%); share of the wall time spent so
--- column: mean_us (us); mean length
--- column: max_us (us); longest
+-- column: convoys; number of convoys
+-- column: convoy_percent (%); share of wall time spent in convoys
+-- column: mean_us (us); mean duration
+-- column: max_us (us); longest duration
 -- column: after_flush_percent (%); share of convoys that began during a flush or the scan before it
 -- reads: operations, relock, flush, scan
 WITH edges AS (
@@ -59,7 +59,7 @@ SELECT
         AS after_flush_percent
 FROM runs
 LEFT JOIN started ON runs.run = started.run
--- A recording does not tell who spun.
+-- A recording does not show which tasks spun.
 WHERE runs.events = 'full' AND runs.provenance = 'simulated'
 GROUP BY runs.run
 ORDER BY runs.run

@@ -1,8 +1,8 @@
--- question: Where does the CPUs' time go?
+-- question: How is CPU time spent?
 -- column: run; name of the run
--- column: category; what the time went to
+-- column: category; what the CPUs did
 -- column: share_percent (%); share of wall time x CPUs
--- column: cpu_seconds (s); the same, all CPUs together
+-- column: cpu_seconds (s); CPU time, all CPUs together
 -- reads: totals
 SELECT
     run,

@@ -1,9 +1,9 @@
--- question: Where does each CPU's time go?
+-- question: How is the time of each CPU spent?
 -- column: run; name of the run
 -- column: cpu; CPU
--- column: category; what the time went to
+-- column: category; what the CPU did
 -- column: share_percent (%); share of the wall time
--- column: cpu_ms (ms); the same
+-- column: cpu_ms (ms); CPU time
 -- reads: totals
 SELECT
     run,

@@ -1,20 +1,21 @@
 -- question: What did each CPU do around the longest flush, or else around the slowest map?
--- param: focus_op = -1; look at the map of this operation instead; -1: none
--- param: most_us = 4000.0; longest time looked at; of a longer event its end is
--- param: marks = 300; stretches for each run, the longest
+-- param: focus_op = -1; show the time around the map of this operation instead; -1: none
+-- param: most_us = 4000.0; longest time shown; of a longer event, the end is shown
+-- param: marks = 300; number of stretches shown per run: the longest
 -- column: run; name of the run
 -- column: cpu; CPU
--- column: doing; map or unmap, switch, spin, hold, scan, flush or interrupted; the later covers the former
--- column: from_us (us); when it began, since the event began
--- column: to_us (us); when it ended, likewise
--- column: task; task that did it
--- column: op; in the course of this operation
+-- column: doing; map or unmap, switch, spin, hold, scan, flush or interrupted; a later one overlays earlier
+--     ones
+-- column: from_us (us); start, relative to the start of the event
+-- column: to_us (us); end, relative to the start of the event
+-- column: task; task that ran
+-- column: op; operation that the task was working on
 -- column: around; the event: flush or map
--- column: around_op; operation that it belongs to
--- column: at_ms (ms); when the event began, in simulated time
--- column: length_us (us); how long it took
+-- column: around_op; operation of the event
+-- column: at_ms (ms); start of the event, in simulated time
+-- column: length_us (us); duration of the event
 -- reads: operations, flush, scan, ipi, local_flush, sleep, switch, relock
--- Of flushes that are equally long, the one that was waited for longest is looked at.
+-- Of equally long flushes, the one with the longest total wait is chosen.
 WITH longest AS (
     SELECT
         run,
@@ -24,7 +25,7 @@ WITH longest AS (
     GROUP BY run
 ),
 
--- In a map that slept, or waited for its CPU, mostly nothing happens: one that did not is preferred.
+-- Little happens while a map sleeps or waits for its CPU, so maps without either are preferred.
 slowest AS (
     SELECT
         run,
@@ -108,7 +109,7 @@ looked_at AS (
     FROM spans
 ),
 
--- In whole numbers, like the log's times, so that most row groups are left out by what the file says of them.
+-- Whole numbers, like the times of the log: DuckDB can then skip most row groups by their statistics.
 around AS MATERIALIZED (
     SELECT
         w.run,
@@ -143,7 +144,7 @@ within AS (
     INNER JOIN around AS w ON o.run = w.run AND o.asked_ns < w.to_ns AND o.done_ns > w.from_ns
 ),
 
--- An operation that sleeps may wake up on another CPU: where its map began, its first sleep tells.
+-- A task may wake up on another CPU. Its first sleep records the CPU on which the map began.
 slept AS (
     SELECT
         s.run,

@@ -1,18 +1,18 @@
--- question: How does each design fare with more and more CPUs, beside one to measure by?
--- param: beside = 'direct_map'; label of the design that throughput and CPU time are measured by
--- column: run; design, with the options that were changed; its runs on other CPUs and traces are rows of it
+-- question: How does each design scale with the number of CPUs, compared with a reference design?
+-- param: beside = 'direct_map'; label of the reference design
+-- column: run; design with its changed options; runs on other CPU counts and traces are further rows
 -- column: trace; name of the trace
 -- column: machine; machine profile
--- column: cpus; CPUs simulated
--- column: throughput_percent (%); operations per second of simulated time, as a share of those of beside
--- column: map_mean_us (us); from asking to having the mapping, mean
--- column: dearer_us (us); CPU time that an operation takes more than with beside, idling left out
--- column: lock_wait_percent (%); spinning for the lock as a share of wall time x CPUs
+-- column: cpus; number of simulated CPUs
+-- column: throughput_percent (%); operations per second of simulated time, relative to the reference design
+-- column: map_mean_us (us); time from request to mapped, mean
+-- column: dearer_us (us); CPU time per operation, without idle time, in excess of the reference design's
+-- column: lock_wait_percent (%); time spent spinning on the lock, as a share of wall time x CPUs
 -- column: flushes_per_1000; global or directed TLB flushes per thousand operations
--- column: ipis_per_1000; CPUs interrupted by them, per thousand operations
+-- column: ipis_per_1000; CPUs interrupted by these flushes, per thousand operations
 -- column: sleeps_per_1000; sleeps for a slot, per thousand operations
--- column: pin_waits_per_1000; waits of ready tasks for the CPU they were pinned to, per thousand operations
--- column: address_space_kib (KiB); kernel address space of the slots, at 4 KiB a page
+-- column: pin_waits_per_1000; waits of ready tasks for their pinned CPU, per thousand operations
+-- column: address_space_kib (KiB); kernel address space of the slots, with pages of 4 KiB
 -- reads: totals
 WITH busy AS (
     SELECT

@@ -1,14 +1,14 @@
--- question: Is the delay shared out fairly among the tasks?
+-- question: Is the delay shared fairly among the tasks?
 -- param: least_operations = 10; tasks with fewer operations are left out
 -- column: run; name of the run
--- column: delay; asked to mapped; lock wait: first lock of map and unmap; asleep: for a slot
--- column: tasks; tasks compared
+-- column: delay; request to mapped; lock wait: first lock of map and unmap; asleep: sleeps for a slot
+-- column: tasks; number of tasks compared
 -- column: mean_us (us); delay per operation, mean over the tasks
--- column: jain_index; (sum x)^2 / (n * sum x^2) of delays per operation: 1 all equal, 1/n all on one
--- column: least_us (us); delay per operation of the luckiest task
--- column: most_us (us); of the unluckiest
--- column: most_to_mean; the unluckiest task's delay as a multiple of the mean
--- column: unluckiest; that task
+-- column: jain_index; (sum x)^2 / (n * sum x^2) over delays per operation: 1 all equal, 1/n all on one task
+-- column: least_us (us); smallest delay per operation of any task
+-- column: most_us (us); largest delay per operation of any task
+-- column: most_to_mean; the largest delay divided by the mean
+-- column: unluckiest; task with the largest delay
 -- reads: operations
 -- Index: R. Jain, D. Chiu, W. Hawe, A Quantitative Measure of Fairness, DEC-TR-301, 1984.
 WITH tasks AS (
@@ -27,7 +27,7 @@ delays AS (
     SELECT
         run,
         task,
-        'asked to mapped' AS delay,
+        'request to mapped' AS delay,
         map_ns AS ns
     FROM tasks
     UNION ALL

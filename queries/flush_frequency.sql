@@ -1,14 +1,14 @@
--- question: How often does the design flush, and what does a flush bring?
+-- question: How often does each design flush, and what does a flush achieve?
 -- column: run; name of the run
 -- column: flushes; global or directed TLB flushes
 -- column: per_second (1/s); flushes per second of simulated time
 -- column: per_1000_misses; flushes per thousand misses
--- column: ipis_per_flush (CPUs); CPUs interrupted by a flush, mean
--- column: freed_per_flush (slots); slots that scans freed, per flush
--- column: scans; passes over the slots
--- column: scan_mean (slots); slots passed over by a scan, mean
--- column: local_flushes; single addresses invalidated on the own CPU
--- column: full_local_flushes; whole-TLB flushes of the own CPU alone
+-- column: ipis_per_flush (CPUs); CPUs interrupted per flush, mean
+-- column: freed_per_flush (slots); slots freed by scans, per flush
+-- column: scans; scans of the pool
+-- column: scan_mean (slots); slots scanned per scan, mean
+-- column: local_flushes; single addresses invalidated on the local CPU only
+-- column: full_local_flushes; flushes of the whole TLB on the local CPU only
 -- reads: totals
 SELECT
     run,

@@ -1,19 +1,19 @@
--- question: What did each flush bring, how long did it take, and who waited for it?
--- param: top = 50; flushes for each run: those that were waited for longest, then the longest
--- param: from_ms = 0.0; only flushes that began then or later
--- param: to_ms = 1e12; only flushes that began before
+-- question: What did each flush free, how long did it take, and which operations waited for it?
+-- param: top = 50; number of flushes per run: those with the longest total wait, then the longest
+-- param: from_ms = 0.0; include only flushes that began at or after this time
+-- param: to_ms = 1e12; include only flushes that began before this time
 -- column: run; name of the run
--- column: time_ms (ms); when it began, in simulated time
--- column: duration_us (us); from the first IPI to the slowest answer
--- column: cpus_interrupted (CPUs); CPUs that had to answer
--- column: op; operation in whose course it happened
+-- column: time_ms (ms); start, in simulated time
+-- column: duration_us (us); time from the first IPI to the last acknowledgement
+-- column: cpus_interrupted (CPUs); CPUs interrupted
+-- column: op; operation that flushed
 -- column: task; task that flushed
--- column: cpu; CPU it ran on
--- column: kind; what asked for the mapping
--- column: scanned (slots); slots passed over by that operation's scan before it; NULL: none was made
--- column: freed (slots); slots that this scan freed
--- column: waiters; operations that waited for the lock longest because of this operation's flush
--- column: wait_ms (ms); how long they waited for the lock, map and unmap, all together
+-- column: cpu; CPU that flushed
+-- column: kind; kernel operation that requested the mapping
+-- column: scanned (slots); slots scanned by this operation before the flush; NULL: no scan
+-- column: freed (slots); slots freed by this scan
+-- column: waiters; operations whose longest wait for the lock was due to this flush
+-- column: wait_ms (ms); total lock wait of these operations, map and unmap
 -- reads: operations, flush, scan
 WITH chosen AS (
     SELECT

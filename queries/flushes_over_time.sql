@@ -1,10 +1,10 @@
 -- question: When does each design flush?
--- param: single = 200; a run with at most this many flushes has a row for each of them
--- param: buckets = 60; other runs have a row for each of at most this many time buckets of equal length
--- param: per_bucket = 20; mean number of flushes in a bucket, at least
+-- param: single = 200; a run with at most this many flushes has one row per flush
+-- param: buckets = 60; largest number of time buckets of other runs
+-- param: per_bucket = 20; smallest mean number of flushes per bucket
 -- column: run; name of the run
 -- column: time_ms (ms); time of a single flush, or start of a bucket, in simulated time
--- column: flushes; flushes that began then; a run with single flushes has a row with 0 at its end
+-- column: flushes; number of flushes; 0 in the last row of a run with single flushes, which marks its end
 -- column: per_second (1/s); flushes per second of the bucket; NULL for single flushes
 -- reads: flush
 WITH counts AS (

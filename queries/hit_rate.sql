@@ -1,9 +1,9 @@
--- question: How many mappings were there already, by kind of operation?
+-- question: How often is a page already mapped, by kind of operation?
 -- column: run; name of the run
--- column: kind; what asked for the mapping; all: every kind together
+-- column: kind; kernel operation that requested the mapping; all: every kind together
 -- column: operations; operations completed
--- column: hits; the page was mapped already
--- column: misses; a slot was taken
+-- column: hits; requests for a page that was already mapped
+-- column: misses; requests that took a slot
 -- column: hit_percent (%); hits as a share of hits and misses
 -- reads: totals, operations
 WITH kinds AS (

@@ -3,12 +3,12 @@
 -- column: site; map or unmap
 -- column: holds; acquisitions of the lock
 -- column: mean_us (us); mean hold
--- column: p50_us (us); half of the holds were no longer
--- column: p90_us (us); 90 % were no longer
--- column: p99_us (us); 99 % were no longer
+-- column: p50_us (us); median hold
+-- column: p90_us (us); 90th percentile
+-- column: p99_us (us); 99th percentile
 -- column: max_us (us); longest hold
 -- reads: operations, relock
--- Quantiles are exact: the smallest hold that at least this share of all holds does not exceed.
+-- Quantiles are exact: the smallest hold that is at least as long as this share of all holds.
 SELECT
     run,
     part AS site,

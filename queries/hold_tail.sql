@@ -1,10 +1,10 @@
--- question: What share of holds lasts at least a given time?
--- param: per_octave = 4; points per doubling of the time
+-- question: What fraction of lock holds is at least as long as a given time?
+-- param: per_octave = 4; number of points per doubling of the time
 -- column: run; name of the run
 -- column: site; map or unmap
--- column: hold_us (us); a hold
--- column: holds_at_least; holds that lasted at least as long
--- column: share_percent (%); their share of all holds of the site; exact at each point
+-- column: hold_us (us); a hold time
+-- column: holds_at_least; number of holds at least this long
+-- column: share_percent (%); these holds as a share of all holds of the site; exact at each point
 -- reads: operations, relock
 SELECT
     run,

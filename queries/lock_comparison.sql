@@ -1,21 +1,21 @@
--- question: How do locks measured on a real machine compare with those simulated?
--- param: top = 10; rows of a table of measured locks: those with most waiting
--- param: name = '%'; pattern (LIKE) of the measured locks or sites
+-- question: How do locks measured on a real machine compare with simulated locks?
+-- param: top = 10; number of rows per table of measured locks: those with the longest total wait
+-- param: name = '%'; pattern (LIKE) for the names of measured locks or sites
 -- column: run; name of the run, or of the table of measured locks
 -- column: provenance; simulated or measured
--- column: lock; the pool's lock, or what a tool calls the lock; NULL: it does not tell
--- column: site; all, or who took or waited for the lock
+-- column: lock; the pool's lock, or the name of the lock in the measuring tool; NULL: not available
+-- column: site; all, or the code that took or waited for the lock
 -- column: type; spinlock, mutex, rwsem:R ...
 -- column: acquisitions; times the lock was taken
--- column: contended; those that waited for it
--- column: con_percent (%); their share
+-- column: contended; acquisitions that waited
+-- column: con_percent (%); contended acquisitions as a share of all
 -- column: hold_mean_us (us); mean hold
 -- column: hold_max_us (us); longest hold
 -- column: wait_mean_us (us); mean wait of contended acquisitions
 -- column: wait_max_us (us); longest wait
--- column: wait_ms (ms); all waits together
--- column: wall_ms (ms); how long was measured or simulated
--- column: derived; of what was measured, the figures that follow from others; NULL figures are absent
+-- column: wait_ms (ms); total wait
+-- column: wall_ms (ms); measured or simulated time
+-- column: derived; columns of a measured row that were computed from others; NULL columns are not available
 -- reads: totals
 SELECT
     run,

@@ -1,20 +1,20 @@
--- question: How busy is the lock, in the columns of /proc/lock_stat?
--- param: top = 20; rows of a table of measured locks: those with most waiting
+-- question: How busy is the lock, in the format of /proc/lock_stat?
+-- param: top = 20; number of rows per table of measured locks: those with the longest total wait
 -- column: run; name of the run, or of the table of measured locks
--- column: lock; the pool's lock, or what a tool calls the lock; NULL: it does not tell
--- column: site; all, or the side of the operation: map or unmap; of measured locks, who took it
--- column: con_bounces; contended acquisitions from another CPU than the last holder's; NULL: not known
--- column: contentions; acquisitions that found the lock busy
+-- column: lock; the pool's lock, or the name of the lock in the measuring tool; NULL: not available
+-- column: site; all, or the side of the operation: map or unmap; of measured locks, the code that took it
+-- column: con_bounces; contended acquisitions on another CPU than the last holder's; NULL: not available
+-- column: contentions; contended acquisitions
 -- column: waittime_min (us); shortest wait of a contended acquisition; NULL without a log
--- column: waittime_max (us); longest
--- column: waittime_total (us); all together
--- column: waittime_avg (us); mean of the contended acquisitions
--- column: acq_bounces; acquisitions from another CPU than the last holder's; NULL: not known
+-- column: waittime_max (us); longest wait
+-- column: waittime_total (us); total wait
+-- column: waittime_avg (us); mean wait of contended acquisitions
+-- column: acq_bounces; acquisitions on another CPU than the last holder's; NULL: not available
 -- column: acquisitions; times the lock was taken
 -- column: holdtime_min (us); shortest hold; NULL without a log
--- column: holdtime_max (us); longest
--- column: holdtime_total (us); all together
--- column: holdtime_avg (us); mean of all acquisitions
+-- column: holdtime_max (us); longest hold
+-- column: holdtime_total (us); total hold
+-- column: holdtime_avg (us); mean hold of all acquisitions
 -- reads: totals, operations, relock
 WITH holds AS (
     SELECT

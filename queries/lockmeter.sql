@@ -1,15 +1,15 @@
--- question: How busy is the lock, in the columns of lockmeter?
--- param: top = 20; rows of a table of measured locks: those with most waiting
+-- question: How busy is the lock, in the format of lockmeter?
+-- param: top = 20; number of rows per table of measured locks: those with the longest total wait
 -- column: run; name of the run, or of the table of measured locks
--- column: lock; the pool's lock, or what a tool calls the lock; NULL: it does not tell
--- column: site; all, or the side of the operation: map or unmap; of measured locks, who took it
--- column: util_percent (%); UTIL: share of the wall time during which the lock was held
--- column: con_percent (%); CON: share of acquisitions that found the lock busy
--- column: hold_mean_us (us); HOLD: mean over all acquisitions
+-- column: lock; the pool's lock, or the name of the lock in the measuring tool; NULL: not available
+-- column: site; all, or the side of the operation: map or unmap; of measured locks, the code that took it
+-- column: util_percent (%); UTIL: share of wall time during which the lock is held
+-- column: con_percent (%); CON: contended acquisitions as a share of all
+-- column: hold_mean_us (us); HOLD: mean hold of all acquisitions
 -- column: hold_max_us (us); longest hold
--- column: wait_mean_us (us); WAIT: mean spin of contended acquisitions
--- column: wait_max_us (us); longest spin
--- column: cpu_percent (%); %CPU: spinning as a share of wall time x CPUs
+-- column: wait_mean_us (us); WAIT: mean wait of contended acquisitions
+-- column: wait_max_us (us); longest wait
+-- column: cpu_percent (%); %CPU: time spent spinning, as a share of wall time x CPUs
 -- column: acquisitions; TOTAL: times the lock was taken
 -- reads: totals
 SELECT

@@ -1,10 +1,10 @@
--- question: What share of maps and of unmaps takes at least a given time to be served?
--- param: per_octave = 4; points per doubling of the time, at most 256
+-- question: What fraction of maps and unmaps takes at least a given time?
+-- param: per_octave = 4; number of points per doubling of the time, at most 256
 -- column: run; name of the run
--- column: site; map: from the request to having the mapping; unmap: from asking to undo it to being done
--- column: time_us (us); a time; of those that took none there is no point
--- column: at_least; operations that took at least so long
--- column: share_percent (%); their share of all operations; exact at each point
+-- column: site; map: time from request to mapped; unmap: time from unmap request to done
+-- column: time_us (us); a time greater than 0
+-- column: at_least; number of operations that took at least this long
+-- column: share_percent (%); these operations as a share of all; exact at each point
 -- reads: operations
 WITH octaves AS (
     SELECT

@@ -1,14 +1,14 @@
--- question: How long does it take from a request until it is served?
+-- question: How long do maps and unmaps take?
 -- column: run; name of the run
--- column: site; map: from the request to having the mapping; unmap: from asking to undo it to being done
--- column: operations; how many
+-- column: site; map: time from request to mapped; unmap: time from unmap request to done
+-- column: operations; number of operations
 -- column: mean_us (us); mean
--- column: p50_us (us); half took no longer
--- column: p99_us (us); 99 % took no longer
--- column: p999_us (us); 99.9 % took no longer
--- column: max_us (us); the longest
+-- column: p50_us (us); median
+-- column: p99_us (us); 99th percentile
+-- column: p999_us (us); 99.9th percentile
+-- column: max_us (us); longest
 -- reads: operations
--- A quantile is the longest time of its cell, at most 0.3 % too long.
+-- Quantiles come from a histogram and are at most 0.3 % too high.
 WITH summed AS (
     SELECT
         *,

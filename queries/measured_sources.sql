@@ -1,10 +1,10 @@
--- question: Where are measured locks from, and what do their tables lack?
+-- question: Where do the measured locks come from, and what is missing from their tables?
 -- column: run; name of the table of measured locks
 -- column: recorder; tool that measured
--- column: locks; rows of the table
--- column: file; where it was read
+-- column: locks; number of rows in the table
+-- column: file; file that was read
 -- column: lacking; what was lost or could not be read, with counts
--- column: notes; what else is to be known of it
+-- column: notes; remarks about the table
 -- reads: totals
 SELECT
     run,

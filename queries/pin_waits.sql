@@ -1,12 +1,12 @@
--- question: How long do ready tasks wait for the CPU they are pinned to, and did others idle meanwhile?
+-- question: How long do ready tasks wait for their pinned CPU, and are other CPUs idle then?
 -- column: run; name of the run
--- column: pin_waits; times a ready task waited for its own CPU
--- column: pin_wait_ms (ms); the time together
--- column: waiting_mean (tasks); tasks waiting so at any moment, mean: time / wall time
+-- column: pin_waits; number of times that a ready task waited for its pinned CPU
+-- column: pin_wait_ms (ms); total wait
+-- column: waiting_mean (tasks); mean number of waiting tasks: total wait / wall time
 -- column: mean_us (us); mean wait
 -- column: max_us (us); longest wait
--- column: others_idle; waits that began while at least one other CPU idled
--- column: others_idle_percent (%); their share
+-- column: others_idle; waits that began while another CPU was idle
+-- column: others_idle_percent (%); these waits as a share of all
 -- reads: totals, pin_wait
 WITH logged AS (
     SELECT

@@ -1,12 +1,12 @@
--- question: How far did each run get, block by block of the trace, and what did mapping cost there?
--- param: blocks = 25; blocks of equally many rows that the trace is cut into
+-- question: How fast did each run process each block of the trace, and how long did mapping take there?
+-- param: blocks = 25; number of blocks with equally many rows
 -- column: run; name of the run
--- column: block; block of the trace's rows, from 0
--- column: operations; operations of the block that were done
--- column: done_ms (ms); when they were done, mean
--- column: lost_us (us); an operation's map and unmap, each from asking to being served, mean
+-- column: block; number of the block, from 0
+-- column: operations; completed operations of the block
+-- column: done_ms (ms); completion time of these operations, mean
+-- column: lost_us (us); time from request to mapped plus time from unmap request to done, mean per operation
 -- reads: operations
--- A run that ended early has seen fewer rows of the trace than another.
+-- Blocks are cut from the rows of the trace, of which a run that ended early replayed fewer.
 WITH cut AS (
     SELECT
         run,
@@ -25,7 +25,7 @@ parts AS (
     FROM trace_blocks
     WHERE 600 % $blocks = 0
     UNION ALL
-    -- Blocks that the sums are not made of.
+    -- Numbers of blocks that do not divide 600 cannot be computed from the sums.
     SELECT
         o.run,
         least(o.op * $blocks // c.operations, $blocks - 1) AS block,

@@ -1,17 +1,19 @@
--- question: How soon is a page mapped again, counted in operations?
+-- question: After how many operations is a page mapped again?
 -- column: run; name of the run
--- column: operations_from; this row: pages mapped again after at least so many operations; NULL: never before
--- column: operations_to; and fewer than so many
--- column: maps; mappings
--- column: share_percent (%); their share
--- column: up_to_percent (%); mappings of a page that had been mapped fewer than operations_to before
--- column: distinct_pages; pages in operations_to operations in a row, mean
+-- column: operations_from; pages mapped again after at least this many operations; NULL: mapped for the
+--     first time
+-- column: operations_to; pages mapped again after fewer than this many operations
+-- column: maps; number of mappings
+-- column: share_percent (%); these mappings as a share of all
+-- column: up_to_percent (%); share of mappings whose page was last mapped fewer than operations_to
+--     operations ago
+-- column: distinct_pages; distinct pages in operations_to successive operations, mean
 -- reads: operations
--- An interval counts operations since the page was mapped before, in the trace's order, this one included: an
--- upper bound of the distinct pages since then (the stack distance). Distinct pages in a window follow from
--- the intervals alone (Xiang et al., HOTL, ASPLOS 2013): a window misses a page if it lies within one of the
--- page's intervals, or before its first mapping or after its last.
--- The gaps of one page reach from one operation before the trace to its end.
+-- A reuse interval counts operations since the previous mapping of the page, in the order of the trace. It
+-- includes the current operation, so it is an upper bound on the stack distance. The number of distinct pages
+-- in a window follows from the intervals (Xiang et al., HOTL, ASPLOS 2013). A window misses a page if it lies
+-- within one of the page's intervals, before its first mapping or after its last.
+-- The intervals of a page span one operation before the trace to the end of the trace.
 WITH extent AS (
     SELECT
         run,
@@ -31,7 +33,7 @@ octaves AS (
     GROUP BY ALL
 ),
 
--- The windows looked at are as long as octaves begin, so that of each octave the sums are enough.
+-- Window lengths are powers of two, so the sums of each octave are sufficient.
 windows AS (
     SELECT
         o.run,

@@ -1,13 +1,13 @@
--- question: How many slots does a scan pass over, and how long does it take?
+-- question: How many slots does a scan visit, and how long does it take?
 -- column: run; name of the run
--- column: scans; passes over the slots
--- column: slots_mean (slots); slots passed over, mean
--- column: slots_min (slots); fewest
--- column: slots_p50 (slots); half of the scans passed over no more
--- column: slots_p99 (slots); 99 % passed over no more
--- column: slots_max (slots); most
--- column: freed_mean (slots); slots freed by a scan, mean
--- column: duration_mean_us (us); mean length of a scan
+-- column: scans; scans of the pool
+-- column: slots_mean (slots); slots scanned, mean
+-- column: slots_min (slots); slots scanned, fewest
+-- column: slots_p50 (slots); slots scanned, median
+-- column: slots_p99 (slots); slots scanned, 99th percentile
+-- column: slots_max (slots); slots scanned, most
+-- column: freed_mean (slots); slots freed per scan, mean
+-- column: duration_mean_us (us); mean duration of a scan
 -- column: duration_max_us (us); longest scan
 -- reads: totals, scan
 WITH histogram AS (
@@ -30,7 +30,7 @@ durations AS (
     GROUP BY run
 )
 
--- Counts and means come from the totals, so that runs without a log have them.
+-- Counts and means come from the totals, so they are available for runs without a log.
 SELECT
     runs.run,
     runs.scans,

@@ -1,14 +1,14 @@
--- question: How long is a scan, by how many slots were mapped when it began?
--- param: step = 16; mapped slots are put together in steps of so many
+-- question: How does the length of a scan depend on the number of slots in use?
+-- param: step = 16; width of a group of scans, in slots in use
 -- column: run; name of the run
--- column: slots_from (slots); slots with a mapping in force when the scan began: at least so many
--- column: slots_to (slots); at most so many
--- column: scans; scans that began so
--- column: mappings_mean; mappings in force, mean; more than slots where several map one page
--- column: scanned_mean (slots); slots passed over, mean
--- column: freed_mean (slots); slots that became free, mean
--- column: duration_mean_us (us); length of the scan, mean
--- column: duration_max_us (us); longest
+-- column: slots_from (slots); slots in use when the scan began: at least this many
+-- column: slots_to (slots); at most this many
+-- column: scans; number of scans
+-- column: mappings_mean; mappings in use, mean; more than the slots if several mappings share a page
+-- column: scanned_mean (slots); slots scanned, mean
+-- column: freed_mean (slots); slots freed, mean
+-- column: duration_mean_us (us); mean duration
+-- column: duration_max_us (us); longest duration
 -- reads: totals, operations, scan
 WITH pinned AS (
     SELECT

@@ -1,11 +1,11 @@
--- question: Which tasks sleep longest for a slot, and on whose behalf are they woken?
--- param: top = 10; tasks for each run
+-- question: Which tasks sleep longest for a slot, and which task wakes them?
+-- param: top = 10; number of tasks per run
 -- column: run; name of the run
--- column: task; thread
--- column: sleeps; its sleeps for a slot
--- column: asleep_ms (ms); its time asleep
--- column: share_percent (%); of all time asleep in the run
--- column: longest_us (us); its longest sleep
+-- column: task; task number
+-- column: sleeps; number of sleeps for a slot
+-- column: asleep_ms (ms); total time asleep
+-- column: share_percent (%); share of all time asleep in the run
+-- column: longest_us (us); longest sleep
 -- column: mostly_woken_by; task that woke it most often
 -- reads: sleep
 SELECT

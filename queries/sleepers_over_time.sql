@@ -1,9 +1,9 @@
 -- question: How many tasks are asleep for a slot, over time?
--- param: buckets = 120; time buckets over the longest run
+-- param: buckets = 120; number of time buckets in the longest run
 -- column: run; name of the run
 -- column: time_ms (ms); start of the bucket, in simulated time
 -- column: asleep_mean (tasks); mean number of tasks asleep
--- column: asleep_max (tasks); most tasks asleep at once
+-- column: asleep_max (tasks); largest number of tasks asleep
 -- reads: sleep
 SELECT
     run,

@@ -1,14 +1,14 @@
--- question: How many tasks sleep for a slot, how often and how long?
+-- question: How many tasks sleep for a slot, how often and for how long?
 -- column: run; name of the run
--- column: sleeps; sleeps for a slot
+-- column: sleeps; number of sleeps for a slot
 -- column: per_1000_operations; sleeps per thousand operations
 -- column: tasks; tasks that slept at least once
--- column: asleep_ms (ms); time asleep, all sleeps together
--- column: asleep_mean (tasks); tasks asleep at any moment, mean: time asleep / wall time
--- column: sleep_mean_us (us); mean length of a sleep
+-- column: asleep_ms (ms); total time asleep
+-- column: asleep_mean (tasks); mean number of tasks asleep: total time asleep / wall time
+-- column: sleep_mean_us (us); mean duration of a sleep
 -- column: sleep_max_us (us); longest sleep
--- column: wakes; times a wait queue with sleepers was woken
--- column: woken_per_wake (tasks); tasks woken at once, mean
+-- column: wakes; wake-ups of a wait queue with sleepers
+-- column: woken_per_wake (tasks); tasks woken per wake-up, mean
 -- column: futile_percent (%); share of sleeps after which the same operation slept again
 -- reads: totals, operations, sleep
 WITH per_run AS (

@@ -1,13 +1,13 @@
--- question: Who was woken for nothing and slept again?
--- param: top = 10; tasks for each run
+-- question: Which tasks are woken in vain and sleep again?
+-- param: top = 10; number of tasks per run
 -- column: run; name of the run
--- column: task; thread
--- column: sleeps; its sleeps for a slot
--- column: for_nothing; those after which the same operation slept again
--- column: for_nothing_percent (%); their share
--- column: operations; its operations that slept more than once
--- column: most_sleeps; most sleeps of one of its operations
--- column: asleep_ms (ms); time asleep of those that slept more than once
+-- column: task; task number
+-- column: sleeps; number of sleeps for a slot
+-- column: for_nothing; sleeps after which the same operation slept again
+-- column: for_nothing_percent (%); these sleeps as a share of all
+-- column: operations; operations of the task that slept more than once
+-- column: most_sleeps; largest number of sleeps of one operation
+-- column: asleep_ms (ms); total time asleep of the operations that slept more than once
 -- reads: operations
 SELECT
     run,

@@ -1,10 +1,10 @@
--- question: How many slots are mapped, over time?
--- param: buckets = 120; instants over the longest run
+-- question: How many slots are in use, over time?
+-- param: buckets = 120; number of sampling times in the longest run
 -- column: run; name of the run
--- column: time_ms (ms); an instant, in simulated time
--- column: slots (slots); slots with a mapping in force then: pinned, so that no scan can free them
--- column: mappings; mappings in force then; more than slots where several map one page, or need no slot
--- column: pool_percent (%); those slots as a share of the design's address space
+-- column: time_ms (ms); sampling time, in simulated time
+-- column: slots (slots); slots with a mapping in use, which no scan can free
+-- column: mappings; mappings in use; more than the slots if several share a page or need no slot
+-- column: pool_percent (%); slots in use as a share of the design's address space
 -- reads: totals, operations
 WITH instants AS (
     SELECT

@@ -1,25 +1,25 @@
--- question: Which operations took longest to get their mapping, and why?
--- param: top = 5; operations for each run
+-- question: Which operations took longest to map, and why?
+-- param: top = 5; number of operations per run
 -- column: run; name of the run
--- column: op; row of the trace
--- column: asked_ms (ms); when it asked
--- column: task; thread
--- column: cpu; CPU that mapped
--- column: kind; what asked for the mapping
--- column: page; mapped page
--- column: served; how it was served
--- column: map_us (us); from asking to having the mapping
--- column: lock_wait_us (us); of it, spinning for the lock, each time it was taken
--- column: hold_us (us); of it, holding the lock, each time it was taken
--- column: asleep_us (us); of it, asleep for a slot, each time from when the lock was released
--- column: rest_us (us); the rest of it: ready without a CPU, switches and code without the lock
--- column: pin_wait_us (us); time ready but waiting for the CPU it was pinned to, unmap included
--- column: scanned (slots); slots passed over by its own scans
--- column: holder; task that held the lock it waited for longest
--- column: flush_op; operation whose flush under the lock it waited for longest
+-- column: op; operation (row of the trace)
+-- column: asked_ms (ms); time of the request
+-- column: task; task number
+-- column: cpu; CPU that mapped the page
+-- column: kind; kernel operation that requested the mapping
+-- column: page; page number
+-- column: served; hit, miss or other outcome
+-- column: map_us (us); time from request to mapped
+-- column: lock_wait_us (us); part spent spinning on locks
+-- column: hold_us (us); part spent holding locks
+-- column: asleep_us (us); part spent asleep for a slot, from the release of the lock
+-- column: rest_us (us); remainder: waiting for a CPU, context switches and code outside the lock
+-- column: pin_wait_us (us); time ready but waiting for the pinned CPU, including the unmap
+-- column: scanned (slots); slots scanned by it
+-- column: holder; task that held the lock during most of the longest wait
+-- column: flush_op; operation whose flush under the lock caused most of the longest wait
 -- reads: operations, relock, sleep
--- As many as are asked for are at least so long, for each is its task's longest: only the few rows that are,
--- are ranked and read whole. Where there are fewer tasks, each row may be one of them.
+-- The longest maps of the $top tasks with the longest maps give a lower limit. Only operations above it are
+-- ranked and read in full. In runs with fewer tasks, all operations are ranked.
 WITH least AS MATERIALIZED (
     SELECT
         run,
@@ -46,7 +46,7 @@ slowest AS MATERIALIZED (
     SEMI JOIN chosen AS c ON o.run = c.run AND o.op = c.op
 ),
 
--- A map that slept took the lock again.
+-- A map that slept takes the lock again.
 again AS MATERIALIZED (
     SELECT
         e.run,
@@ -81,7 +81,7 @@ locked AS (
     GROUP BY run, op
 ),
 
--- In the log a sleep begins with the release of the lock, which spinners prolong: that is hold, not sleep.
+-- In the log a sleep begins with the release of the lock. A release delayed by spinners counts as hold.
 releasing AS (
     SELECT
         h.run,

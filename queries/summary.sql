@@ -1,19 +1,19 @@
 -- question: How do the designs compare?
 -- column: run; name of the run
--- column: wall_ms (ms); simulated time until the last operation was done
--- column: operations_per_second (1/s); operations completed per second of it
+-- column: wall_ms (ms); simulated time until the last operation completed
+-- column: operations_per_second (1/s); operations completed per second of simulated time
 -- column: hit_percent (%); hits as a share of hits and misses
--- column: map_mean_us (us); from asking to having the mapping, mean
--- column: hold_mean_us (us); lock hold, mean over all acquisitions
--- column: lock_wait_percent (%); spinning for the lock as a share of wall time x CPUs
+-- column: map_mean_us (us); time from request to mapped, mean
+-- column: hold_mean_us (us); lock hold time, mean over all acquisitions
+-- column: lock_wait_percent (%); time spent spinning on the lock, as a share of wall time x CPUs
 -- column: flushes; global or directed TLB flushes
--- column: ipis; CPUs interrupted by them
+-- column: ipis; CPUs interrupted by these flushes
 -- column: sleeps; sleeps for a slot
--- column: asleep_ms (ms); time asleep, all together
--- column: pin_wait_ms (ms); time ready tasks waited for the CPU they were pinned to
--- column: idle_percent (%); CPUs without a task to run
--- column: address_space_kib (KiB); kernel address space of the slots, at 4 KiB a page
--- column: findings; hazards met
+-- column: asleep_ms (ms); total time asleep
+-- column: pin_wait_ms (ms); total time that ready tasks waited for their pinned CPU
+-- column: idle_percent (%); share of CPU time without a task to run
+-- column: address_space_kib (KiB); kernel address space of the slots, with pages of 4 KiB
+-- column: findings; number of hazards
 -- reads: totals
 WITH locks AS (
     SELECT

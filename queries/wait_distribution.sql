@@ -3,12 +3,12 @@
 -- column: site; map or unmap
 -- column: waits; contended acquisitions
 -- column: mean_us (us); mean wait
--- column: p50_us (us); half of the waits were no longer
--- column: p90_us (us); 90 % were no longer
--- column: p99_us (us); 99 % were no longer
+-- column: p50_us (us); median wait
+-- column: p90_us (us); 90th percentile
+-- column: p99_us (us); 99th percentile
 -- column: max_us (us); longest wait
 -- reads: operations, relock
--- Quantiles are exact: the shortest wait that at least this share of all waits does not exceed.
+-- Quantiles are exact: the shortest wait that is at least as long as this share of all waits.
 SELECT
     run,
     part AS site,

@@ -1,10 +1,10 @@
--- question: What share of acquisitions waits at least a given time?
--- param: per_octave = 4; points per doubling of the time
+-- question: What fraction of lock acquisitions waits at least a given time?
+-- param: per_octave = 4; number of points per doubling of the time
 -- column: run; name of the run
 -- column: site; map or unmap
 -- column: wait_us (us); a wait
--- column: waits_at_least; acquisitions that waited at least as long
--- column: share_percent (%); their share of all acquisitions of the site; exact at each point
+-- column: waits_at_least; number of acquisitions that waited at least this long
+-- column: share_percent (%); these acquisitions as a share of all of the site; exact at each point
 -- reads: totals, operations, relock
 SELECT
     w.run,

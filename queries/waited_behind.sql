@@ -1,13 +1,13 @@
--- question: Who waited for the lock behind whom?
--- param: top = 10; pairs of tasks for each run, by time waited
+-- question: Which tasks waited for the lock, and behind which holders?
+-- param: top = 10; number of pairs of tasks per run, by time waited
 -- column: run; name of the run
 -- column: task; task that waited
--- column: holder; task that held the lock longest meanwhile; NULL: not known of an operation's shorter wait
--- column: waits; its waits behind that one
--- column: wait_ms (ms); their time together
--- column: share_percent (%); of all time waited for the lock in the run
+-- column: holder; task that held the lock for most of the wait; NULL for the shorter wait of an operation
+-- column: waits; number of waits behind this holder
+-- column: wait_ms (ms); total of these waits
+-- column: share_percent (%); share of all time waited for the lock in the run
 -- column: longest_us (us); longest wait
--- column: behind_flush; those spent longest behind a flush under the lock
+-- column: behind_flush; waits of which a flush under the lock took the longest part
 -- reads: operations, relock
 WITH pairs AS (
     SELECT
@@ -22,7 +22,7 @@ WITH pairs AS (
     GROUP BY run, task, holder
 ),
 
--- The least of the longest comes first, so that only the few pairs above it are ranked.
+-- The minimum of the longest waits selects the few pairs that are ranked.
 least AS (
     SELECT
         run,

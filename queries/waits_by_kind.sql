@@ -1,12 +1,12 @@
--- question: Which kind of operation waits for the lock, and behind which kind's flush?
+-- question: Which kinds of operations wait for the lock, and behind flushes of which kinds?
 -- column: run; name of the run
 -- column: site; side of the operation that waited: map or unmap
--- column: kind; what asked for the mapping that waited; NULL: the lock was taken again
--- column: flush_kind; kind of the operation whose flush it waited for longest; NULL: no flush
+-- column: kind; kind of the operation that waited; NULL: the lock was taken again
+-- column: flush_kind; kind of the operation whose flush took the longest part of the wait; NULL: no flush
 -- column: waits; contended acquisitions
--- column: wait_ms (ms); their time together
+-- column: wait_ms (ms); total of these waits
 -- column: mean_us (us); mean wait
--- column: share_percent (%); of all time waited for the lock in the run
+-- column: share_percent (%); share of all time waited for the lock in the run
 -- reads: operations, relock
 WITH waits AS MATERIALIZED (
     SELECT

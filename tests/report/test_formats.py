@@ -34,7 +34,7 @@ def test_markdown_has_the_answer_the_tables_and_the_charts_in_words(runs, tmp_pa
     lines = text.splitlines()
     assert "|  | design | operations (1/s) | against the first (%) |" in text
     assert any(line.startswith("- Flushes per second. global_pool: ") for line in lines)
-    assert any(line.startswith("- Share of holds that last at least so long, unmap. ") for line in lines)
+    assert any(line.startswith("- Fraction of lock holds at least this long, unmap. ") for line in lines)
     assert "Made by `pipeline report`." in text
 
 
@@ -104,7 +104,7 @@ def test_one_item_is_one_picture(runs, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
     alone = report([runs], tmp_path / "hold.md", item="hold-tail").read_text(encoding="utf-8")
     assert [line for line in alone.splitlines() if line.startswith("### ")] == [
-        "### Share of holds that last at least so long"
+        "### Fraction of lock holds at least this long"
     ]
 
 
@@ -115,7 +115,7 @@ def test_one_item_is_one_picture(runs, tmp_path):
         ({"output": "r", "form": "pdf"}, "unknown format 'pdf'"),
         ({"output": "r.png"}, "wanted a directory for the charts, found the name of a file"),
         ({"output": "r.md", "item": "hold-tale"}, "unknown item 'hold-tale'; did you mean 'hold-tail'"),
-        ({"output": "r.png", "item": "summary"}, "found none: 'The designs side by side' is a table"),
+        ({"output": "r.png", "item": "summary"}, "found none: 'Main figures of each run' is a table"),
     ],
 )
 def test_a_mistake_is_named_before_anything_is_written(runs, tmp_path, arguments, message):
@@ -128,5 +128,5 @@ def test_a_mistake_is_named_before_anything_is_written(runs, tmp_path, arguments
 def test_a_run_without_lock_flush_or_sleep_says_so_in_every_form(tmp_path, form):
     run = make_run(tmp_path / "a", "a", [{"done_ns": 10}])
     text = report([run], tmp_path / f"r.{form}").read_text(encoding="utf-8")
-    for sentence in ("No run took a lock.", "No task of any run ever slept for a slot."):
+    for sentence in ("No run took a lock.", "No task slept for a slot in any run."):
         assert sentence in text

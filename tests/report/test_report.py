@@ -113,8 +113,8 @@ def test_what_did_not_happen_is_a_sentence_not_an_empty_chart(tmp_path):
     html = report([run], tmp_path / "r.html").read_text(encoding="utf-8")
     for sentence in (
         "No run took a lock.",
-        "No run ever flushed another CPU&#39;s TLB.",
-        "No task of any run ever slept for a slot.",
+        "No run flushed another CPU&#39;s TLB.",
+        "No task slept for a slot in any run.",
         "No findings: ",
     ):
         assert sentence in html
@@ -126,7 +126,7 @@ def test_what_only_a_bound_did_is_not_said_to_be_done_by_none(tmp_path):
     make_run(tmp_path / "runs" / "a", "flusher", [{"done_ns": 10}], [flush], allocator=bound)
     make_run(tmp_path / "runs" / "b", "direct", [{"done_ns": 10}])
     html = report([tmp_path / "runs"], tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "No run ever flushed another CPU&#39;s TLB, but for flusher (upper bound)." in html
+    assert "No run flushed another CPU&#39;s TLB, but for flusher (upper bound)." in html
 
 
 def test_a_run_without_a_log_is_not_said_to_have_no_lock(tmp_path):
@@ -199,7 +199,7 @@ def test_what_only_one_run_has_is_said_and_not_drawn(tmp_path):
     content = json.loads(report([tmp_path / "runs"], tmp_path / "r.json").read_text(encoding="utf-8"))
     items = {item["name"]: item for section in content["sections"] for item in section["items"]}
     assert items["flushes-per-second"]["charts"] == []
-    assert items["flushes-per-second"]["empty"] == "flusher: 100,000,000. Never flushed: direct."
+    assert items["flushes-per-second"]["empty"] == "flusher: 100,000,000. No flushes: direct."
 
 
 def test_the_best_is_marked_among_runs_of_one_trace_and_for_each_site(tmp_path):

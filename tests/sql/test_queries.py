@@ -163,8 +163,8 @@ EXPECTED |= {
         ("bare", "tiny", "tiny", 2, *(None,) * 8, 16),
     ],
     "fairness": [
-        ("pool", "asked to mapped", 2, 18.75, 0.5711, 2.5, 35, 1.8667, 0),
         ("pool", "asleep", 2, 12.5, 0.5, 0, 25, 2, 0), ("pool", "lock wait", 2, 1.25, 0.5, 0, 2.5, 2, 1),
+        ("pool", "request to mapped", 2, 18.75, 0.5711, 2.5, 35, 1.8667, 0),
     ],
     "flush_log": [("pool", 0.014, 2, 1, 2, 0, 0, "copy_to_user", 4, 3, 0, 0)],
     "hold_makeup": [
