@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipeline.allocators.registry import forbids_sleep
+from pipeline.errors import InputError
+from pipeline.io.parquet import read_metadata
 from pipeline.schema.manifest import Manifest
 
 _RESTRICTION = "may not be held over a sleep"
@@ -39,8 +38,8 @@ def _longest_block_ns(path: Path, operations: int | None) -> int | None:
     It is read from the footer of the file, so that a long trace costs no more than a short one.
     """
     try:
-        metadata = pq.read_metadata(path)
-    except (OSError, pa.ArrowException):
+        metadata, _ = read_metadata(path, "a trace")
+    except InputError:
         return None
     if metadata.num_rows != operations:
         return None

@@ -10,12 +10,18 @@ import bz2
 import gzip
 import io
 import lzma
+import multiprocessing
+import os
 import random
 import shutil
+import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,6 +54,8 @@ from tests.importing.test_import_table import CSV, MAPPING
 
 # No message is longer, and no try takes longer, in seconds of CPU time.
 LONGEST_MESSAGE, LONGEST_TRY_S = 1_700, 5.0
+_MOST_TRIES, _SHARE, _LONGEST_SHARE_S = 1_000_000, 500, 600.0
+_IN_MEMORY = Path("/dev/shm")
 # Of so many imports one is written as a trace and examined, and of so many traces one is replayed.
 _EXAMINED, _REPLAYED = 10, 10
 
@@ -175,7 +183,7 @@ def parsers(directory: Path) -> dict[str, Parser]:
     packed = [
         pack(_lines(perf, 2_000)) for pack in (gzip.compress, lzma.compress, bz2.compress, _compress_zst)
     ]
-    found["compressed"] = Parser(packed, _import("perf-script"), damage_bytes, ".txt.x", 6)
+    found["compressed"] = Parser(packed, _import("perf-script"), damage_bytes, ".txt.x", 12)
     locks = [_lines(path.read_bytes(), 3_000) for path in sorted((SAMPLES / "locks").iterdir())]
     found["locks"] = Parser(locks, lambda path, _: read_locks(path), damage_text, ".txt", 2)
 
@@ -185,13 +193,13 @@ def parsers(directory: Path) -> dict[str, Parser]:
     traces = [trace.read_bytes()]
     generate("kernel_build", trace, operations=60)
     traces.append(trace.read_bytes())
-    found["trace"] = Parser(traces, _examine, damage_bytes, ".parquet", 12)
+    found["trace"] = Parser(traces, _examine, damage_bytes, ".parquet", 20)
     table = _parquet(pl.read_parquet(trace).with_columns(pl.col("kind").cast(pl.String)))
-    found["trace-table"] = Parser([table], _import("trace-table"), damage_bytes, ".parquet", 8)
+    found["trace-table"] = Parser([table], _import("trace-table"), damage_bytes, ".parquet", 14)
     events = _parquet(pl.read_parquet(shipped_recordings()["kcsleep2"]).head(200))
-    found["kernel-pool-kmap"] = Parser([events], _import("kernel-pool-kmap"), damage_bytes, ".parquet", 8)
+    found["kernel-pool-kmap"] = Parser([events], _import("kernel-pool-kmap"), damage_bytes, ".parquet", 14)
     found["table of Parquet"] = Parser(
-        [_parquet(pl.read_csv(CSV.encode()))], _import("table"), damage_bytes, ".parquet", 6
+        [_parquet(pl.read_csv(CSV.encode()))], _import("table"), damage_bytes, ".parquet", 12
     )
 
     for file in ("manifest.json", "operations.parquet"):
@@ -205,7 +213,10 @@ def parsers(directory: Path) -> dict[str, Parser]:
         "profile": (_contents(shipped_profiles()), lambda path, _: load_profile(str(path))),
         "mapping": ([MAPPING.encode()], lambda path, _: read_mapping(path)),
         "grid": ([GRID], lambda path, _: read_grid(path)),
-        "report": (_contents(shipped_files("reports", ".toml")), lambda path, _: load_definition(path)),
+        "report": (
+            [_sections(text) for text in _contents(shipped_files("reports", ".toml"))],
+            lambda path, _: load_definition(path),
+        ),
         "study": (_contents(shipped_files("reports/studies", ".toml")), lambda path, _: read_study(path)),
         "value": (
             [b'[1, "a", {b = 2}]', b"1_000", b"true"],
@@ -213,8 +224,13 @@ def parsers(directory: Path) -> dict[str, Parser]:
         ),
     }
     for name, (samples, read) in tomls.items():
-        found[f"TOML: {name}"] = Parser(samples, read, damage_text, ".toml", 12)
+        found[f"TOML: {name}"] = Parser(samples, read, damage_text, ".toml", 20)
     return found
+
+
+def _sections(report: bytes, count: int = 2) -> bytes:
+    """The first sections of a definition of a report."""
+    return b"[[section]]".join(report.split(b"[[section]]")[: count + 1])
 
 
 def _contents(files: dict[str, Path]) -> list[bytes]:
@@ -244,26 +260,79 @@ def try_one(parser: Parser, rng: random.Random, directory: Path) -> tuple[Path, 
 
 
 def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
-    """Damage and read until the time is over; inputs that break a promise are kept in `keep`."""
+    """Damage and read until the time is over, a million inputs at most; what breaks a promise is in `keep`.
+
+    Each CPU has a process, so that what ends it or hangs is a failure, and the others are tried all the same.
+    """
     result = CampaignResult("mutations", seed)
     end_s = time.monotonic() + budget_s
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        known = parsers(directory)
-        # Compiled once, and not on account of a try.
-        _warm_up(known, directory)
-        turns = [each for each, parser in known.items() for _ in range(parser.weight)]
-        number = 0
-        while time.monotonic() < end_s:
-            parser = known[turns[number % len(turns)]]
-            path, outcome, broken = try_one(parser, random.Random(f"{seed} {number}"), directory)
-            result.tries[f"{turns[number % len(turns)]} {outcome}"] += 1
-            if broken is not None:
-                keep.mkdir(parents=True, exist_ok=True)
-                kept = keep / f"{seed}-{number}{path.suffix}"
-                shutil.copy(path, kept)
-                result.fail(f"{turns[number % len(turns)]}, seed {seed}, try {number}: {broken[:300]}", kept)
-            number += 1
+    shares = (range(first, first + _SHARE) for first in range(0, _MOST_TRIES, _SHARE))
+    with tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None) as name:
+        while _try_shares(shares, end_s, Path(name), result, keep):
+            pass
+    return result
+
+
+def _try_shares(
+    shares: Iterator[range], end_s: float, directory: Path, result: CampaignResult, keep: Path
+) -> bool:
+    """Let processes try shares; return whether they were ended for a failure, and new ones are to go on."""
+    cpus = len(os.sched_getaffinity(0))
+    pool = ProcessPoolExecutor(
+        cpus, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(directory,)
+    )
+    running: deque[tuple[range, Future[CampaignResult]]] = deque()
+    try:
+        while True:
+            while len(running) < 2 * cpus and time.monotonic() < end_s and (share := next(shares, None)):
+                running.append((share, pool.submit(_try_share, share, result.seed, keep)))
+            if not running:
+                return False
+            share, future = running.popleft()
+            result.add(future.result(_LONGEST_SHARE_S))
+    except (BrokenProcessPool, TimeoutError) as error:
+        kept = keep / f"{result.seed}-{share.start}"
+        shutil.copytree(directory, kept, dirs_exist_ok=True)
+        what = "hang" if isinstance(error, TimeoutError) else "end"
+        result.fail(f"a process did {what} in one of tries {share.start} to {share.stop - 1}", kept)
+        return True
+    finally:
+        if running:
+            for process in (pool._processes or {}).values():
+                process.kill()
+        pool.shutdown(cancel_futures=True)
+
+
+class _Worker:
+    """What a process tries with: its directory and the parsers."""
+
+    directory: Path
+    parsers: dict[str, Parser]
+    turns: list[str]
+
+
+def _begin(place: Path) -> None:
+    """Make samples in a directory of this process's own, and compile what is compiled at its first use."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _Worker.directory = Path(tempfile.mkdtemp(dir=place))
+    _Worker.parsers = parsers(_Worker.directory)
+    _Worker.turns = [name for name, parser in _Worker.parsers.items() for _ in range(parser.weight)]
+    _warm_up(_Worker.parsers, _Worker.directory)
+
+
+def _try_share(numbers: range, seed: int, keep: Path) -> CampaignResult:
+    """Try some inputs by their numbers."""
+    result = CampaignResult("mutations", seed)
+    for number in numbers:
+        name = _Worker.turns[number % len(_Worker.turns)]
+        draw = random.Random(f"{seed} {number}")
+        path, outcome, broken = try_one(_Worker.parsers[name], draw, _Worker.directory)
+        result.tries[f"{name} {outcome}"] += 1
+        if broken is not None:
+            keep.mkdir(parents=True, exist_ok=True)
+            kept = keep / f"{seed}-{number}{path.suffix}"
+            shutil.copy(path, kept)
+            result.fail(f"{name}, seed {seed}, try {number}: {broken[:300]}", kept)
     return result
 
 

@@ -31,3 +31,8 @@ class CampaignResult:
     def fail(self, what: str, kept: Path | None = None) -> None:
         """Add a failure, in one line."""
         self.failures.append(Failure(" ".join(what.split()), kept))
+
+    def add(self, other: CampaignResult) -> None:
+        """Add what another process tried of the same campaign."""
+        self.tries += other.tries
+        self.failures += other.failures
