@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.allocators.registry import forbids_sleep
 from pipeline.errors import InputError
-from pipeline.io.parquet import read_metadata
+from pipeline.io.parquet import parquet_errors, read_metadata
+from pipeline.io.parquet_footer import column_maximum, read_footer
 from pipeline.schema.manifest import Manifest
 
 _RESTRICTION = "may not be held over a sleep"
@@ -39,14 +40,11 @@ def _longest_block_ns(path: Path, operations: int | None) -> int | None:
     """
     try:
         metadata, _ = read_metadata(path, "a trace")
+        names = metadata.schema.names
+        if metadata.num_rows != operations or "block_ns" not in names:
+            return None
+        with parquet_errors(path, "a trace"):
+            longest_ns = column_maximum(read_footer(path), names.index("block_ns"))
     except InputError:
         return None
-    if metadata.num_rows != operations:
-        return None
-    names = metadata.schema.names
-    if "block_ns" not in names:
-        return None
-    groups = [metadata.row_group(g).column(names.index("block_ns")) for g in range(metadata.num_row_groups)]
-    if not all(group.statistics is not None and group.statistics.has_min_max for group in groups):
-        return None
-    return max((int(group.statistics.max) for group in groups), default=0)
+    return None if longest_ns is None else max(longest_ns, 0)

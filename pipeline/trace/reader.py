@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline.errors import InputError, nearest, one_line
 from pipeline.io.files import readable_file
 from pipeline.io.json_text import parse_json
 from pipeline.io.parquet import DAMAGE, parquet_errors, read_metadata
+from pipeline.io.parquet_footer import Struct, column_maximum, read_footer
 from pipeline.schema.names import KINDS
 from pipeline.schema.trace import ARROW_SCHEMA, COLUMN_NAMES, COLUMNS, FORMAT_VERSION, ROW_GROUP_ROWS, Column
 from pipeline.schema.trace_metadata import METADATA_KEY, TraceMetadata
@@ -65,16 +67,13 @@ class Trace:
         with parquet_errors(self.path, "a trace"):
             return self._maximum(column)
 
+    @cached_property
+    def _footer(self) -> Struct:
+        return read_footer(self.path)
+
     def _maximum(self, column: str) -> int:
-        names = self._parquet.schema.names
-        index = names.index(column)
-        best = -1
-        for group in range(self._parquet.num_row_groups):
-            statistics = self._parquet.row_group(group).column(index).statistics
-            if statistics is None or not statistics.has_min_max:
-                return self._maximum_by_reading(column)
-            best = max(best, int(statistics.max))
-        return best
+        largest = column_maximum(self._footer, self._parquet.schema.names.index(column))
+        return self._maximum_by_reading(column) if largest is None else largest
 
     def _maximum_by_reading(self, column: str) -> int:
         best = -1
