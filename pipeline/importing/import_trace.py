@@ -11,7 +11,7 @@ from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.importing import formats as format_modules
 from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
 from pipeline.importing.wrong_kinds import describe_wrong_kind
-from pipeline.io.files import readable_file, sha256_of
+from pipeline.io.files import regular_file, sha256_of
 from pipeline.io.progress import progress
 from pipeline.schema.trace import COLUMN_NAMES, ROW_GROUP_ROWS
 from pipeline.schema.trace_metadata import Source, TraceMetadata
@@ -77,7 +77,7 @@ def import_trace(
     `strict` refuses, and OutputError when the trace cannot be written.
     """
     source, output = Path(source), Path(output)
-    readable_file(source, "a recording")
+    regular_file(source, "a recording")
     if output.exists() and output.samefile(source):
         raise UsageError(f"{output}: is the recording itself; give another name for the trace")
     if mapping is not None and format is None:

@@ -38,6 +38,16 @@ def readable_file(path: Path, wanted: str) -> Path:
     return path
 
 
+def regular_file(path: Path, wanted: str) -> Path:
+    """Return `path` if it is a file that can be read more than once; raises InputError as `readable_file`.
+
+    A device or pipe cannot: it may have no end, and what is read is gone.
+    """
+    if not readable_file(path, wanted).is_file():
+        raise InputError(f"{path}: wanted {wanted}, found a device or pipe; write it to a file first")
+    return path
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as hex."""
     with path.open("rb") as handle:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, one_line
-from pipeline.io.files import readable_file
+from pipeline.io.files import regular_file
 
 # What Arrow raises for damaged bytes, by where they are: ValueError is for names that are no UTF-8 too.
 DAMAGE = (
@@ -43,7 +43,7 @@ def read_metadata(path: Path, wanted: str) -> tuple[pq.FileMetaData, pa.Schema]:
     Raises InputError when there is no such file, or it is not Parquet, cut short, damaged, or does not agree
     with itself.
     """
-    readable_file(path, wanted)
+    regular_file(path, wanted)
     with parquet_errors(path, wanted):
         metadata = pq.read_metadata(path)
         schema = metadata.schema.to_arrow_schema()

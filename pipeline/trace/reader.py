@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from pipeline.errors import InputError, nearest, one_line
-from pipeline.io.files import readable_file
+from pipeline.io.files import regular_file
 from pipeline.io.json_text import parse_json
 from pipeline.io.parquet import DAMAGE, parquet_errors, read_metadata
 from pipeline.io.parquet_footer import Struct, column_maximum, read_footer
@@ -166,7 +166,7 @@ def numpy_column(batch: pa.RecordBatch, name: str) -> np.ndarray:
 
 
 def _parquet_metadata(path: Path) -> tuple[pq.FileMetaData, pa.Schema]:
-    with readable_file(path, "a Parquet file").open("rb") as handle:
+    with regular_file(path, "a Parquet file").open("rb") as handle:
         head = handle.read(_SNIFFED_BYTES)
     if head.startswith(b"PAR1"):
         return read_metadata(path, "a trace")

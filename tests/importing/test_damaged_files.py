@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,13 @@ def test_compressed_text_that_is_damaged_is_refused_or_cut_short(tmp_path: Path)
     del packed[len(packed) * 2 // 3 :]
     _, result = imported(tmp_path, bytes(packed), format="perf-script")
     assert result.metadata.losses["cut_short"] == 1
+
+
+def test_numbers_of_a_pool_may_have_leading_zeros(tmp_path: Path) -> None:
+    imported(
+        tmp_path, POOL % (b"00f6", b"002", b"83008399", b"133"), format="kernel-pool-tracefs", tsc_ghz=2.4
+    )
+    assert doctor(tmp_path / "t.parquet").usable
 
 
 @pytest.mark.parametrize("digits", [30, 5_000])
@@ -96,6 +104,25 @@ def test_a_table_of_more_text_than_can_be_read_whole_is_refused(tmp_path: Path, 
     (tmp_path / "r.csv").write_text(CSV)
     with pytest.raises(InputError, match="found more; cut it up"):
         import_trace(tmp_path / "r.csv", tmp_path / "t.parquet", mapping=tmp_path / "m.toml")
+
+
+@pytest.mark.parametrize("column", ["task", "process"])
+def test_numbers_of_a_table_with_gaps_are_made_dense(column: str, tmp_path: Path) -> None:
+    table = pl.read_parquet(write_good(tmp_path / "t.parquet"))
+    sparse = table.with_columns((pl.col(column) * 100 + 7).cast(pl.Int32), pl.col("kind").cast(pl.String))
+    sparse.write_parquet(tmp_path / "r.parquet")
+    done = import_trace(tmp_path / "r.parquet", tmp_path / "new.parquet", "trace-table")
+    assert pl.read_parquet(done.output)[column].to_list() == table[column].to_list()
+    assert f"column {column} was numbered densely from 0, in the same order" in done.metadata.notes
+    assert doctor(done.output).usable
+
+
+@pytest.mark.parametrize("read", [doctor, lambda path: import_trace(path, path.with_name("t"), "strace")])
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe"])
+def test_devices_and_pipes_are_refused(read, place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="found a device or pipe; write it to a file first"):
+        read(tmp_path / place)
 
 
 @pytest.mark.parametrize("column", ["time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns"])

@@ -21,6 +21,7 @@ from pipeline.importing.importer import (
 from pipeline.schema.names import KINDS
 from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 
+_NUMBERED = ("task", "process")
 _MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH - 1} | {
     name: MAX_TIME_NS - 1 for name in COLUMN_NAMES if name.endswith("_ns")
 }
@@ -29,8 +30,9 @@ _MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     """Read the table at `path` whole; `options.threads` puts all its tasks into one process.
 
-    Rows are sorted by time, rows of equal time stay in file order, and integer columns of another width are
-    cast. Nothing else is changed. Raises InputError when a value does not fit its column.
+    Rows are sorted by time, rows of equal time stay in file order, integer columns of another width are cast,
+    and tasks and processes are numbered densely. Nothing else is changed. Raises InputError when a value does
+    not fit its column.
     """
     table = read_columns(path, COLUMN_NAMES, "a table with a trace's columns")
     if table.num_rows == 0:
@@ -38,6 +40,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     time_ns = integers(table, "time_ns")
     order = np.argsort(time_ns, kind="stable")
     rows: Rows = {}
+    notes = ["made of a table without metadata: what was measured, derived or absent is not known"]
     for column in COLUMNS:
         if column.name == "kind":
             rows["kind"] = _codes(path, table.column("kind"))[order]
@@ -51,11 +54,15 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
                 f"{path}: column '{column.name}' holds {low if low < least else high}, wanted 0 to {most}; "
                 "mend the table"
             )
+        if column.name in _NUMBERED:
+            used, numbers = np.unique(values, return_inverse=True)
+            if len(used) <= high:
+                values = numbers
+                notes.append(f"column {column.name} was numbered densely from 0, in the same order")
         rows[column.name] = values[order].astype(column.type.to_pandas_dtype())
     if options.threads:
         rows["process"] = np.zeros(len(order), np.int32)
     largest_cpu = int(rows["cpu"].max())
-    notes = ["made of a table without metadata: what was measured, derived or absent is not known"]
     moved = int(np.sum(order != np.arange(len(order))))
     if moved:
         notes.append(f"{moved:,} rows were not in order of time and were moved")

@@ -119,7 +119,7 @@ class _Text:
         self.in_ticks |= b"." not in time
         code, task, ticks = ev.EVENTS.index(name.decode()), int(pid), _ticks(time)
         self.last_of_cpu[int(cpu)] = len(self.rows)
-        found = {key: _signed(int(value, 0)) for key, value in _FIELD.findall(rest)}
+        found = {key: _number(value) for key, value in _FIELD.findall(rest)}
         page, *others = (found.get(key, ev.NONE) for key in (b"page", b"vaddr", b"nr", b"cnt"))
         cpu_time = since = ev.NONE
         if self.with_scheduler:
@@ -166,8 +166,9 @@ def _count_lines(block: bytes) -> int:
     return lines - sum(1 for _ in _NO_EVENT.finditer(block))
 
 
-def _signed(value: int) -> int:
-    """A number of 64 bits as a signed one, as columns hold it."""
+def _number(text: bytes) -> int:
+    """A number as columns hold it, signed and of 64 bits; without a prefix it is decimal."""
+    value = int(text, 16) if text.startswith(b"0x") else int(text)
     return value - (1 << 64) if value >> 63 == 1 else value
 
 
