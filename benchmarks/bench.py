@@ -1,9 +1,10 @@
-"""Measure speed and memory of the main job, print the ratios, and write them into docs/performance.md.
+"""Measure the speed and memory use of a replay and print the ratios.
 
     python benchmarks/bench.py [--operations 10000000] [--write]
 
-Every figure is measured in a process of its own, several times in turn, and the median is given: ratios hold
-where a machine's speed drifts. `--write` puts the table into docs/performance.md.
+Each figure is the median of several measurements in separate processes. The processes of different figures
+alternate, so that ratios remain valid if the speed of the machine drifts. `--write` writes the table to
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from thread_times import thread_times
 
 CPUS = 16
 MACHINE = "modern-x86-64"
-# Here nearly every acquisition of the lock is contended.
+# On this machine, nearly every lock acquisition is contended.
 CONVOY = "numaq16"
 WORKLOAD = "zipf_bench"
 REPEATS = 3
@@ -106,7 +107,7 @@ def measure_simpy(trace: str, operations: int) -> dict[str, float]:
     del trace, operations
     from simpy_model import GlobalPool, Prices, zipf_tasks
 
-    # Prices as in its own main(): they decide what is simulated, not how long that takes.
+    # Costs as in its own main(). They affect the simulated times, but not the speed of the simulation.
     tasks = zipf_tasks(SIMPY_OPERATIONS, 1_024, 65_536, 1)
     model = GlobalPool(tasks, CPUS, 1_024, Prices(100, 50, 100, 50, 100_000))
     begun = time.perf_counter()
@@ -115,7 +116,7 @@ def measure_simpy(trace: str, operations: int) -> dict[str, float]:
 
 
 def measure_start(trace: str, operations: int) -> dict[str, float]:
-    """Replay a tiny trace: what is left is compiling, where the cache is empty."""
+    """Measure the CPU time for replaying a tiny trace; with an empty cache, most of it is compilation."""
     del operations
     from pipeline.runs.execute import replay
 
@@ -133,7 +134,7 @@ MEASURES: dict[str, Callable[[str, int], dict[str, float]]] = {
 
 
 def in_own_process(name: str, trace: Path, operations: int, cache: Path | None = None) -> dict[str, float]:
-    """Run one measure in a fresh interpreter; adds its peak memory."""
+    """Run one measurement in a new interpreter and return its figures and its peak memory."""
     environment = os.environ | ({"KMAP_PIPELINE_CACHE": str(cache)} if cache else {})
     done = subprocess.run(
         [sys.executable, __file__, "--only", name, "--trace", str(trace), "--operations", str(operations)],
@@ -154,7 +155,7 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def run_all(operations: int) -> list[tuple[str, str, str, str]]:
-    """Measure everything; rows of what, median, least, target."""
+    """Measure everything; return rows of quantity, median, minimum and target."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         trace, half, tiny = (folder / f"{size}.parquet" for size in ("whole", "half", "tiny"))
@@ -176,7 +177,7 @@ def run_all(operations: int) -> list[tuple[str, str, str, str]]:
     simpy_rate = simpy["operations"] / simpy["seconds"]
 
     def ns(runs: list[dict[str, float]], *figures: str) -> tuple[str, str]:
-        """Median and least time of an operation."""
+        """Return the median and the minimum of the time per operation."""
         values = [1e9 * sum(run[figure] for figure in figures) / operations for run in runs]
         return f"{statistics.median(values):.0f} ns", f"{min(values):.0f} ns"
 
@@ -185,44 +186,44 @@ def run_all(operations: int) -> list[tuple[str, str, str, str]]:
 
     both = ("reader_cpu_seconds", "writer_cpu_seconds")
     return [
-        ("engine alone, log in memory, CPU time an operation", *ns(engine, "cpu_seconds"), "<= 290 ns"),
-        (f"the same on `{CONVOY}`, in convoy", *ns(convoy, "cpu_seconds"), "<= 750 ns"),
-        ("first start, compiling, CPU time", *one(f"{first['seconds']:.1f} s", "<= 7 s")),
-        ("end to end, closed loop, wall time an operation", *ns(closed, "seconds"), ""),
+        ("engine alone, log in memory, CPU time per operation", *ns(engine, "cpu_seconds"), "<= 290 ns"),
+        (f"engine alone on `{CONVOY}`, in a convoy", *ns(convoy, "cpu_seconds"), "<= 750 ns"),
+        ("first start, including compilation, CPU time", *one(f"{first['seconds']:.1f} s", "<= 7 s")),
+        ("end to end, closed loop, wall-clock time per operation", *ns(closed, "seconds"), ""),
         (
-            "end to end / engine alone (wall, paired)",
+            "end to end / engine alone (wall-clock time, paired)",
             f"{statistics.median(ratios):.2f}",
             f"{min(ratios):.2f}",
             "<= 1.15",
         ),
-        ("reader, CPU time an operation", *ns(closed, "reader_cpu_seconds"), ""),
-        ("writer, CPU time an operation", *ns(closed, "writer_cpu_seconds"), ""),
-        ("both", *ns(closed, *both), "<= 300 ns"),
+        ("reader, CPU time per operation", *ns(closed, "reader_cpu_seconds"), ""),
+        ("writer, CPU time per operation", *ns(closed, "writer_cpu_seconds"), ""),
+        ("reader and writer, CPU time per operation", *ns(closed, *both), "<= 300 ns"),
         (
-            "event log with its sums, an operation",
+            "event log with its sums, per operation",
             *one(f"{whole['log_bytes'] / operations:.1f} bytes", "<= 22"),
         ),
         ("peak memory, timed loop", *one(f"{paced['peak_mb']:.0f} MB", "< 600 MB")),
-        ("peak memory, timed loop, half the trace", *one(f"{shorter['peak_mb']:.0f} MB", "the same")),
+        ("peak memory, timed loop, half the trace", *one(f"{shorter['peak_mb']:.0f} MB", "no more")),
         ("peak memory, closed loop", *one(f"{whole['peak_mb']:.0f} MB", "bounded")),
         ("longest backlog, closed loop", *one(f"{whole['backlog_rows']:,.0f} rows", "reported")),
-        ("the same model in SimPy, an operation", *one(f"{1e9 / simpy_rate:,.0f} ns")),
+        ("the same model in SimPy, per operation", *one(f"{1e9 / simpy_rate:,.0f} ns")),
         ("SimPy / engine alone", *one(f"{rate / simpy_rate:.0f}", ">= 80")),
         ("generating the trace", *one(f"{operations / generated['seconds'] / 1e6:.1f} M rows/s")),
-        ("hits", *one(f"{whole['hit_percent']:.0f} %")),
-        ("acquisitions contended", *one(f"{whole['contended_percent']:.1f} %")),
-        ("CPUs busy", *one(f"{whole['busy_percent']:.0f} %")),
+        ("hit rate", *one(f"{whole['hit_percent']:.0f} %")),
+        ("contended acquisitions", *one(f"{whole['contended_percent']:.1f} %")),
+        ("busy CPU time", *one(f"{whole['busy_percent']:.0f} %")),
     ]
 
 
 def table(rows: list[tuple[str, str, str, str]], operations: int) -> str:
-    """The figures and their conditions as Markdown."""
+    """Return the figures and their conditions as Markdown."""
     lines = [
         f"{operations:,} operations of `{WORKLOAD}` (1,024 tasks, Zipf pages), `global_pool` with 1,024 "
-        f"slots, `{MACHINE}` with {CPUS} CPUs, full event log; {REPEATS} processes of each in turn, on "
-        f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}.",
+        f"slots, `{MACHINE}` with {CPUS} CPUs, full event log; {REPEATS} processes for each figure, "
+        f"alternating, on {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}.",
         "",
-        "| what | median | least | wanted |",
+        "| quantity | median | minimum | target |",
         "|---|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in rows),
     ]
@@ -240,7 +241,7 @@ def _processor() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--operations", type=int, default=10_000_000)
-    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/performance.md")
     parser.add_argument("--only", choices=MEASURES, help=argparse.SUPPRESS)
     parser.add_argument("--trace", help=argparse.SUPPRESS)
     options: Any = parser.parse_args()

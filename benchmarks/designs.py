@@ -1,11 +1,12 @@
-"""Compare how long the designs take to be replayed, each with its defaults, with global_pool.
+"""Compare the replay time of each design, with its default options, with that of global_pool.
 
     python benchmarks/designs.py [--operations 400000] [--rounds 5] [--write]
 
-Only the compiled engine is timed, in CPU seconds: what reading and writing take is the same for all. The
-designs take turns in one process, and a ratio is that of two neighbours in time, so that it holds where the
-machine's speed drifts; the median of the rounds is given. `--write` puts the table into docs/performance.md.
-Exit status 1: a design takes more than WANTED times as long. Bounds are shown and not held to that.
+Only the CPU time of the compiled engine is measured, because reading and writing take the same time for all
+designs. The designs alternate in one process. Each ratio compares measurements that follow each other, so
+that it remains valid if the speed of the machine drifts. The table shows the median of the rounds. `--write`
+writes it to docs/performance.md. The exit status is 1 if a design other than a bound takes more than TARGET
+times as long.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from pipeline.workload.generate import generate
 WORKLOADS = ("zipf_bench", "kernel_build")
 MACHINE, CPUS = "modern-x86-64", 16
 BASE = "global_pool"
-WANTED = 1.8
+TARGET = 1.8
 
 
 def ratios(operations: int, rounds: int) -> dict[str, list[float]]:
-    """For each design its ratio on each of WORKLOADS."""
+    """Return for each design its ratio on each of WORKLOADS."""
     allocators = sorted(set(shipped_allocators()) - {BASE})
     found: dict[str, list[float]] = {allocator: [] for allocator in allocators}
     with tempfile.TemporaryDirectory() as directory:
@@ -39,7 +40,7 @@ def ratios(operations: int, rounds: int) -> dict[str, list[float]]:
             trace = Path(directory) / f"{workload}.parquet"
             generate(workload, trace, operations=operations)
             measured: dict[str, list[float]] = {allocator: [] for allocator in allocators}
-            # The first round loads and warms up what is timed in the others.
+            # The first round loads and warms up the simulators and is not measured.
             for turn in range(rounds + 1):
                 for allocator, ratio in _round(trace, allocators):
                     if turn > 0:
@@ -50,7 +51,7 @@ def ratios(operations: int, rounds: int) -> dict[str, list[float]]:
 
 
 def _round(trace: Path, allocators: list[str]) -> Iterator[tuple[str, float]]:
-    """Time each design between two replays of the one that it is compared with."""
+    """Measure each design between two replays of BASE."""
 
     def seconds(allocator: str) -> float:
         return engine_alone(trace, MACHINE, CPUS, allocator)["cpu_seconds"]
@@ -76,15 +77,14 @@ def main() -> int:
         for allocator, values in found.items()
     ]
     text = (
-        f"CPU time in the engine of each design with its defaults, over that of `{BASE}`, on `{MACHINE}` "
-        f"with {CPUS} CPUs, {given.operations:,} operations, median of {given.rounds}; "
-        f"wanted: at most {WANTED:g}.\n\n"
-        + markdown_table(["design", *(f"`{workload}`" for workload in WORKLOADS)], rows)
+        f"Engine CPU time of each design with default options, relative to `{BASE}`, on `{MACHINE}` with "
+        f"{CPUS} CPUs, {given.operations:,} operations, median of {given.rounds} rounds; target: at most "
+        f"{TARGET:g}.\n\n" + markdown_table(["design", *(f"`{workload}`" for workload in WORKLOADS)], rows)
     )
     print(text)
     if given.write:
         write_part("designs", __file__, text)
-    return int(any(max(found[allocator]) > WANTED for allocator in set(found) - bounds))
+    return int(any(max(found[allocator]) > TARGET for allocator in set(found) - bounds))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Measure how long a browser takes to draw the charts of a report of 16 runs.
+"""Measure the time a browser takes to draw the charts of a report of 16 runs.
 
     python benchmarks/drawing.py [--rounds 7] [--page REPORT.html]
 
-Needs Debian's chromium and chromedriver. Times are from the start of loading, as median and minimum: until
-the page can be read, until all charts are drawn, and the longest for which it does not answer meanwhile.
+Requires Debian's chromium and chromium-driver. Prints the median and the minimum of three times: from the
+start of loading until the page is readable, until all charts are drawn, and of the longest task that blocks
+the page.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ return drawing.drawn && [page.domInteractive, drawing.drawn, drawing.longest];
 
 
 def make_report(directory: Path) -> Path:
-    """A report of replays of one trace through pools of 16 sizes."""
+    """Make a report of replays of one trace through pools of 16 sizes; return its path."""
     program = Path(sys.executable).with_name("pipeline")
 
     def run(words: str) -> None:
@@ -49,7 +50,7 @@ def make_report(directory: Path) -> Path:
 
 
 def draw(browser: Any, page: Path) -> list[float]:
-    """Milliseconds until the page can be read and until all is drawn, and of the longest task."""
+    """Return the times in ms until the page is readable, until it is drawn, and of the longest task."""
     browser.get("about:blank")
     browser.get(page.as_uri())
     deadline_s = time.monotonic() + 60
@@ -62,7 +63,7 @@ def draw(browser: Any, page: Path) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--page", type=Path, help="a report to draw instead of one made here")
+    parser.add_argument("--page", type=Path, help="report to draw instead of a new one")
     options = parser.parse_args()
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
@@ -81,9 +82,9 @@ def main() -> None:
         finally:
             browser.quit()
         size_mb = page.stat().st_size / 1e6
-    print(f"a report of {size_mb:.1f} MB with {charts} charts; median and least of {options.rounds} times")
+    print(f"a report of {size_mb:.1f} MB with {charts} charts; median and minimum of {options.rounds} rounds")
     for what, times in zip(
-        ("can be read", "all drawn", "longest task"), zip(*found, strict=True), strict=True
+        ("page readable", "all charts drawn", "longest task"), zip(*found, strict=True), strict=True
     ):
         print(f"  {what}: {statistics.median(times):,.0f} ms, {min(times):,.0f} ms")
 

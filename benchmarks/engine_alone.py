@@ -1,4 +1,4 @@
-"""The compiled engine by itself: rows from memory, log into memory, no file and no other thread."""
+"""Run only the compiled engine: rows and log are in memory, without files and other threads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.trace.reader import Trace, open_trace
 
 
 class _InMemory(Trace):
-    """A trace whose rows have all been decoded before the clock runs."""
+    """A trace with all rows decoded before the measurement starts."""
 
     def __init__(self, trace: Trace) -> None:
         vars(self).update(vars(trace))
@@ -37,10 +37,10 @@ class _InMemory(Trace):
 
 
 def engine_alone(path: Path, machine: str, cpus: int, allocator: str = "global_pool") -> dict[str, Any]:
-    """Replay the trace at `path` in a closed loop: seconds inside the compiled engine, and its counters.
+    """Replay the trace at `path` in a closed loop; return the seconds in the engine and its counters.
 
-    Rows are decoded beforehand; sorting them by task happens between its calls and is not counted. The log
-    goes into buffers of the usual size that are used again when they are full.
+    Rows are decoded before the measurement. They are sorted by task between calls of the engine, which is not
+    measured. The log goes into buffers of the usual size, which are reused when they are full.
     """
     opened = open_trace(path)
     census = take_census(opened)

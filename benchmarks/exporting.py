@@ -1,9 +1,9 @@
-"""Measure how fast `pipeline export` writes timelines, how large they are and what memory that takes.
+"""Measure the speed and memory use of `pipeline export`, and the size of its timelines.
 
     python benchmarks/exporting.py [--operations 1000000] [--machine modern-x86-64] [--run RUN] [--write]
 
-It makes its run itself: `zipf_bench` through `global_pool`, with stretches. Each form is written in a
-process of its own; CPU time of all threads, with the SQL and the sorting. `--write` puts the table into
+The run is `zipf_bench` with `global_pool`, recorded with stretches. Each format is written in a separate
+process. CPU time is that of all threads, including SQL and sorting. `--write` writes the table to
 docs/performance.md.
 """
 
@@ -28,7 +28,7 @@ from queries import make_run
 
 
 def measured(run: Path, form: str) -> dict[str, float]:
-    """Write the run once in this process."""
+    """Write the run once in this process; return the number of slices, time, size and peak memory."""
     from pipeline.export.export import export
 
     with tempfile.TemporaryDirectory(dir=run.parent) as folder:
@@ -41,7 +41,7 @@ def measured(run: Path, form: str) -> dict[str, float]:
 
 
 def in_own_process(run: Path, form: str) -> dict[str, float]:
-    """The same in a fresh interpreter, whose peak of memory is its own."""
+    """Call `measured` in a new interpreter, so that the peak memory is that of one format."""
     done = subprocess.run(
         [sys.executable, __file__, "--run", str(run), "--only", form],
         stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ def in_own_process(run: Path, form: str) -> dict[str, float]:
 
 
 def document(run: Path) -> str:
-    """The figures as Markdown."""
+    """Return the figures as Markdown."""
     manifest = read_manifest(run)
     operations = manifest.totals.operations
     rows = []
@@ -72,9 +72,9 @@ def document(run: Path) -> str:
     conditions = (
         f"A run of {operations:,} operations (trace {manifest.trace.name}, `{manifest.label}`, "
         f"`{manifest.machine.name}` with {manifest.machine.cpus} CPUs), {slices:,} slices: "
-        f"{slices / operations:.1f} for each operation."
+        f"{slices / operations:.1f} per operation."
     )
-    head = ("format", "slices a CPU second", "bytes a slice", "bytes an operation", "peak memory")
+    head = ("format", "slices per CPU second", "bytes per slice", "bytes per operation", "peak memory")
     return f"{conditions}\n\n{markdown_table(head, rows)}"
 
 
@@ -82,8 +82,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--operations", type=int, default=1_000_000)
     parser.add_argument("--machine", default="modern-x86-64")
-    parser.add_argument("--run", type=Path, help="a run to write instead of one made here")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--run", type=Path, help="run to export instead of a new one")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/performance.md")
     parser.add_argument("--only", choices=TIMELINES, help=argparse.SUPPRESS)
     options: Any = parser.parse_args()
     if options.only:

@@ -1,11 +1,11 @@
-"""Lines per second of CPU time that `pipeline import` takes in, and the memory it needs.
+"""Measure the speed of `pipeline import` in lines per second of CPU time, and its memory use.
 
     python benchmarks/importing.py [--lines N]
 
-Repeats the shipped recordings of one compile, with times that go on, until there are N lines (default two
-million), imports each, and prints one row per format. Reading, writing the trace and its encoding are in it;
-compiling is not. The last row is the first import of an installation, of the excerpt of perf's recording: all
-of its CPU time, with what it compiles.
+Repeats the shipped recordings of one compile, with continuing times, up to N lines (default: two million),
+imports each and prints one row per format. The CPU time includes reading, encoding and writing the trace, but
+not compilation. The last row is the CPU time of the first import after installation, including compilation,
+with the excerpt of perf's recording.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SECONDS_OF_ONE = 6
 
 
 def repeated(name: str, lines: int, target: Path) -> int:
-    """Write the sample again and again, each time 6 s later; the number of lines."""
+    """Write the sample repeatedly, each time 6 s later; return the number of lines."""
     text = lzma.decompress((SAMPLES / f"make.{name}.txt.xz").read_bytes())
     written = 0
     with target.open("wb") as out:
@@ -49,7 +49,7 @@ def repeated(name: str, lines: int, target: Path) -> int:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -67,11 +67,11 @@ def main() -> None:
             took = time.process_time() - begin
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             print(f"{name:<12} {count:>10,} {operations:>11,} {took:>7.2f} {count / took:>12,.0f} {peak:>8,}")
-        print(f"first import: {first_import_s(output):.1f} s of CPU")
+        print(f"first import: {first_import_s(output):.1f} s of CPU time")
 
 
 def first_import_s(output: Path) -> float:
-    """CPU time in seconds of an import in a process of its own that has nothing compiled yet."""
+    """Return the CPU time in seconds of an import in a new process with an empty cache."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as cache:
         subprocess.run(

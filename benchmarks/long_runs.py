@@ -1,10 +1,10 @@
-"""Replay traces of ten million to a billion operations: whether time is a straight line and memory flat.
+"""Replay traces of ten million to a billion operations, to test that time is linear and memory constant.
 
     python benchmarks/long_runs.py [--operations 10000000 100000000 1000000000] [--keep DIRECTORY] [--write]
 
-Each length is replayed twice by the command line: timed with the full log, and in a closed loop with totals
-only. A billion operations take some 40 GB of disk and half an hour. Traces stay in the directory of `--keep`
-and are used again; runs are removed once they are measured. `--write` puts the table into
+Each length is replayed twice from the command line: in a timed loop with the full log, and in a closed loop
+with totals only. A billion operations take about 40 GB of disk space and half an hour. `--keep` keeps the
+traces in a directory for the next time. Runs are removed after the measurement. `--write` writes the table to
 docs/performance.md.
 """
 
@@ -34,7 +34,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One command as a process: wall and CPU seconds, largest resident memory in MB."""
+    """Wall-clock and CPU time in seconds and peak resident memory in MB of one process."""
 
     wall_s: float
     cpu_s: float
@@ -42,7 +42,7 @@ class Measured:
 
 
 def measure(command: str) -> Measured:
-    """Run a command of the project to its end. Exits if it fails."""
+    """Run a `pipeline` command; exit if it fails."""
     arguments = [str(Path(sys.executable).with_name("pipeline")), *shlex.split(command)[1:]]
     begun_s = time.perf_counter()
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -53,12 +53,12 @@ def measure(command: str) -> Measured:
 
 
 def bytes_below(directory: Path) -> int:
-    """Size of all files in a directory and those below it."""
+    """Return the size of all files below a directory."""
     return sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
 
 
 def measure_lengths(lengths: list[int], folder: Path) -> list[str]:
-    """Generate and replay traces of these lengths; the rows of the table."""
+    """Generate and replay traces of these lengths; return the rows of the table."""
     rows = []
     first: dict[str, float] = {}
     for operations in sorted(lengths):
@@ -84,8 +84,8 @@ def measure_lengths(lengths: list[int], folder: Path) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--operations", type=int, nargs="+", default=[10**7, 10**8, 10**9])
-    parser.add_argument("--keep", type=Path, help="directory for the traces; a temporary one if left out")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--keep", type=Path, help="directory for the traces (default: a temporary one)")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/performance.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
@@ -94,11 +94,12 @@ def main() -> None:
     command = REPLAY.format(trace="TRACE", settings="...", runs="runs/")
     text = "\n".join(
         [
-            f"`{command}` of `{WORKLOAD}` as a whole process, once each, on {os.cpu_count()} cores, Python "
-            f"{platform.python_version()}; timed: `{SETTINGS['timed, full log']}`, closed: "
-            f"`{SETTINGS['closed, totals only']}`. CPU time and log are for one operation.",
+            f"`{command}` with `{WORKLOAD}`, measured once as a whole process, on {os.cpu_count()} cores, "
+            f"Python {platform.python_version()}; timed: `{SETTINGS['timed, full log']}`, closed: "
+            f"`{SETTINGS['closed, totals only']}`. CPU time and log are per operation.",
             "",
-            "| operations | run | wall | an operation | x shortest | CPU time | peak memory | log, bytes |",
+            "| operations | run | wall-clock time | per operation | / shortest run | CPU time | peak memory "
+            "| log, bytes |",
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
             *rows,
             "",

@@ -1,4 +1,4 @@
-"""docs/performance.md: each benchmark's part of it stands between two marks of its own."""
+"""Write the parts of docs/performance.md that come from benchmarks, each between two marks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
 def write_part(name: str, benchmark: str, text: str) -> None:
-    """Put `text` between the two marks of the part `name`, which the script `benchmark` writes."""
+    """Write `text` between the two marks of the part `name`, which belongs to the script `benchmark`."""
     mark = f"<!-- {name}: written by benchmarks/{Path(benchmark).name} -->"
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(mark)
-    assert mark in rest, f"{PAGE}: wanted two lines {mark}"
+    assert mark in rest, f"{PAGE}: expected two lines {mark}"
     PAGE.write_text(f"{before}{mark}\n\n{text}\n{mark}{rest.partition(mark)[2]}", encoding="utf-8")

@@ -1,12 +1,12 @@
-"""Measure what the shipped queries cost beside a plain decode of the columns that they read.
+"""Compare the cost of the shipped queries with a plain decode of the columns that they read.
 
     python benchmarks/queries.py [--operations 5000000] [--run DIRECTORY] [--write]
 
-It makes its runs itself: `zipf_bench` through `global_pool`, on a machine where few acquisitions wait and,
-with fewer operations, on one where nearly all do. All queries are asked in one session of one
-thread and 1 GB, as a report asks them, so that what several need is summed up once. CPU time on both sides: a
-decode is DuckDB combining all values of each column into one, also of those that a query need not read
-because the run has their sums. `--write` puts the tables into docs/performance.md.
+The runs are `zipf_bench` with `global_pool`, on a machine with few contended acquisitions and, with fewer
+operations, on one where nearly all are contended. All queries run in one session with one thread and 1 GB, as
+in a report, so that shared sums are computed once. All figures are CPU time. In a decode, DuckDB combines all
+values of each column into one, including columns that a query does not read because the run has their sums.
+`--write` writes the tables to docs/performance.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pipeline.sql.library import Query, queries, run_query
 from pipeline.sql.session import Session, define_views, open_session
 
 WORKLOAD, ALLOCATOR, CPUS = "zipf_bench", "global_pool", 16
-# With their share of the operations.
+# Machines, with their share of the operations.
 MACHINES = {"modern-x86-64": 1.0, "numaq16": 0.4}
 
 TEXT = {c.name for c in (*OPERATIONS, *EVENTS) if pa.types.is_dictionary(c.type)}
@@ -54,10 +54,10 @@ def make_run(folder: Path, operations: int, machine: str, events: Events = "full
 
 
 def columns_read(run: Path) -> dict[str, Columns]:
-    """Which columns of the log's two files DuckDB's plan of each query reads.
+    """Return the columns of the log's two files that DuckDB's plan of each query reads.
 
-    Of the run without its sums, on a connection that keeps none: a query that uses them counts as reading
-    what they sum up.
+    The plans are made without the sums of the run, so a query that uses sums counts as reading the summed
+    columns.
     """
     with duckdb.connect() as connection, tempfile.TemporaryDirectory() as name:
         for file in run.resolve().iterdir():
@@ -79,7 +79,7 @@ def _read_by(connection: duckdb.DuckDBPyConnection, query: Query) -> Columns:
         info = node.get("extra_info", {})
         if info.get("Function") == "READ_PARQUET":
             words = set(re.findall(r"\w+", f"{info.get('Projections', '')} {info.get('Filters', '')}"))
-            # Only events have these, and no scan of events does without all of them.
+            # Only events have these columns, and every scan of events uses at least one of them.
             file, schema = ("events", EVENTS) if words & {"event", "time_ns"} else ("operations", OPERATIONS)
             found.update((file, column.name) for column in schema if column.stored_name in words)
         for child in node.get("children", []):
@@ -92,7 +92,7 @@ def _read_by(connection: duckdb.DuckDBPyConnection, query: Query) -> Columns:
 
 def decode(session: Session, columns: Columns) -> None:
     for file in ("operations", "events"):
-        # The largest number might be known from the file's statistics, without any decoding.
+        # A maximum might come from the statistics of the file, without decoding.
         wanted = [
             f"max({name})" if name in TEXT else f"bit_xor({name})"
             for of, name in sorted(columns)
@@ -109,7 +109,7 @@ def cpu_seconds(work: Callable[..., Any], *arguments: Any) -> float:
 
 
 def measured(run: Path, repeats: int) -> tuple[list[tuple[str, float, float]], float]:
-    """Of each query its name, CPU time and that of a decode of its columns; and one decode of all of them."""
+    """Return name, CPU time and decode time of each query, and the time for decoding all columns once."""
     columns = columns_read(run)
     every: Columns = frozenset().union(*columns.values())
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in columns}
@@ -126,7 +126,7 @@ def measured(run: Path, repeats: int) -> tuple[list[tuple[str, float, float]], f
 
 
 def document(rows: list[tuple[str, float, float]], together: float, conditions: str) -> str:
-    """The figures as Markdown: the heavy queries each, the others together, the sums."""
+    """Return the figures as Markdown: each expensive query, the others together, and the total."""
     heavy = sorted((row for row in rows if row[1] >= 0.05 * together), key=lambda row: -row[1])
     light = [row for row in rows if row not in heavy]
     total = sum(row[1] for row in rows)
@@ -139,12 +139,12 @@ def document(rows: list[tuple[str, float, float]], together: float, conditions: 
     body = [line(f"`{name}`", cost, alone) for name, cost, alone in heavy]
     body.append(line(f"the other {len(light)}", sum(r[1] for r in light), sum(r[2] for r in light)))
     body.append(line(f"all {len(rows)}", total, each))
-    head = ("query", "CPU s", "x a decode of its columns", "x one decode of all columns")
+    head = ("query", "CPU time, s", "/ decode of its columns", "/ decode of all columns")
     return f"{conditions}\n\n{markdown_table(head, body)}"
 
 
 def measure(run: Path, repeats: int) -> str:
-    """The table of a run, with what it was measured on above it."""
+    """Return the table of a run, below its conditions."""
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rows, together = measured(run, repeats)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -156,19 +156,21 @@ def measure(run: Path, repeats: int) -> str:
         rows,
         together,
         f"A log of {facts[0]:,} operations and {events:,} events (trace {facts[1]}, `{facts[2]}`, "
-        f"`{facts[3]}` with {facts[4]} CPUs, {contended:.0%} of the acquisitions contended), every shipped "
-        f"query once in one session, one thread, DuckDB's memory limited to 1 GB; least of {repeats} rounds. "
-        f"One decode of all columns that they would read without sums: {together:.2f} s. Most memory of the "
-        f"process: {peak_mb:,.0f} MB, {before_mb:,.0f} before.",
+        f"`{facts[3]}` with {facts[4]} CPUs, {contended:.0%} of the acquisitions contended). Every shipped "
+        f"query runs once in one session with one thread and at most 1 GB of memory for DuckDB; minimum of "
+        f"{repeats} rounds. Decoding all columns that the queries would read without sums takes "
+        f"{together:.2f} s. Peak memory of the process: {peak_mb:,.0f} MB ({before_mb:,.0f} MB before).",
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--operations", type=int, default=5_000_000, help="of the run without a convoy")
-    parser.add_argument("--run", type=Path, help="a run to ask instead of those made here")
+    parser.add_argument(
+        "--operations", type=int, default=5_000_000, help="operations of the run without a convoy"
+    )
+    parser.add_argument("--run", type=Path, help="run to query instead of new ones")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="write the tables into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the tables to docs/performance.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         texts = []

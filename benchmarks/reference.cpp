@@ -1,11 +1,11 @@
-// The simulated machine with `global_pool` in C++: the yardstick of what the compiled engine could reach.
+// The simulated machine with `global_pool` in C++, as a reference for the speed of the compiled engine.
 //
-//     reference PARAMETERS ROWS      as benchmarks/reference.py writes them
+//     reference PARAMETERS ROWS      files written by benchmarks/reference.py
 //
-// A closed loop, one mapping for a task at a time, the design's default options, log rows kept in memory. What
-// is simulated is what pipeline/machine/engine simulates, event for event: counters, wall time, each CPU's time
-// and the hash of the log come out equal, which benchmarks/reference.py checks. The rules are explained there;
-// the comments here say only what is done otherwise.
+// The program supports a closed loop, one mapping at a time per task and the design's default options. Log rows
+// are kept in memory. It simulates the same events as pipeline/machine/engine: counters, simulated time, the time
+// of each CPU and the hash of the log are equal, as benchmarks/reference.py checks. The engine's sources explain
+// the rules; the comments here describe only differences.
 
 #include <algorithm>
 #include <cstdint>
@@ -142,7 +142,7 @@ double thread_seconds() {
     return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// The smallest of some keys, kept up to date along one path when a key changes.
+// A tournament tree: the smallest of several keys. A changed key is updated along one path.
 class Tournament {
   public:
     Tournament(std::size_t keys, i64 none) {
@@ -282,7 +282,7 @@ class Machine {
     SiteTotals sites_[2];
 
     int cursor_ = 0;
-    // What the design's last step did.
+    // Counts of the design's last step.
     struct { i64 critical_ns, scans, scanned, freed, probes; } done_ = {};
 
     i64 now_ns_ = 0, horizon_ns_ = 0;
@@ -364,7 +364,7 @@ void Machine::admit_chunk() {
     seconds_ -= thread_seconds() - before;
 }
 
-// The task's next row; reads on until it is there. Null: there is none.
+// Return the next row of the task, reading more rows if necessary; null if there is none.
 const TraceRow *Machine::peek(int q) {
     Task &task = tasks_[q];
     if (task.rows_left == 0) return nullptr;
@@ -652,7 +652,7 @@ void Machine::hand_off(int c, i64 t) {
     for (int s = 0; s < n_cpus_; ++s) {
         Cpu &cpu = cpus_[s];
         if (cpu.spin_lock < 0) continue;
-        // The former heir alone has a key.
+        // Only the former heir has a key.
         if (lock_.heir == s) keys_.set(s, NEVER);
         const i64 waited = t - std::max(releaser.got_ns, cpu.asked_ns);
         if (waited > cpu.longest_ns) {
@@ -859,7 +859,7 @@ inline Phase Machine::stretch(int c, Phase phase, Category category, i64 end_ns)
     return WAIT;
 }
 
-// Kernel work until `end_ns`, passed at once if nothing else happens before that.
+// Kernel work until `end_ns`, completed in one step if nothing else happens before.
 inline Phase Machine::critical(int c, Phase phase, i64 end_ns) {
     Cpu &cpu = cpus_[c];
     const i64 rows_ns = unstarted_ > 0 && !complete_ ? horizon_ns_ : NEVER;
@@ -909,7 +909,7 @@ inline Phase Machine::step(int c, Request &r, i64 t) {
     done_ = {};
     cpu.action = r.side == MAP ? map_step(r) : unmap_step(r);
     i64 work_ns = done_.critical_ns;
-    // Taking a lock is an atomic operation on a line that the CPU that had it last has.
+    // Taking a lock is an atomic operation on a cache line owned by the CPU that last had the lock.
     if (cpu.action == A_LOCK && n_cpus_ > 1)
         work_ns += costs_.atomic_ns + (lock_.owner == c ? 0 : costs_.line_transfer_ns);
     if (done_.probes > 0) {

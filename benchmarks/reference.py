@@ -1,10 +1,10 @@
-"""The compiled engine beside the same machine and design in C++, on one trace: the yardstick of its speed.
+"""Compare the speed of the compiled engine with the same machine and design written in C++.
 
     python benchmarks/reference.py [--operations 4000000] [--write]
 
-`reference.cpp` is compiled with g++ -O3. Both replay the trace in turn, each in a process of its own, log
-rows kept in memory; counters, wall time, every CPU's time and the hash of the log must be equal. `--write`
-puts the table into docs/performance.md.
+`reference.cpp` is compiled with g++ -O3. Both programs replay the same trace alternately, in separate
+processes, with the rows of the log in memory. Counters, simulated time, the time of every CPU and the hash of
+the log must be equal. `--write` writes the table to docs/performance.md.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ COMPILER = ("g++", "-std=c++20", "-O3", "-march=native")
 _ROW = np.dtype(
     [*((name, "i8") for name in (*TIMES, "page", "op")), ("task", "i4"), ("kind", "i4")], align=True
 )
-"""A row as reference.cpp reads it (TraceRow)."""
+"""Layout of a row in reference.cpp (TraceRow)."""
 
 
 def write_rows(trace: Path, to: Path) -> None:
-    """Write the trace's rows as reference.cpp reads them."""
+    """Write the rows of the trace in the layout of reference.cpp."""
     first_op = 0
     with to.open("wb") as file:
         for batch in open_trace(trace).batches(COLUMNS):
@@ -55,10 +55,10 @@ def write_rows(trace: Path, to: Path) -> None:
 
 
 def write_parameters(trace: Path, machine: str, to: Path) -> None:
-    """Write the machine's prices and the trace's extent, a name and a number a line."""
+    """Write the costs of the machine and the sizes of the trace, one name and number per line."""
     opened = open_trace(trace)
     census = take_census(opened)
-    assert census.levels == 1, "reference.cpp knows no nested mappings"
+    assert census.levels == 1, "reference.cpp does not support nested mappings"
     profile = load_profile(machine).with_cpus(CPUS)
     record = profile.record()
     given = {name: int(record[0][name]) for name in record.dtype.names}
@@ -79,16 +79,16 @@ def compile_reference(folder: Path) -> Path:
 
 
 def check_equal(engine: dict[str, Any], reference: dict[str, Any]) -> None:
-    """Exit unless both simulated the same, to the last counter."""
+    """Exit unless all results of both programs are equal."""
     differing = [name for name in reference if name != "cpu_seconds" and reference[name] != engine[name]]
     for name in differing:
         print(f"{name}: engine {engine[name]}, reference {reference[name]}", file=sys.stderr)
     if differing:
-        sys.exit("the reference simulates something else than the engine")
+        sys.exit("the results of the reference and the engine differ")
 
 
 def compare(trace: Path, machine: str, program: Path, folder: Path, repeats: int) -> list[str]:
-    """Replay the trace in turn; one row of the table."""
+    """Replay the trace alternately with both programs; return one row of the table."""
     rows, parameters = folder / "rows", folder / f"{machine}.parameters"
     if not rows.exists():
         write_rows(trace, rows)
@@ -124,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--operations", type=int, default=4_000_000)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/performance.md")
     parser.add_argument("--engine", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.engine:
@@ -140,11 +140,11 @@ def main() -> None:
     text = "\n".join(
         [
             f"{options.operations:,} operations of `{WORKLOAD}`, `global_pool` with {SLOTS:,} slots, {CPUS} "
-            f"CPUs; ns of CPU time an operation, {options.repeats} processes of each in turn; "
-            f"`{' '.join(COMPILER)}`, Python {platform.python_version()}. Wanted: at most 1.2 times the "
+            f"CPUs; CPU time per operation in ns, {options.repeats} processes of each, alternating; "
+            f"`{' '.join(COMPILER)}`, Python {platform.python_version()}. Target: at most 1.2 times the "
             "reference.",
             "",
-            "| machine | engine, median | minimum | C++, median | minimum | engine / C++ | of minima |",
+            "| machine | engine, median | minimum | C++, median | minimum | engine / C++ | ratio of minima |",
             "| --- | --- | --- | --- | --- | --- | --- |",
             *(f"| {' | '.join(row)} |" for row in rows),
             "",

@@ -1,9 +1,9 @@
-"""Measure how long `pipeline report` takes for three runs of 200,000 operations, as whole processes.
+"""Measure the time of whole `pipeline report` processes for three runs of 200,000 operations.
 
     python benchmarks/reporting.py [--rounds 5] [--write]
 
-The runs are `kernel_build` through three designs on `modern-x86-64`, with logs. `--write` puts the figures
-into docs/performance.md.
+The runs are `kernel_build` with three designs on `modern-x86-64`, with logs. `--write` writes the figures to
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from start import run
 
 OPERATIONS = 200_000
 DESIGNS = ("global_pool", "percpu_pinned", "kmap_local")
-WANTED_S = 4.0
+TARGET_S = 4.0
 
 
 def measure(rounds: int) -> list[tuple[float, float]]:
-    """Wall and CPU time in seconds of each round."""
+    """Return the wall-clock and CPU time in seconds of each round."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         run(f"generate kernel_build -o trace.parquet --ops {OPERATIONS}", directory)
         for design in DESIGNS:
             run(f"replay trace.parquet -a {design} -m modern-x86-64", directory)
-        # Once before, to fill the caches of files.
+        # The first round only fills the file caches.
         return [run("report -o report.html --force", directory) for _ in range(rounds + 1)][1:]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="write the figures into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the figures to docs/performance.md")
     options = parser.parse_args()
     load = os.getloadavg()[0]
     walls, cpus = zip(*measure(options.rounds), strict=True)
-    wall = f"{statistics.median(walls):.1f} s by the clock (least {min(walls):.1f} s)"
-    cpu = f"{statistics.median(cpus):.1f} s of CPU time (least {min(cpus):.1f} s)"
+    wall = f"{statistics.median(walls):.1f} s of wall-clock time (minimum {min(walls):.1f} s)"
+    cpu = f"{statistics.median(cpus):.1f} s of CPU time (minimum {min(cpus):.1f} s)"
     text = (
-        f"The report of {len(DESIGNS)} runs of {OPERATIONS:,} operations takes {wall}, where at most "
-        f"{WANTED_S:.0f} s was wanted, and {cpu}: {options.rounds} rounds on {os.cpu_count()} CPUs; the load "
-        f"before them was {load:.1f}.\n"
+        f"The report of {len(DESIGNS)} runs of {OPERATIONS:,} operations takes {wall}; the target is at most "
+        f"{TARGET_S:.0f} s. It takes {cpu}. Measured in {options.rounds} rounds on {os.cpu_count()} CPUs, "
+        f"with a load average of {load:.1f} before.\n"
     )
     print(text)
     if options.write:

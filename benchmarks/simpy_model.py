@@ -1,8 +1,8 @@
-"""The kernel's global pool of mappings as a SimPy model: a yardstick for speed and a second opinion.
+"""The kernel's global pool as a SimPy model, for comparison of speed and results.
 
-CPUs are a resource, tasks are processes that think, wait, map, use and unmap in a closed loop, the lock is a
-FIFO resource, a flush takes a fixed time under the lock. No interrupts, TLBs, context switches, time slices
-or NUMA. Run it for its operations per second:
+CPUs are a resource. Tasks are processes that think, wait, map, use and unmap in a closed loop. The lock is a
+FIFO resource, and a flush takes a fixed time under the lock. The model has no interrupts, TLBs, context
+switches, time slices or NUMA. To print its operations per second:
 
     python benchmarks/simpy_model.py [operations]
 """
@@ -30,7 +30,7 @@ class Operation(NamedTuple):
 
 
 class Prices(NamedTuple):
-    """What the steps of a map and an unmap take, in ns."""
+    """Costs of the steps of a map and an unmap, in ns."""
 
     entry_ns: int
     probe_ns: int
@@ -41,7 +41,7 @@ class Prices(NamedTuple):
 
 @dataclass
 class GlobalPool:
-    """Machine and pool; `run` it, then read the totals, and in `waits` each task's waits for the lock."""
+    """Machine and pool. After `run`, read the totals, and in `waits` the lock waits of each task in ns."""
 
     tasks: list[list[Operation]]
     cpus: int
@@ -55,7 +55,7 @@ class GlobalPool:
     waits: list[list[int]] = field(default_factory=list)
 
     def run(self) -> None:
-        """Simulate until every task has done its last operation or sleeps for good."""
+        """Simulate until every task has finished its last operation or sleeps forever."""
         self.processors = simpy.Resource(self.env, self.cpus)
         self.lock = simpy.Resource(self.env)
         self.cursor = 0
@@ -85,7 +85,7 @@ class GlobalPool:
         self.processors.release(cpu)
 
     def _leave(self, cpu: Any, until: simpy.Event) -> Iterator[Any]:
-        """Give up the CPU until something has happened; return the CPU got then."""
+        """Release the CPU until the event `until`; return the CPU acquired after it."""
         self.processors.release(cpu)
         yield until
         cpu = self.processors.request()
@@ -93,7 +93,7 @@ class GlobalPool:
         return cpu
 
     def _try_map(self, number: int, page: int) -> Iterator[Any]:
-        """Return the page's slot, or None if a whole pass found no slot for it."""
+        """Return the slot of the page, or None if a whole scan found no free slot."""
         asked = self.env.now
         with self.lock.request() as turn:
             yield turn
@@ -144,7 +144,7 @@ class GlobalPool:
 
 
 def zipf_tasks(operations: int, tasks: int, pages: int, seed: int) -> list[list[Operation]]:
-    """Operations dealt to tasks in turn: Zipf pages, exponential times."""
+    """Return operations for each task: Zipf pages and exponential times, assigned to tasks in turn."""
     random = np.random.default_rng(seed)
     weights = 1 / np.arange(1, pages + 1)
     page = np.searchsorted(np.cumsum(weights) / weights.sum(), random.random(operations))

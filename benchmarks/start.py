@@ -1,10 +1,10 @@
-"""Measure how long whole processes of short commands take, from their start to their end.
+"""Measure the time of short commands as whole processes, from start to end.
 
     python benchmarks/start.py [--rounds 9] [--write]
 
-Every command is a process of its own, all of them in turn and that several times. Wall and CPU time are given
-as median and minimum. Everything is compiled before, so that what is measured is importing, loading and the
-little work that there is. `--write` puts the table into docs/performance.md.
+All commands run in turn, each in a separate process, for several rounds. The table shows the median and the
+minimum of wall-clock and CPU time. Everything is compiled before, so the figures consist of imports, loading
+and a little work. `--write` writes the table to docs/performance.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.io.tables import markdown_table
 
 OPERATIONS = 100
 REPLAY = "replay t.parquet -a global_pool -m modern-x86-64 --fresh"
-# What is wanted of the wall time, in seconds.
+# Commands, with the target for their wall-clock time in seconds.
 COMMANDS = {
     "--help": None,
     "replay --help": None,
@@ -41,7 +41,7 @@ COMMANDS = {
 
 
 def run(command: str, directory: Path) -> tuple[float, float]:
-    """Wall and CPU time in seconds of `pipeline` with the words of `command`."""
+    """Run `pipeline` with the arguments in `command`; return its wall-clock and CPU time in seconds."""
     program = Path(sys.executable).with_name("pipeline")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begun_s = time.perf_counter()
@@ -59,7 +59,7 @@ def measure(rounds: int) -> dict[str, list[tuple[float, float]]]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         run(f"generate zipf_bench -o t.parquet --ops {OPERATIONS}", directory)
-        # Once before: to compile, to fill the caches of files, and for `sql` to have runs.
+        # The first round compiles, fills the file caches and makes runs for `sql`.
         for command in COMMANDS:
             run(command, directory)
         for _ in range(rounds):
@@ -72,7 +72,7 @@ def table(found: dict[str, list[tuple[float, float]]]) -> str:
     rows = []
     for command, times in found.items():
         walls, cpus = zip(*times, strict=True)
-        wanted = COMMANDS[command]
+        target = COMMANDS[command]
         rows.append(
             (
                 f"`{command}`",
@@ -80,23 +80,23 @@ def table(found: dict[str, list[tuple[float, float]]]) -> str:
                 f"{min(walls):.2f}",
                 f"{statistics.median(cpus):.2f}",
                 f"{min(cpus):.2f}",
-                f"<= {wanted}" if wanted else "",
+                f"<= {target}" if target else "",
             )
         )
-    heads = ("command", "wall s, median", "least", "CPU s, median", "least", "wanted, wall")
+    heads = ("command", "wall-clock s, median", "minimum", "CPU s, median", "minimum", "target, wall-clock")
     return markdown_table(heads, rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/performance.md")
     options = parser.parse_args()
     load = os.getloadavg()[0]
     found = measure(options.rounds)
     text = (
-        f"Whole processes, a trace of {OPERATIONS} operations, everything compiled, {options.rounds} rounds "
-        f"in turn on {os.cpu_count()} CPUs; the load before them was {load:.1f}.\n\n{table(found)}"
+        f"Whole processes with a trace of {OPERATIONS} operations and compiled code; {options.rounds} rounds "
+        f"on {os.cpu_count()} CPUs, with a load average of {load:.1f} before.\n\n{table(found)}"
     )
     print(text)
     if options.write:

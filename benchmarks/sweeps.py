@@ -1,12 +1,13 @@
-"""Measure what a sweep adds to its runs, and how busy it keeps the CPUs; print both as ratios.
+"""Measure the overhead of a sweep per run and its CPU utilisation; print both as ratios.
 
     python benchmarks/sweeps.py [--write]
 
-Overhead is CPU time a run, of supervisor and worker, beyond what the engine takes: the difference between a
-sweep of many runs and one of few, so that starting the workers is in neither. Busy is the share of the time
-of all CPUs, from the begin of the first run to the end of the last, in which a run was being made; and the
-same from giving the command, which includes starting workers and generating the trace. What else the machine
-does slows both down alike. `--write` puts the table into docs/performance.md.
+Overhead is the CPU time per run of supervisor and worker, without the time in the engine. It is the
+difference between a sweep of many runs and a sweep of few, which excludes the start of the workers.
+Utilisation is the fraction of the time of all CPUs that is spent on runs. It is measured from the start of
+the first run to the end of the last, and also from the start of the command, including starting the workers
+and generating the trace. Other load on the machine slows both down equally. `--write` writes the table to
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from pipeline.sweeps.sweep import Means, sweep
 FEW, MANY, SHORT = 20, 220, 5_000
 RUNS, LONG = 200, 100_000
 REPEATS = 3
-WANTED_MS, WANTED_BUSY = 60.0, 0.95
+TARGET_MS, TARGET_BUSY = 60.0, 0.95
 
 
 def grid(runs: int, operations: int) -> Grid:
-    """Runs of one trace on one machine, so many with other seeds."""
+    """Return a grid of `runs` runs of one trace on one machine, with different costs."""
     return make_grid(
         {
             "trace": "kernel_build", "operations": operations, "allocator": ["global_pool", "percpu_pinned"],
@@ -49,13 +50,13 @@ def done_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def cpu_s() -> float:
-    """CPU time of this process and of those that it has waited for."""
+    """Return the CPU time of this process and of its finished children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def measure_cpu(runs: int, directory: Path) -> tuple[float, float]:
-    """CPU time of a sweep of short runs on one worker, and of the engine in it."""
+    """Return the CPU time of a sweep of short runs on one worker, and that of the engine in it."""
     before_s = cpu_s()
     sweep(grid(runs, SHORT), directory, means=Means(workers=1))
     spent_s = cpu_s() - before_s
@@ -71,7 +72,7 @@ def measure_overhead_ms(directory: Path) -> float:
 
 
 def measure_busy(directory: Path) -> tuple[float, float]:
-    """Share of the CPUs' time in which runs were made: while they were, and since the command."""
+    """Return the CPU utilisation by runs, during the runs and during the whole command."""
     cpus = len(os.sched_getaffinity(0))
     begun_s = time.time()
     sweep(grid(RUNS, LONG), directory / "long")
@@ -85,7 +86,7 @@ def measure_busy(directory: Path) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the table to docs/performance.md")
     write = parser.parse_args().write
     overheads, busy = [], []
     for _ in range(REPEATS):
@@ -93,17 +94,18 @@ def main() -> None:
             overheads.append(measure_overhead_ms(Path(name)))
             busy.append(measure_busy(Path(name)))
             print(
-                f"overhead {overheads[-1]:.1f} ms a run; busy {busy[-1][0]:.1%}, with start {busy[-1][1]:.1%}"
+                f"overhead {overheads[-1]:.1f} ms per run; utilisation {busy[-1][0]:.1%}, "
+                f"with start {busy[-1][1]:.1%}"
             )
     overhead_ms, (while_made, since_command) = min(overheads), max(busy)
     table = markdown_table(
-        ("a sweep", "measured", "wanted", "measured / wanted"),
+        ("quantity", "measured", "target", "measured / target"),
         [
-            (f"overhead a run of {SHORT:,} operations", f"{overhead_ms:.1f} ms", f"<= {WANTED_MS:.0f} ms",
-             f"{overhead_ms / WANTED_MS:.2f}"),
-            (f"CPUs busy with {RUNS} runs of {LONG:,} operations", f"{while_made:.1%}",
-             f">= {WANTED_BUSY:.0%}", f"{while_made / WANTED_BUSY:.2f}"),
-            ("the same, with starting and ending the sweep", f"{since_command:.1%}", "", ""),
+            (f"overhead per run of {SHORT:,} operations", f"{overhead_ms:.1f} ms", f"<= {TARGET_MS:.0f} ms",
+             f"{overhead_ms / TARGET_MS:.2f}"),
+            (f"CPU utilisation by {RUNS} runs of {LONG:,} operations", f"{while_made:.1%}",
+             f">= {TARGET_BUSY:.0%}", f"{while_made / TARGET_BUSY:.2f}"),
+            ("CPU utilisation, including start and end of the sweep", f"{since_command:.1%}", "", ""),
         ],
     )  # fmt: skip
     print(table)

@@ -1,4 +1,4 @@
-"""CPU time of the threads of a replay, by their names."""
+"""CPU time of the threads of a replay, by thread name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PERIOD_S = 0.005
 
 @contextmanager
 def thread_times() -> Iterator[dict[str, float]]:
-    """Fill a dictionary with the CPU seconds of every thread that runs inside, by name without its number.
+    """Fill a dictionary with the CPU seconds of each thread that runs in the context, by name without number.
 
-    A thread's time is looked at every few milliseconds: what it does after the last look is missing.
+    The times are sampled every few milliseconds. Work after the last sample of a thread is not included.
     """
     seconds: dict[str, float] = {}
     latest: dict[threading.Thread, float] = {}
@@ -26,7 +26,7 @@ def thread_times() -> Iterator[dict[str, float]]:
                 try:
                     latest[thread] = time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
                 except OSError:
-                    continue  # It has ended meanwhile.
+                    continue  # The thread has ended.
 
     def watch() -> None:
         while not done.wait(_PERIOD_S):
