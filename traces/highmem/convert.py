@@ -1,10 +1,10 @@
-"""Make the Parquet form of a pool recording, as `pipeline study kernel` ships it, of raw tracefs text.
+"""Convert raw tracefs text of a kernel's pool to the Parquet format that `pipeline study kernel` reads.
 
 python convert.py RECORDING.tracefs.txt.gz OUT.kmap.parquet
 
-Refuses a recording from which events are missing: nobody could follow the pool through the gap. Times are
-ticks of the time-stamp counter in the text; two markers that `init` writes, with the uptime in hundredths of
-a second, tell how many there are to a nanosecond.
+Rejects a recording with lost events, because the state of the pool after a gap is unknown. Times in the text
+are ticks of the time-stamp counter. `init` writes two markers with the uptime in hundredths of a second, from
+which the number of ticks per nanosecond is computed.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _ENTERED = re.compile(rb"^.+?: ke: .*? caller=(\S+)", re.MULTILINE)
 
 
 def _blocks(source: Path) -> Iterator[bytes]:
-    """Whole lines of the text, many at a time."""
+    """Yield blocks of complete lines of the text."""
     return (block.tobytes() for block in BlockReader(source).blocks())
 
 
 def callers(source: Path, events: PoolEvents) -> list[str | None]:
-    """Who called `kmap_high`, for each event; None for all events but `ke`."""
+    """Return the caller of `kmap_high` for each event; None for all events except `ke`."""
     found = [match.decode() for block in _blocks(source) for match in _ENTERED.findall(block)]
     entered = np.flatnonzero(events.code == ENTER)
     if len(found) != len(entered):
         sys.exit(
-            f"convert.py: {source}: wanted a caller in each of {len(entered):,} ke, found {len(found):,}"
+            f"convert.py: {source}: wanted {len(entered):,} callers, one per ke event, found {len(found):,}"
         )
     by_event: list[str | None] = [None] * len(events.code)
     for row, caller in zip(entered.tolist(), found, strict=True):
@@ -50,7 +50,7 @@ def callers(source: Path, events: PoolEvents) -> list[str | None]:
 
 
 def ticks_per_ns(source: Path) -> float:
-    """Rate of the counter, from the first and the last marker."""
+    """Return the rate of the counter, computed from the first and the last marker."""
     found = [pair for block in _blocks(source) for pair in _CLOCK.findall(block)]
     if len(found) < 2 or found[0][1] == found[-1][1]:
         sys.exit(
@@ -64,7 +64,7 @@ def convert(source: Path, target: Path) -> PoolEvents:
     """Read `source`, write `target`, and return the events."""
     events = read_recorded_events(source)
     if events.lost or events.gaps:
-        sys.exit(f"convert.py: {source}: {events.lost or 0:,} events were lost; make the trace buffer larger")
+        sys.exit(f"convert.py: {source}: {events.lost or 0:,} events were lost; enlarge the trace buffer")
 
     rate = ticks_per_ns(source)
     since = events.time - events.time[0]

@@ -1,15 +1,15 @@
 /*
  * Load for a kernel with highmem: tasks that read directories of a minix file system.
  *
- * A minix directory's pages lie in the page cache, mostly in highmem, and the kernel maps them with kmap() while
- * it copies entries out: of what is left in Linux 6.1 the easiest way into the pool of persistent mappings.
+ * A minix directory's pages are in the page cache, mostly in highmem, and the kernel maps them with kmap() while
+ * it copies entries out. In Linux 6.1, this is the easiest way to use the pool of persistent mappings.
  *
- *   load wrap DIR DIRECTORIES TASKS READS      processes read directories at random, each mapping held briefly
+ *   load wrap DIR DIRECTORIES TASKS READS      processes read directories at random and hold each mapping briefly
  *   load hold DIR DIRECTORIES TASKS READS MS   threads whose buffer page is missing when the kernel writes to it;
- *                                              it is given after MS to 3 MS milliseconds, and the kernel sleeps
- *                                              that long with the directory's page mapped
+ *                                              it is provided after MS to 3 MS milliseconds, and the kernel
+ *                                              sleeps meanwhile with the directory's page mapped
  *
- * READS is per task. Static, 32 bit, no argument checking beyond their number: `init` calls it.
+ * READS is per task. Only the number of arguments is checked, because `init` calls the program.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Record the kmap pool of a real kernel with highmem: Debian's 686-pae kernel under qemu, without KVM if need be.
+# Record the kmap pool of a real kernel with highmem: Debian's 686-pae kernel under qemu, with or without KVM.
 #
 #   record.sh OUT [MODE DIRECTORIES TASKS READS [MS]]
 #
-# Writes OUT.tracefs.txt.gz and OUT.kmap.parquet, which `pipeline study kernel` reads. The load is `wrap 3000 16 1000` if
-# none is given; see load.c. Needs Debian (or another system with dpkg-deb) and
+# Writes OUT.tracefs.txt.gz and OUT.kmap.parquet, which `pipeline study kernel` reads. The default load is
+# `wrap 3000 16 1000`; see load.c. Requires Debian (or another system with dpkg-deb) and
 #   apt-get install qemu-system-x86 gcc-multilib cpio util-linux-extra
-# and, for the two packages it takes apart and does not install,
+# and, to download two packages that are unpacked but not installed,
 #   dpkg --add-architecture i386 && apt-get update
-# Set WORK to keep what is downloaded and built (default: a temporary directory that is removed).
+# Set WORK to keep the downloaded and built files (default: a temporary directory that is removed).
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,7 +25,7 @@ fail() {
 
 for tool in qemu-system-i386 gcc cpio mkfs.minix dpkg-deb apt-get gzip pipeline; do
 	command -v $tool > /dev/null || PATH=$PATH:/usr/sbin:/sbin command -v $tool > /dev/null ||
-		fail "wanted $tool, found none on PATH; see the head of this file for the packages"
+		fail "wanted $tool on PATH, found none; the comment at the top of this script lists the packages"
 done
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -37,7 +37,7 @@ mkdir -p "$WORK/root/bin"
 
 if [ ! -d "$WORK/kernel" ]; then
 	(cd "$WORK" && apt-get download $kernel:i386="$version" busybox-static:i386) ||
-		fail "cannot download $kernel:i386 $version. Another version needs offsets of its own: see README.md"
+		fail "cannot download $kernel:i386 $version. Another version needs other offsets: see README.md"
 	dpkg-deb -x "$WORK"/$kernel*.deb "$WORK/kernel"
 	dpkg-deb -x "$WORK"/busybox-static*.deb "$WORK/busybox"
 fi
@@ -53,13 +53,13 @@ mkfs.minix -3 -i 8192 "$WORK/minix.img" > /dev/null
 gzip -9 -c "$WORK/minix.img" > "$WORK/root/minix.img.gz"
 (cd "$WORK/root" && find . | cpio -o -H newc --quiet | gzip -1) > "$WORK/initramfs.gz"
 
-# 3 GiB: some 870 MiB are low memory, the rest is highmem. No KVM: its clock would be better, but hosts differ.
+# 3 GiB: about 870 MiB are low memory, the rest is highmem. Without KVM, because not all hosts support it.
 timeout "${SECONDS_AT_MOST:-900}" qemu-system-i386 -accel "${ACCEL:-tcg,thread=multi}" -cpu max -smp 4 -m 3072 \
 	-nographic -no-reboot -monitor none -serial stdio -serial "file:$WORK/trace.gz" \
 	-kernel "$WORK"/kernel/boot/vmlinuz-* -initrd "$WORK/initramfs.gz" \
 	-append "console=ttyS0 quiet panic=-1 loglevel=4 pool.load=\"$load\"" < /dev/null | tee "$WORK/console.txt"
 
-grep -q 'pool: done' "$WORK/console.txt" || fail "the guest did not come to its end; it said the above"
+grep -q 'pool: done' "$WORK/console.txt" || fail "the guest did not finish; its output is above"
 said=$(sed -n 's/.*pool: sha256 \([0-9a-f]*\).*/\1/p' "$WORK/console.txt")
 echo "$said  $WORK/trace.gz" | sha256sum -c --quiet || fail "the trace was damaged on the serial line"
 cp "$WORK/trace.gz" "$out.tracefs.txt.gz"
