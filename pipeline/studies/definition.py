@@ -292,7 +292,7 @@ _HEADER = re.compile(r"\s*\[+\s*([^\]]+?)\s*\]+\s*(?:#.*)?$")
 
 
 def _line_of(text: str, keys: Sequence[str]) -> int | None:
-    """Line of a table's header or of a key in it; multi-line strings are not recognized."""
+    """Line of a table's header or of a key in it; multi-line strings are not recognised."""
     wanted = list(keys)
     table: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):

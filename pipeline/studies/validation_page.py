@@ -74,7 +74,7 @@ YARDSTICKS = (
     Yardstick(
         "the same recordings, free-running",
         "counts, with costs measured in the recording itself",
-        r"Simulated / kernel, [^:]* with measured prices: ([^.]*(?:\.\d[^.]*)*)\.",
+        r"Simulated / kernel with measured costs, [^:]*: ([^.]*(?:\.\d[^.]*)*)\.",
         "machines that are not emulated, and counts of single seeds near exhaustion",
     ),
     Yardstick(

@@ -167,7 +167,7 @@ FILES = [
     ("report -d broken.toml", "broken.toml:1: wanted TOML, found a mistake"),
     ("report -d missing.toml", "found no such file"),
     ("validate --row missing.csv", "wanted lockmeter rows (CSV), found no such file"),
-    ("validate --row no.sql", "no.sql:1: lacks the columns row, kernel"),
+    ("validate --row no.sql", "no.sql:1: missing columns row, kernel"),
     ("validate --row good.parquet", "wanted CSV in UTF-8, found other bytes"),
     ("doctor missing.parquet", "found no such file"),
     ("doctor text.parquet", "found another format"),

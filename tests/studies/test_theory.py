@@ -59,11 +59,11 @@ def test_a_prediction_that_is_off_by_an_eighth_is_refused(found: list[Check]) ->
 def test_the_section_has_a_line_for_every_quantity_and_names_what_fails(found: list[Check]) -> None:
     text = describe_checks(found)
     assert text.startswith("## Theory\n")
-    assert "all of them hold" in text
+    assert "all of which hold" in text
     quantities = {(check.name, check.what) for check in found}
     assert sum(line.endswith("| holds |") for line in text.splitlines()) == len(quantities)
     wrong = [replace(found[0], simulated=2 * found[0].predicted + 1), *found[1:]]
-    assert "1 of them fails" in describe_checks(wrong)
+    assert "of which 1 fails" in describe_checks(wrong)
     assert sum(line.endswith("| FAILS |") for line in describe_checks(wrong).splitlines()) == 1
 
 
@@ -223,7 +223,7 @@ def test_a_pinned_wait_that_is_not_counted_breaks_littles_law(broken: Break) -> 
 
 def test_time_that_is_booked_twice_or_to_the_wrong_category_breaks_conservation(broken: Break) -> None:
     broken("        spent -= parts\n", "")
-    assert "a CPU's categories, of its wall time" in failing(
+    assert "sum of a CPU's categories" in failing(
         laws.conservation_checks_of(watched("global_pool", slots="3"))
     )
     broken("_stretch(w, c, records.P_USE, codes.C_IN_USE", "_stretch(w, c, records.P_USE, codes.C_COMPUTE")

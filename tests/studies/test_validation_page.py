@@ -21,7 +21,7 @@ SECTIONS = (
     "History: the lockmeter rows of March 2002",
     "Hit rate against slots",
     "Other facts of 2002",
-    "How long waits are",
+    "Distribution of lock waits",
     "What each mechanism contributes",
 )
 

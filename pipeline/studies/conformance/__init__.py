@@ -1,1 +1,1 @@
-"""Holding a design against a recording of a real kernel."""
+"""Compare a design with a recording of a real kernel."""

@@ -1,4 +1,4 @@
-"""What holding a design against a recording found: how much agrees, and every difference."""
+"""The result of comparing a design with a recording: how much agrees, and every difference."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.io.numbers import format_count
+
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that the design did otherwise: at which event, for which task, kernel's and design's."""
+    """A difference between kernel and design, with its event and task."""
 
     seq: int
     pid: int
@@ -18,7 +20,7 @@ class Difference:
     allocator: str
 
     def line(self) -> str:
-        """One line of text."""
+        """Describe the difference in one line."""
         return (
             f"event {self.seq:,}, task {self.pid}: {self.what}: kernel {self.kernel}, design {self.allocator}"
         )
@@ -26,10 +28,11 @@ class Difference:
 
 @dataclass
 class Agreement:
-    """What a lock-step replay found: how much was compared, how often the two differ, and where.
+    """The result of a lock-step replay.
 
-    `compared` and `differing` count by what was compared; `differences` holds the first thousand of each.
-    `lost` says of what was not compared, or not all of it, which fields or events the recording lacks.
+    `compared` and `differing` count comparisons and differences by quantity. `differences` has the first
+    thousand of each quantity. `lost` names the quantities that were not compared completely, with the fields
+    or events that the recording lacks.
     """
 
     recording: Path
@@ -43,11 +46,11 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Whether there is no difference at all."""
+        """Whether there is no difference."""
         return not self.differing.total()
 
     def text(self, most: int = 20) -> str:
-        """The result for a person; the first `most` differences in full."""
+        """Describe the result, with the first `most` differences in full."""
         lines = [f"{self.recording.name}, {self.allocator}, {self.start}"]
         width = max(map(len, self.compared), default=0)
         for what, number in self.compared.items():
@@ -63,6 +66,6 @@ class Agreement:
         number = self.differing.total()
         if number > most:
             shown = min(most, len(self.differences))
-            lines.append(f"and {number - shown:,} more; later ones may follow from the first")
-        lines.append("no difference" if self.agrees else f"{number:,} differences")
+            lines.append(f"and {number - shown:,} more; later differences may be consequences of the first")
+        lines.append(format_count(number, "difference") if number else "no differences")
         return "\n".join(lines) + "\n"

@@ -1,9 +1,9 @@
-"""Free-running: a kernel's recording replayed as a trace, with the simulator's own interleaving.
+"""Free-running: replay a kernel's recording as a trace, with the simulator's own interleaving.
 
-In lock-step the recording gives the order; here it gives only what each task did and how long it took, and
-the simulated machine decides who comes first. No equality is possible, because a different order makes a
-different history: what is compared is how often each thing happened. The machine's prices are those that the
-recording tells, unless a machine is named.
+In lock-step the recording determines the order. Here it determines only what each task does and how long it
+takes, and the simulated machine determines the order. A different order leads to a different history, so only
+counts and mean durations are compared. The machine's costs are measured in the recording unless a machine is
+named.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from pipeline.studies.conformance.machine_fit import BASE, MachineFit, measure_p
 from pipeline.studies.table import Table
 
 _WHY = (
-    "order and durations are the simulated machine's own, which near exhaustion decides the counts: see "
+    "the simulated machine determines order and durations; near exhaustion the counts depend on them, see "
     "docs/validation.md\n"
 )
 
 
 @dataclass(frozen=True)
 class Count:
-    """How often one thing happened, or how long it took, in the kernel and in the simulation."""
+    """A count or a duration in the kernel and in the simulation."""
 
     what: str
     kernel: int
@@ -44,26 +44,26 @@ class Count:
 
     @property
     def ratio(self) -> float | None:
-        """Simulated / kernel; None where the kernel had none."""
+        """Simulated / kernel; None if the kernel's is 0."""
         return self.simulated / self.kernel if self.kernel else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A free-running replay beside the kernel's own answer: how often each thing happened, and how long."""
+    """Counts and durations of a free-running replay and of the kernel."""
 
     recording: Path
     manifest: Manifest
     counts: list[Count]
     fit: MachineFit | None = None
-    """What was measured for the machine; None if one was named."""
+    """Costs measured in the recording; None if a machine was named."""
 
     def count(self, what: str) -> Count:
-        """One of the counts."""
+        """Return a count by name."""
         return next(count for count in self.counts if count.what == what)
 
     def text(self) -> str:
-        """The counts and durations as a table, with what was replayed on what."""
+        """Tabulate the counts and durations, with the configuration of the replay."""
         columns = {
             "": "what", "kernel": "kernel:,", "simulated": "simulated:,", "simulated / kernel": "ratio:.3f",
         }  # fmt: skip
@@ -78,9 +78,9 @@ class Comparison:
 
     def _describe_prices(self, fit: MachineFit) -> str:
         if not fit.measured:
-            return f"prices of {fit.base.name}: the recording tells none, see `pipeline fit-machine`\n"
+            return f"costs of {fit.base.name}: none could be measured, see `pipeline fit-machine`\n"
         names = ", ".join(fit.measured)
-        return f"prices measured in the recording: {names}; all others are those of {fit.base.name}\n"
+        return f"costs measured in the recording: {names}; all others are those of {fit.base.name}\n"
 
 
 def verify_free(
@@ -93,12 +93,12 @@ def verify_free(
     seed: int = 0,
     scale_block: float = 1.0,
 ) -> Comparison:
-    """Import a recording of the kernel's pool, replay it in a closed loop, and count beside the kernel.
+    """Replay a recording of the kernel's pool in a closed loop, and compare counts with the kernel.
 
-    The machine gets as many CPUs as the recording shows; without a name it is the one of `fit_machine`, with
-    the prices that the recording tells. `tsc_ghz` is the rate of the time-stamp counter,
-    which raw tracefs text needs. `scale_block` stretches the time that tasks sleep while mapped, to see how
-    much hangs on it. Raises what importing and replaying raise.
+    The machine has as many CPUs as the recording. The default machine has the costs that `fit_machine`
+    measures in the recording. `tsc_ghz` is the rate of the time-stamp counter, which raw tracefs text
+    requires. `scale_block` scales the time that tasks block while mapped. Raises the errors of importing and
+    replaying.
     """
     path = Path(recording)
     events = read_pool_events(path, with_scheduler=True)
@@ -138,24 +138,24 @@ def _count(events: PoolEvents, manifest: Manifest, ticks_per_ns: float) -> list[
         Count("scans", _number(events, SCAN), totals.scans),
         Count("TLB flushes", _number(events, FLUSH), totals.flushes),
         Count("sleeps", _number(events, SLEEP), totals.sleeps),
-        Count("most mappings held at once", _most_held(events), totals.max_mapped),
+        Count("simultaneous mappings", _most_held(events), totals.max_mapped),
     ]
     for what, ticks, simulated_ns in (
-        ("a flush, mean us", flush_ns(events), simulated_flush_ns),
-        ("asked to mapped, mean us", _map_ns(events), simulated_map_ns),
+        ("flush, mean us", flush_ns(events), simulated_flush_ns),
+        ("request to mapped, mean us", _map_ns(events), simulated_map_ns),
     ):
         counts.append(Count(what, round(ticks / ticks_per_ns / 1000), round(simulated_ns / 1000)))
     return counts
 
 
 def flush_ns(events: PoolEvents) -> float:
-    """Mean time that a flush held the lock, in units of `time`. 0 if there was none."""
+    """Mean time that a flush held the lock, in units of `time`; 0 if there was no flush."""
     times = flush_times(events)
     return float(times.mean()) if len(times) else 0.0
 
 
 def _map_ns(events: PoolEvents) -> float:
-    """Mean time from asking for a mapping until it was there."""
+    """Mean time from request to mapped, in units of `time`."""
     after = events.next_of_task(MAPPED)
     asked = np.flatnonzero((events.code == ENTER) & (after < len(events.code)))
     times = events.time[after[asked]] - events.time[asked]
@@ -163,7 +163,7 @@ def _map_ns(events: PoolEvents) -> float:
 
 
 def _scale_block(trace: Path, factor: float) -> None:
-    """Stretch the time off CPU while mapped, in place."""
+    """Scale the time off CPU while mapped, in place."""
     metadata = pq.read_metadata(trace).metadata
     table = pq.read_table(trace)
     at = table.schema.get_field_index("block_ns")
@@ -177,7 +177,7 @@ def _number(events: PoolEvents, code: int) -> int:
 
 
 def _most_held(events: PoolEvents) -> int:
-    """Most mappings in force at once, of those that the recording saw being made."""
+    """Most simultaneous mappings, counting only those whose map was recorded."""
     change = np.select([events.code == MAPPED, events.code == UNMAPPED], [1, -1], 0)
     running = np.cumsum(change)
     return int(running.max() - min(int(running.min()), 0))

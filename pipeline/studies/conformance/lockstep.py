@@ -1,14 +1,14 @@
-"""Lock-step: the same design that `replay` runs, given the lock in the order in which a real kernel gave it.
+"""Lock-step: the design that `replay` runs takes the lock in the order recorded from a real kernel.
 
-A recording of the kernel's pool has one event for whatever happens inside kmap_lock. Each turn of a task
-with the lock is put to the design in the recording's order, and what the design then does - slot, count,
-scan, evicted pages in their order, flush, sleep - is compared with what the kernel did.
+A recording of the kernel's pool has an event for each action inside kmap_lock. The design takes each turn
+with the lock in the recorded order. Its actions (slot, count, scan, evicted pages in order, flush, sleep) are
+compared with the kernel's.
 
-One thing the lock does not order: an unmap wakes the sleepers after it has released the lock. A task that
-went to sleep in between is woken too, though the design's own wake-up came before it slept; until the
-unmapping task is seen again, its wake-up may still be under way.
+The lock does not order wake-ups: an unmap wakes the sleepers after it has released the lock. A task that goes
+to sleep in between is woken too, although the design's own wake-up comes before its sleep. Until the
+unmapping task appears again in the recording, its wake-up may still be in progress.
 
-Where the recorder lost events, the pool is taken up anew as it is found behind the gap.
+After a gap of lost events, the state of the pool is inferred again from the events that follow.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from pipeline.importing.kmap_pool.lock_schedule import (
     schedule_holds,
 )
 from pipeline.importing.kmap_pool.recordings import read_pool_events
+from pipeline.io.numbers import format_count
 from pipeline.io.progress import progress
 from pipeline.machine.compose import compose
 from pipeline.machine.engine import records
@@ -57,9 +58,9 @@ from pipeline.studies.conformance.agreement import Agreement, Difference
 from pipeline.studies.conformance.scheduled_requests import ScheduledRequests
 
 _TURNS_AT_ONCE = 1 << 16
-# Any profile will do: nothing is priced in lock-step.
+# Any profile works, because lock-step replay does not use costs.
 _ANY_MACHINE = "numaq16"
-# Of each kind, so many differences are kept to be shown; all are counted.
+# Differences kept for each quantity; all are counted.
 _KEPT = 1000
 
 
@@ -68,12 +69,12 @@ def verify(
 ) -> Agreement:
     """Replay a recording of the kernel's pool through a design in the recording's own lock order.
 
-    `recording` is `*.kmap.parquet` or raw tracefs text. `start` is "found" (the pool's state is worked out
-    from the recording, see `infer_initial_state`) or "fresh". The design needs a field `count` in its slots;
-    for a pool that is not fresh, `start_at` and `adopt`; and where the kernel scanned outside of any mapping,
-    `flush_unused`. What the recording's events lack is worked out of others where these tell it, and is then
-    not compared, which `lost` says. Raises InputError for a recording that cannot be read or followed and
-    UsageError for a design or options that do not fit it.
+    `recording` is `*.kmap.parquet` or raw tracefs text. `start` is "found" (infer the pool's state from the
+    recording, see `infer_initial_state`) or "fresh". The design must have a field `count` in its slots. A
+    pool in use at the start also requires `start_at` and `adopt`, and scans outside of any mapping require
+    `flush_unused`. Missing fields of events are derived from other events if possible. They are then not
+    compared, and `lost` lists them. Raises InputError for a recording that cannot be read or followed, and
+    UsageError for a design or options that do not fit the recording.
     """
     events = read_pool_events(Path(recording))
     loaded = load_allocator(allocator)
@@ -82,8 +83,8 @@ def verify(
     largest = int(events.slot.max())
     if largest >= slots or "count" not in {field[0] for field in loaded.fields("SLOT")}:
         raise UsageError(
-            f"{events.path}: its slots reach {largest}, but {loaded.name} has {slots}; give the recorded "
-            "kernel's size, such as --set slots=512"
+            f"{events.path}: the recording uses slot {largest}, but {loaded.name} has {slots} slots; set the "
+            "recorded kernel's size, for example --set slots=512"
         )
     result = Agreement(events.path, _describe_allocator(loaded, dict(options or {})))
     parts = split_at_gaps(events)
@@ -98,22 +99,23 @@ def verify(
                 result.start = _describe_start(pool, start)
             if schedule.passed_over:
                 result.notes.append(
-                    f"{schedule.passed_over:,} turns with the lock were passed over: unmaps among them tell "
-                    "neither page nor slot, of mappings from before the recording or a gap in it"
+                    f"{schedule.passed_over:,} turns with the lock were skipped: their unmaps have neither "
+                    "page nor slot and end mappings made before the recording or a gap in it"
                 )
             _Lockstep(events.path, schedule, pool, loaded, values, result).run(advance)
     result.lost |= _describe_losses(events)
     result.notes += _describe_derived(events)
     if events.lost:
+        gaps = format_count(len(parts) - 1, "gap")
         result.notes.append(
             f"{events.lost:,} events were lost by the recorder"
-            + (f"; the pool was taken up anew {len(parts) - 1} times" if len(parts) > 1 else "")
+            + (f"; the pool's state was inferred again after {gaps}" if len(parts) > 1 else "")
         )
     return result
 
 
 class _Lockstep:
-    """A part of a recording in which no event was lost, and the design that follows it."""
+    """A part of a recording without lost events, and the design that follows it."""
 
     def __init__(
         self,
@@ -134,7 +136,7 @@ class _Lockstep:
         setting = RunSettings(seed=0, loop=records.CLOSED, log=False, chunk_rows=1, chunk_slots=1, levels=1)
         machine = load_profile(_ANY_MACHINE).with_cpus(shape.cpus)
         self.machine_state = build_machine_state(machine, loaded, values, shape, setting, self.state)
-        # A design that evicts what was never mapped is wrong; how much more it evicts is not kept.
+        # A correct design evicts no more pages than were mapped; further evictions are not stored.
         room = int((schedule.kind == MAPS).sum()) + len(pool.count)
         self.tables = self.requests.tables(room, len(self.state.queues))
         self._adopt(pool)
@@ -145,16 +147,16 @@ class _Lockstep:
         module: Any = self.loaded.module
         if not hasattr(module, "adopt") or not hasattr(module, "start_at"):
             raise UsageError(
-                f"{self.path}: its pool was in use when the recording began, and {self.loaded.name} "
-                "defines no start_at and adopt to take it over; use --start fresh or a recording of a fresh "
-                "pool"
+                f"{self.path}: the pool was in use when the recording began, and {self.loaded.name} "
+                "does not define start_at and adopt to take it over; use --start fresh or a recording of a "
+                "fresh pool"
             )
         module.start_at(self.state, pool.cursor)
         for slot in np.flatnonzero(pool.count).tolist():
             module.adopt(self.state, slot, int(pool.page[slot]), int(pool.count[slot]))
 
     def run(self, advance: Callable[[int], None]) -> None:
-        """Take every turn, then compare."""
+        """Take every turn, then compare the answers."""
         number = len(self.schedule.kind)
         outside = np.flatnonzero(self.schedule.kind == FLUSHES).tolist()
         take_turns = compose(self.loaded).take_turns
@@ -166,12 +168,12 @@ class _Lockstep:
             except IndexError as error:
                 raise UsageError(
                     f"{self.result.allocator}: {error}, between events {int(self.schedule.seq[k]):,} and "
-                    f"{int(self.schedule.seq[stop - 1]):,} of {self.path}; mend the design"
+                    f"{int(self.schedule.seq[stop - 1]):,} of {self.path}; fix the design"
                 ) from error
             if done != stop:
                 raise UsageError(
-                    f"{self.result.allocator}: takes more than a million steps for one operation, at event "
-                    f"{int(self.schedule.seq[done]):,} of {self.path}; mend the design"
+                    f"{self.result.allocator}: an operation takes more than a million steps, at event "
+                    f"{int(self.schedule.seq[done]):,} of {self.path}; fix the design"
                 )
             advance(stop - k)
             if outside[:1] == [stop]:
@@ -181,12 +183,12 @@ class _Lockstep:
         self._compare_all()
 
     def _flush_unused(self, k: int) -> None:
-        """Flush the pool's unused mappings, as the kernel does when it changes pages' attributes."""
+        """Flush the unused mappings, as the kernel does when it changes page attributes."""
         module: Any = self.loaded.module
         if not hasattr(module, "flush_unused"):
             raise UsageError(
                 f"{self.path}: at event {int(self.schedule.seq[k]):,} the kernel flushed its unused mappings "
-                f"outside of any mapping, and {self.loaded.name} defines no flush_unused(a)"
+                f"outside of any mapping, but {self.loaded.name} does not define flush_unused(a)"
             )
         answers, evicted = self.tables.answers, self.tables.evicted
         before = int(answers[k - 1].evicted) if k else 0
@@ -226,10 +228,10 @@ class _Lockstep:
         went_on = np.where(still & ~self.requests.late, "asleep", "woken")
         self._compare("wake-up", slept, np.full(len(maps), "woken"), went_on, int(slept.sum()))
         for what, number in (
-            ("wake-ups under way", int((still & self.requests.late).sum())),
+            ("wake-ups in progress", int((still & self.requests.late).sum())),
             ("asleep since before the recording", int((schedule.woken & ~self.requests.slept).sum())),
-            ("scans outside of a mapping", int(outside.sum())),
-            ("turns cut off by the recording's ends", schedule.cut_off),
+            ("scans outside of any mapping", int(outside.sum())),
+            ("turns cut off by the start or end of the recording", schedule.cut_off),
         ):
             if number:
                 compared[what] += number
@@ -241,15 +243,15 @@ class _Lockstep:
     def _compare(
         self, what: str, where: np.ndarray, kernel: np.ndarray, allocator: np.ndarray, amount: int
     ) -> None:
-        """Compare the answers of the holds in `where`; `amount` is how much is compared in them."""
+        """Compare the answers of the holds in `where`; `amount` is the number of comparisons to report."""
         self.result.compared[what] += amount
         for k in np.flatnonzero(where & (kernel != allocator)).tolist():
             self._differ(k, what, str(kernel[k]), str(allocator[k]))
 
     def _compare_evicted(self, ends: np.ndarray) -> None:
-        """Compare how many pages were evicted and, in order, which, where the recording tells that.
+        """Compare the number of evicted pages and, where recorded, the pages in order.
 
-        Those of hold k end at `ends[k]`.
+        The pages of hold k end at `ends[k]`.
         """
         schedule, pages = self.schedule, np.asarray(self.tables.evicted)["page"]
         told = schedule.evicted_told
@@ -282,7 +284,7 @@ class _Lockstep:
 
 
 def _find_start(events: PoolEvents, schedule: LockSchedule, slots: int) -> PoolState:
-    """Work out the pool's state at the start. Raises InputError where that needs what was not recorded."""
+    """Infer the pool's state at the start. Raises InputError if the recording lacks the necessary fields."""
     if (schedule.slot != NONE).any():
         pool = infer_initial_state(schedule, slots)
         if PAGE_ADDRESS in schedule.unrecorded and (pool.cursor or pool.adopted):
@@ -294,7 +296,7 @@ def _find_start(events: PoolEvents, schedule: LockSchedule, slots: int) -> PoolS
 
 
 def _begins_in_use(schedule: LockSchedule) -> bool:
-    """Whether a page is unmapped or found mapped that was not mapped before in the recording."""
+    """Whether the recording unmaps or hits a page that it has not mapped before."""
     ends = np.flatnonzero(np.isin(schedule.kind, [MAPS, UNMAPS]))
     _, first = np.unique(schedule.page[ends], return_index=True)
     return not bool(schedule.takes[ends[first]].all())
@@ -302,8 +304,8 @@ def _begins_in_use(schedule: LockSchedule) -> bool:
 
 def _cannot_begin(events: PoolEvents, wanted: str) -> InputError:
     return InputError(
-        f"{events.path}: its pool was in use when it began, and how it stood cannot be found without "
-        f"{wanted}; record that too, or from boot on; or take the pool to be unused with --start fresh"
+        f"{events.path}: the pool was in use when the recording began, and its state cannot be inferred "
+        f"without {wanted}; record that too, record from boot, or assume an unused pool with --start fresh"
     )
 
 
@@ -312,14 +314,14 @@ def _count_lacking(events: PoolEvents, code: int, told: np.ndarray) -> int:
 
 
 def _describe_losses(events: PoolEvents) -> dict[str, str]:
-    """What could not be compared, or not all of it, and which events or fields would tell it."""
+    """Quantities that could not be compared completely, with the missing events or fields."""
     lost = {}
     for what, code in (("scans", SCAN), ("TLB flushes", FLUSH), ("pages evicted, in order", PAGE_ADDRESS)):
         if code in events.unrecorded:
             lost[what] = f"no {EVENTS[code]} was recorded"
     evicted = int((events.evicts() & ~events.page_told).sum())
     if evicted:
-        lost["pages evicted, in order"] = f"{evicted:,} spa lack page; their number was compared"
+        lost["pages evicted, in order"] = f"{evicted:,} spa lack page; only their number was compared"
     for what, codes, told, name in (
         ("slot", [MAPPED], events.slot_told, "nr or vaddr"),
         ("use count", [MAPPED, UNMAPPED], events.count_told, "cnt"),
@@ -335,19 +337,19 @@ def _describe_losses(events: PoolEvents) -> dict[str, str]:
 
 
 def _describe_derived(events: PoolEvents) -> list[str]:
-    """What the recording lacks and other events told."""
+    """Missing fields that were derived from other events."""
     notes = []
     nowhere = ~events.page_told & ~events.slot_told
     for code, lacks, fields, by in (
-        (MAPPED, ~events.page_told, "page", "what its task asked for or its slot tells"),
-        (UNMAPPED, ~events.page_told & events.slot_told, "page", "the slot tells"),
-        (UNMAPPED, nowhere, "page and nr", "are taken to be those of their tasks' latest mappings"),
+        (MAPPED, ~events.page_told, "page", "is derived from the task's request or the slot"),
+        (UNMAPPED, ~events.page_told & events.slot_told, "page", "is derived from the slot"),
+        (UNMAPPED, nowhere, "page and nr", "are assumed to be those of the task's latest mapping"),
     ):
         number = _count_lacking(events, code, ~lacks)
         if number:
             notes.append(f"{number:,} {EVENTS[code]} lack {fields}, which {by}")
     if SLEEP in events.unrecorded:
-        notes.append("no slp was recorded: a task that goes on later is taken to have slept")
+        notes.append("no slp was recorded: a task that continues later is assumed to have slept")
     return notes
 
 
@@ -357,7 +359,7 @@ def _describe_allocator(loaded: Allocator, options: dict[str, str]) -> str:
 
 def _describe_start(pool: PoolState, start: str) -> str:
     if pool.cursor == 0 and pool.adopted == 0:
-        return "fresh pool" + (" (as told)" if start == "fresh" else "")
+        return "fresh pool" + (" (--start fresh)" if start == "fresh" else "")
     used = int((pool.count > 1).sum())
     adopted = f"{pool.adopted} slots adopted, {used} of them held"
     return f"pool in use at the start: cursor at {pool.cursor}, {adopted}"

@@ -1,8 +1,9 @@
-"""A machine's prices measured from a recording of the kernel's pool, the rest inherited from a profile.
+"""Measure a machine's costs in a recording of the kernel's pool, and inherit the others from a profile.
 
-A flush waits for all CPUs with the lock held, for a time that varies much: its price is the mean, so that a
-run spends on flushes what the kernel spent. Everything else is short, and long only where something else had
-the CPU; there the price is the median. What the probes cost is in all of them, as it was in the recorded run.
+A flush waits for all CPUs with the lock held, and its duration varies widely. Its cost is the mean, so that a
+run spends as much time on flushes as the kernel. All other actions are short, unless something else takes the
+CPU, so their cost is the median. All costs include the overhead of the recording probes, as in the recorded
+run.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from pipeline.schema.manifest import is_assumed
 
 BASE = "smp4-2002"
 FEWEST = 5
-"""With fewer events than this a price is not measured."""
-# A miss that looked at few slots, and one that looked at many, whose difference is the price of looking.
+"""Fewest events from which a cost is measured."""
+# Numbers of slots probed by a short and a long miss; their difference gives the cost of a probe.
 _FEW_PROBES, _MANY_PROBES = 3, 32
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A price and the durations that it follows from: `times_ns`, one for each event, in the price's unit."""
+    """A measured cost; `times_ns` has a duration for each event, in the unit of the cost."""
 
     cost: str
     value: int
@@ -51,12 +52,12 @@ class Measured:
 
     @property
     def quartiles_ns(self) -> tuple[float, float, float]:
-        """Lower quartile, median, upper quartile."""
+        """Lower quartile, median and upper quartile."""
         lower, median, upper = np.quantile(self.times_ns, [0.25, 0.5, 0.75])
         return float(lower), float(median), float(upper)
 
     def source(self, recording: str) -> str:
-        """Where the price comes from, as a profile says it."""
+        """Source of the cost, for a profile."""
         lower, median, upper = map(_number, self.quartiles_ns)
         return (
             f"measured: {len(self.times_ns):,} events of {recording}, median {median}, quartiles "
@@ -66,7 +67,7 @@ class Measured:
 
 @dataclass
 class MachineFit:
-    """What a recording tells of its machine's prices; `lacking` says why others could not be measured."""
+    """The costs measured in a recording; `lacking` says why others could not be measured."""
 
     recording: Path
     base: Profile
@@ -77,11 +78,11 @@ class MachineFit:
 
     @property
     def inherited(self) -> list[str]:
-        """Prices that are the base profile's."""
+        """Costs inherited from the base profile."""
         return [name for name in COST_KINDS if name not in self.measured]
 
     def text(self) -> str:
-        """What was measured, from how much, and what was not, for the terminal."""
+        """Tabulate the measured costs for the terminal, followed by the missing ones."""
         head = ("cost", "ns", "events", "median", "quartiles", "measured")
         rows = [
             (one.cost, f"{one.value:,}", f"{len(one.times_ns):,}", median, f"{lower} to {upper}", one.what)
@@ -102,7 +103,7 @@ class MachineFit:
         document.add("name", tomlkit.item(output.name.removesuffix(".toml")))
         document.add(
             "summary",
-            tomlkit.item(f"{len(self.measured)} costs as measured in {recording}, the others of {base.name}"),
+            tomlkit.item(f"{len(self.measured)} costs measured in {recording}, the others from {base.name}"),
         )
         document.add("cpus", tomlkit.item(profile.cpus))
         document.add("nodes", tomlkit.item(profile.nodes))
@@ -122,26 +123,26 @@ class MachineFit:
 
 
 def fit_machine(recording: Path, base: str = BASE, tsc_ghz: float | None = None) -> MachineFit:
-    """Measure the prices of the machine on which a recording of the kernel's pool was made.
+    """Measure the costs of the machine on which a recording of the kernel's pool was made.
 
-    `recording` is `*.kmap.parquet` or raw tracefs text, whose times need `tsc_ghz` if they count ticks.
-    `base` is the profile that the other prices come from, by name or path. Raises InputError for a recording
-    that cannot be read or has no times, UsageError without the rate, and what loading a profile raises.
+    `recording` is `*.kmap.parquet` or raw tracefs text. Times in ticks require the rate `tsc_ghz`. `base` is
+    the name or path of the profile for the other costs. Raises InputError for a recording that cannot be read
+    or has no times, UsageError if the rate is missing, and the errors of loading a profile.
     """
     path = Path(recording)
     return measure_prices(read_pool_events(path, with_scheduler=True), load_profile(base), tsc_ghz)
 
 
 def measure_prices(events: PoolEvents, base: Profile, tsc_ghz: float | None = None) -> MachineFit:
-    """The same for events that were read."""
+    """Measure the costs of the machine in recorded events; see `fit_machine`."""
     if (events.time == NONE).any():
         raise InputError(
-            f"{events.path}: wanted a time with each event (time_ns) to measure a machine's prices from; "
-            "record it, or use a profile that there is (--machine)"
+            f"{events.path}: expected a time with each event (time_ns) to measure the costs of the machine; "
+            "record it, or use an existing profile (--machine)"
         )
     if events.in_ticks and tsc_ghz is None:
         raise UsageError(
-            f"{events.path}: its times count the time-stamp counter's ticks; give its rate with --tsc-ghz"
+            f"{events.path}: times are ticks of the time-stamp counter; give its rate with --tsc-ghz"
         )
     rate = tsc_ghz if events.in_ticks and tsc_ghz else 1.0
     cpus = max(int(events.cpu.max()), 0) + 1
@@ -149,14 +150,14 @@ def measure_prices(events: PoolEvents, base: Profile, tsc_ghz: float | None = No
 
 
 class _Measuring:
-    """Measures one price after another, each with those before."""
+    """Measures the costs one after another; later ones use earlier ones."""
 
     def __init__(self, events: PoolEvents, fit: MachineFit, ticks_per_ns: float) -> None:
         self.events, self.fit = events, fit
         self.parts = [part for part in split_at_gaps(events) if len(part.code) > 1]
         self.ticks_per_ns = ticks_per_ns
         self.prices = {name: cost.value for name, cost in fit.base.costs.items()}
-        # Both a hit and a miss begin with taking the lock.
+        # A hit and a miss both start by taking the lock.
         self.lock_ns = self.prices["atomic_ns"] + self.prices["line_transfer_ns"] if fit.cpus > 1 else 0
         self._measure_holds()
         self._measure_scans()
@@ -176,44 +177,44 @@ class _Measuring:
         self.fit.measured[cost] = Measured(cost, self.prices[cost], what, times_ns, rule)
 
     def _lack(self, cost: str, number: int, what: str) -> None:
-        self.fit.lacking[cost] = f"{number:,} {what}, wanted {FEWEST}"
+        self.fit.lacking[cost] = f"{number:,} {what}; at least {FEWEST} are required"
 
     def _measure_holds(self) -> None:
-        """The lock's hold by a hit is two shared entries, the page's and the slot's; a miss adds the rest."""
+        """A hit holds the lock for two shared entries (page and slot); a miss adds the other costs."""
         hits = (self._times(durations.hit_times) - self.lock_ns) / 2
         if len(hits) < FEWEST:
             self._lack("shared_entry_ns", len(hits), "hits with no other event in between")
         else:
-            rule = f"half of a hit's time less {self.lock_ns:,} ns for the lock; the value is the median"
+            rule = f"half of a hit's time minus {self.lock_ns:,} ns for the lock; the value is the median"
             self._add("shared_entry_ns", float(np.median(hits)), "per entry", hits, rule)
         if (self.events.slot == NONE).all() or PAGE_ADDRESS in self.events.unrecorded:
-            self.fit.lacking["probe_ns, pte_write_ns"] = "wanted spa (a page's new address) and slots"
+            self.fit.lacking["probe_ns, pte_write_ns"] = "requires spa (a page's new address) and slots"
             return
         took = self._times(lambda part: durations.miss_times(part).took_ns)
         probes = self._numbers(lambda part: durations.miss_times(part).probes)
         few, many = probes <= _FEW_PROBES, probes >= _MANY_PROBES
         if min(few.sum(), many.sum()) < FEWEST:
-            what = (
-                f"misses that looked at {_MANY_PROBES} slots or more, {few.sum():,} at {_FEW_PROBES} or less"
-            )
+            what = f"misses with {_MANY_PROBES} probes or more and {few.sum():,} with up to {_FEW_PROBES}"
             self._lack("probe_ns", int(many.sum()), what)
         else:
             each = (took[many] - np.median(took[few])) / (probes[many] - probes[few].mean())
-            rule = "what a miss that looked at many slots took longer; the value is the median"
-            self._add("probe_ns", float(np.median(each)), "per slot looked at", each, rule)
+            rule = "additional time of a miss that probed many slots; the value is the median"
+            self._add("probe_ns", float(np.median(each)), "per slot probed", each, rule)
         if len(took) < FEWEST:
             self._lack("pte_write_ns", len(took), "misses with no other event in between")
             return
         known = self.lock_ns + 2 * self.prices["shared_entry_ns"]
         rest = took - known - probes * self.prices["probe_ns"]
-        rule = f"a miss's time less {known:,} ns for lock and entries and its probes; the value is the median"
+        rule = (
+            f"a miss's time minus {known:,} ns for lock and entries and its probes; the value is the median"
+        )
         self._add("pte_write_ns", float(np.median(rest)), "per miss", rest, rule)
 
     def _measure_scans(self) -> None:
         slots = int(self.events.slot.max()) + 1
         both = "scan_slot_ns, free_slot_ns"
         if {SCAN, PAGE_ADDRESS} & self.events.unrecorded or not slots:
-            self.fit.lacking[both] = "wanted fz (a scan), spa (an eviction) and slots"
+            self.fit.lacking[both] = "requires fz (a scan), spa (an eviction) and slots"
             return
         took = self._times(lambda part: durations.scan_times(part).took_ns)
         freed = self._numbers(lambda part: durations.scan_times(part).freed)
@@ -222,7 +223,7 @@ class _Measuring:
             self._lack("scan_slot_ns", len(empty), "scans that freed nothing")
         else:
             rule = f"a scan of {slots:,} slots that freed none; the value is the median"
-            self._add("scan_slot_ns", float(np.median(empty)), "per slot looked at", empty, rule)
+            self._add("scan_slot_ns", float(np.median(empty)), "per slot scanned", empty, rule)
         looking = self.prices["scan_slot_ns"]
         took = self._times(lambda part: durations.eviction_times(part).took_ns)
         of = self._numbers(lambda part: durations.eviction_times(part).of)
@@ -230,13 +231,11 @@ class _Measuring:
             self._lack("free_slot_ns", len(took), "evictions followed by another of the same scan")
             return
         each = took - looking * slots / (of + 1)
-        rule = (
-            f"from an eviction to the next less {looking:,} ns for each slot between; the value is the median"
-        )
+        rule = f"time between two evictions minus {looking:,} ns per slot in between; the value is the median"
         self._add("free_slot_ns", float(np.median(each)), "per slot freed", each, rule)
 
     def _measure_flushes(self) -> None:
-        """All that a flush takes beyond the inherited prices of its parts goes into one of them."""
+        """Attribute the time of a flush beyond the inherited costs of its parts to one of them."""
         prices, others = self.prices, self.fit.cpus - 1
         if prices["broadcast"]:
             cost, known = "broadcast_ns", prices["tlb_refill_ns"]
@@ -247,14 +246,14 @@ class _Measuring:
             known = others * prices["ipi_send_ns"] + prices["ipi_handler_ns"] + prices["tlb_refill_ns"]
         times = self._times(durations.flush_times)
         if FLUSH in self.events.unrecorded or len(times) < FEWEST:
-            self._lack(cost, len(times), f"{EVENTS[FLUSH]} (a TLB flush) and their task's next events")
+            self._lack(cost, len(times), f"{EVENTS[FLUSH]} (TLB flushes) with a later event of the same task")
             return
         mean = float(times.mean())
-        rule = f"the value is the mean, {mean:,.0f} ns, less {known:,} ns that its other parts cost"
+        rule = f"the value is the mean of {mean:,.0f} ns minus {known:,} ns for the other parts"
         self._add(cost, mean - known, "per flush", times, rule)
         if mean < known:
             self.fit.notes.append(
-                f"a flush took {mean:,.0f} ns, less than the inherited prices of its parts: {known:,} ns"
+                f"a flush took {mean:,.0f} ns, less than the inherited costs of its parts: {known:,} ns"
             )
 
     def _measure_sleeps(self) -> None:
@@ -262,36 +261,36 @@ class _Measuring:
         if len(switches) < FEWEST:
             self._lack("switch_ns", len(switches), "sleeps followed by the scheduler's switch (sched_switch)")
         else:
-            rule = "from going to sleep until the scheduler left the task; the value is the median"
+            rule = "from going to sleep until the scheduler switched away; the value is the median"
             self._add("switch_ns", float(np.median(switches)), "per switch", switches, rule)
         took = self._times(lambda part: durations.wake_times(part).took_ns)
         woken = self._numbers(lambda part: durations.wake_times(part).woken)
         wakes = woken > 0
         if min(wakes.sum(), (~wakes).sum()) < FEWEST:
-            what = "unmaps that woke somebody, followed by the scheduler's switch (sched_switch)"
+            what = "unmaps that woke a task, followed by the scheduler's switch (sched_switch)"
             self._lack("wake_ns", int(wakes.sum()), what)
         else:
             usual = float(np.median(took[~wakes]))
             each = (took[wakes] - usual) / woken[wakes]
             rule = (
-                f"an unmap that wakes less the {usual:,.0f} ns of one that does not; the value is the median"
+                f"an unmap that wakes minus the {usual:,.0f} ns of one that does not; the value is the median"
             )
             self._add("wake_ns", float(np.median(each)), "per task woken", each, rule)
         sleeps = self._times(durations.sleep_times)
         if len(sleeps) >= FEWEST:
             lower, median, upper = map(_number, np.quantile(sleeps, [0.25, 0.5, 0.75]).tolist())
             self.fit.notes.append(
-                f"{len(sleeps):,} sleepers had the lock {median} ns (median; quartiles {lower} to {upper}) "
-                "after the unmap that woke them; that is no price, but waiting for a CPU and for the lock"
+                f"{len(sleeps):,} sleepers got the lock {median} ns (median; quartiles {lower} to {upper}) "
+                "after the unmap that woke them; this is not a cost, but the wait for a CPU and for the lock"
             )
 
 
 def _number(value: float) -> str:
-    """A time in ns, with a decimal where it is small."""
+    """Format a time in ns, with a decimal if it is small."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}"
 
 
 def _inherit(source: str, base: str) -> str:
-    """The source of an inherited price; what was assumed stays marked as that."""
+    """The source of an inherited cost; an assumed cost stays marked as assumed."""
     prefix = f"inherited from {base}"
     return f"assumed, {prefix}: {source}" if is_assumed(source) else f"{prefix}: {source}"

@@ -1,4 +1,4 @@
-"""A recording's lock schedule as the engine takes it: each hold of the lock is part of a request."""
+"""The lock schedule of a recording in the form of the engine, in which each hold belongs to a request."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ _QUEUE = np.dtype([("head", "i4"), ("tail", "i4")], align=True)
 
 
 class ScheduledRequests:
-    """One request for each map and its unmap; `number` and `tasks` are how many.
+    """One request for each map with its unmap.
 
-    A request lasts from a map's first turn to the unmap of its page. An unmap undoes the task's own latest
-    mapping of the page, else the latest by any task.
+    A request lasts from the first turn of a map to the unmap of its page. An unmap ends the task's own latest
+    mapping of the page or, if there is none, the latest mapping by any task. `number` is the most requests at
+    the same time, and `tasks` is the number of tasks.
     """
 
     def __init__(self, schedule: LockSchedule) -> None:
@@ -84,7 +85,7 @@ class ScheduledRequests:
             self.turns[name][:holds] = given[name] if name in given else getattr(schedule, name)
 
     def tables(self, room: int, queues: int) -> Tables:
-        """Lay the turns out, with space for the answers and for `room` evicted pages."""
+        """Make the tables of turns, with space for the answers and for `room` evicted pages."""
         lists = records_of(queues, _QUEUE)
         lists["head"] = lists["tail"] = -1
         return Tables(

@@ -1,1 +1,1 @@
-"""Lockmeter's rows of 2002 beside the calibrated model."""
+"""Lockmeter's rows of 2002 compared with the calibrated model."""

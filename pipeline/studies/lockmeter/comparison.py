@@ -1,4 +1,4 @@
-"""Simulated beside measured, figure by figure."""
+"""Compare simulated with measured figures."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from pipeline.studies.lockmeter.lockmeter_data import FIGURES, MAXIMA, Lockmeter
 from pipeline.studies.lockmeter.prediction import MODEL, Prediction, predict_all, workload_of
 from pipeline.studies.table import Column, Table, capitalize
 
-# The goals: of means and what is implied, of the rows that the model was calibrated on and of predictions; of
-# maxima, of either.
+# Goals for means and implied figures of fitted rows and of predicted rows, and for maxima of both.
 FITTED_FACTOR = 1.15
 PREDICTED_FACTOR = 1.25
 MAXIMUM_FACTOR = 2.0
@@ -25,9 +24,9 @@ WALL = "wall_s"
 IMPLIED = ("flushes", "misses", "map_own_us", "unmap_own_us", "wait_s")
 _PASS = ("map", "hold_max_us")
 _OWN_HOLDS = (("implied", "map_own_us"), ("unmap", "hold_mean_us"))
-"""Figures that the pool decides, whatever the workload: the longest pass, and holds where few CPUs spin."""
+"""Figures that do not depend on the workload: the longest pass, and holds if few CPUs spin."""
 _QUIET_PERCENT = 5.0
-"""With more of its acquisitions contended, a lock's holds depend on who spins meanwhile."""
+"""With a larger percentage of contended acquisitions, holds depend on the spinning CPUs."""
 
 _LABELS = {
     "util_pct": "UTIL %",
@@ -43,15 +42,15 @@ _LABELS = {
     "misses": "misses",
     "map_own_us": "HOLD of a map without passes us",
     "unmap_own_us": "HOLD of an unmap us",
-    "wait_s": "waiting in all s",
+    "wait_s": "total wait s",
 }
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: measured (None: not known), and simulated with each seed (None: undefined there).
+    """A figure: measured (None: unknown), and simulated with each seed (None: undefined).
 
-    What is only implied is an interval, and compared with what in it is nearest to what was simulated.
+    An implied figure is an interval. It is compared by the value in it that is nearest to the simulated one.
     """
 
     site: str
@@ -63,24 +62,24 @@ class Figure:
 
     @property
     def middle(self) -> float | None:
-        """Mean over the seeds; None if it is undefined with any of them."""
+        """Mean over the seeds; None if undefined with any of them."""
         known = [value for value in self.simulated if value is not None]
         return fmean(known) if len(known) == len(self.simulated) else None
 
     def describe_range(self) -> str:
-        """Least and most over the seeds, as text."""
+        """Minimum and maximum over the seeds, as text."""
         known = [value for value in self.simulated if value is not None]
         return " .. ".join(format_figure(end) for end in (min(known), max(known))) if known else ""
 
     def describe_measured(self) -> str:
-        """The measured figure, or its ends, as text."""
+        """The measured figure or interval, as text."""
         if isinstance(self.measured, Interval):
             return f"{format_figure(self.measured.low)} .. {format_figure(self.measured.high)}"
         return format_figure(self.measured)
 
     @property
     def ratio(self) -> float | None:
-        """Simulated / measured; None if either is unknown or nothing was measured."""
+        """Simulated / measured; None if either is unknown or the measured figure is 0."""
         middle, measured = self.middle, self.measured
         if middle is not None and isinstance(measured, Interval):
             measured = measured.nearest(middle)
@@ -89,18 +88,18 @@ class Figure:
 
     @property
     def factor(self) -> float:
-        """How far the ratio may be from 1, up or down."""
+        """Largest factor by which the ratio may differ from 1."""
         return MAXIMUM_FACTOR if self.name in MAXIMA else self.mean_factor
 
     @property
     def within(self) -> bool | None:
-        """Whether the ratio is as near to 1 as the goal wants; None if there is no ratio."""
+        """Whether the ratio meets the goal; None if there is no ratio."""
         ratio = self.ratio
         return None if ratio is None else 1.0 / self.factor <= ratio <= self.factor
 
     @property
     def misfit(self) -> float:
-        """How far the ratio is off in units of the goal: ln(ratio) / ln(factor), unsigned; 0 if unknown."""
+        """Distance of the ratio from 1 in units of the goal: |ln(ratio) / ln(factor)|; 0 if unknown."""
         ratio = self.ratio
         if ratio is None:
             return 0.0
@@ -109,7 +108,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row beside what the model says of its configuration."""
+    """A row compared with the model's predictions for its configuration."""
 
     row: LockmeterRow
     predictions: tuple[Prediction, ...]
@@ -119,11 +118,11 @@ class Comparison:
 
     @property
     def comparable(self) -> list[Figure]:
-        """The figures for which there is a ratio."""
+        """Figures with a ratio."""
         return [figure for figure in self.figures if figure.within is not None]
 
     def heading(self) -> str:
-        """Which row this is, what was simulated for it, and with which loop and seeds."""
+        """Describe the row and its simulation, in two lines."""
         manifest = self.predictions[0].manifest
         seeds = [prediction.seed for prediction in self.predictions]
         named = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]} (means)"
@@ -136,50 +135,50 @@ class Comparison:
 
     @property
     def mean_factor(self) -> float:
-        """The goal for means: of rows that were fitted, or of predictions."""
+        """Goal for means, which depends on whether the row was fitted."""
         return FITTED_FACTOR if is_calibrated(self.row) else PREDICTED_FACTOR
 
     def verdict(self) -> str:
-        """How many figures are within the goal."""
+        """Count the figures that meet the goal."""
         within = sum(bool(figure.within) for figure in self.comparable)
         return (
-            f"row {self.row.name}: {within} of {len(self.comparable)} figures within the goal (means "
-            f"{100 * (self.mean_factor - 1):.0f} %, maxima a factor of 2)"
+            f"row {self.row.name}: {within} of {len(self.comparable)} figures meet the goal (means within "
+            f"{100 * (self.mean_factor - 1):.0f} %, maxima within a factor of 2)"
         )
 
     def describe_totals(self) -> str:
-        """What the row does not say, simulated."""
+        """Describe simulated figures that are not in the row."""
         totals = [prediction.manifest.totals for prediction in self.predictions]
         flushes = _spread([t.flushes for t in totals], "{:,.0f}")
         hits = _spread([100.0 * t.hits / max(t.hits + t.misses, 1) for t in totals], "{:.1f}")
         sleeps = _spread([t.sleeps for t in totals], "{:,.0f}")
         mapped = _spread([t.max_mapped for t in totals], "{:,.0f}")
         return (
-            f"not in the row, simulated: {flushes} global flushes, {hits} % hits, {sleeps} sleeps, "
-            f"at most {mapped} mapped at once"
+            f"simulated, but not in the row: {flushes} global flushes, {hits} % hits, {sleeps} sleeps, "
+            f"at most {mapped} simultaneous mappings"
         )
 
     def describe_wall(self) -> str:
-        """Say where the wall time comes from if the row does not give it; else empty."""
+        """Describe how the wall-clock time is derived; "" if the row has it."""
         wall_s = self.row.wall()
         if self.row.wall_s is not None or wall_s is None:
             return ""
         return (
-            f"wall time derived: {wall_s.low:.1f} to {wall_s.high:.1f} s agree with the row's own "
-            "figures, each as precise as it was published"
+            f"the wall-clock time is derived: {wall_s.low:.1f} to {wall_s.high:.1f} s agree with the row's "
+            "figures, given their published precision"
         )
 
     def describe_workload(self) -> str:
-        """Say what is left out if nobody knows the row's workload; else empty."""
+        """Describe what is compared if the row's workload is unknown; "" if it is known."""
         if self.workload_is_known:
             return ""
         compared = "the longest pass with its flush"
         if not _is_loud(self.row):
             compared = f"holds without a pass and {compared}"
         return (
-            f"the workload '{self.row.workload}' is not known here: only what the pool alone decides is "
-            f"compared, {compared}; to predict the row, describe its workload in a .toml file and name that "
-            "in the column `workload`"
+            f"the workload '{self.row.workload}' is unknown, so only figures that do not depend on it are "
+            f"compared: {compared}; to predict the row, describe its workload in a .toml file and name the "
+            "file in the column `workload`"
         )
 
     def _after(self) -> list[str]:
@@ -196,27 +195,27 @@ class Comparison:
         ]
 
     def table(self) -> Table:
-        """Every figure: site, figure, measured, simulated, range over several seeds, ratio, within."""
+        """Tabulate every figure: site, figure, measured, simulated, range over several seeds, ratio, goal."""
         columns: dict[str, Column] = {
             "site": "site",
             "figure": lambda figure: _LABELS[figure.name] + figure.note,
             "measured": Figure.describe_measured,
             "simulated": lambda figure: format_figure(figure.middle),
-            "over the seeds": Figure.describe_range,
+            "range over seeds": Figure.describe_range,
             "simulated / measured": "ratio:.2f",
-            "within": lambda figure: {True: "yes", False: "NO", None: "-"}[figure.within],
+            "meets goal": lambda figure: {True: "yes", False: "NO", None: "-"}[figure.within],
         }
         if len(self.predictions) == 1:
-            del columns["over the seeds"]
+            del columns["range over seeds"]
         return Table.of(self.figures, columns)
 
     def text(self) -> str:
-        """The comparison for the terminal."""
+        """Render the comparison for the terminal."""
         lines = "".join(f"{line}\n" for line in (*self._after(), self.verdict()))
         return f"{self.heading()}\n{self.table().text()}{lines}"
 
     def markdown(self) -> str:
-        """The comparison for a document."""
+        """Render the comparison as Markdown."""
         first, second = self.heading().split("\n")
         parts = [
             f"### {capitalize(first)}",
@@ -229,17 +228,17 @@ class Comparison:
 
 
 def compare(row: LockmeterRow, seeds: int = 1, model: Experiment = MODEL) -> Comparison:
-    """Simulate a row's configuration with seeds 0 to `seeds` - 1 and put the result beside the row.
+    """Simulate a row's configuration with seeds 0 to `seeds` - 1 and compare the result with the row.
 
-    Raises UsageError for a number of seeds that is not.
+    Raises UsageError for an invalid number of seeds.
     """
     return compare_all([(row, model)], seeds)[0]
 
 
 def compare_all(cases: Sequence[tuple[LockmeterRow, Experiment]], seeds: int = 1) -> list[Comparison]:
-    """The same for several rows and models, on all CPUs."""
+    """Compare several rows and models, on all CPUs; see `compare`."""
     if not 1 <= seeds <= 1000:
-        raise UsageError(f"seeds wants 1 to 1000, found {seeds}")
+        raise UsageError(f"seeds must be 1 to 1000, found {seeds}")
     known = [workload_of(row, model) for row, model in cases]
     found = predict_all(
         [
@@ -271,7 +270,7 @@ def _is_loud(row: LockmeterRow) -> bool:
 def figures(
     row: LockmeterRow, predictions: Sequence[Prediction], implied: Implied | None
 ) -> tuple[Figure, ...]:
-    """Every figure of a row's sites, its wall time, and what it implies, measured beside simulated."""
+    """Measured and simulated figures of a row: those of its sites, its wall-clock time and implied ones."""
     factor = FITTED_FACTOR if is_calibrated(row) else PREDICTED_FACTOR
     found = [
         Figure(
@@ -307,7 +306,7 @@ def figures(
 
 
 def format_figure(value: float | None) -> str:
-    """Write a figure with three digits; a dash if there is none."""
+    """Format a figure with three digits, or as a dash if there is none."""
     return format_number(value, 3) or "-"
 
 

@@ -1,18 +1,18 @@
-"""What a row's own figures imply that it does not print: flushes, misses, holds without a pass.
+"""Figures that a row implies but does not print: flushes, misses, holds without a pass.
 
-Every printed figure stands for the interval of numbers that round to it; what follows from it is an interval
-too. From one row alone:
+A printed figure represents the interval of numbers that round to it, so derived figures are intervals too.
+Everything follows from a single row:
 
-    hold of a site, in all     acquisitions x HOLD, and UTIL x wall: where both meet
-    longest hold of a map      one pass over the pool with its flush; no unmap is held so long
-    passes                     maps are held longer than unmaps, and passes are why: (hold of maps - hold of
-                               unmaps - what a map does more than an unmap) / (flush + slots of a series x
-                               price of a slot), for a series wraps after as many misses as it has slots
-    misses                     one for each slot of each wrap, and what has been taken since the last
-    waiting                    acquisitions x CON x WAIT, and %CPU x CPUs x wall: where both meet
+    total hold of a site       the intersection of acquisitions x HOLD and UTIL x wall-clock time
+    longest hold of a map      one pass over the pool with its flush; no unmap is held that long
+    passes                     maps are held longer than unmaps because of passes: (hold of maps - hold of
+                               unmaps - extra work of maps) / (flush + slots of a series x cost of a slot);
+                               a series wraps after as many misses as it has slots
+    misses                     one for each slot of each wrap, and those since the last wrap
+    total wait                 the intersection of acquisitions x CON x WAIT and %CPU x CPUs x wall-clock time
 
-What a map does more than an unmap (it touches two entries, an unmap one) is between nothing and
-`OWN_WORK_US`. The price of a slot follows from the longest hold, less the flush alone (`FLUSH_US`).
+The extra work of a map, which touches two entries while an unmap touches one, is between 0 and `OWN_WORK_US`.
+The cost of a slot follows from the longest hold minus the flush (`FLUSH_US`).
 """
 
 from __future__ import annotations
@@ -25,56 +25,56 @@ from pipeline.studies.lockmeter.interval import Interval
 from pipeline.studies.lockmeter.lockmeter_data import LockmeterRow
 
 OWN_WORK_US = Interval(0.0, 0.25)
-"""How much longer a map is held than an unmap without a pass: at most as long as an unmap (row D: 0.2 us)."""
+"""Extra hold of a map without a pass compared with an unmap: at most that of an unmap (row D: 0.2 us)."""
 FLUSH_US = 350.0
-"""A flush without its pass on 16 CPUs: longest holds against the pool's size (M. J. Bligh, 18 March 2002)."""
+"""A flush without its pass on 16 CPUs, from longest holds by pool size (M. J. Bligh, 18 March 2002)."""
 
 
 @dataclass(frozen=True)
 class Implied:
-    """What a row implies; None: its figures do not say, or contradict each other."""
+    """Figures implied by a row; None if the row lacks figures or they contradict each other."""
 
     wall_s: Interval | None
     map_own_us: Interval
-    """Hold of a map without passes, with what spinners add."""
+    """Hold of a map without passes, including the time added by spinners."""
     unmap_own_us: Interval
     slot_us: Interval
-    """Price of one slot that a pass frees."""
+    """Cost of a slot that a pass frees."""
     flushes: Interval
     misses: Interval
     miss_percent: Interval
     wait_s: Interval | None
     wait_per_flush_ms: Interval | None
-    """If all waiting were behind flushes."""
+    """Wait per flush if all waiting were behind flushes."""
     waiting_cpus: Interval | None
-    """CPUs that then wait for as long as a flush and its pass last."""
+    """CPUs that then wait as long as a flush and its pass take."""
 
     behind_flushes_percent: float | None
-    """Share of all waiting that is directly behind flushes, at most: with all other CPUs waiting."""
+    """Largest percentage of all waiting that can be directly behind flushes, with all other CPUs waiting."""
 
     def text(self) -> str:
-        """What the row implies, for the terminal or a document; one line."""
+        """Describe the implied figures in one line."""
         parts = [
             *([] if self.wall_s is None else [f"wall {_ends(self.wall_s)} s"]),
             f"{_ends(self.flushes, 2)} flushes",
             f"{_ends(self.miss_percent, 2)} % misses",
-            f"{_ends(self.slot_us)} us for each slot that a pass frees",
-            f"held without a pass: a map {_ends(self.map_own_us)} us, an unmap {_ends(self.unmap_own_us)} us",
+            f"{_ends(self.slot_us)} us per slot that a pass frees",
+            f"hold without a pass: map {_ends(self.map_own_us)} us, unmap {_ends(self.unmap_own_us)} us",
         ]
         if self.wait_s is not None:
-            parts.append(f"{_ends(self.wait_s)} s of waiting in all")
+            parts.append(f"total wait {_ends(self.wait_s)} s")
         if self.behind_flushes_percent is not None and self.behind_flushes_percent < 100.0:
-            parts.append(f"at most {self.behind_flushes_percent:.2g} % of that directly behind flushes")
+            parts.append(f"at most {self.behind_flushes_percent:.2g} % of it directly behind flushes")
         elif self.wait_per_flush_ms is not None and self.waiting_cpus is not None:
             parts.append(
-                f"at most {_ends(self.wait_per_flush_ms)} ms of that behind each flush, which is "
-                f"{_ends(self.waiting_cpus, 2)} CPUs for as long as it lasts"
+                f"at most {_ends(self.wait_per_flush_ms)} ms of it behind each flush, which is "
+                f"{_ends(self.waiting_cpus, 2)} CPUs as long as it lasts"
             )
-        return f"implied by the row alone: {'; '.join(parts)}"
+        return f"implied by the row: {'; '.join(parts)}"
 
 
 def imply(row: LockmeterRow) -> Implied | None:
-    """Derive what a row implies; None if it lacks figures of its maps or unmaps, or they contradict."""
+    """Derive the figures that a row implies; None if it lacks figures or they contradict each other."""
     wall_s = row.wall()
     map_s, unmap_s = _hold_s(row, "map", wall_s), _hold_s(row, "unmap", wall_s)
     longest_us, other_us = row.printed("map", "hold_max_us"), row.printed("unmap", "hold_max_us")
@@ -109,7 +109,7 @@ def imply(row: LockmeterRow) -> Implied | None:
 
 
 def simulated(totals: Totals) -> dict[str, float | None]:
-    """The same of a run, by the names of the fields of `Implied` that are compared."""
+    """Figures of a run by the names of the fields of `Implied` that are compared."""
     of_site = {lock.site: lock for lock in totals.locks}
     maps, unmaps = of_site["map"], of_site["unmap"]
     pass_ns = sum(cpu.scan_ns + cpu.flush_ns for cpu in totals.cpu_time)
@@ -133,7 +133,7 @@ def _hold_s(row: LockmeterRow, site: str, wall_s: Interval | None) -> Interval |
 
 
 def _wait_s(row: LockmeterRow, wall_s: Interval | None) -> Interval | None:
-    """Waiting of all CPUs: that of both sites, and that of all, where they meet."""
+    """Total wait of all CPUs: the intersection of the sum of both sites and the figure for all."""
     of_sites = [_wait_of_site_s(row, site, wall_s) for site in ("map", "unmap")]
     of_all = _wait_of_site_s(row, "all", wall_s)
     if of_sites[0] is None or of_sites[1] is None:

@@ -1,4 +1,4 @@
-"""Arithmetic of figures that are known between two ends, such as printed ones with their rounding."""
+"""Arithmetic with intervals, for example of printed figures with their rounding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import inf
 
 @dataclass(frozen=True)
 class Interval:
-    """All numbers from `low` to `high`; none of them negative."""
+    """All numbers from `low` to `high`, which are not negative."""
 
     low: float
     high: float
@@ -17,7 +17,7 @@ class Interval:
         return Interval(self.low + other.low, self.high + other.high)
 
     def __sub__(self, other: Interval) -> Interval:
-        """Differences; a negative one counts as 0."""
+        """Differences; negative ones count as 0."""
         return Interval(max(self.low - other.high, 0.0), max(self.high - other.low, 0.0))
 
     def __mul__(self, factor: float | Interval) -> Interval:
@@ -25,19 +25,19 @@ class Interval:
         return Interval(self.low * other.low, self.high * other.high)
 
     def __truediv__(self, divisor: float | Interval) -> Interval:
-        """Quotients; infinite where the divisor may be 0."""
+        """Quotients; infinite if the divisor may be 0."""
         other = divisor if isinstance(divisor, Interval) else Interval(divisor, divisor)
         return Interval(
             self.low / other.high if other.high else 0.0, self.high / other.low if other.low else inf
         )
 
     def meet(self, other: Interval | None) -> Interval | None:
-        """Numbers that lie in both; None if there are none. Nothing is known of an `other` that is None."""
+        """The intersection, or None if it is empty; an `other` of None is unbounded."""
         if other is None:
             return self
         low, high = max(self.low, other.low), min(self.high, other.high)
         return Interval(low, high) if low <= high else None
 
     def nearest(self, value: float) -> float:
-        """The number in it that is nearest to `value`."""
+        """The number in the interval that is nearest to `value`."""
         return min(max(value, self.low), self.high)

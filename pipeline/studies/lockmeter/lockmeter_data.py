@@ -1,10 +1,16 @@
-"""Lockmeter rows: what was measured of a lock in one configuration, as a table of one line per lock site.
+"""Lockmeter rows: measurements of a lock in one configuration, with one line per lock site.
 
-Lockmeter's columns, with the units of its output (M. J. Bligh, linux-kernel, 18 March 2002): UTIL, the share
-of the wall time for which the lock was held; CON, the share of acquisitions that found it busy; HOLD over all
-acquisitions; WAIT, the mean spin of the contended ones; %CPU, all spinning as a share of the CPUs' time;
-TOTAL, the acquisitions. A cell may be empty: not measured, or not published. The column `workload`, which a
-file need not have, says what ran.
+Columns of lockmeter, in the units of its output (M. J. Bligh, linux-kernel, 18 March 2002):
+
+    UTIL   percentage of the wall-clock time for which the lock was held
+    CON    percentage of acquisitions that were contended
+    HOLD   hold time of all acquisitions
+    WAIT   spin time of contended acquisitions
+    %CPU   spin time as a percentage of all CPU time
+    TOTAL  acquisitions
+
+An empty cell is a figure that was not measured or not published. The optional column `workload` names the
+workload.
 """
 
 from __future__ import annotations
@@ -33,7 +39,7 @@ _NUMBER = Field(default=None, ge=0)
 
 
 class SiteFigures(BaseModel):
-    """The figures of one lock site, measured or simulated; None: not known."""
+    """Figures of a lock site, measured or simulated; None if unknown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,7 +58,7 @@ MAXIMA = ("hold_max_us", "wait_max_us")
 
 
 class _Line(BaseModel):
-    """One line of the file, checked."""
+    """A validated line of the file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -79,12 +85,12 @@ COLUMNS = tuple(
     if name not in _OPTIONAL
     for column in (FIGURES if name == "figures" else (name,))
 )
-"""Columns that a file must have; `workload` may be added."""
+"""Required columns; `workload` is optional."""
 
 
 @dataclass(frozen=True)
 class LockmeterRow:
-    """One configuration with what was measured of it."""
+    """A configuration with its measurements."""
 
     name: str
     kernel: str
@@ -95,13 +101,13 @@ class LockmeterRow:
     wall_s: float | None
     sites: dict[str, SiteFigures]
     half_units: dict[tuple[str, str], float]
-    """By (site, figure): half a unit of the last digit that was published."""
+    """By (site, figure): half a unit of the last published digit."""
     workload: str = ""
-    """What ran: a workload's name or .toml file, or another word; empty: the workload that is asked for."""
+    """Name or .toml file of a workload, or a description; empty: the workload given on the command line."""
 
     @property
     def maps(self) -> int | None:
-        """Maps of the whole run: half of all acquisitions, or those of either side; None if not given."""
+        """Maps of the whole run: half of all acquisitions, or those of one site; None if unknown."""
         for site, share in (("all", 0.5), ("map", 1.0), ("unmap", 1.0)):
             figures = self.sites.get(site)
             if figures is not None and figures.acquisitions is not None:
@@ -109,7 +115,7 @@ class LockmeterRow:
         return None
 
     def describe(self) -> str:
-        """Say in words what was configured."""
+        """Describe the configuration."""
         series = f"{self.series} series of {self.slots_per_series}" if self.series > 1 else str(
             self.slots_per_series
         )  # fmt: skip
@@ -117,7 +123,7 @@ class LockmeterRow:
         return f"{self.kernel}, page tables in {where}, {series} slots, {self.cpus} CPUs"
 
     def printed(self, site: str, name: str) -> Interval | None:
-        """The numbers that round to a figure as it was published; None if it was not."""
+        """Numbers that round to a figure as published; None if it was not published."""
         figures = self.sites.get(site)
         value = None if figures is None else getattr(figures, name)
         if value is None:
@@ -126,10 +132,11 @@ class LockmeterRow:
         return Interval(max(value - half, 0.0), value + half)
 
     def wall(self) -> Interval | None:
-        """Wall times in seconds that agree with the row's own figures, each as precise as it was published.
+        """Wall-clock times that agree with the row's own figures, given their published precision, s.
 
-        Two ways lead from a site's figures to the wall: acquisitions x HOLD / UTIL, and acquisitions x CON x
-        WAIT / (%CPU x CPUs). Each gives an interval; None if none can be had or they contradict each other.
+        Two formulas derive the wall-clock time from a site's figures: acquisitions x HOLD / UTIL, and
+        acquisitions x CON x WAIT / (%CPU x CPUs). Returns the intersection of the intervals, or None if no
+        formula applies or the intersection is empty.
         """
         wall_s: Interval | None = Interval(0.0, inf)
         for site in self.sites:
@@ -147,16 +154,18 @@ class LockmeterRow:
 
 
 def read_rows(path: Path = ROWS_OF_2002) -> list[LockmeterRow]:
-    """Read a CSV file of lockmeter rows, by default the shipped rows of 2002; rows in the file's order.
+    """Read a CSV file of lockmeter rows, by default the shipped rows of 2002, in the order of the file.
 
-    Lines of one `row` belong together: they are its sites and must agree in the configuration. Raises
-    InputError naming file, line and column.
+    Lines with the same `row` are the sites of that row and must have the same configuration. Raises
+    InputError with file, line and column.
     """
     path = readable_file(path, "lockmeter rows (CSV)")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: wanted CSV in UTF-8, found other bytes; save it as UTF-8") from error
+        raise InputError(
+            f"{path}: expected CSV in UTF-8, found invalid bytes; save the file as UTF-8"
+        ) from error
     reader = csv.DictReader(io.StringIO(text), strict=True)
     lines: dict[str, list[tuple[int, _Line, dict[str, str]]]] = {}
     try:
@@ -164,27 +173,29 @@ def read_rows(path: Path = ROWS_OF_2002) -> list[LockmeterRow]:
         missing = [name for name in COLUMNS if name not in head]
         if missing:
             raise InputError(
-                f"{path}:1: lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-                f"wanted: {','.join(COLUMNS)}"
+                f"{path}:1: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+                f"required: {','.join(COLUMNS)}"
             )
         for cells in reader:
             line = _line(path, reader.line_num, cells)
             lines.setdefault(line.row, []).append((reader.line_num, line, cells))
     except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: wanted CSV, found a mistake: {error}") from error
+        raise InputError(f"{path}:{reader.line_num}: invalid CSV: {error}") from error
     if not lines:
-        raise InputError(f"{path}: has a head but no rows; add a line for each site of each row")
+        raise InputError(f"{path}: the file has a header but no rows; add a line for each site of each row")
     return [_row(path, group) for group in lines.values()]
 
 
 def is_calibrated(row: LockmeterRow) -> bool:
-    """Whether the model was fitted to this row: one of the shipped ones, figure by figure."""
+    """Whether the model was fitted to this row, which must equal a shipped row in every figure."""
     return row.name in CALIBRATED_ROWS and row in read_rows()
 
 
 def _line(path: Path, number: int, cells: dict[Any, Any]) -> _Line:
     if None in cells or None in cells.values():
-        raise InputError(f"{path}:{number}: wanted as many cells as the head has; mend the commas or quotes")
+        raise InputError(
+            f"{path}:{number}: expected as many cells as the header has; check commas and quotes"
+        )
     present = [name for name in (*COLUMNS, *_OPTIONAL) if name in cells]
     filled = {name: cells[name].strip() for name in present if cells[name].strip()}
     figures = {name: filled.pop(name) for name in FIGURES if name in filled}
@@ -206,7 +217,7 @@ def _row(path: Path, group: list[tuple[int, _Line, dict[str, str]]]) -> Lockmete
             if getattr(line, name) != getattr(first, name):
                 raise InputError(
                     f"{path}:{number}: row {line.row}: {name} is '{getattr(line, name)}' here but "
-                    f"'{getattr(first, name)}' in line {first_number}; the lines of a row are its sites"
+                    f"'{getattr(first, name)}' in line {first_number}; all lines of a row must agree"
                 )
         if line.site in sites:
             raise InputError(f"{path}:{number}: row {line.row} has the site '{line.site}' twice; keep one")
@@ -221,7 +232,7 @@ def _row(path: Path, group: list[tuple[int, _Line, dict[str, str]]]) -> Lockmete
 
 
 def _half_unit(text: str) -> float:
-    """Half a unit of the last digit of a number in decimal notation; 0 for one in another."""
+    """Half a unit of the last digit of a number in decimal notation; 0 for other notations."""
     if not text.replace(".", "", 1).isdigit():
         return 0.0
     return 0.5 * 10.0 ** -len(text.partition(".")[2])

@@ -1,7 +1,7 @@
-"""The sections of docs/validation.md on the rows of 2002: how near the model is, how it was fitted, and why.
+"""The sections of docs/validation.md on the rows of 2002: accuracy of the model, its fit, and its mechanisms.
 
-`write_history` puts the calibrated rows beside the model, `write_ablations` does so with one of the model's
-mechanisms switched off in turn.
+`write_history` compares the calibrated rows with the model. `write_ablations` repeats the comparison with one
+mechanism of the model switched off at a time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pipeline.studies.experiment import Experiment, assumed_costs, change_costs
 from pipeline.studies.lockmeter.comparison import WALL, Comparison, compare_all, format_figure
 from pipeline.studies.lockmeter.lockmeter_data import CALIBRATED_ROWS, read_rows
 from pipeline.studies.lockmeter.prediction import MODEL, describe_model
-from pipeline.studies.table import capitalize
 from pipeline.workload.distributions import Mixture
 from pipeline.workload.read_spec import read_workload
 
@@ -23,7 +22,7 @@ SEEDS = 5
 
 
 def write_history() -> str:
-    """Markdown sections: the calibrated rows, figure by figure, and the procedure with every fitted value."""
+    """Write the section on the calibrated rows and the fitting procedure, as Markdown."""
     rows = {row.name: row for row in read_rows()}
     compared = compare_all([(rows[name], MODEL) for name in CALIBRATED_ROWS], SEEDS)
     missed = [
@@ -35,30 +34,31 @@ def write_history() -> str:
     comparable = sum(len(c.comparable) for c in compared)
     given = sum(figure.name == "acquisitions" for c in compared for figure in c.comparable)
     intro = (
-        f"The rows are M. J. Bligh's lockmeter table of a kernel compile on a 16-way NUMA-Q (linux-kernel, "
-        "18 March 2002), in `pipeline/studies/lockmeter/lockmeter_2002.csv`; `pipeline study lockmeter` "
-        "prints what follows, and `pipeline study lockmeter --row FILE.csv` the same for rows of your own. "
-        f"{capitalize(describe_model())}, seeds 0 to {SEEDS - 1}: the means count, and the range shows "
-        "what chance alone does. The goal is 15 % for every mean and a factor of 2 for every maximum."
+        "The rows come from M. J. Bligh's lockmeter table of a kernel compile on a 16-way NUMA-Q "
+        "(linux-kernel, 18 March 2002), in `pipeline/studies/lockmeter/lockmeter_2002.csv`. `pipeline study "
+        "lockmeter` prints the following comparison, and `pipeline study lockmeter --row FILE.csv` compares "
+        f"rows of your own. Model: {describe_model()}. Means over seeds 0 to {SEEDS - 1} are compared, and "
+        "the range shows the effect of chance. The goal is 15 % for every mean and a factor of 2 for every "
+        "maximum."
     )
     outcome = (
         f"**{comparable - len(missed)} of {comparable} figures of both rows meet the goal.** {given} of them "
-        "are acquisitions, which the configuration gives and the model only repeats. "
-    ) + (f"Outside it, as simulated / measured: {', '.join(missed)}." if missed else "")
+        "are acquisitions, which are part of the configuration. "
+    ) + (f"The others, as simulated / measured: {', '.join(missed)}." if missed else "")
     sections = [
         "## History: the lockmeter rows of March 2002", intro, outcome,
         *(comparison.markdown().rstrip() for comparison in compared),
-        "### How it was fitted", describe_fitting(),
+        "### How the model was fitted", describe_fitting(),
     ]  # fmt: skip
     return "\n\n".join(sections) + "\n"
 
 
 def describe_fitting() -> str:
-    """How the model was fitted, with every parameter, its bounds and its value."""
+    """Describe the fit, with every parameter, its bounds and its value."""
     plan = read_procedure()
     present = plan.present()
     fitted = markdown_table(
-        ("parameter", "in", "from", "to", "start", "fitted", "why it may be fitted"),
+        ("parameter", "file", "low", "high", "start", "fitted", "evidence"),
         [
             (p.name, p.file, f"{p.low:g}", f"{p.high:g}", f"{p.start:g}", f"{present[p.name]:g}", p.why)
             for p in plan.parameters
@@ -76,26 +76,33 @@ def describe_fitting() -> str:
 
 
 _FITTING = """\
-`pipeline calibrate` searches the parameters below for the smallest objective (CMA-ES, {population} trials a
-generation, steps within the bounds). The objective adds up, over the figures of rows {rows} and what they
-imply, the square of ln(simulated / measured) in units of the goal, cut at 30, maxima counting half, and 2 for
-each figure outside the goal. Rows {rows} alone are fitted, with one set of values for both: what differs
-between them is their configuration. Everything else is pinned: CPUs, acquisitions, the mix of maps and the
-pools by the rows; pass and flush by the longest hold against the pool's size; the rest of the profile is
-assumed ({assumed}) and was not fitted.
+`pipeline calibrate` searches for the parameter values with the smallest objective (CMA-ES, {population}
+trials per generation, within the bounds below). The objective is a sum over the figures of rows {rows} and
+the figures that they imply. Each figure adds the square of ln(simulated / measured) in units of the goal, cut
+at 30. Maxima count half, and each figure that misses the goal adds 2.
 
-The start of the search was found by hand from what the rows imply. `page_cache_hot` is the hot set with
-which the maps between two implied flushes of row D want 1,024 different pages; the prices of entries are what
-passes leave of its holds. Most of row D's waits are as long as one hand-off, and few CPUs meet in a flush of
-4 ms: so copies come in long runs (`kind_runs`, `copy_at_once`) on few CPUs, and a hand-off among few takes
-about 10 us. Row A's mean hold over its mean number of spinners is what each of them adds. The shipped values
-are what {search} gave from there.
+Only rows {rows} are fitted, with the same values for both, so they differ in their configuration only.
+Everything else is fixed. The rows determine CPUs, acquisitions, the mix of maps and the pools. The longest
+hold as a function of pool size determines pass and flush. The other costs of the profile are assumed and were
+not fitted: {assumed}.
+
+The start values were derived by hand from the rows:
+
+- `page_cache_hot` is the hot set for which the maps between two implied flushes of row D use 1,024 different
+  pages.
+- The costs of entries are row D's holds without its passes.
+- Most waits of row D are as long as one hand-off, and few CPUs wait for a flush of 4 ms. Copies therefore
+  come in long runs (`kind_runs`, `copy_at_once`) on few CPUs, and a hand-off between few CPUs takes about 10
+  us.
+- The time that each spinner adds to a hold is row A's mean hold divided by its mean number of spinners.
+
+From these start values, {search} found the shipped values.
 
 """
 
 
 def _describe_search(plan: Procedure) -> str:
-    """The command that the fitted costs name as their source."""
+    """The commands that the fitted costs name as their source."""
     sources = [cost.source for cost in load_profile(plan.machine).costs.values()]
     fitted = [source for source in sources if source.startswith("fitted") and "`" in source]
     return " and ".join(f"`{command}`" for command in sorted({source.split("`")[1] for source in fitted}))
@@ -114,7 +121,7 @@ _SHOWN = (
 
 
 def ablations() -> dict[str, Experiment]:
-    """The model whole, then with each mechanism off in turn."""
+    """The complete model, and the model without each of its mechanisms."""
     local_ns = load_profile(MODEL.machine).costs["handoff_local_ns"].value
     costs = {
         "everything on": {},
@@ -123,7 +130,7 @@ def ablations() -> dict[str, Experiment]:
             "handoff_local_ns": 0, "handoff_remote_ns": 0, "handoff_per_spinner_ns": 0,
         },
         "hand-off does not grow with spinners": {"handoff_per_spinner_ns": 0},
-        "hand-off across nodes as cheap as within": {"handoff_remote_ns": local_ns},
+        "hand-off between nodes as cheap as within a node": {"handoff_remote_ns": local_ns},
         "one newcomer in ten may barge": {"barging_percent": 10},
         "every newcomer may barge": {"barging_percent": 100},
         "fifo arbitration": {},
@@ -137,14 +144,12 @@ def ablations() -> dict[str, Experiment]:
     found = {name: replace(MODEL, machine_changes=change_costs(**changes)) for name, changes in costs.items()}
     found["fifo arbitration"] = replace(MODEL, machine_changes={"arbitration": "fifo"})
     found["no bursts: exponential think times"] = replace(MODEL, changes=_steady_thinking())
-    found["no bursts: each kind drawn for itself"] = replace(
-        MODEL, changes={"kind_runs.mean_operations": 1.0}
-    )
+    found["no bursts: kinds drawn independently"] = replace(MODEL, changes={"kind_runs.mean_operations": 1.0})
     return found
 
 
 def _steady_thinking() -> dict[str, dict[str, str | int]]:
-    """Exponential think times of the same means as the workload's own."""
+    """Exponential think times with the means of the workload."""
     changes: dict[str, dict[str, str | int]] = {}
     for name, kind in read_workload(MODEL.workload).workload.kinds.items():
         think = kind.think
@@ -156,11 +161,11 @@ def _steady_thinking() -> dict[str, dict[str, str | int]]:
 
 
 def write_ablations() -> str:
-    """Markdown section: the rows with each mechanism off."""
+    """Write the section on the model without each of its mechanisms, as Markdown."""
     parts = [
         "## What each mechanism contributes",
-        "The same rows with one mechanism switched off and nothing else changed or fitted again; seed 0. The "
-        "last column counts the figures of the row that meet the goal.",
+        "The tables show the same rows with one mechanism switched off at a time, without fitting the model "
+        "again (seed 0). The last column counts the figures that meet the goal.",
     ]
     for row in read_rows():
         if row.name in CALIBRATED_ROWS:
@@ -172,7 +177,7 @@ def write_ablations() -> str:
 
 
 def _tabulate(found: dict[str, Comparison]) -> str:
-    head = ("mechanism", *(label for _, _, label in _SHOWN), "within")
+    head = ("mechanism", *(label for _, _, label in _SHOWN), "meet goal")
     measured = {(f.site, f.name): f.describe_measured() for f in found["everything on"].figures}
     rows = [("*measured*", *(measured[site, name] for site, name, _ in _SHOWN), "")]
     for mechanism, comparison in found.items():

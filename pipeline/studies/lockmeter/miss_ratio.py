@@ -1,4 +1,4 @@
-"""The fitted workload's miss-ratio curve: hit rate against slots, beside what was measured elsewhere."""
+"""The hit rate of the fitted workload as a function of slots, compared with other measurements."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from pipeline.studies.runner import run_all
 from pipeline.studies.table import Table
 
 SIZES = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
-_PLACES = {"lowmem": "page tables in lowmem, one series", "highmem": "page tables in highmem, two series"}
+_PLACES = {
+    "lowmem": "page tables in low memory, one series",
+    "highmem": "page tables in high memory, two series",
+}
 
 
 def configurations(slots: int) -> dict[str, Experiment]:
-    """The runs of one size: with page tables in low memory (as row D), and in highmem (as row A)."""
+    """Runs with one size of pool: page tables in low memory as in row D, and in high memory as in row A."""
     model = replace(MODEL, cpus=16)
     return {
         "lowmem": replace(model, options={"slots": slots}, lowmem=PAGE_TABLE_KINDS),
@@ -24,7 +27,7 @@ def configurations(slots: int) -> dict[str, Experiment]:
 
 
 def write_miss_ratio() -> str:
-    """Markdown section: the curve of either configuration, as a table and as a chart."""
+    """Write the section with the curves of both configurations, as Markdown."""
     wanted = {
         (place, slots): experiment for slots in SIZES for place, experiment in configurations(slots).items()
     }
@@ -33,9 +36,9 @@ def write_miss_ratio() -> str:
 
 
 def describe_curve(runs: dict[tuple[str, int], Point]) -> str:
-    """The section for runs by configuration and slots of a series."""
+    """Describe the curves for runs by configuration and slots per series."""
     head = (
-        "slots of a series",
+        "slots per series",
         *(f"{place}: {what}" for place in _PLACES for what in ("hit rate %", "flushes")),
     )
     rows = [
@@ -57,16 +60,19 @@ def describe_curve(runs: dict[tuple[str, int], Point]) -> str:
 _INTRODUCTION = """\
 ## Hit rate against slots
 
-The whole compile with pools of other sizes; {model}, seed 0. {places}. One size of either is fitted, 1,024
-slots; all else follows from which pages the compile wants again, and when. A flush empties the pool, so that
-between two flushes of one series there are as many misses as it has slots. How many maps that takes says how
-many different pages so many maps want."""
+This section replays the whole compile with pools of several sizes: {model}, seed 0. Configurations: {places}.
+Only the size of 1,024 slots was fitted. The other sizes test how the compile reuses pages. A flush empties
+the pool, so the number of misses between two flushes of a series is its number of slots. The number of maps
+between two flushes shows how many different pages these maps use."""
 _FACTS = """\
-Two measurements that were not fitted. Growing the pool from 1,024 to 4,096 slots cut flushes tenfold; here
-from {few} to {many}. In another compile 3,762,429 maps had 27 flushes and 95 to 97 % hits: 139,000 maps a
-flush, and as many misses between two as some 4,096 slots make. Here 4,096 slots make {hits} % hits and a
-flush in {maps} maps. 61 % of that compile's maps were copies of exec arguments, which this workload does not
-tell from others.
+Two measurements were not used for the fit:
+
+- Growing the pool from 1,024 to 4,096 slots cut flushes tenfold. In the simulation, flushes fall from {few}
+  to {many}.
+- Another compile had 3,762,429 maps with 27 flushes and 95 to 97 % hits. That is 139,000 maps per flush, and
+  about as many misses between two flushes as 4,096 slots cause. In the simulation with 4,096 slots, {hits} %
+  of maps hit, and there is a flush every {maps} maps. In that compile, 61 % of the maps were copies of exec
+  arguments, which this workload does not model separately.
 """
 
 
@@ -75,7 +81,7 @@ def _cells(run: Point) -> tuple[str, str]:
 
 
 def _chart(runs: dict[tuple[str, int], Point]) -> str:
-    """Lines of the hit rate, as a Mermaid chart; its axis of slots has only these sizes."""
+    """Draw the hit rate as a Mermaid chart with these sizes on its axis."""
     lines = [
         f"    line [{', '.join(f'{runs[place, slots].hit_percent:.1f}' for slots in SIZES)}]"
         for place in _PLACES
@@ -85,10 +91,10 @@ def _chart(runs: dict[tuple[str, int], Point]) -> str:
         (
             "```mermaid",
             "xychart-beta",
-            '    title "Hit rate % against slots; upper line at 8,192 slots: '
+            '    title "Hit rate % by slots; upper line at 8,192 slots: '
             + max(_PLACES, key=lambda place: runs[place, SIZES[-1]].hit_percent)
             + '"',
-            f'    x-axis "slots of a series" [{sizes}]',
+            f'    x-axis "slots per series" [{sizes}]',
             '    y-axis "hit rate %" 0 --> 100',
             *lines,
             "```",

@@ -1,12 +1,12 @@
-"""What the calibrated machine and workload say of one configuration of 2002.
+"""Predict a configuration of 2002 with the calibrated machine and workload.
 
-Nothing is fitted here. A row's configuration decides, and only it:
+Nothing is fitted here. Only the configuration of the row determines the run:
 
-    series, slots     which pool: one series is mainline's, more are -aa's
-    page tables       in lowmem: the kinds that map page tables need no mapping and do not ask the pool
-    workload          which workload, if it is known here; a row that names none is of the model's
-    CPUs              the machine has as many, in nodes of the same size, and as many more or fewer tasks
-    acquisitions      how many operations the workload makes; without them, as many as it says itself
+    series, slots     the pool: one series is mainline's, several are those of the -aa kernels
+    page tables       in low memory, the kinds that map page tables need no mapping
+    workload          the workload, if it is known; the default is the model's
+    CPUs              the number of CPUs, in nodes of the same size; the number of tasks is scaled accordingly
+    acquisitions      the number of operations; the default is the workload's own
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from pipeline.workload.spec import Workload
 
 MODEL = Experiment("kernel_build", "global_pool", "numaq16")
 """The calibrated machine and workload."""
-# What page tables are mapped for.
+# Kinds of operations that map page tables.
 PAGE_TABLE_KINDS = ("page_fault",)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One configuration simulated with one seed."""
+    """A configuration simulated with one seed."""
 
     row: LockmeterRow
     seed: int
@@ -39,7 +39,7 @@ class Prediction:
 
     @property
     def wall_s(self) -> float:
-        """Simulated wall time."""
+        """Simulated wall-clock time, s."""
         return self.manifest.totals.wall_ns / 1e9
 
 
@@ -48,7 +48,7 @@ Case = tuple[LockmeterRow, int, Experiment]
 
 
 def predict(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Prediction:
-    """Simulate a row's configuration on the machine and with the workload of `model`."""
+    """Simulate a row's configuration with the machine and workload of `model`."""
     return predict_all([(row, seed, model)])[0]
 
 
@@ -64,7 +64,8 @@ def predict_all(cases: Sequence[Case], workers: int | None = None) -> list[Predi
 def configure(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Experiment:
     """Return the run of a row's configuration; `model` must not change the shares of the workload's kinds.
 
-    There are as many tasks per CPU as on the machine's own number of CPUs, because a compile's jobs are.
+    The number of tasks per CPU is the same as on the machine's own number of CPUs, like the jobs of a
+    compile.
     """
     lowmem = () if row.page_tables_in_highmem else PAGE_TABLE_KINDS
     options = {"slots": row.slots_per_series}
@@ -81,9 +82,9 @@ def configure(row: LockmeterRow, seed: int = 0, model: Experiment = MODEL) -> Ex
 
 
 def workload_of(row: LockmeterRow, model: Experiment = MODEL) -> str | None:
-    """Workload of a row: its own if that is shipped or a .toml file, the model's if it names none or that.
+    """Workload of a row: its own if that is shipped or a .toml file, and by default the model's.
 
-    None: the row names a workload that is not known. Raises InputError for a .toml file that is not there.
+    Returns None for an unknown workload. Raises InputError for a missing .toml file.
     """
     if row.workload in ("", MODEL.workload, Path(model.workload).stem):
         return model.workload
@@ -93,18 +94,18 @@ def workload_of(row: LockmeterRow, model: Experiment = MODEL) -> str | None:
 
 
 def describe_model(model: Experiment = MODEL) -> str:
-    """Which profile and workload the predictions come from."""
+    """Describe the profile and workload of the predictions."""
     return f"profile {model.machine}, workload {model.workload}, {LOOP} loop"
 
 
 def mapped_share(workload: str, lowmem: Iterable[str]) -> float:
-    """Expected share of a workload's operations, nested ones included, that are not of the kinds `lowmem`."""
+    """Expected share of operations, including nested ones, that are not of the kinds `lowmem`."""
     expected = _operations_of_each_kind(read_workload(workload).workload)
     return sum(share for kind, share in expected.items() if kind not in set(lowmem)) / sum(expected.values())
 
 
 def _operations_of_each_kind(workload: Workload) -> dict[str, float]:
-    """Operations of each kind, outermost and nested, for one outermost operation."""
+    """Expected operations of each kind, outermost and nested, per outermost operation."""
     expected: dict[str, float] = dict.fromkeys(workload.kinds, 0.0)
     level: dict[str, float] = {name: kind.share for name, kind in workload.kinds.items()}
     for _ in range(workload.nesting_depth() + 1):

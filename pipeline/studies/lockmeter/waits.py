@@ -1,4 +1,4 @@
-"""How waits for the lock are distributed in the calibrated rows, and what makes the longest."""
+"""The distribution of lock waits in the calibrated rows, and the causes of the longest waits."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _SITES = ("map", "unmap")
 
 @dataclass(frozen=True)
 class Waits:
-    """Waits of the contended acquisitions of one run and site."""
+    """Waits of the contended acquisitions of a run at one site."""
 
     mean_us: float
     longest_us: float
     counts: tuple[int, ...]
-    """How many last at least so long, for each of AT_LEAST_US."""
+    """Number of waits at least this long, for each of AT_LEAST_US."""
     time_percent: tuple[float, ...]
-    """Their share of all waiting."""
+    """Their percentage of the total wait."""
 
 
 def hand_offs() -> dict[str, Experiment]:
-    """The model as it is, and with other ways to hand the lock over."""
+    """The fitted model, and the model with other ways to hand over the lock."""
     return {
         "as fitted": MODEL,
-        "a spinner on the releaser's node gets it in 2 us, others in 20 us": replace(
+        "2 us within the releaser's node, 20 us to other nodes": replace(
             MODEL, machine_changes=change_costs(handoff_local_ns=2_000, handoff_remote_ns=20_000)
         ),
-        "in turn (fifo)": replace(MODEL, machine_changes={"arbitration": "fifo"}),
+        "first come, first served (fifo)": replace(MODEL, machine_changes={"arbitration": "fifo"}),
     }
 
 
 def measure_waits(experiments: Sequence[Experiment]) -> list[dict[str, Waits]]:
-    """Make runs and count the waits of each, by site; they are in its log of stretches."""
+    """Run experiments with a log of stretches, and count the waits of each by site."""
     logged = [replace(experiment, events="stretches") for experiment in experiments]
     with open_runner("measuring waits", total=len(logged)) as runner:
         runner.make(logged)
@@ -53,7 +53,7 @@ def measure_waits(experiments: Sequence[Experiment]) -> list[dict[str, Waits]]:
 
 
 def count_waits(histogram: pl.DataFrame) -> Waits:
-    """Count the waits of a histogram: columns value (ns) and n."""
+    """Count the waits of a histogram with columns `value` (ns) and `n`."""
     lasting = histogram.with_columns(time=pl.col("value").cast(pl.Float64) * pl.col("n"))
     total_ns = float(lasting["time"].sum())
     long = [lasting.filter(pl.col("value") >= 1_000 * least) for least in AT_LEAST_US]
@@ -66,7 +66,7 @@ def count_waits(histogram: pl.DataFrame) -> Waits:
 
 
 def write_waits() -> str:
-    """Markdown section: waits of the calibrated rows, by their length, with each way to hand over."""
+    """Write the section on waits by length for each way to hand over the lock, as Markdown."""
     rows = [row for row in read_rows() if row.name in CALIBRATED_ROWS]
     head = (
         "row",
@@ -98,19 +98,20 @@ def write_waits() -> str:
 
 
 _INTRODUCTION = """\
-## How long waits are
+## Distribution of lock waits
 
-Contended acquisitions that wait at least so long, and in brackets their share of all waiting; seed 0. A mean
-of such waits says little: very many last as long as a few holds and hand-offs, and few are behind a flush."""
+The table counts the contended acquisitions that wait at least the given time, with their share of the total
+wait in brackets (seed 0). The mean alone is not informative: most waits last as long as a few holds and
+hand-offs, and few are behind a flush."""
 _REMARKS = """\
-Directly behind a pass and its flush a CPU waits as long as these last, 4 ms in row D and up to 8 ms in row A.
-Longer waits are of CPUs that are passed over after that. With a hand-off that favours the releaser's node,
-CPUs of other nodes are, and the longest wait is longer than the measured 16 ms. So such starvation makes
-waits as long as measured; the fit has little of it, because with more of it row A's CON falls short.
+A CPU directly behind a pass and its flush waits as long as they last: 4 ms in row D and up to 8 ms in row A.
+In longer waits, other CPUs get the lock first. If the hand-off favours the releaser's node, CPUs of other
+nodes starve, and the longest wait exceeds the measured 16 ms. Starvation therefore explains the measured
+waits. The fit includes little of it, because with more starvation row A's CON is too low.
 
-Measured, a map finds the lock busy more often than an unmap: 64.9 to 62.1 % in row A, 2.9 to 2.5 % in row D.
-Simulated, both are nearly alike. In row D a CPU comes back for its next map before a hand-off that it left
-under way is over, so that maps wait longer than unmaps, as measured, and find the lock busy a little more
-often. A shorter time to the next map, longer copies, and hand-offs of other spread and bias did not bring
-more than 4 % of difference; what makes the measured 16 % is not known.
+In the measurement, maps are contended more often than unmaps: 64.9 and 62.1 % in row A, 2.9 and 2.5 % in row
+D. In the simulation, both are nearly equal. In row D, a CPU returns for its next map before a previous
+hand-off has ended. Maps therefore wait longer than unmaps, as measured, and are contended slightly more
+often. A shorter time to the next map, longer copies, and hand-offs with a different spread and bias produced
+at most 4 % of difference. The cause of the measured 16 % is unknown.
 """

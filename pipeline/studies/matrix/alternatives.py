@@ -69,8 +69,10 @@ ALTERNATIVES = (
     Alternative("flushes of several CPUs do not queue", _fixed(flushes_queue=0)),
     Alternative("a switch empties the TLB (no PCID)", _fixed(switch_empties_tlb=1)),
     Alternative("a switch keeps the TLB (PCID)", _fixed(switch_empties_tlb=0)),
+    # Scheduling.
     Alternative("a woken task preempts immediately", _fixed(preempt_after_ns=1)),
     Alternative("a woken task never preempts", _fixed(preempt_after_ns=0)),
+    # Memory.
     Alternative("a cache line moves in half the time", _times(0.5, "line_transfer_ns")),
     Alternative("a cache line takes twice as long to move", _times(2, "line_transfer_ns")),
     Alternative("freeing a slot in a pass takes a quarter of the time", _times(0.25, "free_slot_ns")),

@@ -1,4 +1,4 @@
-"""Runs of which theory says what must come out, held against it.
+"""Compare runs with the predictions of theory.
 
-Every run goes through the engine that `replay` runs, compiled, with rows and prices given in memory.
+Every run uses the compiled engine of `replay`, with rows and costs given in memory.
 """

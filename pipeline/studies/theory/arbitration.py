@@ -1,7 +1,7 @@
-"""Whoever loses against an unfair lock's arbitration gets the lock in the end.
+"""Check that every waiter of an unfair lock eventually gets the lock.
 
-Runs end by themselves when the last operation is done. A waiter that was lost, or a lock that was released
-into nothing, would leave operations undone and a CPU spinning.
+Runs end when the last operation is done. A lost waiter, or a lock released without a successor, would leave
+operations undone and a CPU spinning.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ NODES = 4
 TASKS = 24
 OPERATIONS_EACH = 20
 SEEDS = range(8)
-# Prices at their extremes: what a hand-off costs, how far it varies, and who else may come between.
+# Extreme costs: duration and spread of a hand-off, and CPUs that overtake it.
 EXTREMES: dict[str, dict[str, Any]] = {
     "everything free": {},
-    "hand-off free": {"shared_entry_ns": 5_000},
-    "hand-off long, alike for all": {
+    "free hand-off": {"shared_entry_ns": 5_000},
+    "long hand-off, equal for all CPUs": {
         "shared_entry_ns": 1, "handoff_local_ns": 9_000, "handoff_remote_ns": 9_000,
     },
-    "hand-off between nothing and twice its price": {
+    "hand-off from 0 to twice its cost": {
         "shared_entry_ns": 2_000, "handoff_local_ns": 3_000, "handoff_remote_ns": 9_000,
         "handoff_spread_percent": 100, "handoff_per_spinner_ns": 500,
     },
-    "every newcomer barges in": {
+    "every new requester barges": {
         "shared_entry_ns": 2_000, "handoff_local_ns": 3_000, "handoff_remote_ns": 9_000,
         "handoff_spread_percent": 100, "barging_percent": 100,
     },
-    "half of them do, spinners slow the holder": {
+    "half of the new requesters barge, spinners slow the holder": {
         "shared_entry_ns": 2_000, "handoff_local_ns": 3_000, "handoff_remote_ns": 9_000,
         "handoff_spread_percent": 50, "barging_percent": 50, "hold_per_spinner_ns": 1_000,
     },
@@ -49,7 +49,7 @@ EXTREMES: dict[str, dict[str, Any]] = {
 def unfair_run(
     allocator: str, trace: Rows, prices: dict[str, Any], seed: int, compiled: bool = True
 ) -> Outcome:
-    """Replay `trace` where locks are unfair, with "one_lock" or a shipped design of few slots."""
+    """Replay `trace` with unfair locks, using "one_lock" or a shipped design with few slots."""
     machine = free_machine(CPUS, nodes=NODES, arbitration="unfair", **prices)
     if allocator == "one_lock":
         return replay_rows(ONE_LOCK, machine, trace, seed=seed, compiled=compiled)
@@ -57,19 +57,19 @@ def unfair_run(
 
 
 def served(outcome: Outcome) -> int:
-    """Operations done; none if somebody is left holding a lock or waiting for it."""
+    """Number of completed operations; 0 if a CPU still holds a lock or waits for one."""
     locks = outcome.locks
     left = (locks["holder"] >= 0).any() or (locks["heir"] >= 0).any() or locks["spinners"].any()
     return 0 if left or outcome.status != S_FINISHED else len(outcome.operations)
 
 
 def expected_acquisitions(allocator: str, trace: Rows, outcome: Outcome) -> int:
-    """How often a lock must have been got: a pool's at each map and unmap and after each sleep."""
+    """Expected lock acquisitions: for a pool, one per map, unmap and sleep."""
     return len(trace) if allocator == "one_lock" else 2 * len(trace) + outcome.totals["sleeps"]
 
 
 def arbitration_checks() -> Iterator[Check]:
-    """Every operation is done and every acquisition counted, for many seeds at each extreme."""
+    """Check that all operations are done and all acquisitions counted, for many seeds and extreme costs."""
     trace = mixed_rows(TASKS, OPERATIONS_EACH, nested=False)
     for case, prices in EXTREMES.items():
         for allocator in ("one_lock", "global_pool"):
@@ -79,7 +79,7 @@ def arbitration_checks() -> Iterator[Check]:
             expected = sum(expected_acquisitions(allocator, trace, outcome) for outcome in outcomes)
             for what, predicted, simulated in (
                 ("operations done", len(SEEDS) * len(trace), sum(map(served, outcomes))),
-                ("locks got", expected, got),
+                ("lock acquisitions", expected, got),
             ):
                 yield Check(
                     "unfair arbitration loses no waiter", f"{allocator}: {what}", predicted, simulated,

@@ -1,4 +1,4 @@
-"""One comparison of a run with theory, and how near the two have to be."""
+"""A comparison of a run with theory, and its tolerance."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Chance alone goes beyond four standard errors once in 15,000 comparisons.
+# Chance exceeds four standard errors once in 15,000 comparisons.
 STANDARD_ERRORS = 4
-# A comparison whose tolerance is wider than this says nothing and does not hold, whatever was simulated.
+# A comparison with a wider tolerance is not meaningful and always fails.
 WIDEST_TOLERANCE_PERCENT = 5
 _BATCHES = 40
 
 
 @dataclass(frozen=True)
 class Check:
-    """What theory predicts of a run and what the run gave.
+    """A quantity predicted by theory, compared with a run.
 
-    `name` is the experiment, `what` the quantity with its parameters, `case` the run if there are several of
-    one kind. `predicted`, `simulated`, `standard_error` and `tolerance` are in `unit`; the standard error is
-    None where nothing is left to chance. With `at_most`, `predicted` is an upper bound.
+    `name` is the experiment, `what` the quantity with its parameters, and `case` the run if there are several
+    of a kind. `predicted`, `simulated`, `standard_error` and `tolerance` are in `unit`. The standard error is
+    None if the run is free of chance. With `at_most`, `predicted` is an upper bound.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Check:
         found: tuple[float, float],
         at_most: bool = False,
     ) -> Check:
-        """A check of a mean that was found with a standard error, within what chance alone does."""
+        """Make a check of a mean with a standard error, with a statistical tolerance."""
         mean, error = found
         tolerance = statistical_tolerance(predicted, error)
         return cls(
@@ -52,26 +52,26 @@ class Check:
 
     @property
     def error(self) -> float:
-        """How much more was simulated than predicted."""
+        """Simulated minus predicted."""
         return self.simulated - self.predicted
 
     @property
     def error_percent(self) -> float:
-        """The error in per cent of the prediction."""
+        """The error as a percentage of the prediction."""
         if self.error == 0:
             return 0.0
         return 100 * self.error / self.predicted if self.predicted else math.inf
 
     @property
     def by_chance(self) -> bool:
-        """Whether the error is chance alone, with no approximation in the prediction."""
+        """Whether the error is due to chance only, without an approximation in the prediction."""
         if not self.standard_error or self.at_most:
             return False
         return self.tolerance == statistical_tolerance(self.predicted, self.standard_error)
 
     @property
     def holds(self) -> bool:
-        """Whether the run agrees with theory, by a comparison that could have failed."""
+        """Whether the run agrees with theory within a meaningful tolerance."""
         if not math.isfinite(self.predicted) or not math.isfinite(self.simulated):
             return False
         if self.tolerance > WIDEST_TOLERANCE_PERCENT / 100 * abs(self.predicted):
@@ -80,7 +80,7 @@ class Check:
 
 
 def mean_and_error(values: np.ndarray, batches: int = _BATCHES) -> tuple[float, float]:
-    """Mean and its standard error, from the means of batches long enough to be nearly independent.
+    """Mean and standard error, from batches that are long enough to be nearly independent.
 
     Method of batch means: R. Jain, The Art of Computer Systems Performance Analysis (1991), section 25.5.2.
     """
@@ -90,5 +90,5 @@ def mean_and_error(values: np.ndarray, batches: int = _BATCHES) -> tuple[float, 
 
 
 def statistical_tolerance(predicted: float, standard_error: float) -> float:
-    """Four standard errors; or 1e-9 of the prediction, where the run has no chance in it."""
+    """Four standard errors, or 1e-9 of the prediction if the run is free of chance."""
     return max(STANDARD_ERRORS * standard_error, 1e-9 * abs(predicted))

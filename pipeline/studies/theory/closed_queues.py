@@ -1,6 +1,6 @@
-"""Closed queues with N customers who think and are then served: exact results to hold a simulation against.
+"""Exact results for closed queues with N customers that alternate between thinking and service.
 
-Thinking is exponential. Sources: D. R. Cox and W. L. Smith, Queues (1961), chapter 4, on machines and
+Think times are exponential. Sources: D. R. Cox and W. L. Smith, Queues (1961), chapter 4, on machines and
 repairmen; L. Takács, Introduction to the Theory of Queues (1962), chapter 5, on one repairman and any
 distribution of repairs; R. Jain, The Art of Computer Systems Performance Analysis (1991), chapter 31
 (M/M/c//N); L. Kleinrock, Queueing Systems (1975), chapter 5 (embedded chain at departures); E. D. Lazowska,
@@ -18,14 +18,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Exact:
-    """What theory gives: completions per ns, and the mean number of customers that wait for service."""
+    """Exact throughput in completions per ns, and mean number of customers waiting for service."""
 
     throughput: float
     waiting: float
 
     @property
     def wait_ns(self) -> float:
-        """Mean wait of a customer before service, by Little's law."""
+        """Mean wait of a customer before service by Little's law, ns."""
         return self.waiting / self.throughput
 
 
@@ -52,9 +52,8 @@ def machine_repairman(customers: int, servers: int, think_ns: float, service_ns:
 def constant_service(customers: int, think_ns: float, service_ns: float) -> Exact:
     """M/D/1//N, from the Markov chain of customers left behind at departures.
 
-    Each of the customers who think when a service begins asks before it ends with probability
-    1 - exp(-S/Z), independently; a service that leaves nobody behind is followed by a pause of Z/N on the
-    mean.
+    Each customer that is thinking when a service begins arrives before it ends with probability 1 -
+    exp(-S/Z), independently. A service that leaves no customer behind is followed by a pause with mean Z/N.
     """
     asks = 1 - exp(-service_ns / think_ns)
 
@@ -74,12 +73,12 @@ def constant_service(customers: int, think_ns: float, service_ns: float) -> Exac
 
 
 def asymptotic_bound(customers: int, think_ns: float, service_ns: float) -> float:
-    """Most completions per ns that one server allows: min(N/(Z + S), 1/S), for any distributions."""
+    """Upper bound of completions per ns for one server and any distributions: min(N/(Z + S), 1/S)."""
     return min(customers / (think_ns + service_ns), 1 / service_ns)
 
 
 def first_come_first_served(think_ns: list[list[int]], service_ns: int) -> list[list[int]]:
-    """How long each customer waits each time, for given think times: the queue told with a heap."""
+    """Waits of each customer for given think times, from a queue simulated with a heap, ns."""
     asks = [(times[0], customer) for customer, times in enumerate(think_ns)]
     heapq.heapify(asks)
     waits: list[list[int]] = [[] for _ in think_ns]

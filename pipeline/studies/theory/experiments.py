@@ -1,14 +1,15 @@
-"""Runs whose means are known: one lock and one pool as closed queues, the cost of wraps, and hit rates.
+"""Runs with known means: one lock and one pool as closed queues, the cost of wraps, and hit rates.
 
 Each function makes its runs and compares them with `closed_queues`, with Bligh's average cost, or with `irm`.
 
-Bligh's average cost is that of a map where no map ever hits. In a pool of N slots every N maps then pay, on
-top of N maps, one pass over the pool and one flush. Taking the cost of a map that finds a clean slot as the
-unit, the pass as another unit and the flush as F of them, that is (N + 1 + F)/N on the mean. Of M maps from
-an empty pool exactly floor(M/N) wrap, so their mean is 1 + floor(M/N) (1 + F)/M (M. J. Bligh, linux-kernel,
-March 2002). The run's prices: a map touches two shared entries, looks at one slot and writes one PTE,
-together one unit. The pass is given 1/N unit a slot. The flush is what the engine makes of its parts, on a
-machine of P CPUs: F = (P - 1) sends + latency + handler + refill.
+Bligh's average cost (M. J. Bligh, linux-kernel, March 2002) applies if no map hits. In a pool of N slots,
+every N maps also pay for one pass over the pool and one flush. The unit is the cost of a map that finds a
+clean slot. With a pass of one unit and a flush of F units, the mean is (N + 1 + F)/N. Of M maps from an empty
+pool, exactly floor(M/N) wrap, so their mean is 1 + floor(M/N) (1 + F)/M.
+
+The costs of the run are as follows. A map touches two shared entries, probes one slot and writes one PTE,
+which together cost one unit. A pass costs 1/N unit per slot. The engine composes the flush from its parts on
+a machine with P CPUs: F = (P - 1) sends + latency + handler + refill.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ from pipeline.studies.theory.runs import ONE_LOCK, closed_loop, intervals, repla
 
 HOLD_NS = 1_000
 OPERATIONS = 300_000
-# CPUs and mean think time: a lock seldom busy, at the knee (P - 1) S = Z, and always busy.
+# CPUs and mean think times for a lock that is rarely busy, at the knee (P - 1) S = Z, and always busy.
 LOCKS = ((2, 1_000), (8, 20_000), (8, 7_000), (8, 1_000), (32, 60_000), (32, 31_000))
 
 WAIT_NS = 30_000
 BLOCK_NS = 8_000
 TASKS = 10
-# Slots, and the allocator that is a station of so many servers.
+# Allocators by the number of servers of the station that they form.
 STATIONS = {1: ("percpu_pinned", {"slots_per_cpu": "1"}), 3: ("global_pool", {"slots": "3"})}
 
 UNIT_NS = 8_192
 FLUSH_UNITS = 40
 WRAPPED_SLOTS = (64, 256, 1_024, 4_096)
-# Whole cycles, and half a one, so that the last maps have paid no wrap.
+# Number of whole cycles; half a cycle is added, in which maps do not pay for a wrap.
 CYCLES = 20
 _WRAP_PRICES: dict[str, Any] = {
     "shared_entry_ns": 2_048, "probe_ns": 1_024, "pte_write_ns": 3_072,
@@ -62,17 +63,18 @@ _PER_S = 1e9
 
 
 def lock_checks() -> Iterator[Check]:
-    """One lock and P CPUs: every single wait, throughput and mean wait, and the bound on the throughput.
+    """One lock and P CPUs: each wait, throughput and mean wait, and the bound of the throughput.
 
-    CPUs compute, exponentially, between acquisitions of the lock. Holds are fixed, then exponential: there
-    the page says how many entries of 1 ns the hold touches.
+    CPUs compute for exponential times between acquisitions of the lock. Holds are fixed in the first run.
+    They are exponential in the second, in which the page is the number of entries that a hold touches at 1 ns
+    each.
     """
     for cpus, think_ns in LOCKS:
         parameters = f"P = {cpus}, Z = {think_ns / 1000:g} µs"
         trace = closed_loop(OPERATIONS, cpus, cpus * think_ns, think_ns=think_ns)
         outcome = replay_rows(ONE_LOCK, free_machine(cpus, shared_entry_ns=HOLD_NS), trace)
         yield Check(
-            "one lock, fixed hold: each wait", f"waits that are equal to the ns, {parameters}", OPERATIONS,
+            "one lock, fixed hold: each wait", f"waits equal to the ns, {parameters}", OPERATIONS,
             _equal_waits(trace, outcome, cpus),
         )  # fmt: skip
         fixed = constant_service(cpus, think_ns, HOLD_NS)
@@ -81,7 +83,7 @@ def lock_checks() -> Iterator[Check]:
         )
         bound = asymptotic_bound(cpus, think_ns, HOLD_NS) * _PER_S
         yield Check.of_mean(
-            "one lock: asymptotic bound", f"throughput at most, {parameters}", "1/s", bound,
+            "one lock: asymptotic bound", f"upper bound of throughput, {parameters}", "1/s", bound,
             throughput_and_error(outcome), at_most=True,
         )  # fmt: skip
         trace = closed_loop(OPERATIONS, cpus, cpus * think_ns + 1, think_ns=think_ns, page=HOLD_NS)
@@ -93,19 +95,19 @@ def lock_checks() -> Iterator[Check]:
 
 
 def _equal_waits(trace: Rows, outcome: Outcome, cpus: int) -> int:
-    """How many of the waits are what a queue kept in a heap says, to the ns."""
+    """Number of waits that equal those of a queue simulated with a heap, to the ns."""
     waits = outcome.operations["map_wait_ns"]
     expected = first_come_first_served([trace.think_ns[cpu::cpus].tolist() for cpu in range(cpus)], HOLD_NS)
     return sum(int((waits[cpu::cpus] == told).sum()) for cpu, told in enumerate(expected))
 
 
 def pool_checks() -> Iterator[Check]:
-    """A pool of c slots: throughput and mean time asleep against M/M/c//N.
+    """A pool of c slots: throughput and mean time asleep, compared with M/M/c//N.
 
     Each task is off CPU for an exponential wait, then holds a slot while it is off CPU for an exponential
-    block. CPU work is free, no page is mapped twice, and a freed slot goes to a sleeper at once if there is
-    one. So the tasks in want of a slot or with one are an M/M/c//N, whoever of the sleepers is served first,
-    since service times are independent of the order.
+    block. CPU work is free, no page is mapped twice, and a freed slot goes to a sleeper immediately. The
+    tasks that hold or need a slot therefore form an M/M/c//N queue. The order of sleepers does not matter,
+    because service times are independent of it.
     """
     for slots, (allocator, options) in STATIONS.items():
         trace = closed_loop(OPERATIONS, TASKS, 2, wait_ns=WAIT_NS, block_ns=BLOCK_NS)
@@ -117,14 +119,14 @@ def pool_checks() -> Iterator[Check]:
 
 
 def throughput_and_error(outcome: Outcome) -> tuple[float, float]:
-    """Completions per second while all tasks take part, and the standard error."""
+    """Completions per second while all tasks are active, and the standard error."""
     operations = with_all_tasks(outcome)
     interval_ns, error_ns = mean_and_error(intervals(operations, len(np.unique(operations["task"]))))
     return _PER_S / interval_ns, error_ns / interval_ns**2 * _PER_S
 
 
 def _station_checks(name: str, parameters: str, exact: Exact, outcome: Outcome, wait: str) -> Iterator[Check]:
-    """Compare throughput and the mean of the waits in column `wait` of the log."""
+    """Compare throughput and the mean of column `wait` of the log."""
     yield Check.of_mean(
         name, f"throughput, {parameters}", "1/s", exact.throughput * _PER_S, throughput_and_error(outcome)
     )
@@ -138,12 +140,12 @@ def average_cost(slots: int, flush_units: float) -> float:
 
 
 def average_cost_of(maps: int, slots: int, flush_units: float) -> float:
-    """The same of the first `maps` maps of an empty pool, exactly."""
+    """Exact average cost of the first `maps` maps of an empty pool."""
     return 1 + maps // slots * (1 + flush_units) / maps
 
 
 def cost_checks() -> Iterator[Check]:
-    """The mean cost of a map over a range of N, against the formula and against its exact finite form."""
+    """Compare the mean cost of a map for several N with the formula and its exact finite form."""
     for slots in WRAPPED_SLOTS:
         maps = CYCLES * slots + slots // 2
         machine = free_machine(4, **_WRAP_PRICES, scan_slot_ns=UNIT_NS // slots)
@@ -151,22 +153,22 @@ def cost_checks() -> Iterator[Check]:
         outcome = replay_rows("global_pool", machine, pages, {"slots": str(slots)})
         cost = outcome.totals["map_ns"] / maps / UNIT_NS
         parameters = f"F = {FLUSH_UNITS}, N = {slots}"
-        # The half cycle at the end has paid nothing for its wrap.
+        # The half cycle at the end does not pay for a wrap.
         yield Check(
             "average cost of a map, no hits", f"1 + (1 + F)/N, {parameters}",
             average_cost(slots, FLUSH_UNITS), cost, "maps", tolerance=(1 + FLUSH_UNITS) / maps,
         )  # fmt: skip
         yield Check(
-            "average cost of a map, no hits", f"the same of exactly M = {maps:,} maps, {parameters}",
+            "average cost of a map, no hits", f"exact for M = {maps:,} maps, {parameters}",
             average_cost_of(maps, slots, FLUSH_UNITS), cost, "maps", tolerance=1e-12,
         )  # fmt: skip
 
 
 def hit_rate_checks() -> Iterator[Check]:
-    """The hit rate over whole cycles against its exact value and the usual approximation of that.
+    """Compare the hit rate over whole cycles with its exact value and the usual approximation.
 
-    One task maps and unmaps pages drawn independently from a Zipf distribution. What comes before the first
-    wrap and after the last is left out.
+    One task maps and unmaps pages drawn independently from a Zipf distribution. Operations before the first
+    wrap and after the last are ignored.
     """
     for slots, skew in CACHES:
         parameters = f"N = {slots}, {PAGES:,} pages, skew {skew:g}"

@@ -1,10 +1,9 @@
-"""What must hold in every run whatever its design, machine and workload: Little's law, and conservation.
+"""Laws of every run with any design, machine and workload: Little's law and conservation of CPU time.
 
-Little's law, L = λW (J. D. C. Little, Operations Research 9, 1961), is exact over a run that begins and ends
-empty: the number in a queue, added up over time, is the time each customer spent in it, added up over
-customers. The two are taken from books that the engine keeps apart. The left side is watched: after every
-single event the simulated machine's own tables say how many are in each queue. The right side is read from
-the log of the finished run, or from the trace.
+Little's law, L = λW (J. D. C. Little, Operations Research 9, 1961), is exact for a run that begins and ends
+empty: the length of a queue integrated over time equals the sum of the times that customers spend in it. The
+two sides come from separate records of the engine. The left side is observed in the tables of the simulated
+machine after every event. The right side is computed from the log of the finished run, or from the trace.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ SPINNING = "CPUs that spin for a lock"
 ASLEEP = "tasks asleep for a slot"
 PINNED = "tasks ready, but pinned to a busy CPU"
 READY = "tasks ready for any CPU"
-OFF_CPU = "tasks off CPU of their own accord"
-MAPPED = "operations that have a page mapped"
+OFF_CPU = "tasks off CPU voluntarily"
+MAPPED = "operations with a page mapped"
 
-# Options that make a pool small, where a design has them.
+# Options for small pools, if a design has them.
 CROWDED = {"slots": "8", "slots_per_cpu": "2"}
 ROOMY = {"slots": "64", "slots_per_cpu": "16"}
-# Machine, whether operations nest, and how large the pools are. Nested maps in a crowded pool may deadlock.
+# Machine, whether operations nest, and size of the pools. Nested maps may deadlock in a crowded pool.
 RUNS = (
     ("laptop-up-2002", False, CROWDED),
     ("smp4-2002", False, CROWDED),
@@ -47,10 +46,10 @@ OPERATIONS_EACH = 16
 
 
 class QueueWatch:
-    """How many are in each queue of a simulated machine, added up over time in ns, by watching it.
+    """Integrates the length of each queue of a simulated machine over time, ns.
 
-    To be shown the machine after every event. Tasks that are ready are counted along the queues' links; how
-    long each of them was ready is told from its own state, as the right side of Little's law for them.
+    Must be called with the machine after every event. Ready tasks are counted along the links of the queues.
+    The time that each was ready is measured from its own state, for the right side of Little's law.
     """
 
     def __init__(self) -> None:
@@ -64,7 +63,7 @@ class QueueWatch:
         self._bound = np.zeros(0, np.bool_)
 
     def __call__(self, machine_state: Tables) -> None:
-        """Add the time since the last event, and look again."""
+        """Add the time since the last event, and count the queues again."""
         machine = machine_state.machine.view(np.ndarray)[0]
         now_ns = int(machine["now_ns"])
         for name, count in self._count.items():
@@ -84,7 +83,7 @@ class QueueWatch:
         }
 
     def _time_tasks(self, tasks: np.ndarray) -> None:
-        """Book how long tasks were ready that are so no more."""
+        """Add the ready times of tasks that have left the ready state."""
         state = tasks["state"].copy()
         if len(self._state):
             left = np.flatnonzero((self._state == records.T_READY) & (state != records.T_READY))
@@ -100,7 +99,7 @@ class QueueWatch:
 
 
 def _length(head: int, following: np.ndarray) -> int:
-    """Links of a queue from `head` on."""
+    """Length of a queue that starts at `head`."""
     length = 0
     while head >= 0:
         length += 1
@@ -110,7 +109,7 @@ def _length(head: int, following: np.ndarray) -> int:
 
 @dataclass(frozen=True)
 class Watched:
-    """A run with what was watched of it."""
+    """A run with its observed queues."""
 
     case: str
     trace: Rows
@@ -118,13 +117,13 @@ class Watched:
     outcome: Outcome
     watch: QueueWatch
     hooked: bool = False
-    """Whether the design makes switches dearer by work of its own, of which the log says nothing."""
+    """Whether the design adds work to switches, which the log does not record."""
 
 
 def watch_run(
     allocator: Allocator, machine: Profile, trace: Rows, sizes: dict[str, str], compiled: bool = True
 ) -> Watched:
-    """Replay `trace` event by event; `sizes` are options, of which the design gets those that it has."""
+    """Replay `trace` event by event; the design gets those options of `sizes` that it has."""
     known = {option.name for option in allocator.options}
     watch = QueueWatch()
     outcome = simulate(
@@ -137,7 +136,7 @@ def watch_run(
 
 @cache
 def watch_all_runs() -> tuple[Watched, ...]:
-    """Every shipped design on each of the machines of RUNS."""
+    """Run every shipped design on each machine of RUNS."""
     return tuple(
         watch_run(
             load_allocator(name), load_profile(machine), mixed_rows(TASKS, OPERATIONS_EACH, nested), sizes
@@ -148,7 +147,7 @@ def watch_all_runs() -> tuple[Watched, ...]:
 
 
 def time_in_queues(run: Watched) -> dict[str, int]:
-    """How long customers were in each queue, all together, by the log and the trace, in ns."""
+    """Total time of all customers in each queue, from the log and the trace, ns."""
     operations = run.outcome.operations
     relocks = run.outcome.of_kind(E_RELOCK)["wait_ns"]
     return {
@@ -162,10 +161,10 @@ def time_in_queues(run: Watched) -> dict[str, int]:
 
 
 def requested_times(trace: Rows) -> dict[str, int]:
-    """CPU time and time off CPU that the rows themselves ask for in a closed loop, in ns.
+    """CPU time and time off CPU that the rows request in a closed loop, ns.
 
-    `compute` is between operations and `in_use` with something mapped. An operation's own hold and block are
-    what is left of them after the operations nested in it. A task's first operation begins at its time.
+    `compute` is the time between operations, and `in_use` the time with a page mapped. Hold and block of an
+    operation exclude those of operations nested in it. The first operation of a task begins at its time.
     """
     asked = dict.fromkeys(("compute", "in_use", "off_cpu"), 0)
     left: dict[int, list[list[int]]] = {}
@@ -194,26 +193,26 @@ def _finish(asked: dict[str, int], operation: list[int]) -> None:
 
 
 def little_checks() -> Iterator[Check]:
-    """L = λW of each queue of each run, to the last ns."""
+    """Check L = λW for each queue of each run, to the ns."""
     for run in watch_all_runs():
         yield from little_checks_of(run)
 
 
 def little_checks_of(run: Watched) -> Iterator[Check]:
-    """The same of one run; the run must have come to its end, and queues that nobody used are left out."""
+    """Check one run, which must have finished; unused queues are omitted."""
     outcome, area_ns, times_ns = run.outcome, run.watch.area_ns, time_in_queues(run)
     done = len(outcome.operations) if outcome.status == records.S_FINISHED else 0
     spun_ns = int(outcome.sites["wait_ns"].sum())
     comparisons = [
-        ("operations done of those in the trace", len(run.trace), done, ""),
+        ("completed operations", len(run.trace), done, ""),
         *(
             (queue, time_ns / outcome.wall_ns, area_ns[queue] / outcome.wall_ns, "")
             for queue, time_ns in times_ns.items()
             if time_ns or area_ns[queue]
         ),
-        ("time spun: lock sites against operations", times_ns[SPINNING], spun_ns, "ns"),
+        ("spin time: lock sites and operations", times_ns[SPINNING], spun_ns, "ns"),
         (
-            "time pinned and ready: totals against tasks", run.watch.pinned_ns,
+            "pinned and ready time: totals and tasks", run.watch.pinned_ns,
             outcome.totals["pin_wait_ns"], "ns",
         ),
     ]  # fmt: skip
@@ -222,19 +221,19 @@ def little_checks_of(run: Watched) -> Iterator[Check]:
 
 
 def conservation_checks() -> Iterator[Check]:
-    """Where CPU time went, of each run, to the last ns."""
+    """Check the categories of CPU time of each run, to the ns."""
     for run in watch_all_runs():
         yield from conservation_checks_of(run)
 
 
 def conservation_checks_of(run: Watched) -> Iterator[Check]:
-    """Categories sum to the wall time of each CPU, and are what trace, log and prices ask for."""
+    """Check that categories sum to the wall-clock time and equal those of trace, log and costs."""
     outcome = run.outcome
     name = "conservation of CPU time"
     for cpu, spent in enumerate(outcome.spent):
         booked_ns = int(spent.sum()) if (spent >= 0).all() else -1
         case = f"{run.case}, CPU {cpu}"
-        yield Check(name, "a CPU's categories, of its wall time", outcome.wall_ns, booked_ns, "ns", case)
+        yield Check(name, "sum of a CPU's categories", outcome.wall_ns, booked_ns, "ns", case)
     asked = requested_times(run.trace)
     walks_ns = outcome.totals["walks"] * run.machine.costs["walk_ns"].value
     expected = {

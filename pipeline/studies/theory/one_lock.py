@@ -1,8 +1,8 @@
-"""The smallest queue there is: a map takes the lock, touches shared entries, and releases it.
+"""A minimal queue: a map takes the lock, touches shared entries, and releases the lock.
 
 With `hold=fixed` it touches one entry, so a run is a single server with a constant service time. With
-`hold=page` it touches as many entries as the page's number says: where an entry costs 1 ns, the trace gives
-each hold in its column of pages, in ns, and the service time has whatever distribution that column has.
+`hold=page` the page number is the number of entries. If an entry costs 1 ns, the page column of the trace
+contains the holds in ns, and service times have the distribution of that column.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import DIRECT
 
-SUMMARY = "one lock whose hold is fixed, or given by the page"
-OPTIONS = (Option("hold", "fixed", choices=("fixed", "page"), help="entries touched: 1, or the page number"),)
+SUMMARY = "one lock with a hold that is fixed or given by the page"
+OPTIONS = (
+    Option(
+        "hold", "fixed", choices=("fixed", "page"), help="number of entries touched: 1, or the page number"
+    ),
+)
 
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Lock, touch, release."""
+    """Take the lock, touch entries, release the lock."""
     r.step += 1
     if r.step == 1:
         return LOCK

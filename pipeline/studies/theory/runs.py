@@ -1,4 +1,4 @@
-"""What the experiments replay: rows with exponential times, and rows of every kind the engine tells apart."""
+"""Rows for the experiments: with exponential times, and of every kind that the engine distinguishes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def replay_rows(
     options: dict[str, str] | None = None,
     **how: Any,
 ) -> Outcome:
-    """Replay rows, compiled unless told otherwise, with an allocator or a shipped one of this name."""
+    """Replay rows, by default compiled, with an allocator or the name of a shipped one."""
     loaded = load_allocator(allocator) if isinstance(allocator, str) else allocator
     return simulate(loaded, machine, trace, **({"options": options or {}, "compiled": True} | how))
 
 
 def closed_loop(operations: int, tasks: int, seed: int, **mean_ns: int) -> Rows:
-    """Tasks in turn, each operation of another page, with exponential times of the given means.
+    """Rows of tasks in turn, each with a new page, and with exponential times of the given means.
 
-    Times are rounded to whole ns; the mean stays right to 1/(24 mean**2) of itself.
+    Times are rounded to whole ns, which changes the mean by a fraction of at most 1/(24 mean**2).
     """
     random = np.random.default_rng(seed)
     times = {name: np.rint(random.exponential(mean, operations)) for name, mean in mean_ns.items()}
@@ -39,16 +39,16 @@ def closed_loop(operations: int, tasks: int, seed: int, **mean_ns: int) -> Rows:
 
 
 def with_all_tasks(outcome: Outcome) -> np.ndarray:
-    """The first nine tenths of the operations, in order of completion: while all tasks take part.
+    """The first nine tenths of the operations in order of completion, while all tasks are active.
 
-    A fixed number of them: to stop when the first task has done its last would favour short times. Raises
-    ValueError if a task is done by then.
+    The number is fixed, because stopping when the first task finishes would favour short times. Raises
+    ValueError if a task finishes earlier.
     """
     operations = outcome.operations[np.argsort(outcome.operations["done_ns"], kind="stable")]
     first = operations[: len(operations) * 9 // 10]
     rest = np.unique(operations["task"][len(first) :])
     if len(rest) < len(np.unique(first["task"])):
-        raise ValueError("a task has done its last operation before nine tenths of all are done")
+        raise ValueError("a task finishes before nine tenths of all operations are done")
     return first
 
 
@@ -58,9 +58,9 @@ def intervals(operations: np.ndarray, cycles: int) -> np.ndarray:
 
 
 def mixed_rows(tasks: int, each: int, nested: bool, seed: int = 7) -> Rows:
-    """`each` operations of every task that think, wait, hold and block, on 200 pages of uneven popularity.
+    """`each` operations per task with think, wait, hold and block times, on 200 pages of uneven popularity.
 
-    Every third operation but one is nested in the one before if that is wanted.
+    With `nested`, every third operation, starting with the second, is nested in the previous one.
     """
     random = np.random.default_rng(seed)
     shape = (tasks, each)

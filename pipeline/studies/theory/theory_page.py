@@ -1,4 +1,4 @@
-"""The section on theory: every comparison in one table, and what is compared with what."""
+"""The section of docs/validation.md on theory: a table of all comparisons, and their formulas."""
 
 from __future__ import annotations
 
@@ -15,55 +15,59 @@ from pipeline.studies.theory.ties import ties_checks
 _HEAD = ("experiment", "quantity", "predicted", "simulated", "error, %", "standard error, %", "verdict")
 
 _FORMULAS = """\
-**One lock, P CPUs.** Each CPU computes for an exponential time of mean Z and then holds the lock for S = 1
-µs: a machine repairman with P machines. With a fixed hold that is M/D/1//P, solved by its Markov chain at
-releases (Takács, *Introduction to the Theory of Queues*, 1962; Kleinrock, *Queueing Systems*, 1975, ch. 5);
-with exponential holds it is M/M/1//P (Cox and Smith, *Queues*, 1961; Jain, *The Art of Computer Systems
-Performance Analysis*, 1991, ch. 31). Mean waits follow by Little's law. Whatever the distributions,
-throughput is at most min(P/(Z + S), 1/S) (Lazowska, Zahorjan, Graham, Sevcik, *Quantitative System
-Performance*, 1984, ch. 5); there the error is how far below the bound the run stays. The lock's FIFO order
-leaves nothing to chance once the think times are known, so each single wait is also held against a queue
-told with a heap.
+**One lock, P CPUs.** Each CPU computes for an exponential time with mean Z and then holds the lock for S = 1
+µs, as in the machine repairman model with P machines. Fixed holds give M/D/1//P, which is solved by its
+Markov chain at releases (Takács, *Introduction to the Theory of Queues*, 1962; Kleinrock, *Queueing Systems*,
+1975, ch. 5). Exponential holds give M/M/1//P (Cox and Smith, *Queues*, 1961; Jain, *The Art of Computer
+Systems Performance Analysis*, 1991, ch. 31). Mean waits follow from Little's law.
 
-**Pool of c slots.** Tasks wait off CPU, then block while they hold a slot, both exponentially: M/M/c//N.
-The mean wait is the time asleep for a slot.
+With any distributions, throughput is at most min(P/(Z + S), 1/S) (Lazowska, Zahorjan, Graham, Sevcik,
+*Quantitative System Performance*, 1984, ch. 5). The error of the bound is the distance of the run from it.
+The FIFO order of the lock determines every wait for given think times, so each wait is also compared with
+that of a queue simulated with a heap.
 
-Both are measured over the first nine tenths of the operations, while all tasks take part. Standard errors
-are from 40 batch means.
+**Pool of c slots.** Tasks wait off CPU and then block while they hold a slot, both for exponential times:
+M/M/c//N. The mean wait is the time asleep for a slot.
 
-**Average cost of a map, no hits.** M. J. Bligh's 1 + (1 + F)/N (linux-kernel, March 2002), in units of a
-map that finds a clean slot: every N maps pay one pass over the pool, taken as one unit, and one flush, F
-units. The first line of each N has the error of stopping in the middle of a cycle, at most (1 + F)/M of M
-maps; the second is 1 + floor(M/N) (1 + F)/M, which is exact. The price of the pass per slot is set to 1/N
-unit to make the pass one unit. Where a slot has a fixed price s, a pass costs s N units, and each map s on
-the mean whatever N is: then only the flush is spread over more maps by a larger pool.
+Both experiments use the first nine tenths of the operations, while all tasks are active. Standard errors come
+from 40 batch means.
 
-**Hit rate, independent references.** The pool is neither LRU nor FIFO: it forgets everything at once. From
-wrap to wrap it has exactly N misses, and the cycle ends before the next reference to a page that is not
-cached, so the hit rate is 1 - N/E[T] with T a coupon collector's time. E[T] is computed exactly but for the
-quadrature: references as a Poisson stream make the pages independent (Flajolet, Gardy, Thimonier, *Discrete
-Applied Mathematics* 39, 1992), and the page that begins a cycle, which is not distributed as references are
-(King, *IFIP Congress* 1971), by the stationary distribution of its own chain. The characteristic time of
-Che, Tung and Wang (*IEEE JSAC* 20, 2002), at which E[D(t)] = N distinct pages are expected, is the usual
-approximation for LRU; here it takes the time to N pages for the time to the next miss after them, and is
-allowed 5 %.
+**Average cost of a map, no hits.** M. J. Bligh's formula is 1 + (1 + F)/N (linux-kernel, March 2002), in
+units of a map that finds a clean slot. Every N maps pay for one pass over the pool, which costs one unit, and
+one flush, which costs F units. The first line for each N has the error of stopping in the middle of a cycle,
+which is at most (1 + F)/M for M maps. The second line uses the exact mean 1 + floor(M/N) (1 + F)/M.
 
-**Little's law** (*Operations Research* 9, 1961), L = λW, is exact for a run that begins and ends empty. L
-is watched: after every single event the machine's own tables say how many are in each queue. λW is what the
-finished run's log says, or the trace; for tasks that are ready, their own state from event to event, and
-for pinned ones also the totals. The error must be 0.
+The scan cost per slot is set to 1/N unit, which makes the pass one unit. With a fixed scan cost s per slot, a
+pass costs s N units, which adds s to the mean cost of a map for any N. A larger pool then spreads only the
+flush over more maps.
 
-**Conservation of CPU time.** The categories of every CPU sum to the wall time, and those that trace, log
-and prices determine (compute, in use, scan, switch) are what these ask for. The error must be 0.
+**Hit rate, independent references.** The pool is neither LRU nor FIFO: it drops all pages at the same time.
+From wrap to wrap it has exactly N misses, and the cycle ends before the next reference to a page that is not
+cached. The hit rate is therefore 1 - N/E[T], where T is a coupon collector's time. E[T] is exact except for
+the quadrature. References as a Poisson stream make the pages independent (Flajolet, Gardy, Thimonier,
+*Discrete Applied Mathematics* 39, 1992). The page that begins a cycle is not distributed like the references
+(King, *IFIP Congress* 1971); its distribution is the stationary distribution of its own Markov chain.
 
-**Unfair arbitration.** Prices at their extremes, many seeds: all operations are done, no lock is left held
-or waited for, and locks were got as often as the designs ask for them.
+The characteristic time of Che, Tung and Wang (*IEEE JSAC* 20, 2002), at which E[D(t)] = N distinct pages are
+expected, is the usual approximation for LRU. Here it approximates the time until the next miss by the time
+until N pages, with a tolerance of 5 %.
 
-**Order of equal-time events.** All times and prices on a grid of 1 µs, so that events meet. Reading the
-trace in other chunks, emptying the log or leaving the engine at other times, and listing the trace's rows
-of equal time in other orders must give the same log, row by row; the last for FIFO locks, since an unfair
-lock's luck belongs to the row's number. Numbering tasks otherwise does change results: ties go by task and
-CPU number.
+**Little's law** (*Operations Research* 9, 1961), L = λW, is exact for a run that begins and ends empty. L is
+observed in the tables of the machine after every event. λW is computed from the log of the finished run, or
+from the trace. For ready tasks it comes from their state after each event, and for pinned tasks also from the
+totals. The error must be 0.
+
+**Conservation of CPU time.** The categories of every CPU sum to the wall-clock time. Categories determined by
+trace, log and costs (compute, in use, scan, switch) equal the expected times. The error must be 0.
+
+**Unfair arbitration.** With extreme costs and many seeds, all operations complete, no lock remains held or
+waited for, and the number of lock acquisitions is the expected one.
+
+**Order of simultaneous events.** All times and costs are on a grid of 1 µs, so that events are simultaneous.
+Three changes must give the same log, row by row: reading the trace in different chunks, emptying the log or
+leaving the engine at different times, and listing simultaneous rows of the trace in a different order. The
+last applies to FIFO locks only, because random draws of unfair locks depend on the row number. Renumbering
+tasks does change results, because ties are resolved by task and CPU number.
 """
 
 
@@ -77,28 +81,28 @@ EXPERIMENTS = {
     "arbitration": arbitration_checks,
     "ties": ties_checks,
 }
-"""What makes the runs of each kind and compares them with theory; some half a minute, compiled."""
+"""Functions that make the runs of each experiment and compare them with theory; about half a minute."""
 
 
 def write_theory() -> str:
-    """The section '## Theory' of the document on validation, as Markdown."""
+    """Write the section on theory, as Markdown."""
     return describe_checks([check for experiment in EXPERIMENTS.values() for check in experiment()])
 
 
 def describe_checks(found: list[Check]) -> str:
-    """The section for these comparisons."""
+    """Describe comparisons as a Markdown section."""
     failing = sum(not check.holds for check in found)
     chance = [check for check in found if check.by_chance]
     exact = [check for check in found if check.tolerance == 0]
     within = [abs(check.error) / check.standard_error for check in chance if check.standard_error]
-    verdict = f"{failing} of them fail{'s' * (failing == 1)}" if failing else "all of them hold"
+    verdict = f"of which {failing} fail{'s' * (failing == 1)}" if failing else "all of which hold"
     return (
         "## Theory\n\n"
-        f"{len(found)} comparisons, {verdict}. {len(exact)} allow no error at all. {len(chance)} "
-        "are of means whose error is chance alone: of these the largest is "
-        f"{max((abs(check.error_percent) for check in chance), default=0):.2f} %, or "
-        f"{max(within, default=0):.1f} standard errors; {STANDARD_ERRORS} are allowed. A line that names a "
-        "number of cases shows the one with the largest error.\n\n"
+        f"There are {len(found)} comparisons, {verdict}. {len(exact)} of them allow no error. {len(chance)} "
+        "compare means with a random error only. The largest of these errors is "
+        f"{max((abs(check.error_percent) for check in chance), default=0):.2f} %, and the largest in "
+        f"standard errors is {max(within, default=0):.1f} of {STANDARD_ERRORS} allowed. A line with several "
+        "cases shows the case with the largest error.\n\n"
         + markdown_table(_HEAD, (_line(group) for group in _group(found)))
         + "\n"
         + _FORMULAS
@@ -106,7 +110,7 @@ def describe_checks(found: list[Check]) -> str:
 
 
 def _group(found: Iterable[Check]) -> list[list[Check]]:
-    """Comparisons of one quantity, of which several runs are cases, together."""
+    """Group comparisons of the same quantity."""
     groups: dict[tuple[str, str], list[Check]] = {}
     for check in found:
         groups.setdefault((check.name, check.what), []).append(check)

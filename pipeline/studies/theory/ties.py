@@ -1,9 +1,11 @@
-"""Events of equal time happen in the same order in whatever order they were made.
+"""Check that the order of simultaneous events does not depend on the order of their creation.
 
-Times and prices on a coarse grid make most events meet others. What could change the order in which they
-are made, and must change nothing: how many rows of the trace are read at once (a task's first timer is set
-when its row is read), in which order the trace lists rows of equal time, when the log is emptied, and where
-the engine is left and entered again.
+With times and costs on a coarse grid, most events are simultaneous with others. The following may change the
+order of creation, but must not change the results:
+
+- the number of rows read together, because the first timer of a task is set when its row is read
+- the order of simultaneous rows in the trace
+- the points at which the log is emptied, or at which the engine is left and entered again
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ GRID_NS = 1_000
 TASKS = 12
 CPUS = 4
 OPERATIONS_EACH = 60
-# How the same run is made: rows read at once, rows of the log, events before the engine is left.
+# Ways to make the same run: rows read together, rows of the log, events before the engine is left.
 WAYS: tuple[dict[str, Any], ...] = (
     {"chunk_rows": 1},
     {"chunk_rows": 7},
@@ -43,7 +45,7 @@ _PRICES = (
 )  # fmt: skip
 
 
-# A lock, a pool so small that tasks sleep, and one for which tasks wait pinned; with their options.
+# A lock, a small pool on which tasks sleep, and a pool on which tasks wait pinned, with their options.
 ALLOCATORS: tuple[tuple[Allocator, dict[str, str]], ...] = (
     (ONE_LOCK, {}),
     (load_allocator("global_pool"), {"slots": "5"}),
@@ -52,7 +54,7 @@ ALLOCATORS: tuple[tuple[Allocator, dict[str, str]], ...] = (
 
 
 def rows_on_a_grid(seed: int = 5) -> Rows:
-    """Rows whose every time is a small multiple of GRID_NS; those of one turn have one recorded time."""
+    """Rows whose times are small multiples of GRID_NS; the rows of a turn have the same recorded time."""
     random = np.random.default_rng(seed)
     count = TASKS * OPERATIONS_EACH
 
@@ -67,20 +69,20 @@ def rows_on_a_grid(seed: int = 5) -> Rows:
 
 
 def shuffle_ties(trace: Rows, seed: int) -> np.ndarray:
-    """Positions of the rows in another order, in which only rows of equal time change places."""
+    """Positions of the rows in an order that exchanges only simultaneous rows."""
     luck = np.random.default_rng(seed).random(len(trace))
     return np.lexsort((luck, trace.time_ns))
 
 
 def run(allocator: Allocator, options: dict[str, str], trace: Rows, loop: int, **way: Any) -> Outcome:
-    """Replay on a machine whose every price is on the grid."""
+    """Replay on a machine with all costs on the grid."""
     prices: dict[str, Any] = dict.fromkeys(_PRICES, GRID_NS)
     machine = free_machine(CPUS, **prices)
     return replay_rows(allocator, machine, trace, options, loop=loop, **way)
 
 
 def same_log(one: Outcome, other: Outcome, number: np.ndarray) -> bool:
-    """Whether two logs tell the same; `number[k]` is what row k of the other's trace is in the one's."""
+    """Whether two logs are equal; `number[k]` is the row in the first trace of row k in the other."""
     operations, events = other.operations.copy(), other.events.copy()
     for column in (operations["op"], operations["flush_op"], events["op"]):
         column[:] = np.where(column >= 0, number[column], -1)
@@ -93,13 +95,13 @@ def same_log(one: Outcome, other: Outcome, number: np.ndarray) -> bool:
 
 
 def measure_tied_share(outcome: Outcome) -> float:
-    """Share of the operations that ask at the same moment as another."""
+    """Share of operations that are requested at the same time as another."""
     _, times = np.unique(outcome.operations["asked_ns"], return_counts=True)
     return float(times[times > 1].sum() / times.sum())
 
 
 def ties_checks() -> Iterator[Check]:
-    """How many of the ways to make the same run give the same log, of each design and loop."""
+    """Count the ways to make the same run that give the same log, for each design and loop."""
     trace = rows_on_a_grid()
     unchanged = np.arange(len(trace))
     for allocator, options in ALLOCATORS:
@@ -115,9 +117,11 @@ def ties_checks() -> Iterator[Check]:
                 for order in orders
                 for chunk in (1, 5)
             )
-            case = f"{allocator.name}, {name} loop, {100 * measure_tied_share(base):.0f} % ask in a tie"
+            case = f"{allocator.name}, {name} loop, {100 * measure_tied_share(base):.0f} % tied requests"
             for what, expected, simulated in (
-                ("other chunks, logs and budgets", len(WAYS), same),
-                ("rows of equal time in another order", 2 * len(orders), same_in_order),
+                ("different chunks, logs and budgets", len(WAYS), same),
+                ("different order of simultaneous rows", 2 * len(orders), same_in_order),
             ):
-                yield Check("order of equal-time events", f"equal logs, {what}, {case}", expected, simulated)
+                yield Check(
+                    "order of simultaneous events", f"equal logs, {what}, {case}", expected, simulated
+                )

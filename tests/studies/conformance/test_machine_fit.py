@@ -110,7 +110,7 @@ def test_the_profile_says_where_each_cost_comes_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lacking", "what"),
     [
-        ({"flushes": 4}, ("ipi_latency_ns", "4 ftlb (a TLB flush)")),
+        ({"flushes": 4}, ("ipi_latency_ns", "4 ftlb (TLB flushes)")),
         ({"flushes": 0}, ("free_slot_ns", "0 evictions followed by another")),
         ({"empty": 3}, ("scan_slot_ns", "3 scans that freed nothing")),
         ({"hits": 2}, ("shared_entry_ns", "2 hits")),
@@ -183,12 +183,12 @@ def test_a_wake_up_is_what_an_unmap_that_wakes_takes_longer(tmp_path: Path) -> N
     (tmp_path / "r.txt").write_text("".join(lines))
     found = fit_machine(tmp_path / "r.txt", tsc_ghz=1.0).measured["wake_ns"]
     assert (found.value, len(found.times_ns)) == (700, 5)
-    assert "less the 4,000 ns of one that does not" in found.rule
+    assert "minus the 4,000 ns of one that does not" in found.rule
 
 
 def test_times_are_wanted(tmp_path: Path) -> None:
     shipped("kcsleep2").drop("time_ns").write_parquet(tmp_path / "r.kmap.parquet")
-    with pytest.raises(InputError, match="wanted a time with each event"):
+    with pytest.raises(InputError, match="a time with each event"):
         fit_machine(tmp_path / "r.kmap.parquet")
     with pytest.raises(UsageError, match="smp4-2002"):
         fit_machine(recording_path("kcsleep2"), "smp4-2003")
@@ -222,7 +222,7 @@ def test_on_measured_prices_a_recording_comes_out_near_the_kernels_counts(record
         kernel = runs[0].count(what).kernel
         mean = sum(found.count(what).simulated for found in runs) / len(runs)
         assert kernel / 1.3 <= mean <= kernel * 1.3, what
-    assert "prices measured in the recording: shared_entry_ns, " in runs[0].text()
+    assert "costs measured in the recording: shared_entry_ns, " in runs[0].text()
     assert "all others are those of smp4-2002" in runs[0].text()
 
 

@@ -93,8 +93,8 @@ def test_a_comparison_judges_what_was_measured_and_leaves_out_what_was_not() -> 
     assert comparable["map", "hold_mean_us"].factor == 1.25
     text = compared.text()
     assert "closed loop, seeds 0 to 1 (means)" in text
-    assert "over the seeds" in text
-    assert "3 figures within the goal" in text.replace(f"{_within(compared)} of 3", "3")
+    assert "range over seeds" in text
+    assert "3 figures meet the goal" in text.replace(f"{_within(compared)} of 3", "3")
 
 
 def _within(compared: Comparison) -> int:
@@ -115,7 +115,7 @@ def test_a_mechanism_can_be_changed_without_touching_the_files() -> None:
 
 
 def test_a_number_of_seeds_that_is_none_is_refused() -> None:
-    with pytest.raises(UsageError, match="seeds wants 1 to 1000, found 0"):
+    with pytest.raises(UsageError, match="seeds must be 1 to 1000, found 0"):
         compare(A, 0)
 
 
@@ -125,7 +125,7 @@ def test_a_row_of_an_unknown_workload_is_compared_in_what_the_pool_alone_decides
     compared = compare(quiet)
     assert {(f.site, f.name) for f in compared.figures} >= {("unmap", "hold_mean_us"), ("map", "hold_max_us")}
     assert not {"contended_pct", "util_pct", "wait_mean_us", "wall_s"} & {f.name for f in compared.figures}
-    assert "the workload '8-way database' is not known here" in compared.text()
+    assert "the workload '8-way database' is unknown" in compared.text()
     loud = {site: figures.model_copy(update={"contended_pct": 50.0}) for site, figures in sites.items()}
     compared = compare(dataclasses.replace(quiet, sites=loud))
     assert [(f.site, f.name) for f in compared.figures] == [("map", "hold_max_us")]

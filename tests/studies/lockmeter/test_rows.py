@@ -67,14 +67,14 @@ def test_the_shipped_file_can_be_given_by_path() -> None:
 @pytest.mark.parametrize(
     ("lines", "head", "message"),
     [
-        ([LINE], HEAD.replace(",cpus", ""), r"rows\.csv:1: lacks the column cpus"),
+        ([LINE], HEAD.replace(",cpus", ""), r"rows\.csv:1: missing column cpus"),
         ([], HEAD, "no rows"),
         ([LINE.replace("716044", "many")], HEAD, r"rows\.csv:2: column acquisitions: .*found 'many'"),
         ([LINE.replace(",16,", ",,")], HEAD, r"rows\.csv:2: column cpus: .*an empty cell"),
         ([LINE.replace(",16,", ",65,")], HEAD, r"column cpus: .*64.*'65'"),
         ([LINE.replace("all", "both")], HEAD, r"column site: .*'both'"),
         ([LINE.replace("0.5,", "-0.5,")], HEAD, r"column hold_mean_us: .*'-0.5'"),
-        ([LINE + ",more"], HEAD, r"rows\.csv:2: wanted as many cells"),
+        ([LINE + ",more"], HEAD, r"rows\.csv:2: expected as many cells"),
         ([LINE, LINE], HEAD, r"rows\.csv:3: row X has the site 'all' twice"),
         ([LINE, LINE.replace("all", "map").replace("1024", "512")], HEAD, r"is '512' here but '1024'"),
     ],
