@@ -151,9 +151,9 @@ def describe_runs(study: Study) -> list[str]:
     grids = {name: _factors(study, grid) for name, grid in study.grids.items()}
     first = next(iter(grids.values()))
     shared = [words for words in first if all(words in factors for factors in grids.values())]
-    lines = [f"Runs: {'; '.join(shared)}"]
+    lines = [f"{'All runs' if len(grids) > 1 else 'Runs'}: {'; '.join(shared)}"]
     own = {name: [words for words in factors if words not in shared] for name, factors in grids.items()}
-    return lines + [f"{name}: {'; '.join(words)}" for name, words in own.items() if words]
+    return lines + [f"Grid {name}: {'; '.join(words)}" for name, words in own.items() if words]
 
 
 def _factors(study: Study, grid: Grid) -> list[str]:

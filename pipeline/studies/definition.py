@@ -201,7 +201,7 @@ def read_study(path: Path) -> Study:
     study = Study(
         name=path.stem,
         source_file=source,
-        claim=file.claim,
+        claim=" ".join(file.claim.split()),
         source=file.source,
         grids=_grids(file, source),
         sql=file.sql,

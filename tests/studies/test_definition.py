@@ -38,3 +38,12 @@ def test_a_mistake_in_what_grids_share_is_told_where_it_stands(tmp_path):
     path.write_text(path.read_text().replace("machine =", "machin ="))
     with pytest.raises(InputError, match=r"mistaken.toml:6: unknown factor 'machin'"):
         read_study(path)
+
+
+def test_a_claim_over_several_lines_is_one_line(tmp_path):
+    path = tmp_path / "long.toml"
+    path.write_text(
+        'claim = """\nA claim\nthat wraps\n"""\nlabel = "x"\n[grid]\ntrace = "local"\n'
+        'allocator = "global_pool"\nmachine = "numaq16"\n[sql]\ncondition = "SELECT true AS holds"\n'
+    )
+    assert read_study(path).heading == "(x) A claim that wraps"
