@@ -257,7 +257,7 @@ class _Lockstep:
         told = schedule.evicted_told
         self.result.compared["pages evicted, in order"] += int(told.sum())
         if not told.all():
-            self.result.compared["pages evicted, their number"] += len(told)
+            self.result.compared["pages evicted, count"] += len(told)
         begins = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
         suspects = np.ones(len(ends), np.bool_)
         if len(ends) and int(ends[-1]) <= len(pages):

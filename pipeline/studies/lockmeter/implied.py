@@ -55,7 +55,7 @@ class Implied:
     def text(self) -> str:
         """Describe the implied figures in one line."""
         parts = [
-            *([] if self.wall_s is None else [f"wall {_ends(self.wall_s)} s"]),
+            *([] if self.wall_s is None else [f"wall-clock time {_ends(self.wall_s)} s"]),
             f"{_ends(self.flushes, 2)} flushes",
             f"{_ends(self.miss_percent, 2)} % misses",
             f"{_ends(self.slot_us)} us per slot that a pass frees",
@@ -67,8 +67,8 @@ class Implied:
             parts.append(f"at most {self.behind_flushes_percent:.2g} % of it directly behind flushes")
         elif self.wait_per_flush_ms is not None and self.waiting_cpus is not None:
             parts.append(
-                f"at most {_ends(self.wait_per_flush_ms)} ms of it behind each flush, which is "
-                f"{_ends(self.waiting_cpus, 2)} CPUs as long as it lasts"
+                f"at most {_ends(self.wait_per_flush_ms)} ms of it behind each flush, as if "
+                f"{_ends(self.waiting_cpus, 2)} CPUs waited throughout the flush"
             )
         return f"implied by the row: {'; '.join(parts)}"
 

@@ -174,7 +174,7 @@ def read_rows(path: Path = ROWS_OF_2002) -> list[LockmeterRow]:
         if missing:
             raise InputError(
                 f"{path}:1: missing column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
-                f"required: {','.join(COLUMNS)}"
+                f"the header must be {','.join(COLUMNS)}"
             )
         for cells in reader:
             line = _line(path, reader.line_num, cells)

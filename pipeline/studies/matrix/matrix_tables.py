@@ -109,7 +109,7 @@ PRICES: Columns = {
     "design": "point.allocator",
     "address space pages": "point.address_space_pages:,",
     "bytes in struct page": "point.page_struct_bytes:,",
-    "MB of struct page per 16 GB": lambda p: f"{p.point.page_struct_bytes * PAGES_OF_16_GB / 1e6:,.0f}",
+    "MB in struct pages of 16 GB": lambda p: f"{p.point.page_struct_bytes * PAGES_OF_16_GB / 1e6:,.0f}",
     "tasks pinned": lambda p: "while mapped" if p.pins else "no",
     "pin waits s": lambda p: f"{p.point.totals.pin_wait_ns / 1e9:.2f}" if p.pins else "-",
     "fallbacks": "point.totals.fallbacks:,",
