@@ -1,4 +1,4 @@
-"""Runs of a study that nobody made: what a condition says of hand-made figures."""
+"""Hand-made results of runs, to test the conditions of studies."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def study(name: str) -> Study:
 
 
 def results(rows: Sequence[Mapping[str, Any]], replications: int = REPLICATIONS) -> pa.Table:
-    """Rows of `results` with what is given, in as many replications; every other figure is 0.
+    """Rows of `results` for several replications; figures that are not given are 0.
 
-    A value may be a function of the replication. The wall time is 1 s and idle for the rest of the CPU time.
+    A value may be a function of the replication. The wall-clock time is 1 s by default.
     """
     names = {column.name for column in RESULTS}
     given = dict.fromkeys(name for row in rows for name in row if name not in {*names, "grid"})
@@ -42,7 +42,7 @@ def results(rows: Sequence[Mapping[str, Any]], replications: int = REPLICATIONS)
 
 
 def outcome(name: str, rows: Sequence[Mapping[str, Any]], replications: int = REPLICATIONS) -> str:
-    """What comes of a shipped study with hand-made rows."""
+    """The outcome of a shipped study with hand-made rows."""
     chosen = study(name)
     with open_results(chosen, results(rows, replications)) as session:
         return decide(judge(chosen, session))

@@ -1,4 +1,4 @@
-"""What a study says where its words leave it to the settings."""
+"""The sentence about settings of a study without words of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conditions of the shipped claims, with figures of runs that nobody made."""
+"""The conditions of the shipped claims, tested with hand-made figures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.studies.made import outcome
 
 
 def storm(tasks: int, passes: int, freed: int) -> dict[str, int]:
-    """Faults of so many tasks over 10 slots; each pass frees `freed`."""
+    """Faults of `tasks` tasks on 10 slots; each pass frees `freed`."""
     return {"tasks": tasks, "misses": 1000, "scans": passes, "scanned": 10 * passes, "freed": freed * passes}
 
 
@@ -24,7 +24,7 @@ def test_each_step_to_more_tasks_must_make_passes_more_frequent_and_less_useful(
 def taken_away(
     tasks: int, flushes_ms: int = 600, sleeps_ms: int = 50, exhaustion_ms: int = 0, sleeps: int = 40
 ) -> list[dict[str, object]]:
-    """A storm of 1 s, and the same without flushes, refills (100 ms), sleeps, and without exhaustion."""
+    """A storm of 1 s, and the same storm without flushes, refills (100 ms), sleeps and exhaustion."""
     unflushed_ms = 1000 - flushes_ms
     grids = {
         "storm": 1000,
@@ -67,7 +67,7 @@ DESIGNS = {
 def maps_at_once(
     design: str, first: int | None, sharing: str = "process", slots: int = 256
 ) -> list[dict[str, object]]:
-    """As many maps at once as 128, 129, 256, 257 and 320, of which the one numbered `first` sleeps."""
+    """Runs with 128, 129, 256, 257 and 320 simultaneous maps; map number `first` is the first to sleep."""
     factors = (*DESIGNS.values(), "kinds_page_fault_block_time_mean_ns")
     given = {"grid": "at_once", "allocator": design, DESIGNS[design]: slots}
     given |= {"page_sets_page_tables_sharing": sharing}
@@ -144,7 +144,7 @@ def test_a_design_that_shares_anything_between_cpus_does_not_scale_completely(co
 
 
 def falling_back(threads: int, *fallbacks: int, pages: int = 64, entries: int = 4) -> list[dict[str, object]]:
-    """Replications of a storm with 10,000 maps each, of which so many fall back."""
+    """Replications of a storm with 10,000 maps each, and their numbers of fallbacks."""
     size = {"mermap_region_pages": pages, "mermap_entries": entries, "threads_per_process": threads}
     counted = {"misses": lambda r: 10_000 - fallbacks[r], "fallbacks": lambda r: fallbacks[r]}
     return [{"grid": "storms"} | size | counted]
@@ -164,7 +164,7 @@ def test_only_the_authors_size_of_the_mermap_decides():
 
 
 def flushing(machine: str, own_ns: int, pool_ns: int) -> list[dict[str, object]]:
-    """1,000 maps through both, with what flushes, passes and interrupts take for each."""
+    """1,000 maps with both designs, with the time of flushes, passes and interrupts."""
     rest = pool_ns % 4
     pool = {
         "cpu_flush_ns": pool_ns // 2,

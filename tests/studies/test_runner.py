@@ -1,4 +1,4 @@
-"""A runner makes the runs that experiments say they are, each once."""
+"""A runner makes the run of each experiment once, with its configuration."""
 
 from __future__ import annotations
 

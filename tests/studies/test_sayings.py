@@ -1,4 +1,4 @@
-"""The conditions of what is said of single designs, with figures of runs that nobody made."""
+"""The conditions of claims about single designs, tested with hand-made figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPERATIONS = 1_000
 
 
 def run(allocator: str, busy_us: float = 10.0, wall_s: float = 1.0, **own: Any) -> Row:
-    """A run in which an operation takes so much CPU time; the CPUs idle for the rest of the wall time."""
+    """A run with this CPU time per operation; the CPUs are idle for the rest of the wall-clock time."""
     wall_ns = int(wall_s * 1e9)
     idle_ns = wall_ns * own.get("cpus", 1) - int(busy_us * 1e3) * OPERATIONS
     return {"allocator": allocator, "wall_ns": wall_ns, "cpu_idle_ns": idle_ns, "hits": OPERATIONS} | own
@@ -25,7 +25,7 @@ def pool(busy_us: float = 20.0, **own: Any) -> Row:
 
 
 def on(rows: list[Row], **own: Any) -> list[Row]:
-    """The same runs in a setting."""
+    """The rows with a setting added."""
     return [row | own for row in rows]
 
 
@@ -49,7 +49,7 @@ def hold(
 
 
 def cache(slots: int = 16, page_struct_bytes: int = 16, misses: int = 40, **own: Any) -> list[Row]:
-    """A cache for each of 4 CPUs, and a pool of as many slots."""
+    """A cache for each of 4 CPUs, and a pool with the same total number of slots."""
     setting = {"machine": "numaq16", "cpus": 4, "misses": 20}
     rows = [
         run("percpu_cached", **own) | {"percpu_cached_slots": slots, "global_pool_slots": None},
@@ -66,7 +66,7 @@ def process(threads: int, **own: Any) -> list[Row]:
 
 
 def priced(slots: int, share: float, free_share: float) -> list[Row]:
-    """What the pool reaches of direct_map's throughput, as it is and if flushes take no time."""
+    """The pool's share of direct_map's throughput, with full costs and with free flushes."""
     rows = []
     for grid, costs, reached in (("priced", "{}", share), ("free", "{free}", free_share)):
         setting = {"grid": grid, "costs": costs}
@@ -110,7 +110,7 @@ def atomic(cpus: int, own_us: float, pool_us: float) -> list[Row]:
 
 
 def switches(own_ns: int, bound_ns: int) -> list[Row]:
-    """Switches that take so long; a walk and an invalidation at each operation, 300 ns each."""
+    """Switch times per operation, with a walk and an invalidation of 300 ns each per operation."""
     prices = {"walk_ns": 300, "invalidate_ns": 300}
     spent = run("kmap_local", walks=OPERATIONS, local_flushes=OPERATIONS, cpu_switch_ns=own_ns * OPERATIONS)
     return on([spent, BOUND | {"cpu_switch_ns": bound_ns * OPERATIONS}], **prices)

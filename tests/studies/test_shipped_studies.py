@@ -1,4 +1,4 @@
-"""Every shipped study can be asked: its grid has runs, its SQL fits them, its words have their numbers."""
+"""Every shipped study can be evaluated: its grid has runs, its SQL is valid, its words have their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own study: run by its path, told what is wrong with it by file and line, shown as a page."""
+"""A user's own study: run by its path, checked with file and line, shown as a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every comparison with theory holds, and none of them would hold whatever the engine did."""
+"""Every comparison with theory holds, and each can fail if the engine is wrong."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def found(request: pytest.FixtureRequest) -> list[Check]:
 
 
 def failing(checks: Iterator[Check]) -> set[str]:
-    """What the checks that do not hold are about."""
+    """Quantities of the checks that fail."""
     return {check.what for check in checks if not check.holds}
 
 
@@ -148,7 +148,7 @@ def test_theory_of_another_hold_or_of_random_holds_is_refused(monkeypatch: pytes
     monkeypatch.setattr(experiments, "asymptotic_bound", lambda n, z, s: asymptotic_bound(n, z, 1.2 * s))
     refused = failing(experiments.lock_checks())
     assert refused == {
-        f"{what}, P = 8, Z = 7 µs" for what in ("throughput", "mean wait", "throughput at most")
+        f"{what}, P = 8, Z = 7 µs" for what in ("throughput", "mean wait", "upper bound of throughput")
     }
 
 
@@ -218,7 +218,7 @@ def test_a_task_ready_that_is_timed_wrongly_breaks_littles_law(broken: Break) ->
 def test_a_pinned_wait_that_is_not_counted_breaks_littles_law(broken: Break) -> None:
     broken("m.pin_wait_ns += waited", "m.pin_wait_ns += waited // 2")
     refused = failing(laws.little_checks_of(watched("percpu_pinned", slots_per_cpu="1")))
-    assert refused == {"time pinned and ready: totals against tasks"}
+    assert refused == {"pinned and ready time: totals and tasks"}
 
 
 def test_time_that_is_booked_twice_or_to_the_wrong_category_breaks_conservation(broken: Break) -> None:
@@ -243,7 +243,7 @@ def test_a_flush_without_its_refill_breaks_the_average_cost(
 
 
 def orders_that_change_nothing() -> int:
-    """In how many of three orders of the rows, read one by one, a plain run of a lock gives the same log."""
+    """Number of three row orders, read row by row, with which a plain run of a lock gives the same log."""
     trace = ties.rows_on_a_grid()[: 10 * ties.TASKS]
     run = partial(ties.run, *ties.ALLOCATORS[0], loop=records.CLOSED, compiled=False)
     base = run(trace)

@@ -1,5 +1,4 @@
-"""docs/validation.md is what the commands write: its form, and of its numbers those that are quickly made
-again."""
+"""The form of docs/validation.md, and those of its numbers that take little time to reproduce."""
 
 import re
 from pathlib import Path

@@ -126,7 +126,7 @@ class Kernel:
             self.runnable.update(self.queue)
 
     def run(self, bodies: dict[int, Iterator[None]], stop_after: int | None = None) -> Kernel:
-        """Let the tasks go on, one at random at a time, until all have ended or enough was recorded."""
+        """Run the tasks in random order until all have ended or enough events are recorded."""
         self.runnable.update(bodies)
         order = sorted(bodies)
         for pid in order:
@@ -152,7 +152,7 @@ class Kernel:
 def worker(
     kernel: Kernel, pid: int, maps: int, pages: int, nest: int = 1, flushes: bool = False
 ) -> Iterator[None]:
-    """A task that maps pages at random, up to `nest` at once, holds them a while and unmaps them."""
+    """A task that maps random pages, up to `nest` at a time, holds them for a while and unmaps them."""
     draw = random.Random(kernel.seed * 100_003 + pid)
     for _ in range(maps):
         held = []
@@ -170,12 +170,12 @@ def worker(
 
 
 def crowd(kernel: Kernel, tasks: int, maps: int, pages: int, **more: Any) -> dict[int, Iterator[None]]:
-    """So many workers, by pid."""
+    """Workers by pid."""
     return {100 + k: worker(kernel, 100 + k, maps, pages, **more) for k in range(tasks)}
 
 
 def write_parquet(events: list[dict[str, Any]], path: Path) -> Path:
-    """As the recordings' Parquet form has them."""
+    """Events in the Parquet form of recordings."""
     schema = {
         "seq": pl.Int64, "time_ns": pl.Int64, "cpu": pl.Int8, "pid": pl.Int32, "ev": pl.String,
         "page": pl.UInt32, "vaddr": pl.UInt32, "nr": pl.Int16, "cnt": pl.Int32,
@@ -192,7 +192,7 @@ SYMBOLS = {
 
 
 def text_line(event: dict[str, Any], flags: str, decimal: bool = False, comm: str = "wl") -> str:
-    """As tracefs prints an event; `flags` has four characters in 5.10 and five in 6.1, or none."""
+    """An event as tracefs prints it; `flags` has four characters in 5.10 and five in 6.1, or none."""
     values = {name: event[name] for name in ("page", "vaddr", "nr", "cnt") if event[name] is not None}
     shown = " ".join(
         f"{name}={value}" if decimal and name in {"nr", "cnt"} else f"{name}={value:#x}"

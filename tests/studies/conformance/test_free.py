@@ -1,4 +1,4 @@
-"""Replayed as a trace, a recording of a real pool comes out near the kernel's own counts."""
+"""Counts of a recording replayed as a trace are close to the kernel's."""
 
 from __future__ import annotations
 

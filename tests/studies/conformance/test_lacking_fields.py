@@ -61,7 +61,7 @@ def held(recording: pl.DataFrame, path: Path, slots: int = 512, allocator: str =
 
 
 def shipped(name: str, after: int = 0) -> pl.DataFrame:
-    """The events of a shipped recording behind number `after`, at most 120,000."""
+    """At most 120,000 events of a shipped recording, starting after number `after`."""
     return pl.read_parquet(recording_path(name)).filter(pl.col("seq") > after).head(120_000)
 
 

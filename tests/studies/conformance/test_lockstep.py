@@ -1,4 +1,4 @@
-"""The pool that is replayed does what a real kernel did, event by event; broken copies of it are caught."""
+"""The replayed pool agrees with a real kernel in every event; broken copies of it are detected."""
 
 from __future__ import annotations
 

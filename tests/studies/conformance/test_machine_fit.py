@@ -1,4 +1,4 @@
-"""Prices are what a recording's events show, with their count and spread; the rest is inherited and named."""
+"""Costs are measured in the events of a recording; other costs are inherited and named."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HIT, ENTRY, LOOK, FREE, FLUSH, SWITCH = 3250, 1500, 20, 900, 40_000, 6_000
 
 
 class Recorder:
-    """Events of a pool of 64 slots on 4 CPUs at the times that the prices above make."""
+    """Events of a pool of 64 slots on 4 CPUs at the times implied by the costs above."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []

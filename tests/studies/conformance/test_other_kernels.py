@@ -1,4 +1,4 @@
-"""Recordings that a model of the kernel makes: whatever a real one may look like, the pool agrees with it."""
+"""The pool agrees with recordings of many forms, which a model of the kernel generates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Checked = Callable[..., Agreement]
 
 @pytest.fixture
 def hold(tmp_path: Path) -> Checked:
-    """Write events as a recording and hold the pool against it."""
+    """Write events as a recording and compare the pool with it."""
 
     def check(events: Events, slots: int, start: str = "found", allocator: str = "global_pool") -> Agreement:
         path = write_parquet(events, tmp_path / "model.kmap.parquet")

@@ -14,7 +14,7 @@ from tests.studies.lockmeter.test_prediction import A, short
 
 
 def run(**totals: int) -> Point:
-    """A run of which only some totals matter."""
+    """A run with some totals given."""
     made: Any = SimpleNamespace(fallbacks=0, **totals)
     return Point(made, made)
 

@@ -69,7 +69,7 @@ def test_a_row_that_lacks_figures_or_contradicts_itself_implies_nothing(row: Loc
 
 
 def test_what_is_implied_of_a_run_is_what_the_run_did() -> None:
-    """A simulated row, printed to a thousandth: what it implies holds the run's own counts."""
+    """The intervals implied by a simulated row, printed to a thousandth, contain the run's counts."""
     # A map does less than OWN_WORK_US more than an unmap, and no interrupt lengthens the longest pass.
     model = dataclasses.replace(MODEL, machine_changes=change_costs(shared_entry_ns=140, interrupt_gap_ns=0))
     short = dataclasses.replace(D, slots_per_series=256, sites={"all": SiteFigures(acquisitions=60_000)})

@@ -1,4 +1,4 @@
-"""Made-up totals of a run that nobody made."""
+"""Hand-made totals of runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.schema.names import CPU_CATEGORIES
 
 
 def totals(**known: Any) -> Totals:
-    """Totals of a run with one CPU, nothing counted but what is given.
+    """Totals of a run with one CPU; counts that are not given are 0.
 
     The names of CPU categories, for instance `scan_ns`, set that CPU's time; the rest of the wall time is
     idle.

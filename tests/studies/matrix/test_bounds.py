@@ -1,4 +1,4 @@
-"""Whether a design counts as beyond the bounds, and why, on made-up totals."""
+"""Whether and why a design is beyond the bounds, tested with hand-made totals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pipeline study matrix`, and the document that it writes."""
+"""`pipeline study matrix` and its document."""
 
 from __future__ import annotations
 
