@@ -17,6 +17,7 @@ import sys
 import tokenize
 import tomllib
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,7 +122,9 @@ def python(text: str) -> str:
         starts.append(starts[-1] + len(line))
     kept = list(blank(text))
     kinds = {tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    unseen = {tokenize.NL, tokenize.COMMENT}
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in unseen]
+    for token, following in pairwise(tokens):
         if token.type not in kinds:
             continue
         words = token.string
@@ -130,6 +133,9 @@ def python(text: str) -> str:
         begin = starts[token.start[0] - 1] + token.start[1]
         words = blanked(words, r"\A[a-zA-Z]*(\"\"\"|\"|')", r"(\"\"\"|\"|')\Z", r"\\n")
         words = blanked(words, r"(?<!\{)\{[^{}]*\}", r"(`+)[^`]+?\1", r"https?://\S+", mark="X")
+        if token.type == tokenize.STRING and following.type != tokenize.STRING:
+            # Entries of a list are separate sentences.
+            words = f"{words[:-1]}."
         kept[begin : begin + len(words)] = words
     return "".join(kept)
 

@@ -38,6 +38,7 @@ def test_each_rule_finds_its_bad_example_and_passes_its_good_one(rule):
             "slots, not enough",
             ["nobody"],
         ),
+        ("a.py", 'x = ("the lock of a pool", "the flush of " "a whole pool")\n', "of a pool.", ["flush of."]),
         (
             "a.sql",
             "-- question: Which lock?\nSELECT nobody -- of the pool\n",
