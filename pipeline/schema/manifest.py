@@ -64,9 +64,9 @@ class Totals(_Strict):
 
     wall_ns: int = Field(description="completion time of the last operation")
     operations: int = Field(description="operations completed")
-    hits: int
-    misses: int
-    fallbacks: int
+    hits: int = Field(description="operations whose page was already mapped")
+    misses: int = Field(description="operations that took a slot and wrote its PTE")
+    fallbacks: int = Field(description="operations that fell back to the design's second method")
     probed: int = Field(description="slots examined in search of a free one")
     scans: int = Field(description="passes over the slots")
     scanned: int = Field(description="slots examined by scans")
@@ -75,21 +75,21 @@ class Totals(_Strict):
     ipis: int = Field(description="CPUs interrupted by flushes")
     local_flushes: int = Field(description="single addresses invalidated on the local CPU")
     full_local_flushes: int = Field(description="whole-TLB flushes of only the local CPU")
-    sleeps: int
-    asleep_ns: int
-    sleep_max_ns: int
+    sleeps: int = Field(description="number of sleeps for a slot")
+    asleep_ns: int = Field(description="total sleep time for slots")
+    sleep_max_ns: int = Field(description="longest sleep for a slot")
     wakes: int = Field(description="number of times a wait queue with sleepers was woken")
     woken: int = Field(description="tasks woken")
-    pin_waits: int
-    pin_wait_ns: int
-    switches: int
+    pin_waits: int = Field(description="number of waits of a ready task for the CPU to which it was pinned")
+    pin_wait_ns: int = Field(description="total time of these waits")
+    switches: int = Field(description="number of context switches")
     migrations: int = Field(description="number of times a task resumed on a CPU other than its last")
     walks: int = Field(description="page-table walks at first touches of a mapping on a CPU")
     map_ns: int = Field(description="sum over operations of the time from request to mapped")
-    map_max_ns: int
+    map_max_ns: int = Field(description="longest time from request to mapped")
     max_mapped: int = Field(description="highest number of simultaneous mappings")
-    locks: list[LockTotals]
-    cpu_time: list[CpuTime]
+    locks: list[LockTotals] = Field(description="totals of each lock site")
+    cpu_time: list[CpuTime] = Field(description="time of each CPU by category")
 
 
 def is_assumed(source: str) -> bool:
@@ -197,20 +197,20 @@ class Execution(_Strict):
 class Manifest(_Strict):
     """manifest.json: everything that determined the result, and the result."""
 
-    format_version: int = RUN_FORMAT_VERSION
+    format_version: int = Field(RUN_FORMAT_VERSION, description="version of the run format")
     id: str = Field(description="hash of everything that determines the result")
     label: str = Field(description="short name for charts: the allocator with its non-default options")
-    command: str
-    trace: TraceReference
-    allocator: AllocatorReference
-    machine: MachineReference
-    seed: int
+    command: str = Field(description="command that repeats the run")
+    trace: TraceReference = Field(description="replayed trace")
+    allocator: AllocatorReference = Field(description="replayed design")
+    machine: MachineReference = Field(description="simulated machine with its costs")
+    seed: int = Field(description="seed of random draws")
     jitter_percent: float = Field(
         0.0,
         description="think and wait times of the trace were scaled at random by up to this percentage, +-",
     )
-    loop: Literal["closed", "timed"]
-    events: Events
+    loop: Literal["closed", "timed"] = Field(description="closed or timed loop")
+    events: Events = Field(description="which tables of the log were kept")
     tables: dict[str, list[str]] = Field(
         default_factory=dict,
         description="files of each table of the log; `wide_...`: files of its rows that need more bits",
@@ -218,11 +218,11 @@ class Manifest(_Strict):
     lowmem: list[str] = Field(
         default_factory=list, description="kinds with pages in low memory, which needed no mapping"
     )
-    versions: dict[str, str]
-    totals: Totals
-    findings: list[Finding]
+    versions: dict[str, str] = Field(description="versions of the software")
+    totals: Totals = Field(description="totals of the run")
+    findings: list[Finding] = Field(description="hazards that occurred")
     fingerprint: str = Field(description="hash of the event log, identical on every machine")
-    execution: Execution
+    execution: Execution = Field(description="time and memory used by the simulation")
 
     @property
     def log_files(self) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ SERVED = (
     "hit",       # the page was already mapped
     "miss",      # a slot was taken and its PTE written
     "direct",    # the page needs no temporary mapping
-    "fallback",  # the design's first way failed and its second way served it
+    "fallback",  # the design fell back to its second method
 )  # fmt: skip
 
 # Lock sites: the side of an operation that held the lock; the position is the code.
@@ -56,7 +56,7 @@ EVENT_KINDS: dict[str, tuple[str, str | None, str | None, str | None]] = {
         "see also `lock`, `site` and `wait_ns`",
         None, None, "task that held the lock longest during the wait",
     ),
-    "fallback": ("the design's second way served the operation", None, None, None),
+    "fallback": ("the operation fell back to the design's second method", None, None, None),
     "finding": ("a hazard was detected; value is the position in FINDINGS", "slot", "finding code", "task"),
 }  # fmt: skip
 

@@ -18,15 +18,15 @@ class Source(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: Literal["synthetic", "recorded"]
+    type: Literal["synthetic", "recorded"] = Field(description="whether the rows were generated or recorded")
     name: str = Field(description="name of the workload or recording")
-    description: str = ""
-    spec_sha256: str | None = None
-    seed: int | None = None
-    recorder: str | None = None
-    kernel: str | None = None
+    description: str = Field("", description="description of the workload")
+    spec_sha256: str | None = Field(None, description="SHA-256 of the workload specification")
+    seed: int | None = Field(None, description="seed of the generated rows")
+    recorder: str | None = Field(None, description="tool that made the recording")
+    kernel: str | None = Field(None, description="recorded kernel")
     file: str | None = Field(None, description="name of the imported file, without its directory")
-    file_sha256: str | None = None
+    file_sha256: str | None = Field(None, description="SHA-256 of the imported file")
 
 
 class Transformation(BaseModel):
@@ -49,15 +49,17 @@ class TraceMetadata(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format_version: int = FORMAT_VERSION
-    source: Source
-    operations: int
-    tasks: int
-    processes: int
-    pages: int
+    format_version: int = Field(FORMAT_VERSION, description="version of the trace format")
+    source: Source = Field(description="origin of the trace")
+    operations: int = Field(description="number of rows")
+    tasks: int = Field(description="number of distinct tasks")
+    processes: int = Field(description="number of distinct processes")
+    pages: int = Field(description="1 + the largest page number")
     cpus: int | None = Field(None, description="number of CPUs of the recorded machine; null if unknown")
-    columns: dict[str, Provenance]
-    lost_events: int | None = None
+    columns: dict[str, Provenance] = Field(description="provenance of each column")
+    lost_events: int | None = Field(
+        None, description="number of events lost by the recorder; null if unknown"
+    )
     losses: dict[str, int] = Field(
         default_factory=dict,
         description="losses of the recording, counted by name; empty if none is known",
