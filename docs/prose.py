@@ -174,7 +174,7 @@ def long_sentences(text: str) -> Iterator[Finding]:
 
 
 def findings(text: str, own: list[Rule], checks: dict[str, bool]) -> list[Finding]:
-    """Return what is to be said of a text: of the project's rules, of long sentences and of proselint's."""
+    """Return the findings in a text: those of the project's rules, of long sentences and of proselint."""
     found = list(long_sentences(text))
     for rule in own:
         for match in rule.pattern.finditer(text):
