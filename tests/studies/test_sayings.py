@@ -68,7 +68,7 @@ def process(threads: int, **own: Any) -> list[Row]:
 def priced(slots: int, share: float, free_share: float) -> list[Row]:
     """The pool's share of direct_map's throughput, with full costs and with free flushes."""
     rows = []
-    for grid, costs, reached in (("priced", "{}", share), ("free", "{free}", free_share)):
+    for grid, costs, reached in (("full_costs", "{}", share), ("free_flushes", "{free}", free_share)):
         setting = {"grid": grid, "costs": costs}
         rows += [run("direct_map", global_pool_slots=0) | setting]
         rows += [pool(wall_s=1 / reached, global_pool_slots=slots) | setting]
@@ -146,7 +146,7 @@ def flushes(pool_flushes: int, best: int, trace: str = "local") -> list[Row]:
 
 
 def xen(own_us: float = 15.0, ipis: int = 0) -> list[Row]:
-    beside = on([pool(), run("xen_mapcache", own_us)], grid="beside")
+    beside = on([pool(), run("xen_mapcache", own_us)], grid="comparison")
     return [*beside, run("xen_mapcache", ipis=ipis, grid="workloads")]
 
 
@@ -218,11 +218,11 @@ SAYINGS: list[tuple[str, str, list[Row]]] = [
     ("unlocked_throughput", "depends", shares(0.5, 0.52, 0.505)),
     ("deferred_waits", "holds", map_times("deferred_flush", 3, 4, "compile")),
     ("deferred_waits", "does not hold", map_times("deferred_flush", 4, 4, "compile")),
-    ("no_cache", "holds", on([BOUND, run("percpu_cached", 11), run("percpu_pinned", 12)], grid="priced")),
+    ("no_cache", "holds", on([BOUND, run("percpu_cached", 11), run("percpu_pinned", 12)], grid="full_costs")),
     (
         "no_cache",
         "does not hold",
-        on([BOUND, run("percpu_cached", 13), run("percpu_pinned", 12)], grid="priced"),
+        on([BOUND, run("percpu_cached", 13), run("percpu_pinned", 12)], grid="full_costs"),
     ),
     ("lockless_scaling", "holds", lockless("kernel_build", 15.0)),
     ("lockless_scaling", "depends", lockless("kernel_build", 15.0) + lockless("read_one_byte", 25.0)),
