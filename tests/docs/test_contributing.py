@@ -63,7 +63,7 @@ def test_each_thing_is_added_as_the_page_says_and_nothing_else_is_wanted(checkou
                 for command in re.findall(r"^\$ (.*)$", text, re.MULTILINE):
                     run(checkout, command)
         done += [heading] if blocks else []
-    assert done == [*ADDED, "Before you send it"]
+    assert done == ["Prose", *ADDED, "Before you send it"]
     for example in module_of("examples").examples((ROOT / "README.md").read_text(encoding="utf-8")):
         if example.output.endswith("\n..."):
             assert module_of("examples").fits(example.output, run(checkout, example.command)), example.command
