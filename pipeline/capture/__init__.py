@@ -1,1 +1,1 @@
-"""Recording a command on this machine: a file for each recorder, and `capture`, which chooses one."""
+"""Recording a command on this machine: one module for each recorder, and `capture` to choose one."""

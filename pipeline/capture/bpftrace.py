@@ -14,18 +14,18 @@ _BUFFER_PAGES = 8192
 
 
 def script_path() -> Path:
-    """Where the shipped script is."""
+    """Return the path of the shipped script."""
     return shipped_folder("traces") / "record.bt"
 
 
 def bpftrace_commands(command: Sequence[str], output: Path | None) -> str:
-    """Lines to run: the recording of `command`, and its import into `output`.
+    """Return the commands that record `command` and import the recording into `output`.
 
-    Raises UsageError for an argument with a blank: bpftrace splits its command at each.
+    Raises UsageError for an argument with a blank, as bpftrace splits its command at blanks.
     """
     if any(" " in word for word in command):
         raise UsageError(
-            "bpftrace splits the command at every blank, quoted or not; put it into a script and record that"
+            "bpftrace splits the command at every blank, even in quotes; record a script with the command"
         )
     trace = output or Path("trace.parquet")
     text = shlex.quote(str(trace.with_suffix(".bpftrace.txt")))

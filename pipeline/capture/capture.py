@@ -1,4 +1,4 @@
-"""Record a command with the best recorder that works here, and make a trace of it."""
+"""Recording a command with the best available recorder, and importing the recording."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.io.scratch import ScratchDirectory
 
 @dataclass(frozen=True)
 class RecordResult:
-    """A recorded command: by which recorder, how it ended, what was kept of it and what trace it became."""
+    """A recorded command: the recorder, the exit status, the kept recording and the trace."""
 
     recorder: str
     exit_status: int
@@ -30,7 +30,7 @@ class RecordResult:
 
 
 def find_obstacles(buffer_mib: int = 32) -> dict[str, list[Obstacle]]:
-    """What keeps each recorder from working here, the best recorder first; an empty list: it works."""
+    """Return the obstacles of each recorder, the best recorder first; a recorder without obstacles works."""
     with ScratchDirectory() as scratch:
         return {recorder.name: recorder.find_obstacles(Path(scratch)) for recorder in _recorders(buffer_mib)}
 
@@ -46,24 +46,24 @@ def record(
 ) -> RecordResult:
     """Run `command`, record it and all that it starts, and import the recording into a trace at `output`.
 
-    `by` is the name of a recorder, perf or strace; None takes the first that works. `keep` is where the
-    recording's text is kept. The buffer of perf is `buffer_mib` MiB for each CPU. `say` is given what a
-    person should know meanwhile. The recording lies beside `output` until it is imported, and is removed also
-    when that fails, unless it is kept.
+    `by` is the name of a recorder, perf or strace; None chooses the first that works. `keep` is a path at
+    which to keep the recording's text. `buffer_mib` is the size of perf's buffer for each CPU, in MiB. `say`
+    is called with messages. The recording is next to `output` until it is imported. It is then removed, also
+    after an error, unless it is kept.
 
-    Raises UsageError for a command that does not exist and where no recorder works, with what each needs;
-    OutputError where the recording cannot be written; and what `import_trace` raises.
+    Raises UsageError for a command that does not exist, and if no recorder works, with the requirements of
+    each; OutputError if the recording cannot be written; and the errors of `import_trace`.
     """
     output = Path(output)
     if not command:
-        raise UsageError("wanted a command to record after '--', found none")
+        raise UsageError("expected a command to record after '--', found none")
     if not shutil.which(command[0]):
-        raise UsageError(f"{command[0]}: wanted a command to record, found none of this name; check PATH")
+        raise UsageError(f"{command[0]}: command not found; check PATH")
     for path, what in ((output, "the trace"), (keep, "the recording's text")):
         if path is not None and path.is_dir():
-            raise OutputError(f"{path}: wanted a file for {what}, found a directory; add a name")
+            raise OutputError(f"{path}: expected a file for {what}, found a directory; add a name")
     if keep is not None and keep.resolve() == output.resolve():
-        raise UsageError(f"{keep}: is to be the trace; keep the recording's text under another name")
+        raise UsageError(f"{keep}: is the output for the trace; choose another file for the recording's text")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with ScratchDirectory(output.parent) as name:
@@ -81,7 +81,7 @@ def record(
                 name=output.name.split(".")[0],
                 kernel=f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs",
                 description=f"recorded: {' '.join(command)}"[:500],
-                # Each recorder was asked to say what it loses.
+                # Each recorder is set up to report losses.
                 silence_means_no_loss=True,
             )
     except OSError as error:
@@ -103,12 +103,12 @@ def _choose_recorder(by: str | None, buffer_mib: int, scratch: Path, say: Callab
             for name, obstacle in found:
                 say(f"{name} cannot record here: {obstacle}")
             if isinstance(recorder, Perf) and (missing := recorder.missing_events()):
-                say(f"this kernel does not have {', '.join(missing)}; the trace says what it lacks")
+                say(f"this kernel does not have {', '.join(missing)}; the trace records what is missing")
             say(f"recording with {recorder.name}")
             return recorder
         found += [(recorder.name, obstacle) for obstacle in against]
     raise UsageError(
-        "nothing here can record: "
+        "no recorder works here: "
         + "; ".join(f"{name}: {obstacle}" for name, obstacle in found)
-        + "; 'pipeline record --bpftrace' shows another way"
+        + "; 'pipeline record --bpftrace' prints commands for bpftrace"
     )

@@ -23,7 +23,7 @@ NEEDED = (
     "sched:sched_switch",
     *(f"syscalls:sys_{side}_{call}" for call in _COPIES for side in ("enter", "exit")),
 )
-# What makes the trace better where the kernel has it; older kernels lack filemap:mm_filemap_get_pages.
+# Optional events that improve the trace; older kernels lack filemap:mm_filemap_get_pages.
 WANTED = (
     "filemap:mm_filemap_get_pages",
     "ext4:ext4_da_write_begin",
@@ -41,7 +41,7 @@ _PAGES_PER_MIB = 256
 
 @dataclass
 class Perf:
-    """perf with a buffer of `buffer_mib` for each CPU; half as much, and again, where that is not allowed."""
+    """perf with a buffer of `buffer_mib` MiB for each CPU, halved until perf is allowed to allocate it."""
 
     buffer_mib: int = 32
     name: str = "perf"
@@ -72,11 +72,11 @@ class Perf:
         return [self._explain_refusal(failure)] if failure else []
 
     def missing_events(self) -> list[str]:
-        """Events of WANTED that this kernel does not have; known after `find_obstacles`."""
+        """Return the events of WANTED that this kernel lacks; valid after `find_obstacles`."""
         return [event for event in WANTED if event not in self._events]
 
     def record(self, command: Sequence[str], scratch: Path) -> Recording:
-        """See `Recorder`; the command's own output goes where it always does."""
+        """See `Recorder`; the command's output is not redirected."""
         data, text = scratch / "perf.data", scratch / "recording.perf-script.txt"
         done = subprocess.run([*self._record_arguments(data), "--", *command], check=False)
         if not data.exists():
@@ -96,7 +96,7 @@ class Perf:
         return ["perf", "record", "-q", "-m", pages, "-e", ",".join(self._events), "-o", str(data)]
 
     def _try_recording(self, scratch: Path) -> str | None:
-        """Record `true`; with a smaller buffer where a large one is refused."""
+        """Record `true`, with a smaller buffer if a large one is refused."""
         failure: str | None = None
         while self.buffer_mib:
             failure = find_failure([*self._record_arguments(scratch / "tried.data"), "--", "true"])
@@ -109,7 +109,7 @@ class Perf:
         path = TRACEFS[0]
         if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
             return Obstacle(
-                f"{path} may not be read", f"'sudo mount -o remount,mode=755 {path}', or record as root"
+                f"no permission to read {path}", f"'sudo mount -o remount,mode=755 {path}', or record as root"
             )
         return Obstacle(f"{path} is not mounted", f"'sudo mount -t tracefs nodev {path}'")
 

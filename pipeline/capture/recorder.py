@@ -1,4 +1,4 @@
-"""What a recorder is, and what it may lack."""
+"""The interface of recorders, and obstacles to their use."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Something that keeps a recorder from working here, and the command or step that helps."""
+    """An obstacle to using a recorder, and the command or step that removes it."""
 
     what: str
     mend: str
 
     def __str__(self) -> str:
-        """Both, as one clause."""
+        """Return both as one clause."""
         return f"{self.what}; {self.mend}"
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording: text in an importable format, which says what was lost, and how the command ended."""
+    """A recording: text in an importable format, including losses, and the exit status of the command."""
 
     text: Path
     format: str
@@ -36,14 +36,14 @@ class Recorder(Protocol):
     name: str
 
     def find_obstacles(self, scratch: Path) -> list[Obstacle]:
-        """Find what keeps it from working here, by trying it out; nothing if it works."""
+        """Try the recorder, and return the obstacles to its use."""
 
     def record(self, command: Sequence[str], scratch: Path) -> Recording:
         """Run `command` and record it into directory `scratch`. Raises InputError if the recorder fails."""
 
 
 def find_failure(arguments: Sequence[str]) -> str | None:
-    """Run a command without output; None if it succeeds, else the first line it said."""
+    """Run a command without output; return None if it succeeds, else the first line of its output."""
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None

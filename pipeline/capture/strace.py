@@ -1,4 +1,4 @@
-"""Recording with strace: system calls alone, but on any Linux where a process may trace its own children."""
+"""Recording with strace: only system calls, on any Linux where a process may trace its children."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline.capture.recorder import Obstacle, Recording, find_failure
 from pipeline.errors import InputError
 
-# What copies file data, what moves a descriptor's position, and who begins and ends. Names that this machine
-# does not have are passed over (`?`).
+# System calls that copy file data, move a descriptor's position, or create and end tasks. strace ignores
+# names that this machine lacks (`?`).
 _CALLS = (
     "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev", "pwritev2",
     "sendfile", "copy_file_range", "splice", "tee", "vmsplice", "getdents64", "getdents", "lseek", "open",
@@ -24,7 +24,7 @@ _CALLS = (
 
 @dataclass
 class Strace:
-    """strace of the calls that matter, children included."""
+    """strace of the relevant calls, including those of children."""
 
     name: str = "strace"
 
@@ -41,12 +41,12 @@ class Strace:
             Obstacle(
                 f"strace may not trace here (it says: {failure})",
                 "a container needs --cap-add=SYS_PTRACE; else see 'sysctl kernel.yama.ptrace_scope', which "
-                "may be 2 for root alone",
+                "is 2 if only root may trace",
             )
         ]
 
     def record(self, command: Sequence[str], scratch: Path) -> Recording:
-        """See `Recorder`; strace loses no event: the command waits for it."""
+        """See `Recorder`; strace loses no events, as the command waits for it."""
         text = scratch / "recording.strace.txt"
         done = subprocess.run([*_arguments(text), "--", *command], check=False)
         if not text.exists() or not text.stat().st_size:

@@ -1,1 +1,1 @@
-"""How far the prices of a machine decide which design is better: screening, indices, draws, break-evens."""
+"""Sensitivity of design comparisons to a machine's costs: draws, screening, Sobol' indices, break-evens."""

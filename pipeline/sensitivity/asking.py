@@ -1,4 +1,4 @@
-"""What is asked, as a command line says it, and how the runs go on, on stderr."""
+"""Arguments of the command line, and progress on standard error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def ask(
     output: Path | None,
     means: Means,
 ) -> Sensitivity:
-    """Find the sensitivity with these arguments of the command, telling on stderr how it goes on."""
+    """Run the analysis with the arguments of the command, with progress on standard error."""
     designs = apply_settings(split_designs(allocators), settings)
     if operations is None and is_workload(trace):
         operations = OPERATIONS
@@ -47,12 +47,14 @@ def ask(
     )
     named = [name.strip() for text in costs for name in text.split(",") if name.strip()]
     if costs and not named:
-        raise UsageError(f"--cost wants names of prices, found '{', '.join(costs)}'; leave it out for all")
+        raise UsageError(
+            f"--cost: expected names of costs, found '{', '.join(costs)}'; omit it to vary all costs"
+        )
     return find_sensitivity(designs, conditions, metric, named, draws, output, means, _tell)
 
 
 def split_designs(texts: Sequence[str]) -> list[str]:
-    """Names of designs with commas between; one by kind of operation has commas of its own."""
+    """Parse comma-separated names of designs; a design by kind of operation may contain commas."""
     found: list[str] = []
     for text in texts:
         composed = "=" in text.partition(":")[0]
@@ -61,9 +63,9 @@ def split_designs(texts: Sequence[str]) -> list[str]:
 
 
 def apply_settings(designs: Sequence[str], settings: Sequence[str]) -> list[str]:
-    """Designs with options from OPTION=VALUE, of all that have it, or DESIGN.OPTION=VALUE.
+    """Apply OPTION=VALUE to all designs with that option, and DESIGN.OPTION=VALUE to one design.
 
-    Raises UsageError for an option that none of the designs has.
+    Raises UsageError for an option that no design has.
     """
     found = list(designs)
     for key, value in key_values(settings, "--set").items():
@@ -91,18 +93,18 @@ def _has(design: str, owner: str, option: str) -> bool:
 
 @contextmanager
 def _tell(phase: str) -> Iterator[Observer]:
-    """A line for a phase, a bar of its runs on a terminal."""
+    """Print a line for a phase, and on a terminal a progress bar."""
     with progress(phase, None, "runs") as advance:
 
         def plan(runs: int, there: int, todo: int) -> None:
-            known = f", {there:,} of them there already" if there else ""
+            known = f", {there:,} of them exist" if there else ""
             _say(f"{phase}: {format_count(runs, 'run')}{known}")
 
         def made(_run: PlannedRun, _made: Made) -> None:
             advance(1)
 
         yield Observer(
-            plan, lambda name: _say(f"compiling {name} for the first time, some seconds ..."), made=made
+            plan, lambda name: _say(f"compiling {name} (only before its first run) ..."), made=made
         )
 
 

@@ -1,4 +1,4 @@
-"""Break-evens of pairs of designs along each price, all others at the machine's own."""
+"""Break-evens of pairs of designs for each cost, with all other costs at the profile's values."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pipeline.sensitivity.turning import REACH, Outcome, Signs, run_searches, se
 
 PHASE = "break-evens"
 Ahead = Callable[[Sequence[Values], int], np.ndarray]
-"""What the first design of a pair is ahead in each of some trials, by number of the pair."""
+"""Returns the advantage of the first design of a pair, given by number, in each of some trials."""
 
 
 def limits(cost: str) -> tuple[int, int]:
-    """Least and greatest value that a price is tried at."""
+    """Return the smallest and largest value tried for a cost."""
     return max(COST_KINDS[cost].minimum, 1), COST_KINDS[cost].maximum
 
 
 def reach(cost: str, value: int) -> tuple[int, int]:
-    """The ends between which a break-even is looked for."""
+    """Return the range in which a break-even is searched."""
     least, most = limits(cost)
     return max(round(value / REACH), least), min(value * REACH, most)
 
 
 def ends(prices: Prices, costs: Sequence[str]) -> dict[str, list[Trial]]:
-    """A trial at both ends of the reach of each cost."""
+    """Return trials at both ends of the range of each cost."""
     return {
         cost: [Trial(prices.given({cost: end}), 0) for end in reach(cost, prices.ranges[cost].value)]
         for cost in costs
@@ -37,7 +37,7 @@ def ends(prices: Prices, costs: Sequence[str]) -> dict[str, list[Trial]]:
 
 
 def find_idle(known: Mapping[Trial, Values], prices: Prices, costs: Sequence[str]) -> list[str]:
-    """Those of `costs` that change nothing in one replication, not even at the ends of their reach."""
+    """Return the costs that change nothing in one replication, even at the ends of their ranges."""
     own = known[Trial((), 0)]
     return [
         cost
@@ -49,7 +49,7 @@ def find_idle(known: Mapping[Trial, Values], prices: Prices, costs: Sequence[str
 def find_break_evens(
     measure: Measure, ahead: Ahead, pairs: int, prices: Prices, costs: Sequence[str]
 ) -> list[dict[str, Outcome]]:
-    """For each pair the outcome of a search along each of `costs`."""
+    """Return, for each pair, the outcome of a search for each of `costs`."""
     asked = [(pair, cost) for pair in range(pairs) for cost in costs]
     searches = [search_turns(prices.ranges[cost].value, *limits(cost)) for _, cost in asked]
     signs = _Signs(measure, ahead, prices, asked)
@@ -58,7 +58,7 @@ def find_break_evens(
 
 
 class _Signs:
-    """Answers searches: as many replications at each value as decide the sign of the mean."""
+    """Evaluates signs for searches, with enough replications at each value to decide the sign."""
 
     def __init__(
         self, measure: Measure, ahead: Ahead, prices: Prices, asked: Sequence[tuple[int, str]]
@@ -67,7 +67,7 @@ class _Signs:
         self._looked: dict[tuple[int, int], int] = {}
 
     def __call__(self, values: Mapping[int, list[int]]) -> dict[int, Signs]:
-        """Signs for the searches of which every value is decided; the others are gone on with."""
+        """Return signs for the searches with all values decided; others get more replications."""
         trials = {
             (search, value): self._trials(search, value) for search, some in values.items() for value in some
         }

@@ -1,4 +1,4 @@
-"""The two charts of a page: the share of draws of each pair, and break-evens against the prices' ranges."""
+"""The two charts of a page: the share of draws for each pair, and break-evens with the ranges of costs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TICKS = [0.01, 0.1, 0.5, 1, 2, 10, 100]
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart as the page's template wants it: a specification of Vega-Lite, and the rows it draws."""
+    """A chart for the page's template: a Vega-Lite specification and its rows."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ class Chart:
 
 
 def draw_shares(found: Sensitivity) -> Chart:
-    """A bar for each pair with the interval of the share."""
+    """Return a chart with a bar and an interval for each pair."""
     rows = [
         {
             "pair": _name(pair),
@@ -62,8 +62,8 @@ def draw_shares(found: Sensitivity) -> Chart:
     return Chart(
         "shares",
         "Share of draws",
-        "Bars are the shares of draws of all prices together in which the first is ahead, lines their 95 % "
-        "intervals; at the dashed line neither is better.",
+        "A bar is the share of draws of all costs in which the first design is ahead, and its line the "
+        "95 % interval. At the dashed line neither design is better.",
         "; ".join(f"{row['pair']}: {row['ahead']} of {row['draws']} draws" for row in rows),
         height + _AXIS,
         _finish(alt.layer(bars, intervals, half).properties(height=height)),
@@ -72,17 +72,17 @@ def draw_shares(found: Sensitivity) -> Chart:
 
 
 def draw_break_evens(found: Sensitivity) -> Chart:
-    """For each price that matters its range, and marks for break-evens, as multiples of the profile's."""
+    """Return a chart of the ranges of important costs with break-evens, as multiples of the profile's."""
     costs = list(dict.fromkeys(cost for pair in found.pairs for cost in mattering(pair)))
     rows = [row for cost in costs for pair in found.pairs for row in _price_rows(found, pair, cost)]
-    y, height = _names_axis("price", costs)
+    y, height = _names_axis("cost", costs)
     x = alt.X(
         "low:Q",
-        title="multiple of the profile's price (log scale)",
+        title="multiple of the profile's cost (log scale)",
         scale=alt.Scale(type="log", domain=[1 / REACH, REACH], nice=False),
         axis=alt.Axis(values=_TICKS, labelExpr="format(datum.value, '~g')"),
     )
-    tooltip = _tooltip("price", "profile", "range", "pair", "break_even")
+    tooltip = _tooltip("cost", "profile", "range", "pair", "break_even")
     base = vega.rows().encode(y=y)
     ranges = base.mark_bar(height=12, opacity=0.5, color=css("bound")).encode(
         x=x, x2="high:Q", tooltip=tooltip
@@ -95,11 +95,12 @@ def draw_break_evens(found: Sensitivity) -> Chart:
     turning = sum(row["turn"] is not None for row in rows)
     return Chart(
         "break-evens",
-        "Break-even of each price",
-        "Grey bars are the ranges of prices; the dashed line is the profile's price. A point is the value at "
-        "which the order of a pair turns, all other prices the profile's; a line, where it cannot be told. A "
-        f"price without a point has none within a factor of {REACH} each way.",
-        f"{len(costs)} prices, {turning} break-evens",
+        "Break-even of each cost",
+        "Grey bars are the ranges of costs. The dashed line is the profile's cost. A point is the value at "
+        "which the order of a pair changes while all other costs are the profile's. A line marks values at "
+        "which the order is undecided. A cost without a point has no break-even within a factor of "
+        f"{REACH} each way.",
+        f"{len(costs)} costs, {turning} break-evens",
         height + _AXIS,
         _finish(alt.layer(ranges, own, between, points).properties(height=height)),
         _table(rows, {}),
@@ -108,17 +109,17 @@ def draw_break_evens(found: Sensitivity) -> Chart:
 
 
 def _price_rows(found: Sensitivity, pair: Pair, cost: str) -> list[dict[str, Any]]:
-    """A row for each break-even of a pair, or one without; in multiples of the profile's value."""
+    """Return a row for each break-even of a pair, or one without, in multiples of the profile's value."""
     own = found.ranges[cost]
     outcome = pair.break_evens.get(cost)
     row: dict[str, Any] = {
-        "price": cost,
+        "cost": cost,
         "profile": f"{own.value:,} {own.unit}",
         "range": f"{own.low:,} to {own.high:,}",
         "low": own.low / own.value,
         "high": own.high / own.value,
         "pair": _name(pair),
-        "break_even": describe_outcome(outcome) if outcome else "not looked for",
+        "break_even": describe_outcome(outcome) if outcome else "not searched",
         "turn": None,
         "held": None,
         "beyond": None,
@@ -129,11 +130,7 @@ def _price_rows(found: Sensitivity, pair: Pair, cost: str) -> list[dict[str, Any
 def _place(turn: Turn, value: int) -> dict[str, Any]:
     beyond = turn.until if turn.turned is None else turn.turned
     point = None if turn.turned is None else math.sqrt(turn.held * turn.turned)
-    said = (
-        f"cannot be told from {turn.held:,} to {beyond:,}"
-        if point is None
-        else f"{turn.side} {round(point):,}"
-    )
+    said = f"undecided from {turn.held:,} to {beyond:,}" if point is None else f"{turn.side} {round(point):,}"
     return {
         "break_even": said,
         "turn": None if point is None else point / value,
@@ -153,7 +150,7 @@ def _colour(found: Sensitivity) -> alt.Color:
 
 
 def _names_axis(field: str, names: Sequence[str]) -> tuple[alt.Y, int]:
-    """The axis of names, those of pairs on two lines, and the height of the chart in pixels."""
+    """Return the axis of names, with pairs on two lines, and the height of the chart in pixels."""
     labels = {name: name.replace(_OVER, f"{_OVER.rstrip()}\n").split("\n") for name in names}
     lines = max([1, *map(len, labels.values())])
     axis = alt.Axis(
@@ -170,7 +167,7 @@ def _tooltip(*fields: str) -> list[alt.Tooltip]:
 
 
 def _finish(chart: alt.LayerChart | alt.FacetChart) -> dict[str, Any]:
-    """The specification without what the page adds."""
+    """Return the specification without the parts that the page adds."""
     spec: dict[str, Any] = chart.properties(width="container").to_dict()
     for unit in (spec, *spec["layer"]):
         for key in ("$schema", "config", "data", "datasets"):

@@ -1,4 +1,4 @@
-"""Which of two designs is ahead at one point, in as few replications as decide it; and in how many draws."""
+"""Deciding which of two designs is ahead: at one point with few replications, and over draws."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pipeline.compare.judge import t_p_value
 from pipeline.statistics import CONFIDENCE, Estimate, mean
 
 LOOKS = (4, 16)
-"""Replications after which the mean is looked at; each look may err as often as lets all err together."""
+"""Numbers of replications at which the mean is tested; the error is divided equally among the tests."""
 
 
 def advantages(a: Sequence[float], b: Sequence[float], more_is_better: bool) -> np.ndarray:
-    """How far A is ahead of B in each pair of values of a metric: above zero where A is better.
+    """Return the advantage of A over B for each pair of values of a metric; positive if A is better.
 
-    The logarithm of the ratio; where a value is zero, the plain difference. Not a number stays that.
+    It is the logarithm of the ratio, or the plain difference if a value is zero. NaN stays NaN.
     """
     these, those = np.asarray(a, float), np.asarray(b, float)
     sign = 1.0 if more_is_better else -1.0
@@ -28,16 +28,16 @@ def advantages(a: Sequence[float], b: Sequence[float], more_is_better: bool) -> 
 
 
 def is_ratio(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether no value is zero, so that ratios mean something."""
+    """Return whether no value is zero, so that ratios are defined."""
     values = np.concatenate([np.asarray(a, float), np.asarray(b, float)])
     return bool((values[np.isfinite(values)] > 0).all())
 
 
 def decide(ahead: Sequence[float]) -> int | None:
-    """Sign of the mean of what one design is ahead in each of its replications.
+    """Return the sign of the mean advantage of one design over its replications.
 
-    1 or -1 if a t-test at the replications of a look decides it, 0 if the last look does not, or if one
-    replication has no result; None if more replications are wanted.
+    It is 1 or -1 if a t-test at one of LOOKS decides it, 0 if the last test does not or a replication has no
+    result, and None if more replications are needed.
     """
     values = np.asarray(ahead, float)
     if not np.isfinite(values).all():
@@ -45,15 +45,15 @@ def decide(ahead: Sequence[float]) -> int | None:
     p_value = t_p_value(list(values))
     if p_value is not None and p_value <= (1 - CONFIDENCE) / len(LOOKS):
         return 1 if values.mean() > 0 else -1
-    # That all replications agree to the digit is not chance.
+    # Replications that agree exactly are not due to chance.
     return None if len(values) < LOOKS[-1] and values.any() else 0
 
 
 @dataclass(frozen=True)
 class Share:
-    """Of how many draws one design was ahead: exact interval of Clopper and Pearson, 1934.
+    """The number of draws in which a design was ahead, with the exact interval of Clopper and Pearson, 1934.
 
-    `unknown` draws had no result on one side and are not among `draws`.
+    `unknown` draws had no result on one side and are not part of `draws`.
     """
 
     ahead: int
@@ -78,5 +78,5 @@ def count_draws(ahead: np.ndarray) -> Share:
 
 
 def ratio_at(ahead: Sequence[float]) -> Estimate:
-    """By how much one design is ahead on the mean, in the unit of `advantages`."""
+    """Return the mean advantage of one design, in the unit of `advantages`."""
     return mean([value for value in ahead if math.isfinite(value)] or [0.0])

@@ -1,4 +1,4 @@
-"""The answer as an HTML page that holds all it needs: two charts, the tables and the conditions."""
+"""The result as a self-contained HTML page: two charts, tables and conditions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_page(found: Sensitivity, path: Path, command: str = "") -> None:
 
 
 def render_page(found: Sensitivity, command: str = "") -> str:
-    """Render the page; it needs no network and no other file, and its policy admits none."""
+    """Render the page. Its content security policy permits neither network access nor other files."""
     where = found.conditions
     names = ", ".join(dict.fromkeys(name for pair in found.pairs for name in (pair.a, pair.b)))
     pairs: list[dict[str, Any]] = [
@@ -38,7 +38,7 @@ def render_page(found: Sensitivity, command: str = "") -> str:
         for pair, commands in zip(found.pairs, found.commands, strict=True)
     ]
     return template_environment().get_template("sensitivity.html.j2").render(
-        title=f"How far the prices of {found.profile.name} decide: {names} on {Path(where.trace).stem}",
+        title=f"Sensitivity to the costs of {found.profile.name}: {names} on {Path(where.trace).stem}",
         answers=[_mark_code(answer(found, pair)) for pair in found.pairs],
         shares=charts.draw_shares(found),
         break_evens=charts.draw_break_evens(found),
@@ -52,5 +52,5 @@ def render_page(found: Sensitivity, command: str = "") -> str:
 
 
 def _mark_code(text: str) -> Markup:
-    """Names between backticks as code, everything else as it stands."""
+    """Mark up names in backticks as code, and escape everything else."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

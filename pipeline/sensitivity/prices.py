@@ -1,4 +1,4 @@
-"""Prices by their place in their ranges."""
+"""Costs as coordinates in their ranges."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 from pipeline.machine.profile_ranges import PriceRange
 
 Given = tuple[tuple[str, int], ...]
-"""Prices in place of the machine's own, sorted by name."""
+"""Costs that replace the machine's, sorted by name."""
 
 
 class Prices:
-    """Prices that vary, each in its range on a logarithmic scale: 0 is its low end, 1 its high one."""
+    """Costs that vary, each in its range on a logarithmic scale from 0 (low) to 1 (high)."""
 
     def __init__(self, ranges: Mapping[str, PriceRange]) -> None:
         self.ranges = dict(ranges)
 
     @property
     def names(self) -> list[str]:
-        """Names in the order of coordinates."""
+        """Names of the costs in the order of coordinates."""
         return list(self.ranges)
 
     def at(self, place: np.ndarray, names: Sequence[str] | None = None) -> Given:
-        """Whole numbers at a place in the unit cube of all prices, or of those named."""
+        """Return the integer costs at a point of the unit cube of all costs, or of the named ones."""
         found = {
             name: round(found.low * (found.high / found.low) ** float(u))
             for name, u in zip(names or self.names, place, strict=True)
@@ -33,5 +33,5 @@ class Prices:
         return self.given(found)
 
     def given(self, prices: Mapping[str, int]) -> Given:
-        """The same prices, without those that are the machine's own."""
+        """Return the costs that differ from the machine's."""
         return tuple(sorted((n, value) for n, value in prices.items() if value != self.ranges[n].value))

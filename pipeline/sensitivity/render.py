@@ -22,13 +22,13 @@ from pipeline.sensitivity.words import (
 )
 
 Form = Literal["text", "md", "json"]
-HEAD = ("price", "profile", "range", "mu*", "sigma", "first index", "total index", "break-even")
+HEAD = ("cost", "profile", "range", "mu*", "sigma", "first index", "total index", "break-even")
 NUMBERS = (1, 3, 4)
 _UNKNOWN = "-"
 
 
 def render(found: Sensitivity, form: Form) -> str:
-    """The whole answer, ending in a newline."""
+    """Return the whole result, ending in a newline."""
     if form == "json":
         return json.dumps(_as_json(found), indent=2, ensure_ascii=False) + "\n"
     return "\n".join(_lines(found, form)) + "\n"
@@ -57,7 +57,7 @@ def _lines(found: Sensitivity, form: Form) -> Iterator[str]:
 
 
 def price_rows(found: Sensitivity, pair: Pair) -> list[tuple[str, ...]]:
-    """Cells of `HEAD` for each price that matters to a pair."""
+    """Yield the cells of `HEAD` for each cost that matters to a pair."""
     rows: list[tuple[str, ...]] = []
     for cost in mattering(pair):
         own, effect, index = found.ranges[cost], pair.effects[cost], pair.indices.get(cost)

@@ -1,8 +1,8 @@
-"""Which prices matter at all: Morris' elementary effects.
+"""Screening for important costs by Morris' elementary effects.
 
-M. D. Morris, Factorial sampling plans for preliminary computational experiments, Technometrics 33, 1991; the
-mean of absolute effects is that of F. Campolongo, J. Cariboni and A. Saltelli, An effective screening design
-for sensitivity analysis of large models, Environmental Modelling & Software 22, 2007.
+Sources: M. D. Morris, Factorial sampling plans for preliminary computational experiments, Technometrics 33,
+1991. The mean of absolute effects is from F. Campolongo, J. Cariboni and A. Saltelli, An effective screening
+design for sensitivity analysis of large models, Environmental Modelling & Software 22, 2007.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 
 LEVELS = 4
 STEP = LEVELS / (2 * (LEVELS - 1))
-"""How far a factor moves, as a share of its range."""
+"""Step of a factor, as a fraction of its range."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What a factor does to a result while it crosses its range once, the other factors anywhere.
+    """The effect of a factor on a result across its range, at random values of the other factors.
 
-    `absolute` is the mean size of that (Morris' mu*), `mean` its mean with its sign, `deviation` its standard
-    deviation over trajectories: large beside `absolute` where the effect depends on the other factors, or on
-    chance.
+    `absolute` is the mean absolute effect (Morris' mu*), `mean` the mean effect and `deviation` the standard
+    deviation over trajectories. The deviation is large relative to `absolute` if the effect depends on other
+    factors or on chance.
     """
 
     absolute: float
@@ -31,9 +31,9 @@ class Effect:
 
 
 def make_trajectories(factors: int, count: int, seed: int) -> np.ndarray:
-    """Points in the unit cube, of shape (count, factors + 1, factors).
+    """Return points in the unit cube, of shape (count, factors + 1, factors).
 
-    Along a trajectory each factor moves once, by STEP up or down, in an order drawn at random.
+    Along a trajectory each factor moves once, up or down by STEP, in a random order.
     """
     rng = np.random.default_rng(seed)
     levels = np.arange(LEVELS) / (LEVELS - 1)
@@ -47,9 +47,9 @@ def make_trajectories(factors: int, count: int, seed: int) -> np.ndarray:
 
 
 def screen(points: np.ndarray, results: np.ndarray) -> list[Effect | None]:
-    """Effects of each factor on `results`, of shape (count, factors + 1), at points of trajectories.
+    """Return each factor's effects on `results`, of shape (count, factors + 1), at points of trajectories.
 
-    A step with a result that is not finite does not count; None for a factor of which no step is left.
+    Steps with a result that is not finite are ignored; a factor without a remaining step has None.
     """
     moved = np.diff(points, axis=1)
     factors = np.abs(moved).argmax(axis=2)

@@ -1,9 +1,9 @@
-"""How far the prices of a machine decide which of some designs is better.
+"""Sensitivity of a comparison of designs to the costs of a machine.
 
-Each price has a range; on a logarithmic scale it is as likely anywhere in it, whatever the others are. A
-screening says which prices matter, indices by how much, draws of all prices together how often one design is
-ahead of another, and break-evens at which value of a price the order turns. Both designs always meet the same
-trace and chance; from draw to draw, row to row and trajectory to trajectory these are others.
+Each cost is independent and log-uniform in its range. Screening finds the costs that matter, and Sobol'
+indices measure their influence. Draws of all costs show how often one design is ahead of another, and
+break-evens give the value of a cost at which the order changes. All designs get the same trace and random
+draws, which differ between draws, rows and trajectories.
 """
 
 from __future__ import annotations
@@ -34,75 +34,75 @@ from pipeline.sweeps.sweep import Means, open_pool
 
 DRAWS = 100
 OPERATIONS = 20_000
-"""Operations of a workload, unless it is said how many."""
+"""Default number of operations of a workload."""
 TRAJECTORIES = 6
 MATTERING = 0.1
-"""Indices are estimated of prices whose effect on a pair is at least this share of the largest on it."""
+"""Smallest effect on a pair, as a fraction of its largest, for which indices are estimated."""
 MOST_INDICES = 6
 SCREENING, INDICES = "screening and draws", "indices"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two designs; `a` is ahead in most draws. Everything is told of what `a` is ahead of `b`."""
+    """Two designs; `a` is ahead in most draws. All results describe the advantage of `a` over `b`."""
 
     a: str
     b: str
     ratio: bool
-    """Whether that is the logarithm of a ratio, or else a difference of a metric that can be zero."""
+    """Whether the advantage is the logarithm of a ratio, else a difference of a metric that can be zero."""
     profile: Estimate
-    """What `a` is ahead at the machine's own prices."""
+    """Advantage of `a` at the costs of the profile."""
     draws: Share
     behind: int
-    """Draws in which `b` was ahead."""
+    """Trials of draws in which `b` was ahead."""
     effects: Mapping[str, Effect]
     indices: Mapping[str, Index]
     break_evens: Mapping[str, Outcome]
     reversal: Trial | None
-    """One in which `b` is ahead: beyond the nearest break-even, or else a draw."""
+    """A trial in which `b` is ahead: beyond the nearest break-even, else a draw."""
 
     @property
     def decided(self) -> bool:
-        """Whether `a` would be ahead in most of all draws, as far as the interval says."""
+        """Whether the interval of the share of draws is above one half."""
         return self.draws.low > 0.5
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What was found, for each two of some designs."""
+    """The result of an analysis, for each pair of designs."""
 
     conditions: Conditions
     metric: Metric
     profile: Profile
     ranges: Mapping[str, PriceRange]
     without_range: Mapping[str, str]
-    """Costs that cannot vary, and why."""
+    """Costs that cannot vary, with the reason."""
     trials: Counts
     pairs: Sequence[Pair]
     idle: Sequence[str]
-    """Prices that change no run, not even by the factor within which break-evens are looked for."""
+    """Costs that change no run, even at the ends of the range in which break-evens are searched."""
     hazards: Mapping[tuple[str, str], int]
-    """How many runs met a hazard, by design and hazard; but for starvation they are part of no figure."""
+    """Number of runs that met a hazard, by design and hazard; except for starvation, they are excluded."""
     runs: int
     commands: Sequence[Sequence[str]]
-    """For each pair the command lines that replay its `reversal`."""
+    """Command lines that replay the `reversal` of each pair."""
 
     @property
     def decided(self) -> bool:
-        """Whether each pair is decided."""
+        """Whether all pairs are decided."""
         return all(pair.decided for pair in self.pairs)
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many draws, trajectories, and rows (a power of two) of indices."""
+    """Numbers of draws, of trajectories and of rows for the indices (a power of two)."""
 
     draws: int = DRAWS
     trajectories: int = TRAJECTORIES
 
     @property
     def rows(self) -> int:
-        """The largest power of two that is not more than the draws."""
+        """The largest power of two up to the number of draws."""
         return 1 << (self.draws.bit_length() - 1)
 
 
@@ -116,16 +116,16 @@ def find_sensitivity(
     means: Means | None = None,
     tell: Tell | None = None,
 ) -> Sensitivity:
-    """Vary the prices of a machine and see which of two or more designs is better, pair by pair.
+    """Vary the costs of a machine and compare each pair of two or more designs.
 
-    `costs` are the only prices that vary; all that have a range if there are none. `replications` of the
-    conditions do not matter. Raises UsageError for fewer than two designs, for designs with prices or
-    machines of their own, and for names that are not there; and what a sweep raises.
+    `costs` names the costs to vary; the default is all that have a range. `conditions.replications` is
+    ignored. Raises UsageError for fewer than two designs, for designs with their own costs or machine and
+    for unknown names, and the errors of a sweep.
     """
     (chosen,) = select_metrics([metric])
     _check_designs(designs)
     if draws < 2:
-        raise UsageError(f"--draws wants 2 or more, found {draws}")
+        raise UsageError(f"--draws must be at least 2, found {draws}")
     counts = Counts(draws)
     profile = load_profile(conditions.machine).with_costs(conditions.costs or {})
     ranges = _select(profile, costs)
@@ -149,25 +149,25 @@ def find_sensitivity(
 def _check_designs(designs: Sequence[str]) -> None:
     if len(designs) < 2 or len(set(designs)) < len(designs):
         found = ", ".join(designs) or "none"
-        raise UsageError(f"wanted two or more different designs, found {found}; name them with -a A,B")
+        raise UsageError(f"expected at least two different designs, found {found}; name them with -a A,B")
     for design in designs:
         own = [key for key in parse_design(design)[1] if not key.startswith("options.")]
         if own:
             raise UsageError(
-                f"design '{design}': prices vary for all designs alike, found {join_words(own)} of its own; "
-                "leave that out, or give a machine profile with other prices (-m mine.toml)"
+                f"design '{design}': costs vary equally for all designs, found {join_words(own)} for one; "
+                "omit it, or use a machine profile with different costs (-m mine.toml)"
             )
 
 
 def _select(profile: Profile, costs: Sequence[str]) -> dict[str, PriceRange]:
-    """Ranges of the prices that vary. Raises UsageError for one that is not there or has no range."""
+    """Return the ranges of the costs that vary. Raises UsageError for an unknown cost or a missing range."""
     ranges = profile.ranges()
     for name in costs:
         if name not in COST_KINDS:
             raise unknown_name("cost", name, COST_KINDS)
         if name not in ranges:
             why = explain_lack(COST_KINDS[name], profile.costs[name].value)
-            raise UsageError(f"cost {name} of {profile.name} has no range ({why}); leave it out of --cost")
+            raise UsageError(f"cost {name} of {profile.name} has no range ({why}); remove it from --cost")
     return {name: found for name, found in ranges.items() if not costs or name in costs}
 
 
@@ -179,12 +179,12 @@ def analyze(
     counts: Counts = Counts(),
     seed: int = 0,
 ) -> tuple[list[Pair], list[str]]:
-    """What `measure` tells of each two designs, and the prices that change nothing."""
+    """Return the result for each pair of designs, and the costs that change nothing."""
     return _Analysis(measure, designs, prices, more_is_better, counts, seed).run()
 
 
 class _Analysis:
-    """One after another: screening with draws; indices of what matters; break-evens."""
+    """Run the phases in order: screening and draws, indices of important costs, break-evens."""
 
     def __init__(
         self, measure: Measure, designs: Sequence[str], prices: Prices, more_is_better: bool,
@@ -198,7 +198,7 @@ class _Analysis:
         count, names = len(self._prices.names), self._prices.names
         places = make_trajectories(count, self._counts.trajectories, self._seed)
         trajectories = self._place(places)
-        # Each draw meets a trace and a chance of its own, so that draws are independent of one another.
+        # Each draw has its own trace and seed, so draws are independent.
         shuffled = np.random.default_rng(self._seed).random((self._counts.draws, 1, count))
         draws = [trial for (trial,) in self._place(shuffled)]
         own = [Trial((), number) for number in range(LOOKS[-1])]
@@ -226,14 +226,14 @@ class _Analysis:
         return found, idle
 
     def _place(self, places: np.ndarray, names: Sequence[str] | None = None) -> list[list[Trial]]:
-        """Trials at places of shape (replications, points, prices)."""
+        """Return trials at points of shape (replications, points, costs)."""
         return [
             [Trial(self._prices.at(place, names), number) for place in some]
             for number, some in enumerate(places)
         ]
 
     def _orient(self, draws: Sequence[Values]) -> None:
-        """Let the design that is ahead in more draws be the first of its pair."""
+        """Put the design that is ahead in more draws first in its pair."""
         for pair, (a, b) in enumerate(self._numbers):
             ahead = self._ahead(draws, pair)
             if (ahead < 0).sum() > (ahead > 0).sum():
@@ -247,13 +247,13 @@ class _Analysis:
         return advantages(*self._sides(values, pair), self._more_is_better)
 
     def _find_indices(self, names: Sequence[str], beside: Sequence[Trial]) -> list[dict[str, Index]]:
-        """Indices of these prices for each pair, all others at the machine's own.
+        """Return indices of these costs for each pair, with all others at the profile's values.
 
-        Trials `beside` these are wanted next, and are made with them.
+        The trials `beside` are needed next and are made in the same batch.
         """
         if not names:
             return [{} for _ in self._numbers]
-        # Replications are rows: (matrices, rows, prices) to (rows, matrices, prices).
+        # Replications are rows: (matrices, rows, costs) to (rows, matrices, costs).
         places = make_design(len(names), self._counts.rows, self._seed).swapaxes(0, 1)
         rows = self._place(places, names)
         known = self._measure(INDICES, [*_flat(rows), *beside])
@@ -280,7 +280,7 @@ class _Analysis:
     def _reversal(
         self, pair: int, draws: Sequence[Trial], break_evens: Mapping[str, Outcome]
     ) -> Trial | None:
-        """A trial in which the second is ahead, with as little as possible that is not the machine's own."""
+        """Return a trial in which the second design is ahead, with as few changed costs as possible."""
         turned = [
             (max(turn.turned / value, value / turn.turned), cost, turn.turned)
             for cost, outcome in break_evens.items()
@@ -302,7 +302,7 @@ def _flat(some: Iterable[Iterable[Trial]]) -> list[Trial]:
 
 
 def _choose(effects: Sequence[Mapping[str, Effect]]) -> list[str]:
-    """Prices whose effect is large beside the largest on any pair, the most important first."""
+    """Return the costs with a large effect relative to the largest on any pair, the most important first."""
     shares: dict[str, float] = {}
     for of in effects:
         most = max((effect.absolute for effect in of.values()), default=0.0)

@@ -1,6 +1,6 @@
-"""Trials: every design once, with other prices than the machine's own, on the trace and chance of one seed.
+"""Trials: one run of every design, with changed costs, on the trace and random draws of one seed.
 
-They are runs of a sweep: made once, on all CPUs, found again by what determines them.
+Trials are runs of a sweep: made once, on all CPUs, and found again by a hash of their inputs.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from pipeline.sweeps.sweep import Means, Observer, make_runs
 
 @dataclass(frozen=True)
 class Trial:
-    """Prices in place of the machine's own, sorted by name, and the replication whose seeds are met."""
+    """Costs that replace the machine's, sorted by name, and the replication that sets the seeds."""
 
     prices: tuple[tuple[str, int], ...]
     replication: int
 
 
 HARMLESS = "starvation"
-"""A finding of runs that count: they did their whole trace, and correctly."""
+"""The finding that does not invalidate a run, which replayed its whole trace correctly."""
 
 Values = tuple[float, ...]
-"""The metric of each design; not a number where a hazard makes a design's run worth nothing."""
+"""The metric of each design; NaN if a hazard invalidates the run."""
 Measure = Callable[[str, Iterable[Trial]], Mapping[Trial, Values]]
-"""Measures trials; the text says what for."""
+"""Measures trials; the text is the name of the phase."""
 Tell = Callable[[str], AbstractContextManager[Observer]]
-"""Yields who is told how the runs of a phase of this name go on."""
+"""Yields the observer of the runs of a phase of this name."""
 
 
 class Bench:
     """Measures trials of some designs in a sweep's directory.
 
-    Raises UsageError and InputError for designs, trace and machine that are not there, and what a sweep does;
-    InputError for a run that fails.
+    Raises UsageError and InputError for unknown designs, traces and machines, InputError for a run that
+    fails, and the errors of a sweep.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Bench:
     ) -> None:  # fmt: skip
         self.designs = list(designs)
         self.hazards: Counter[tuple[str, str]] = Counter()
-        """How many runs of a design met a hazard, by design and hazard."""
+        """Number of runs that met a hazard, by design and hazard."""
         self._varied = [vary_design(design, conditions) for design in designs]
         self._seed, self._metric, self._directory = conditions.seed, metric, directory
         self._means, self._pool, self._tell = means, pool, tell
@@ -63,7 +63,7 @@ class Bench:
 
     @property
     def runs(self) -> int:
-        """How many runs were measured."""
+        """Number of measured runs."""
         return len(self._known) * len(self.designs)
 
     def plan(self, trial: Trial) -> list[PlannedRun]:
@@ -72,13 +72,13 @@ class Bench:
         return [plan_run(varied | prices, self._seed, trial.replication) for varied in self._varied]
 
     def commands(self, trial: Trial, designs: Sequence[str]) -> list[str]:
-        """The command lines that make the runs of these designs again."""
+        """Return the command lines that repeat the runs of these designs."""
         runs = dict(zip(self.designs, self.plan(trial), strict=True))
         return list(dict.fromkeys(line for design in designs for line in commands(runs[design])))
 
     def __call__(self, phase: str, trials: Iterable[Trial]) -> Mapping[Trial, Values]:
-        """Measure trials that are not known yet; gives all that are known."""
-        # Runs on one trace stand together: a worker keeps only the last few open.
+        """Measure new trials, and return the results of all trials."""
+        # Runs on the same trace are adjacent, as a worker keeps only a few traces open.
         wanted = sorted({*trials} - self._known.keys(), key=lambda t: (t.replication, t.prices))
         planned = {trial: self.plan(trial) for trial in wanted}
         runs = list({run.key: run for some in planned.values() for run in some}.values())
@@ -111,8 +111,7 @@ class Bench:
         manifest = read_finished_manifest(self._directory.runs / run.key)
         if manifest is None:
             raise InputError(
-                f"{run.describe()}: wanted its run, and another process that was making it is gone; give the "
-                "same command again"
+                f"{run.describe()}: another process that was making this run is gone; repeat the command"
             )
         found = {finding.finding for finding in manifest.findings}
         self.hazards.update((design, finding) for finding in found)

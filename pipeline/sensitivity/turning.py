@@ -1,7 +1,7 @@
-"""Where the order of two designs turns as one price changes: the break-even, by bisection on a log scale.
+"""Searching for break-evens, where the order of two designs changes with a cost, by bisection on a log scale.
 
-A search is a generator that asks for values of the price and is sent the sign of what one design is ahead at
-each. So searches along many prices, for many pairs, go on side by side and share their runs.
+A search is a generator that yields values of the cost and is sent the sign of a design's advantage at each.
+Searches for many costs and pairs therefore run concurrently and share runs.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from itertools import pairwise
 from typing import Literal
 
 REACH = 100
-"""A price is varied by so large a factor each way, within the limits that costs have."""
+"""Factor by which a cost is varied each way, within the limits of costs."""
 _COARSE = 10
 _PARTS = 4
 SHARP = 1.06
-"""A break-even between two values of this ratio is as good as found."""
+"""A break-even is found if it is between two values of at most this ratio."""
 _VAGUE = 1.25
-"""The same of the edge beyond which the order cannot be told."""
+"""The same ratio for the edge beyond which the order is undecided."""
 
 Signs = Mapping[int, int]
 Search = Generator[list[int], Signs, "Outcome"]
 SignsOf = Callable[[Mapping[int, list[int]]], Mapping[int, Signs]]
-"""Signs at the values that searches ask for, by number of the search; of some of them, the rest next time."""
+"""Returns signs at the values of searches, by number of the search; possibly for some searches only."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Where the order changes on one side of the profile's value.
+    """A change of the order on one side of the profile's value.
 
-    Up to `held` the order is as at the profile's value. From `turned` on it is another; `ahead` is its sign.
-    It cannot be told at what was looked at between them. Where it is never another one, `turned` is None, and
-    it cannot be told from beyond `held` to `until`.
+    Up to `held` the order is that of the profile's value. From `turned` on it is different, with sign
+    `ahead`. At values tried in between it is undecided. If the order never becomes different, `turned` is
+    None, and the order is undecided from beyond `held` to `until`.
     """
 
     side: Literal["above", "below"]
@@ -44,7 +44,7 @@ class Turn:
 
     @property
     def value(self) -> float | None:
-        """The break-even, if it is known as well as `SHARP` says."""
+        """The break-even, if it is known to within the ratio `SHARP`."""
         if self.turned is None or max(self.turned, self.held) > SHARP * min(self.turned, self.held) + 1:
             return None
         return math.sqrt(self.held * self.turned)
@@ -52,7 +52,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search found between `low` and `high`; `ahead` is the sign at the profile's value."""
+    """The result of a search between `low` and `high`; `ahead` is the sign at the profile's value."""
 
     low: int
     high: int
@@ -61,10 +61,10 @@ class Outcome:
 
 
 def search_turns(value: int, least: int, most: int) -> Search:
-    """Look for break-evens around a price's `value`, within its limits `least` and `most`.
+    """Search for break-evens around a cost's `value`, within its limits `least` and `most`.
 
-    Asks for lists of values and wants the sign at each: 1, -1, or 0 where it cannot be told. Between the
-    values looked at first (factors of ten) an order that turns and turns back is not seen.
+    Yields lists of values and is sent the sign at each: 1, -1, or 0 if undecided. If the order changes and
+    changes back between two of the first values, which are factors of ten apart, the search misses it.
     """
     factors = (1 / REACH, 1 / _COARSE, 1, _COARSE, REACH)
     first = sorted({min(max(round(value * factor), least), most) for factor in factors})
@@ -76,17 +76,17 @@ def search_turns(value: int, least: int, most: int) -> Search:
 
 
 def _outwards(signs: Signs, value: int, side: str) -> list[int]:
-    """Values from the profile's own to the end of one side."""
+    """Return values from the profile's to the end of one side."""
     some = sorted(x for x in signs if (x >= value if side == "above" else x <= value))
     return some if side == "above" else some[::-1]
 
 
 def _cuts(signs: Signs, value: int) -> Iterator[int]:
-    """Values between the last with one sign and the first with the next, where these are far apart."""
+    """Return values between the last with one sign and the first with the next, if these are far apart."""
     for side in ("above", "below"):
         path = _outwards(signs, value, side)
         changes = [(a, b) for a, b in pairwise(path) if signs[a] != signs[b]]
-        # The first change, and the next where the first leads to what cannot be told.
+        # The first change, and the next one if the first leads to undecided values.
         for near, far in changes[: 2 if changes and signs[changes[0][1]] == 0 else 1]:
             low, high = min(near, far), max(near, far)
             enough = SHARP if signs[near] and signs[far] else _VAGUE
@@ -108,7 +108,7 @@ def _turn(signs: Signs, value: int, side: Literal["above", "below"]) -> Turn | N
 
 
 def run_searches(searches: Sequence[Search], signs_of: SignsOf) -> list[Outcome]:
-    """Carry out searches side by side; `signs_of` is asked for the values of all that still look."""
+    """Run searches concurrently; `signs_of` is called with the values of all active searches."""
     outcomes: dict[int, Outcome] = {}
     asked = {at: next(search) for at, search in enumerate(searches)}
     while asked:

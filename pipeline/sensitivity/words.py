@@ -1,4 +1,4 @@
-"""What was found, in sentences."""
+"""The result of an analysis, in sentences."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _EACH_WAY = f"a factor of {REACH} each way"
 
 
 def answer(found: Sensitivity, pair: Pair) -> str:
-    """One sentence: in how many draws who is ahead, and which price turns that."""
+    """Return a sentence: in how many draws a design is ahead, and the costs that change the order."""
     return f"{_say_draws(found, pair)}; {_say_turns(found, pair)}."
 
 
 def _say_draws(found: Sensitivity, pair: Pair) -> str:
     share, what = pair.draws, _in_metric(found)
     if not share.draws:
-        return f"No draw tells {pair.a} from {pair.b}{what}: runs of them met hazards"
+        return f"No draw compares {pair.a} and {pair.b}{what}: their runs met hazards"
     if share.equal == share.draws:
-        return f"{pair.a} and {pair.b} are equal{what} in {share.draws} of {share.draws} draws of the prices"
+        return f"{pair.a} and {pair.b} are equal{what} in {share.draws} of {share.draws} draws of the costs"
     interval = f"{100 * share.low:.0f} to {100 * share.high:.0f} %"
     equal = f", equal in {share.equal}" if share.equal else ""
-    of = f"{share.ahead} of {share.draws} draws of the prices ({interval}{equal})"
+    of = f"{share.ahead} of {share.draws} draws of the costs ({interval}{equal})"
     beats = f"{pair.a} beats {pair.b}{what} in {of}"
     return beats if pair.decided else f"Undecided: {beats}"
 
@@ -48,7 +48,7 @@ def _say_turns(found: Sensitivity, pair: Pair) -> str:
         if turn.turned is not None
     ]
     turns.sort(key=lambda one: one[:2])
-    # What comes beyond a break-even is said once, before all that bring it.
+    # Break-evens with the same consequence share one clause.
     when: dict[str, list[str]] = {}
     for _, cost, turn in turns[:_TURNS]:
         when.setdefault(_what_comes(pair, pair.break_evens[cost], turn), []).append(
@@ -57,16 +57,16 @@ def _say_turns(found: Sensitivity, pair: Pair) -> str:
         )
     said = [f"{what} {_either(some)}" for what, some in when.items()]
     if more := len({cost for _, cost, _ in turns[_TURNS:]}):
-        said.append(f"{format_count(more, 'more price')} can turn it")
+        said.append(f"{format_count(more, 'more cost')} can change the order")
     if not turns:
-        said.append(f"no price alone turns the order, within {_EACH_WAY} of the profile's")
+        said.append(f"no single cost changes the order within {_EACH_WAY} of the profile's value")
     untold = [
         f"`{cost}` from {describe_turn(turn)} {found.ranges[cost].unit}"
         for cost, outcome in pair.break_evens.items()
         for turn in outcome.turns
         if turn.turned is None
     ]
-    said += [f"it cannot be told with {join_words(untold)}"] if untold else []
+    said += [f"the order is undecided for {join_words(untold)}"] if untold else []
     return "; ".join(said)
 
 
@@ -76,7 +76,7 @@ def _either(some: list[str]) -> str:
 
 def _what_comes(pair: Pair, outcome: Outcome, turn: Turn) -> str:
     ahead = pair.a if turn.ahead > 0 else pair.b
-    return "the order turns" if outcome.ahead and turn.ahead < 0 else f"{ahead} is ahead"
+    return "the order changes" if outcome.ahead and turn.ahead < 0 else f"{ahead} is ahead"
 
 
 def _distance(found: Sensitivity, cost: str, turn: Turn) -> float:
@@ -85,14 +85,14 @@ def _distance(found: Sensitivity, cost: str, turn: Turn) -> float:
 
 
 def describe_value(found: Sensitivity, cost: str) -> str:
-    """The profile's value of a price, and whether it is assumed."""
+    """Write the profile's value of a cost, and whether it is assumed."""
     own = found.ranges[cost]
     assumed = ", assumed" if is_assumed(found.profile.costs[cost].source) else ""
     return f"{own.value:,} {own.unit}{assumed}"
 
 
 def describe_turn(turn: Turn) -> str:
-    """The break-even, or between which values it lies."""
+    """Write the break-even, or the values between which it lies."""
     if turn.value is not None:
         return f"{round_to(turn.value, 3):,}" if turn.value >= 100 else format_number(turn.value, 2)
     ends = sorted((turn.held, turn.turned if turn.turned is not None else turn.until))
@@ -100,30 +100,30 @@ def describe_turn(turn: Turn) -> str:
 
 
 def round_to(value: float, digits: int) -> int:
-    """A whole number of so many significant digits."""
+    """Round to a whole number with `digits` significant digits."""
     return int(float(f"{value:.{digits - 1}e}"))
 
 
 def describe_outcome(outcome: Outcome) -> str:
-    """Where the order turns along one price, or that it does not."""
+    """Write the values of one cost at which the order changes, or that there are none."""
     said = [
         f"{turn.side} {describe_turn(turn)}"
         if turn.turned is not None
-        else f"not told from {describe_turn(turn)}"
+        else f"undecided from {describe_turn(turn)}"
         for turn in outcome.turns
     ]
     if not outcome.ahead and not said:
-        return "cannot be told"
+        return "undecided"
     return "; ".join(said) or f"none in {outcome.low:,} to {outcome.high:,}"
 
 
 def describe_profile_order(found: Sensitivity, pair: Pair) -> str:
-    """By how much the first is ahead at the machine's own prices."""
+    """Write the advantage of the first design at the costs of the profile."""
     ahead, half = pair.profile.value, pair.profile.half_width or 0.0
     if not pair.ratio:
         unit = found.metric.unit
         return (
-            f"At the machine's own prices {pair.a} is ahead by {format_number(ahead, 3)} ± "
+            f"At the profile's costs, {pair.a} is ahead by {format_number(ahead, 3)} ± "
             f"{format_number(half, 2)} {unit} ({format_count(pair.profile.units, 'replication')})."
         )
     if told_behind := ahead < -half:
@@ -132,13 +132,13 @@ def describe_profile_order(found: Sensitivity, pair: Pair) -> str:
     by = f"{middle} ({low} to {high}; {format_count(pair.profile.units, 'replication')})"
     what = found.metric.label
     if abs(ahead) <= half:
-        return f"At the machine's own prices it cannot be told which is better: {what} by {by}."
+        return f"At the profile's costs, the order is undecided: {what} by {by}."
     whose = f"{pair.b}'s {what}" if told_behind else what
-    return f"At the machine's own prices {whose} is better by {by}."
+    return f"At the profile's costs, {whose} is better by {by}."
 
 
 def _say_ratios(logarithms: list[float]) -> list[str]:
-    """Ratios as changes in per cent, or as factors where the middle one is beyond two."""
+    """Write ratios as changes in per cent, or as factors if the middle one is above two."""
     if abs(logarithms[1]) > math.log(2):
         return [
             "a factor of " * (at == 1) + format_number(math.exp(value), 3)
@@ -150,7 +150,7 @@ def _say_ratios(logarithms: list[float]) -> list[str]:
 
 
 def mattering(pair: Pair) -> list[str]:
-    """Prices worth a row: of a considerable effect, or with a break-even; the most important first."""
+    """Return the costs with a considerable effect or a break-even, the most important first."""
     most = max((effect.absolute for effect in pair.effects.values()), default=0.0)
     turning = {cost for cost, outcome in pair.break_evens.items() if outcome.turns}
     ordered = sorted(pair.effects, key=lambda cost: -pair.effects[cost].absolute)
@@ -158,38 +158,36 @@ def mattering(pair: Pair) -> list[str]:
 
 
 def describe_rest(found: Sensitivity, pair: Pair) -> Iterator[str]:
-    """Prices that have no row, in a line or two."""
+    """Yield lines about the costs without a row in the table."""
     shown = {*mattering(pair), *found.idle}
     small = [cost for cost in pair.effects if cost not in shown]
     if small:
         told = all(pair.break_evens[cost].ahead for cost in small)
         nowhere = f", and no break-even within {_EACH_WAY}" if told else ""
-        yield f"Of less effect{nowhere}: {join_words(small)}."
+        yield f"Smaller effect{nowhere}: {join_words(small)}."
 
 
 def conditions(found: Sensitivity) -> list[str]:
-    """What the figures rest on, a line each."""
+    """Return the conditions of the results, one per line."""
     where, counts = found.conditions, found.trials
     operations = f", {where.operations:,} operations" if where.operations is not None else ""
     seeds = f"seeds {where.seed:,} to {where.seed + counts.draws - 1:,}"
     if is_workload(where.trace):
-        chance = f"each draw meets another trace of the workload ({seeds})"
+        chance = f"each draw has a different trace of the workload ({seeds})"
     else:
-        chance = f"each draw meets another chance ({seeds}, jitter {where.jitter_percent:g} %)"
+        chance = f"each draw has different random draws ({seeds}, jitter {where.jitter_percent:g} %)"
     own = [one for one in found.ranges.values() if not one.stated]
     assumed = sum(is_assumed(found.profile.costs[one.cost].source) for one in own)
-    by_rule = (
-        f"{len(own)} by a factor of {FACTOR} each way, {assumed or 'none'} of these assumed" if own else ""
-    )
+    by_rule = f"{len(own)} by a factor of {FACTOR} each way ({assumed or 'none'} assumed)" if own else ""
     stated = len(found.ranges) - len(own)
     ranges = join_words(
-        filter(None, [f"{stated} in a range that the profile states" if stated else "", by_rule])
+        filter(None, [f"{stated} in a range stated by the profile" if stated else "", by_rule])
     )
     cpus = found.profile.with_cpus(where.cpus).cpus
     lines = [
         f"Trace {where.trace}{operations}; {chance}, the same for all designs. Machine {found.profile.name}, "
         f"{format_count(cpus, 'CPU')}; closed loop; {format_count(found.runs, 'run')}.",
-        f"{format_count(len(found.ranges), 'price')} vary, each log-uniform in its range and independent of "
+        f"{format_count(len(found.ranges), 'cost')} vary, each log-uniform in its range and independent of "
         f"the others: {ranges} ('pipeline machines {found.conditions.machine}' shows them).",
     ]
     if found.without_range:
@@ -197,18 +195,18 @@ def conditions(found: Sensitivity) -> list[str]:
         for cost, why in found.without_range.items():
             by_reason.setdefault(why, []).append(cost)
         said = "; ".join(f"{', '.join(costs)} ({why})" for why, costs in by_reason.items())
-        lines.append(f"Do not vary: {said}.")
+        lines.append(f"Costs that do not vary: {said}.")
     if found.idle:
-        lines.append(f"Without effect, even by {_EACH_WAY}: {', '.join(found.idle)}.")
+        lines.append(f"Costs without effect, even by {_EACH_WAY}: {', '.join(found.idle)}.")
     for (design, hazard), times in found.hazards.items():
-        meaning = "these count" if hazard == HARMLESS else "these are in no figure"
+        meaning = "these are included" if hazard == HARMLESS else "these are excluded"
         lines.append(f"{format_count(times, 'run')} of {design} met {hazard.replace('_', ' ')}; {meaning}.")
     lines.append(
-        f"(…) is an exact {100 * CONFIDENCE:.0f} % interval of the share of draws. mu* and sigma: mean size "
-        f"and spread of what the logarithm of the ratio (where a value is 0, the difference) changes while a "
-        f"price crosses its range ({counts.trajectories} trajectories of Morris). Sobol' indices: share of "
-        f"the variance that goes when the price is known, and that needs it, with {100 * CONFIDENCE:.0f} % "
-        f"intervals ({counts.rows} rows; the trace's chance has the rest). Break-even: one price alone, all "
-        "others the profile's."
+        f"(…): exact {100 * CONFIDENCE:.0f} % interval of the share of draws. mu* and sigma: mean size "
+        "and standard deviation of the change in the logarithm of the ratio (or the difference if a value "
+        f"is 0) over the range of a cost ({counts.trajectories} Morris trajectories). Sobol' indices: share "
+        "of the variance removed by fixing the cost (first) and share involving it (total), with "
+        f"{100 * CONFIDENCE:.0f} % intervals ({counts.rows} rows; the rest is due to the trace). "
+        "Break-even: only this cost varies."
     )
     return lines

@@ -1,4 +1,4 @@
-"""The DuckDB connection of a session: what it may use, whom it may believe, and what its errors mean."""
+"""The DuckDB connection of a session: limits on memory and access, and error messages."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from pipeline.errors import InputError, OutOfMemory, OutputError, PipelineError,
 from pipeline.io.memory import memory_limit
 from pipeline.sql.views import VIEWS
 
-# Of the machine's memory a session takes this much before it spills to its temporary directory.
+# A session uses this much memory before it spills to its temporary directory.
 _MOST_MB = 2_000
-# Of what this process may have: Arrow's and Polars' copies of an answer and the libraries need the rest.
+# Share of this process's limit. Copies of results in Arrow and Polars and the libraries need the rest.
 _SHARE = 0.25
 _LEAST_MB = 100
 
 _chosen: ContextVar[str | None] = ContextVar("memory", default=None)
 
-# What DuckDB raises for a file that is damaged or gone, among others.
+# Errors of DuckDB for damaged and missing files, among others.
 _OF_FILES = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 
 _AMOUNT = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B)", re.IGNORECASE)
 
 
 class SqlError(UsageError):
-    """A mistake in a statement; `picture` is the line with carets under the place, "" where it is unknown."""
+    """An error in a statement; `picture` is the line with carets under the position, "" if it is unknown."""
 
     picture = ""
 
 
 def connect(memory: str | None, spill: str, safe: bool) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory database that may have so much `memory` ("500MB"; see `default_memory`), then spills.
+    """Open an in-memory database that spills beyond `memory` ("500MB"; default: `default_memory`).
 
-    A `safe` one is for queries that are not trusted: see `lock`.
+    A `safe` one is for untrusted queries: see `lock`.
     """
     connection = duckdb.connect(
         config={
             "memory_limit": _chosen.get() or memory or default_memory(),
-            # A query can find out the directory's name, and write files there.
+            # A query can read the directory's name, and write files there.
             "temp_directory": "" if safe else spill,
-            # Nothing is ever fetched: what the wheel has is all there is.
+            # Extensions are never downloaded.
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            # A name in a query is a table's and never a variable's of this program.
+            # Names in a query never refer to Python variables.
             "python_enable_replacements": "false",
         }
     )
@@ -56,41 +56,41 @@ def connect(memory: str | None, spill: str, safe: bool) -> duckdb.DuckDBPyConnec
 
 
 def default_memory(most_mb: int = _MOST_MB) -> str:
-    """What a session may take by default: `most_mb`, less where this process may not have that much."""
+    """Return the default memory of a session: `most_mb`, or less if the process's limit requires it."""
     limit = memory_limit()
     most = most_mb if limit is None else min(most_mb, int(limit * _SHARE / 1e6))
     return f"{max(_LEAST_MB, most)}MB"
 
 
 def set_memory(amount: str | None) -> None:
-    """Choose what every session of this process may take, such as 500MB; None: the default.
+    """Set the memory of every session of this process, such as 500MB; None: the default.
 
-    Raises UsageError for what is no amount.
+    Raises UsageError for an invalid amount.
     """
     if amount is not None and not _AMOUNT.fullmatch(amount):
-        raise UsageError(f"--memory: wanted an amount with its unit, such as 500MB or 4GB, found '{amount}'")
+        raise UsageError(f"--memory: expected an amount with a unit, such as 500MB or 4GB, found '{amount}'")
     _chosen.set(amount)
 
 
 def lock(connection: duckdb.DuckDBPyConnection) -> None:
-    """Keep every query from now on away from files, networks, other databases, extensions and settings.
+    """Forbid later queries access to files, networks, other databases, extensions and settings.
 
-    What is to be read must be in the database already or registered with it: to DuckDB, a path that may be
-    read is one that COPY may write.
+    All data must already be in the database or registered with it, as COPY may write any path that DuckDB may
+    read.
     """
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 
 
 class RegisteredFiles:
-    """Parquet files that a locked connection can read: as Arrow datasets, which it cannot write."""
+    """Parquet files for a locked connection, registered as Arrow datasets, which it cannot write."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
         self._names: dict[tuple[Path, ...], str] = {}
 
     def __call__(self, files: Sequence[Path]) -> str:
-        """Register files, and return the name under which SQL reads their rows."""
+        """Register files, and return the name of their rows in SQL."""
         key = tuple(files)
         if key not in self._names:
             import pyarrow.dataset  # noqa: PLC0415 - for safe sessions alone
@@ -102,25 +102,25 @@ class RegisteredFiles:
 
 
 def to_error(error: duckdb.Error, safe: bool = False) -> PipelineError:
-    """Return what an error of DuckDB comes to for the user, in one line."""
+    """Return the exception for the user for an error of DuckDB, with a one-line message."""
     message = str(error)
     if isinstance(error, duckdb.OutOfMemoryException) or "bad_alloc" in message:
         if "max_temp_directory_size" in message or ("temp_directory" in message and not safe):
             first = message.splitlines()[0]
-            return OutputError(f"the query's intermediate results have no room on disk: {first}")
+            return OutputError(f"no disk space for the query's intermediate results: {first}")
         wanted = re.search(r"of size ([\d.]+ \w+)", message)
         return OutOfMemory.wanted(
             wanted[1] if wanted else "",
-            "allow the query more by --memory, or ask for fewer rows at once",
+            "use a larger --memory, or query fewer rows",
         )
     if isinstance(error, duckdb.IOException) and "No space left" in message:
         return OutputError(
-            f"the query's intermediate results have no room on disk: {message.splitlines()[0]}; "
-            "let TMPDIR name a directory that has more"
+            f"no disk space for the query's intermediate results: {message.splitlines()[0]}; "
+            "set TMPDIR to a directory with more space"
         )
     if isinstance(error, _OF_FILES) and ".parquet" in message:
-        return InputError(f"{to_line(error)}; if it is of a run's log, make the run again")
-    hint = "; with --safe, a query reads what is open and nothing else" if safe and _is_refused(error) else ""
+        return InputError(f"{to_line(error)}; if the file is a run's log, repeat the run")
+    hint = "; with --safe, a query reads only open runs and recordings" if safe and _is_refused(error) else ""
     mistake = SqlError(f"{to_line(error)}{hint}; views: {', '.join(VIEWS)}")
     if (begin := message.find("\nLINE ")) >= 0:
         mistake.picture = message[begin + 1 :].rstrip()
@@ -132,7 +132,7 @@ def _is_refused(error: duckdb.Error) -> bool:
 
 
 def to_line(error: duckdb.Error) -> str:
-    """DuckDB's message in one line, without its picture of the statement."""
+    """Return DuckDB's message in one line, without its picture of the statement."""
     lines = [line.strip() for line in str(error).splitlines()]
     picture = next((i for i, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
     message = " ".join(line for line in lines[:picture] if line)

@@ -1,8 +1,8 @@
 """A small DuckDB file for any client: the session's tables, views and macros, and every query as a macro.
 
-What manifests and recordings say is in the file; the views read the logs from the runs' own Parquet files, by
-absolute path, or by a path from the database's directory, which DuckDB looks up from where the client was
-started or in its setting `file_search_path`.
+The file contains the data of manifests and recordings. The views read the logs from the runs' Parquet files,
+by absolute path or by a path relative to the database's directory. DuckDB resolves relative paths from the
+client's working directory or its setting `file_search_path`.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from pipeline.sql.quoting import literal
 from pipeline.sql.session import define_views
 from pipeline.sql.views import VIEWS, View
 
-# Clients from DuckDB 1.0 on open this form of file; what a newer library writes by itself, only they do. The
-# logs' Parquet files need a client of the same generation as this library all the same.
+# Clients of DuckDB 1.0 and later open this storage version. The logs' Parquet files still require a client of
+# about the same age as this library.
 _STORAGE = "v1.0.0"
 
 
 def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -> int:
-    """Write a database over run directories, directories of runs and recordings, whole or not at all.
+    """Write a database over run directories, directories of runs and recordings.
 
-    With `relative`, it finds the runs' Parquet files from its own directory, so that both can be moved
-    together. A database that this function wrote is replaced; any other file at `output` is left alone and
-    raises OutputError. A path without a run raises InputError. Returns how many runs and recordings it has.
+    With `relative`, paths of the runs' Parquet files are relative to the database's directory, so both can be
+    moved together. A database written by this function is replaced. Raises OutputError if `output` is any
+    other file, and InputError for a path without a run. Returns the number of runs and recordings.
     """
     found, sweeps = find(runs), [path for path in runs if is_sweep(path)]
     library = queries()
@@ -46,7 +46,7 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
     _check_replaceable(output, {*VIEWS, *map(recorded_table, LOG_TABLES)})
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the file, DuckDB keeps a log of what it writes.
+        # DuckDB keeps a write-ahead log next to the file.
         with ScratchDirectory(output.parent) as scratch:
             made = Path(scratch) / output.name
             base = output.resolve().parent if relative else None
@@ -65,11 +65,11 @@ def write_database(runs: Sequence[Path], output: Path, relative: bool = False) -
 
 
 def query_macro(query: Query) -> str:
-    """Write a query of the library as a table macro of its name, each parameter with its default."""
+    """Write a query of the library as a table macro of the same name, with defaults of the parameters."""
     params = ", ".join(
         f"{p.name} := {literal(p.default) if isinstance(p.default, str) else p.default}" for p in query.params
     )
-    # In HAVING and QUALIFY, DuckDB would take a bare parameter for a column.
+    # In HAVING and QUALIFY, DuckDB would resolve a bare parameter as a column.
     body = replace_placeholders(query.body, {p.name: f"(SELECT {p.name})" for p in query.params})
     return f"CREATE MACRO {query.name}({params}) AS TABLE {body}"
 
@@ -91,7 +91,7 @@ def _make(
         connection.execute(f"ATTACH {literal(str(path))} AS made (STORAGE_VERSION '{_STORAGE}')")
         connection.execute("USE made")
         if base is not None:
-            # Views are checked when they are made, from the directory that they are to be used in.
+            # DuckDB checks views when they are created, so paths must resolve from the database's directory.
             connection.execute(f"SET file_search_path = {literal(str(base))}")
         define_views(connection, runs, place, sweeps=sweeps)
         for query in library:
@@ -107,7 +107,7 @@ def _make(
 
 
 def _comments(library: Sequence[Query]) -> list[str]:
-    """Statements that put the documentation of views, columns, macros and queries into the database."""
+    """Yield statements that store the documentation of views, columns, macros and queries as comments."""
     said: list[str] = []
     for view in VIEWS.values():
         said.append(_comment("VIEW" if _is_view(view) else "TABLE", view.name, view.doc))
@@ -138,18 +138,18 @@ def _is_view(view: View) -> bool:
 
 
 def _check_replaceable(path: Path, ours: set[str]) -> None:
-    """Refuse to replace what this module did not write: another file, or a database with other tables."""
+    """Raise OutputError for an existing file that this module did not write."""
     if not path.is_file():
         return
     hint = "choose another name with -o, or remove it first"
     with path.open("rb") as file:
         if file.read(12)[8:] != b"DUCK":
-            raise OutputError(f"{path}: the file that is there is no DuckDB database; {hint}")
+            raise OutputError(f"{path}: exists and is not a DuckDB database; {hint}")
     try:
         connection = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise OutputError(f"{path}: the database that is there does not open ({reason}); {hint}") from error
+        raise OutputError(f"{path}: exists and cannot be opened as a database ({reason}); {hint}") from error
     try:
         there = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()"
@@ -158,5 +158,9 @@ def _check_replaceable(path: Path, ours: set[str]) -> None:
         connection.close()
     names = {name for (name,) in there}
     if not names or names - ours:
-        what = f"has tables of its own ({', '.join(sorted(names - ours)[:3])})" if names else "is another one"
-        raise OutputError(f"{path}: the database that is there {what}, so that it is not replaced; {hint}")
+        what = (
+            f"has other tables ({', '.join(sorted(names - ours)[:3])})"
+            if names
+            else "was not written by 'pipeline db'"
+        )
+        raise OutputError(f"{path}: the existing database {what} and is not replaced; {hint}")

@@ -16,7 +16,7 @@ def describe_views() -> str:
 def describe_relation(name: str) -> str:
     """Describe a view with its columns, or a macro with its parameters, in text.
 
-    Raises UsageError for a name of neither.
+    Raises UsageError for an unknown name.
     """
     if name in VIEWS:
         view = VIEWS[name]

@@ -1,6 +1,6 @@
 """SQL files that document themselves in a header of comment lines, `-- key: value`.
 
-A comment line that is further in goes on with the line above.
+An indented comment line continues the line above.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 _GOES_ON = re.compile(r"\n--  +")
 
 Header = dict[str, list[str]]
-"""The values of each key, in their order."""
+"""Return the values of each key, in order."""
 
 
 def read_definitions(folder: str, *keys: str) -> Iterator[tuple[str, Header, str]]:
     """Yield name, header and SQL of each file in a folder of `definitions/`, ordered by the numbers in front.
 
-    A file `020_name.sql` comes after those that its SQL reads. The header has a line for each of `keys`.
+    A file `020_name.sql` follows the files that its SQL reads. The header has a line for each of `keys`.
     """
     line = re.compile(rf"^-- ({'|'.join(keys)}): (.*)\n", re.MULTILINE)
     for path in sorted((Path(__file__).parent / "definitions" / folder).glob("*.sql")):

@@ -1,4 +1,4 @@
-"""Which runs cannot answer a statement because they kept no log, or not the tables of it that it reads."""
+"""Runs that cannot answer a statement because they lack the log, or a table of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SHOWN = 3
 
 
 def note_missing_logs(session: Session, sql: str) -> str:
-    """Say in a line which runs have no rows for a statement that reads logs; "" if all have what it reads.
+    """Name in a line the runs without rows for a statement that reads logs; "" if there are none.
 
-    Raises InputError if nothing that is open has any, and the statement reads nothing else: no rows would
-    look as if nothing had happened.
+    Raises InputError if no open run has rows and the statement reads nothing else, as an empty result would
+    suggest that no events occurred.
     """
     named = {name for name in find_relations(sql) if name in VIEWS or name in MACROS}
     of_logs = {name for name in named if _tables_of(name)}
@@ -28,14 +28,14 @@ def note_missing_logs(session: Session, sql: str) -> str:
     more = f" and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
     what = "log" if tables != {"stretches"} else "table of stretches"
     how = "full" if what == "log" else "stretches"
-    note = f"no {what} was kept of {names}{more}; replay with --events {how}"
+    note = f"no {what} for {names}{more}; replay with --events {how}"
     if len(lacking) == len(session.runs) and not session.recordings and named == of_logs:
         raise InputError(note)
     return note
 
 
 def _tables_of(name: str) -> set[str]:
-    """Tables of the log that a view or macro reads, by itself or through others."""
+    """Return the tables of the log that a view or macro reads, directly or indirectly."""
     found: set[str] = set()
     waiting, seen = [name], {name}
     while waiting:

@@ -1,4 +1,4 @@
-"""The query library: SQL files that answer one question each, documented in a header of comment lines.
+"""The query library: SQL files, each documented in a header of comment lines.
 
     -- question: How often does the pool flush?
     -- param: buckets = 120; number of time buckets
@@ -7,9 +7,9 @@
     -- reads: totals, flush
 
 `param` gives a name, its default and its meaning; the SQL uses it as `$buckets`. Every output column has a
-`column` line with its unit in brackets where it has one. `reads` names what the answer needs: `totals`
-(manifests, so runs without a log are in it), `operations`, or event kinds. A user's own file may leave the
-header out; a line that does not fit its form is an error.
+`column` line, with its unit in brackets if it has one. `reads` names the inputs: `totals` (manifests, which
+include runs without a log), `operations`, or event kinds. The header is optional in a user's own file. A
+malformed line is an error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _PLACEHOLDER = re.compile(r"\$([A-Za-z_]\w*)")
 
 @dataclass(frozen=True)
 class Param:
-    """A parameter of a query: its name in the SQL, its default, whose type it keeps, and its meaning."""
+    """A parameter of a query: its name in the SQL, its default (which sets its type) and its meaning."""
 
     name: str
     default: Value
@@ -53,7 +53,7 @@ class Param:
 
 @dataclass(frozen=True)
 class OutputColumn:
-    """A column of a query's answer, with its unit ("" where it has none)."""
+    """A column of a query's result, with its unit ("" if it has none)."""
 
     name: str
     unit: str
@@ -74,7 +74,7 @@ class Query:
 
     @property
     def reads_log(self) -> bool:
-        """Whether it asks more than the totals, which a run without a log has too."""
+        """Whether it requires the log, rather than only totals."""
         return any(word != "totals" for word in self.reads)
 
     @property
@@ -91,7 +91,7 @@ def queries() -> dict[str, Query]:
 
 
 def load_query(name_or_path: str | Path) -> Query:
-    """Load a shipped query by name, or any by the path of its .sql file.
+    """Load a shipped query by name, or any query by the path of its .sql file.
 
     An unknown name raises UsageError with the nearest ones; an unreadable file raises InputError.
     """
@@ -105,11 +105,11 @@ def load_query(name_or_path: str | Path) -> Query:
 
 
 def read_query(path: Path) -> Query:
-    """Read a .sql file and its header; a header line that does not fit raises InputError."""
+    """Read a .sql file and its header; a malformed header line raises InputError."""
     try:
         sql = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: wanted SQL in UTF-8: {error}") from error
+        raise InputError(f"{path}: expected SQL in UTF-8: {error}") from error
     question = ""
     params: list[Param] = []
     columns: list[OutputColumn] = []
@@ -134,12 +134,12 @@ def read_query(path: Path) -> Query:
                     )
         else:
             form = "name = default; meaning" if key == "param" else "name (unit); meaning"
-            raise InputError(f"{path}:{number}: wanted '-- {key}: {form}', found '{line}'")
+            raise InputError(f"{path}:{number}: expected '-- {key}: {form}', found '{line}'")
     return Query(path.stem, question, sql, tuple(params), tuple(columns), reads, path)
 
 
 def plain_value(text: str) -> Value:
-    """A whole number, a number, or the text itself, without its quotes."""
+    """Return an integer, a float, or the text without its quotes."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -153,10 +153,10 @@ def plain_value(text: str) -> Value:
 def run_query(
     session: Session, query: Query, params: Mapping[str, Value] | None = None, most: int | None = None
 ) -> pl.DataFrame:
-    """Answer a query from the session's runs, at most so many rows, with `params` in place of its defaults.
+    """Run a query over the session's runs, for at most `rows` rows, with `params` instead of its defaults.
 
-    Text is turned into the type of the parameter's default. An unknown parameter, or a value that does not
-    fit, raises UsageError.
+    Text is converted to the type of the parameter's default. Raises UsageError for an unknown parameter and
+    an invalid value.
     """
     values = {param.name: param.default for param in query.params}
     wanted = placeholders(query.body)
@@ -167,19 +167,19 @@ def run_query(
     missing = wanted - values.keys()
     if missing:
         raise UsageError(
-            f"query '{query.name}' wants a value for {', '.join(sorted(missing))}; "
+            f"query '{query.name}' requires a value for {', '.join(sorted(missing))}; "
             f"give --set {min(missing)}=VALUE"
         )
     return session.query(query.sql, {name: values[name] for name in values if name in wanted}, most)
 
 
 def placeholders(sql: str) -> set[str]:
-    """Names of the `$name` placeholders of a query."""
+    """Return the names of the `$name` placeholders of a query."""
     return set(_PLACEHOLDER.findall(sql))
 
 
 def fill_placeholders(query: Query, params: Mapping[str, Value]) -> str:
-    """Write a query's SQL with values in place of its parameters, as anybody can run it."""
+    """Write a query's SQL with values in place of its parameters, to run it anywhere."""
     values = {param.name: param.default for param in query.params} | dict(params)
     return replace_placeholders(query.body, {name: _literal(value) for name, value in values.items()})
 
@@ -187,17 +187,17 @@ def fill_placeholders(query: Query, params: Mapping[str, Value]) -> str:
 def _literal(value: Value) -> str:
     if isinstance(value, str):
         return literal(value)
-    # Without an exponent DuckDB takes a number with a point for a decimal, which counts otherwise.
+    # Without an exponent, DuckDB reads a number with a point as a decimal, which has different arithmetic.
     return f"{value!r}e0" if isinstance(value, float) and "e" not in repr(value) else repr(value)
 
 
 def replace_placeholders(sql: str, values: Mapping[str, str]) -> str:
-    """Put `values` in place of the `$name` placeholders of a query."""
+    """Replace the `$name` placeholders of a query by `values`."""
     return _PLACEHOLDER.sub(lambda found: values[found[1]], sql)
 
 
 def _fit_type(query: str, name: str, value: Value, default: Value | None) -> Value:
-    """Turn `value` into the type of `default`."""
+    """Convert `value` to the type of `default`."""
     if isinstance(default, str):
         return str(value)
     found = plain_value(value) if isinstance(value, str) else value
@@ -206,11 +206,11 @@ def _fit_type(query: str, name: str, value: Value, default: Value | None) -> Val
     if isinstance(default, float) and isinstance(found, int):
         return float(found)
     wanted = "a whole number" if isinstance(default, int) else "a number"
-    raise UsageError(f"parameter '{name}' of '{query}': wanted {wanted}, found '{value}'")
+    raise UsageError(f"parameter '{name}' of '{query}': expected {wanted}, found '{value}'")
 
 
 def describe_queries(name: str | None = None) -> str:
-    """Describe the library in text: every query with its question, or one query in full with its SQL."""
+    """Describe the library as text: every query with its question, or one query in full with its SQL."""
     if name is None:
         return align_columns((query.name, query.question) for query in queries().values())
     query = load_query(name)
@@ -218,5 +218,5 @@ def describe_queries(name: str | None = None) -> str:
         f"{query.name}\n{query.question}\n\n"
         + titled_columns("parameters", ((f"{p.name} = {p.default}", p.doc) for p in query.params), end="\n")
         + titled_columns("columns", ((c.name, c.unit, c.doc) for c in query.columns), end="\n")
-        + f"reads: {', '.join(query.reads) or '(not said)'}\n\n{query.body}\n"
+        + f"reads: {', '.join(query.reads) or '(not declared)'}\n\n{query.body}\n"
     )

@@ -1,8 +1,8 @@
-"""Lock statistics in the two forms that kernel engineers know: lockmeter's, and that of /proc/lock_stat.
+"""Lock statistics in two established forms: lockmeter's, and that of /proc/lock_stat.
 
-Lockmeter's form is that of its reports of 2002 (M. J. Bligh, linux-kernel, 18 March 2002), three significant
-digits and the unit behind each time. /proc/lock_stat's is that of Linux (Documentation/locking/lockstat.rst),
-version 0.4: times in us with two decimals. A figure that is not known is a dash.
+Lockmeter's form is that of its reports of 2002 (M. J. Bligh, linux-kernel, 18 March 2002): three significant
+digits, and a unit after each time. The form of /proc/lock_stat is that of Linux
+(Documentation/locking/lockstat.rst), version 0.4: times in us with two decimals. Unknown values are dashes.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _NAME_WIDTH, _FIGURE_WIDTH = 40, 14
 
 
 def lockmeter_text(frame: pl.DataFrame) -> str:
-    """Write an answer of the query `lockmeter` as lockmeter did: a table for each run, its name above it.
+    """Write a result of the query `lockmeter` in lockmeter's form: a table for each run, below its name.
 
-    All acquisitions that found the lock busy spun for it, so SPIN is CON; none was given up (RJECT). A wait
-    that was never needed is 0, as lockmeter had it. Raises UsageError if a column is missing.
+    All contended acquisitions spin, so SPIN equals CON, and none is rejected (RJECT). The wait is 0 if there
+    were no contended acquisitions, as in lockmeter. Raises UsageError if a column is missing.
     """
     lines: list[str] = []
     for run, rows in _by_run(frame, "lockmeter"):
@@ -79,13 +79,13 @@ def _time(microseconds: float | None) -> str:
 
 
 def lock_stat_text(frame: pl.DataFrame) -> str:
-    """Write an answer of the query `lock_stat` as /proc/lock_stat has it: a class for each run's lock.
+    """Write a result of the query `lock_stat` in the form of /proc/lock_stat: a class for each run's lock.
 
-    The class is named as the run, or as a measured lock; its contention points are the sites with their
-    contended acquisitions, without addresses. Who held the lock at which site meanwhile is not known, so that
-    there is no second list of points. Raises UsageError if a column is missing.
+    The class has the name of the run or of the measured lock. Its contention points are the sites with their
+    contended acquisitions, without addresses. The second list of points, the sites of the holders, is
+    omitted, as these are unknown. Raises UsageError if a column is missing.
     """
-    # In the order, and under the names, of /proc/lock_stat, with _ for its -.
+    # In the order and with the names of /proc/lock_stat, with _ instead of -.
     _, _, _, *figures = _columns("lock_stat")
     width = _NAME_WIDTH + 1 + len(figures) * (_FIGURE_WIDTH + 1)
     head = " ".join(name.replace("_", "-").rjust(_FIGURE_WIDTH) for name in figures)
@@ -107,7 +107,7 @@ def lock_stat_text(frame: pl.DataFrame) -> str:
 
 
 def _by_class(frame: pl.DataFrame) -> list[tuple[str, list[Row]]]:
-    """Rows of each lock under its name; the pool's is named as its run."""
+    """Group rows by the name of their lock; the pool's lock has the name of its run."""
     classes: dict[tuple[str, str], list[Row]] = {}
     for run, rows in _by_run(frame, "lock_stat"):
         for row in rows:
@@ -136,12 +136,12 @@ def _columns(form: str) -> list[str]:
 
 
 def _by_run(frame: pl.DataFrame, form: str) -> list[tuple[str, list[Row]]]:
-    """Rows of each run, runs and rows in the answer's order; a name that would break its line is mended."""
+    """Group rows by run, in order. Control characters in names are escaped."""
     wanted = _columns(form)
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise UsageError(
-            f"format '{form}' wants the columns {', '.join(wanted)}, of which this answer lacks "
+            f"format '{form}' requires the columns {', '.join(wanted)}; this result lacks "
             f"{', '.join(missing)}; use it with --name {form}"
         )
     groups: dict[str, list[Row]] = {}

@@ -1,4 +1,4 @@
-"""The tables of the log as SQL over their files: what was stored in fewer bits is put together again."""
+"""The tables of the log as SQL over their files, which reconstructs columns stored in fewer bits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ReadFiles = Callable[[Sequence[Path]], str]
 
 
 def parquet_files(files: Sequence[Path], place: Callable[[Path], str] = str) -> str:
-    """Let DuckDB read files by their paths; `place` writes a path as it shall be found."""
+    """Read files by path; `place` converts a path for DuckDB."""
     return f"read_parquet([{', '.join(literal(_without_wildcards(place(file))) for file in files)}])"
 
 
@@ -67,7 +67,7 @@ def files_select(found: Run, columns: Iterable[str], files: Sequence[Path], read
 
 
 def _as_stored(column: LogColumn) -> str:
-    """The column from what the table's file has of it."""
+    """Return the expression that reconstructs a column from the table's file."""
     name, stored = column.stored_name, column.stored
     value = " + ".join([*stored.plus, f"nullif({name}, -1)" if column.none else name])
     value = " - ".join([value, *stored.minus])
@@ -85,7 +85,7 @@ def _absent(column: LogColumn, instead: str = "NULL") -> str:
 
 
 def recorded_table(table: str) -> str:
-    """Name of the table that holds what recordings have of a table of the log."""
+    """Return the name of the table with recordings' rows of a table of the log."""
     return f"recorded_{table}"
 
 

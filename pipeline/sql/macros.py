@@ -1,13 +1,13 @@
-"""The macros that SQL may use beside the views: what several queries do, defined and documented once.
+"""The SQL macros: table functions shared by several queries, each defined and documented once.
 
-Each is a file of `definitions/macros/`, found there:
+Each macro is a file in `definitions/macros/`:
 
     -- macro: what the table is
     -- param: name; meaning
     -- column: name; meaning
     -- example: FROM name('hold_histogram')
 
-A macro that takes a relation takes its name as text: of a view, or of a CTE of the same query, as in
+A relation is passed to a macro as text, the name of a view or of a CTE of the same query, as in
 `WITH mine AS (...) SELECT * FROM quantiles('mine')`.
 """
 
@@ -34,12 +34,12 @@ class Macro:
 
     @property
     def call(self) -> str:
-        """How it is written: its name with its parameters."""
+        """The call: name and parameters."""
         return f"{self.name}({', '.join(name for name, _ in self.parameters)})"
 
     @property
     def definition(self) -> str:
-        """The statement that makes it."""
+        """The statement that creates the macro."""
         return f"CREATE MACRO {self.call} AS TABLE {self.sql}"
 
 
@@ -48,7 +48,7 @@ def _pair(line: str) -> tuple[str, str]:
     return name, meaning
 
 
-# In the order in which they are made, after the views: a macro comes after those that it uses.
+# In the order of creation, after the views: a macro follows those that it uses.
 MACROS: dict[str, Macro] = {
     name: Macro(
         name,

@@ -1,4 +1,4 @@
-"""Rows of the tables that are filled from manifests, recordings and measured locks."""
+"""Rows of the tables that are filled from manifests, recordings and lock statistics."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ _ROWS: dict[str, Callable[[Manifest], Rows]] = {
 
 
 def manifest_rows(table: str, run: Run) -> Rows:
-    """Yield the rows that a run's manifest has for a table."""
+    """Yield the rows of a table from a run's manifest."""
     for row in _ROWS[table](run.manifest):
         yield {"run": run.name, "directory": str(run.directory)} | row
 
 
 def recording_row(found: Recording, run: RecordedRun) -> dict[str, Any]:
-    """What `runs` says of a recording: what is known of it, and what could be counted."""
+    """Return the row of `runs` for a recording: its known facts and countable totals."""
     return {
         "run": found.name,
         "provenance": "recorded",
@@ -122,7 +122,7 @@ def recording_row(found: Recording, run: RecordedRun) -> dict[str, Any]:
 
 
 def measured_rows(table: str, found: LockTable) -> Rows:
-    """Yield the rows that a table has of measured locks."""
+    """Yield the rows of a table from lock statistics."""
     measured = found.measured
     if table == "locks":
         by_wait = sorted(measured.rows, key=lambda row: -row.figures.get("wait_ns", -1))

@@ -1,6 +1,6 @@
-"""Query answers as text: a table to read, or CSV and JSON at full precision to work on; Parquet as a file.
+"""Query results as text (a rounded table, or CSV and JSON at full precision) and as Parquet files.
 
-Answers about the lock can also be had in lockmeter's form and in that of /proc/lock_stat.
+Results about locks are also available in the forms of lockmeter and /proc/lock_stat.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ FORMATS = ("table", "csv", "json", "parquet", *FORMS)
 def format_frame(frame: pl.DataFrame, form: str) -> str:
     """Write a frame as `table`, `csv`, `json` (a list of objects) or one of `lock_tables.FORMS`.
 
-    The text ends in a newline. Raises UsageError for a frame without the columns that a form wants.
+    The text ends in a newline. Raises UsageError for a frame without the columns that a form requires.
     """
     if form in FORMS:
         return FORMS[form](frame)
     if form == "table":
-        # What EXPLAIN answers with is a drawing, which no table can hold.
+        # The result of EXPLAIN is a drawing, which does not fit into a table.
         return "\n".join(frame["explain_value"]) if frame.columns == _PLAN else format_table(frame)
     if form == "csv":
         return nested_to_json(frame).write_csv()
@@ -37,7 +37,7 @@ def format_frame(frame: pl.DataFrame, form: str) -> str:
 
 
 def write_frame(frame: pl.DataFrame, form: str, path: Path) -> None:
-    """Write a frame to a file, whole or not at all."""
+    """Write a frame to a file, atomically."""
     with complete_file(path) as temporary:
         if form == "parquet":
             frame.write_parquet(temporary)
@@ -46,15 +46,15 @@ def write_frame(frame: pl.DataFrame, form: str, path: Path) -> None:
 
 
 def check_format(form: str, path: Path | None) -> str:
-    """Check that `form` is known, and that Parquet, which is no text, has a file to go to."""
+    """Check that `form` is known, and that Parquet has an output file."""
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
     if form == "parquet" and path is None:
-        raise UsageError("format 'parquet' is not text; say where it goes with --output FILE")
+        raise UsageError("format 'parquet' is binary; choose a file with --output FILE")
     return form
 
 
-# Numbers that name something: a thousands separator would hide that.
+# Numbers that are identifiers have no thousands separators.
 IDENTITIES = frozenset(
     ("op", "task", "process", "page", "slot", "cpu", "cpu_map", "cpu_unmap", "holder", "flush_op", "other",
      "seed", "woken_by", "mostly_woken_by", "queue")
@@ -62,14 +62,14 @@ IDENTITIES = frozenset(
 
 
 def format_cell(column: str, value: Any, digits: int = 4) -> str:
-    """One cell for reading; numbers that name something, such as a task, are written plainly."""
+    """Write a cell for display; identifiers, such as task numbers, have no thousands separators."""
     if value is None:
         return ""
     return str(value) if column in IDENTITIES else format_number(value, digits)
 
 
 def format_table(frame: pl.DataFrame) -> str:
-    """Align a frame's columns under their names, numbers to the right; says so when there are no rows."""
+    """Align a frame's columns under their names, numbers to the right; "(no rows)" if it is empty."""
     columns = []
     for name in frame.columns:
         cells = [format_cell(name, value).replace("\n", " ") for value in frame[name].to_list()]

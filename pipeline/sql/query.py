@@ -37,27 +37,27 @@ def sql(
     """Answer one SQL query over runs.
 
     `runs` are run directories, directories of runs, recordings of the kernel's pool (`*.kmap.parquet`), names
-    of shipped ones, or files of measured locks. Exactly one of `query` (SQL text), `file` (a .sql file) and
-    `name` (a query of the library) is given; `params` fill its `$name` placeholders. A `safe` query reads
-    those runs and nothing else, and writes nothing. The views are those of `views.VIEWS`. Statements before
-    the query may prepare it. Raises UsageError for a mistake in the SQL or its parameters, InputError for a
-    path without a readable run.
+    of shipped ones, or files of lock statistics. Exactly one of `query` (SQL text), `file` (a .sql file) and
+    `name` (a query of the library) is required; `params` fill its `$name` placeholders. A `safe` query reads
+    only those runs and writes nothing. The views are those of `views.VIEWS`. The query may be preceded by
+    other statements. Raises UsageError for an error in the SQL or its parameters, and InputError for a path
+    without a readable run.
     """
     chosen = choose_query(query, file, name)
     with open_session(runs, recordings=True, statement=chosen.body, safe=safe) as session:
         frames = list(answers(session, chosen, params))
     if len(frames) != 1:
-        raise UsageError(f"wanted SQL with one answer, found {len(frames)}; ask one by one")
+        raise UsageError(f"expected SQL with one result, found {len(frames)}; run the queries separately")
     return frames[0]
 
 
 def choose_query(query: str | None, file: Path | None, name: str | None) -> Query:
-    """The one query that is given: SQL text, a .sql file, or a name of the library. Raises UsageError."""
+    """Return the given query: SQL text, a .sql file, or a name of the library. Raises UsageError."""
     given = [what for what in (query, file, name) if what is not None]
     if len(given) != 1:
         found = "none" if not given else f"{len(given)} of them"
         raise UsageError(
-            f"wanted exactly one of a query, --file and --name, found {found}; "
+            f"expected exactly one of a query, --file and --name, found {found}; "
             f"'pipeline queries' lists the names; views: {', '.join(VIEWS)}"
         )
     if file is not None:
@@ -70,10 +70,10 @@ def choose_query(query: str | None, file: Path | None, name: str | None) -> Quer
 def answers(
     session: Session, query: Query, params: Mapping[str, Value] | None = None, most: int | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Carry out the statements of a query one after another; yield the rows of each that asks for some.
+    """Run the statements of a query in order, and yield the rows of each statement that returns rows.
 
-    Of each answer at most so many rows. Raises UsageError for a mistake in one, a parameter that none of them
-    has, and if there is but one and it has no rows to give.
+    Each result has at most `rows` rows. Raises UsageError for an error in a statement, for a parameter that
+    no statement has, and for a single statement that returns no rows.
     """
     statements = split_statements(query.body)
     if len(statements) <= 1:
@@ -94,5 +94,5 @@ def answers(
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Value]:
-    """Read `name=value` pairs; a value that looks like a number is one."""
+    """Parse `name=value` pairs; numeric values become numbers."""
     return {name: plain_value(text) for name, text in key_values(pairs, "--set").items()}

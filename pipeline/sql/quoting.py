@@ -1,8 +1,8 @@
-"""Text as a part of a statement."""
+"""Quoting text in SQL statements."""
 
 from __future__ import annotations
 
 
 def literal(text: str) -> str:
-    """Write text as a string of SQL."""
+    """Write text as an SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

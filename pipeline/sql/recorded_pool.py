@@ -1,12 +1,12 @@
-"""A recording of the kernel's own pool as a run: the facts that it has, in the columns of a run's log.
+"""A recording of the kernel's own pool as a run, with its facts in the columns of a run's log.
 
-So one query answers whether the model matches the machine. Operations, tasks and pages are numbered as in the
-trace that `pipeline import` makes of the recording, so that `op` is the same operation in both. What was not
-recorded is None, never 0: waits, holds, interrupted CPUs, probed and scanned slots.
+A query can therefore compare model and machine. Operations, tasks and pages are numbered as in the trace that
+`pipeline import` makes of the recording, so `op` is the same operation in both. Facts that were not recorded
+are None, never 0: waits, holds, interrupted CPUs, probed and scanned slots.
 
-Three durations are what the events bracket, on the recorded machine (the shipped recordings': an emulated
-one): a scan lasts until its task's next event but evictions, a flush until its task's next event, and a sleep
-until the task has the lock again.
+Three durations are bounded by events on the recorded machine, which is emulated for the shipped recordings. A
+scan ends at the task's next event other than an eviction, a flush at the task's next event, and a sleep when
+the task has the lock again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from pipeline.schema.names import KINDS
 from pipeline.schema.trace import Column
 from pipeline.trace.lock_text import FORMATS
 
-# What cannot be counted where no event of a kind was recorded.
+# Totals that cannot be counted without events of a kind.
 _COUNTED_BY = {
     ENTER: ("map_ns", "map_max_ns"),
     PAGE_ADDRESS: ("freed",),
@@ -54,9 +54,9 @@ _EVENT_NAMES = {SCAN: "scan", FLUSH: "flush", SLEEP: "sleep"}
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What a recording has of a run: its two tables, with None for what is not known, and their sums.
+    """A recording as a run: its two tables, with None for unknown facts, and their sums.
 
-    `totals` has those fields of `runs.schema.Totals` that can be counted, and None for the others.
+    `totals` has the countable fields of `runs.schema.Totals`, and None for the others.
     """
 
     operations: pa.Table
@@ -68,28 +68,34 @@ class RecordedRun:
 def read_recorded_run(path: Path) -> RecordedRun:
     """Read a recording of the pool's raw events (`*.kmap.parquet`) as a run.
 
-    Operations of which the recording lacks the beginning or the end are left out, as by `pipeline import`.
-    Raises InputError if it is no such recording.
+    Operations without a recorded begin or end are omitted, as in `pipeline import`. Raises InputError if the
+    file is not such a recording.
     """
     columns = read_column_names(path)
     if not columns:
-        other = f"found a file of another kind; of locks are read {', '.join(FORMATS.values())}"
+        other = (
+            f"found a file of another kind; the formats of lock statistics are {', '.join(FORMATS.values())}"
+        )
         wrong = describe_wrong_kind(path)
         raise InputError(
-            f"{path}: wanted a run directory, a recording of the kernel's pool with times in nanoseconds "
-            f"(*.kmap.parquet) or what was measured of locks; {f'this {wrong}' if wrong else other}"
+            f"{path}: expected a run directory, a recording of the kernel's pool with times in nanoseconds "
+            f"(*.kmap.parquet) or a file of lock statistics; {f'this {wrong}' if wrong else other}"
         )
     if not columns.issuperset(NEEDED_COLUMNS):
-        what = "a trace, of which 'pipeline replay' makes a run" if "think_ns" in columns else "another table"
+        what = (
+            "a trace; replay it with 'pipeline replay' to get a run"
+            if "think_ns" in columns
+            else "another table"
+        )
         raise InputError(
-            f"{path}: wanted a run directory or a recording of the kernel's pool (*.kmap.parquet), "
+            f"{path}: expected a run directory or a recording of the kernel's pool (*.kmap.parquet), "
             f"found {what}"
         )
     pool = read_pool_events(path)
     if (pool.time == NONE).any():
         raise InputError(
-            f"{path}: wanted a time with each event (time_ns), by which a run's tables go; record it. "
-            "'pipeline study kernel' needs none"
+            f"{path}: expected a time for each event (time_ns), which the tables of a run require; 'pipeline "
+            "study kernel' works without"
         )
     operations = pair_events(pool)
     arranged = arrange(build_mappings(pool, operations), POOL_THINK_SPLIT, HOLD_SPLIT, True)
@@ -101,7 +107,7 @@ def read_recorded_run(path: Path) -> RecordedRun:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """Positions in `pool` of the three events of each operation, in the order of the trace, and its rows."""
+    """Return positions in `pool` of the three events of each operation, in trace order, and its rows."""
 
     pool: PoolEvents
     asked: np.ndarray
@@ -127,7 +133,7 @@ class _Recorded:
         )
 
     def _durations(self) -> np.ndarray:
-        """For each event the time to its task's next one, evictions passed over; NONE if there is none."""
+        """Return for each event the time to its task's next event except evictions; NONE without one."""
         code, time, pid = self.pool.code, self.pool.time, self.pool.pid
         shown = np.flatnonzero(~self.pool.evicts())
         by_task = shown[np.argsort(pid[shown], kind="stable")]
@@ -138,21 +144,21 @@ class _Recorded:
         return durations
 
     def _count_freed(self, scans: np.ndarray) -> np.ndarray:
-        """How many slots each scan freed: its task's evictions from it until that task's next scan or map."""
+        """Return the number of slots freed by each scan: evictions up to the task's next scan or map."""
         code, pid = self.pool.code, self.pool.pid
         by_task = np.argsort(pid, kind="stable")
         position = np.empty(len(code), np.int64)
         position[by_task] = np.arange(len(code))
         evicted = self.pool.evicts()[by_task]
         so_far = np.concatenate([[0], np.cumsum(evicted)])
-        # A run of evictions follows its scan directly in its task's order.
+        # Evictions directly follow their scan in the order of the task.
         other = np.flatnonzero(~evicted)
         first = position[scans] + 1
         end = np.append(other, len(code))[np.searchsorted(other, first)]
         return so_far[end] - so_far[first]
 
     def _operations_of(self, which: np.ndarray) -> np.ndarray:
-        """The operation in whose course each event happened: asked for by its task and not yet mapped."""
+        """Return the operation of each event: requested by its task and not yet mapped."""
         length = len(self.pool.code)
         keys = self.pool.pid[self.asked] * length + self.asked
         order = np.argsort(keys)
@@ -179,7 +185,7 @@ class _Recorded:
         }
 
     def _tasks_of(self, which: np.ndarray) -> np.ndarray:
-        """The trace's number of each event's task; NONE for a task without a whole operation."""
+        """Return the trace's number of each event's task; NONE for a task without a complete operation."""
         tasks = self.rows["task"]
         number = dict(zip(self.pool.pid[self.asked].tolist(), tasks.tolist(), strict=True))
         return np.array([number.get(pid, NONE) for pid in self.pool.pid[which].tolist()], np.int64)
@@ -211,7 +217,7 @@ class _Recorded:
         }
 
     def _list_served(self) -> list[str | None]:
-        """A miss is a turn that gave the page a new address; None where the turn is not whole."""
+        """Return misses: turns that gave the page a new address; None for an incomplete turn."""
         turns = schedule_holds(self.pool)
         maps = turns.kind == MAPS
         takes = dict(zip(turns.seq[maps].tolist(), turns.takes[maps].tolist(), strict=True))
@@ -255,7 +261,7 @@ def _or_none(values: np.ndarray) -> list[int | None]:
 
 
 def _table(columns: tuple[Column, ...], values: dict[str, Any], length: int) -> pa.Table:
-    """The log's columns in their order, plain strings for dictionaries, null where there is no value."""
+    """Return the log's columns in order, with strings for dictionaries and null for missing values."""
     arrays = []
     for column in columns:
         kind = pa.string() if pa.types.is_dictionary(column.type) else column.type

@@ -44,18 +44,18 @@ from pipeline.sql.views import RESULTS, VIEWS, View
 if TYPE_CHECKING:
     from pipeline.sql.recorded_pool import RecordedRun
 
-# What the logs of all runs have of spinning, flushes, scans or sleeps is copied out of them for further
-# questions, if it is no more than so many rows: about 0.6 GB, of which DuckDB spills what finds no room.
+# Rows about spinning, flushes, scans or sleeps are copied from the logs of all runs for later queries, up to
+# this many rows. They take about 0.6 GB, which DuckDB spills if necessary.
 MOST_KEPT_ROWS = 16_000_000
 
-# Tables of the log of which recordings have rows.
+# Tables of the log for which recordings have rows.
 RECORDED_TABLES = ("operations", "events")
 
 _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
 
 
 class Session:
-    """Runs opened for SQL. Not for use by several threads at once; close it, or use it in a `with` block."""
+    """Runs opened for SQL. Not thread-safe. Close it, or use it in a `with` block."""
 
     def __init__(
         self,
@@ -64,32 +64,31 @@ class Session:
         sweeps: Sequence[Path] = (),
         safe: bool = False,
     ) -> None:
-        """Make the connection and every view of `views.VIEWS` over `runs`, which may be empty, and `sweeps`.
+        """Open the connection and create every view of `views.VIEWS` over `runs` (may be empty) and `sweeps`.
 
-        The session may take so much `memory` ("500MB"), 2 GB or a share of this process's limit if None, and
-        spills to disk beyond it. A `safe` one is for queries that are not trusted: they read what is open and
-        nothing else, and write nothing, so that it does not spill either. A recording that cannot be read
-        raises InputError.
+        The session spills to disk beyond `memory` ("500MB"; default: 2 GB or a share of this process's
+        limit). A `safe` one is for untrusted queries: they read only open runs and recordings and write
+        nothing, so it does not spill either. Raises InputError for a recording that cannot be read.
         """
         self.safe = safe
         self.runs = [found for found in runs if isinstance(found, Run)]
         self.recordings = [found for found in runs if isinstance(found, Recording)]
         self.lock_tables = [found for found in runs if isinstance(found, LockTable)]
-        # Before anything is opened that would have to be closed again.
+        # Checked before opening anything that must be closed.
         recorded = _read_recordings(self.recordings)
         with ExitStack() as opened:
             self._connection = connect(memory, opened.enter_context(ScratchDirectory()), safe)
             opened.callback(self._connection.close)
             opened.enter_context(interrupts.stopped_by(self.interrupt))
             self._define(runs, recorded, sweeps)
-            # Closed by `close` from here on.
+            # From here on, `close` closes it.
             self._opened = opened.pop_all()
 
     def _define(
         self, runs: Sequence[Found], recorded: Mapping[str, RecordedRun], sweeps: Sequence[Path]
     ) -> None:
         self._kept = _too_long([found.manifest.totals for found in self.runs if found.has_log])
-        # What no run's log has to be read for.
+        # These need not read the log of any run.
         logged: list[Run | Recording] = [*self.runs, *self.recordings]
         self._summed = {
             view.name for view in VIEWS.values() if all(sums_file(view, found) for found in logged)
@@ -101,12 +100,12 @@ class Session:
             if isinstance(known := to_error(error), OutOfMemory | OutputError):
                 raise known from error
             raise InputError(
-                f"a table of a run's log cannot be read: {to_line(error)}; make the run again"
+                f"a table of a run's log cannot be read: {to_line(error)}; repeat the run"
             ) from error
         except UnicodeDecodeError as error:
-            # DuckDB's own message, which quotes what is damaged.
+            # DuckDB's message, which quotes the damaged bytes.
             raise InputError(
-                "a table of a run's log cannot be read: it has a name that is no UTF-8; make the run again"
+                "a table of a run's log cannot be read: a name in it is not UTF-8; repeat the run"
             ) from error
         if self.safe:
             lock(self._connection)
@@ -114,10 +113,10 @@ class Session:
     def query(
         self, sql: str, params: Mapping[str, Any] | None = None, most: int | None = None
     ) -> pl.DataFrame:
-        """Run one SQL statement and return its rows, at most so many.
+        """Run one SQL statement and return at most `rows` of its rows.
 
-        `params` fill `$name` placeholders. Integer sums come back as Int64 and decimals as Float64. A mistake
-        in the SQL, or a statement without rows, raises UsageError with DuckDB's message in one line.
+        `params` fill `$name` placeholders. Integer sums are Int64, and decimals are Float64. An error in the
+        SQL, or a statement that returns no rows, raises UsageError with DuckDB's message in one line.
         """
         frame = self.run(sql, params, most)
         if frame is None:
@@ -127,7 +126,7 @@ class Session:
     def run(
         self, sql: str, params: Mapping[str, Any] | None = None, most: int | None = None
     ) -> pl.DataFrame | None:
-        """Run one SQL statement, as `query` does, for at most so many rows; None if it has none to give."""
+        """Run one SQL statement like `query`; return None for a statement that returns no rows."""
         try:
             self._keep_sums(sql)
             relation = self._connection.sql(sql, params=dict(params)) if params else self._connection.sql(sql)
@@ -139,9 +138,9 @@ class Session:
         return None if frame is None else to_plain_types(frame)
 
     def batches(self, sql: str, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
-        """Run one SQL statement and yield its rows as they come, at most `rows` at a time.
+        """Run one SQL statement and yield its rows in batches of at most `rows`.
 
-        Whatever its answer's size, it takes no more memory than the session may. No other statement can run
+        The session's limit on memory applies, whatever the size of the result. No other statement can run
         until the last batch is read.
         """
         try:
@@ -152,28 +151,28 @@ class Session:
             raise to_error(error, self.safe) from error
 
     def add_table(self, name: str, rows: pa.Table) -> None:
-        """Keep rows as a table for this session; it comes before a view of its name."""
+        """Store rows as a table of this session, which hides a view of the same name."""
         self._connection.register("rows_to_add", rows)
         self._connection.execute(f"CREATE TEMP TABLE {name} AS FROM rows_to_add")
         self._connection.unregister("rows_to_add")
 
     def define(self, statement: str) -> None:
-        """Run one statement that makes a view or a macro. A mistake in it raises UsageError."""
+        """Run one statement that creates a view or a macro. Raises UsageError for an error in it."""
         try:
             if (found := len(duckdb.extract_statements(statement))) != 1:
-                raise UsageError(f"wanted one statement, found {found}")
+                raise UsageError(f"expected one statement, found {found}")
             self._connection.execute(statement)
         except duckdb.Error as error:
             raise to_error(error, self.safe) from error
 
     def interrupt(self) -> None:
-        """End the statement that another thread is running; there, it raises UsageError."""
+        """End the statement of another thread, in which it raises UsageError."""
         self._connection.interrupt()
 
     def _keep_sums(self, sql: str) -> None:
-        """Make what a statement mentions of sums and extracts of whole logs, and keep it for the next one.
+        """Compute the kept views that a statement mentions, and store them for later statements.
 
-        As temporary tables they come before the views of the same names, in other views and macros too.
+        They are temporary tables, which hide the views of the same names, also in other views and macros.
         """
         wanted = find_kept_views(sql, self._summed) - self._kept
         for name in (name for name in VIEWS if name in wanted):
@@ -185,7 +184,7 @@ class Session:
         self._opened.close()
 
     def __enter__(self) -> Session:
-        """Enter a `with` block that closes the session at its end."""
+        """Return the session; the end of the `with` block closes it."""
         return self
 
     def __exit__(
@@ -196,7 +195,7 @@ class Session:
 
 
 def _too_long(logs: Sequence[Totals]) -> set[str]:
-    """Names of the kept views that would have too many rows for keeping."""
+    """Return the names of kept views with too many rows to store."""
     rows = {
         "spinning": 2 * sum(lock.contended for totals in logs for lock in totals.locks),
         "flushes": sum(totals.flushes for totals in logs),
@@ -214,13 +213,13 @@ def define_views(
     sweeps: Sequence[Path] = (),
     read: ReadFiles | None = None,
 ) -> None:
-    """Make the enumerations, every view of `views.VIEWS` and every macro over `runs`, which may be empty.
+    """Create the enumerations, every view of `views.VIEWS` and every macro over `runs`, which may be empty.
 
-    `place` writes the path of a Parquet file as the views shall have it, which read it by `read`, by its path
-    if None. What recordings have is kept in the
-    tables `recorded_operations` and `recorded_events`; `recorded` has them by name if they were read before.
+    `place` converts the path of a Parquet file for the views. `read` is the function by which they read it
+    (None: by path). Rows of recordings are stored in the tables `recorded_operations` and `recorded_events`.
+    `recorded` has recordings by name that are already read.
     """
-    # As enumerations, runs sort in the order in which they were given, categories in the schema's.
+    # As enumerations, runs sort in the given order, and categories in the order of the schema.
     _make_enumeration(connection, "run_name", [found.name for found in runs])
     _make_enumeration(connection, "cpu_category", list(CPU_CATEGORIES))
     read = read or partial(parquet_files, place=place)
@@ -232,7 +231,7 @@ def define_views(
     simulated = [found for found in runs if isinstance(found, Run)]
     measured = [found for found in runs if isinstance(found, LockTable)]
     logged = [found for found in runs if not isinstance(found, LockTable)]
-    # A macro is checked against the views that it reads, and so is a view against the macros that it uses.
+    # DuckDB checks a macro against the views that it reads, and a view against the macros that it uses.
     late = [view for view in VIEWS.values() if find_relations(view.sql or "") & MACROS.keys()]
     for view in VIEWS.values():
         if view in late:
@@ -259,7 +258,7 @@ def define_views(
 
 
 def _read_recordings(recordings: Sequence[Recording]) -> dict[str, RecordedRun]:
-    """Read recordings by name."""
+    """Read recordings, by name."""
     if not recordings:
         return {}
     from pipeline.sql.recorded_pool import read_recorded_run  # noqa: PLC0415 - imports Arrow's functions
@@ -272,7 +271,7 @@ def _make_enumeration(connection: duckdb.DuckDBPyConnection, name: str, values: 
 
 
 def _keep(connection: duckdb.DuckDBPyConnection, name: str, run: RecordedRun) -> None:
-    """Add a recording's rows to the tables that hold them, which are made if there are none yet."""
+    """Add a recording's rows to the tables of recordings, which are created if necessary."""
     for table in RECORDED_TABLES:
         rows = getattr(run, table)
         connection.register("recorded_rows", rows)
@@ -303,23 +302,21 @@ def open_session(
 ) -> Session:
     """Open run directories, directories of runs or sweeps for SQL; see `views.VIEWS` for what is there.
 
-    With `locks`, a file of what was measured of locks may stand where a run can; with `recordings`, a
-    recording of the kernel's pool too (its file, or a shipped one's name). What measured locks lack is said
-    on standard error. For the one `statement` that is
-    going to be asked, what it does not need may stay unread. `memory` and `safe` are `Session`'s.
-    A path without a run, a broken manifest or a
-    newer run format raises InputError.
+    With `locks`, paths may be files of lock statistics; what these lack is printed on standard error. With
+    `recordings`, paths may be recordings of the kernel's pool (a file, or the name of a shipped one). If
+    `statement` is given, data that it does not need may stay unread. `memory` and `safe` are as for
+    `Session`. Raises InputError for a path without a run, a damaged manifest and a newer run format.
     """
     runs = expand_patterns(runs)
     sweeps = [path for path in runs if is_sweep(path)]
     if statement is not None and reads_results_alone(statement, [*VIEWS, *MACROS]):
-        # A manifest each of very many runs takes a while.
+        # Reading the manifests of very many runs takes a while.
         runs = [path for path in runs if path not in sweeps]
     search: Callable[[Sequence[Path]], Sequence[Found]] = find_runs_and_locks if locks else find_runs
     found = (find if recordings else search)(runs)
     for table in found:
         if isinstance(table, LockTable) and (lacking := table.measured.lacking()):
-            print(f"{table.path}: lacking: {'; '.join(lacking)}", file=sys.stderr)
+            print(f"{table.path}: missing: {'; '.join(lacking)}", file=sys.stderr)
     return Session(found, memory, sweeps, safe)
 
 
@@ -328,15 +325,15 @@ _RELATION = re.compile(r"(?:\b(?:from|join)\s+|')(\w+)")
 
 
 def find_relations(sql: str) -> set[str]:
-    """Names that a statement may read rows from."""
+    """Return the names from which a statement may read rows."""
     return set(_RELATION.findall(sql.lower()))
 
 
 def find_kept_views(sql: str, summed: Collection[str] = ()) -> set[str]:
-    """Names of the kept views that a statement reads, by itself or through other views and macros.
+    """Return the names of kept views that a statement reads, directly or through other views and macros.
 
     Views that are `summed` for all runs read no other view.
-    One that it reads in another way, such as the second of `FROM a, b`, may be missing: it is then not kept.
+    A view that it reads in another way, such as the second of `FROM a, b`, may be missing and is not stored.
     """
     definitions = {name: "" if name in summed else view.sql or "" for name, view in VIEWS.items()}
     definitions |= {name: macro.sql for name, macro in MACROS.items()}
@@ -350,9 +347,9 @@ def find_kept_views(sql: str, summed: Collection[str] = ()) -> set[str]:
 
 
 def to_plain_types(frame: pl.DataFrame) -> pl.DataFrame:
-    """Turn decimals, which DuckDB makes of integer sums and of literals, into Int64 or Float64.
+    """Convert decimals, the type of integer sums and literals in DuckDB, to Int64 or Float64.
 
-    A whole number beyond 64 bits becomes Float64; enumerations become strings.
+    Integers beyond 64 bits become Float64; enumerations become strings.
     """
     for name, kind in frame.schema.items():
         if isinstance(kind, pl.Decimal):

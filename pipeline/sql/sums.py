@@ -1,4 +1,4 @@
-"""Views that a run may have in its sums (`pipeline.runs.sums`), so that its log need not be read for them."""
+"""Views that a run may have in its sums (`pipeline.runs.sums`), so its log need not be read for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.sql.views import View
 
 
 def sums_file(view: View, found: Run | Recording) -> Path | None:
-    """File in which a run has a view, None if it has none."""
+    """Return the file of a view in a run's sums, or None."""
     if not view.summed or isinstance(found, Recording):
         return None
     file = found.directory / SUMS_FOLDER / f"{view.name}.parquet"

@@ -1,4 +1,4 @@
-"""The table `results`: the rows of sweeps, which need no manifest to be read."""
+"""The table `results`: the rows of sweeps, which are read without manifests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.sweeps.results import read_results
 
 
 def results_table(sweeps: Sequence[Path], place: Callable[[Path], str] = str) -> pa.Table:
-    """Rows of all sweeps; a column that one of them lacks is NULL there. `place` writes paths of runs."""
+    """Return the rows of all sweeps. Missing columns are NULL. `place` converts paths of runs."""
     tables = [pa.table({c.name: pa.array([], c.type) for c in RESULTS.columns})]
     for path in sweeps:
         sweep = open_sweep(path.resolve())
@@ -27,5 +27,5 @@ def results_table(sweeps: Sequence[Path], place: Callable[[Path], str] = str) ->
 
 
 def reads_results_alone(sql: str, relations: Collection[str]) -> bool:
-    """Whether a statement mentions `results` and no other of the views and macros."""
+    """Return whether `results` is the only view or macro that a statement mentions."""
     return set(re.findall(r"\w+", sql.lower())) & set(relations) == {RESULTS.name}

@@ -1,18 +1,18 @@
-"""The tables and views that SQL sees, each column documented where it is defined.
+"""The tables and views of SQL, each column documented where it is defined.
 
-A recording of the kernel's own pool may stand beside the runs: a column is then NULL, never 0, where the
-recording does not have the fact.
+A session may also have recordings of the kernel's own pool. A column is NULL, never 0, if the recording lacks
+the fact.
 
-Two kinds: tables filled from the runs' manifests (so that runs without a log are in them too), and views over
-the Parquet tables of the event logs. Every one has a column `run`, the run's name, unique in the session; but
-not `results`, which is made from what sweeps note of their runs.
+There are tables filled from the runs' manifests, which include runs without a log, and views over the Parquet
+tables of the logs. Each has a column `run`, the run's name, unique in the session, except `results`, which is
+made from the journals of sweeps.
 
-What is made from other views is a file of `definitions/views/` each, found there:
+Each view over other views is a file in `definitions/views/`:
 
     -- view: what a row is
     -- column: name type (unit); meaning
-    -- kept: it makes of a whole log what is smaller by far, so that a session makes it once
-    -- summed: a run may have it in its sums, so that its log need not be read
+    -- kept: it is far smaller than the log, so a session computes it once
+    -- summed: a run may have it in its sums, so its log need not be read
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ REAL, FLAG = pa.float64(), pa.bool_()
 class View:
     """A documented table or view.
 
-    `sql` makes it from other views; None: the session fills it from manifests or from Parquet files. `kept`
-    says that it makes of a whole log what is smaller by far: a session makes it once, when a query first
-    mentions it. Where runs have a `summed` one in their sums (`runs.sums`), it is read there.
+    `sql` defines it over other views; None: the session fills it from manifests or Parquet files. A `kept`
+    view is far smaller than the log; a session computes it once, when a query first mentions it. A `summed`
+    view is read from the sums of runs that have it (`runs.sums`).
     """
 
     name: str
@@ -55,11 +55,13 @@ def _col(name: str, type_: pa.DataType, unit: str, doc: str) -> Column:
     return Column(name, type_, True, unit, doc)
 
 
-RUN = _col("run", TEXT, "", "the run's name: its label, with what tells it apart where labels are equal")
+RUN = _col(
+    "run", TEXT, "", "name of the run: its label, with the settings that distinguish runs of the same label"
+)
 
 
 def _totals() -> tuple[Column, ...]:
-    """One column for each scalar of the manifest's totals."""
+    """Return a column for each scalar of the manifest's totals."""
     return tuple(
         _col(name, BIG, "ns" if name.endswith("_ns") else "", field.description or name.replace("_", " "))
         for name, field in Totals.model_fields.items()
@@ -83,120 +85,120 @@ def _log_columns(columns: tuple[Column, ...], table: str) -> tuple[Column, ...]:
 
 RUNS = View(
     "runs",
-    "one row per run: what was replayed on what, and every total; runs without a log included",
+    "one row per run, with its settings and all totals, including runs without a log",
     (
         RUN,
         _col(
             "provenance",
             TEXT,
             "",
-            "simulated, or recorded: a real kernel's own pool, with what of it was recorded; its durations "
-            "are those of the machine it ran on, an emulated one for the shipped recordings",
+            "simulated, or recorded (a real kernel's own pool); recorded durations are those of the recorded "
+            "machine, which is emulated for the shipped recordings",
         ),
         _col("id", TEXT, "", "hash of everything that determines the result"),
-        _col("directory", TEXT, "", "where the run lies"),
-        _col("label", TEXT, "", "short name: the allocator with its changed options"),
+        _col("directory", TEXT, "", "directory of the run"),
+        _col("label", TEXT, "", "short name: the design with its changed options"),
         _col("allocator", TEXT, "", "design"),
         _col("options", TEXT, "", "the design's options as JSON"),
-        _col("machine", TEXT, "", "machine profile; of a recording, what is known of its machine"),
-        _col("cpus", INT, "", "CPUs simulated; of a recording, 1 + the largest number seen"),
+        _col("machine", TEXT, "", "machine profile; for a recording, a description of its machine"),
+        _col("cpus", INT, "", "number of CPUs; for a recording, 1 + the largest CPU number in it"),
         _col("trace", TEXT, "", "name of the trace"),
         _col("trace_sha256", TEXT, "", "hash of the trace"),
-        _col("loop", TEXT, "", "closed (delays propagate) or timed (operations start by the trace's clock)"),
-        _col("seed", BIG, "", "seed of what is left to chance: unfair locks, device interrupts, jitter"),
-        _col("jitter_percent", REAL, "%", "think and wait times were scaled at random by up to so much, +-"),
-        _col("events", TEXT, "", "full: there is a log; none: totals only"),
+        _col("loop", TEXT, "", "closed (delays propagate) or timed (operations start at recorded times)"),
+        _col("seed", BIG, "", "seed of random draws: unfair locks, device interrupts, jitter"),
+        _col("jitter_percent", REAL, "%", "largest random change of think and wait times"),
+        _col("events", TEXT, "", "full: the run has a log; none: totals only"),
         _col("command", TEXT, "", "command that made the run"),
         *TOTALS,
-        _col("address_space_pages", BIG, "pages", "kernel address space that the design's slots take"),
-        _col("page_struct_bytes", BIG, "bytes", "bytes the design needs in every struct page"),
-        _col("findings", BIG, "", "hazards the run met"),
-        _col("fingerprint", TEXT, "", "hash of the event log, the same on every machine"),
-        _col("elapsed_s", REAL, "s", "real time that making the run took"),
+        _col("address_space_pages", BIG, "pages", "kernel address space of the design's slots"),
+        _col("page_struct_bytes", BIG, "bytes", "bytes that the design needs in every struct page"),
+        _col("findings", BIG, "", "number of hazards in the run"),
+        _col("fingerprint", TEXT, "", "hash of the log, the same on every machine"),
+        _col("elapsed_s", REAL, "s", "wall-clock time of the replay"),
     ),
 )
 
 RESULTS = View(
     "results",
-    "one row per run of the sweeps, of each its factors, what became of it and every total; a factor within "
-    "options, costs or workload that varies has a column of its own too",
+    "one row per run of the sweeps, with its factors, state and all totals; a varying factor within "
+    "options, costs or workload also has its own column",
     (
         _col("sweep", TEXT, "", "directory of the sweep"),
-        _col("directory", TEXT, "", "where the run lies, as in `runs`"),
+        _col("directory", TEXT, "", "directory of the run, as in `runs`"),
         *SWEEP_RESULTS,
     ),
 )
 
 CPU_TIME = View(
     "cpu_time",
-    "where each CPU's time went, from the manifests; for each CPU the categories add up to the wall time",
+    "CPU time by category, from the manifests; the categories of a CPU add up to the simulated time",
     (
         RUN,
         _col("cpu", INT, "", "CPU"),
         _col("category", TEXT, "", "; ".join(f"{name}: {doc}" for name, doc in CPU_CATEGORIES.items())),
-        _col("ns", BIG, "ns", "time spent on it"),
+        _col("ns", BIG, "ns", "CPU time in this category"),
     ),
 )
 
 LOCK_TOTALS = View(
     "lock_totals",
-    "one row per run and lock site, from the manifests: the sums a lockmeter row is made of",
+    "one row per run and lock site, from the manifests: the sums behind a lockmeter row",
     (
         RUN,
         _col("site", TEXT, "", "side of the operation that held the lock: map or unmap"),
-        _col("acquisitions", BIG, "", "times the lock was taken"),
-        _col("contended", BIG, "", "acquisitions that found the lock busy"),
-        _col("hold_ns", BIG, "ns", "sum of holds"),
+        _col("acquisitions", BIG, "", "number of acquisitions"),
+        _col("contended", BIG, "", "number of contended acquisitions"),
+        _col("hold_ns", BIG, "ns", "sum of hold times"),
         _col("hold_max_ns", BIG, "ns", "longest hold"),
-        _col("wait_ns", BIG, "ns", "sum of spins of contended acquisitions"),
+        _col("wait_ns", BIG, "ns", "sum of wait times of contended acquisitions"),
         _col("wait_max_ns", BIG, "ns", "longest spin"),
     ),
 )
 
 LOCKS = View(
     "locks",
-    "one row per lock and site, simulated or measured by a tool on a real machine, in the same columns; of "
-    "runs the pool's lock, from the manifests",
+    "one row per lock and site, simulated or measured by a tool on a real machine, in the same columns; "
+    "for runs, the pool's lock, from the manifests",
     (
         RUN,
         _col("provenance", TEXT, "", "simulated or measured"),
-        _col("lock", TEXT, "", "lock or class of locks, as the tool names it; NULL: it does not tell"),
-        _col("site", TEXT, "", "all: the sum of the lock's sites; else who took or waited for it"),
-        _col("type", TEXT, "", "spinlock, mutex, rwsem:R ...; NULL: the tool does not tell"),
+        _col("lock", TEXT, "", "lock or class of locks, named by the tool; NULL: not reported"),
+        _col("site", TEXT, "", "all: the sum of the lock's sites; else the code that took or waited for it"),
+        _col("type", TEXT, "", "spinlock, mutex, rwsem:R ...; NULL: not reported by the tool"),
         *FIGURES,
-        _col("place", INT, "", "of measured locks, the place in their table by time waited, from 1"),
+        _col("place", INT, "", "for measured locks, the rank in their table by wait time, from 1"),
         _col(
             "derived",
             TEXT,
             "",
-            "of what was measured, the columns that follow from others and were not printed by the tool",
+            "for measured locks, the columns that were derived and not printed by the tool",
         ),
     ),
 )
 
 LOCK_SOURCES = View(
     "lock_sources",
-    "one row per table of measured locks: where it is from, and what it lacks",
+    "one row per table of measured locks: its source, and what it lacks",
     (
         RUN,
-        _col("file", TEXT, "", "where it was read"),
-        _col("recorder", TEXT, "", "tool that measured"),
-        _col("locks", BIG, "", "how many rows it has in `locks`"),
-        _col("lacking", TEXT, "", "what was lost or could not be read, with counts"),
-        _col("notes", TEXT, "", "what else is to be known of it"),
+        _col("file", TEXT, "", "file of the table"),
+        _col("recorder", TEXT, "", "measuring tool"),
+        _col("locks", BIG, "", "number of its rows in `locks`"),
+        _col("lacking", TEXT, "", "losses and unreadable parts, with counts"),
+        _col("notes", TEXT, "", "further notes"),
     ),
 )
 
 FINDINGS = View(
     "findings",
-    "hazards that the runs met, from the manifests",
+    "hazards in the runs, from the manifests",
     (
         RUN,
         _col("finding", TEXT, "", "hazard"),
-        _col("time_ns", BIG, "ns", "when it was met"),
+        _col("time_ns", BIG, "ns", "time of the hazard"),
         _col("message", TEXT, "", "what happened"),
-        _col("tasks", TEXT, "", "tasks concerned, as a JSON list"),
-        _col("slots", TEXT, "", "slots concerned, as a JSON list"),
+        _col("tasks", TEXT, "", "affected tasks, as a JSON list"),
+        _col("slots", TEXT, "", "affected slots, as a JSON list"),
     ),
 )
 
@@ -207,29 +209,29 @@ COSTS = View(
         RUN,
         _col("machine", TEXT, "", "machine profile"),
         _col("cost", TEXT, "", "name of the cost"),
-        _col("value", TEXT, "", "its value, as text"),
+        _col("value", TEXT, "", "value of the cost, as text"),
         _col("unit", TEXT, "", "its unit"),
-        _col("source", TEXT, "", "publication or measurement, or the word assumed"),
-        _col("meaning", TEXT, "", "what it prices"),
+        _col("source", TEXT, "", 'publication or measurement, or "assumed"'),
+        _col("meaning", TEXT, "", "meaning of the cost"),
     ),
 )
 
 OPERATIONS_VIEW = View(
     "operations",
-    "one row per mapping operation of the runs that have a log",
+    "one row per mapping operation, for runs with a log",
     _log_columns(OPERATIONS, "operations"),
 )
 
 EVENTS_VIEW = View(
     "events",
-    "everything that is not once per operation: " + ", ".join(EVENT_KINDS),
+    "events that do not occur exactly once per operation: " + ", ".join(EVENT_KINDS),
     _log_columns(EVENTS, "events"),
 )
 
 STRETCHES_VIEW = View(
     "stretches",
-    "what each CPU did from when to when, of runs made with --events stretches: from its first row to its "
-    "last, a CPU's rows follow one another without a gap, and they add up to `cpu_time`",
+    "activity of each CPU over time, for runs made with --events stretches; from the first to the last, "
+    "the rows of a CPU have no gaps, and they add up to `cpu_time`",
     _log_columns(STRETCHES, "stretches"),
 )
 
@@ -237,13 +239,13 @@ _COLUMN = re.compile(r"(\w+) (\w+)(?: \((\w+)\))?; (.+)")
 
 
 def _column(line: str) -> Column:
-    """Read `name type (unit); meaning`."""
+    """Parse `name type (unit); meaning`."""
     parts = _COLUMN.fullmatch(line)
     assert parts, line
     return _col(parts[1], pa.type_for_alias(parts[2]), parts[3] or "", parts[4])
 
 
-# In the order in which they are made: a view comes after those that it reads.
+# In the order of creation: a view follows those that it reads.
 VIEWS: dict[str, View] = {
     view.name: view
     for view in (

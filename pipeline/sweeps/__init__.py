@@ -1,5 +1,5 @@
-"""Sweeps: many runs, each made once and kept by what determines it, by any number of processes anywhere.
+"""Sweeps: many runs, each made once and stored under a hash of its inputs, by any number of processes.
 
-A *grid* says which factors vary; from it follow the runs, each with a *key*. A sweep is a directory: it is
-all the state there is, and whoever makes runs, here or elsewhere, meets the others in it.
+A *grid* of factors defines the runs, each with a *key*. A sweep is a directory, which holds all its state.
+Processes on any machine coordinate only through this directory.
 """

@@ -1,4 +1,4 @@
-"""A run in a process of its own, so that whatever it does to the process, the one that asked goes on."""
+"""A run in a separate process, so a crash does not affect the calling process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PACKAGES = Path(__file__).parents[2]
 
 
 def make_alone(settings: Settings, job: Job) -> Made | PipelineError | None:
-    """Do a job in a process of its own, and again if that ends, as often as the settings allow attempts.
+    """Do a job in a separate process, and repeat it if the process ends, up to the settings' attempts.
 
-    The claim that an ended process leaves is taken over by the next, which counts it.
+    The next process takes over the claim of the ended one and counts it as an attempt.
     """
     line = ""
     for _ in range(settings.most_attempts + 1):
@@ -34,11 +34,11 @@ def make_alone(settings: Settings, job: Job) -> Made | PipelineError | None:
             found: Made | PipelineError | None = pickle.loads(child.stdout)
             return found
         line = child.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-    return InputError(f"{job.name}: processes end before they make it: {line}")
+    return InputError(f"{job.name}: processes end before they start it: {line}")
 
 
 def _main() -> None:
-    # What a design prints is not the answer.
+    # Output of a design is not part of the result.
     out = os.dup(1)
     os.dup2(2, 1)
     settings, job = pickle.load(sys.stdin.buffer)

@@ -1,8 +1,8 @@
-"""Who makes which run: a claim is a file that only one process can create, and that says who it is.
+"""Claims on runs: files that only one process can create, and that identify this process.
 
-The claim of a process that is gone is taken over, which costs the run an attempt: by anybody on the same
-host, who can see that it is gone; from elsewhere only by those who act for the same *sweeper*, who is told
-when a worker is lost. A claim in a copy of the directory is nobody's.
+The claim of a process that has ended is taken over, which costs the run an attempt. Processes on the same
+host can detect the end. On other hosts, only workers of the same *sweeper* take over claims, as the sweeper
+is notified when a worker is lost. Claims in a copy of the directory are void.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pipeline.sweeps.directory import SweepDirectory
 
 _LOCK = ".lock"
 TRACE = "trace-"
-"""How claims of traces begin that are being generated; others are keys of runs."""
+"""Prefix of claims on traces that are being generated; other claims are keys of runs."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run under way: who makes it, since when (s since 1970), at which attempt, and for whom."""
+    """A run in progress: the process, the start (s since 1970), the number of the attempt and the sweeper."""
 
     key: str
     process: Process
@@ -36,17 +36,17 @@ class Claim:
     attempt: int
     sweeper: str
     directory: int
-    """Inode of the sweep's directory, which a copy does not have."""
+    """Inode of the sweep's directory; it differs in a copy."""
 
     def is_void(self, sweep: SweepDirectory) -> bool:
-        """Whether nobody makes the run: its process is gone, or makes it in another directory."""
+        """Return whether the claim is void: its process has ended, or it belongs to another directory."""
         return self.directory != sweep.path.stat().st_ino or self.process.is_known_dead()
 
 
 def take(sweep: SweepDirectory, key: str, process: Process, sweeper: str, attempt: int = 1) -> Claim | None:
-    """Claim a run, or return None if another process has.
+    """Claim a run; return None if another process has a claim.
 
-    A claim that was taken over has a higher attempt than its forerunner. Raises OutputError.
+    A claim that is taken over has the next number of attempt. Raises OutputError.
     """
     claim = Claim(key, process, time.time(), attempt, sweeper, sweep.path.stat().st_ino)
     try:
@@ -65,13 +65,13 @@ def take(sweep: SweepDirectory, key: str, process: Process, sweeper: str, attemp
 
 
 def _is_ours(former: Claim, claim: Claim) -> bool:
-    """Whether a claim was made for the same sweeper, who gives a run to one worker after another."""
+    """Return whether a claim has the same sweeper, which gives a run to one worker at a time."""
     return bool(claim.sweeper) and former.sweeper == claim.sweeper and former.process != claim.process
 
 
 def _create(sweep: SweepDirectory, claim: Claim) -> bool:
-    """Make a claim's file, whole; False if there is one."""
-    # It lies where it is removed together with whatever else a process that is ended leaves.
+    """Create the file of a claim atomically; return False if it exists."""
+    # The temporary file is where leftovers of ended processes are removed.
     draft = sweep.scratch(claim.process) / f"claim-{claim.key}"
     draft.parent.mkdir(parents=True, exist_ok=True)
     draft.write_text(json.dumps(asdict(claim)), encoding="utf-8")
@@ -86,30 +86,30 @@ def _create(sweep: SweepDirectory, claim: Claim) -> bool:
 
 @contextmanager
 def _alone(sweep: SweepDirectory) -> Iterator[None]:
-    """Keep others from taking over claims."""
+    """Lock the claims against being taken over."""
     with (sweep.claims / _LOCK).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def find(sweep: SweepDirectory, key: str) -> Claim | None:
-    """The claim of a run, if there is one."""
+    """Return the claim of a run, or None."""
     return _read(sweep.claims / key)
 
 
 def find_all(sweep: SweepDirectory) -> list[Claim]:
-    """All claims, the oldest first."""
+    """Return all claims, the oldest first."""
     found = [_read(path) for path in sweep.claims.glob("[!.]*")]
     return sorted((claim for claim in found if claim is not None), key=lambda claim: claim.since_s)
 
 
 def release(sweep: SweepDirectory, key: str) -> None:
-    """Give a claim back."""
+    """Release a claim."""
     (sweep.claims / key).unlink(missing_ok=True)
 
 
 def release_all(sweep: SweepDirectory, process: Process) -> list[Claim]:
-    """Give back what a process that is gone had claimed; returns it."""
+    """Release and return the claims of a process that has ended."""
     claims = [claim for claim in find_all(sweep) if claim.process == process]
     for claim in claims:
         release(sweep, claim.key)

@@ -1,4 +1,4 @@
-"""A grid from the words of a command, and what a dry run says of it."""
+"""Building a grid from the arguments of a command, and the output of a dry run."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def grid_of_words(
     tables: Mapping[str, tuple[str, Sequence[str] | None]],
     single: Mapping[str, Any],
 ) -> Grid:
-    """Make the grid that a command asks for: a file's, or traces and factors.
+    """Build the grid of a command from a file, or from traces and factors.
 
-    `factors` are words with values by factor, `tables` the option and its KEY=VALUES words by group, `single`
-    values that are None where not given. Raises UsageError, and InputError for a file.
+    `factors` are words with values, by factor. `tables` are the option and its KEY=VALUES words, by group.
+    `single` are single values, None if not given. Raises UsageError, and InputError for a file.
     """
     given: dict[str, Any] = {}
     for name, words in factors.items():
@@ -41,24 +41,26 @@ def grid_of_words(
     given |= {name: value for name, value in single.items() if value is not None}
     files = [word for word in what if word.endswith(".toml") and is_grid(Path(word))]
     if files and len(what) > 1:
-        raise UsageError(f"wanted one grid or traces, found {' '.join(what)}; name the traces in the grid")
+        raise UsageError(f"expected one grid or traces, found {' '.join(what)}; name the traces in the grid")
     if files or (len(what) == 1 and what[0].endswith(".toml") and not Path(what[0]).exists()):
         return read_grid(Path(what[0]), given)
     if missing := [f"--{name}" for name in ("allocator", "machine") if name not in given]:
-        raise UsageError(f"a sweep of traces wants {' and '.join(missing)}; or give a grid's .toml file")
+        raise UsageError(
+            f"a sweep of traces requires {' and '.join(missing)}; or give the .toml file of a grid"
+        )
     return make_grid({"trace": parse_values(what)} | given)
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read I/N. Raises UsageError."""
+    """Parse I/N. Raises UsageError."""
     i, slash, n = text.partition("/")
     if not slash or not i.isdecimal() or not n.isdecimal() or not 1 <= int(i) <= int(n):
-        raise UsageError(f"--shard wants I/N with I from 1 to N, such as 3/64, found '{text}'")
+        raise UsageError(f"--shard must be I/N with I from 1 to N, such as 3/64, found '{text}'")
     return int(i), int(n)
 
 
 def holds_grid(path: Path, grid: Grid) -> bool:
-    """Whether a file is what `save_grid` would write: the same command may be given again."""
+    """Return whether a file is what `save_grid` would write, as when a command is repeated."""
     return path.is_file() and path.read_bytes() == grid_text(grid).encode()
 
 
@@ -69,13 +71,13 @@ def save_grid(grid: Grid, path: Path) -> None:
 
 
 def dry_run_text(grid: Grid, output: Path, shard: tuple[int, int], most: int, workers: int | None) -> str:
-    """Say what a sweep would run, and how long it would take at the rates measured in its directory."""
+    """Describe the runs of a sweep, and estimate their time from the runs in its directory."""
     runs = in_shard(Planner(grid, most).runs, shard)
     sweep = open_sweep(output) if (output / SWEEP_FILE).exists() else None
     states = read_states(sweep) if sweep else {}
     todo = [run for run in runs if not states.get(run.key, RunState()).settled]
     done = sum(states.get(run.key, RunState()).state == "done" for run in runs)
-    lines = [f"{format_count(len(runs), 'run')}: {done:,} there already, {len(todo):,} to be made"]
+    lines = [f"{format_count(len(runs), 'run')}: {done:,} exist, {len(todo):,} to make"]
     found: dict[tuple[str, str], list[int]] = {}
     for run in todo:
         counted = found.setdefault((run.allocator, run.trace.name), [0, 0])
@@ -89,6 +91,6 @@ def dry_run_text(grid: Grid, output: Path, shard: tuple[int, int], most: int, wo
     traces = {run.trace.place(output): run.trace for run in todo if run.trace.is_missing(output)}
     if traces:
         operations = sum(trace.operations for trace in traces.values())
-        lines.append(f"{format_count(len(traces), 'trace')} of {operations:,} operations to be generated")
+        lines.append(f"{format_count(len(traces), 'trace')} of {operations:,} operations to generate")
     lines.append(estimate(sweep, todo, workers))
     return "".join(f"{line}\n" for line in lines)

@@ -1,4 +1,4 @@
-"""The command lines that make a planned run again, outside of any sweep."""
+"""Command lines that repeat a planned run outside of a sweep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.sweeps.plan import PlannedRun
 
 
 def commands(run: PlannedRun) -> list[str]:
-    """Generate the trace, where it is of a workload, and replay it."""
+    """Return the commands that generate the trace of a workload, if needed, and replay it."""
     trace = run.trace
     lines = []
     place = trace.name if trace.path.stem == trace.name and not trace.generated else str(trace.path)
@@ -38,5 +38,5 @@ def commands(run: PlannedRun) -> list[str]:
 
 
 def _name(path: Path) -> str:
-    """A shipped file by its stem, another by its path."""
+    """Return the stem of a shipped file, or the path of another."""
     return path.stem if path.is_relative_to(shipped_folder("traces")) or path.parent == Path() else str(path)

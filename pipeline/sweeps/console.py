@@ -1,4 +1,4 @@
-"""A sweep as a person follows it: a bar on a terminal, lines elsewhere, failures by name on both."""
+"""Progress of a sweep: a bar on a terminal, lines elsewhere, and the names of failed runs on both."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FAILURES_SHOWN = 20
 
 
 class _Lines:
-    """Plain lines on stderr for what is no terminal, not more often than every _EVERY_S."""
+    """Lines on standard error if it is not a terminal, at most one every _EVERY_S seconds."""
 
     def __init__(self) -> None:
         self.total = self.done = self.failures = 0
@@ -31,7 +31,7 @@ class _Lines:
     def plan(self, runs: int, there: int, todo: int) -> None:
         self.total = todo
         if there:
-            _say(f"{there:,} of {format_count(runs, 'run')} are there already")
+            _say(f"{there:,} of {format_count(runs, 'run')} exist")
 
     def made(self, run: PlannedRun, made: Made) -> None:
         self.done += 1
@@ -48,10 +48,10 @@ class _Lines:
 
 
 def sweep_and_tell(grid: Grid, output: Path, **settings: Any) -> None:
-    """Make the runs of a grid, telling how it goes on stderr; prints the directory and what is there.
+    """Make the runs of a grid with progress on standard error; print the directory and the result.
 
     The settings are those of `sweep`. Raises InputError if runs failed, FindingError if runs ended with a
-    finding, and what `sweep` does.
+    finding, and the errors of `sweep`.
     """
     lines = _Lines()
     with ExitStack() as shown:
@@ -59,13 +59,13 @@ def sweep_and_tell(grid: Grid, output: Path, **settings: Any) -> None:
         advance: Callable[[int], None] | None = None
 
         def compiling(name: str) -> None:
-            _say(f"compiling {name} for the first time, some seconds ...")
+            _say(f"compiling {name} (only before its first run) ...")
             begin(name)
 
         def made(run: PlannedRun, what: Made) -> None:
             nonlocal advance
             if advance is None:
-                # One thing at a time: the spinners end where the bar begins.
+                # The spinners end before the bar begins.
                 shown.close()
                 advance = shown.enter_context(progress("sweeping", lines.total, "runs"))
             lines.made(run, what)
@@ -79,19 +79,21 @@ def sweep_and_tell(grid: Grid, output: Path, **settings: Any) -> None:
 
 
 def summarize(result: SweepResult) -> str:
-    """What is there, in a line or two."""
-    text = f"{result.done:,} of {format_count(result.runs, 'run')} are done, {result.made:,} of them just now"
+    """Summarise the result in one or two lines."""
+    text = f"{result.done:,} of {format_count(result.runs, 'run')} are done, {result.made:,} of them new"
     if result.theirs:
-        text += f"\n{format_count(len(result.theirs), 'run')} under way in other processes"
+        text += f"\n{format_count(len(result.theirs), 'run')} in progress in other processes"
     return text
 
 
 def _raise_failures(result: SweepResult) -> None:
     if result.failed or result.poison:
-        poison = f", {result.poison:,} of them ended every process that made them" if result.poison else ""
+        poison = (
+            f", {result.poison:,} of them ended every process that attempted them" if result.poison else ""
+        )
         raise InputError(
             f"{format_count(result.failed + result.poison, 'run')} of {result.runs:,} have failed{poison}; "
-            f"'pipeline sweep status {result.path}' names them, --only failed makes them again"
+            f"'pipeline sweep status {result.path}' lists them, --only failed repeats them"
         )
     if result.findings:
         raise FindingError(

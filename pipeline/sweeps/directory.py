@@ -1,14 +1,14 @@
-"""The directory of a sweep: what lies where, and directories in it that appear whole and are never replaced.
+"""The directory of a sweep. Directories in it appear complete and are never replaced.
 
 sweep.json         version of the format
-grid.toml          the grid that was asked for last; names of files are absolute
-plan.parquet       its runs with their factors
-runs/KEY/          a run each, as `pipeline replay` makes them
-traces/            traces of workloads; may be deleted, what is needed is made again
-claims/            runs under way, see `claims`
-journal/           what became of runs, see `journal`
-results.parquet    a row for each run, see `results`
-tmp/               what is being written, by the process that writes it
+grid.toml          the most recent grid, with absolute paths
+plan.parquet       the runs of this grid with their factors
+runs/KEY/          one run, as made by `pipeline replay`
+traces/            traces of workloads; may be deleted, and are generated again if needed
+claims/            runs in progress, see `claims`
+journal/           events of runs, see `journal`
+results.parquet    one row for each run, see `results`
+tmp/               files being written, by process
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SWEEP_FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class SweepDirectory:
-    """Paths in a sweep's directory."""
+    """The paths in a sweep's directory."""
 
     path: Path
 
@@ -44,17 +44,17 @@ class SweepDirectory:
 
     @property
     def claims(self) -> Path:
-        """Runs under way, a file each."""
+        """Directory of claims: a file for each run in progress."""
         return self.path / "claims"
 
     @property
     def journal(self) -> Path:
-        """What became of runs, a few files for each process."""
+        """Directory of the journal: a few files for each process."""
         return self.path / "journal"
 
     @property
     def grid(self) -> Path:
-        """The grid that was asked for last."""
+        """The most recent grid."""
         return self.path / "grid.toml"
 
     @property
@@ -68,14 +68,14 @@ class SweepDirectory:
         return self.path / "results.parquet"
 
     def scratch(self, process: Process) -> Path:
-        """What a process is writing."""
+        """Directory for the files that a process is writing."""
         return self.path / "tmp" / process.name
 
     @contextmanager
     def new_directory(self, target: Path, process: Process) -> Iterator[Path]:
-        """Yield an empty directory that becomes `target` when the block ends well.
+        """Yield an empty directory that is renamed to `target` when the block ends without an exception.
 
-        If `target` is there by then it stays, and the new one is dropped. Raises OutputError.
+        If `target` exists by then, it is kept and the new directory is removed. Raises OutputError.
         """
         draft = self.scratch(process) / target.name
         try:
@@ -87,7 +87,7 @@ class SweepDirectory:
                 try:
                     draft.rename(target)
                 except OSError:
-                    # Another process was quicker.
+                    # Another process was faster.
                     if not target.is_dir():
                         raise
         except OSError as error:
@@ -99,7 +99,7 @@ class SweepDirectory:
 
     @contextmanager
     def scratch_directory(self, process: Process) -> Iterator[Path]:
-        """Yield a directory that is removed at the end, with whatever is in it. Raises OutputError."""
+        """Yield a directory that is removed at the end with its content. Raises OutputError."""
         try:
             self.scratch(process).mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.scratch(process), ignore_cleanup_errors=True) as name:
@@ -110,7 +110,7 @@ class SweepDirectory:
             shutil.rmtree(self.scratch(process), ignore_errors=True)
 
     def remove_scratch(self) -> None:
-        """Remove what processes of this host left that are gone."""
+        """Remove leftovers of ended processes of this host."""
         for path in (self.path / "tmp").glob("*"):
             process = Process.parse(path.name)
             if process is not None and process.is_known_dead():
@@ -118,36 +118,36 @@ class SweepDirectory:
 
 
 def open_sweep(path: Path) -> SweepDirectory:
-    """Open the directory of a sweep that is there. Raises InputError for what is none."""
+    """Open the directory of an existing sweep. Raises InputError for any other path."""
     try:
         found = parse_json((path / SWEEP_FILE).read_bytes())
         version = int(found["format_version"])
     except FileNotFoundError:
         there = "another directory" if path.is_dir() else "a file" if path.exists() else "no such directory"
         raise InputError(
-            f"{path}: wanted the directory of a sweep, found {there}; 'pipeline sweep GRID -o DIR' makes one"
+            f"{path}: expected the directory of a sweep, found {there}; make one with 'pipeline sweep'"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path / SWEEP_FILE}: cannot be read ({one_line(error)}); make the sweep again"
+            f"{path / SWEEP_FILE}: cannot be read ({one_line(error)}); repeat the sweep in a new directory"
         ) from error
     if version > SWEEP_FORMAT_VERSION:
         raise InputError(
-            f"{path}: sweep format {version} is newer than the {SWEEP_FORMAT_VERSION} of this version; "
+            f"{path}: sweep format {version} is newer than {SWEEP_FORMAT_VERSION}, the newest supported one; "
             "update kmap-pipeline"
         )
     return SweepDirectory(path)
 
 
 def create_sweep(path: Path) -> SweepDirectory:
-    """Open the directory of a sweep, or make it. Raises OutputError where something else lies."""
+    """Open or create the directory of a sweep. Raises OutputError if the path has other content."""
     if not (path / SWEEP_FILE).exists():
         if path.is_dir() and any(path.iterdir()):
             raise OutputError(
-                f"{path}: wanted a sweep or a new directory, found other files in it; choose another"
+                f"{path}: expected a sweep or a new directory, found other files in it; choose another name"
             )
         if path.exists() and not path.is_dir():
-            raise OutputError(f"{path}: wanted a directory, found a file; choose another name")
+            raise OutputError(f"{path}: expected a directory, found a file; choose another name")
         with complete_file(path / SWEEP_FILE) as file:
             file.write_text(json.dumps({"format_version": SWEEP_FORMAT_VERSION}) + "\n", encoding="utf-8")
     sweep = open_sweep(path)
@@ -157,5 +157,5 @@ def create_sweep(path: Path) -> SweepDirectory:
     except OSError as error:
         raise output_error(path, error) from error
     if not os.access(sweep.journal, os.W_OK):
-        raise OutputError(f"{path}: may not be written; check its permissions")
+        raise OutputError(f"{path}: not writable; check its permissions")
     return sweep

@@ -1,8 +1,8 @@
-"""Workers of dask.distributed: jobs go to them through a scheduler, everything else through the directory.
+"""Workers of dask.distributed: a scheduler distributes jobs; everything else goes through the directory.
 
-Each worker claims, makes and notes a run as a process of this machine would, so all of them must see the
-sweep's directory under one path. Of Dask's answers only failures count: a task that was given up with its
-workers is asked for again, until the claims say that its run ended too many of them.
+Each worker claims, makes and records a run like a local process, so all workers must have the sweep's
+directory under the same path. Of Dask's results, only failures are used. A task that was lost with its worker
+is submitted again, until the claims show that its run ended too many workers.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from pipeline.sweeps.maker import Made, Maker, Settings
 from pipeline.sweeps.plan import PlannedRun
 from pipeline.sweeps.trace_source import generator_sha256
 
-# Tasks handed to the scheduler at a time, for each worker: enough that none waits for the next.
+# Tasks submitted to the scheduler per worker, enough to keep it busy.
 _AHEAD = 4
 _CONNECT_S = 10
 _LOOK_S = 0.5
 _NO_WORKERS_S = 60.0
-# A worker that compiles or simulates does not answer; the scheduler must not take it for dead.
+# A worker that compiles or simulates does not respond; the scheduler must not consider it dead.
 _WORKER_TTL_S = 3600
 _MOST_GIVEN_UP = 20
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What must be the same everywhere for the same runs; `problem` says why it is not known."""
+    """Properties of a worker that must be equal for equal runs; `problem` explains why they are unknown."""
 
     sources: str
     numba: str
@@ -58,7 +58,7 @@ class Engine:
 
 
 def describe_engine(settings: Settings, designs: Sequence[str], threads: int = 1) -> Engine:
-    """Describe the engine of this process, and whether it sees the sweep's directory."""
+    """Describe the engine of this process, and whether the sweep's directory exists for it."""
     try:
         import llvmlite.binding as llvm  # type: ignore[import-untyped]  # noqa: PLC0415 - takes a third of a second to load
 
@@ -75,28 +75,27 @@ def describe_engine(settings: Settings, designs: Sequence[str], threads: int = 1
 def make_on_scheduler(
     address: str, settings: Settings, jobs: Sequence[Job], on_made: Callable[[Made], None]
 ) -> list[PlannedRun]:
-    """Make jobs on the workers of a scheduler; returns the runs that processes of other sweepers had claimed.
+    """Do jobs on the workers of a scheduler, and return the runs claimed by processes of other sweepers.
 
-    Raises UsageError if dask.distributed is not installed, InputError if there is no scheduler, it has no
-    worker, it is lost, or a worker is not fit (see `Engine`); OutputError if one cannot write the directory.
+    Raises UsageError if dask.distributed is not installed; InputError if the scheduler is missing, is lost or
+    has no worker, or if a worker is unsuitable (see `Engine`); OutputError if a worker cannot write the
+    directory.
     """
     try:
         import distributed  # noqa: PLC0415 - an extra
     except ImportError:
-        raise UsageError("--on wants dask.distributed; pip install 'kmap-pipeline[distributed]'") from None
-    # What it says of lost connections is said here in one line.
+        raise UsageError("--on requires dask.distributed; pip install 'kmap-pipeline[distributed]'") from None
+    # Its messages about lost connections are replaced by one line.
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Workers have working directories of their own.
+    # Workers have different working directories.
     sweep = SweepDirectory(settings.sweep.path.resolve())
     settings = replace(settings, sweep=sweep, sweeper=Process.current().name)
     designs = tuple(dict.fromkeys(job.run.allocator for job in jobs if job.run is not None))
     try:
         client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{address}: found no scheduler of dask.distributed there ({_one_line(error)})"
-        ) from error
+        raise InputError(f"{address}: found no scheduler of dask.distributed ({_one_line(error)})") from error
     try:
         _prepare(client, address, settings, designs)
         return _Submission(client, address, settings, on_made).make(deque(jobs))
@@ -108,7 +107,7 @@ def make_on_scheduler(
 
 
 def _prepare(client: Any, address: str, settings: Settings, designs: tuple[str, ...]) -> None:
-    """See that every worker is fit, and let it compile the designs."""
+    """Check that every worker is suitable, and let it compile the designs."""
     if not client.scheduler_info(n_workers=-1)["workers"]:
         with contextlib.suppress(OSError):
             client.wait_for_workers(1, timeout=_CONNECT_S)
@@ -129,24 +128,24 @@ def _prepare(client: Any, address: str, settings: Settings, designs: tuple[str, 
 
 
 def _misfit(ours: Engine, theirs: Engine) -> str:
-    """Why a worker cannot be used, "" if it can."""
+    """Return why a worker cannot be used, else ""."""
     if theirs.problem:
         return f"cannot load a design: {theirs.problem}"
     if theirs.threads != 1:
-        return f"has {theirs.threads} threads, and a run wants a process; start workers with --nthreads 1"
+        return f"has {theirs.threads} threads, but a run requires a process; start workers with --nthreads 1"
     if not theirs.directory:
-        return "does not see the sweep's directory; put it on a file system that all share, under one path"
+        return "does not have the sweep's directory; use a shared file system with the same path everywhere"
     if theirs.numba != ours.numba:
-        return f"has numba {theirs.numba}, here it is {ours.numba}; install the same version"
+        return f"has numba {theirs.numba}, but this process has {ours.numba}; install the same version"
     if theirs.sources != ours.sources:
-        return "has other sources of engine or designs; install the same version of kmap-pipeline"
+        return "has different sources of engine or designs; install the same version of kmap-pipeline"
     if theirs.cpu != ours.cpu:
-        return "has a CPU with other features; start the sweep and its workers on CPUs of one kind"
+        return "has a CPU with different features; use the same kind of CPU for the sweep and its workers"
     return ""
 
 
 def _quieten(dask_scheduler: Any) -> None:
-    """Settings of the scheduler for long tasks that hold the interpreter."""
+    """Return settings of the scheduler for long tasks that hold the interpreter."""
     dask_scheduler.worker_ttl = max(dask_scheduler.worker_ttl or _WORKER_TTL_S, _WORKER_TTL_S)
     stealing = dask_scheduler.extensions.get("stealing")
     if stealing is not None:
@@ -154,7 +153,7 @@ def _quieten(dask_scheduler: Any) -> None:
 
 
 def _compiler(designs: tuple[str, ...]) -> Any:
-    """A plugin that lets each worker compile the designs when it starts, one after another on a machine."""
+    """A plugin with which each worker compiles the designs at its start, one worker at a time per machine."""
     from distributed import WorkerPlugin  # noqa: PLC0415 - an extra
 
     class _Compiler(WorkerPlugin):
@@ -171,7 +170,7 @@ def _compile_alone(designs: Sequence[str]) -> None:
 
 
 class _Submission:
-    """Tasks of one sweep that a scheduler has."""
+    """The tasks of one sweep at a scheduler."""
 
     def __init__(
         self, client: Any, address: str, settings: Settings, on_made: Callable[[Made], None]
@@ -203,8 +202,8 @@ class _Submission:
             self._worker_seen_s = time.monotonic()
         elif time.monotonic() - self._worker_seen_s > _NO_WORKERS_S:
             raise InputError(
-                f"{self._address}: the scheduler has had no worker for a minute; start some, the same "
-                "command does the rest"
+                f"{self._address}: the scheduler has had no worker for a minute; start some and repeat "
+                "the command to continue"
             )
         while waiting and len(self._under_way) < _AHEAD * max(workers, 1):
             job = waiting.popleft()
@@ -214,7 +213,7 @@ class _Submission:
             self._under_way[future] = job
 
     def _finished(self) -> Iterator[Any]:
-        """Tasks that have ended, after waiting for one for a moment."""
+        """Return the tasks that have ended, after a short wait."""
         deadline_s = time.monotonic() + _LOOK_S
         while time.monotonic() < deadline_s:
             if self._client.status != "running":
@@ -246,7 +245,7 @@ class _Submission:
 
 def _lost(address: str) -> InputError:
     return InputError(
-        f"{address}: the scheduler is gone; what was done is kept, the same command does the rest"
+        f"{address}: the scheduler is gone; finished runs are kept, and the same command continues"
     )
 
 
@@ -256,21 +255,21 @@ def _one_line(error: BaseException | None) -> str:
 
 @cache
 def _maker(settings: Settings) -> Maker:
-    """The maker of this worker for a sweep."""
+    """Return the maker of this worker for a sweep."""
     return Maker(settings)
 
 
 def _was_lost(settings: Settings, run: PlannedRun) -> bool:
-    """Whether the claim of a worker that was lost with the run is still there."""
+    """Return whether a lost worker left its claim on the run."""
     former = claims.find(settings.sweep, run.key)
     return former is not None and (former.sweeper == settings.sweeper or former.is_void(settings.sweep))
 
 
 def _make_here(settings: Settings, job: Job) -> Made | PipelineError | None:
-    """Do a job in a worker; a run that has ended one before, in a process of its own."""
-    # A worker that is ended while it starts is not replaced: one poison could end them all.
+    """Do a job in a worker; a run that has already ended a worker gets a separate process."""
+    # A worker that is ended while it starts is not replaced, so one bad run could end them all.
     if job.run is not None and (job.attempt > 1 or _was_lost(settings, job.run)):
         return make_alone(settings, job)
-    # A progress bar is not for the terminal that a worker was started from.
+    # A worker prints no progress bar to its terminal.
     with contextlib.redirect_stderr(io.StringIO()):
         return answer(_maker(settings), job)

@@ -1,4 +1,4 @@
-"""How long runs will take, from what runs took in the same sweep."""
+"""Estimates of the time of runs, from runs of the same sweep."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from pipeline.sweeps.plan import PlannedRun
 
 
 def estimate(sweep: SweepDirectory | None, runs: Sequence[PlannedRun], workers: int | None) -> str:
-    """Say how long runs will take on so many workers (one for each usable CPU if None).
+    """Estimate the time of runs on `workers` workers (default: the number of usable CPUs).
 
-    A run takes as long for each operation as those of its design, machine and number of CPUs took on the
-    mean; of its design, or of all, where there are none.
+    The time per operation is the mean over runs of the same design, machine and number of CPUs, else over
+    runs of the design, else over all runs.
     """
     rates = _measure(sweep) if sweep is not None else {}
     if not runs:
         return "nothing to do"
     if not rates:
-        return "how long it takes is not known: nothing of this sweep has been measured yet"
+        return "no estimate of the time: the sweep has no finished runs yet"
     ns = 0.0
     for run in runs:
         machine = Path(run.machine).stem
         candidates = ((run.allocator, machine, run.cpus), run.allocator, None)
         ns += run.trace.operations * next(rates[key] for key in candidates if key in rates)
     size = workers or len(os.sched_getaffinity(0))
-    return f"about {format_duration(round(ns / size))} on {size} CPUs, by the runs of this sweep"
+    return f"about {format_duration(round(ns / size))} on {size} CPUs, estimated from runs of this sweep"
 
 
 def _measure(sweep: SweepDirectory) -> dict[Hashable, float]:
-    """Mean ns an operation, by design, machine and CPUs; by design; and of all by None."""
+    """Return mean ns per operation: by design, machine and CPUs; by design; and overall, by None."""
     states = read_states(sweep)
     spent: dict[Hashable, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for key, row in read_totals(sweep).items():

@@ -1,9 +1,9 @@
-"""What a sweep varies: the factors of a grid and their values, as a TOML file or as words of a command.
+"""The grid of a sweep: factors and their values, from a TOML file or the arguments of a command.
 
-A factor is a setting of runs: `trace`, `operations`, `allocator`, `machine`, `cpus`, `lowmem`, `loop`,
-`jitter`; or a value within one of them: `options.DESIGN.NAME`, `costs.NAME` of machines, `workload.KEY` of
-traces that are generated. A grid gives each its values and asks for every combination; factors of a
-`together` entry take their values side by side.
+A factor is a setting of runs: `trace`, `operations`, `allocator`, `machine`, `cpus`, `lowmem`, `loop` or
+`jitter`. It can also be a value within one of them: `options.DESIGN.NAME`, `costs.NAME` of machines, or
+`workload.KEY` of generated traces. A grid is the product of the values of its factors. Factors in a
+`together` entry vary together, value by value.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MOST_DOUBLINGS = 62
 
 
 def expand(given: Any) -> tuple[Any, ...]:
-    """Values of a factor: one value or a list, in which text such as "128..4096" doubles from end to end.
+    """Return the values of a factor: one value or a list. Text such as "128..4096" is a range by doubling.
 
-    Raises ValueError for a range that does not meet its end.
+    Raises ValueError for a range that misses its end.
     """
     values: list[Any] = []
     for value in given if isinstance(given, list | tuple) else [given]:
@@ -49,7 +49,7 @@ def _doublings(first: int, last: int) -> list[int]:
     values = [first << k for k in range(_MOST_DOUBLINGS) if first << k <= last]
     if not first or not values or values[-1] != last:
         near = f"; {first}..{values[-1]} does" if first and values else ""
-        raise ValueError(f"a range doubles, and {first}..{last} does not come to its end{near}")
+        raise ValueError(f"a range doubles each value, and {first}..{last} misses its end{near}")
     return values
 
 
@@ -58,9 +58,9 @@ def _percent(given: Any) -> tuple[float, ...]:
 
 
 def _flat(table: Any) -> dict[str, tuple[Any, ...]]:
-    """Values by dotted key of a table with tables in it."""
+    """Return the values of a nested table by dotted key."""
     if not isinstance(table, Mapping):
-        raise ValueError("wanted a table of names and values")
+        raise ValueError("expected a table of names and values")
     return {key: expand(value) for key, value in _dotted(table, "")}
 
 
@@ -74,7 +74,7 @@ def _dotted(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 def _entries(given: Any) -> list[dict[str, tuple[Any, ...]]]:
     if not isinstance(given, list):
-        raise ValueError("wanted [[together]] tables")
+        raise ValueError("expected [[together]] tables")
     return [_flat(entry) for entry in given]
 
 
@@ -85,47 +85,47 @@ _Table = Annotated[dict[str, tuple[Any, ...]], BeforeValidator(_flat)]
 
 
 class Grid(BaseModel):
-    """Factors with their values, and what is the same for every run.
+    """Factors with their values, and settings that are the same for every run.
 
-    `operations` and `workload` are of traces that are generated, `options` of the designs that have them;
-    where a factor means nothing, it does not vary. The seeds of `replications` count up from `seed`.
+    `operations` and `workload` apply to generated traces, and `options` to designs that have them. A factor
+    that does not apply does not vary. Replications have consecutive seeds, starting with `seed`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     trace: _Texts = ()
-    """Traces by path, shipped recordings and workloads by name, workload specs by path."""
+    """Paths of traces and workload files, names of shipped recordings and workloads."""
     operations: _Integers = ()
-    """Operations of a trace that is generated; as its workload says if left out."""
+    """Number of operations of generated traces; the default is the workload's."""
     allocator: _Texts = ()
-    """Designs, as `pipeline replay --allocator` takes them."""
+    """Designs, as for `pipeline replay --allocator`."""
     machine: _Texts = ()
     """Machine profiles by name or path."""
     cpus: _Integers = ()
-    """Numbers of CPUs; the machine's own if left out."""
+    """Numbers of CPUs; the default is the machine's."""
     lowmem: _Texts = (NO_LOWMEM,)
-    """Kinds in low memory, joined by + where several are; "none" for none."""
+    """Kinds of operation with pages in low memory, joined by +, or "none"."""
     loop: _Texts = ("closed",)
-    """closed, timed."""
+    """"closed" or "timed"."""
     jitter: Annotated[tuple[float, ...], BeforeValidator(_percent)] = (0.0,)
-    """By how much think and wait times are scaled at random: "0.5%"."""
+    """Largest random change of think and wait times, such as "0.5%"."""
     options: _Table = {}
-    """Options of designs: "global_pool.slots", or "slots" of all designs that have it."""
+    """Options of designs: "global_pool.slots", or "slots" for all designs with that option."""
     costs: _Table = {}
-    """Costs in place of the machines' own."""
+    """Costs that replace those of the machines."""
     workload: _Table = {}
-    """Values in place of the workload's own, by dotted key: "tasks"."""
+    """Values that replace those of the workload, by dotted key, such as "tasks"."""
     together: Annotated[list[dict[str, tuple[Any, ...]]], BeforeValidator(_entries)] = []
-    """Factors whose values go side by side: lists of one length in each entry."""
+    """Factors that vary together: in each entry, lists of the same length."""
     replications: Annotated[int, Field(ge=1, strict=True)] = 1
-    """Different runs of each combination."""
+    """Number of runs of each combination, with different seeds."""
     seed: Annotated[int, Field(ge=0, lt=1 << 62, strict=True)] = 0
     """Seed of the first replication."""
     events: Events = "none"
-    """What is kept of every run's log, as of a replay."""
+    """Which log to keep for every run, as for a replay."""
 
     def with_absolute_paths(self) -> Grid:
-        """The same grid, read alike in any directory."""
+        """Return the same grid with absolute paths."""
         named = {"trace": (".parquet", ".toml"), "allocator": (".py",), "machine": (".toml",)}
 
         def absolute(name: str, value: Any) -> Any:
@@ -144,9 +144,10 @@ class Grid(BaseModel):
         return Grid.model_validate({name: value for name, value in given.items() if value != []})
 
     def axes(self) -> list[Axis]:
-        """Factors with their values, those that vary together as one. Raises UsageError for an empty product.
+        """Return the factors with their values, with factors that vary together as one axis.
 
-        Also for a factor that is not known or is given twice, and for values side by side that do not fit.
+        Raises UsageError for an empty product, an unknown or repeated factor, and a mismatch in the values of
+        factors that vary together.
         """
         axes = [Axis((name,), tuple((value,) for value in getattr(self, name))) for name in SINGLE]
         for group in _GROUPS:
@@ -159,15 +160,19 @@ class Grid(BaseModel):
             axis.factors[0] for axis in axes if "." in axis.factors[0] and axis.factors[0] in names
         ]
         if twice := [*given_alone, *(name for name in names if names.count(name) > 1)]:
-            raise UsageError(f"factor {twice[0]} is given twice; give it once, alone or in one 'together'")
-        # What varies together stands where its first factor would.
+            raise UsageError(
+                f"factor {twice[0]} is given twice; give it once, either separately or in one 'together'"
+            )
+        # An axis of several factors takes the place of its first factor.
         alone = [axis for axis in axes if axis.factors[0] not in names]
         optional = {"operations", "cpus"} - self.model_fields_set
         alone = [axis for axis in alone if axis.values or axis.factors[0] not in optional]
         for axis in (*alone, *beside):
             if not axis.values:
                 name = axis.factors[0]
-                raise UsageError(f"factor {name} has no value, so there is no run; give it one or more")
+                raise UsageError(
+                    f"factor {name} has no values, so the grid has no runs; give it at least one"
+                )
         return alone + beside
 
 
@@ -181,7 +186,7 @@ class Axis:
 
 def _side_by_side(entry: Mapping[str, tuple[Any, ...]]) -> Axis:
     if not entry:
-        raise UsageError("an entry of 'together' has no factor; give it some, or leave it out")
+        raise UsageError("an entry of 'together' has no factors; add some, or remove the entry")
     for name in entry:
         group, dot, _ = name.partition(".")
         if group not in (_GROUPS if dot else SINGLE):
@@ -192,7 +197,7 @@ def _side_by_side(entry: Mapping[str, tuple[Any, ...]]) -> Axis:
     lengths = {name: len(values) for name, values in entry.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{length} of {name}" for name, length in lengths.items())
-        raise UsageError(f"factors that vary together want as many values each, found {found}")
+        raise UsageError(f"factors that vary together must have equally many values, found {found}")
     checked = []
     for name, values in entry.items():
         try:
@@ -205,20 +210,20 @@ def _side_by_side(entry: Mapping[str, tuple[Any, ...]]) -> Axis:
 
 
 def parse_lowmem(text: str) -> tuple[str, ...]:
-    """Kinds of a value of `lowmem`, in the order of KINDS. Raises UsageError for one that is not known."""
+    """Return the kinds in a value of `lowmem`, in the order of KINDS. Raises UsageError for unknown ones."""
     kinds = [] if text == NO_LOWMEM else [kind.strip() for kind in text.split("+")]
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise UsageError(
-            f"lowmem wants {NO_LOWMEM} or kinds joined by +, found '{unknown[0]}'"
+            f"lowmem must be {NO_LOWMEM} or kinds joined by +, found '{unknown[0]}'"
             f"{did_you_mean(unknown[0], KINDS)}; known: {', '.join(KINDS)}"
         )
     return tuple(kind for kind in KINDS if kind in kinds)
 
 
 def read_grid(path: Path, changes: Mapping[str, Any] | None = None) -> Grid:
-    """Read a grid; `changes` are factors in place of the file's.
+    """Read a grid; `changes` are factors that replace the file's.
 
-    Raises InputError, naming the file, for what is no TOML or no grid.
+    Raises InputError, with the file's name, for invalid TOML and for a file that is not a grid.
     """
     table = read_toml(path, "a grid (TOML)")
     try:
@@ -228,7 +233,7 @@ def read_grid(path: Path, changes: Mapping[str, Any] | None = None) -> Grid:
 
 
 def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Factors with some replaced; those in tables one by one."""
+    """Return the factors with some replaced; those in tables are replaced individually."""
     merged = dict(table)
     for name, value in changes.items():
         inner = merged.get(name)
@@ -239,7 +244,7 @@ def merge(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def make_grid(table: Mapping[str, Any]) -> Grid:
-    """Check the factors of a grid. Raises UsageError, for a name that is not known with the nearest."""
+    """Check the factors of a grid. Raises UsageError; for an unknown name it suggests the nearest."""
     for name in table:
         if name not in Grid.model_fields:
             known = list(Grid.model_fields)
@@ -261,9 +266,9 @@ def _explain(error: ValidationError) -> str:
 
 
 def is_grid(path: Path) -> bool:
-    """Whether a TOML file is a grid and no workload spec, which has tasks and kinds.
+    """Return whether a TOML file is a grid and not a workload, which has tasks and kinds.
 
-    One that is no TOML counts as a grid, for `read_grid` to say what is wrong with it.
+    A file with invalid TOML counts as a grid, so `read_grid` reports the error.
     """
     if not path.is_file():
         return False
@@ -275,38 +280,38 @@ def is_grid(path: Path) -> bool:
 
 
 def parse_values(words: Sequence[str]) -> list[Any]:
-    """Values as a command gives them: with commas between; numbers as those of TOML, or as 200k."""
+    """Parse comma-separated values of a command; numbers are as in TOML, or such as 200k."""
     parts = (part.strip() for word in words for part in word.split(","))
     return [toml_value(plain_number(part)) for part in parts if part]
 
 
 _COMMENTS = {
-    "trace": "Paths of traces, names of shipped recordings and workloads, paths of workload specs.",
-    "operations": "Of traces that are generated.",
+    "trace": "Paths of traces and workload files, names of shipped recordings and workloads.",
+    "operations": "Number of operations of generated traces.",
     "allocator": "Designs; see `pipeline allocators`.",
     "machine": "Machines; see `pipeline machines`.",
     "cpus": "Numbers of CPUs.",
-    "lowmem": "Kinds of operation whose pages lie in low memory, joined by +.",
-    "loop": "closed: an operation follows its task's previous one; timed: not before its recorded time.",
-    "jitter": "Think and wait times are scaled at random by so much.",
-    "options": "Options of designs, of those that have them.",
-    "costs": "Costs in place of the machines' own; see `pipeline machines NAME`.",
-    "workload": "Values in place of those of the workloads.",
-    "together": "Factors whose values go side by side, in place of all combinations.",
-    "replications": "Different runs of each combination: other seeds.",
-    "seed": "Seed of the first replication; the others count up from it.",
-    "events": "none: totals only; full: the event log of every run.",
+    "lowmem": "Kinds of operation with pages in low memory, joined by +.",
+    "loop": "closed: an operation follows the task's previous one; timed: also not before its recorded time.",
+    "jitter": "Largest random change of think and wait times.",
+    "options": "Options of designs that have them.",
+    "costs": "Costs that replace those of the machines; see `pipeline machines NAME`.",
+    "workload": "Values that replace those of the workloads.",
+    "together": "Factors that vary together, instead of in all combinations.",
+    "replications": "Number of runs of each combination, with different seeds.",
+    "seed": "Seed of the first replication; the others have the next seeds.",
+    "events": "none: totals only; full: the log of every run.",
 }
 
 
 def grid_text(grid: Grid) -> str:
-    """A grid as a commented TOML file that `read_grid` reads."""
+    """Write a grid as a commented TOML file for `read_grid`."""
     document = tomlkit.document()
     document.add(tomlkit.comment("Every combination of these factors is a run of `pipeline sweep`."))
     given = [
         name for name in Grid.model_fields if name in grid.model_fields_set and getattr(grid, name) != {}
     ]
-    # Tables come last: what follows one would belong to it.
+    # Tables are last, as TOML assigns following keys to them.
     for name in sorted(given, key=lambda name: name in (*_GROUPS, "together")):
         value = getattr(grid, name)
         if name in _GROUPS:

@@ -1,4 +1,4 @@
-"""What a worker is asked for, here or elsewhere, and how it answers."""
+"""Jobs of workers and their results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.sweeps.trace_source import TraceSource
 
 @dataclass
 class Job:
-    """A run to be made, at this attempt if it is the first; or a trace to be generated ahead of its runs."""
+    """A run to make, starting with this attempt, or a trace to generate before its runs."""
 
     run: PlannedRun | None = None
     trace: TraceSource | None = None
@@ -25,7 +25,7 @@ class Job:
 
 
 def answer(maker: Maker, job: Job) -> Made | PipelineError | None:
-    """Do a job; returns what came of a run, or an error for which the whole sweep has to stop."""
+    """Do a job; return the result of a run, or an error that must stop the whole sweep."""
     try:
         if job.run is not None:
             return maker.make(job.run, job.attempt)
@@ -34,6 +34,6 @@ def answer(maker: Maker, job: Job) -> Made | PipelineError | None:
     except OutputError as error:
         return error
     except PipelineError:
-        # The runs that want the trace will say so, each.
+        # Each run of the trace reports the error.
         return None
     return None

@@ -1,8 +1,8 @@
-"""What became of the runs of a sweep: lines of JSON, appended by each process to files of its own.
+"""The journal of a sweep: lines of JSON, appended by each process to its own files.
 
-One look at a few files tells of all runs, however many there are. `states` has a short line for each thing
-that happened to a run; `totals` a longer one with the factors and figures of each run that is done. A process
-that is killed while it appends leaves a torn last line, which is passed over.
+A few files describe all runs. `states` has a short line for each event of a run. `totals` has a longer line
+with the factors and results of each finished run. A process that is killed while it appends leaves an
+incomplete last line, which is ignored.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pipeline.io.process import Process
 from pipeline.sweeps.directory import SweepDirectory
 
 Happening = Literal["done", "failed", "lost", "poison", "again"]
-"""done; failed by an error of its own; lost with the process that made it; poison: given up, as it ended its
-processes; again: to be made once more, former attempts do not count."""
+"""done; failed: with an error; lost: its process ended; poison: abandoned, as it ended its processes; again:
+to be repeated, without counting earlier attempts."""
 
 
 @dataclass
 class RunState:
-    """What is known of a run: the last that happened to it, and how many attempts were lost."""
+    """The state of a run: its last event, and the number of lost attempts."""
 
     state: Happening = "again"
     at_s: float = 0.0
@@ -36,7 +36,7 @@ class RunState:
 
     @property
     def settled(self) -> bool:
-        """Whether it is not to be made unless asked for."""
+        """Whether the run is made only on request."""
         return self.state in ("done", "failed", "poison")
 
 
@@ -44,17 +44,17 @@ class Journal:
     """The files of one process."""
 
     def __init__(self, sweep: SweepDirectory, process: Process) -> None:
-        """Open nothing yet: a process to whose runs nothing happens leaves no file."""
+        """Prepare the files, which are created with the first event."""
         self._sweep, self._process = sweep, process
         self._files: dict[str, int] = {}
 
     def note(self, key: str, state: Happening, **facts: Any) -> None:
-        """Append what happened to a run. Raises OutputError."""
+        """Append an event of a run. Raises OutputError."""
         line = {"key": key, "state": state, "at": time.time(), "host": self._process.host, **facts}
         self._append("states", line)
 
     def note_totals(self, row: Mapping[str, Any]) -> None:
-        """Append the figures of a run that is done. Raises OutputError."""
+        """Append the results of a finished run. Raises OutputError."""
         self._append("totals", row)
 
     def _append(self, kind: str, line: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ class Journal:
             if os.write(self._files[kind], text) != len(text):
                 raise OSError(errno.ENOSPC, "")
         except OSError as error:
-            # Later lines must not follow a torn one.
+            # A new line must not continue an incomplete one.
             self.close()
             raise output_error(path, error) from error
 
@@ -77,7 +77,7 @@ class Journal:
 
 
 def read_states(sweep: SweepDirectory) -> dict[str, RunState]:
-    """What is known of every run to which anything happened."""
+    """Return the state of every run that has events."""
     states: dict[str, RunState] = {}
     for line in sorted(_lines(sweep, "states"), key=lambda line: line["at"]):
         known = states.setdefault(line["key"], RunState())
@@ -89,12 +89,12 @@ def read_states(sweep: SweepDirectory) -> dict[str, RunState]:
 
 
 def read_totals(sweep: SweepDirectory) -> dict[str, dict[str, Any]]:
-    """Factors and figures of every run that is done."""
+    """Return factors and results of every finished run."""
     return {line["key"]: line for line in _lines(sweep, "totals")}
 
 
 def history(sweep: SweepDirectory, key: str) -> list[dict[str, Any]]:
-    """Everything that happened to a run, in order."""
+    """Return all events of a run, in order."""
     return sorted(
         (line for line in _lines(sweep, "states") if line["key"] == key), key=lambda line: line["at"]
     )
@@ -110,7 +110,7 @@ def _read(path: Path) -> Iterable[dict[str, Any]]:
     if not lines[-1]:
         lines.pop()
     try:
-        # All at once takes a tenth of the time of one by one.
+        # Parsing all lines together takes a tenth of the time.
         return list(json.loads(b"[" + b",".join(lines) + b"]"))
     except (ValueError, RecursionError):
         return [line for line in map(_parse, lines) if line is not None]

@@ -1,6 +1,6 @@
 """Making runs of a sweep in one process, which keeps what several runs share.
 
-Between runs stay: designs with their compiled simulators, machines, and the last traces with their census.
+It keeps designs with their compiled simulators, machines, and the last traces with their census.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _PATIENCE_S = 60.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What makers of one sweep have in common.
+    """Settings shared by the makers of a sweep.
 
-    `sweeper` names the process for whom they act, if it cannot see itself which of them are gone. A run that
-    lost `most_attempts` of its processes is given up.
+    `sweeper` names the process that they work for, if it cannot detect which of them have ended. A run that
+    ended `most_attempts` processes is abandoned.
     """
 
     sweep: SweepDirectory
@@ -54,9 +54,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Made:
-    """What came of asking for a run.
+    """The result of a request for a run.
 
-    `state`: done; failed or poison, with a `line` that says why; theirs, another process has claimed it.
+    `state`: done; failed or poison, with the reason in `line`; theirs: claimed by another process.
     """
 
     key: str
@@ -67,7 +67,7 @@ class Made:
 
 
 class Maker:
-    """Makes runs in this process; close it at the end."""
+    """Makes runs in this process; must be closed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -77,16 +77,16 @@ class Maker:
         self._traces: OrderedDict[tuple[Path, int, int], tuple[Trace, str, Census]] = OrderedDict()
 
     def make(self, run: PlannedRun, attempt: int = 1) -> Made:
-        """Make a run, unless another process is at it, and note what became of it.
+        """Make a run, unless another process has claimed it, and record the result.
 
-        Raises OutputError if the sweep's directory cannot be written, which is no failure of the run.
+        Raises OutputError if the sweep's directory cannot be written, which is not a failure of the run.
         """
         claim = claims.take(self._sweep, run.key, self._process, self._settings.sweeper, attempt)
         if claim is None:
             return Made(run.key, "theirs")
         try:
             if claim.attempt > attempt:
-                self._journal.note(run.key, "lost", attempt=claim.attempt - 1, line="its process was gone")
+                self._journal.note(run.key, "lost", attempt=claim.attempt - 1, line="its process had ended")
             if claim.attempt > self._settings.most_attempts:
                 return self._give_up(run, claim.attempt - 1)
             return self._make(run, claim.attempt)
@@ -94,13 +94,13 @@ class Maker:
             claims.release(self._sweep, run.key)
 
     def make_trace(self, source: TraceSource) -> None:
-        """Generate a trace unless it is there; wait for another process that does. Raises OutputError."""
+        """Generate a missing trace, or wait for the process that generates it. Raises OutputError."""
         place = source.place(self._sweep.path)
         name = f"{claims.TRACE}{place.parent.name}"
         deadline_s = time.monotonic() + _PATIENCE_S
         while source.is_missing(self._sweep.path):
             claim = claims.take(self._sweep, name, self._process, self._settings.sweeper)
-            # Whose process is gone elsewhere cannot be seen; the same trace twice does no harm.
+            # The end of a remote process cannot be detected. Generating the same trace twice is harmless.
             if claim is None and time.monotonic() < deadline_s:
                 time.sleep(_LOOK_S)
                 continue
@@ -117,7 +117,7 @@ class Maker:
         self._journal.close()
 
     def _give_up(self, run: PlannedRun, attempts: int) -> Made:
-        line = f"ended {attempts} processes that made it"
+        line = f"ended {attempts} processes that attempted it"
         self._journal.note(run.key, "poison", attempt=attempts, line=line)
         return Made(run.key, "poison", line)
 
@@ -126,7 +126,7 @@ class Maker:
         begun_s = time.monotonic()
         try:
             self.make_trace(run.trace)
-            # Waiting for a trace is no part of the run.
+            # Waiting for a trace is not part of the run.
             begun_s = time.monotonic()
             manifest = read_finished_manifest(target)
             if manifest is None:
@@ -149,7 +149,7 @@ class Maker:
         return Made(run.key, "done", "", elapsed_s, len(manifest.findings))
 
     def simulate(self, run: PlannedRun, directory: Path) -> Manifest:
-        """Make a run in a directory of its own. Raises what `replay` does."""
+        """Make a run in its own directory. Raises the errors of `replay`."""
         self.make_trace(run.trace)
         trace, sha256, census = self._trace(run.trace)
         config = run.config(self._sweep.path, compiled=self._settings.compiled)
@@ -159,7 +159,7 @@ class Maker:
         return make_run(Plan(config, trace, sha256, allocator, options, profile), directory, census)
 
     def _trace(self, source: TraceSource) -> tuple[Trace, str, Census]:
-        # A file that is written anew is another one, whatever its name.
+        # A rewritten file counts as a different one, even with the same name.
         place = source.place(self._sweep.path)
         known = (place, place.stat().st_mtime_ns, place.stat().st_size) if place.exists() else (place, 0, 0)
         if known not in self._traces:

@@ -1,8 +1,8 @@
-"""From a grid to its runs: which there are, each with a key that says all that determines it.
+"""The runs of a grid, each with a key: a hash of everything that determines the run.
 
-The *point* of a run is what was asked: content of the trace, design, options, costs, CPUs, seeds. Its *key*
-is the point together with the sources of engine, design and generator, and the version of the run format. A
-run of another engine has the same point and another key.
+The *point* of a run is a hash of its settings: content of the trace, design, options, costs, CPUs and seeds.
+Its *key* also covers the sources of engine, design and generator, and the version of the run format. A run of
+a different engine has the same point and a different key.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ Varied = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of a sweep, with all that it takes to make it.
+    """A run of a sweep with all its settings.
 
-    `factors` are the values of those factors that are within others: options, costs, values of workloads.
+    `factors` are the values of factors within others: options, costs and values of workloads.
     """
 
     key: str
@@ -70,7 +70,7 @@ class PlannedRun:
     factors: Varied = field(default_factory=dict)
 
     def config(self, sweep: Path, compiled: bool = True) -> RunConfig:
-        """Settings with which the run is made in a sweep's directory."""
+        """Return the settings to make the run in a sweep's directory."""
         return RunConfig(
             trace=self.trace.place(sweep),
             allocator=self.allocator,
@@ -87,7 +87,7 @@ class PlannedRun:
         )
 
     def describe(self) -> str:
-        """Name the run in one line."""
+        """Describe the run in one line."""
         words = [
             f"{self.label} on {Path(self.machine).stem}, {format_count(self.cpus, 'CPU')}: {self.trace.name}"
         ]
@@ -110,14 +110,14 @@ class _Machine:
 
 
 class Planner:
-    """Makes the runs of a grid.
+    """Plans the runs of a grid.
 
-    Raises UsageError or InputError for whatever the grid names that is not there, for a grid of more than
-    `most` runs, and for replications that would be the same run again.
+    Raises UsageError or InputError for unknown names and missing files, for a grid of more than `most` runs,
+    and for replications that would be identical.
     """
 
     def __init__(self, grid: Grid, most: int = MOST_RUNS) -> None:
-        # Files may have changed since another grid was planned.
+        # Files may have changed since the last grid was planned.
         for known in (is_workload, find_file, find_workload, _allocator, _has_option, _design, _machine):
             known.cache_clear()
         self._grid = grid
@@ -131,13 +131,13 @@ class Planner:
         )
         if self.count > most:
             raise UsageError(
-                f"the grid has {self.count:,} runs, more than {most:,}; leave out values, or allow them "
+                f"the grid has {self.count:,} runs, more than {most:,}; remove values, or allow them "
                 f"with --most {self.count}"
             )
 
     @cached_property
     def runs(self) -> list[PlannedRun]:
-        """The runs in order of the grid, none twice."""
+        """The runs in order of the grid, without duplicates."""
         found: dict[str, PlannedRun] = {}
         for selected in self._selected:
             axes = self._relevant(selected)
@@ -149,7 +149,7 @@ class Planner:
         return list(found.values())
 
     def _relevant(self, selected: Varied) -> list[Axis]:
-        """Axes that mean something for a trace and an allocator."""
+        """Return the axes that apply to a trace and an allocator."""
         return [axis for axis in self._others if any(_applies(name, selected) for name in axis.factors)]
 
     def _check_options(self) -> None:
@@ -171,7 +171,7 @@ class Planner:
         ]
         if workloads and not any(is_workload(selected["trace"]) for selected in self._selected):
             raise UsageError(
-                f"factor {workloads[0]} is of traces that are generated, and no trace of the grid is; "
+                f"factor {workloads[0]} applies to generated traces only, and the grid has none; "
                 "name a workload (see 'pipeline workloads')"
             )
 
@@ -179,10 +179,10 @@ class Planner:
 def plan_run(
     varied: Varied, first_seed: int = 0, replication: int = 0, events: Events = "none"
 ) -> PlannedRun:
-    """Plan one run, whose factors have these values; some that mean nothing for it may be among them.
+    """Plan one run with these values of factors. Factors that do not apply are ignored.
 
-    `trace`, `allocator`, `machine`, `lowmem`, `loop` and `jitter` must be there. Raises UsageError or
-    InputError for what is not there, and for a replication that would be the first run again.
+    `trace`, `allocator`, `machine`, `lowmem`, `loop` and `jitter` are required. Raises UsageError or
+    InputError for unknown names and missing files, and for a replication identical to the first run.
     """
     inner = {name: value for name, value in varied.items() if "." in name and _applies(name, varied)}
     jitter = varied["jitter"]
@@ -238,7 +238,7 @@ def _merge(axes: list[Axis], values: tuple[tuple[Any, ...], ...]) -> dict[str, A
 
 
 def _group(varied: Varied, group: str, text: Any) -> tuple[tuple[str, Any], ...]:
-    """Names and values of the factors of one group."""
+    """Return names and values of the factors of one group."""
     prefix = f"{group}."
     return tuple(
         (name.removeprefix(prefix), text(v)) for name, v in varied.items() if name.startswith(prefix)
@@ -250,7 +250,7 @@ def _option_text(value: Any) -> str:
 
 
 def _applies(factor: str, selected: Varied) -> bool:
-    """Whether a factor means something for the trace and the allocator."""
+    """Return whether a factor applies to the trace and the allocator."""
     group, _, name = factor.partition(".")
     if group in ("operations", "workload"):
         return is_workload(selected["trace"])
@@ -287,7 +287,7 @@ def _design(name: str, given: tuple[tuple[str, str], ...], architecture: str) ->
     options = parse_options(allocator.options, dict(given), allocator.name, architecture)
     kinds = allocator.kinds if isinstance(allocator, Composite) else ()
     asked = json.dumps([allocator.name, kinds, options], sort_keys=True)
-    # A path must hold wherever the run is made.
+    # A path must be valid in any working directory.
     place = str(Path(name).resolve()) if name.endswith(".py") and "=" not in name else name
     texts = {option: _option_text(value) for option, value in options.items()}
     return _Design(place, make_label(allocator, options), texts, asked, simulator_sha256(allocator))
@@ -297,7 +297,7 @@ def _design(name: str, given: tuple[tuple[str, str], ...], architecture: str) ->
 def _machine(name: str, costs: tuple[tuple[str, int], ...], cpus: int | None, jitter: float) -> _Machine:
     for cost, value in costs:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise UsageError(f"factor costs.{cost} wants whole numbers, found {value!r}")
+            raise UsageError(f"factor costs.{cost} must be a whole number, found {value!r}")
     profile = load_profile(name).with_costs(dict(costs)).with_cpus(cpus)
     documented = profile.document_costs()
     values = {cost: documented[cost].value for cost in sorted(documented)}

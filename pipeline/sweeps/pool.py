@@ -1,7 +1,7 @@
-"""Workers on this machine: spawned processes that are handed jobs through pipes.
+"""Workers on this machine: spawned processes that receive jobs through pipes.
 
-A worker that dies costs the job it was at one attempt; whatever else it had been handed goes to others, and
-another worker takes its place.
+If a worker dies, its current job loses an attempt. Its other jobs go to other workers, and a new worker
+replaces it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pipeline.sweeps.journal import Journal
 from pipeline.sweeps.maker import Made, Maker, Settings
 from pipeline.sweeps.plan import PlannedRun
 
-# One at work and one at hand, so that no worker waits for its next.
+# One current job and one more, so no worker waits for its next job.
 _AHEAD = 2
 _LOOK_S = 0.5
 _PATIENCE_S = 0.5
-# Workers that end without having begun anything, one after another: something is wrong with all of them.
+# If this many workers in a row end before their first job, the pool gives up.
 _MOST_STILLBORN = 3
 
 
@@ -47,8 +47,8 @@ class _Worker:
 class Pool:
     """Makes the jobs of a sweep on workers of this machine; a context manager.
 
-    Raises OutputError if the directory cannot be written, PipelineError if workers do not even start. However
-    it ends, workers are stopped within a second and their claims given back.
+    Raises OutputError if the directory cannot be written, and PipelineError if workers fail to start. At the
+    end, workers are stopped within a second and their claims are released.
     """
 
     def __init__(self, settings: Settings, workers: int) -> None:
@@ -75,7 +75,7 @@ class Pool:
         self._logs.cleanup()
 
     def make(self, jobs: Sequence[Job], on_made: Callable[[Made], None]) -> list[PlannedRun]:
-        """Make jobs in their order; returns the runs that other processes had claimed."""
+        """Do jobs in order, and return the runs claimed by other processes."""
         waiting = deque(jobs)
         theirs: list[PlannedRun] = []
         while waiting or any(worker.at for worker in self._workers):
@@ -107,7 +107,7 @@ class Pool:
                 if waiting and len(worker.at) <= depth:
                     job = waiting.popleft()
                     worker.at.append(job)
-                    # If it is gone, reading from it will show.
+                    # If the worker has ended, reading from it reports that.
                     with suppress(OSError):
                         worker.pipe.send(job)
 
@@ -119,11 +119,11 @@ class Pool:
         with _no_interrupt():
             process.start()
         theirs.close()
-        # Asked here, not told by the worker: it may have claimed a run before its first message is read.
+        # Determined here, as the worker may claim a run before its first message is read.
         return _Worker(process, ours, errors, Process.of_this_host(process.pid or 0))
 
     def _replace(self, worker: _Worker, waiting: deque[Job], on_made: Callable[[Made], None]) -> None:
-        """Take a dead worker's jobs back; the one it was at has lost an attempt."""
+        """Take back the jobs of a dead worker; its current job has lost an attempt."""
         self._workers.remove(worker)
         worker.process.join()
         line = _last_words(worker)
@@ -132,7 +132,7 @@ class Pool:
         if at is None or at.run is None:
             self._stillborn += 1
             if self._stillborn >= _MOST_STILLBORN:
-                raise PipelineError(f"workers end before they make a run: {line}")
+                raise PipelineError(f"workers end before they start a run: {line}")
         else:
             worker.at.remove(at)
             key, attempt = at.run.key, claimed[at.run.key].attempt
@@ -141,12 +141,12 @@ class Pool:
                 self._journal.note(key, "poison", attempt=attempt, line=line)
                 on_made(Made(key, "poison", line))
             else:
-                # Last, so that it keeps nothing else from being made.
+                # Last, so it does not delay other jobs.
                 waiting.append(Job(at.run, attempt=attempt + 1))
         waiting.extendleft(reversed(worker.at))
 
     def _clear_up(self, worker: _Worker) -> list[claims.Claim]:
-        """Remove what a worker that has ended left; returns the claims that it had."""
+        """Remove the leftovers of an ended worker, and return its claims."""
         worker.pipe.close()
         shutil.rmtree(self._settings.sweep.scratch(worker.identity), ignore_errors=True)
         return claims.release_all(self._settings.sweep, worker.identity)
@@ -169,7 +169,7 @@ def _last_words(worker: _Worker) -> str:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Let processes that are started here inherit that Ctrl-C is not for them."""
+    """Make processes started in this block ignore Ctrl-C."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -178,8 +178,8 @@ def _no_interrupt() -> Iterator[None]:
 
 
 def _work(pipe: Connection, settings: Settings, errors: Path) -> None:
-    """Make the jobs that come through a pipe, until it is closed."""
-    # A progress bar, or a warning of a library, is not for the user's terminal.
+    """Do the jobs received through a pipe until it is closed."""
+    # Progress bars and warnings of libraries must not reach the user's terminal.
     with errors.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

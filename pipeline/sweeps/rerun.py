@@ -1,4 +1,4 @@
-"""Making one run of a sweep again."""
+"""Repeating one run of a sweep."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pipeline.sweeps.status import find_key
 
 
 def make_again(path: str | Path, start: str, *, compiled: bool = True) -> str:
-    """Make a run again, given by the beginning of its key; says in a line what came of it.
+    """Repeat a run, given by the beginning of its key; return a line with the result.
 
-    A run that is done stays as it is: it is made beside it, and the fingerprints are compared. Raises
-    UsageError for a run that is not of the sweep's grid, InputError if it fails again, FindingError if the
-    fingerprint differs.
+    A finished run is kept. The new run is temporary, and the fingerprints are compared. Raises UsageError for
+    a run that is not in the sweep's grid, InputError if the run fails again, and FindingError if the
+    fingerprints differ.
     """
     sweep = open_sweep(Path(path))
     grid = read_grid(sweep.grid)
@@ -30,7 +30,7 @@ def make_again(path: str | Path, start: str, *, compiled: bool = True) -> str:
     states = read_states(sweep)
     key = find_key(sweep, start, runs.keys() | states.keys())
     if key not in runs:
-        raise UsageError(f"{path}: {key} is not of the grid that was asked for last; give its grid again")
+        raise UsageError(f"{path}: {key} is not in the most recent grid; repeat the sweep with its grid")
     state = states.get(key, RunState())
     if state.state == "done":
         known, process = state.facts["fingerprint"], Process.current()
@@ -40,19 +40,17 @@ def make_again(path: str | Path, start: str, *, compiled: bool = True) -> str:
         maker.close()
         if found != known:
             raise FindingError(
-                f"{key}: made again it has the fingerprint {found}, and had {known}: its key lacks something "
-                "that determines it; please report it"
+                f"{key}: the new run has the fingerprint {found}, the original has {known}; the key does not "
+                "cover everything that determines the run; please report this"
             )
-        return f"{key}: the same fingerprint as before, {found}"
+        return f"{key}: same fingerprint as the original, {found}"
     journal = Journal(sweep, Process.current())
     journal.note(key, "again")
     journal.close()
     made: list[Made] = []
     with Pool(Settings(sweep, compiled=compiled), 1) as pool:
         if pool.make([Job(runs[key])], made.append):
-            raise UsageError(
-                f"{key}: another process is making it; 'pipeline sweep status {path}' says which"
-            )
+            raise UsageError(f"{key}: another process is making this run; see 'pipeline sweep status {path}'")
     write_results(sweep)
     if made[0].state != "done":
         raise InputError(f"{key}: {made[0].line}")

@@ -1,4 +1,4 @@
-"""A row for each run of a sweep: its factors, what became of it, and every total."""
+"""The results of a sweep: one row for each run with its factors, state and totals."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ def _column(name: str, type_: pa.DataType, unit: str, doc: str) -> Column:
 
 
 FACTORS = (
-    _column("key", _TEXT, "", "hash of everything that determines the run; its directory is runs/KEY"),
-    _column("point", _TEXT, "", "the same without the sources of engine and design: what was asked"),
-    _column("label", _TEXT, "", "short name: the allocator with its changed options"),
-    _column("description", _TEXT, "", "the run in one line"),
+    _column("key", _TEXT, "", "hash of everything that determines the run; the run's directory is runs/KEY"),
+    _column("point", _TEXT, "", "hash of the run's settings, without the sources of engine and design"),
+    _column("label", _TEXT, "", "short name: the design with its changed options"),
+    _column("description", _TEXT, "", "description of the run in one line"),
     _column("trace", _TEXT, "", "name of the trace"),
-    _column("trace_operations", _BIG, "", "operations of the trace"),
-    _column("trace_seed", _BIG, "", "seed that the trace was generated with; NULL: it is a recording"),
-    _column("workload", _TEXT, "", "values in place of the workload's own, as JSON"),
-    _column("allocator", _TEXT, "", "design, or several by kind of operation"),
-    _column("options", _TEXT, "", "every option of the design, as JSON"),
+    _column("trace_operations", _BIG, "", "number of operations of the trace"),
+    _column("trace_seed", _BIG, "", "seed of the generated trace; NULL for a recording"),
+    _column("workload", _TEXT, "", "values that replace the workload's, as JSON"),
+    _column("allocator", _TEXT, "", "design, or several designs by kind of operation"),
+    _column("options", _TEXT, "", "all options of the design, as JSON"),
     _column("machine", _TEXT, "", "machine profile"),
-    _column("costs", _TEXT, "", "costs in place of the machine's own, as JSON"),
+    _column("costs", _TEXT, "", "costs that replace the machine's, as JSON"),
     _column("cpus", _INT, "", "CPUs simulated"),
-    _column("lowmem", _TEXT, "", "kinds in low memory, joined by +, or none"),
+    _column("lowmem", _TEXT, "", "kinds of operation with pages in low memory, joined by +, or none"),
     _column("loop", _TEXT, "", "closed or timed"),
-    _column("jitter_percent", _REAL, "%", "by how much think and wait times were scaled at random"),
-    _column("seed", _BIG, "", "seed of what the machine leaves to chance"),
-    _column("replication", _INT, "", "number of the run among those that differ in seeds alone, from 0"),
-    _column("events", _TEXT, "", "full: there is a log; none: totals only"),
-    _column("factors", _TEXT, "", "values of the factors within options, costs and workload, as JSON"),
+    _column("jitter_percent", _REAL, "%", "largest random change of think and wait times"),
+    _column("seed", _BIG, "", "seed of the machine's random draws"),
+    _column("replication", _INT, "", "number of the run among those that differ only in seeds, from 0"),
+    _column("events", _TEXT, "", "full: the run has a log; none: totals only"),
+    _column("factors", _TEXT, "", "values of factors within options, costs and workload, as JSON"),
 )  # fmt: skip
 _STATE = (
-    _column("state", _TEXT, "", "done, failed, poison (ended every process that made it), planned, stale (of "
-            "another engine, for a run of the grid) or other (not of the grid)"),
-    _column("attempts", _INT, "", "how often it was begun, as far as is known"),
-    _column("problem", _TEXT, "", "why there is no result"),
-    _column("fingerprint", _TEXT, "", "hash of the event log, the same on every machine"),
-    _column("findings", _BIG, "", "hazards that the run met"),
-    _column("elapsed_s", _REAL, "s", "real time from opening the trace to having kept the run"),
+    _column("state", _TEXT, "", "done, failed, poison (ended every process that attempted it), planned, "
+            "stale (of a different engine, for a run of the grid) or other (not in the grid)"),
+    _column("attempts", _INT, "", "number of known attempts"),
+    _column("problem", _TEXT, "", "reason for a missing result"),
+    _column("fingerprint", _TEXT, "", "hash of the log, the same on every machine"),
+    _column("findings", _BIG, "", "number of hazards in the run"),
+    _column("elapsed_s", _REAL, "s", "wall-clock time from opening the trace to storing the run"),
 )  # fmt: skip
 
 
@@ -80,23 +80,23 @@ _TOTALS = (
         for site in SITES for name in _LOCK_FIELDS
     ),
     *(
-        _column(f"cpu_{category}_ns", _BIG, "ns", f"time of all CPUs together: {doc}")
+        _column(f"cpu_{category}_ns", _BIG, "ns", f"time summed over all CPUs: {doc}")
         for category, doc in CPU_CATEGORIES.items()
     ),
 )  # fmt: skip
 
 _DESIGN = (
-    _column("address_space_pages", _BIG, "pages", "address space that the design takes"),
-    _column("page_struct_bytes", _BIG, "B", "what it adds to every struct page"),
-    _column("hazards", _TEXT, "", "hazards that the run met with how often each, or NULL"),
+    _column("address_space_pages", _BIG, "pages", "address space of the design's slots"),
+    _column("page_struct_bytes", _BIG, "B", "bytes that the design adds to every struct page"),
+    _column("hazards", _TEXT, "", "hazards in the run with their counts, or NULL"),
 )  # fmt: skip
 
 RESULTS = (*FACTORS, *_STATE, *_TOTALS, *_DESIGN)
-"""Columns of results. A factor within options, costs or workload has a column of its own beside them."""
+"""Columns of results. Each factor within options, costs or workload has an additional column."""
 
 
 def factor_row(run: PlannedRun) -> dict[str, Any]:
-    """Values of FACTORS for a run."""
+    """Return the values of FACTORS for a run."""
     return {
         "key": run.key,
         "point": run.point,
@@ -122,7 +122,7 @@ def factor_row(run: PlannedRun) -> dict[str, Any]:
 
 
 def result_row(run: PlannedRun, manifest: Manifest) -> dict[str, Any]:
-    """Factors and figures of a run that is done."""
+    """Return factors and results of a finished run."""
     totals = manifest.totals
     row = factor_row(run)
     row |= {column.name: getattr(totals, column.name) for column in _TOTALS if hasattr(totals, column.name)}
@@ -138,24 +138,24 @@ def result_row(run: PlannedRun, manifest: Manifest) -> dict[str, Any]:
 
 
 def write_plan(sweep: SweepDirectory, runs: Iterable[PlannedRun]) -> None:
-    """Keep the runs of a grid. Raises OutputError."""
+    """Store the runs of a grid. Raises OutputError."""
     table = pa.Table.from_pylist([factor_row(run) for run in runs], _schema(FACTORS))
     with complete_file(sweep.plan) as file:
         pq.write_table(table, file)
 
 
 def read_plan(sweep: SweepDirectory, columns: list[str] | None = None) -> list[dict[str, Any]]:
-    """FACTORS of the runs of the grid that was asked for last, or some of them."""
+    """Return all or some FACTORS of the runs of the most recent grid."""
     return pq.read_table(sweep.plan, columns=columns).to_pylist() if sweep.plan.exists() else []
 
 
 def read_results(sweep: SweepDirectory) -> pa.Table:
-    """Rows of all runs, those of the grid first; from results.parquet if nothing happened since."""
+    """Return the rows of all runs, those of the grid first; from results.parquet if it is current."""
     return pq.read_table(sweep.results) if _is_current(sweep) else _collect(sweep)
 
 
 def read_grids(sweep: SweepDirectory, grids: Mapping[str, Sequence[PlannedRun]]) -> pa.Table:
-    """Rows of the runs of several grids, each with the name of its grid in the column `grid`."""
+    """Return rows of the runs of several grids, with the name of the grid in the column `grid`."""
     states, totals = read_states(sweep), read_totals(sweep)
     rows = [
         {"grid": name} | _row(factor_row(run), states.get(run.key), totals.get(run.key))
@@ -166,9 +166,9 @@ def read_grids(sweep: SweepDirectory, grids: Mapping[str, Sequence[PlannedRun]])
 
 
 def write_results(sweep: SweepDirectory) -> Path:
-    """Write results.parquet, unless nothing happened since it was; returns its path. Raises OutputError."""
+    """Write results.parquet unless it is current, and return its path. Raises OutputError."""
     if not _is_current(sweep):
-        # Before anything is read: what is noted meanwhile then makes the file stale.
+        # Taken before reading, so events recorded during the reading make the file stale.
         made_of = describe_sources(sweep)
         table = _collect(sweep)
         with complete_file(sweep.results) as file:
@@ -177,7 +177,7 @@ def write_results(sweep: SweepDirectory) -> Path:
 
 
 def _is_current(sweep: SweepDirectory) -> bool:
-    """Whether results.parquet was made of what there is."""
+    """Return whether results.parquet is current."""
     if not sweep.results.exists():
         return False
     metadata = pq.read_schema(sweep.results).metadata or {}
@@ -185,7 +185,7 @@ def _is_current(sweep: SweepDirectory) -> bool:
 
 
 def describe_sources(sweep: SweepDirectory) -> bytes:
-    """What results are made of: the plan, and journals, which only grow."""
+    """Return the state of the inputs of the results: the plan, and journals, which only grow."""
     plan = sha256_of(sweep.plan) if sweep.plan.exists() else ""
     sizes = sorted((path.name, path.stat().st_size) for path in sweep.journal.glob("*.jsonl"))
     return json.dumps([plan, sizes]).encode()
@@ -215,7 +215,7 @@ def _table(rows: Sequence[dict[str, Any]], known: Sequence[Column]) -> pa.Table:
 def _row(
     factors: Mapping[str, Any], state: RunState | None, figures: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """One row; a run whose figures are there is done."""
+    """Return one row; a run with results is done."""
     row = {column.name: factors.get(column.name) for column in FACTORS} | {"state": "planned", "attempts": 0}
     if state is not None:
         facts = state.facts
@@ -232,7 +232,7 @@ _Extra = dict[str, tuple[str, pa.DataType, Callable[[Any], Any]]]
 
 
 def _extra_columns(rows: Iterable[Mapping[str, Any]]) -> _Extra:
-    """Name, type and conversion of the column of each factor that is within another, by the factor."""
+    """Return name, type and conversion of the column of each factor within another, by factor."""
     values: dict[str, set[type]] = {}
     for text in {row["factors"] for row in rows}:
         for factor, value in json.loads(text).items():

@@ -1,4 +1,4 @@
-"""What is there of a sweep, from its journal and claims: while it runs, when it has ended, and on a copy."""
+"""The status of a sweep from its journal and claims, during the sweep, after it and in a copy."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _RECENT_S = 60.0
 
 @dataclass(frozen=True)
 class Status:
-    """Runs of the grid by state, claims that hold, and runs of other engines and grids.
+    """Runs of the grid by state, valid claims, and runs of other engines and grids.
 
-    `plan` has key, point and description of each run of the grid, `states` what is known by key.
+    `plan` has key, point and description of each run of the grid; `states` has the known states by key.
     """
 
     path: Path
@@ -53,21 +53,21 @@ class Status:
         return known.state if known is not None and known.settled else "planned"
 
     def text(self) -> str:
-        """Counts, what is running, what remains, and failures by name."""
+        """Return counts, running and remaining runs, and the names of failed runs."""
         found = Counter(self.state_of(row["key"]) for row in self.plan)
         counts = ", ".join(f"{found[state]:,} {state}" for state in STATES if found[state] or state == "done")
         lines = [f"{self.path}: {format_count(len(self.plan), 'run')} of the grid: {counts}"]
         if self.stale:
-            lines.append(f"  {format_count(self.stale, 'run')} of the grid by another engine (stale)")
+            lines.append(f"  {format_count(self.stale, 'run')} of the grid by a different engine (stale)")
         if self.others:
-            lines.append(f"  {format_count(self.others, 'run')} not of this grid")
+            lines.append(f"  {format_count(self.others, 'run')} not in this grid")
         lines += self._running()
         lines += self._rate(found)
         lines += self._failures()
         return "".join(f"{line}\n" for line in lines)
 
     def lines(self) -> str:
-        """A line for each run of the grid: key, state, and what it is."""
+        """Return a line for each run of the grid: key, state and description."""
         rows = (f"{row['key']}  {self.state_of(row['key']):7}  {row['description']}\n" for row in self.plan)
         return "".join(rows)
 
@@ -82,7 +82,7 @@ class Status:
                 f"on {claim.process.host}, pid {claim.process.pid}",
                 f"since {max(0.0, now_s - claim.since_s):,.0f} s",
                 f"attempt {claim.attempt}",
-                rows[claim.key]["description"] if claim.key in rows else "not of this grid",
+                rows[claim.key]["description"] if claim.key in rows else "not in this grid",
             )
             for claim in list(self.running.values())[:_SHOWN]
         ]
@@ -90,7 +90,7 @@ class Status:
         return ["running", *align_columns(shown).splitlines(), *([f"  and {more} more"] if more > 0 else [])]
 
     def _rate(self, found: Counter[str]) -> list[str]:
-        """How fast runs are done, if any are under way."""
+        """Return the rate of runs, if any are in progress."""
         since_s = time.time() - _RECENT_S
         times = [
             known.at_s for known in self.states.values() if known.state == "done" and known.at_s > since_s
@@ -113,7 +113,7 @@ class Status:
 
 
 def read_status(path: str | Path) -> Status:
-    """Read what is there of a sweep. Raises InputError for a directory that is none."""
+    """Read the status of a sweep. Raises InputError for a directory that is not a sweep."""
     sweep = open_sweep(Path(path))
     plan, states = read_plan(sweep, _LISTED), read_states(sweep)
     running = {
@@ -131,14 +131,14 @@ def read_status(path: str | Path) -> Status:
 
 
 def find_key(sweep: SweepDirectory, start: str, keys: Iterable[str]) -> str:
-    """The one key that begins with `start`. Raises UsageError for none and for several."""
+    """Return the only key that begins with `start`. Raises UsageError for none and for several."""
     known = set(keys)
     found = sorted(key for key in known if key.startswith(start))
     if len(found) == 1 and start:
         return found[0]
     if found and start:
         raise UsageError(
-            f"{len(found)} runs of {sweep.path} have keys that begin with {start}: give more of it"
+            f"{len(found)} runs of {sweep.path} have keys that begin with {start}; give more digits"
         )
     raise UsageError(
         f"{sweep.path} has no run '{start}'{did_you_mean(start, known)}; 'pipeline sweep status {sweep.path} "
@@ -147,21 +147,21 @@ def find_key(sweep: SweepDirectory, start: str, keys: Iterable[str]) -> str:
 
 
 def explain_run(path: str | Path, start: str) -> str:
-    """Tell what determines a run, given by the beginning of its key, and what happened to it, in text.
+    """Describe the settings and the events of a run, given by the beginning of its key.
 
-    Raises UsageError for a key that is not there, InputError for a directory that is no sweep's.
+    Raises UsageError for an unknown key, and InputError for a directory that is not a sweep.
     """
     sweep = open_sweep(Path(path))
     status = read_status(path)
     rows = {row["key"]: row for row in read_plan(sweep)} | read_totals(sweep)
     key = find_key(sweep, start, rows.keys() | status.states.keys())
     if key not in rows:
-        raise InputError(f"{path}: nothing is known of {key} but that it failed; it is not of this grid")
+        raise InputError(f"{path}: run {key} is not in this grid; it failed, and nothing else is recorded")
     row = rows[key]
     in_grid = any(planned["key"] == key for planned in status.plan)
     lines = [
         f"{key}: {row['description']}",
-        f"state: {status.state_of(key)}" + ("" if in_grid else ", not of this grid"),
+        f"state: {status.state_of(key)}" + ("" if in_grid else ", not in this grid"),
     ]
     for line in history(sweep, key):
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line["at"]))
@@ -174,15 +174,17 @@ def explain_run(path: str | Path, start: str) -> str:
         facts += [line["line"]] if "line" in line else []
         lines.append(f"  {when}  {line['state']} on {line['host']}: {', '.join(facts)}".rstrip(": "))
     if (claim := status.running.get(key)) is not None:
-        lines.append(f"  attempt {claim.attempt} under way on {claim.process.host}, pid {claim.process.pid}")
+        lines.append(
+            f"  attempt {claim.attempt} in progress on {claim.process.host}, pid {claim.process.pid}"
+        )
     lines.append("determined by")
     shown = [(f"  {name}", str(row[name])) for name in _DETERMINANTS if row[name] not in (None, "{}")]
     lines += align_columns(shown).splitlines()
     manifest = read_finished_manifest(sweep.runs / key)
     if manifest is not None:
         lines += [
-            f"it lies in {sweep.runs / key}",
-            "alone, with the same trace, it is made by",
+            f"directory: {sweep.runs / key}",
+            "to repeat the run outside the sweep:",
             f"  {manifest.command}",
         ]
     return "".join(f"{line}\n" for line in lines)

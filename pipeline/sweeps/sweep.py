@@ -1,4 +1,4 @@
-"""A sweep from a grid to its results: what is there already is kept, the rest is made."""
+"""Making the runs of a grid. Existing runs are kept, and missing runs are made."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ class Observer:
 
 @dataclass
 class SweepResult:
-    """What is there after a sweep.
+    """The result of a sweep.
 
-    `runs` are those of the grid; `done` of them are done (`made` just now), `failed` and `poison` have no
-    result, and `theirs` other processes are making. `findings` counts runs made just now that met hazards.
+    `runs` is the number of runs of the grid. `done` of them are done, `made` by this call. `failed` and
+    `poison` have no result. `theirs` are in progress in other processes. `findings` is the number of new runs
+    with hazards.
     """
 
     path: Path
@@ -59,11 +60,11 @@ class SweepResult:
 
 @dataclass(frozen=True)
 class Means:
-    """With what runs are made.
+    """The workers that make runs.
 
-    `workers` processes of this machine (one for each usable CPU if None), or the workers of dask.distributed
-    that the `scheduler` of this address has. A run that ended `most_attempts` processes is given up. Not
-    `compiled`, runs are made in plain Python.
+    `workers` is the number of processes on this machine (None: the number of usable CPUs). `scheduler` is the
+    address of a scheduler of dask.distributed, to use its workers instead. A run that ended `most_attempts`
+    processes is abandoned. If `compiled` is false, runs use plain Python.
     """
 
     workers: int | None = None
@@ -82,14 +83,14 @@ def sweep(
     most: int = MOST_RUNS,
     observer: Observer = Observer(),
 ) -> SweepResult:
-    """Make the runs of a grid of at most `most` that are not there yet.
+    """Make the missing runs of a grid of at most `most` runs.
 
-    `output` is the directory of the sweep, in which other processes may be at work too; runs of other grids
-    in it stay. With `only_failed`, only runs that have failed are made, again. Of `shard` (i, n), only every
-    n-th run by key is made, i from 1.
+    `output` is the directory of the sweep. Other processes may work in it, and runs of other grids in it are
+    kept. With `only_failed`, only failed runs are repeated. `shard` (i, n), i from 1, makes only the i-th of
+    n parts of the runs.
 
     Raises UsageError for a grid that cannot be planned, OutputError if the directory cannot be written, and
-    Interrupted; what was done is kept in every case.
+    Interrupted. Finished runs are always kept.
     """
     runs = Planner(grid, most).runs
     directory = create_sweep(Path(output))
@@ -105,7 +106,7 @@ def make_runs(
     observer: Observer = Observer(),
     pool: Pool | None = None,
 ) -> SweepResult:
-    """Make those runs that are not in a sweep's directory yet, as `sweep`; on workers of `pool`, if given."""
+    """Make the missing runs in a sweep's directory, like `sweep`; on workers of `pool`, if given."""
     states = read_states(directory)
     todo = _select(runs, states, only_failed)
     done = {run.key for run in runs if _state(states, run) == "done"}
@@ -124,7 +125,7 @@ def make_runs(
     except KeyboardInterrupt:
         there = result.done + result.made
         raise Interrupted(
-            f"interrupted; {there} of {result.runs} runs are in {directory.path}, the same command makes the "
+            f"interrupted; {there} of {result.runs} runs are in {directory.path}; the same command makes the "
             "others"
         ) from None
     finally:
@@ -133,7 +134,7 @@ def make_runs(
 
 
 def open_pool(directory: SweepDirectory, means: Means) -> Pool:
-    """Workers of this machine that several calls of `make_runs` share; a context manager."""
+    """Workers of this machine, shared by several calls of `make_runs`; a context manager."""
     return Pool(_settings(directory, means), _size(means))
 
 
@@ -146,7 +147,7 @@ def _size(means: Means) -> int:
 
 
 def in_shard(runs: Sequence[PlannedRun], shard: tuple[int, int]) -> list[PlannedRun]:
-    """The runs of the i-th of n parts; which part a run is in depends on its key alone."""
+    """Return the runs of the i-th of n parts; a run's part depends only on its key."""
     i, n = shard
     return [run for run in runs if int(run.key, 16) % n == i - 1]
 
@@ -171,7 +172,7 @@ def _select(runs: Iterable[PlannedRun], states: dict[str, RunState], only_failed
 def _compile(
     runs: list[PlannedRun], journal: Journal, workers: int | None, observer: Observer
 ) -> list[PlannedRun]:
-    """Compile the designs of runs; returns the runs of those that can be."""
+    """Compile the designs of runs, and return the runs of designs that compile."""
     names = list(dict.fromkeys(run.allocator for run in runs))
     compilations = compile_designs(names, workers=workers, begin=observer.compiling, end=observer.compiled)
     problems = {made.allocator: made.problem for made in compilations if made.problem}
@@ -203,7 +204,7 @@ def _make(
     settings = _settings(directory, means)
     jobs = [Job(run, attempt=states.get(run.key, RunState()).lost + 1) for run in runs]
     if means.scheduler is not None:
-        # Its import takes a while, and it is an extra.
+        # Imported late, as it is slow to import and optional.
         from pipeline.sweeps.distributed import make_on_scheduler  # noqa: PLC0415
 
         result.theirs = make_on_scheduler(
@@ -212,7 +213,7 @@ def _make(
         return
     with nullcontext(pool) if pool is not None else Pool(settings, size) as workers:
         theirs = workers.make(_with_traces(directory, jobs, size), note)
-        # Another process may have ended meanwhile, before it had made them.
+        # Another process may have ended before it had made them.
         while left := [run for run in theirs if not _is_theirs(directory, run)]:
             elsewhere = [run for run in theirs if run not in left]
             theirs = elsewhere + workers.make([Job(run) for run in left], note)
@@ -225,7 +226,7 @@ def _is_theirs(directory: SweepDirectory, run: PlannedRun) -> bool:
 
 
 def _with_traces(directory: SweepDirectory, jobs: list[Job], lead: int) -> list[Job]:
-    """Put the generation of each trace that is wanted some traces ahead of its runs."""
+    """Insert the generation of each needed trace some traces before its runs."""
     missing: dict[Path, TraceSource] = {}
     for job in jobs:
         if job.run is not None and job.run.trace.generated:
@@ -241,7 +242,7 @@ def _with_traces(directory: SweepDirectory, jobs: list[Job], lead: int) -> list[
 
 
 def _finish(directory: SweepDirectory, runs: Sequence[PlannedRun], result: SweepResult) -> SweepResult:
-    """Write the results and count what is there."""
+    """Write the results and count the runs."""
     write_results(directory)
     found = [_state(states, run) for states in [read_states(directory)] for run in runs]
     result.done, result.failed, result.poison = (found.count(state) for state in ("done", "failed", "poison"))

@@ -1,7 +1,7 @@
-"""The traces of a sweep: files that are there, and workloads of which a trace is made when a run wants it.
+"""The traces of a sweep: existing files, and workloads whose traces are generated on demand.
 
-What determines a trace is known without making it: the bytes of a file; or of a workload its values, the
-number of operations, the seed and the sources of the generator.
+The identity of a trace is known without generating it. It is the content of a file or, for a workload, its
+values, the number of operations, the seed and the sources of the generator.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pipeline.workload.read_spec import SUFFIX, read_workload, shipped_workloads
 
 @dataclass(frozen=True)
 class TraceSource:
-    """Where a trace comes from: `path` is its file, or if it is `generated`, the spec of its workload.
+    """The source of a trace: `path` is its file or, if it is `generated`, the file of its workload.
 
-    `settings` are the spec's values by dotted key, as TOML; `content` is a hash of what determines the rows,
-    for a generated trace without the generator, whose hash is `maker` ("" for a file).
+    `settings` are changed values of the workload by dotted key, as TOML. `content` is a hash of the inputs
+    that determine the rows, except the generator. `maker` is the hash of the generator ("" for a file).
     """
 
     name: str
@@ -43,13 +43,13 @@ class TraceSource:
     maker: str = ""
 
     def place(self, sweep: Path) -> Path:
-        """Its file, whether it is there or not."""
+        """Return the path of its file, which may not exist."""
         if not self.generated:
             return self.path
         return sweep / TRACES / f"{self.name}-{self.content[:16]}-{self.maker[:8]}" / f"{self.name}.parquet"
 
     def is_missing(self, sweep: Path) -> bool:
-        """Whether the trace has to be generated."""
+        """Whether the trace is generated."""
         return self.generated and not self.place(sweep).exists()
 
     def write(self, file: Path) -> None:
@@ -60,22 +60,20 @@ class TraceSource:
             generate(spec, file, operations=self.operations, seed=self.seed)
 
     def open(self, sweep: Path) -> tuple[Trace, str]:
-        """Open the trace; returns it with the SHA-256 of its file.
+        """Open the trace, and return it with the SHA-256 of its file.
 
-        Raises InputError if it is gone, and if it is no longer what was planned.
+        Raises InputError if the file is missing or differs from the planned one.
         """
         trace = open_trace(self.place(sweep))
         sha256 = sha256_of(trace.path)
         if not self.generated and sha256 != self.content:
-            raise InputError(
-                f"{trace.path}: is another trace than when the sweep was planned; give the command again"
-            )
+            raise InputError(f"{trace.path}: has changed since the sweep was planned; repeat the command")
         return trace, sha256
 
 
 @cache
 def is_workload(name: str) -> bool:
-    """Whether a trace of a grid is a workload. Raises UsageError for a name that is none of both."""
+    """Return whether a trace of a grid is a workload. Raises UsageError for an unknown name."""
     if name.endswith(SUFFIX):
         return True
     recordings, workloads = shipped_files("traces", ".parquet"), shipped_workloads()
@@ -89,7 +87,7 @@ def is_workload(name: str) -> bool:
 
 @cache
 def find_file(name: str) -> TraceSource:
-    """Trace of a file, given by path or as a shipped recording's name. Raises InputError."""
+    """Return the trace of a file, given by path or as the name of a shipped recording. Raises InputError."""
     path = shipped_files("traces", ".parquet").get(name, Path(name)).resolve()
     trace = open_trace(path)
     return TraceSource(path.stem, path, sha256_of(path), trace.rows)
@@ -97,7 +95,7 @@ def find_file(name: str) -> TraceSource:
 
 @cache
 def find_workload(name: str, settings: tuple[tuple[str, str], ...]) -> tuple[Path, str, str, int]:
-    """Path of a workload's spec, its name, a hash of its values with these settings, and its operations.
+    """Return a workload's path, its name, a hash of its values with these settings, and its operations.
 
     Raises UsageError or InputError as `read_workload`.
     """
@@ -112,7 +110,7 @@ def find_workload(name: str, settings: tuple[tuple[str, str], ...]) -> tuple[Pat
 def trace_of_workload(
     name: str, settings: tuple[tuple[str, str], ...], operations: int | None, seed: int
 ) -> TraceSource:
-    """Trace that is generated of a workload with some values replaced."""
+    """Return the generated trace of a workload with some values replaced."""
     path, stem, values, usual = find_workload(name, settings)
     operations = usual if operations is None else operations
     content = hashlib.sha256(f"{values} {operations} {seed}".encode()).hexdigest()
@@ -120,16 +118,17 @@ def trace_of_workload(
 
 
 def find_trace(name: str, operations: int | None, directory: Path) -> Path:
-    """Path of a trace that is given by path, as a shipped recording, or as a workload.
+    """Return the path of a trace that is given by path, as a shipped recording, or as a workload.
 
-    Of a workload, `operations` or as many as it says, with its own seed, are generated into `directory`
-    unless they are there already. Raises UsageError for a name of neither and for `operations` of a file.
+    A workload's trace is generated in `directory` unless it exists. It has the workload's seed and
+    `operations` operations (default: the workload's). Raises UsageError for an unknown name, and for
+    `operations` with a file.
     """
     if not is_workload(name):
         if operations is not None:
             raise UsageError(
-                f"a number of operations is for a workload, and {name} is a trace, which is replayed whole; "
-                "'pipeline transform' cuts one"
+                f"a number of operations is supported for workloads only, and {name} is a trace; "
+                "use 'pipeline transform' to cut it"
             )
         return trace_path(name)
     source = trace_of_workload(name, (), operations, read_workload(name).workload.seed)
@@ -140,7 +139,7 @@ def find_trace(name: str, operations: int | None, directory: Path) -> Path:
 
 @cache
 def generator_sha256() -> str:
-    """Hash of the sources that decide which rows a workload has."""
+    """Return a hash of the sources that determine the rows of a workload."""
     folder = Path(str(pipeline.workload.__file__)).parent
     sources = [path.read_bytes() for path in sorted(folder.glob("*.py"))]
     return hashlib.sha256(b"".join([str(FORMAT_VERSION).encode(), *sources])).hexdigest()

@@ -95,7 +95,7 @@ def test_what_is_lacking_is_said_with_what_helps(here, tmp_path, monkeypatch, br
         monkeypatch.setattr(perf_recorder, "TRACEFS", (tmp_path / "nowhere",))
     else:
         shutil.rmtree(tmp_path / "tracefs" / "events" / "exceptions" / "page_fault_user")
-    with pytest.raises(UsageError, match=r"nothing here can record") as caught:
+    with pytest.raises(UsageError, match=r"no recorder works here") as caught:
         record(["true"], tmp_path / "out" / "t.parquet")
     assert said in str(caught.value)
     assert list((tmp_path / "out").iterdir()) == []
@@ -132,7 +132,7 @@ def test_the_bpftrace_command_has_whole_paths_and_refuses_what_bpftrace_would_sp
     said = bpftrace_commands(["sh", "-c", "make"], Path("a b.parquet"))
     assert f"-c '{shutil.which('sh')} -c make' {script_path()}" in said
     assert said.endswith("pipeline import 'a b.bpftrace.txt' -o 'a b.parquet'")
-    with pytest.raises(UsageError, match="put it into a script"):
+    with pytest.raises(UsageError, match="record a script with the command"):
         bpftrace_commands(["sh", "-c", "make -j2"], None)
 
 
@@ -150,12 +150,12 @@ def test_where_nothing_could_be_written_the_command_is_not_run(here, tmp_path) -
     ran = tmp_path / "ran"
     output = tmp_path / "t.parquet"
     for output_is, keep, wanted in (
-        (output, output, "another name"),
+        (output, output, "another file"),
         (output, tmp_path, "found a directory"),
     ):
         with pytest.raises(PipelineError, match=wanted):
             record(["touch", str(ran)], output_is, keep=keep)
-    with pytest.raises(PipelineError, match="wanted a file for the trace"):
+    with pytest.raises(PipelineError, match="expected a file for the trace"):
         record(["touch", str(ran)], tmp_path)
     assert not ran.exists()
     assert not output.exists()

@@ -55,7 +55,7 @@ def test_a_workload_is_generated_once_and_kept_by_content(house):
     assert "(existing run)" in again.stderr
     assert trace.stat().st_mtime_ns == made
     words = ("replay", str(trace), "--ops", 5, "-a", "atomic", *ON)
-    assert "a number of operations is for a workload" in refusal(*words, cwd=house, status=USAGE)
+    assert "operations is supported for workloads only" in refusal(*words, cwd=house, status=USAGE)
 
 
 def test_an_option_goes_to_the_designs_that_have_it(house):

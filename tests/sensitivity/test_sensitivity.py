@@ -89,11 +89,11 @@ def test_the_answer_says_draws_break_evens_conditions_and_commands(found, direct
     a, b = f"{directory}/local.py", f"{directory}/probes.py"
     first = text.splitlines()[0]
     assert first.startswith(f"{a} beats {b} in CPU time in ") or first.startswith(f"Undecided: {a} beats {b}")
-    assert "the order turns when `local_entry_ns` is above 7.5 ns (profile: 5 ns, assumed)" in first
+    assert "the order changes when `local_entry_ns` is above 7.5 ns (profile: 5 ns, assumed)" in first
     assert "or when `probe_ns` is below 3.5 ns (profile: 5 ns, assumed)" in first
-    assert "each draw meets another chance (seeds 0 to 7, jitter 0.5 %)" in text
-    assert "3 prices vary" in text
-    assert "Without effect, even by a factor of 100 each way: walk_ns." in text
+    assert "each draw has different random draws (seeds 0 to 7, jitter 0.5 %)" in text
+    assert "3 costs vary" in text
+    assert "Costs without effect, even by a factor of 100 each way: walk_ns." in text
     replays = [line for line in text.splitlines() if line.startswith("    pipeline replay")]
     assert len(replays) == 2
     assert all("--cost local_entry_ns=8" in line and "--jitter 0.5%" in line for line in replays)
@@ -147,8 +147,8 @@ def test_runs_that_met_a_hazard_are_in_no_figure_and_counted(tmp_path):
     (pair,) = found.pairs
     assert (pair.draws.draws, pair.draws.unknown, pair.decided) == (0, 2, False)
     text = render(found, "text")
-    assert "runs of them met hazards" in text.splitlines()[0]
-    assert f"runs of {broken} met count underflow; these are in no figure." in text
+    assert "their runs met hazards" in text.splitlines()[0]
+    assert f"runs of {broken} met count underflow; these are excluded." in text
 
 
 def test_a_design_that_fails_is_named_with_its_error(tmp_path):
@@ -161,18 +161,18 @@ def test_a_design_that_fails_is_named_with_its_error(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-a", "atomic"], "two or more different designs, found atomic"),
+        (["-a", "atomic"], "at least two different designs, found atomic"),
         (["-a", "atomic,atomic"], "different"),
         (["-a", "atomic,sf_buf", "--metric", "speed"], "unknown metric 'speed'"),
         (["-a", "atomic,sf_buf", "--cost", "invalidate"], "unknown cost 'invalidate'; did you mean"),
         (["-a", "atomic,sf_buf", "--cost", "broadcast_ns"], "has no range (0 stays 0 by any factor)"),
         (["-a", "atomic,sf_buf", "--cost", "flushes_queue"], "has no range (a property of the machine"),
-        (["-a", "atomic,sf_buf:costs.walk_ns=5"], "found costs.walk_ns of its own"),
-        (["-a", "atomic,sf_buf:machine=smp8-2002"], "found machine of its own"),
+        (["-a", "atomic,sf_buf:costs.walk_ns=5"], "found costs.walk_ns for one"),
+        (["-a", "atomic,sf_buf:machine=smp8-2002"], "found machine for one"),
         (["-a", "atomic,sf_buf", "-s", "slotz=5"], "unknown option 'slotz'"),
         (["-a", "atomic,sf_bug"], "unknown allocator 'sf_bug'"),
         (["-a", "atomic,sf_buf", "--draws", "1"], "--draws"),
-        (["-a", "atomic,sf_buf", "--cost", ","], "--cost wants names of prices"),
+        (["-a", "atomic,sf_buf", "--cost", ","], "--cost: expected names of costs"),
         (["-a", "atomic,sf_buf", "--seed", str(1 << 62)], "--seed"),
         (["-a", "atomic,sf_buf", "--report", "page.md"], "wanted a name that ends in .html"),
     ],
@@ -192,13 +192,13 @@ def test_a_recording_has_no_number_of_operations_to_choose(tmp_path):
         (math.log(1.5), "throughput is better by 50 % (42.2 to 58.2 %; 16 replications)"),
         (math.log(3), "throughput is better by a factor of 3 (2.84 to 3.16; 16 replications)"),
         (-math.log(3), "slow's throughput is better by a factor of 3 (2.84 to 3.16; 16 replications)"),
-        (0.01, "it cannot be told which is better: throughput by 1.01 % (-4.24 to 6.53 %; 16 replications)"),
+        (0.01, "the order is undecided: throughput by 1.01 % (-4.24 to 6.53 %; 16 replications)"),
     ],
 )
 def test_what_is_so_at_the_machines_own_prices_is_said_of_who_is_ahead(ahead, said):
     pair = SimpleNamespace(a="fast", b="slow", ratio=True, profile=Estimate(ahead, 0.025, 16))
     found = SimpleNamespace(metric=METRICS["throughput"])
-    assert describe_profile_order(found, pair) == f"At the machine's own prices {said}."
+    assert describe_profile_order(found, pair) == f"At the profile's costs, {said}."
 
 
 def test_options_go_to_the_designs_that_have_them():

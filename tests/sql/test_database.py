@@ -63,7 +63,7 @@ def test_views_columns_macros_and_queries_carry_their_documentation(database: Pa
         columns["operations.map_wait_ns"]
         == "spin time for the map's first lock; > 0 exactly if contended (ns)"
     )
-    assert columns["flushes.cpus_interrupted"] == "CPUs that had to answer"
+    assert columns["flushes.cpus_interrupted"] == "number of interrupted CPUs"
     tables = dict(ask(database, "SELECT table_name, comment FROM duckdb_tables()"))
     views = dict(ask(database, "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"))
     assert {name: view.doc for name, view in VIEWS.items()} == tables | views
@@ -118,13 +118,13 @@ def test_a_recording_may_stand_beside_the_runs(runs: Path, tmp_path: Path) -> No
 def test_what_it_did_not_make_is_left_alone(runs: Path, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("mine")
-    with pytest.raises(OutputError, match="is no DuckDB database"):
+    with pytest.raises(OutputError, match="is not a DuckDB database"):
         write_database([runs], text)
     assert text.read_text() == "mine"
     own = tmp_path / "own.duckdb"
     with duckdb.connect(str(own)) as connection:
         connection.execute("CREATE TABLE mine AS SELECT 1")
-    with pytest.raises(OutputError, match=r"has tables of its own \(mine\)"):
+    with pytest.raises(OutputError, match=r"has other tables \(mine\)"):
         write_database([runs], own)
     with pytest.raises(OutputError, match="found a directory"):
         write_database([runs], tmp_path)

@@ -173,7 +173,7 @@ def test_lock_stats_form_has_the_kernels_columns_and_contention_points(ask, tmp_
 @pytest.mark.parametrize("form", [lockmeter_text, lock_stat_text])
 def test_a_form_says_which_columns_it_wants(form):
     with pytest.raises(
-        UsageError, match=r"wants the columns run, lock, site, .* lacks .*; use it with --name lock"
+        UsageError, match=r"requires the columns run, lock, site, .* lacks .*; use it with --name lock"
     ):
         form(pl.DataFrame({"run": ["a"], "site": ["all"]}))
 

@@ -137,7 +137,7 @@ def test_what_measured_locks_lack_is_said_and_kept(tmp_path, run, capsys) -> Non
         rows = ask(session, "SELECT recorder, locks, lacking, notes FROM lock_sources")
     lacking = "1 lines that could not be read and were skipped"
     assert rows == [("perf lock contention", 63, lacking, "bad line 3: not what this tool prints")]
-    assert capsys.readouterr().err == f"{damaged}: lacking: {lacking}\n"
+    assert capsys.readouterr().err == f"{damaged}: missing: {lacking}\n"
 
 
 def test_a_database_has_measured_locks_too(run, tmp_path) -> None:
@@ -174,7 +174,10 @@ def test_who_takes_measured_locks_for_a_trace_is_told_what_they_are_for(tmp_path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (b"hello\n", "found a file of another kind; of locks are read /proc/lock_stat, lockmeter's lockstat"),
+        (
+            b"hello\n",
+            "the formats of lock statistics are /proc/lock_stat, lockmeter's lockstat",
+        ),
         (b"", "this is empty"),
         (b"PERFILE2....", "this is perf's own recording; run 'perf script"),
         (

@@ -308,7 +308,7 @@ def test_a_users_own_query_needs_no_header(tmp_path, session):
     path.write_text("SELECT run, $x * 2 AS twice FROM runs ORDER BY run")
     query = load_query(path)
     assert run_query(session, query, {"x": "21"}).rows() == [("pool", 42), ("bare", 42)]
-    with pytest.raises(UsageError, match="wants a value for x; give --set x=VALUE"):
+    with pytest.raises(UsageError, match="requires a value for x; give --set x=VALUE"):
         run_query(session, query)
 
 

@@ -140,9 +140,9 @@ def test_a_report_says_that_it_takes_no_recordings(recording, tmp_path):
 
 def test_a_file_that_is_no_recording_is_named(tmp_path):
     path = tmp_path / "x.parquet"
-    for column, found in (("a", "another table"), ("think_ns", "a trace, of which 'pipeline replay' makes")):
+    for column, found in (("a", "another table"), ("think_ns", "a trace; replay it with 'pipeline replay'")):
         pq.write_table(pa.table({column: [1]}), path)
-        with pytest.raises(InputError, match=f"wanted a run directory or a recording .* found {found}"):
+        with pytest.raises(InputError, match=f"expected a run directory or a recording .* found {found}"):
             open_session([path], recordings=True)
     with pytest.raises(InputError, match="found no such directory"):
         open_session([tmp_path / "wrap17"], recordings=True)
@@ -170,5 +170,5 @@ def test_what_no_event_counts_is_null(recording, kind, nulls):
 
 def test_a_recording_without_times_is_no_run(recording):
     pq.write_table(pq.read_table(recording).drop_columns(["time_ns"]), recording)
-    with pytest.raises(InputError, match="wanted a time with each event"):
+    with pytest.raises(InputError, match="expected a time for each event"):
         open_session([recording], recordings=True)

@@ -97,7 +97,7 @@ def test_it_does_not_spill_but_says_what_lets_it_have_more(run: Path) -> None:
 
 def test_a_script_cannot_write_either(run: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    with pytest.raises(UsageError, match=r"line 2: \.output: nothing is written with --safe"):
+    with pytest.raises(UsageError, match=r"line 2: \.output is not available with --safe"):
         run_script([run], f"SELECT 1;\n.output {tmp_path / 'x'}\nSELECT 2;", said.append, None, {}, safe=True)
     assert everything(tmp_path) == {}
 

@@ -52,7 +52,7 @@ def test_parquet_goes_to_a_file(runs, invoke, tmp_path):
     assert invoke("sql", "FROM runs", "--runs", runs, "--format", "parquet", "-o", out).exit_code == 0
     assert pl.read_parquet(out)["wall_ns"].to_list() == [1_234_567_891]
     failed = invoke("sql", "FROM runs", "--runs", runs, "--format", "parquet")
-    assert "say where it goes with --output" in str(failed.exception)
+    assert "choose a file with --output" in str(failed.exception)
 
 
 def test_names_and_settings_reach_the_query(runs, invoke):
@@ -62,7 +62,7 @@ def test_names_and_settings_reach_the_query(runs, invoke):
 
 @pytest.mark.parametrize("given", [{}, {"query": "FROM runs", "name": "summary"}])
 def test_exactly_one_question_is_wanted(runs, given):
-    with pytest.raises(UsageError, match="wanted exactly one of a query, --file and --name"):
+    with pytest.raises(UsageError, match="expected exactly one of a query, --file and --name"):
         sql([runs], **given)
 
 

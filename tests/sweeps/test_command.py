@@ -23,9 +23,9 @@ WORDS = ["kernel_build", "-a", "direct_map", "-m", "modern-x86-64,numaq16", "--c
 def test_the_same_command_resumes_and_says_what_is_there(tmp_path):
     first = pipeline("sweep", *WORDS, "--no-compile", "-o", "s", cwd=tmp_path)
     assert (first.returncode, first.stdout) == (0, "s\n")
-    assert first.stderr == "4 of 4 runs are done, 4 of them just now\n"
+    assert first.stderr == "4 of 4 runs are done, 4 of them new\n"
     again = pipeline("sweep", *WORDS, "--replications", 2, "--no-compile", "-o", "s", cwd=tmp_path)
-    assert again.stderr == ("4 of 8 runs are there already\n8 of 8 runs are done, 4 of them just now\n")
+    assert again.stderr == ("4 of 8 runs exist\n8 of 8 runs are done, 4 of them new\n")
     status = pipeline("sweep", "status", "s", cwd=tmp_path)
     assert status.stdout == "s: 8 runs of the grid: 8 done\n"
     listed = pipeline("sweep", "status", "s", "--all", cwd=tmp_path).stdout.splitlines()
@@ -40,21 +40,21 @@ def test_the_same_command_resumes_and_says_what_is_there(tmp_path):
 def test_a_dry_run_makes_nothing_and_says_how_long_it_would_take(tmp_path):
     dry = pipeline("sweep", *WORDS, "--dry-run", "-o", "s", cwd=tmp_path)
     assert dry.stdout == (
-        "4 runs: 0 there already, 4 to be made\n"
+        "4 runs: 0 exist, 4 to make\n"
         "  direct_map  kernel_build  4 runs  400 operations\n"
-        "1 trace of 100 operations to be generated\n"
-        "how long it takes is not known: nothing of this sweep has been measured yet\n"
+        "1 trace of 100 operations to generate\n"
+        "no estimate of the time: the sweep has no finished runs yet\n"
     )
     assert not (tmp_path / "s").exists()
     pipeline("sweep", *WORDS, "--no-compile", "-o", "s", cwd=tmp_path)
     dry = pipeline("sweep", *WORDS, "--seed", 1, "--dry-run", "--workers", 4, "-o", "s", cwd=tmp_path)
-    assert "on 4 CPUs, by the runs of this sweep" in dry.stdout
+    assert "on 4 CPUs, estimated from runs of this sweep" in dry.stdout
 
 
 def test_a_saved_grid_is_the_same_sweep(tmp_path):
     pipeline("sweep", *WORDS, "--no-compile", "-o", "s", "--save", "grid.toml", cwd=tmp_path)
     again = pipeline("sweep", "grid.toml", "-o", "s", cwd=tmp_path)
-    assert again.stderr == "4 of 4 runs are there already\n4 of 4 runs are done, 0 of them just now\n"
+    assert again.stderr == "4 of 4 runs exist\n4 of 4 runs are done, 0 of them new\n"
     assert read_grid(tmp_path / "grid.toml") == read_grid(tmp_path / "s" / "grid.toml")
 
 
@@ -87,20 +87,24 @@ def test_failures_are_named_and_the_status_tells(tmp_path):
     assert named.startswith("failed ") and named.endswith(
         "bad.py, line 7: ValueError: this design fails; fix the file"
     )
-    assert count == "1 of 2 runs are done, 1 of them just now"
-    assert last.startswith("pipeline: 1 run of 2 have failed; 'pipeline sweep status s' names them")
+    assert count == "1 of 2 runs are done, 1 of them new"
+    assert last.startswith("pipeline: 1 run of 2 have failed; 'pipeline sweep status s' lists them")
 
 
 @pytest.mark.parametrize(
     ("words", "said", "status"),
     [
-        ("sweep local -a atomic -m numaq16 --replications 2 --cpus 1..5", "does not come to its end", 2),
+        ("sweep local -a atomic -m numaq16 --replications 2 --cpus 1..5", "misses its end", 2),
         ("sweep locl -a atomic -m numaq16", "unknown trace 'locl'; did you mean 'local'", 2),
-        ("sweep local", "a sweep of traces wants --allocator and --machine; or give a grid's .toml file", 2),
+        (
+            "sweep local",
+            "a sweep of traces requires --allocator and --machine; or give the .toml file of a grid",
+            2,
+        ),
         ("sweep gone.toml", "gone.toml: wanted a grid (TOML), found no such file", 3),
         ("sweep bad.toml", "bad.toml: unknown factor 'machin'; did you mean 'machine'", 3),
         ("sweep open.toml", "open.toml:1: wanted TOML, found a mistake: ", 3),
-        ("sweep local -a atomic -m numaq16 --shard 0/2", "--shard wants I/N with I from 1 to N", 2),
+        ("sweep local -a atomic -m numaq16 --shard 0/2", "--shard must be I/N with I from 1 to N", 2),
         (
             "sweep local -a atomic -m numaq16 --seed 0 --cpus 1..64 --most 6",
             "the grid has 7 runs, more than 6",
@@ -108,11 +112,15 @@ def test_failures_are_named_and_the_status_tells(tmp_path):
         ),
         ("sweep local -a atomic -m numaq16 --set slts=1", "unknown option 'slts'", 2),
         ("sweep local -a atomic -m modern-x86-64 --replications 2", "with --jitter 0.5% runs differ", 2),
-        ("sweep status .", "wanted the directory of a sweep, found another directory", 3),
-        ("sweep status s", "wanted the directory of a sweep, found no such directory", 3),
-        ("sweep explain s ab", "wanted the directory of a sweep, found no such directory", 3),
-        ("sweep rerun s ab", "wanted the directory of a sweep, found no such directory", 3),
-        ("sweep local -a atomic -m numaq16 -o .", "wanted a sweep or a new directory, found other files", 4),
+        ("sweep status .", "expected the directory of a sweep, found another directory", 3),
+        ("sweep status s", "expected the directory of a sweep, found no such directory", 3),
+        ("sweep explain s ab", "expected the directory of a sweep, found no such directory", 3),
+        ("sweep rerun s ab", "expected the directory of a sweep, found no such directory", 3),
+        (
+            "sweep local -a atomic -m numaq16 -o .",
+            "expected a sweep or a new directory, found other files",
+            4,
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_makes_nothing(tmp_path, words, said, status):

@@ -115,8 +115,8 @@ def test_when_the_scheduler_is_killed_the_same_command_does_the_rest(tmp_path):
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (3, "")
         assert err == (
-            f"pipeline: {address}: the scheduler is gone; what was done is kept, the same command does the "
-            "rest\n"
+            f"pipeline: {address}: the scheduler is gone; finished runs are kept, and the same command "
+            "continues\n"
         )
     finally:
         for one in processes:
@@ -127,7 +127,7 @@ def test_when_the_scheduler_is_killed_the_same_command_does_the_rest(tmp_path):
     process = start(tmp_path, *words, "--workers", 2)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert err.startswith(f"{len(before)} of 6 runs are there already\n")
+    assert err.startswith(f"{len(before)} of 6 runs exist\n")
     after = Counter(json.loads(line)["key"] for line in lines(tmp_path / "s") if '"done"' in line)
     assert len(after) == 6
     assert set(after.values()) == {1}
@@ -136,7 +136,7 @@ def test_when_the_scheduler_is_killed_the_same_command_does_the_rest(tmp_path):
 def test_no_scheduler_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(on_dask, "_CONNECT_S", 1)
     begun_s = time.monotonic()
-    with pytest.raises(InputError, match=r"tcp://127.0.0.1:1: found no scheduler of dask.distributed there"):
+    with pytest.raises(InputError, match=r"tcp://127.0.0.1:1: found no scheduler of dask.distributed"):
         swept(tmp_path, means={"scheduler": "tcp://127.0.0.1:1"})
     assert time.monotonic() - begun_s < 10
 
@@ -147,11 +147,11 @@ OURS = on_dask.Engine("sources", "0.68", "a CPU", directory=True, threads=1)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"threads": 8}, "has 8 threads, and a run wants a process; start workers with --nthreads 1"),
-        ({"numba": "0.1"}, "has numba 0.1, here it is 0.68; install the same version"),
-        ({"sources": "other"}, "has other sources of engine or designs"),
-        ({"cpu": "other"}, "has a CPU with other features"),
-        ({"directory": False}, "does not see the sweep's directory"),
+        ({"threads": 8}, "has 8 threads, but a run requires a process; start workers with --nthreads 1"),
+        ({"numba": "0.1"}, "has numba 0.1, but this process has 0.68; install the same version"),
+        ({"sources": "other"}, "has different sources of engine or designs"),
+        ({"cpu": "other"}, "has a CPU with different features"),
+        ({"directory": False}, "does not have the sweep's directory"),
         ({"problem": "unknown allocator 'mine'"}, "cannot load a design: unknown allocator 'mine'"),
     ],
     ids=lambda change: next(iter(change)) if isinstance(change, dict) else "",
@@ -166,7 +166,7 @@ def test_workers_that_are_not_fit_are_refused_before_anything_is_submitted(tmp_p
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None
         ) as cluster,
-        pytest.raises(InputError, match="has 2 threads, and a run wants a process"),
+        pytest.raises(InputError, match="has 2 threads, but a run requires a process"),
     ):
         swept(tmp_path, means={"scheduler": cluster.scheduler_address})
     assert not lines(tmp_path)

@@ -70,7 +70,7 @@ def test_changes_replace_factors_and_single_values_within_tables(tmp_path):
     ("change", "said"),
     [
         ({"machin": "x"}, "unknown factor 'machin'; did you mean 'machine'"),
-        ({"allocator": []}, "factor allocator has no value, so there is no run"),
+        ({"allocator": []}, "factor allocator has no values, so the grid has no runs"),
         ({"options": {"slots": []}}, "factor options.slots has no value"),
         ({"cpus": "four"}, "factor cpus.0: wanted a valid integer, found 'four'"),
         ({"replications": 0}, "factor replications: wanted greater than or equal to 1, found 0"),

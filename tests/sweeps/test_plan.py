@@ -123,11 +123,14 @@ def test_another_source_of_a_design_gives_another_key(tmp_path):
         ({"options": {"slots": 1}}, "option slots wants 2..1048576, found '1'"),
         ({"machine": "numaq"}, "unknown machine 'numaq'; did you mean 'numaq16'"),
         ({"costs": {"switch": 1}}, "unknown cost 'switch'; did you mean 'switch_ns'"),
-        ({"costs": {"switch_ns": "x"}}, "factor costs.switch_ns wants whole numbers, found 'x'"),
-        ({"lowmem": "page_fult"}, "lowmem wants none or kinds joined by +, found 'page_fult'; did you mean"),
+        ({"costs": {"switch_ns": "x"}}, "factor costs.switch_ns must be a whole number, found 'x'"),
+        (
+            {"lowmem": "page_fult"},
+            "lowmem must be none or kinds joined by +, found 'page_fult'; did you mean",
+        ),
         ({"loop": "open"}, "unknown loop 'open'"),
-        ({"trace": "local"}, "factor operations is of traces that are generated"),
-        ({"replications": 1001}, "the grid has 1,001 runs, more than 1,000; leave out values, or allow them"),
+        ({"trace": "local"}, "factor operations applies to generated traces only"),
+        ({"replications": 1001}, "the grid has 1,001 runs, more than 1,000; remove values, or allow them"),
     ],
 )
 def test_a_mistake_is_one_line(change, said):

@@ -76,7 +76,7 @@ def test_a_changed_grid_makes_only_what_is_new_and_keeps_the_rest(tmp_path):
     assert (changed.runs, changed.made) == (4, 2)
     status = read_status(tmp_path)
     assert (status.stale, status.others) == (0, 2)
-    assert "2 runs not of this grid" in status.text()
+    assert "2 runs not in this grid" in status.text()
     found = [(row["cpus"], row["state"]) for row in results(tmp_path)]
     assert sorted(found) == [(1, "other")] * 2 + [(2, "done")] * 2 + [(4, "done")] * 2
 
@@ -190,7 +190,7 @@ def test_status_tells_what_runs_and_a_copy_runs_nothing(sleeping, tmp_path):
     shutil.copytree(output, tmp_path / "copy")
     assert "0 done, 3 planned" in read_status(tmp_path / "copy").text()
     key = next(iter(status.running))
-    assert "attempt 1 under way" in explain_run(output, key[:8])
+    assert "attempt 1 in progress" in explain_run(output, key[:8])
 
 
 def test_two_processes_share_a_sweep_and_leave_each_other_alone(sleeping):
@@ -245,12 +245,12 @@ def test_rerun_compares_a_run_that_is_done_and_tries_a_poison_one_again(tmp_path
     assert states(tmp_path / "sweep")[key].state == "poison"
     (tmp_path / "mended").touch()
     assert make_again(tmp_path / "sweep", key[:6], compiled=False) == str(tmp_path / "sweep" / "runs" / key)
-    assert "the same fingerprint as before" in make_again(tmp_path / "sweep", key, compiled=False)
+    assert "same fingerprint as the original" in make_again(tmp_path / "sweep", key, compiled=False)
     journal = next((tmp_path / "sweep" / "journal").glob("*.states.jsonl"))
     for file in (tmp_path / "sweep" / "journal").glob("*.states.jsonl"):
         file.write_text(file.read_text().replace('"fingerprint":"', '"fingerprint":"0'))
     assert journal.exists()
-    with pytest.raises(FindingError, match="made again it has the fingerprint"):
+    with pytest.raises(FindingError, match="the new run has the fingerprint"):
         make_again(tmp_path / "sweep", key, compiled=False)
 
 
@@ -258,7 +258,7 @@ def test_rerun_compares_a_run_that_is_done_and_tries_a_poison_one_again(tmp_path
     ("change", "said"),
     [
         ("unlink()", "kernel_build.parquet: wanted a Parquet file, found no such file"),
-        ("write_bytes(Path('{other}').read_bytes())", "is another trace than when the sweep was planned"),
+        ("write_bytes(Path('{other}').read_bytes())", "has changed since the sweep was planned"),
     ],
     ids=["vanishes", "changes"],
 )

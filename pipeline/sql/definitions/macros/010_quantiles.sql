@@ -1,18 +1,17 @@
--- macro: exact quantiles of whole numbers: the smallest value that at least this share of all does not
+-- macro: exact quantiles of integers: the smallest value that at least this share of the values does not
 --     exceed
--- param: histogram; name of a relation with the columns run, part, value (a whole number) and n (how often
---     it occurs)
+-- param: histogram; name of a relation with the columns run, part, value (an integer) and n (its count)
 -- column: run; the run's name
--- column: part; what else tells the histograms apart, such as the site
--- column: n; how many values
--- column: mean; their mean
--- column: least; the smallest
--- column: p50; half are no larger
--- column: p90; 90 % are no larger
--- column: p99; 99 % are no larger
--- column: most; the largest
+-- column: part; part of the run, such as the site
+-- column: n; number of values
+-- column: mean; mean of the values
+-- column: least; smallest value
+-- column: p50; median
+-- column: p90; 90th percentile
+-- column: p99; 99th percentile
+-- column: most; largest value
 -- example: FROM quantiles('hold_histogram')
--- Cells of near values tell in which of them a quantile lies; only the values of those are sorted.
+-- Values are grouped into cells. Only values of the cells that contain a quantile are sorted.
 WITH cells AS (
     SELECT run, part, sum(n) AS n, sum(CAST(value AS DOUBLE) * n) AS sum_of_values, min(value) AS least,
         max(value) AS most

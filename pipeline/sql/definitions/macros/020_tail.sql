@@ -1,15 +1,14 @@
--- macro: how many values are at least so large, exact at each point; of each interval its first point is
---     kept, and of the whole curve its last, so that no tail is cut
--- param: histogram; name of a relation with the columns run, part, value (a whole number) and n (how often
---     it occurs)
+-- macro: number of values at or above each value, exact at each point; the first point of each interval and
+--     the last point of the curve are kept
+-- param: histogram; name of a relation with the columns run, part, value (an integer) and n (its count)
 -- param: per_octave; intervals per doubling of the value
 -- column: run; the run's name
--- column: part; what else tells the histograms apart, such as the site
+-- column: part; part of the run, such as the site
 -- column: value; a value
--- column: at_least; how many values are at least as large
--- column: total; how many values there are
+-- column: at_least; number of values at or above it
+-- column: total; number of all values
 -- example: FROM tail('hold_histogram', 4)
--- At least as large as an interval's first value are all values of this interval and of those above it.
+-- The values at or above an interval's first value are those of this interval and of all higher ones.
 WITH octaves AS (
     SELECT run, part, floor(log2(value) * per_octave) AS octave, sum(n) AS n, min(value) AS least,
         max(value) AS most

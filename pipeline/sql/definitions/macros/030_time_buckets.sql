@@ -1,10 +1,10 @@
--- macro: equal buckets of time, the same for all runs that have a log, up to each run's end
--- param: buckets; how many buckets of time the longest run is divided into
+-- macro: equal buckets of time up to the end of each run, the same for all runs with a log
+-- param: buckets; number of buckets of the longest run
 -- column: run; the run's name
 -- column: bucket; number of the bucket, from 0
--- column: time_ns; when the bucket begins
--- column: width_ns; how long a bucket is
--- column: length_ns; how much of it lies before the run's end: less than the width in the last one
+-- column: time_ns; begin of the bucket
+-- column: width_ns; length of a bucket
+-- column: length_ns; part of the bucket before the end of the run, shorter than the width in the last one
 -- example: FROM time_buckets(10)
 SELECT run, bucket, bucket * width_ns AS time_ns, width_ns,
     least(width_ns, wall_ns - bucket * width_ns) AS length_ns

@@ -1,16 +1,15 @@
--- macro: how many of something there are, from each moment at which that changes until the next one; in
---     order of run and time
--- param: steps; name of a relation with the columns run, time_ns (0 to 2**46) and change (1 comes, -1 goes,
---     0 stays); what comes must go within its run
+-- macro: a count over time, one row per change, in order of run and time
+-- param: steps; name of a relation with the columns run, time_ns (0 to 2**46) and change (1, -1 or 0); the
+--     changes of a run must add up to 0
 -- column: run; the run's name
--- column: time_ns; from when
--- column: until_ns; until when; NULL: from the last step on
--- column: level; how many there were
--- column: before; how many there had been until then
+-- column: time_ns; begin
+-- column: until_ns; end; NULL after the last step
+-- column: level; the count
+-- column: before; the count before the change
 -- example: WITH steps AS (SELECT run, time_ns, 1 AS change FROM sleeps) FROM levels('steps')
--- Run, time and change are sorted as one number, in less than half the time. Windows without an order of
--- their own take the sorted rows as they come; a run begins at 0 because the one before ended so.
--- Of the steps of one moment, in whatever order, only the last has a length: its level is that of all.
+-- Run, time and change are sorted as one number, which takes less than half the time. Windows without an
+-- order use the order of the sorted rows. Each run starts at 0, as the previous run ended at 0.
+-- Of simultaneous steps only the last has a length, and its level includes all of them.
 WITH sorted AS (
     SELECT (CAST(enum_code(CAST(run AS run_name)) AS BIGINT) << 48) + CAST(time_ns AS BIGINT) * 4 + change + 1
         AS step

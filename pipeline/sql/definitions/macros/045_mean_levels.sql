@@ -1,13 +1,13 @@
--- macro: how many there are of something over time, in equal buckets
--- param: levels; name of a relation with the columns run, time_ns, until_ns and level, as `levels` makes it
--- param: buckets; how many buckets of time the longest run is divided into
+-- macro: a count over time, in equal buckets
+-- param: levels; name of a relation with the columns run, time_ns, until_ns and level, as of `levels`
+-- param: buckets; number of buckets of the longest run
 -- column: run; the run's name
--- column: time_ns; when the bucket begins
--- column: mean; how many there were, mean over the bucket
--- column: most; most that there were at once in it
+-- column: time_ns; begin of the bucket
+-- column: mean; mean count in the bucket
+-- column: most; largest count in the bucket
 -- example: FROM mean_levels('spinning', 10)
--- At most one row reaches over the end of a bucket: rows that begin and end in the same ones are added up, and
--- what only that row can be is cut there.
+-- At most one row of a run crosses the end of a bucket. Rows with the same first and last bucket are summed,
+-- and only the crossing row is cut.
 WITH width AS (SELECT DISTINCT run, width_ns FROM time_buckets(buckets)),
 stretches AS (
     SELECT run, any_value(width_ns) AS width_ns, first, last, max(level) AS most,

@@ -1,10 +1,10 @@
--- macro: how many intervals are under way at once, over time
+-- macro: number of concurrent intervals over time
 -- param: intervals; name of a relation with the columns run, time_ns and duration_ns
--- param: buckets; how many buckets of time the longest run is divided into
+-- param: buckets; number of buckets of the longest run
 -- column: run; the run's name
--- column: time_ns; when the bucket begins
--- column: mean; how many were under way, mean over the bucket
--- column: most; most that were under way at once in it
+-- column: time_ns; begin of the bucket
+-- column: mean; mean number in the bucket
+-- column: most; largest number in the bucket
 -- example: FROM level_over_time('sleeps', 10)
 WITH given AS (SELECT run, time_ns, duration_ns FROM query_table(intervals)),
 changes AS (

@@ -1,14 +1,13 @@
--- macro: the mappings in force at given instants, from operations whose mapping is there and not yet
---     undone
+-- macro: the mappings in force at given times
 -- param: instants; name of a relation with the columns run and time_ns
 -- column: run; the run's name
--- column: time_ns; the instant
--- column: slots; slots with a mapping in force: pinned, so that no scan can free them
--- column: mappings; mappings in force; more than slots where several map one page, or need no slot
+-- column: time_ns; the time
+-- column: slots; number of slots with a mapping in force, which no scan can free
+-- column: mappings; number of mappings in force; more than `slots` if several map one page or need no slot
 -- example: FROM mapped_at('scans')
--- Time is cut into 16,384 cells: only mappings that begin in a cell with an instant, or reach into another
--- one, are compared with instants. A cell's number begins with its run's. Instants need not be whole numbers,
--- and of others `//` keeps the fraction.
+-- Time is divided into 16,384 cells. Only mappings that begin in a cell with an instant, or extend into
+-- another cell, are compared with instants. A cell's number includes its run's. Instants need not be
+-- integers; for others, `//` keeps the fraction.
 WITH width AS (
     SELECT run, wall_ns // 16384 + 1 AS cell_ns, CAST(enum_code(run) AS BIGINT) << 16 AS origin
     FROM runs WHERE events = 'full'

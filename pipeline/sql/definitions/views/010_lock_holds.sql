@@ -1,13 +1,12 @@
--- view: one row per acquisition of a lock: of each map, of each unmap, and each time one of them took it
---     again
+-- view: one row per acquisition of a lock by a map or unmap, including relocks
 -- column: site string; map or unmap
 -- column: op int64; operation
 -- column: task int32; task that held it
--- column: cpu int16; CPU it ran on
--- column: time_ns int64 (ns); when it got the lock
--- column: hold_ns int64 (ns); how long it held it
--- column: lock int32; number of the lock; NULL: the log does not tell
--- column: relock bool; whether this map or unmap had held a lock before
+-- column: cpu int16; CPU of the task
+-- column: time_ns int64 (ns); time of the acquisition
+-- column: hold_ns int64 (ns); length of the hold
+-- column: lock int32; number of the lock; NULL: not in the log
+-- column: relock bool; whether this map or unmap had already held a lock
 SELECT run, 'map' AS site, op, task, cpu_map AS cpu, locked_ns AS time_ns, map_hold_ns AS hold_ns,
     map_lock AS lock, false AS relock
 FROM operations WHERE map_hold_ns > 0

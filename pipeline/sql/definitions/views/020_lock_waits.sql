@@ -1,16 +1,16 @@
--- view: one row per contended acquisition: the spin before the lock was got
+-- view: one row per contended acquisition: the spin before the acquisition
 -- column: site string; map or unmap
 -- column: op int64; operation
 -- column: task int32; task that spun
--- column: kind string; what asked for the mapping; NULL of a relock
--- column: cpu int16; CPU it spun on
--- column: time_ns int64 (ns); when the spin began
--- column: wait_ns int64 (ns); how long it spun
--- column: holder int32; task that held the lock longest meanwhile; known for an operation's longest wait
--- column: flush_op int64; operation whose flush under the lock it waited for longest; likewise
--- column: lock int32; number of the lock; NULL: the log does not tell
--- column: relock bool; whether this map or unmap had held a lock before
--- Both sides of an operation are made of one look at it, which takes less than reading the log twice.
+-- column: kind string; kind of operation; NULL for a relock
+-- column: cpu int16; CPU of the spin
+-- column: time_ns int64 (ns); begin of the spin
+-- column: wait_ns int64 (ns); length of the spin
+-- column: holder int32; longest holder of the lock during the spin; known for an operation's longest wait
+-- column: flush_op int64; operation of the longest flush under the lock during the spin; known likewise
+-- column: lock int32; number of the lock; NULL: not in the log
+-- column: relock bool; whether this map or unmap had already held a lock
+-- Both sides of an operation come from a single read of its row, which is faster than reading the log twice.
 WITH sides AS (SELECT unnest(['map', 'unmap']) AS site),
 waited AS (
     SELECT o.*, s.site, s.site = 'map' AS is_map,

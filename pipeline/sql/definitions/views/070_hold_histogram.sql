@@ -1,7 +1,7 @@
--- view: how often each hold of the lock occurs, by site: what the macros `quantiles` and `tail` take
+-- view: counts of lock hold times by site, for the macros `quantiles` and `tail`
 -- column: part string; site: map or unmap
--- column: value int64 (ns); a hold of the lock
--- column: n int64; how many lasted exactly so long
+-- column: value int64 (ns); lock hold time
+-- column: n int64; number of holds of exactly this length
 -- kept: a session makes it once
--- summed: while the run is written, unless there are very many different ones
+-- summed: while the run is written, unless there are very many distinct values
 SELECT run, site AS part, hold_ns AS value, count(*) AS n FROM lock_holds GROUP BY run, site, hold_ns

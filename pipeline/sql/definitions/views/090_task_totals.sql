@@ -1,21 +1,21 @@
--- view: one row per run, task and kind of operation: what its operations add up to
+-- view: one row per run, task and kind of operation: sums over the operations
 -- column: task int32; thread
--- column: kind string; what asked for the mappings
--- column: operations int64; operations completed
--- column: hits int64; the page was mapped already
--- column: misses int64; a slot was taken
--- column: map_ns int64 (ns); from asking to having the mapping
--- column: map_max_ns int64 (ns); longest time from asking to having the mapping
--- column: mapped_ns int64 (ns); from having the mapping until it was undone
--- column: lock_wait_ns int64 (ns); waits for the first lock of map and unmap
--- column: hold_ns int64 (ns); holds of the first lock of map and unmap
+-- column: kind string; kind of operation
+-- column: operations int64; number of completed operations
+-- column: hits int64; number of operations whose page was already mapped
+-- column: misses int64; number of operations that took a slot
+-- column: map_ns int64 (ns); time from request to mapped
+-- column: map_max_ns int64 (ns); longest time from request to mapped
+-- column: mapped_ns int64 (ns); time from mapped to unmapped
+-- column: lock_wait_ns int64 (ns); wait time for the first lock of map and unmap
+-- column: hold_ns int64 (ns); hold time of the first lock of map and unmap
 -- column: asleep_ns int64 (ns); time asleep for a slot
--- column: pin_wait_ns int64 (ns); time ready but waiting for the CPU it was pinned to
--- column: scanned int64 (slots); slots passed over by its scans
--- column: sleeps int64; sleeps for a slot
--- column: slept int64; operations that slept at least once
--- column: probed_locked int64 (slots); slots looked at for a free one, of maps that took the lock
--- column: misses_locked int64; misses, of maps that took the lock
+-- column: pin_wait_ns int64 (ns); time ready and waiting for the CPU to which the task was pinned
+-- column: scanned int64 (slots); number of slots scanned
+-- column: sleeps int64; number of sleeps for a slot
+-- column: slept int64; number of operations that slept at least once
+-- column: probed_locked int64 (slots); number of slots probed by maps that took the lock
+-- column: misses_locked int64; number of misses by maps that took the lock
 -- kept: a session makes it once
 -- summed: while the run is written
 SELECT run, task, kind, count(*) AS operations, count(*) FILTER (WHERE served = 'hit') AS hits,

@@ -1,17 +1,19 @@
--- view: the log line by line, each run in time order: map_asked, lock_wait, lock_hold, hit, miss, direct,
---     served_by_fallback (mapped: not known how), unmap, and the event kinds of `events` (relock as
+-- view: one row per event of the log, in time order for each run: map_asked, lock_wait, lock_hold, hit, miss,
+--     direct, served_by_fallback (mapped, if unknown), unmap, and the kinds in `events` (a relock as
 --     lock_wait and lock_hold)
--- column: time_ns int64 (ns); when it began; of hit, miss and the like: when the mapping was there
--- column: event string; what happened
--- column: site string; map or unmap, of lock_wait and lock_hold
--- column: duration_ns int64 (ns); how long it took
--- column: cpu int16; CPU it happened on
--- column: task int32; task it happened to
--- column: op int64; operation in whose course it happened
--- column: page int64; mapped page, of map_asked, hit, miss and the like, and unmap
--- column: slot int32; slot concerned
--- column: value int64; slots probed, of hit, miss and the like; else the event's quantity
--- column: other int32; holder of the lock, of lock_wait; else the task or CPU that caused it
+-- column: time_ns int64 (ns); begin of the event; for hit, miss, direct and served_by_fallback, time of the
+--     mapping
+-- column: event string; kind of event
+-- column: site string; map or unmap, for lock_wait and lock_hold
+-- column: duration_ns int64 (ns); duration of the event
+-- column: cpu int16; CPU of the event
+-- column: task int32; task of the event
+-- column: op int64; operation of the event
+-- column: page int64; mapped page, for events of maps and unmaps
+-- column: slot int32; slot of the event
+-- column: value int64; number of slots probed, for hit, miss, direct and served_by_fallback; else the event's
+--     quantity
+-- column: other int32; holder of the lock, for lock_wait; else the task or CPU that caused the event
 SELECT run, asked_ns AS time_ns, 'map_asked' AS event, CAST(NULL AS VARCHAR) AS site,
     mapped_ns - asked_ns AS duration_ns, cpu_map AS cpu, task, op, page, CAST(NULL AS INTEGER) AS slot,
     CAST(NULL AS BIGINT) AS value, CAST(NULL AS INTEGER) AS other

@@ -1,9 +1,9 @@
--- view: how far a run got, in 600 blocks of equally many rows of its trace: of the most operations that a run
---     of the trace in this session completed
+-- view: progress of a run in 600 blocks of equally many rows of its trace; the blocks divide the largest
+--     number of operations that a run of the trace in this session completed
 -- column: block int64; number of the block, from 0
--- column: operations int64; operations completed
--- column: done_ns double (ns); when they were done, added up
--- column: lost_ns int64 (ns); from asking to being served, of map and unmap, added up
+-- column: operations int64; number of completed operations
+-- column: done_ns double (ns); sum of the completion times
+-- column: lost_ns int64 (ns); sum of the times from request to served, for map and unmap
 -- kept: a session makes it once
 -- summed: while the run is written, unless it ended early
 WITH cut AS (

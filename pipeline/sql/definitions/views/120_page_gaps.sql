@@ -1,12 +1,13 @@
--- view: how many operations lie between those of one page, in the trace's order, by power of two
--- column: gap string; again: since the page was mapped before; first: since the trace began, of the page's
---     first mapping; last: from its last mapping to the trace's end; the later operation counts
--- column: operations_from int64; operations of a gap, at least; fewer than twice as many
--- column: n int64; gaps
--- column: operations int64; operations of all of them together
+-- view: number of operations between those of one page, in the order of the trace, by power of two
+-- column: gap string; again: since the previous mapping of the page; first: from the begin of the trace to
+--     the page's first mapping; last: from its last mapping to the end of the trace. Counts include the later
+--     operation
+-- column: operations_from int64; smallest number of operations in the gap; the largest is below twice this
+-- column: n int64; number of gaps
+-- column: operations int64; number of operations in all gaps
 -- kept: a session makes it once
 -- summed: while the run is written, unless it ended early or its trace has very many pages
--- Windows without an order of their own take the rows as they are sorted.
+-- Windows without an order use the order of the sorted rows.
 WITH sorted AS (
     SELECT run, page, op FROM operations ORDER BY run, page, op
 ),

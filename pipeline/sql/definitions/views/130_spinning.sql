@@ -1,9 +1,8 @@
--- view: how many CPUs spin on the lock, from each moment at which that changes until the next one; in order of
---     run and time
--- column: time_ns int64 (ns); from when
--- column: until_ns int64 (ns); until when; NULL: from the last change on
--- column: level int64; CPUs spinning
--- column: before int64; CPUs that had been spinning until then
+-- view: number of CPUs that spin on the lock, one row per change, in order of run and time
+-- column: time_ns int64 (ns); begin
+-- column: until_ns int64 (ns); end; NULL after the last change
+-- column: level int64; number of CPUs that spin
+-- column: before int64; number of CPUs before the change
 -- kept: a session makes it once
 WITH changes AS (SELECT unnest([1, -1]) AS change),
 steps AS (

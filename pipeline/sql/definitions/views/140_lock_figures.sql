@@ -1,10 +1,10 @@
--- view: one row per figure of `locks`: what it is, and whether it was measured or follows from others
--- column: lock string; lock or class of locks; NULL: the tool does not tell
--- column: site string; all, or who took or waited for the lock
--- column: type string; type of lock; NULL: the tool does not tell
--- column: figure string; name of the column in locks
+-- view: one row per value of `locks`, and whether it was measured or derived
+-- column: lock string; lock or class of locks; NULL: not reported by the tool
+-- column: site string; all, or the code that took or waited for the lock
+-- column: type string; type of lock; NULL: not reported by the tool
+-- column: figure string; name of the column in `locks`
 -- column: value double; its value; NULL: absent
--- column: basis string; simulated, measured, derived (from others that were measured) or absent
+-- column: basis string; simulated, measured, derived (from measured values) or absent
 WITH reals AS (
     SELECT run, provenance, lock, site, type, derived,
         CAST(COLUMNS(* EXCLUDE (run, provenance, lock, site, type, derived, place)) AS DOUBLE)

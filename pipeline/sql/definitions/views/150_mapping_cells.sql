@@ -1,10 +1,10 @@
--- view: how long maps and unmaps take, from the request until it is served, in 256 cells for each doubling
+-- view: histogram of the time from request to served of maps and unmaps, in 256 cells for each doubling
 -- column: site string; map or unmap
--- column: cell int32; number of the cell: 256 x the binary logarithm of the time in ns; NULL: it took none
--- column: n int64; operations
--- column: sum_ns double (ns); their times together
--- column: least_ns int64 (ns); the shortest
--- column: most_ns int64 (ns); the longest
+-- column: cell int32; number of the cell: 256 x the binary logarithm of the time in ns; NULL: zero time
+-- column: n int64; number of operations
+-- column: sum_ns double (ns); sum of the times
+-- column: least_ns int64 (ns); shortest time
+-- column: most_ns int64 (ns); longest time
 -- kept: a session makes it once
 WITH times AS (
     SELECT run, 'map' AS site, mapped_ns - asked_ns AS ns FROM operations
