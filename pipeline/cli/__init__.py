@@ -112,7 +112,8 @@ def _explain(error: BaseException) -> PipelineError | None:
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         hint = f"; see '{context.command_path} --help'" if context else ""
-        return UsageError(" ".join(error.format_message().split()).rstrip(".") + hint)
+        message = " ".join(error.format_message().replace("Value error, ", "").split())
+        return UsageError(message.rstrip(".") + hint)
     from pipeline.cli._failures import explain
 
     return explain(error)

@@ -73,7 +73,7 @@ TscGhz = Annotated[
         "--tsc-ghz",
         metavar="GHZ",
         min=0.001,
-        help="Frequency of the time-stamp counter in GHz; required if a text recording counts its ticks.",
+        help="Frequency of the time-stamp counter in GHz; required for text recordings in ticks.",
     ),
 ]
 KeptRuns = Annotated[

@@ -38,8 +38,8 @@ def _runs() -> list[str]:
 # By the name of an option, or by the metavar of an argument.
 _NAMES = {
     "--allocator": _designs, "ALLOCATOR": _designs, "--machine": _machines, "--base": _machines,
-    "MACHINE": _machines, "TRACE": _traces, "WORKLOAD": _workloads, "--name": _queries, "NAME": _queries,
-    "--runs": _runs, "RUN": _runs, "RUN...": _runs,
+    "MACHINE": _machines, "TRACE": _traces, "WORKLOAD": _workloads, "--name": _queries, "QUERY": _queries,
+    "--runs": _runs, "RUN": _runs,
 }  # fmt: skip
 _FILES = {
     "--allocator": (".py",), "--machine": (".toml",), "--base": (".toml",), "TRACE": (".parquet", ".toml"),

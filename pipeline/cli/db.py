@@ -12,7 +12,8 @@ def db(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Run directories, directories of runs, or recordings, as for `pipeline sql` (default: runs)."
+            metavar="RUN",
+            help="Run directories, directories of runs, or recordings as for `pipeline sql` (default: runs).",
         ),
     ] = None,
     output: Annotated[

@@ -13,7 +13,7 @@ def demo(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory for traces, runs and reports.")
     ] = Path("demo"),
 ) -> None:
-    """Replay three traces with three designs and report.
+    """Replay three traces with three designs and write reports.
 
     The traces are a recording and two synthetic workloads. The command prints the paths of the reports.
     """

@@ -9,7 +9,9 @@ import typer
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="Run directory; the run must have an event log.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run directory; the run must have an event log.")
+    ],
     op: Annotated[
         list[int] | None,
         typer.Option(

@@ -11,7 +11,7 @@ from pipeline.cli._command import Force, Memory
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     output: Annotated[
         Path,
         typer.Option(

@@ -10,9 +10,7 @@ import typer
 def help(
     words: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[COMMAND]...", help="A command and its subcommand, if any.", show_default=False
-        ),
+        typer.Argument(metavar="COMMAND", help="A command and its subcommand, if any.", show_default=False),
     ] = None,
 ) -> None:
     """Print the help of a command.

@@ -13,7 +13,7 @@ _PAGE_KIB = 4
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="The recording.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="RECORDING", help="File to import.", show_default=False)],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).", show_default=False),

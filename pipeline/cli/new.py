@@ -15,7 +15,8 @@ def new(
         typer.Argument(metavar="allocator", help="The word 'allocator': create a design and its test."),
     ],
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the design; the files are NAME.py, test_NAME.py.")
+        str,
+        typer.Argument(metavar="NAME", help="Name of the design; the files are NAME.py and test_NAME.py."),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Directory for the files.")

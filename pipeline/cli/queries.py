@@ -10,7 +10,9 @@ import typer
 def queries(
     name: Annotated[
         str | None,
-        typer.Argument(help="A query or a .sql file: print its parameters, columns and SQL."),
+        typer.Argument(
+            metavar="QUERY", help="A query or a .sql file: print its parameters, columns and SQL."
+        ),
     ] = None,
     views: Annotated[bool, typer.Option("--views", help="Describe the SQL views and macros.")] = False,
 ) -> None:

@@ -13,7 +13,7 @@ from pipeline.cli._command import Force
 def record(
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="-- COMMAND...", help="The command and its arguments.", show_default=False),
+        typer.Argument(metavar="-- COMMAND", help="The command and its arguments.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).")

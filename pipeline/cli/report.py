@@ -18,8 +18,9 @@ def report(
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
+            metavar="RUN",
             help="Run directories, directories of runs, and files of lock measurements; or a sweep; or the "
-            "names of studies or collections (see `pipeline study`). Default: runs."
+            "names of studies or collections (see `pipeline study`). Default: runs.",
         ),
     ] = None,
     output: Annotated[

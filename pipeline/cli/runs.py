@@ -29,7 +29,7 @@ def describe() -> None:
 def list_(
     places: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[DIR]...", help="Directories of runs, or run directories (default: runs)."),
+        typer.Argument(metavar="DIR", help="Directories of runs, or run directories (default: runs)."),
     ] = None,
 ) -> None:
     """List runs with their settings, logs and sizes."""
@@ -51,7 +51,7 @@ def label(
 
 @runs.command(cls=Command)
 def rm(
-    which: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    which: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run directories.")],
 ) -> None:
     """Remove runs from disk."""
     from pipeline.runs.collection import remove_runs
@@ -63,7 +63,7 @@ def rm(
 
 @runs.command(cls=Command)
 def prune(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Directory of runs.")] = Path("runs"),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of runs.")] = Path("runs"),
     older_than: Annotated[
         float | None,
         typer.Option("--older-than", metavar="DAYS", min=0, help="Also remove runs older than this."),

@@ -16,7 +16,7 @@ _LINES_BESIDE = 5
 
 
 def sql(
-    query: Annotated[str | None, typer.Argument(help="SQL text, such as 'FROM runs'.")] = None,
+    query: Annotated[str | None, typer.Argument(metavar="SQL", help="SQL text, such as 'FROM runs'.")] = None,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="Run the query of a .sql file.")
     ] = None,

@@ -66,7 +66,7 @@ def run_studies(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", help="Names of studies or collections, or files of your own studies."
+            metavar="STUDY", help="Names of studies or collections, or files of your own studies."
         ),
     ],
     form: Annotated[Literal["text", "md", "json"], typer.Option("--format", help="Output format.")] = "text",
@@ -140,7 +140,7 @@ def matrix(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DESIGN]...", help="Designs to compare, in addition to the bounds (default: all)."
+            metavar="DESIGN", help="Designs to compare, in addition to the bounds (default: all)."
         ),
     ] = None,
     document: Annotated[

@@ -36,7 +36,7 @@ def run(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="GRID.toml|TRACE...",
+            metavar="GRID.toml|TRACE",
             help="A grid file, or traces: .parquet files, shipped recordings, or workloads (names or .toml "
             "files).",
         ),

@@ -21,7 +21,7 @@ def transform(
     ] = None,
     steps: Annotated[
         list[str] | None,
-        typer.Argument(metavar="STEP...", help="Transformations, applied in this order.", show_default=False),
+        typer.Argument(metavar="STEP", help="Transformations, applied in this order.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).")

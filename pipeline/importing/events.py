@@ -1,25 +1,25 @@
-"""Neutral events: what every text recording is turned into before operations are made of it.
+"""Neutral events: the common form of all text recordings, from which operations are built.
 
-A block of events is an array of EVENT records in the order of the recording. The first fields say when, which
-task and what; which of the others are meant depends on the code:
+A block of events is an array of EVENT records in the order of the recording. The first fields are time, task
+and event code. The code determines which of the other fields are used:
 
 | code | fields |
 |---|---|
 | FAULT | address; flag: 1 if the kernel touched it |
-| PAGES | file, position and last: page-cache pages from one byte to another that the kernel looked up |
+| PAGES | file, position and last: page-cache pages in this range of bytes, which the kernel looked up |
 | WRITE_BEGIN, WRITE_END | file, position, count |
 | ENTER | call, fd, count, position, buffer (clone: 1 for a thread), file |
-| EXIT | call, result; of a recorder of whole calls also all of WHOLE, duration in ns |
-| WHOLE | entry and exit in one, at the entry: fd, file, position, result, buffer, duration in ns |
+| EXIT | call, result; from a recorder of whole calls also all fields of WHOLE; duration in ns |
+| WHOLE | entry and exit in one event, at the entry: fd, file, position, result, buffer, duration in ns |
 | | count, address, last: another descriptor, its file and its position; flag: a set of OPENED |
-| SWITCH | leaving and coming: tasks; flag: 1 if the leaving one sleeps |
+| SWITCH | leaving and coming: tasks; flag: 1 if the leaving task sleeps |
 | FORK | coming: the new task; flag: 1 if it is a thread |
 | EXEC, EXITED | |
 | LOST | count, -1 unknown |
 
-A file is a hash of its device and inode, or of its path; 0: not known, NO_FILE: a pipe, a device or the like,
-without pages of its own. -1 stands for a number that is not there. `name` is a hash of the command's name, 0
-where it is not recorded. `line` is the line of the text, from 0.
+A file is a hash of its device and inode, or of its path. 0 means unknown, and NO_FILE means a pipe, device or
+socket without page-cache pages. -1 means a missing number. `name` is a hash of the command's name, 0 if it is
+not recorded. `line` is the line of the text, from 0.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EVENT = np.dtype(
         )
     ]
 )  # fmt: skip
-# An event of which nothing is known yet.
+# An event with all fields unset.
 BLANK = np.full(1, -1, [(name, "i8") for name in EVENT.names or ()])
 BLANK["name"] = 0
 NO_FILE = -2
@@ -46,11 +46,11 @@ NO_FILE = -2
     FAULT, PAGES, WRITE_BEGIN, WRITE_END, ENTER, EXIT, WHOLE, SWITCH, FORK, EXEC, EXITED, LOST, NEW_TASK,
 ) = range(13)  # fmt: skip
 
-# How a file was opened: for appending, cut to nothing or new, to be closed by exec, by a relative path.
+# How a file was opened: for appending, truncated or new, closed by exec, by a relative path.
 OPENED = APPEND, EMPTIED, CLOSE_ON_EXEC, RELATIVE = 1, 2, 4, 8
-# What a task that was made shares: all, as a thread, or the table of descriptors.
+# What a new task shares with its creator: everything, as a thread, or the table of descriptors.
 THREAD, SHARES_FILES = 1, 2
-# Commands of fcntl, which are the `count` of its event.
+# Commands of fcntl, stored in the `count` of its event.
 DUPLICATE_FD, SET_FD_FLAGS, SET_FILE_FLAGS, DUPLICATE_FD_CLOEXEC = 0, 2, 4, 1030
 
 (
@@ -84,11 +84,11 @@ CALLS = {
 
 @compiled_inside
 def copies_file(call):  # type: ignore[no-untyped-def]
-    """Whether a system call copies between memory and the pages of a file."""
+    """Return whether a system call copies between memory and the pages of a file."""
     return READ <= call <= WRITE_AT
 
 
 @compiled_inside
 def reads_file(call):  # type: ignore[no-untyped-def]
-    """Whether a system call copies from the pages of a file to memory."""
+    """Return whether a system call copies from the pages of a file to memory."""
     return READ <= call <= READ_AT

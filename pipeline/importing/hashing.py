@@ -1,6 +1,6 @@
-"""Compiled: hashes of numbers, and open-addressing maps whose keys are such hashes.
+"""Compiled hashes of numbers, and open-addressing maps with these hashes as keys.
 
-A hash has 62 bits and is never 0, which stands for a free place. Maps are tables of ENTRY, 2^n long.
+A hash has 62 bits and is never 0, because 0 marks a free place. Maps are tables of 2^n ENTRY records.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def mix(a, b):  # type: ignore[no-untyped-def]
 
 @compiled_inside
 def place(state, key):  # type: ignore[no-untyped-def]
-    """Where `key` is in `state.entries`, or the free place where it belongs."""
+    """Return the index of `key` in `state.entries`, or of the free place for it."""
     last = state.totals[0].places - 1
     i = key & last
     while state.entries[i].key != 0 and state.entries[i].key != key:
@@ -36,7 +36,7 @@ def place(state, key):  # type: ignore[no-untyped-def]
 
 @compiled
 def rehash(state, old, places):  # type: ignore[no-untyped-def]
-    """Put the entries of another set of tables, which has so many places, into this larger one."""
+    """Insert the `places` entries of the table `old` into this larger table."""
     for i in range(places):
         if old.entries[i].key != 0:
             state.entries[place(state, old.entries[i].key)] = old.entries[i]

@@ -1,4 +1,4 @@
-"""Turn a recording in a foreign format into a trace: find its importer, read it, write the trace."""
+"""Convert a recording into a trace: select the importer, read the recording, write the trace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.importing import formats as format_modules
-from pipeline.importing.importer import ImportedRows, Importer, ReadOptions
+from pipeline.importing.importer import ImportedRows, Importer, ReadOptions, name_file
 from pipeline.importing.wrong_kinds import describe_wrong_kind
 from pipeline.io.files import regular_file, sha256_of
 from pipeline.io.progress import progress
@@ -20,16 +20,16 @@ from pipeline.trace.reader import open_trace
 from pipeline.trace.writer import TraceWriter
 
 _PAGE_KIB = (4, 16, 64)
-# Of a page-table entry on 64-bit machines and with PAE.
+# Size of a page-table entry on 64-bit machines and with PAE.
 _ENTRY_BYTES = 8
 _LARGEST_SPAN = 1 << 30
-# The format that is meant where a mapping of columns is given.
+# Default format if a column mapping is given.
 _WITH_MAPPING = "table"
 
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import did: rows or events read, operations written, operations dropped by reason."""
+    """Result of an import: rows or events read, operations written, and operations dropped by reason."""
 
     output: Path
     format: str
@@ -40,7 +40,7 @@ class ImportResult:
 
 
 def list_formats() -> dict[str, str]:
-    """Names and one-line summaries of the formats that can be imported, sorted by name."""
+    """Return the supported formats by name, each with a one-line summary, sorted by name."""
     return {name: importer.summary for name, importer in sorted(_importers().items())}
 
 
@@ -61,39 +61,47 @@ def import_trace(
     strict: bool = False,
     silence_means_no_loss: bool = False,
 ) -> ImportResult:
-    """Import the recording at `source` into a new trace at `output`.
+    """Convert the recording at `source` into a new trace at `output`.
 
-    `format` is a name from `list_formats()`; None finds it from the file's content. `name` (default: the
-    file's name up to its first dot), `kernel`, `description` and `lost_events` (default: what the recording
-    says) go into the metadata. `threads` says that all recorded tasks share one address space, `tsc_ghz` is
-    the rate of the time-stamp counter for recordings whose times count its ticks, `mapping` is the file that
-    says which columns of a table are which of a trace's. `page_kib` is the page size of the recorded machine,
-    4, 16 or 64, and `page_table_span_mib` what one page of its page-table entries maps: by default what fits
-    of entries of 8 bytes, 2 with pages of 4 KiB; 4 on 32-bit x86 without PAE. `silence_means_no_loss` says
-    that the recorder was asked to name what it lost. `strict` refuses a recording that lacks anything. The
-    file appears complete or not at all.
+    format: a name from `list_formats()`; None detects the format from the file's content.
+    name: name of the trace; the default is the file's name up to its first dot.
+    kernel, description: text for the metadata.
+    lost_events: number of events that the recorder lost; the default is the number in the recording.
+    threads: all recorded tasks share one address space.
+    tsc_ghz: frequency of the time-stamp counter, for recordings with times in its ticks.
+    mapping: TOML file that maps the columns of a table to the columns of a trace.
+    page_kib: page size of the recorded machine, 4, 16 or 64.
+    page_table_span_mib: memory that one page of page-table entries maps. The default is computed for 8-byte
+        entries, which is 2 for 4 KiB pages; 32-bit x86 without PAE needs 4.
+    strict: reject a recording with lost or incomplete data.
+    silence_means_no_loss: the recorder reports losses, so a recording without a report lost no events.
 
-    Raises UsageError for an unknown format, InputError for a recording that is not of it or of none, or that
-    `strict` refuses, and OutputError when the trace cannot be written.
+    The output file is either complete or absent.
+
+    Raises UsageError for an unknown format or an invalid option, InputError for a recording that does not
+    have the format, has no known format or is rejected by `strict`, and OutputError if the trace cannot be
+    written.
     """
     source, output = Path(source), Path(output)
     regular_file(source, "a recording")
     if output.exists() and output.samefile(source):
-        raise UsageError(f"{output}: is the recording itself; give another name for the trace")
+        raise UsageError(f"{output}: this file is the recording; choose another name for the trace")
     if mapping is not None and format is None:
         format = _WITH_MAPPING
     if wrong := describe_wrong_kind(source):
-        raise InputError(f"{source}: wanted a recording; this {wrong}")
+        raise InputError(f"{source}: expected a recording; this file {wrong}")
     importer = _importer_for(source, format)
     if not importer.counts_bytes and (page_kib, page_table_span_mib) != (4, None):
         raise UsageError(
-            f"{source}: a recording in the format {importer.name} has page numbers of its own; leave the "
-            "sizes of pages and page tables out"
+            f"{source}: the format {importer.name} contains page numbers; omit --page-kib and "
+            "--page-table-span-mib"
         )
     options = ReadOptions(threads, tsc_ghz, mapping, *_read_sizes(page_kib, page_table_span_mib))
-    imported = importer.read(source, options)
+    with name_file(source, mapping):
+        imported = importer.read(source, options)
     rows_out = 0
     with (
+        name_file(source, mapping),
         TraceWriter(
             output,
             source=Source(
@@ -139,16 +147,16 @@ def import_trace(
 
 
 def _read_sizes(page_kib: int, span_mib: int | None) -> tuple[int, int]:
-    """Bytes of a page, and those that a page of page-table entries maps."""
+    """Return the bytes of a page, and the bytes that a page of page-table entries maps."""
     if page_kib not in _PAGE_KIB:
         sizes = ", ".join(map(str, _PAGE_KIB))
-        raise UsageError(f"wanted a page size in KiB, one of {sizes}; found {page_kib}")
+        raise UsageError(f"the page size must be one of {sizes} KiB, found {page_kib}")
     page_bytes = page_kib << 10
     span_bytes = page_bytes // _ENTRY_BYTES * page_bytes if span_mib is None else span_mib << 20
     if span_bytes.bit_count() != 1 or not page_bytes < span_bytes <= _LARGEST_SPAN:
         raise UsageError(
-            f"wanted what a page of page-table entries maps in MiB, a power of two up to "
-            f"{_LARGEST_SPAN >> 20}; found {span_mib}"
+            "the memory that a page of page-table entries maps must be a power of two MiB, larger than a "
+            f"page and at most {_LARGEST_SPAN >> 20}; found {span_mib}"
         )
     return page_bytes, span_bytes
 
@@ -162,7 +170,7 @@ def _count_losses(imported: ImportedRows) -> dict[str, int]:
 
 
 def _importers() -> dict[str, Importer]:
-    """Importers by name: every module of the package `list_formats` has one."""
+    """Return the importers by name; each module of the package `formats` defines one."""
     modules = (
         importlib.import_module(f"{format_modules.__name__}.{module.name}")
         for module in pkgutil.iter_modules(format_modules.__path__)
@@ -174,7 +182,7 @@ def _importer_for(source: Path, format: str | None) -> Importer:
     known = _importers()
     if format is not None:
         if format not in known:
-            raise unknown_name("format", format, known, "or leave --format out to have it found")
+            raise unknown_name("format", format, known, "or omit --format to detect it")
         return known[format]
     fitting = [importer for importer in known.values() if importer.sniff(source)]
     if not fitting:
@@ -182,10 +190,10 @@ def _importer_for(source: Path, format: str | None) -> Importer:
             if hint := importer.explain(source):
                 raise InputError(f"{source}: {hint}")
         raise InputError(
-            f"{source}: wanted a recording in a known format, found none that fits; known: "
+            f"{source}: expected a recording in a known format, but no format matches; known: "
             + "; ".join(f"{name} - {summary}" for name, summary in list_formats().items())
         )
     if len(fitting) > 1:
         names = ", ".join(importer.name for importer in fitting)
-        raise UsageError(f"{source}: fits several formats ({names}); choose one with --format")
+        raise UsageError(f"{source}: the file matches several formats ({names}); choose one with --format")
     return fitting[0]

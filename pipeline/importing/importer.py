@@ -1,8 +1,9 @@
-"""What an importer hands over, and how it reads a Parquet recording."""
+"""The interface of importers, and functions that read Parquet recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,18 +14,21 @@ from pipeline.errors import InputError, nearest
 from pipeline.io.parquet import read_metadata, read_table
 from pipeline.schema.trace_metadata import Provenance
 
-# Columns of a trace, one array each and all of one length; -1 is null.
+# Columns of a trace: one array per column, all of the same length; -1 is null.
 Rows = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a recording does not say of itself and the user must.
+    """Facts about a recording that the recording does not contain and the user must supply.
 
-    `threads`: all its tasks share one address space. `tsc_ghz`: rate of the time-stamp counter that its times
-    count, in GHz. `mapping`: a file that says which of its columns are which of a trace's.
-    `page_bytes` is the size of its machine's pages, `page_table_span_bytes` what one page of page-table
-    entries maps there; both matter to formats that count bytes (`Importer`).
+    threads: all tasks share one address space.
+    tsc_ghz: frequency of the time-stamp counter in GHz, if times are in its ticks.
+    mapping: file that maps the recording's columns to those of a trace.
+    page_bytes: page size of the recorded machine.
+    page_table_span_bytes: memory that one page of page-table entries maps on that machine.
+
+    The last two apply to formats that count bytes (`Importer.counts_bytes`).
     """
 
     threads: bool = False
@@ -36,12 +40,13 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Importer:
-    """A format that can be imported: every module of the package `formats` defines one as IMPORTER.
+    """A supported format; each module of the package `formats` defines one as IMPORTER.
 
-    `sniff(path)` says whether a file looks like it, and `explain(path)` what is amiss where it only nearly
-    does. `counts_bytes` says that pages follow from addresses and positions, so that their size matters.
-    `read(path, options)` reads one, in pieces or whole; it raises InputError for a file that is not of the
-    format, and UsageError for an option that it lacks.
+    sniff(path): return whether a file looks like this format.
+    explain(path): return what is wrong with a file that almost has this format, else None.
+    counts_bytes: pages are computed from addresses and file positions, so the page size matters.
+    read(path, options): read a recording, in pieces or as a whole. It raises InputError for a file that does
+        not have this format, and UsageError if a required option is missing.
     """
 
     name: str
@@ -54,14 +59,14 @@ class Importer:
 
 @dataclass
 class ImportedRows:
-    """A recording as rows of a trace, ready to be written, with all that is known of how they came about.
+    """A recording as rows of a trace, with their provenance.
 
-    `rows` is as TraceWriter.write takes it. `rows_in` counts the rows or events read, `dropped` how many
-    operations were left out, by reason; `notes` is what a reader of results must know. `losses` counts what
-    the recording lacks, by the names in `pipeline.trace.losses`.
-
-    A recording that is read in pieces has `batches` in place of `rows`; everything else is known only once
-    they have been read to the end.
+    rows: columns in the form that TraceWriter.write accepts.
+    rows_in: number of rows or events read.
+    dropped: number of dropped operations by reason.
+    notes: assumptions and limits that affect results.
+    losses: number of losses in the recording, by the names in `pipeline.trace.losses`.
+    batches: pieces of rows, in place of `rows`; the other fields are valid only after the last piece.
     """
 
     rows: Rows
@@ -77,7 +82,7 @@ class ImportedRows:
     batches: Iterator[Rows] | None = None
 
     def in_batches(self, most_rows: int) -> Iterator[Rows]:
-        """Yield the rows in pieces, of at most `most_rows` where they were read whole."""
+        """Yield the rows in pieces, of at most `most_rows` rows if the recording was read as a whole."""
         if self.batches is not None:
             yield from self.batches
             return
@@ -85,13 +90,24 @@ class ImportedRows:
             yield {name: values[start : start + most_rows] for name, values in self.rows.items()}
 
 
+@contextmanager
+def name_file(path: Path, mapping: Path | None = None) -> Iterator[None]:
+    """Add the name of the file to an InputError that names neither it nor its mapping."""
+    try:
+        yield
+    except InputError as error:
+        if str(path) in str(error) or (mapping and str(mapping) in str(error)):
+            raise
+        raise InputError(f"{path}: {error}") from error
+
+
 def has_columns(names: Sequence[str]) -> Callable[[Path], bool]:
-    """Build the check for a Parquet file with these columns, among others."""
+    """Return a function that tests whether a Parquet file has these columns."""
     return lambda path: read_column_names(path).issuperset(names)
 
 
 def read_column_names(path: Path) -> frozenset[str]:
-    """Column names of a Parquet file; none if `path` is not one."""
+    """Return the column names of a Parquet file; none if `path` is not a Parquet file."""
     try:
         return frozenset(read_metadata(path, "a Parquet file")[1].names)
     except InputError:
@@ -99,9 +115,9 @@ def read_column_names(path: Path) -> frozenset[str]:
 
 
 def read_columns(path: Path, names: Sequence[str], what: str) -> pa.Table:
-    """Read the named columns of the Parquet file `path`; `what` says what file was wanted, for errors.
+    """Read the named columns of the Parquet file `path`; `what` names the expected file in errors.
 
-    Raises InputError when the file is missing, not Parquet, cut short, or lacks a column.
+    Raises InputError if the file is missing, not Parquet, truncated, or lacks a column.
     """
     _, schema = read_metadata(path, what)
     found = schema.names
@@ -109,31 +125,33 @@ def read_columns(path: Path, names: Sequence[str], what: str) -> pa.Table:
     if missing:
         near = [guess for name in missing for guess in nearest(name, found)]
         raise InputError(
-            f"{path}: wanted {what}; missing columns: {', '.join(missing)}"
-            + (f" (near: {', '.join(near)})" if near else "")
-            + f"; found: {', '.join(found)}; give the right file or another --format"
+            f"{path}: expected {what}; missing columns: {', '.join(missing)}"
+            + (f" (similar: {', '.join(near)})" if near else "")
+            + f"; found: {', '.join(found)}; give another file or --format"
         )
     if doubled := [name for name in names if found.count(name) > 1]:
-        raise InputError(f"{path}: wanted {what}, found the column {doubled[0]} several times; it is damaged")
+        raise InputError(
+            f"{path}: expected {what}, found the column {doubled[0]} more than once; the file is damaged"
+        )
     return read_table(path, what, names)
 
 
 def integers(table: pa.Table, name: str, null: int | None = None) -> np.ndarray:
-    """Column `name` as int64, with `null` in the place of nulls.
+    """Return column `name` as int64, with `null` in place of nulls.
 
-    Raises InputError where the column holds no whole numbers, and naming the row where one is null and
-    `null` is not given.
+    Raises InputError if the column does not contain whole numbers, or contains a null and `null` is None; the
+    message names the row.
     """
     column = table.column(name)
     if column.null_count and null is None:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
         raise InputError(
-            f"column '{name}' is null at row {row:,}, where a number was wanted; mend the recording"
+            f"column '{name}' is null at row {row:,}, but a number is required; correct the recording"
         )
     try:
         column = column.cast(pa.int64())
     except pa.ArrowException as error:
         raise InputError(
-            f"column '{name}' is {column.type}, where whole numbers were wanted; cast it first"
+            f"column '{name}' has the type {column.type}, but whole numbers are required; cast it first"
         ) from error
     return (column if null is None else column.fill_null(null)).to_numpy()

@@ -1,8 +1,8 @@
-"""From recorded mappings (when asked for, when mapped, when unmapped) to the operations of a trace.
+"""Convert recorded mappings (times of request, map and unmap) into the operations of a trace.
 
-What a recording of begins and ends does not say is how much of an interval the task spent on a CPU. It is
-derived by a `Split`, whose figures come from a recording that has scheduler events too; traces/RECORDINGS.md
-shows the measurement.
+A recording of these times does not contain the CPU time within an interval. A `Split` derives it. The
+parameters of the splits come from a recording with scheduler events; traces/RECORDINGS.md shows the
+measurement.
 """
 
 from __future__ import annotations
@@ -20,59 +20,60 @@ from pipeline.schema.trace import MAX_DEPTH, MAX_TASKS
 
 @dataclass(frozen=True)
 class Split:
-    """How an interval is divided into CPU time and time off CPU.
+    """A rule that divides an interval into CPU time and time off CPU.
 
-    Up to `longest_cpu_ns` it is all CPU time. A longer one is taken to hold a sleep: `cpu_when_longer_ns` of
-    it is CPU time and the rest is not.
+    An interval of up to `longest_cpu_ns` is all CPU time. A longer interval is assumed to contain a sleep:
+    `cpu_when_longer_ns` of it is CPU time, and the rest is time off CPU.
     """
 
     longest_cpu_ns: int
     cpu_when_longer_ns: int
 
     def cpu_ns(self, intervals_ns: np.ndarray) -> np.ndarray:
-        """CPU time in each interval, int64 nanoseconds."""
+        """Return the CPU time in each interval, int64 in ns."""
         return np.where(intervals_ns <= self.longest_cpu_ns, intervals_ns, self.cpu_when_longer_ns)
 
     def note(self, what: str, cpu: str, off: str) -> str:
-        """Say the rule in words, for a trace's notes."""
+        """Return the rule as text, for a trace's notes."""
         return (
             f"{cpu} and {off} are derived from the length of {what}: up to "
-            f"{format_whole_duration(self.longest_cpu_ns)} it is counted as CPU time; of a longer one, "
-            f"{format_whole_duration(self.cpu_when_longer_ns)} as CPU time and the rest as time off CPU"
+            f"{format_whole_duration(self.longest_cpu_ns)} counts as CPU time; of a longer interval, "
+            f"{format_whole_duration(self.cpu_when_longer_ns)} counts as CPU time and the rest as "
+            "time off CPU"
         )
 
 
-# Measured on a recording of the kernel's pool that has the scheduler's events too (traces/RECORDINGS.md): of
-# 12,350 intervals between mappings, 3 of those up to 200 us held a sleep and 1 of the longer ones held none;
-# the median CPU time of those that slept was 19 us, and 25 us in a mapping that slept. No copy or table edit
-# of one page takes 1 ms of CPU.
+# Measured on a recording of the kernel's pool with scheduler events (traces/RECORDINGS.md). Of 12,350
+# intervals between mappings, 3 of those up to 200 us contained a sleep, and 1 of the longer ones did not. The
+# median CPU time of intervals with a sleep was 19 us, and 25 us for mappings with a sleep. No copy or table
+# edit of one page takes 1 ms of CPU.
 POOL_THINK_SPLIT = Split(longest_cpu_ns=200_000, cpu_when_longer_ns=19_000)
 HOLD_SPLIT = Split(longest_cpu_ns=1_000_000, cpu_when_longer_ns=25_000)
-# Elsewhere user code runs between mappings, for any length of time, and no recorded event tells compute from
-# sleep. 10 ms is longer than 98 % of the intervals of the shipped recording by kmap_local, and the CPU time
-# of all its tasks (66 s) then stays well below what its four CPUs could give (118 s).
+# In other recordings, user code runs between mappings for any length of time, and no recorded event separates
+# computation from sleep. 10 ms is longer than 98 % of the intervals of the shipped kmap_local recording. With
+# this limit, the CPU time of all its tasks (66 s) is well below the capacity of its four CPUs (118 s).
 THINK_SPLIT = Split(longest_cpu_ns=10_000_000, cpu_when_longer_ns=10_000_000)
 
 FIRST_NOTE = (
-    "think_ns and wait_ns of each task's first operation are 0: nothing is known of the time before it"
+    "think_ns and wait_ns of each task's first operation are 0, because the time before it is not recorded"
 )
 
 
 def process_note(threads: bool) -> str:
-    """Say what was assumed of the tasks' address spaces."""
+    """Return the assumption about the tasks' address spaces as text."""
     if threads:
-        return "the recording does not tell threads from processes; all tasks were said to share one process"
-    return "the recording does not tell threads from processes; each task is taken as its own process"
+        return "the recording does not distinguish threads from processes; all tasks are put into one process"
+    return "the recording does not distinguish threads from processes; each task is assumed to be a process"
 
 
 @dataclass(frozen=True)
 class Mappings:
-    """Mappings as recorded, in the recorder's order: arrays of one length, times in ns of one clock.
+    """Mappings as recorded, in the recorder's order: arrays of the same length, times in ns of one clock.
 
-    `begin_ns` is when the mapping was asked for, `mapped_ns` when it was there, `end_ns` when it was given
-    back. What passes between `begin_ns` and `mapped_ns` is the allocator's time and goes into no column.
-    `cpu_ns`, where the scheduler was recorded too, is the CPU time that the task had used at those three
-    instants, an array [row, 3] counted from any one origin per task.
+    begin_ns, mapped_ns, end_ns: times of the request, of the map and of the unmap. The time between
+        `begin_ns` and `mapped_ns` belongs to the recorded allocator and is in no column of the trace.
+    cpu_ns: if the scheduler was recorded, the CPU time that the task had used at these three times, as an
+        array [row, 3] with any origin per task.
     """
 
     task_id: np.ndarray
@@ -87,7 +88,7 @@ class Mappings:
 
 @dataclass(frozen=True)
 class ArrangedRows:
-    """Rows of a trace; `source_row` is the position in Mappings of each; `dropped` counts by reason."""
+    """Rows of a trace, the position of each in Mappings, and the number of dropped mappings by reason."""
 
     rows: Rows
     source_row: np.ndarray
@@ -95,26 +96,24 @@ class ArrangedRows:
 
 
 def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_process: bool) -> ArrangedRows:
-    """Order mappings as a trace wants them, find which lie inside which, and divide their intervals.
+    """Sort mappings in trace order, find how they nest, and divide their intervals.
 
-    Tasks and pages are numbered in order of first appearance and the first operation begins at 0. A task's
-    first operation has no predecessor: its think and wait are 0. A mapping that ends before it begins, or
-    overlaps an earlier one of its task without lying inside it, is dropped and counted. `think` and `hold`
-    divide what lies between and inside mappings; None where `mappings.cpu_ns` says it.
+    Tasks and pages are numbered in order of first appearance, and the first operation begins at 0. The think
+    and wait of a task's first operation are 0. A mapping is dropped and counted if it ends before it begins,
+    or if it overlaps an earlier mapping of its task without being nested in it. `think` divides the intervals
+    between mappings and `hold` those inside mappings; they are None if `mappings.cpu_ns` has the CPU time.
 
-    Raises InputError when nothing is left or there are more than MAX_TASKS tasks.
+    Raises InputError if no mapping is left or there are more than MAX_TASKS tasks.
     """
     sane = (mappings.begin_ns <= mappings.mapped_ns) & (mappings.mapped_ns <= mappings.end_ns)
     nest = _Nesting.of(mappings, np.flatnonzero(sane))
     dropped = {
-        "ends before it begins": int((~sane).sum()),
-        "overlaps an earlier mapping of its task without lying inside it": nest.overlapping,
-        f"nested deeper than {MAX_DEPTH}": nest.too_deep,
+        "they end before they begin": int((~sane).sum()),
+        "they overlap an earlier mapping of their task without being nested in it": nest.overlapping,
+        f"they are nested deeper than {MAX_DEPTH}": nest.too_deep,
     }
     if not len(nest.row):
-        raise InputError(
-            f"no operation is left of {len(sane):,} recorded mappings; check that the recording is whole"
-        )
+        raise InputError(_nothing_left(len(sane), dropped))
 
     instants = np.stack([mappings.begin_ns, mappings.mapped_ns, mappings.end_ns], axis=1)
     gap_ns = nest.gaps(instants)
@@ -123,7 +122,7 @@ def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_pro
     hold_ns = _cpu_share(tail_ns, hold, nest.tails, mappings.cpu_ns)
     wait_ns = gap_ns - think_ns
     block_ns = tail_ns - hold_ns
-    # The innermost first, so that what is added to an enclosing mapping is already whole.
+    # Innermost first, so that the times added to an enclosing mapping are already complete.
     for depth in range(int(nest.depth.max()), 0, -1):
         inner = np.flatnonzero(nest.depth == depth)
         np.add.at(hold_ns, nest.parent[inner], (think_ns + hold_ns)[inner])
@@ -135,7 +134,8 @@ def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_pro
     task = number_by_appearance(mappings.task_id[source_row]).astype(np.int32)
     if int(task.max()) >= MAX_TASKS:
         raise InputError(
-            f"{int(task.max()) + 1:,} tasks were recorded, and a trace can have {MAX_TASKS:,}; import a part"
+            f"the recording has {int(task.max()) + 1:,} tasks, but a trace can have at most {MAX_TASKS:,}; "
+            "import a part of it"
         )
     rows: Rows = {
         "time_ns": begin[order] - begin[order[0]],
@@ -154,22 +154,29 @@ def arrange(mappings: Mappings, think: Split | None, hold: Split | None, one_pro
     return ArrangedRows(rows, source_row, {why: count for why, count in dropped.items() if count})
 
 
+def _nothing_left(mappings: int, dropped: dict[str, int]) -> str:
+    if not mappings:
+        return "the recording contains no complete mapping; record again, for longer"
+    reasons = "; ".join(f"{count:,} dropped: {why}" for why, count in dropped.items() if count)
+    return f"none of the {mappings:,} recorded mappings can be used ({reasons}); check the recording"
+
+
 def _cpu_share(
     lengths_ns: np.ndarray,
     split: Split | None,
     on_clock: Callable[[np.ndarray], np.ndarray],
     cpu_ns: np.ndarray | None,
 ) -> np.ndarray:
-    """CPU time in intervals, by rule or as recorded."""
+    """Return the CPU time in intervals, by rule or as recorded."""
     if split is not None:
         return split.cpu_ns(lengths_ns)
     assert cpu_ns is not None
-    # Clipped, because two clocks rounded to nanoseconds can differ by one where nothing else happened.
+    # Clip, because two clocks that are rounded to nanoseconds can differ by 1 ns.
     return np.clip(on_clock(cpu_ns), 0, lengths_ns)
 
 
 def number_by_appearance(ids: np.ndarray) -> np.ndarray:
-    """Dense numbers (int64) from 0, in the order in which the ids first appear."""
+    """Return dense numbers (int64) from 0, in the order in which the ids first appear."""
     _, first, inverse = np.unique(ids, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
@@ -178,13 +185,16 @@ def number_by_appearance(ids: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Nesting:
-    """Which mapping lies inside which. Arrays over the mappings kept, by task, then in begin order.
+    """The nesting of mappings: arrays over the mappings kept, by task, then in begin order.
 
-    `row` is the position in Mappings; `parent` the position here of the enclosing mapping, -1 if none.
-    `gap_from` and `tail_from` name an instant as (row of Mappings) * 3 + (0 begin, 1 mapped, 2 end), -1 if
-    there is none. The gap before an operation is from the end of the task's previous one of that depth, or,
-    where there is none inside the same enclosing mapping, from when that was mapped. Its tail is from the
-    end of the last mapping inside it, or from when it was mapped itself, to its end.
+    row: position in Mappings.
+    parent: position in these arrays of the enclosing mapping, -1 if none.
+    gap_from, tail_from: a time as (row of Mappings) * 3 + (0 begin, 1 mapped, 2 end), -1 if none.
+
+    The gap before an operation starts at the end of the task's previous operation of the same depth. For the
+    first operation inside an enclosing mapping, it starts when the enclosing mapping was mapped. The tail of
+    an operation lasts until its end; it starts at the end of the last mapping nested in it, or when it was
+    mapped.
     """
 
     row: np.ndarray
@@ -196,12 +206,12 @@ class _Nesting:
     too_deep: int
 
     def gaps(self, instants: np.ndarray) -> np.ndarray:
-        """Length of each gap on a clock that gives [row, 3] instants; 0 where there is none."""
+        """Return the length of each gap on a clock that gives [row, 3] instants; 0 if there is none."""
         lengths = instants[self.row, 0] - instants.ravel()[self.gap_from]
         return np.where(self.gap_from < 0, 0, lengths)
 
     def tails(self, instants: np.ndarray) -> np.ndarray:
-        """Length of each tail on a clock that gives [row, 3] instants."""
+        """Return the length of each tail on a clock that gives [row, 3] instants."""
         return instants[self.row, 2] - instants.ravel()[self.tail_from]
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Columns of a foreign table as the numbers that they stand for, or an error that says where one does not."""
+"""Convert columns of a foreign table into numbers, and report the row of the first invalid value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 @dataclass(frozen=True)
 class TableColumns:
-    """A table that was read from `path`; `row` is the place in the file of each row, from 0."""
+    """A table read from `path`; `row` is the number of each row in the file, from 0."""
 
     path: Path
     table: pa.Table
@@ -31,30 +31,30 @@ class TableColumns:
 
     @staticmethod
     def of(path: Path, table: pa.Table, names: Sequence[str]) -> TableColumns:
-        """Check that the named columns are there, once each."""
+        """Check that each named column exists exactly once."""
         missing = [name for name in names if name not in table.column_names]
         if missing:
             raise InputError(
-                f"{path}: the mapping names columns that it lacks: {', '.join(missing)}; found: "
+                f"{path}: the mapping names columns that the table lacks: {', '.join(missing)}; found: "
                 f"{', '.join(table.column_names)}"
             )
         for name in names:
             if table.column_names.count(name) > 1:
-                raise InputError(f"{path}: column '{name}' is there twice; rename one")
+                raise InputError(f"{path}: the table has two columns '{name}'; rename one")
         plain = {name: _as_plain(table.column(name)) for name in names}
         return TableColumns(path, pa.table(plain), np.arange(table.num_rows))
 
     def with_values(self, names: Sequence[str]) -> TableColumns:
-        """Only the rows in which all the named columns have a value; not-a-number is none."""
+        """Return only the rows in which all named columns have a value; NaN is not a value."""
         kept = np.ones(len(self.row), bool)
         for name in names:
             kept &= ~_is_missing(self.table.column(name))
         return TableColumns(self.path, self.table.filter(pa.array(kept)), self.row[kept])
 
     def times(self, time: Time, least: int = -_FARTHEST_NS, most: int = _FARTHEST_NS) -> np.ndarray:
-        """Nanoseconds as int64: exact for whole numbers; fractions are as good as a double is.
+        """Return nanoseconds as int64: exact for whole numbers, with double precision for fractions.
 
-        A timestamp or duration has its own unit.
+        A timestamp or duration column has its own unit, which replaces that of `time`.
         """
         column = self.table.column(time.column)
         unit = time.unit
@@ -76,13 +76,13 @@ class TableColumns:
         return np.rint(values * scale).astype(np.int64)
 
     def durations(self, time: Time) -> np.ndarray:
-        """Nanoseconds as int64, no less than 0."""
+        """Return nanoseconds as int64, at least 0."""
         return self.times(time, 0, MAX_TIME_NS)
 
     def numbers(
         self, number: Number, least: int = _LEAST, most: int = _MOST, null: int | None = None
     ) -> np.ndarray:
-        """Whole numbers as int64, with `null` where there is none."""
+        """Return whole numbers as int64, with `null` in place of missing values."""
         if number.column is None:
             constant = np.full(len(self.row), number.constant, np.int64)
             self._check("constant", constant, least, most, "")
@@ -103,7 +103,7 @@ class TableColumns:
         return filled
 
     def identities(self, number: Number) -> np.ndarray:
-        """Numbers that stand for values, which may be text."""
+        """Return numbers that identify the values, which may be text."""
         if number.column is None or not _is_text(self.table.column(number.column).type):
             return self.numbers(number)
         column = self.table.column(number.column)
@@ -111,7 +111,7 @@ class TableColumns:
         return _encode(column)
 
     def pages(self, names: Sequence[str]) -> np.ndarray:
-        """Numbers that stand for pages, each told by several values."""
+        """Return numbers that identify the pages; the values of all named columns identify a page."""
         for name in names:
             if pa.types.is_nested(self.table.schema.field(name).type):
                 raise self._wrong_type(name, "numbers or text")
@@ -120,7 +120,7 @@ class TableColumns:
         return together.ravel()
 
     def kinds(self, kind: Kind) -> np.ndarray:
-        """Codes of kinds (`schema.names.KINDS`)."""
+        """Return codes of kinds (`schema.names.KINDS`)."""
         if kind.column is None:
             return np.full(len(self.row), KINDS.index(kind.default or "other"), np.int64)
         found = self.table.column(kind.column).cast(pa.string()).combine_chunks().dictionary_encode()
@@ -129,11 +129,11 @@ class TableColumns:
             name = kind.values.get(value) or (value if value in KINDS else None) or kind.default
             if name is None:
                 raise InputError(
-                    f"{self.path}: column '{kind.column}' holds {value!r}, which the mapping does not "
+                    f"{self.path}: column '{kind.column}' contains {value!r}, which the mapping does not "
                     f"translate; add it to columns.kind.values, or a default; kinds are {', '.join(KINDS)}"
                 )
             codes.append(KINDS.index(name))
-        # Null stands at the end, for -1.
+        # The last code is for null, at index -1.
         codes.append(KINDS.index(kind.default or "other"))
         return np.array(codes, np.int64)[np.asarray(pc.fill_null(found.indices, -1))]
 
@@ -141,14 +141,14 @@ class TableColumns:
         missing = np.flatnonzero(_is_missing(column))
         if len(missing):
             raise InputError(
-                f"{self.path}: column '{name}' is null at row {self.row[missing[0]]:,}, where a number was "
-                "wanted; mend the table"
+                f"{self.path}: column '{name}' is null at row {self.row[missing[0]]:,}, but a number is "
+                "required; correct the table"
             )
 
     def _wrong_type(self, name: str, wanted: str) -> InputError:
         found = self.table.schema.field(name).type
         return InputError(
-            f"{self.path}: column '{name}' is {found}, where {wanted} were wanted; cast it first"
+            f"{self.path}: column '{name}' has the type {found}, but {wanted} are required; cast it first"
         )
 
     def _check(
@@ -161,18 +161,18 @@ class TableColumns:
         rows: np.ndarray | None = None,
         wrong: Any = False,
     ) -> None:
-        """Refuse values that are not between two limits, or `wrong` (not whole)."""
+        """Raise InputError for values outside the limits, or `wrong` (not whole)."""
         outside = np.flatnonzero((values < least) | (values > most) | wrong)
         if len(outside):
             row = (self.row if rows is None else rows)[outside[0]]
             raise InputError(
-                f"{self.path}: column '{name}' holds {values[outside[0]]} at row {row:,}, wanted a number "
-                f"from {least} to {most}{' ' if unit else ''}{unit}; mend the table"
+                f"{self.path}: column '{name}' is {values[outside[0]]} at row {row:,}; expected a number "
+                f"from {least} to {most}{' ' if unit else ''}{unit}; correct the table"
             )
 
 
 def _as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column with values in the place of codes, and text of the one type that all functions know."""
+    """Return the column with values in place of dictionary codes, and text as `pa.string()`."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return column.cast(pa.string()) if _is_text(column.type) else column
@@ -192,7 +192,7 @@ def _is_missing(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _as_numpy(column: pa.ChunkedArray) -> np.ndarray:
-    """Integers as they are, or doubles."""
+    """Return integers unchanged, and other numbers as doubles."""
     if pa.types.is_null(column.type):
         column = column.cast(pa.int64())
     return np.asarray((column if pa.types.is_integer(column.type) else column.cast(pa.float64())).to_numpy())

@@ -1,4 +1,4 @@
-"""What the columns of a foreign table are: the file that `pipeline import --mapping` reads."""
+"""The column mapping of a foreign table: the file that `pipeline import --mapping` reads."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Number(_Column):
     @model_validator(mode="after")
     def _one(self) -> Number:
         if (self.column is None) == (self.constant is None):
-            raise ValueError("wanted either `column` or `constant`")
+            raise ValueError("exactly one of `column` and `constant` is required")
         return self
 
 
 class Kind(_Column):
-    """A column whose values are translated into kinds of operation, or one kind for all rows.
+    """A column with values that translate into kinds of operation, or one kind for all rows.
 
-    A value that `values` lacks is `default`, or refused if there is none.
+    A value that is not in `values` becomes `default`; without a default it is an error.
     """
 
     column: str | None = None
@@ -57,10 +57,11 @@ class Kind(_Column):
 
 
 class Columns(_Strict):
-    """Which column is what. `page` names the columns that together say which page it is.
+    """The columns of the table. The columns in `page` together identify a page.
 
-    How long a page was mapped is `end` or `held` (divided by rule into CPU time and time off CPU), or `hold`
-    and `block` (not divided), or none of them (drawn from the shipped distribution).
+    The time for which a page was mapped is one of: `end` or `held`, which a rule divides into CPU time and
+    time off CPU; `hold` and `block`, which are not divided; or none, and it is drawn from the shipped
+    distribution.
     """
 
     time: Time
@@ -88,16 +89,16 @@ class Columns(_Strict):
     def _durations(self) -> Columns:
         given = [name for name in ("end", "held", "hold") if getattr(self, name)]
         if len(given) > 1:
-            raise ValueError(f"wanted one of end, held and hold, found {' and '.join(given)}")
+            raise ValueError(f"at most one of end, held and hold is allowed, found {' and '.join(given)}")
         if self.block and not self.hold:
-            raise ValueError("wanted `hold` beside `block`")
+            raise ValueError("`block` requires `hold`")
         if (self.think is None) != (self.wait is None):
-            raise ValueError("wanted both think and wait, or neither")
+            raise ValueError("think and wait must be given together")
         return self
 
 
 class TableMapping(_Strict):
-    """The whole file."""
+    """The contents of a mapping file."""
 
     columns: Columns
     recorder: str = "unknown"
@@ -106,16 +107,17 @@ class TableMapping(_Strict):
 
 
 def read_mapping(path: Path) -> TableMapping:
-    """Read the mapping at `path`. Raises InputError that names the file, the key and what was found."""
-    table = read_toml(path, "a mapping of columns (TOML)")
+    """Read the mapping at `path`. Raises InputError, which names the file, the key and the value found."""
+    table = read_toml(path, "a column mapping (TOML)")
     try:
         return TableMapping.model_validate(table)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         key = ".".join(str(step) for step in detail["loc"])
         allowed = ", ".join(Columns.model_fields)
-        hint = f"; columns are {allowed}" if detail["type"] == "extra_forbidden" else ""
-        raise InputError(
-            f"{path}: {key}: {detail['msg']}, found {detail['input']!r}{hint}; "
-            "docs/importing.md shows a mapping"
-        ) from error
+        said = f"{detail['msg'].removeprefix('Value error, ')}, found {detail['input']!r}"
+        if detail["type"] == "missing":
+            said = "this key is required"
+        elif detail["type"] == "extra_forbidden":
+            said = f"unknown key; columns are {allowed}"
+        raise InputError(f"{path}: {key}: {said}; see the example in docs/importing.md") from error

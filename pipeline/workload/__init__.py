@@ -1,1 +1,1 @@
-"""Synthetic traces: spec models, distributions and the streaming generator."""
+"""Synthetic traces: models of workload specs, distributions and the streaming generator."""

@@ -1,11 +1,11 @@
-"""The distributions of times that a workload spec can name, each by its inverse survival function.
+"""Distributions of times in workload specs, each defined by its inverse survival function.
 
-In a spec a distribution is an inline table with the key `dist`, for instance
-`think = { dist = "exponential", mean_ns = 260_000 }`. Every time is a whole number of nanoseconds, at least
-0 and below 2**46 (19.5 hours, the limit of the trace format); larger draws are cut to that limit.
+In a spec, a distribution is an inline table with the key `dist`, for example
+`think = { dist = "exponential", mean_ns = 260_000 }`. Every time is a whole number of ns, at least 0 and
+below 2**46 (19.5 hours, the limit of the trace format). Larger draws are reduced to that limit.
 
-`isf(survival)` takes P(X > x) in [0, 1] and returns x in nanoseconds: 1 gives the smallest value, and small
-arguments give the tail with full precision, which a quantile function near 1 could not.
+`isf(survival)` takes P(X > x) in [0, 1] and returns x in ns. 1 gives the smallest value. Small arguments give
+the tail with full precision, which a quantile function near 1 cannot do.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _LONGEST_NS = float(MAX_TIME_NS - 1)
 
 class _Distribution(SpecModel):
     discrete: ClassVar[bool] = False
-    """Whether only the listed values are drawn and nothing between them."""
+    """Whether only the listed values are drawn, and no values between them."""
 
 
 def _require_order(distribution: _Distribution, low: str, high: str) -> None:
     least, most = getattr(distribution, low), getattr(distribution, high)
     if least > most:
-        raise ValueError(f"{low} ({least}) is above {high} ({most}); swap them")
+        raise ValueError(f"{low} ({least}) is greater than {high} ({most}); swap them")
 
 
 class Constant(_Distribution):
-    """Always the same: `{ dist = "constant", ns = 500 }`."""
+    """A constant: `{ dist = "constant", ns = 500 }`."""
 
     discrete: ClassVar[bool] = True
     dist: Literal["constant"]
@@ -50,7 +50,7 @@ class Constant(_Distribution):
 
 
 class Exponential(_Distribution):
-    """Memoryless, of the given mean: `{ dist = "exponential", mean_ns = 20_000 }`."""
+    """The exponential distribution: `{ dist = "exponential", mean_ns = 20_000 }`."""
 
     dist: Literal["exponential"]
     mean_ns: PositiveNanoseconds
@@ -61,7 +61,7 @@ class Exponential(_Distribution):
 
 
 class Uniform(_Distribution):
-    """Evenly between two bounds: `{ dist = "uniform", low_ns = 1_000, high_ns = 3_000 }`."""
+    """The uniform distribution: `{ dist = "uniform", low_ns = 1_000, high_ns = 3_000 }`."""
 
     dist: Literal["uniform"]
     low_ns: Nanoseconds
@@ -73,15 +73,15 @@ class Uniform(_Distribution):
         return self
 
     def isf(self, survival: float) -> float:
-        """Return the point `survival` of the way down from high to low."""
+        """Return high - survival * (high - low)."""
         return self.high_ns - survival * (self.high_ns - self.low_ns)
 
 
 class Lognormal(_Distribution):
     """exp(N(ln median, sigma)): `{ dist = "lognormal", median_ns = 15_000, sigma = 0.5 }`.
 
-    The mean, which can be given in place of the median as `mean_ns`, is median * exp(sigma**2 / 2); sigma 1
-    makes the largest in a million about 116 medians.
+    `mean_ns` can replace `median_ns`; the mean is median * exp(sigma**2 / 2). With sigma 1, the largest of a
+    million draws is about 116 times the median.
     """
 
     dist: Literal["lognormal"]
@@ -93,7 +93,7 @@ class Lognormal(_Distribution):
     def _one_size(self) -> Lognormal:
         if (self.median_ns is None) == (self.mean_ns is None):
             found = "neither" if self.median_ns is None else "both"
-            raise ValueError(f"wanted either median_ns or mean_ns, found {found}; give one")
+            raise ValueError(f"exactly one of median_ns and mean_ns is required, found {found}")
         return self
 
     @cached_property
@@ -103,7 +103,7 @@ class Lognormal(_Distribution):
         return self.mean_ns * math.exp(-(self.sigma**2) / 2)
 
     def isf(self, survival: float) -> float:
-        """Return median * exp(sigma z) at the standard normal z that is exceeded with `survival`."""
+        """Return median * exp(sigma z), with P(Z > z) = survival for a standard normal Z."""
         if survival >= 1.0:
             return 0.0 if self.sigma else self._median
         if survival <= 0.0:
@@ -112,10 +112,10 @@ class Lognormal(_Distribution):
 
 
 class Pareto(_Distribution):
-    """A power-law tail, cut off.
+    """The bounded Pareto distribution, with a power-law tail.
 
-    `{ dist = "pareto", minimum_ns = 1_000, alpha = 1.5, maximum_ns = 1_000_000 }`. The bounded
-    Pareto distribution: density proportional to x**(-alpha-1) between minimum and maximum.
+    `{ dist = "pareto", minimum_ns = 1_000, alpha = 1.5, maximum_ns = 1_000_000 }`. The density is
+    proportional to x**(-alpha-1) between minimum and maximum.
     """
 
     dist: Literal["pareto"]
@@ -135,11 +135,11 @@ class Pareto(_Distribution):
 
 
 class Empirical(_Distribution):
-    """Listed values, each as often as its weight says.
+    """Listed values with weights.
 
-    `{ dist = "empirical", values_ns = [300, 9_000], weights = [9, 1] }`. Weights are relative.
-    Shares are kept to 1/4096, in the largest values more finely: a value rarer than that is kept only if it
-    is among the largest, where it matters.
+    `{ dist = "empirical", values_ns = [300, 9_000], weights = [9, 1] }`. Weights are relative. Probabilities
+    have a resolution of 1/4096, and a finer one for the largest values. A less probable value is kept only
+    if it is among the largest.
     """
 
     discrete: ClassVar[bool] = True
@@ -151,21 +151,21 @@ class Empirical(_Distribution):
     def _fit(self) -> Empirical:
         if len(self.values_ns) != len(self.weights):
             raise ValueError(
-                f"values_ns has {len(self.values_ns)} entries and weights {len(self.weights)}; give one "
+                f"values_ns has {len(self.values_ns)} entries and weights has {len(self.weights)}; give one "
                 "weight for each value"
             )
         if sum(self.weights) <= 0.0:
-            raise ValueError("all weights are 0; give at least one value a weight above 0")
+            raise ValueError("all weights are 0; at least one weight must be greater than 0")
         return self
 
     def isf(self, survival: float) -> float:
-        """Return the largest listed value that is reached or exceeded with more than `survival`."""
+        """Return the largest listed value x with P(X >= x) > survival."""
         values, reached = self._from_the_top
         return values[min(bisect_right(reached, survival), len(values) - 1)]
 
     @cached_property
     def _from_the_top(self) -> tuple[list[float], list[float]]:
-        """Values from the largest down, and P(X >= value) of each."""
+        """Return the values in descending order, and P(X >= value) of each."""
         pairs = sorted(zip(self.values_ns, self.weights, strict=True), reverse=True)
         pairs = [(value, weight) for value, weight in pairs if weight > 0.0]
         total = sum(weight for _, weight in pairs)
@@ -173,15 +173,15 @@ class Empirical(_Distribution):
         return [float(value) for value, _ in pairs], list(reached)
 
 
-# TOML has arrays, not tuples: an array of two is meant
+# TOML has arrays instead of tuples, so an array of two is accepted.
 _Point = Annotated[tuple[Probability, Nanoseconds], Field(strict=False)]
 
 
 class Quantiles(_Distribution):
-    """Straight lines between measured quantiles.
+    """Linear interpolation between measured quantiles.
 
-    `{ dist = "quantiles", points = [[0.0, 200], [0.5, 900], [1.0, 71_000]] }`. Each point
-    is [probability, ns]; probabilities rise from 0.0 to 1.0 and times never fall.
+    `{ dist = "quantiles", points = [[0.0, 200], [0.5, 900], [1.0, 71_000]] }`. Each point is
+    [probability, ns]. Probabilities increase from 0.0 to 1.0, and times must not decrease.
     """
 
     dist: Literal["quantiles"]
@@ -193,11 +193,14 @@ class Quantiles(_Distribution):
             raise ValueError("the first point must be at probability 0.0 and the last at 1.0")
         for (low, low_ns), (high, high_ns) in pairwise(self.points):
             if high <= low or high_ns < low_ns:
-                raise ValueError(f"point [{high}, {high_ns}] does not rise from [{low}, {low_ns}]")
+                raise ValueError(
+                    f"point [{high}, {high_ns}] does not increase from [{low}, {low_ns}]; probabilities must "
+                    "increase and times must not decrease"
+                )
         return self
 
     def isf(self, survival: float) -> float:
-        """Return the time at probability 1 - `survival` on the line between its two neighbours."""
+        """Return the time at probability 1 - survival, interpolated between the neighbouring points."""
         for (low, low_ns), (high, high_ns) in pairwise(self.points[::-1]):
             if survival <= 1.0 - high:
                 return low_ns + (high_ns - low_ns) * (survival - 1.0 + low) / (low - high)
@@ -209,20 +212,20 @@ _OneDistribution = Annotated[_Simple, Field(discriminator="dist")]
 
 
 class Mixture(_Distribution):
-    """Of one distribution with some probability, else of another.
+    """A mixture of two distributions.
 
     `{ dist = "mixture", share = 0.6, first = { dist = "exponential", mean_ns = 2_000 }, rest = { ... } }`.
-    Put the shorter times first: the largest draws come from `rest`, and only there is the tail kept in full.
+    Use the distribution with the shorter times as `first`: only the tail of `rest` has full precision.
     """
 
     dist: Literal["mixture"]
     share: Probability
-    """Share of the draws that come from `first`."""
+    """Fraction of the draws that come from `first`."""
     first: _OneDistribution
     rest: _OneDistribution
 
     def isf(self, survival: float) -> float:
-        """Return the point of `rest` in the upper part of the probabilities, of `first` in the lower."""
+        """Return a value of `rest` for a survival of up to 1 - share, and of `first` above that."""
         above = 1.0 - self.share
         if survival > above:
             return self.first.isf((survival - above) / self.share)

@@ -1,8 +1,8 @@
-"""Draw the operations of tasks, blocks of 16 operations per task at a time, from a workload spec.
+"""Draw the operations of tasks from a workload spec, in blocks of 16 operations per task.
 
-A nested operation: its parent's own hold is cut at a random point, where the nested operation begins; the
-part before it is the nested operation's think. Its hold and block are then added to the parent's, so that
-the parent's hold and block span all that happens inside.
+A nested operation begins at a random point of its parent's own hold. The part of the hold before this point
+is the think of the nested operation. Its hold and block are added to those of the parent, so the parent's
+times include all nested operations.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _CHANCE_BITS = 53
 
 @dataclass
 class _Level:
-    """The operations of one depth in a block; columns are named as in the trace format."""
+    """The operations of one depth in a block, with the columns of the trace format."""
 
     numbers: Numbers
     outermost: Index | None
-    """For each operation the outermost one it is inside of; None at depth 0, where that is itself."""
+    """Outermost operation that encloses each operation; None at depth 0."""
     parent: Index | None
-    """For each operation its enclosing one, as an index into the level above; None at depth 0."""
+    """Enclosing operation of each operation, as an index into the previous level; None at depth 0."""
     task: NDArray[np.int32]
     which: Index
     think_ns: Integers
     wait_ns: Integers
     own_hold_ns: Integers = field(init=False)
-    """`hold_ns` without what is nested inside."""
+    """`hold_ns` without nested operations."""
     hold_ns: Integers = field(init=False)
     block_ns: Integers = field(init=False)
 
@@ -46,7 +46,7 @@ class _Level:
 
 
 class _SometimesTable:
-    """A time for each kind of operation, which passes with the kind's chance and is 0 else."""
+    """A time for each kind of operation, which occurs with the kind's probability and otherwise is 0."""
 
     def __init__(self, times: list[Sometimes | None], chance: Purpose, time: Purpose) -> None:
         self.chances = np.array([time.probability if time else 0.0 for time in times])
@@ -57,11 +57,11 @@ class _SometimesTable:
 
     @property
     def draws_chance(self) -> bool:
-        """Whether a number decides for each operation if its time passes."""
+        """Whether a random number decides for each operation if its time occurs."""
         return bool(self.chances.any() and self.chances.min() < 1.0)
 
     def draw(self, which: Index, numbers: Numbers, rows: Index | None = None) -> Integers:
-        """Times of operations of the kinds `which`, int64 [n] in ns; `numbers` at `rows` decide."""
+        """Return times of operations of the kinds `which`, int64 [n] in ns, from `numbers` at `rows`."""
         if not self.chances.any():
             return np.zeros(len(which), np.int64)
         if not self.draws_chance:
@@ -74,10 +74,10 @@ class _SometimesTable:
 
 
 class Drawer:
-    """Draws blocks of operations of chosen tasks. Its state is each task's position in its streams."""
+    """Draws blocks of operations of selected tasks; its state is each task's position in its streams."""
 
     def __init__(self, named: NamedWorkload, seed: int) -> None:
-        """Build tables and streams. Raises InputError if an operation of the spec takes no time at all."""
+        """Build tables and streams. Raises InputError if the operations of the spec take no time."""
         workload = named.workload
         self.workload = workload
         names = sorted(workload.kinds, key=KINDS.index)
@@ -118,7 +118,7 @@ class Drawer:
         self._streams = [
             Streams(seed, depth, workload.tasks, rare=bool(needs_rare)) for depth in range(self.depth + 1)
         ]
-        # task by task, a number for its start, then one for each kind of the format
+        # For each task, a number for its start, then one for each kind of the trace format.
         numbers = stream(seed, 0, 0).random_raw(workload.tasks * (1 + len(KINDS)))
         once = np.ascontiguousarray(numbers.reshape(workload.tasks, -1).T)
         self.start_ns = QuantileTable([workload.start]).draw(once[0])
@@ -133,26 +133,27 @@ class Drawer:
         cycle += self._burst_chance * float(self._burst_idle.means_ns[0])
         if cycle < 1.0:
             raise InputError(
-                f"{named.path}: wanted at least 1 ns on average from one operation of a task to its next, "
-                f"found {cycle:g}; lengthen think, wait, hold or block"
+                f"{named.path}: the mean time between operations of a task is {cycle:g} ns, but must be at "
+                "least 1; increase think, wait, hold or block"
             )
 
     def draw(
         self, tasks: NDArray[np.int32], units: int, end_ns: Integers
     ) -> tuple[Columns, Integers, Integers]:
-        """Draw the next n = `units` x 16 outermost operations of each of `tasks` (m different ones).
+        """Draw the next n = `units` x 16 outermost operations of each of `tasks` (m different tasks).
 
-        `end_ns` (int64 [m]) is when each task's previous operation ended. Returns the rows - outermost ones
-        task by task, then those of depth 1, and so on -, the begin of each task's first new operation and
-        the end of its last (both int64 [m]). Columns are those of the trace format, but `task` is numbered as
-        in the spec, `bytes` is -1 where unknown, and the process follows from the task.
+        `end_ns` (int64 [m]) is the end of each task's previous operation. Return the rows, the begin of each
+        task's first new operation and the end of its last (both int64 [m]). The rows are the outermost
+        operations task by task, then those of depth 1, and so on. Their columns are those of the trace
+        format, except that `task` is numbered as in the spec, `bytes` is -1 if unknown, and there is no
+        `process`, which follows from the task.
         """
         top = self._outermost(tasks, units)
         levels = [top]
         for depth in range(1, self.depth + 1):
             levels.append(self._inside(levels[-1], self._streams[depth].read(tasks, units)))
         for outer, inner in zip(levels[-2::-1], levels[:0:-1], strict=True):
-            # at most one is nested in each, so that no index occurs twice
+            # Each operation has at most one nested operation, so no index occurs twice.
             outer.hold_ns[inner.parent] += inner.hold_ns
             outer.block_ns[inner.parent] += inner.block_ns
 
@@ -174,16 +175,16 @@ class Drawer:
         return self._map(_Level(numbers, None, None, task, which, think_ns, wait_ns))
 
     def _kinds(self, chosen: Raw, tasks: NDArray[np.int32]) -> Index:
-        """Kinds of the next outermost operations of `tasks`, task by task.
+        """Return the kinds of the next outermost operations of `tasks`, task by task.
 
-        One number decides both whether a run of one kind ends, when it lies below the chance of that, and
-        which kind comes next: where in that range it lies.
+        One random number decides whether a run of one kind ends (if the number is below that probability),
+        and its position within that range decides which kind comes next.
         """
         which = self._kind_of(chosen, self._run_chance)
         if self._run_chance == 1.0:
             return which
         drawn = _below(chosen, self._run_chance).reshape(len(tasks), -1)
-        # Each operation is of the kind drawn last, which may have been in an earlier block.
+        # Each operation has the kind drawn last, possibly in an earlier block.
         known = np.concatenate([self._last_kind[tasks][:, None], which.reshape(drawn.shape)], axis=1)
         last_drawn = np.maximum.accumulate(np.where(drawn, np.arange(1, known.shape[1]), 0), axis=1)
         kinds = np.take_along_axis(known, last_drawn, axis=1)
@@ -191,14 +192,14 @@ class Drawer:
         return kinds.reshape(-1)
 
     def _kind_of(self, chosen: Raw, chance: float) -> Index:
-        """Kinds by their shares, of numbers that lie below `chance`; the last kind above."""
+        """Return kinds by their shares for numbers below `chance`; the last kind for others."""
         which = np.zeros(len(chosen), np.intp)
         for until in np.cumsum(self._share)[:-1]:
             which += ~_below(chosen, float(until) * chance)
         return which
 
     def _inside(self, outer: _Level, numbers: Numbers) -> _Level:
-        """Return the operations nested in those of `outer`, at most one in each."""
+        """Return the operations that are nested in those of `outer`, at most one in each."""
         chosen = outer.draw(Purpose.NESTED)
         inner = np.full(len(chosen), -1, np.intp)
         for at, choices in enumerate(self._nested):
@@ -211,7 +212,7 @@ class Drawer:
                 taken |= here
         parent = np.flatnonzero(inner >= 0)
         outermost = parent if outer.outermost is None else outer.outermost[parent]
-        # 1 ns of the parent always comes after: it ends later than what it contains begins
+        # At least 1 ns of the parent follows, so it ends after its nested operation begins.
         grown = np.maximum(outer.own_hold_ns[parent], 1)
         outer.hold_ns[parent] += grown - outer.own_hold_ns[parent]
         outer.own_hold_ns[parent] = grown
@@ -222,7 +223,7 @@ class Drawer:
         return self._map(_Level(numbers, outermost, parent, task, inner[parent], think_ns, nothing))
 
     def _map(self, level: _Level) -> _Level:
-        """Draw for how long the operations of a level hold and block."""
+        """Draw the hold and block of the operations of a level."""
         hold_ns = self._hold.draw(level.draw(Purpose.HOLD), level.which)
         block_ns = self._block.draw(level.which, level.numbers, level.outermost)
         for at, long in enumerate(self._long_lived):
@@ -270,7 +271,7 @@ class Drawer:
         return np.where(one_size < 0, one_size, sizes)
 
     def _rows(self, levels: list[_Level], begins: Integers) -> Columns:
-        """All levels of a block as rows; `begins` are those of the outermost operations."""
+        """Return all levels of a block as rows; `begins` are the begins of the outermost operations."""
         times = [begins]
         for level in levels[1:]:
             times.append(times[-1][level.parent] + level.think_ns)
@@ -290,12 +291,12 @@ class Drawer:
 
 
 def _fraction(raw: Raw) -> Raw:
-    """The upper bits, by which chances are decided."""
+    """Return the upper bits, which decide events with a probability."""
     return raw >> np.uint64(64 - _CHANCE_BITS)
 
 
 def _below(raw: Raw, chance: float) -> NDArray[np.bool_]:
-    """True with probability `chance`; always at 1, never at 0."""
+    """Return True with probability `chance`; always at 1, never at 0."""
     return _fraction(raw) < np.uint64(round(chance * 2.0**_CHANCE_BITS))
 
 

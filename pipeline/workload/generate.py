@@ -15,24 +15,24 @@ from pipeline.workload.read_spec import read_workload
 from pipeline.workload.spec import MAX_OPERATIONS
 from pipeline.workload.stream import RowStream
 
-CLOCK = "nominal nanoseconds: mapping and unmapping take no time and every task has a CPU of its own"
+CLOCK = "nominal nanoseconds: mapping and unmapping take no time, and every task has its own CPU"
 
 
 @dataclass(frozen=True)
 class GenerateResult:
-    """What was generated."""
+    """Summary of a generated trace."""
 
     path: Path
     name: str
-    """Name of the workload: its spec's file name without suffix."""
+    """Name of the workload: the file name of its spec without suffix."""
     rows: int
     tasks: int
-    """Tasks that have a row."""
+    """Number of tasks that have a row."""
     processes: int
     pages: int
     """1 + the largest page number."""
     span_ns: int
-    """When the last operation begins; the first begins at 0."""
+    """Begin of the last operation; the first begins at 0."""
     spec_sha256: str
     seed: int
 
@@ -40,24 +40,25 @@ class GenerateResult:
 def generate(
     spec: str | Path, output: Path, *, operations: int | None = None, seed: int | None = None
 ) -> GenerateResult:
-    """Generate a trace of exactly `operations` rows, the earliest of the workload, nested ones included.
+    """Generate a trace of the first `operations` rows of the workload, including nested operations.
 
-    `spec` is the name of a shipped workload or the path of a .toml file; `operations` and `seed` default to
-    what it says. Rows are in order of nominal begin: a task's next operation begins when the previous one has
-    been held and blocked and the task has thought and waited, as if mapping cost nothing. The same spec and
-    seed give the same rows on every machine, and fewer operations give a prefix of them. Memory does not
-    grow with their number. The last operations of the trace may have contained nested ones that were cut
-    off: their hold and block still span them.
+    `spec` is the name of a shipped workload or the path of a .toml file. `operations` and `seed` default to
+    the values of the spec. Rows are in the order of their nominal begins, which assume that mapping takes no
+    time: a task's next operation begins after the hold and block of the previous one and the task's think and
+    wait. The same spec and seed give the same rows on every machine, and fewer operations give a prefix of
+    them. Memory use does not grow with their number. The trace may end before the nested operations of its
+    last operations; the hold and block of the latter still include them.
 
-    Raises UsageError for an unknown workload or a bad number, InputError for a bad spec (see
-    `read_workload`), OutputError if `output` cannot be written; in every case nothing is left at `output`.
+    Raises UsageError for an unknown workload or an invalid number, InputError for an invalid spec (see
+    `read_workload`), and OutputError if `output` cannot be written. After an error, no file is left at
+    `output`.
     """
     named = read_workload(spec)
     rows = _in_range("operations", named.workload.operations if operations is None else operations, 1)
     seed = _in_range("seed", named.workload.seed if seed is None else seed, 0)
     output = Path(output)
     if output.exists() and output.samefile(named.path):
-        raise UsageError(f"{output}: is the workload spec itself; give another name for the trace")
+        raise UsageError(f"{output}: this file is the workload spec; choose another name for the trace")
 
     drawer = Drawer(named, seed)
     provenance: dict[str, Provenance] = dict.fromkeys(COLUMN_NAMES, "synthetic")
@@ -96,5 +97,5 @@ def generate(
 def _in_range(what: str, number: int, least: int) -> int:
     most = MAX_OPERATIONS if what == "operations" else (1 << 63) - 1
     if not least <= number <= most:
-        raise UsageError(f"{what}: wanted a whole number from {least} to {most}, found {number}")
+        raise UsageError(f"{what}: expected a whole number from {least} to {most}, found {number}")
     return number

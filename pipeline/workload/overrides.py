@@ -1,4 +1,4 @@
-"""A workload with some of its values changed, for one trace."""
+"""Override values of a workload for one trace."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pipeline.workload.read_spec import read_workload
 
 @contextmanager
 def override_workload(spec: str | Path, settings: Mapping[str, str]) -> Iterator[str | Path]:
-    """Yield a spec given as in `read_workload` with the values at some dotted keys replaced by TOML text.
+    """Yield a spec, given as for `read_workload`, with the values at dotted keys replaced by TOML text.
 
-    Without settings it is the given one. A key may be an old one, see `rename_old_keys`. Raises UsageError or
-    InputError as `read_workload` does; an InputError about the copy names the spec and the settings instead.
+    Without settings, yield `spec` itself. Deprecated keys are accepted, see `rename_old_keys`. Raises
+    UsageError or InputError as `read_workload` does; an InputError names the spec and the settings.
     """
     if not settings:
         yield spec
@@ -36,7 +36,7 @@ def override_workload(spec: str | Path, settings: Mapping[str, str]) -> Iterator
 
 
 def _as_in_file(key: str, old: bool) -> str:
-    """A dotted key as the file has it: with the old names of page sets, or with the present ones."""
+    """Return a dotted key as in the file: with deprecated or current names of page sets."""
     page_sets, page_set = ("pools", "pool") if old else ("page_sets", "page_set")
     key = re.sub(r"^(pools|page_sets)(?=\.|$)", page_sets, key)
     return re.sub(r"^(kinds\.\w+)\.(pool|page_set)$", rf"\1.{page_set}", key)

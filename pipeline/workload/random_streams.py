@@ -1,10 +1,10 @@
-"""The random numbers behind a workload: a stream for each task, a place in it for each purpose.
+"""The random numbers of a workload: streams for each task, with a position for each purpose.
 
-Each task has SFC64 streams of its own, two for each depth of nesting: one for what every operation needs
-(kind, page, think, wait, hold), one for the rest, read only if the spec has any of it. They are seeded by
-(seed, stream, task) and read in units of 16 operations, 16 numbers for every purpose. What a task does is
-therefore a function of the spec, the seed and the task alone, not of when the generator gets round to it, and
-a change of one parameter (say `hold`) leaves every other draw as it was.
+Each task has its own SFC64 streams, two for each depth of nesting. One is for the fields of every operation
+(kind, page, think, wait, hold). The other is for all other purposes and is read only if the spec needs them.
+The streams are seeded with (seed, stream, task) and read in units of 16 operations, with 16 numbers per
+purpose. The operations of a task therefore depend only on the spec, the seed and the task, and not on the
+order of generation. A change of one parameter, such as `hold`, does not change any other draw.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from pipeline.workload.sampling_tables import Index, Raw
 
 UNIT = 16
-"""Operations of one task that are drawn together."""
+"""Number of operations of a task that are drawn together."""
 
 
 class Purpose(IntEnum):
-    """What each of the numbers drawn for an operation decides; the order is part of what a seed means."""
+    """The purpose of each number drawn for an operation; changing the order changes all generated traces."""
 
     KIND = 0
     PAGE = auto()
@@ -48,16 +48,16 @@ class Numbers:
     """Numbers drawn for m tasks x n operations at one depth."""
 
     def __init__(self, common: Raw, rare: Raw | None) -> None:
-        """Wrap uint64 [m, units, purposes, 16]; `rare` is None where the spec needs none of its purposes."""
+        """Wrap uint64 [m, units, purposes, 16]; `rare` is None if the spec needs none of its purposes."""
         self._common = common
         self._rare = rare
 
     def of(self, purpose: Purpose, rows: Index | None = None) -> Raw:
-        """Numbers for one purpose, uint64 [m * n] or at chosen rows of these."""
+        """Return the numbers for one purpose, uint64 [m * n], or those at `rows`."""
         if purpose < _FIRST_RARE:
             column = self._common[:, :, purpose].reshape(-1)
         else:
-            assert self._rare is not None, f"{purpose.name} was drawn without need"
+            assert self._rare is not None, f"{purpose.name} was drawn, but the spec does not need it"
             column = self._rare[:, :, purpose - _FIRST_RARE].reshape(-1)
         return column if rows is None else column.take(rows)
 
@@ -66,18 +66,18 @@ class Streams:
     """The streams of all tasks at one depth."""
 
     def __init__(self, seed: int, depth: int, tasks: int, *, rare: bool) -> None:
-        """Seed them; without `rare`, purposes from WAIT_CHANCE on cannot be read."""
+        """Seed the streams; without `rare`, purposes from WAIT_CHANCE on cannot be read."""
         self._common = [stream(seed, 1 + 2 * depth, task) for task in range(tasks)]
         self._rare = [stream(seed, 2 + 2 * depth, task) for task in range(tasks)] if rare else None
 
     def read(self, tasks: NDArray[np.int32], units: int) -> Numbers:
-        """Read the next `units` x 16 operations of each of `tasks` (m different ones)."""
+        """Read the numbers of the next `units` x 16 operations of each of `tasks` (m different tasks)."""
         common = _read(self._common, tasks, (units, _COMMON, UNIT))
         return Numbers(common, _read(self._rare, tasks, (units, _RARE, UNIT)) if self._rare else None)
 
 
 def stream(seed: int, number: int, task: int) -> np.random.SFC64:
-    """Return stream `number` of a task: 0 for what is drawn once, from 1 on for operations."""
+    """Return stream `number` of a task: 0 for values that are drawn once, from 1 for operations."""
     return np.random.SFC64(np.random.SeedSequence((seed, number, task)))
 
 

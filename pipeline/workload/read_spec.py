@@ -1,4 +1,4 @@
-"""Find a workload spec by name or path, read it, and explain what is wrong with it."""
+"""Find a workload spec by name or path, read it, and report errors in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUFFIX = ".toml"
 
 @dataclass(frozen=True)
 class NamedWorkload:
-    """A workload spec, the name it goes by (the file's, without suffix) and the SHA-256 of its file."""
+    """A workload spec with its name (the file's, without suffix), path and the SHA-256 of its file."""
 
     name: str
     path: Path
@@ -33,14 +33,14 @@ class NamedWorkload:
 
 
 def shipped_workloads() -> dict[str, Path]:
-    """Paths of the shipped specs by name, sorted by name."""
+    """Return the paths of the shipped specs by name, sorted by name."""
     return shipped_files("traces", SUFFIX)
 
 
 def workload_path(spec: str | Path) -> Path:
-    """Return the path of a spec given as a shipped name or as a path that ends in .toml.
+    """Return the path of a spec, given as a shipped name or as a path that ends in .toml.
 
-    Raises UsageError for an unknown name and InputError for a path that is no readable file.
+    Raises UsageError for an unknown name and InputError for a path that is not a readable file.
     """
     if str(spec).endswith(SUFFIX):
         return readable_file(Path(spec), "a workload spec")
@@ -51,10 +51,10 @@ def workload_path(spec: str | Path) -> Path:
 
 
 def read_workload(spec: str | Path) -> NamedWorkload:
-    """Read and check a spec given as in `workload_path`.
+    """Read and check a spec, given as for `workload_path`.
 
-    Raises InputError, naming the file and the line of a mistake in the TOML, or the file, the key, what was
-    found and what is allowed.
+    Raises InputError, which names the file and the line of a TOML error, or the file, the key, the value
+    found and the allowed values.
     """
     path = workload_path(spec)
     content = read_toml_bytes(path, "a workload spec")
@@ -69,7 +69,7 @@ def read_workload(spec: str | Path) -> NamedWorkload:
 
 
 def _explain(detail: ErrorDetails, table: dict[str, Any]) -> str:
-    """One line for one mistake: key path, what is wrong, what was found."""
+    """Return one line for an error: the key path, what is wrong and the value found."""
     context = detail.get("ctx", {})
     location = [step for step in detail["loc"] if step != "[key]"]
     key = _key_path(location, table, keep_last=detail["type"] == "missing")
@@ -81,21 +81,21 @@ def _explain(detail: ErrorDetails, table: dict[str, Any]) -> str:
             parent = _key_path(location[:-1], table, keep_last=False)
             return f"{parent}: {unknown_key(str(location[-1]), list(KINDS))}"
         case "missing":
-            return f"{prefix}wanted this key, found none; add it"
+            return f"{prefix}this key is required; add it"
         case "union_tag_invalid":
             known = re.findall(r"'(\w+)'", str(context["expected_tags"]))
             return f"{prefix}dist: {unknown_key(str(context['tag']), known).replace('key ', '')}"
         case "union_tag_not_found":
-            return f"{prefix}wanted a distribution with the key `dist`, found {detail['input']!r}"
+            return f"{prefix}expected a distribution with the key `dist`, found {detail['input']!r}"
         case "value_error":
             return f"{prefix}{context['error']}"
         case _:
-            wanted = detail["msg"].replace("Input should be", "wanted")
-            return f"{prefix}{wanted}, found {detail['input']!r}"
+            expected = detail["msg"].replace("Input should be", "expected")
+            return f"{prefix}{expected}, found {detail['input']!r}"
 
 
 def _key_path(location: list[int | str], table: Any, *, keep_last: bool) -> str:
-    """Dotted key path as written in the file: pydantic's location without the names of union members."""
+    """Return the dotted key path as in the file: pydantic's location without the names of union members."""
     steps: list[str] = []
     for at, step in enumerate(location):
         inside = (

@@ -1,15 +1,15 @@
-"""Tables that turn raw random bits into times and pages, with whole-number arithmetic only.
+"""Tables that convert raw random bits into times and pages, using only integer arithmetic.
 
-Every draw starts from one uint64 of a bit generator. Looking it up in a table, rather than calling `log` or
-`exp` on it, is as fast as drawing and gives the same value on every machine.
+Every draw uses one uint64 of a bit generator. A table lookup takes no longer than generating the bits and,
+unlike `log` or `exp`, gives the same value on every machine.
 
-`QuantileTable` holds, for each of K distributions, the values at 4,096 equally likely steps and draws on the
-straight line between two of them. The top step is divided again into 4,096 and the top of that once more, so
-that the tail is right down to a probability of 2**-36. The mean of an exponential is 0.003 % too large.
+`QuantileTable` has the values of each of K distributions at 4,096 equally likely steps, and interpolates
+linearly between them. The top step is divided into 4,096 steps, and the top one of these again, so the tail
+is accurate to a probability of 2**-36. The mean of an exponential distribution is 0.003 % too large.
 
-`AliasTable` is Walker's alias method (A. J. Walker, ACM TOMS 3(3), 1977) for the popularity of Zipf and
-Mandelbrot: page i of n is drawn with probability proportional to (i + 1 + hot)**-skew. One draw costs one
-random access whatever n is.
+`AliasTable` is Walker's alias method (A. J. Walker, ACM TOMS 3(3), 1977) for the Zipf-Mandelbrot law: the
+probability of page i of n is proportional to (i + 1 + hot)**-skew. A draw takes one random memory access for
+any n.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Raw = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 Index = NDArray[np.intp]
 Columns = dict[str, NDArray[Any]]
-"""Trace rows as columns of one length, by name."""
+"""Trace rows as columns of the same length, by name."""
 
 
 class QuantileTable:
-    """Draws from K distributions, row by row: `draw(raw, which)` returns one time in ns per row."""
+    """Draws from K distributions: `draw(raw, which)` returns one time in ns per row."""
 
     def __init__(self, distributions: Sequence[TimeDistribution]) -> None:
-        """Tabulate the distributions; each distinct one is computed once."""
+        """Build the tables; each distinct distribution is computed once."""
         distinct = {repr(distribution): distribution for distribution in distributions}
         tabulated = {text: _tabulate(distribution) for text, distribution in distinct.items()}
         levels = [tabulated[repr(distribution)] for distribution in distributions]
-        # shape [level, K * cells]: one gather serves rows of all K distributions
+        # Shape [level, K * cells]: one gather operation serves rows of all K distributions.
         self._low = np.stack([np.concatenate([low[at] for low, _ in levels]) for at in range(_LEVELS)])
         self._width = np.stack([np.concatenate([width[at] for _, width in levels]) for at in range(_LEVELS)])
         self.means_ns = np.array([_mean(low, width) for low, width in levels])
@@ -52,9 +52,9 @@ class QuantileTable:
         self._constant = int(self._low[0, 0]) if same else None
 
     def draw(self, raw: Raw, which: NDArray[np.intp] | int = 0) -> Integers:
-        """One draw per element of `raw` (uint64 [n]) from distribution `which` (int [n], or one for all).
+        """Draw one time per element of `raw` (uint64 [n]) from distribution `which` (int, or int [n]).
 
-        Returns int64 [n], nanoseconds, 0 <= value < 2**46.
+        Return int64 [n] in ns, 0 <= value < 2**46.
         """
         if self._constant is not None:
             return np.full(raw.shape, self._constant, np.int64)
@@ -83,7 +83,7 @@ class QuantileTable:
 
 
 def _tabulate(distribution: TimeDistribution) -> tuple[Integers, Integers]:
-    """Return the lowest value and the width of each cell, both int64 [levels, cells]."""
+    """Return the lowest value and the width of each cell in ns, both int64 [levels, cells]."""
     low = np.empty((_LEVELS, _CELLS), np.int64)
     width = np.zeros((_LEVELS, _CELLS), np.int64)
     if isinstance(distribution, Constant):
@@ -95,7 +95,7 @@ def _tabulate(distribution: TimeDistribution) -> tuple[Integers, Integers]:
             nodes = [top * (1.0 - (cell + 0.5) / _CELLS) for cell in range(_CELLS)]
             low[level] = [_whole(distribution.isf(survival)) for survival in nodes]
             continue
-        # the very top has no end in an unbounded distribution: stop half a smallest step before it
+        # An unbounded distribution has no maximum: stop half a smallest step before it.
         nodes = [top * (1.0 - cell / _CELLS) for cell in range(_CELLS)]
         nodes.append(float(_CELLS) ** -_LEVELS / 2.0)
         values = np.array([_whole(distribution.isf(survival)) for survival in nodes], np.int64)
@@ -108,7 +108,7 @@ def _whole(value_ns: float) -> int:
 
 
 def _mean(low: Integers, width: Integers) -> float:
-    """Mean of what the cells draw, in ns: the top cell of a level counts by the level beneath it."""
+    """Return the mean of all draws in ns; the mean of a level's top cell is that of the next level."""
     middle = low + width / 2.0
     mean = float(middle[-1].mean())
     for level in reversed(range(_LEVELS - 1)):
@@ -117,18 +117,18 @@ def _mean(low: Integers, width: Integers) -> float:
 
 
 def zipf_probabilities(pages: int, skew: float, hot: float = 0.0) -> NDArray[np.float64]:
-    """Probability of each of `pages` pages, float64 [pages], summing to 1.
+    """Return the probability of each of `pages` pages, float64 [pages], with a sum of 1.
 
-    Proportional to (i + 1 + hot)**-skew: Zipf's law, with Mandelbrot's shift for a hot set of about `hot`
-    pages that are wanted about equally (B. Mandelbrot, "An informational theory of the statistical structure
-    of language", 1953).
+    The probability is proportional to (i + 1 + hot)**-skew: Zipf's law, with Mandelbrot's shift for a hot set
+    of about `hot` pages with about equal probability (B. Mandelbrot, "An informational theory of the
+    statistical structure of language", 1953).
     """
     weights = (np.arange(1, pages + 1, dtype=np.float64) + hot) ** -skew
     return weights / weights.sum()
 
 
 class AliasTable:
-    """Draws over `pages` pages by `zipf_probabilities`; skew 0 is uniform and needs no table."""
+    """Draws pages with `zipf_probabilities`; skew 0 is uniform and needs no table."""
 
     def __init__(self, pages: int, skew: float, hot: float = 0.0) -> None:
         """Build the table: 8 bytes per page, in vectorised steps."""
@@ -136,12 +136,12 @@ class AliasTable:
         self._packed: Raw | None = None
         if skew != 0.0 and pages > 1:
             keep, alias = alias_columns(zipf_probabilities(pages, skew, hot))
-            # threshold and alias in one word, so that a draw costs one cache miss and not two
+            # Threshold and alias share a word, so a draw causes one cache miss instead of two.
             threshold = np.minimum(np.rint(keep * 2.0**32), 2.0**32 - 1.0).astype(np.uint64)
             self._packed = (threshold << np.uint64(32)) | alias.astype(np.uint64)
 
     def draw(self, raw: Raw) -> Integers:
-        """One page in [0, pages) per element of `raw` (uint64 [n]), as int64 [n]."""
+        """Draw one page in [0, pages) per element of `raw` (uint64 [n]), as int64 [n]."""
         page = ((raw >> np.uint64(32)) * np.uint64(self.pages)) >> np.uint64(32)
         if self._packed is None:
             return page.view(np.int64)
@@ -151,13 +151,13 @@ class AliasTable:
 
 
 def alias_columns(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], Integers]:
-    """Build an alias table without a loop: share kept by each column (float64 [n]), its alias (int64 [n]).
+    """Build an alias table without a loop; return the kept shares (float64 [n]) and aliases (int64 [n]).
 
-    Column i is chosen with 1/n; it yields i with probability keep[i], else alias[i]. `probabilities` sums
-    to 1. Light columns (share below 1/n) are filled in order from the heavy ones in order; a heavy column
-    that falls below 1/n is filled from the next heavy one. Which heavy column serves a light one follows
-    from cumulative sums alone (the sweep of Hübschle-Schneider and Sanders, "Parallel Weighted Random
-    Sampling", ESA 2019), so that a million pages take a fraction of a second.
+    Column i is chosen with probability 1/n and yields i with probability keep[i], else alias[i].
+    `probabilities` must sum to 1. Light columns (share below 1/n) are filled from heavy columns, both in
+    order. A heavy column that falls below 1/n is filled from the next heavy column. The assignment of heavy
+    to light columns follows from cumulative sums (the sweep of Hübschle-Schneider and Sanders, "Parallel
+    Weighted Random Sampling", ESA 2019), so a million pages take a fraction of a second.
     """
     n = len(probabilities)
     share = probabilities * n
@@ -174,7 +174,7 @@ def alias_columns(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float6
     server = np.minimum(np.searchsorted(spare, before, side="right"), last)
     keep[light] = share[light]
     alias[light] = heavy[server]
-    # a heavy column ends with what the light column that exhausted it left over; the last ends full
+    # A heavy column keeps what the light column that exhausted it left over; the last one stays full.
     exhausted = np.minimum(np.searchsorted(missing, spare[:-1], side="left"), light.size - 1)
     keep[heavy[:-1]] = np.clip(1.0 + spare[:-1] - missing[exhausted], 0.0, 1.0)
     alias[heavy[:-1]] = heavy[1:]

@@ -1,10 +1,10 @@
-"""The model of a workload spec: what the keys of a TOML file in traces/ mean and what they may be.
+"""The model of a workload spec: the keys of a TOML file in traces/, their meanings and allowed values.
 
-A workload is a number of tasks that each repeat for ever: think (on a CPU), wait (off it), map a page, hold
-the mapping (on a CPU), block while holding it (off it), unmap. Kinds of operation differ in how often they
-occur, which pages they map and how long each of these takes.
+A workload is a number of tasks. Each task repeats this cycle: think (on a CPU), wait (off CPU), map a page,
+hold the mapping (on a CPU), block while holding it (off CPU), unmap. Kinds of operation differ in their
+frequency, their pages and the duration of each step.
 
-The keys `page_sets` and `page_set` were `pools` and `pool` in version 0.1, which is still read: see
+The names of version 0.1 for `page_sets` and `page_set`, `pools` and `pool`, are still accepted; see
 `rename_old_keys`.
 """
 
@@ -21,7 +21,7 @@ from pipeline.workload.distributions import NOTHING, TimeDistribution
 from pipeline.workload.sampling_tables import MAX_ALIAS_PAGES
 from pipeline.workload.strict_model import Probability, SpecModel
 
-# A checker of types cannot read a Literal's values from elsewhere.
+# A type checker cannot evaluate a Literal with values from another module.
 if TYPE_CHECKING:
     Kind = str
 else:
@@ -34,52 +34,52 @@ MAX_NESTING = 4
 
 
 class PageSet(SpecModel):
-    """A set of pages that operations choose from: `[page_sets.NAME]`."""
+    """A set of pages from which operations choose: `[page_sets.NAME]`."""
 
     pages: Annotated[int, Field(ge=1, lt=MAX_PAGE)]
-    """Pages of one instance of the set; page 0 is the most popular."""
+    """Number of pages in one instance of the set; page 0 is the most popular."""
     skew: Annotated[float, Field(ge=0.0, le=5.0)] = 0.0
-    """Zipf exponent: page i is chosen in proportion to (i + 1 + hot_pages)**-skew; 0 is uniform."""
+    """Zipf exponent: page i has a probability proportional to (i + 1 + hot_pages)**-skew; 0 is uniform."""
     hot_pages: Annotated[float, Field(ge=0.0, le=MAX_ALIAS_PAGES)] = 0.0
-    """Size of a hot set whose pages are chosen about equally often, before the power law's long tail."""
+    """Size of a hot set of pages with about equal probability; the power law's tail follows it."""
     sharing: Sharing = "all"
-    """Who shares an instance: all tasks, the tasks of one process, or nobody ("task")."""
+    """Which tasks share an instance: all tasks, the tasks of a process, or none ("task")."""
 
     @model_validator(mode="after")
     def _table_fits(self) -> PageSet:
         if self.skew != 0.0 and self.pages > MAX_ALIAS_PAGES:
             raise ValueError(
-                f"a skewed page set may have {MAX_ALIAS_PAGES} pages at most, found {self.pages}; "
-                "take fewer pages or skew = 0.0"
+                f"a skewed page set can have at most {MAX_ALIAS_PAGES} pages, found {self.pages}; "
+                "use fewer pages or skew = 0.0"
             )
         return self
 
 
 class Sometimes(SpecModel):
-    """A time that passes with some probability: `{ probability = 0.02, time = { dist = ... } }`."""
+    """A time that occurs with some probability: `{ probability = 0.02, time = { dist = ... } }`."""
 
     probability: Probability
     time: TimeDistribution
 
 
 class LongLived(SpecModel):
-    """Mappings held far longer than the others of their kind.
+    """Mappings that are held far longer than others of their kind.
 
     `long_lived = { of = "operations", share = 0.001, block = { dist = "constant", ns = 1_000_000_000 } }`
     """
 
     of: Literal["operations", "tasks"]
-    """Whether `share` is of the kind's operations, or of the tasks (which then hold all of theirs long)."""
+    """Whether `share` is a fraction of the kind's operations, or of the tasks (with all their mappings)."""
     share: Probability
     hold: TimeDistribution | None = None
-    """Replaces the kind's `hold` (on a CPU); absent: as the others."""
+    """Replaces the kind's `hold` (on a CPU); the default is the kind's."""
     block: TimeDistribution | None = None
-    """Replaces the kind's `block` (off CPU), with certainty; absent: as the others."""
+    """Replaces the kind's `block` (off CPU), with probability 1; the default is the kind's."""
 
     @model_validator(mode="after")
     def _lengthens_something(self) -> LongLived:
         if self.hold is None and self.block is None:
-            raise ValueError("give `hold` or `block`, or both: without them nothing lives longer")
+            raise ValueError("`hold`, `block` or both are required: without them no mapping is held longer")
         return self
 
 
@@ -92,30 +92,30 @@ class SomeBytes(SpecModel):
     @model_validator(mode="after")
     def _fit(self) -> SomeBytes:
         if len(self.values) != len(self.weights) or sum(self.weights) <= 0.0:
-            raise ValueError("give one weight for each value, at least one of them above 0")
+            raise ValueError("one weight for each value is required, and at least one must be greater than 0")
         return self
 
 
 class KindSpec(SpecModel):
-    """One kind of operation: `[kinds.KIND]`, KIND one of the kinds of the trace format."""
+    """A kind of operation: `[kinds.KIND]`, where KIND is a kind of the trace format."""
 
     share: Probability
-    """Share of the outermost operations; the shares of all kinds sum to 1. 0: occurs only nested."""
+    """Fraction of the outermost operations; the shares of all kinds sum to 1. 0: occurs only nested."""
     page_set: str
-    """Name of the page set that its pages come from."""
+    """Name of the page set of its pages."""
     think: TimeDistribution
-    """CPU time since the previous operation's unmap (not used where the operation is nested)."""
+    """CPU time since the previous operation's unmap (not used if the operation is nested)."""
     wait: Sometimes | None = None
-    """Time off CPU before the operation, beside `think` (not used where the operation is nested)."""
+    """Time off CPU before the operation, in addition to `think` (not used if the operation is nested)."""
     hold: TimeDistribution
-    """CPU time for which the mapping is in use; nested operations come on top of it."""
+    """CPU time for which the mapping is in use, without nested operations."""
     block: Sometimes | None = None
-    """Time off CPU while the mapping is held: the copy faults, the fault waits for the disk."""
+    """Time off CPU while the mapping is held, for example when a copy faults and waits for the disk."""
     long_lived: LongLived | None = None
     bytes: SomeBytes | None = None
-    """Bytes copied: a number, or a table of values and weights. Absent: null in the trace."""
+    """Bytes copied: a number, or a table of values and weights. The default is null in the trace."""
     nested: dict[Kind, Probability] = Field(default_factory=dict)
-    """Probability that an operation of another kind happens inside one of this kind, by that kind."""
+    """Probability that an operation of another kind is nested in one of this kind, by that kind."""
 
     @field_validator("bytes", mode="before")
     @classmethod
@@ -126,42 +126,45 @@ class KindSpec(SpecModel):
     @model_validator(mode="after")
     def _at_most_one_nested(self) -> KindSpec:
         if sum(self.nested.values()) > 1.0:
-            raise ValueError("the probabilities in `nested` sum to more than 1; at most one happens inside")
+            raise ValueError(
+                "the probabilities in `nested` sum to more than 1; at most one operation is nested"
+            )
         return self
 
 
 class Bursts(SpecModel):
-    """Bursts of operations with idle time between them: `[bursts]`. Absent: a steady stream."""
+    """Bursts of operations with idle time between them: `[bursts]`. The default is a steady stream."""
 
     mean_operations: Annotated[float, Field(ge=1.0, le=1e9)]
-    """Mean operations of a burst; the number is geometric, so each operation is equally likely the first."""
+    """Mean number of operations in a burst. It has a geometric distribution, so each operation is equally
+    likely to be the first."""
     idle: TimeDistribution
-    """Time off CPU between two bursts of a task, on top of `wait`."""
+    """Time off CPU between two bursts of a task, in addition to `wait`."""
 
 
 class KindRuns(SpecModel):
-    """Runs of operations of one kind, such as the copies of a file that is read: `[kind_runs]`.
+    """Runs of operations of one kind, for example the copies when a file is read: `[kind_runs]`.
 
-    Absent: the kind of every outermost operation is drawn for itself.
+    By default, the kind of every outermost operation is drawn independently.
     """
 
     mean_operations: Annotated[float, Field(ge=1.0, le=1e9)]
-    """Mean operations after which a task draws the kind anew (perhaps the same); the number is geometric, so
-    that the shares of the kinds stay what they are."""
+    """Mean number of operations until a task draws the kind again (possibly the same kind). The number has a
+    geometric distribution, so the shares of the kinds do not change."""
 
 
 class Workload(SpecModel):
-    """A whole spec file."""
+    """A workload spec: the contents of a file."""
 
     description: Annotated[str, Field(min_length=1, max_length=200)]
     """One line that `pipeline workloads` lists."""
     tasks: Annotated[int, Field(ge=1, le=MAX_TASKS)]
     threads_per_process: Annotated[int, Field(ge=1, le=MAX_TASKS)] = 1
     operations: Annotated[int, Field(ge=1, le=MAX_OPERATIONS)]
-    """Rows that are generated if the command does not say how many."""
+    """Default number of rows to generate."""
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
     start: TimeDistribution = NOTHING
-    """How long after the beginning each task starts."""
+    """Time at which each task starts."""
     page_sets: Annotated[dict[str, PageSet], Field(min_length=1)]
     kinds: Annotated[dict[Kind, KindSpec], Field(min_length=1)]
     kind_runs: KindRuns | None = None
@@ -169,37 +172,39 @@ class Workload(SpecModel):
 
     @property
     def processes(self) -> int:
-        """Number of address spaces: tasks are put into them in order, `threads_per_process` each."""
+        """Number of processes; tasks are assigned to them in order, `threads_per_process` each."""
         return -(-self.tasks // self.threads_per_process)
 
     def instances(self, page_set: PageSet) -> int:
-        """How many instances of a page set there are: one, one per process or one per task."""
+        """Return the number of instances of a page set: one, one per process or one per task."""
         return {"all": 1, "process": self.processes, "task": self.tasks}[page_set.sharing]
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Workload:
         total = sum(kind.share for kind in self.kinds.values())
         if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"the `share` of all kinds sums to {total:g}, wanted 1; change kinds.*.share")
+            raise ValueError(
+                f"the shares of all kinds sum to {total:g}, but must sum to 1; change kinds.*.share"
+            )
         pages = sum(page_set.pages * self.instances(page_set) for page_set in self.page_sets.values())
         if pages > MAX_PAGE:
-            raise ValueError(f"the page sets have {pages} pages in all, at most {MAX_PAGE} fit into a trace")
+            raise ValueError(f"the page sets have {pages} pages, but a trace can have at most {MAX_PAGE}")
         for name, kind in self.kinds.items():
             if kind.page_set not in self.page_sets:
                 raise ValueError(
-                    f"kinds.{name}.page_set: found '{kind.page_set}', wanted one of: "
+                    f"kinds.{name}.page_set: found '{kind.page_set}', expected one of: "
                     f"{', '.join(self.page_sets)}"
                 )
             missing = [inner for inner in kind.nested if inner not in self.kinds]
             if missing:
-                raise ValueError(f"kinds.{name}.nested: there is no [kinds.{missing[0]}] in this file")
+                raise ValueError(f"kinds.{name}.nested: the file has no [kinds.{missing[0]}]; add it")
         self.nesting_depth()
         return self
 
     def nesting_depth(self) -> int:
-        """How deep operations nest at most; 0 if none contains another.
+        """Return the maximum depth of nesting; 0 if no operation is nested.
 
-        Raises ValueError if a kind can contain itself, at whatever depth, or beyond 4 levels.
+        Raises ValueError if a kind can contain itself at any depth, or if operations nest deeper than 4.
         """
         level: set[Kind] = {name for name, kind in self.kinds.items() if kind.share > 0.0}
         for depth in range(MAX_NESTING + 1):
@@ -213,9 +218,9 @@ class Workload(SpecModel):
 
 
 def rename_old_keys(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec's table with the keys `pools`, and `pool` of a kind, under their present names.
+    """Return a spec's table with the deprecated keys `pools`, and `pool` of a kind, renamed.
 
-    Deprecated: they will be unknown keys in the version after this one.
+    The next version rejects these keys.
     """
     renamed = _rename(table, "pools", "page_sets")
     kinds = renamed.get("kinds")

@@ -1,11 +1,10 @@
-"""Put the operations of all tasks into one order of time, in memory that does not grow with their number.
+"""Merge the operations of all tasks in time order, in memory that does not grow with their number.
 
-Each task is drawn up to some time in the future, its frontier; every later operation of that task begins at
-or after it. Rows that begin before the smallest frontier are complete, are sorted and leave; the others are
-carried over. Only tasks whose frontier lies before the next horizon are drawn further, and none by more than
-a fixed number of operations at once, so that a slow task waits in the carry with few rows while fast ones
-overtake it: the carry never exceeds `max(4 * batch_rows, 16 * tasks)` outermost operations, and what is
-nested in them.
+Each task is drawn up to its frontier; every later operation of the task begins at or after the frontier. Rows
+that begin before the smallest frontier are complete. They are sorted and emitted, and the other rows are
+carried over. Only tasks with a frontier before the next horizon are drawn further, by at most a fixed number
+of operations at once. A slow task therefore has few rows in the carry while fast tasks overtake it. The carry
+never exceeds `max(4 * batch_rows, 16 * tasks)` outermost operations and their nested operations.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ _BLOCK_ROWS = 1 << 14  # rows drawn at once: small enough to stay in the second-
 
 
 class RowStream:
-    """The rows of a workload in order of (time, task, order within the task), batch by batch.
+    """The rows of a workload in the order of (time, task, order within the task), in batches.
 
-    Tasks and processes are numbered in order of their first row, so that their numbers are dense however
-    early the stream is cut. The first row begins at 0, and each task's first think and wait sum to its begin.
+    Tasks and processes are numbered in the order of their first rows, so their numbers are dense in every
+    prefix of the stream. The first row begins at 0, and each task's first think and wait sum to its begin.
     """
 
     def __init__(self, drawer: Drawer, *, batch_rows: int = 1 << 17) -> None:
-        """Begin a stream; `batch_rows` is about how many rows leave at once and changes no content."""
+        """Begin a stream; `batch_rows` is the approximate size of a batch and does not change the rows."""
         self._drawer = drawer
         self._batch_rows = batch_rows
         self._tasks = drawer.workload.tasks
@@ -46,11 +45,11 @@ class RowStream:
 
     @property
     def carried(self) -> int:
-        """Rows drawn and not yet handed out."""
+        """Number of rows that were drawn and not yet emitted."""
         return sum(len(part["task"]) for part in self._carry)
 
     def _begin(self) -> None:
-        """Draw a first unit of every task and move the earliest begin to time 0."""
+        """Draw a first unit of every task, and shift the earliest begin to time 0."""
         everyone = np.arange(self._tasks, dtype=np.int32)
         first_begin = np.concatenate(
             [
@@ -69,7 +68,7 @@ class RowStream:
             part["wait_ns"][first] = since_ns - part["think_ns"][first]
 
     def _draw(self, tasks: NDArray[np.int32], units: int) -> Integers:
-        """Draw further operations of `tasks` into the carry; return the begin of each task's first."""
+        """Draw more operations of `tasks` into the carry; return the begin of each task's first."""
         rows, begins, ends = self._drawer.draw(tasks, units, self._frontier_ns[tasks])
         self._frontier_ns[tasks] = ends
         self._drawn[tasks] += units * UNIT
@@ -77,11 +76,11 @@ class RowStream:
         return begins
 
     def batches(self) -> Iterator[Columns]:
-        """Yield non-empty batches for ever, each with all columns of the trace format but `cpu`.
+        """Yield non-empty batches without end, each with all columns of the trace format except `cpu`.
 
-        `bytes` is -1 where unknown.
+        `bytes` is -1 if unknown.
 
-        Raises UsageError when the rows reach the largest time that the trace format allows.
+        Raises UsageError when the rows reach the maximum time of the trace format.
         """
         window = 0.0
         rows_out = 0
@@ -95,15 +94,15 @@ class RowStream:
                     if fits > rows_out:
                         yield self._number(_take(batch, slice(fits - rows_out)))
                     raise UsageError(
-                        f"the workload reaches the {MAX_TIME_NS / 3.6e12:.1f} hours that a trace can span "
-                        f"after {fits} operations; ask for fewer or shorten its think and wait"
+                        f"the workload reaches the maximum span of a trace, {MAX_TIME_NS / 3.6e12:.1f} "
+                        f"hours, after {fits} operations; generate fewer operations or reduce think and wait"
                     )
                 rows_out += len(time_ns)
                 yield self._number(batch)
             window = self._next_window(window, len(time_ns))
 
     def _next_window(self, window: float, emitted: int) -> float:
-        """Return the span in ns in which about a batch of rows should begin."""
+        """Return the span in ns in which approximately one batch of rows begins."""
         if window == 0.0:
             cycles = np.maximum((self._frontier_ns - self._started_ns) / self._drawn, 1.0)
             return max(self._batch_rows / float((1.0 / cycles).sum()), 1.0)
@@ -111,7 +110,7 @@ class RowStream:
         return max(window * min(max(change, 0.5), 2.0), 1.0)
 
     def _draw_until(self, horizon_ns: int) -> None:
-        """Draw tasks until no frontier lies before the horizon, or until two batches of rows were drawn."""
+        """Draw tasks until no frontier is before the horizon, or until two batches of rows are drawn."""
         added = 0
         while added < 2 * self._batch_rows:
             behind = np.flatnonzero(self._frontier_ns < horizon_ns).astype(np.int32)
@@ -119,7 +118,7 @@ class RowStream:
                 return
             cycle = (self._frontier_ns[behind] - self._started_ns[behind]) / self._drawn[behind]
             missing = (horizon_ns - self._frontier_ns[behind]) / np.maximum(cycle, 1.0) / UNIT
-            # tasks that miss equally many are drawn together, those that hold everything up first
+            # Draw tasks with similar numbers of missing operations together, the furthest behind first.
             order = np.argsort(-missing, kind="stable")
             behind, missing = behind[order], missing[order]
             start = 0
@@ -132,7 +131,7 @@ class RowStream:
                 start = stop
 
     def _complete_rows(self, before_ns: int) -> Columns:
-        """Take the rows that begin before `before_ns` out of the carry, sorted."""
+        """Remove the rows that begin before `before_ns` from the carry, and return them sorted."""
         rows = {name: np.concatenate([part[name] for part in self._carry]) for name in self._carry[0]}
         complete = rows["time_ns"] < before_ns
         self._carry = [_take(rows, np.flatnonzero(~complete))]
@@ -153,10 +152,10 @@ def _take(rows: Columns, index: Index | slice) -> Columns:
 
 
 def _order(time_ns: Integers, task: NDArray[np.int32]) -> Index:
-    """Order by time, then task, then position; int64 [n].
+    """Return the order by time, then task, then position; int64 [n].
 
-    Numpy sorts 16-bit keys by radix, several times faster than words, so that the time is sorted 16 bits
-    after 16; the few rows of equal time are put right afterwards.
+    Numpy uses radix sort for 16-bit keys, which is several times faster than sorting words. The times are
+    therefore sorted by 16 bits at a time, and the few rows with equal times are sorted afterwards.
     """
     if len(time_ns) == 0:
         return np.empty(0, np.intp)
@@ -180,7 +179,7 @@ def _order(time_ns: Integers, task: NDArray[np.int32]) -> Index:
 
 
 def _renumber(ids: NDArray[np.int32], number: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Replace ids by numbers in order of first appearance; `number` keeps them (-1: not seen) and grows."""
+    """Replace ids by numbers in order of first appearance; `number` stores them (-1: new) and is updated."""
     renumbered = number[ids]
     unseen = np.flatnonzero(renumbered < 0)
     if not unseen.size:

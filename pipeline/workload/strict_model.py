@@ -1,4 +1,4 @@
-"""What every part of a workload spec has in common: strict values, no unknown keys, helpful messages."""
+"""Base model of all parts of a workload spec: strict values, no unknown keys, helpful messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class SpecModel(BaseModel):
-    """A table of a spec. An unknown key is an error that names the nearest known key and all of them."""
+    """A table of a spec. An unknown key is an error; the message lists the nearest key and all known keys."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -34,5 +34,5 @@ class SpecModel(BaseModel):
 
 
 def unknown_key(key: str, known: list[str]) -> str:
-    """Say that `key` is not known, which known key is nearest and which there are."""
+    """Return a message for an unknown key that lists the nearest key and all known keys."""
     return f"found unknown key '{key}'{did_you_mean(key, known)}; known: {', '.join(known)}"

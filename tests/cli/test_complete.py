@@ -21,6 +21,7 @@ from tests.cli.command import PIPELINE
         ("replay --ev", {"--events"}),
         ("workloads la", {"laptop"}),
         ("sql -n slowest", {"slowest_operations"}),
+        ("queries slowest_o", {"slowest_operations"}),
         ("runs label ru", {"runs/one"}),
         ("db ne", set()),
     ],

@@ -132,7 +132,7 @@ VALUES = [
     ("warm --workers 1 --workers 2", "--workers given more than once"),
     ("sql FROM\truns -f no.sql -f no.sql", "--file given more than once"),
     ("sweep status a b --all --all", "--all given more than once"),
-    ("generate laptop -o x.parquet --ops 0", "operations: wanted a whole number from 1"),
+    ("generate laptop -o x.parquet --ops 0", "operations: expected a whole number from 1"),
     ("sql", "expected exactly one of a query, --file and --name, found none"),
     ("sql SELEC", "Parser Error: syntax error at or near \"SELEC\""),
     ("sql FROM\tevnts", "Table with name evnts does not exist"),
@@ -172,7 +172,7 @@ FILES = [
     ("doctor missing.parquet", "found no such file"),
     ("doctor text.parquet", "found another format"),
     ("import missing -o x.parquet", "found no such file"),
-    ("import text.parquet -o x.parquet", "wanted a recording in a known format"),
+    ("import text.parquet -o x.parquet", "expected a recording in a known format"),
 ]
 
 

@@ -46,7 +46,7 @@ def test_a_file_that_lacks_only_its_ending_is_named(house, words, file):
 
 def test_an_error_names_the_users_file_and_not_a_temporary_one(house):
     said = refusal("generate", "laptop", "-o", "x.parquet", "-s", "page_sets.x=1", cwd=house, status=INPUT)
-    assert "laptop.toml with page_sets.x = 1: page_sets.x: wanted " in said
+    assert "laptop.toml with page_sets.x = 1: page_sets.x: expected " in said
     assert "/tmp/tmp" not in said
 
 

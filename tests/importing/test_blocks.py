@@ -158,7 +158,7 @@ def test_mostly_unknown_text_is_given_up_at_the_same_line(tmp_path, monkeypatch)
         monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
         found.add(outcome(importing("perf-script"), path))
     assert len(found) == 1
-    assert "found 10,001 of 10,0" in str(found)
+    assert "but 10,001 of 10,0" in str(found)
 
 
 def test_short_reads_of_a_compressed_text_change_nothing(tmp_path, monkeypatch) -> None:

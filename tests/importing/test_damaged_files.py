@@ -34,7 +34,7 @@ POOL = b"""\
 def test_compressed_text_that_is_damaged_is_refused_or_cut_short(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(PERF))
     packed[20:40] = b"\xff" * 20
-    with pytest.raises(InputError, match="cut short or damaged"):
+    with pytest.raises(InputError, match="truncated or damaged"):
         imported(tmp_path, bytes(packed), format="perf-script")
     packed = bytearray(gzip.compress(PERF, 0))
     del packed[len(packed) * 2 // 3 :]
@@ -102,7 +102,7 @@ def test_a_table_of_more_text_than_can_be_read_whole_is_refused(tmp_path: Path, 
     monkeypatch.setattr("pipeline.importing.formats.table._MOST_TEXT_BYTES", 50)
     (tmp_path / "m.toml").write_text(MAPPING)
     (tmp_path / "r.csv").write_text(CSV)
-    with pytest.raises(InputError, match="found more; cut it up"):
+    with pytest.raises(InputError, match="split it, or convert it to Parquet"):
         import_trace(tmp_path / "r.csv", tmp_path / "t.parquet", mapping=tmp_path / "m.toml")
 
 
@@ -136,6 +136,6 @@ def test_times_of_a_table_that_no_trace_can_have(column: str, tmp_path: Path) ->
             import_trace(tmp_path / "r.parquet", tmp_path / "new.parquet", "trace-table")
         except InputError as error:
             assert refused, error
-            assert f"column '{column}' holds {MAX_TIME_NS}" in str(error)
+            assert f"column '{column}' contains {MAX_TIME_NS}" in str(error)
         else:
             assert not refused

@@ -103,10 +103,10 @@ def test_events_of_the_pool_are_paired_by_task_and_page_and_leftovers_are_counte
     assert rows["hold_ns"].to_list() == [10, 30]
     assert rows["kind"].to_list() == ["copy_from_user"] * 2
     assert result.dropped == {
-        "cut off by the end": 2,
-        "begun before the recording, or unmapped by another task": 1,
+        "the recording ends before the unmap": 2,
+        "they began before the recording, or another task unmapped the page": 1,
     }
-    assert sum("were dropped" in note for note in result.metadata.notes) == 2
+    assert sum("mappings were dropped" in note for note in result.metadata.notes) == 2
 
 
 def test_both_forms_of_a_pool_recording_give_the_same_trace(tmp_path) -> None:
@@ -125,7 +125,7 @@ def test_both_forms_of_a_pool_recording_give_the_same_trace(tmp_path) -> None:
 
 def test_a_mapping_without_its_unmap_is_dropped_and_counted(tmp_path) -> None:
     rows, result = imported(pool_ops(tmp_path / "r.ops.parquet", [(1, 1, 0, 1, 2), (1, 1, 3, 4, None)]))
-    assert (rows.height, result.dropped) == (1, {"cut off by the end": 1})
+    assert (rows.height, result.dropped) == (1, {"the recording ends before the unmap": 1})
 
 
 def test_an_overlap_that_is_no_nesting_is_dropped_and_counted(tmp_path) -> None:
@@ -214,13 +214,13 @@ def test_a_table_of_another_tool_becomes_a_trace_in_order_of_time(tmp_path) -> N
     rows, result = imported(path)
     assert {name: rows[name].to_list() for name in COLUMN_NAMES} == GOOD
     assert set(result.metadata.columns.values()) == {"assumed"}
-    assert any("were not in order of time" in note for note in result.metadata.notes)
+    assert any("were not in time order" in note for note in result.metadata.notes)
 
 
 def test_a_table_with_a_value_that_does_not_fit_is_refused(tmp_path) -> None:
     for column, value, message in (
-        ("page", -1, "'page' holds -1, wanted 0 to 2147483647"),
-        ("task", 1 << 17, "'task' holds 131072, wanted 0 to 131071"),
+        ("page", -1, "'page' contains -1; expected 0 to 2147483647"),
+        ("task", 1 << 17, "'task' contains 131072; expected 0 to 131071"),
         ("kind", "fork", "row 1: kind is 'fork'"),
         ("task", None, "'task' is null at row 1"),
     ):
@@ -239,11 +239,11 @@ def test_unknown_formats_and_recordings_are_refused_with_those_known(tmp_path) -
     with pytest.raises(InputError, match="missing columns: ev"):
         import_trace(source, tmp_path / "t.parquet", "kernel-pool-kmap")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match=r"found none that fits; known: bpftrace .*; kernel-pool-kmap"):
+    with pytest.raises(InputError, match=r"no format matches; known: bpftrace .*; kernel-pool-kmap"):
         import_trace(tmp_path / "a.parquet", tmp_path / "t.parquet")
     with pytest.raises(InputError, match="no such file"):
         import_trace(tmp_path / "none", tmp_path / "t.parquet")
-    with pytest.raises(UsageError, match="is the recording itself"):
+    with pytest.raises(UsageError, match="this file is the recording"):
         import_trace(source, source)
     assert not (tmp_path / "t.parquet").exists()
 
@@ -255,13 +255,13 @@ def test_a_recording_cut_short_or_of_other_types_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="cut short"):
         import_trace(source, tmp_path / "t.parquet", "kernel-pool-ops")
     pq.write_table(table.set_column(3, "pid", pa.array(["one"])), source)
-    with pytest.raises(InputError, match="'pid' is string"):
+    with pytest.raises(InputError, match="'pid' has the type string"):
         import_trace(source, tmp_path / "t.parquet")
 
 
 def test_a_recording_without_one_whole_mapping_is_refused(tmp_path) -> None:
     source = pool_ops(tmp_path / "r.ops.parquet", [(1, 1, 0, None, None)])
-    with pytest.raises(InputError, match="no operation is left"):
+    with pytest.raises(InputError, match="contains no complete mapping"):
         import_trace(source, tmp_path / "t.parquet")
 
 
@@ -270,7 +270,7 @@ def test_the_command_says_what_was_read_written_and_dropped(tmp_path, capsys) ->
     import_(source, tmp_path / "t.parquet")
     printed = capsys.readouterr().out
     assert "1 operations from 2 rows (kernel-pool-ops)" in printed
-    assert "1 mappings were dropped: cut off by the end" in printed
+    assert "1 mappings were dropped: the recording ends before the unmap" in printed
     assert "assumed   process" in printed
     assert open_trace(tmp_path / "t.parquet").rows == 1
 

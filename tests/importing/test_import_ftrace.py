@@ -97,7 +97,7 @@ def test_compressed_text_that_breaks_off_gives_what_there_is(tmp_path: Path) -> 
     _, result = imported(tmp_path, packed[: len(packed) * 3 // 4], file="r.gz")
     assert 100_000 < result.rows_out < 300_000
     assert result.metadata.losses["cut_short"] == 1
-    with pytest.raises(InputError, match="cut short or damaged"):
+    with pytest.raises(InputError, match="truncated or damaged"):
         imported(tmp_path, packed[:40], file="r.gz", format="perf-script")
 
 

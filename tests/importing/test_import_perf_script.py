@@ -206,8 +206,8 @@ def test_bad_lines_are_counted_and_named_up_to_one_in_a_hundred(tmp_path: Path) 
     rows, result = imported(tmp_path, good + bad + perf((300, 7, FAULT.format(0))))
     assert len(rows) == 201
     assert result.metadata.losses == {"bad_lines": 2}
-    assert "bad line 201: no task, CPU and time in front" in result.metadata.notes
-    assert "bad line 202: a field of the event is missing or makes no sense" in result.metadata.notes
+    assert "bad line 201: the line does not start with task, CPU and time" in result.metadata.notes
+    assert "bad line 202: a field of the event is missing or invalid" in result.metadata.notes
     with pytest.raises(InputError, match=r"found 4 of 204 lines that are not \(line 201: no task"):
         imported(tmp_path, good + bad + bad)
 

@@ -102,7 +102,10 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
     for text, message in (
         (MAPPING.replace('"tid"', '"pid"'), "lacks: pid; found: start, tid"),
         (MAPPING.replace("cpu =", "cqu ="), r"columns\.cqu.*columns are time, task"),
-        (MAPPING.replace(', default = "other"', ""), "holds 'fault', which the mapping does not translate"),
+        (
+            MAPPING.replace(', default = "other"', ""),
+            "contains 'fault', which the mapping does not translate",
+        ),
         (MAPPING.replace('unit = "us"', 'unit = "h"'), r"columns\.time\.unit.*found 'h'"),
         ("[columns", "wanted TOML"),
     ):
@@ -123,7 +126,7 @@ def test_rows_without_a_page_are_left_out_and_counted_and_bytes_may_be_unknown(t
     assert rows["bytes"].to_list() == [100, None]
     assert rows["cpu"].to_list() == [0, None]
     assert result.metadata.losses == {"operations_dropped": 1}
-    assert result.dropped == {"no page is said of them": 1}
+    assert result.dropped == {"their row has no page": 1}
 
 
 @pytest.mark.parametrize(
@@ -150,8 +153,8 @@ CASES = Path(__file__).parent / "cases"
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        ("28-table-duplicate-column/input.csv", "input.csv: column 't' is there twice; rename one"),
-        ("29-table-numbers-cut/bytes.csv", r"'n' holds 3000000000 at row 0, wanted .* to 2147483647"),
+        ("28-table-duplicate-column/input.csv", "input.csv: the table has two columns 't'; rename one"),
+        ("29-table-numbers-cut/bytes.csv", r"'n' is 3000000000 at row 0; expected .* to 2147483647"),
     ],
 )
 def test_a_table_with_a_mistake_is_refused_by_name(tmp_path: Path, case: str, message: str) -> None:
@@ -197,24 +200,30 @@ def test_not_a_number_is_no_page(tmp_path: Path) -> None:
     page = pa.array([5.0, float("nan"), float("nan")])
     rows, result = _parquet(tmp_path, {"time": TIME, "task": TASK, "page": page})
     assert len(rows) == 1
-    assert result.dropped == {"no page is said of them": 2}
+    assert result.dropped == {"their row has no page": 2}
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"cpu": pa.array([1, 40_000, 2])}, "'cpu' holds 40000 at row 1, wanted a number from -1 to 32767"),
-        ({"bytes": pa.array([1, 2, 1 << 40])}, "'bytes' holds 1099511627776 at row 2"),
+        ({"cpu": pa.array([1, 40_000, 2])}, "'cpu' is 40000 at row 1; expected a number from -1 to 32767"),
+        ({"bytes": pa.array([1, 2, 1 << 40])}, "'bytes' is 1099511627776 at row 2"),
         (
             {"bytes": pa.array([1, 2, (1 << 64) - 1], pa.uint64())},
-            "'bytes' holds 18446744073709551615 at row 2",
+            "'bytes' is 18446744073709551615 at row 2",
         ),
-        ({"bytes": pa.array([1.0, 2.5, 3.0])}, "'bytes' holds 2.5 at row 1"),
-        ({"time": pa.array([0.0, float("inf"), 1.0])}, "'time' holds inf at row 1"),
+        ({"bytes": pa.array([1.0, 2.5, 3.0])}, "'bytes' is 2.5 at row 1"),
+        ({"time": pa.array([0.0, float("inf"), 1.0])}, "'time' is inf at row 1"),
         ({"time": pa.array([0.0, float("nan"), 1.0])}, "'time' is null at row 1"),
-        ({"held": pa.array([1, -5, 1])}, "'held' holds -5 at row 1, wanted a number from 0"),
-        ({"time": pa.array(["a", "b", "c"])}, "'time' is string, where times or numbers were wanted"),
-        ({"page": pa.array([[1], [2], [3]])}, "'page' is list<.*>, where numbers or text were wanted"),
+        ({"held": pa.array([1, -5, 1])}, "'held' is -5 at row 1; expected a number from 0"),
+        (
+            {"time": pa.array(["a", "b", "c"])},
+            "'time' has the type string, but times or numbers are required",
+        ),
+        (
+            {"page": pa.array([[1], [2], [3]])},
+            "'page' has the type list<.*>, but numbers or text are required",
+        ),
         ({"task": pa.array([1, None, 2])}, "'task' is null at row 1"),
     ],
 )

@@ -47,7 +47,7 @@ def test_cpu_time_and_sleep_are_measured_from_the_switches(tmp_path: Path) -> No
     assert rows["wait_ns"].to_list() == [0, 800]
     assert rows["kind"].to_list() == ["copy_from_user", "directory"]
     assert rows["cpu"].to_list() == [1, 1]
-    assert result.dropped == {"cut off by the end": 1}
+    assert result.dropped == {"the recording ends before the unmap": 1}
     assert result.metadata.lost_events == 5
     assert result.metadata.columns["hold_ns"] == "measured"
 
@@ -97,7 +97,7 @@ def test_an_event_without_its_fields_is_named_by_its_place(tmp_path: Path) -> No
     (tmp_path / "r.txt").write_text(
         TEXT.replace("prev_comm=x prev_pid=9 prev_prio", "prev_comm=x prev_prio", 1)
     )
-    with pytest.raises(InputError, match="event 6: sched_switch without its pids"):
+    with pytest.raises(InputError, match="event 6: sched_switch lacks its pids"):
         import_trace(tmp_path / "r.txt", tmp_path / "t.parquet", tsc_ghz=2.0)
 
 
@@ -161,6 +161,6 @@ def test_spinning_for_the_lock_behind_a_flush_is_no_use_of_the_mapping(tmp_path:
         7: 1_000_000,
         8: 100_000,
     }
-    assert "without the 0.004 s in all that tasks spun for the pool's lock at 2 unmaps" in " ".join(
+    assert "excludes 0.004 s in total that tasks spun for the pool's lock at 2 unmaps" in " ".join(
         result.metadata.notes
     )

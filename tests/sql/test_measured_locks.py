@@ -136,7 +136,7 @@ def test_what_measured_locks_lack_is_said_and_kept(tmp_path, run, capsys) -> Non
     with open_session([run, damaged], recordings=True) as session:
         rows = ask(session, "SELECT recorder, locks, lacking, notes FROM lock_sources")
     lacking = "1 lines that could not be read and were skipped"
-    assert rows == [("perf lock contention", 63, lacking, "bad line 3: not what this tool prints")]
+    assert rows == [("perf lock contention", 63, lacking, "bad line 3: not a line of this format")]
     assert capsys.readouterr().err == f"{damaged}: missing: {lacking}\n"
 
 
@@ -179,12 +179,12 @@ def test_who_takes_measured_locks_for_a_trace_is_told_what_they_are_for(tmp_path
             "the formats of lock statistics are /proc/lock_stat, lockmeter's lockstat",
         ),
         (b"", "this is empty"),
-        (b"PERFILE2....", "this is perf's own recording; run 'perf script"),
+        (b"PERFILE2....", "this is in perf's binary format; run 'perf script"),
         (
             b"                Name   acquired  contended     avg wait\n",
             "this is the output of perf lock report",
         ),
-        (b"lock_stat version 0.4\n", "wanted the output of /proc/lock_stat, found 0 lines of locks"),
+        (b"lock_stat version 0.4\n", "expected the output of /proc/lock_stat, found 0 lines of locks"),
     ],
 )
 def test_a_file_that_is_none_of_them_is_named(tmp_path, text, said) -> None:

@@ -76,7 +76,7 @@ def test_a_page_set_under_both_its_keys_is_refused(tmp_path: Path) -> None:
     ("setting", "error", "said"),
     [
         ("taks=3", InputError, "did you mean 'tasks'"),
-        ("tasks=many", InputError, "tasks: wanted a valid integer"),
+        ("tasks=many", InputError, "tasks: expected a valid integer"),
         ("tasks.x=3", UsageError, "'tasks' is no table of laptop.toml but 6; change it whole"),
         ("tasks", UsageError, "--set wants KEY=VALUE, found 'tasks'"),
     ],

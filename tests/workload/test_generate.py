@@ -72,9 +72,9 @@ def test_a_spec_is_given_by_path_and_its_own_numbers_are_the_defaults(tmp_path: 
 
 
 def test_a_number_of_operations_below_1_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="operations: wanted a whole number from 1"):
+    with pytest.raises(UsageError, match="operations: expected a whole number from 1"):
         generate("laptop", tmp_path / "trace.parquet", operations=0)
-    with pytest.raises(UsageError, match="seed: wanted a whole number from 0"):
+    with pytest.raises(UsageError, match="seed: expected a whole number from 0"):
         generate("laptop", tmp_path / "trace.parquet", seed=-1)
     assert list(tmp_path.iterdir()) == []
 
@@ -82,6 +82,6 @@ def test_a_number_of_operations_below_1_is_refused_and_nothing_is_written(tmp_pa
 def test_the_spec_itself_is_not_overwritten_by_its_trace(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(SPEC, encoding="utf-8")
-    with pytest.raises(UsageError, match="is the workload spec itself"):
+    with pytest.raises(UsageError, match="this file is the workload spec"):
         generate(path, path)
     assert path.read_text(encoding="utf-8") == SPEC

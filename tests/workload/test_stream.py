@@ -210,7 +210,7 @@ def test_the_carry_stays_bounded_when_some_tasks_are_a_thousand_times_slower(
 def test_a_workload_that_outlasts_the_format_says_after_how_many_operations(tmp_path: Path) -> None:
     text = SPEC.replace("mean_ns = 20_000", "mean_ns = 3_600_000_000_000")
     stream = RowStream(Drawer(named(tmp_path, text), 0))
-    with pytest.raises(UsageError, match=r"19\.5 hours that a trace can span after \d+ operations"):
+    with pytest.raises(UsageError, match=r"19\.5 hours, after \d+ operations"):
         for columns in stream.batches():
             assert columns["time_ns"][-1] < 1 << 46
 
@@ -228,5 +228,5 @@ def test_a_workload_that_takes_no_time_is_refused(tmp_path: Path) -> None:
     think = { dist = "constant", ns = 0 }
     hold = { dist = "constant", ns = 0 }
     """
-    with pytest.raises(InputError, match="wanted at least 1 ns on average"):
+    with pytest.raises(InputError, match="must be at least 1"):
         Drawer(named(tmp_path, text), 0)

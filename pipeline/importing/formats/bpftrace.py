@@ -1,4 +1,4 @@
-"""What the shipped bpftrace script, traces/record.bt, prints."""
+"""Output of the shipped bpftrace script, traces/record.bt."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _FORMAT = TextFormat(
     reader=lambda: BPFTRACE,
     what="output of record.bt",
     recorder="bpftrace, record.bt",
-    clock="nanoseconds since boot, as bpftrace has them",
+    clock="nanoseconds since boot, from bpftrace",
     calls_only=False,
     says_lost=True,
-    to_record="run record.bt as its head says",
+    to_record="run record.bt as its first lines describe",
     has=re.compile(rb"^# record\.bt 1", re.MULTILINE),
 )
 IMPORTER = Importer(

@@ -1,4 +1,4 @@
-"""The kernel's kmap pool as raw events, in the order in which the kernel's lock let them happen."""
+"""Raw events of the kernel's kmap pool, in the order in which tasks held the pool's lock."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pipeline.importing.kmap_pool.recordings import NEEDED_COLUMNS, read_pool_ev
 
 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
-    """Read the recording at `path`; `options.threads` says that its tasks share an address space.
+    """Read the recording at `path`; with `options.threads`, its tasks share an address space.
 
-    Raises InputError when the file is not of this format.
+    Raises InputError if the file does not have this format.
     """
     return import_events(read_pool_events(path), options.threads)
 
 
 IMPORTER = Importer(
     "kernel-pool-kmap",
-    "the kernel's kmap pool, raw events (*.kmap.parquet)",
+    "raw events of the kernel's kmap pool (*.kmap.parquet)",
     has_columns((*NEEDED_COLUMNS, "time_ns")),
     _read_recording,
 )

@@ -1,4 +1,4 @@
-"""The kernel's kmap pool, one row per mapping: when asked for, mapped and unmapped, by whom, which page."""
+"""Mappings of the kernel's kmap pool: times of request, map and unmap, with task, caller and page."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _COLUMNS = ("t_enter", "t_mapped", "t_unmapped", "cpu", "pid", "caller", "page",
 
 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
-    """Read the recording at `path`; `options.threads` says that its tasks share an address space.
+    """Read the recording at `path`; with `options.threads`, its tasks share an address space.
 
-    A mapping without its mapped or unmapped time was cut off by the end of the recording and is dropped.
-    Raises InputError when the file is not of this format.
+    A mapping without a map or unmap time was in progress at the end of the recording and is dropped.
+    Raises InputError if the file does not have this format.
     """
     table = read_columns(path, _COLUMNS, "a recording of the kmap pool, one row per mapping")
     rows_in = table.num_rows
@@ -43,13 +43,16 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         page_id=integers(table, "page"),
     )
     return import_mappings(
-        mappings, rows_in, {"cut off by the end": rows_in - int(whole.sum())}, options.threads
+        mappings,
+        rows_in,
+        {"the recording ends before the unmap": rows_in - int(whole.sum())},
+        options.threads,
     )
 
 
 IMPORTER = Importer(
     "kernel-pool-ops",
-    "the kernel's kmap pool, one row per mapping (*.ops.parquet)",
+    "mappings of the kernel's kmap pool, one row each (*.ops.parquet)",
     has_columns(_COLUMNS),
     _read_recording,
 )

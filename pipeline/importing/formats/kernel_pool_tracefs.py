@@ -1,4 +1,4 @@
-"""The kernel's kmap pool as tracefs text; the scheduler's switches, if recorded, tell CPU time from sleep."""
+"""Events of the kernel's kmap pool as tracefs text; sched_switch events, if present, give CPU times."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _POOL_EVENT = re.compile(rb": (?:ke|km|ku): \(k(?:un)?map_high\+")
 
 
 def _sniff(path: Path) -> bool:
-    """Whether the file at `path` looks like this format."""
+    """Return whether the file at `path` looks like this format."""
     return _POOL_EVENT.search(read_head(path, _SNIFFED_BYTES)) is not None
 
 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
-    """Read the recording at `path`; times that count the clock's ticks need `options.tsc_ghz`, their rate.
+    """Read the recording at `path`; times in ticks require `options.tsc_ghz`, their frequency.
 
-    Where the scheduler was recorded, a task is on a CPU from the switch to it until the switch away;
-    interrupts count as its own time, and waiting for a CPU as time off. Raises UsageError without the rate
-    and InputError when the file is not of this format.
+    If the scheduler was recorded, a task is on a CPU from the switch to it until the switch away. Interrupts
+    count as CPU time, and waiting for a CPU as time off CPU. Raises UsageError if the frequency is missing
+    and InputError if the file does not have this format.
     """
     events = read_tracefs(readable_file(path, "tracefs text"), with_scheduler=True)
     ghz = options.tsc_ghz if events.in_ticks else 1.0
     if ghz is None:
         raise UsageError(
-            f"{path}: its times count the time-stamp counter's ticks; give its rate with --tsc-ghz"
+            f"{path}: the times are ticks of the time-stamp counter; give its frequency with --tsc-ghz"
         )
-    # Counted from the first event, so that doubles keep the nanosecond.
+    # Relative to the first event, so that doubles have nanosecond precision.
     first = events.time[np.isin(events.code, (ENTER, MAPPED, UNMAPPED))][:1].sum()
     cpu_time, since = events.cpu_time, events.on_cpu_since
     events = replace(
@@ -61,7 +61,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
 
 IMPORTER = Importer(
     "kernel-pool-tracefs",
-    "the kernel's kmap pool, tracefs text (*.txt, *.txt.zst); needs --tsc-ghz if its times are ticks",
+    "events of the kernel's kmap pool as tracefs text (*.txt, *.txt.zst); times in ticks require --tsc-ghz",
     _sniff,
     _read_recording,
 )

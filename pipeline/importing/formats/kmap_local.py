@@ -1,4 +1,4 @@
-"""Mappings by kmap_local and pte_offset_map of a running kernel: page faults and copy-user with callers."""
+"""Mappings by kmap_local and pte_offset_map of a running kernel, with their callers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _COLUMNS = ("time_ns", "hold_ns", "cpu", "pid", "caller", "syscall", "pfn", "dep
 
 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
-    """Read the recording at `path`; `options.threads` says that its tasks share an address space.
+    """Read the recording at `path`; with `options.threads`, its tasks share an address space.
 
-    The recorded depth is checked against the intervals: a mapping that was recorded as nested but lies in
-    none of its task's becomes an outermost one, and is counted in the notes.
-    Raises InputError when the file is not of this format.
+    The recorded depth is checked against the intervals. A mapping that was recorded as nested but is not
+    inside another mapping of its task becomes an outermost mapping and is counted in the notes.
+    Raises InputError if the file does not have this format.
     """
     table = read_columns(path, _COLUMNS, "a recording of kmap_local mappings, one row each")
     begin_ns = integers(table, "time_ns")
@@ -52,19 +52,19 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     notes = [
         process_note(options.threads),
         THINK_SPLIT.note("the interval between a task's mappings", "think_ns", "wait_ns")
-        + "; user code runs there, so think_ns is rather too long than too short",
-        HOLD_SPLIT.note("a mapping, less what is nested in it", "hold_ns", "block_ns"),
-        "time_ns is when the mapping was there; the recording has no time of asking, which for kmap_local is "
-        "under 1 us earlier",
+        + "; user code runs in this interval, so think_ns is more likely too long than too short",
+        HOLD_SPLIT.note("a mapping, less the mappings nested in it", "hold_ns", "block_ns"),
+        "time_ns is the time of the map; the recording lacks the time of the request, which for kmap_local "
+        "is less than 1 us earlier",
         FIRST_NOTE,
-        "page numbers stand for page frames, so a frame that was freed and used again is the same page",
-        "cpus is 1 + the largest CPU number seen",
+        "page numbers identify page frames, so a frame that was freed and reused is the same page",
+        "cpus is 1 + the largest recorded CPU number",
     ]
     for count, what in (
         (int(np.sum(recorded > depth)), "less deeply nested than recorded: no enclosing mapping was found"),
         (
             int(np.sum(recorded < depth)),
-            "more deeply nested than recorded: they lie inside a mapping in time",
+            "more deeply nested than recorded: they lie within the time of another mapping",
         ),
     ):
         if count:

@@ -1,4 +1,4 @@
-"""Page faults, system calls, file pages and the scheduler as `perf script` prints them."""
+"""Page faults, system calls, file pages and scheduler events as printed by `perf script`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _FORMAT = TextFormat(
     reader=lambda: PERF,
     what="text of perf script",
     recorder="perf record, perf script",
-    clock="perf's clock, as printed: nanoseconds with --ns, else cut to microseconds",
+    clock="perf's clock, as printed: nanoseconds with --ns, else truncated to microseconds",
     calls_only=False,
     says_lost=False,
-    to_record="record exceptions:page_fault_user, page_fault_kernel and filemap:mm_filemap_get_pages "
-    "with the system calls read and write, as docs/importing.md shows",
+    to_record="record exceptions:page_fault_user, page_fault_kernel and filemap:mm_filemap_get_pages, "
+    "and the system calls read and write, as described in docs/importing.md",
     has_not=re.compile(rb"^# record\.bt ", re.MULTILINE),
 )
 IMPORTER = Importer(
     name="perf-script",
-    summary="page faults, reads and writes as `perf script` prints them, plain or gz/xz/zst",
+    summary="page faults, reads and writes printed by `perf script`, plain or gz/xz/zst",
     sniff=_FORMAT.fits,
     read=_FORMAT.read,
     explain=_FORMAT.explain,

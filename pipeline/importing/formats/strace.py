@@ -1,4 +1,4 @@
-"""Reads and writes as `strace -f -ttt -T` prints them, with `-y` or without."""
+"""Reads and writes as printed by `strace -f -ttt -T`, with `-y` or without."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _FORMAT = TextFormat(
     reader=StraceText,
     what="output of strace -f -ttt -T",
     recorder="strace",
-    clock="strace's time of day, cut to microseconds; the tracer's own delays are in every interval",
+    clock="time of day from strace, truncated to microseconds; all intervals include strace's delays",
     calls_only=True,
     says_lost=True,
     to_record="run strace -f -ttt -T -y -o FILE COMMAND",
 )
 IMPORTER = Importer(
     name="strace",
-    summary="reads and writes as `strace -f -ttt -T -y` prints them, plain or gz/xz/zst",
+    summary="reads and writes printed by `strace -f -ttt -T -y`, plain or gz/xz/zst",
     sniff=_FORMAT.fits,
     read=_FORMAT.read,
     explain=_FORMAT.explain,

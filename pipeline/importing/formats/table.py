@@ -1,4 +1,4 @@
-"""A CSV or Parquet table of another tool, whose columns a mapping file explains."""
+"""A CSV or Parquet table of another tool, with a mapping file for its columns."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ from pipeline.schema.trace import COLUMNS, MAX_TIME_NS
 from pipeline.schema.trace_metadata import Provenance
 
 _SEED = 1
-# A table of text is read whole.
+# A text table is read into memory as a whole.
 _MOST_TEXT_BYTES = 1 << 31
 
 
 def _read_table(path: Path, options: ReadOptions) -> ImportedRows:
-    """Read the table at `path` whole, as the file `options.mapping` says.
+    """Read the table at `path` with the column mapping of the file `options.mapping`.
 
-    Raises UsageError without a mapping and InputError for a mapping or table with a mistake in it.
+    Raises UsageError if there is no mapping, and InputError for an invalid mapping or table.
     """
     if options.mapping is None:
         raise UsageError(
-            f"{path}: what its columns are is not known; say it in a file and give --mapping FILE.toml"
+            f"{path}: a table requires a column mapping; describe its columns in a file and add "
+            "--mapping FILE.toml"
         )
     mapping = read_mapping(options.mapping)
     columns = mapping.columns
@@ -49,14 +50,15 @@ def _read_table(path: Path, options: ReadOptions) -> ImportedRows:
     table = whole.with_values(columns.page)
     rows_in, without_page = len(whole.row), len(whole.row) - len(table.row)
     if len(table.row) == 0:
-        raise InputError(f"{path}: wanted a table with rows that have a page, found {rows_in:,} without one")
-    dropped = {"no page is said of them": without_page} if without_page else {}
+        raise InputError(f"{path}: no row has a page; found {rows_in:,} rows without one")
+    dropped = {"their row has no page": without_page} if without_page else {}
     begin = table.times(columns.time)
     begin = begin - begin.min()
     if begin.max() >= MAX_TIME_NS:
         raise InputError(
             f"{path}: column '{columns.time.column}' spans {begin.max() / 3.6e12:,.1f} hours in "
-            f"{columns.time.unit}, and a trace {MAX_TIME_NS / 3.6e12:.1f}; check its unit, or cut it up"
+            f"{columns.time.unit}, but a trace can span at most {MAX_TIME_NS / 3.6e12:.1f}; check the unit, "
+            "or split the table"
         )
     kind = table.kinds(columns.kind)
     task = table.identities(columns.task)
@@ -108,7 +110,7 @@ def _read(path: Path, delimiter: str) -> pa.Table:
     try:
         if parquet:
             return read_table(path, "a CSV or Parquet table")
-        # In this thread: those of Arrow's abort now and then when the command ends right afterwards.
+        # Without threads: Arrow's threads sometimes abort if the command ends immediately afterwards.
         return pyarrow.csv.read_csv(
             pa.BufferReader(_read_text(path)),
             pyarrow.csv.ReadOptions(use_threads=False),
@@ -117,29 +119,29 @@ def _read(path: Path, delimiter: str) -> pa.Table:
         )
     except (OSError, pa.ArrowException, UnicodeError) as error:
         raise InputError(
-            f"{path}: wanted a CSV or Parquet table, but it cannot be read ({one_line(error)})"
+            f"{path}: expected a CSV or Parquet table, but the file cannot be read ({one_line(error)})"
         ) from error
 
 
 def _read_text(path: Path) -> bytes:
-    """Text of a table, whole and not compressed; bytes that are no UTF-8 as \\xNN."""
+    """Return the decompressed text of a table; bytes that are not UTF-8 become \\xNN."""
     reader, parts, size = BlockReader(path), [], 0
     for block in reader.blocks():
         parts.append(block.tobytes())
         size += len(block)
         if size > _MOST_TEXT_BYTES:
             raise InputError(
-                f"{path}: wanted a table of at most {_MOST_TEXT_BYTES >> 20:,} MiB of text, found more; cut "
-                "it up, or make a Parquet file of it"
+                f"{path}: a text table can have at most {_MOST_TEXT_BYTES >> 20:,} MiB; split it, or convert "
+                "it to Parquet"
             )
     if reader.damage:
         raise InputError(
-            f"{path}: wanted a CSV table, but it cannot be read ({reader.damage}); copy it again"
+            f"{path}: expected a CSV table, but the file cannot be read ({reader.damage}); copy it again"
         )
     if reader.overlong:
         raise InputError(
-            f"{path}: line {reader.overlong_first:,} is longer than {LONGEST_LINE >> 20} MiB; it is damaged "
-            "or no table"
+            f"{path}: line {reader.overlong_first:,} is longer than {LONGEST_LINE >> 20} MiB; the file is "
+            "damaged or not a table"
         )
     text = b"".join(parts)
     try:
@@ -150,7 +152,7 @@ def _read_text(path: Path) -> bytes:
 
 
 def _most(name: str) -> int:
-    """Largest number that a trace's column holds."""
+    """Return the largest number that a column of a trace can contain."""
     type = next(column.type for column in COLUMNS if column.name == name)
     return int(np.iinfo(type.to_pandas_dtype()).max)
 
@@ -158,7 +160,7 @@ def _most(name: str) -> int:
 def _ends(
     table: TableColumns, columns: Columns, begin: np.ndarray, kind: np.ndarray, task: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray], list[str]]:
-    """When each mapping ended, the columns that are given exactly, and notes."""
+    """Return the end of each mapping, the columns that the table contains directly, and notes."""
     exact = {
         f"{name}_ns": table.durations(time)
         for name in ("think", "wait", "hold", "block")
@@ -167,13 +169,13 @@ def _ends(
     if columns.hold:
         block = exact.setdefault("block_ns", np.zeros(len(begin), np.int64))
         return begin + exact["hold_ns"] + block, exact, []
-    divided = HOLD_SPLIT.note("a mapping, less what is nested in it", "hold_ns", "block_ns")
+    divided = HOLD_SPLIT.note("a mapping, less the mappings nested in it", "hold_ns", "block_ns")
     if columns.held:
         return begin + table.durations(columns.held), exact, [divided]
     if columns.end:
         first = table.times(columns.time).min()
         return table.times(columns.end) - first, exact, [divided]
-    # Each draw ends where the task's next mapping begins, or it would nest what did not nest.
+    # Each drawn time ends at the latest when the task's next mapping begins, so that mappings do not nest.
     quantiles = load_holds()[np.where(kind == KINDS.index("page_fault"), 0, 1)]
     drawn = quantiles[
         np.arange(len(begin)), np.random.default_rng(_SEED).integers(0, quantiles.shape[1], len(begin))
@@ -182,7 +184,7 @@ def _ends(
     until = np.full(len(begin), np.iinfo(np.int64).max)
     same = task[order][1:] == task[order][:-1]
     until[order[:-1][same]] = begin[order[1:][same]]
-    note = f"hold_ns is drawn from a measured distribution ({SOURCE}); the table does not say it"
+    note = f"hold_ns is drawn from a measured distribution ({SOURCE}), because the table does not contain it"
     return np.minimum(begin + drawn, until), exact, [note]
 
 
@@ -206,7 +208,7 @@ def _provenance(columns: Columns, threads: bool) -> dict[str, Provenance]:
 
 IMPORTER = Importer(
     "table",
-    "a CSV or Parquet table of another tool, with --mapping FILE.toml",
+    "CSV or Parquet table of another tool; requires --mapping FILE.toml",
     lambda _path: False,
     _read_table,
 )

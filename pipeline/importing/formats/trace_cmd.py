@@ -1,4 +1,4 @@
-"""Page faults, system calls, file pages and the scheduler as `trace-cmd report` prints them."""
+"""Page faults, system calls, file pages and scheduler events as printed by `trace-cmd report`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ _FORMAT = TextFormat(
     reader=lambda: TRACE_CMD,
     what="text of trace-cmd report",
     recorder="trace-cmd record, trace-cmd report",
-    clock="the tracer's clock, as printed: nanoseconds with -t, else cut to microseconds",
+    clock="the tracer's clock, as printed: nanoseconds with -t, else truncated to microseconds",
     calls_only=False,
     says_lost=True,
     to_record="record -e exceptions -e filemap:mm_filemap_get_pages and the system calls read and write, "
-    "as docs/importing.md shows",
+    "as described in docs/importing.md",
     has=re.compile(rb"^ *cpus=[0-9]+\r?$|^version = [0-9]", re.MULTILINE),
 )
 IMPORTER = Importer(
     name="trace-cmd",
-    summary="page faults, reads and writes as `trace-cmd report` prints them, plain or gz/xz/zst",
+    summary="page faults, reads and writes printed by `trace-cmd report`, plain or gz/xz/zst",
     sniff=_FORMAT.fits,
     read=_FORMAT.read,
     explain=_FORMAT.explain,

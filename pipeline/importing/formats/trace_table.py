@@ -1,4 +1,4 @@
-"""A Parquet file that has a trace's columns but not its metadata, as DuckDB and Polars write it."""
+"""A Parquet file with a trace's columns but without its metadata, as written by DuckDB or Polars."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, 
 
 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
-    """Read the table at `path` whole; `options.threads` puts all its tasks into one process.
+    """Read the table at `path`; `options.threads` puts all tasks into one process.
 
-    Rows are sorted by time, rows of equal time stay in file order, integer columns of another width are cast,
-    and tasks and processes are numbered densely. Nothing else is changed. Raises InputError when a value does
-    not fit its column.
+    Rows are sorted by time, rows of equal time keep their order, integer columns of another width are cast,
+    and tasks and processes are numbered densely. Nothing else changes. Raises InputError if a value is out of
+    range for its column.
     """
     table = read_columns(path, COLUMN_NAMES, "a table with a trace's columns")
     if table.num_rows == 0:
-        raise InputError(f"{path}: wanted a table with a trace's columns, found no rows")
+        raise InputError(f"{path}: expected a table with a trace's columns, found no rows")
     time_ns = integers(table, "time_ns")
     order = np.argsort(time_ns, kind="stable")
     rows: Rows = {}
-    notes = ["made of a table without metadata: what was measured, derived or absent is not known"]
+    notes = ["imported from a table without metadata, so the provenance of its columns is unknown"]
     for column in COLUMNS:
         if column.name == "kind":
             rows["kind"] = _codes(path, table.column("kind"))[order]
@@ -51,8 +51,8 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         low, high = int(values.min()), int(values.max())
         if low < least or high > most:
             raise InputError(
-                f"{path}: column '{column.name}' holds {low if low < least else high}, wanted 0 to {most}; "
-                "mend the table"
+                f"{path}: column '{column.name}' contains {low if low < least else high}; expected 0 to "
+                f"{most}; correct the table"
             )
         if column.name in _NUMBERED:
             used, numbers = np.unique(values, return_inverse=True)
@@ -65,7 +65,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     largest_cpu = int(rows["cpu"].max())
     moved = int(np.sum(order != np.arange(len(order))))
     if moved:
-        notes.append(f"{moved:,} rows were not in order of time and were moved")
+        notes.append(f"{moved:,} rows were not in time order and were moved")
     return ImportedRows(
         rows=rows,
         columns=dict.fromkeys(COLUMN_NAMES, "assumed"),
@@ -82,15 +82,15 @@ def _codes(path: Path, names: pa.ChunkedArray) -> np.ndarray:
     if codes.null_count:
         row = int(np.flatnonzero(codes.is_null().to_numpy())[0])
         raise InputError(
-            f"{path}: row {row:,}: kind is {names[row].as_py()!r}, wanted one of {', '.join(KINDS)}; mend "
-            "the table"
+            f"{path}: row {row:,}: kind is {names[row].as_py()!r}; expected one of {', '.join(KINDS)}; "
+            "correct the table"
         )
     return codes.to_numpy().astype(np.int8)
 
 
 IMPORTER = Importer(
     "trace-table",
-    "a table with a trace's columns, written by another tool (*.parquet)",
+    "table with a trace's columns, written by another tool (*.parquet)",
     has_columns(COLUMN_NAMES),
     _read_recording,
 )

@@ -1,4 +1,4 @@
-"""Page faults, system calls, file pages and the scheduler as tracefs prints them (`cat trace`)."""
+"""Page faults, system calls, file pages and scheduler events as printed by tracefs (`cat trace`)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _FORMAT = TextFormat(
     reader=lambda: TRACEFS,
     what="tracefs text",
     recorder="tracefs",
-    clock="the tracer's clock, as printed, cut to microseconds",
+    clock="the tracer's clock, as printed, truncated to microseconds",
     calls_only=False,
     says_lost=False,
     to_record="enable events/exceptions, events/filemap/mm_filemap_get_pages and the system calls read "
-    "and write, as docs/importing.md shows",
+    "and write, as described in docs/importing.md",
     has_not=re.compile(
         rb": k[emu]: \(k(?:un)?map_high|^ *cpus=[0-9]+\r?$|^version = [0-9]| -?[0-9]+/-?[0-9]+ +\[[0-9]+\] ",
         re.MULTILINE,
@@ -24,7 +24,7 @@ _FORMAT = TextFormat(
 )
 IMPORTER = Importer(
     name="tracefs",
-    summary="page faults, reads and writes as tracefs prints them (/sys/kernel/tracing/trace), plain or "
+    summary="page faults, reads and writes printed by tracefs (/sys/kernel/tracing/trace), plain or "
     "gz/xz/zst",
     sniff=_FORMAT.fits,
     read=_FORMAT.read,

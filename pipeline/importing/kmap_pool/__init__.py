@@ -1,1 +1,1 @@
-"""Recordings of the kernel's own kmap pool: reading them, their operations and the schedule of its lock."""
+"""Recordings of the kernel's kmap pool: readers, operations, and the schedule of the pool's lock."""

@@ -1,7 +1,7 @@
-"""How long what the pool's events bracket took on the recorded machine, in nanoseconds.
+"""Durations between events of the kernel's pool on the recorded machine, in ns.
 
-Each function returns one duration for each time that it was recorded. What a probe itself costs is in them,
-and so is whatever else happened to the CPU in between.
+Each function returns one duration per occurrence. Durations include the cost of the probes and any
+interruption of the CPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.importing.kmap_pool.events import (
 
 @dataclass(frozen=True)
 class Scans:
-    """Scans whose end was recorded: how long each took, and how many slots it freed."""
+    """Scans with a recorded end: the duration of each, and the number of slots that it freed."""
 
     took_ns: np.ndarray
     freed: np.ndarray
@@ -33,7 +33,7 @@ class Scans:
 
 @dataclass(frozen=True)
 class Evictions:
-    """Slots freed: how long until the next one of the same scan, and how many that scan freed."""
+    """Freed slots: the time until the next one of the same scan, and the number that the scan freed."""
 
     took_ns: np.ndarray
     of: np.ndarray
@@ -41,7 +41,7 @@ class Evictions:
 
 @dataclass(frozen=True)
 class Misses:
-    """Maps of a page that had no slot, made at once: how long each took, and how many slots it looked at."""
+    """Misses without a wait: the duration of each map, and the number of slots that it examined."""
 
     took_ns: np.ndarray
     probes: np.ndarray
@@ -49,21 +49,21 @@ class Misses:
 
 @dataclass(frozen=True)
 class Wakes:
-    """Unmaps that leave a slot unused: how long each went on, and how many tasks it woke."""
+    """Unmaps that leave a slot unused: the duration of each, and the number of tasks that it woke."""
 
     took_ns: np.ndarray
     woken: np.ndarray
 
 
 def flush_times(events: PoolEvents) -> np.ndarray:
-    """From each TLB flush until its task's next event, when all CPUs have answered."""
+    """Return the time from each TLB flush to its task's next event, when all CPUs have responded."""
     after = events.next_of_task()
     flushes = np.flatnonzero((events.code == FLUSH) & (after < len(events.code)))
     return events.time[after[flushes]] - events.time[flushes]
 
 
 def scan_times(events: PoolEvents) -> Scans:
-    """From the beginning of each scan until its task's next event but evictions."""
+    """Return the time from the start of each scan to its task's next event that is not an eviction."""
     evicts = events.evicts()
     shown = np.flatnonzero(~evicts)
     by_task = shown[np.argsort(events.pid[shown], kind="stable")]
@@ -75,11 +75,11 @@ def scan_times(events: PoolEvents) -> Scans:
 
 
 def eviction_times(events: PoolEvents) -> Evictions:
-    """From each eviction until its scan's next one: freeing a slot and looking at those up to the next."""
+    """Return the time from each eviction to the next of its scan: freeing a slot and examining others."""
     evicts = np.append(events.evicts(), False)
     here = np.flatnonzero(evicts[:-1] & evicts[1:])
     here = here[events.pid[here] == events.pid[here + 1]]
-    # A scan's evictions lie side by side: it has as many as from the one before it to the one behind it.
+    # The evictions of a scan are adjacent, so their number follows from the events before and after them.
     others = np.flatnonzero(~evicts)
     behind = np.searchsorted(others, here)
     before = np.where(behind > 0, others[behind - 1], NONE)
@@ -87,14 +87,14 @@ def eviction_times(events: PoolEvents) -> Evictions:
 
 
 def hit_times(events: PoolEvents) -> np.ndarray:
-    """From asking for a page that has a slot until it is mapped, where no other event came between."""
+    """Return the time from request to mapped of each hit with no other event in between."""
     hits = np.flatnonzero((events.code[1:] == MAPPED) & ~events.took[1:]) + 1
     hits = hits[(events.code[hits - 1] == ENTER) & (events.pid[hits - 1] == events.pid[hits])]
     return events.time[hits] - events.time[hits - 1]
 
 
 def miss_times(events: PoolEvents) -> Misses:
-    """The same for a page that has none, where nobody else and no scan came between."""
+    """Return the time from request to mapped of each miss with no scan or other task's event in between."""
     taken = np.flatnonzero(events.took)
     probes = np.diff(events.slot[taken], prepend=NONE)
     taken, probes = taken[1:], probes[1:]
@@ -113,7 +113,10 @@ def miss_times(events: PoolEvents) -> Misses:
 
 
 def sleep_times(events: PoolEvents) -> np.ndarray:
-    """From the unmap that wakes a sleeper until that has the lock: a CPU and the lock are waited for too."""
+    """Return the time from the unmap that wakes a task until the task has the lock.
+
+    It includes waits for a CPU and for the lock.
+    """
     after = events.next_of_task()
     slept = np.flatnonzero((events.code == SLEEP) & (after < len(events.code)))
     waking = np.flatnonzero((events.code == UNMAPPED) & (events.count == 1))
@@ -125,16 +128,17 @@ def sleep_times(events: PoolEvents) -> np.ndarray:
 
 
 def switch_times(events: PoolEvents) -> np.ndarray:
-    """From a task's going to sleep until the scheduler has left it; none where switches were not recorded."""
+    """Return the time from each sleep to the switch away; empty if switches were not recorded."""
     slept = np.flatnonzero(events.code == SLEEP)
     left = _left_cpu(events, slept)
     return left[left >= 0] - events.time[slept[left >= 0]]
 
 
 def wake_times(events: PoolEvents) -> Wakes:
-    """From each unmap that leaves a slot unused until its task does something else or leaves its CPU.
+    """Return the time from each unmap that leaves a slot unused to its task's next event or switch away.
 
-    None where switches were not recorded: a task's next event may be long after it has left its CPU.
+    The result is empty if switches were not recorded, because a task's next event may be long after it has
+    left its CPU.
     """
     unused = np.flatnonzero((events.code == UNMAPPED) & (events.count == 1))
     asleep = np.searchsorted(np.flatnonzero(events.code == SLEEP), unused)
@@ -148,7 +152,7 @@ def wake_times(events: PoolEvents) -> Wakes:
 
 
 def _left_cpu(events: PoolEvents, which: np.ndarray) -> np.ndarray:
-    """When the tasks of some events next left their CPU; NONE where that is not known."""
+    """Return when the tasks of the events `which` next left their CPU; NONE if unknown."""
     left = np.full(len(which), NONE)
     switches = events.switches
     if switches is None:

@@ -1,4 +1,4 @@
-"""The events of the kernel's kmap pool, in the order in which its lock was held."""
+"""The events of the kernel's kmap pool, in the order in which tasks held its lock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# The events of the pool; the position is the code.
+# The events of the pool; the code of an event is its position.
 EVENTS = ("ke", "spa", "km", "ku", "fz", "ftlb", "slp", "wak")
 ENTER, PAGE_ADDRESS, MAPPED, UNMAPPED, SCAN, FLUSH, SLEEP, WOKEN = range(len(EVENTS))
 NONE = -1
@@ -20,7 +20,7 @@ def _none_yet() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Switches:
-    """The scheduler's switches, in the text's order: when, and from which task to which."""
+    """The scheduler's switches, in the order of the text: time, previous task and next task."""
 
     time: np.ndarray
     leaving: np.ndarray
@@ -29,19 +29,28 @@ class Switches:
 
 @dataclass(frozen=True)
 class PoolEvents:
-    """One entry per event: `code` into EVENTS, and its fields; NONE where an event has no such field.
+    """Arrays with one entry per event; NONE if an event lacks a field.
 
-    `seq` is the recorder's number of the event or its line in the text, `time` is in nanoseconds, or counts
-    the ticks of the text's clock where `in_ticks`, `page` the address of the struct page, `vaddr` the mapped
-    address (0: the page was evicted), `slot` its number in the pool, `count` the use count after the event.
-    `kind` is the kind of operation that the caller asks for; None where callers were not recorded. `cpu_time`
-    is the task's CPU time so far, and `on_cpu_since` when it got the CPU that it is on, for events by which
-    mappings are followed, and `switches` are the scheduler's; None where it was not recorded.
-    `page_told`, `slot_told` and `count_told` say whether an event tells these fields itself; the others are
-    worked out (`fill_missing`). `took` says which maps took a new slot. `unrecorded` are the kinds of events
-    that must have happened and of which there is none. These are empty in events as they were read.
-    `rows_in` is how many rows or lines were read. `lost` is None where the recording does not tell whether
-    events were lost; `gaps` are the ranges of events [first, end) within which some were.
+    seq: the recorder's number of the event, or its line in the text.
+    time: ns, or ticks of the text's clock if `in_ticks`.
+    code: index into EVENTS.
+    page: address of the struct page.
+    vaddr: mapped address (0: the page was evicted).
+    slot: number of the slot in the pool.
+    count: use count after the event.
+    kind: kind of operation that the caller requests; None if callers were not recorded.
+    cpu_time, on_cpu_since: the task's CPU time so far, and when it got its CPU, for requests, maps and
+        unmaps; None if the scheduler was not recorded.
+    switches: the scheduler's switches; None if not recorded.
+    page_told, slot_told, count_told: whether the event itself contains the field; otherwise the field is
+        inferred (`fill_missing`).
+    took: whether a map took a new slot.
+    unrecorded: kinds of events that must have occurred but are not in the recording.
+    rows_in: number of rows or lines read.
+    lost: number of lost events; None if the recording does not contain it.
+    gaps: ranges of events [first, end) in which events were lost.
+
+    `page_told`, `slot_told`, `count_told`, `took` and `unrecorded` are empty before `fill_missing`.
     """
 
     path: Path
@@ -69,7 +78,7 @@ class PoolEvents:
     unrecorded: frozenset[int] = frozenset()
 
     def between(self, begin: int, end: int) -> PoolEvents:
-        """Return the events [begin, end), none of which lies in a gap."""
+        """Return the events [begin, end), which must not contain a gap."""
         parts: dict[str, Any] = {
             each.name: column[begin:end]
             for each in fields(self)
@@ -78,16 +87,16 @@ class PoolEvents:
         return replace(self, gaps=(), **parts)
 
     def evicts(self) -> np.ndarray:
-        """Whether each event is that a page lost its address."""
+        """Return whether each event is an eviction: a page loses its address."""
         return (self.code == PAGE_ADDRESS) & (self.vaddr == 0)
 
     def next_of_task(self, code: int | None = None) -> np.ndarray:
-        """Position of each event's task's next one (of the kind `code`); past the end if there is none."""
+        """Return the position of the next event (of kind `code`) of each event's task; the length if none."""
         length = len(self.code)
         by_task = np.argsort(self.pid, kind="stable")
         pid = self.pid[by_task]
         wanted = np.ones(length, np.bool_) if code is None else self.code[by_task] == code
-        # The first wanted one behind each place, if it is of the same task.
+        # The first matching event after each place, if it is of the same task.
         places = np.flatnonzero(wanted)
         at = np.searchsorted(places, np.arange(length), side="right")
         found = np.append(places, length)[at]
@@ -98,7 +107,7 @@ class PoolEvents:
         return result
 
     def follows(self, code: int) -> np.ndarray:
-        """Whether each event is its task's next one after an event of the kind `code`."""
+        """Return whether each event is its task's next one after an event of kind `code`."""
         after = self.next_of_task()[self.code == code]
         result = np.zeros(len(self.code), np.bool_)
         result[after[after < len(result)]] = True
@@ -106,9 +115,9 @@ class PoolEvents:
 
 
 def split_at_gaps(events: PoolEvents) -> list[PoolEvents]:
-    """Split a recording where events were lost: within each part none was, so each can be followed.
+    """Split a recording where events were lost, into parts without losses.
 
-    What was recorded between the last event before a loss and the first one known to be after it is in none.
+    Events between the last event before a loss and the first event known to be after it are in no part.
     """
     parts = []
     begin = 0

@@ -1,15 +1,16 @@
-"""What the kernel's pool held when a recording began, worked out from what the recording shows of it later.
+"""Infer the state of the kernel's pool at the start of a recording from later events.
 
-A slot's first event tells its state at the start, because nothing changes a slot without an event but a scan:
+The first event of a slot gives its state at the start, because only a scan changes a slot without an event:
 
-- first unmapped, leaving count n: it had n + 1, with that page;
-- first hit, giving count n: it had n - 1, with that page;
-- first taken: it was clean, or held a page that nobody used and that the first scan evicted;
-- never seen: if the cursor passes it, it is not clean; if it does so after a scan, it is used all along.
+- The first event is an unmap that leaves count n: the slot had count n + 1 and this page.
+- The first event is a hit that gives count n: the slot had count n - 1 and this page.
+- The first event takes the slot: it was clean, or had an unused page that the first scan evicted.
+- The slot has no event: if the cursor passes it, it is not clean. If the cursor passes it after a scan, it
+  is in use throughout.
 
-The pages that the first scan evicts and that were never seen before were in slots of the last two kinds. A
-scan goes by slot number, so they lie between the slots of the known pages evicted before and after them.
-Slots that the cursor passed over before that scan and that were taken after it must have held one.
+Pages that the first scan evicts and that have no earlier event were in slots of the last two cases. A scan
+proceeds by slot number, so these slots are between the slots of the known pages evicted before and after.
+A slot that the cursor passed before that scan and that was taken after it must have had such a page.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _IN_USE = 2
 
 @dataclass(frozen=True)
 class PoolState:
-    """Use count and page (index into LockSchedule.pages, or NONE) of each slot, and the cursor."""
+    """Use count and page (index into LockSchedule.pages, or NONE) of each slot, and the cursor position."""
 
     count: np.ndarray
     page: np.ndarray
@@ -35,17 +36,17 @@ class PoolState:
 
     @property
     def adopted(self) -> int:
-        """Slots that were not clean."""
+        """Return the number of slots that were not clean."""
         return int((self.count > 0).sum())
 
 
 def fresh_pool(slots: int) -> PoolState:
-    """A pool that nobody has used yet."""
+    """Return an unused pool."""
     return PoolState(np.zeros(slots, np.int64), np.full(slots, NONE, np.int64), 0)
 
 
 def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
-    """Work out the pool's state before the first hold of its lock."""
+    """Infer the pool's state before the first hold of its lock."""
     state = fresh_pool(slots)
     count, page = state.count, state.page
     never = len(schedule.kind)
@@ -67,7 +68,7 @@ def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
         }
         before = np.flatnonzero(schedule.takes[:first_scan] & (schedule.kind[:first_scan] == MAPS))
         slot_of |= dict(zip(schedule.page[before].tolist(), schedule.slot[before].tolist(), strict=True))
-        # By how sure it is that such a slot held a page that nobody used: lower is surer.
+        # Rank the slots by how likely they had an unused page: lower is more likely.
         unseen = (first >= first_scan) & (count == 0)
         doubt = np.select(
             [~unseen | (passed_after & (first == never)), first < never, passed_before],
@@ -77,7 +78,7 @@ def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
         evicted = schedule.evicted_by(first_scan)
         nameless = schedule.pages[evicted] == NONE
         if nameless.any():
-            # Some of these were in slots of which is known that nobody used them by then.
+            # Some of these pages were in slots that are known to be unused at that time.
             named = _count_unused(schedule, state, first_scan) - int((~nameless).sum())
             evicted = np.delete(evicted, np.flatnonzero(nameless)[: max(named, 0)])
         _place_evicted(evicted.tolist(), slot_of, doubt, state)
@@ -87,7 +88,7 @@ def infer_initial_state(schedule: LockSchedule, slots: int) -> PoolState:
 
 
 def _count_unused(schedule: LockSchedule, state: PoolState, first_scan: int) -> int:
-    """Slots that the first scan finds unused, of those of which the recording tells before it."""
+    """Return how many slots with an event before the first scan are unused when it runs."""
     count = state.count.copy()
     before = np.flatnonzero((schedule.slot[:first_scan] != NONE) & (schedule.kind[:first_scan] != SLEEPS))
     slots = schedule.slot[before]
@@ -98,10 +99,10 @@ def _count_unused(schedule: LockSchedule, state: PoolState, first_scan: int) -> 
 
 
 def _follow_cursor(schedule: LockSchedule, slots: int, first_scan: int) -> tuple[int, np.ndarray, np.ndarray]:
-    """Where the cursor was at the start, and the slots it passed over before and after the first scan.
+    """Return the cursor's initial position and the slots that it passed before and after the first scan.
 
-    A search that scans has gone to the pool's end and begun anew; one that ends with a sleep has then looked
-    at every slot.
+    A search that scans has reached the end of the pool and restarted. If it then sleeps, it has examined
+    every slot.
     """
     before = np.zeros(slots, np.bool_)
     after = np.zeros(slots, np.bool_)
@@ -131,7 +132,7 @@ def _follow_cursor(schedule: LockSchedule, slots: int, first_scan: int) -> tuple
 
 
 def _place_evicted(evicted: list[int], slot_of: dict[int, int], doubt: np.ndarray, state: PoolState) -> None:
-    """Give the unknown ones of the pages that the first scan evicted, in order, their slots."""
+    """Assign slots to the pages that the first scan evicted and that have no known slot, in order."""
     run: list[int] = []
     low = 0
     for page in evicted:
@@ -145,7 +146,7 @@ def _place_evicted(evicted: list[int], slot_of: dict[int, int], doubt: np.ndarra
 
 
 def _place(run: list[int], low: int, high: int, doubt: np.ndarray, state: PoolState) -> None:
-    """Put the pages of `run`, in order, into the likeliest slots from `low` to before `high`."""
+    """Put the pages of `run`, in order, into the most likely slots in [low, high)."""
     if not run:
         return
     likeliest = low + np.argsort(doubt[low:high], kind="stable")

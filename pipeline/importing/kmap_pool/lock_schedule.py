@@ -1,8 +1,8 @@
 """The lock schedule of a recording of the kernel's pool: what each task did while it held the pool's lock.
 
-A hold begins when a task gets the lock and ends when its page is mapped, its page is unmapped or it is about
-to sleep. Scans are also made outside of any mapping: the kernel flushes the pool's unused mappings when it
-changes the attributes of pages, as it does for a module's code (`kmap_flush_unused`).
+A hold begins when a task gets the lock and ends when its page is mapped or unmapped, or when the task is
+about to sleep. The kernel also scans outside of mappings: it flushes the pool's unused mappings when it
+changes the attributes of pages, for example of a module's code (`kmap_flush_unused`).
 """
 
 from __future__ import annotations
@@ -13,21 +13,27 @@ import numpy as np
 
 from pipeline.importing.kmap_pool import events as ev
 
-# Kinds of holds. A broken one has begun before the recording, or lacks its end.
+# Kinds of holds. A BROKEN hold began before the recording, or has no recorded end.
 MAPS, UNMAPS, SLEEPS, FLUSHES, BROKEN = range(5)
 
 
 @dataclass(frozen=True)
 class LockSchedule:
-    """One entry per hold, in the lock's order; see PoolEvents for the fields of the same name.
+    """Arrays with one entry per hold, in lock order; see PoolEvents for fields of the same name.
 
-    `kind` as above, `seq` the number of its last event, `page` an index into `pages`, `takes` whether it took
-    a new slot, `scans` and `flushes` how many it made, `woken` whether it began with a wake-up, `late`
-    whether a wake-up by an earlier unmap may have been under way at its end. The pages that hold k evicted
-    are evicted[evicted_from[k] : evicted_from[k + 1]]. `slot_told`, `count_told` and, for each evicted page,
-    `evicted_told` say whether the recording tells them; else they are worked out. `passed_over` counts holds
-    left out at the beginning, up to the last unmap of a mapping of which nothing else is known, `cut_off`
-    those cut by the recording's ends; `broken` says which others are not whole.
+    kind: MAPS, UNMAPS, SLEEPS or FLUSHES.
+    seq: number of the hold's last event.
+    page: index into `pages`.
+    takes: whether the hold took a new slot.
+    scans, flushes: number of scans and flushes in the hold.
+    woken: whether the hold began with a wake-up.
+    late: whether a wake-up by an earlier unmap may have been in progress at the end of the hold.
+    evicted, evicted_from: hold k evicted the pages evicted[evicted_from[k] : evicted_from[k + 1]].
+    slot_told, count_told, evicted_told: whether the recording contains the slot, the count and each evicted
+        page; otherwise they are inferred.
+    passed_over: number of holds skipped at the start, up to the last unmap of an unknown mapping.
+    cut_off: number of holds that are incomplete because they are at the start or end of the recording.
+    broken: descriptions of all other incomplete holds.
     """
 
     pages: np.ndarray
@@ -54,20 +60,20 @@ class LockSchedule:
     broken: list[str]
 
     def evicted_by(self, k: int, of: np.ndarray | None = None) -> np.ndarray:
-        """Pages that hold k evicted, in order; or what `of` has for each of them."""
+        """Return the pages that hold k evicted, in order, or the entries of `of` for these pages."""
         return (self.evicted if of is None else of)[self.evicted_from[k] : self.evicted_from[k + 1]]
 
 
 def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
-    """Group a recording's events by the hold of the lock that they happened in.
+    """Group a recording's events by the hold of the lock in which they occurred.
 
-    A first and a last hold that are not whole are left out. Where an unmap, of a mapping from before the
-    recording, tells neither page nor slot, the schedule begins behind the last such unmap.
+    An incomplete first or last hold is omitted. If an unmap of a mapping from before the recording has
+    neither page nor slot, the schedule begins after the last such unmap.
     """
     pages, page = np.unique(events.page, return_inverse=True)
     locked = np.flatnonzero(events.code != ev.ENTER)
     code, pid, evicts = events.code[locked], events.pid[locked], events.evicts()[locked]
-    # What begins a hold: the end of the one before, another task, and what is only ever first in one.
+    # A hold begins after the end of the previous one, with another task, or with an event that comes first.
     begins = np.ones(len(locked), np.bool_)
     begins[1:] = (
         np.isin(code[:-1], [ev.MAPPED, ev.UNMAPPED, ev.SLEEP])
@@ -108,9 +114,9 @@ def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
         and not scans_first[0]
         and (kind[0] == SLEEPS or (takes[0] and events.slot[locked[last[0]]] == 0))
     ):
-        # No search sleeps or takes slot 0 before it has scanned: the recording began after that.
+        # A search scans before it sleeps or takes slot 0, so the recording began after that scan.
         kind[0] = BROKEN
-    # The last one may go on after the recording's end.
+    # The last hold may continue after the recording's end.
     whole = np.ones(len(first), np.bool_)
     if len(first):
         whole[0] = kind[0] != BROKEN
@@ -118,7 +124,7 @@ def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
     unknown = np.flatnonzero((kind == UNMAPS) & _is_unknown(events)[end])
     followed = np.arange(len(first)) > (unknown[-1] if len(unknown) else -1)
     keep = whole & (kind != BROKEN) & followed
-    # An unrecorded sleep is for the page that its task has mapped next.
+    # An unrecorded sleep belongs to the page that its task maps next.
     names_page = end.copy()
     names_page[sleeps] = events.next_of_task(ev.MAPPED)[names_page[sleeps]]
     kept_evictions = evicts & keep[number]
@@ -145,15 +151,15 @@ def schedule_holds(events: ev.PoolEvents) -> LockSchedule:
         passed_over=int((~followed).sum()),
         cut_off=int((~whole).sum()),
         broken=[
-            f"event {events.seq[locked[first[k]]]:,}, task {events.pid[locked[first[k]]]}: the turn with the "
-            "lock that begins here is not whole; are the events in the order in which they happened?"
+            f"event {events.seq[locked[first[k]]]:,}, task {events.pid[locked[first[k]]]}: the lock hold "
+            "that begins here is incomplete; check that the events are in the order in which they occurred"
             for k in np.flatnonzero(whole & followed & (kind == BROKEN)).tolist()
         ],
     )
 
 
 def _is_unknown(events: ev.PoolEvents) -> np.ndarray:
-    """Whether nothing tells the page of each event, or nothing its slot although it was not mapped before."""
+    """Return whether each event lacks its page, or lacks its slot although the page was not mapped before."""
     mapped = np.flatnonzero(events.code == ev.MAPPED)
     pages, first = np.unique(events.page[mapped], return_index=True)
     at = np.minimum(np.searchsorted(pages, events.page), max(len(pages) - 1, 0))
@@ -162,7 +168,7 @@ def _is_unknown(events: ev.PoolEvents) -> np.ndarray:
 
 
 def _goes_on(events: ev.PoolEvents) -> np.ndarray:
-    """Whether the task gets a page later that it asked for before: it slept, if no sleep was recorded."""
+    """Return whether the task maps a page later that it requested before, so that it must have slept."""
     code = np.append(events.code, ev.ENTER)[events.next_of_task()]
     code[events.next_of_task(ev.MAPPED) == len(code)] = ev.ENTER
     if (events.code == ev.WOKEN).any():
@@ -171,7 +177,7 @@ def _goes_on(events: ev.PoolEvents) -> np.ndarray:
 
 
 def _after_sleep(kind: np.ndarray, pid: np.ndarray) -> np.ndarray:
-    """Whether each hold is its task's next one after a sleep."""
+    """Return whether each hold is its task's next one after a sleep."""
     by_task = np.argsort(pid, kind="stable")
     result = np.zeros(len(kind), np.bool_)
     here, after = by_task[:-1], by_task[1:]
@@ -180,17 +186,17 @@ def _after_sleep(kind: np.ndarray, pid: np.ndarray) -> np.ndarray:
 
 
 def _may_be_woken_late(events: ev.PoolEvents) -> np.ndarray:
-    """Find when a wake-up may be under way.
+    """Return whether a wake-up may be in progress at each event.
 
-    An unmap that leaves a page unused wakes the sleepers after it has released the lock, so it wakes those
-    too that went to sleep since. It is over when its task is seen again. One from before the recording is
-    taken to be under way until something was unmapped on each CPU.
+    An unmap that leaves a page unused wakes the sleeping tasks after it has released the lock, so it also
+    wakes tasks that went to sleep in between. The wake-up is over at the task's next event. A wake-up from
+    before the recording is assumed to be in progress until each CPU has unmapped a page.
     """
     length = len(events.code)
     seen_again = events.next_of_task()
     slept = events.code == ev.SLEEP
     went_on = events.follows(ev.SLEEP) if ev.WOKEN in events.unrecorded else events.code == ev.WOKEN
-    # Asleep by the recording, woken or not; those who went on without having slept did so before it began.
+    # Tasks asleep. A task that continues without a recorded sleep went to sleep before the recording began.
     before = went_on & ~events.follows(ev.SLEEP)
     asleep = np.cumsum(slept.astype(np.int64) - went_on) + int(before.sum())
     if ev.SLEEP in events.unrecorded:

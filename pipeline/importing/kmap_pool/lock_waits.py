@@ -1,9 +1,9 @@
-"""How long tasks spun for the pool's lock at an unmap, which is no time of their own.
+"""Estimate how long tasks spun for the pool's lock at an unmap.
 
-No event says when a task asks for the lock to unmap: the recorded use of a mapping ends when it is unmapped,
-and the wait is in it. A replay would wait a second time. What can be told is the wait behind a long hold, as
-of a flush: a task that was on its CPU meanwhile and unmaps right after has spun, since it got the CPU or
-since the hold began.
+No event records when a task requests the lock to unmap. The recorded use of a mapping therefore includes the
+wait, and a replay would wait a second time. The wait behind a long hold, for example with a flush, can be
+estimated: a task that was on its CPU during the hold and unmaps right after it has spun since it got the CPU
+or since the hold began, whichever is later.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 
 from pipeline.importing.kmap_pool.events import ENTER, PoolEvents
 
-# Holds are microseconds but for those with a flush, and a release is followed by the next hold in as many.
+# Holds without a flush take microseconds, and the next hold starts within microseconds of a release.
 _LONG_NS = 100_000
 _RIGHT_AFTER_NS = 100_000
 
 
 def find_lock_waits(events: PoolEvents, mapped: np.ndarray, unmapped: np.ndarray) -> np.ndarray:
-    """Nanoseconds that each of the tasks spun before it unmapped; `mapped` and `unmapped` are positions.
+    """Return the time in ns that each task spun before its unmap; `mapped` and `unmapped` are positions.
 
-    `events` has times in nanoseconds and `on_cpu_since`.
+    `events` must have times in ns and `on_cpu_since`.
     """
     assert events.on_cpu_since is not None
     waits = np.zeros(len(unmapped), np.int64)
@@ -34,7 +34,7 @@ def find_lock_waits(events: PoolEvents, mapped: np.ndarray, unmapped: np.ndarray
     first, last = first[long], last[long]
     if not len(first):
         return waits
-    # Long holds that follow one another at once are waited for together.
+    # Long holds in immediate succession count as one wait.
     apart = np.ones(len(first), np.bool_)
     apart[1:] = events.time[first[1:]] - events.time[last[:-1]] > _RIGHT_AFTER_NS
     since = events.time[first][np.maximum.accumulate(np.where(apart, np.arange(len(first)), 0))]
@@ -48,6 +48,6 @@ def find_lock_waits(events: PoolEvents, mapped: np.ndarray, unmapped: np.ndarray
     )
     began = np.maximum(np.maximum(events.on_cpu_since[unmapped], since[at]), events.time[mapped])
     waits[behind] = np.maximum(time - began, 0)[behind]
-    # Whoever got the CPU after the hold has waited for nobody.
+    # A task that got its CPU after the hold did not wait for it.
     waits[events.on_cpu_since[unmapped] > events.time[last[at]]] = 0
     return waits

@@ -1,15 +1,16 @@
-"""What events of the kernel's pool do not tell themselves, worked out of what others of the recording tell.
+"""Infer fields that events of the kernel's pool lack from other events of the recording.
 
-Which fields a probe can read depends on the kernel's build: where the compiler keeps the page of an unmap in
-no register, the slot says which page it is. Three things tell of another event's fields:
+The fields that a probe can read depend on the kernel's build. For example, if the compiler keeps the page of
+an unmap in no register, only the slot identifies the page. Three rules infer fields:
 
-- A task asks for a page, sleeps for a slot, goes on and has the page mapped: all of that is of one page.
+- When a task requests a page, sleeps for a slot, continues and maps the page, all these events are of the
+  same page.
 - A page stays in its slot from the event that took the slot until a scan evicts the page: an *occupancy*. All
   maps and unmaps in between have the same page and slot, and each changes the use count by one.
-- A scan evicts in the order of the slots, and the sweep of the cursor that follows takes the slots made clean
-  in the same order: so a page evicted from a slot that no event named was in the one taken in its turn.
+- A scan evicts in the order of the slots, and the following sweep of the cursor takes the cleaned slots in
+  the same order. A page that was evicted from an unknown slot was therefore in the slot taken in its turn.
 
-An unmap that tells neither page nor slot is taken to be of its task's latest mapping.
+An unmap with neither page nor slot is assumed to belong to its task's latest mapping.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ from pipeline.importing.kmap_pool.events import (
 )
 
 _PAGE_BITS = 12
-# Pools begin at a multiple of what one entry of the upper page table maps: 2 MiB, or 4 without PAE.
+# Pools are aligned to the memory that one entry of the upper page table maps: 2 MiB, or 4 MiB without PAE.
 _POOL_ALIGNMENT = 1 << 21
-# Names for pages that nothing names count down from here; addresses are far from them.
+# Numbers for unidentified pages count down from here; they cannot collide with addresses.
 _FIRST_INVENTED = -2
 
 
 def fill_missing(events: PoolEvents) -> PoolEvents:
-    """Fill in the fields that events lack and others tell; what nothing tells stays NONE.
+    """Fill in fields that can be inferred from other events; all others stay NONE.
 
-    `page_told`, `slot_told` and `count_told` of the result say what the events themselves tell. A mapped
-    address tells the slot. Pages that nothing names get numbers below NONE, one for each occupancy. Where
-    no page's new address was recorded, a slot counts as taken when a page is in it that was not before.
+    `page_told`, `slot_told` and `count_told` of the result mark the fields that the events themselves
+    contain. A mapped address gives the slot. Unidentified pages get numbers below NONE, one per occupancy.
+    If no new addresses of pages were recorded, a slot counts as taken when it has another page than before.
     """
     events = replace(
         events,
@@ -81,7 +82,7 @@ def fill_missing(events: PoolEvents) -> PoolEvents:
 
 
 def _find_unrecorded(events: PoolEvents) -> frozenset[int]:
-    """Kinds of events that must have happened and of which there is none: nothing was set to record them."""
+    """Return the kinds of events that must have occurred but are not in the recording."""
     there = set(np.unique(events.code).tolist())
     evicts = bool(events.evicts().any())
     taken = _slots_change_hands(events)
@@ -97,7 +98,7 @@ def _find_unrecorded(events: PoolEvents) -> frozenset[int]:
 
 
 def _slots_change_hands(events: PoolEvents) -> bool:
-    """Whether maps show two pages in a slot or a page in two slots, or come right after a scan."""
+    """Return whether maps show two pages in a slot or a page in two slots, or follow a scan directly."""
     maps = events.code == MAPPED
     told = maps & (events.page != NONE) & (events.slot != NONE)
     pairs = np.unique(np.stack([events.page[told], events.slot[told]]), axis=1)
@@ -106,7 +107,7 @@ def _slots_change_hands(events: PoolEvents) -> bool:
 
 
 def _take_positions(events: PoolEvents) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the events that gave a page its slot's address, and of the maps that they belong to."""
+    """Return the positions of events that gave a page its slot's address, and of the corresponding maps."""
     locked = np.flatnonzero(events.code != ENTER)
     by_task = locked[np.argsort(events.pid[locked], kind="stable")]
     here, after = by_task[:-1], by_task[1:]
@@ -120,7 +121,7 @@ def _take_positions(events: PoolEvents) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _find_evictions(events: PoolEvents) -> None:
-    """Where a page's new address was not recorded, it is 0 unless the page is mapped next."""
+    """Set an unrecorded new address of a page to 0 (evicted), unless the page is mapped next."""
     lacking = (events.code == PAGE_ADDRESS) & (events.vaddr == NONE)
     if lacking.any():
         taken, _ = _take_positions(events)
@@ -129,7 +130,7 @@ def _find_evictions(events: PoolEvents) -> None:
 
 
 def _find_slots(events: PoolEvents, parts: list[PoolEvents]) -> None:
-    """Read the slot from the mapped address where it has no number of its own."""
+    """Compute slots that were not recorded from the mapped address."""
     shows = np.isin(events.code, [MAPPED, PAGE_ADDRESS]) & (events.vaddr > 0)
     both = np.flatnonzero(shows & (events.slot != NONE))
     lacking = shows & (events.slot == NONE)
@@ -147,7 +148,7 @@ def _find_slots(events: PoolEvents, parts: list[PoolEvents]) -> None:
 
 
 def _name_pages_of_requests(events: PoolEvents) -> None:
-    """Give all that a task does from asking for a page until it is mapped the page that one of it names."""
+    """Give all events of a request, from ENTER to MAPPED, the page that one of them contains."""
     code, pid = events.code, events.pid
     own = np.flatnonzero(np.isin(code, [ENTER, SLEEP, WOKEN, MAPPED]) | _takes_slot(events))
     by_task = own[np.argsort(pid[own], kind="stable")]
@@ -173,11 +174,13 @@ def _takes_slot(events: PoolEvents) -> np.ndarray:
 
 @dataclass
 class _Occupancy:
-    """A page in a slot, from when it took it until it was evicted; NONE for what is not known.
+    """The time of a page in a slot, from when it took the slot until its eviction; NONE if unknown.
 
-    `at` are the positions of its maps and unmaps, `evicted_at` that of its eviction. `taken` is false if it
-    was there when the recording began. `count` is the use count after the latest of them, if it is known, and
-    `scans` how many scans the recording had had by then.
+    taken: False if the page was in the slot when the recording began.
+    at: positions of the maps and unmaps.
+    evicted_at: position of the eviction.
+    count: use count after the latest map or unmap.
+    scans: number of scans in the recording before that event.
     """
 
     page: int
@@ -190,7 +193,7 @@ class _Occupancy:
 
 
 class _Occupancies:
-    """All occupancies of a part of a recording in which no event was lost."""
+    """All occupancies in a part of a recording without lost events."""
 
     def __init__(self, events: PoolEvents) -> None:
         self.events = events
@@ -198,7 +201,7 @@ class _Occupancies:
         self.in_slot: dict[int, _Occupancy] = {}
         self.of_page: dict[int, _Occupancy] = {}
         self.freed: list[_Occupancy] = []  # by the latest scan, in order
-        self.taken: list[tuple[int, _Occupancy | None]] = []  # slots since, and who was there before
+        self.taken: list[tuple[int, _Occupancy | None]] = []  # slots since, with their previous occupancy
         self.scans = 0
         self._follow()
 
@@ -238,7 +241,7 @@ class _Occupancies:
         self._end_sweep(whole=False)
 
     def _takes_unseen(self, position: int) -> bool:
-        """Whether a map of a page that was not there takes a slot, although no event says so."""
+        """Return whether a map of a new page takes a slot without an event for it."""
         return PAGE_ADDRESS in self.events.unrecorded and int(self.events.count[position]) in (2, NONE)
 
     def _begin(self, page: int, slot: int, taken: bool) -> _Occupancy:
@@ -254,7 +257,7 @@ class _Occupancies:
         if there is None or (there.page != page and NONE not in (there.page, page)):
             return None
         if PAGE_ADDRESS in self.events.unrecorded and there.count == 1 and self.scans > there.scans:
-            return None  # evicted unseen: a scan evicts what nobody uses
+            return None  # evicted without an event: a scan evicts unused pages
         return there
 
     def _learn(self, there: _Occupancy, position: int, page: int, slot: int) -> None:
@@ -281,7 +284,7 @@ class _Occupancies:
         self.freed.append(there)
 
     def _end_sweep(self, whole: bool) -> None:
-        """Match what the latest scan freed with the slots taken since, where one of both is not named."""
+        """Match the pages that the latest scan freed with the slots taken since, if either is unknown."""
         known = {there.slot: k for k, there in enumerate(self.freed) if there.slot != NONE}
         low = 0
         run: list[tuple[int, _Occupancy | None]] = []
@@ -303,14 +306,14 @@ class _Occupancies:
             if before is None:
                 there.slot = slot
             elif there is not before:
-                # Two halves of one occupancy: the maps and unmaps of a slot, and the eviction of its page.
+                # Join the halves of an occupancy: the maps and unmaps, and the eviction of the page.
                 there.at, there.slot = before.at + there.at, slot
                 there.page = before.page if there.page == NONE else there.page
                 there.taken = before.taken
                 before.at = []
 
     def fill(self, invented: int) -> int:
-        """Write what was found into the events; return the next name for a page that nothing names."""
+        """Write the inferred fields into the events; return the next number for an unidentified page."""
         e = self.events
         self._place_the_rest()
         for there in self.every:
@@ -328,9 +331,9 @@ class _Occupancies:
         return invented
 
     def _place_the_rest(self) -> None:
-        """Give pages from before the recording whose slots were not taken since any slot that nobody took.
+        """Assign free slots to pages from before the recording with slots that were not taken since.
 
-        Nothing that was recorded depends on which it was.
+        No recorded event depends on the choice.
         """
         lost = [there for there in self.every if there.slot == NONE and there.at]
         used = {there.slot for there in self.every}
@@ -343,7 +346,7 @@ class _Occupancies:
         count = self.events.count
         after = np.cumsum(np.where(self.events.code[at] == MAPPED, 1, -1))
         told = np.flatnonzero(count[at] != NONE)
-        # What is known last is surest: unmaps that nothing tells of lie at the recording's beginning.
+        # The latest known count is the most reliable: unidentified unmaps are at the start of a recording.
         if there.taken:
             before = 1
         elif there.evicted_at != NONE:
@@ -351,14 +354,14 @@ class _Occupancies:
         elif len(told):
             before = int(count[at[told[-1]]] - after[told[-1]])
         else:
-            # Used by so many at least: nobody goes below 1, and a scan would have evicted it at 1.
+            # The smallest possible count: it never falls below 1, and a scan evicts a page with count 1.
             before = max(1 - int(after.min()), 2 - int(after[-1]) if self.scans > there.scans else 1)
         lacking = count[at] == NONE
         count[at[lacking]] = (before + after)[lacking]
 
 
 def _scan_begins(events: PoolEvents, evicts: np.ndarray) -> np.ndarray:
-    """Where scans begin; where they were not recorded, the first of their evictions, or their flush."""
+    """Return where scans begin; if scans were not recorded, at their first eviction, or at their flush."""
     scans = events.code == SCAN
     if SCAN in events.unrecorded and PAGE_ADDRESS in events.unrecorded:
         return events.code == FLUSH

@@ -1,4 +1,4 @@
-"""From the pool's events to the operations of a trace: pairing, provenance, rules and notes."""
+"""Convert events of the kernel's pool into operations of a trace: pairing, provenance, rules and notes."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pipeline.importing.mappings import (
     arrange,
     process_note,
 )
+from pipeline.schema.names import KINDS
 from pipeline.schema.trace_metadata import Provenance
 
 _COLUMNS: dict[str, Provenance] = {
@@ -30,9 +31,9 @@ _COLUMNS: dict[str, Provenance] = {
 
 @dataclass(frozen=True)
 class PoolOperations:
-    """Positions of the three events of each whole operation, in order of mapping.
+    """Positions of the three events of each complete operation, in the order of their maps.
 
-    `dropped` counts what was left over, by reason.
+    `dropped` counts incomplete operations by reason.
     """
 
     asked: np.ndarray
@@ -44,7 +45,7 @@ class PoolOperations:
 def pair_events(events: PoolEvents) -> PoolOperations:
     """Pair each UNMAPPED with the latest open MAPPED and ENTER of its task and page.
 
-    Where no ENTER was recorded, a page is taken to be asked for when it is mapped.
+    If no ENTER was recorded, the time of the request is that of the map.
     """
     entered: dict[tuple[int, int], list[int]] = defaultdict(list)
     mapped: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
@@ -67,14 +68,14 @@ def pair_events(events: PoolEvents) -> PoolOperations:
     asked, middle, unmapped = np.array(sorted(whole, key=lambda three: three[1]), np.int64).reshape(-1, 3).T
     cut_off = sum(map(len, entered.values())) + sum(map(len, mapped.values()))
     dropped = {
-        "cut off by the end": cut_off,
-        "begun before the recording, or unmapped by another task": begun_before,
+        "the recording ends before the unmap": cut_off,
+        "they began before the recording, or another task unmapped the page": begun_before,
     }
     return PoolOperations(asked, middle, unmapped, dropped)
 
 
 def build_mappings(events: PoolEvents, operations: PoolOperations) -> Mappings:
-    """Look up what is known of each operation; its kind is the first one where callers were not recorded."""
+    """Return the fields of each operation; without recorded callers, the kind is the first of KINDS."""
     asked, mapped, unmapped = operations.asked, operations.mapped, operations.unmapped
     instants = np.stack([asked, mapped, unmapped], axis=1)
     return Mappings(
@@ -90,14 +91,14 @@ def build_mappings(events: PoolEvents, operations: PoolOperations) -> Mappings:
 
 
 def import_events(events: PoolEvents, threads: bool) -> ImportedRows:
-    """Make trace rows of the pool's events, whose times are nanoseconds.
+    """Convert the pool's events, with times in ns, into trace rows.
 
-    The pool's own events (scans, flushes, sleeps) are the allocator's doing and not part of a trace.
+    The pool's own events (scans, flushes, sleeps) are actions of the allocator and not part of a trace.
     """
     if (events.time == NONE).any():
         raise InputError(
-            f"{events.path}: wanted a time with each event (time_ns), of which an operation's durations are "
-            "made; record it. 'pipeline study kernel' needs none"
+            f"{events.path}: each event needs a time (time_ns), from which durations are computed; record "
+            "the times. 'pipeline study kernel' does not need them"
         )
     operations = pair_events(events)
     mappings = build_mappings(events, operations)
@@ -112,16 +113,19 @@ def import_events(events: PoolEvents, threads: bool) -> ImportedRows:
 
 
 def _describe_lacking(events: PoolEvents) -> list[str]:
-    """What events did not tell and was worked out or assumed."""
+    """Return notes on fields that events lack and that are inferred or assumed."""
     notes = []
     for code in (ENTER, MAPPED, UNMAPPED):
         lacking = int(((events.code == code) & ~events.page_told).sum())
         if lacking:
-            notes.append(f"{lacking:,} {EVENTS[code]} lack page, which other events of its task or slot tell")
+            notes.append(
+                f"{lacking:,} {EVENTS[code]} events lack the page, which is inferred from other events of "
+                "their task or slot"
+            )
     if ENTER in events.unrecorded:
-        notes.append("no ke was recorded: a page is taken to be asked for when it is mapped")
+        notes.append("no ke was recorded: the time of a request is assumed to be the time of its map")
     if events.kind is None:
-        notes.append("callers were not recorded: each operation counts as the first kind of the table")
+        notes.append(f"callers were not recorded: the kind of each operation is assumed to be {KINDS[0]}")
     return notes
 
 
@@ -132,9 +136,9 @@ def import_mappings(
     threads: bool,
     lock_waits: np.ndarray | None = None,
 ) -> ImportedRows:
-    """Make trace rows of the pool's mappings; `dropped` is what the reader left out, by reason.
+    """Convert the pool's mappings into trace rows; `dropped` counts mappings that the reader dropped.
 
-    `lock_waits` is how long the task spun before each unmap, where that is known: no part of its hold.
+    `lock_waits`, if known, is how long the task spun before each unmap; it is subtracted from the hold.
     """
     columns = dict(_COLUMNS)
     if mappings.cpu_ns is None:
@@ -148,16 +152,16 @@ def import_mappings(
         for name in ("think_ns", "wait_ns", "hold_ns", "block_ns"):
             columns[name] = "measured"
         split_notes = [
-            "CPU time is from each switch to the task until the switch away, interrupts included; wait_ns "
-            "and block_ns are the rest, waiting for a CPU included"
+            "CPU time is the time from each switch to the task until the switch away, including interrupts; "
+            "wait_ns and block_ns are the rest, including waits for a CPU"
         ]
     if lock_waits is not None:
         hold_ns = arranged.rows["hold_ns"]
         spun_ns = np.minimum(lock_waits[arranged.source_row], hold_ns)
         arranged.rows["hold_ns"] = hold_ns - spun_ns
         split_notes.append(
-            f"hold_ns is without the {spun_ns.sum() / 1e9:.3f} s in all that tasks spun for the pool's lock "
-            f"at {int((spun_ns > 0).sum()):,} unmaps behind holds of 100 us and more; shorter waits are in it"
+            f"hold_ns excludes {spun_ns.sum() / 1e9:.3f} s in total that tasks spun for the pool's lock at "
+            f"{int((spun_ns > 0).sum()):,} unmaps behind holds of 100 us or more; it includes shorter waits"
         )
     return ImportedRows(
         rows=arranged.rows,
@@ -170,11 +174,11 @@ def import_mappings(
         notes=[
             process_note(threads),
             *split_notes,
-            "the time from asking to being mapped, sleeping for a slot included, is the recorded allocator's "
-            "and in no column",
+            "the time from request to mapped, including sleeps for a slot, belongs to the recorded allocator "
+            "and is in no column",
             FIRST_NOTE,
-            "page numbers stand for struct page addresses, so a frame that was freed and used again is the "
-            "same page",
-            "cpus is 1 + the largest CPU number seen",
+            "page numbers identify struct page addresses, so a frame that was freed and reused is the same "
+            "page",
+            "cpus is 1 + the largest recorded CPU number",
         ],
     )

@@ -1,4 +1,4 @@
-"""Finding and reading recordings of the kernel's kmap pool: Parquet, or the tracefs text it came from."""
+"""Find and read recordings of the kernel's kmap pool, in Parquet or as tracefs text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import InputError, unknown_name
 from pipeline.importing.callers import classify_callers
-from pipeline.importing.importer import integers, read_column_names, read_columns
+from pipeline.importing.importer import integers, name_file, read_column_names, read_columns
 from pipeline.importing.kmap_pool import events as ev
 from pipeline.importing.kmap_pool.missing_fields import fill_missing
 from pipeline.importing.kmap_pool.tracefs import read_tracefs
@@ -22,50 +22,51 @@ _OPTIONAL_COLUMNS = ("seq", "time_ns", "cpu", "page", "vaddr", "nr", "cnt", "cal
 
 
 def read_pool_events(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
-    """Read `*.kmap.parquet` or the raw tracefs text it came from, and fill in what events lack.
+    """Read `*.kmap.parquet` or tracefs text, and fill in missing fields of events.
 
-    `with_scheduler`: text's switches too. Raises InputError if the file is neither, has none of the pool's
-    events, or tells of no mapping.
+    `with_scheduler`: also read the scheduler's switches of a text. Raises InputError if the file is neither,
+    or has no events of the pool or no mapping.
     """
     events = fill_missing(read_recorded_events(path, with_scheduler))
     if not (events.code == ev.MAPPED).any():
         raise InputError(
-            f"{path}: wanted km (mapped) among the events of the kernel's pool, found none; set a probe "
-            "where kmap_high has its slot, as traces/highmem does"
+            f"{path}: the recording has no km (mapped) event of the kernel's pool; set a probe in kmap_high "
+            "after it has found its slot, as in traces/highmem"
         )
     nameless = np.flatnonzero(
         (events.code == ev.MAPPED) & (events.page == ev.NONE) & (events.slot == ev.NONE)
     )
     if len(nameless):
         raise InputError(
-            f"{path}: event {int(events.seq[nameless[0]]):,}, km, tells neither its page nor its slot, as "
-            f"{len(nameless):,} do, and no other event does; record page, nr or vaddr with it"
+            f"{path}: event {int(events.seq[nameless[0]]):,}, km, has neither page nor slot, and no other "
+            f"event gives them ({len(nameless):,} such events); record page, nr or vaddr with km"
         )
     return events
 
 
 def read_recorded_events(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
-    """Read `*.kmap.parquet` or the raw tracefs text it came from, as recorded: NONE where a field lacks.
+    """Read `*.kmap.parquet` or tracefs text as recorded, with NONE for missing fields.
 
-    Text may be compressed. Raises InputError if the file is neither or has none of the pool's events.
+    Text may be compressed. Raises InputError if the file is neither or has no events of the pool.
     """
     readable_file(path, "a recording of the kernel's kmap pool")
-    events = read_parquet(path) if read_column_names(path) else read_tracefs(path, with_scheduler)
+    with name_file(path):
+        events = read_parquet(path) if read_column_names(path) else read_tracefs(path, with_scheduler)
     if not len(events.code):
         raise InputError(
-            f"{path}: wanted a recording of the kernel's kmap pool, found none of its events "
-            f"({', '.join(ev.EVENTS)}); see traces/RECORDINGS.md for how one is made"
+            f"{path}: expected a recording of the kernel's kmap pool, found none of its events "
+            f"({', '.join(ev.EVENTS)}); traces/RECORDINGS.md describes how to record them"
         )
     unknown = np.flatnonzero(events.code == ev.NONE)
     if len(unknown):
         row = int(unknown[0])
         name = _read_table(path).column("ev")[row].as_py()
-        raise InputError(f"{path}: row {row}: ev is {name!r}, wanted one of {', '.join(ev.EVENTS)}")
+        raise InputError(f"{path}: row {row}: ev is {name!r}; expected one of {', '.join(ev.EVENTS)}")
     return events
 
 
 def _read_table(path: Path) -> pa.Table:
-    """Rows in the order of `seq`, or as they stand where there is none."""
+    """Return the rows in the order of `seq`, or in file order if there is no such column."""
     there = read_column_names(path)
     names = [*NEEDED_COLUMNS, *(name for name in _OPTIONAL_COLUMNS if name in there)]
     table = read_columns(path, names, "raw events of the kmap pool")
@@ -73,9 +74,9 @@ def _read_table(path: Path) -> pa.Table:
 
 
 def read_parquet(path: Path) -> ev.PoolEvents:
-    """Read raw events from Parquet, NONE for the code of one that is not known and for what lacks.
+    """Read raw events from Parquet, with NONE for unknown codes and missing fields.
 
-    Raises InputError if the file lacks the column `pid` or `ev`, or a task.
+    Raises InputError if the file lacks the column `pid` or `ev`, or if a `pid` is null.
     """
     table = _read_table(path)
     names = table.column_names
@@ -105,9 +106,9 @@ def read_parquet(path: Path) -> ev.PoolEvents:
 
 
 def recording_path(name: str | Path) -> Path:
-    """Path of a recording given by path, or by the name of a shipped one (traces/pool).
+    """Return the path of a recording, given by its path or by the name of a shipped one (traces/pool).
 
-    Raises UsageError for a name that is neither.
+    Raises UsageError for an unknown name.
     """
     path = Path(name)
     shipped = shipped_recordings()

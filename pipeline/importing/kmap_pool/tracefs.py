@@ -1,4 +1,4 @@
-"""Reading the events of the kernel's kmap pool from tracefs text, as `cat trace` prints it."""
+"""Read events of the kernel's kmap pool from tracefs text, as printed by `cat trace`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.importing.kmap_pool import events as ev
 from pipeline.importing.text.blocks import BlockReader
 from pipeline.io.progress import progress
 
-# comm-pid (tgid) [cpu] flags timestamp: event: rest; a command name may hold spaces and dashes. Options of
-# the tracer bring the tgid and take the flags away; how many flags there are depends on the kernel. Longer
-# numbers than a kernel has are damage.
+# comm-pid (tgid) [cpu] flags timestamp: event: rest. A command name may contain spaces and dashes. Options of
+# the tracer add the tgid and remove the flags; the number of flags depends on the kernel. Numbers longer than
+# a kernel prints are damage.
 _FROM_PID = r"-(\d{1,10})[ \t]+(?:\([ \t\d-]+\)[ \t]+)?\[(\d{1,5})\][ \t]+(?:[^\s:]+[ \t]+)?"
 _HEAD_LOSS = re.compile(rb"entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18})")
 _NO_EVENT = re.compile(rb"^(?:#|.*EVENTS\])", re.MULTILINE)
@@ -31,34 +31,34 @@ _FOLLOWED = (ev.ENTER, ev.MAPPED, ev.UNMAPPED)
 def read_tracefs(path: Path, with_scheduler: bool = False) -> ev.PoolEvents:
     """Read the pool's events from the text at `path`.
 
-    Times in seconds with a fraction become nanoseconds; whole numbers are taken to count ticks.
-    `with_scheduler`: callers are read, and CPU times where the text has sched_switch; a last line without its
-    end, which may be cut short, is taken as it is. Raises InputError when the text cannot be read; with the
-    scheduler also when a switch does not name its tasks.
+    Times in seconds with a fraction become ns; whole numbers are ticks. `with_scheduler`: also read callers,
+    and CPU times if the text has sched_switch events, and accept a last line without an end, which may be
+    truncated. Raises InputError if the text cannot be read or, with the scheduler, if a switch lacks its
+    tasks.
     """
     text = _Text(path, with_scheduler)
     with progress("reading", None, "events") as advance:
         blocks = BlockReader(path)
         for block in blocks.blocks():
-            # A last line without its end may be cut short.
+            # A last line without an end may be truncated.
             if with_scheduler or not blocks.cut_short:
                 advance(text.read(block.tobytes()))
     if blocks.damage:
         raise InputError(
-            f"{path}: wanted tracefs text, but it cannot be read ({blocks.damage}); copy it again"
+            f"{path}: expected tracefs text, but the file cannot be read ({blocks.damage}); copy it again"
         )
     if blocks.overlong:
         raise InputError(
-            f"{path}: line {blocks.overlong_first:,} is longer than any recorder writes; copy the text again"
+            f"{path}: line {blocks.overlong_first:,} is longer than any recorder writes; copy the file again"
         )
     return text.events()
 
 
 def _event_pattern(names: Iterable[str]) -> re.Pattern[bytes]:
-    """Build a pattern that finds the lines of some events in a block, and where events were lost.
+    """Build a pattern that finds the lines of the named events, and the places where events were lost.
 
-    Groups: pid, cpu, time, name and rest of an event; cpu and number of events lost (which may be missing);
-    "buffer started", before which a CPU's events were overwritten.
+    Groups: pid, cpu, time, name and rest of an event; cpu and number of events lost (optional); "buffer
+    started", before which events of a CPU were overwritten.
     """
     event = rf"{_FROM_PID}(\d{{1,18}}|\d{{1,9}}\.\d{{1,9}}): ({'|'.join(names)}): ?([^\n]*)"
     return re.compile(
@@ -67,7 +67,7 @@ def _event_pattern(names: Iterable[str]) -> re.Pattern[bytes]:
 
 
 class _Text:
-    """The events found so far in one text, and what is known of its losses and of its tasks' CPU time."""
+    """The events found so far in a text, with its losses and the CPU time of its tasks."""
 
     def __init__(self, path: Path, with_scheduler: bool) -> None:
         self.path, self.with_scheduler = path, with_scheduler
@@ -80,14 +80,14 @@ class _Text:
         self.in_ticks = False
         self.switches: list[tuple[int, int, int]] = []
         self.line, self.rows_in = 1, 0
-        # Whether there were only comments so far.
+        # Whether all lines so far were comments.
         self.in_head = True
-        # CPU time of a task up to its latest switch away, and when it got the CPU it is on.
+        # CPU time of each task up to its latest switch away, and when it got its current CPU.
         self.used: dict[int, int] = defaultdict(int)
         self.since: dict[int, int] = {}
 
     def read(self, block: bytes) -> int:
-        """Read the events of a block of whole lines; return their number."""
+        """Read the events of a block of complete lines; return their number."""
         if self.in_head:
             head = re.match(rb"(?:#.*\n)*", block)
             assert head is not None
@@ -106,7 +106,7 @@ class _Text:
             elif overwritten:
                 self.gaps = [(0, len(self.rows))]
             else:
-                # The text has them in order of time: they may lie anywhere since the CPU's last event.
+                # The text is in time order, so the lost events are anywhere since the CPU's last event.
                 self.gaps.append((self.last_of_cpu.get(int(losing), -1) + 1, len(self.rows)))
                 if number or not self.with_scheduler:
                     self.lost = (self.lost or 0) + int(number or 1)
@@ -126,7 +126,7 @@ class _Text:
             caller = _CALLER.search(rest)
             self.callers.append(caller[1].decode("utf-8", "replace") if caller else None)
             if code in _FOLLOWED:
-                # A task that ran before the recording began is first seen at work.
+                # The first event of a task that ran before the recording began.
                 since = self.since.setdefault(task, ticks)
                 cpu_time = self.used[task] + ticks - since
         self.rows.append((self.line, ticks, code, task, int(cpu), page, *others, cpu_time, since))
@@ -142,11 +142,11 @@ class _Text:
     def _lacks(self, block: bytes, match: re.Match[bytes], what: str) -> InputError:
         event = self.rows_in + _count_lines(block[: match.end()])
         return InputError(
-            f"{self.path}: event {event:,}: {match[4].decode()} without its {what}; mend the text"
+            f"{self.path}: event {event:,}: {match[4].decode()} lacks its {what}; correct the text"
         )
 
     def events(self) -> ev.PoolEvents:
-        """Return what was read."""
+        """Return the events read."""
         columns = np.array(self.rows, np.int64).reshape(-1, 11).T
         switches = ev.Switches(*np.array(self.switches, np.int64).T) if self.switches else None
         seq, time, code, pid, cpu, page, vaddr, slot, count, cpu_time, since = columns
@@ -161,18 +161,18 @@ class _Text:
 
 
 def _count_lines(block: bytes) -> int:
-    """How many lines there are that tell of an event; neither comments nor losses do."""
+    """Return the number of lines with an event, without comments and reports of losses."""
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     return lines - sum(1 for _ in _NO_EVENT.finditer(block))
 
 
 def _number(text: bytes) -> int:
-    """A number as columns hold it, signed and of 64 bits; without a prefix it is decimal."""
+    """Convert text to a signed 64-bit number, for columns; without a prefix it is decimal."""
     value = int(text, 16) if text.startswith(b"0x") else int(text)
     return value - (1 << 64) if value >> 63 == 1 else value
 
 
 def _ticks(time: bytes) -> int:
-    """Time of an event: a counter's ticks, or nanoseconds where the text has seconds with a fraction."""
+    """Return the time of an event: ticks, or ns if the text has seconds with a fraction."""
     seconds, point, fraction = time.partition(b".")
     return int(seconds + fraction.ljust(9, b"0")) if point else int(seconds)

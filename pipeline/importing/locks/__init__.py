@@ -1,1 +1,1 @@
-"""What tools measured of locks on a real machine: a module for each tool, and `read`, which chooses one."""
+"""Lock measurements of real machines: a module for each tool, and `read`, which selects one."""

@@ -1,12 +1,12 @@
-"""Events of lock contention, as perf script, tracefs and trace-cmd report print them.
+"""Lock contention events, as printed by perf script, tracefs and trace-cmd report.
 
     bash 3917/3917 [001] 26443.431: lock:contention_begin: 0xffff888627c2ba40 (flags=SPIN)
     bash 3917/3917 [001] 26443.432: lock:contention_end: 0xffff888627c2ba40 (ret=0)
 
-A wait lasts from a task's contention_begin to its next contention_end of the same lock. Each lock is a row;
-where perf printed call chains, each function that waited for it is another: the first that is none of the
-kernel's own lock functions. A mutex says when spinning begins and when sleeping does: one wait.
-How often a lock was taken at once, and how long it was held, no event tells. Other events are passed over.
+A wait lasts from a task's contention_begin to its next contention_end of the same lock. Each lock is a row.
+If perf printed call chains, each function that waited for the lock is another row: the first function that
+is not a lock function of the kernel. The events of a mutex for spinning and for sleeping are one wait. The
+events do not contain uncontended acquisitions or hold times. Other events are ignored.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pipeline.importing.text.templates import read_decimals
 from pipeline.schema.locks import ALL_SITES
 
 RECORDER = "events lock:contention_begin and contention_end"
-# As perf names them (tools/perf/builtin-lock.c, lock_type_table), by the flags that the events print.
+# perf's names of lock types (tools/perf/builtin-lock.c, lock_type_table), by the flags in the events.
 TYPES = {
     "": "semaphore",
     "SPIN": "spinlock",
@@ -58,8 +58,8 @@ _GROUPS = ("task", "cpu", "seconds", "fraction", "us", "event", "lock", "flags",
 _ABOUT_RECORDING = r"#P:|nrcpus online|^ *cpus=|LOST|lost|DROPPED|entries-written"
 _CPUS = re.compile(r"(?:#P:|^# nrcpus online : |^ *cpus=)([0-9]{1,6})\b")
 _LOST = "{any} PERF_RECORD_LOST{any} lost {count:d}{any}"
-_NOT_READ = "no task, CPU and time in front, or a field that makes no sense"
-# A frame of a call chain under its event; and functions of locks, whose caller it is that waits.
+_NOT_READ = "the line does not start with task, CPU and time, or has an invalid field"
+# A frame of a call chain after its event, and lock functions, which are skipped to find the waiting caller.
 _FRAME = r"^\s+[0-9a-f]+ +(?P<symbol>[^ ]+)(?: +\(.*\))? *$"
 _CHAIN_GOES_ON = rf"{_FRAME}|^\s*$"
 _LOCK_FUNCTION = (
@@ -67,19 +67,19 @@ _LOCK_FUNCTION = (
     r"queued_(?:spin|read|write)|percpu_(?:down|rwsem)|contention_(?:begin|end)|^\[unknown\]$"
 )
 _NO_CALLER = "[unknown]"
-# What stands before an event's name, in all texts.
+# Text before an event's name, in all formats.
 _EVENT_LINE = r"[0-9s]: "
-# What kernels print instead of addresses that they keep to themselves.
+# Text that kernels print in place of hidden addresses.
 _HIDDEN = r"^\(|^(?:0x)?0+$"
 
 
 def read_contention(path: Path) -> MeasuredLocks:
-    """Read the waits in a text of events; InputError where it has none, or its times are ticks of a clock."""
+    """Read the waits in a text of events. Raises InputError if it has none, or if times are ticks."""
     reading = _Reading(path)
     events = reading.events()
     if not len(events):
         raise InputError(
-            f"{path}: wanted lock:contention_begin and contention_end with task and time, found none that "
+            f"{path}: expected lock:contention_begin and contention_end with task and time, found none that "
             f"can be read{reading.quotes()}; print them with perf script -F "
             "comm,pid,tid,cpu,time,event,trace, or copy the file again"
         )
@@ -90,14 +90,14 @@ def read_contention(path: Path) -> MeasuredLocks:
         table.rows.append(LockRow(lock, site, type_, waits | span | reading.machine, {*span}))
     if not table.rows:
         raise InputError(
-            f"{path}: wanted waits for locks, found no contention_begin with its contention_end "
-            f"({'; '.join(table.lacking())}); record longer"
+            f"{path}: expected lock waits, found no contention_begin with its contention_end "
+            f"({'; '.join(table.lacking())}); record for longer"
         )
     return table
 
 
 class _Reading:
-    """One text that is being read."""
+    """A text that is being read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -107,13 +107,13 @@ class _Reading:
         self._tally = Tally()
 
     def events(self) -> pl.DataFrame:
-        """Events of locks in the order of the text; none if most cannot be read."""
+        """Return the lock events in the order of the text; none if most cannot be read."""
         blocks, tally, held = BlockReader(self.path), self._tally, pl.Series(dtype=pl.String)
         frames = []
         for block in blocks.blocks():
             tally.lines = blocks.lines_before - len(held)
             lines = pl.concat([held, split_lines(block)])
-            # The chain of the last event may go on in the next block, unless another line has ended it.
+            # The call chain of the last event may continue in the next block, unless another line ends it.
             at = np.flatnonzero(lines.str.contains(_EVENT_LINE).to_numpy())
             last = int(at[-1]) if len(at) else len(lines)
             if not lines[last + 1 :].str.contains(_CHAIN_GOES_ON).all():
@@ -129,7 +129,7 @@ class _Reading:
         return events if unknown <= len(events) else events.clear()
 
     def quotes(self) -> str:
-        """The first lines about locks that could not be read."""
+        """Return quotes of the first lines with lock events that could not be read."""
         quoted = self._tally.quotes()
         return f" ({'; '.join(quoted)})" if quoted else ""
 
@@ -149,7 +149,7 @@ class _Reading:
         return self._to_events(groups.join(_find_callers(lines), on="row", how="left", maintain_order="left"))
 
     def _read_about(self, lines: pl.Series) -> None:
-        """Read what the text says of its machine and of what was lost."""
+        """Read the number of CPUs and the losses that the text reports."""
         told = lines.filter(lines.str.contains(_ABOUT_RECORDING))
         for line in told.to_list():
             if cpus := _CPUS.search(line):
@@ -163,7 +163,7 @@ class _Reading:
         ticks = groups["fraction"].is_null() & groups["us"].is_null()
         if ticks.any():
             raise InputError(
-                f"{self.path}: its times have no fraction, so they count ticks of a clock; record again with "
+                f"{self.path}: the times have no fraction, so they are ticks of a clock; record again with "
                 "'echo mono > /sys/kernel/tracing/trace_clock', or trace-cmd record -C mono"
             )
         us = read_decimals(groups["us"])
@@ -184,7 +184,7 @@ class _Reading:
 
 
 def _find_callers(lines: pl.Series) -> pl.DataFrame:
-    """Callers by the row of their event: the first frame below it that is no lock function."""
+    """Return callers by the row of their event: the first frame after it that is not a lock function."""
     frames = lines.str.extract_groups(_FRAME).struct.unnest().with_row_index("frame")
     frames = frames.filter(pl.col("symbol").is_not_null())
     heads = np.flatnonzero(~lines.str.contains(_CHAIN_GOES_ON).to_numpy()) if len(frames) else np.zeros(0)
@@ -195,12 +195,12 @@ def _find_callers(lines: pl.Series) -> pl.DataFrame:
 
 
 def _pair(events: pl.DataFrame, table: MeasuredLocks) -> pl.DataFrame:
-    """Make waits of events: lock, type, caller and wait_ns of each.
+    """Pair events into waits, each with lock, type, caller and wait_ns.
 
-    What lacks its other half is counted in `table`.
+    Events without a counterpart are counted in `table`.
     """
     of_lock = ["task", "lock"]
-    # The optimistic spin of a mutex that fails is followed by its sleep, which is the same wait.
+    # A failed optimistic spin of a mutex is followed by its sleep, which belongs to the same wait.
     spun = pl.col("flags").shift().over(of_lock) == "SPIN|MUTEX"
     begun = pl.col("begins").shift().over(of_lock)
     goes_on = pl.col("begins") & begun & spun & pl.col("flags").str.contains("MUTEX")
@@ -223,17 +223,15 @@ def _pair(events: pl.DataFrame, table: MeasuredLocks) -> pl.DataFrame:
     if failed := int(waits["failed"].sum()):
         table.notes.append(f"{failed:,} of {waits.height:,} waits ended without the lock (ret is not 0)")
     if waits["lock"].str.contains(_HIDDEN).any():
-        table.notes.append(
-            "the kernel kept the addresses of locks to itself, so that locks are not told apart"
-        )
+        table.notes.append("the kernel hid the addresses of locks, so locks cannot be distinguished")
     type_ = pl.col("type").replace_strict(TYPES, default=pl.col("type"), return_dtype=pl.String)
     return waits.select("lock", type_, "caller", "wait_ns")
 
 
 def _add_up(waits: pl.DataFrame) -> pl.DataFrame:
-    """Add waits up by lock, and by caller if any is known.
+    """Sum waits by lock, and by caller if any is known.
 
-    Columns are lock, type, site, and of its waits the count, the sum, the shortest and the longest.
+    Columns: lock, type, site, and the count, sum, minimum and maximum of the waits in ns.
     """
     parts = [waits.with_columns(site=pl.lit(ALL_SITES))]
     if waits["caller"].is_not_null().any():

@@ -1,8 +1,8 @@
-"""/proc/lock_stat: a class of locks a line, times in us with two decimals, under it where it was waited for.
+"""/proc/lock_stat: one line per class of locks, with times in us with two decimals, then its call sites.
 
-Linux, Documentation/locking/lockstat.rst. Version 0.4 has mean times, which 0.3 lacks; columns are found by
-the names in the head. A class that is taken shared too has a line `NAME-R` and one `NAME-W`. Between dashes
-follow the call sites that waited, then those that held it meanwhile.
+Source: Linux, Documentation/locking/lockstat.rst. Version 0.4 adds mean times; columns are found by the names
+in the header. A class with shared acquisitions has the lines `NAME-R` and `NAME-W`. Separated by dashes, the
+call sites that waited follow, then those that held the lock meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from pipeline.importing.locks.measured import LockRow, MeasuredLocks, mean_ns, whole_ns
 from pipeline.schema.locks import ALL_SITES
 
-# Columns of the file, and what they are here.
+# Columns of the file and the corresponding figures.
 _COLUMNS = {
     "con-bounces": "con_bounces",
     "contentions": "contended",
@@ -36,29 +36,29 @@ _STOPPED = "*WARNING* lock debugging disabled"
 
 
 class LockStat:
-    """Reads the lines one by one."""
+    """Reader of /proc/lock_stat, line by line."""
 
     recorder = "/proc/lock_stat"
 
     def __init__(self) -> None:
-        """Begin before the first line."""
+        """Initialise the reader before the first line."""
         self.rows: list[LockRow] = []
         self.losses: dict[str, int] = {}
         self._columns: list[str] = []
         self._class = re.compile("(?!)")
-        # How often dashes were seen under a class: sites that waited follow the first, holders the second.
+        # Number of dashed lines in a class: call sites that waited follow the first, holders the second.
         self._part = 0
 
     @property
     def started(self) -> bool:
-        """Whether the head was seen."""
+        """Whether the header was read."""
         return bool(self._columns)
 
     def take(self, line: str) -> bool:
-        """Read a line; whether it is known."""
+        """Read a line; return whether it was recognised."""
         if head := _HEAD.match(line):
             columns = head[1].split()
-            # The end of version 0.4's head may be on the next line.
+            # The end of the header of version 0.4 may be on the next line.
             if not {*columns} <= _COLUMNS.keys() or ("waittime-avg" in columns) > ("holdtime-avg" in columns):
                 return False
             self._columns = columns
@@ -90,7 +90,7 @@ class LockStat:
                 figures[known] = int(cell)
             else:
                 figures[known] = mean_ns(cell, "us") if known.endswith("mean_ns") else whole_ns(cell, "us")
-        # Nobody waited or held it: there is no mean, shortest or longest time.
+        # Without waits or holds there is no mean or minimum time.
         for what, count in (("wait", "contended"), ("hold", "acquisitions")):
             if figures.get(count) == 0:
                 for times in (f"{what}_mean_ns", f"{what}_min_ns"):
@@ -100,5 +100,5 @@ class LockStat:
         return True
 
     def finish(self) -> list[MeasuredLocks]:
-        """The one table."""
+        """Return the table."""
         return [MeasuredLocks("", self.recorder, self.rows, self.losses)]

@@ -1,14 +1,14 @@
-"""lockmeter's own reports, as its command `lockstat` printed them from 2001 to 2005.
+"""Reports of lockmeter, as printed by its command `lockstat` from 2001 to 2005.
 
     SPINLOCKS         HOLD            WAIT
       UTIL  CON    MEAN(  MAX )   MEAN(  MAX )(% CPU)     TOTAL NOWAIT SPIN RJECT  NAME
       1.1%  1.1%  6.7us( 214us)   17us( 169us)(0.00%)     16961 98.9%  1.1%    0%  io_request_lock
      0.25%  1.4%  5.7us( 184us)   18us( 104us)(0.00%)      4353 98.6%  1.4%    0%    __make_request+0xec
 
-A lock's line is followed by one for each of its callers, further in. Three digits are printed. HOLD is the
-mean over TOTAL; of those, RJECT were refused by a trylock and took no lock. 0% is none, 0.00% too few for the
-digits. Locks for readers and writers have sections of their own; what readers share has no longest hold.
-Reports of 2001 end in TOTAL and NAME.
+The line of a lock is followed by an indented line for each of its callers. Numbers have three digits. HOLD is
+the mean over TOTAL, which includes RJECT, the trylocks that failed. 0% means none; 0.00% means a number too
+small for the digits. Reader-writer locks have separate sections; shared holds have no maximum. Lines in
+reports of 2001 end with TOTAL and NAME.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _time(name: str) -> str:
     return rf"(?:(?P<{name}>[0-9]{{1,12}}(?:\.[0-9])?)(?P<{name}_unit>us|ms|s)|-)"
 
 
-# UTIL, or with the option -C requests a second; a line of sums, or of a reader's caller, has neither.
+# UTIL, or with the option -C requests per second; lines of sums and of a reader's callers have neither.
 _BEGIN = rf"^ *(?:(?:{_percent('util')}|[0-9]+(?:\.[0-9])?(?= +[0-9.]+%)) *)?{_percent('con')} *"
 _HOLD = rf"(?:{_time('hold')}\( *{_time('hold_max')}\))?"
 _WAIT = rf" *{_time('wait')}(?:\( *{_time('wait_max')}\)\( *{_percent('cpu')}\))?"
@@ -38,7 +38,7 @@ _BUSY = r"[0-9.]+[mu]?s\( *[0-9.]+[mu]?s\)"
 _READERS = (
     rf"(?:{_time('hold')}(?:\?\?)? +[0-9]+ +{_BUSY}|(?:Data Sync Error|RWLOCK LookupError) *(?:{_BUSY})?)?"
 )
-# Sections by the line that begins them: the type of lock, and what a row is.
+# Sections by their first line: the type of lock and the pattern of a row.
 _SECTIONS = {
     "SPINLOCKS": ("spinlock", rf"{_BEGIN}{_HOLD}{_WAIT}{_COUNTS} +{_percent('rejected')}{_NAME}"),
     "RWLOCK READS": ("rwlock:R", rf"{_BEGIN}{_READERS}{_WAIT}{_COUNTS}{_NAME}"),
@@ -65,12 +65,12 @@ _KNOWN = re.compile(
 
 
 class Lockmeter:
-    """Reads the lines one by one."""
+    """Reader of a lockmeter report, line by line."""
 
     recorder = "lockmeter"
 
     def __init__(self) -> None:
-        """Begin before the first line."""
+        """Initialise the reader before the first line."""
         self.started = False
         self._tables: list[MeasuredLocks] = []
         self._section = ""
@@ -85,7 +85,7 @@ class Lockmeter:
         self._seen: set[str] = set()
 
     def take(self, line: str) -> bool:
-        """Read a line; whether it is known."""
+        """Read a line; return whether it was recognised."""
         above, self._above = self._above, line if line.strip() else self._above
         if not line.strip():
             self._lock = None
@@ -116,7 +116,7 @@ class Lockmeter:
         return any(pattern.match(line) for pattern in (_WALL, _CPUS, _SAMPLE, _OVERFLOW))
 
     def _take_machine(self, line: str) -> bool:
-        """Read what a report says of its machine and its time, above the first section."""
+        """Read the machine and the measured time, which precede the first section."""
         if wall := _WALL.match(line):
             self._machine["wall_ns"] = whole_ns(wall[1], "s")
         elif cpus := _CPUS.match(line):
@@ -131,9 +131,9 @@ class Lockmeter:
         return True
 
     def _take_row(self, found: re.Match[str], indent_of_lock: str) -> None:
-        """Read the row of a lock, or of one of its callers, which stand right below it."""
+        """Read the row of a lock, or of one of its callers, which follow it directly."""
         site = found["name"]
-        # In reports of 2001, callers that share no lock stand as far in as others, below an empty line.
+        # In reports of 2001, callers without a common lock have the same indent, after an empty line.
         if found["indent"] == indent_of_lock or (self._lock is None and indent_of_lock == " "):
             self._lock, site = site, ALL_SITES
         row = LockRow(self._lock, site, _ROWS[self._section][0], dict(self._machine))
@@ -145,7 +145,7 @@ class Lockmeter:
         for figure, cell in (("util_percent", "util"), ("cpu_percent", "cpu")):
             if value := cells.get(cell):
                 figures[figure] = float(value)
-        # Of those that found a spinlock busy, some did not wait for it.
+        # Some attempts that found a spinlock busy did not wait for it.
         refused = cells.get("rejected") or "0"
         if refused in ("0", "0.00") and (con := cells["con"]):
             figures["con_percent"] = float(con)
@@ -167,17 +167,17 @@ class Lockmeter:
                 figures[f"{what}_max_ns"] = whole_ns(number, unit)
         if figures.get("wait_mean_ns") == 0:
             del figures["wait_mean_ns"]
-            # A machine without a counter of cycles has no times at all.
+            # A machine without a cycle counter has no times.
             if figures.get("contended") == 0:
                 figures["wait_ns"], figures["wait_max_ns"] = 0, 0
                 figures.setdefault("cpu_percent", 0.0)
         if "hold_mean_ns" not in figures and figures.get("acquisitions") and self._section != "RWLOCK READS":
             figures.pop("util_percent", None)
-        # The mean is over those too that took no lock.
+        # The mean includes failed trylocks.
         if "hold_mean_ns" in figures and 0 <= total != figures.get("acquisitions"):
             figures["hold_ns"] = round(figures.pop("hold_mean_ns") * total)
             row.derived.add("hold_ns")
 
     def finish(self) -> list[MeasuredLocks]:
-        """The tables that have rows."""
+        """Return the tables that have rows."""
         return [table for table in self._tables if table.rows]

@@ -1,7 +1,8 @@
-"""Lockmeter's rows as a table of CSV, a line for each lock site, as the rows of 2002 are shipped.
+"""Lockmeter rows as CSV, one line per lock site, in the form of the shipped rows of 2002.
 
 Columns are found by name: `row` names the configuration, `site` is all, map or unmap of the pool's lock, and
-the figures are lockmeter's with their units in their names. An empty cell: not measured, or not published.
+the figures are those of lockmeter, with units in their names. An empty cell was not measured or not
+published.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from decimal import Decimal
 from pipeline.importing.locks.measured import LockRow, MeasuredLocks
 from pipeline.schema.locks import POOL_LOCK
 
-# Columns of the file: what they are here, and in which unit.
+# Columns of the file: the corresponding figures and the factors that convert their units.
 _COLUMNS = {
     "acquisitions": ("acquisitions", 1),
     "contended_pct": ("con_percent", 1),
@@ -31,22 +32,22 @@ _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,12})?")
 
 
 class LockmeterRows:
-    """Reads the lines one by one."""
+    """Reader of a table of lockmeter rows, line by line."""
 
     recorder = "lockmeter, as a table"
 
     def __init__(self) -> None:
-        """Begin before the first line."""
+        """Initialise the reader before the first line."""
         self._head: list[str] = []
         self._tables: dict[str, MeasuredLocks] = {}
 
     @property
     def started(self) -> bool:
-        """Whether the head was seen."""
+        """Whether the header was read."""
         return bool(self._head)
 
     def take(self, line: str) -> bool:
-        """Read a line; whether it is known."""
+        """Read a line; return whether it was recognised."""
         try:
             cells = next(csv.reader([line], strict=True), [])
         except csv.Error:
@@ -82,5 +83,5 @@ class LockmeterRows:
         return figures
 
     def finish(self) -> list[MeasuredLocks]:
-        """A table for each configuration."""
+        """Return a table for each configuration."""
         return list(self._tables.values())

@@ -1,7 +1,7 @@
-"""Measured locks: their figures as a tool prints them, and those that follow from these.
+"""Lock measurements: figures as printed by a tool, and figures derived from them.
 
-Units are converted to nanoseconds, exactly where the tool prints whole ones. What a tool does not print and
-what does not follow from it is absent, never 0.
+Times are converted to ns, without rounding if the tool prints whole numbers. A figure that a tool does not
+print and that cannot be derived is absent, never 0.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from pipeline.schema.locks import FIGURE_NAMES
 
 UNIT_NS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _LARGEST = (1 << 63) - 1
-# A row that sums up all locks, which are held at the same time.
+# A row with the sum of all locks, whose holds overlap in time.
 ALL_LOCKS = "*TOTAL*"
 
 LOSSES = {
+    # Of the file.
     "bad_lines": "lines that could not be read and were skipped",
     "cut_short": "the file is truncated",
+    # Of the recording.
     "lost_events": "events that the recorder reports as lost",
     "gaps": "places where the recorder lost an unknown number of events",
     "begins_without_end": "omitted waits without a recorded end",
     "ends_without_begin": "omitted ends of waits without a recorded begin",
     "times_back": "omitted waits that end before they begin",
+    # Of the tool.
     "tool_discarded": "waits that the tool itself discarded",
     "tables_overflowed": "tables of the tool that were too small for all locks",
     "counting_stopped": "times the kernel stopped counting before the end",
@@ -34,8 +37,11 @@ LOSSES = {
 
 @dataclass
 class LockRow:
-    """What was measured of a lock at a site: figures by name (`schema.locks`), `derived` those of them that
-    the tool did not print. None: the tool does not tell which lock, site or type of lock it was.
+    """Measurements of a lock at a call site.
+
+    lock, site, type: names, or None if the tool does not print them.
+    figures: values by name (`schema.locks`).
+    derived: names of the figures that the tool did not print.
     """
 
     lock: str | None
@@ -45,16 +51,16 @@ class LockRow:
     derived: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Take names as text: what acts on a terminal is nobody's name."""
+        """Escape control characters in names, so that they are safe to print."""
         self.lock, self.site, self.type = (
             None if name is None else printable(name) for name in (self.lock, self.site, self.type)
         )
 
     def derive(self) -> None:
-        """Add the figures that follow from others.
+        """Add the figures that can be derived from others.
 
-        A sum is mean x count, a mean sum / count, CON contended / acquisitions, UTIL the sum of holds / wall
-        time, and %CPU the sum of waits / (wall time x CPUs).
+        sum = mean x count, mean = sum / count, CON = contended / acquisitions, UTIL = sum of holds /
+        wall-clock time, and %CPU = sum of waits / (wall-clock time x CPUs).
         """
         known = self.figures.get
         for what, count in (("hold", "acquisitions"), ("wait", "contended")):
@@ -84,7 +90,7 @@ class LockRow:
 
 @dataclass
 class MeasuredLocks:
-    """One table of locks: its title where a file has several, what made it, and what it lacks (`LOSSES`)."""
+    """A table of locks with its title (if a file has several), its recorder and its losses (`LOSSES`)."""
 
     title: str
     recorder: str
@@ -93,34 +99,34 @@ class MeasuredLocks:
     notes: list[str] = field(default_factory=list)
 
     def lacking(self) -> list[str]:
-        """Each loss with its count, for people."""
+        """Return each loss with its count, as text."""
         return [f"{count:,} {LOSSES[name]}" for name, count in self.losses.items() if count]
 
     def complete(self, path: object) -> None:
-        """Derive what follows; InputError for a figure that no machine has."""
+        """Add the derived figures of all rows. Raises InputError for a figure that exceeds 64 bits."""
         for row in self.rows:
             row.derive()
             for name, value in row.figures.items():
                 assert name in FIGURE_NAMES
                 if abs(value) > _LARGEST:
                     raise InputError(
-                        f"{path}: {name} of the lock {row.lock or row.site} is {value:.3g}, more than 64 "
-                        "bits hold; the file is damaged: copy it again"
+                        f"{path}: {name} of the lock {row.lock or row.site} is {value:.3g}, which exceeds 64 "
+                        "bits; the file is damaged: copy it again"
                     )
 
 
 def mean_ns(number: str, unit: str) -> float:
-    """A time in a unit, in ns."""
+    """Convert a time from `unit` to ns."""
     return float(Decimal(number) * UNIT_NS[unit])
 
 
 def whole_ns(number: str, unit: str) -> int:
-    """A time in a unit, in ns; beyond whole ones rounded to the nearest."""
+    """Convert a time from `unit` to ns, rounded to the nearest whole number."""
     return round(Decimal(number) * UNIT_NS[unit])
 
 
 def title_apart(tables: list[MeasuredLocks]) -> None:
-    """Give tables of one file titles that differ, and one alone none."""
+    """Make the titles of a file's tables unique; a single table gets no title."""
     titles = Counter(table.title for table in tables)
     for position, table in enumerate(tables, 1):
         if len(tables) == 1:

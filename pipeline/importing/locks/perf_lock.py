@@ -1,12 +1,12 @@
-"""What `perf lock contention` prints, as text or with -x as values between separators.
+"""Output of `perf lock contention`, as text or, with -x, as separated values.
 
      contended   total wait     max wait     avg wait         type   caller
 
              5      3.22 ms      2.13 ms    644.31 us      rwsem:W   path_openat+0xea9
 
-Columns are those that -F chose, in any order; at the end stand type and caller, or with -t a task, with -o
-the lock's owner, with -l address and name of the lock, with -g a control group. Only waits are counted: how
-often a lock was taken, and how long it was held, is not known. The text has two decimals, -x whole ns.
+The first columns are those selected by -F, in any order. The last columns are type and caller; with -t a
+task, with -o the lock's owner, with -l the address and name of the lock, with -g a control group. perf counts
+only waits, so acquisitions and hold times are unknown. The text has two decimals, and -x has whole ns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FIGURES = {
 }
 _NAMES = "|".join(_FIGURES)
 _COUNT, _TIME = r" *([0-9]{1,18})", r" *([0-9]{1,15}(?:\.[0-9]{1,2})?) (ns|us|ms|s|m|h) ?"
-# What stands behind the figures: how the head names it, and what a row has.
+# Columns after the figures: their names in the header, and the pattern of a row.
 _TAILS = {
     "caller": (r"type +caller", r" +(?P<type>[^ ]+) +(?P<site>\S.*?) *$"),
     "task": (r"pid +(?:comm|owner)", r" +(?P<task>-?[0-9]{1,10}) +(?P<comm>\S.*?)? *$"),
@@ -37,7 +37,7 @@ _TAILS = {
 }
 _HEAD = re.compile(rf"^ *((?:(?:{_NAMES}) +)+)(?:{'|'.join(head for head, _ in _TAILS.values())}) *$")
 _CSV_HEAD = re.compile(rf"^# output: (?=.*?(?:{_NAMES})(?P<separator>[^a-z]+?) )(?P<columns>.*?) *$")
-# Columns of -x behind the figures, and what they are in a row's pattern.
+# Columns of -x after the figures, and their groups in the pattern of a row.
 _CSV_NAMES = {
     "type": "type",
     "caller": "site",
@@ -58,25 +58,25 @@ _KNOWN = re.compile(
 
 
 class PerfLock:
-    """Reads the lines one by one, of text or of values."""
+    """Reader of text or separated values, line by line."""
 
     recorder = "perf lock contention"
 
     def __init__(self) -> None:
-        """Begin before the first line."""
+        """Initialise the reader before the first line."""
         self._tables: list[MeasuredLocks] = []
         self._columns: list[str] = []
         self._row = re.compile("(?!)")
-        # A second list, of owners, is of waits that the first has too.
+        # The second list, of owners, repeats the waits of the first.
         self._in_owners = False
 
     @property
     def started(self) -> bool:
-        """Whether a head was seen."""
+        """Whether a header was read."""
         return bool(self._tables)
 
     def take(self, line: str) -> bool:
-        """Read a line; whether it is known."""
+        """Read a line; return whether it was recognised."""
         if head := _HEAD.match(line):
             tail = line[head.end(1) :]
             row = next(row for name, row in _TAILS.values() if re.match(name, tail))
@@ -126,15 +126,15 @@ class PerfLock:
         return _name(found.groupdict(), figures)
 
     def finish(self) -> list[MeasuredLocks]:
-        """The tables that have rows."""
+        """Return the tables that have rows."""
         return [table for table in self._tables if table.rows]
 
 
 def _name(cells: dict[str, str | None], figures: dict[str, int | float]) -> LockRow:
-    """Name what the row is about."""
+    """Return a row with its lock and site."""
     lock, site = cells.get("lock") or None, ALL_SITES
     if address := cells.get("address"):
-        # Objects of one kind have locks of one name, behind an &.
+        # Locks in objects of the same type share a name with a leading &.
         lock = f"{lock} {address}" if lock and lock.startswith("&") else lock or address
     elif "task" in cells:
         site = f"task {cells['task']} {cells['comm'] or ''}".strip()

@@ -1,4 +1,4 @@
-"""Reading what a tool measured of locks: its format is found from its lines."""
+"""Read lock measurements; the format is detected from the file's lines."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from pipeline.trace.lock_text import FORMATS
 
 
 class LineReader(Protocol):
-    """Reads a tool's text line by line."""
+    """Reader of a tool's output, line by line."""
 
     @property
     def started(self) -> bool:
-        """Whether the head of a table was seen: lines above it are not the tool's."""
+        """Whether the header of a table was read; lines before it are not output of the tool."""
 
     def take(self, line: str) -> bool:
-        """Read a line; whether it is known."""
+        """Read a line; return whether it was recognised."""
 
     def finish(self) -> list[MeasuredLocks]:
-        """The tables that have rows, in their order."""
+        """Return the tables that have rows, in order."""
 
 
-# No tool prints longer lines; and wider gaps, which take a pattern long to look through, mean nothing.
+# No tool prints longer lines. Wider gaps are meaningless and slow to match, so they are shortened.
 _LONGEST_LINE, _WIDE_GAP, _GAP = 1 << 14, r"[ \t]{64,}", " " * 64
-# Into so many parts a mail program cuts the longest line, of /proc/lock_stat.
+# Maximum number of parts into which a mail program wraps the longest line, which is in /proc/lock_stat.
 _MOST_PARTS = 4
 _READERS: dict[str, Callable[[], LineReader]] = {
     "lock_stat": LockStat,
@@ -51,15 +51,15 @@ _READERS: dict[str, Callable[[], LineReader]] = {
 
 
 def read_locks(path: Path) -> list[MeasuredLocks]:
-    """Read what was measured of locks in the file at `path`, plain or compressed: a list of its tables.
+    """Read the lock measurements in the file at `path`, plain or compressed, as a list of tables.
 
-    Raises InputError when the file is in no such format, has no rows or more unknown lines than rows.
+    Raises InputError if the file has no known format, no rows, or more unknown lines than rows.
     """
     form = find_lock_format(path)
     if form is None:
         raise InputError(
-            f"{path}: wanted what was measured of locks, found none of the formats that are read: "
-            f"{', '.join(FORMATS.values())}; see docs/importing.md"
+            f"{path}: expected lock measurements in one of these formats: {', '.join(FORMATS.values())}; "
+            "the file has none of them; see docs/importing.md"
         )
     tables = [read_contention(path)] if form == "contention" else _read_lines(path, form)
     title_apart(tables)
@@ -72,15 +72,15 @@ def _read_lines(path: Path, form: str) -> list[MeasuredLocks]:
     reader, tally, text = _READERS[form](), Tally(), BlockReader(path)
     for number, line in _unknown_lines(reader, text):
         tally.lines = number
-        tally.note_unknown(pl.Series([line]), np.zeros(1, np.int64), "not what this tool prints")
+        tally.note_unknown(pl.Series([line]), np.zeros(1, np.int64), "not a line of this format")
     tables = reader.finish()
     found = sum(len(table.rows) for table in tables)
     unknown = tally.unknown + text.overlong
     if not found or unknown > found:
         listed = f" ({'; '.join(tally.quotes())})" if tally.unknown else ""
         raise InputError(
-            f"{path}: wanted the output of {FORMATS[form]}, found {found:,} lines of locks and {unknown:,} "
-            f"that cannot be read{listed}; it is damaged or was cut: save the tool's output again"
+            f"{path}: expected the output of {FORMATS[form]}, found {found:,} lines of locks and {unknown:,} "
+            f"unknown lines{listed}; the file is damaged or truncated: save the tool's output again"
         )
     for table in tables:
         table.losses = {"bad_lines": unknown, "cut_short": int(text.cut_short)} | table.losses
@@ -89,9 +89,9 @@ def _read_lines(path: Path, form: str) -> list[MeasuredLocks]:
 
 
 def _unknown_lines(reader: LineReader, text: BlockReader) -> Iterator[tuple[int, str]]:
-    """Let `reader` take each line; yield those below the first head that it does not know, with numbers.
+    """Pass each line to `reader`; yield the unrecognised lines after the first header, with their numbers.
 
-    Lines that it does not know one by one may be parts of one that a mail program has cut.
+    Consecutive unrecognised lines may be parts of a line that a mail program has wrapped.
     """
     parts: list[tuple[int, str]] = []
     for number, line in _numbered_lines(text):
@@ -114,7 +114,7 @@ def _join(parts: list[tuple[int, str]]) -> str:
 
 
 def _numbered_lines(text: BlockReader) -> Iterator[tuple[int, str]]:
-    """Lines without the marks of a quotation in front and blanks at the end, each with its number from 0."""
+    """Yield lines with their numbers from 0, without quotation marks (`> `) and trailing blanks."""
     for block in text.blocks():
         lines = split_lines(block).str.replace(r"^(?:> ?)+", "").str.replace_all(_WIDE_GAP, _GAP)
         lines = lines.str.strip_chars_end()

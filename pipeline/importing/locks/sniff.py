@@ -1,4 +1,4 @@
-"""Telling files of measured locks from others, by their lines."""
+"""Detect files of lock measurements by their lines."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from pipeline.importing.text.blocks import read_head
 from pipeline.trace.lock_text import find_format
 
-# Events of locks may come late in a recording of others.
+# Lock events may occur late in a recording of other events.
 _SNIFFED_BYTES = 1 << 22
 
 
 def find_lock_format(path: Path) -> str | None:
-    """Name of the format of measured locks that the file at `path` is in (`lock_text.FORMATS`), else None."""
+    """Return the name of the file's format of lock measurements (`lock_text.FORMATS`), or None."""
     head = read_head(path, _SNIFFED_BYTES)
     return None if head.startswith(b"PAR1") else find_format(head)

@@ -1,4 +1,4 @@
-"""Events in, rows of a trace out, in order of time and in bounded memory."""
+"""Convert events into rows of a trace, in time order and in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pipeline.importing.reconstruct.state import grow, new_state
 from pipeline.jit.tables import Tables, records
 from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
 
-# Lines of a merged recording can be this much out of order without a row being too late.
+# Lines of a merged recording can be out of order by this much without moving a row.
 _SLACK_NS = 10_000_000
-# Rows that may wait for an operation that does not end: 400 MB. Beyond, those of a later time go first.
+# Rows that may wait for an operation that does not end (400 MB). Beyond this, later rows are written first.
 _MOST_WAITING = 1 << 22
 _EVENTS_AT_ONCE = 1 << 16
 
 
 class Assembler:
-    """Makes operations of events; `totals` is the record `state.TOTALS`, state and counts so far.
+    """Builds operations from events; `totals` is the `state.TOTALS` record of state and counts.
 
-    With `one_process` all tasks share an address space. Pages have `page_bytes`, and a page of page-table
-    entries maps `span_bytes`, both powers of two. `convert` is called with events that come together and
-    makes nanoseconds of their times.
+    one_process: all tasks share an address space.
+    page_bytes, span_bytes: size of a page, and memory that a page of page-table entries maps; powers of two.
+    convert: function that converts the times of a group of events to ns in place.
     """
 
     def __init__(
         self, one_process: bool, page_bytes: int, span_bytes: int, convert: Callable[[np.ndarray], None]
     ) -> None:
-        """Begin a recording."""
+        """Initialise the state for a recording."""
         self._convert = convert
         self._state = new_state(one_process, page_bytes, span_bytes)
         self._events = Tables(checked=False, events=records(1, EVENT))
@@ -42,9 +42,9 @@ class Assembler:
         self._first_ns: int | None = None
 
     def take(self, events: np.ndarray) -> Iterator[Rows]:
-        """Take in records of EVENT; yield rows that are complete.
+        """Process EVENT records; yield complete rows.
 
-        What is made of them does not depend on how many come at once.
+        The rows do not depend on how the events are divided into calls.
         """
         self._coming.append(events)
         count = sum(map(len, self._coming))
@@ -56,7 +56,7 @@ class Assembler:
             self._coming = [together[whole:]]
 
     def finish(self) -> Iterator[Rows]:
-        """End the recording; yield what rows are left."""
+        """End the recording; yield the remaining rows."""
         if any(map(len, self._coming)):
             yield from self._assemble(np.concatenate(self._coming))
         done = 0
@@ -69,8 +69,8 @@ class Assembler:
             return
         if self.totals.task_numbers > MAX_TASKS:
             raise InputError(
-                f"{int(self.totals.task_numbers):,} tasks were recorded, and a trace can have {MAX_TASKS:,}; "
-                "import a part"
+                f"the recording has {int(self.totals.task_numbers):,} tasks, but a trace can have at most "
+                f"{MAX_TASKS:,}; import a part of it"
             )
 
     def _assemble(self, events: np.ndarray) -> Iterator[Rows]:
@@ -81,7 +81,7 @@ class Assembler:
             grow(self._state, len(events) - done, room)
             done, room = assemble(self._state, self._events, done, len(events))
             self._drain()
-            # An event that needs more room than there is gets it, and little more.
+            # An event that needs more room than is available gets what it needs.
             room = max(room, 1 << 12)
         yield from self._ready(False)
 

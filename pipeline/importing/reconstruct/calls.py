@@ -1,4 +1,4 @@
-"""Compiled: system calls that move bytes, and the pages that they move."""
+"""Compiled handling of system calls that copy bytes, and of the pages that they copy."""
 # ruff: noqa: PLR1714
 # mypy: ignore-errors
 
@@ -19,14 +19,14 @@ from pipeline.jit.loops import compiled_inside
 from pipeline.schema.names import KINDS
 
 _TO_USER, _FROM_USER, _OTHER = map(KINDS.index, ("copy_to_user", "copy_from_user", "other"))
-# Without the scheduler's events: a call that takes longer has slept, but for this much CPU time
-# (traces/RECORDINGS.md).
+# Without scheduler events, a call that takes longer than this is assumed to have slept for all but this much
+# CPU time (traces/RECORDINGS.md).
 _LONGEST_CALL_NS, _CALL_CPU_NS = HOLD_SPLIT.longest_cpu_ns, HOLD_SPLIT.cpu_when_longer_ns
 
 
 @compiled_inside
 def look_up_pages(state, k, row, t, c):
-    """The kernel looked up pages of a file: a read begins to copy, or the kernel reads for itself."""
+    """Handle a lookup of file pages: a read starts to copy, or the kernel reads the file."""
     task = state.tasks[k]
     call = task.call
     if task.copying:
@@ -39,7 +39,7 @@ def look_up_pages(state, k, row, t, c):
             at = state.descriptions[found].at if found >= 0 else -1
         page_bits = state.totals[0].page_bits
         if at < 0 or at >> page_bits != row.position >> page_bits:
-            # Read before the recording began, or moved by calls that were not recorded.
+            # The position changed before the recording began or by unrecorded calls.
             state.totals[0].fds_before += 1
             at = row.position
         begin_copy(state, k, t, c, _TO_USER, row.file, at, row.last)
@@ -57,7 +57,7 @@ def look_up_pages(state, k, row, t, c):
 
 @compiled_inside
 def enter(state, k, row, t):
-    """A call begins."""
+    """Handle the entry of a call."""
     task = state.tasks[k]
     if task.call != ev.NO_CALL:
         state.totals[0].entries_open += 1
@@ -73,7 +73,7 @@ def enter(state, k, row, t):
 
 @compiled_inside
 def find_maker(state):
-    """Row of the one task that is making another one, -1 if there is none or more than one."""
+    """Return the row of the task that is creating another task, -1 if there is not exactly one."""
     maker, before = state.totals[0].cloner, state.totals[0].cloner_before
     if before >= 0 and state.tasks[before].call == ev.CLONE:
         return -1
@@ -82,7 +82,7 @@ def find_maker(state):
 
 @compiled_inside
 def _update_descriptors(state, k, row, fd, count):
-    """Keep the tables of descriptors after a call that changes them; `count` is its other descriptor."""
+    """Update the descriptor tables after a call; `count` is the call's other descriptor."""
     owner = state.tasks[k].owner
     call, result = row.call, row.result
     flags = max(row.flag, 0)
@@ -137,7 +137,7 @@ def _update_descriptors(state, k, row, fd, count):
 
 @compiled_inside
 def _end_copy(state, k, call, fd, result, t, c):
-    """End a read or write of `result` bytes whose pages events of the kernel have shown."""
+    """End a read or write of `result` bytes with recorded page lookups."""
     task = state.tasks[k]
     if task.copying and not task.copy_loose:
         if result > 0:
@@ -154,7 +154,7 @@ def _end_copy(state, k, call, fd, result, t, c):
 
 @compiled_inside
 def _copy_by_descriptor(state, k, row, duration, t, c):
-    """Make the operations of a whole call from its descriptor: the recorder saw no pages. It ended at `t`."""
+    """Build the operations of a call that ended at `t` from its descriptor, without recorded page lookups."""
     call, result = row.call, row.result
     if result <= 0 or not (ev.copies_file(call) or call == ev.SPLICE):
         return
@@ -163,7 +163,7 @@ def _copy_by_descriptor(state, k, row, duration, t, c):
     writes = call == ev.WRITE or call == ev.WRITE_AT
     begin, known = descriptors.move(state, found, row.position, result, writes)
     if call == ev.SPLICE:
-        # Pages go from one file to the other; only the writing maps them.
+        # Pages move from one file to another; only the write maps them.
         if row.count < 0:
             return
         found = descriptors.description_of(state, owner, row.count, max(row.address, ev.NO_FILE))
@@ -185,11 +185,11 @@ def _copy_by_descriptor(state, k, row, duration, t, c):
 
 @compiled_inside
 def leave(state, k, row, t, c):
-    """A call returns: what it moved becomes operations, and its descriptor is kept up."""
+    """Handle the return of a call: build the operations of its copy and update its descriptor."""
     task = state.tasks[k]
     call, result = row.call, row.result
     if task.call != call:
-        # The other end of a call that began before the recording, or whose entry was lost.
+        # The call began before the recording, or its entry was lost.
         state.totals[0].exits_alone += 1
         abandon(state, k)
         task.call = ev.NO_CALL
@@ -200,11 +200,11 @@ def leave(state, k, row, t, c):
         slept = duration - _CALL_CPU_NS
         task.used -= slept
         c -= slept
-        # The copy comes after the sleep.
+        # The copy follows the sleep.
         if task.copying and not task.page_open:
             task.mark_t = max(task.mark_t, t - _CALL_CPU_NS)
             task.mark_c = c - (t - task.mark_t)
-    # A recorder of whole calls knows at the return with what it was made.
+    # A recorder of whole calls records the arguments with the return.
     fd, count = (row.fd, row.count) if row.duration >= 0 else (task.call_fd, task.call_count)
     if not ev.copies_file(call):
         state.totals[0].other_calls += 1
@@ -221,7 +221,7 @@ def leave(state, k, row, t, c):
 
 @compiled_inside
 def begin_task(state, k, child, shared, t):
-    """A task made another one, which inherits descriptors unless it shares them."""
+    """Add a task that another task created; it inherits descriptors unless it shares them."""
     process = fork(state, k, child, shared, t)
     if process >= 0:
         descriptors.inherit_descriptors(state, state.tasks[k].owner, process)

@@ -1,8 +1,9 @@
-"""Compiled: file descriptors, and the open file descriptions that they refer to.
+"""Compiled tables of file descriptors and of the open file descriptions that they refer to.
 
-A position belongs to the description (open(2)): dup, fork and clone give other descriptors of the same one.
-`state.descriptors` are the entries of all tables, each table a chain from `state.processes[table].first_fd`;
-`state.descriptions` what they refer to. -1 stands for none: never opened as far as is known, or closed.
+A file position belongs to the description (open(2)); dup, fork and clone create more descriptors of the same
+description. `state.descriptors` has the entries of all tables; each table is a chain that starts at
+`state.processes[table].first_fd`. `state.descriptions` has the descriptions. -1 means none: closed, or not
+known to be open.
 """
 # mypy: ignore-errors
 
@@ -13,30 +14,30 @@ from pipeline.importing.hashing import mix, place
 from pipeline.importing.reconstruct.identities import set_entry
 from pipeline.jit.loops import compiled_inside
 
-# Apart from the numbers of tasks, of which keys are made too.
+# Offset that separates these keys from the keys of tasks.
 _FDS = 1 << 40
 _SIZES = 14
-# Of a position: neither known nor unknown, 1 and 0.
+# State of a position besides known (1) and unknown (0).
 _ASSUMED = 2
 
 
 @compiled_inside
 def _find_entry(state, process, fd):
-    """Row of the descriptor in `state.descriptors`, -1 if it was never seen."""
+    """Return the row of the descriptor in `state.descriptors`, -1 if it is new."""
     i = place(state, mix(state.processes[process].table + _FDS, fd))
     return state.entries[i].first if state.entries[i].key != 0 else -1
 
 
 @compiled_inside
 def find_description(state, process, fd):
-    """Row in `state.descriptions` of what the descriptor refers to, -1 if that is not known or closed."""
+    """Return the row of the descriptor's description in `state.descriptions`, -1 if unknown or closed."""
     entry = _find_entry(state, process, fd)
     return state.descriptors[entry].description if entry >= 0 else -1
 
 
 @compiled_inside
 def add_description(state, file, at, known, append):
-    """Add a description; whether its position is `known`, or only assumed."""
+    """Add a description; `known` is the state of its position. Return its row."""
     new = state.totals[0].n_descriptions
     state.totals[0].n_descriptions += 1
     row = state.descriptions[new]
@@ -46,7 +47,7 @@ def add_description(state, file, at, known, append):
 
 @compiled_inside
 def set_descriptor(state, process, fd, description, close_on_exec):
-    """Let the descriptor refer to a description (-1: closed)."""
+    """Make the descriptor refer to a description (-1: closed)."""
     entry = _find_entry(state, process, fd)
     table = state.processes[process].table
     if entry < 0:
@@ -63,7 +64,7 @@ def set_descriptor(state, process, fd, description, close_on_exec):
 
 @compiled_inside
 def close_range(state, process, first, last, only_on_exec):
-    """Close the descriptors from `first` to `last`, or let exec do so."""
+    """Close the descriptors from `first` to `last`, or mark them as closed by exec."""
     entry = state.processes[state.processes[process].table].first_fd
     while entry >= 0:
         row = state.descriptors[entry]
@@ -77,7 +78,7 @@ def close_range(state, process, first, last, only_on_exec):
 
 @compiled_inside
 def close_on_exec(state, process):
-    """Close what exec closes."""
+    """Close the descriptors that exec closes."""
     entry = state.processes[state.processes[process].table].first_fd
     while entry >= 0:
         row = state.descriptors[entry]
@@ -88,7 +89,7 @@ def close_on_exec(state, process):
 
 @compiled_inside
 def inherit_descriptors(state, parent, child):
-    """Give the child those of its parent's descriptors that it has not set itself meanwhile."""
+    """Copy the parent's descriptors to the child, except those that the child has already set."""
     entry = state.processes[state.processes[parent].table].first_fd
     while entry >= 0:
         fd, description = state.descriptors[entry].fd, state.descriptors[entry].description
@@ -99,10 +100,10 @@ def inherit_descriptors(state, parent, child):
 
 @compiled_inside
 def description_of(state, process, fd, file):
-    """Row of the descriptor's description; one of unknown position if the descriptor is not known.
+    """Return the row of the descriptor's description; add one with unknown position if there is none.
 
-    `file` is what the recorder says of the descriptor now, 0 if it does not: if it is another than was
-    opened, that happened by calls that were not recorded.
+    `file` is the file that the recorder prints for the descriptor, 0 if none. If it differs from the opened
+    file, unrecorded calls changed the descriptor.
     """
     found = find_description(state, process, fd)
     if found >= 0 and state.descriptions[found].file == 0:
@@ -115,22 +116,22 @@ def description_of(state, process, fd, file):
 
 @compiled_inside
 def find_size(state, file):
-    """Size of a file in bytes, -1 if it is not known."""
+    """Return the size of a file in bytes, -1 if unknown."""
     i = place(state, mix(file, _SIZES))
     return state.entries[i].first if state.entries[i].key != 0 else -1
 
 
 @compiled_inside
 def set_size(state, file, size):
-    """Note a file's size in bytes."""
+    """Store a file's size in bytes."""
     set_entry(state, mix(file, _SIZES), size, 0)
 
 
 @compiled_inside
 def move(state, description, at, count, writes):
-    """Let `count` bytes be read or written from `at`, -1: the position; return where, and if that is known.
+    """Read or write `count` bytes at `at`, or at the file position if -1; return offset and state.
 
-    With `at` given the position stays where it is.
+    The state is 1 if the offset is known, else 0. If `at` is given, the file position does not change.
     """
     row = state.descriptions[description]
     size = find_size(state, row.file)
@@ -138,7 +139,7 @@ def move(state, description, at, count, writes):
     begin = at
     if at < 0:
         begin = row.at
-        # From an assumed position on it is known if calls that could have moved it were recorded.
+        # An assumed position counts as known if calls that can change it are recorded.
         if row.known == _ASSUMED:
             known = 1 if state.totals[0].other_calls > 0 else 0
         else:
@@ -166,7 +167,7 @@ def open_file(state, process, directory, fd, file, flags):
 
 @compiled_inside
 def resolve(state, process, directory, name):
-    """Hash of the file that a name stands for in a directory; -1 for the working directory."""
+    """Return the hash of the file with a name in a directory; -1 for the working directory."""
     base = state.processes[process].directory
     if directory >= 0:
         found = find_description(state, process, directory)

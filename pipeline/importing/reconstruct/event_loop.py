@@ -1,4 +1,4 @@
-"""Compiled: what each neutral event does to the tasks' states, and so to the operations."""
+"""Compiled event loop: update the tasks' states with each neutral event and build operations."""
 # ruff: noqa: PLR1714
 # mypy: ignore-errors
 
@@ -15,9 +15,10 @@ from pipeline.schema.trace import MAX_TIME_NS
 
 _PAGE_FAULT, _FROM_USER = KINDS.index("page_fault"), KINDS.index("copy_from_user")
 
-# Text clocks are cut to microseconds and those of two CPUs differ a little: what goes back less is no step.
+# Printed times are truncated to microseconds, and the clocks of CPUs differ slightly, so that smaller
+# backward steps are not counted.
 _STEP_NS = 10_000
-# A quarter of what a trace can span.
+# A quarter of the maximum span of a trace.
 _LONGEST_NS = MAX_TIME_NS >> 2
 
 
@@ -47,20 +48,20 @@ def _switch(state, row, t):
 def _fault(state, k, row, t, c):
     task = state.tasks[k]
     if task.copying and not row.flag:
-        # User code runs again, so the end of the call was not seen.
+        # User code runs again, so the end of the call is missing.
         if operations.abandon(state, k):
             state.totals[0].entries_open += 1
         task.call = ev.NO_CALL
     if task.copying:
         byte = task.copy_at
         into = row.address - task.call_buffer
-        # A fault on the buffer tells how far the copy has come.
+        # A fault in the buffer shows the progress of the copy.
         if task.call_buffer and 0 <= into < task.call_count:
             byte = min(max(byte, task.copy_start + into), task.copy_last)
         operations.advance(state, k, byte, t, c, False)
     owner = task.owner
     space = mix(owner + 1, state.processes[owner].image)
-    # An address of the kernel's half is shifted as an unsigned one.
+    # Shift kernel addresses as unsigned numbers.
     bits = state.totals[0].span_bits
     page = operations.number_page(state, mix(space, (row.address >> bits) & ((1 << (64 - bits)) - 1)))
     state.totals[0].faults += 1
@@ -74,7 +75,7 @@ def _end_task(state, k):
     if operations.abandon(state, k):
         state.totals[0].entries_open += 1
     tid = state.tasks[k].tid
-    # The numbers may be used again, by others.
+    # The kernel may reuse the numbers.
     state.entries[place(state, mix(tid, 1))].first = -1
     for sort in range(11, 13):
         i = place(state, mix(tid, sort))
@@ -84,7 +85,7 @@ def _end_task(state, k):
 
 @compiled_inside
 def count_rows_needed(state, k, row):
-    """Rows that the event can make at most."""
+    """Return the maximum number of rows that the event can add."""
     task = state.tasks[k]
     need = 4
     if task.copying:
@@ -103,10 +104,10 @@ def count_rows_needed(state, k, row):
 
 @compiled
 def assemble(state, events, start, stop):
-    """Take events in from `start` to `stop`; return the position of the first not taken in, and its room.
+    """Process the events [start, stop); return the position of the first unprocessed event, and its room.
 
-    That is `stop`, or an event that makes more rows than `state.rows` has left or more pages than the map of
-    entries has room for: `grow` makes it.
+    The position is `stop`, or that of an event that adds more rows than `state.rows` has left or more pages
+    than the map of entries has room for. `grow` makes room.
     """
     totals = state.totals[0]
     for position in range(start, stop):
@@ -121,7 +122,7 @@ def assemble(state, events, start, stop):
             continue
         if totals.first_time < 0:
             totals.first_time = t
-        # So far from the first event a time is damage; taken at its word, the trace would be too long.
+        # A time this far from the first event is damage, and would make the trace too long.
         if t > totals.first_time + 3 * _LONGEST_NS or t < totals.first_time - _LONGEST_NS:
             totals.clock_steps += 1
             t = totals.clock
@@ -178,7 +179,7 @@ def assemble(state, events, start, stop):
             if totals.switches > 0 and task.used > 0:
                 totals.switches_back += 1
             identities.put_on_cpu(state, k, t)
-        # 0: not known. A thread that changes its name has not called exec, which would make it the leader.
+        # 0: unknown. A thread that changes its name has not called exec, because exec makes it the leader.
         if row.name != 0 and row.name != task.comm:
             leader = row.process < 0 or row.process == tid
             if leader and task.comm != 0 and totals.exec_events == 0:
@@ -232,7 +233,7 @@ def assemble(state, events, start, stop):
 
 @compiled
 def find_watermark(state):
-    """Earliest time at which an operation can still be written; ends what the clock has overtaken."""
+    """Return the earliest time of a row that may still be added; end mappings that the clock has passed."""
     earliest = state.totals[0].clock
     for k in range(state.totals[0].n_tasks):
         task = state.tasks[k]
@@ -251,7 +252,7 @@ def find_watermark(state):
 
 @compiled
 def finish(state, start):
-    """End the recording for tasks from `start` on; return the first that found no room."""
+    """End the recording for tasks from `start` on; return the first task without room for its rows."""
     for k in range(start, state.totals[0].n_tasks):
         task = state.tasks[k]
         loose = task.copying and task.copy_loose

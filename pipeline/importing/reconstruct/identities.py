@@ -1,6 +1,6 @@
-"""Compiled: which task and process a number stands for, and what is inherited.
+"""Compiled lookup of tasks and processes by number, and inheritance between them.
 
-`state` is the set of tables of `state.new_state`, `k` a task's row in it.
+`state` is the set of tables of `state.new_state`, and `k` is a task's row in it.
 """
 # mypy: ignore-errors
 
@@ -13,7 +13,7 @@ from pipeline.jit.loops import compiled_inside
 
 @compiled_inside
 def set_entry(state, key, first, second):
-    """Set the values of a key, new or not."""
+    """Set the values of a new or existing key."""
     i = place(state, key)
     if state.entries[i].key == 0:
         state.entries[i].key = key
@@ -34,7 +34,7 @@ def _add_process(state, key, parent):
 
 @compiled_inside
 def _process_key(state, pid, tid):
-    """Without process numbers, each task is a process of its own, or all are threads of one."""
+    """Return the key of a process; without process numbers, that of the task or of the only process."""
     if state.totals[0].one_process:
         return mix(1, 13)
     return mix(pid, 11) if pid >= 0 else mix(tid, 12)
@@ -42,7 +42,7 @@ def _process_key(state, pid, tid):
 
 @compiled_inside
 def find_or_add_process(state, pid, tid, parent):
-    """Number of the process, a new one of that parent (-1: unknown) if there is none."""
+    """Return the row of the process; add one with this parent (-1: unknown) if there is none."""
     key = _process_key(state, pid, tid)
     i = place(state, key)
     if state.entries[i].key != 0 and state.entries[i].first >= 0:
@@ -52,14 +52,14 @@ def find_or_add_process(state, pid, tid, parent):
 
 @compiled_inside
 def find_task(state, tid):
-    """Row of the task in `state.tasks`, -1 if it was not seen or has ended."""
+    """Return the row of the task in `state.tasks`, -1 if it is unknown or has ended."""
     i = place(state, mix(tid, 1))
     return state.entries[i].first if state.entries[i].key != 0 else -1
 
 
 @compiled_inside
 def add_task(state, tid, owner, t):
-    """Begin a task at `t`, on its CPU."""
+    """Add a task that starts at `t` on its CPU; return its row."""
     k = state.totals[0].n_tasks
     state.totals[0].n_tasks += 1
     set_entry(state, mix(tid, 1), k, 0)
@@ -71,19 +71,20 @@ def add_task(state, tid, owner, t):
 
 @compiled_inside
 def replace_image(state, k):
-    """Exec: the address space has new page-table pages from here on."""
+    """Handle exec: the address space gets new page-table pages."""
     state.processes[state.tasks[k].owner].image += 1
 
 
 @compiled_inside
 def fork(state, k, child, shared, t):
-    """A task was made, which shares what `shared` says: its own events come later, or have come already.
+    """Add a task that task `k` created and that shares what `shared` says.
 
-    Return its process if that is a new one, which inherits descriptors; else -1.
+    The new task's own events may come before or after this call. Return its process if that is new and must
+    inherit descriptors; else -1.
     """
     owner = state.tasks[k].owner
     seen = find_task(state, child)
-    # Two events and a call can tell of one fork.
+    # Two events and a call can report the same fork.
     if seen >= 0 and state.tasks[seen].born != 0:
         return -1
     state.totals[0].forks += 1
@@ -97,7 +98,7 @@ def fork(state, k, child, shared, t):
         process = find_or_add_process(state, child if state.tasks[k].has_process else -1, child, owner)
         state.tasks[new].owner = process
     else:
-        # Its first events came before its maker's call returned.
+        # Its first events came before its creator's call returned.
         state.tasks[seen].born = -1
         if seen > 0 and state.tasks[seen].number >= 0:
             state.totals[0].tasks_unborn -= 1
@@ -118,10 +119,10 @@ def fork(state, k, child, shared, t):
 
 @compiled_inside
 def put_on_cpu(state, k, t):
-    """Put a task on its CPU that was off."""
+    """Put a task that was off CPU on its CPU."""
     task = state.tasks[k]
     task.since = t
-    # Sleeping inside a copy that has not begun to move bytes is waiting for the pages to be read.
+    # A sleep in a copy that has not yet copied bytes is a wait for the pages to be read.
     if task.copying and task.copy_slept and not task.page_open:
         task.mark_t, task.mark_c = t, task.used
     task.copy_slept = 0

@@ -1,6 +1,7 @@
-"""Compiled: the operations of one task, from its faults and copies. `k` is a task's row in `state.tasks`.
+"""Compiled construction of a task's operations from its faults and copies.
 
-Times come in pairs, `t` of the clock and `c` of the CPU time that the task had used by then.
+`k` is a task's row in `state.tasks`. Times are pairs: `t` is the clock, and `c` the CPU time that the task
+had used by then.
 """
 # mypy: ignore-errors
 
@@ -11,20 +12,20 @@ from pipeline.importing.mappings import THINK_SPLIT
 from pipeline.importing.reconstruct.hold_lengths import COPY_HOLDS, HOLD_STEPS
 from pipeline.jit.loops import compiled_inside
 
-# Without the scheduler's events, an interval between operations holds at most this much CPU time.
+# Without scheduler events, an interval between operations has at most this much CPU time.
 LONGEST_THINK_NS = THINK_SPLIT.longest_cpu_ns
 
 
 @compiled_inside
 def cpu_time(state, k, t):
-    """CPU time that the task has used at `t`, counted from its first event."""
+    """Return the CPU time that the task has used at `t`, counted from its first event."""
     since = state.tasks[k].since
     return state.tasks[k].used + (t - since if since >= 0 else 0)
 
 
 @compiled_inside
 def number_page(state, key):
-    """Number of the page of that key, a new one if it was never mapped."""
+    """Return the number of the page with this key, a new number if it was never mapped."""
     i = place(state, key)
     if state.entries[i].key == 0:
         state.entries[i].key = key
@@ -36,7 +37,7 @@ def number_page(state, key):
 
 @compiled_inside
 def draw_hold(state, first, a, b):
-    """Draw one of the holds from `first` on, by a hash: the same recording gives the same trace."""
+    """Draw a hold time from the distribution at `first`, by a hash, so that imports are reproducible."""
     u = (mix(a, b) >> 10) & 0xFFFFFFFFFFFF
     scaled = u * HOLD_STEPS
     low = scaled >> 48
@@ -47,7 +48,7 @@ def draw_hold(state, first, a, b):
 
 @compiled_inside
 def draw_copy_hold(state, pages, t):
-    """Draw how long a copy of so many pages at `t` maps them, all together."""
+    """Draw the total hold time of a copy of `pages` pages at `t`."""
     hold = 0
     for i in range(pages):
         hold += draw_hold(state, COPY_HOLDS, t, i)
@@ -56,7 +57,7 @@ def draw_copy_hold(state, pages, t):
 
 @compiled_inside
 def count_pages(state, first, last):
-    """Number of pages that hold the bytes from `first` to `last`."""
+    """Return the number of pages that contain the bytes from `first` to `last`."""
     bits = state.totals[0].page_bits
     return (last >> bits) - (first >> bits) + 1
 
@@ -69,7 +70,7 @@ def _sequence(state):
 
 @compiled_inside
 def _gap(state, k, t, c):
-    """Think and wait since the task's previous outermost operation."""
+    """Return the think and wait times since the task's previous outermost operation."""
     task = state.tasks[k]
     if task.end_t < 0:
         return 0, 0
@@ -82,14 +83,14 @@ def _gap(state, k, t, c):
 
 @compiled_inside
 def count_unborn(state, k):
-    """Count a task of which something is known, but not its beginning; the first one began the recording."""
+    """Count a task without a recorded start; the first task of a recording never has one."""
     if k > 0 and state.tasks[k].born == 0:
         state.totals[0].tasks_unborn += 1
 
 
 @compiled_inside
 def _add_row(state, k, t, seq):
-    """Add a row of the task that begins at `t`; what the operation is, is left to the caller."""
+    """Add a row of the task that begins at `t`; the caller sets the other fields."""
     totals = state.totals[0]
     row = state.rows[totals.n_rows]
     totals.n_rows += 1
@@ -111,7 +112,7 @@ def _add_row(state, k, t, seq):
 
 @compiled_inside
 def begin_brief(state, k, t, c, kind, page, hold):
-    """Begin a mapping whose end nothing shows; it is nested if a page of a copy is open."""
+    """Begin a mapping without a recorded end; it is nested if a page of a copy is open."""
     task = state.tasks[k]
     depth = 1 if task.page_open else 0
     if depth:
@@ -126,7 +127,7 @@ def begin_brief(state, k, t, c, kind, page, hold):
 
 @compiled_inside
 def end_brief(state, k, c):
-    """End it after its drawn hold, or at CPU time `c`, the task's next event, if that is earlier."""
+    """End such a mapping after its drawn hold, or at the task's next event, at CPU time `c`, if earlier."""
     task = state.tasks[k]
     if task.brief == 0:
         return
@@ -135,7 +136,7 @@ def end_brief(state, k, c):
     row = _add_row(state, k, task.brief_t, task.brief_seq)
     row.kind, row.page, row.bytes, row.depth = task.brief_kind, task.brief_page, -1, task.brief_depth
     row.think_ns, row.wait_ns, row.hold_ns, row.block_ns = task.brief_think, task.brief_wait, hold, 0
-    # Nothing happened meanwhile, so the task was on its CPU.
+    # There was no event in between, so the task was on its CPU.
     t, c = task.brief_t + hold, task.brief_c + hold
     if task.brief_depth:
         task.nest_t, task.nest_c = t, c
@@ -146,7 +147,7 @@ def end_brief(state, k, c):
 
 @compiled_inside
 def begin_copy(state, k, t, c, kind, file, first, last):
-    """Begin to copy bytes `first` to `last` of a file's pages."""
+    """Begin a copy of the bytes `first` to `last` of a file's pages."""
     task = state.tasks[k]
     task.copying, task.copy_file, task.copy_kind = 1, file, kind
     task.copy_start, task.copy_at, task.copy_last = first, first, last
@@ -156,9 +157,9 @@ def begin_copy(state, k, t, c, kind, file, first, last):
 
 @compiled_inside
 def advance(state, k, byte, t, c, final):
-    """Bytes before `byte` have been copied at `t`: write the pages that are done, time divided evenly.
+    """Add rows for the pages before `byte`, which were copied by `t`, with the time divided evenly.
 
-    If it is not `final`, the page that holds `byte` is opened and stays so.
+    Unless `final`, the page that contains `byte` is opened and stays open.
     """
     task = state.tasks[k]
     bits = state.totals[0].page_bits
@@ -167,7 +168,7 @@ def advance(state, k, byte, t, c, final):
     shares = last - page + 1
     if byte <= task.copy_start and final:
         shares = 0
-    # A page that holds nested operations is written even if the call then says that it moved less.
+    # A page with nested operations is written even if the call reports that it copied fewer bytes.
     if task.page_open:
         shares = max(shares, 1)
     mark_t, mark_c = task.mark_t, task.mark_c
@@ -204,7 +205,7 @@ def advance(state, k, byte, t, c, final):
 
 @compiled_inside
 def settle(state, k, t, c):
-    """End what only the task's next event, at `t`, can end."""
+    """End mappings that end at the latest with the task's next event, at `t`."""
     end_brief(state, k, c)
     task = state.tasks[k]
     if task.copying and task.copy_loose:
@@ -215,7 +216,7 @@ def settle(state, k, t, c):
 
 @compiled_inside
 def abandon(state, k):
-    """Give up a copy whose end was not seen; a page with nested operations is written all the same."""
+    """Abandon a copy without a recorded end; a page with nested operations is still written."""
     task = state.tasks[k]
     given_up = task.copying and not task.copy_loose
     if task.copying and task.page_open:

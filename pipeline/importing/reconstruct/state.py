@@ -1,4 +1,4 @@
-"""What is remembered between events: tables for compiled code, which grow between blocks."""
+"""State between events: tables for compiled code, which grow between blocks."""
 
 from __future__ import annotations
 
@@ -16,45 +16,44 @@ def _record(*fields: str) -> np.dtype:
     return np.dtype([(name, "i8") for field in fields for name in field.split()])
 
 
-# A task. Times come in pairs: `_t` of the clock, `_c` the CPU time that the task had used by then.
+# A task. Times are pairs: `_t` is the clock, and `_c` the CPU time that the task had used by then.
 TASK = _record(
     # The task, its process (`owner`) and its number in the trace (-1: none yet), the hash of its command.
     "tid owner number comm",
-    # 0 its beginning was not recorded; 1 from its fork, 2 from its making as a thread, until its own first
-    # event; then -1.
+    # 0: its start was not recorded. 1: forked, and 2: created as a thread, until its own first event; then
+    # -1.
     "born",
-    # Whether its lines tell its process.
+    # Whether its lines contain its process.
     "has_process",
-    # CPU time at t is used + (t - since); since is -1 while it is off its CPU. When its latest event was, and
-    # what that said: a whole call tells its return too.
+    # CPU time at t is used + (t - since); since is -1 while off CPU. Time of its latest event, and the
+    # recorded time of it, which differ for a whole call, since that includes its return.
     "used since latest said on_cpu",
-    # When its latest outermost operation ended; end_t -1: it has had none.
+    # End of its latest outermost operation; end_t is -1 before the first.
     "end_t end_c",
-    # The system call it is in, NO_CALL if none, and that call's arguments; whether it was written.
+    # Its current system call, NO_CALL if none, the call's arguments, and whether the call was written.
     "call call_t call_fd call_count call_at call_buffer call_file call_made",
-    # The copy under way: of copy_file from byte copy_start up to copy_last; bytes before copy_at are done, at
-    # mark. Loose: it ends with the task's next event.
+    # The current copy: copy_file from byte copy_start up to copy_last. The bytes before copy_at were copied
+    # by mark. A loose copy ends with the task's next event.
     "copying copy_file copy_start copy_at copy_last copy_kind copy_slept copy_loose mark_t mark_c",
-    # The page of that copy that holds nested operations and cannot be written yet; nest is when the latest
-    # of those ended.
+    # The page of that copy that has nested operations and cannot be written yet; nest is the end of the
+    # latest nested operation.
     "page_open page_seq page_t page_c page_think page_wait nest_t nest_c",
-    # A mapping that nothing shows the end of, a fault's: it ends after its drawn hold, or with the task's
-    # next event if that comes first.
+    # A mapping without a recorded end, as of a fault: it ends after its drawn hold, or with the task's next
+    # event if that is earlier.
     "brief brief_seq brief_t brief_c brief_hold brief_think brief_wait brief_depth brief_page brief_kind",
 )
-# A process: its number in the trace (-1: none yet), images it has had, the process that forked it (-1), the
-# hash of its working directory (0: where it began), the process whose table of descriptors it uses, and of
-# such a table the first entry (-1: none) and how many there are.
+# A process: its number in the trace (-1: none yet), its number of images, the process that forked it (-1),
+# the hash of its working directory (0: the initial one), the process with its table of descriptors, and the
+# first entry (-1: none) and the length of such a table.
 PROCESS = _record("number image parent directory table first_fd fds")
-# An entry of a table of descriptors: what it refers to (-1: closed), and the table's next entry.
+# An entry of a table of descriptors: its description (-1: closed), and the table's next entry.
 DESCRIPTOR = _record("fd description close_on_exec next")
-# An open file description: its file (0: not known), position in bytes and whether that is known, and whether
-# writes go to the end.
+# An open file description: its file (0: unknown), position in bytes, whether the position is known, and
+# whether writes append.
 DESCRIPTION = _record("file at known append")
-# A row of the trace; `seq` decides between rows of one time.
+# A row of the trace; `seq` orders rows with equal times.
 ROW = _record("seq", *COLUMN_NAMES)
-# Single values: how much of each table is in use or there is, what is known of the whole, and what is
-# counted for the reader of the trace.
+# Single values: the used and available entries of each table, global state, and counts for the metadata.
 TOTALS = _record(
     "n_tasks n_processes n_descriptors n_descriptions n_pages n_rows n_entries places room",
     "page_bits span_bits seq clock first_time task_numbers process_numbers one_process written_up_to",
@@ -65,10 +64,10 @@ TOTALS = _record(
 
 
 def new_state(one_process: bool, page_bytes: int, span_bytes: int) -> Tables:
-    """Begin a recording: totals, tasks, processes, descriptors, descriptions, entries, rows and holds.
+    """Create the tables for a recording.
 
-    `entries` is the map of `hashing` with all that has a name: task numbers, process numbers, descriptors,
-    pages. `holds` are the quantiles of `load_holds`.
+    `entries` is the map of `hashing` for task numbers, process numbers, descriptors and pages. `holds` are
+    the quantiles of `load_holds`.
     """
     totals: Any = records(1, TOTALS)
     totals.one_process = one_process
@@ -90,10 +89,10 @@ def new_state(one_process: bool, page_bytes: int, span_bytes: int) -> Tables:
 
 
 def grow(state: Tables, events: int, pages: int) -> None:
-    """Make room for `events` more events, one of which makes at most `pages` rows."""
+    """Make room for `events` more events, one of which adds at most `pages` rows."""
     totals = state.totals[0]
-    # An event can name two new tasks, each of a new process, open two descriptors and note two sizes; a fork
-    # counts what it copies as pages.
+    # An event can name two new tasks, each of a new process, open two descriptors and set two sizes. The
+    # descriptors that a fork copies count as pages.
     most = int(totals.n_entries) + 8 * events + pages
     if 2 * most > totals.places:
         old, places = Tables(checked=False, entries=state.entries), int(totals.places)

@@ -1,1 +1,1 @@
-"""Recordings as text: blocks of lines, and tables of patterns that make neutral events of them."""
+"""Recordings as text: blocks of lines, and tables of patterns that convert lines into neutral events."""

@@ -1,4 +1,4 @@
-"""Text of any length and compression as blocks of whole lines, in bounded memory."""
+"""Read text of any length, plain or compressed, as blocks of complete lines in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ import pyarrow as pa
 from pipeline.errors import InputError, one_line
 
 BLOCK_BYTES = 4 << 20
-# At once: of a compressed text that is damaged, so much may be lost in front of the damage.
+# Bytes per read; up to this much before the damage may be lost in a damaged compressed text.
 _READ_BYTES = 1 << 14
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# No recorder writes longer lines: strace cuts strings, and an event of the kernel is one page at most.
+# No recorder writes longer lines: strace truncates strings, and a kernel event is at most one page.
 LONGEST_LINE = 1 << 20
 
 _OPENERS: dict[bytes, Callable[[Path], IO[bytes] | pa.NativeFile]] = {
@@ -34,12 +34,13 @@ DAMAGE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, Valu
 
 @dataclass
 class BlockReader:
-    """Reads the text at `path` as blocks of whole lines; how it is cut into blocks means nothing.
+    """Reader of the text at `path` as blocks of complete lines. The block boundaries have no meaning.
 
-    `overlong` counts lines longer than LONGEST_LINE, which are left out; `overlong_first` is the number of
-    the first (from 1). `lines_before` is the number of lines before the block at hand, those left out
-    included. `cut_short` says that the last line has no end, or that compressed text broke off; then `damage`
-    is why.
+    overlong: number of lines longer than LONGEST_LINE, which are skipped.
+    overlong_first: number of the first such line, from 1.
+    lines_before: number of lines before the current block, including skipped lines.
+    cut_short: the last line has no end, or compressed text is damaged.
+    damage: the reason why compressed text cannot be read further, "" if none.
     """
 
     path: Path
@@ -52,7 +53,7 @@ class BlockReader:
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield blocks as uint8 arrays that end with a newline.
 
-        Raises InputError when nothing can be read at all.
+        Raises InputError if nothing can be read.
         """
         rest, skipping = b"", False
         for piece in self._pieces():
@@ -94,7 +95,7 @@ class BlockReader:
             self.overlong_first = self.lines_before
 
     def _pieces(self) -> Iterator[bytes]:
-        """The text in pieces of BLOCK_BYTES, the last one shorter."""
+        """Yield the text in pieces of BLOCK_BYTES; the last one may be shorter."""
         held: list[bytes] = []
         size = 0
         for chunk in self._chunks():
@@ -109,7 +110,7 @@ class BlockReader:
             yield b"".join(held)
 
     def _chunks(self) -> Iterator[bytes]:
-        """The text as it is read, without a mark of the order of bytes in front."""
+        """Yield the text as it is read, without a byte order mark at the start."""
         head: bytes | None = b""
         try:
             with open_text(self.path) as stream:
@@ -121,19 +122,19 @@ class BlockReader:
                         chunk, head = head.removeprefix(_BYTE_ORDER_MARK), None
                     yield chunk
         except DAMAGE as error:
-            # What was read before the damage is whole, and the loss is reported.
+            # The text before the damage is valid, and the loss is reported.
             self.cut_short, self.damage = True, one_line(error)
             if head == b"":
                 raise InputError(
-                    f"{self.path}: wanted text, plain or compressed, but it cannot be read ({self.damage}); "
-                    "it is cut short or damaged: copy it again"
+                    f"{self.path}: expected text, plain or compressed, but the file cannot be read "
+                    f"({self.damage}); it is truncated or damaged: copy it again"
                 ) from error
         if head:
             yield head
 
 
 def open_text(path: Path) -> IO[bytes] | pa.NativeFile:
-    """Open text, compressed or not, as its first bytes say, whatever its name."""
+    """Open plain or compressed text; the first bytes select the decompressor, not the file name."""
     with path.open("rb") as raw:
         head = raw.read(6)
     openers = (opener for magic, opener in _OPENERS.items() if head.startswith(magic))
@@ -141,7 +142,7 @@ def open_text(path: Path) -> IO[bytes] | pa.NativeFile:
 
 
 def read_head(path: Path, size: int = 1 << 16) -> bytes:
-    """Return the first bytes of the text at `path`, at most `size`; none if it cannot be read."""
+    """Return at most the first `size` bytes of the text at `path`; b"" if it cannot be read."""
     try:
         with open_text(path) as stream:
             return bytes(stream.read(size)).removeprefix(_BYTE_ORDER_MARK)

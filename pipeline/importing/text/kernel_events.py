@@ -1,7 +1,7 @@
-"""What the kernel's events say: the table of those that are read, as all tools print them.
+"""Table of the kernel events that importers read, in the forms that all tools print.
 
-A form is a template of what follows the event's name; the first that fits counts. The kernel's own formats
-are in /sys/kernel/tracing/events/*/*/format, where they can be compared.
+A form is a template of the text after the event's name; the first form that matches is used. For comparison,
+the kernel's own formats are in /sys/kernel/tracing/events/*/*/format.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FAULT = (
     "address={address:x} ip={w} error_code={x}",
     "address={address:x}",
 )
-# The kernel prints an address of its own as a symbol.
+# The kernel prints a kernel address as a symbol.
 _FAULT_AT_A_SYMBOL = ("address={w} ip={w} error_code={x}",)
 _LOOKUP = ("dev={major:d}:{minor:d} ino={inode:x} ofs={position:n}-{last:n}",)
 _EXT4 = "dev {major:d},{minor:d} ino {inode:n} pos {position:n} "
@@ -75,9 +75,9 @@ _FAULTS = {"page_fault_user": 0, "page_fault_kernel": 1}
 
 @dataclass(frozen=True)
 class Event:
-    """An event that is read: its code, its forms, and what its name alone says.
+    """An event that is read: its code, its forms, and the call and flag that its name implies.
 
-    `unread` are forms that are known but do not say what is needed: such a line is counted as not read.
+    `unread` are known forms that lack a required field; such a line counts as not read.
     """
 
     code: int
@@ -128,7 +128,7 @@ EVENTS: dict[str, Event] = (
     }
 )  # fmt: skip
 
-# Events and calls that may map pages of files, and from which no operation can be made.
+# Events and calls that may map pages of files but from which no operation can be built.
 UNREAD = (
     r"^sys_(?:enter|exit)$|(?:write|read)_(?:begin|end)$|buffered_(?:read|write)$|file_splice|copy_file_range"
     r"|^sys_enter_(?:process_vm_|io_getevents|mmap_pgoff$|preadv|pwritev)"
@@ -137,12 +137,12 @@ UNREAD = (
 # A copy of more bytes than one call can move is damage.
 LARGEST_RETURN = 0x7FFFF000
 _CLONE_THREAD = 0x10000
-# States of a task that leaves its CPU, as a number: the lowest bits say that it sleeps, the others do not.
+# Numeric states of a task that leaves its CPU: a task with one of the lowest bits sleeps.
 _SLEEPING = 0xFF
 
 
 def is_sensible(events: np.ndarray) -> np.ndarray:
-    """Which of the events, all of one code, have values that a kernel can print (bool)."""
+    """Return which events, all with the same code, have values that a kernel can print (bool)."""
     if not len(events):
         return np.zeros(0, bool)
     code, call = events["code"][0], events["call"]
@@ -156,7 +156,7 @@ def is_sensible(events: np.ndarray) -> np.ndarray:
 
 
 def derive(columns: Columns) -> Columns:
-    """Fields of events (`events.EVENT`) from those of a form."""
+    """Return fields of events (`events.EVENT`) from the fields of a form."""
     fields = {name: column for name, column in columns.items() if name not in _DERIVED}
     for name, function in _DERIVATIONS.items():
         if name in columns:
@@ -165,7 +165,7 @@ def derive(columns: Columns) -> Columns:
 
 
 def _file(columns: Columns) -> Columns:
-    """A file is the hash of device and inode."""
+    """Return the file: a hash of device and inode."""
     device = (np.asarray(columns["major"]) << 20) | np.asarray(columns["minor"])
     key = pl.struct(pl.Series("device", device), pl.Series("inode", columns["inode"]), eager=True).hash()
     return {"file": (key.to_numpy() & np.uint64((1 << 62) - 1) | np.uint64(1)).view(np.int64)}
@@ -184,7 +184,7 @@ def _clone_flags(columns: Columns) -> Columns:
 
 
 def _result(columns: Columns) -> Columns:
-    """A 32-bit kernel prints its errors in 32 bits."""
+    """Return the result as a signed number; a 32-bit kernel prints errors in 32 bits."""
     result = np.asarray(columns["result"])
     return {"result": np.where((result > 0xFFFFF000) & (result <= 0xFFFFFFFF), result - (1 << 32), result)}
 

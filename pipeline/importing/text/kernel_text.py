@@ -1,4 +1,4 @@
-"""From lines of a kernel's events to neutral events: a head, which differs by tool, and the fields."""
+"""Convert lines of kernel events into neutral events: a head, which depends on the tool, and the fields."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from pipeline.importing.text.lines import blank_events, hashes, match_first, nan
 from pipeline.importing.text.tally import Tally
 from pipeline.importing.text.templates import pattern, read_decimals
 
-# Groups of a head, all text. `process` and `cpu` may be missing, and `fraction` where times count ticks of a
-# clock; `us` is in the place of `seconds` where it counts microseconds.
+# Groups of a head, all text. `process` and `cpu` are optional, and `fraction` is missing if times are ticks
+# of a clock; `us` replaces `seconds` if times are in microseconds.
 _GROUPS = ("name", "process", "task", "cpu", "seconds", "fraction", "us", "event")
-# A command's name may hold anything. Names of which a word but the first begins with a digit are tried last:
-# each line would be tried for them at twice the cost.
+# A command's name may contain anything. Names with a later word that begins with a digit are tried last,
+# because trying them on each line would double the cost.
 _USUAL_NAME, _ANY_NAME = r"[^ ]+(?: +[^ 0-9][^ ]*)*", r"[^ ].*?"
-# Names that stand for one that the tool does not know.
+# Placeholders that tools print for unknown names.
 _NAME_UNKNOWN = r"^(?:<\.\.\.>|:-?[0-9]+)$"
-# An event's name with what shows that it is one: a colon, or what the tracer prints behind a function's name.
+# An event's name with its mark: a colon, or the text that the tracer prints after a function's name.
 EVENT_NAME = r"(?P<event>[^ (]+(?::| <-)|sys_[a-z_0-9]+(?:\(| ->)|PERF_RECORD_[A-Z_0-9]+|<stack|<user stack)"
 _BEFORE_FIELDS, _AFTER_FIELDS = r"(?:[:(]|->|PERF_RECORD_[A-Za-z_0-9]+) *", r"\)? *$"
 _STACKS = ("<stack", "<user stack", "kernel_stack:", "user_stack:")
 STACKS = "call chains"
 
-_NOT_A_HEAD = "no task, CPU and time in front"
-_NOT_AN_EVENT = "no event behind the time"
-_NOT_FIELDS = "a field of the event is missing or makes no sense"
+_NOT_A_HEAD = "the line does not start with task, CPU and time"
+_NOT_AN_EVENT = "no event after the time"
+_NOT_FIELDS = "a field of the event is missing or invalid"
 
 
 @dataclass(frozen=True)
 class KernelText:
-    """How a tool prints events of the kernel.
+    """The format in which a tool prints kernel events.
 
-    `heads` are regular expressions with the groups _GROUPS, in which NAME stands for what a command's name
-    can be; `auxiliary` those of lines that are no events, by kind ("" for those that nobody misses);
-    `losses` are templates of lines that say that events were lost, `mistakes` see `TextReader`.
+    heads: regular expressions with the groups _GROUPS; NAME is a placeholder for a command's name.
+    auxiliary: regular expressions of lines that are not events, by kind ("" for lines that are not counted).
+    losses: templates of lines that report lost events.
+    mistakes: see `TextReader`.
     """
 
     heads: tuple[str, ...]
@@ -50,11 +51,11 @@ class KernelText:
     _known: dict[str, tuple[str, Event | None]] = field(default_factory=dict, repr=False)
 
     def has_events(self, lines: pl.Series) -> bool:
-        """Whether one of the lines can be an event."""
+        """Return whether one of the lines can be an event."""
         return any(lines.str.contains(head.replace("NAME", _ANY_NAME)).any() for head in self.heads)
 
     def read(self, lines: pl.Series, tally: Tally) -> np.ndarray:
-        """Read a block of lines: its events, in order. What became of each line is counted in `tally`."""
+        """Return the events of a block of lines, in order, and count all lines in `tally`."""
         head = self._read_heads(lines)
         headless = np.ones(len(lines), bool)
         headless[head["row"].to_numpy()] = False
@@ -67,7 +68,7 @@ class KernelText:
         return together[np.argsort(together["line"], kind="stable")]
 
     def _read_heads(self, lines: pl.Series) -> pl.DataFrame:
-        """Groups of the lines that have a head, and their `row`."""
+        """Return the groups of the lines that have a head, and their `row`."""
         found: list[pl.DataFrame] = []
         rows = pl.Series("row", np.arange(len(lines)))
         for name in (_USUAL_NAME, _ANY_NAME):
@@ -134,7 +135,7 @@ class KernelText:
         return events if good.all() else events[good]
 
     def _know(self, text: str) -> tuple[str, Event | None]:
-        """Name of an event as it is shown, and the event if it is read."""
+        """Return an event's name for display, and the event if it is one that is read."""
         if text not in self._known:
             name, last = text.rstrip(":"), text.rstrip(":").rpartition(":")[2]
             if text.endswith("("):
@@ -146,13 +147,13 @@ class KernelText:
             elif text.endswith(" <-"):
                 self._known[text] = "functions", None
             else:
-                # "sched:sched_switch" and "cycles:u": the last part is the event's name, or says how.
+                # "sched:sched_switch" and "cycles:u": the last part is the event's name, or a modifier.
                 self._known[text] = (last if len(last) > 3 else name), EVENTS.get(last)
         return self._known[text]
 
 
 def _read_heads(head: pl.DataFrame, tally: Tally) -> np.ndarray:
-    """Events of which the head alone is known."""
+    """Return events with only the fields of their heads."""
     events = blank_events(head["row"].to_numpy(), tally)
     ticks = head["fraction"].is_null() & head["us"].is_null()
     tally.note_times(head["row"].to_numpy(), ticks.to_numpy())
@@ -162,7 +163,7 @@ def _read_heads(head: pl.DataFrame, tally: Tally) -> np.ndarray:
         events["time"] = np.where(us >= 0, us * 1000, events["time"])
     for name in ("process", "task", "cpu"):
         events[name] = read_decimals(head[name])
-    # The idle task has number 0; perf prints -1 where it does not know.
+    # The idle task has number 0; perf prints -1 for an unknown task.
     events["task"] = np.maximum(events["task"], 0)
     unknown = head["name"].str.contains(_NAME_UNKNOWN).to_numpy()
     events["name"] = np.where(unknown, 0, hashes(head["name"]))
@@ -178,7 +179,7 @@ def _read_fields(
     event: Event,
     tally: Tally,
 ) -> None:
-    """Read the fields of the events at `left`, which have the same forms, and mark those that are good."""
+    """Read the fields of the events at `left`, which have the same forms, and mark the valid events."""
     events["code"][left] = event.code
     for form in event.forms:
         fits, columns = pattern(form, _BEFORE_FIELDS, _AFTER_FIELDS).read(lines.gather(rows[left]))

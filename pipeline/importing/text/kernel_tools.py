@@ -1,11 +1,12 @@
-"""What stands before and between a kernel's events, by tool: compare with a page of its output.
+"""The text before and between kernel events, by tool.
 
-perf script: `comm pid/tid [cpu] seconds: period system:event: fields`, of which pid, cpu and period can be
-missing; under an event its call chain, a frame a line.
+perf script: `comm pid/tid [cpu] seconds: period system:event: fields`; pid, cpu and period are optional. An
+event may be followed by its call chain, with one frame per line.
 
-tracefs: `comm-tid (tgid) [cpu] flags time: event: fields`, of which tgid and flags can be missing; time is in
-seconds, or ticks of a clock. With the option latency-format, `comm-tid cpu+flags time`, in seconds or in us
-since the first event. A system call is `sys_read(fd: 3, ...)` at its entry, `sys_read -> 0x10` at its exit.
+tracefs: `comm-tid (tgid) [cpu] flags time: event: fields`; tgid and flags are optional, and time is in
+seconds or in ticks of a clock. With the option latency-format: `comm-tid cpu+flags time`, in seconds or in
+us since the first event. A system call is `sys_read(fd: 3, ...)` at its entry and `sys_read -> 0x10` at its
+exit.
 
 trace-cmd report: as tracefs, without tgid.
 """
@@ -43,22 +44,22 @@ LATENCY_HEADS = (_LATENCY + _SECONDS + EVENT_NAME, _LATENCY + r"(?P<us>[0-9]{1,1
 
 PERF = KernelText(
     heads=(PERF_HEAD,),
-    auxiliary=_NOTHING | _FRAMES | {"perf's own messages": r"^\[ perf |^Warning:|^Check IO/CPU overload"},
+    auxiliary=_NOTHING | _FRAMES | {"messages of perf": r"^\[ perf |^Warning:|^Check IO/CPU overload"},
     losses=("Processed {d} events and lost {count:d} chunks!{any}",),
     mistakes={
         r"^ *\S.*? +(?:-?[0-9]+/)?-?[0-9]+ +(?:\[[0-9]+\] +)?(?:[0-9]+ +)?[a-z_0-9]+:[a-z_0-9]+: ": (
-            "its lines are perf's, but have no time; run perf script with "
+            "this is output of perf script without times; run perf script with "
             "-F comm,pid,tid,cpu,time,event,trace"
         ),
         r"^ *[0-9]+\.[0-9]+: +(?:[0-9]+ +)?[a-z_0-9]+:[a-z_0-9]+: ": (
-            "its lines are perf's, but do not say which task it was; run perf script with "
+            "this is output of perf script without tasks; run perf script with "
             "-F comm,pid,tid,cpu,time,event,trace"
         ),
     },
 )
 TRACEFS = KernelText(
     heads=(TRACER_HEAD, *LATENCY_HEADS),
-    auxiliary=_NOTHING | _TRACER_FRAMES | {"the tracer's graphs of functions": r"^ *(?:[0-9]+\) |-{6,}$)"},
+    auxiliary=_NOTHING | _TRACER_FRAMES | {"function graphs of the tracer": r"^ *(?:[0-9]+\) |-{6,}$)"},
     losses=("# entries-in-buffer/entries-written: {kept:d}/{written:d}{any}", *_LOST_OF_CPU),
 )
 TRACE_CMD = KernelText(
@@ -67,13 +68,12 @@ TRACE_CMD = KernelText(
     | _TRACER_FRAMES
     | {
         "": r"^\s*$|^#|^CPU [0-9]+ is empty$|^ *cpus=[0-9]+$|^version = ",
-        "trace-cmd's own messages": r"^ *(?:overriding event |trace-cmd: |[Ww]arning: |\S+\.dat\S*:?$)",
+        "messages of trace-cmd": r"^ *(?:overriding event |trace-cmd: |[Ww]arning: |\S+\.dat\S*:?$)",
     },
     losses=_LOST_OF_CPU,
 )
 BPFTRACE = KernelText(
     heads=(PERF_HEAD,),
-    auxiliary=_NOTHING
-    | {"bpftrace's own messages": r"^Attach(?:ing|ed) [0-9]+ probes?|^@|^(?:WARNING|stdin):"},
+    auxiliary=_NOTHING | {"messages of bpftrace": r"^Attach(?:ing|ed) [0-9]+ probes?|^@|^(?:WARNING|stdin):"},
     losses=("{any}Lost {count:d} events{any}",),
 )

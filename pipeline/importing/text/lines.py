@@ -1,4 +1,4 @@
-"""A block of text as a column of lines, and what lines have in common in all formats."""
+"""Convert a block of text into a column of lines, and read fields that all formats share."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from pipeline.jit.tables import records
 _NEWLINE = 10
 _MOST_DIGITS = 9
 _SECOND_NS = 1_000_000_000
-# Times are cut to this: farther from the first they mean nothing, and sums with them have to fit.
+# Times are limited to this: larger ones are meaningless, and sums of times must fit into 64 bits.
 FARTHEST_NS = 1 << 61
 
 
 def split_lines(block: np.ndarray) -> pl.Series:
-    """Lines of a block that ends with a newline, without their ends; bytes that are no UTF-8 as \\xNN."""
+    """Return the lines of a block, without their ends; bytes that are not UTF-8 become \\xNN."""
     text = block.tobytes()
     try:
         text.decode()
     except UnicodeDecodeError:
-        # What becomes of a line does not depend on its neighbours: no character spans two.
+        # The result for a line does not depend on other lines, because no character spans two lines.
         text = text.decode(errors="backslashreplace").encode()
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _NEWLINE)
     starts = np.zeros(len(ends), np.int32)
     starts[1:] = ends[:-1] + 1
-    # Arrow wants one offset more than lines, and each line up to the next: the newlines go with them.
+    # Arrow requires one more offset than lines, and each line ends where the next begins, newline included.
     offsets = np.append(starts, np.int32(len(text)))
     lines = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
     return pl.Series(pl.from_arrow(lines)).str.strip_suffix("\n")
 
 
 def blank_events(rows: np.ndarray, tally: Tally) -> np.ndarray:
-    """Events of which only the lines are known: `rows` of the block at hand."""
+    """Return events with only their line set, for `rows` of the current block."""
     events = records(len(rows), EVENT)
     events.view("i8")[:] = -1
     events["name"] = 0
@@ -49,9 +49,9 @@ def blank_events(rows: np.ndarray, tally: Tally) -> np.ndarray:
 
 
 def nanoseconds(seconds: pl.Series, fraction: pl.Series) -> np.ndarray:
-    """Times of two columns of text, int64 ns: seconds and fraction; ticks where there is no fraction.
+    """Return times from columns of seconds and fractions, int64 in ns, or in ticks if there is no fraction.
 
-    A number of seconds that is too large for it counts as the largest.
+    A number of seconds that is too large becomes the largest possible time.
     """
     whole = read_decimals(seconds)
     digits = fraction.str.head(_MOST_DIGITS)
@@ -62,7 +62,7 @@ def nanoseconds(seconds: pl.Series, fraction: pl.Series) -> np.ndarray:
 
 
 def hashes(text: pl.Series) -> np.ndarray:
-    """Hash of each string, int64 as those of `hashing`: of 62 bits and never 0; 0 for null."""
+    """Return a hash of each string as int64, as in `hashing`: 62 bits and never 0; 0 for null."""
     return np.where(
         text.is_null().to_numpy(),
         0,
@@ -73,7 +73,7 @@ def hashes(text: pl.Series) -> np.ndarray:
 def match_first(
     lines: pl.Series, rows: np.ndarray, patterns: Mapping[str, str]
 ) -> tuple[dict[str, int], np.ndarray]:
-    """Which of the lines at `rows` are of which kind: counts by kind, and the rows that none fits."""
+    """Classify the lines at `rows`: return counts by kind, and the rows that match no pattern."""
     counts: dict[str, int] = {}
     for kind, regex in patterns.items():
         if not len(rows):
@@ -88,9 +88,10 @@ def match_first(
 def read_losses(
     lines: pl.Series, rows: np.ndarray, forms: Iterable[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lines that say how many events were lost: their rows, their counts (-1 unknown); and the rows left.
+    """Find lines that report lost events: return their rows, their counts (-1 unknown), and the other rows.
 
-    `forms` are templates with a field `count`, or `kept` and `written`, or none where the line does not say.
+    `forms` are templates with a field `count`, with `kept` and `written`, or with none if the line has no
+    number.
     """
     found, counts = [rows[:0]], [np.zeros(0, np.int64)]
     for form in forms:

@@ -1,4 +1,4 @@
-"""From text to rows: blocks of lines, their events, the assembler, and what to say of the result."""
+"""Convert text into rows: read blocks of lines and their events, assemble operations, check the result."""
 
 from __future__ import annotations
 
@@ -26,44 +26,43 @@ from pipeline.schema.trace import MAX_TIME_NS
 from pipeline.schema.trace_metadata import Provenance
 from pipeline.trace.lock_text import say_no_trace
 
-# More unknown lines than this and the text is something else than it was taken for.
+# With a larger fraction of unknown lines, the text has another format.
 MOST_BAD = 0.01
-# How much of a text is looked at to see what it is; the rest only if nothing is found.
+# Bytes examined to detect the format; the second size only if the first has no event.
 _SNIFFED_BYTES = (1 << 16, 1 << 22)
 
 
-# A counter of time-stamps has more ticks than these from one event to the next, on average.
+# A time-stamp counter has more ticks than this between events, on average.
 _FEWEST_TICKS = 8
-# Times that are all multiples of this are those of the trace clock 'uptime', which counts the kernel's ticks.
+# Times that are all multiples of this are from the trace clock 'uptime', which counts the kernel's ticks.
 _COARSE_NS = 1_000_000
 _SOFTWARE_FAULTS = ("page-faults", "faults", "minor-faults", "major-faults")
 
 
 class TextReader(Protocol):
-    """What makes events of lines: the table of a format and what goes with it.
-
-    `mistakes` are lines that come of a mistake in recording, and what to do about it.
-    """
+    """Converts lines of a text format into events."""
 
     @property
     def mistakes(self) -> Mapping[str, str]:
-        """Regular expressions, and what to say where one fits."""
+        """Regular expressions of lines that result from a mistake in recording, and the advice for each."""
 
     def has_events(self, lines: pl.Series) -> bool:
-        """Whether one of the lines can be an event of the format."""
+        """Return whether one of the lines can be an event of the format."""
 
     def read(self, lines: pl.Series, tally: Tally) -> np.ndarray:
-        """Read a block of lines: its events (`events.EVENT`), in order. What became of each is in `tally`."""
+        """Return the events (`events.EVENT`) of a block of lines, in order; count all lines in `tally`."""
 
 
 @dataclass(frozen=True)
 class TextFormat:
-    """What importing needs to know of a text format.
+    """A text format.
 
-    `reader` makes the reader of one text. `calls_only` says that it sees calls but neither pages nor the
-    scheduler; `says_lost` that a text without a word of lost events lost none. `to_record` is what to do when
-    nothing of use is in it. `has` and `has_not` are bytes that such a text has, or has not, near its
-    beginning, where its lines alone do not tell.
+    reader: creates the reader of a text.
+    what, recorder, clock: descriptions of the text, for errors and metadata.
+    calls_only: the text contains system calls, but no page lookups or scheduler events.
+    says_lost: a text without a report of lost events lost none.
+    to_record: advice for a text without usable events.
+    has, has_not: bytes that such a text must, or must not, contain near its start.
     """
 
     reader: Callable[[], TextReader]
@@ -77,7 +76,7 @@ class TextFormat:
     has_not: re.Pattern[bytes] = re.compile(rb"[^\0-\xff]")
 
     def fits(self, path: Path) -> bool:
-        """Whether the file at `path` looks like this format: one of its first lines can be an event of it."""
+        """Return whether one of the first lines of the file at `path` can be an event of this format."""
         for size in _SNIFFED_BYTES:
             head = read_head(path, size)
             if not head or not self.has.search(head) or self.has_not.search(head):
@@ -90,7 +89,7 @@ class TextFormat:
         return False
 
     def explain(self, path: Path) -> str | None:
-        """Say which mistake in recording made most of the first lines unreadable; None if none is known."""
+        """Return advice if a known mistake in recording made most of the first lines unusable, else None."""
         head = read_head(path, _SNIFFED_BYTES[0])
         lines = split_lines(np.frombuffer(head + b"\n", np.uint8))
         lines = lines.filter(lines.str.contains(r"^[^#\s]|^\s+\S"))
@@ -100,19 +99,19 @@ class TextFormat:
         return None
 
     def read(self, path: Path, options: ReadOptions) -> ImportedRows:
-        """Read the text at `path`, which is of this format, in pieces; complete once they are read.
+        """Read the text at `path` in pieces; the result is complete after the last piece.
 
-        Raises InputError when it cannot be read, when more than MOST_BAD of its lines are unknown, and when
-        no operation is found; UsageError when its times are ticks of a counter whose rate is not given.
+        Raises InputError if the text cannot be read, more than MOST_BAD of its lines are unknown, or it has
+        no operation. Raises UsageError if times are ticks and their frequency is not given.
         """
         readable_file(path, self.what)
         if has_to_compile(assemble):
-            print("compiling the importer for the first time, about 8 s ...", file=sys.stderr)
+            print("compiling the importer on first use, about 8 s ...", file=sys.stderr)
         return _Reading(path, options, self).imported
 
 
 class _Reading:
-    """One text that is being read; `imported` is filled in when its batches have been consumed."""
+    """A text that is being read; `imported` is complete after its last batch."""
 
     def __init__(self, path: Path, options: ReadOptions, form: TextFormat) -> None:
         self.path, self.options, self.form = path, options, form
@@ -121,7 +120,7 @@ class _Reading:
             options.threads, options.page_bytes, options.page_table_span_bytes, self._to_nanoseconds
         )
         self.first_tick: int | None = None
-        # The largest number of which all times are multiples, 0 at the beginning.
+        # Greatest common divisor of all times so far, 0 at the start.
         self.step_ns = 0
         self.imported = ImportedRows(
             rows={}, columns={}, clock=form.clock, recorder=form.recorder, rows_in=0, batches=self._batches()
@@ -138,7 +137,7 @@ class _Reading:
     def _assemble(self) -> Iterator[Rows]:
         tally = self.tally
         for block in self.blocks.blocks():
-            # Lines that were left out whole count too: the numbers are those of the file.
+            # Skipped lines count too, because line numbers refer to the file.
             tally.lines = self.blocks.lines_before
             lines = split_lines(block)
             events = self.reader.read(lines, tally)
@@ -152,8 +151,8 @@ class _Reading:
         yield from self.assembler.finish()
 
     def _to_nanoseconds(self, events: np.ndarray) -> None:
-        """Convert the times of events that come together, and check that they are of one sort."""
-        # What counts is what stands above: lines below have perhaps not been read.
+        """Convert the times of a group of events to ns, and check that all have the same unit."""
+        # Only lines up to the last of these events matter: later lines may not have been read.
         line = int(events["line"].max(initial=-1))
         if self.tally.first_ticks <= line:
             self._convert_ticks(events["time"], line)
@@ -162,19 +161,19 @@ class _Reading:
     def _convert_ticks(self, times: np.ndarray, line: int) -> None:
         if self.tally.first_seconds <= line:
             raise InputError(
-                f"{self.path}: some of its times have a fraction and some have none; it is two recordings in "
-                "one: cut it apart"
+                f"{self.path}: some times have a fraction and others do not, so the file contains two "
+                "recordings; split it"
             )
         said = times[times >= 0]
         if self.first_tick is None and len(said) > 1 and np.ptp(said) < _FEWEST_TICKS * len(said):
             raise InputError(
-                f"{self.path}: its times count events, as the trace clock 'counter' does, and tell no time; "
-                "record again with 'echo mono > /sys/kernel/tracing/trace_clock', or trace-cmd record -C mono"
+                f"{self.path}: the times are from the trace clock 'counter', which counts events; record "
+                "again with 'echo mono > /sys/kernel/tracing/trace_clock', or trace-cmd record -C mono"
             )
         if self.options.tsc_ghz is None:
             raise UsageError(
-                f"{self.path}: its times have no fraction, so they count the time-stamp counter's ticks; "
-                "give its rate with --tsc-ghz (1 where they are nanoseconds)"
+                f"{self.path}: the times have no fraction, so they are ticks of the time-stamp counter; give "
+                "its frequency with --tsc-ghz (1 if the times are nanoseconds)"
             )
         if self.first_tick is None and len(said):
             self.first_tick = int(said[0])
@@ -190,23 +189,23 @@ class _Reading:
                 raise InputError(f"{self.path}: {advice}")
             listed = "; ".join([*tally.quotes(), *self._overlong()])
             raise InputError(
-                f"{self.path}: wanted {self.form.what}, found {unknown:,} of {lines:,} lines that are not "
-                f"({listed}); it is another format or damaged: give --format, or copy it again"
+                f"{self.path}: expected {self.form.what}, but {unknown:,} of {lines:,} lines do not match "
+                f"({listed}); the file has another format or is damaged: give --format, or copy it again"
             )
         steps = int(self.assembler.totals.clock_steps)
         if steps > MOST_BAD * lines:
             raise InputError(
-                f"{self.path}: {steps:,} of {lines:,} lines have times that go back, or lie more than "
-                f"{3 * MAX_TIME_NS // 4 // 10**9 // 3600} hours after the first; sort it by time, or cut it "
-                "up"
+                f"{self.path}: {steps:,} of {lines:,} lines have times that go backwards, or are more than "
+                f"{3 * MAX_TIME_NS // 4 // 10**9 // 3600} hours after the first; sort the lines by time, or "
+                "split the file"
             )
         if not found:
             if any(name.startswith("contention_") for name in tally.ignored):
                 raise InputError(f"{self.path}: this {say_no_trace('contention', self.path)}")
-            passed = {"events of no use here": tally.ignored, "not read": tally.unread}
+            passed = {"ignored events": tally.ignored, "not read": tally.unread}
             listed = "; ".join(f"{what}: {name_counts(counts)}" for what, counts in passed.items() if counts)
             if any(name in tally.ignored for name in _SOFTWARE_FAULTS):
-                listed += "; the software event page-faults has no address"
+                listed += "; the software event page-faults lacks the address"
             raise InputError(
                 f"{self.path}: found no page fault and no copy of a file's page in {lines:,} lines"
                 + (f" ({listed})" if listed else "")
@@ -214,14 +213,14 @@ class _Reading:
             )
 
     def _advise(self) -> Iterator[str]:
-        """Say what could be recorded better."""
+        """Yield advice for a better recording."""
         totals, calls_only = self.assembler.totals, self.form.calls_only
         if totals.largest_cpu < 0 and not calls_only:
-            yield "the recording does not say on which CPU it was; add cpu to -F of perf script"
+            yield "the recording lacks CPU numbers; add cpu to -F of perf script"
         if self.step_ns >= _COARSE_NS and totals.switches and not calls_only:
             yield (
-                f"its times go in steps of {self.step_ns / _COARSE_NS:g} ms, as those of the trace clock "
-                "'uptime' do, and tell hardly any durations; record with the clock mono"
+                f"the times have a resolution of {self.step_ns / _COARSE_NS:g} ms, as with the trace clock "
+                "'uptime', which is too coarse for durations; record with the clock mono"
             )
 
     def _overlong(self) -> list[str]:
@@ -270,15 +269,15 @@ class _Reading:
             "kind": "measured", "page": "derived", "bytes": "derived", "think_ns": "derived",
             "wait_ns": "derived", "hold_ns": "derived", "block_ns": "derived", "depth": "derived",
         }  # fmt: skip
-        # One such task is a process of its own whoever it is.
+        # A single such task is a process in any case.
         if self.options.threads or totals.owners_unknown > 1:
             columns["process"] = "assumed"
         if totals.largest_cpu < 0:
             columns["cpu"] = "absent"
-        # Faults and kernel reads have no end in the recording, and calls do not say when they copied.
+        # Faults and kernel reads have no recorded end, and calls do not record when they copied.
         if calls_only or totals.faults or totals.kernel_reads:
             columns["hold_ns"] = "assumed"
-        # A fault has an event of its own; the pages of a copy divide what lies between two.
+        # A fault has its own event; the pages of a copy divide the time between two events.
         if totals.copies:
             columns["time_ns"] = "derived"
         if calls_only:

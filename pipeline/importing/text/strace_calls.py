@@ -1,7 +1,7 @@
-"""The table of system calls that are read from strace: what stands between the parentheses.
+"""Table of the system calls that are read from strace output, with forms of their arguments.
 
-Compare with a page of `strace -y`. The first form that fits counts. A call that is not here says no more than
-what the task did meanwhile.
+The forms match the output of `strace -y`; the first form that matches is used. For a call that is not listed
+here, only its time is used.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _FORMS = {
 
 @dataclass(frozen=True)
 class Call:
-    """A call that is read: its code, the names that share its forms, and these."""
+    """A call that is read: its code, the names that share its forms, and the forms."""
 
     code: int
     names: str
@@ -64,12 +64,12 @@ CALLS = {
     for names, forms in _FORMS.items()
     for name in names.split()
 }
-# Calls that may copy pages of files and of which no operation is made.
+# Calls that may copy pages of files but from which no operation is built.
 UNREAD = r"^(?:io_submit|io_uring_enter|process_vm_readv|process_vm_writev|vmsplice)$"
 
 
 def derive(columns: Columns, call: int) -> Columns:
-    """Fields of events (`events.EVENT`) from those of a form."""
+    """Return fields of events (`events.EVENT`) from the fields of a form."""
     fields: Columns = {name: columns[name] for name in ("fd", "position", "last") if name in columns}
     if "other" in columns:
         fields["count"] = columns["other"]
@@ -101,24 +101,24 @@ _OPEN_FLAGS = {
 
 
 def clone_flags(text: pl.Series) -> np.ndarray:
-    """What a task shares that is made by each call."""
+    """Return what the task created by each call shares with its creator."""
     return _flags(text, {"CLONE_THREAD": ev.THREAD, "CLONE_FILES": ev.SHARES_FILES})
 
 
 def _flags(text: pl.Series, meanings: Mapping[str, int]) -> np.ndarray:
-    """Set of the flags that are in each text."""
+    """Return the set of flags in each text."""
     found = np.zeros(len(text), np.int64)
     for name, bit in meanings.items():
         found |= text.str.contains(name, literal=True).to_numpy() * bit
     return found
 
 
-# Files of these have no pages of the page cache, or none that the kernel maps to copy; but /dev/shm has.
+# Paths without pages in the page cache that the kernel maps to copy; /dev/shm has such pages.
 _NO_PAGES = r"^[^/]|^/(?:proc|sys)/|^/dev/(?:$|[^s]|s[^h])|<(?:char|block) "
 
 
 def file_hashes(paths: pl.Series) -> np.ndarray:
-    """Hash of each path; NO_FILE for what has no pages, 0 where there is none."""
+    """Return a hash of each path; NO_FILE for a file without pages, 0 for no path."""
     paths = paths.str.strip_suffix(" (deleted)")
     if paths.str.contains("\\", literal=True).any():
         names = paths.unique().drop_nulls()
@@ -127,6 +127,6 @@ def file_hashes(paths: pl.Series) -> np.ndarray:
 
 
 def _unescape(path: str) -> str:
-    """What strace prints as \\x2f or \\57 is that character."""
+    """Replace the escapes that strace prints, such as \\x2f or \\57, by their characters."""
     path = re.sub(r"\\x([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), path)
     return re.sub(r"\\([0-7]{1,3})", lambda found: chr(int(found[1], 8)), path)

@@ -1,4 +1,4 @@
-"""From lines of strace to neutral events: a head, then a call, one of its halves, a signal or an end.
+"""Convert lines of strace into neutral events: a head, then a call, half a call, a signal or an exit.
 
     tid seconds name(arguments) = result <duration>
     tid seconds name(arguments <unfinished ...>
@@ -6,8 +6,8 @@
     tid seconds +++ exited with 0 +++
     tid seconds --- SIGCHLD {...} ---
 
-The number is missing where a single process is traced, and `[pid 123]` on a terminal. Behind the time can
-stand what the options -r, -n and -i add. With -y a descriptor is followed by its file: `3</usr/lib/libc.so>`.
+The number is missing if a single process is traced, and is `[pid 123]` on a terminal. The options -r, -n and
+-i add text after the time. With -y, a descriptor is followed by its file: `3</usr/lib/libc.so>`.
 """
 
 from __future__ import annotations
@@ -31,56 +31,56 @@ _HEAD = (
     r"(?P<seconds>[0-9]{9,10})\.(?P<fraction>[0-9]+) (?:\(\+ *[0-9.]+\) )?(?:\[[ 0-9a-f?]+\] )*"
     r"(?P<what>[a-z_0-9]+\(|<\.\.\. [a-z_0-9]+ resumed>|\+\+\+ |--- [^ ]+)"
 )
-# How a call ends: what it returned, with the file of a descriptor, what that means, and how long it took.
+# The end of a call: its result, the file of a returned descriptor, the error, and the duration.
 _END = Pattern(
     r"\) += (?P<result>-?[0-9]{1,18}|0x[0-9a-f]{1,16}|\?)"
     r"(?:<(?P<file>(?:[^<>]|<[^>]*>|->)*)>)?(?:\(deleted\))?"
     r"(?: [A-Z]+[A-Z0-9_]*)?(?: \(.*\))? <(?P<seconds>[0-9]{1,6})\.(?P<fraction>[0-9]+)>$",
     {"result": "n", "file": "text", "seconds": "text", "fraction": "text"},
 )
-# A call that does not return, like exit, took no time that could be told.
+# A call that does not return, like exit, has no duration.
 _NO_END = Pattern(r"\) += (?P<result>\?)(?: <unavailable>)?(?: E[A-Z]+ .*)? *$", {"result": "n"})
 _UNFINISHED = " <unfinished ...>"
 _ATTACHED = r"strace: Process ([0-9]{1,10}) attached$"
-# A task that was made, as a call returns it.
+# A new task, as returned by the call that creates it.
 _MADE = r"(?:clone3?|v?fork)(?:\(| resumed).*\) += ([0-9]+)(?: <|$)"
 _AUXILIARY = {
     "": r"^\s*$|^ <unfinished \.\.\.>$",
     "call chains": r"^ > ",
-    "strace's own messages": r"^(?:\[pid +[0-9]+\] )?(?:strace: |\[ Process PID=|Process [0-9]+ )",
-    "strace's table of calls": r"^(?:% time|------ |[ 0-9]{3}\.[0-9]{2} +[0-9.]+ +[0-9]+ )",
+    "messages of strace": r"^(?:\[pid +[0-9]+\] )?(?:strace: |\[ Process PID=|Process [0-9]+ )",
+    "call summaries of strace": r"^(?:% time|------ |[ 0-9]{3}\.[0-9]{2} +[0-9.]+ +[0-9]+ )",
 }
 _TASK = r"^(?:\[pid +[0-9]+\] +|[0-9]+(?:<[^>]*>)? +)?"
 _MISTAKES = {
     r"^% time|^------ |^ *[0-9]+\.[0-9]{2} +[0-9.]+ +[0-9]+ ": (
-        "strace -c counts calls and does not say when they were; run strace -f -ttt -T -y -o FILE COMMAND"
+        "strace -c counts calls without their times; run strace -f -ttt -T -y -o FILE COMMAND"
     ),
     _TASK + r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)? [a-z_0-9]+\(": (
-        "strace -t or -tt gives the time of day; record with -ttt: strace -f -ttt -T -y -o FILE COMMAND"
+        "strace -t and -tt print the time of day; record with -ttt: strace -f -ttt -T -y -o FILE COMMAND"
     ),
     _TASK + r"[0-9]{9,10} [a-z_0-9]+\(": (
-        "its times are cut to seconds; record with -ttt: strace -f -ttt -T -y -o FILE COMMAND"
+        "the times are truncated to seconds; record with -ttt: strace -f -ttt -T -y -o FILE COMMAND"
     ),
     _TASK + r"[0-9]{1,8}\.[0-9]{6} [a-z_0-9]+\(": (
-        "strace -r gives times since the previous call; run strace -f -ttt -T -y -o FILE COMMAND"
+        "strace -r prints times since the previous call; run strace -f -ttt -T -y -o FILE COMMAND"
     ),
     _TASK + r"[0-9]{9,10}\.[0-9]+ .*\) += [^<]+$": (
-        "strace without -T does not say how long a call took; run strace -f -ttt -T -y -o FILE COMMAND"
+        "strace without -T does not print the duration of calls; run strace -f -ttt -T -y -o FILE COMMAND"
     ),
     _TASK + r"[a-z_0-9]+\(.*\) += ": (
-        "strace without -ttt does not say when a call was; record with strace -f -ttt -T -y -o FILE COMMAND"
+        "strace without -ttt does not print the times of calls; run strace -f -ttt -T -y -o FILE COMMAND"
     ),
 }
-# One number for all lines without one, which are of the process that strace started.
+# Task number of all lines without one, which belong to the process that strace started.
 FIRST_TASK = 1
 
-_NOT_A_HEAD = "no task, time and call in front"
+_NOT_A_HEAD = "the line does not start with task, time and call"
 _NOT_A_CALL = "not a call with its result and duration"
 
 
 @dataclass
 class StraceText:
-    """Reader of one text of strace: it remembers calls that were cut in two, and who began."""
+    """Reader of the output of strace; it keeps the first halves of interrupted calls, and the first task."""
 
     _halves: dict[int, str] = field(default_factory=dict)
     _cut: str = ""
@@ -94,11 +94,11 @@ class StraceText:
         return _MISTAKES
 
     def has_events(self, lines: pl.Series) -> bool:
-        """Whether one of the lines can be a call."""
+        """Return whether one of the lines can be a call."""
         return bool(lines.str.contains(_HEAD).any())
 
     def read(self, lines: pl.Series, tally: Tally) -> np.ndarray:
-        """Read a block of lines: its events, in order. What became of each line is counted in `tally`."""
+        """Return the events of a block of lines, in order, and count all lines in `tally`."""
         made: list[tuple[int, int]] = []
         lines = self._join_cut(lines, made)
         head = lines.str.extract_groups(_HEAD).struct.unnest()
@@ -136,7 +136,7 @@ class StraceText:
         names = what.str.extract(r"([a-z_0-9]+)(?:\(| resumed)")
         codes = names.replace_strict(ev.CALLS, default=ev.OTHER_CALL, return_dtype=pl.Int64)
         events["call"][calls] = codes.filter(pl.Series(calls)).to_numpy()
-        # A task that is made can be seen before its maker's call has returned.
+        # A new task can have events before its creator's call has returned.
         events["buffer"][first] = clone_flags(text.filter(pl.Series(first)))
         whole = calls & ~first
         good = _read_calls(text, names, events, whole, tally)
@@ -146,7 +146,7 @@ class StraceText:
         return events[good]
 
     def _join_cut(self, lines: pl.Series, made: list[tuple[int, int]]) -> pl.Series:
-        """Make two halves of a call that a message of strace has cut in two, its first line and the next.
+        """Split a call that is interrupted by a message of strace into two halves, as on two lines.
 
         The tasks that these messages name are added to `made`, with their lines.
         """
@@ -169,7 +169,7 @@ class StraceText:
     def _join_halves(
         self, text: pl.Series, tasks: np.ndarray, first: np.ndarray, second: np.ndarray
     ) -> pl.Series:
-        """The text with second halves of calls made whole, as far as their first halves are known."""
+        """Return the text with second halves of calls completed by their first halves, if known."""
         at = np.flatnonzero(first | second)
         if not len(at):
             return text
@@ -185,10 +185,10 @@ class StraceText:
         return text.scatter(at, whole)
 
     def _number_first(self, tasks: np.ndarray, rows: np.ndarray, made: list[tuple[int, int]]) -> None:
-        """Give all lines of the process that strace started one number, whether it is printed or not.
+        """Give all lines of the process that strace started the same number, whether it is printed or not.
 
-        It is printed while another process lives: the first number of a task that nobody made. `made` has the
-        lines in which tasks are said to be made, and their numbers; `rows` are the lines of `tasks`.
+        strace prints it while another process exists: it is the first number of a task without a creator.
+        `made` has the lines that report new tasks, with their numbers; `rows` are the lines of `tasks`.
         """
         begin = self._find_first(tasks, rows, made) if self._first is None else 0
         if self._first is not None:
@@ -197,7 +197,7 @@ class StraceText:
         tasks[tasks < 0] = FIRST_TASK
 
     def _find_first(self, tasks: np.ndarray, rows: np.ndarray, made: list[tuple[int, int]]) -> int:
-        """Look for the number of the first task; return from where on in `tasks` it is known."""
+        """Find the number of the first task; return the index in `tasks` from which it is known."""
         unnumbered = np.flatnonzero(tasks < 0)
         start = 0 if self._has_unnumbered else int(unnumbered[0]) if len(unnumbered) else len(tasks)
         self._has_unnumbered |= len(unnumbered) > 0
@@ -215,7 +215,7 @@ class StraceText:
 
 
 def _find_numbers(lines: pl.Series, rows: np.ndarray, regex: str) -> list[tuple[int, int]]:
-    """Find the lines among those at `rows` that the regular expression fits, and the number in each."""
+    """Return the lines at `rows` that match the regular expression, and the number in each."""
     numbers = lines.gather(rows).str.extract(regex).cast(pl.Int64, strict=False).fill_null(-1).to_numpy()
     return list(zip(rows[numbers >= 0].tolist(), numbers[numbers >= 0].tolist(), strict=True))
 
@@ -223,9 +223,9 @@ def _find_numbers(lines: pl.Series, rows: np.ndarray, regex: str) -> list[tuple[
 def _read_calls(
     text: pl.Series, names: pl.Series, events: np.ndarray, whole: np.ndarray, tally: Tally
 ) -> np.ndarray:
-    """Fill in the events of `whole` calls; return which of them are good (bool)."""
+    """Fill in the events of `whole` calls; return which are valid (bool)."""
     good = _read_ends(text, events, np.flatnonzero(whole))
-    # A call that failed did nothing, whatever its arguments.
+    # A failed call has no effect, whatever its arguments.
     succeeded = pl.Series(good & (events["result"] >= 0))
     groups: dict[Call, list[str]] = {}
     for name, count in names.filter(pl.Series(whole)).value_counts().iter_rows():
@@ -244,7 +244,7 @@ def _read_calls(
             found = left[fits]
             fields = derive(columns, call.code)
             if "path" in fields:
-                # With -y the file that was opened stands behind the descriptor that is returned.
+                # With -y, the opened file follows the returned descriptor.
                 opened = (call.code == ev.OPEN) & (events["file"][found] != 0)
                 events["file"][found] = np.where(opened, events["file"][found], fields.pop("path"))
                 fields["flag"] &= np.where(opened, ~ev.RELATIVE, -1)
@@ -252,7 +252,7 @@ def _read_calls(
                 events[name][found] = values
             left = left[~fits]
         if len(left):
-            # The second half of a call alone is none of an unknown form.
+            # The second half of a call without its first half does not count as an unknown form.
             strange = text.gather(left).str.contains(before).to_numpy() & (events["result"][left] > 0)
             for name in names.gather(left[strange]):
                 tally.note_unread(f"{name} of an unknown form", 1, is_call=True)
@@ -262,7 +262,7 @@ def _read_calls(
 
 
 def _read_ends(text: pl.Series, events: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Read results and durations of calls; return where in all there is a good one (bool)."""
+    """Read results and durations of calls; return which lines have valid ones (bool)."""
     good = np.zeros(len(text), bool)
     for end in (_END, _NO_END):
         if not len(rows):

@@ -1,4 +1,4 @@
-"""What became of each line: used, passed over by kind, or unknown, with the first unknown ones by number."""
+"""Counts of lines by outcome: used, ignored by kind, or unknown."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-# Unknown lines that are told with their numbers, and how much is quoted of them in an error.
+# Unknown lines listed by number, unknown lines quoted in an error, and characters per quote.
 TOLD, QUOTED, _LONGEST_QUOTE = 5, 3, 100
 _NAMES_SHOWN = 6
-# So many lines tell whether a text is of the format that it was taken for.
+# Number of unknown lines after which a text may be rejected early.
 _MANY = 10_000
 NO_LINE = (1 << 63) - 1
 
 
 @dataclass
 class Tally:
-    """Counts of lines, and of system calls, whichever.
+    """Counts of lines and of system calls.
 
-    `ignored` are lines of events that say nothing of mappings, by the event's name; `auxiliary` those that
-    are no events, by kind; `unread` events and calls that may map pages of files and of which no operation is
-    made, by name: each is used or ignored too. `first_ticks` and `first_seconds` are the lines, from 0, of
-    the first times in ticks of a clock and in seconds; NO_LINE if there are none.
+    ignored: lines of events that are unrelated to mappings, by event name.
+    auxiliary: lines that are not events, by kind.
+    unread: events and calls that may map pages of files but from which no operation is built, by name. They
+        are also in `used` or `ignored`.
+    first_ticks, first_seconds: lines, from 0, of the first time in ticks and in seconds; NO_LINE if none.
     """
 
     lines: int = 0
@@ -41,12 +42,12 @@ class Tally:
     _first_unknown: list[tuple[int, str, str]] = field(default_factory=list)
 
     def note_unread(self, name: str, count: int, is_call: bool) -> None:
-        """Count events or calls that may map pages of files and are not read."""
+        """Count events or calls that may map pages of files but are not read."""
         self.unread[name] += count
         self.calls_unread += count * is_call
 
     def note_times(self, rows: np.ndarray, in_ticks: np.ndarray) -> None:
-        """Note which lines of a block, at `rows` in their order, have times in ticks and which in seconds."""
+        """Record which lines of a block, at `rows` in order, have times in ticks and which in seconds."""
         for name, found in (("first_ticks", rows[in_ticks]), ("first_seconds", rows[~in_ticks])):
             if len(found):
                 setattr(self, name, min(getattr(self, name), self.lines + int(found[0])))
@@ -59,9 +60,9 @@ class Tally:
         self._first_unknown = sorted(self._first_unknown + told)[:TOLD]
 
     def find_hopeless(self) -> int | None:
-        """Line of the block, from 0, by which most lines were unknown, and many; None if they were not.
+        """Return the line, from 0, by which most lines and more than _MANY are unknown; None if none.
 
-        What is unknown beyond it is not counted any more.
+        Unknown lines after it are not counted.
         """
         lines = np.sort(np.concatenate(self._unknown_in_block or [np.zeros(0, np.int64)]))
         self._unknown_in_block = []
@@ -75,41 +76,41 @@ class Tally:
         return int(lines[hopeless[0]])
 
     def unknown_lines(self) -> list[str]:
-        """Say where the first unknown lines are and what is wrong with them."""
+        """Return the numbers of the first unknown lines, with the reason for each."""
         return [f"line {line + 1:,}: {reason}" for line, reason, _ in self._first_unknown]
 
     def quotes(self) -> list[str]:
-        """The first unknown lines as they are."""
+        """Return the first unknown lines as quotes, with number and reason."""
         return [
             f"line {line + 1:,}: {reason}: {_shorten(text)!r}"
             for line, reason, text in self._first_unknown[:QUOTED]
         ]
 
     def notes(self) -> Iterator[str]:
-        """Say what was passed over and what was unknown."""
+        """Yield notes on ignored and unknown lines."""
         for kind, count in sorted(self.auxiliary.items()):
             if kind:
-                yield f"{count:,} lines of {kind} were passed over"
+                yield f"ignored {count:,} lines with {kind}"
         if self.ignored:
             yield (
-                f"{self.ignored.total():,} lines of kinds that say nothing of mappings were passed over "
+                f"ignored {self.ignored.total():,} lines with events unrelated to mappings "
                 f"({name_counts(self.ignored)})"
             )
         if self.calls:
             understood = 1 - self.calls_unread / self.calls
-            yield f"{understood:.1%} of {self.calls:,} system calls were understood"
+            yield f"{understood:.1%} of {self.calls:,} system calls were read"
         if self.unread:
-            yield f"not read, though they may map pages of files: {name_counts(self.unread)}"
+            yield f"not read, although they may map pages of files: {name_counts(self.unread)}"
         for said in self.unknown_lines():
             yield f"bad {said}"
 
 
 def name_counts(counts: Counter[str]) -> str:
-    """Names with their counts, most first; only the first ones, and how many more there are."""
+    """Return names with their counts, largest first; only the first ones, and the number of others."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:_NAMES_SHOWN])
     more = len(ordered) - _NAMES_SHOWN
-    return shown + (f", {more} kinds more" if more > 0 else "")
+    return shown + (f", {more} more kinds" if more > 0 else "")
 
 
 def _shorten(text: str) -> str:

@@ -1,11 +1,12 @@
-"""Templates: a line as its recorder prints it, with names for its fields, and the pattern that it stands for.
+"""Templates: a line as printed by its recorder, with names for its fields, which becomes a pattern.
 
     address={address:x} ip={w} error_code={x}
 
-`{name:type}` is a field, `{type}` one that is not read, and anything else stands for itself; a blank for one
-or more. `{name:fd}` is a descriptor, the field `name`, and the file behind it, the field `name_file`;
-`{name:offset}` is the pointer to a position, of which the field is what it points to. A template stands
-between two regular expressions. Patterns are those of Polars, matched over a column of lines at once.
+`{name:type}` is a field, and `{type}` is a field that is not read. A blank matches one or more blanks, and
+all other text matches literally. `{name:fd}` is a descriptor, with the field `name` and, for the file after
+it, the field `name_file`. `{name:offset}` is a pointer to a position, and the field is the position. A
+template is enclosed by two regular expressions. Patterns use the syntax of Polars and match a whole column of
+lines.
 """
 
 from __future__ import annotations
@@ -19,46 +20,46 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-# Numbers that do not fit into 64 bits are no fields of a recorder.
+# Numbers that do not fit into 64 bits are not matched, because no recorder prints them.
 TYPES = {
     "d": r"-?[0-9]{1,18}",
     "x": r"(?:0x)?[0-9a-fA-F]{1,16}",
-    # As C writes numbers: decimal unless it begins with 0x.
+    # A number in C notation: decimal unless it begins with 0x.
     "n": r"0x[0-9a-fA-F]{1,16}|-?[0-9]{1,18}",
     "w": r"[^ ,]+",
     "any": r".*",
     # More fields of an event.
     "more": r"(?:, [a-z_0-9]+: [^ ,]+)*",
-    # What a buffer or string holds, which some kernels print behind its address.
+    # The content of a buffer or string, which some kernels print after its address.
     "held": r"(?: (?:\(.*\)|\".*\"(?:\.\.\.)?))?",
-    # A string of strace, with what it holds only in part.
+    # A string of strace, which may be truncated.
     "string": r'"(?:[^"\\]|\\.)*"(?:\.\.\.)?',
     "flags": r"[A-Z_0-9|]+[0-9a-fx]*",
     # Flags of open, or of the structure of openat2.
     "oflags": r"(?:\{flags=)?[A-Z_|0-9a-fx]+",
 }
-# A file of strace -y behind its descriptor. "<", ">" are escaped in paths but for devices and connections.
+# The file after a descriptor with strace -y. "<" and ">" are escaped, except for devices and connections.
 _OFFSET = r"(?:NULL|0x[0-9a-f]+|\[(?P<{}>-?[0-9]{{1,18}})\](?: => \[-?[0-9]+\])?)"
 _FILE = r"(?:<(?P<{}_file>(?:[^<>]|<[^>]*>|->)*)>(?:\(deleted\))?)?"
 _FIELD = re.compile(r"\{(?:(\w+):)?(\w+)\}")
 
-# Columns by name: arrays of numbers (int64), -1 where there is none, and series of text, null there.
+# Columns by name: arrays of numbers (int64, -1 if missing) and series of text (null if missing).
 Columns = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """A regular expression with named groups, and how each is read: a type of _READ, or else as text."""
+    """A regular expression with named groups, and the type of each: a key of _READ, otherwise text."""
 
     regex: str
     types: Mapping[str, str]
 
     def read(self, lines: pl.Series) -> tuple[np.ndarray, Columns]:
-        """Match each line: which fit (bool), and the groups of those that do."""
+        """Match each line: return which match (bool), and the groups of those that do."""
         if not self.types:
             return lines.str.contains(self.regex).to_numpy(), {}
         found = lines.str.extract_groups(self.regex).struct.unnest()
-        # Calls of Polars cost more than what they do here, so that none is made without need.
+        # The overhead of a Polars call exceeds the work here, so avoid unnecessary calls.
         if all(found[name].null_count() for name in self.types):
             fits = found.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
             found = found.filter(fits)
@@ -68,12 +69,12 @@ class Pattern:
         return fits.to_numpy(), read
 
     def then(self, other: Pattern) -> Pattern:
-        """This pattern with another right behind it."""
+        """Return this pattern followed directly by another."""
         return Pattern(self.regex + other.regex, {**self.types, **other.types})
 
 
 def read_decimals(text: pl.Series) -> np.ndarray:
-    """Decimal numbers, int64, -1 for null."""
+    """Return decimal numbers as int64, -1 for null."""
     return _without_null(text.cast(pl.Int64, strict=False), -1)
 
 
@@ -82,13 +83,13 @@ def _without_null(numbers: pl.Series, null: int) -> np.ndarray:
 
 
 def _hexadecimals(text: pl.Series) -> np.ndarray:
-    """Numbers of 64 bits as signed ones."""
+    """Return hexadecimal numbers of 64 bits as signed numbers."""
     whole = text.str.strip_prefix("0x").str.to_integer(base=16, dtype=pl.UInt64)
     return _without_null(whole, (1 << 64) - 1).view(np.int64)
 
 
 def read_numbers(text: pl.Series) -> np.ndarray:
-    """Numbers as C writes them, int64, -1 for null."""
+    """Return numbers in C notation as int64, -1 for null."""
     decimal = text.cast(pl.Int64, strict=False)
     if decimal.null_count() == text.null_count():
         return _without_null(decimal, -1)
@@ -102,7 +103,7 @@ _READ = {"d": read_decimals, "x": _hexadecimals, "n": read_numbers}
 
 @cache
 def pattern(template: str, before: str = "^ *", after: str = " *$") -> Pattern:
-    """Build the pattern of a template that stands between two regular expressions."""
+    """Build the pattern of a template that is enclosed by two regular expressions."""
     types: dict[str, str] = {}
     regex, at = before, 0
     for field in _FIELD.finditer(template):

@@ -1,1 +1,1 @@
-"""Finding the workload spec whose trace is most like a given one, and saying how like it is."""
+"""Fit a workload spec to a trace, and compare the trace with one generated from the spec."""

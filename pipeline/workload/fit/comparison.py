@@ -1,4 +1,4 @@
-"""What the trace and the one made from its spec are compared by."""
+"""Statistics for the comparison of a trace with a trace generated from its fitted spec."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pipeline.workload.fit.observed import Observed
 _LONG_WAIT_NS = 10_000_000
 _NEAR = (16, 512, 4096)
 _HOT = (64, 512)
-# As many as the kernel's pool has without PAE.
+# Number of slots of the kernel's pool without PAE.
 _POOL = 1024
 
 
 def figures(observed: Observed) -> dict[str, float]:
-    """Statistics by name; the unit is in the name, shares are from 0 to 1, and what does not occur is 0."""
+    """Return statistics by name, with units in names; shares are from 0 to 1, and missing features are 0."""
     outermost = observed.outermost
-    found = {"operations a second": len(observed) / observed.span_ns * 1e9}
+    found = {"operations per second": len(observed) / observed.span_ns * 1e9}
     for kind, name in enumerate(KINDS):
         mine = observed.kind == kind
         if mine.any():
@@ -41,7 +41,7 @@ def figures(observed: Observed) -> dict[str, float]:
 
 
 def _same_kind_next(observed: Observed) -> dict[str, float]:
-    """How often a task's next outermost operation is of the same kind."""
+    """Return how often a task's next outermost operation has the same kind."""
     outer = np.flatnonzero(observed.outermost)
     task, kind = observed.task[outer], observed.kind[outer]
     follows = task[1:] == task[:-1]
@@ -50,7 +50,7 @@ def _same_kind_next(observed: Observed) -> dict[str, float]:
 
 
 def _bursts(observed: Observed) -> dict[str, float]:
-    """Runs of a task's operations between waits of 10 ms or more, the first and last of a task left out."""
+    """Return statistics of runs between waits of 10 ms or more, without each task's first and last run."""
     outer = np.flatnonzero(observed.outermost)
     long = np.flatnonzero(observed.wait_ns[outer] >= _LONG_WAIT_NS)
     task = observed.task[outer][long]
@@ -76,7 +76,7 @@ def _popularity(observed: Observed) -> dict[str, float]:
         found[f"on pages mapped within {near:,} operations"] = float(
             ((distance > 0) & (distance <= near)).mean()
         )
-    found[f"mapped in a pool of {_POOL:,} slots already"] = pool_hit_rate(distance, _POOL)
+    found[f"hits in a pool of {_POOL:,} slots"] = pool_hit_rate(distance, _POOL)
     pairs = np.unique(number * (int(process.max()) + 1) + process)
     owners = np.bincount(pairs // (int(process.max()) + 1))
     found["on pages of several processes"] = float((owners[number] > 1).mean())
@@ -84,7 +84,7 @@ def _popularity(observed: Observed) -> dict[str, float]:
 
 
 def _reuse_distances(number: np.ndarray) -> np.ndarray:
-    """How many operations ago each page was mapped last, 0: never before; int64 [n]."""
+    """Return how many operations ago each page was last mapped, 0 if never; int64 [n]."""
     order = np.argsort(number, kind="stable")
     distance = np.zeros(len(number), np.int64)
     again = number[order][1:] == number[order][:-1]
@@ -93,10 +93,10 @@ def _reuse_distances(number: np.ndarray) -> np.ndarray:
 
 
 def pool_hit_rate(distance: np.ndarray, slots: int) -> float:
-    """Share of operations whose page has a slot already, in a pool that is emptied whenever it is full.
+    """Return the fraction of operations that hit in a pool that is emptied whenever it is full.
 
-    `distance` is as of `_reuse_distances`. That is the hit rate of a kernel's one pool, but for slots that
-    are in use when it is emptied.
+    `distance` is from `_reuse_distances`. The result is the hit rate of the kernel's pool, except that slots
+    in use are emptied too.
     """
     position = np.arange(len(distance))
     previous = np.where(distance > 0, position - distance, -1)

@@ -1,4 +1,4 @@
-"""Fit a workload spec to a trace, generate from it, and set the two side by side."""
+"""Fit a workload spec to a trace, generate a trace from the spec, and compare the two."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pipeline.workload.fit.write_spec import spec_text
 from pipeline.workload.generate import generate
 from pipeline.workload.read_spec import SUFFIX
 
-# Shares of all operations that differ by more than this are worth a word.
+# Absolute difference of the reuse statistic above which it is reported.
 _NEAR_REUSE = 0.05
-# Statistics that differ by more than this share of themselves.
+# Relative difference of a statistic above which it is reported.
 _FAR = 0.2
 _REUSE = "on pages mapped within 16 operations"
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """One statistic of the trace and of the one made from its spec; `difference` is None if from 0."""
+    """A statistic of the trace and of the generated trace."""
 
     statistic: str
     trace: float
@@ -34,13 +34,13 @@ class Likeness:
 
     @property
     def difference(self) -> float | None:
-        """Synthetic over trace, less 1."""
+        """Return synthetic / trace - 1; None if the trace's value is 0."""
         return self.synthetic / self.trace - 1.0 if self.trace else None
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """The spec that was written, how like its trace is to the one given, and what a spec cannot express."""
+    """The written spec, the comparison of the two traces, and the features that a spec cannot express."""
 
     output: Path
     operations: int
@@ -48,7 +48,7 @@ class FitResult:
     not_expressed: tuple[str, ...]
 
     def table(self) -> str:
-        """The likeness as aligned text, a line for each statistic."""
+        """Return the comparison as aligned text, with a line per statistic."""
         rows = [("statistic", "trace", "synthetic", "difference")]
         for row in self.likeness:
             difference = row.difference
@@ -60,19 +60,20 @@ class FitResult:
 
 
 def fit(trace: Path, output: Path, *, seed: int = 0) -> FitResult:
-    """Write to `output` (.toml) a workload spec whose traces are like the one at `trace`.
+    """Fit a workload spec to the trace at `trace` and write it to `output` (.toml).
 
-    Reads the first 4,194,304 operations, fits each part of the spec by itself - times by a named distribution
-    or by quantiles, pages by the maximum likelihood of a Zipf law, kinds, nesting, runs and bursts by their
-    frequencies -, then generates as many operations with `seed` and compares. The comparison stands in the
-    file as a comment. About 4 us and 300 bytes of memory per operation.
+    The fit uses the first 4,194,304 operations and treats each part of the spec separately. Times are fitted
+    with a named distribution or with quantiles, and pages with a Zipf law by maximum likelihood. Kinds,
+    nesting, runs and bursts are fitted by their frequencies. The function then generates as many operations
+    with `seed` and writes a comparison into the file as a comment. It takes about 4 us and 300 bytes of
+    memory per operation.
 
-    Raises UsageError for an output without .toml, InputError for a trace that cannot be read, OutputError
-    when the spec cannot be written.
+    Raises UsageError for an output without .toml, InputError for a trace that cannot be read, and OutputError
+    if the spec cannot be written.
     """
     trace, output = Path(trace), Path(output)
     if output.suffix != SUFFIX:
-        raise UsageError(f"{output}: wanted a name that ends in {SUFFIX}, by which a workload is known")
+        raise UsageError(f"{output}: the name of a workload file must end in {SUFFIX}")
     observed = observe(trace)
     metadata = observed.trace.metadata
     fitted = fit_parameters(
@@ -80,13 +81,13 @@ def fit(trace: Path, output: Path, *, seed: int = 0) -> FitResult:
     )
     if observed.trace.rows > MOST_OPERATIONS:
         fitted.not_expressed.append(
-            f"only the first {MOST_OPERATIONS:,} of {observed.trace.rows:,} operations were looked at"
+            f"only the first {MOST_OPERATIONS:,} of {observed.trace.rows:,} operations were used"
         )
     head = [
-        f"Made by `pipeline fit` of {trace.name} (sha256 {sha256_of(trace)[:12]}): "
+        f"Fitted by `pipeline fit` to {trace.name} (sha256 {sha256_of(trace)[:12]}): "
         f"{len(observed):,} operations.",
-        "Each value is fitted to the trace's own figures; what the trace only assumed or derived is so here "
-        "too. How well it came out stands at the end.",
+        "All values are fitted to the trace. Values that are fitted to assumed or derived columns are "
+        "assumed or derived too. The end of this file compares the trace with a generated one.",
     ]
     with ScratchDirectory() as scratch:
         draft = Path(scratch) / f"draft{SUFFIX}"
@@ -101,10 +102,10 @@ def fit(trace: Path, output: Path, *, seed: int = 0) -> FitResult:
     )
     not_expressed = [*fitted.not_expressed, *_list_differences(measured, synthetic)]
     result = FitResult(output, len(observed), likeness, tuple(not_expressed))
-    foot = [f"Of the trace and of one generated from this spec with seed {seed}:", ""]
+    foot = [f"Statistics of the trace and of a trace generated from this spec with seed {seed}:", ""]
     foot += [f"  {line}" for line in result.table().splitlines()]
     if not_expressed:
-        foot += ["", "What a spec cannot express, or expresses otherwise:", ""]
+        foot += ["", "Differences that a spec cannot express:", ""]
         foot += [f"- {line}" for line in not_expressed]
     with complete_file(output) as temporary:
         temporary.write_text(spec_text(fitted, head, foot))
@@ -119,11 +120,11 @@ def _list_differences(measured: dict[str, float], synthetic: dict[str, float]) -
         if abs(synthetic.get(name, 0.0) - value) > _FAR * value and value > 0.0
     ]
     if far:
-        found.append(f"more than {_FAR:.0%} apart: {'; '.join(far)}")
+        found.append(f"these statistics differ by more than {_FAR:.0%}: {'; '.join(far)}")
     apart = measured[_REUSE] - synthetic[_REUSE]
     if abs(apart) > _NEAR_REUSE:
         found.append(
-            f"pages come again {'sooner' if apart > 0 else 'later'} than by chance: a spec draws the page of "
-            "every operation for itself, whatever was mapped before"
+            f"the trace reuses pages {'sooner' if apart > 0 else 'later'} than the spec, which draws the "
+            "page of every operation independently of earlier ones"
         )
     return found

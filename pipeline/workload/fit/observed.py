@@ -1,4 +1,4 @@
-"""A trace as the fit sees it: its operations in memory, each with the one that it is nested in."""
+"""The operations of a trace in memory, with their nesting, as input of the fit."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Observed:
-    """Operations of a trace, all arrays [n], by task and within a task in the order in which they began.
+    """Operations of a trace as arrays [n], sorted by task and then by begin; times in ns.
 
-    `row` is each one's place in the trace. `parent` is the position of the operation that it is nested in,
-    -1: none. Times in ns.
+    `row` is the row in the trace. `parent` is the position of the enclosing operation, -1 if none.
     """
 
     trace: Trace
@@ -46,13 +45,14 @@ class Observed:
 
     @property
     def outermost(self) -> np.ndarray:
-        """Which operations are not nested, bool [n]."""
+        """Return which operations are not nested, bool [n]."""
         return self.depth == 0
 
     def without(self, column: str, nested: np.ndarray) -> np.ndarray:
-        """Column `hold_ns` or `block_ns` less that of the `nested` (bool [n]) operations inside; int64 [n].
+        """Return column `hold_ns` or `block_ns` without the `nested` (bool [n]) operations; int64 [n].
 
-        A spec counts so: what passes between the outer's begin and the inner's is the outer's own.
+        As in a spec, the time between the begins of an operation and its nested operation belongs to the
+        former.
         """
         values: np.ndarray = getattr(self, column)
         inner = np.bincount(self.parent[nested], weights=values[nested], minlength=len(values))
@@ -60,12 +60,12 @@ class Observed:
 
     @property
     def span_ns(self) -> int:
-        """From 0 to the last begin, at least 1: ends are few and far where a mapping is held for long."""
+        """Return the last begin in ns, at least 1; it is a better measure of the span than the last end."""
         return max(int(self.time_ns.max()), 1)
 
     @property
     def begins_task(self) -> np.ndarray:
-        """Which operations are their task's first, bool [n]."""
+        """Return which operations are the first of their task, bool [n]."""
         return np.concatenate([[True], self.task[1:] != self.task[:-1]])
 
 
@@ -81,7 +81,7 @@ def observe(path: Path, most: int = MOST_OPERATIONS) -> Observed:
         if left <= 0:
             break
     if trace.rows == 0:
-        raise InputError(f"{path}: wanted a trace with operations, found none")
+        raise InputError(f"{path}: the trace has no operations")
     columns = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     order = np.argsort(columns["task"], kind="stable")
     columns = {name: values[order] for name, values in columns.items()}
@@ -90,7 +90,7 @@ def observe(path: Path, most: int = MOST_OPERATIONS) -> Observed:
 
 
 def _parents(task: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Position of the latest operation one level up of the same task, -1 where there is none; int64 [n]."""
+    """Return the position of the enclosing operation of each operation, -1 if none; int64 [n]."""
     parent = np.full(len(task), -1, np.int64)
     positions = np.arange(len(task))
     for level in range(1, int(depth.max(initial=0)) + 1):

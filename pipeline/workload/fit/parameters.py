@@ -1,4 +1,4 @@
-"""From an observed trace to the values of a spec."""
+"""Fit the values of a spec to an observed trace."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pipeline.workload.fit.times import FittedTime, fit_time
 from pipeline.workload.spec import MAX_NESTING, Workload
 
 _MOST_SIZES = 256
-# Tasks that live for this share of the trace live for all of it.
+# Tasks that live for this fraction of the trace are assumed to live for all of it.
 _WHOLE_LIFE = 0.8
-# Below this chance of a longer run, kinds are as good as drawn for themselves.
+# Below this probability of a longer run, kinds are drawn independently.
 _LEAST_RUN = 0.02
-# Waits of bursts are this many times as long as others, or they are no bursts.
+# Minimum ratio of waits between bursts to other waits.
 _APART = 10.0
 
 
 @dataclass
 class Fitted:
-    """The keys of a spec, a comment for some of them (by dotted key), and what a spec could not express."""
+    """The keys of a spec, comments by dotted key, and the features that the spec cannot express."""
 
     table: dict[str, Any]
     comments: dict[str, str] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Fitted:
 
 
 def fit_parameters(observed: Observed, description: str) -> Fitted:
-    """Find the spec for a trace."""
+    """Fit a spec to a trace."""
     tasks, alive = _tasks_alive(observed)
     processes = len(np.unique(observed.process))
     per_process = max(round(tasks / processes), 1)
@@ -44,16 +44,16 @@ def fit_parameters(observed: Observed, description: str) -> Fitted:
     fitted.table["operations"] = observed.trace.rows
     fitted.table["seed"] = 0
     if alive < tasks:
-        fitted.comments["tasks"] = f"{tasks:,} tasks in the trace, {alive:,} alive at a time on average"
+        fitted.comments["tasks"] = f"{tasks:,} tasks in the trace, on average {alive:,} at a time"
         fitted.not_expressed.append(
-            f"tasks end and others begin ({tasks:,} in all): each task of the spec runs for ever and stands "
-            "for several"
+            f"the {tasks:,} tasks of the trace start and end at different times; in the spec, each task runs "
+            "without end and replaces several"
         )
     threads = np.bincount(np.unique(np.stack([observed.process, observed.task], 1), axis=0)[:, 0])
     if threads[threads > 0].max() != threads[threads > 0].min():
         fitted.not_expressed.append(
-            f"processes have {threads[threads > 0].min():,} to {threads.max():,} threads; in the spec all "
-            "have the mean"
+            f"processes have {threads[threads > 0].min():,} to {threads.max():,} threads; in the spec, all "
+            "have the mean number"
         )
     first = observed.begins_task & (observed.time_ns < observed.span_ns // 10 + 1)
     begins = observed.time_ns[first]
@@ -67,10 +67,10 @@ def fit_parameters(observed: Observed, description: str) -> Fitted:
 
 
 def _tasks_alive(observed: Observed) -> tuple[int, int]:
-    """Number of tasks, and how many there are at a time.
+    """Return the number of tasks, and the mean number of tasks at a time.
 
-    A task with n operations lives from its first begin for n of its mean intervals; with one operation, for
-    the mean interval of all.
+    A task with n operations lives from its first begin for n times its mean interval; a task with one
+    operation, for the mean interval of all tasks.
     """
     first = np.flatnonzero(observed.begins_task)
     last = np.concatenate([first[1:], [len(observed)]]) - 1
@@ -94,15 +94,15 @@ def _page_sets(observed: Observed, fitted: Fitted) -> None:
         sharing = found.sharing
         popularity = fit_popularity(found.counts, owners[sharing])
         table["page_sets"][found.name] = {**asdict(popularity), "sharing": sharing}
-        comment = f"{len(found.counts):,} were seen"
+        comment = f"the trace has {len(found.counts):,} pages of this set"
         if several_processes:
-            whose = "several processes map" if sharing == "all" else f"one {sharing} alone maps"
-            comment += f"; {found.private:.1%} of the operations are on pages that {whose}"
+            users = "several processes map" if sharing == "all" else f"only one {sharing} maps"
+            comment += f"; {found.private:.1%} of the operations are on pages that {users}"
         fitted.comments[f"page_sets.{found.name}"] = comment
 
 
 def _bursts(observed: Observed, fitted: Fitted) -> int | None:
-    """Tell idling from waiting where the waits are of two sorts; return the shortest idle time in ns."""
+    """Separate idle times from waits if there are two groups; return the shortest idle time in ns."""
     outer = observed.outermost
     waits = observed.wait_ns[outer & (observed.wait_ns > 0) & ~observed.begins_task]
     if len(waits) < 100 or fit_time(waits).distribution.dist != "quantiles":
@@ -114,15 +114,15 @@ def _bursts(observed: Observed, fitted: Fitted) -> int | None:
     mean = int(outer.sum()) / len(idle)
     fitted.table["bursts"] = {"mean_operations": round(mean, 3), "idle": _dump(fit_time(idle))}
     fitted.comments["bursts"] = (
-        f"waits of {idle_ns:,} ns and longer are taken as idling, the others as `wait`"
+        f"waits of {idle_ns:,} ns or more are `idle` times between bursts, and shorter ones are `wait`"
     )
     return idle_ns
 
 
 def _split_waits(waits: np.ndarray) -> int | None:
-    """Where the logarithms of `waits` fall into two groups, each close together; None if not far apart.
+    """Return the threshold that divides `waits` into two groups by their logarithms; None if they are close.
 
-    The threshold is Otsu's: the variance between the groups is largest (IEEE Trans. SMC 9, 1979).
+    The threshold is Otsu's, which maximises the variance between the groups (IEEE Trans. SMC 9, 1979).
     """
     logs = np.sort(np.log(waits.astype(np.float64)))
     below = np.arange(1, len(logs))
@@ -136,7 +136,7 @@ def _split_waits(waits: np.ndarray) -> int | None:
 
 
 def _kind_runs(observed: Observed, fitted: Fitted) -> None:
-    """Runs of one kind: the chance that the next is of the same kind, less what the shares would give."""
+    """Fit runs of one kind: the probability of the same kind next, beyond that of independent draws."""
     outer = np.flatnonzero(observed.outermost)
     task, kind = observed.task[outer], observed.kind[outer]
     follows = task[1:] == task[:-1]
@@ -150,9 +150,9 @@ def _kind_runs(observed: Observed, fitted: Fitted) -> None:
 
 
 def _find_expressible(observed: Observed, fitted: Fitted) -> np.ndarray:
-    """Which nested operations a spec can have: the first in each, of kinds that do not contain each other.
+    """Return which nested operations a spec can have: the first in each, without cycles of kinds.
 
-    The others stay in what they lie in: their time is part of its hold.
+    The time of the other nested operations is part of the hold of the enclosing operation.
     """
     inside = np.flatnonzero(observed.parent >= 0)
     expressed = np.zeros(len(observed), np.bool_)
@@ -173,16 +173,18 @@ def _find_expressible(observed: Observed, fitted: Fitted) -> np.ndarray:
     lost = len(inside) - int(expressed.sum())
     if lost:
         fitted.not_expressed.append(
-            f"{lost:,} of {len(inside):,} nested operations: a spec has one inside another at most, and none "
-            "inside one of its own kind; their time is part of the outer one's hold"
+            f"{lost:,} of {len(inside):,} nested operations are missing, because a spec allows at most one "
+            "nested operation, of another kind; their time is part of the enclosing operation's hold"
         )
     if (observed.wait_ns[inside] > 0).any():
-        fitted.not_expressed.append("time off CPU before a nested operation is part of the outer one's block")
+        fitted.not_expressed.append(
+            "time off CPU before a nested operation is part of the enclosing operation's block"
+        )
     return expressed
 
 
 def _closes_a_circle(contained: dict[int, set[int]], above: int, below: int) -> bool:
-    """Whether kinds would contain themselves, or nest too deep, if `above` contained `below`."""
+    """Return whether a kind would contain itself, or nesting be too deep, if `above` contained `below`."""
 
     def depth(kind: int) -> int:
         return max((1 + depth(inner) for inner in contained[kind]), default=0)
@@ -206,7 +208,7 @@ def _kinds(observed: Observed, fitted: Fitted, idle_ns: int | None, expressed: n
     shares = _shares([int((observed.kind[outer] == kind).sum()) for kind in codes])
     for kind, share in zip(codes, shares, strict=True):
         mine = observed.kind == kind
-        # a task's first think and wait are its start, or not known
+        # A task's first think and wait are its start time, or unknown.
         thinking = mine & outer & ~observed.begins_task
         if not thinking.any():
             thinking = mine
@@ -223,7 +225,7 @@ def _kinds(observed: Observed, fitted: Fitted, idle_ns: int | None, expressed: n
             table["bytes"] = _sizes(sizes[sizes >= 0])
             if (sizes < 0).any():
                 fitted.not_expressed.append(
-                    f"bytes of {KINDS[kind]} are unknown in {(sizes < 0).mean():.1%} of its operations"
+                    f"bytes are unknown in {(sizes < 0).mean():.1%} of the {KINDS[kind]} operations"
                 )
         _nested(observed, expressed, kind, table)
         kinds[KINDS[kind]] = table
@@ -231,12 +233,12 @@ def _kinds(observed: Observed, fitted: Fitted, idle_ns: int | None, expressed: n
 
 
 def _nested(observed: Observed, expressed: np.ndarray, kind: int, table: dict[str, Any]) -> None:
-    """Chances that another kind happens inside this one."""
+    """Set the probabilities that operations of other kinds are nested in this kind."""
     inside = np.flatnonzero(expressed)
     inside = inside[observed.kind[observed.parent[inside]] == kind]
     of_kind = int((observed.kind == kind).sum())
     counts = np.bincount(observed.kind[inside], minlength=len(KINDS)).tolist()
-    # rounded down, so that they never sum to more than 1
+    # Round down, so that the sum is at most 1.
     chances = {
         KINDS[inner]: math.floor(1e6 * count / of_kind) / 1e6 for inner, count in enumerate(counts) if count
     }
@@ -252,7 +254,7 @@ def _sometimes(table: dict[str, Any], key: str, times_ns: np.ndarray) -> None:
 
 
 def _sizes(sizes: np.ndarray) -> Any:
-    """Sizes and how often each; of very many, as many quantiles."""
+    """Return sizes with their frequencies; quantiles if there are more than _MOST_SIZES."""
     values, counts = np.unique(sizes, return_counts=True)
     if len(values) == 1:
         return int(values[0])
@@ -263,7 +265,7 @@ def _sizes(sizes: np.ndarray) -> Any:
 
 
 def _shares(counts: list[int]) -> list[float]:
-    """Shares with six decimals that sum to 1: the largest takes what rounding leaves."""
+    """Return shares with six decimals that sum to 1; the largest absorbs the rounding error."""
     shares = [round(count / sum(counts), 6) for count in counts]
     largest = shares.index(max(shares))
     shares[largest] = round(shares[largest] + 1.0 - sum(shares), 6)

@@ -1,11 +1,11 @@
-"""Number of pages and Zipf exponent of a page set, by maximum likelihood from how often pages were mapped.
+"""Fit the number of pages and the Zipf exponent of a page set by maximum likelihood from map counts.
 
-Page numbers tell nothing of ranks, and sorting pages by their counts would take chance for popularity. So the
-likelihood is that of the spectrum: how many pages were mapped once, twice, and so on. With n operations, page
-i of N is mapped Poisson(n p_i) times, p_i proportional to (i + 1)**-s; the expected number of pages mapped k
-times is the sum of these probabilities, and the observed number is taken as Poisson about it. Pages that were
-never mapped are not seen, yet N is found: a set whose pages were nearly all mapped has few that were mapped
-once. Counts above 32 are put into bins of equal ratio.
+Page numbers contain no ranks, and sorting pages by their counts would confuse chance with popularity. The
+likelihood is therefore that of the spectrum: the number of pages mapped once, twice, and so on. With n
+operations, page i of N is mapped Poisson(n p_i) times, with p_i proportional to (i + 1)**-s. The expected
+number of pages mapped k times is the sum of these probabilities, and the observed number is assumed to be
+Poisson with this mean. N can be fitted although unmapped pages are not observed: if nearly all pages of a set
+were mapped, few of them were mapped only once. Counts above 32 are grouped into bins of equal ratio.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _NORMAL = np.array([0.5 * (1.0 + math.erf(node / math.sqrt(2.0))) for node in _N
 
 @dataclass(frozen=True)
 class Popularity:
-    """`pages` of one instance of a page set and its `skew`, as in a spec."""
+    """`pages` of an instance of a page set and its `skew`, as in a spec."""
 
     pages: int
     skew: float
 
 
 def fit_popularity(counts: np.ndarray, instances: int) -> Popularity:
-    """Fit how often each page was mapped (int64 [pages seen], each >= 1).
+    """Fit the map counts of pages (int64 [observed pages], each >= 1).
 
-    The pages are spread over `instances` equal instances of the set, each of which got an equal part of the
-    operations.
+    The pages are assumed to be divided among `instances` equal instances of the set, each with an equal share
+    of the operations.
     """
     operations = float(counts.sum()) / instances
     seen = max(len(counts) / instances, 1.0)
@@ -56,7 +56,7 @@ def fit_popularity(counts: np.ndarray, instances: int) -> Popularity:
         return _least(lambda skew: unlikelihood(pages, skew), 0.0, _LARGEST_SKEW, 1e-4)
 
     least = math.log(max(math.ceil(seen), 2))
-    # Far beyond what was seen, more pages change nothing.
+    # Far above the observed number, more pages do not change the likelihood.
     most = math.log(min(max(seen * 1000.0, 1e4), MAX_ALIAS_PAGES))
     grid = np.linspace(least, max(most, least + 1e-9), 25)
     at = int(np.argmin([best_skew(round(math.exp(log)))[1] for log in grid]))
@@ -67,7 +67,7 @@ def fit_popularity(counts: np.ndarray, instances: int) -> Popularity:
 
 
 def _least(of: Callable[[float], float], low: float, high: float, to: float) -> tuple[float, float]:
-    """Least of a function with one minimum between `low` and `high`, by golden sections: where, and what."""
+    """Return the position and value of a unimodal function's minimum in [low, high], by golden section."""
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     of_left, of_right = of(left), of(right)
     while high - low > to:
@@ -83,7 +83,7 @@ def _least(of: Callable[[float], float], low: float, high: float, to: float) -> 
 
 
 def _edges(largest: int) -> np.ndarray:
-    """Bin edges of counts, float64: 1, 2, ... 32, then growing by a quarter until past the largest."""
+    """Return bin edges of counts, float64: 1, 2, ... 32, then growing by a quarter to beyond the largest."""
     edges = [float(count) for count in range(1, _EXACT + 1)]
     while edges[-1] <= largest * 2:
         edges.append(float(math.ceil(edges[-1] * _RATIO)))
@@ -91,7 +91,7 @@ def _edges(largest: int) -> np.ndarray:
 
 
 def _expected(pages: int, skew: float, operations: float, edges: np.ndarray) -> np.ndarray:
-    """Expected number of pages whose count falls into each bin, float64 [bins]."""
+    """Return the expected number of pages with a count in each bin, float64 [bins]."""
     ranks, sizes = _rank_groups(pages)
     weights = ranks**-skew
     means = operations * weights / (weights * sizes).sum()
@@ -100,7 +100,7 @@ def _expected(pages: int, skew: float, operations: float, edges: np.ndarray) -> 
 
 
 def _rank_groups(pages: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ranks from 1 on, alone at first and then in growing groups: middle rank and size of each."""
+    """Return the middle rank and the size of groups of ranks from 1, single at first and then growing."""
     if pages <= _RANK_GROUPS:
         return np.arange(1.0, pages + 1.0), np.ones(pages)
     edges = np.unique(np.round(np.geomspace(1.0, pages + 1.0, _RANK_GROUPS)))
@@ -109,9 +109,10 @@ def _rank_groups(pages: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _poisson_below(means: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """P(Poisson(mean) < edge), float64 [means, edges]; exact up to 32, above by the normal's cube root.
+    """Return P(Poisson(mean) < edge), float64 [means, edges].
 
-    Above: E. B. Wilson and M. M. Hilferty, "The Distribution of Chi-Square", PNAS 17 (1931).
+    The result is exact for edges up to 32. For larger edges it is the cube-root normal approximation of
+    E. B. Wilson and M. M. Hilferty, "The Distribution of Chi-Square", PNAS 17 (1931).
     """
     counts = np.arange(_EXACT, dtype=np.float64)
     logs = np.cumsum(np.concatenate([[0.0], np.log(np.arange(1.0, _EXACT))]))

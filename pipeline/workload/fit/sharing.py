@@ -1,4 +1,4 @@
-"""Which kinds of operation draw their pages from the same page set, and who shares it."""
+"""Find which kinds of operation use the same page set, and which tasks share it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from pipeline.schema.names import KINDS
 from pipeline.workload.fit.observed import Observed
 from pipeline.workload.spec import Sharing
 
-# Two kinds are of one page set if this share of the operations of one is on pages that the other maps too.
+# Two kinds use the same page set if this fraction of one kind's operations is on pages that the other maps.
 _COMMON = 0.5
-# A page set belongs to whoever makes this share of its operations on pages that nobody else maps.
+# A page set is private if this fraction of its operations is on pages that only one task or process maps.
 _PRIVATE = 0.5
 
 
 @dataclass(frozen=True)
 class FittedPageSet:
-    """A page set: the kinds that use it (codes), who shares it, and the share of operations that says so.
+    """A page set.
 
-    `counts` is how often each of its pages was mapped; in one per process or task, a page that several of
-    them map counts for each.
+    kinds: codes of the kinds that use it.
+    sharing: which tasks share an instance.
+    private: fraction of its operations on pages with this sharing.
+    counts: map counts of its pages; in a set per process or task, a page counts once for each of them.
     """
 
     kinds: tuple[int, ...]
@@ -32,12 +34,12 @@ class FittedPageSet:
 
     @property
     def name(self) -> str:
-        """Name after its kinds."""
+        """Return a name that consists of the kinds."""
         return "_and_".join(KINDS[kind] for kind in self.kinds)
 
 
 def fit_page_sets(observed: Observed) -> list[FittedPageSet]:
-    """Put the kinds of a trace into page sets and find who shares each."""
+    """Group the kinds of a trace into page sets and find the sharing of each."""
     kinds = [int(kind) for kind in np.unique(observed.kind)]
     pages = {kind: np.unique(observed.page[observed.kind == kind]) for kind in kinds}
     set_of = {kind: kind for kind in kinds}
@@ -53,7 +55,7 @@ def fit_page_sets(observed: Observed) -> list[FittedPageSet]:
 
 
 def _overlap(observed: Observed, kind: int, pages: np.ndarray) -> float:
-    """Share of a kind's operations on `pages`."""
+    """Return the fraction of a kind's operations on `pages`."""
     return float(np.isin(observed.page[observed.kind == kind], pages).mean())
 
 
@@ -64,7 +66,7 @@ def _find_sharing(observed: Observed, kinds: tuple[int, ...]) -> FittedPageSet:
         ("task", observed.task[here]), ("process", observed.process[here]),
     )  # fmt: skip
     private = 0.0
-    # of one task or process alone, nothing can be said: its page set is everybody's
+    # With only one task or process, sharing is unknown, and the page set is shared by all.
     for sharing, owner in owners:
         if len(np.unique(owner)) == 1:
             continue
@@ -76,12 +78,12 @@ def _find_sharing(observed: Observed, kinds: tuple[int, ...]) -> FittedPageSet:
 
 
 def _private(page: np.ndarray, owner: np.ndarray) -> float:
-    """Share of operations on pages that have only one owner."""
+    """Return the fraction of operations on pages that have only one owner."""
     pairs = np.unique(np.stack([page, owner.astype(np.int64)], 1), axis=0)
     pages, owners = np.unique(pairs[:, 0], return_counts=True)
     return float((owners[np.searchsorted(pages, page)] == 1).mean())
 
 
 def _counts(page: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """How often each page was mapped by each owner, int64 [pairs that occur]."""
+    """Return how often each owner mapped each page, int64 [existing pairs]."""
     return np.unique(owner.astype(np.int64) * (int(page.max()) + 1) + page, return_counts=True)[1]

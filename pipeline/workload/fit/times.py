@@ -1,7 +1,7 @@
-"""The distribution of a spec that comes nearest to observed times.
+"""Fit a distribution of a spec to observed times.
 
-In this order, the first that fits: one value, a few values, an exponential, a lognormal, an exponential with
-a lognormal beside it. What none of them fits becomes straight lines between quantiles, which always do.
+The first form that fits is used: a constant, a few values, an exponential, a lognormal, or a mixture of an
+exponential and a lognormal distribution. If none fits, the result is linear interpolation between quantiles.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from pipeline.workload.sampling_tables import QuantileTable
 _FEW_VALUES = 8
 _SAMPLE = 50_000
 _ROUNDS = 200
-# A form is taken if the share of times below any time is off by no more than this (Kolmogorov's distance),
-# beside what chance makes of a sample of this size (5 % level), and its mean by no more than this share.
+# A form fits if its Kolmogorov distance is at most _DISTANCE, plus the critical value for the sample size at
+# the 5 % level (_CHANCE), and its mean differs by at most the fraction _MEAN.
 _DISTANCE = 0.01
 _MEAN = 0.03
 _CHANCE = 1.36
@@ -38,14 +38,14 @@ _MIDDLE = tuple(step / 40 for step in range(1, 40))
 
 @dataclass(frozen=True)
 class FittedTime:
-    """A distribution, and how far from the observed times it is (Kolmogorov's distance, 0 to 1)."""
+    """A distribution, and its Kolmogorov distance from the observed times (0 to 1)."""
 
     distribution: TimeDistribution
     distance: float
 
 
 def fit_time(times_ns: np.ndarray) -> FittedTime:
-    """Fit times (int64 [n], n >= 1), each at least 0."""
+    """Fit a distribution to times in ns (int64 [n], n >= 1), each at least 0."""
     values, counts = np.unique(times_ns, return_counts=True)
     if len(values) == 1:
         return FittedTime(Constant(dist="constant", ns=int(values[0])), 0.0)
@@ -60,7 +60,7 @@ def fit_time(times_ns: np.ndarray) -> FittedTime:
     for form in forms:
         found = form(ordered)
         distance, mean_ns = _distance(ordered, found)
-        # near 0 a nanosecond more or less is a whole share of the mean
+        # Near 0, a difference of 1 ns is a large fraction of the mean.
         if distance <= allowed and abs(mean_ns - ordered.mean()) <= max(_MEAN * ordered.mean(), 1.0):
             return FittedTime(found, distance)
     lines = _quantiles(ordered)
@@ -83,7 +83,7 @@ def _of_logs(mean: float, deviation: float) -> Lognormal:
 
 
 def _mixture(ordered: np.ndarray) -> TimeDistribution:
-    """Exponential of short times beside a lognormal of long ones, by expectation and maximisation."""
+    """Fit a mixture of an exponential for short times and a lognormal for long ones, by the EM algorithm."""
     times = np.maximum(_thin(ordered), 0.5)
     logs = np.log(times)
     share, mean = 0.5, float(times[: len(times) // 2].mean())
@@ -109,7 +109,7 @@ def _mixture(ordered: np.ndarray) -> TimeDistribution:
 
 
 def _quantiles(ordered: np.ndarray) -> TimeDistribution:
-    """Lines between quantiles, more of them in the tail as far as the sample reaches."""
+    """Return quantiles with a finer resolution in the tail, as far as the sample size allows."""
     tail = [1.0 - share for share in _TAIL if share * len(ordered) >= 2.0]
     probabilities = [0.0, *_MIDDLE, *tail, 1.0]
     points = [
@@ -120,9 +120,9 @@ def _quantiles(ordered: np.ndarray) -> TimeDistribution:
 
 
 def _distance(ordered: np.ndarray, distribution: TimeDistribution) -> tuple[float, float]:
-    """Kolmogorov's distance of sorted times from a distribution, and the distribution's mean in ns."""
+    """Return the Kolmogorov distance of sorted times from a distribution, and that one's mean in ns."""
     sample = _thin(ordered)
-    # as many draws of the distribution, evenly over its probabilities
+    # As many draws of the distribution, evenly spaced in probability.
     middles = (np.arange(len(sample)) + 0.5) / len(sample)
     table = QuantileTable([distribution])
     drawn = np.sort(table.draw((middles * 2.0**64).astype(np.uint64)))
@@ -132,7 +132,7 @@ def _distance(ordered: np.ndarray, distribution: TimeDistribution) -> tuple[floa
 
 
 def _thin(ordered: np.ndarray) -> np.ndarray:
-    """At most _SAMPLE of sorted values, evenly over them."""
+    """Return at most _SAMPLE of the sorted values, evenly spaced."""
     if len(ordered) <= _SAMPLE:
         return ordered
     return ordered[(np.arange(_SAMPLE) + 0.5).astype(np.int64) * len(ordered) // _SAMPLE]

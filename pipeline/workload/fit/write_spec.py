@@ -1,4 +1,4 @@
-"""A fitted spec as the text of a TOML file, with comments that say where it came from."""
+"""Write a fitted spec as the text of a TOML file, with comments on its source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ONE_LINE = ("description", "tasks", "threads_per_process", "operations", "seed"
 
 
 def spec_text(fitted: Fitted, head: Iterable[str], foot: Iterable[str]) -> str:
-    """Text of the spec; `head` and `foot` are paragraphs for comments before and after it."""
+    """Return the text of the spec; `head` and `foot` are paragraphs for comments before and after it."""
     lines = [line for paragraph in head for line in (*_comment(paragraph), "#")]
     lines[-1] = ""
     table = fitted.table
@@ -41,7 +41,7 @@ def _comment_on(fitted: Fitted, key: str) -> list[str]:
 
 
 def _comment(text: str) -> list[str]:
-    """Lines of a comment; those that are indented already stay as they are."""
+    """Return the lines of a comment; indented text is not wrapped."""
     if text.startswith(" "):
         return [f"# {text}".rstrip()]
     return [f"# {line}" for line in textwrap.wrap(text, _WIDTH - 2)] or ["#"]
@@ -54,7 +54,7 @@ def _value(value: Any) -> str:
         items = [_value(inner) for inner in value]
         if len(items) <= _FEW:
             return f"[{', '.join(items)}]"
-        # a pair is not broken between two lines
+        # Keep each pair on one line.
         text = textwrap.fill(
             ", ".join(item.replace(" ", _GLUE) for item in items), _WIDTH, initial_indent="    ",
             subsequent_indent="    ",
@@ -65,5 +65,5 @@ def _value(value: Any) -> str:
         return f'"{escaped}"'
     if isinstance(value, int):
         return f"{value:_}"
-    # repr of a float may lack what TOML wants around an exponent, but never its digits
+    # repr gives the shortest digits that read back as the same number.
     return repr(float(value))

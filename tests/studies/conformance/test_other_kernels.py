@@ -313,7 +313,7 @@ def test_events_out_of_their_order_are_pointed_at(hold: Checked) -> None:
     events.insert(inside, events.pop(later))
     found = hold([event | {"seq": k} for k, event in enumerate(events)], 16)
     assert not found.agrees
-    assert any("in the order in which they happened" in note for note in found.notes), found.text()
+    assert any("in the order in which they occurred" in note for note in found.notes), found.text()
 
 
 def test_scans_outside_of_a_mapping_need_a_design_that_can_make_them(hold: Checked, tmp_path: Path) -> None:

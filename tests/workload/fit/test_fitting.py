@@ -56,7 +56,7 @@ def test_kernel_build_comes_back_near_its_own_spec(fitted) -> None:
     assert (think.dist, think.share) == ("mixture", pytest.approx(expected.share, abs=0.02))
     assert workload.kinds["copy_to_user"].hold.dist == "lognormal"
     assert workload.kinds["copy_to_user"].nested["page_fault"] == pytest.approx(0.05, abs=0.01)
-    assert abs(likeness["operations a second"].difference) < 0.05
+    assert abs(likeness["operations per second"].difference) < 0.05
 
 
 def test_idling_is_told_from_waiting_where_there_are_bursts(fitted) -> None:
@@ -69,9 +69,9 @@ def test_idling_is_told_from_waiting_where_there_are_bursts(fitted) -> None:
 def test_what_a_recording_has_and_a_spec_cannot_have_is_said(tmp_path) -> None:
     result = fit(shipped_files("traces", ".parquet")["local"], tmp_path / "local.toml")
     said = " ".join(result.not_expressed)
-    assert "inside one of its own kind" in said
-    assert "pages come again sooner than by chance" in said
-    assert "tasks end and others begin (100 in all)" in said
+    assert "nested operation, of another kind" in said
+    assert "reuses pages sooner than the spec" in said
+    assert "the 100 tasks of the trace start and end at different times" in said
     text = result.output.read_text()
     assert all(row.statistic in text for row in result.likeness)
 
@@ -115,8 +115,8 @@ def test_parents_are_found_across_tasks_that_take_turns(tmp_path) -> None:
 def test_mistakes_are_said_and_leave_nothing(tmp_path) -> None:
     with writer(tmp_path / "empty.parquet"):
         pass
-    with pytest.raises(UsageError, match=re.escape("ends in .toml")):
+    with pytest.raises(UsageError, match=re.escape("must end in .toml")):
         fit(tmp_path / "empty.parquet", tmp_path / "spec.txt")
-    with pytest.raises(InputError, match="found none"):
+    with pytest.raises(InputError, match="the trace has no operations"):
         fit(tmp_path / "empty.parquet", tmp_path / "spec.toml")
     assert [file.name for file in tmp_path.iterdir()] == ["empty.parquet"]
