@@ -47,9 +47,9 @@ REPLAYED = [
     ("nothing", "found a directory"),
     ("cut.parquet", "cut short or damaged"),
     ("text.parquet", "found another format"),
-    ("columns.parquet", "'taks' is near 'task'"),
+    ("columns.parquet", "'taks' resembles 'task'"),
     ("type.parquet", "page is double, wanted int64"),
-    ("unordered.parquet", "rows that begin before the row above: 1 (first at row 2)"),
+    ("unordered.parquet", "rows that begin before the previous row: 1 (first at row 2)"),
     ("negative.parquet", "rows with a negative time or duration: 1 (first at row 2)"),
     ("empty.parquet", "wanted a trace with operations, found none"),
 ]
