@@ -7,7 +7,7 @@
 -- column: throughput_percent (%); operations per second of simulated time, relative to the reference design
 -- column: map_mean_us (us); time from request to mapped, mean
 -- column: dearer_us (us); CPU time per operation, without idle time, in excess of the reference design's
--- column: lock_wait_percent (%); time spent spinning on the lock, as a share of wall time x CPUs
+-- column: lock_wait_percent (%); lock spin time as a share of wall time x CPUs
 -- column: flushes_per_1000; global or directed TLB flushes per thousand operations
 -- column: ipis_per_1000; CPUs interrupted by these flushes, per thousand operations
 -- column: sleeps_per_1000; sleeps for a slot, per thousand operations

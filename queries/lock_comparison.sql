@@ -1,5 +1,5 @@
 -- question: How do locks measured on a real machine compare with simulated locks?
--- param: top = 10; number of rows per table of measured locks: those with the longest total wait
+-- param: top = 10; rows per table of measured locks, by total wait
 -- param: name = '%'; pattern (LIKE) for the names of measured locks or sites
 -- column: run; name of the run, or of the table of measured locks
 -- column: provenance; simulated or measured

@@ -14,7 +14,7 @@
 -- column: asleep_us (us); part spent asleep for a slot, from the release of the lock
 -- column: rest_us (us); remainder: waiting for a CPU, context switches and code outside the lock
 -- column: pin_wait_us (us); time ready but waiting for the pinned CPU, including the unmap
--- column: scanned (slots); slots scanned by it
+-- column: scanned (slots); slots scanned
 -- column: holder; task that held the lock during most of the longest wait
 -- column: flush_op; operation whose flush under the lock caused most of the longest wait
 -- reads: operations, relock, sleep

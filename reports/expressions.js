@@ -1,7 +1,7 @@
 "use strict";
-// Vega's expressions as closures. The page's policy forbids compiling text to code, and vega-interpreter walks the
-// syntax tree at every evaluation, which is a third of the time that drawing takes. Here each tree is turned into
-// functions once. Its functions, constants and restrictions are those of vega-interpreter.
+// Vega expressions as closures. The page's policy forbids compiling text to code, and vega-interpreter walks the
+// syntax tree at every evaluation, which takes a third of the drawing time. This code turns each tree into
+// functions once. Functions, constants and restrictions are the same as in vega-interpreter.
 const expressionClosures = (() => {
   const constants = {
     NaN, E: Math.E, LN10: Math.LN10, LN2: Math.LN2, LOG10E: Math.LOG10E, LOG2E: Math.LOG2E, PI: Math.PI,

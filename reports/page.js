@@ -1,11 +1,11 @@
 "use strict";
 (() => {
   const read = (element) => JSON.parse(element.textContent);
-  // A page without runs has neither.
+  // Pages without runs lack both elements.
   const runs = read(document.getElementById("runs") ?? { textContent: "[]" });
   const config = read(document.getElementById("config") ?? { textContent: "{}" });
 
-  // --- picking runs: every chart, table row and small chart of the others fades ---
+  // --- picking runs: charts and table rows of all other runs fade ---
 
   const views = new Set();
   const picked = new Set();
@@ -28,7 +28,7 @@
     }
     fade(document);
     for (const view of views) view.signal("picked", names()).runAsync();
-    hint.textContent = picked.size ? `Picked: ${names().join(", ")}. Escape clears.` : hintWords;
+    hint.textContent = picked.size ? `Highlighted: ${names().join(", ")}. Press Escape to clear.` : hintWords;
   };
 
   const toggle = (number) => {
@@ -80,7 +80,7 @@
     details.querySelector(".scroll").replaceChildren(table);
   };
 
-  // --- sorting: a click on a heading, by number where cells have one, else by text ---
+  // --- sorting by a click on a heading: by number if cells have one, otherwise by text ---
 
   const keyOf = (cell) => {
     const number = Number(cell?.dataset.value ?? cell?.textContent.replace(/[,\u2009]/g, ""));
@@ -98,7 +98,7 @@
     const rows = [...table.tBodies[0].rows].map((row) => ({ row, cell: row.cells[column] }));
     for (const one of rows) one.key = keyOf(one.cell);
     rows.sort((a, b) => {
-      // What has no number stays at the end.
+      // Cells without a number stay at the end.
       if (a.key === null || b.key === null) {
         if (a.key !== b.key) return a.key === null ? 1 : -1;
         return -sign * a.cell.textContent.localeCompare(b.cell.textContent);
@@ -122,10 +122,10 @@
 
   // --- charts ---
 
-  // Vega's specifications by the text of Vega-Lite's: small multiples are alike but for their rows.
+  // Compiled Vega specifications by Vega-Lite text: small multiples differ only in their rows.
   const compiled = new Map();
 
-  // Whether a row passes the filter of a transformation, where it is one by values of a field.
+  // The predicate of a filter by values of a field; null for other transformations.
   const passes = (step) => {
     const { field, equal, oneOf } = step?.filter ?? {};
     if (oneOf) return (row) => oneOf.includes(row[field]);
@@ -135,20 +135,20 @@
   const draw = async (figure, values) => {
     const target = figure.querySelector(".chart");
     const spec = read(figure.querySelector("script.spec"));
-    // A chart may bring rows of its own.
+    // A chart may contain its own rows.
     const data = spec.data;
-    // Rows that the chart leaves out are left out here, so that Vega need not take them in first.
+    // Apply leading filters here, so Vega does not have to ingest these rows.
     const transform = [...(spec.transform ?? [])];
     let rows = values;
     while (passes(transform[0])) rows = rows.filter(passes(transform.shift()));
-    // Each chart has its own: Vega writes into them.
+    // Copy the rows, because Vega modifies them.
     rows = rows.map((row) => ({ ...row }));
     const text = JSON.stringify({ ...spec, transform });
     const known = compiled.get(text);
     const given = known
       ? { ...known, data: known.data.map((data) => (data.name === "rows" ? { ...data, values: rows } : data)) }
       : { ...spec, transform, data: data ?? { name: "rows", values: rows }, config };
-    // With `ast`, Vega compiles no text to code, which the page's policy forbids.
+    // With `ast`, Vega does not compile text to code, which the page's policy forbids.
     const { view, vgSpec } = await vegaEmbed(target, given, {
       ast: true, expr: expressionClosures, renderer: "svg", actions: false, defaultStyle: false,
       mode: known ? "vega" : "vega-lite", logLevel: 1, tooltip: { disableDefaultStyle: true },
@@ -175,7 +175,7 @@
     let values;
     for (const figure of block.querySelectorAll("figure")) {
       const target = figure.querySelector(".chart");
-      // Room is kept, so that nothing moves when a chart further up is drawn.
+      // Reserve the height, so drawing a chart does not move the page.
       target.style.minHeight = `${Number(target.dataset.height ?? 0) + 30}px`;
       waiting.set(figure, () => draw(figure, (values ??= objects(data))));
     }
@@ -190,8 +190,8 @@
     });
   };
 
-  // What is near the window is drawn first, the rest when the browser has nothing else to do: the page can be
-  // read at once, and is whole soon after. Printing does not wait for that.
+  // Charts near the viewport are drawn first and the others when the browser is idle, so the page is readable
+  // immediately. Printing draws all charts.
   const near = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;

@@ -1,4 +1,4 @@
-"""What figures rest on: whether a machine was fitted to such runs, and what designs were held against."""
+"""The basis of the figures: the fit of the machine, and the independent checks of designs and machines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.schema.manifest import Manifest
 
 
 class Yardstick(BaseModel):
-    """Something independent that designs, or machines, were held against.
+    """An independent reference that designs or machines were checked against.
 
-    `designs` and `machines` empty: all that are shipped.
+    An empty list `designs` or `machines` stands for all that are shipped.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,18 +44,18 @@ def is_extrapolated(manifest: Manifest) -> bool:
 
 
 def describe_extrapolation(manifest: Manifest) -> str:
-    """What is extrapolated, in a sentence; "" if nothing is."""
+    """State what is extrapolated, in one sentence; "" if nothing is."""
     fit = manifest.machine.fit
     if fit is None or not is_extrapolated(manifest):
         return ""
     return (
-        f"Extrapolated: what waiting CPUs cost each other was fitted with {fit.cpus} CPUs, and "
+        f"Extrapolated: the costs of waiting CPUs were fitted with {fit.cpus} CPUs, and "
         f"{manifest.machine.cpus} are simulated."
     )
 
 
 def is_fitted(manifest: Manifest) -> bool:
-    """Whether the run is like those to which its machine was fitted."""
+    """Whether the run has the workload, CPUs and designs to which its machine was fitted."""
     fit = manifest.machine.fit
     source = manifest.trace.metadata.get("source") or {}
     return (
@@ -67,14 +67,14 @@ def is_fitted(manifest: Manifest) -> bool:
 
 
 def describe_fits(runs: Sequence[Run]) -> str:
-    """Which of some runs of one machine were fitted, and which are predicted, in a few sentences."""
+    """State which runs of one machine are fitted and which are predicted, in a few sentences."""
     manifest = runs[0].manifest
     machine, fit = manifest.machine, manifest.machine.fit
     if fit is None:
         assumed = sum(cost.assumed for cost in machine.costs.values())
         return (
-            f"Predicted: nothing of {machine.name} is fitted to measurements of mapping; {assumed} of its "
-            f"{len(machine.costs)} prices are assumed."
+            f"Predicted: no cost of {machine.name} is fitted to measurements of mapping. {assumed} of its "
+            f"{len(machine.costs)} costs are assumed."
         )
     names: dict[bool, list[str]] = {True: [], False: []}
     for run in runs:
@@ -83,16 +83,16 @@ def describe_fits(runs: Sequence[Run]) -> str:
     what = (
         f"Fitted: {fitted}. Predicted: {predicted}."
         if fitted and predicted
-        else "Fitted: these are such runs."
+        else "Fitted: all runs."
         if fitted
-        else "Predicted: these are other runs."
+        else "Predicted: all runs."
     )
     to = f"{fit.to} ({fit.workload} through {' or '.join(fit.allocators)})"
     return f"{what} {machine.name} was fitted to {to}. {describe_extrapolation(manifest)}".rstrip()
 
 
 def describe_yardsticks(runs: Sequence[Run]) -> str:
-    """Which yardsticks the designs of some runs of one machine have passed, in a sentence or two."""
+    """State which checks the designs of runs on one machine have passed, in a sentence or two."""
     designs = list(dict.fromkeys(part for run in runs for part in run.manifest.allocator.name.split("+")))
     machine = runs[0].manifest.machine.name
     passed = []
@@ -103,8 +103,8 @@ def describe_yardsticks(runs: Sequence[Run]) -> str:
         if who:
             passed.append(f"{yardstick.name} ({'all designs' if who == designs else join_words(who)})")
     if not passed:
-        return "Yardsticks passed: none."
+        return "Independent checks passed: none."
     return (
-        f"Yardsticks passed: {'; '.join(passed)}. What each of them shows, and what it does not, is in "
-        "docs/validation.md."
+        f"Independent checks passed: {'; '.join(passed)}. docs/validation.md describes what each check shows "
+        "and what it does not."
     )

@@ -1,7 +1,7 @@
-"""What a kind of chart is: what it wants of an item, what it draws, and what it says in words.
+"""The base class of chart kinds: the fields that an item needs, the drawing, and its text alternative.
 
-Each file in `charts/` is a kind. Bounds are neutral lines to measure by; an axis is made for the designs,
-and a bound far beyond it is named instead of drawn.
+Each file in `charts/` is a kind. Bounds are neutral reference lines. An axis is scaled to the designs, and a
+bound far beyond it is named instead of drawn.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ from pipeline.report.styles import RunStyles, part_colours
 from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
 
-NO_LOG = "No run has a log, and the totals do not tell."
+NO_LOG = "No run has a log, and the totals do not contain this."
 
 
 class ChartKind(ABC):
-    """One kind of chart; a kind defines `draws`, and `draw` and `describe` or a `fill` of its own."""
+    """A kind of chart; each defines `draws`, and either `draw` and `describe` or its own `fill`."""
 
     draws: ClassVar[str]
-    """What it draws, for the table in docs/report.md."""
+    """What the kind draws, for the table in docs/report.md."""
     requires: ClassVar[tuple[str, ...]] = ("x",)
-    """Fields that an item must have."""
+    """Fields that are required of an item."""
     columns: ClassVar[tuple[str, ...]] = ()
-    """Columns that the query must have besides those that the item names."""
+    """Columns that are required of the query in addition to those named by the item."""
     measure: ClassVar[str] = "x"
-    """Field that names the measured column, "" for none; runs whose every value there is 0 are left out."""
+    """Field that names the measured column, "" for none; runs with only zeros there are not drawn."""
     axis_for_allocators: ClassVar[bool] = False
-    """Whether the axis of the measure may end before a bound does."""
+    """Whether the axis of the measure may end below the value of a bound."""
     over_time: ClassVar[bool] = False
-    """Whether runs share an axis of time, which one that takes many times as long would squeeze."""
+    """Whether runs share a time axis, which a much longer run would compress."""
     of_replications: ClassVar[bool] = False
-    """Whether it is made of all runs, where others are made of the first replication of each design."""
+    """Whether it covers all runs, not only the first replication of each design."""
     legend: ClassVar[bool] = False
     """Whether a legend names the runs."""
     wants_two: ClassVar[bool] = False
-    """Whether it has a mark for each run, so that one run is said in words."""
+    """Whether it has one mark per run, so that a single run is described in words."""
     bounds_alone: ClassVar[bool] = False
-    """Whether it is worth showing when only bounds have rows."""
+    """Whether it is shown even if only bounds have rows."""
 
     def draw(self, plot: Plot) -> alt.Chart | alt.LayerChart:
         """Draw the rows of `plot`, which are not empty."""
         raise NotImplementedError
 
     def describe(self, plot: Plot) -> str:
-        """Say what the chart shows of one run, whose rows are those of `plot`."""
+        """Describe what the chart shows for one run; `plot` has the rows of this run."""
         raise NotImplementedError
 
     def select(self, item: Item, frame: pl.DataFrame) -> pl.DataFrame:
-        """Rows to show: those that `where` asks for, of runs whose measure is somewhere there and not 0."""
+        """Rows that match `where`, of runs with a measured value other than 0."""
         rows = frame
         for name, value in item.where.items():
             rows = rows.filter(pl.col(name) == value)
@@ -67,15 +67,15 @@ class ChartKind(ABC):
         return rows
 
     def show(self, block: Block, styles: RunStyles, runs: Sequence[Run]) -> None:
-        """Put into `block` what is shown of its rows, or why there is nothing to show.
+        """Add to `block` what it shows, or why it has nothing to show.
 
-        `runs` are those that were asked.
+        `runs` are the runs that were queried.
         """
         plot = Plot(block.item, self.select(block.item, block.frame), styles)
         if plot.allocators or (plot.runs and self.bounds_alone):
             block.left_out = " ".join(self._explain_left_out(block, plot, runs))
             if self.wants_two and len(plot.runs) == 1:
-                # A single mark is no comparison: its value is said in words.
+                # A single mark is no comparison, so its value is given in words.
                 own = f"{plot.styles.label(plot.runs[0])}: {self.describe(plot)}."
                 block.empty, block.left_out = f"{own} {block.left_out}".rstrip(), ""
             else:
@@ -84,17 +84,17 @@ class ChartKind(ABC):
             block.empty = NO_LOG
         elif plot.runs:
             bounds = ", ".join(map(styles.label, plot.runs))
-            block.empty = f"{block.item.empty.removesuffix('.')}, but for {bounds}."
+            block.empty = f"{block.item.empty.removesuffix('.')} except {bounds}."
         else:
             block.empty = block.item.empty
 
     def fill(self, block: Block, plot: Plot, _runs: Sequence[Run]) -> None:
-        """Add the charts to `block`, one or one for each value of the facet, and what explains them."""
+        """Add the charts to `block`, one in all or one per value of the facet, and the legend."""
         item = plot.item
         if item.facet:
             for facet in plot.rows[item.facet].unique(maintain_order=True).sort().to_list():
                 fields = {"run": plot.runs, item.facet: facet}
-                # Drawn over all rows, so that charts beside one another share their axes.
+                # The axes cover all rows, so neighbouring charts share them.
                 block.charts.append(self.chart(plot, fields, str(facet or ""), plot.where(item.facet, facet)))
         else:
             block.charts.append(self.chart(plot, {"run": plot.runs}))
@@ -103,13 +103,13 @@ class ChartKind(ABC):
             block.parts = list(part_colours(plot.parts).items())
 
     def chart(self, plot: Plot, fields: dict[str, Any], title: str = "", part: Plot | None = None) -> Chart:
-        """Make a chart that draws only the rows with these `fields`, on axes for all; `part` has them."""
+        """Make a chart of the rows with these `fields`, which `part` contains, on axes that fit all rows."""
         spec = self.specify(plot)
         vega.add_filters(spec, fields)
         return Chart(title, spec, self.alt_text(part or plot, title))
 
     def specify(self, plot: Plot) -> Spec:
-        """Make the specification, without the data, which the page adds."""
+        """Make the specification without the data, which the page adds."""
         return vega.finish(plot.item, self.draw(plot))
 
     def alt_text(self, plot: Plot, facet: str = "") -> str:
@@ -131,7 +131,7 @@ class ChartKind(ABC):
         ]
 
     def _explain_left_out(self, block: Block, plot: Plot, runs: Sequence[Run]) -> Iterator[str]:
-        """Say which runs are not shown, and why."""
+        """State which runs are not shown, and why."""
         absent = [name for name in plot.styles.allocators if name not in plot.runs]
         answered = {*block.frame["run"].to_list(), *(run.name for run in runs if run.has_log)}
         unknown = [name for name in absent if block.query.reads_log and name not in answered]
@@ -145,4 +145,4 @@ class ChartKind(ABC):
         if self.over_time and (
             long := [plot.styles.label(name) for name in plot.styles.bounds if name not in asked]
         ):
-            yield f"Takes too long for this axis: {', '.join(long)}."
+            yield f"Too long for this time axis: {', '.join(long)}."

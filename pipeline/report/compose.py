@@ -1,4 +1,4 @@
-"""Making a report of runs: each item's question is asked and its answer made into a block."""
+"""Compose the report of runs: run the query of each item and turn its rows into a block."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pipeline.runs.store import Run
 from pipeline.sql.library import Query, run_query
 from pipeline.sql.session import Session
 
-# A chart of more points is neither readable nor light; its query should group them.
+# Charts with more points are slow and unreadable; the query should aggregate them.
 MOST_ROWS = 20_000
-_SHOWN = "The ranking is of all runs; everything below it is of the first replication of each design."
+_SHOWN = "The ranking covers all runs. Everything below it shows the first replication of each design."
 
 
 def compose(
@@ -34,11 +34,11 @@ def compose(
     title: str | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Document:
-    """Make every block of `definition` over the session's runs; `advance(1)` is called after each.
+    """Make every block of `definition` from the session's runs; call `advance(1)` after each.
 
-    Where designs have several replications, rankings are of all runs, and all else is of the first
-    replication of each. A question that several items ask of the same runs is answered once. InputError for
-    an answer that an item cannot be made from.
+    If designs have several replications, rankings cover all runs, and other items cover the first
+    replication of each design. A query that several items share runs once. Raises InputError if a query
+    lacks columns that an item needs, or returns too many rows.
     """
     shown, representatives = choose_representatives(session.runs)
     measured = [table.name for table in session.lock_tables]
@@ -47,7 +47,7 @@ def compose(
     parts = []
     answers: dict[str, pl.DataFrame] = {}
     with ExitStack() as sessions:
-        # What is asked of the same runs is asked of one session, which keeps what it makes of their logs.
+        # Queries over the same runs share a session, which keeps the tables that it computes from the logs.
         one = (
             session
             if len(shown) == len(session.runs)
@@ -75,8 +75,8 @@ def compose(
     if not any(part.blocks for part in parts):
         names = ", ".join(item.name for item in definition.items)
         raise UsageError(
-            f"wanted locks measured on a real machine for {names}, found runs alone; give a file too, such "
-            "as the output of perf lock contention (docs/importing.md)"
+            f"{names}: expected measured locks, found only runs; add a file such as the output of "
+            "perf lock contention (docs/importing.md)"
         )
     return Document(
         title or definition.title or name_question(session.runs),
@@ -90,14 +90,14 @@ def compose(
 
 
 def _paths(session: Session) -> tuple[Path, ...]:
-    """What `pipeline sql` must be given to ask the same runs and measured locks."""
+    """Paths with which `pipeline sql` opens the same runs and measured locks."""
     return tuple(
         dict.fromkeys([*(run.directory for run in session.runs), *(t.path for t in session.lock_tables)])
     )
 
 
 def _runs_in_reach(runs: Sequence[Run], styles: RunStyles) -> list[Run]:
-    """Runs that a common time axis is made for: a bound that takes many times as long would squeeze them."""
+    """Runs that share a time axis: without bounds that are much longer and would compress the others."""
     walls_ns = {run.name: run.manifest.totals.wall_ns for run in runs}
     longest_ns = max(walls_ns[name] for name in styles.allocators)
     return [run for run in runs if run.name in styles.allocators or walls_ns[run.name] <= NEAR * longest_ns]
@@ -125,6 +125,6 @@ def _check_answer(item: Item, frame: pl.DataFrame) -> None:
         )
     if len(frame) > MOST_ROWS:
         raise InputError(
-            f"report item '{item.title}': query '{item.query}' gives {len(frame):,} rows, wanted at most "
-            f"{MOST_ROWS:,}; group them in the SQL"
+            f"report item '{item.title}': query '{item.query}' returns {len(frame):,} rows; at most "
+            f"{MOST_ROWS:,} are allowed; aggregate them in the SQL"
         )

@@ -1,4 +1,4 @@
-"""What the runs of a report were made of, for its head: traces, machines and what differs."""
+"""The conditions of the runs in a report: traces, machines, and the differences between runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pipeline.schema.manifest import Manifest
 
 PROVENANCES = ("measured", "derived", "assumed", "synthetic", "absent")
 LOOPS = {
-    "closed": "closed: a task's next operation waits for its previous one, so that delays propagate",
-    "timed": "timed: operations start by the trace's clock, late tasks catch up",
+    "closed": "closed: each operation waits for the previous one of its task, so delays propagate",
+    "timed": "timed: operations start at the times of the trace, and late tasks catch up",
 }
 
 Facts = list[tuple[str, str]]
@@ -23,7 +23,7 @@ _NAMED = 3
 
 
 def name_question(runs: Sequence[Run]) -> str:
-    """The question that a report of these runs answers, for its title."""
+    """The title of the report: the question that it answers."""
     traces = list(dict.fromkeys(run.manifest.trace.name for run in runs))
     sources = {(run.manifest.trace.metadata.get("source") or {}).get("name") for run in runs}
     machines = list(dict.fromkeys(run.manifest.machine.name for run in runs))
@@ -32,7 +32,7 @@ def name_question(runs: Sequence[Run]) -> str:
     what = join_words(traces) if len(traces) <= _NAMED else f"{len(traces)} traces"
     where = join_words(machines) if len(machines) <= _NAMED else f"{len(machines)} machines"
     designs = list(dict.fromkeys(run.manifest.label for run in runs))
-    asked = "which mapping design?" if len(designs) > 1 else f"how does {designs[0]} do?"
+    asked = "which mapping design?" if len(designs) > 1 else f"how does {designs[0]} perform?"
     return f"{what} on {where}: {asked}"
 
 
@@ -41,7 +41,7 @@ def describe_traces(runs: Sequence[Run]) -> list[dict[str, Any]]:
     entries = []
     for same in _group(runs, lambda m: m.trace.sha256):
         trace = same[0].manifest.trace
-        # A manifest keeps the metadata as it stood in the trace, which a newer format may have extended.
+        # The manifest has the metadata as in the trace, whose format may be newer.
         metadata = trace.metadata
         source = metadata.get("source") or {}
         columns = metadata.get("columns") or {}
@@ -98,7 +98,7 @@ def describe_machines(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def describe_loop_and_seeds(runs: Sequence[Run]) -> Facts:
-    """Loop, seed and jitter, each once where all runs share it."""
+    """Loop, seeds and jitter of the runs."""
     loops = dict.fromkeys(run.manifest.loop for run in runs)
     seeds = dict.fromkeys(run.manifest.seed for run in runs)
     jitters = dict.fromkeys(run.manifest.jitter_percent for run in runs)
@@ -112,9 +112,8 @@ def describe_loop_and_seeds(runs: Sequence[Run]) -> Facts:
 
 
 def list_warnings(runs: Sequence[Run]) -> Iterator[str]:
-    """What a reader must know before comparing: runs that differ in more than their design, or lack a log."""
-    # Where all designs have the same seeds of trace and run, the ranking compares them replication by
-    # replication.
+    """Warnings for the reader: runs that differ in more than their design, and runs without a log."""
+    # If all designs have the same seeds, the ranking compares them replication by replication.
     replications = {
         tuple(sorted((r.manifest.trace.sha256, r.manifest.seed) for r in same))
         for same in _group(runs, lambda m: m.label)
@@ -129,18 +128,18 @@ def list_warnings(runs: Sequence[Run]) -> Iterator[str]:
     }
     if differing := [name for name, count in counts.items() if count > 1]:
         yield (
-            f"These runs differ in {join_words(differing)}, not in their design alone; "
+            f"These runs differ not only in their design but also in {join_words(differing)}, so "
             "differences between them have more than one cause."
         )
     if without := [run.name for run in runs if not run.has_log]:
         yield (
-            f"Without a log, in the totals only: {join_words(without)}. "
-            "Distributions and charts over time leave these runs out."
+            f"Runs without a log: {join_words(without)}. "
+            "They appear in totals, but not in distributions or charts over time."
         )
 
 
 def list_findings(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Every hazard that a run met: equal ones of a run together, with the first one's message."""
+    """Every hazard that a run met; repeated ones are counted and have the message of the first."""
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     for run in runs:
         for finding in run.manifest.findings:
@@ -159,7 +158,7 @@ def list_findings(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _group(runs: Sequence[Run], key: Callable[[Manifest], Hashable]) -> list[list[Run]]:
-    """Put runs together whose manifests have the same key, in the order of the first of each."""
+    """Group runs by the key of their manifest, in the order of the first run of each group."""
     groups: dict[Hashable, list[Run]] = {}
     for run in runs:
         groups.setdefault(key(run.manifest), []).append(run)

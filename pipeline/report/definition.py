@@ -1,4 +1,4 @@
-"""Report definitions: which queries and charts, in which order; a TOML file that says it in full.
+"""Report definitions: a TOML file that lists queries and charts in order.
 
 title = "..."
 
@@ -7,7 +7,7 @@ title = "How long is the lock held?"
 text = "..."
 
 [[section.item]]
-query = "hold_tail"          # a shipped query, or a .sql file beside the definition
+query = "hold_tail"          # a shipped query, or a .sql file in the directory of the definition
 chart = "tail"
 title = "..."
 x = "hold_us"
@@ -31,42 +31,42 @@ class _Strict(BaseModel):
 class Item(_Strict):
     """One table or chart, made from one query whose rows have a column `run`.
 
-    `chart` is one of the kinds in `pipeline.report.charts`, which says what it requires of the fields.
+    `chart` is one of the kinds in `pipeline.report.charts`; each kind lists the fields that it requires.
     """
 
     query: str
     chart: str
     title: str
     name: str = Field(
-        "", pattern=r"^[\w-]*$", description="for --item and file names; left out: the title in small letters"
+        "", pattern=r"^[\w-]*$", description="name for --item and files (default: the title in lower case)"
     )
-    text: str = Field("", description="how to read it, one or two sentences")
+    text: str = Field("", description="how to read the table or chart, one or two sentences")
     params: dict[str, int | float | str] = Field(default_factory=dict)
     x: str = ""
     y: str = ""
     x_title: str = ""
     y_title: str = ""
-    series: str = Field("", description="column that the colours of `stacked` tell apart")
+    series: str = Field("", description="`stacked` only: column shown by colour")
     count: str = Field(
         "",
         description="`lines` only: column with the number of events; a row with events and no `y` is a tick",
     )
     low: str = ""
     high: str = ""
-    value: str = Field("", description="column that the colours of `heatmap` stand for")
-    facet: str = Field("", description="column; one chart for each of its values")
+    value: str = Field("", description="`heatmap` only: column shown by colour")
+    facet: str = Field("", description="column with one chart for each of its values")
     where: dict[str, str | int | float] = Field(
-        default_factory=dict, description="rows drawn: those with these values; the data table has all"
+        default_factory=dict, description="draw only rows with these values; the data table has all rows"
     )
     columns: dict[str, str] = Field(
-        default_factory=dict, description="of a table: columns in order, each with its heading"
+        default_factory=dict, description="`table` only: columns in order, each with its heading"
     )
     best: dict[str, Literal["most", "least"]] = Field(
-        default_factory=dict, description="of a table: columns whose best value is marked"
+        default_factory=dict, description="`table` only: columns whose best value is highlighted"
     )
-    measured: bool = Field(False, description="only in reports that have locks measured on a real machine")
-    empty: str = Field("There is nothing to show.", description="for when no run has anything to show")
-    none: str = Field("Nothing to draw for", description="before the names of runs with nothing to show")
+    measured: bool = Field(False, description="show only in reports with locks measured on a real machine")
+    empty: str = Field("There is nothing to show.", description="text if no run has anything to show")
+    none: str = Field("No data", description="text before the names of runs with nothing to show")
 
     @model_validator(mode="after")
     def _add_name(self) -> Item:
@@ -74,7 +74,7 @@ class Item(_Strict):
         return self
 
     def label(self, axis: Literal["x", "y"]) -> str:
-        """What an axis is called."""
+        """Title of an axis."""
         return str(getattr(self, f"{axis}_title") or getattr(self, axis))
 
 
@@ -89,7 +89,7 @@ class Section(_Strict):
 class Definition(_Strict):
     """A whole report."""
 
-    title: str = Field("", description="left out: names traces, machines and the question")
+    title: str = Field("", description="title (default: traces, machines and the question)")
     text: str = ""
     section: list[Section]
 

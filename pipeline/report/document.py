@@ -1,4 +1,4 @@
-"""What a report is made of, whatever its form: parts, blocks, tables and charts."""
+"""The content of a report, independent of its format: parts, blocks, tables and charts."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.sql.library import Query, fill_placeholders
 from pipeline.sql.output import format_cell
 
 Spec = dict[str, Any]
-HINT = "Pick runs here, in any legend or in a chart to see them in every chart and table; Escape clears."
+HINT = "Click runs here, in any legend or in a chart to highlight them everywhere. Press Escape to clear."
 
 
 @dataclass(frozen=True)
 class Heading:
-    """Heading of a column: label, unit ("" for none), meaning, and whether its cells are numbers."""
+    """Heading of a column: label, unit ("" for none), description, and whether its cells are numbers."""
 
     label: str
     unit: str
@@ -37,35 +37,35 @@ class Heading:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell as text; what names a run carries its colour."""
+    """One cell as text; a cell with the name of a run shows the run's colour."""
 
     text: str
     number: bool = False
     names_run: bool = False
     best: bool = False
     run: str = ""
-    """The run whose colour it carries, where that is not its text."""
+    """The run whose colour the cell shows, if the text is not the run's name."""
     value: float | None = None
-    """What the row is sorted by, where the text does not tell."""
+    """Sort key, if it is not the number in the text."""
     detail: str = ""
-    """Said below the text in smaller letters."""
+    """Note in smaller letters below the text."""
 
     @property
     def full_text(self) -> str:
-        """The text with what is said below it."""
+        """The text with its note."""
         return f"{self.text} ({self.detail})" if self.detail else self.text
 
 
 @dataclass(frozen=True)
 class Row:
-    """Cells, and the runs that they are about."""
+    """Cells, and the runs that they describe."""
 
     cells: list[Cell]
     runs: tuple[str, ...]
     apart: bool = False
-    """Whether the row stands apart from the others."""
+    """Whether the row is set off from the others."""
     repeated: bool = False
-    """Whether the row is about the run of the one above, whose name is in the first cell."""
+    """Whether the row describes the same run as the row above."""
 
     @property
     def texts(self) -> list[str]:
@@ -83,12 +83,12 @@ class Table:
     verdict: str = ""
     notes: Sequence[str] = ()
     charts: Sequence[Chart] = ()
-    """Charts that stand above it; the block has them too."""
+    """Charts above the table; the block has them too."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One drawing: its specification without the data, and in words; `run` where it is of one run."""
+    """One drawing: specification without the data, and text alternative; `run` if it shows one run."""
 
     title: str
     spec: Spec
@@ -98,23 +98,23 @@ class Chart:
 
 @dataclass
 class Block:
-    """What the page, and every other form of the report, shows of one item."""
+    """The content of one item, in every format of the report."""
 
     item: Item
     query: Query
     frame: pl.DataFrame
     paths: tuple[Path, ...] = ()
-    """Directories of the runs that were asked, and files of measured locks."""
+    """Directories of the runs that were queried, and files of measured locks."""
     empty: str = ""
-    """Said instead of a table or charts."""
+    """Text in place of a table or charts."""
     left_out: str = ""
     axes: str = ""
-    """What the axes of small charts are, which have no room for titles."""
+    """Titles of the axes of small charts, which have no room for them."""
     tables: list[Table] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     legend: list[str] = field(default_factory=list)
     parts: list[tuple[str, str]] = field(default_factory=list)
-    """Parts of stacked bars, each with the name of its colour."""
+    """Parts of stacked bars, with the names of their colours."""
 
     @property
     def params(self) -> dict[str, Any]:
@@ -123,11 +123,11 @@ class Block:
 
     @property
     def headings(self) -> list[Heading]:
-        """Heading of each column of the query's answer."""
+        """Heading of each column of the query's result."""
         return [self.heading(name) for name in self.frame.columns]
 
     def heading(self, name: str) -> Heading:
-        """Label, unit and meaning of a column; a unit that the name ends in is left out of the label."""
+        """Label, unit and description of a column; the label omits a unit at the end of the name."""
         column = next((c for c in self.query.columns if c.name == name), None)
         unit = column.unit if column else ""
         label = name
@@ -142,7 +142,7 @@ class Block:
 
     @property
     def readable_rows(self) -> list[list[str]]:
-        """Rows of the query's answer as a reader wants them."""
+        """Rows of the query's result, formatted for reading."""
         names = self.frame.columns
         return [
             [format_cell(name, value) or "–" for name, value in zip(names, row, strict=True)]
@@ -156,7 +156,7 @@ class Block:
 
     @property
     def command(self) -> str:
-        """The command that asks it again."""
+        """The command that repeats the query."""
         own = self.item.query.endswith(".sql")
         which = ["--file", _shortest(self.query.path)] if own else ["--name", self.item.query]
         values = [word for name, value in self.item.params.items() for word in ("--set", f"{name}={value}")]
@@ -165,7 +165,7 @@ class Block:
 
 
 def _shortest(path: Path) -> str:
-    """A path as a command may name it: from the working directory, if it lies below."""
+    """A path for a command: relative if it is below the working directory."""
     working = Path.cwd()
     return str(path.relative_to(working) if path.is_relative_to(working) else path)
 
@@ -181,7 +181,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Document:
-    """Everything that a page, or another form of the report, is made from."""
+    """The whole report, from which a page or another format is rendered."""
 
     title: str
     text: str
@@ -190,17 +190,17 @@ class Document:
     styles: RunStyles
     command: str | None = None
     template: str = "page"
-    """Stem of the templates of page and Markdown."""
+    """Stem of the file names of the HTML and Markdown templates."""
     facts: Sequence[tuple[str, str]] = ()
-    """What is to be known of runs that are too many to be named."""
+    """Facts about runs that are too many to list."""
     warnings: Sequence[str] = ()
     answer: str = ""
-    """The answer in a few sentences, where no ranking gives it."""
+    """The answer in a few sentences, if no ranking gives it."""
     hint: str = HINT
 
     @property
     def leads_with_ranking(self) -> bool:
-        """Whether the first thing on the page is a ranking."""
+        """Whether the page begins with a ranking of runs."""
         return bool(self.blocks) and self.blocks[0].item.chart == "ranking"
 
     @property

@@ -1,9 +1,8 @@
-"""Which runs may be ranked together, and which of them are replications of one design.
+"""Group runs that may be ranked together, and the replications of each design.
 
-Runs are ranked together where workload, machine with every cost, loop and jitter are the same. The pages that
-lie in low memory are part of the design, so that a design can be held against itself with more of them. A
-replication is a trace and a seed; traces of one workload that differ in their seed are replications of one
-another, and traces that differ in anything else are not.
+Runs are ranked together if workload, machine with every cost, loop and jitter are the same. Pages in low
+memory are part of the design, so a design can be compared with itself with more of them. A replication is a
+trace and a seed. Traces of one workload that differ only in their seed are replications of each other.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pipeline.runs.store import Run, identify_workload, label_design, unique_nam
 from pipeline.schema.manifest import Manifest
 
 Replication = tuple[str, int]
-"""The trace's hash and the seed: two designs that share one met the same requests and draws."""
+"""Hash of the trace, and the seed: two designs that share both have the same requests and draws."""
 Entry = dict[Replication, Run]
 """The runs of one design, by replication."""
 
@@ -29,9 +28,9 @@ def group_runs(runs: Sequence[Run]) -> list[list[Entry]]:
 
 
 def choose_representatives(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
-    """The first replication of each design in each group, and the name of that one for each run.
+    """The first replication of each design in each group, and its name for each run that it represents.
 
-    What is left is named as it would be without the others.
+    Representatives have the names that they would have without the other runs.
     """
     entries = [list(entry.values()) for group in group_runs(runs) for entry in group]
     chosen = {id(some[0]): some for some in entries}
@@ -48,7 +47,7 @@ def _identify_conditions(m: Manifest) -> Hashable:
 
 
 def _split_by_content(group: Sequence[Run]) -> list[list[Run]]:
-    """Put traces apart that have one seed and yet differ."""
+    """Separate traces that have the same seed but different content."""
     traces = {run.manifest.trace.sha256: run.manifest.trace for run in group}
     seeds = {repr((trace.metadata.get("source") or {}).get("seed")) for trace in traces.values()}
     if len(seeds) == len(traces):
@@ -57,7 +56,7 @@ def _split_by_content(group: Sequence[Run]) -> list[list[Run]]:
 
 
 def _merge_replications(group: Sequence[Run]) -> list[Entry]:
-    """Runs of a design together; a second run of one replication is an entry of its own."""
+    """Group the runs of each design; a second run of the same replication is a separate entry."""
     entries: dict[tuple[str, str, int], Entry] = {}
     for run in group:
         m = run.manifest

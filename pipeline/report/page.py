@@ -1,7 +1,7 @@
-"""What every page of the project is rendered with: the templates' environment, styles, scripts and policy.
+"""Rendering common to all pages: the template environment, style sheet, scripts and security policy.
 
-A page's template extends `reports/base.html.j2`. The page holds all it needs: it fetches nothing, and its
-Content-Security-Policy admits exactly its own inline texts.
+Templates of pages extend `reports/base.html.j2`. A page is self-contained: it fetches nothing, and its
+Content-Security-Policy admits only its own inline style and scripts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.report.styles import shipped_text, vega_config
 
 
 def template_environment() -> Environment:
-    """The environment of the templates in `reports/`, with the filters that all of them may use."""
+    """The environment of the templates in `reports/`, with their common filters."""
     environment = Environment(
         loader=FileSystemLoader(shipped_folder("reports")),
         autoescape=select_autoescape(disabled_extensions=("md.j2",), default=True),
@@ -41,9 +41,9 @@ def template_environment() -> Environment:
 
 
 def page_variables(charts: bool = True) -> dict[str, Any]:
-    """What `base.html.j2` wants: style sheet, scripts and the policy that admits them.
+    """The variables of `base.html.j2`: style sheet, scripts and the policy that admits them.
 
-    Without `charts` the page lacks Vega, and sorts and picks only.
+    Without `charts` the page does not include Vega; sorting and picking work without it.
     """
     stylesheet = shipped_text("page.css")
     script = (
@@ -62,14 +62,14 @@ def page_variables(charts: bool = True) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Text of anybody's so that Markdown shows it as it stands."""
+    """Escape text so that Markdown shows it literally."""
     for character in "\\`*[]":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
 
 def script_json(content: Any) -> Markup:
-    """JSON that may stand in a script element: no text in it can end the element or begin a comment."""
+    """JSON for a script element, escaped so that no text can end the element or begin a comment."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -81,13 +81,13 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-# What the bundle gives to the page's script.
+# Makes Vega-Embed available to the page's script.
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
 @cache
 def _vega_bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, kept for each version: to make it takes a second."""
+    """Vega, Vega-Lite and Vega-Embed as one script, cached per version because bundling takes a second."""
     made_by = f"vl-convert {version('vl-convert-python')} {_SNIPPET}"
     kept = cache_directory() / f"vega-{hashlib.sha256(made_by.encode()).hexdigest()[:12]}.js"
     if kept.is_file():
@@ -95,7 +95,7 @@ def _vega_bundle() -> str:
     import vl_convert  # noqa: PLC0415 - starts a JavaScript engine
 
     bundle: str = vl_convert.javascript_bundle(_SNIPPET)
-    # A script element ends at the first of these, wherever it stands.
+    # These end a script element or change its parsing, even inside a string.
     bundle = bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
     keep(kept, bundle.encode())
     return bundle

@@ -1,4 +1,4 @@
-"""The charts of a report as pictures, each a file of its own; drawn by the same Vega as on the page."""
+"""Write the charts of a report as picture files, drawn by the same version of Vega as on the page."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from pipeline.report.styles import resolve_light_colours, vega_config
 
 WIDTH = 640
 SCALE = 2.0
-"""Pixels of a PNG for each of the chart's."""
+"""Pixels of a PNG per pixel of the chart."""
 
 
 def write_pictures(document: Document, form: str, directory: Path, advance: Callable[[int], None]) -> None:
-    """Write each chart of the report into a new `directory`; `advance(1)` is called after each block."""
+    """Write each chart of the report into a new `directory`; call `advance(1)` after each block."""
     _check_charts(document)
     with complete_directory(directory) as temporary:
         for number, block in enumerate(document.blocks, 1):
             for position, chart in enumerate(block.charts, 1):
                 name = f"{number:02d}-{block.item.name}"
                 if len(block.charts) > 1:
-                    # A run's name may hold anything, a file's may not.
+                    # The name of a run may contain characters that a file name must not.
                     name += f"-{position}" if chart.run or not chart.title else f"-{chart.title}"
                 (temporary / f"{name}.{form}").write_bytes(_draw(_complete(block, chart), form))
             advance(1)
 
 
 def write_picture(document: Document, form: str, path: Path) -> None:
-    """Write the charts of a report of one item below one another into one file."""
+    """Write the charts of a report of one item into one file, stacked vertically."""
     _check_charts(document)
     specs = [_complete(block, chart) for block in document.blocks for chart in block.charts]
     whole = specs[0]
     if len(specs) > 1:
-        # Data and parameters are named, and names must be one's own.
+        # Names of data and parameters must be unique.
         for position, spec in enumerate(specs):
             del spec["autosize"]
             spec["data"]["name"] = f"rows{position}"
@@ -53,12 +53,13 @@ def _check_charts(document: Document) -> None:
         return
     reasons = "; ".join(block.empty or f"'{block.item.title}' is a table" for block in document.blocks)
     raise UsageError(
-        f"wanted at least one chart to draw, found none: {reasons}; tables are in --format md, json and html"
+        f"expected at least one chart to draw, found none: {reasons}; write tables with --format md, json or "
+        "html"
     )
 
 
 def _complete(block: Block, chart: Chart) -> Spec:
-    """A chart's specification with all that it needs: its data, title and legend."""
+    """The complete specification of a chart, with data, title and legend."""
     spec = copy.deepcopy(chart.spec)
     title = {"text": block.item.title, "subtitle": chart.title, "anchor": "start", "fontSize": 13}
     columns = block.frame.columns

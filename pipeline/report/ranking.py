@@ -1,20 +1,18 @@
-"""Which design is fastest, by how much, and how sure that is: runs of one workload on one machine, ranked.
+"""Rank the designs of runs that share a workload and a machine, with the uncertainty of each difference.
 
-Runs are compared where everything but the design is the same (`pipeline.report.groups`). Runs of a design
-that differ in their replication, which is the trace's seed and the run's, are one entry. The uncertainty of a
-difference comes from paired units, see `pipeline.statistics`. Units are replications, where the entries have
-at least two in common in which not both did the same as in another: runs with equal fingerprints are one run
-that was made again. Else the
-units are batch means within the one run (A. M. Law, Simulation Modeling and Analysis, 9.5.3), where the
-batches are blocks of the trace's rows. A run's progress is the mean time at which each block was done; with
-its start and end these times cut the wall time into stretches that add up to it, so that the ratio estimated
-over them is that of the throughputs.
+Runs are compared if everything but the design is the same (`pipeline.report.groups`). The replications of a
+design, which differ in the seeds of trace and run, are one entry. The uncertainty of a difference comes from
+paired units, see `pipeline.statistics`. Units are replications if the entries have at least two different
+ones in common; runs with equal fingerprints count as one run. Otherwise the units are batch means within the
+single run (A. M. Law, Simulation Modeling and Analysis, 9.5.3), and the batches are blocks of the trace's
+rows. The progress of a run is the mean completion time of each block. With the start and the end of the run,
+these times divide the wall time into stretches, so the ratio estimated over them is the ratio of throughputs.
 
-The reference is the design that did most, and chance has a say in which that is. So the intervals are those
-of all pairs of designs together, which hold for whichever reference (J. C. Hsu, Multiple Comparisons, 1996).
-Ratios are judged on a logarithmic scale, where a slowdown has no end at 100 %.
+The reference is the design with the highest throughput, which is in part due to chance. The intervals
+therefore hold simultaneously for all pairs of designs (J. C. Hsu, Multiple Comparisons, 1996). Ratios are
+judged on a logarithmic scale, so a slowdown is not limited to 100 %.
 
-A design of which any run met a hazard, or ended before its trace did, is not ranked.
+A design is not ranked if any of its runs met a hazard or ended before its trace did.
 """
 
 from __future__ import annotations
@@ -37,13 +35,13 @@ from pipeline.statistics import Estimate, mean, paired_ratio
 
 QUERY_COLUMNS = ("run", "block", "operations", "done_ms", "lost_us")
 
-# With fewer operations in a block its mean is that of a few accidents.
+# With fewer operations in a block, its mean is too uncertain.
 LEAST_PER_BLOCK = 20
 
 
 @dataclass(frozen=True)
 class _Progress:
-    """One run block by block: operations done, the time when, ns, and what mapping cost, us."""
+    """One run by block: completed operations, stretches of wall time in ns, and mapping time in us."""
 
     run: Run
     operations: list[int] = field(default_factory=list)
@@ -51,7 +49,7 @@ class _Progress:
     lost_us: list[float] = field(default_factory=list)
 
     def measure(self, name: str) -> float:
-        """One of the metrics that runs are compared by."""
+        """The value of one of the metrics by which runs are compared."""
         return METRICS[name].measure(self.run.manifest.totals)
 
     @property
@@ -74,9 +72,9 @@ _Entry = dict[Replication, _Progress]
 
 
 def rank_runs(runs: Sequence[Run], rows: pl.DataFrame, bounds: Collection[str]) -> list[Ranking]:
-    """Rank `runs` with `rows`, the answer of the query `ranking`; one ranking for each workload and machine.
+    """Rank `runs` with `rows`, the result of the query `ranking`; one ranking per workload and machine.
 
-    `bounds` names the runs that are shown as bounds, apart from the designs.
+    `bounds` names the runs that are shown as bounds, separate from the designs.
     """
     parts = {str(name): part for (name,), part in rows.partition_by("run", as_dict=True).items()}
     nothing = rows.clear()
@@ -88,7 +86,7 @@ def rank_runs(runs: Sequence[Run], rows: pl.DataFrame, bounds: Collection[str]) 
 
 
 def describe_findings(manifests: Iterable[Manifest]) -> str:
-    """What hazards some runs met and how often, as words; "" for none."""
+    """List the hazards of some runs with their counts; "" for none."""
     counts = Counter(one.finding.replace("_", " ") for m in manifests for one in m.findings)
     words = [
         f"{name} ({format_count(count, 'time')})" if count > 1 else name for name, count in counts.items()
@@ -116,7 +114,7 @@ def _rank(group: Sequence[_Entry], bounds: Collection[str]) -> Ranking:
         manifests = [progress.run.manifest for progress in entry.values()]
         short = any(m.totals.operations < max(most[m.trace.sha256], 1) for m in manifests)
         found = describe_findings(manifests)
-        reasons = [f"met {found}" if found else "", "did not do the whole trace" if short else ""]
+        reasons = [f"met {found}" if found else "", "did not complete the trace" if short else ""]
         return " and ".join(filter(None, reasons))
 
     entries: list[_Entry] = []
@@ -145,7 +143,7 @@ def _rank(group: Sequence[_Entry], bounds: Collection[str]) -> Ranking:
 
 
 def _name_traces(manifests: Sequence[Manifest]) -> tuple[str, ...]:
-    """Names of the traces; those of one name but other content have the beginning of their hash too."""
+    """Names of the traces; equal names of different content are followed by the first digits of the hash."""
     names = {m.trace.sha256: m.trace.name for m in manifests}
     return tuple(
         f"{name} ({sha[:8]})" if list(names.values()).count(name) > 1 else name for sha, name in names.items()
@@ -153,7 +151,7 @@ def _name_traces(manifests: Sequence[Manifest]) -> tuple[str, ...]:
 
 
 def _with_family(standing: Standing, comparisons: int) -> Standing:
-    """Let the intervals of a standing's differences hold together with those of other pairs."""
+    """Set the number of comparisons for which the intervals of the differences hold simultaneously."""
     ratio, slower_mapped = (
         estimate and replace(estimate, comparisons=comparisons)
         for estimate in (standing.ratio, standing.slower_mapped)
@@ -162,7 +160,7 @@ def _with_family(standing: Standing, comparisons: int) -> Standing:
 
 
 def _different(entry: _Entry) -> list[_Progress]:
-    """The runs that are different: of those with one fingerprint, the first."""
+    """The first run of each fingerprint."""
     found: dict[str, _Progress] = {}
     for progress in entry.values():
         found.setdefault(progress.fingerprint, progress)
@@ -174,7 +172,7 @@ def _rate(entry: _Entry) -> Estimate:
 
 
 def _costs_us(runs: Sequence[_Progress]) -> list[float] | None:
-    """Mean cost of an operation in each run; None where that of one is not known."""
+    """Mean mapping time of an operation in each run; None if it is unknown for any run."""
     costs = [progress.mean_lost_us for progress in runs]
     known = [cost for cost in costs if cost is not None]
     return known if len(known) == len(costs) else None
@@ -192,7 +190,7 @@ def _name(entry: _Entry, different: int) -> str:
 
 
 def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
-    """What an entry does, and how that differs from the reference, if there is another one."""
+    """The figures of an entry and its differences from the reference, unless it is the reference."""
     different = _different(entry)
     costs = _costs_us(different)
     alone = Standing(
@@ -210,7 +208,7 @@ def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
     )
     if reference is None or reference is entry:
         return alone
-    # Replications in which both did again what they did in another are one unit, not several.
+    # Replications in which both runs repeat another replication are one unit, not several.
     pairs: dict[tuple[str, str], tuple[_Progress, _Progress]] = {}
     for replication in sorted(entry.keys() & reference.keys()):
         this, that = entry[replication], reference[replication]
@@ -231,9 +229,9 @@ def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
         return _tell_unsure(alone, these, those, unknown)
     return replace(
         alone,
-        # Each does the same work: the ratio of throughputs is that of the times, the other way up.
+        # Both do the same work, so the ratio of throughputs is the inverse ratio of times.
         ratio=paired_ratio(those[0].stretches_ns, these[0].stretches_ns),
-        # Blocks of times to map depend on one another: their interval would be too narrow.
+        # Mapping times of blocks are correlated, so their interval would be too narrow.
         slower_mapped=_divide(these, those),
         method="blocks",
     )
@@ -242,7 +240,7 @@ def _compare(entry: _Entry, reference: _Entry | None) -> Standing:
 def _tell_unsure(
     alone: Standing, these: Sequence[_Progress], those: Sequence[_Progress], unknown: str
 ) -> Standing:
-    """The difference without its uncertainty, and why that is not known."""
+    """The difference without an interval, and the reason that the interval is unknown."""
     rates = [mean([progress.rate for progress in runs]).value for runs in (these, those)]
     times = [mean([progress.measure("map") for progress in runs]).value for runs in (these, those)]
     return replace(
@@ -254,28 +252,28 @@ def _tell_unsure(
 
 
 def _divide(these: Sequence[_Progress], those: Sequence[_Progress]) -> Estimate | None:
-    """Time from request to mapped of paired runs as a share of the other side's, if that takes any."""
+    """Ratio of the times from request to mapped of paired runs; None if the other side takes none."""
     times = [[progress.measure("map") for progress in runs] for runs in (these, those)]
     return paired_ratio(times[0], times[1]) if sum(times[1]) > 0 else None
 
 
 def _idle_percent(runs: Sequence[_Progress]) -> float:
-    """CPU time without a task to run, as a share of all of the runs'."""
+    """Idle CPU time of the runs as a share of all their CPU time."""
     cpus = [cpu for progress in runs for cpu in progress.run.manifest.totals.cpu_time]
     wall_ns = sum(p.run.manifest.totals.wall_ns * len(p.run.manifest.totals.cpu_time) for p in runs)
     return 100.0 * sum(cpu.idle_ns for cpu in cpus) / max(wall_ns, 1)
 
 
 def _explain_unpaired(this: _Progress, that: _Progress) -> str:
-    """Say why two runs cannot be compared block by block; "" if they can."""
+    """State why two runs cannot be compared block by block; "" if they can."""
     for progress in (this, that):
         if not progress.operations:
             return f"{progress.run.name} has no log"
         if min(progress.operations) < LEAST_PER_BLOCK:
             return f"fewer than {LEAST_PER_BLOCK} operations in a block of the trace"
-        # A block must outlast the round in which each task has its turn, or its neighbours depend on it.
+        # A block must contain operations of every task, or neighbouring blocks are correlated.
         if min(progress.operations) < (progress.run.manifest.trace.metadata.get("tasks") or 0):
-            return "fewer operations in a block of the trace than it has tasks"
+            return "a block of the trace has fewer operations than the trace has tasks"
     if len(this.operations) != len(that.operations):
-        return "the runs did not do the same rows of the trace"
+        return "the runs did not replay the same rows of the trace"
     return ""

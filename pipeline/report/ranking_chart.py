@@ -1,4 +1,4 @@
-"""The ranking as a picture: a dot for each design with its interval, bounds as lines."""
+"""The ranking as a chart: a dot for each design with its interval, and lines for bounds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.statistics import Estimate
 
 @dataclass(frozen=True)
 class _Axis:
-    """One figure of the ranking: how it is named and written, and the field of `Standing` that has it."""
+    """One measure of the ranking: its axis title, its field of `Standing`, its ratio and its column."""
 
     title: str
     field: str
@@ -36,12 +36,12 @@ class _Axis:
 
 _AXES = (
     _Axis("Operations per second: more is better", "operations_per_second", "ratio", "per_second"),
-    _Axis("From request to mapped, mean: less is better", "mapped_us", "slower_mapped", "mapped_us"),
+    _Axis("Time from request to mapped, mean: less is better", "mapped_us", "slower_mapped", "mapped_us"),
 )
 
 
 def draw_ranking(ranking: Ranking, styles: RunStyles) -> list[Chart]:
-    """One chart for throughput and one for the time to map; none where there is nothing to compare."""
+    """One chart for throughput and one for the mapping time; none if there is nothing to compare."""
     if len(ranking.standings) + len(ranking.bounds) < 2 or not ranking.standings:
         return []
     return [_draw(axis, ranking, styles) for axis in _AXES]
@@ -64,7 +64,7 @@ def _draw(axis: _Axis, ranking: Ranking, styles: RunStyles) -> Chart:
 
 
 def _interval(axis: _Axis, standing: Standing, ranking: Ranking) -> tuple[float, float] | None:
-    """The interval of a figure; where single runs give none, that of its ratio to the first design's."""
+    """The interval of a value; for single runs, the interval of its ratio to the first design's value."""
     estimate: Estimate = getattr(standing, axis.field)
     ratio: Estimate | None = getattr(standing, axis.ratio)
     if estimate.factor_interval or ratio is None or ratio.factor_interval is None:
@@ -75,12 +75,12 @@ def _interval(axis: _Axis, standing: Standing, ranking: Ranking) -> tuple[float,
 
 
 def _style(standing: Standing, styles: RunStyles) -> str:
-    """The run whose colour and dashes a standing has."""
+    """The run that determines the colour and dashes of a standing."""
     return styles.shown(standing.runs[0])
 
 
 def _layers(axis: _Axis, plot: Plot, ranking: Ranking) -> alt.LayerChart:
-    """Dots in the order of the ranking with their values, and rules at the bounds that are on the axis."""
+    """Dots with values in the order of the ranking, and lines at bounds within the axis."""
     item = plot.item
     designs = [_style(standing, plot.styles) for standing in ranking.standings]
     names = {_style(s, plot.styles): s.label for s in ranking.standings}
@@ -98,7 +98,7 @@ def _layers(axis: _Axis, plot: Plot, ranking: Ranking) -> alt.LayerChart:
         x=x, y=y, color=colour, tooltip=vega.tooltip(plot, axis.column, "low", "high")
     )
     texts = {run: axis.write(value) for run, value in own.select("run", axis.column).iter_rows()}
-    # The text begins where the interval ends.
+    # The label begins at the end of the interval.
     end = alt.X("high", type="quantitative")
     labels = base.transform_calculate(shown=f"{vega.literal(texts)}[datum.run]").encode(
         x=end, y=y, text="shown:N"

@@ -22,20 +22,25 @@ _OFTEN = f"{100 * POWER:.0f} of 100"
 
 _HEADINGS = [
     Heading("", "", "place by throughput", True),
-    Heading("design", "", "runs that differ in the seeds of trace and run alone are one entry", False),
+    Heading("design", "", "design; runs that differ only in the seeds of trace and run are one entry", False),
     Heading("operations", "1/s", "operations completed per second of simulated time", True),
-    Heading("against the first", "%", "difference in throughput, and its interval", True),
-    Heading("request to mapped", "", "from the request to having the mapping, mean", True),
-    Heading("against the first", "%", "difference of that, and its interval", True),
-    Heading("lost to mapping", "", "an operation's map and unmap, each from asking to being served", True),
-    Heading("CPU time", "", "CPU time of an operation, all but idling", True),
-    Heading("idle", "%", "CPU time without a task to run", True),
+    Heading("against the first", "%", "difference in throughput, with its interval", True),
+    Heading("request to mapped", "", "time from request to mapped, mean", True),
+    Heading("against the first", "%", "difference in this time, with its interval", True),
+    Heading(
+        "lost to mapping",
+        "",
+        "time from request to mapped plus time from unmap request to done, per operation",
+        True,
+    ),
+    Heading("CPU time", "", "CPU time per operation, without idle time", True),
+    Heading("idle", "%", "share of CPU time without a task to run", True),
     Heading("verdict", "", "", False),
 ]
 
 
 def make_ranking_table(ranking: Ranking, title: str = "") -> Table:
-    """One table: designs by throughput, then bounds, then what is not ranked; `title` is its heading."""
+    """One table: designs by throughput, bounds, and designs that are not ranked; `title` is its heading."""
     beyond = is_extrapolated(ranking.manifest)
     rows = [_row(standing, str(place), beyond) for place, standing in enumerate(ranking.standings, 1)]
     rows += [_row(standing, "", beyond) for standing in (*ranking.bounds, *ranking.disqualified)]
@@ -49,7 +54,7 @@ def make_ranking_table(ranking: Ranking, title: str = "") -> Table:
 
 
 def describe_conditions(ranking: Ranking) -> str:
-    """What a ranking's runs have in common, in a few words."""
+    """Describe the conditions that all runs of a ranking share."""
     m = ranking.manifest
     traces = join_words(ranking.traces)
     if len(ranking.traces) > _TRACES_NAMED:
@@ -65,7 +70,7 @@ def describe_conditions(ranking: Ranking) -> str:
 
 
 def name_rankings(rankings: Sequence[Ranking]) -> list[str]:
-    """A title for each of several rankings; those that would read the same say what tells them apart."""
+    """A title for each of several rankings; equal titles are extended by what distinguishes them."""
     titles = [describe_conditions(ranking) for ranking in rankings]
     again = [title for title in dict.fromkeys(titles) if titles.count(title) > 1]
     for title in again:
@@ -110,8 +115,8 @@ def _remark(standing: Standing) -> str:
         return "not ranked"
     words = {
         "": "" if standing.bound else "first",
-        "alike": f"alike within {LITTLE}",
-        "identical": "did exactly the same",
+        "alike": f"equal within {LITTLE}",
+        "identical": "identical log",
         "cannot tell": f"{CANNOT_TELL}: runs too short",
         "unknown": f"{CANNOT_TELL}: {standing.unknown}",
     }.get(standing.verdict, standing.verdict)
@@ -123,7 +128,7 @@ def _names(standings: Sequence[Standing]) -> str:
 
 
 def _notes(ranking: Ranking) -> Iterator[str]:
-    """How the uncertainty was made, for this ranking."""
+    """Explain how the uncertainty of this ranking was computed."""
     if beyond := describe_extrapolation(ranking.manifest):
         yield f"{EXTRAPOLATED} {beyond}"
     compared = (*ranking.standings, *ranking.bounds)
@@ -131,65 +136,65 @@ def _notes(ranking: Ranking) -> Iterator[str]:
     share = f"{100 * CONFIDENCE:.0f} %"
     if again := [standing for standing in compared if standing.different < len(standing.runs)]:
         yield (
-            f"Runs with equal fingerprints are one run that was made again, and count once: {_names(again)}. "
-            "Different runs want other trace seeds, or --jitter with other seeds."
+            f"Runs with equal fingerprints are repetitions of the same run and count once: {_names(again)}. "
+            "To make different runs, use other trace seeds, or --jitter with other seeds."
         )
     if "replications" in methods:
         yield (
-            f"Intervals are of {share}, by Student's t over different runs; those of ratios are made on a "
-            f"logarithmic scale. Designs are compared run "
-            "by run, in pairs of one trace and one seed, which meet the same requests and random draws."
+            f"Intervals are {share} intervals of Student's t over different runs; intervals of ratios use a "
+            "logarithmic scale. Designs are compared in pairs of runs with the same trace, seed, requests "
+            "and random draws."
         )
         if saved := describe_pairing([s.ratio for s in compared if s.method == "replications" and s.ratio]):
             yield saved
     if "blocks" in methods:
         yield (
-            f"These runs are not replicated: intervals of {share} come from batch means. The trace's rows "
-            f"are cut into {ranking.blocks} blocks, and the runs compared block by block, which meet the "
-            "same requests and random draws. They measure the variation within a run, not between runs; "
-            "convoys that outlast a block make them too narrow, and how many runs would see 1 % is a guess. "
-            "The time to map has none, as its blocks depend on one another."
+            f"These runs are not replicated: {share} intervals come from batch means. The rows of the trace "
+            f"are divided into {ranking.blocks} blocks, and runs are compared block by block. Such intervals "
+            "measure the variation within a run, not between runs. Convoys longer than a block make them too "
+            "narrow, and the number of runs needed to detect 1 % is a rough estimate. The time from request "
+            "to mapped has no interval, because its blocks are correlated."
         )
     if visible := [text for standing in ranking.standings if (text := _describe_visible(standing))]:
         yield (
-            f"A difference in throughput to the first would be seen in {_OFTEN} such comparisons from "
-            f"{'; '.join(visible)}."
+            f"Smallest difference in throughput from the first design that {_OFTEN} such comparisons would "
+            f"detect: {'; '.join(visible)}."
         )
     if methods & {"replications", "blocks"}:
         yield (
-            f"Where an interval holds zero, designs are alike if it lies within ± {LITTLE}; if it does not, "
-            "these runs are too short to tell, which is no tie."
+            f"If an interval contains zero and lies within ± {LITTLE}, designs are equal within {LITTLE}. "
+            "If it contains zero and is wider, the runs are too short to tell, which is not a tie."
         )
     if methods & {"replications", "blocks"} and ranking.comparisons > 1:
         yield (
-            f"All {ranking.comparisons} pairs of designs are compared at once: in {share} of such reports, "
-            "every interval of a column of differences holds what it should, whichever design comes first."
+            f"Intervals hold simultaneously for all {ranking.comparisons} pairs of designs: in {share} of "
+            "such reports, every interval of a column contains the true difference."
         )
     if unknown := dict.fromkeys(standing.unknown for standing in compared if standing.unknown):
-        yield f"Where no interval stands, it is unknown: {'; '.join(unknown)}."
+        yield f"Differences without an interval: {'; '.join(unknown)}."
 
 
 def describe_pairing(ratios: Sequence[Estimate]) -> str:
-    """Say what comparing in pairs saved."""
+    """State how much variance the comparison in pairs removes."""
     shares = sorted(100 * s for s in (ratio.variance_share for ratio in ratios) if s is not None)
     if not shares:
         return ""
     ends = ("less than 0.1 %" if s < 0.1 else f"{format_number(s, 2)} %" for s in (shares[0], shares[-1]))
     words = " to ".join(dict.fromkeys(ends))
-    return f"In pairs, the differences have {words} of the variance that they would have unpaired."
+    return f"Compared in pairs, the differences have {words} of the variance of unpaired differences."
 
 
 def _describe_visible(standing: Standing) -> str:
-    """From which difference on a design's would be seen, and with how many runs a negligible one."""
+    """The smallest difference that would be detected, and the runs needed to detect a negligible one."""
     if standing.ratio is None or not standing.deviation or standing.ratio.smallest_visible is None:
         return ""
     runs = units_to_see(standing.deviation, NEGLIGIBLE, standing.ratio.comparisons)
     least = format_number(100 * standing.ratio.smallest_visible, 2)
-    return f"{least} % on with {standing.label} ({format_number(runs)} runs to see {LITTLE})"
+    return f"{least} % for {standing.label} ({format_number(runs)} runs to detect {LITTLE})"
 
 
 def _format_estimate(estimate: Estimate | None) -> str:
-    """A value with the half width of its interval, where that is known."""
+    """Write a value, with the half width of its interval if known."""
     if estimate is None:
         return UNKNOWN
     if not estimate.half_width:
@@ -200,7 +205,7 @@ def _format_estimate(estimate: Estimate | None) -> str:
 
 
 def format_ratio(ratio: Estimate | None) -> str:
-    """A ratio as a difference in per cent with its interval; from three times on as a factor."""
+    """Write a ratio as a difference in per cent with its interval, or from 3 as a factor."""
     if ratio is None:
         return UNKNOWN
     if ratio.value >= _AS_FACTOR:
@@ -212,12 +217,12 @@ def format_ratio(ratio: Estimate | None) -> str:
 
 
 def _signed_percent(factor: float) -> str:
-    """A factor as a difference in per cent with its sign: 0.5 is "−50"."""
+    """Write a factor as a signed difference in per cent: 0.5 is "−50"."""
     return format_change(factor, minus="−")
 
 
 def _format_time(estimate: Estimate | None) -> str:
-    """A time in µs in the unit that fits it, with the half width of its interval where that is known."""
+    """Write a time in µs with a fitting unit, and with the half width of its interval if known."""
     if estimate is None:
         return UNKNOWN
     text = format_duration(1e3 * estimate.value, micro="µs")
@@ -227,5 +232,5 @@ def _format_time(estimate: Estimate | None) -> str:
 
 
 def _decimals(half_width: float) -> int:
-    """Digits behind the point such that the width has two that count, at most six."""
+    """Number of decimals that gives the width two significant digits, at most six."""
     return min(6, max(0, 1 - math.floor(math.log10(half_width))))

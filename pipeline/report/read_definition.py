@@ -1,4 +1,4 @@
-"""Reading a report definition, by default the shipped one, and the queries that it names."""
+"""Load a report definition, by default the shipped one, and its queries."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.sql.library import Query, load_query
 
 
 def load_definition(name_or_path: str | Path | None) -> tuple[Definition, dict[str, Query]]:
-    """Load a definition, by default the shipped one, and the queries that it names.
+    """Load a definition, by default the shipped one, and its queries.
 
-    An unknown name raises UsageError; a file that is not a definition raises InputError with the place.
+    Raises UsageError for an unknown name, and InputError with file and key for an invalid definition.
     """
     text = str(name_or_path or "default")
     known = shipped_files("reports", ".toml")
@@ -42,7 +42,7 @@ def load_definition(name_or_path: str | Path | None) -> tuple[Definition, dict[s
                 *others, last = map(repr, KINDS)
                 raise InputError(f"{where}.chart: Input should be {', '.join(others)} or {last}")
             if missing := [name for name in KINDS[item.chart].requires if not getattr(item, name)]:
-                raise InputError(f"{where}: chart '{item.chart}' wants {', '.join(missing)}")
+                raise InputError(f"{where}: chart '{item.chart}' requires {', '.join(missing)}")
             beside = path.parent / item.query
             own = item.query.endswith(".sql") and not Path(item.query).is_absolute()
             queries[item.query] = load_query(beside if own else item.query)

@@ -1,4 +1,4 @@
-"""The report as an HTML page that holds all it needs, as Markdown and as JSON.
+"""Render the report as a self-contained HTML page, as Markdown and as JSON.
 
 The page and the Markdown are templates in `reports/`.
 """
@@ -22,17 +22,17 @@ JSON_FORMAT_VERSION = 1
 
 
 def render_html(document: Document) -> str:
-    """Render the page; it needs no network and no other file, and its policy admits none."""
+    """Render the page; it needs no network and no other file, and its security policy allows none."""
     return _render(document, "html", data=_data, number=count(1).__next__, **page_variables())
 
 
 def render_markdown(document: Document) -> str:
-    """Render the tables, the charts in words, and the data of small charts."""
+    """Render the tables, the text alternatives of charts, and the data of small charts."""
     return re.sub(r"\n{3,}", "\n\n", _render(document, "md")).strip("\n") + "\n"
 
 
 def render_json(document: Document) -> str:
-    """Write the whole report as one JSON object, described in docs/report.md."""
+    """Render the whole report as one JSON object, described in docs/report.md."""
     runs = document.runs
     content = {
         "format_version": JSON_FORMAT_VERSION,
@@ -69,7 +69,7 @@ def render_json(document: Document) -> str:
 
 
 def plain_rows(frame: pl.DataFrame) -> list[list[Any]]:
-    """Rows as JSON can hold them; what is not finite becomes null, floats keep 7 digits."""
+    """Rows for JSON: values that are not finite become null, and floats keep 7 digits."""
 
     def cell(value: Any) -> Any:
         if isinstance(value, float):
@@ -84,7 +84,7 @@ def _render(document: Document, form: str, **variables: Any) -> str:
     names, runs = document.styles.names, document.runs
 
     def number_runs(some: Sequence[str]) -> str:
-        """Numbers by which the page's script knows runs."""
+        """Numbers of runs, which the page's script uses."""
         shown = dict.fromkeys(map(document.styles.shown, some))
         return " ".join(str(names.index(name)) for name in shown)
 

@@ -1,4 +1,4 @@
-"""The report that compares runs: one self-contained HTML page, or the same as Markdown, JSON or pictures."""
+"""Write the report that compares runs: a self-contained HTML page, Markdown, JSON or pictures."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def report(
 ) -> Path:
     """Write the report that compares `runs` to `output` and return its path.
 
-    `runs` are run directories or directories of runs, and files of what was measured of locks; or the
-    directory of one sweep; `definition` is a shipped report's name or a .toml file (default: the shipped
-    one); `command` is printed at the foot as what made the report; `title` stands in place of the
-    definition's, or of the question that the runs answer.
-    `form` is one of FORMATS, by default that of the suffix, else HTML. Pictures go into a directory, one file
-    for each chart; with `item`, the name of one item, the report is of that item alone, and its pictures are
-    one file. What is written needs no network and no other file. Raises UsageError,
-    InputError or OutputError for what the user can mend.
+    `runs` are run directories, directories of runs, and files with measured locks, or the directory of one
+    sweep. `definition` is the name of a shipped report or the path of a .toml file (default: the default
+    report). `command` is printed at the end of the report as the command that made it. `title` replaces the
+    title of the definition. `form` is one of FORMATS (default: according to the suffix, or HTML). Pictures
+    are written into a directory, one file per chart. With `item`, the name of an item, the report contains
+    only this item, and its pictures go into one file. The output needs no network and no other file.
+
+    Raises UsageError, InputError or OutputError.
     """
     chosen_form = _choose_form(output, form)
     several = chosen_form in PICTURES and item is None
@@ -51,8 +51,8 @@ def report(
     if sweeps := [path for path in runs if is_sweep(path)]:
         if len(runs) > 1 or definition is not None:
             raise UsageError(
-                f"{sweeps[0]}: a report of a sweep is of this sweep alone, and has no definition; leave out "
-                "what else was given"
+                f"{sweeps[0]}: a report of a sweep takes exactly one sweep and no definition; remove the "
+                "other arguments"
             )
         whole = compose_sweep(sweeps[0], command, title)
         _write(whole if item is None else _select_block(whole, item), chosen_form, output, several)
@@ -65,7 +65,7 @@ def report(
         progress("reporting", amount, "charts and tables") as advance,
     ):
         if not session.runs:
-            raise UsageError("wanted at least one run directory, found none; give it as an argument")
+            raise UsageError("expected at least one run directory, found none; give it as an argument")
         document = compose(session, chosen, queries, command, title, advance)
         _write(document, chosen_form, output, several, advance)
     return output
@@ -89,7 +89,7 @@ def _write(
 
 
 def _select_block(document: Document, name: str) -> Document:
-    """Keep of a document the item of that name alone; an unknown name raises UsageError."""
+    """Keep only the item of this name of a document; raise UsageError for an unknown name."""
     parts = [replace(part, blocks=[b for b in part.blocks if b.item.name == name]) for part in document.parts]
     kept = [part for part in parts if part.blocks]
     if not kept:
@@ -98,12 +98,12 @@ def _select_block(document: Document, name: str) -> Document:
 
 
 def default_output(form: str | None, item: str | None) -> Path:
-    """Place of a report whose output is not named."""
+    """Default path of a report."""
     return Path("report" if form in PICTURES and item is None else f"report.{form or 'html'}")
 
 
 def select_item(definition: Definition, name: str) -> Definition:
-    """Keep of a definition the item of that name alone; an unknown name raises UsageError."""
+    """Keep only the item of this name of a definition; raise UsageError for an unknown name."""
     sections = [
         section.model_copy(update={"item": [item for item in section.item if item.name == name]})
         for section in definition.section
@@ -121,15 +121,15 @@ def _choose_form(output: Path, form: str | None) -> str:
 
 
 def _check_place(output: Path, several: bool) -> None:
-    """Say what is wrong with the output before seconds of work, not after them."""
+    """Check the output path before the work begins."""
     if several and (output.suffix.lower().removeprefix(".") in PICTURES or output.is_file()):
         raise UsageError(
-            f"{output}: wanted a directory for the charts, found the name of a file; give a directory with "
+            f"{output}: expected a directory for the charts, found a file name; give a directory with "
             "--format, or choose one item with --item"
         )
     if several and output.is_dir() and any(output.iterdir()):
         raise OutputError(
-            f"{output}: wanted a new or empty directory, found files in it; choose another name"
+            f"{output}: expected a new or empty directory, found files in it; choose another name"
         )
     if not several:
         check_no_directory(output)

@@ -1,4 +1,4 @@
-"""What a design may not do, and whether the trace does it."""
+"""Restrictions of a design, and whether the trace violates them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pipeline.io.parquet import parquet_errors, read_metadata
 from pipeline.io.parquet_footer import column_maximum, read_footer
 from pipeline.schema.manifest import Manifest
 
-_RESTRICTION = "may not be held over a sleep"
+_RESTRICTION = "mappings must not be held over a sleep"
 
 
 def describe_restriction(manifest: Manifest) -> str:
-    """Say that mappings may not be held over a sleep, unless the trace never does so; "" where they may."""
+    """State that mappings must not be held over a sleep; "" if they may be, or if the trace never does it."""
     forbidding = [name for name in manifest.allocator.name.split("+") if _forbids_sleep(name)]
     if not forbidding:
         return ""
@@ -23,7 +23,7 @@ def describe_restriction(manifest: Manifest) -> str:
     blocked_ns = _longest_block_ns(Path(trace.path), trace.metadata.get("operations"))
     if blocked_ns == 0:
         return ""
-    does_it = ", as this trace does: here it sleeps before it maps" if blocked_ns else ""
+    does_it = ", as in this trace; here, the task sleeps before it maps" if blocked_ns else ""
     return _RESTRICTION + does_it
 
 
@@ -34,9 +34,9 @@ def _forbids_sleep(name: str) -> bool:
 
 @cache
 def _longest_block_ns(path: Path, operations: int | None) -> int | None:
-    """The longest time off CPU while a page is mapped; None if the trace is not there or does not say.
+    """The longest time off CPU while a page is mapped, in ns; None if the trace is missing or lacks it.
 
-    It is read from the footer of the file, so that a long trace costs no more than a short one.
+    The value comes from the statistics in the footer, so the cost does not depend on the trace's length.
     """
     try:
         metadata, _ = read_metadata(path, "a trace")

@@ -1,4 +1,4 @@
-"""What a ranking says of each design: its figures, and how they compare with the reference's."""
+"""The figures of each design in a ranking, and how they compare with the reference design."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from pipeline.schema.manifest import Manifest
 from pipeline.statistics import Estimate
 
-# Throughputs that differ by less than this share are alike.
+# Throughputs that differ by less than this share count as equal.
 NEGLIGIBLE = 0.01
 
 Method = Literal["", "replications", "blocks"]
@@ -17,41 +17,41 @@ Verdict = Literal["", "faster", "slower", "alike", "identical", "cannot tell", "
 
 @dataclass(frozen=True)
 class Standing:
-    """One design in a ranking: what it does, and how that differs from the reference."""
+    """One design in a ranking: its figures, and their differences from the reference."""
 
     name: str
     label: str
-    """The name without how many runs there are."""
+    """The name without the number of runs."""
     runs: tuple[str, ...]
     different: int
-    """How many of the runs are different."""
+    """Number of runs with different fingerprints."""
     bound: str
     operations_per_second: Estimate
     mapped_us: Estimate
-    """From the request to having the mapping, mean."""
+    """Time from request to mapped, mean."""
     cpu_us: Estimate
-    """CPU time of an operation, all but idling."""
+    """CPU time per operation, without idle time."""
     idle_percent: float
-    """CPU time without a task to run, as a share of all."""
+    """Share of CPU time without a task to run."""
     lost_us: Estimate | None
-    """From asking to being served, map and unmap of an operation together; None where no log tells."""
+    """Time from request to mapped plus time from unmap request to done, per operation; None without a log."""
     ratio: Estimate | None = None
-    """Its throughput as a share of the reference's; None of the reference itself."""
+    """Throughput relative to the reference; None for the reference itself."""
     slower_mapped: Estimate | None = None
-    """Its time from request to mapped as a share of the reference's; None where that is 0."""
+    """Time from request to mapped relative to the reference; None if the reference takes none."""
     method: Method = ""
     unknown: str = ""
-    """Why the difference has no uncertainty."""
+    """Why the uncertainty of the difference is unknown."""
     identical: bool = False
-    """Whether it did in every replication exactly what the reference did."""
+    """Whether its log equals that of the reference in every replication."""
     disqualified: str = ""
-    """Why it is not ranked."""
+    """Why the design is not ranked; "" if it is."""
     restriction: str = ""
-    """What the design may not do, and whether the trace does it."""
+    """What the design forbids, and whether the trace does it."""
 
     @property
     def verdict(self) -> Verdict:
-        """How its throughput compares with the reference's; "alike" only where a difference would show."""
+        """How throughput compares with the reference; a tie only if the interval is narrow enough."""
         if self.ratio is None:
             return ""
         if self.identical:
@@ -66,28 +66,28 @@ class Standing:
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation of `ratio` from one run to another, as far as can be known."""
+        """Standard deviation of `ratio` between runs, as far as it can be estimated."""
         if self.ratio is None or self.ratio.error is None:
             return None
-        # The blocks are all of one run, and its error is that of their mean.
+        # All blocks are of one run, so the error of their mean is that of the run.
         return self.ratio.error * (self.ratio.units**0.5 if self.method == "replications" else 1.0)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The runs of one workload on one machine: designs by throughput, the first of them the reference."""
+    """The runs of one workload on one machine; the design with the highest throughput is the reference."""
 
     manifest: Manifest
-    """That of one of the runs: machine, loop, jitter and pages in low memory are those of all."""
+    """Manifest of one of the runs; machine, loop and jitter are the same for all."""
     traces: tuple[str, ...]
-    """Names of the traces, which differ in their seed alone."""
+    """Names of the traces, which differ only in their seed."""
     standings: list[Standing]
     bounds: list[Standing]
     disqualified: list[Standing]
-    """Designs and bounds that met a hazard or did not do the whole trace, and so are not ranked."""
+    """Designs and bounds that are not ranked: they met a hazard or did not complete the trace."""
     blocks: int
-    """Blocks that the trace is cut into."""
+    """Number of blocks into which the trace is divided."""
     comparisons: int = 1
-    """Pairs of designs, and of designs with bounds, whose intervals hold together."""
+    """Number of pairs of designs, and of designs with bounds, for which intervals hold simultaneously."""
     same_lowmem: bool = True
     """Whether all runs have the same pages in low memory."""

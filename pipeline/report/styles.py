@@ -1,11 +1,11 @@
-"""How a report is styled: colours and dashes of runs and parts.
+"""Styles of a report: colours and dashes of runs and of parts.
 
-A colour is a name of the style sheet, which says what it is in light and in dark, and means one thing in all
-documents. Runs have eight colours that people with colour-blindness can tell apart (after Okabe and Ito,
-Color Universal Design, 2008, darkened or lightened for contrast); beyond eight runs, dashes tell repeated
-colours apart. A shipped design has a look of its own wherever it is drawn, unless another one of the document
-has the colour. Bounds have one neutral colour and differ by their dashes. What CPUs and holds are made of has
-colours that no run has.
+Colours are names in the style sheet, which defines them for the light and the dark theme. A colour has the
+same meaning in all documents. Runs have eight colours that colour-blind readers can distinguish (after Okabe
+and Ito, Color Universal Design, 2008, adjusted for contrast). With more than eight runs, dashes distinguish
+runs of the same colour. A shipped design has the same style in every report, unless another design of the
+report has its colour. Bounds have one neutral colour and differ in their dashes. Categories of CPU time and
+of hold time have colours that no run has.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ DASHES: tuple[tuple[int, ...], ...] = ((1, 0), (6, 3), (2, 2), (9, 3, 2, 3))
 BOUND_DASHES: tuple[tuple[int, ...], ...] = ((4, 3), (1, 3), (8, 3, 1, 3))
 BOUND_COLOUR = "bound"
 
-# Designs by the look that is theirs: a colour, and after all colours a dash.
+# Designs in the order of their style: the colour, and after all colours the dash.
 _LOOKS = (
     "global_pool", "percpu_pinned", "atomic", "kmap_local", "lockless_pool", "per_process", "deferred_flush",
     "sf_buf", "split_pool", "epoch_pool", "global_pool_invlpg", "percpu_cached", "series_pool", "mermap",
     "xen_mapcache",
 )  # fmt: skip
-# Parts of charts that have a colour of their own, by the name of which the sheet knows it.
+# Parts of charts with a colour of their own in the style sheet.
 PARTS = (
     "idle", "compute", "in_use", "critical", "scan", "spin", "flush", "interrupted", "switch", "map or unmap",
     "hold", "local_flush", "search", "pte_write", "line traffic", "book-keeping, interrupts", "rest",
@@ -42,22 +42,22 @@ PARTS = (
 
 @dataclass(frozen=True)
 class RunStyles:
-    """The runs of a report in the order of drawing, designs before bounds, and how each looks."""
+    """The runs of a report in drawing order, designs before bounds, with their styles."""
 
     allocators: tuple[str, ...]
     bounds: dict[str, str]
-    """Runs that are drawn as bounds, with what they bound."""
+    """Runs that are drawn as bounds, each with a description of the bound."""
     measured: tuple[str, ...] = ()
-    """Tables of measured locks, which are no runs and stand in tables alone."""
+    """Tables of measured locks, which appear only in tables."""
     representatives: Mapping[str, str] = field(default_factory=dict)
-    """Runs that are not drawn themselves, each with the replication that is."""
+    """Runs that are not drawn, each with the replication that represents it."""
 
     @cached_property
     def _looks(self) -> dict[str, int]:
-        """Number of each design's look: of its colour, and of its dash times RUN_COLOURS."""
+        """Number of each design's style: its colour + RUN_COLOURS x its dash."""
         homes = {name: look for name in self.allocators if (look := _home(name)) is not None}
         looks: dict[str, int] = {}
-        # Of designs with one colour, the one without dashes keeps it.
+        # Of several designs with the same colour, the one without dashes keeps it.
         for name, look in sorted(homes.items(), key=lambda home: home[1]):
             if look % RUN_COLOURS not in {taken % RUN_COLOURS for taken in looks.values()}:
                 looks[name] = look
@@ -75,7 +75,7 @@ class RunStyles:
         return (*self.allocators, *self.bounds, *self.measured)
 
     def sort(self, names: Collection[str]) -> list[str]:
-        """Put `names` in the order of drawing; unknown ones are left out."""
+        """Sort `names` in drawing order; unknown names are removed."""
         return [name for name in self.names if name in names]
 
     def colour(self, name: str) -> str:
@@ -86,7 +86,7 @@ class RunStyles:
         return f"run-{self._looks[name] % RUN_COLOURS}"
 
     def dash(self, name: str) -> list[int]:
-        """Dash pattern of the run, drawn and left out by turns, in pixels."""
+        """Dash pattern of the run: lengths of dashes and gaps, in pixels."""
         name = self.shown(name)
         if name in self.measured:
             return list(DASHES[0])
@@ -95,17 +95,17 @@ class RunStyles:
         return list(DASHES[self._looks[name] // RUN_COLOURS % len(DASHES)])
 
     def shown(self, name: str) -> str:
-        """The run that stands for one of its replications; the run itself if it is drawn."""
+        """The run that represents this replication; the run itself if it is drawn."""
         return self.representatives.get(name, name)
 
     def label(self, name: str) -> str:
-        """The run's name, and what it bounds, or that it was measured."""
+        """The name of the run, with the description of a bound, or a note that it was measured."""
         what = "measured locks" if name in self.measured else self.bounds.get(name)
         return f"{name} ({what})" if what else name
 
 
 def style_runs(runs: Sequence[Run], measured: Sequence[str] = ()) -> RunStyles:
-    """Tell designs from bounds; where there is nothing else, the bounds are drawn as designs are."""
+    """Separate designs from bounds; if all runs are bounds, they are drawn as designs."""
     bounds = {run.name: run.manifest.allocator.bound for run in runs if run.manifest.allocator.bound}
     if len(bounds) == len(runs):
         bounds = {}
@@ -113,13 +113,13 @@ def style_runs(runs: Sequence[Run], measured: Sequence[str] = ()) -> RunStyles:
 
 
 def _home(name: str) -> int | None:
-    """The look of a run's design; None if it has none of its own."""
+    """Number of the style of a run's design; None if it has none of its own."""
     design = re.split(r"[ ,(]", name, maxsplit=1)[0]
     return _LOOKS.index(design) if design in _LOOKS else None
 
 
 def part_colour(part: str) -> str:
-    """Name of the colour of a part that has one of its own."""
+    """Name of the colour of a part with its own colour."""
     return f"part-{re.sub('[ _,]+', '-', part)}"
 
 
@@ -130,23 +130,23 @@ def part_colours(parts: Sequence[Any]) -> dict[str, str]:
 
 
 def css(name: str) -> str:
-    """Refer to a colour of the style sheet."""
+    """Reference to a colour of the style sheet."""
     return f"var(--{name})"
 
 
 def shipped_text(name: str) -> str:
-    """Read a file of the page's own."""
+    """Read a file of `reports/`."""
     return (shipped_folder("reports") / name).read_text(encoding="utf-8").strip()
 
 
 def vega_config() -> dict[str, Any]:
-    """How charts look apart from their data: Vega's settings, with colours of the style sheet."""
+    """Vega's settings for the appearance of all charts, with colours of the style sheet."""
     config: dict[str, Any] = json.loads(shipped_text("vega_config.json"))
     return config
 
 
 def resolve_light_colours(content: Any) -> Any:
-    """Put the light theme's colours in place of references to the style sheet, anywhere in `content`."""
+    """Replace references to the style sheet in `content` by the colours of the light theme."""
     sheet = shipped_text("page.css")
     # The light theme is the sheet's first block.
     colours = re.findall(r"--([\w-]+):\s*([^;]+);", sheet[: sheet.index("}")])

@@ -1,8 +1,7 @@
-"""What several kinds of charts draw with: axes, colours, tooltips, and the rows that they are drawn from.
+"""Elements that several kinds of charts share: rows, axes, colours and tooltips.
 
-Specifications are Vega-Lite's, made with Altair. Colours are CSS variables, so that a chart follows the page
-from light to dark and to print. The parameter `picked` holds the names of the runs that a reader has picked;
-the others fade.
+Specifications are Vega-Lite, made with Altair. Colours are CSS variables, so charts follow the theme of the
+page. The parameter `picked` has the names of the runs that the reader has picked; all others fade.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from pipeline.report.definition import Item
 from pipeline.report.document import Spec
 from pipeline.report.styles import RunStyles, css
 
-# Beyond this ratio between the largest values of two runs a linear axis would hide the smaller.
+# Above this ratio between the largest values of two runs, a linear axis would hide the smaller one.
 WIDE = 50.0
-# A bound within this many times the designs' largest value is let onto their axis.
+# The axis includes a bound up to this many times the largest value of the designs.
 NEAR = 3.0
-# Opacity of a run that was not picked while others were.
+# Opacity of runs that are not picked while others are.
 FADED = 0.12
 LABEL_CHARACTERS = 22
 LINE_HEIGHT = 12
-# A plain 0, and k and M in place of zeros.
+# Labels with SI prefixes, but a plain 0.
 _SI_LABEL = "datum.value ? format(datum.value, '~s') : '0'"
 _UNITS = {"ns": "ns", "us": "us", "ms": "ms", "s": "s", "percent": "%", "kib": "KiB", "mib": "MiB"}
 _TIME_FORMAT = ",.4~g"
@@ -43,7 +42,7 @@ _FIT_KIB = (
 
 @dataclass(frozen=True)
 class Plot:
-    """Rows to draw as `item` says, with the order and colours of their runs."""
+    """Rows to draw for `item`, with the order and colours of their runs."""
 
     item: Item
     rows: pl.DataFrame
@@ -51,12 +50,12 @@ class Plot:
 
     @cached_property
     def runs(self) -> list[str]:
-        """Runs that have rows, in the order of drawing."""
+        """Runs that have rows, in drawing order."""
         return self.styles.sort(set(self.rows["run"].to_list()))
 
     @property
     def allocators(self) -> list[str]:
-        """Those of the runs that are no bounds."""
+        """The runs that are not bounds."""
         return [run for run in self.runs if run in self.styles.allocators]
 
     @property
@@ -65,39 +64,39 @@ class Plot:
         return self.rows[self.item.series].unique(maintain_order=True).to_list()
 
     def where(self, column: str, value: Any) -> Plot:
-        """The same with the rows alone that have this value in a column."""
+        """The plot restricted to rows with this value in a column."""
         return replace(self, rows=self.rows.filter(pl.col(column) == value))
 
     def peaks(self, column: str) -> dict[str, float]:
-        """Largest value of a column for each run, 0 where it has none."""
+        """Largest value of a column for each run; 0 if it has none."""
         largest = self.rows.group_by("run").agg(pl.col(column).max())
         return {run: float(value or 0.0) for run, value in largest.iter_rows()}
 
     def reach(self, column: str) -> float:
-        """Value that the axis of `column` must reach: the largest of designs, and of bounds that are near."""
+        """End of the axis of `column`: the largest value of the designs and of bounds near them."""
         peaks = self.peaks(column)
         allocators = max((peak for run, peak in peaks.items() if run not in self.styles.bounds), default=0.0)
         near = [peak for peak in peaks.values() if peak <= NEAR * allocators]
         return max(near, default=allocators) or max(peaks.values(), default=0.0)
 
     def span(self, *columns: str) -> tuple[float, float]:
-        """Least and largest value of `columns`, 0 where there is none."""
+        """Smallest and largest value of `columns`; 0 if there are none."""
         values = pl.concat([self.rows[column].cast(pl.Float64) for column in columns]).drop_nulls()
         return float(values.min() or 0.0), float(values.max() or 0.0)  # type: ignore[arg-type]
 
 
 def rows(name: str = "rows") -> alt.Chart:
-    """Start a chart of the rows that the page gives it, or of those of its own that go by `name`."""
+    """Start a chart of the data set `name`; the page provides the data set "rows"."""
     return alt.Chart(alt.NamedData(name))
 
 
 def finish(item: Item, chart: alt.Chart | alt.LayerChart) -> Spec:
-    """Make the specification, without what the page adds, and let runs that are not picked fade."""
+    """Make the specification without the parts that the page adds; runs that are not picked fade."""
     spec: Spec = chart.properties(width="container").to_dict()
     for unit in (spec, *spec.get("layer", ())):
         for key in ("$schema", "config", "data", "datasets"):
             unit.pop(key, None)
-    # The width is the page's, the height the chart's own.
+    # The page sets the width, the chart its height.
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     add_filters(spec, item.where)
     for unit in spec.get("layer", [spec]):
@@ -113,21 +112,21 @@ def finish(item: Item, chart: alt.Chart | alt.LayerChart) -> Spec:
 
 
 def unit_of(column: str) -> str:
-    """Unit that a column's name ends in; "" for none."""
+    """Unit at the end of a column's name; "" for none."""
     suffix = column.rpartition("_")[2]
     return _UNITS.get(suffix, "")
 
 
 def say(column: str, value: float | None) -> str:
-    """A value of a column in words, with the unit that fits it."""
+    """Write a value of a column with a fitting unit."""
     return format_quantity(value, unit_of(column)) or "unknown"
 
 
 def _fit_unit(value: str, unit: str) -> str:
-    """An expression of Vega that writes the time `value`, itself an expression, in the unit that fits it."""
+    """A Vega expression that formats the time `value`, also an expression, with a fitting unit."""
     scale = NS_OF_UNIT[unit]
     steps = [("s", 1e9), ("ms", 1e6), ("µs", 1e3)]
-    # What rounds up to a thousand belongs to the next unit.
+    # A value that rounds up to 1,000 uses the next unit.
     written = [
         f"abs({value}) >= {0.9995 * ns / scale:.7g} ? "
         f"format({value} * {scale / ns:.7g}, '{_TIME_FORMAT}') + ' {name}'"
@@ -138,7 +137,7 @@ def _fit_unit(value: str, unit: str) -> str:
 
 
 def _write_units(unit: Spec) -> None:
-    """Let the tooltips of times have the unit that fits them."""
+    """Format times in tooltips with a fitting unit."""
     shown = unit["encoding"].get("tooltip", [])
     for tip in shown if isinstance(shown, list) else [shown]:
         of = unit_of(tip["field"])
@@ -153,9 +152,9 @@ def _write_units(unit: Spec) -> None:
 
 
 def figure_scale(low: float, high: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A scale for dots with labels beside them, and its ticks; logarithmic where values are far apart."""
+    """A scale for dots with labels on their right, and its ticks; logarithmic if values are far apart."""
     if low > 0 and high / low > WIDE:
-        # Room for the label of the largest is a share of the decades.
+        # The room for the largest value's label is a share of the decades.
         room = (high / low) ** 0.35
         ends = [low / room**0.3, high * room]
         return {"type": "log", "domain": ends}, {"values": decades(*ends), "labelOverlap": "greedy"}
@@ -164,7 +163,7 @@ def figure_scale(low: float, high: float) -> tuple[dict[str, Any], dict[str, Any
 
 
 def add_filters(spec: Spec, fields: dict[str, Any]) -> None:
-    """Let the chart draw only the rows whose fields have these values, or one of a list of them."""
+    """Restrict the chart to rows whose fields have these values, or one of a list of values."""
     filters = [
         {"filter": {"field": field, "oneOf" if isinstance(value, list) else "equal": value}}
         for field, value in fields.items()
@@ -173,9 +172,9 @@ def add_filters(spec: Spec, fields: dict[str, Any]) -> None:
 
 
 def axis(item: Item, name: Literal["x", "y"], scale: dict[str, Any], **settings: Any) -> Any:
-    """Encode the item's `x` or `y` by position; the axis ends where its scale's `domain` does.
+    """Encode the item's `x` or `y` by position, on an axis that ends with the `domain` of its scale.
 
-    Times are written in the unit that fits them.
+    Labels of times and sizes have a fitting unit.
     """
     unit = unit_of(getattr(item, name))
     if unit in NS_OF_UNIT:
@@ -201,7 +200,7 @@ def _binary_ticks(largest: float) -> list[float]:
 
 
 def level_axis(plot: Plot, most: float) -> alt.Y:
-    """Encode the item's `y` from 0 to `most`; on a logarithmic axis where the peaks of runs are far apart."""
+    """Encode the item's `y` from 0 to `most`; on a logarithmic axis if the peaks of runs are far apart."""
     item = plot.item
     most = max(most, 1e-12)
     least = min((peak for peak in plot.peaks(item.y).values() if 0 < peak <= most), default=most)
@@ -213,7 +212,7 @@ def level_axis(plot: Plot, most: float) -> alt.Y:
         settings = {
             "title": f"{item.label('y')}, log scale",
             "values": [0.0, *decades(small, most)],
-            # A number format would be given one SI prefix for all ticks: "0.01k".
+            # A number format would use one SI prefix for all ticks: "0.01k".
             "labelExpr": "format(datum.value, ',.6~g')",
         }
     return axis(item, "y", scale, **settings)
@@ -226,18 +225,18 @@ def colour(plot: Plot) -> alt.Color:
 
 
 def dash(plot: Plot) -> alt.StrokeDash:
-    """Encode the run by its dashes."""
+    """Encode the run by its dash pattern."""
     dashes = [plot.styles.dash(run) for run in plot.runs]
     return alt.StrokeDash("run:N", scale=alt.Scale(domain=plot.runs, range=dashes), legend=None)
 
 
 def only(chart: alt.Chart, runs: Sequence[str]) -> alt.Chart:
-    """Draw these runs alone."""
+    """Draw only these runs."""
     return chart.transform_filter(alt.FieldOneOfPredicate("run", runs))
 
 
 def bound_rules(plot: Plot, x: alt.X, bounds: Sequence[str]) -> list[alt.Chart]:
-    """Lines through the whole chart at the values of `bounds`, if any run is a bound."""
+    """Lines across the chart at the values of `bounds`, if any run is a bound."""
     if plot.runs == plot.allocators:
         return []
     rules = only(rows().encode(x=x), bounds).mark_rule(strokeWidth=1.3, clip=True)
@@ -247,16 +246,16 @@ def bound_rules(plot: Plot, x: alt.X, bounds: Sequence[str]) -> list[alt.Chart]:
 def run_axis(
     plot: Plot, runs: Sequence[str] | None = None, names: Mapping[str, str] | None = None
 ) -> tuple[alt.Y, int]:
-    """Make the axis of run names, long ones on several lines, and the height of the chart in pixels.
+    """Make the axis of run names, with line breaks in long ones, and the chart's height in pixels.
 
-    `runs` are those on the axis, by default all that have rows; `names` are what they are called there.
+    `runs` are the runs on the axis (default: all with rows), and `names` their labels.
     """
     runs = plot.runs if runs is None else list(runs)
-    # What a bound bounds is in the legend, where there is room for it.
+    # The descriptions of bounds are long and appear in the legend.
     called = {run: (names or {}).get(run) or run for run in runs}
     lines = {run: textwrap.wrap(name, LABEL_CHARACTERS) or [run] for run, name in called.items()}
     most = max(map(len, lines.values()))
-    # Vega hangs further lines below the first; this centres them on their bar.
+    # Vega places further lines below the first; this centres them on their bar.
     offsets = [
         {
             "test": f"indexof({literal([r for r in runs if len(lines[r]) == n])}, datum.value) >= 0",
@@ -279,7 +278,7 @@ def run_axis(
 
 
 def tooltip(plot: Plot, *fields: str) -> list[alt.Tooltip]:
-    """What a mark says under the pointer: its run, then `fields`."""
+    """Tooltip of a mark: its run, then `fields`."""
     return [
         alt.Tooltip(field, type="quantitative", format=",.4~g")
         if plot.rows.schema[field].is_numeric()
@@ -289,18 +288,18 @@ def tooltip(plot: Plot, *fields: str) -> list[alt.Tooltip]:
 
 
 def literal(value: Any) -> str:
-    """Write lists, objects and text as a literal of Vega's expressions."""
+    """Write lists, objects and text as a literal of a Vega expression."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def ticks(count: int, largest: float) -> dict[str, Any]:
-    """Ask for about `count` ticks on an axis that ends at `largest`."""
+    """Settings for about `count` ticks on an axis that ends at `largest`."""
     labels = {"labelExpr": _SI_LABEL} if largest >= 100_000 else {"format": ",.6~g"}
     return {"tickCount": count, **labels}
 
 
 def decades(low: float, high: float) -> list[float]:
-    """Powers of ten from `low` to `high`; also 2 and 5 times these where they would be fewer than three."""
+    """Powers of ten from `low` to `high`; with 2 and 5 times them if there would be fewer than three."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [10.0**k for k in powers], [round(10.0**k * f, 12) for k in powers for f in (1, 2, 5)]
     coarse, fine = ([v for v in values if low * 0.999 <= v <= high * 1.001] for values in ticks)

@@ -124,7 +124,7 @@ def test_a_run_picked_by_key_is_followed_through_charts_and_tables(browser, page
     names = browser.execute_script(pressed)
     assert len(names) > 1
     assert set(names) == {"global_pool"}
-    assert browser.find_element("id", "picked").text == "Picked: global_pool. Escape clears."
+    assert browser.find_element("id", "picked").text == "Highlighted: global_pool. Press Escape to clear."
     table = (
         "return [...document.querySelectorAll('.ranking tbody tr')].filter(r => !r.matches('.faded')).length"
     )

@@ -131,8 +131,8 @@ def test_an_axis_is_made_for_the_designs_and_reaches_bounds_that_are_near():
 
 def test_a_timeline_in_words_adds_up_what_cpus_did():
     assert KINDS["timeline"].alt_text(lanes()) == (
-        "A title. pool, around the flush of operation 7 at 0.5 ms, 2 µs long: in 4 µs 2 CPUs spent, "
-        "all together, spin 4 µs, flush 2 µs."
+        "A title. pool, around the flush of operation 7 at 0.5 ms, 2 µs long: in 4 µs 2 CPUs spent in "
+        "total spin 4 µs, flush 2 µs."
     )
 
 

@@ -95,7 +95,7 @@ def test_pictures_are_a_file_for_each_chart(runs, tmp_path):
         text = path.read_text(encoding="utf-8")
         ElementTree.fromstring(text)
         assert "var(--" not in text, path.name
-    with pytest.raises(OutputError, match="wanted a new or empty directory"):
+    with pytest.raises(OutputError, match="expected a new or empty directory"):
         report([runs], directory, form="svg")
 
 
@@ -113,7 +113,7 @@ def test_one_item_is_one_picture(runs, tmp_path):
     [
         ({"output": "r.html", "form": "md"}, "ending says html, but it would hold md; name it r.md"),
         ({"output": "r", "form": "pdf"}, "unknown format 'pdf'"),
-        ({"output": "r.png"}, "wanted a directory for the charts, found the name of a file"),
+        ({"output": "r.png"}, "expected a directory for the charts, found a file name"),
         ({"output": "r.md", "item": "hold-tale"}, "unknown item 'hold-tale'; did you mean 'hold-tail'"),
         ({"output": "r.png", "item": "summary"}, "found none: 'Main figures of each run' is a table"),
     ],

@@ -90,7 +90,7 @@ def test_shares_are_of_runs_with_the_same_seeds(tmp_path):
     document = compose_sweep(sweep(tmp_path, grid(0, 1, 2)))
     shown = block(document, "share-percent-over-slots")
     assert shown.item.title == "Throughput as a share of percpu_pinned's"
-    assert "In pairs, the differences have less than 0.1 % of the variance" in shown.item.text
+    assert "Compared in pairs, the differences have less than 0.1 % of the variance" in shown.item.text
     pool = [row for row in shown.frame.rows(named=True) if row["run"] == "global_pool"]
     for row in pool:
         # From seed to seed the runs differ by 7 %, and by the same for both.
@@ -152,8 +152,8 @@ def test_what_failed_or_ended_early_is_said_and_left_out(tmp_path):
     assert document.styles.names == ("a",)
     assert list(document.warnings) == [
         "1 run failed: no room (1).",
-        "Left out, as it ended before the trace did: 1 run.",
-        "1 run met a hazard, such as a deadlock: of b.",
+        "1 run ended before the trace did and is not shown.",
+        "1 run met a hazard, such as a deadlock: runs of b.",
     ]
 
 
@@ -171,7 +171,7 @@ def test_a_sweep_has_every_form(tmp_path):
 
 def test_mistakes_with_a_sweep_say_what_to_do(tmp_path):
     made = sweep(tmp_path / "sweep", grid(0))
-    with pytest.raises(UsageError, match="leave out what else was given"):
+    with pytest.raises(UsageError, match="remove the other arguments"):
         report([made, tmp_path], tmp_path / "r.md")
     with pytest.raises(UsageError, match="share-percent-over-cpus"):
         report([made], tmp_path / "r.md", item="share-percent-over-cpu")

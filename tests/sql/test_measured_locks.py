@@ -229,12 +229,12 @@ def test_a_report_puts_measured_locks_beside_the_runs(run, tmp_path) -> None:
 def test_a_report_of_runs_alone_says_nothing_of_measured_locks(run, tmp_path) -> None:
     assert "measured locks" not in report([run], tmp_path / "r.md").read_text()
     with pytest.raises(
-        UsageError, match="wanted locks measured on a real machine for measured-locks, found runs"
+        UsageError, match="measured-locks: expected measured locks, found only runs"
     ):
         report([run], tmp_path / "x.md", item="measured-locks")
     assert not (tmp_path / "x.md").exists()
 
 
 def test_a_report_of_measured_locks_alone_wants_a_run(tmp_path) -> None:
-    with pytest.raises(UsageError, match="wanted at least one run directory, found none"):
+    with pytest.raises(UsageError, match="expected at least one run directory, found none"):
         report([LOCK_STAT], tmp_path / "r.md")

@@ -1,4 +1,4 @@
-"""The kinds of charts: each module defines one, its `KIND`, which goes by the module's name."""
+"""The kinds of charts: each module defines one as its `KIND`, named like the module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One bar for each run, its value beside it."""
+"""One bar for each run, with its value."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Bars(ChartKind):
     wants_two = True
 
     def draw(self, plot: Plot) -> alt.LayerChart:
-        """Bars of the designs, rules at the bounds; a bound beyond the axis is a label at its end."""
+        """Bars of the designs and lines at the bounds; a bound beyond the axis is a label at its end."""
         item, bounds = plot.item, plot.styles.bounds
         y, height = vega.run_axis(plot)
         most = max(plot.reach(item.x), 1e-12)
         values = dict(plot.rows.select("run", item.x).iter_rows())
         far = [run for run in plot.runs if run in bounds and (values[run] or 0.0) > most]
         texts = {run: vega.say(item.x, values[run]) + (" →" if run in far else "") for run in plot.runs}
-        # The axis has room for a label beyond the longest bar; no tick is above 100 %.
+        # The axis leaves room for the label of the longest bar; no tick is above 100 %.
         ticks = vega.ticks(4, most)
         if item.x.endswith("_percent") and 50 < most <= 100:
             ticks = {"values": [0, 25, 50, 75, 100], "format": ticks["format"]}
@@ -45,7 +45,7 @@ class Bars(ChartKind):
         return alt.LayerChart(layer=layers).properties(height=height)
 
     def describe(self, plot: Plot) -> str:
-        """The bar's value."""
+        """The value of the bar."""
         return vega.say(plot.item.x, plot.rows[plot.item.x][0])
 
 

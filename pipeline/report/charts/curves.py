@@ -1,4 +1,4 @@
-"""Values over a factor that was varied, one line for each run, with intervals."""
+"""Values over a varied factor, one line for each run, with intervals."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.report.document import Block
 from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
 
-# More charts than this for the values of a facet are for the data table.
+# Values of a facet beyond this number have no chart; the data table has them.
 MOST_CHARTS = 12
-# Values that span so many doublings stand on an axis of doublings.
+# From this ratio of largest to smallest value, the axis is logarithmic.
 _LOG_FROM = 8.0
 _MOST_TICKS = 12
-# Where the least value is more than this share of the largest, an axis from 0 would show nothing.
+# If the smallest value is more than this share of the largest, an axis from 0 would hide the differences.
 _CLOSE = 0.8
 
 
@@ -33,7 +33,7 @@ class Curves(ChartKind):
     legend = True
 
     def draw(self, plot: Plot) -> alt.LayerChart:
-        """Lines with a mark at each value of the factor; words stand side by side, without lines."""
+        """Lines with a mark at each value of a numeric factor; only marks for other factors."""
         item = plot.item
         numeric = plot.rows.schema[item.x].is_numeric()
         base = vega.rows().encode(
@@ -46,7 +46,7 @@ class Curves(ChartKind):
         layers = []
         if interval:
             bands = base.mark_area(opacity=0.16, clip=True) if numeric else base.mark_rule(opacity=0.6)
-            # The other layer's axis holds for both; an area would want it from 0.
+            # Both layers use the other layer's axis; the default of an area would begin at 0.
             begin = alt.Y(item.low, type="quantitative", scale=alt.Scale(zero=False))
             layers.append(bands.encode(y=begin, y2=item.high))
         if numeric:
@@ -57,7 +57,7 @@ class Curves(ChartKind):
         return alt.LayerChart(layer=layers).properties(height=230)
 
     def fill(self, block: Block, plot: Plot, _runs: Sequence[Run]) -> None:
-        """One chart, or one for each value of the facet in the order of the rows, up to MOST_CHARTS."""
+        """One chart, or one per value of the facet in row order, up to MOST_CHARTS."""
         facet = plot.item.facet
         block.legend = plot.runs
         if not facet:
@@ -68,21 +68,21 @@ class Curves(ChartKind):
             part = plot.where(facet, value)
             block.charts.append(self.chart(part, {"run": part.runs, facet: value}, str(value)))
         if len(values) > MOST_CHARTS:
-            more = f"{len(values) - MOST_CHARTS} more charts are left out; the data has them all."
+            more = f"{len(values) - MOST_CHARTS} more charts are not shown; the data table has all values."
             block.left_out = " ".join(filter(None, (block.left_out, more)))
 
     def describe(self, plot: Plot) -> str:
-        """Each value, in order of the factor."""
+        """The values, in order of the factor."""
         item = plot.item
         rows = plot.rows.sort(item.x).select(item.x, item.y).iter_rows()
         return ", ".join(f"{format_number(y, 3) or 'unknown'} at {format_number(x)}" for x, y in rows)
 
     def _up(self, plot: Plot) -> alt.Y:
-        """The axis of the values, from 0, or from below the least of them where all lie close together."""
+        """The axis of the values; it begins below the smallest one if all are close together, else at 0."""
         item = plot.item
         most = plot.reach(item.y)
         if item.high:
-            # Of an interval that is wider than all that was measured, the end is cut off.
+            # The axis cuts off an interval that extends far beyond the values.
             most = max(most, min(plot.reach(item.high), 2 * most))
         least = plot.span(*filter(None, (item.y, item.low)))[0]
         if least < _CLOSE * most or least == most:
@@ -92,7 +92,7 @@ class Curves(ChartKind):
         return vega.axis(item, "y", scale, title=f"{item.label('y')}, axis not from 0", **vega.ticks(4, most))
 
     def _across(self, plot: Plot) -> alt.X:
-        """The axis of the factor: of doublings where its values span many."""
+        """The axis of the factor: logarithmic if its values span several doublings."""
         item = plot.item
         values = sorted(set(plot.rows[item.x].to_list()))
         least, most = values[0], values[-1]

@@ -1,4 +1,4 @@
-"""A value by two factors as colours, one chart for each run."""
+"""A value over two factors as colours, one chart for each run."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
 
 _ROW_HEIGHT = 26
-# With more columns than this the numbers have no room.
+# With more columns than this, cells have no room for numbers.
 _MOST_WRITTEN = 8
 
 
 class Heatmap(ChartKind):
-    """Fields of `x` and `y`, coloured by `value`."""
+    """Cells by `x` and `y`, coloured by `value`."""
 
     draws = "a value by two factors as colours, one chart for each run"
     requires = ("x", "y", "value")
     measure = "value"
 
     def draw(self, plot: Plot) -> alt.LayerChart:
-        """Coloured fields on a scale that all charts share, with their values where there is room."""
+        """Coloured cells on a scale that all charts share, with values if there is room."""
         item = plot.item
         low, high = plot.span(item.value)
         written = plot.rows[item.x].n_unique() <= _MOST_WRITTEN
@@ -39,7 +39,7 @@ class Heatmap(ChartKind):
         colour = alt.Color(
             item.value,
             type="quantitative",
-            # Told apart by people with colour-blindness, and in grey.
+            # Distinguishable for colour-blind readers and in greyscale.
             scale=alt.Scale(scheme="cividis", domain=[low, high]),
             legend=None if written else alt.Legend(title=None, orient="bottom", direction="horizontal"),
         )
@@ -54,9 +54,11 @@ class Heatmap(ChartKind):
         return alt.LayerChart(layer=layers).properties(height=height)
 
     def fill(self, block: Block, plot: Plot, _runs: Sequence[Run]) -> None:
-        """One chart for each run, and for each value of the facet, up to MOST_CHARTS."""
+        """One chart per run and value of the facet, up to MOST_CHARTS."""
         item = plot.item
-        block.axes = f"Up: {item.label('y')}. Across: {item.label('x')}. All in equal colours."
+        block.axes = (
+            f"Up: {item.label('y')}. Across: {item.label('x')}. All charts have the same colour scale."
+        )
         facets = plot.rows[item.facet].unique(maintain_order=True).to_list() if item.facet else [None]
         shown = [(facet, run) for facet in facets for run in plot.runs]
         for facet, run in shown[:MOST_CHARTS]:
@@ -70,11 +72,11 @@ class Heatmap(ChartKind):
             title = f"{run}, {facet}" if facet else run
             block.charts.append(Chart(title, spec, self.alt_text(part, str(facet or "")), run))
         if len(shown) > MOST_CHARTS:
-            more = f"{len(shown) - MOST_CHARTS} more charts are left out; the data has them all."
+            more = f"{len(shown) - MOST_CHARTS} more charts are not shown; the data table has all values."
             block.left_out = " ".join(filter(None, (block.left_out, more)))
 
     def describe(self, plot: Plot) -> str:
-        """Least and largest value, with where they are."""
+        """Smallest and largest value, with their factors."""
         item = plot.item
         rows = plot.rows.drop_nulls(item.value).sort(item.value)
         if rows.is_empty():
@@ -86,7 +88,7 @@ class Heatmap(ChartKind):
         return "; ".join(ends)
 
     def _values(self, plot: Plot, column: str, upwards: bool = False) -> dict[str, Any]:
-        """One field for each value of a factor, in order."""
+        """One cell for each value of a factor, in order."""
         values = plot.rows[column].unique().sort(descending=upwards).to_list()
         axis = alt.Axis(labelAngle=0, labelOverlap=True, ticks=False, domain=False)
         return {"type": "ordinal", "sort": values, "axis": axis}

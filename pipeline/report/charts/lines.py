@@ -73,7 +73,7 @@ class Lines(ChartKind):
         block.legend = [run for run in steps.runs if run in plot.styles.bounds]
         for run in steps.allocators:
             spec = self.specify(plot) | {"height": SMALL_HEIGHT}
-            # There is no room for a title beside so small an axis; the page says it once for all.
+            # Small axes have no room for titles, so the page gives them once for all charts.
             spec["encoding"]["y"]["title"] = spec["encoding"]["x"]["title"] = None
             spec["encoding"]["x"]["axis"]["tickCount"] = 3
             vega.add_filters(spec, {"run": [run, *plot.styles.bounds]})

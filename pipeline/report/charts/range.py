@@ -1,4 +1,4 @@
-"""From least to most with a mark between, one line for each run."""
+"""Ranges from smallest to largest value with a mark, one line for each run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Range(ChartKind):
     wants_two = True
 
     def draw(self, plot: Plot) -> alt.LayerChart:
-        """Lines on an axis that is logarithmic where values are far apart."""
+        """Lines on an axis that is logarithmic if values are far apart."""
         item = plot.item
         y, height = vega.run_axis(plot)
         low, high = plot.span(item.low, item.x, item.high)

@@ -1,4 +1,4 @@
-"""Which design is fastest: in words, as a picture and as a table."""
+"""The ranking of designs in words, as charts and as a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.runs.store import Run
 
 
 class RankingOfRuns(ChartKind):
-    """Words, pictures and a table for each workload and machine."""
+    """An answer in words, charts and a table for each workload and machine."""
 
     draws = "which design is fastest: in words, as dots with intervals, and as a table"
     requires = ()
@@ -23,7 +23,7 @@ class RankingOfRuns(ChartKind):
     columns = QUERY_COLUMNS
 
     def show(self, block: Block, styles: RunStyles, runs: Sequence[Run]) -> None:
-        """Add the tables; runs are ranked by their totals also where no run has a log."""
+        """Add the tables; runs without a log are ranked by their totals."""
         bounds = [run.name for run in runs if styles.shown(run.name) in styles.bounds]
         rankings = rank_runs(runs, block.frame, bounds)
         for ranking, title in zip(rankings, name_rankings(rankings), strict=True):

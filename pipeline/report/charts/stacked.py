@@ -1,4 +1,4 @@
-"""One bar for each run, in parts."""
+"""One bar for each run, divided into parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Stacked(ChartKind):
     requires = ("x", "series")
 
     def draw(self, plot: Plot) -> alt.Chart:
-        """Bars whose parts lie in the order of the rows."""
+        """Bars with their parts in the order of the rows."""
         item, parts = plot.item, plot.parts
         y, height = vega.run_axis(plot)
         colours = [css(colour) for colour in part_colours(parts).values()]

@@ -21,7 +21,7 @@ DIGITS = 3
 
 
 class RowsAsTable(ChartKind):
-    """Rows as they are, those of measured locks too."""
+    """Rows of the query, including rows of measured locks."""
 
     draws = (
         "rows as they are, with `x` of those runs only where that is not 0; `columns` chooses and names "
@@ -31,7 +31,7 @@ class RowsAsTable(ChartKind):
     bounds_alone = True
 
     def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
-        """Add the table, or where a best value is marked one for each group of runs that may be compared."""
+        """Add the table; with highlighted best values, one for each group of comparable runs."""
         groups = [{run.name for entry in group for run in entry.values()} for group in group_runs(runs)]
         if not plot.item.best or len(groups) < 2:
             block.tables = [_make_table(block, plot, plot.rows, runs)]
@@ -44,7 +44,7 @@ class RowsAsTable(ChartKind):
 
 
 def name_groups(runs: Sequence[Run], groups: Sequence[set[str]]) -> list[str]:
-    """What distinguishes groups of runs: trace, machine, CPUs and loop, as far as they differ."""
+    """The differences between groups of runs: trace, machine, CPUs and loop."""
     firsts = [next(run.manifest for run in runs if run.name in names) for names in groups]
     words = [
         (
@@ -57,7 +57,7 @@ def name_groups(runs: Sequence[Run], groups: Sequence[set[str]]) -> list[str]:
     ]
     differing = [0]
     for k in range(1, 4):
-        # What tells no more groups apart than the words before it is left out.
+        # Words that distinguish no further groups are omitted.
         if len({tuple(own[j] for j in (*differing, k)) for own in words}) > len(
             {tuple(own[j] for j in differing) for own in words}
         ):
@@ -66,7 +66,7 @@ def name_groups(runs: Sequence[Run], groups: Sequence[set[str]]) -> list[str]:
 
 
 def _make_table(block: Block, plot: Plot, frame: pl.DataFrame, runs: Sequence[Run]) -> Table:
-    """Make a table of rows; neither bounds nor runs with findings are best at anything."""
+    """Make a table of rows; bounds and runs with findings are never highlighted as best."""
     item = plot.item
     apart = {*plot.styles.bounds, *plot.styles.measured}
     beside = {*apart, *(run.name for run in runs if run.manifest.findings)}
@@ -77,7 +77,7 @@ def _make_table(block: Block, plot: Plot, frame: pl.DataFrame, runs: Sequence[Ru
         units.append({"µs": "us"}.get(heading.unit, heading.unit) if heading.number else "")
         unit = "" if units[-1] in NS_OF_UNIT else heading.unit
         headings.append(replace(heading, label=item.columns.get(name, heading.label), unit=unit))
-    # Of a table with several rows for each run, such as map and unmap, equal rows are compared.
+    # In a table with several rows per run, such as map and unmap, corresponding rows are compared.
     of_rows = (
         [name for name in shown if name != "run" and not frame.schema[name].is_numeric()] if item.best else []
     )
@@ -113,14 +113,14 @@ def _make_table(block: Block, plot: Plot, frame: pl.DataFrame, runs: Sequence[Ru
 
 
 def _best_texts(item: Item, frame: pl.DataFrame, read: Callable[[str, Any], str]) -> dict[str, str]:
-    """The best value of each column, as it reads."""
+    """The best value of each column, as formatted."""
     bests = {}
     for name, which in item.best.items():
         values = frame[name].drop_nulls()
         if values.is_empty():
             continue
         best = read(name, values.max() if which == "most" else values.min())
-        # Values that read the same are equally good; where all do, none is marked.
+        # Values with the same text are equally good; if all are equal, none is highlighted.
         if any(read(name, value) != best for value in values):
             bests[name] = best
     return bests

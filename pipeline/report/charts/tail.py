@@ -1,4 +1,4 @@
-"""Shares of values that are at least as large."""
+"""Fractions of values that are at least as large."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Tail(ChartKind):
     legend = True
 
     def select(self, item: Item, frame: pl.DataFrame) -> pl.DataFrame:
-        """Rows that logarithmic axes can show."""
+        """Rows with positive values, as logarithmic axes require."""
         return super().select(item, frame).filter((pl.col(item.x) > 0) & (pl.col(item.y) > 0))
 
     def draw(self, plot: Plot) -> alt.LayerChart:
-        """Lines, and the points that a pointer finds."""
+        """Lines, and invisible points for the tooltips."""
         item = plot.item
         (low, high), (bottom, top) = plot.span(item.x), plot.span(item.y)
         if low == high:
@@ -48,10 +48,10 @@ class Tail(ChartKind):
         )
         base = vega.rows().encode(x=x, y=y, color=vega.colour(plot))
         lines = base.mark_line(strokeWidth=1.8).encode(strokeDash=vega.dash(plot))
-        # A large invisible point takes the pointer, so that a thin line can be asked for its values.
+        # Large invisible points make the tooltips of a thin line easy to reach.
         points = base.mark_point(size=120, opacity=0, filled=True)
         points = points.encode(tooltip=vega.tooltip(plot, item.x, item.y))
-        # A line through a single point would not be seen.
+        # A line through a single point would be invisible.
         lone = base.transform_joinaggregate(points="count()", groupby=["run"]).transform_filter(
             "datum.points === 1"
         )
@@ -60,7 +60,7 @@ class Tail(ChartKind):
         )
 
     def describe(self, plot: Plot) -> str:
-        """Where the curve begins, what a tenth and a hundredth reach, and the largest value."""
+        """The start of the curve, the values at 10 % and 1 %, and the largest value."""
         item = plot.item
         rising = plot.rows.sort(item.x)
         points = [(rising.row(0, named=True), 3)]

@@ -1,4 +1,4 @@
-"""CPUs as lanes around one event: which spun, held, scanned, flushed or was interrupted, and when."""
+"""CPUs as lanes around one event, with the periods of spins, holds, scans, flushes and interrupts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.report.vega import Plot
 from pipeline.runs.store import Run
 
 CODE = "map or unmap"
-# What a CPU can be seen doing, each over those before it.
+# Activities of a CPU; later ones are drawn over earlier ones.
 DOING_COLOURS = {
     doing: part_colour(doing) for doing in (CODE, "switch", "spin", "hold", "scan", "flush", "interrupted")
 }
@@ -25,7 +25,7 @@ LEAST_HEIGHT = 60
 
 
 class Timeline(ChartKind):
-    """What each CPU did around an event, one chart for each design."""
+    """The activity of each CPU around an event, one chart for each design."""
 
     draws = "CPUs as lanes around an event, one chart for each run"
     requires = ()
@@ -33,7 +33,7 @@ class Timeline(ChartKind):
     measure = ""
 
     def fill(self, block: Block, plot: Plot, runs: Sequence[Run]) -> None:
-        """Add a chart for each design that did anything, with the event it is about."""
+        """Add a chart for each design with any activity, titled by its event."""
         cpus = {run.name: run.manifest.machine.cpus for run in runs}
         for run in plot.allocators:
             own = plot.where("run", run)
@@ -44,7 +44,7 @@ class Timeline(ChartKind):
         block.parts = [(doing, colour) for doing, colour in DOING_COLOURS.items() if doing in seen]
 
     def alt_text(self, plot: Plot, facet: str = "") -> str:
-        """Say how long the CPUs of one run did what."""
+        """State the time that the CPUs of one run spent on each activity."""
         spent = dict(plot.rows.group_by("doing").agg((pl.col("to_us") - pl.col("from_us")).sum()).iter_rows())
         sums = [f"{doing} {format_number(spent[doing], 3)} µs" for doing in DOING_COLOURS if doing in spent]
         if CODE in spent and {"spin", "hold", "scan", "flush"} & spent.keys():
@@ -53,13 +53,13 @@ class Timeline(ChartKind):
         cpus = plot.rows["cpu"].n_unique()
         return (
             f"{plot.item.title}. {plot.runs[0]}, around the {describe_event(plot)}: in "
-            f"{format_number(end - start, 3)} µs {cpus} CPU{'s' if cpus != 1 else ''} spent, all together, "
+            f"{format_number(end - start, 3)} µs {cpus} CPU{'s' if cpus != 1 else ''} spent in total "
             f"{', '.join(sums)}."
         )
 
 
 def draw_lanes(plot: Plot, cpus: int) -> alt.LayerChart:
-    """Draw the rows of one run on a machine of `cpus`; the event lies in a shaded band."""
+    """Draw the rows of one run on a machine with `cpus` CPUs; a shaded band marks the event."""
     known = [doing for doing in DOING_COLOURS if doing in set(plot.rows["doing"].to_list())]
     start, end = plot.span("from_us", "to_us")
     scale = alt.Scale(domain=[start, end], nice=False, zero=False)
@@ -107,7 +107,7 @@ def draw_lanes(plot: Plot, cpus: int) -> alt.LayerChart:
 
 
 def describe_event(plot: Plot) -> str:
-    """Which event the rows of one run lie around."""
+    """Describe the event of the rows of one run."""
     first = plot.rows.row(0, named=True)
     event = f"{first['around']} of operation {first['around_op']}"
     at_ms = first["at_ms"]

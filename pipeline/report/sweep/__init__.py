@@ -1,1 +1,1 @@
-"""The report of a sweep: what its factors do to each design."""
+"""The report of a sweep: the effect of its factors on each design."""

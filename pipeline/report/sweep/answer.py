@@ -1,4 +1,4 @@
-"""The answer of a sweep in a few sentences: which design is best at how many of its settings."""
+"""The answer of a sweep: at how many settings each design is the best."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NAMED = 4
 
 
 def describe_sweep(points: Points, designs: Collection[str]) -> str:
-    """Say at how many settings each of `designs` is the fastest, and at how many the quickest to map."""
+    """State at how many settings each of `designs` is the fastest, and at how many the quickest to map."""
     if len(designs) < 2:
         return ""
     found = [
@@ -34,7 +34,7 @@ def describe_sweep(points: Points, designs: Collection[str]) -> str:
 def _count(
     points: Points, designs: Collection[str], measure: Measure, most: bool
 ) -> tuple[Counter[str], int, bool]:
-    """At how many settings each design is the best or tied with it, of how many, and if there are ties."""
+    """The settings at which each design is the best or tied, their total, and whether there are ties."""
     column = measure.column
     frame = points.tabulate(points.estimate(column), column).filter(pl.col("run").is_in(list(designs)))
     ratios = {name: points.compare(column, name) for name in designs}
@@ -55,7 +55,7 @@ def _count(
 
 
 def _describe(best: str, counts: Counter[str], settings: int, ties: bool) -> str:
-    """The sentence of one measure; "" where no setting has two designs."""
+    """The sentence for one measure; "" if no setting has two designs."""
     by_count: dict[int, list[str]] = {}
     for name, count in (+counts).most_common():
         by_count.setdefault(count, []).append(name)
@@ -70,9 +70,9 @@ def _describe(best: str, counts: Counter[str], settings: int, ties: bool) -> str
 
 
 def _is_apart(first: dict[str, Any], second: dict[str, Any], column: str, ratio: Estimate | None) -> bool:
-    """Whether designs differ by more than a negligible share, and by more than chance.
+    """Whether designs differ by more than a negligible share, and not only by chance.
 
-    `ratio` is the second's to the first's in pairs of runs, if they have any; else their intervals decide.
+    `ratio` is the ratio of the second to the first in pairs of runs; without it, their intervals decide.
     """
     larger, smaller = sorted((first, second), key=lambda row: -row[column])
     if larger[column] <= smaller[column] * (1 + NEGLIGIBLE):

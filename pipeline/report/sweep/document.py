@@ -1,4 +1,4 @@
-"""Making the report of a sweep: for each factor that is a number a section of curves, for two a heat map."""
+"""Compose the report of a sweep: curves for each numeric factor, and heat maps for two of them."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _COUNTED = ("cpus", "trace_operations")
 _SETTING = "setting"
 _SHOWN = 5
 _TEXT = (
-    "Designs over the factors that were varied: means of different runs. Bands are 95 % intervals of "
-    "Student's t; shares are compared in pairs of runs with the same seeds."
+    "Each value is the mean of different runs. Bands are 95 % intervals of Student's t. Shares are computed "
+    "in pairs of runs with the same seeds."
 )
-_TEXT_OF_ONE = "Designs over the factors that were varied; not replicated, so without intervals."
+_TEXT_OF_ONE = "The runs are not replicated, so there are no intervals."
 
 
 def compose_sweep(path: Path, command: str | None = None, title: str | None = None) -> Document:
     """Make the report of the sweep at `path`.
 
-    Raises InputError for a directory that is no sweep's, and for a sweep of which no run is done.
+    Raises InputError if the directory is not a sweep, or if no run of the sweep is done.
     """
     table = read_results(open_sweep(path))
     known = {column.name for column in RESULTS}
@@ -56,7 +56,7 @@ def compose_sweep(path: Path, command: str | None = None, title: str | None = No
         rows = connection.sql(sql).pl()
     whole = rows.filter(pl.col("operations") == pl.col("trace_operations"))
     if whole.is_empty():
-        raise InputError(f"{path}: no run of this sweep is done; 'pipeline sweep status {path}' says why")
+        raise InputError(f"{path}: no run of this sweep is done; 'pipeline sweep status {path}' shows why")
     points = make_points(whole.iter_rows(named=True), factors)
     page = _Page(points, _style(points), path, sql)
     results = pl.DataFrame(table)
@@ -76,7 +76,7 @@ def compose_sweep(path: Path, command: str | None = None, title: str | None = No
 
 
 def _name_question(path: Path, points: Points) -> str:
-    """The question that a report of the sweep answers, for its title."""
+    """The title of the report: the question that it answers."""
     name = path.resolve().name
     if not points.factors:
         return f"{name}: which design?"
@@ -84,7 +84,7 @@ def _name_question(path: Path, points: Points) -> str:
 
 
 def _style(points: Points) -> RunStyles:
-    """Tell designs from bounds, as far as the designs are still there to say so."""
+    """Separate designs from bounds, if the designs are available."""
     bounds = {}
     for allocator, name in points.names.items():
         try:
@@ -112,7 +112,7 @@ class _Page:
 
     @cached_property
     def reference(self) -> str:
-        """The series that others are measured by: free mapping, else the fastest on the mean."""
+        """The reference series: free mapping, else the series with the highest mean throughput."""
         free = [name for name, bound in self.styles.bounds.items() if bound == COST_BOUND]
         if free:
             return free[0]
@@ -199,7 +199,7 @@ class _Page:
         words = {
             "title": measure.title,
             "text": text,
-            "empty": f"{measure.title}: nothing, in any run.",
+            "empty": f"{measure.title}: 0 in all runs.",
             "none": measure.none,
         }
         item = Item.model_validate({"query": "results", "chart": chart} | words | fields)
@@ -207,7 +207,7 @@ class _Page:
             OutputColumn(measure.column, measure.unit, measure.doc),
             OutputColumn("low", measure.unit, "lower end of the 95 % interval"),
             OutputColumn("high", measure.unit, "upper end of the interval"),
-            OutputColumn("runs", "", "number of different runs averaged"),
+            OutputColumn("runs", "", "different runs averaged"),
         ]
         block = _SweepBlock(item, self._query(columns), frame, sweep=self.sweep)
         KINDS[chart].show(block, self.styles, [])
@@ -228,18 +228,18 @@ class _Page:
 
 @dataclass
 class _SweepBlock(Block):
-    """A block whose question is asked of a sweep."""
+    """A block whose query reads a sweep."""
 
     sweep: Path = Path()
 
     @property
     def command(self) -> str:
-        """The command that asks it again."""
+        """The command that repeats the query."""
         return shlex.join(["pipeline", "sql", " ".join(self.sql.split()), "--runs", str(self.sweep)])
 
 
 def _describe_settings(frame: pl.DataFrame, factors: Sequence[str]) -> list[str]:
-    """The values of `factors` in words, for each row."""
+    """The values of `factors` as text, for each row."""
     if not factors:
         return ["all"] * len(frame)
     return [
@@ -249,7 +249,7 @@ def _describe_settings(frame: pl.DataFrame, factors: Sequence[str]) -> list[str]
 
 
 def _describe(factor: str, value: Any) -> str:
-    """One value of a factor in words."""
+    """One value of a factor as text."""
     if factor in _SPEAK_FOR_THEMSELVES:
         return str(value)
     text = format_number(value) or str(value)
@@ -266,14 +266,14 @@ def _dashed(name: str) -> str:
 
 
 def _facts(points: Points, results: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """What was varied, what was the same for all runs, and how many runs there are."""
+    """The varied factors, the values common to all runs, and the number of runs."""
     states = results["state"].value_counts(sort=True).iter_rows()
     yield "Runs", ", ".join(f"{count:,} {state}" for state, count in states)
     yield "Designs", join_words(points.series)
     done = results.filter(pl.col("state") == "done")
     alike = {name: done[name].unique().to_list() for name in _OF_RUNS if name not in points.values}
     for name, values in (points.values | alike).items():
-        # What follows from another factor has several values, and what no run has is not worth a line.
+        # Values that depend on another factor, and values that no run has, are omitted.
         if name in points.values or (len(values) == 1 and values[0] not in (0, "none")):
             words = _readable(name)
             yield f"{words[0].upper()}{words[1:]}", ", ".join(str(format_number(value)) for value in values)
@@ -281,12 +281,12 @@ def _facts(points: Points, results: pl.DataFrame) -> Iterator[tuple[str, str]]:
     ends = " to ".join(f"{count}" for count in dict.fromkeys((different[0], different[-1])))
     yield (
         "Replications",
-        "1: not replicated" if different[-1] == 1 else f"{ends} different runs of each point",
+        "1: not replicated" if different[-1] == 1 else f"{ends} different runs per point",
     )
 
 
 def _warnings(points: Points, results: pl.DataFrame, unfinished: int) -> Iterator[str]:
-    """What a reader must know before comparing."""
+    """Warnings for the reader."""
     failed = results.filter(pl.col("state").is_in(["failed", "poison"]))
     if len(failed):
         problems = failed["problem"].drop_nulls().value_counts(sort=True)
@@ -294,14 +294,14 @@ def _warnings(points: Points, results: pl.DataFrame, unfinished: int) -> Iterato
         more = ", and others" if len(problems) > _SHOWN else ""
         yield f"{format_count(len(failed), 'run')} failed: {'; '.join(listed)}{more}."
     if unfinished:
-        who = "it" if unfinished == 1 else "they"
-        yield f"Left out, as {who} ended before the trace did: {format_count(unfinished, 'run')}."
+        verb = "are" if unfinished > 1 else "is"
+        yield f"{format_count(unfinished, 'run')} ended before the trace did and {verb} not shown."
     met = results.filter((pl.col("state") == "done") & (pl.col("findings") > 0))
     if len(met):
         labels = join_words(met["label"].unique(maintain_order=True).head(_SHOWN).to_list())
-        yield f"{format_count(len(met), 'run')} met a hazard, such as a deadlock: of {labels}."
+        yield f"{format_count(len(met), 'run')} met a hazard, such as a deadlock: runs of {labels}."
     if again := sum(different < runs for runs, different in points.counts()):
         yield (
-            f"At {again} of {len(points.runs)} points runs have equal fingerprints: they are one run that "
-            "was made again, and count once."
+            f"At {again} of {len(points.runs)} points, runs have equal fingerprints. They are repetitions of "
+            "the same run and count once."
         )

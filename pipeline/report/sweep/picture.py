@@ -1,4 +1,4 @@
-"""The ranking of a sweep as a picture: a dot for each design and setting, relative to the best design."""
+"""The ranking of a sweep as charts: a dot for each design and setting, relative to the best design."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _FIGURES = ("value", "relative", "low", "high")
 
 
 def compare_with_best(points: Points, designs: Collection[str]) -> pl.DataFrame:
-    """A row for each measure, setting and design of `designs`: the value, and its ratio to the best there.
+    """A row for each measure, setting and design of `designs`: the value, and its ratio to the best value.
 
-    Settings with fewer than two of the designs are left out, and those at which the best value is 0.
+    Settings with fewer than two designs, or with a best value of 0, are omitted.
     """
     rows = [
         *_compare(points, designs, THROUGHPUT, most=True),
@@ -66,7 +66,7 @@ def _compare(
 
 
 def draw_comparison(item: Item, frame: pl.DataFrame, styles: RunStyles) -> list[Chart]:
-    """One chart for each measure; none of a measure in which no designs can be compared."""
+    """One chart for each measure in which designs can be compared."""
     charts = []
     for measure in frame["measure"].unique(maintain_order=True):
         plot = Plot(item, frame.filter(pl.col("measure") == measure), styles)
@@ -84,7 +84,7 @@ def draw_comparison(item: Item, frame: pl.DataFrame, styles: RunStyles) -> list[
 
 
 def _describe(plot: Plot, measure: str) -> str:
-    """The value at the only setting, or the least and largest ratio."""
+    """The value at the only setting, or the range of ratios."""
     if len(plot.rows) == 1:
         value = plot.rows["value"].item()
         return format_quantity(value, "us") if measure == MAPPED.column else f"{format_number(value, 3)}/s"

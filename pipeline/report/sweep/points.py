@@ -1,8 +1,8 @@
-"""From the runs of a sweep to points of curves: means over different runs, with their intervals.
+"""Turn the runs of a sweep into points of curves: means over different runs, with intervals.
 
-A *series* is a design, whose factors are where it stands on the axes. Runs of a series with equal factors
-that differ in their replication are a point. A factor that a series does not have, as an option of another
-design, changes nothing for it: it stands at every value.
+A *series* is a design; its factors give its positions on the axes. The replications of a series with equal
+factors form a point. If a series lacks a factor, such as an option of another design, it appears at every
+value of this factor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Runs = dict[int, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Points:
-    """Runs by series and setting; `values` are those of each factor, `names` the series of each allocator."""
+    """Runs by series and setting, with the values of each factor and the series name of each allocator."""
 
     values: dict[str, list[Any]]
     runs: dict[tuple[str, Setting], _Runs]
@@ -42,7 +42,7 @@ class Points:
 
     @property
     def numeric(self) -> list[str]:
-        """Factors that are numbers: axes of curves."""
+        """Numeric factors, which can be axes of curves."""
         return [
             name
             for name, values in self.values.items()
@@ -50,7 +50,7 @@ class Points:
         ]
 
     def counts(self) -> list[tuple[int, int]]:
-        """Runs of each point, and how many of them are different."""
+        """For each point, the number of runs and of different runs."""
         return [(len(runs), len(_different(runs.values()))) for runs in self.runs.values()]
 
     def estimate(self, measure: str) -> Estimates:
@@ -61,9 +61,9 @@ class Points:
         }
 
     def compare(self, measure: str, reference: str) -> Estimates:
-        """The measure as a share of the reference's in the same setting, in per cent.
+        """The measure as a share of the reference's at the same setting, in per cent.
 
-        Runs are compared in pairs of one replication. Settings without the reference are left out.
+        Runs are compared in pairs with the same replication. Settings without the reference are omitted.
         """
         beside = {setting: runs for (series, setting), runs in self.runs.items() if series == reference}
         found = {}
@@ -80,9 +80,9 @@ class Points:
         return found
 
     def ratio(self, compared: Estimates, reference: str, series: str, setting: Setting) -> Estimate | None:
-        """The estimate of `series` at a setting that has all factors, of those that `compare` made.
+        """The estimate of `series` at a setting with all factors, from the result of `compare`.
 
-        None where the reference has a factor that the series lacks: it was compared at one value of it.
+        None if the reference has a factor that the series lacks, because `compare` used only one value of it.
         """
         for (name, own), estimate in compared.items():
             if name == series and _fits(own, setting):
@@ -92,7 +92,7 @@ class Points:
         return None
 
     def tabulate(self, found: Estimates, column: str) -> pl.DataFrame:
-        """Make a row for each series at each value of every factor: estimate as `column`, interval, runs."""
+        """Make a row per series and setting: estimate as `column`, interval and number of runs."""
         rows = []
         for (series, setting), estimate in found.items():
             width = estimate.half_width
@@ -110,17 +110,17 @@ class Points:
         return frame.sort([*order[1:], order[0]])
 
     def _fill(self, setting: Setting) -> Iterator[Setting]:
-        """The settings at which a point stands: all values of the factors that its series does not have."""
+        """The settings of a point: all values of the factors that its series lacks."""
         own = zip(setting, self.values.values(), strict=True)
         return product(*((value,) if value is not None else values for value, values in own))
 
 
 def make_points(rows: Iterable[Mapping[str, Any]], factors: Sequence[str]) -> Points:
-    """Put runs together by series and setting.
+    """Group runs by series and setting.
 
-    `rows` have each factor, `allocator`, `label`, `replication`, `fingerprint` and measures. Of the factors
-    stay those that vary, without those that follow from another one, as the number of CPUs from the machine.
-    Of two runs in one place with the same replication the first stays.
+    `rows` have each factor, `allocator`, `label`, `replication`, `fingerprint` and measures. Constant factors
+    are dropped, and so are factors that depend on another one, such as the CPUs of a machine. Of two runs
+    with the same setting and replication, the first is kept.
     """
     found = list(rows)
     varied = _drop_followers(found, [name for name in factors if len(_values(found, name)) > 1])
@@ -141,7 +141,7 @@ def _values(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
 
 
 def _drop_followers(rows: Sequence[Mapping[str, Any]], factors: list[str]) -> list[str]:
-    """Leave out each factor that another one, which stays, decides."""
+    """Drop each factor that depends on another one that is kept."""
     kept = list(factors)
     for name in factors:
         others = [other for other in kept if other != name and isinstance(_values(rows, other)[0], str)]
@@ -154,7 +154,7 @@ def _drop_followers(rows: Sequence[Mapping[str, Any]], factors: list[str]) -> li
 
 
 def _name_series(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Name of each allocator: its label, without the options that vary."""
+    """Name of each allocator: its label without the varied options."""
     labels: dict[str, set[str]] = {}
     for row in rows:
         labels.setdefault(row["allocator"], set()).add(row["label"])
@@ -167,7 +167,7 @@ def _name_series(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _different(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The runs that are different: of those with one fingerprint, the first."""
+    """The first run of each fingerprint."""
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
         found.setdefault(run["fingerprint"], run)
@@ -175,7 +175,7 @@ def _different(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _fitting(beside: Mapping[Setting, _Runs], setting: Setting) -> Iterator[_Runs]:
-    """Those of a setting; a factor that either side does not have fits every value."""
+    """The runs of a setting; a factor that either side lacks matches every value."""
     for own, runs in beside.items():
         if _fits(own, setting):
             yield runs
