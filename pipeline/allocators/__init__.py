@@ -1,1 +1,1 @@
-"""Mapping designs, one file each; being in this folder registers a design."""
+"""Mapping designs, one file each; a file in this folder is registered automatically."""

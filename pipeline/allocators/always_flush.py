@@ -1,29 +1,31 @@
-"""Nothing stays cached: every map of a page that nobody has mapped takes a global flush.
+"""No caching: every map of a page that is not currently mapped takes a global flush.
 
-    pool.free      1 + the first free slot, a list through slot.next; 0: none is free
+    pool.free      1 + the first free slot, a list linked by slot.next; 0: none is free
 
-    slot.users     mappings in force; 0: free, without a PTE, but TLBs may hold it until a flush
-    slot.page      the page it maps, where users >= 1
+    slot.users     current mappings; 0: free, without a PTE, but TLBs may hold it until a flush
+    slot.page      the mapped page, if users >= 1
     slot.next      1 + the next free slot
 
     page.slot      1 + the slot that maps the page; 0: none
 
-The last unmap of a page forgets it. A miss takes a free slot and, with the lock held, flushes every TLB
-before it uses it. Finding a free slot or a page costs no search and no pass: what is left is the flush.
+The last unmap of a page drops its mapping. A miss takes a free slot and flushes every TLB, with the lock
+held, before using the slot. Finding a free slot or a page needs no search and no scan, so the flush remains
+as the main cost.
 
-What it bounds. Take any pool that serves a page in force by a hit, and whose every flush makes at least one
-slot clean. For a given order of maps and unmaps, it flushes no more often than this design. Proof: a slot
-that a flush makes clean was filled by a miss, and is filled again before another flush makes it clean; so
-flushes are no more than misses. Only a map of a page that is not in force can miss, and here each of these is
-a miss and a flush.
+Bound. Take any pool that serves a currently mapped page by a hit and in which every flush makes at least one
+slot clean. For a given order of maps and unmaps, such a pool flushes no more often than this design. Proof: a
+slot that a flush makes clean was filled by a miss, and is filled again before another flush makes it clean.
+So there are no more flushes than misses. Only a map of a page that is not currently mapped can miss, and in
+this design every such map is a miss and a flush.
 
-A pool that flushes for nothing may flush more: the kernel's of 2.4 flushes at each wrap. With all slots in
-use, a task that comes, or that is woken in vain, makes it wrap; here it sleeps without a flush. There,
-flushes are no more than misses and sleeps together. Nor does this design bound throughput or cost: one that
-pays more for something else is slower, and replayed in time, each design meets another order of maps.
+A pool that also flushes without freeing a slot may flush more often. The pool of Linux 2.4 flushes at each
+wrap. With all of its slots in use, a new task or a task woken in vain makes it wrap; in this design that task
+sleeps without a flush. The pool of 2.4 makes no more flushes than misses and sleeps together. This design
+bounds neither throughput nor cost: a design with other, larger costs can be slower. Also, timing changes the
+order of maps from one design to another.
 
-Source: none; a bound for charts: a cache of mappings that forgets at each unmap. With no more slots than
-mappings in force at once, a task that finds none sleeps.
+Source: none; a bound for charts, which a cache reaches if it drops a mapping at each unmap. If the pool has
+no more slots than current mappings, a task that finds no slot sleeps.
 """
 
 from __future__ import annotations
@@ -41,14 +43,14 @@ from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 SUMMARY = "one flush for each miss: nothing stays cached"
 SOURCE = "what a cache of one mapping would do"
 BOUND = "one flush for each miss"
-OPTIONS = (Option("slots", 1024, minimum=2, maximum=1 << 20, help="most mappings in force at once"),)
+OPTIONS = (Option("slots", 1024, minimum=2, maximum=1 << 20, help="maximum number of concurrent mappings"),)
 POOL = [("free", "i4")]
 SLOT = [("users", "i4"), ("next", "i4"), ("page", "i8")]
 PAGE = [("slot", "i4")]
 
 
 def prepare(a: State, shape: Shape) -> None:
-    """Put every slot on the free list, lowest number first."""
+    """Put every slot on the free list, in ascending order."""
     fill_free(a, a.pool[0], 0, len(a.slots))
 
 
@@ -59,7 +61,7 @@ _GOT = 3
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Share the slot of a page that somebody has mapped, or take a free one and flush."""
+    """Share the slot of a currently mapped page, or take a free slot and flush."""
     if r.step == ASK:
         r.step = _SEARCH
         return LOCK
@@ -93,7 +95,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Drop one use; after the last one forget the page, and wake the tasks that wait for a slot."""
+    """Drop one use; after the last one, drop the mapping and wake the tasks that wait for a slot."""
     if r.step != DROP:
         return unmap_around_drop(r, d, 0, WAKE_ALL)
     touch_cached(d, 1)
@@ -118,10 +120,10 @@ def check(a: State, live: Check) -> list[str]:
     problems += check_pages(a, [s for s, count in enumerate(users) if count > 0])
     free = list_free(a.slots.next.tolist(), a.pool[0])
     if sorted(free) != [s for s, count in enumerate(users) if count == 0]:
-        problems.append(f"the free list holds {len(free)} slots, not just those that nobody uses")
+        problems.append(f"the free list has {len(free)} slots and differs from the set of unused slots")
     return problems
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot is in use."""
+    """No task may remain asleep unless every slot is in use."""
     return check_sleepers(live, 0, len(list_free(a.slots.next.tolist(), a.pool[0])), "slots are free")

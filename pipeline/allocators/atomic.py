@@ -1,27 +1,27 @@
-"""Atomic kmaps: a few slots per CPU, one for each nesting depth, that no task may hold over a sleep.
+"""Atomic kmaps: a few slots per CPU, one for each nesting depth, which no task may hold while it sleeps.
 
-    slots 0 .. slots - 1                   the pool of persistent maps, used only to fall back on
+    slots 0 .. slots - 1                   the pool of persistent maps, used only as a fallback
     slots + cpu * nesting + depth          the slot of a CPU for atomic maps of that nesting depth
 
-    slot.count (atomic)   mappings in force: 0 or 1, unless a task slept while it held one
-    slot.count (pool)     0 clean, 1 cached and unused, n: n - 1 users; and as in global_pool:
+    slot.count (atomic)   current mappings: 0 or 1, unless a task slept while it held one
+    slot.count (pool)     0 clean, 1 cached and unused, n: n - 1 users; as in global_pool, so are
     slot.page, page.slot, pool.cursor
 
-A map writes the PTE of the CPU's own slot and invalidates that one address in the CPU's own TLB; an unmap
-does nothing. No lock, no interrupt, no cache, no waiting for a slot. In exchange the task keeps its CPU
-between the two: it is neither preempted nor moved, and must not sleep.
+A map writes the PTE of the CPU's own slot and invalidates that one address in the CPU's own TLB. An unmap
+does nothing. There is no lock, no interrupt, no cache and no wait for a slot. In return the task keeps its
+CPU between map and unmap: it is neither preempted nor migrated, and it must not sleep.
 
-So what would block while the page is mapped must happen before: the first and the last byte of a copy are
-touched beforehand (prefault), a page table is mapped after the fault's I/O. Should a copy fault even so, the
-attempt was in vain and all of it is done again under a persistent map, in which a task may sleep. A nested
-operation of the trace finds done what was waited for beforehand; if it waits or blocks for longer within an
-atomic map, that is what the design forbids: it is reported as `sleep_while_atomic`.
+Anything that would block while the page is mapped must therefore happen before. The first and the last byte
+of a copy are touched beforehand (prefault), and a page table is mapped after the I/O of the fault. If a copy
+still faults, the attempt is wasted and the whole copy is repeated under a persistent map, in which a task may
+sleep. Nested operations in the trace then do not block again for what was waited for beforehand. A longer
+wait or block within an atomic map is not allowed and is reported as `sleep_while_atomic`.
 
-Source: kmap_atomic and its use by copy-user in Linux 2.5 (merged in September 2002); page tables mapped so by
-"highpte" (Molnar, van de Ven). Later x86 invalidates at the unmap, not at the map (`invalidate_at_unmap`).
-Ours: the slot is chosen by nesting depth, as kernels do since 2.6.37, where those of 2002 had one per use; a
-copy that faults again blocks under the persistent map, not in the prefault; which copies do so is spread
-evenly over the operation numbers; the vain attempt takes as long as the whole use.
+Source: kmap_atomic and its use by copy-user in Linux 2.5 (merged in September 2002); "highpte" maps page
+tables in this way (Molnar, van de Ven). Later x86 invalidates at the unmap instead of the map
+(`invalidate_at_unmap`). Ours: the slot is chosen by nesting depth, as in kernels since 2.6.37, while those of
+2002 had one slot per use; a copy that faults again blocks under the persistent map, not in the prefault;
+these copies are spread evenly over the operation numbers; the wasted attempt takes as long as the whole use.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ from pipeline.jit.marks import inline
 from pipeline.schema.codes import FALLBACK, MISS, NESTING_OVERFLOW
 from pipeline.schema.names import KINDS
 
-SUMMARY = "kmap_atomic: own slots per CPU, no lock, IPI or cache; may not be held over a sleep"
+SUMMARY = "kmap_atomic: slots per CPU, no lock, IPI or cache; may not be held while sleeping"
 SOURCE = "Linux 2.5, copy-user since September 2002; highpte"
 OPTIONS = (
-    Option("nesting", 16, minimum=1, maximum=16, help="slots of each CPU: deepest nesting of atomic maps"),
-    Option("invalidate_at_unmap", False, help="invalidate at the unmap, not at the map (later x86)"),
+    Option("nesting", 16, minimum=1, maximum=16, help="slots of each CPU: maximum depth of atomic maps"),
+    Option("invalidate_at_unmap", False, help="invalidate at the unmap instead of the map (later x86)"),
     Option(
-        "refault_per_1000", 0, minimum=0, maximum=1000, help="copies that fault although prefaulted, per 1000"
+        "refault_per_1000", 0, minimum=0, maximum=1000, help="copies per 1,000 that fault after a prefault"
     ),
-    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool for such copies"),
+    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool for copies that fault again"),
     FLUSH_IF_ANY,
     WAKE_OPTION,
 )
@@ -68,22 +68,22 @@ PAGE = [("slot", "i4")]
 
 _TO_USER = KINDS.index("copy_to_user")
 _FROM_USER = KINDS.index("copy_from_user")
-# Multiples of it modulo 2**32 lie evenly, however few are taken (2**32 over the golden ratio).
+# Its multiples modulo 2**32 are evenly spread for any number of them (2**32 over the golden ratio).
 _SPREAD = 2_654_435_769
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots and those of all CPUs."""
+    """Slots of the pool plus those of all CPUs."""
     return options["slots"] + options["nesting"] * shape.cpus
 
 
 def address_space_pages(options: dict[str, int], shape: Shape) -> int:
-    """Without copies that fall back there need be no pool."""
+    """Without copies that fall back, no pool is needed."""
     return options["nesting"] * shape.cpus + (options["slots"] if options["refault_per_1000"] else 0)
 
 
 def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
-    """Only the pool needs to know where a page is mapped."""
+    """Only the pool records where a page is mapped."""
     return 4 if options["refault_per_1000"] else 0
 
 
@@ -102,7 +102,7 @@ _IN_VAIN = 11
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Prefault, then map atomically; a copy that faults again tries in vain and falls back on the pool."""
+    """Prefault, then map atomically; a copy that faults again falls back on the pool."""
     again = _is_copy(r) and _faults_again(a, r)
     if r.step == _BEGIN:
         r.step = _MAP
@@ -123,13 +123,13 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _is_copy(r: Request) -> bool:
-    """Whether the mapping is for copying from or to a user's page, which may fault."""
+    """Whether the mapping is for a copy from or to a user page, which may fault."""
     return r.kind in (_TO_USER, _FROM_USER)
 
 
 @inline
 def _faults_again(a: State, r: Request) -> bool:
-    """Whether this copy faults although it was prefaulted; depends on nothing but its operation."""
+    """Whether this copy faults despite the prefault; depends only on its operation number."""
     return (((r.op * _SPREAD) & 0xFFFFFFFF) * 1000) >> 32 < a.options[0].refault_per_1000
 
 
@@ -152,7 +152,7 @@ def _map_atomic(a: State, r: Request, d: StepCost) -> None:
 
 @inline
 def _unmap_atomic(a: State, r: Request, d: StepCost) -> None:
-    """The PTE stays until the slot's next map, or goes at once."""
+    """Leave the PTE until the slot's next map, or clear it immediately (`invalidate_at_unmap`)."""
     allow_sleep(d)
     a.slots[r.slot].count -= 1
     if a.options[0].invalidate_at_unmap:
@@ -162,7 +162,7 @@ def _unmap_atomic(a: State, r: Request, d: StepCost) -> None:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Nothing, or what the pool does."""
+    """Release the CPU's slot, or unmap in the pool."""
     if r.served == FALLBACK:
         return unmap_cached(a, r, d, 0)
     _unmap_atomic(a, r, d)
@@ -170,7 +170,7 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
 
 
 def check(a: State, live: Check) -> list[str]:
-    """An atomic slot is held by as many as say so, and by one at most; the pool must be in order too."""
+    """Each atomic slot's count must match its users, at most one; the pool must be consistent too."""
     problems = check_pools(a, live, int(a.options[0].slots))
     first, nesting = int(a.options[0].slots), int(a.options[0].nesting)
     for s in range(first, first + live.shape.cpus * nesting):
@@ -181,5 +181,5 @@ def check(a: State, live: Check) -> list[str]:
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot of the pool is in use."""
+    """No task may remain asleep unless every slot of the pool is in use."""
     return lost_wakeups_in_pools(a, live, int(a.options[0].slots))

@@ -1,9 +1,9 @@
-"""No temporary mapping at all: every page has its permanent kernel address, as on 64-bit kernels.
+"""No temporary mappings: every page has a permanent kernel address, as on 64-bit kernels.
 
-Nothing is locked, flushed or waited for: mapping takes no time of any CPU, which is the lower bound of what
-it can cost. Of throughput it is none. The tasks of another design wait and are preempted at other moments,
-and may so be spread over the CPUs with less idling, or switch less often: a run in which each step takes
-longer can end sooner (R. L. Graham, 1969, on list scheduling).
+There is no lock, no flush and no wait. Mapping takes no CPU time, which is the lower bound of its cost. It is
+not an upper bound of throughput. The tasks of another design wait and are preempted at other times. They may
+then be spread over the CPUs with less idle time or fewer switches: a run in which each step takes longer can
+end sooner (R. L. Graham, 1969, on list scheduling).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BOUND = COST_BOUND
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """The page's address is known."""
+    """Return without a slot: the page's address is known."""
     r.slot = -1
     r.served = DIRECT
     return DONE
@@ -29,5 +29,5 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Nothing to undo."""
+    """Return: there is nothing to undo."""
     return DONE

@@ -1,28 +1,30 @@
-"""The global pool without its pass and flush: a slot knows when it was released (Bligh, July 2002).
+"""The global pool without scan and global flush: each slot records when it was released (Bligh, July 2002).
 
-    pool.cursor     slot looked at last; starts at 0 and is advanced before it is looked at
+    pool.cursor     slot examined last; starts at 0 and advances before each examination
 
-    slot.count      0   it has never had a PTE
-                    1   nobody uses it, but its PTE is there and TLBs may hold it: cached, and to be taken for
-                        another page when the cursor comes by
+    slot.count      0   the slot has never had a PTE
+                    1   cached and unused: the PTE is present and TLBs may hold it; the next miss whose cursor
+                        reaches the slot takes it for another page
                     n   n - 1 users, n >= 2
-    slot.page       the page it maps, where count >= 1
-    slot.released   when it was last released, counted in switches of address spaces on all CPUs
+    slot.page       the mapped page, if count >= 1
+    slot.released   time of the last release, counted in switches of address spaces on all CPUs
 
     page.slot       1 + the slot that caches the page; 0: none
 
-The PTEs are not global: on most machines a CPU that switches to another address space loses their
-translations. So a slot that was released before that needs nothing done on that CPU; only those that have
-stayed in an address space since (whichever it is: the slots are at the same addresses in all) are interrupted
-to invalidate the one address. If all have switched, a slot is reused for nothing. That takes a record of
-every CPU's switches, which makes each switch dearer. A CPU that idles does not switch. Where a switch leaves
-non-global entries (PCID, ASIDs), none helps: every CPU that has run anything is interrupted.
+The PTEs are not global: on most machines a CPU loses their translations when it switches to another address
+space. A CPU that has switched since a slot was released therefore needs no invalidation for it. Only the CPUs
+that have not switched since are interrupted to invalidate the one address. Their address space does not
+matter, because the slots are at the same addresses in all of them. If all CPUs have switched, reusing the
+slot needs no interrupt.
 
-The rest is as in global_pool: one lock over everything, the interrupts and their answers included; a task
-that finds all slots in use sleeps.
+Recording the switches of every CPU makes each switch more expensive. An idle CPU does not switch. If a switch
+keeps non-global entries (PCID, ASIDs), it does not help: every CPU that has run a task is interrupted.
+
+Otherwise this is global_pool: one lock is held throughout, including the interrupts and their
+acknowledgements. A task that finds all slots in use sleeps.
 
 Source: M. J. Bligh, linux-kernel, July 2002, on reusing kmaps as RCU reuses memory. Ours: the cursor takes
-the first slot that nobody uses, never looking for one that needs no interrupt.
+the first unused slot and does not search for a slot that needs no interrupt.
 """
 
 from __future__ import annotations
@@ -65,7 +67,7 @@ _END = 3
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Find the page's slot or take one that nobody uses, once no TLB holds what it mapped before."""
+    """Find the page's slot or take an unused one, after its old translation has left all TLBs."""
     if r.step == _ASK:
         r.step = _SEARCH
         return LOCK
@@ -91,7 +93,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _advance(a: State, d: StepCost) -> bool:
-    """Move the cursor to the next slot that nobody uses; false if there is none."""
+    """Move the cursor to the next unused slot; false if there is none."""
     pool = a.pool[0]
     for _ in range(a.options[0].slots):
         pool.cursor += 1
@@ -105,7 +107,7 @@ def _advance(a: State, d: StepCost) -> bool:
 
 @inline
 def _reuse(a: State, r: Request, d: StepCost) -> int:
-    """Take the slot under the cursor and invalidate it wherever it may still be in a TLB."""
+    """Take the slot at the cursor and invalidate it on every CPU whose TLB may hold it."""
     at = a.pool[0].cursor
     slot = a.slots[at]
     mask = 0
@@ -126,12 +128,12 @@ def _reuse(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Drop one use and remember when; wake the sleepers, after the release, if nobody uses the slot now."""
+    """Drop one use and record its time; after the release, wake the sleepers if the slot is unused."""
     if r.step == DROP:
         a.slots[r.slot].released = d.moment
     return unmap_cached(a, r, d, 0)
 
 
-# Counts must match the live mappings and pages their slots; nobody sleeps unless all slots are in use.
+# Counts must match the live mappings and pages their slots; no task sleeps unless all slots are in use.
 check = check_pools
 lost_wakeups = lost_wakeups_in_pools

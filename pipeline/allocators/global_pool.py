@@ -1,35 +1,34 @@
-"""The kernel's persistent kmaps: one pool of cached mappings under one lock (Linux 2.4, mm/highmem.c).
+"""Persistent kmaps of the kernel: one pool of cached mappings under one lock (Linux 2.4, mm/highmem.c).
 
-    pool.cursor    slot looked at last; starts at 0 and is advanced before it is looked at
+    pool.cursor    slot examined last; starts at 0 and advances before each examination
 
-    slot.count     0   clean: no PTE, and no CPU can hold a stale translation; only such a slot may be taken
-                   1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
-                       before a flush
+    slot.count is not a pure use count:
+                   0   clean: no PTE, and no TLB holds a stale translation; only a clean slot may be taken
+                   1   cached and unused: the PTE is present and TLBs may hold it; not reusable before a flush
                    n   n - 1 users, n >= 2
-    slot.page      the page it maps, where count >= 1
+    slot.page      the mapped page, if count >= 1
 
     page.slot      1 + the slot that caches the page; 0: none (`page->virtual`)
 
-Everything happens under the lock, the pass over all slots at a wrap and its global flush included. A slot
-never goes from 1 to 0 without a flush of every TLB before anybody takes it.
+The lock is held throughout, including the scan of all slots at a wrap and its global flush. A count never
+goes from 1 to 0 without a flush of every TLB before the slot is taken.
 
-With `colours` a page may be mapped only in slots of its own colour, page number modulo colours, so that a
-cache indexed by virtual addresses holds it once: slot number modulo colours is the colour too. Each colour
-has its cursor, its budget of probes and its wait queue, over its share of the slots; a wrap of any of them
-passes over the whole pool.
+With `colours`, a page may be mapped only in slots of its own colour, page number modulo colours, so that a
+virtually indexed cache holds it once. The colour of a slot is its number modulo colours. Each colour has its
+own cursor, probe budget and wait queue over its share of the slots. A wrap of any cursor scans the whole
+pool.
 
-With `reserve` a task that has nothing mapped waits until so many slots can be set aside for it, and gives
-them back when it has nothing mapped again. A task that maps no more than that at once never waits while it
-holds a map: if all that was set aside were in use, so would be its own share. So there is no deadlock.
+With `reserve`, a task without mappings waits until that many slots can be reserved for it. It releases the
+reservation after its last unmap. A task that maps no more slots than it reserved never waits while it holds
+a mapping: the other tasks cannot use its share. This prevents deadlock.
 
-    pool.reserved  slots set aside, over all tasks (in the first record); never more than there are
+    pool.reserved  slots reserved by all tasks (in the first record); never more than the pool has
 
-The algorithm is in components/cached_pool.py: a colour is a series of slots there.
+The algorithm is in components/cached_pool.py, where a colour is a series of slots.
 
-Source: Linux 2.4.18 mm/highmem.c as described by the linux-kernel discussion of March 2002; `flush_if_any`
-and `colours` are what later kernels do; reserving slots for each task is A. Arcangeli's proposal (three of
-them). Ours: slots are set aside under the pool's lock, and tasks that wait for that have a queue of their
-own.
+Source: Linux 2.4.18 mm/highmem.c as described by the linux-kernel discussion of March 2002. `flush_if_any`
+and `colours` follow later kernels. Reserving slots for each task is A. Arcangeli's proposal (three slots).
+Ours: reservations are made under the pool's lock, and tasks that wait for one have a separate queue.
 """
 
 from __future__ import annotations
@@ -59,8 +58,8 @@ OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool (LAST_PKMAP)"),
     FLUSH_IF_ANY,
     WAKE_OPTION,
-    Option("colours", 1, minimum=1, maximum=64, help="cache colours, each with its share of the slots"),
-    Option("reserve", 0, minimum=0, maximum=16, help="slots set aside for a task that maps; 0: none"),
+    Option("colours", 1, minimum=1, maximum=64, help="cache colours, each with an equal share of the slots"),
+    Option("reserve", 0, minimum=0, maximum=16, help="slots reserved for each task that maps; 0: none"),
 )
 POOL = [("cursor", "i4"), ("reserved", "i4")]
 SLOT = [("count", "i4"), ("page", "i8")]
@@ -68,17 +67,17 @@ PAGE = [("slot", "i4")]
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's slots, for the whole machine: the same number for each colour."""
+    """Slots in the pool, for the whole machine: an equal number for each colour."""
     return pools(options, shape) * (options["slots"] // pools(options, shape))
 
 
 def pools(options: dict[str, int], shape: Shape) -> int:
-    """One cursor per colour; there are no more colours than slots."""
+    """One cursor per colour; there are at most as many colours as slots."""
     return min(options["colours"], options["slots"])
 
 
 def queues(options: dict[str, int], shape: Shape) -> int:
-    """One wait queue per colour, and one for tasks that wait until slots are set aside, if they are."""
+    """One wait queue per colour, and with `reserve` one more for tasks that wait for a reservation."""
     return pools(options, shape) + (options["reserve"] > 0)
 
 
@@ -94,7 +93,7 @@ def _slots_of_colour(a: State, colours: int) -> int:
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Find the page's slot or take a clean one; flush at a wrap; sleep if a whole pass finds none."""
+    """Find the page's slot or take a clean one; flush at a wrap; sleep if a whole pass finds no slot."""
     colours = _colours(a)
     size = _slots_of_colour(a, colours)
     if a.options[0].reserve > 0 and r.depth == 0 and _must_wait(a, r, d, colours * size):
@@ -102,14 +101,14 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
         d.queue = colours
         return SLEEP
     always = not a.options[0].flush_if_any
-    # A division would be most of this step, and there is one colour as a rule.
+    # A division would be most of the cost of this step, and usually there is only one colour.
     colour = r.page % colours if colours > 1 else 0
     return map_cached(a, r, d, colour, size, colour, colours, 0, colours * size, FLUSH_ALL, always)
 
 
 @inline
 def _must_wait(a: State, r: Request, d: StepCost, slots: int) -> bool:
-    """Set slots aside for the task when it has the lock; true if there are too few left. `r.mark`: it has."""
+    """Under the lock, reserve slots for the task; true if too few are left. `r.mark`: 1 once reserved."""
     if r.step == ASK:
         r.mark = 0
     if r.step != SEARCH or r.mark == 1:
@@ -125,7 +124,7 @@ def _must_wait(a: State, r: Request, d: StepCost, slots: int) -> bool:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Drop one use; wake the sleepers, after the release, if the slot became free to be flushed."""
+    """Drop one use; after releasing the lock, wake the sleepers if the slot is unused."""
     colours = _colours(a)
     size = _slots_of_colour(a, colours)
     reserved = a.options[0].reserve > 0 and r.depth == 0
@@ -144,7 +143,7 @@ adopt = adopt_slot
 
 
 def flush_unused(a: State) -> list[int]:
-    """Forget all mappings that nobody uses, as kmap_flush_unused does; return their pages, by slot."""
+    """Drop all unused mappings, as kmap_flush_unused does; return their pages in order of slots."""
     pages = []
     for slot in a.slots:
         if slot.count == 1:
@@ -154,14 +153,14 @@ def flush_unused(a: State) -> list[int]:
     return pages
 
 
-# Counts must match the live mappings, and pages their slots.
+# Counts must match the live mappings, and pages must match their slots.
 check = check_pools
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """No task may be left asleep unless every slot of its colour is in use, or set aside."""
+    """No task may remain asleep unless every slot of its colour is in use or reserved."""
     lost = lost_wakeups_in_pools(a, live, interleaved=True)
     wanted = min(int(a.options[0].reserve), len(a.slots))
     if wanted and a.pool[0].reserved + wanted <= len(a.slots):
-        lost += check_sleepers(live, len(a.pool), wanted, "slots can be set aside")
+        lost += check_sleepers(live, len(a.pool), wanted, "slots can be reserved")
     return lost

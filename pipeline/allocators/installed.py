@@ -1,6 +1,6 @@
 """Designs of installed packages: the entry points of the group `pipeline.allocators`.
 
-A package names the module of each of its designs, in its pyproject.toml:
+A package declares the module of each of its designs in its pyproject.toml:
 
     [project.entry-points."pipeline.allocators"]
     my_pool = "my_package.my_pool"
@@ -19,7 +19,7 @@ ENTRY_POINTS = "pipeline.allocators"
 
 @dataclass(frozen=True)
 class InstalledAllocator:
-    """A design that an installed package names; `path` is its file, or None and `problem` says why."""
+    """A design that an installed package declares: `path` is its file, or None with a `problem`."""
 
     name: str
     package: str
@@ -28,7 +28,7 @@ class InstalledAllocator:
 
 
 def installed_allocators(shipped: Container[str]) -> list[InstalledAllocator]:
-    """Every entry point of the group, by name. None has a file whose name is `shipped` or another's too."""
+    """List every entry point of the group by name; one named like a shipped or another design has no path."""
     points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value))
     packages: dict[str, list[str]] = {}
     for point in points:
@@ -37,9 +37,7 @@ def installed_allocators(shipped: Container[str]) -> list[InstalledAllocator]:
     for point in points:
         problem, path = "", None
         if point.name in shipped:
-            problem = (
-                "a shipped design has this name, and that one is used; the package must name it otherwise"
-            )
+            problem = "a shipped design has this name and takes precedence; rename the design in the package"
         elif len(packages[point.name]) > 1:
             problem = f"{' and '.join(packages[point.name])} each have a design of this name; uninstall one"
         else:
@@ -53,16 +51,16 @@ def _package(point: EntryPoint) -> str:
 
 
 def _file_of(point: EntryPoint) -> tuple[Path | None, str]:
-    """The file that the entry point names, or why there is none."""
-    mend = "mend or uninstall the package"
+    """The file that the entry point refers to, or the reason why there is none."""
+    mend = "fix or uninstall the package"
     if point.attr or not point.module:
-        return None, f"its entry point wants a module as in 'package.module', found '{point.value}'; {mend}"
+        return None, f"its entry point must be a module as in 'package.module', found '{point.value}'; {mend}"
     try:
-        # Imports the packages around the module, which may fail in any way.
+        # This imports the parent packages of the module, which can fail in any way.
         spec = importlib.util.find_spec(point.module)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return None, f"its entry point names '{point.module}', which is not found: {reason}; {mend}"
+        return None, f"its entry point refers to '{point.module}', which is not found: {reason}; {mend}"
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None, f"its entry point names '{point.module}', found no such Python file; {mend}"
+        return None, f"its entry point refers to '{point.module}', which is not a Python file; {mend}"
     return Path(spec.origin), ""

@@ -1,25 +1,24 @@
-"""Local kmaps: a stack of slots per task, on whatever CPU it is bound to while it has one (Linux 5.11).
+"""Local kmaps: a stack of slots per task, on the CPU to which its first mapping binds it (Linux 5.11).
 
-    pool[task].depth   mappings of the task in force; the next takes the slot of this depth
+    pool[task].depth   current mappings of the task; the next map takes the slot of this depth
 
     slot               cpu * nesting + depth: an address of the CPU, whichever task runs there
-    slot.task          1 + the task whose mapping its PTE is, which is the one that runs; 0: it has none
+    slot.task          1 + the running task whose mapping is in the PTE; 0: no PTE
 
-A map writes the PTE of the CPU's slot for the task's depth; an unmap clears it and invalidates that one
-address in the CPU's own TLB. No lock, no interrupt, no cache, no waiting for a slot. The task may be
-preempted and may sleep: when it leaves the CPU, the PTEs of all it has mapped are cleared and their
-addresses invalidated, and written anew when it comes back. Two tasks of one CPU thus use one address in
-turns, and neither may go to another CPU: migration is disabled from the outermost map to the outermost
-unmap.
+A map writes the PTE of the CPU's slot for the task's depth. An unmap clears it and invalidates that one
+address in the CPU's own TLB. There is no lock, no interrupt, no cache and no wait for a slot. The task may be
+preempted and may sleep. When it leaves the CPU, the PTEs of all its mappings are cleared and their addresses
+invalidated; when it returns, they are written again. Two tasks of one CPU thus take turns using one address,
+and neither may move to another CPU: migration is disabled from the outermost map to the outermost unmap.
 
-Mappings must be undone in reverse order: an unmap out of it is reported as `unmap_out_of_order`. Nesting too
-deep is the one way to run out. The kernel's check fires when the new depth reaches `nesting`, so that one
-mapping less than that can be nested and the last slot is never used: it is reported as `nesting_overflow`,
-and from there on the last slot serves every deeper mapping.
+Mappings must be undone in reverse order; any other order is reported as `unmap_out_of_order`. Slots run out
+only if mappings nest too deeply. The kernel's check fires when the new depth reaches `nesting`, so at most
+`nesting` - 1 mappings can nest and the last slot is never used. Deeper nesting is reported as
+`nesting_overflow`; the last slot then serves every deeper mapping.
 
 Source: kmap_local_page of Linux 5.11 (T. Gleixner, November 2020), mm/highmem.c: 16 slots per CPU; x86
-invalidates at the unmap, ARM at the map (`invalidate_at`). Ours: a switch pays for the PTEs and the
-invalidations of the mappings that it meets, and for nothing else.
+invalidates at the unmap, ARM at the map (`invalidate_at`). Ours: a switch costs the PTEs and the
+invalidations of the mappings of its task, and nothing else.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import MISS, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER
 
-SUMMARY = "kmap_local: own slots per CPU, rewritten at context switches; the task is bound, may sleep"
+SUMMARY = "kmap_local: slots per CPU, rewritten at context switches; the task is bound but may sleep"
 SOURCE = "T. Gleixner, Linux 5.11, mm/highmem.c"
 OPTIONS = (
-    Option("nesting", 16, minimum=2, maximum=64, help="slots of each CPU (KM_MAX_IDX); one less can nest"),
+    Option("nesting", 16, minimum=2, maximum=64, help="slots of each CPU (KM_MAX_IDX); one fewer can nest"),
     Option(
         "invalidate_at",
         "unmap",
         choices=("unmap", "map"),
         default_on={"arm": "map"},
-        help="unmap: as x86 does; map: as ARM does",
+        help="unmap: as on x86; map: as on ARM",
     ),
 )
 POOL = [("depth", "i4")]
@@ -51,7 +50,7 @@ _AT_MAP = 1
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """Those of all CPUs; the address space must be there for every possible CPU."""
+    """Slots of all CPUs; every possible CPU needs its address space."""
     return options["nesting"] * shape.cpus
 
 
@@ -61,13 +60,13 @@ def pools(options: dict[str, int], shape: Shape) -> int:
 
 
 def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
-    """Where a page is mapped is known to its task alone."""
+    """Only the task records where a page is mapped."""
     return 0
 
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Push a slot of this CPU on the task's stack."""
+    """Push a slot of this CPU onto the task's stack."""
     stack = a.pool[r.task]
     depth = stack.depth
     if depth + 1 >= a.options[0].nesting:
@@ -97,13 +96,13 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def switch_out(a: State, r: Request, d: StepCost) -> None:
-    """The CPU's next task may use the address for itself."""
+    """Clear the PTE, because the CPU's next task may use the address."""
     _unload(a, r, d)
 
 
 @inline
 def switch_in(a: State, r: Request, d: StepCost) -> None:
-    """Make the address the task's own again."""
+    """Restore the task's PTE."""
     _load(a, r, d)
 
 
@@ -124,12 +123,12 @@ def _unload(a: State, r: Request, d: StepCost) -> None:
 
 
 def check(a: State, live: Check) -> list[str]:
-    """There are as many mappings on the stacks as in force, and no PTE is left that nobody uses."""
+    """The stacks must hold all current mappings, and no PTE may remain without a user."""
     problems = []
     stacked, users = int(a.pool.depth.sum()), sum(live.users.values())
     if stacked != users:
-        problems.append(f"{stacked} mappings on the tasks' stacks, {users} in force")
+        problems.append(f"{stacked} mappings on the tasks' stacks, {users} current mappings")
     for s in range(live.shape.cpus * int(a.options[0].nesting)):
         if a.slots[s].task and not live.users.get(s):
-            problems.append(f"slot {s}: has a PTE of task {int(a.slots[s].task) - 1}, and nobody uses it")
+            problems.append(f"slot {s}: has a PTE of task {int(a.slots[s].task) - 1} but no user")
     return problems

@@ -1,28 +1,30 @@
 """A pool of cached mappings without a lock: counts are changed atomically (Zijlstra, January 2007).
 
-    pool.hand      slot looked at last; every search advances it
-    slot.count     0 one task's own, 1 free, n: n - 1 users; it, slot.page, pool.freed as in atomic_counts.py
-    slot.next      1 + the next slot that the same task has claimed to have it flushed; 0: none
+    pool.hand      slot examined last; every search advances it
+    slot.count     0: claimed by one task; 1: free; n: n - 1 users; slot.count, slot.page and pool.freed are
+                   as in components/atomic_counts.py
+    slot.next      1 + the next slot that the same task has claimed for its flush; 0: none
     page.slot      1 + the slot that caches the page; 0: none
 
-A page that has a slot is mapped by counting up, unless the count is 0 or the slot has another page by then.
-Otherwise the hand advances until a free slot is found, which is claimed (1 to 0) and will be the page's. A
-clean one is used at once. If it still maps a page, the slots ahead of the hand, which stays, are looked at,
-and up to `tlb_batch` more such slots are claimed; one flush of every TLB, with nothing locked, makes all of
-them clean, and those ahead are given back, for the hand to come by. If the page was mapped by somebody else
-meanwhile, the slot is given back and that mapping used.
+A map of a page that has a slot increments the slot's count, unless the count is 0 or the slot maps another
+page by then. Otherwise the hand advances until it finds a free slot. The task claims that slot (1 to 0) for
+the page. A clean slot is used immediately. If the slot still maps a page, the task examines the slots ahead
+of the hand, without moving it, and claims up to `tlb_batch` more of them that are not clean. One flush of
+every TLB, with no lock held, makes all of these slots clean. The task then releases the slots ahead of the
+hand for later searches. If another task has mapped the page in the meantime, the slot is released and that
+mapping is used.
 
-Whoever makes a slot free, by the last unmap or by giving it back, wakes the sleepers: for that it takes the
-lock of the wait queue (lock 0), whether anybody sleeps or not. It is the design's only lock.
+A task that frees a slot, by the last unmap or by releasing a claim, wakes the sleepers. For this it takes the
+lock of the wait queue (lock 0) even if no task sleeps. This is the design's only lock.
 
-A task that finds no free slot in a whole round sleeps, unless one became free since the round began: `freed`
-is compared and the queue joined with the queue's lock held, so that no wake-up is lost, as the posted version
-could. Woken, it searches again, and looks for its page only when it has a slot.
+A task that finds no free slot in a whole round sleeps, unless a slot became free since the round began. It
+compares `freed` and joins the queue with the queue's lock held, so no wake-up is lost, as was possible in the
+posted version. After waking, it searches again, and looks up its page only when it has a slot.
 
 Source: P. Zijlstra, linux-kernel, January 2007, on kmap_high without its lock; mm/highmem.c of the -rt
-kernels (pkmap_try_free, pkmap_get_free, pkmap_put). Ours: the line of memory that a count lies in goes from
-CPU to CPU at each change or attempt; each advance of the hand is such a change. A clean slot ahead of the
-hand is left alone, where the source claims it and gives it back at once.
+kernels (pkmap_try_free, pkmap_get_free, pkmap_put). Ours: the cache line of a count moves between CPUs at
+each change or attempt, and each advance of the hand is such a change; a clean slot ahead of the hand is left
+alone, where the source claims and immediately releases it.
 """
 
 from __future__ import annotations
@@ -49,10 +51,8 @@ SUMMARY = "no lock over the pool: atomic counts, one global flush for a batch of
 SOURCE = "P. Zijlstra, linux-kernel, January 2007"
 OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots in the pool"),
-    Option(
-        "tlb_batch", 32, minimum=1, maximum=1 << 16, help="further slots that a flush makes clean, at most"
-    ),
-    Option("counts_per_line", 16, minimum=1, maximum=64, help="counts in one line of memory"),
+    Option("tlb_batch", 32, minimum=1, maximum=1 << 16, help="maximum number of further slots per flush"),
+    Option("counts_per_line", 16, minimum=1, maximum=64, help="counts in one cache line"),
     WAKE_OPTION,
 )
 POOL = [("hand", "i4"), ("freed", "i8")]
@@ -61,17 +61,17 @@ PAGE = [("slot", "i4")]
 ATOMICS = True
 
 
-# The hand's, then those of the counts.
+# The line of the hand, then those of the counts.
 lines = count_lines
 
 
 def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
-    """On one CPU, its cache holds every line."""
+    """With one CPU, its cache holds every line."""
     return {"counts_per_line": "more than one CPU"} if cpus == 1 else {}
 
 
 def prepare(a: State, shape: Shape) -> None:
-    """Every slot is free and clean."""
+    """Start with every slot free and clean."""
     a.slots.count = 1
     a.slots.page = -1
 
@@ -80,19 +80,19 @@ def prepare(a: State, shape: Shape) -> None:
 _ASK = 0
 _COUNT_UP = 1
 _SEARCH = 2
-_FREED = 3  # a slot became free: the lock of the queue is held
+_FREED = 3  # a slot became free: the queue's lock is held
 _WAKE = 4
-_GO_ON = 5  # give the next slot back, or let the page have the slot that was kept
+_GO_ON = 5  # release the next claimed slot, or map the page in the slot that was kept
 _PUBLISH = 6
 _NONE = 7
-_JOIN = 8  # the lock of the queue is held
-# Steps of an unmap, beside _FREED and _WAKE.
+_JOIN = 8  # the queue's lock is held
+# Steps of an unmap, in addition to _FREED and _WAKE.
 _END = 9
 
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Count up the page's slot, or claim a free one; flush a batch of them if none is clean."""
+    """Increment the count of the page's slot, or claim a free slot; flush a batch if it is not clean."""
     if r.step == _ASK:
         touch(d, 1)
         r.mark = a.pages[r.page].slot
@@ -129,7 +129,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _search(a: State, r: Request, d: StepCost) -> int:
-    """Go round with the hand at most once; claim a slot, and more of them if it must be flushed."""
+    """Advance the hand at most one round; claim a slot, and more slots if it needs a flush."""
     pool = a.pool[0]
     r.mark = pool.freed
     r.budget = 0
@@ -160,7 +160,7 @@ def _search(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _scan_ahead(a: State, r: Request, d: StepCost, at: int) -> None:
-    """Claim free slots after `at` that must be flushed too; `r.budget` begins their list, last first."""
+    """Claim free slots after `at` that also need a flush; `r.budget` heads their list, last claimed first."""
     slots = a.options[0].slots
     claimed = 0
     for _ in range(slots):
@@ -179,7 +179,7 @@ def _scan_ahead(a: State, r: Request, d: StepCost, at: int) -> None:
 
 @inline
 def _forget(a: State, d: StepCost, at: int) -> None:
-    """A slot that the task has for itself maps its page no more."""
+    """Drop the page of a slot that the task has claimed."""
     slot = a.slots[at]
     a.pages[slot.page].slot = 0
     evict(a, d, slot.page)
@@ -190,7 +190,7 @@ def _forget(a: State, d: StepCost, at: int) -> None:
 
 @inline
 def _publish(a: State, r: Request, d: StepCost) -> int:
-    """Let the page have the claimed slot, unless somebody has given it one meanwhile."""
+    """Map the page in the claimed slot, unless another task has mapped it in the meantime."""
     touch(d, 1)
     r.mark = a.pages[r.page].slot
     if r.mark > 0:
@@ -208,7 +208,7 @@ def _publish(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _wake_sleepers(a: State, r: Request, after: int) -> int:
-    """Release the queue's lock, and wake sleepers if there are any; then comes step `after`."""
+    """Release the queue's lock and wake sleepers, if any; `after` is the next step."""
     if r.step == _WAKE:
         r.step = after
         return wake(a)
@@ -218,7 +218,7 @@ def _wake_sleepers(a: State, r: Request, after: int) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Count down; wake the sleepers if the slot is free now."""
+    """Decrement the count; wake the sleepers if the slot became free."""
     if r.step == _END:
         return DONE
     if r.step in (_FREED, _WAKE):
@@ -230,6 +230,6 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
     return STEP
 
 
-# Counts must match the live mappings, pages their slots, and nobody be asleep beside a free slot.
+# Counts must match the live mappings and pages their slots; no task sleeps while a slot is free.
 check = check_counts
 lost_wakeups = lost_wakeups_beside_free

@@ -1,31 +1,33 @@
-"""The mermap: a region of addresses for each process and CPU, flushed before reuse, never at release.
+"""The mermap: an address region for each process and CPU, flushed before reuse, never at release.
 
-    slots 0 .. slots - 1      the pool of persistent maps, used only to fall back on
-    slots + n * (pages + 1)   first slot of region n = process * cpus + cpu: its pages, and one in reserve
+    slots 0 .. slots - 1      the pool of persistent maps, used only as a fallback
+    slots + n * (pages + 1)   first slot of region n = process * cpus + cpu: its pages and one reserve page
 
-    pool[0].cursor            of the pool, in which slot.count, slot.page and page.slot are as in global_pool
-    pool[1 + n].next          how many pages of region n, from its first on, may not be mapped before a flush
-    pool[1 + n].mapped        mappings in force in it, the one in reserve left out
-    pool[1 + n].reserve       its last page. 0: clean; 1: unused, but the CPU's TLB may hold it; 2: in use
+    pool[0].cursor            cursor of the pool; slot.count, slot.page and page.slot are as in global_pool.
+    pool[1 + n].next          number of pages at the start of region n that may not be mapped before a flush
+    pool[1 + n].mapped        current mappings in the region, without the reserve page
+    pool[1 + n].reserve       state of the reserve page. 0: clean; 1: unused, but the CPU's TLB may hold it;
+                              2: in use
 
-    slot.mapped               1 while somebody has the page of a region mapped
+    slot.mapped               1 while a task has this page of a region mapped
 
-A map takes the page at `next` and moves that on; an unmap writes a PTE and flushes nothing. At the end of the
-region `next` goes back to behind the highest page in use, after a flush of the CPU's own TLB. There is no
-lock and no interrupt, but a low page is lost as long as a higher one is in use. A task keeps its CPU from its
-outermost map to its outermost unmap; it may be preempted and may sleep.
+A map takes the page at `next` and advances `next`. An unmap writes a PTE and flushes nothing. At the end of
+the region, the CPU flushes its own TLB and `next` returns to the page after the highest page in use. There is
+no lock and no interrupt, but a low page cannot be reused while a higher one is in use. A task stays on its
+CPU from its outermost map to its outermost unmap; it may be preempted and may sleep.
 
-A map **fails** if the region has no room even after a flush, or if `entries` mappings of the process are in
-force on the CPU. The caller must have another way, and the map counts as a fallback. With `fall_back=pool`
-that is a pool of persistent maps for the machine, under its lock and at its price. With `fall_back=reserve`
-it is the page in reserve, which wants what `atomic` wants: what would block happens before (prefault), then
-comes one more try, then neither preemption nor sleep. Who maps within that and fails again uses the pool.
+A map **fails** if the region has no room even after a flush, or if the process already has `entries` mappings
+on the CPU. The caller then needs another way, and the map counts as a fallback. With `fall_back=pool` this is
+a pool of persistent maps for the machine, under its lock and at its cost. With `fall_back=reserve` it is the
+reserve page, with the rules of `atomic`: anything that would block happens first (prefault), then the map is
+retried once, and then the task may be neither preempted nor sleep. A nested map that fails within such a
+mapping uses the pool.
 
-Source: B. Jackman, mm/mermap.c, posted to linux-mm in 2026 and not merged as far as known: 4 entries;
-regions of the largest folio, 512 pages on x86. Open there, and chosen here: what a caller does whose map
-fails; and the reserve, which takes one of the 4 entries there and so can fail after all, has one of its own.
-Ours: every mapping is one page; the pool's PTEs count as not global, like the regions'; 64 pages, since a
-simulation takes 8 bytes for each page, process and pair of CPUs (2 GB for 1,024 processes on 64 CPUs).
+Source: B. Jackman, mm/mermap.c, posted to linux-mm in 2026 and not known to be merged: 4 entries; regions of
+the largest folio, 512 pages on x86. The source leaves open what a caller does when its map fails. Its reserve
+takes one of the 4 entries and can therefore fail too; here the reserve has an entry of its own. Ours: every
+mapping is one page; the pool's PTEs are not global, like those of the regions; a region has 64 pages, because
+a simulation takes 8 bytes for each page, process and pair of CPUs (2 GB for 1,024 processes on 64 CPUs).
 """
 
 from __future__ import annotations
@@ -49,13 +51,13 @@ from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import FALLBACK, MISS
 
-SUMMARY = "mermap: a region per process and CPU; the own TLB is flushed before reuse; maps may fail"
+SUMMARY = "mermap: a region per process and CPU; the local TLB is flushed before reuse; maps may fail"
 SOURCE = "B. Jackman, linux-mm, 2026, mm/mermap.c"
 OPTIONS = (
-    Option("region_pages", 64, minimum=1, maximum=512, help="pages of each region, the reserve left out"),
-    Option("entries", 4, minimum=1, maximum=64, help="mappings of a process that a CPU can keep account of"),
-    Option("fall_back", "pool", choices=("pool", "reserve"), help="what a task does whose map fails"),
-    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool to fall back on"),
+    Option("region_pages", 64, minimum=1, maximum=512, help="pages of each region, without the reserve page"),
+    Option("entries", 4, minimum=1, maximum=64, help="mappings of one process that a CPU can track"),
+    Option("fall_back", "pool", choices=("pool", "reserve"), help="where a task maps if its map fails"),
+    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the fallback pool"),
     FLUSH_IF_ANY,
     WAKE_OPTION,
 )
@@ -72,17 +74,17 @@ _IN_USE = 2
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's, and those of a region for each process and CPU."""
+    """Slots of the pool, plus those of a region for each process and CPU."""
     return options["slots"] + shape.processes * shape.cpus * (options["region_pages"] + 1)
 
 
 def pools(options: dict[str, int], shape: Shape) -> int:
-    """The pool, and a region for each process and CPU."""
+    """One record for the pool, and one for the region of each process and CPU."""
     return 1 + shape.processes * shape.cpus
 
 
 def address_space_pages(options: dict[str, int], shape: Shape) -> int:
-    """All processes have their regions at the same addresses."""
+    """The regions of all processes are at the same addresses."""
     return options["slots"] + shape.cpus * (options["region_pages"] + 1)
 
 
@@ -94,14 +96,14 @@ _RESERVE_FLUSHED = 11
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Take the next page of the region, after a flush at its end; or fail, and go the other way."""
+    """Take the next page of the region, after a flush at its end; if that fails, use the fallback."""
     if r.step == _RESERVE_FLUSHED:
         return _use_reserve(a, r, d)
     if r.step in (_ASK, _PREFAULTED):
         region = a.pool[_region_of(r, d)]
         touch_local(d, 1)
         if region.next == a.options[0].region_pages:
-            # The accounts of all mappings are looked at for the highest.
+            # Examine the records of all mappings to find the highest.
             touch_local(d, a.options[0].entries)
             highest = _highest_in_use(a, r, d)
             if highest < region.next:
@@ -129,7 +131,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _flush(region: Any) -> int:
-    """Flush the CPU's TLB, after which a page in reserve that nobody uses is clean."""
+    """Flush the CPU's TLB, which makes an unused reserve page clean."""
     if region.reserve == _STALE:
         region.reserve = _CLEAN
     return FLUSH_LOCAL
@@ -137,7 +139,7 @@ def _flush(region: Any) -> int:
 
 @inline
 def _region_of(r: Request, d: StepCost) -> int:
-    """Record of the region that the task's process has on this CPU."""
+    """Record of the region of the task's process on this CPU."""
     return 1 + r.process * d.cpus + d.cpu
 
 
@@ -149,7 +151,7 @@ def _first(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _highest_in_use(a: State, r: Request, d: StepCost) -> int:
-    """How many pages of the region reach to the end of the highest that is in use."""
+    """Number of pages from the start of the region to the end of the highest page in use."""
     first = _first(a, r, d)
     pages = a.options[0].region_pages
     while pages > 0 and a.slots[first + pages - 1].mapped == 0:
@@ -159,7 +161,7 @@ def _highest_in_use(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _map(a: State, r: Request, d: StepCost, slot: int) -> None:
-    """Map the page at a slot whose translation this CPU's TLB has not."""
+    """Map the page at a slot whose translation is not in this CPU's TLB."""
     r.slot = slot
     a.slots[slot].mapped = 1
     touch_local(d, 1)
@@ -168,7 +170,7 @@ def _map(a: State, r: Request, d: StepCost, slot: int) -> None:
 
 @inline
 def _use_reserve(a: State, r: Request, d: StepCost) -> int:
-    """Map in the page in reserve, and keep the CPU."""
+    """Map in the reserve page; the task keeps the CPU and may not sleep."""
     forbid_sleep(d)
     a.pool[_region_of(r, d)].reserve = _IN_USE
     _map(a, r, d, _first(a, r, d) + a.options[0].region_pages)
@@ -178,7 +180,7 @@ def _use_reserve(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Write the PTE that marks the page as unmapped, and flush nothing; or do what the pool does."""
+    """Write the PTE that marks the page as unmapped, without a flush; or unmap in the pool."""
     if r.slot < a.options[0].slots:
         return unmap_cached(a, r, d, 0)
     region = a.pool[_region_of(r, d)]
@@ -195,7 +197,7 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
 
 
 def check(a: State, live: Check) -> list[str]:
-    """Each region must know its mappings, none of them beyond its `next`; the pool must be in order too."""
+    """Each region's counts must match its mappings, all below `next`; the pool must be consistent too."""
     shared, pages = int(a.options[0].slots), int(a.options[0].region_pages)
     problems = check_pools(a, live, shared)
     used = {s for s, users in live.users.items() if users and s >= shared}
@@ -211,13 +213,13 @@ def check(a: State, live: Check) -> list[str]:
     for n, (mappings, following, reserve) in enumerate(regions):
         here = mapped_by_region.get(n, set())
         if (reserve == _IN_USE) != (pages in here):
-            problems.append(f"region {n}: its reserve is {reserve}, and mapped or not")
+            problems.append(f"region {n}: the state of its reserve page, {reserve}, contradicts its mapping")
         here -= {pages}
         if len(here) != mappings or any(k >= following for k in here):
-            problems.append(f"region {n}: {mappings} mappings, next {following}, has {here}")
+            problems.append(f"region {n}: records {mappings} mappings and next {following}, found {here}")
     return problems
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot of the pool is in use."""
+    """No task may remain asleep unless every slot of the pool is in use."""
     return check_sleepers(live, 0, int((a.slots.count[: int(a.options[0].slots)] < 2).sum()))

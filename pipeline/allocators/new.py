@@ -1,4 +1,4 @@
-"""A design to start from: the files of skeleton/ under the user's own name."""
+"""A starting point for a new design: the files of skeleton/ under the user's chosen name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PLACEHOLDER = re.compile(r"\bNAME\b")
 
 
 def new_allocator(name: str, directory: Path = Path()) -> tuple[Path, Path]:
-    """Write NAME.py, a design that replays, and test_NAME.py, its test; return their paths.
+    """Write NAME.py, a design that can be replayed, and test_NAME.py, its test; return their paths.
 
-    Nothing that exists is overwritten, and it is both files or none. Raises UsageError for a name that no
-    design of one's own can have, OutputError where the files cannot be written.
+    Existing files are never overwritten, and either both files are written or none. Raises UsageError for a
+    name that is not allowed, and OutputError if the files cannot be written.
     """
     _refuse_name(name)
     texts = {
@@ -29,7 +29,7 @@ def new_allocator(name: str, directory: Path = Path()) -> tuple[Path, Path]:
     for path in texts:
         if path.exists() or path.is_symlink():
             raise OutputError(
-                f"{path}: wanted to write a new file, found one that is there; choose another name or -o DIR"
+                f"{path}: cannot write a new file: the path exists; choose another name or -o DIR"
             )
     written: list[Path] = []
     path = directory
@@ -37,7 +37,7 @@ def new_allocator(name: str, directory: Path = Path()) -> tuple[Path, Path]:
         directory.mkdir(parents=True, exist_ok=True)
         for path, template in texts.items():
             text = _PLACEHOLDER.sub(name, (_SKELETON / template).read_text(encoding="utf-8"))
-            # "x": a file of that name that another process makes meanwhile is kept.
+            # "x" keeps a file of that name that another process creates in the meantime.
             with path.open("x", encoding="utf-8") as file:
                 written.append(path)
                 file.write(text)
@@ -54,16 +54,16 @@ def new_allocator(name: str, directory: Path = Path()) -> tuple[Path, Path]:
 def _refuse_name(name: str) -> None:
     if not name.isidentifier() or keyword.iskeyword(name):
         raise UsageError(
-            f"NAME wants a Python name, letters, digits and underscores as in 'my_pool', found '{name}'; "
-            "it will be the name of a file that Python reads"
+            f"NAME must be a Python identifier (letters, digits and underscores, as in 'my_pool'), "
+            f"found '{name}'; it becomes the name of a Python file"
         )
     if name in sys.stdlib_module_names:
         raise UsageError(
-            f"NAME wants a name of your own, found '{name}', a module of Python's that a file {name}.py "
+            f"NAME must be a new name, found '{name}', a module of Python's standard library that {name}.py "
             f"would hide; try 'my_{name}'"
         )
     if name in shipped_allocators():
         raise UsageError(
-            f"NAME wants a name of your own, found '{name}', which is a shipped design; try 'my_{name}', or "
-            f"'pipeline allocators {name}' to read that one"
+            f"NAME must be a new name, found '{name}', a shipped design; try 'my_{name}', or "
+            f"'pipeline allocators {name}' to read about that design"
         )

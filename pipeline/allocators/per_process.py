@@ -1,37 +1,38 @@
-"""A pool for each process in its own page tables: cached, flushed only where that process runs.
+"""A pool for each process in its own page tables: cached, flushed only on the CPUs that run the process.
 
-    pool[p].cursor     slot of process `p` looked at last; starts at 0 and is advanced before it is looked at
-    pool[p].released   when a slot of it was last released, counted in switches of address spaces
-    pool[p].owner      1 + the task that has the semaphore; 0: nobody
-    pool[p].held       how many mappings the owner has
-    pool[p].users      how many mappings of the process are in force
+    pool[p].cursor     slot of process `p` examined last; starts at 0 and advances before each examination
+    pool[p].released   time of the last release of one of its slots, counted in switches of address spaces
+    pool[p].owner      1 + the task that holds the semaphore; 0: none
+    pool[p].held       mappings of the owner
+    pool[p].users      current mappings of the process
     pool[p].maps       maps since the process began; counted only if processes end
 
-    slot.count         0: clean, and to be taken; 1: cached, and unused; n: n - 1 users. This and slot.page,
-                       slot.next, slot.bucket, a hash by page for each process, are as in
+    slot.count         0: clean, may be taken; 1: cached and unused; n: n - 1 users. slot.count, slot.page,
+                       slot.next and slot.bucket (a hash by page for each process) are as in
                        components/private_pool.py
-    slot.released      when it was last released; 0: never
+    slot.released      time of the slot's last release; 0: never
 
-All processes have their slots at the same addresses. The PTEs are not global: on most machines a CPU that
-switches to another address space loses their translations; where a switch leaves them (PCID, ASIDs), a CPU
-that comes back after they were ended empties its TLB first. So only CPUs that are in the process's address
-space, and have not emptied their TLB since a slot was released, must be told. At a wrap that is mostly the
-own CPU, which flushes its TLB; others that run threads of the process are interrupted to do so too, and where
-there are none, nobody has to. The threads share a lock; a task that finds all slots in use sleeps in the
-queue of the process. No task is bound to a CPU, and it may sleep while it has something mapped.
+The slots of all processes are at the same addresses. The PTEs are not global: on most machines a CPU loses
+their translations when it switches to another address space. If a switch keeps them (PCID, ASIDs), a CPU that
+returns after the translations were ended empties its TLB first. So a flush concerns only CPUs that are in the
+process's address space and have not emptied their TLB since a slot was released. At a wrap this is usually
+only the local CPU, which flushes its own TLB. Other CPUs that run threads of the process are interrupted to
+flush theirs. If there is no such CPU, no flush is needed.
 
-Processes live as long as the trace, unless `lifetime` ends each after so many maps, once it has nothing
-mapped: its successor, which the trace does not know, has an empty pool, a page table to clear and hook in,
-and a fresh address space to enter.
+The threads of a process share a lock. A task that finds all slots in use sleeps in the queue of the process.
+No task is bound to a CPU, and a task may sleep while it holds a mapping.
 
-`cache=false` makes a slot clean at its unmap; its next map invalidates the one address where it may still
-be. With `semaphore` a thread waits until no other of its process has anything mapped. Both, and two slots,
-are the "userfixmap".
+Processes live as long as the trace, unless `lifetime` ends each of them after that many maps, when it has no
+mapping left. Its successor, which is not part of the trace, starts with an empty pool, a page table to clear
+and install, and a new address space to enter.
+
+`cache=false` makes a slot clean at its unmap. Its next map invalidates the one address where TLBs may still
+hold it. With `semaphore`, a thread waits until no other thread of its process holds a mapping. These two
+options with two slots give the "userfixmap".
 
 Source: R. van Riel's process-local pool; M. J. Bligh's user-kernel virtual address area (UKVA), 2002-2003;
-A. Arcangeli's userfixmap. Ours: the number of slots; that pages are found by a hash, whose entries and
-whose pass at a wrap are priced as memory that the CPU has to itself; no flush after a pass that freed
-nothing.
+A. Arcangeli's userfixmap. Ours: the number of slots; pages are found by a hash, whose entries and scan at a
+wrap cost as much as CPU-local memory; a scan that freed nothing needs no flush.
 """
 
 from __future__ import annotations
@@ -63,10 +64,10 @@ SUMMARY = "a cached pool per process, non-global: flushes only the CPUs that run
 SOURCE = "R. van Riel; M. J. Bligh (UKVA); A. Arcangeli (userfixmap); linux-kernel, 2002-2003"
 OPTIONS = (
     Option("slots", 64, minimum=2, maximum=1 << 14, help="slots of each process"),
-    Option("cache", True, help="keep what a slot maps after the unmap"),
-    Option("semaphore", False, help="one thread of a process at a time has anything mapped"),
+    Option("cache", True, help="keep a slot's mapping after the unmap"),
+    Option("semaphore", False, help="only one thread of a process at a time may hold mappings"),
     Option(
-        "lifetime", 0, minimum=0, maximum=1 << 30, help="maps of a process until a new one follows; 0: never"
+        "lifetime", 0, minimum=0, maximum=1 << 30, help="maps until a new process replaces the old; 0: never"
     ),
     WAKE_OPTION,
 )
@@ -78,12 +79,12 @@ NON_GLOBAL = True
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """Those of all processes."""
+    """Slots of all processes."""
     return options["slots"] * shape.processes
 
 
 def pools(options: dict[str, int], shape: Shape) -> int:
-    """A pool, a lock and a wait queue for each process."""
+    """One pool, one lock and one wait queue for each process."""
     return shape.processes
 
 
@@ -91,7 +92,7 @@ locks = queues = pools
 
 
 def address_space_pages(options: dict[str, int], shape: Shape) -> int:
-    """The same addresses serve every process."""
+    """The pools of all processes are at the same addresses."""
     return options["slots"]
 
 
@@ -107,7 +108,7 @@ _RELEASED = 4
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Find the page in the process's pool or take a clean slot of it; flush where it runs at a wrap."""
+    """Find the page in the process's pool or take a clean slot; at a wrap, flush the CPUs that run it."""
     p = r.process
     pool = a.pool[p]
     d.queue = p
@@ -149,7 +150,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _begin_process(a: State, r: Request, d: StepCost) -> int:
-    """Another process takes the place of one that has nothing mapped any more."""
+    """Replace a process that has no mapping left by a new one."""
     pool = a.pool[r.process]
     size = a.options[0].slots
     pool.maps = 0
@@ -164,7 +165,7 @@ def _begin_process(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _use(a: State, r: Request, d: StepCost) -> int:
-    """The request has its slot; without a cache, an address that may be in some TLB must go from it first."""
+    """Use the slot of the request; without a cache, first invalidate its address where TLBs may hold it."""
     pool = a.pool[r.process]
     pool.users += 1
     pool.maps += min(a.options[0].lifetime, 1)
@@ -184,7 +185,7 @@ def _use(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Drop one use; wake sleepers of the process, after the release, if the slot became free."""
+    """Drop one use; after the release, wake sleepers of the process if the slot became free."""
     pool = a.pool[r.process]
     d.lock = r.process
     if r.step != DROP:
@@ -206,15 +207,15 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """No task may be left asleep unless all slots of its process are in use, or its semaphore is."""
+    """No task may remain asleep unless all slots of its process, or its semaphore, are in use."""
     if not a.options[0].semaphore:
         return lost_wakeups_in_pools(a, live)
     free = [p for p, pool in enumerate(a.pool) if pool.owner == 0]
-    return [text for p in free for text in check_sleepers(live, p, 1, "semaphore is to be had")]
+    return [text for p in free for text in check_sleepers(live, p, 1, "semaphore is free")]
 
 
 def check(a: State, live: Check) -> list[str]:
-    """Each process's pool must be in order, and its semaphore be held as long as something is mapped."""
+    """Each process's pool must be consistent, and its semaphore held exactly while mappings exist."""
     problems = check_private_pools(a, live, bool(a.options[0].cache))
     if a.options[0].semaphore:
         users: Counter[int] = Counter()
@@ -222,5 +223,5 @@ def check(a: State, live: Check) -> list[str]:
             users[at // int(a.options[0].slots)] += count
         for p, (held, owner) in enumerate(zip(a.pool.held.tolist(), a.pool.owner.tolist(), strict=True)):
             if held != users[p] or (owner == 0) != (users[p] == 0):
-                problems.append(f"process {p}: its semaphore is held {held} times, {users[p]} are mapped")
+                problems.append(f"process {p}: its semaphore is held {held} times for {users[p]} mappings")
     return problems

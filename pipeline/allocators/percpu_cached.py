@@ -1,27 +1,27 @@
-"""A cached pool per CPU, the task pinned while it maps: flushed locally at its own wraps.
+"""A cached pool per CPU; the task is pinned while it maps; a wrap flushes only the local TLB.
 
-    pool[c].cursor   slot of CPU `c` looked at last; starts at 0 and is advanced before it is looked at
+    pool[c].cursor   slot of CPU `c` examined last; starts at 0 and advances before each examination
 
-    slot.count       0   clean: no PTE, and the CPU's TLB cannot hold a stale translation: it may be taken
-                     1   nobody uses it, but its PTE is there and the CPU's TLB may hold it: cached
+    slot.count       0   clean: no PTE, and the CPU's TLB holds no stale translation; the slot may be taken
+                     1   cached and unused: the PTE is present and the CPU's TLB may hold it
                      n   n - 1 users, n >= 2
-    slot.page, slot.next, slot.bucket   the page it maps, and a hash by page over each CPU's slots
+    slot.page, slot.next, slot.bucket   the mapped page, and a hash by page over each CPU's slots
 
-Only the CPU itself ever touches its pool, and only its TLB ever holds what the pool maps: no lock and no
-interrupt, and a wrap flushes that one TLB. In exchange a task must unmap where it mapped, so it is pinned
-from its outermost map to its outermost unmap; and a page that several CPUs use is mapped once on each. A task
-that finds all slots of its CPU in use waits there, pinned too.
+Only the CPU itself ever touches its pool, and only its TLB ever holds the pool's translations. The pool
+needs no lock and no interrupt, and a wrap flushes only that TLB. In return, a task must unmap on the CPU
+where it mapped, so it is pinned from its outermost map to its outermost unmap. A page that several CPUs use
+is mapped once on each. A task that finds all slots of its CPU in use waits there, pinned as well.
 
-The price is in struct page: where a page is mapped must be known for each CPU, which takes 4 bytes for each
-in every page there is (537 MB for 16 GB and 32 CPUs). That array is what the hash stands for here: a look-up
-is priced as one entry of the CPU's own, an entry in it as one that CPUs share, because those of other CPUs
-are in the same line of memory.
+The price is memory in struct page: the address of a page on each CPU takes 4 bytes per CPU in every page of
+the machine (537 MB for 16 GB and 32 CPUs). Here the hash stands in for that array. A look-up costs one
+CPU-local entry. An update costs one shared entry, because the entries of other CPUs are in the same cache
+line.
 
 Source: `page->virtual[NR_CPUS]`, linux-kernel, 2002, as an extension of A. Arcangeli's per-CPU pool. Ours: a
-waiting task stays pinned; no flush after a pass that freed nothing.
+waiting task stays pinned; a scan that freed nothing needs no flush.
 
-As in percpu_pinned, waiting for one's own CPU is measured against perfect balance of the tasks that are not
-pinned. TLBs have no capacity here, so that a hit never costs the walk of an entry that others have displaced.
+As in percpu_pinned, the wait for a particular CPU is compared with perfect load balance of unpinned tasks.
+TLBs have unlimited capacity here, so a hit never costs a page walk for a displaced entry.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from pipeline.allocators.components.private_pool import (
 from pipeline.allocators.components.wake import WAKE_OPTION, wake
 from pipeline.jit.marks import inline
 
-SUMMARY = "a cached pool per CPU with the task pinned: local flushes only; P words in every page"
+SUMMARY = "a cached pool per CPU with the task pinned: local flushes only; one word per CPU in every page"
 SOURCE = "page->virtual[NR_CPUS], linux-kernel, 2002"
 OPTIONS = (
-    Option("slots", 64, minimum=2, maximum=1 << 16, help="slots of each CPU"),
+    Option("slots", 64, minimum=2, maximum=1 << 16, help="slots of each CPU's pool"),
     WAKE_OPTION,
 )
 POOL = [("cursor", "i4")]
@@ -54,12 +54,12 @@ SLOT = PRIVATE_SLOT
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """Those of all CPUs; the address space must be there for every possible CPU."""
+    """Slots of all CPUs; every possible CPU needs its address space."""
     return options["slots"] * shape.cpus
 
 
 def pools(options: dict[str, int], shape: Shape) -> int:
-    """One per CPU."""
+    """One pool per CPU."""
     return shape.cpus
 
 
@@ -67,7 +67,7 @@ queues = pools
 
 
 def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
-    """A pointer of 4 bytes for each CPU."""
+    """A pointer of 4 bytes per CPU."""
     return 4 * shape.cpus
 
 
@@ -78,7 +78,7 @@ _WOKEN = 2
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Find the page in this CPU's pool or take a clean slot of it; flush this CPU at a wrap."""
+    """Find the page in this CPU's pool or take a clean slot of it; flush this CPU's TLB at a wrap."""
     if r.step != _FLUSHED:
         if r.step == _WOKEN:
             unpin(d)
@@ -109,7 +109,7 @@ _DROPPED = 1
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Drop one use, unpin, and wake tasks that wait on this CPU if nobody uses the slot now."""
+    """Drop one use, unpin, and wake tasks that wait on this CPU if the slot is unused."""
     if r.step == _DROPPED:
         return DONE
     touch_local(d, 1)
@@ -122,6 +122,6 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
     return wake(a)
 
 
-# Each pool must be in order, and no task may be left asleep unless all slots of its CPU are in use.
+# Each pool must be consistent, and no task may remain asleep unless all slots of its CPU are in use.
 check = check_private_pools
 lost_wakeups = lost_wakeups_in_pools

@@ -1,34 +1,34 @@
-"""A pool per CPU, the task pinned while it maps: no lock, no IPI, no cache (Arcangeli, March 2002).
+"""A pool per CPU; the task is pinned while it maps: no lock, no IPI, no cache (Arcangeli, March 2002).
 
-    percpu.free        1 + the first free slot of this CPU's pool, a list through slot.next; 0: none is free
-    percpu.mapped      mappings in force; == slots_per_cpu: the next task waits in this CPU's queue
+    percpu.free        1 + the first free slot of this CPU's pool, a list linked by slot.next; 0: none is free
+    percpu.mapped      current mappings; at slots_per_cpu the next task waits in this CPU's queue
 
-    slot.mapped        1 while somebody has it mapped
+    slot.mapped        1 while a task has the slot mapped
     slot.next          1 + the next free slot of the same CPU
 
-With overflow=global, slots 0 to slots - 1 are a pool for the machine, and those of the CPUs come after it:
+With `overflow=global`, slots 0 to slots - 1 form a pool for the machine, followed by the slots of the CPUs:
 
-    slot.count         0 clean, 1 cached and unused, n: n - 1 users; and as in global_pool:
+    slot.count         0 clean, 1 cached and unused, n: n - 1 users; as in global_pool, so are
     slot.page, page.slot, pool.cursor
 
-Only the CPU itself ever touches its pool, so nothing needs a lock; a task must unmap where it mapped, so it
-is pinned from its outermost map to its outermost unmap. A fresh mapping needs one local invalidation, because
-the slot's last translation may still be in this CPU's TLB and in no other.
+Only the CPU itself ever touches its pool, so the pool needs no lock. A task must unmap on the CPU where it
+mapped, so it is pinned from its outermost map to its outermost unmap. A new mapping needs one local
+invalidation, because the slot's previous translation may still be in the TLB of this CPU, but of no other.
 
-With `overflow=global` nobody waits for a slot of a CPU: a task that finds none maps in the pool of the
-machine instead, under its lock and at its price, and is not pinned for that (served: fallback). It may sleep
-there, if all of that pool is in use. So the slots of the CPUs are a front end: few will do, as tasks rarely
-hold more maps at once.
+With `overflow=global`, no task waits for a slot of a CPU. A task that finds none maps in the machine's pool
+instead, under its lock and at its cost, and is not pinned for that mapping (served: fallback). It may sleep
+there if the whole pool is in use. The slots of the CPUs are then a front end. A few slots suffice, because
+tasks rarely hold more mappings at the same time.
 
-Source: A. Arcangeli, linux-kernel, March 2002: pin, then wait if the pool is full. Whether a waiting task
-should stay pinned is left open there: `wait_pinned=false` lets it map on whatever CPU runs it next. The front
-end of four to eight slots: S. Tweedie and A. Morton, July 2002. Ours: a page that the machine's pool has
-cached is not looked for there while the CPU has a slot; a task that has slept for that pool does not try the
+Source: A. Arcangeli, linux-kernel, March 2002: pin, then wait if the pool is full. The proposal does not say
+whether a waiting task remains pinned; with `wait_pinned=false` it maps on the CPU that runs it next. The
+front end of four to eight slots: S. Tweedie and A. Morton, July 2002. Ours: a task does not look for a page
+in the machine's pool while its CPU has a free slot; a task that has slept for that pool does not try the
 CPU's slots again.
 
-What the machine leaves out makes pinning look dearer than it may be: a task that is not pinned finds any idle
-CPU at once, as there is one queue for the machine, so that waiting for one's own CPU is measured against
-perfect balance. That setting and lifting the pin takes time is left out too.
+Two simplifications of the machine affect pinning. A task that is not pinned gets any idle CPU immediately,
+because the machine has one run queue; so the wait for a particular CPU is compared with perfect load balance,
+which overstates the cost of pinning. Setting and clearing the pin costs no time, which understates it.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ SUMMARY = "a pool per CPU with the task pinned: no lock, no IPI, no cache"
 SOURCE = "A. Arcangeli, linux-kernel, March 2002"
 OPTIONS = (
     Option("slots_per_cpu", 16, minimum=1, maximum=1 << 16, help="slots of each CPU's pool"),
-    Option("wait_pinned", True, help="bind a task that waits for its first slot to the CPU where it asked"),
-    Option("overflow", "sleep", choices=("sleep", "global"), help="who finds no slot sleeps, or uses a pool"),
+    Option("wait_pinned", True, help="bind a task that waits for its first slot to the CPU of its request"),
+    Option("overflow", "sleep", choices=("sleep", "global"), help="if no slot is free: sleep, or use a pool"),
     Option(
         "slots",
         1024,
         minimum=2,
         maximum=1 << 20,
-        help="slots of the pool of overflow=global",
+        help="slots of the pool for overflow=global",
     ),
     FLUSH_IF_ANY,
     WAKE_OPTION,
@@ -77,13 +77,13 @@ _GLOBAL = 1
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """Slots over all CPUs, and the pool's; the address space must be there for every possible CPU."""
+    """Slots of all CPUs plus those of the pool; every possible CPU needs its address space."""
     pool = options["slots"] if options["overflow"] == _GLOBAL else 0
     return pool + options["slots_per_cpu"] * shape.cpus
 
 
 def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
-    """Only the pool needs to know where a page is mapped."""
+    """Only the pool records where a page is mapped."""
     return 4 if options["overflow"] == _GLOBAL else 0
 
 
@@ -93,7 +93,7 @@ def queues(options: dict[str, int], shape: Shape) -> int:
 
 
 def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
-    """With overflow=global the machine has a pool, and no task waits for a slot of a CPU."""
+    """With overflow=global, the machine has a pool and no task waits for a slot of a CPU."""
     if options["overflow"] == _GLOBAL:
         return {"wait_pinned": "overflow=sleep"}
     return dict.fromkeys(("slots", "flush_if_any", "wake"), "overflow=global")
@@ -106,7 +106,7 @@ def _first(a: State) -> int:
 
 
 def prepare(a: State, shape: Shape) -> None:
-    """Put every slot on its CPU's free list, lowest number first."""
+    """Put every slot on its CPU's free list, in ascending order."""
     per_cpu = int(a.options[0].slots_per_cpu)
     for c in range(shape.cpus):
         first = int(_first(a)) + c * per_cpu
@@ -119,7 +119,7 @@ _WOKEN = 1
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Take a free slot of this CPU, or wait in its queue for one, or use the pool instead."""
+    """Take a free slot of this CPU, wait in its queue for one, or use the pool instead."""
     pool = a.percpu[d.cpu]
     if a.options[0].overflow == _GLOBAL and (r.step != _ASK or pool.free == 0):
         return _map_globally(a, r, d)
@@ -146,7 +146,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _map_globally(a: State, r: Request, d: StepCost) -> int:
-    """Let the pool of the machine serve a task that found no slot on its CPU."""
+    """Map in the machine's pool for a task that found no slot on its CPU."""
     if r.step == _ASK:
         probe(d, 1)
         r.step = ASK_AGAIN
@@ -158,7 +158,7 @@ _FREED = 1
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Free the slot, wake a task that waits on this CPU, and unpin; or do what the pool does."""
+    """Free the slot, wake a task that waits on this CPU, and unpin; or unmap in the pool."""
     if r.served == FALLBACK:
         return unmap_cached(a, r, d, 0)
     if r.step == _FREED:
@@ -173,13 +173,13 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
     r.step = _FREED
     if a.options[0].overflow == _SLEEP and a.queues[d.cpu].sleepers > 0:
         d.queue = d.cpu
-        # One that is not bound to this CPU may find its slot elsewhere and leave this one to nobody.
+        # A task that is not bound to this CPU may find its slot elsewhere and leave this one unused.
         return WAKE_ONE if a.options[0].wait_pinned else WAKE_ALL
     return STEP
 
 
 def check(a: State, live: Check) -> list[str]:
-    """Each CPU's count, free list and the live mappings must agree; the pool must be in order too."""
+    """Each CPU's count and free list must agree with the live mappings; the pool must be consistent too."""
     first, per_cpu = int(_first(a)), int(a.options[0].slots_per_cpu)
     following = a.slots.next.tolist()
     every_mapped = a.slots.mapped.nonzero()[0].tolist()
@@ -190,16 +190,16 @@ def check(a: State, live: Check) -> list[str]:
         held = {s for s in live.users if s in own}
         free = list_free(following, a.percpu[c])
         if mapped != held:
-            problems.append(f"cpu {c}: slots {sorted(mapped ^ held)} are mapped or held, not both")
+            problems.append(f"cpu {c}: slots {sorted(mapped ^ held)} are either mapped or held, but not both")
         if len(mapped) != a.percpu[c].mapped:
-            problems.append(f"cpu {c}: counts {a.percpu[c].mapped} mappings, has {len(mapped)}")
+            problems.append(f"cpu {c}: its count is {a.percpu[c].mapped} mappings, found {len(mapped)}")
         if sorted(free) != sorted(set(own) - mapped):
-            problems.append(f"cpu {c}: its free list holds {sorted(free)}")
+            problems.append(f"cpu {c}: its free list contains {sorted(free)}")
     return problems
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """No task may be left asleep unless every slot that it could have is in use."""
+    """No task may remain asleep unless every slot that it could use is in use."""
     if a.options[0].overflow == _GLOBAL:
         return lost_wakeups_in_pools(a, live, int(_first(a)))
     free = [c for c in range(live.shape.cpus) if a.percpu[c].free > 0]

@@ -28,7 +28,7 @@ _PINNING = ("pin", _FORBIDDING)
 
 @cache
 def shipped_allocators() -> dict[str, Path]:
-    """Designs of this folder by name: the files that define `map_step`."""
+    """Paths of the shipped designs by name: the files of this folder that define `map_step`."""
     folder = Path(__file__).parent
     return {path.stem: path for path in sorted(folder.glob("*.py")) if _defines_map_step(path)}
 
@@ -38,12 +38,12 @@ def _defines_map_step(path: Path) -> bool:
 
 
 def pins_tasks(name: str) -> bool:
-    """Whether an allocator calls `pin` or `forbid_sleep`, which bind a task to its CPU while it has a map."""
+    """Whether an allocator calls `pin` or `forbid_sleep`, which bind a task to a CPU while it maps."""
     return not _calls(load_allocator(name).path).isdisjoint(_PINNING)
 
 
 def forbids_sleep(name: str) -> bool:
-    """Whether a shipped or installed allocator calls `forbid_sleep`; False for a name that is neither."""
+    """Whether a shipped or installed allocator calls `forbid_sleep`; False for any other name."""
     path = known_allocators().get(name)
     return path is not None and _FORBIDDING in _calls(path)
 
@@ -59,7 +59,7 @@ def _calls(path: Path) -> set[str]:
 
 
 def known_allocators() -> dict[str, Path]:
-    """Every design that can be named: shipped ones and those of installed packages."""
+    """Paths of all designs available by name: shipped ones and those of installed packages."""
     installed = {d.name: d.path for d in installed_allocators(shipped_allocators()) if d.path is not None}
     return shipped_allocators() | installed
 
@@ -67,32 +67,30 @@ def known_allocators() -> dict[str, Path]:
 def load_allocator(name: str) -> Allocator:
     """Load a design by name, or from a path ending in `.py`.
 
-    Raises UsageError for an unknown name, and InputError for a file that is missing, does not import or
-    lacks what a design must define.
+    Raises UsageError for an unknown name, and InputError for a file that is missing, cannot be imported or
+    lacks a required name.
     """
     if name.endswith(".py"):
         path = readable_file(Path(name), "an allocator's Python file")
         return _load(path.stem, path.resolve())
     shipped = Path(__file__).parent / f"{name}.py"
     if name.isidentifier() and shipped.is_file() and _defines_map_step(shipped):
-        # Without reading all the others, and what other packages have.
+        # This reads neither the other designs nor the installed packages.
         return _load(name, shipped)
     allocators = known_allocators()
     if name not in allocators:
         for installed in installed_allocators(shipped_allocators()):
             if installed.name == name:
                 raise InputError(f"allocator '{name}' of {installed.package}: {installed.problem}")
-        raise unknown_name(
-            "allocator", name, allocators, "or give the path of a .py file of your own", (".py",)
-        )
+        raise unknown_name("allocator", name, allocators, "or give the path of your own .py file", (".py",))
     return _load(name, allocators[name])
 
 
 def resolve_allocator(text: str) -> Allocator:
     """Load a design by name or path, or a `Composite` written as KIND=NAME,...,default=NAME.
 
-    A design that is named more than once is one and the same. Raises what `load_allocator` does, and
-    UsageError for an unknown kind, one given twice, a missing default, and two designs of one name.
+    A design that is named more than once is loaded once. Raises the errors of `load_allocator`, and
+    UsageError for an unknown kind, a kind given twice, a missing default, and two designs of the same name.
     """
     if "=" not in text or (text.endswith(".py") and Path(text).is_file()):
         return load_allocator(text)
@@ -100,14 +98,14 @@ def resolve_allocator(text: str) -> Allocator:
     for word in text.split(","):
         kind, equals, name = (part.strip() for part in word.partition("="))
         if not equals or not kind or not name:
-            raise UsageError(f"a mapping of kinds to allocators wants {_FORM}, found '{word}'")
+            raise UsageError(f"a mapping of kinds to allocators must have the form {_FORM}, found '{word}'")
         if kind not in (*KINDS, REST):
             raise unknown_name("kind of operation", kind, (*KINDS, REST))
         if kind in names:
-            raise UsageError(f"the allocator of {kind} is given twice in '{text}'; give it once")
+            raise UsageError(f"the allocator for {kind} is given twice in '{text}'; give it once")
         names[kind] = name
     if REST not in names:
-        raise UsageError(f"'{text}' says nothing of other kinds; add {REST}=NAME")
+        raise UsageError(f"'{text}' gives no allocator for the other kinds; add {REST}=NAME")
     loaded = {name: load_allocator(name) for name in names.values()}
     by_path = {allocator.path: allocator for allocator in reversed(loaded.values())}
     of_kind = {kind: by_path[loaded[names.get(kind, names[REST])].path] for kind in KINDS}
@@ -122,7 +120,7 @@ def resolve_allocator(text: str) -> Allocator:
 def _load(name: str, path: Path) -> Allocator:
     module = ModuleType(f"pipeline_design_{name}")
     module.__file__ = str(path)
-    # Executed from its text: importing would leave a __pycache__ beside a user's own file.
+    # Execute the text: an import would leave a __pycache__ next to the user's file.
     sys.modules[module.__name__] = module
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
@@ -132,38 +130,38 @@ def _load(name: str, path: Path) -> Allocator:
     missing = [required for required in _REQUIRED if not hasattr(module, required)]
     if missing:
         raise InputError(
-            f"{path}: not an allocator, it defines no {', '.join(missing)}; "
-            "see pipeline/allocators/api/contract.py for what a design must define"
+            f"{path}: not an allocator: it does not define {', '.join(missing)}; "
+            "see pipeline/allocators/api/contract.py for the names that a design must define"
         )
     return Allocator(name, path, module)
 
 
 def _import_failure(path: Path, error: Exception) -> str:
     if isinstance(error, SyntaxError):
-        return f"{path}, line {error.lineno}: does not import: {error.msg}; mend the file"
+        return f"{path}, line {error.lineno}: cannot be imported: {error.msg}; fix the file"
     lines = [
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
     ]
     where = f", line {lines[-1]}" if lines else ""
     said = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"{path}{where}: does not import: {said}; mend the file"
+    return f"{path}{where}: cannot be imported: {said}; fix the file"
 
 
 def list_allocators() -> str:
-    """Every design that can be named, with its summary, as text; last those of installed packages."""
+    """List every available design with its summary, as text; those of installed packages come last."""
     shipped = [(name, _read_summary(name, path)) for name, path in sorted(shipped_allocators().items())]
     installed = [(d.name, _summarize(d)) for d in installed_allocators(shipped_allocators())]
     return align_columns(shipped + installed)
 
 
 def _read_summary(name: str, path: Path) -> str:
-    """The summary of a shipped design; what the design imports is loaded only if it is no plain text."""
+    """The summary of a shipped design; the design is imported only if its SUMMARY is not a plain string."""
     line = re.search(r'^SUMMARY = (".*")$', path.read_text(encoding="utf-8"), re.MULTILINE)
     return str(ast.literal_eval(line[1])) if line else load_allocator(name).summary
 
 
 def _summarize(allocator: InstalledAllocator) -> str:
-    """What the list says of an installed design: one that is broken must not hide the others."""
+    """The list entry of an installed design; a broken design must not hide the others."""
     problem = allocator.problem
     if allocator.path is not None:
         try:
@@ -174,7 +172,7 @@ def _summarize(allocator: InstalledAllocator) -> str:
 
 
 def describe_allocator(name: str) -> str:
-    """Describe one design: summary, source, its module's documentation, and its options, as text."""
+    """Describe one design as text: its summary, source, module documentation and options."""
     allocator = load_allocator(name)
     lines = [
         f"{allocator.name}: {allocator.summary}",
@@ -189,6 +187,6 @@ def describe_allocator(name: str) -> str:
 
 
 def _defaults(option: Option) -> str:
-    """An option's default, and those on machines of other architectures."""
+    """An option's default, and its defaults on machines of other architectures."""
     elsewhere = [f"{str(value).lower()} on {name}" for name, value in option.default_on.items()]
     return ", ".join([str(option.default).lower(), *elsewhere])

@@ -1,32 +1,34 @@
 """Persistent kmaps in several series of slots, one for page tables (-aa's pte-highmem, early 2002).
 
-    pool[s].cursor   slot of series `s` looked at last, counted from the first of the series; starts at 0 and
-                     is advanced before it is looked at
+    pool[s].cursor   slot of series `s` examined last, counted from the first slot of the series; starts at 0
+                     and advances before each examination
 
-    slot.count       0   clean: no PTE, and no CPU can hold a stale translation; only such a slot may be taken
-                     1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
-                         before a flush
+    slot.count is not a pure use count:
+                     0   clean: no PTE, and no TLB holds a stale translation; only a clean slot may be taken
+                     1   cached and unused: the PTE is present and TLBs may hold it; not reusable before a
+                         flush
                      n   n - 1 users, n >= 2
-    slot.page        the page it maps, where count >= 1
+    slot.page        the mapped page, if count >= 1
 
-    page.slot        1 + the slot that caches the page, of whatever series; 0: none
+    page.slot        1 + the slot that caches the page, in any series; 0: none
 
-A miss takes a slot of its own series, and sleeps in the queue of that series when a whole pass over it finds
-none. So a task that holds a map of one kind and wants one of another kind never waits in a queue in which
-all slots may be held by tasks that wait for the same: with one series that is a deadlock.
+A miss takes a slot of its own series. If a whole pass over the series finds none, the task sleeps in the
+queue of that series. A task that holds a mapping of one kind and needs one of another kind therefore never
+waits in a queue of tasks that hold all the slots and wait for the same series. With a single series this is
+a deadlock.
 
-One lock is over all series. A hit uses the slot there is, even one of another series; an unmap wakes the
-sleepers of the slot's series. When the cursor of one series wraps, the slots that nobody uses become clean in
-every series (`scan=all`), and one global flush follows. The other cursors and budgets stay where they are,
-and nobody is woken: a task that sleeps for another series found all its slots in use, and will be woken when
-one of them is not.
+One lock protects all series. A hit uses the existing slot, even one of another series. An unmap wakes the
+sleepers of the slot's series. When the cursor of one series wraps, the unused slots of every series become
+clean (`scan=all`), and one global flush follows. The other cursors and budgets do not change, and no task is
+woken: a task that sleeps for another series found all its slots in use, and is woken when one is released.
 
-The search itself is in components/cached_pool.py.
+The search is in components/cached_pool.py.
 
-Source: A. Arcangeli's -aa kernels of January to March 2002: two series in the measured kernel, page tables in
-the second; the first patch scanned only the series that wrapped (`scan=own`). Ours: any other number of
-series. With one, everything is in it. With more than two, a page table mapped inside other mappings goes into
-series 1 + its nesting depth, or the last, so that two of them held at once do not meet in one queue either.
+Source: A. Arcangeli's -aa kernels of January to March 2002. The measured kernel has two series, with page
+tables in the second. The first patch scanned only the series that wrapped (`scan=own`). Ours: any other
+number of series. One series holds everything. With more than two, a page table mapped inside other mappings
+goes into series 1 + its nesting depth, up to the last series. Two page tables held at the same time then
+do not share a queue.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ SOURCE = "A. Arcangeli, -aa kernels, January to March 2002"
 OPTIONS = (
     Option("series", 2, minimum=1, maximum=16, help="series of slots (measured kernel: 2)"),
     Option("slots", 1024, minimum=2, maximum=1 << 16, help="slots of each series"),
-    Option("scan", "all", choices=("all", "own"), help="series that a wrap passes over (measured: all)"),
+    Option("scan", "all", choices=("all", "own"), help="series that a wrap scans (measured kernel: all)"),
     FLUSH_IF_ANY,
     WAKE_OPTION,
 )
@@ -65,7 +67,7 @@ _SCAN_OWN = 1
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """The slots of all series together."""
+    """Slots of all series together."""
     return options["series"] * options["slots"]
 
 
@@ -78,13 +80,13 @@ queues = pools
 
 
 def idle_options(options: dict[str, int], cpus: int) -> dict[str, str]:
-    """A single series is all series."""
+    """With one series, `scan` makes no difference."""
     return {"scan": "series of at least 2"} if options["series"] == 1 else {}
 
 
 @inline
 def _series_of(a: State, r: Request) -> int:
-    """Series that a mapping of this kind and depth takes its slot from."""
+    """The series from which a mapping of this kind and depth takes its slot."""
     if r.kind != _PAGE_TABLE:
         return 0
     return min(1 + r.depth, a.options[0].series - 1)
@@ -92,7 +94,7 @@ def _series_of(a: State, r: Request) -> int:
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Find the page's slot or take a clean one of the kind's series; a wrap of it passes over all."""
+    """Find the page's slot or take a clean one of the kind's series; scan and flush when it wraps."""
     s = _series_of(a, r)
     size = a.options[0].slots
     first = 0
@@ -105,11 +107,11 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Drop one use; wake the sleepers of the slot's series, after the release, if nobody uses it now."""
+    """Drop one use; after the release, wake the sleepers of the slot's series if it is unused."""
     return unmap_cached(a, r, d, r.slot // a.options[0].slots)
 
 
-# Counts must match the live mappings and pages their slots; nobody sleeps unless all of the series is in use.
+# Counts must match the live mappings and pages their slots; no task sleeps unless its whole series is in use.
 start_at = set_cursor
 adopt = adopt_slot
 check = check_pools

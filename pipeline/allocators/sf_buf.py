@@ -1,23 +1,25 @@
-"""FreeBSD's sf_bufs: pages found by a hash, a least recently used list, and a mask of CPUs per buffer.
+"""FreeBSD's sf_bufs: a hash of pages, a least recently used list, and a mask of CPUs per buffer.
 
-    slot.users      mappings in force
-    slot.cpus       bit mask of the CPUs whose TLBs may not hold a stale translation of it: each has
-                    invalidated it since its PTE was written last
-    slot.mapped     1 once it has ever had a PTE; it keeps that until it is taken for another page
-    slot.page, slot.next, slot.bucket   the page it maps, and a hash by page over all buffers
+    slot.users      current mappings
+    slot.cpus       bit mask of the CPUs whose TLBs hold no stale translation of the buffer: each has
+                    invalidated it since its PTE was last written.
+    slot.mapped     1: the buffer has had a PTE, which stays until it is taken for another page.
+    slot.page, slot.next, slot.bucket   the mapped page, and a hash by page over all buffers
     pool.oldest, pool.newest, slot.before, slot.after   the list of unused buffers, oldest first
 
-One mutex is over everything. A page that has a buffer shares it, even one that nobody used for long; any
-other takes the oldest unused buffer. Nothing is flushed as a whole: a CPU that is not in the buffer's mask
-invalidates the one address before it uses it. If the mapping is for that CPU alone (`cpu_private`), the task
-is pinned and that is all; otherwise every other CPU that is not in the mask is interrupted to do the same,
-with the mutex held. There are no batches. A task that finds no unused buffer sleeps; woken, it takes the
-oldest unused buffer without looking for its page again, so that each wake-up is worth one buffer and none is
-lost. A page may so have two buffers; the one that was entered last is found.
+One mutex protects everything. A map shares the page's buffer if there is one, even if it has long been
+unused. Otherwise it takes the oldest unused buffer. There is no full flush: a CPU that is not in the buffer's
+mask invalidates the one address before it uses the buffer. If the mapping is for one CPU only
+(`cpu_private`), the task is pinned and no other CPU is involved. Otherwise every other CPU that is not in the
+mask is interrupted to invalidate the address, with the mutex held. There are no batches.
 
-Source: FreeBSD sys/i386/i386/vm_machdep.c, sf_buf_alloc and sf_buf_free, 2003-2009 (A. L. Cox). Ours: which
-of the two a mapping is, is one option for all; the test of the PTE's accessed bit is left out, as every
-mapping is used here; the mutex spins and does not put to sleep.
+A task that finds no unused buffer sleeps. After waking, it takes the oldest unused buffer without looking up
+its page again, so each wake-up uses one buffer and none is lost. A page may therefore have two buffers; the
+hash finds the one entered last.
+
+Source: FreeBSD sys/i386/i386/vm_machdep.c, sf_buf_alloc and sf_buf_free, 2003-2009 (A. L. Cox). Ours: one
+option decides for all mappings whether they are private to a CPU; the test of the PTE's accessed bit is
+omitted, because every mapping is used here; the mutex spins and does not sleep.
 """
 
 from __future__ import annotations
@@ -56,14 +58,14 @@ from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, unmap_arou
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 
-SUMMARY = "FreeBSD: hash, LRU list, CPU mask per buffer; single-address shoot-downs, one mutex"
+SUMMARY = "FreeBSD: hash, LRU list, CPU mask per buffer; single-address shootdowns, one mutex"
 SOURCE = "FreeBSD, sys/i386/i386/vm_machdep.c (A. L. Cox)"
 OPTIONS = (
     Option("slots", 1024, minimum=2, maximum=1 << 20, help="buffers (nsfbufs: 512 + maxusers * 16)"),
     Option(
         "cpu_private",
         True,
-        help="a mapping is for the CPU that makes it, to which its task is pinned; no other is interrupted",
+        help="each mapping is for the CPU that makes it; its task is pinned and no other CPU is interrupted",
     ),
     Option("wake", "one", choices=("all", "one"), help="sleepers that an unmap wakes (FreeBSD: one)"),
 )
@@ -72,12 +74,12 @@ SLOT = [("users", "i4"), ("mapped", "i4"), ("cpus", "i8"), *LRU_SLOT, *HASH_FIEL
 
 
 def page_struct_bytes(options: dict[str, int], shape: Shape) -> int:
-    """Pages know nothing of buffers."""
+    """Pages hold no reference to buffers."""
     return 0
 
 
 def prepare(a: State, shape: Shape) -> None:
-    """Every buffer is unused, the lowest number first in the list."""
+    """Put every buffer on the list of unused buffers, in ascending order."""
     fill_unused(a, int(a.options[0].slots))
 
 
@@ -91,7 +93,7 @@ _TAKE = 5
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Find the page's buffer or take the oldest unused one; invalidate it where that has not been done."""
+    """Find the page's buffer or take the oldest unused one; invalidate it on the CPUs that need it."""
     size = a.options[0].slots
     if r.step == ASK:
         r.step = _FIND
@@ -138,7 +140,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _invalidate(a: State, r: Request, d: StepCost) -> int:
-    """Let this CPU, and unless the mapping is private to it all others, be in the buffer's mask."""
+    """Add this CPU to the buffer's mask, and all other CPUs too unless the mapping is private."""
     slot = a.slots[r.slot]
     wanted = all_cpus(d)
     if a.options[0].cpu_private:
@@ -151,7 +153,7 @@ def _invalidate(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Drop one use; a buffer that nobody uses now goes to the end of the list, and sleepers are woken."""
+    """Drop one use; append an unused buffer to the list and wake sleepers."""
     if r.step != DROP:
         return unmap_around_drop(r, d, 0, wake(a))
     touch_cached(d, 1)
@@ -170,18 +172,18 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every buffer is in use."""
+    """No task may remain asleep unless every buffer is in use."""
     return check_sleepers(live, 0, int((a.slots.users == 0).sum()), "buffers are not in use")
 
 
 def check(a: State, live: Check) -> list[str]:
-    """Users must be as many as there are, the list hold those without any, the hash those with a page."""
+    """Users must match the live mappings, the list the unused buffers, the hash the buffers with a page."""
     users = a.slots.users.tolist()
     problems = check_users(live, users)
     unused = list_unused(a)
     if sorted(unused) != [s for s, count in enumerate(users) if count == 0]:
-        problems.append(f"the list holds {len(unused)} buffers, not just those that nobody uses")
+        problems.append(f"the list has {len(unused)} buffers and differs from the set of unused buffers")
     table = list_entries(a, 0, len(users))
     if sorted(table) != a.slots.mapped.nonzero()[0].tolist():
-        problems.append("the hash holds other buffers than those with a page")
+        problems.append("the hash differs from the set of buffers that have a page")
     return problems

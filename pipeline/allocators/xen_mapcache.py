@@ -1,32 +1,34 @@
 """Xen's mapcache: bitmaps under one lock, a hash per CPU, and an epoch for each wrap instead of an interrupt.
 
-    slots 0 .. slots - 1    a pool of persistent maps, used only to fall back on
-    the others              the cache: `slots_per_cpu` for each CPU, and any CPU may take any
+    slots 0 .. slots - 1    a pool of persistent maps, used only as a fallback
+    the other slots         the cache: `slots_per_cpu` for each CPU; any CPU may take any of them
 
-    pool[0].cursor          of the pool, in which slot.count, slot.page and page.slot are as in global_pool
-    pool[0].next            slot of the cache, counted from its first, where the next search begins
-    pool[0].epoch           wraps of the cache so far
-    pool[0].wrapped         when it wrapped last, counted in switches of address spaces
+    pool[0].cursor          cursor of the pool; slot.count, slot.page and page.slot are as in global_pool.
+    pool[0].next            slot of the cache, counted from its first, at which the next search begins
+    pool[0].epoch           wraps of the cache so far.
+    pool[0].wrapped         time of the last wrap, counted in switches of address spaces
     pool[1 + c * HASH + k]  entry `k` of the hash of CPU `c`: page, slot, users
 
-    slot.state              0: free; 1: in use, which is mapped or in a hash, or both; 2: garbage: nobody uses
-                            it or will find it, but TLBs may hold it, and it is free after the next wrap
+    slot.state              0: free; 1: in use: mapped, in a hash, or both; 2: garbage: unused and in no hash,
+                            but TLBs may hold it; free after the next wrap
     entry.slot              the slot that maps entry.page; 0: the entry is empty
-    entry.users             mappings in force by way of the entry; 0: the CPU may use it again, or displace it
+    entry.users             current mappings made through the entry; 0: the CPU may reuse or displace it
     percpu.epoch            the epoch for which this CPU has flushed its TLB
 
-A page that the CPU's hash has is mapped without a lock. Any other takes the next free slot under the lock of
-the domain. An unmap takes no lock: it leaves its mapping in the hash for whoever asks next, in place of one
-that nobody uses, or makes it garbage. At a wrap the garbage becomes free, the CPU flushes its own TLB, and
-the epoch goes on. Every other CPU flushes its own when it next takes a slot and sees a newer epoch, unless
-its TLB was emptied since. So nobody is ever interrupted. If the wrap frees nothing, an entry of the CPU's
-hash that nobody uses is displaced. A task keeps its CPU from its outermost map to its outermost unmap.
+A page in the CPU's hash is mapped without a lock. Any other map takes the next free slot under the lock of
+the domain. An unmap takes no lock. It stores its mapping in the hash for later maps, in place of an unused
+one, or makes it garbage.
+
+At a wrap, garbage becomes free, the CPU flushes its own TLB, and the epoch advances. Every other CPU flushes
+its own TLB when it next takes a slot and finds a newer epoch, unless its TLB was emptied since. No CPU is
+ever interrupted. If the wrap frees nothing, an unused entry of the CPU's hash is displaced. A task keeps its
+CPU from its outermost map to its outermost unmap.
 
 Source: Xen, xen/arch/x86/domain_page.c, map_domain_page and unmap_domain_page (K. Fraser, J. Beulich): 16
 slots per virtual CPU, a hash of 8 entries. Ours: the machine is one domain, and each of its CPUs a virtual
-CPU; tasks may be preempted and may sleep while they have something mapped, where Xen goes on at once. So all
-slots can be in use with no entry to displace, where Xen stops (BUG_ON): the map then falls back on the pool.
-A bitmap is priced by words of 64 slots; its pass frees slots whose PTEs the unmaps have cleared.
+CPU; tasks may be preempted and may sleep while they hold a mapping, while in Xen they continue immediately.
+So all slots can be in use with no entry to displace, where Xen stops (BUG_ON): the map then falls back on the
+pool. A bitmap costs one probe per word of 64 slots. Its scan frees slots whose PTEs the unmaps have cleared.
 """
 
 from __future__ import annotations
@@ -59,11 +61,11 @@ from pipeline.allocators.components.wake import WAKE_OPTION
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import FALLBACK, HIT, MISS
 
-SUMMARY = "Xen: bitmaps under one lock, a hash per CPU; each CPU flushes itself once it sees a wrap"
+SUMMARY = "Xen: bitmaps under one lock, a hash per CPU; each CPU flushes its own TLB after a wrap"
 SOURCE = "Xen, xen/arch/x86/domain_page.c (K. Fraser, J. Beulich)"
 OPTIONS = (
     Option("slots_per_cpu", 16, minimum=1, maximum=1024, help="slots of the cache for each CPU"),
-    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the pool to fall back on"),
+    Option("slots", 1024, minimum=2, maximum=1 << 20, help="slots of the fallback pool"),
     FLUSH_IF_ANY,
     WAKE_OPTION,
 )
@@ -93,17 +95,17 @@ _DOMAIN_LOCK = 1
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """The pool's, and those of all CPUs."""
+    """Slots of the pool plus those of all CPUs."""
     return options["slots"] + options["slots_per_cpu"] * shape.cpus
 
 
 def pools(options: dict[str, int], shape: Shape) -> int:
-    """The pool with the domain, and the entries of each CPU's hash."""
+    """One record for the pool and the domain, and one for each entry of each CPU's hash."""
     return 1 + shape.cpus * HASH
 
 
 def locks(options: dict[str, int], shape: Shape) -> int:
-    """The pool's, and the domain's."""
+    """The lock of the pool and the lock of the domain."""
     return 2
 
 
@@ -118,7 +120,7 @@ _FAILED = 14
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Use the CPU's hash, or take a slot under the lock once this TLB is as new as the last wrap."""
+    """Use the CPU's hash, or take a slot under the lock after flushing this TLB if a wrap requires it."""
     if r.step == _ASK:
         touch_local(d, 1)
         entry = a.pool[_entry_of(r, d)]
@@ -155,7 +157,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _entry_of(r: Request, d: StepCost) -> int:
-    """Record of the one entry of this CPU's hash that the page may be in."""
+    """Record of the one entry of this CPU's hash that can hold the page."""
     return 1 + d.cpu * HASH + r.page % HASH
 
 
@@ -190,7 +192,7 @@ def _take(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def _find_free(a: State, d: StepCost, first: int, size: int) -> int:
-    """The first free slot of the cache from `first` on, or `size`."""
+    """Return the first free slot of the cache at or after `first`, or `size`."""
     at = first
     while at < size and a.slots[a.options[0].slots + at].state != _FREE:
         at += 1
@@ -210,7 +212,7 @@ def _free_garbage(a: State, d: StepCost, size: int) -> None:
 
 @inline
 def _displace(a: State, r: Request, d: StepCost, size: int) -> int:
-    """Empty an unused entry of this CPU's hash, the page's own before others; return its slot, or `size`."""
+    """Empty an unused entry of this CPU's hash, starting with the page's own; return its slot, or `size`."""
     for k in range(HASH):
         touch_local(d, 1)
         entry = a.pool[1 + d.cpu * HASH + (r.page + k) % HASH]
@@ -224,7 +226,7 @@ def _displace(a: State, r: Request, d: StepCost, size: int) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Leave the mapping in the CPU's hash, or make it garbage; or do what the pool does."""
+    """Store the mapping in the CPU's hash, or make it garbage; or unmap in the pool."""
     if r.served == FALLBACK:
         return unmap_cached(a, r, d, 0)
     touch_local(d, 1)
@@ -252,13 +254,13 @@ def _discard(a: State, d: StepCost, slot: int) -> None:
 
 
 def check(a: State, live: Check) -> list[str]:
-    """A slot of the cache is in use if it is mapped or in a hash; an entry counts those who map by it."""
+    """A cache slot is in use if and only if it is mapped or hashed; an entry's count must match its users."""
     shared = int(a.options[0].slots)
     problems = check_pools(a, live, shared)
     hashed: dict[int, Any] = {}
     for n, entry in enumerate(list(a.pool)[1:]):
         if entry.slot and (int(entry.slot) in hashed or entry.page % HASH != n % HASH):
-            problems.append(f"slot {int(entry.slot)}: hashed twice, or where its page has no place")
+            problems.append(f"slot {int(entry.slot)}: hashed twice, or in the wrong place for its page")
         if entry.slot:
             hashed[int(entry.slot)] = entry
     for s in range(shared, len(a.slots)):
@@ -266,10 +268,10 @@ def check(a: State, live: Check) -> list[str]:
         if (a.slots[s].state == _IN_USE) != (users > 0 or entry is not None):
             problems.append(f"slot {s}: state {int(a.slots[s].state)} with {users} users")
         if (entry is None and users > 1) or (entry is not None and entry.users != users):
-            problems.append(f"slot {s}: has {users} users, and its hash entry counts others")
+            problems.append(f"slot {s}: has {users} users, which its hash entry contradicts")
     return problems
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot of the pool is in use."""
+    """No task may remain asleep unless every slot of the pool is in use."""
     return check_sleepers(live, 0, int((a.slots.count[: int(a.options[0].slots)] < 2).sum()))

@@ -1,1 +1,1 @@
-"""Every contact with Numba: the marks of compiled functions, tables that they read, compiled loops."""
+"""All uses of Numba: marks of compiled functions, the tables that they read, and compiled loops."""

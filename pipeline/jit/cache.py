@@ -1,4 +1,4 @@
-"""Where machine code is kept, and what besides its source decides what it is."""
+"""The cache of machine code, and the facts besides its source that determine it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pipeline.io.files import complete_file
 
 _COMPILERS = ("numba", "llvmlite")
 
-# Why something could not be kept by this process.
+# Reasons why this process could not keep something.
 _problems: list[str] = []
 
 
 def cache_directory() -> Path:
-    """Where compiled code is kept: $KMAP_PIPELINE_CACHE, else the user's cache directory.
+    """Directory for compiled code: $KMAP_PIPELINE_CACHE, else in the user's cache directory.
 
-    Falls back to the user's own directory under the system's temporary one if that cannot be written, and to
-    a new one each time if somebody else has made that: what is kept here is run.
-    Where even that cannot be made, the first of these is named, in which nothing can be kept.
+    If it cannot be written, the user's own directory under the system's temporary directory is used. If that
+    belongs to another user, a new directory is used each time, because code from the cache is executed. If
+    none of these can be created, returns the first, in which nothing can be kept.
     """
     chosen = os.environ.get("KMAP_PIPELINE_CACHE")
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
@@ -44,7 +44,7 @@ def cache_directory() -> Path:
 
 
 def keep(path: Path, content: bytes) -> None:
-    """Write a file of the cache, whole or not at all; where that fails, go on without it."""
+    """Write a file of the cache, completely or not at all; if that fails, continue without it."""
     try:
         with complete_file(path) as temporary:
             temporary.write_bytes(content)
@@ -53,10 +53,10 @@ def keep(path: Path, content: bytes) -> None:
 
 
 def say_not_kept(problem: str) -> None:
-    """Say on stderr, once in a process, why nothing can be kept for the next one."""
+    """Warn on standard error, once per process, that code cannot be kept, with the reason."""
     if not _problems:
         print(
-            f"pipeline: {problem}; the next command makes again what could not be kept",
+            f"pipeline: {problem}; the next command compiles again what could not be kept",
             file=sys.stderr, flush=True,
         )  # fmt: skip
     _problems.append(problem)
@@ -75,9 +75,9 @@ def _temporary_cache() -> Path:
 
 @cache
 def compiler_facts() -> tuple[str | bytes, ...]:
-    """Versions of what compiles, and the sources of this package.
+    """Versions of the compilers, and the sources of this package.
 
-    Numba is not asked: importing it takes a third of a second.
+    The versions are read from files, because importing Numba takes a third of a second.
     """
     found = [importlib.util.find_spec(name) for name in _COMPILERS]
     versions = [Path(spec.origin).with_name("_version.py") for spec in found if spec and spec.origin]

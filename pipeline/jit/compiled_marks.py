@@ -1,4 +1,4 @@
-"""What takes the place of `marks` in a compiled copy: the same names, with Numba behind them."""
+"""The replacement of `marks` in a compiled copy: the same names, implemented with Numba."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pipeline.jit.libraries import EntryCompiler, PartCompiler, SeparatePartComp
 
 
 def inline(function: Any) -> Any:
-    """Compile for other compiled functions to call; becomes a part of each."""
+    """Compile for calls from other compiled functions; the code is inlined into each."""
     return make_dispatcher(
         function, _as_int64, no_cpython_wrapper=True, pipeline_class=PartCompiler, forceinline=True
     )
 
 
 def noinline(function: Any) -> Any:
-    """Compile for other compiled functions to call; stays one of its own, which keeps its callers small."""
+    """Compile for calls from other compiled functions; the code is not inlined, which keeps callers small."""
     return make_dispatcher(
         function, _as_int64, no_cpython_wrapper=True, pipeline_class=SeparatePartCompiler, forceinline=False
     )
@@ -33,13 +33,13 @@ def _as_int64(argument: Any) -> Any:
 
 
 def entry(function: Any) -> Any:
-    """Compile as a function that Python calls by its machine code, see `pipeline.jit.machine_code`."""
+    """Compile a function that Python calls by its machine code, see `pipeline.jit.machine_code`."""
     return make_dispatcher(function, no_cpython_wrapper=True, pipeline_class=EntryCompiler)
 
 
 @intrinsic
 def prefetch(context: Any, table: Any, index: Any) -> Any:
-    """Ask for the cache lines of a row of a table that is needed soon."""
+    """Prefetch the cache lines of a row of a table that is needed soon."""
 
     def lower(target: Any, builder: Any, sig: Any, args: Any) -> Any:
         row = row_pointer(target, builder, sig.args[0], args[0], args[1], checked=False)
@@ -51,7 +51,7 @@ def prefetch(context: Any, table: Any, index: Any) -> Any:
         size = sig.args[0].dtype.size if isinstance(sig.args[0].dtype, types.Record) else 8
         for line in range(0, size, 64):
             address = builder.gep(first, [ir.Constant(ir.IntType(64), line)])
-            # For reading, to be kept in all caches, data.
+            # Arguments: a read, kept in all cache levels, of data.
             builder.call(function, [address, *(ir.Constant(kinds[1], word) for word in (0, 3, 1))])
         return target.get_dummy_value()
 
@@ -60,17 +60,17 @@ def prefetch(context: Any, table: Any, index: Any) -> Any:
 
 @inline
 def wrap64(value: Any) -> Any:
-    """Return `value`: compiled integers are signed and of 64 bits."""
+    """Return `value`: compiled integers are signed and have 64 bits."""
     return value
 
 
 @intrinsic(prefer_literal=True)
 def view(context: Any, tables: Any, number: Any) -> Any:
-    """The same tables, by the names that allocator `number`, a literal, knows: the same pointer."""
+    """The same pointer, typed with the table names of allocator `number`, which must be a literal."""
     if not isinstance(number, types.IntegerLiteral):
         return None
     suffix = f"@{number.literal_value}"
-    # No attribute can be named with a trailing mark: what is not the allocator's own is out of its reach.
+    # A name that ends in @ cannot be used as an attribute, so other allocators' tables are out of reach.
     members = tuple(
         (name.removesuffix(suffix) if name.endswith(suffix) else f"{name}@", dtype)
         for name, dtype in tables.members

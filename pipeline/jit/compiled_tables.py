@@ -1,7 +1,8 @@
-"""Numba's view of `Tables`: the set is a pointer, a table in it a pointer and a length, a row a record.
+"""Numba's types for `Tables`: the set is a pointer, a table in it a pointer and a length, a row a record.
 
-Indexing a design's tables checks bounds: its mistake must not corrupt a result silently. The addresses behind
-a set never change while compiled code runs, so their loads are marked invariant and may leave loops.
+Indexing a design's tables checks bounds, because a design's mistake must not corrupt a result silently. The
+addresses of a set never change while compiled code runs, so their loads are marked invariant and can be moved
+out of loops.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from pipeline.jit.tables import Tables
 
 
 def _digest(content: Any) -> str:
-    """Stand for a layout in a type's name: Numba builds the name of every function from its types' names."""
+    """Represent a layout in a type's name: Numba builds function names from the names of their types."""
     return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
 
 
 class TableType(types.Type):
-    """One table; `dtype` is the Numba type of a row; `checked` tells whether indexing checks bounds."""
+    """One table; `dtype` is the Numba type of a row; `checked` says whether indexing checks bounds."""
 
     def __init__(self, dtype: Any, checked: bool) -> None:
         self.dtype = dtype
@@ -69,7 +70,7 @@ class _TablesModel(models.PrimitiveModel):
 
 @typeof_impl.register(Tables)
 def _typeof(value: Tables, context: Any) -> TablesType:
-    # Asked at every call from Python; finding it anew would take a millisecond.
+    # Called at every call from Python; computing the type again would take a millisecond.
     return _type_of_layout(value.layout, value.checked)
 
 
@@ -136,14 +137,14 @@ class _SetItem(AbstractTemplate):
     def generic(self, args: Any, kws: Any) -> Any:
         table, index, _ = args
         if isinstance(table, TableType) and isinstance(index, types.Integer):
-            # A record may be put where one with the same first fields is kept: those are copied.
+            # A record may be stored into a type that has the same first fields: only those are copied.
             kept = args[2] if isinstance(table.dtype, types.Record) else table.dtype
             return signature(types.none, table, types.intp, kept)
         return None
 
 
 def row_pointer(context: Any, builder: Any, kind: TableType, value: Any, index: Any, checked: bool) -> Any:
-    """Emit the address of a row, after a check of the index if that is wanted."""
+    """Emit the address of a row, after a check of the index if `checked`."""
     table = cgutils.create_struct_proxy(kind)(context, builder, value=value)
     if checked:
         outside = builder.icmp_unsigned(">=", index, table.count)

@@ -1,4 +1,4 @@
-"""Making Numba's compiled functions, and all that is done to them by Numba's private names."""
+"""Creating Numba's compiled functions, and everything that relies on Numba's private names."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from pipeline.jit.tables import Tables
 def make_dispatcher(
     function: Callable[..., Any], as_argument: Callable[[Any], Any] | None = None, **options: Any
 ) -> Any:
-    """Let Numba compile the function when it is called; with `cache`, keep the code where that can be.
+    """Let Numba compile the function when it is called; with `cache`, keep the code if possible.
 
-    `as_argument` gives the type as which compiled callers pass an argument. Numba would compile a function
-    anew for each width and each constant it is called with, which makes most of the compile time.
+    `as_argument` maps the type of an argument to the type that compiled callers pass. Otherwise, Numba would
+    compile a function again for each integer width and each constant, which would take most of the compile
+    time.
     """
     options |= {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
     try:
@@ -45,7 +46,7 @@ def make_dispatcher(
 
 
 def _say_what_is_not_kept(dispatcher: Any) -> None:
-    """Let code that cannot be kept be used all the same."""
+    """Use compiled code even if it cannot be kept."""
     kept = getattr(dispatcher, "_cache", None)
     save = getattr(kept, "save_overload", None)
     if kept is None or save is None:
@@ -61,9 +62,9 @@ def _say_what_is_not_kept(dispatcher: Any) -> None:
 
 
 def emit(dispatcher: Any, arguments: Sequence[Any]) -> MachineCode:
-    """Compile a function for arguments like these, see `machine_code.CompiledFunction`.
+    """Compile a function for arguments of these types, see `machine_code.CompiledFunction`.
 
-    Raises TypeError where it returns what is neither an integer of 64 bits nor None.
+    Raises TypeError if it returns neither a 64-bit integer nor None.
     """
     kinds = tuple(map(_kind, arguments))
     dispatcher.compile(kinds)
@@ -72,26 +73,26 @@ def emit(dispatcher: Any, arguments: Sequence[Any]) -> MachineCode:
         raise TypeError(f"{dispatcher.__name__}: wanted to return int64, found {made.signature.return_type}")
     module = made.library._final_module
     content = made.library._codegen._tm.emit_object(module)
-    # Of what is declared, the object file names only what it needs.
+    # The object file names only the declared functions that it needs.
     declared = [function.name for function in module.functions if function.is_declaration]
     imports = [name for name in declared if name.encode() + b"\0" in content]
     return MachineCode(made.fndesc.llvm_func_name, imports, content)
 
 
 def _kind(argument: Any) -> Any:
-    """The type that a function takes an argument as: an array is a table, which has no owner to count."""
+    """The parameter type for an argument: an array becomes a table, which is not reference-counted."""
     if isinstance(argument, np.ndarray):
         return TableType(from_dtype(argument.dtype), checked=False)
     return typeof(argument) if isinstance(argument, Tables | float) else types.int64
 
 
 def cache_file(dispatcher: Any) -> Any:
-    """Return Numba's index of the code that it has kept of the function, or None: it keeps none."""
+    """Return Numba's index of the kept code of the function, or None if it keeps none."""
     return getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
 
 
 def add_to_stamp(dispatcher: Any, digest: str) -> bool:
-    """Let kept code count as outdated when `digest` changes; false if nothing is kept that could be."""
+    """Make kept code outdated when `digest` changes; false if no code can be kept."""
     kept = cache_file(dispatcher)
     if kept is None or not hasattr(kept, "_source_stamp"):
         return False
@@ -100,6 +101,6 @@ def add_to_stamp(dispatcher: Any, digest: str) -> bool:
 
 
 def is_kept(dispatcher: Any) -> bool:
-    """Whether calling the function does not begin with compiling it: that was done, now or before."""
+    """Whether the function can be called without compiling it first."""
     kept = cache_file(dispatcher)
     return kept is None or bool(dispatcher.signatures or kept._load_index())

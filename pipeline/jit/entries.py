@@ -1,4 +1,4 @@
-"""Compiling a loop of this package so that it is called by its machine code: no replay waits for Numba."""
+"""Compiling a loop of this project so that it is called by its machine code, without importing Numba."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pipeline.jit.machine_code import CompiledFunction, MachineCode
 
 @cache
 def compiled_entry(function: Callable[..., int | None]) -> CompiledFunction:
-    """Compile when first called, and keep the machine code, see `machine_code.CompiledFunction`.
+    """Compile at the first call, and keep the machine code, see `machine_code.CompiledFunction`.
 
-    The function calls no other of its project; of what its module imports, it uses numbers alone.
+    The function may call no other function of the project. Of its module's imports, it may use only numbers.
     """
     module = function.__module__
 
@@ -37,7 +37,7 @@ def compiled_entry(function: Callable[..., int | None]) -> CompiledFunction:
 
 @cache
 def _identity(module: str) -> str:
-    """Hash of all that decides what the module's functions do."""
+    """Hash of everything that determines the behaviour of the module's functions."""
     loaded = sys.modules[module]
     numbers = sorted(item for item in vars(loaded).items() if isinstance(item[1], int | float))
     facts = (Path(str(loaded.__file__)).read_bytes(), numbers, sys.version_info[:2], *compiler_facts())

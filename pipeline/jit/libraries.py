@@ -1,8 +1,8 @@
-"""Compiling with Numba so that all code is optimised once: where it leaves as machine code.
+"""Compiling with Numba so that all code is optimised once, when machine code is emitted.
 
-Numba optimises every function together with all that it calls, and makes machine code of it, before it makes
-it a part of the next function, where that is done again. Here a function for other compiled ones is kept as
-it was lowered, and only an entry is optimised, with all that it reaches.
+Numba optimises every function with its callees and generates machine code for it, and then repeats this for
+each caller into which the function is linked. Here, a function for other compiled functions is kept as it was
+lowered. Only an entry is optimised, together with everything that it calls.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
-# Passes for closures, comprehensions, `with`, array expressions and overloads to be inlined as Python.
+# Passes that inline closures, comprehensions, `with`, array expressions and overloads as Python.
 UNUSED = frozenset(
     {"InlineClosureLikes", "InlineOverloads", "NopythonRewrites", "WithLifting", "MakeFunctionToJitFunction"}
 )
@@ -22,24 +22,24 @@ class _Library(JITCodeLibrary):
     """Code that this process does not run."""
 
     def get_pointer_to_function(self, name: str) -> int:
-        """Complete the code; null, as Python cannot call it."""
+        """Complete the code; return null, because Python cannot call it."""
         self._ensure_finalized()
         return 0
 
     @property
     def codegen(self) -> Any:
-        """What Numba asks to `set_env` where the code would run."""
+        """The object on which Numba calls `set_env` for code that runs in this process."""
         return self
 
     def set_env(self, name: str, environment: Any) -> None:
-        """There is nothing that could have an environment."""
+        """Do nothing: this code has no environment."""
 
 
 class _Part(_Library):
     """Code of a function for other compiled functions."""
 
     def finalize(self) -> None:
-        """It is complete, and linked to nothing yet."""
+        """Mark the code complete without linking it."""
         self._finalized = True
 
     def _optimize_functions(self, ll_module: Any) -> None:
@@ -47,10 +47,10 @@ class _Part(_Library):
 
 
 class _SeparatePart(_Part):
-    """Code that does not become a part of what calls it."""
+    """Code that is not inlined into its callers."""
 
     def finalize(self) -> None:
-        """It is complete, and says so to the inliner."""
+        """Mark the code complete and exclude it from inlining."""
         for function in self._final_module.functions:
             if not function.is_declaration:
                 function.add_function_attribute("noinline")
@@ -58,10 +58,10 @@ class _SeparatePart(_Part):
 
 
 class _Whole(_Library):
-    """Code of an entry, with that of all it reaches."""
+    """Code of an entry and of everything that it calls."""
 
     def finalize(self) -> None:
-        """Link the parts, and those that they call; then optimise."""
+        """Link all parts that the entry calls, directly or indirectly; then optimise."""
         waiting = list(self._linking_libraries)
         linked = set()
         while waiting:
@@ -70,7 +70,7 @@ class _Whole(_Library):
                 linked.add(library)
                 self._final_module.link_in(library._get_module_for_linking(), preserve=True)
                 waiting += library._linking_libraries
-        # What is inlined was not simplified before: twice makes the engine faster by some per cent.
+        # Inlined code has not been simplified before: a second run makes the engine some per cent faster.
         self._optimize_final_module()
         self._optimize_final_module()
         self._final_module.verify()
@@ -79,12 +79,12 @@ class _Whole(_Library):
 
 
 class _Compiler(Compiler):
-    """Numba's compiler without passes for what marked functions do not contain."""
+    """Numba's compiler without the passes for features that marked functions do not use."""
 
     library: type[_Library]
 
     def define_pipelines(self) -> Any:
-        """Numba's own passes, less those of UNUSED."""
+        """Numba's own passes, except those of UNUSED."""
         self.state.library = self.library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
         managers = super().define_pipelines()
         for manager in managers:
@@ -99,12 +99,12 @@ class PartCompiler(_Compiler):
 
 
 class SeparatePartCompiler(_Compiler):
-    """Compiles a function for other compiled functions, to stay one of its own."""
+    """Compiles a function for other compiled functions, without inlining it."""
 
     library = _SeparatePart
 
 
 class EntryCompiler(_Compiler):
-    """Compiles a function for its machine code to be taken."""
+    """Compiles a function to extract its machine code."""
 
     library = _Whole

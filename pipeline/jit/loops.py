@@ -1,4 +1,4 @@
-"""Compiling the loops over a trace's rows and over a recording's events."""
+"""Compiling the loops over the rows of a trace and the events of a recording."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.jit.dispatchers import add_to_stamp, is_kept, make_dispatcher
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile when first called, and keep the code for the next start where there is a place to."""
+    """Compile at the first call, and keep the code for later processes if possible."""
     return _compile(function, entry=True)
 
 
 def compiled_inside(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile as `compiled` does, without what lets Python call it: for functions of compiled ones alone."""
+    """Compile like `compiled`, but only for calls from other compiled functions."""
     return _compile(function, entry=False)
 
 
@@ -30,15 +30,15 @@ def _compile(function: Callable[..., Any], entry: bool, keep: bool = True) -> Ca
     dispatcher: Callable[..., Any] = make_dispatcher(
         function, types.unliteral, cache=keep, no_cpython_wrapper=not entry
     )
-    # Numba keeps compiled code by the date of the function's own file alone, and would go on with what a
-    # module that it imports held before that changed.
+    # Numba checks only the date of the function's own file, so it would use kept code after a change of a
+    # module that the file imports.
     if keep and not add_to_stamp(dispatcher, _digest(function.__module__)):
         return _compile(function, entry, keep=False)
     return dispatcher
 
 
 def has_to_compile(function: Callable[..., Any]) -> bool:
-    """Whether calling the compiled `function` begins with compiling it: it never was, or not kept."""
+    """Whether calling the compiled `function` first compiles it, because no code was kept."""
     return not is_kept(function)
 
 
@@ -56,7 +56,7 @@ def _digest(module: str) -> str:
 
 @cache
 def _source_and_imports(file: str) -> tuple[bytes, list[str]]:
-    """Text of a source file, and the names of what it imports at its top that may be modules."""
+    """Text of a source file, and the names that it imports at its top level and that may be modules."""
     source = Path(file).read_bytes()
     names: list[str] = []
     for node in ast.parse(source).body:

@@ -1,9 +1,10 @@
-"""Compiled functions that are called by their machine code, kept on disk: to run one needs no compiler.
+"""Compiled functions, called by their machine code, which is kept on disk: running one needs no compiler.
 
-To import Numba and let it find a function takes several times as long as a short replay. So what is compiled
-here is called as C would call it, by the convention of Numba's functions: a pointer to the result, a pointer
-to a pointer to what is raised, and the arguments in words of 64 bits, an array in two: address and length.
-The machine code is in a file named by the function, this machine's CPU and the types of the arguments.
+Importing Numba and looking up a function takes several times as long as a short replay. Functions compiled
+here are therefore called like C functions, by Numba's own calling convention: a pointer to the result, a
+pointer to a pointer to the exception, and the arguments in 64-bit words. An array takes two words, address
+and length. The machine code is in a file named after the function, this machine's CPU and the types of the
+arguments.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ import numpy as np
 from pipeline.jit.cache import keep
 from pipeline.jit.tables import Tables
 
-# What Numba's functions return: no error, a result that is None; all else is an error.
+# Return values of Numba's functions: no error, and a result of None; any other value is an error.
 _OK, _NONE = 0, -2
 _WORD = ctypes.c_int64
 
 
 class _Raised(ctypes.Structure):
-    """What an error points to: a pickle of its class, arguments and place, made when it was compiled."""
+    """The target of an error pointer: a pickle of class, arguments and place, created at compile time."""
 
     _fields_ = (("pickle", ctypes.c_void_p), ("size", ctypes.c_int32))
 
@@ -39,7 +40,7 @@ class _Raised(ctypes.Structure):
 class MachineCode:
     """The object file of a function.
 
-    `symbol` is the function's name in it; `imports` are the functions that it calls and does not hold.
+    `symbol` is the function's name in it; `imports` are the external functions that it calls.
     """
 
     symbol: str
@@ -47,13 +48,13 @@ class MachineCode:
     content: bytes
 
     def to_file(self) -> bytes:
-        """Content of the file in which it is kept."""
+        """Content of the file in which the code is kept."""
         head = asdict(self) | {"content": hashlib.sha256(self.content).hexdigest()}
         return json.dumps(head).encode() + b"\n" + self.content
 
 
 def _read(path: Path) -> MachineCode | None:
-    """What a file holds; None where there is none, or one that is damaged."""
+    """Read a file; None if it does not exist or is damaged."""
     try:
         head, _, content = path.read_bytes().partition(b"\n")
         fields = json.loads(head)
@@ -65,7 +66,7 @@ def _read(path: Path) -> MachineCode | None:
 
 @cache
 def _llvm() -> Any:
-    """LLVM, imported by those alone who run compiled code or ask for it."""
+    """LLVM, imported only to run compiled code or to look for it."""
     import llvmlite.binding as llvm  # type: ignore[import-untyped] # noqa: PLC0415
 
     llvm.initialize_native_target()
@@ -75,7 +76,7 @@ def _llvm() -> Any:
 
 @cache
 def _host() -> str:
-    """Name this machine's CPU, and what a user has told Numba by the environment."""
+    """Identify this machine's CPU and the user's Numba settings in the environment."""
     llvm = _llvm()
     told = sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_"))
     facts = (
@@ -93,10 +94,10 @@ def is_kept(folder: Path, name: str) -> bool:
 
 
 def _link(code: MachineCode) -> tuple[Any, int]:
-    """Load an object file; returns its owner, with which it goes away, and the function's address."""
+    """Load an object file; return its owner, which must be kept alive, and the function's address."""
     llvm = _llvm()
     if any(llvm.address_of_symbol(name) is None for name in code.imports):
-        # Its own helpers are known to the linker once Numba is imported.
+        # The linker finds Numba's own helpers only after Numba is imported.
         import numba  # noqa: F401, PLC0415
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
@@ -106,11 +107,11 @@ def _link(code: MachineCode) -> tuple[Any, int]:
 
 
 class CompiledFunction:
-    """A function that is compiled for the types of what it is called with, or found compiled in `folder()`.
+    """A function that is compiled for the types of its arguments, or found compiled in `folder()`.
 
-    It takes `Tables`, contiguous one-dimensional arrays, integers and floats, and returns an integer, 0 for
-    None.
-    What it raises is raised. The GIL is not held meanwhile. `emit` compiles it for a list of arguments.
+    It takes `Tables`, contiguous one-dimensional arrays, integers and floats. It returns an integer, 0 for
+    None, and raises what the compiled code raises. The GIL is not held during the call. `emit` compiles it
+    for a list of arguments.
     """
 
     def __init__(
@@ -119,11 +120,11 @@ class CompiledFunction:
         self._folder = folder
         self._name = name
         self._emit = emit
-        # By the arguments' types: the function, and what keeps it in memory.
+        # By the types of the arguments: the function, and the object that keeps it in memory.
         self._linked: dict[tuple[Any, ...], tuple[Callable[..., int], Any]] = {}
 
     def __call__(self, *arguments: Any) -> int:
-        """Call it. Raises ValueError for an array that is not contiguous."""
+        """Call the function. Raises ValueError for an array that is not contiguous."""
         words: list[int | float] = []
         kinds: list[Any] = []
         for argument in arguments:
@@ -163,7 +164,7 @@ class CompiledFunction:
 
 
 def _error(raised: _Raised) -> BaseException:
-    """Make the exception that compiled code has raised."""
+    """Build the exception that compiled code has raised."""
     kind, arguments, _ = pickle.loads(ctypes.string_at(raised.pickle, raised.size))
     error: BaseException = kind(*arguments)
     return error

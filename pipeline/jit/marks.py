@@ -1,7 +1,7 @@
-"""The marks of functions that run inside the simulation, and what those need from beyond Python.
+"""The marks of functions that run inside the simulation, and the operations that they need beyond Python.
 
-As imported, the marks change nothing: the simulator is plain Python. In a compiled copy this module is
-replaced by `pipeline.jit.compiled_marks`, in which they compile.
+When imported, the marks change nothing: the simulator is plain Python. A compiled copy replaces this module
+by `pipeline.jit.compiled_marks`, whose marks compile.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ def inline(function: _Function) -> _Function:
 
 
 def noinline(function: _Function) -> _Function:
-    """Mark a function that stays one of its own: its code would be in its callers' way.
+    """Mark a function that is not inlined into its callers.
 
-    For what is seldom needed, or called from many places.
+    Use it for functions that are rarely called, or called from many places.
     """
     return function
 
@@ -31,14 +31,14 @@ def entry(function: _Function) -> _Function:
 
 
 def prefetch(table: Any, index: int) -> None:
-    """Ask for a row of a table that is needed soon; changes nothing but the time compiled code takes."""
+    """Prefetch a row of a table that is needed soon; affects only the speed of compiled code."""
 
 
 def wrap64(value: int) -> int:
-    """Return `value` as a signed 64-bit integer would hold it, which compiled code does by itself."""
+    """Return `value` as a signed 64-bit integer that wraps around, as compiled code does implicitly."""
     return ((value + (1 << 63)) & ((1 << 64) - 1)) - (1 << 63)
 
 
 def view(tables: Any, number: int) -> Any:
-    """The tables of allocator `number` of several, by the names that it knows."""
+    """The tables of allocator `number` of several, by their names in `State`."""
     return tables.views[number]

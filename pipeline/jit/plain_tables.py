@@ -1,9 +1,9 @@
-"""Tables as plain Python runs on them: objects with attributes and integers that do not wrap.
+"""Tables for plain Python: objects with attributes, and integers that do not wrap around.
 
-Reading a field of a NumPy record from Python takes longer than all that is then done with it. So while an
-entry of an uncompiled simulator runs, its tables are images: a row becomes a Python object when it is first
-looked at, and what was looked at is written back to the arrays when the entry returns. Outside, the arrays
-are all there is, as with a compiled simulator.
+Reading a field of a NumPy record from Python takes longer than all that is then done with the value. While an
+entry of an uncompiled simulator runs, its tables are therefore images. A row becomes a Python object at its
+first access, and accessed rows are written back to the arrays when the entry returns. Between calls, the
+arrays hold the whole state, as with a compiled simulator.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.jit.tables import Tables
 
 @cache
 def _row_class(dtype: np.dtype) -> tuple[Any, Callable[[Any], Any]]:
-    """Return the class of a record's rows, and the function that gives a row's (or a longer one's) values."""
+    """Return the class of a record's rows, and a function that returns a row's (or a longer one's) values."""
     names = dtype.names or ()
     kind = make_dataclass("Row", names, slots=True, eq=False)
     values = attrgetter(*names)
@@ -31,7 +31,7 @@ def _row_class(dtype: np.dtype) -> tuple[Any, Callable[[Any], Any]]:
 
 
 class _Records(dict[int, Any]):
-    """The rows of an array of records that were looked at or put, by index."""
+    """The accessed rows of an array of records, by index."""
 
     def __init__(self, array: np.ndarray) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class _Records(dict[int, Any]):
 
 
 class _Integers(dict[int, int]):
-    """The elements of an array of integers that were looked at or put, by index."""
+    """The accessed elements of an array of integers, by index."""
 
     def __init__(self, array: np.ndarray) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _Integers(dict[int, int]):
 
 
 class _Window:
-    """A stretch of the rows or elements of an image."""
+    """A consecutive part of the rows or elements of an image."""
 
     def __init__(self, image: _Records | _Integers, begin: int, count: int) -> None:
         self._image, self._begin, self._count = image, begin, count
@@ -98,11 +98,11 @@ class _Window:
 
 
 class _View:
-    """What a set holds of one of several allocators (`pipeline.machine.composite`), by that one's names."""
+    """The tables of one of several allocators (`pipeline.machine.composite`), by their names in `State`."""
 
 
 class _Image:
-    """A set of tables; `made` holds the image of each array, since two sets may have one in common."""
+    """A set of tables; `made` holds the image of each array, because two sets may share an array."""
 
     def __init__(self, tables: Tables, made: dict[int, _Records | _Integers]) -> None:
         self.views: defaultdict[int, _View] = defaultdict(_View)
@@ -119,7 +119,7 @@ class _Image:
 
 
 def on_images(entry: Callable[..., Any]) -> Callable[..., Any]:
-    """Let an uncompiled entry run on images of the tables, and on lists of the arrays, that it is given."""
+    """Run an uncompiled entry on images of its `Tables` arguments, and on lists of its array arguments."""
 
     @functools.wraps(entry)
     def call(*arguments: Any) -> Any:

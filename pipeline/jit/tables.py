@@ -1,7 +1,7 @@
-"""A named set of one-dimensional arrays of records or integers: the form in which state reaches the engine.
+"""A named set of one-dimensional arrays of records or integers, the form of all state for the engine.
 
-`tables.cpus[3].phase` reads the same in plain Python and in compiled code. Compiled, the whole set is one
-pointer, which keeps functions small to call and quick to compile (a tuple of NumPy arrays is not).
+`tables.cpus[3].phase` has the same meaning in plain Python and in compiled code. In compiled code the whole
+set is one pointer, so functions are cheap to call and quick to compile, unlike with a tuple of NumPy arrays.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 
 
 class Tables:
-    """Arrays by name, in a fixed order. Arrays are replaced by `rebind` only.
+    """Arrays by name, in a fixed order. Only `rebind` replaces an array.
 
-    `checked` says whether compiled code checks indices, as it does for what a design may touch. `windows`
-    names those arrays that are a stretch of another one: of which, and where in it they begin.
+    `checked` says whether compiled code checks indices, as it does for the tables of a design. `windows` has
+    an entry for each array that is a part of another one: that array, and the index at which the part begins.
 
-    Raises ValueError for an array that is not one-dimensional and contiguous: compiled code relies on it.
+    Raises ValueError for an array that is not one-dimensional and contiguous, as compiled code requires.
     """
 
     def __init__(self, checked: bool, **arrays: np.ndarray) -> None:
@@ -38,11 +38,11 @@ class Tables:
 
     @cached_property
     def layout_name(self) -> str:
-        """Hash of all that compiled code is made for: names and types of tables, and whether it checks."""
+        """Hash of everything for which code is specialised: names and types of the tables, and `checked`."""
         return hashlib.sha256(repr((self.layout, self.checked)).encode()).hexdigest()
 
     def rebind(self, name: str, array: np.ndarray) -> None:
-        """Put another array of the same type in a table's place, between calls of compiled code."""
+        """Replace a table by another array of the same type, between calls of compiled code."""
         position = [known for known, _ in self.layout].index(name)
         setattr(self, name, array)
         self.addresses[2 * position : 2 * position + 2] = array.ctypes.data, array.size
@@ -52,7 +52,7 @@ class Tables:
 
 
 def records(count: int, dtype: np.dtype) -> np.ndarray:
-    """Return `count` zeroed records that begin on a cache line; untouched pages of it take no memory."""
+    """Return `count` zeroed records, aligned to a cache line; untouched pages take no memory."""
     line = 64
     raw = np.zeros(count * dtype.itemsize + line, np.uint8)
     offset = -raw.ctypes.data % line

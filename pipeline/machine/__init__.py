@@ -1,1 +1,1 @@
-"""The simulated multiprocessor: profiles of costs, and the engine that runs a design on it."""
+"""The simulated multiprocessor: cost profiles, and the engine that runs a design on it."""

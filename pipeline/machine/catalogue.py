@@ -1,4 +1,4 @@
-"""The machine profiles that can be named, and a list of them."""
+"""The machine profiles that are available by name, and a list of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.io.toml import read_toml
 
 
 def shipped_profiles() -> dict[str, Path]:
-    """Profiles that come with the project, by name."""
+    """Paths of the shipped profiles by name."""
     return {path.stem: path for path in sorted((Path(__file__).parent / "profiles").glob("*.toml"))}
 
 
@@ -21,13 +21,11 @@ def profile_path(name: str) -> Path:
         return readable_file(Path(name), "a machine profile (TOML)")
     shipped = shipped_profiles()
     if name not in shipped:
-        raise unknown_name(
-            "machine", name, shipped, "or give the path of a .toml profile of your own", (".toml",)
-        )
+        raise unknown_name("machine", name, shipped, "or give the path of your own .toml profile", (".toml",))
     return shipped[name]
 
 
 def list_profiles() -> str:
-    """Every shipped profile with its CPUs and summary, as text."""
+    """List every shipped profile with its CPUs and summary, as text."""
     profiles = [read_toml(path, "a machine profile (TOML)") for path in shipped_profiles().values()]
     return align_columns((p["name"], f"{p['cpus']:>2} CPUs", p["summary"]) for p in profiles)

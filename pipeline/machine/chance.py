@@ -1,4 +1,4 @@
-"""What of a run is left to chance, and so depends on its seed."""
+"""The random parts of a run, which depend on its seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.schema.manifest import Cost
 
 
 def list_chances(costs: Mapping[str, Cost], cpus: int, jitter_percent: float = 0.0) -> list[str]:
-    """What a seed decides on a machine with these costs, in words; empty: every seed gives the same run."""
+    """List what a seed decides on a machine with these costs; empty: every seed gives the same run."""
     value = {name: cost.value for name, cost in costs.items()}
     overtaken = 0 < int(value["barging_percent"]) < 100
     chances = []
@@ -22,10 +22,10 @@ def list_chances(costs: Mapping[str, Cost], cpus: int, jitter_percent: float = 0
 
 
 def explain_idle_seed(machine: str, costs: Mapping[str, Cost], cpus: int) -> str:
-    """Say why seeds change nothing on a machine that leaves nothing to chance."""
+    """Say why the seed has no effect on a machine without random parts."""
     fair = costs["arbitration"].value == "fifo"
     locks = "one CPU" if cpus == 1 else "fifo locks" if fair else "no chance in its locks"
     return (
-        f"every seed gives this run, as {machine} has {locks} and no device interrupts; with --jitter 0.5% "
-        "runs differ by seed"
+        f"every seed gives this run, because {machine} has {locks} and no device interrupts; with --jitter "
+        "0.5% runs differ by seed"
     )

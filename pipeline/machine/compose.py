@@ -1,12 +1,13 @@
-"""Putting the engine and one allocator together, compiled or as plain Python.
+"""Composition of the engine with one allocator, compiled or as plain Python.
 
-A composed simulator is a small package of its own, in memory: copies of the engine's modules and of all that
-they and the allocator import and that has something to compile, as its import of `pipeline.jit.marks` shows.
-The allocator's file has the place of `engine.allocator`; several that share a run have a router there, see
-`pipeline.machine.composite`. The package is named by a hash of everything that decides what the compiled code
-does (all sources, record layouts, versions), so that it can never be met with code of an older allocator.
+A composed simulator is a small package in memory. It contains copies of the engine's modules and of the
+modules that they and the allocator import and that contain code to compile, as their import of
+`pipeline.jit.marks` shows. The allocator's file replaces `engine.allocator`. If several allocators share a
+run, a router replaces it (see `pipeline.machine.composite`). The name of the package is a hash of everything
+that determines the behaviour of the compiled code (all sources, record layouts, versions), so code of an
+older allocator is never used.
 
-Uncompiled, the same sources are executed under their own file names, so that a debugger stops in them.
+Without compilation, the same sources are executed under their own file names, so a debugger stops in them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _ENGINE = "pipeline.machine.engine"
 _TRAITS = "pipeline.allocators.api.traits"
 _COUNTS = "pipeline.allocators.api.counts"
 _MARKS = "pipeline.jit.marks"
-# The functions that are called from outside, and the module of the engine in which each is.
+# Functions called from outside, and the module of the engine in which each is.
 _ENTRIES = {
     "run": "simulate",
     "finish": "simulate",
@@ -49,14 +50,14 @@ _ENTRIES = {
     "step": "allocator_call",
     "take_turns": "lock_schedule",
 }
-# Without what only some replays call.
+# The subset that every replay calls.
 _CALLED_BY_REPLAYS = ("run", "finish", "admit", "arrange")
 _IMPORT = re.compile(r"^from (pipeline[\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 
-# Several threads may ask for one package at once.
+# Several threads may request one package at the same time.
 _executing = threading.Lock()
 
-# Source and file of each module of a composed package, by the name of the module that it is a copy of.
+# Source and file of each module of a composed package, by the name of the original module.
 _Sources = dict[str, tuple[str, Path]]
 
 
@@ -96,7 +97,7 @@ def _imports_of(text: str) -> Iterator[str]:
 
 @cache
 def _sources(allocator: Allocator) -> _Sources:
-    """What the composed package consists of: all that the entries reach and that has something to compile."""
+    """The sources of the composed package: all modules with code to compile that the entries reach."""
     traits, costs = _file_of(_TRAITS), _file_of("pipeline.machine.costs")
     own: _Sources = {
         _TRAITS: (traits.read_text(encoding="utf-8") + _declarations(allocator), traits),
@@ -123,7 +124,7 @@ def _sources(allocator: Allocator) -> _Sources:
 
 
 def _declarations(allocator: Allocator) -> str:
-    """What an allocator declares, to stand after what holds where it does not: see `traits`."""
+    """An allocator's declarations, which are placed after the defaults and override them: see `traits`."""
     names = (*FLAGS, "MIXED_PTES", "is_global", *HOOKS)
     declared = [name for name in names if hasattr(allocator.module, name)]
     lines = [f"from {_ENGINE}.allocator import {name}\n" for name in declared]
@@ -152,7 +153,7 @@ def _package_name(allocator: Allocator, compiled: bool) -> str:
 
 
 def simulator_sha256(allocator: Allocator) -> str:
-    """Hash of the engine's and the allocator's sources: of what, with its inputs, determines a result."""
+    """Hash of the sources of the engine and the allocator, which with its inputs determine a result."""
     return hashlib.sha256(_facts(allocator).encode()).hexdigest()
 
 
@@ -161,7 +162,7 @@ def _stem(module: str) -> str:
 
 
 def _rewrite(text: str, package: str, sources: _Sources, compiled: bool) -> str:
-    """Make a module import its fellows from the composed package; line numbers stay as they are."""
+    """Change a module's imports to the composed package; line numbers do not change."""
 
     def rewrite_import(match: re.Match[str]) -> str:
         module, names = match.groups()
@@ -184,14 +185,14 @@ def _rewrite_all(package: str, sources: _Sources, compiled: bool) -> dict[str, s
 
 
 def is_compiled_already(allocator: Allocator) -> bool:
-    """Whether the compiled simulator of this allocator is in the cache: all of it that a replay calls."""
+    """Whether all functions of this allocator's simulator that a replay calls are in the cache."""
     package = _package_name(allocator, compiled=True)
     return all(is_kept(cache_directory() / package, name) for name in _CALLED_BY_REPLAYS)
 
 
 @cache
 def compose(allocator: Allocator, compiled: bool = True) -> Simulator:
-    """Compose the simulator of one allocator; what Numba cannot compile shows up at the first call."""
+    """Compose the simulator of one allocator; code that Numba cannot compile fails at the first call."""
     sources = _sources(allocator)
     package = _package_name(allocator, compiled)
     if compiled:

@@ -1,7 +1,7 @@
-"""The loop between the engine, what feeds it rows and what takes its log; and what a simulation is built of.
+"""The loop between the engine, its source of rows and its log; and the parts of a simulation.
 
 Runs from files (`pipeline.runs.execute`) and runs in memory (`pipeline.machine.in_memory`) differ only in
-their feed and their log.
+their row feed and their log.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from pipeline.machine.profile import Profile
 from pipeline.machine.room import check_room
 from pipeline.schema import codes
 
-# Events simulated between two looks at the keyboard and the progress bar: some tens of milliseconds.
+# Events simulated between two checks for Ctrl-C and updates of the progress bar: some tens of milliseconds.
 _BUDGET_COMPILED = 200_000
 _BUDGET_PLAIN = 2_000
-# So many budgets of events that the allocator makes and that complete no operation, some ten seconds, are
-# taken for an allocator that never ends one.
+# After this many budgets of events caused by the allocator without a completed operation, about ten seconds,
+# the allocator is assumed never to complete one.
 STUCK_BUDGETS = 200
-# In `TLB_ENTRY` an epoch has so many bits.
+# Limit from the number of bits of an epoch in `TLB_ENTRY`.
 _MOST_FLUSHES = 1 << (63 - records.PAGE_BITS)
 
 
-# Columns of a trace in the order in which the engine's `arrange` takes them, and which of them are times.
+# Columns of a trace in the order in which the engine's `arrange` takes them, and those that are times.
 TIMES = ("time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns")
 COLUMNS = ("task", *TIMES, "page", "kind", "depth")
 
 
 @dataclass(frozen=True)
 class Census:
-    """What must be known of a trace before it can be replayed: `rows` and `process` are per task."""
+    """What a replay requires of a trace in advance; `rows` and `process` have one element per task."""
 
     rows: np.ndarray
     process: np.ndarray
@@ -64,35 +64,35 @@ class Census:
         return int(self.process.max(initial=-1)) + 1
 
     def lead_ns(self, jitter: float) -> int:
-        """Return how long before its recorded time a row can make a task do something, in a timed loop.
+        """Return how long before its recorded time a row can make a task act, in a timed loop.
 
-        With `jitter`, a share of 1, its wait may end that much earlier.
+        With `jitter`, a fraction of 1, the wait of the row may end earlier by this fraction.
         """
         return self.longest_think_ns + math.ceil(jitter * self.longest_wait_ns)
 
     def shape(self, cpus: int) -> Shape:
-        """What an allocator's state is sized by."""
+        """The sizes from which an allocator's state is sized."""
         return Shape(cpus, self.tasks, self.processes, self.pages)
 
 
 class RowFeed(Protocol):
-    """Brings rows to the engine."""
+    """Supplies rows to the engine."""
 
     def admit_next(self) -> None:
         """Give the engine its next chunk of rows."""
 
     def relieve(self, operations: int) -> None:
-        """Give memory back, `operations` being done."""
+        """Release memory after the first `operations` operations are done."""
 
 
 class Log(Protocol):
-    """Takes the engine's log."""
+    """Receives the engine's log."""
 
     def exchange(self) -> None:
-        """Empty the engine's buffers that are full."""
+        """Empty the full buffers of the engine."""
 
     def close(self) -> None:
-        """Take what is left."""
+        """Take the remaining rows."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Simulation:
     allocator_state: Tables
 
     def ask_allocator(self, name: str) -> list[str]:
-        """Call the allocator's own `check` or `lost_wakeups`; sentences, none if it does not define it."""
+        """Call the allocator's own `check` or `lost_wakeups`; no sentences if it does not define it."""
         function = getattr(self.allocator.module, name, None)
         if function is None:
             return []
@@ -122,9 +122,9 @@ def build_simulation(
     settings: RunSettings,
     storage: RowStorage | None = None,
 ) -> Simulation:
-    """Allocate both states at the start of a trace; `storage` is as in `build_machine_state`.
+    """Allocate the states of the machine and the allocator; `storage` is as in `build_machine_state`.
 
-    Raises what `check_room` does.
+    Raises the errors of `check_room`.
     """
     shape = census.shape(profile.cpus)
     check_room(allocator, options, shape, settings)
@@ -150,16 +150,16 @@ def drive(
 ) -> tuple[int, float]:
     """Simulate to the end; return why it ended (S_FINISHED ...) and the seconds spent in the engine.
 
-    `observe` is called after each call of the engine, which simulates `budget_events` at most, with the
-    number of operations that it completed. Raises InputError for an allocator under which no operation ends
-    any more, and for a run with more flushes than can be told apart.
+    `observe` is called after each call of the engine, with the number of operations that it completed. Each
+    call simulates at most `budget_events` events. Raises InputError for an allocator under which operations
+    stop completing, and for a run with more flushes than epochs can number.
     """
     simulator, machine = simulation.simulator, simulation.machine_state.machine[0]
     usual = _BUDGET_COMPILED if simulator.compiled else _BUDGET_PLAIN
     budget = budget_events or usual
     done = idle_events = forced_events = 0
     engine_s = 0.0
-    # The fingerprint's products are meant to wrap around; plain Python would warn of each.
+    # The fingerprint's products are meant to wrap around; NumPy would warn about each in plain Python.
     with np.errstate(over="ignore"):
         while True:
             before_s = time.perf_counter()
@@ -193,7 +193,7 @@ def drive(
 
 
 def _count_forced_events(machine_state: Tables) -> int:
-    """How many events, at most, were due to time alone so far: ends of time slices, switches, interrupts."""
+    """Upper bound of the events caused by time only: ends of time slices, switches, interrupts."""
     spent = np.asarray(machine_state.spent).reshape(-1, codes.CATEGORIES)
     computed_ns = int(spent[:, [codes.C_COMPUTE, codes.C_IN_USE]].sum())
     slices = computed_ns // int(machine_state.costs[0].timeslice_ns)
@@ -201,15 +201,15 @@ def _count_forced_events(machine_state: Tables) -> int:
 
 
 def _check_flushes(machine: Any) -> None:
-    """Refuse a run whose epochs of a CPU's TLB could wrap around. Raises InputError."""
+    """Refuse a run whose TLB epochs could wrap around. Raises InputError."""
     flushes = int(machine.flushes) + int(machine.full_local_flushes) + int(machine.space_switches)
     if flushes >= _MOST_FLUSHES:
         raise InputError(
-            f"the run has reached {flushes:,} flushes of TLBs, and its limit is {_MOST_FLUSHES:,}; use a "
+            f"the run has reached {flushes:,} TLB flushes, and its limit is {_MOST_FLUSHES:,}; use a "
             "shorter trace"
         )
 
 
 def allocator_files(allocator: Allocator) -> str:
-    """The files in one of which an allocator's mistake is."""
+    """The files that can contain an allocator's mistake."""
     return " or ".join(str(part.path) for part in parts_of(allocator))

@@ -1,7 +1,7 @@
-"""A run from columns of rows in memory, on a machine whose every price is given: no files, the same engine.
+"""A run from columns of rows in memory, on a machine with given costs: no files, the same engine.
 
-`pipeline.runs.execute` does the same from a trace to a run directory. This is for comparisons in which the
-rows and the prices are chosen so that the result is known from elsewhere.
+`pipeline.runs.execute` does the same from a trace to a run directory. This module is for comparisons in which
+the rows and the costs are chosen so that the result is known from another source.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ROW = np.dtype([(name, np.int64) for name in COLUMNS])
 
 
 def rows(count: int, **given: Any) -> Rows:
-    """`count` rows; a column that is not given is 0, one given as a number is that number throughout.
+    """Build `count` rows; a missing column is 0, and a column given as a number is constant.
 
     `kind` holds codes of pipeline.schema.names.KINDS. Raises TypeError for a column that a trace does not
     have.
@@ -46,9 +46,9 @@ def rows(count: int, **given: Any) -> Rows:
 
 
 def free_machine(cpus: int, *, nodes: int = 1, arbitration: str = "fifo", **prices: int) -> Profile:
-    """A machine on which everything is free but what `prices` names; time slices last a second.
+    """Build a machine with all costs 0 except `prices`; time slices last one second.
 
-    Raises TypeError for a price that machines do not have.
+    Raises TypeError for an unknown cost.
     """
     if unknown := sorted(set(prices) - set(COST_KINDS)):
         raise TypeError(f"machines have no cost {', '.join(unknown)}; there are {', '.join(COST_KINDS)}")
@@ -57,7 +57,7 @@ def free_machine(cpus: int, *, nodes: int = 1, arbitration: str = "fifo", **pric
     return Profile.model_validate(
         {
             "name": "free",
-            "summary": "everything is free but what is named",
+            "summary": "all costs are 0 except those given",
             "cpus": cpus,
             "nodes": nodes,
             "arbitration": arbitration,
@@ -69,26 +69,26 @@ def free_machine(cpus: int, *, nodes: int = 1, arbitration: str = "fifo", **pric
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to."""
+    """Results of a run."""
 
     status: int
     totals: dict[str, int]
     operations: np.ndarray
-    """The operation log, in order of trace rows."""
+    """the operation log, in order of trace rows"""
     events: np.ndarray
     spent: np.ndarray
-    """int64 [cpus, categories]: where each CPU's time went."""
+    """int64 [cpus, categories]: CPU time of each CPU by category, in ns"""
     sites: np.ndarray
     locks: np.ndarray
-    """The spinlocks as the run left them."""
+    """the spinlocks at the end of the run"""
     problems: list[str]
-    """What the allocator's own `check` finds at the end."""
+    """findings of the allocator's own `check` at the end"""
     lost_wakeups: list[str]
-    """Tasks left asleep at the end beside a slot that they could have, by the allocator's `lost_wakeups`."""
+    """tasks that sleep at the end although they could have a slot, from the allocator's `lost_wakeups`"""
 
     @property
     def wall_ns(self) -> int:
-        """When the last event happened."""
+        """Time of the last event, in ns."""
         return self.totals["now_ns"]
 
     @property
@@ -98,11 +98,11 @@ class Outcome:
 
     @property
     def unbooked_ns(self) -> np.ndarray:
-        """int64 [cpus]: wall time that is in no category, 0 if the books are right."""
+        """int64 [cpus]: wall-clock time in no category, in ns; 0 if the accounts are correct."""
         return self.wall_ns - self.spent.sum(axis=1)
 
     def of_kind(self, event: int) -> np.ndarray:
-        """The events of one kind."""
+        """Events of one kind."""
         return self.events[self.events["event"] == event]
 
     def time_in(self, category: str) -> int:
@@ -112,10 +112,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Settings:
-    """How rows in memory are simulated.
+    """Settings for the simulation of rows in memory.
 
-    `process_of` gives each task's process; left out, each is its own. `observe` is shown the machine after
-    each call of the engine; with `budget_events=1` that is after every event.
+    `process_of` gives each task's process (default: a process per task). `observe` is called with the machine
+    after each call of the engine; with `budget_events=1` that is after every event.
     """
 
     options: dict[str, str] | None = None
@@ -134,7 +134,7 @@ class Settings:
 def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: Any) -> Outcome:
     """Replay `trace` to its end or to a deadlock; the settings are those of `Settings`.
 
-    Raises what `drive` does.
+    Raises the errors of `drive`.
     """
     given = Settings(**settings)
     tasks = int(trace.task.max()) + 1
@@ -178,7 +178,7 @@ def simulate(allocator: Allocator, profile: Profile, trace: Rows, **settings: An
 
 
 class _MemoryFeed:
-    """Rows in memory, a chunk at a time."""
+    """Rows in memory, one chunk at a time."""
 
     def __init__(
         self, simulation: Simulation, trace: Rows, census: Census, chunk_rows: int, jitter: float
@@ -206,15 +206,15 @@ class _MemoryFeed:
         self._chunk += 1
 
     def relieve(self, operations: int) -> None:
-        """There is nothing to give back."""
+        """Do nothing: there is no memory to release."""
 
 
 class _MemoryLog:
-    """Copies of what the engine logged."""
+    """Copies of the engine's log."""
 
     def __init__(self, machine_state: Tables) -> None:
         self._machine = machine_state.machine[0]
-        # Slicing a recarray makes a new type each time, which takes longer than a small simulation.
+        # Slicing a recarray creates a new type each time, which takes longer than a small simulation.
         self._buffers = {
             name: getattr(machine_state, name).view(np.ndarray) for name in ("operations", "events")
         }

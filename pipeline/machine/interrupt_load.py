@@ -8,9 +8,9 @@ import numpy as np
 
 LEAST_GAP_NS = 1_000
 MOST_PERCENT = 90
-"""Of a CPU's time, on average, that its device and timer interrupts may take."""
+"""Maximum mean share of a CPU's time that its device and timer interrupts may take."""
 
-# An interrupt's length depends on so many bits of chance.
+# Number of random bits that determine the length of an interrupt.
 _LUCK_BITS = 16
 
 
@@ -21,7 +21,7 @@ def mean_interrupt_ns(shortest_ns: int, longest_ns: int) -> float:
 
 
 def explain_interrupt_load(costs: Mapping[str, int]) -> str:
-    """Why simulated work would not get on with these costs, by name; "" if it does."""
+    """Say why simulated work would make no progress with these costs, by name; "" if it would."""
     gap_ns = costs["interrupt_gap_ns"]
     if gap_ns == 0:
         return ""

@@ -1,4 +1,4 @@
-"""The tables of a run's state, each with number and type of its records: known before any is allocated."""
+"""The tables of a run's state, with the number and type of their records, before any is allocated."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pipeline.schema.log import EVENT_RECORD, OPERATION_RECORD, STRETCH_RECORD
 from pipeline.schema.names import FINDINGS
 
 Layout = dict[str, tuple[int, np.dtype]]
-"""Tables by name: how many records of which type."""
+"""Tables by name: the number and type of their records."""
 
-# Rows that one event can add to the logs beyond the point where the buffer counts as full: an operation for
-# each level, and for each stretch that is passed at once some events.
+# Rows that one event can add to the logs after the buffer counts as full: an operation for each level, and
+# some events for each stretch that is passed without a new event.
 _EVENTS_A_STRETCH = 8
 _NO_FIELDS = [("none", "i4")]
 _INTEGER = np.dtype(np.int64)
@@ -27,7 +27,7 @@ _INTEGER = np.dtype(np.int64)
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a run is to be simulated, besides the allocator, the machine and the trace."""
+    """Settings of a simulation, in addition to the allocator, the machine and the trace."""
 
     seed: int
     loop: int
@@ -38,19 +38,19 @@ class RunSettings:
     log_operations: int = 1 << 15
     log_events: int = 1 << 15
     stretches: bool = False
-    """Whether to log what each CPU does when, too."""
+    """Whether to log the activity of each CPU as well."""
     log_stretches: int = 1 << 13
     lowmem_kinds: int = 0
-    """Bit k: pages of kind k lie in low memory and need no mapping."""
+    """Bit k: pages of kind k are in low memory and need no mapping."""
 
 
 def bytes_of(layout: Layout) -> int:
-    """Memory that the tables take once every record of them has been used."""
+    """Bytes of memory that the tables take after all their records have been used."""
     return sum(count * dtype.itemsize for count, dtype in layout.values())
 
 
 def lay_out_allocator(allocator: Allocator, coded: dict[str, int], shape: Shape) -> Layout:
-    """The state of one design; `coded` are its options as compiled code sees them."""
+    """The state of one design; `coded` are its options as compiled code uses them."""
 
     def at_least_one(name: str) -> int:
         return max(allocator.size(name, coded, shape), 1)
@@ -76,10 +76,10 @@ def lay_out_allocator(allocator: Allocator, coded: dict[str, int], shape: Shape)
 
 
 def lay_out_machine(locks: int, shape: Shape, setting: RunSettings) -> Layout:
-    """The machine with `locks` spinlocks, but for the tables that the allocator and the trace bring."""
+    """The machine with `locks` spinlocks, without the tables of the allocator and the trace."""
     cpus, tasks = shape.cpus, shape.tasks
     margin = cpus * 2 + tasks + 64 + records.MOST_AHEAD * _EVENTS_A_STRETCH
-    # An event ends stretches of its own CPU, and one of each idle CPU; the end of the run, one of each.
+    # An event ends stretches of its own CPU and one of each idle CPU; the end of the run, one of each CPU.
     stretch_margin = (records.MOST_AHEAD + 1 + 2 * cpus) * records.STRETCH_PARTS
     return {
         "machine": (1, records.MACHINE),
@@ -103,12 +103,12 @@ def lay_out_machine(locks: int, shape: Shape, setting: RunSettings) -> Layout:
 
 
 def leaves(count: int) -> int:
-    """Leaves of a tournament tree of so many entries."""
+    """Leaves of a tournament tree with this number of entries."""
     return 1 << (count - 1).bit_length()
 
 
 def lay_out_run(allocator: Allocator, coded: dict[str, int], shape: Shape, setting: RunSettings) -> Layout:
-    """All of a run's state; of several designs, "slots@1" are those of design 1."""
+    """The whole state of a run; with several designs, "slots@1" is the slots table of design 1."""
     layout = lay_out_machine(allocator.size("locks", coded, shape), shape, setting)
     if not isinstance(allocator, Composite):
         return layout | lay_out_allocator(allocator, coded, shape)

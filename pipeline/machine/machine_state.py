@@ -1,4 +1,4 @@
-"""Building the arrays of one simulated machine, as `engine.records` lays them out."""
+"""Building the arrays of one simulated machine, with the layouts of `engine.records`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from pipeline.machine.layout import RunSettings, lay_out_allocator, lay_out_mach
 from pipeline.machine.profile import Profile
 from pipeline.schema import codes
 
-# In the order in which they are defined, which compiled code relies on.
+# In the order of their definition, on which compiled code relies.
 _MACHINE_TABLES = tuple(MachineState.__annotations__)
 
 
 @dataclass(frozen=True)
 class RowStorage:
-    """The two tables that a trace is read to: ROW and RUN records, as many of each."""
+    """The two tables into which a trace is read: ROW and RUN records, the same number of each."""
 
     rows: np.ndarray
     runs: np.ndarray
 
     @classmethod
     def allocate(cls, count: int) -> RowStorage:
-        """In memory."""
+        """Allocate both tables in memory."""
         return cls(records_of(count, records.ROW), records_of(count, records.RUN))
 
 
@@ -45,7 +45,7 @@ def _table(count: int, dtype: np.dtype) -> Any:
 
 
 def build_allocator(allocator: Allocator, options: dict[str, Value], shape: Shape) -> Tables:
-    """Allocate the allocator's state and let it give its first values."""
+    """Allocate the allocator's state and let the allocator initialise it."""
     coded = allocator.encode(options)
     if isinstance(allocator, Composite):
         own = [allocator.options_of(k, options) for k in range(len(allocator.allocators))]
@@ -74,7 +74,7 @@ def build_machine_state(
 ) -> Tables:
     """Allocate the machine with every CPU idle and every task dormant.
 
-    `storage` is where the trace is read to, chunk_slots * chunk_rows records each; allocated if left out.
+    `storage` receives the trace, chunk_slots * chunk_rows records of each table (default: allocated here).
     """
     locks = allocator.size("locks", allocator.encode(options), shape)
     layout = lay_out_machine(locks, shape, setting)
@@ -116,7 +116,7 @@ def build_machine_state(
         cpus[name] = -1
     cpus.epoch = cpus.global_epoch = 1
     gap_ns = int(profile.costs["interrupt_gap_ns"].value)
-    # The CPUs' timers are staggered.
+    # The timers of the CPUs are staggered.
     cpus.device_at_ns = [
         gap_ns * (c + 1) // shape.cpus if gap_ns else records.NEVER for c in range(shape.cpus)
     ]
@@ -136,9 +136,9 @@ def build_machine_state(
 
 
 def look(machine_state: Any, shape: Shape) -> Check:
-    """Count mappings in force per slot and sleepers per queue, for an allocator's check.
+    """Count current mappings per slot and sleepers per queue, for an allocator's check.
 
-    Exact whenever no task is within a map or unmap, as at the end of a run, finished or deadlocked.
+    The counts are exact while no task is within a map or unmap, as at the end or deadlock of a run.
     """
     levels = int(machine_state.machine[0].levels)
     slot, unmapping = (machine_state.requests[name].reshape(-1, levels) for name in ("slot", "unmapping"))

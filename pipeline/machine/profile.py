@@ -1,10 +1,10 @@
-"""Machine profiles: what each thing the simulated machine does costs, and where that price comes from.
+"""Machine profiles: the cost of each operation of the simulated machine, with its source.
 
-A profile is a TOML file: `name`, `summary`, `cpus`, `nodes`, `architecture` (x86 if left out; some options of
-designs have other defaults elsewhere), `fit` where costs were fitted (a table: to what measurements, of how
-many `cpus`, with which `workload` and `allocators`), then one table per cost with `value` and `source` (a
-publication, a measurement, or the word "assumed"); where there is evidence for it, also the range in which
-the cost lies: `low`, `high` and `range_source`. Times are integer nanoseconds.
+A profile is a TOML file with the keys `name`, `summary`, `cpus`, `nodes` and `architecture` (default: x86;
+some options of designs have other defaults elsewhere). If costs were fitted, the table `fit` gives the
+measurements, their `cpus`, the `workload` and the `allocators`. One table per cost then gives `value` and
+`source` (a publication, a measurement, or the word "assumed"). If there is evidence for a range of the cost,
+the table also has `low`, `high` and `range_source`. Times are integer nanoseconds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Priced(BaseModel):
 
 
 class Profile(BaseModel):
-    """A machine: its shape and the price of everything it does."""
+    """A machine: its shape and its costs."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,14 +59,14 @@ class Profile(BaseModel):
     costs: dict[str, _Priced]
 
     def with_cpus(self, cpus: int | None) -> Profile:
-        """Return the same machine with another number of CPUs, nodes of the same size.
+        """Return the same machine with another number of CPUs and the same node size.
 
-        A single CPU has every line of memory in its own cache.
+        A single CPU has every cache line in its own cache.
         """
         if cpus is None:
             return self
         if not 1 <= cpus <= MAX_CPUS:
-            raise UsageError(f"--cpus wants 1..{MAX_CPUS}, found {cpus}")
+            raise UsageError(f"--cpus must be 1..{MAX_CPUS}, found {cpus}")
         per_node = max(self.cpus // self.nodes, 1)
         costs = self.costs
         if cpus == 1 < self.cpus:
@@ -81,8 +81,8 @@ class Profile(BaseModel):
     def with_costs(self, costs: Mapping[str, int]) -> Profile:
         """Return the same machine with some costs replaced, by name.
 
-        Raises UsageError for a cost that machines do not have, for a value outside its limits, and for
-        interrupts that leave no time for work.
+        Raises UsageError for an unknown cost, for a value outside its limits, and for interrupts that leave
+        no time for work.
         """
         replaced = dict(self.costs)
         for name, value in costs.items():
@@ -94,14 +94,14 @@ class Profile(BaseModel):
                     f"cost {name}: wanted {kind.minimum:,} to {kind.maximum:,} {kind.unit}, found {value:,}"
                 )
             if value != self.costs[name].value:
-                source = f"assumed: in place of the {self.costs[name].value:,} of {self.name}"
+                source = f"assumed: replaces the {self.costs[name].value:,} of {self.name}"
                 replaced[name] = _Priced(value=value, source=source)
         if problem := explain_interrupt_load({name: cost.value for name, cost in replaced.items()}):
             raise UsageError(problem)
         return self.model_copy(update={"costs": replaced})
 
     def node_of(self, cpu: int) -> int:
-        """Node of a CPU: CPUs are dealt to nodes in blocks."""
+        """Node of a CPU; CPUs are assigned to nodes in blocks."""
         return cpu // -(-self.cpus // self.nodes)
 
     def record(self) -> np.ndarray:
@@ -114,11 +114,11 @@ class Profile(BaseModel):
 
     @property
     def assumed(self) -> list[str]:
-        """Names of the costs that nobody has published or measured."""
+        """Names of the costs that are neither published nor measured."""
         return [name for name, cost in self.costs.items() if is_assumed(cost.source)]
 
     def ranges(self) -> dict[str, PriceRange]:
-        """How far each price may be from its value, by name; what has no range is not there."""
+        """The range of each cost, by name; a cost without a range is omitted."""
         found = {
             name: range_of(kind, cost.value, cost.stated_range, is_assumed(cost.source))
             for name, kind in COST_KINDS.items()
@@ -127,7 +127,7 @@ class Profile(BaseModel):
         return {name: found_range for name, found_range in found.items() if found_range is not None}
 
     def document_costs(self) -> dict[str, Cost]:
-        """Every cost and property with unit, source and meaning, for the manifest."""
+        """Every cost and property with its unit, source and meaning, for the manifest."""
         documented = {
             name: Cost(
                 value=self.costs[name].value, unit=kind.unit, source=self.costs[name].source, doc=kind.doc
@@ -136,7 +136,7 @@ class Profile(BaseModel):
         }
         documented["arbitration"] = Cost(
             value=self.arbitration, unit="", source=self.arbitration_source,
-            doc="who gets a contended lock: fifo (ticket, queued) or unfair (test-and-set)",
+            doc="order in which waiters get a contended lock: fifo (ticket, queued) or unfair (test-and-set)",
         )  # fmt: skip
         documented["nodes"] = Cost(value=self.nodes, unit="", source="shape of the machine", doc="NUMA nodes")
         return documented
@@ -163,7 +163,7 @@ def _check(path: Path, data: dict[str, Any]) -> Profile:
     unknown = sorted(set(profile.costs) - set(COST_KINDS))
     if unknown:
         hint = did_you_mean(unknown[0], COST_KINDS)
-        raise InputError(f"{path}: costs.{unknown[0]} is no cost of the machine{hint}")
+        raise InputError(f"{path}: costs.{unknown[0]} is not a cost of the machine{hint}")
     missing = [k.name for k in COST_KINDS.values() if k.name not in profile.costs and k.default is None]
     if missing:
         raise InputError(
@@ -189,12 +189,12 @@ def _check(path: Path, data: dict[str, Any]) -> Profile:
             f"{path}: arbitration wants {' or '.join(_ARBITRATIONS)}, found '{profile.arbitration}'"
         )
     if profile.nodes > profile.cpus:
-        raise InputError(f"{path}: {profile.nodes} nodes but only {profile.cpus} CPUs")
+        raise InputError(f"{path}: found {profile.nodes} nodes but only {profile.cpus} CPUs")
     return profile
 
 
 def describe_profile(name: str) -> str:
-    """Describe one profile: every cost with its value, meaning, source and range, as text."""
+    """Describe one profile as text: every cost with its value, meaning, source and range."""
     profile = load_profile(name)
     costs, ranges = profile.document_costs(), profile.ranges()
     assumed = sum(cost.assumed for cost in costs.values())

@@ -1,9 +1,10 @@
-"""How far a price may be from its value: the range that a source gives, or one by rule.
+"""The range of a cost: the range that its source states, or one by rule.
 
-A profile states `low`, `high` and `range_source` of a cost where there is evidence for a range. Of every
-other price the range is a factor of `FACTOR` each way, be it measured once, fitted or assumed: none of these
-says how far off it may be. A price of 0 stays 0 by any factor, and what is neither a time nor a
-percentage (a number of slots, whether TLB maintenance is broadcast) is a property of the machine, no price.
+A profile states `low`, `high` and `range_source` of a cost if there is evidence for a range. The range of
+every other cost is a factor of `FACTOR` each way, whether it was measured once, fitted or assumed, because
+none of these sources gives its error. A cost of 0 has no range by a factor. A value that is neither a time
+nor a percentage (a number of slots, whether TLB maintenance is broadcast) is a property of the machine and
+not a cost.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _PRICED_IN = ("ns", "%")
 
 @dataclass(frozen=True)
 class PriceRange:
-    """The range of one price, `low` to `high` in its unit, both included; `stated` if the profile has it."""
+    """The inclusive range of one cost, `low` to `high` in its unit; `stated` if the profile states it."""
 
     cost: str
     unit: str
@@ -29,14 +30,14 @@ class PriceRange:
     source: str
 
     def describe(self) -> str:
-        """The range with where it comes from."""
+        """Describe the range and its source."""
         return f"{self.low:,} to {self.high:,} {self.unit}, {self.source}"
 
 
 def range_of(
     kind: CostKind, value: int, stated: tuple[int, int, str] | None = None, assumed: bool = False
 ) -> PriceRange | None:
-    """The range of a cost of this value; `stated` are low, high and their source. None where it has none."""
+    """Return the range of a cost of this value, or None; `stated` are low, high and their source."""
     if stated is not None:
         low, high, source = stated
         return PriceRange(kind.name, kind.unit, value, low, high, True, source)
@@ -49,14 +50,14 @@ def range_of(
 
 
 def explain_lack(kind: CostKind, value: int) -> str:
-    """Why a cost has no range by rule; "" if it has one."""
+    """Say why a cost has no range by rule; "" if it has one."""
     if kind.unit not in _PRICED_IN:
-        return "a property of the machine, no price"
+        return "a property of the machine, not a cost"
     return "0 stays 0 by any factor" if value == 0 else ""
 
 
 def explain_bad_range(kind: CostKind, value: int, low: int | None, high: int | None, source: str) -> str:
-    """What is wrong with a range that a profile states; "" if nothing is."""
+    """Say what is wrong with a range that a profile states; "" if it is right."""
     if low is None and high is None and not source:
         return ""
     if low is None or high is None or not source:
@@ -65,7 +66,7 @@ def explain_bad_range(kind: CostKind, value: int, low: int | None, high: int | N
         ]
         return f"a range wants low, high and range_source, found no {' and no '.join(absent)}"
     if kind.unit not in _PRICED_IN:
-        return f"is {explain_lack(kind, value)}, and has no range; leave out low, high and range_source"
+        return f"is {explain_lack(kind, value)}, and has no range; remove low, high and range_source"
     least = max(kind.minimum, 1)
     if not least <= low <= value <= high <= kind.maximum:
         return (

@@ -1,4 +1,4 @@
-"""Whether a run has room: its state is sized before any of it is allocated, and refused if it cannot fit."""
+"""Whether a run fits into memory: its state is sized before allocation, and refused if it is too large."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pipeline.errors import OutOfMemory, UsageError
 from pipeline.io.memory import address_space_limit, group_limit
 from pipeline.machine.layout import Layout, RunSettings, bytes_of, lay_out_run
 
-# A slot's number has 32 bits in the log.
+# A slot number has 32 bits in the log.
 MOST_SLOTS = (1 << 31) - 1
-# What is said to help makes what is too much smaller by a tenth at least.
+# Advice is given only if it makes the excessive quantity at least a tenth smaller.
 _HELPS = 0.9
 
 
 def check_room(allocator: Allocator, options: dict[str, Value], shape: Shape, setting: RunSettings) -> None:
-    """Refuse a run whose state does not fit into memory, or has more slots than can be numbered.
+    """Refuse a run whose state does not fit into memory, or that has too many slots to number.
 
-    Raises OutOfMemory and UsageError; either says how much was wanted and what would lower it.
+    Raises OutOfMemory and UsageError; the message says how much is needed and what would lower it.
     """
     coded = allocator.encode(options)
 
@@ -50,7 +50,7 @@ def check_room(allocator: Allocator, options: dict[str, Value], shape: Shape, se
 
 
 def available_bytes() -> int:
-    """Memory that this process can still have: of the machine, of its control groups and of its own limit."""
+    """Memory still available to this process: of the machine, of its control groups and of its own limit."""
     page = resource.getpagesize()
     bounds = [os.sysconf("SC_PHYS_PAGES") * page]
     with suppress(OSError):
@@ -72,7 +72,7 @@ def _slots_of(layout: Layout) -> int:
 def _smaller_runs(
     allocator: Allocator, coded: dict[str, int], shape: Shape
 ) -> Iterator[tuple[str, dict[str, int], Shape]]:
-    """What may be lowered, by name, each with the options and the shape of a run in which it is least."""
+    """Quantities that may be lowered, by name, each with the options and the shape at its minimum."""
     for option in allocator.options:
         if type(option.default) is int and option.minimum is not None:
             yield f"option {option.name}", coded | {option.name: option.minimum}, shape

@@ -53,7 +53,7 @@ def site(tmp_path_factory) -> Path:
 def test_an_installed_design_is_listed_with_its_package_and_replayed_by_name(site):
     listed = ran(site, "allocators").stdout.splitlines()
     (line,) = (line for line in listed if line.startswith("good "))
-    assert line.endswith("good: a few slots per CPU, the task pinned while it maps (from acme-kmap 1.2)")
+    assert line.endswith("good: a few slots per CPU; the task is pinned while it maps (from acme-kmap 1.2)")
     assert "slots_per_cpu" in ran(site, "allocators", "good").stdout
     assert ran(site, "generate", "laptop", "-o", "t.parquet", "--ops", "300").returncode == 0
     run = ran(site, "replay", "t.parquet", "-a", "good", "-m", "smp4-2002", "--no-compile")
@@ -64,12 +64,12 @@ def test_an_installed_design_is_listed_with_its_package_and_replayed_by_name(sit
 
 
 BROKEN = {
-    "empty": "empty.py: not an allocator, it defines no SUMMARY, map_step, unmap_step",
-    "raising": "raising.py, line 1: does not import: ValueError: at once",
-    "absent": "names 'acme.absent', found no such Python file; mend or uninstall the package",
-    "nowhere": "names 'no_such.thing', which is not found: ModuleNotFoundError: No module named 'no_such'",
-    "function": "wants a module as in 'package.module', found 'acme.good:map_step'",
-    "angry": "names 'angry.design', which is not found: RuntimeError: not today",
+    "empty": "empty.py: not an allocator: it does not define SUMMARY, map_step, unmap_step",
+    "raising": "raising.py, line 1: cannot be imported: ValueError: at once",
+    "absent": "refers to 'acme.absent', which is not a Python file; fix or uninstall the package",
+    "nowhere": "to 'no_such.thing', which is not found: ModuleNotFoundError: No module named 'no_such'",
+    "function": "must be a module as in 'package.module', found 'acme.good:map_step'",
+    "angry": "refers to 'angry.design', which is not found: RuntimeError: not today",
     "twice": "acme-kmap 1.2 and other 1.2 each have a design of this name; uninstall one",
 }
 

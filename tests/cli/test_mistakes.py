@@ -78,10 +78,13 @@ NAMES = [
         f"{DIVIDED} page_fault=atomic,page_fault=sf_buf,default=atomic",
         "allocator of page_fault is given twice",
     ),
-    (f"{DIVIDED} page_fault=atomic", "'page_fault=atomic' says nothing of other kinds; add default=NAME"),
+    (
+        f"{DIVIDED} page_fault=atomic",
+        "'page_fault=atomic' gives no allocator for the other kinds; add default=NAME",
+    ),
     (f"{DIVIDED} page_fault=atomic,global_pool", "wants KIND=NAME,...,default=NAME, found 'global_pool'"),
     (f"{DIVIDED} page_fault=atmic,default=global_pool", "unknown allocator 'atmic'; did you mean 'atomic'"),
-    (f"{DIVIDED} page_fault=atomic,default=sf_buf -s slots=9", "say which: sf_buf.slots or atomic.slots"),
+    (f"{DIVIDED} page_fault=atomic,default=sf_buf -s slots=9", "give one of sf_buf.slots or atomic.slots"),
     (
         f"{DIVIDED} page_fault=atomic,default=sf_buf -s x.slots=9",
         "has no allocator 'x'; it has sf_buf, atomic",

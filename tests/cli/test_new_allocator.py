@@ -67,14 +67,14 @@ def test_the_skeleton_compiles(house):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("my-pool", "wants a Python name, letters, digits and underscores as in 'my_pool', found 'my-pool'"),
+        ("my-pool", "(letters, digits and underscores, as in 'my_pool'), found 'my-pool'"),
         ("mine.py", "found 'mine.py'"),
         ("../mine", "found '../mine'"),
         ("4ever", "found '4ever'"),
         ("class", "found 'class'"),
         ("", "found ''"),
-        ("random", "found 'random', a module of Python's that a file random.py would hide; try 'my_random'"),
-        ("global_pool", "found 'global_pool', which is a shipped design; try 'my_global_pool'"),
+        ("random", "a module of Python's standard library that random.py would hide; try 'my_random'"),
+        ("global_pool", "found 'global_pool', a shipped design; try 'my_global_pool'"),
     ],
 )
 def test_a_name_that_no_design_of_ones_own_can_have(tmp_path, name, said):

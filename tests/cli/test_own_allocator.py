@@ -85,10 +85,10 @@ def test_a_design_by_path_runs_compiled_and_uncompiled_alike_and_never_stale(tmp
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("SUMMARY = 'x'\ndef map_step(a, r, d)\n", "line 2: does not import: expected ':'"),
-        ("import os\nimport nothing_of_the_kind\n", "line 2: does not import: ModuleNotFoundError"),
-        ("SUMMARY = 'x'\nslots = 1 / 0\n", "line 2: does not import: ZeroDivisionError"),
-        (ALLOCATOR.replace("def map_step", "def mapp_step"), "it defines no map_step"),
+        ("SUMMARY = 'x'\ndef map_step(a, r, d)\n", "line 2: cannot be imported: expected ':'"),
+        ("import os\nimport nothing_of_the_kind\n", "line 2: cannot be imported: ModuleNotFoundError"),
+        ("SUMMARY = 'x'\nslots = 1 / 0\n", "line 2: cannot be imported: ZeroDivisionError"),
+        (ALLOCATOR.replace("def map_step", "def mapp_step"), "it does not define map_step"),
         (ALLOCATOR.replace("shape.pages", "shape.pagez"), "line 13: AttributeError"),
     ],
     ids=["syntax", "import", "at import", "no map_step", "slots"],

@@ -69,7 +69,7 @@ def test_what_cannot_be_kept_is_told_once_and_done_without(full, capsys):
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1
     assert said[0].startswith(f"pipeline: {full}/run.code: cannot be written (")
-    assert said[0].endswith("; the next command makes again what could not be kept")
+    assert said[0].endswith("; the next command compiles again what could not be kept")
 
 
 def test_a_function_that_cannot_be_kept_works(full, capsys):

@@ -48,7 +48,7 @@ def test_what_is_left_to_chance_is_named():
 
 def test_why_a_seed_changes_nothing_is_said():
     costs = load_profile("modern-x86-64").document_costs()
-    assert "as modern-x86-64 has fifo locks and no device interrupts" in explain_idle_seed(
+    assert "because modern-x86-64 has fifo locks and no device interrupts" in explain_idle_seed(
         "modern-x86-64", costs, 16
     )
 
@@ -56,7 +56,7 @@ def test_why_a_seed_changes_nothing_is_said():
 def test_the_help_of_replay_names_the_machines_on_which_a_seed_changes_anything():
     option = get_type_hints(replay, include_extras=True)["seed"].__metadata__[0]
     locks, interrupts = re.search(
-        r"unfair lock \((.*)\), device interrupts \((.*)\) and", option.help
+        r"unfair locks \((.*?)\), device interrupts \((.*?)\)", option.help
     ).groups()
     chances = {name: list_chances(load_profile(name).document_costs(), 64) for name in shipped_profiles()}
     assert locks.split(", ") == [name for name, found in chances.items() if "unfair locks" in found]

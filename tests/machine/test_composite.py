@@ -196,7 +196,7 @@ def test_an_option_may_be_given_without_its_design_where_one_alone_has_it() -> N
     values = parse_options(allocator.options, {"nesting": "3", "global_pool.slots": "64"}, allocator.name)
     assert (values["atomic.nesting"], values["global_pool.slots"], values["atomic.slots"]) == (3, 64, 1024)
     for given, said in {
-        "slots": "several allocators have an option slots; say which: global_pool.slots or atomic.slots",
+        "slots": "several allocators have an option slots; give one of global_pool.slots or atomic.slots",
         "sf_buf.slots": "this run has no allocator 'sf_buf'; it has global_pool, atomic",
         "atomic.slot": "unknown option of global_pool\\+atomic 'atomic.slot'; did you mean 'atomic.slots'",
     }.items():

@@ -37,7 +37,7 @@ def test_what_is_zero_or_no_price_has_no_range_and_a_percentage_stays_one():
     text = describe_profile("smp8-2002")
     assert "    range: 200 to 500 ns, invlpg 0.2-0.5 us\n" in text
     assert "    range: none: 0 stays 0 by any factor\n" in text
-    assert "    range: none: a property of the machine, no price\n" in text
+    assert "    range: none: a property of the machine, not a cost\n" in text
 
 
 @pytest.mark.parametrize("name", shipped_profiles())

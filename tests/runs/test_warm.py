@@ -57,7 +57,7 @@ def test_what_can_be_compiled_is_and_a_replay_has_nothing_to_compile(tmp_path, c
     ]
     assert "direct_map  compiled in " in done.stdout
     broken, wrong = sorted(done.stderr.splitlines())
-    assert broken.startswith(f"pipeline: {tmp_path}/broken.py, line 1: does not import")
+    assert broken.startswith(f"pipeline: {tmp_path}/broken.py, line 1: cannot be imported")
     assert wrong.startswith(f"pipeline: {tmp_path}/wrong.py, line 7: cannot be compiled: ")
 
     before = kept(cache)

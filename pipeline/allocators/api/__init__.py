@@ -1,1 +1,1 @@
-"""What an allocator's file may use: options, sizes, actions and what a step records."""
+"""The interface for an allocator's file: options, sizes, actions and the records of a step."""

@@ -1,4 +1,4 @@
-"""A loaded design: what the machine is given, whichever way the file was found."""
+"""A loaded design, independent of how its file was found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.io.files import sha256_of
 
 @dataclass(frozen=True)
 class Allocator:
-    """One allocator: its module as plain Python, and the file that a simulator is composed from."""
+    """One allocator: its module as plain Python, and the file from which a simulator is composed."""
 
     name: str
     path: Path
@@ -21,7 +21,7 @@ class Allocator:
 
     @property
     def summary(self) -> str:
-        """One line: what the design does."""
+        """One line that says what the design does."""
         return str(self.module.SUMMARY)
 
     @property
@@ -31,17 +31,17 @@ class Allocator:
 
     @property
     def bound(self) -> str:
-        """What it bounds, if it is a bound for charts; "" for a design that could be had."""
+        """What the design bounds, if it is a bound for charts; "" for any other design."""
         return str(getattr(self.module, "BOUND", ""))
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """The options it takes."""
+        """Options of the design."""
         return tuple(getattr(self.module, "OPTIONS", ()))
 
     @property
     def sha256(self) -> str:
-        """Hash of its source."""
+        """SHA-256 of its source."""
         return sha256_of(self.path)
 
     def fields(self, name: str) -> list[Any]:
@@ -49,16 +49,16 @@ class Allocator:
         return list(getattr(self.module, name, ()))
 
     def encode(self, options: dict[str, Value]) -> dict[str, int]:
-        """Every option's value as compiled code sees it."""
+        """Values of all options as compiled code uses them."""
         return {option.name: option.code(options[option.name]) for option in self.options}
 
     def idle_options(self, options: dict[str, Value], cpus: int) -> dict[str, str]:
-        """Return the options that have no effect with the values of the others, and what each requires."""
+        """Return the options without effect for the values of the others, each with what it requires."""
         function = getattr(self.module, "idle_options", None)
         return dict(function(self.encode(options), cpus)) if function is not None else {}
 
     def size(self, name: str, options: dict[str, int], shape: Shape) -> int:
-        """One of its sizes, as its function of that name says or by default; `options` are encoded."""
+        """One of its sizes, from its function of that name or the default; `options` are encoded."""
         function = getattr(self.module, name, None)
         if function is not None:
             return int(function(options, shape))

@@ -1,17 +1,17 @@
 """Several designs in one run, each serving the requests of some kinds of operation.
 
-`page_fault=atomic,default=global_pool` maps page tables by one design and everything else by another. Each
-keeps its own state: slots, pages, wait queues, locks, what its CPUs remember. A page that both map has a slot
-of each. The machine is one: a flush of a whole TLB flushes the entries of all, a task pinned by one design is
-pinned, and a task that may not sleep within an atomic map may not wait there for another design's slot. A
-switch to another address space ends the translations of those designs whose PTEs are not global, and of no
-other.
+`page_fault=atomic,default=global_pool` maps page tables with one design and everything else with another.
+Each design keeps its own state: slots, pages, wait queues, locks and per-CPU records. A page that both map
+has a slot in each. The machine is shared. A flush of a whole TLB flushes the entries of all designs. A task
+pinned by one design is pinned for all. A task that may not sleep within an atomic map may not wait there for
+another design's slot either. A switch to another address space ends only the translations of designs whose
+PTEs are not global.
 
-A map of one design may lie within a map of another. `r.depth` is then how many of a design's own maps lie
-round it: what it sets aside or orders by depth is its own slots. The log has the depth of the trace.
+A map of one design may be nested in a map of another. `r.depth` is then the number of enclosing maps of the
+same design, because a design reserves or orders its own slots by depth. The log has the depth of the trace.
 
-A `Composite` looks like a single design to everybody but those who compose a simulator and build its state,
-see `pipeline.machine.composite`.
+A `Composite` behaves like a single design, except for the code that composes a simulator and builds its state
+(`pipeline.machine.composite`).
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _V = TypeVar("_V", int, Value)
 
 @dataclass(frozen=True)
 class Composite(Allocator):
-    """Designs that share the work; the first serves every kind that is not another's."""
+    """Designs that share a run; the first serves every kind that no other design serves."""
 
     allocators: tuple[Allocator, ...]
     kinds: tuple[tuple[str, ...], ...]
-    """The kinds that each design serves."""
+    """Kinds that each design serves."""
 
     @property
     def sha256(self) -> str:
-        """Hash of the hashes of their sources."""
+        """SHA-256 of the hashes of the sources."""
         return hashlib.sha256(" ".join(part.sha256 for part in self.allocators).encode()).hexdigest()
 
     def serving_by_kind(self) -> list[int]:
@@ -49,12 +49,12 @@ class Composite(Allocator):
         return [next(k for k, kinds in enumerate(self.kinds) if kind in kinds) for kind in KINDS]
 
     def options_of(self, k: int, options: dict[str, _V]) -> dict[str, _V]:
-        """The options of design `k` by their own names."""
+        """Options of design `k` by their unqualified names."""
         prefix = f"{self.allocators[k].name}."
         return {name.removeprefix(prefix): v for name, v in options.items() if name.startswith(prefix)}
 
     def describe(self, names: list[str]) -> str:
-        """Say which one serves what; `names` is how each is to be called."""
+        """Say which design serves which kinds; `names` are the names to use for the designs."""
         others = [
             f"{name} for {' and '.join(kinds)}" for name, kinds in zip(names[1:], self.kinds[1:], strict=True)
         ]
@@ -62,14 +62,14 @@ class Composite(Allocator):
 
 
 def parts_of(allocator: Allocator) -> tuple[Allocator, ...]:
-    """The designs that a run consists of: mostly one."""
+    """The designs of a run; usually one."""
     return allocator.allocators if isinstance(allocator, Composite) else (allocator,)
 
 
 def combine(allocators: tuple[Allocator, ...], kinds: tuple[tuple[str, ...], ...]) -> Composite:
-    """Let several designs serve the kinds named, each kind in one place.
+    """Combine several designs, each serving the given kinds; no kind may be given twice.
 
-    Raises UsageError where two of them have one name.
+    Raises UsageError if two designs have the same name.
     """
     names = [allocator.name for allocator in allocators]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -80,12 +80,12 @@ def combine(allocators: tuple[Allocator, ...], kinds: tuple[tuple[str, ...], ...
 
 
 def ends_with_its_space(allocator: Allocator) -> bool:
-    """Whether a CPU that switches to another address space loses the design's translations."""
+    """Whether a CPU loses the design's translations when it switches to another address space."""
     return bool(getattr(allocator.module, "NON_GLOBAL", False))
 
 
 def _combine_modules(composite: Composite) -> dict[str, Any]:
-    """What the designs come to together, by the names of the contract."""
+    """The combined definitions of the designs, by the names of the contract."""
     allocators = composite.allocators
     together: dict[str, Any] = {
         "SUMMARY": composite.describe([allocator.name for allocator in allocators]),
@@ -99,8 +99,8 @@ def _combine_modules(composite: Composite) -> dict[str, Any]:
         "check": _check_each(composite, "check"),
         "lost_wakeups": _check_each(composite, "lost_wakeups"),
     }
-    # What one of them needs of the machine does not disturb another: a design that changes nothing
-    # atomically pays nothing for it, and one without a hook is not called.
+    # The requirements of one design do not affect another: a design without atomic changes pays nothing for
+    # them, and a design without a hook is not called.
     for name in (*FLAGS, *HOOKS):
         if any(getattr(allocator.module, name, False) for allocator in allocators):
             together[name] = True
@@ -110,7 +110,7 @@ def _combine_modules(composite: Composite) -> dict[str, Any]:
 
 
 def locks_of(composite: Composite, options: dict[str, int], shape: Shape) -> list[int]:
-    """How many spinlocks each design has; `options` are coded."""
+    """Number of spinlocks of each design; `options` are encoded."""
     return [
         allocator.size("locks", composite.options_of(k, options), shape)
         for k, allocator in enumerate(composite.allocators)
@@ -118,7 +118,7 @@ def locks_of(composite: Composite, options: dict[str, int], shape: Shape) -> lis
 
 
 def _check_each(composite: Composite, name: str) -> Callable[[Any, Check], list[str]]:
-    """The allocators' own checks, each shown what is its own."""
+    """The designs' own checks, each applied to the design's own state."""
 
     def check(state: Any, live: Check) -> list[str]:
         problems: list[str] = []
@@ -135,7 +135,7 @@ def _check_each(composite: Composite, name: str) -> Callable[[Any, Check], list[
 
 
 def tables_of(state: Any, k: int) -> SimpleNamespace:
-    """The tables of design `k`, by the names that it knows."""
+    """The tables of design `k` by their names in `State`."""
     names = [name for name, _ in state.layout if name.endswith(f"@{k}")]
     return SimpleNamespace(**{name.removesuffix(f"@{k}"): getattr(state, name) for name in names})
 

@@ -1,30 +1,30 @@
-"""What an allocator's file says of itself, and what its final check is given.
+"""The names that an allocator's file defines, and the input of its final check.
 
-An allocator is a module with these names (only the first three are required):
+An allocator is a module with these names. SUMMARY, map_step and unmap_step are required:
 
-    SUMMARY, SOURCE                  one line each: what it does, and who proposed it where
+    SUMMARY, SOURCE                  one line each: what the design does; who proposed it and where
     map_step(a, r, d), unmap_step    see pipeline.machine.engine.allocator and `protocols`
     OPTIONS                          a tuple of `Option`
-    BOUND                            what it bounds, in a few words ("lower bound of costs"), if it is a
-                                     line for charts to measure others by and no design to be had
+    BOUND                            what it bounds, in a few words ("lower bound of costs"); it is then a
+                                     reference line for charts and not a practical design
     POOL, SLOT, PAGE, PERCPU         NumPy field lists of its state records
-    slots(options, shape)            how many slots it has; as the option `slots` says if left out
-    pools(options, shape)            how many records of POOL; one if left out
-    queues(options, shape)           how many wait queues; one if left out
-    locks(options, shape)            how many spinlocks; one if left out
-    lines(options, shape)            how many lines of memory it changes atomically; none if left out
+    slots(options, shape)            number of slots (default: the option `slots`)
+    pools(options, shape)            number of POOL records (default: 1)
+    queues(options, shape)           number of wait queues (default: 1)
+    locks(options, shape)            number of spinlocks (default: 1)
+    lines(options, shape)            number of cache lines that it changes atomically (default: 0)
     NON_GLOBAL, TRACKS_SWITCHES, ATOMICS, switch_out(a, r, d), switch_in(a, r, d)
-                                     what it needs of the machine, see `traits`
-    prepare(a, shape)                give the state its first values, where zeros will not do
+                                     what it requires of the machine; see `traits`
+    prepare(a, shape)                sets the initial values of the state; default: all 0
     start_at(a, cursor), adopt(a, slot, page, count)
-                                     take over a pool in use, to be held against a recording of one
-    idle_options(options, cpus)           options without effect, given the values of the others and the
-                                     number of CPUs: a dict from each to what it requires
-    flush_unused(a)                  forget what nobody uses, outside of any mapping; return the pages
-    check(a, live)                   what is wrong with the state, as a list of sentences
-    lost_wakeups(a, live)            which tasks sleep beside a slot they could have, as sentences
-    address_space_pages(options, shape)   kernel address space taken, in pages; its slots if left out
-    page_struct_bytes(options, shape)     bytes it needs in every struct page; 4 if it has PAGE, else 0
+                                     take over a pool in use; for comparison with a recording
+    idle_options(options, cpus)      options without effect for these values and CPUs; a dict from each such
+                                     option to what it requires
+    flush_unused(a)                  drops all unused mappings, outside of any map; returns their pages
+    check(a, live)                   inconsistencies of the state; a list of sentences
+    lost_wakeups(a, live)            tasks that sleep although they could have a slot; sentences
+    address_space_pages(options, shape)   kernel address space in pages (default: the number of slots)
+    page_struct_bytes(options, shape)     bytes in every struct page (default: 4 if it has PAGE, else 0)
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from pipeline.errors import UsageError, unknown_name
 Value = int | bool | str
 
 COST_BOUND = "lower bound of costs"
-"""The BOUND of a design under which mapping costs nothing, which others' throughput is measured by."""
+"""The BOUND of a design without mapping costs, the reference for the throughput of other designs."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a design: its default gives its type; compiled code sees an integer.
+    """One option of a design. The type of the default is the option's type; compiled code uses an integer.
 
-    A bool is 0 or 1 there, a choice its position in `choices`. `minimum` and `maximum` are inclusive.
-    `default_on` has other defaults for machines of some architectures, by the profile's `architecture`.
+    There, a bool is 0 or 1 and a choice is its position in `choices`. `minimum` and `maximum` are inclusive.
+    `default_on` gives other defaults for machines of some architectures, by the profile's `architecture`.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Option:
     default_on: Mapping[str, Value] = field(default_factory=dict)
 
     def describe_allowed(self) -> str:
-        """Say which values are allowed, for help and errors."""
+        """Describe the allowed values, for help and errors."""
         if self.choices:
             return " | ".join(self.choices)
         if isinstance(self.default, bool):
@@ -67,7 +67,7 @@ class Option:
         return f"{low}..{high}"
 
     def parse(self, text: str, allocator: str) -> Value:
-        """Turn `text` from the command line into a value. Raises UsageError naming what is allowed."""
+        """Convert `text` from the command line to a value. Raises UsageError with the allowed values."""
         wrong = UsageError(f"{allocator}: option {self.name} wants {self.describe_allowed()}, found '{text}'")
         if self.choices:
             if text not in self.choices:
@@ -89,17 +89,17 @@ class Option:
         return value
 
     def code(self, value: Value) -> int:
-        """Return the integer that compiled code sees."""
+        """Return the integer that compiled code uses."""
         return self.choices.index(str(value)) if self.choices else int(value)
 
 
 def parse_options(
     options: tuple[Option, ...], given: dict[str, str], allocator: str, architecture: str = ""
 ) -> dict[str, Value]:
-    """Return every option's value: the given ones parsed, the others' defaults on machines of `architecture`.
+    """Return every option's value: parsed if given, otherwise its default on machines of `architecture`.
 
-    Raises UsageError for an unknown name.
-    A name may be written with its design's (global_pool.slots), and must be where several designs have it.
+    A name may be qualified by its design (global_pool.slots). It must be if several designs have the option.
+    Raises UsageError for an unknown or ambiguous name, an option given twice, or a value not allowed.
     """
     by_name = {option.name: option for option in options}
     texts: dict[str, str] = {}
@@ -117,7 +117,7 @@ def parse_options(
 
 
 def _known_name(known: Mapping[str, Option], name: str, allocator: str) -> str:
-    """The option of that name; of several allocators, they are ALLOCATOR.NAME, and `allocator` joins by +."""
+    """The full name of an option; in a composite these are ALLOCATOR.NAME, and `allocator` is joined by +."""
     if name in known:
         return name
     owner, dot, bare = name.partition(".")
@@ -125,7 +125,7 @@ def _known_name(known: Mapping[str, Option], name: str, allocator: str) -> str:
         return bare
     there = [option for option in known if option.endswith(f".{name}")]
     if len(there) > 1:
-        raise UsageError(f"several allocators have an option {name}; say which: {' or '.join(there)}")
+        raise UsageError(f"several allocators have an option {name}; give one of {' or '.join(there)}")
     if there:
         return there[0]
     owners = allocator.split("+")
@@ -136,7 +136,7 @@ def _known_name(known: Mapping[str, Option], name: str, allocator: str) -> str:
 
 @dataclass(frozen=True)
 class Shape:
-    """How large the machine and the trace are, for a design to size its state."""
+    """Size of the machine and the trace, from which a design sizes its state."""
 
     cpus: int
     tasks: int
@@ -146,9 +146,9 @@ class Shape:
 
 @dataclass(frozen=True)
 class Check:
-    """What the machine knows at a moment between events, to hold a design's state against.
+    """The machine's record between two events, to compare with a design's state.
 
-    `users`: mappings in force per slot; `sleepers`: tasks asleep per wait queue.
+    `users`: current mappings per slot; `sleepers`: sleeping tasks per wait queue.
     """
 
     shape: Shape

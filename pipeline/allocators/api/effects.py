@@ -1,6 +1,6 @@
-"""What a step does to the machine: each function records it in `d`, and the machine has the price.
+"""The work of a step: each function records it in `d`, and the machine determines its cost.
 
-So an allocator contains no nanosecond, and a price no policy.
+An allocator therefore contains no times, and a cost contains no policy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pipeline.jit.marks import inline, wrap64
 
 @inline
 def touch(d: StepCost, entries: int) -> None:
-    """Read or change `entries` entries that all CPUs share: a slot's count, a page's slot."""
+    """Read or change `entries` entries shared by all CPUs: a slot's count, a page's slot."""
     counts.shared_entries(d, entries)
 
 
@@ -20,7 +20,7 @@ def touch(d: StepCost, entries: int) -> None:
 def touch_cached(d: StepCost, entries: int) -> None:
     """Read or change `entries` shared entries that this task touched shortly before.
 
-    They are still in its CPU's cache, as a rule: no other CPU has to give them up.
+    They are usually still in its CPU's cache, so no other CPU has to give them up.
     """
     counts.recent_entries(d, entries)
 
@@ -33,13 +33,13 @@ def touch_local(d: StepCost, entries: int) -> None:
 
 @inline
 def probe(d: StepCost, slots: int) -> None:
-    """Look at `slots` slots in search of a free one."""
+    """Examine `slots` slots in search of a free one."""
     counts.probes(d, slots)
 
 
 @inline
 def scan(d: StepCost, slots: int, freed: int) -> None:
-    """Make a pass over `slots` slots that freed `freed` of them: their PTEs and pages forget each other."""
+    """Scan `slots` slots and free `freed` of them: clear their PTEs and their pages' references to them."""
     d.special = 1
     d.scans += 1
     counts.scanned(d, slots)
@@ -48,7 +48,7 @@ def scan(d: StepCost, slots: int, freed: int) -> None:
 
 @inline
 def evict(a: State, d: StepCost, page: int) -> None:
-    """Forget the mapping that a slot kept of `page`; pages are listed in the order of these calls."""
+    """Drop the mapping of `page` that a slot had cached; pages are listed in the order of these calls."""
     d.special = 1
     a.evicted[d.evicted].page = page
     d.evicted += 1
@@ -62,7 +62,7 @@ def write_pte(d: StepCost) -> None:
 
 @inline
 def invalidate(a: State, d: StepCost, slot: int) -> None:
-    """Invalidate one slot's address in the TLB of the CPU that runs the task (invlpg)."""
+    """Invalidate one slot's address in the local TLB (invlpg)."""
     d.special = 1
     counts.invalidations(d, 1)
     a.tlb[slot * d.cpus + d.cpu].loaded = 0
@@ -78,13 +78,13 @@ def invalidate_everywhere(a: State, d: StepCost, slot: int) -> None:
 
 @inline
 def this_cpu(d: StepCost) -> int:
-    """The bit mask of the CPU that runs the task."""
+    """Bit mask of the CPU that runs the task."""
     return wrap64(1 << d.cpu)
 
 
 @inline
 def all_cpus(d: StepCost) -> int:
-    """The bit mask of all CPUs."""
+    """Bit mask of all CPUs."""
     # Not (1 << cpus) - 1: a compiled shift must be less than 64.
     return wrap64(((1 << (d.cpus - 1)) - 1) * 2 + 1)
 
@@ -93,7 +93,7 @@ def all_cpus(d: StepCost) -> int:
 def invalidate_on(a: State, d: StepCost, slot: int, mask: int) -> None:
     """Invalidate one slot's address on the other CPUs of the bit mask, by the action SHOOT_DOWN of this step.
 
-    The slot must be one that none of them uses until that is done.
+    None of these CPUs may use the slot until the action is complete.
     """
     d.cpu_mask = mask
     for other in range(d.cpus):
@@ -103,9 +103,9 @@ def invalidate_on(a: State, d: StepCost, slot: int, mask: int) -> None:
 
 @inline
 def may_hold_since(a: State, d: StepCost, process: int, moment: int) -> int:
-    """The bit mask of the CPUs that may hold non-global translations from `moment` (a `d.moment`) or before.
+    """Bit mask of the CPUs that may hold non-global translations from `moment` (a `d.moment`) or before.
 
-    Only CPUs in the address space of `process` count (`forget_outside` is for the others); -1: in any.
+    Only CPUs in the address space of `process` count (see `forget_outside` for the others); -1: in any.
     """
     mask = 0
     for c in range(d.cpus):
@@ -120,17 +120,17 @@ def may_hold_since(a: State, d: StepCost, process: int, moment: int) -> int:
 def forget_outside(a: State, d: StepCost, process: int) -> None:
     """End the translations of a process on CPUs outside its address space, without interrupting them.
 
-    One that still has any, because a switch leaves them on this machine, empties its TLB when it enters the
-    address space again.
+    If a switch keeps translations on this machine, a CPU that still holds some empties its TLB when it enters
+    the address space again.
     """
     a.processes[process].forgotten = d.moment
 
 
 @inline
 def flush_range(d: StepCost, first: int, slots: int) -> None:
-    """Let FLUSH_ALL or FLUSH_MASK of this step be of the addresses of some slots in a row, from `first` on.
+    """Limit FLUSH_ALL or FLUSH_MASK of this step to the addresses of consecutive slots, from `first` on.
 
-    Where that is cheaper, machines invalidate them one after another, and the rest of the TLBs stays.
+    Machines invalidate these addresses one by one if that is cheaper; the rest of the TLBs remains valid.
     """
     d.special = 1
     d.range_first = first
@@ -139,10 +139,10 @@ def flush_range(d: StepCost, first: int, slots: int) -> None:
 
 @inline
 def change_atomically(a: State, d: StepCost, line: int) -> None:
-    """Change an entry of a line of memory that all CPUs share in one atomic operation.
+    """Change an entry in a shared cache line by one atomic operation.
 
-    The CPU has the line to itself meanwhile: it waits until it is its turn, then until the line has come if
-    another CPU had it last.
+    The CPU owns the line during the operation. It waits for its turn, and then for the transfer of the line
+    if another CPU had it last.
     """
     d.special = 1
     shared = a.lines[line]
@@ -156,7 +156,7 @@ def change_atomically(a: State, d: StepCost, line: int) -> None:
 
 @inline
 def pin(d: StepCost) -> None:
-    """Bind the task to the CPU it runs on, until as many `unpin`."""
+    """Bind the task to its CPU until the same number of calls of `unpin`."""
     d.special = 1
     d.pin += 1
 
@@ -170,10 +170,10 @@ def unpin(d: StepCost) -> None:
 
 @inline
 def forbid_sleep(d: StepCost) -> None:
-    """Keep the task on the CPU it runs on, until as many `allow_sleep`.
+    """Keep the task on its CPU until the same number of calls of `allow_sleep`.
 
-    Its time slice does not end meanwhile. Leaving the CPU to wait for something is a finding, after which it
-    comes back to the same CPU.
+    Its time slice does not end meanwhile. Leaving the CPU to wait is a finding, after which the task returns
+    to the same CPU.
     """
     d.special = 1
     d.atomic += 1

@@ -1,7 +1,7 @@
-"""The three objects that an allocator's steps are given: its state `a`, the request `r` and the step `d`.
+"""The three arguments of an allocator's steps: its state `a`, the request `r` and the step `d`.
 
-The simulated machine makes them of arrays of records, compiled or plain; these types are what editors and
-mypy know of them. Those of `d`, but for the last, also define the fields of the record behind it.
+The simulated machine implements them as arrays of records, compiled or plain. These types are for editors and
+mypy. Those of `d`, except the last, also define the fields of the underlying record.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 
 class Table(Protocol):
-    """Records, or integers, by index. Outside of steps: a NumPy array, a column by each name."""
+    """Records, or integers, by index. Outside of steps: a NumPy array with a column for each field name."""
 
     def __getitem__(self, index: int) -> Any: ...
 
@@ -27,12 +27,12 @@ class Table(Protocol):
 
 
 class State(Protocol):
-    """`a`: the allocator's state, and what it may look at; 0 unless `prepare` says otherwise."""
+    """`a`: the allocator's state and the machine state that it may read; 0 unless `prepare` sets a value."""
 
     options: Table
-    """one record of the options' values"""
+    """one record with the values of the options"""
     pool: Table
-    """the allocator's own scalars (fields: POOL), in one record unless it asks for more"""
+    """the allocator's own scalars (fields: POOL); one record, or `pools` of them"""
     slots: Table
     """one record per slot (fields: SLOT)"""
     pages: Table
@@ -40,16 +40,16 @@ class State(Protocol):
     percpu: Table
     """one record per CPU (fields: PERCPU)"""
     queues: Table
-    """one record per wait queue; `a.queues[q].sleepers` tasks sleep in it"""
+    """one record per wait queue; `a.queues[q].sleepers` is the number of tasks asleep in it"""
     spaces: Table
-    """one record per CPU: the `process` whose address space it is in, and when its TLB was last `emptied`, as
-    a `d.moment`; for `may_hold_since`"""
+    """one record per CPU: the `process` of its address space, and when its TLB was last `emptied`, as a
+    `d.moment`; for `may_hold_since`"""
     processes: Table
     """one record per process, for `forget_outside`"""
     lines: Table
-    """lines of shared memory, for `change_atomically`"""
+    """shared cache lines, for `change_atomically`"""
     tlb: Table
-    """what each CPU's TLB holds, for `invalidate`"""
+    """contents of each CPU's TLB, for `invalidate`"""
     evicted: Table
     """the pages that this step evicted, for `evict`"""
     invalidated: Table
@@ -57,48 +57,48 @@ class State(Protocol):
 
 
 class Request(Protocol):
-    """`r`: one operation under way."""
+    """`r`: one operation in progress."""
 
     op: int
-    """its row of the trace"""
+    """its row in the trace"""
     page: int
     task: int
     process: int
     kind: int
     """position in `pipeline.schema.names.KINDS`"""
     depth: int
-    """how many mappings of the task lie round it"""
+    """number of enclosing mappings of the task"""
     cpu_map: int
     """the CPU that mapped"""
 
     step: int
-    """where the allocator is in its map or unmap: 0 at first; this and the next two are its own"""
+    """progress of the map or unmap, 0 at first; this and the next two fields are the allocator's own"""
     budget: int
     mark: int
 
     slot: int
-    """what the allocator answers: the slot, -1 for none"""
+    """result of the map: the slot, or -1 for none"""
     served: int
-    """how: HIT, MISS, DIRECT or FALLBACK of `pipeline.schema.codes`"""
+    """how the map was served: HIT, MISS, DIRECT or FALLBACK of `pipeline.schema.codes`"""
 
 
 class StepInputs(Protocol):
-    """What a step is told of the machine."""
+    """The machine's inputs to a step."""
 
     cpu: int
     """the CPU that runs the step"""
     cpus: int
-    """the machine's CPUs"""
+    """number of CPUs of the machine"""
     moment: int
-    """switches to other address spaces so far, on all CPUs; for allocators with NON_GLOBAL"""
+    """number of switches to other address spaces so far, on all CPUs; for allocators with NON_GLOBAL"""
     now_ns: int
-    """this and the next two are for `change_atomically`, with ATOMICS"""
+    """this and the next two fields are for `change_atomically`, with ATOMICS"""
     atomic_ns: int
     line_transfer_ns: int
 
 
 class StepRecord(StepInputs, Protocol):
-    """What a step records besides: 0 before it."""
+    """The records of a step in addition to its inputs; each field is 0 before the step."""
 
     lock: int
     """the lock that LOCK takes"""
@@ -107,24 +107,24 @@ class StepRecord(StepInputs, Protocol):
     cpu_mask: int
     """the CPUs of FLUSH_MASK and SHOOT_DOWN"""
     probes: int
-    """slots looked at"""
+    """slots examined"""
     work_ns: int
-    """the price of its work so far; in this and the next two ns the simulator adds up what `counts` says"""
+    """cost of the step's work so far; the simulator adds costs to this and the next two `_ns` fields"""
     special: int
     """1: something was recorded in the fields of `StepSpecials`"""
 
 
 class StepSpecials(StepRecord, Protocol):
-    """What most steps leave alone: 0, or the value here. Whoever changes it also sets `special`."""
+    """Fields that few steps change: 0, or the value here. Code that changes one also sets `special`."""
 
     scan_ns: int
     flush_ns: int
     pin: int
-    """by how much the task's count of pins changes"""
+    """change of the task's pin count"""
     atomic: int
-    """by how much its count of maps that forbid sleeping changes"""
+    """change of its count of maps that forbid sleeping"""
     finding: int = -1
-    """the hazard that was met"""
+    """the hazard that occurred"""
     scans: int
     scanned: int
     freed: int
@@ -133,17 +133,17 @@ class StepSpecials(StepRecord, Protocol):
     everywhere: int
     """slots listed in `a.invalidated`"""
     lines_ns: int
-    """how long `change_atomically` has taken"""
+    """time that `change_atomically` has taken"""
     range_first: int
-    """the slots whose addresses FLUSH_ALL or FLUSH_MASK of this step is of"""
+    """first of the slots to whose addresses FLUSH_ALL or FLUSH_MASK of this step is limited"""
     range_slots: int
-    """how many; 0: everything"""
+    """number of these slots; 0: no limit"""
 
 
 class StepCost(StepSpecials, Protocol):
-    """`d`: what a step is told, and what it records (see `effects`).
+    """`d`: the inputs and the records of a step (see `effects`).
 
-    Fields of its own are the counts of which a simulator only adds the price: see `counts`.
+    Its own fields are counts for which a simulator only adds the cost: see `counts`.
     """
 
     shared_entries: int

@@ -1,15 +1,15 @@
-"""What an allocator declares of itself beyond its two steps; here is what holds where it declares nothing.
+"""Optional declarations of an allocator beyond its two steps, and their defaults.
 
-    NON_GLOBAL       its PTEs are not global: a CPU that switches to another address space loses their
-                     translations
-    TRACKS_SWITCHES  each such switch is also recorded for it, which makes it dearer (`track_switch_ns`)
+    NON_GLOBAL       its PTEs are not global: a CPU loses their translations when it switches to another
+                     address space
+    TRACKS_SWITCHES  each such switch is also recorded for it, at an additional cost (`track_switch_ns`)
     ATOMICS          it uses `change_atomically`
-    HOOKS_SWITCHES   `switch_out` and `switch_in` are called for the mappings of a task that leaves its CPU in
-                     the middle of them and gets one again
-    MIXED_PTES       several allocators share the run, and the PTEs of some are global: `is_global` says whose
+    HOOKS_SWITCHES   `switch_out` and `switch_in` are called for the mappings of a task that leaves its CPU
+                     while it holds them, and when it gets a CPU again
+    MIXED_PTES       several allocators share the run, and only some have global PTEs: `is_global` says which
 
-In a composed simulator an allocator's own declarations stand in place of these. All are constants of the
-compiled code: what an allocator does not use costs it nothing.
+In a composed simulator, an allocator's own declarations replace these. All are constants of the compiled
+code, so a feature that an allocator does not use costs nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
 
-# What an allocator's file may declare, and which functions it may define. The other two traits follow.
+# What an allocator's file may declare, and which functions it may define. The other two traits are derived.
 FLAGS = ("NON_GLOBAL", "TRACKS_SWITCHES", "ATOMICS")
 HOOKS = ("switch_out", "switch_in")
 
@@ -36,9 +36,9 @@ def is_global(a: State, r: Request) -> bool:
 
 @inline
 def switch_out(a: State, r: Request, d: StepCost) -> None:
-    """The task of request `r`, which has slot `r.slot`, leaves CPU `d.cpu`."""
+    """Called when the task of request `r`, which has slot `r.slot`, leaves CPU `d.cpu`."""
 
 
 @inline
 def switch_in(a: State, r: Request, d: StepCost) -> None:
-    """The task of request `r`, which has slot `r.slot`, has CPU `d.cpu` again."""
+    """Called when the task of request `r`, which has slot `r.slot`, gets CPU `d.cpu` again."""

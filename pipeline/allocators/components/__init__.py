@@ -1,1 +1,1 @@
-"""Parts that several designs are made of; a design imports what it needs of them."""
+"""Shared parts of designs; a design imports the parts that it uses."""

@@ -1,13 +1,13 @@
-"""Slots whose counts are changed atomically, with no lock over them.
+"""Slots with atomically changed counts and no lock.
 
-    slot.count     0   one task has it for itself, to give it another page or to have it flushed
-                   1   free, whether it still maps a page or is clean
+    slot.count     0   claimed by one task, to map another page in it or to have it flushed
+                   1   free, either still mapping a page or clean
                    n   n - 1 users, n >= 2
-    slot.page      the page it maps; -1: it is clean, and no CPU can hold a stale translation
-    pool.freed     how often a slot became free
+    slot.page      the mapped page; -1: the slot is clean, and no TLB holds a stale translation
+    pool.freed     number of times a slot became free
 
-Counts lie side by side in lines of memory, `counts_per_line` in each, an option that the design must have
-beside `slots`. A line goes from CPU to CPU at each change, even one that fails. Line 0 is the design's own.
+`counts_per_line` counts share a cache line (an option that the design must have, like `slots`). A line moves
+between CPUs at each change, even one that fails. Line 0 belongs to the design.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from pipeline.schema.codes import COUNT_UNDERFLOW
 
 
 def count_lines(options: dict[str, int], shape: Shape) -> int:
-    """The allocator's own line, then those of the counts."""
+    """Number of lines: the design's own line, then those of the counts."""
     return 1 + -(-options["slots"] // options["counts_per_line"])
 
 
 @inline
 def change_count(a: State, d: StepCost, slot: int, by: int) -> None:
-    """Change the count of a slot, if only to what it was."""
+    """Change the count of a slot; a change by 0 also needs the line."""
     change_atomically(a, d, 1 + slot // a.options[0].counts_per_line)
     a.slots[slot].count += by
 
 
 @inline
 def claim(a: State, d: StepCost, slot: int) -> bool:
-    """Have a free slot for oneself (compare and swap); false if it is not free."""
+    """Claim a free slot (compare and swap); false if it is not free."""
     free = a.slots[slot].count == 1
     change_count(a, d, slot, -1 if free else 0)
     return free
@@ -42,7 +42,7 @@ def claim(a: State, d: StepCost, slot: int) -> bool:
 
 @inline
 def count_up(a: State, r: Request, d: StepCost, slot: int) -> bool:
-    """Become a user of the slot that had the page a moment ago; false if it has not any more."""
+    """Become a user of the slot that cached the page a moment ago; false if it does not cache it now."""
     same = a.slots[slot].count > 0 and a.slots[slot].page == r.page
     change_count(a, d, slot, 1 if same else 0)
     return same
@@ -50,7 +50,7 @@ def count_up(a: State, r: Request, d: StepCost, slot: int) -> bool:
 
 @inline
 def count_down(a: State, d: StepCost, slot: int) -> bool:
-    """Drop one use; whether the slot is free now."""
+    """Drop one use; return whether the slot is now free."""
     change_count(a, d, slot, -1)
     if a.slots[slot].count < 1:
         report_finding(d, COUNT_UNDERFLOW)
@@ -61,17 +61,17 @@ def count_down(a: State, d: StepCost, slot: int) -> bool:
 
 @inline
 def give_back(a: State, d: StepCost, slot: int) -> None:
-    """Make a slot free that one has for oneself."""
+    """Release a claimed slot."""
     change_count(a, d, slot, 1)
     a.pool[0].freed += 1
 
 
 def check_counts(a: State, live: Check) -> list[str]:
-    """Every slot has as many users as it counts and no task has one for itself; pages know their slots."""
+    """Counts must match the live mappings, no slot may be claimed, and pages must match their slots."""
     mapping = (a.slots.page >= 0).nonzero()[0].tolist()
     return check_users(live, (a.slots.count - 1).tolist()) + check_pages(a, mapping)
 
 
 def lost_wakeups_beside_free(a: State, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot is in use."""
+    """No task may remain asleep unless every slot is in use."""
     return check_sleepers(live, 0, int((a.slots.count == 1).sum()), "slots are free")

@@ -1,16 +1,17 @@
-"""Pools whose slots keep what they map, under one lock: what the designs with such pools have in common.
+"""Pools of cached mappings under one lock: the common part of the designs with such pools.
 
-    pool[s].cursor   slot of series `s` looked at last, counted from the first of the series; starts at 0 and
-                     is advanced before it is looked at
-    slot.count       0   clean: no PTE, and no CPU can hold a stale translation; only such a slot may be taken
-                     1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
-                         before a flush
+    pool[s].cursor   slot of series `s` examined last, counted from the first slot of the series; starts at 0
+                     and advances before each examination
+    slot.count is not a pure use count:
+                     0   clean: no PTE, and no TLB holds a stale translation; only a clean slot may be taken
+                     1   cached and unused: the PTE is present and TLBs may hold it; not reusable before a
+                         flush
                      n   n - 1 users, n >= 2
-    slot.page        the page it maps, where count >= 1
+    slot.page        the mapped page, if count >= 1
     page.slot        1 + the slot that caches the page; 0: none
 
-A series is `size` slots with a cursor and a wait queue of its own: the slots from the one it starts at on,
-or with a stride every so many. One lock, lock 0, is over all of them. The design must have the option `wake`.
+A series is `size` slots with its own cursor and wait queue: consecutive slots, or every `stride`-th slot from
+its first on. One lock, lock 0, protects all series. The design must have the option `wake`.
 """
 
 from __future__ import annotations
@@ -34,15 +35,13 @@ from pipeline.allocators.components.wake import ASK, DROP, END, WAKE, unmap_arou
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import COUNT_UNDERFLOW, FALLBACK, HIT, MISS
 
-FLUSH_IF_ANY = Option(
-    "flush_if_any", False, help="skip the flush when the pass freed nothing (modern kernels)"
-)
+FLUSH_IF_ANY = Option("flush_if_any", False, help="skip the flush if the scan freed nothing (modern kernels)")
 
 # Steps of a map, from ASK on.
 SEARCH = 1  # the lock is held: find the page or a slot
-FLUSHED = 2  # the flush of a wrap is over: go on searching
+FLUSHED = 2  # the flush of a wrap has ended: continue the search
 GOT = 3  # the lock is released
-ASK_AGAIN = 4  # woken
+ASK_AGAIN = 4  # after waking
 
 
 @inline
@@ -61,9 +60,9 @@ def map_cached(
 ) -> int:
     """Find the page's slot or take a clean one of series `s`; sleep in its queue if a whole pass finds none.
 
-    The series is `size` slots, from slot `start` on each `stride`-th. At a wrap the slots from `first` to
-    before `last` are passed over, then action `flush` is taken, unless the pass freed nothing and it need not
-    be done `always`. If that action is REPEAT_ALL, the pass invalidates each slot that it makes clean.
+    The series is every `stride`-th of `size` slots from slot `start` on. A wrap scans the slots from `first`
+    up to, but not including, `last`. Action `flush` follows if the scan freed a slot or `always` is set. If
+    that action is REPEAT_ALL, the scan invalidates each slot that it makes clean.
     """
     if r.step in (ASK, ASK_AGAIN):
         r.step = SEARCH
@@ -98,9 +97,9 @@ def _search(
     flush: int,
     always: bool,
 ) -> int:
-    """Look at the slots from the cursor on; at a wrap pass over them, and flush if that is due."""
+    """Examine the slots after the cursor; at a wrap, scan them, and flush if required."""
     pool = a.pool[s]
-    # After a flush the search goes on at the cursor itself.
+    # After a flush, the search continues at the cursor itself.
     advance = r.step == SEARCH
     while True:
         if advance:
@@ -136,7 +135,7 @@ def _search(
 
 @inline
 def _make_clean(a: State, d: StepCost, first: int, last: int, everywhere: bool) -> int:
-    """Pass over the slots: those that nobody uses become clean. Return how many."""
+    """Scan the slots and make the unused ones clean; return how many."""
     freed = 0
     for k in range(first, last):
         slot = a.slots[k]
@@ -153,7 +152,7 @@ def _make_clean(a: State, d: StepCost, first: int, last: int, everywhere: bool) 
 
 @inline
 def fall_back(a: State, r: Request, d: StepCost) -> int:
-    """Let a pool for the machine, of the first `slots` slots, serve a task that found nothing in its own.
+    """Map in the machine's pool, the first `slots` slots, for a task that found no slot elsewhere.
 
     The design must have the options `slots` and `flush_if_any`, and begin at ASK_AGAIN.
     """
@@ -166,7 +165,7 @@ def fall_back(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_cached(a: State, r: Request, d: StepCost, s: int) -> int:
-    """Drop one use of a slot of series `s`; wake its sleepers, after the release, if nobody uses it now."""
+    """Drop one use of a slot of series `s`; after the release, wake its sleepers if the slot is unused."""
     if r.step != DROP:
         return unmap_around_drop(r, d, s, wake(a))
     touch_cached(d, 1)
@@ -179,12 +178,12 @@ def unmap_cached(a: State, r: Request, d: StepCost, s: int) -> int:
 
 
 def set_cursor(a: State, cursor: int) -> None:
-    """Take over a pool of one series whose cursor stands at `cursor`."""
+    """Take over a pool of one series with its cursor at `cursor`."""
     a.pool[0].cursor = cursor
 
 
 def adopt_slot(a: State, slot: int, page: int, count: int) -> None:
-    """Take over a slot as it is found, with `count` >= 1; page -1: not known, and never asked for."""
+    """Take over a slot in use, with `count` >= 1; page -1: unknown, and never requested."""
     a.slots[slot].count = count
     if page >= 0:
         a.slots[slot].page = page
@@ -201,9 +200,9 @@ def check_pools(a: State, live: Check, slots: int | None = None) -> list[str]:
 def lost_wakeups_in_pools(
     a: State, live: Check, slots: int | None = None, interleaved: bool = False
 ) -> list[str]:
-    """No task may be left asleep in a series, over the first `slots` slots or all, unless each is in use.
+    """No task may remain asleep in a series unless all its slots (among the first `slots`) are in use.
 
-    Series lie side by side, or are `interleaved`, a slot of each in turn.
+    The slots of a series are contiguous, or `interleaved` with those of the others.
     """
     idle = a.slots.count[:slots] < 2
     idle = idle.reshape(-1, len(a.pool)).T if interleaved else idle.reshape(len(a.pool), -1)

@@ -1,34 +1,34 @@
-"""Pools of cached mappings in which nobody waits for the lock while TLBs are flushed.
+"""Pools of cached mappings that release the lock during the TLB flush.
 
-The slots are in one or two parts of equal size, part `p` from slot p * size on. Misses take clean slots of
-the current part; one part at a time is being flushed.
+The slots are in one or two parts of equal size; part `p` starts at slot p * size. Misses take clean slots of
+the current part. One part at a time is being flushed.
 
-    pool[p].cursor    slot of part `p` looked at last, counted from its first; -1: none yet
+    pool[p].cursor    slot of part `p` examined last, counted from its first; -1: none yet
     pool[p].clean     its clean slots
-    pool[p].unused    its slots that are cached and unused
+    pool[p].unused    its cached, unused slots
     pool[0].part      the current part
     pool[0].flushing  1 + the part that is being flushed; 0: none
-    pool[0].passed    slots of that part passed over so far
-    pool[0].freed     slots of that part taken out of the cache so far
+    pool[0].passed    slots of that part scanned so far
+    pool[0].freed     slots of that part dropped from the cache so far
 
-    slot.count       -1   being flushed: no PTE and no page, but TLBs may hold it; of use to nobody
-                      0   clean: no PTE, and in no TLB; only such a slot may be taken
-                      1   nobody uses it, but its PTE is there and TLBs may hold it: cached
+    slot.count       -1   being flushed: no PTE and no page, but TLBs may hold it; not usable yet
+                      0   clean: no PTE, and in no TLB; only a clean slot may be taken
+                      1   cached and unused: the PTE is present and TLBs may hold it
                       n   n - 1 users, n >= 2
-    slot.page        the page it maps, where count >= 1
+    slot.page        the mapped page, if count >= 1
     page.slot        1 + the slot that caches the page; 0: none
 
-A flush has four acts: the pass, with the lock held, takes cached slots out of the cache (1 -> -1), so that
-from then on nobody can hit them; the flush itself, without the lock; with the lock again, the slots become
-clean (-1 -> 0); sleepers are woken. Meanwhile hits and unmaps go on, in every slot that the pass has not
-taken, and misses for as long as the current part has clean slots. The pass may be made in batches, the lock
-released after each: what is unused when its turn comes is taken, whatever it was before.
+A flush has four phases. (1) The scan, with the lock held, drops unused slots from the cache (1 -> -1); from
+then on no map can hit them. (2) The TLBs are flushed without the lock. (3) With the lock held again, these
+slots become clean (-1 -> 0). (4) Sleepers are woken. Meanwhile hits and unmaps continue in all slots that the
+scan has not dropped, and misses continue while the current part has clean slots. The scan may be made in
+batches, with the lock released after each. A batch takes the slots that are unused at that time.
 
-A map that finds no clean slot in the current part sleeps if a flush is under way, as its end wakes everybody;
-an unmap need wake nobody before that. If none is, it leaves that part for the other one and begins to flush
-it; so no part is passed over for good. It sleeps only if there is nothing to flush: then all slots are in
-use, and the next unmap that leaves one unused wakes everybody. The counts by which that is decided are exact
-while the lock is held: no slot comes free unnoticed between looking and sleeping.
+A map that finds no clean slot in the current part sleeps if a flush is in progress. Its end wakes all
+sleepers, so unmaps need not wake any before. If no flush is in progress, the map switches to the other
+part and begins to flush this one, so each part is flushed again. It sleeps only if there is nothing to flush:
+then all slots are in use, and the next unmap that leaves a slot unused wakes all sleepers. The counts behind
+this decision are exact while the lock is held, so no slot can become free unnoticed between check and sleep.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ PART_FIELDS = [
 SLOT_FIELDS = [("count", "i4"), ("page", "i8")]
 PAGE_FIELDS = [("slot", "i4")]
 
-BATCH_HELP = "slots passed over in one hold of the lock; 0: all"
+BATCH_HELP = "slots scanned per hold of the lock; 0: all"
 
 _BEING_FLUSHED = -1
 _CLEAN = 0
@@ -67,26 +67,26 @@ _CACHED = 1
 # Steps of a map, from ASK on.
 _SEARCH = 1  # the lock is held: find the page or a slot
 _GOT = 2  # the lock is released
-_WAKE = 3  # the same, after a flush
-_NEXT_BATCH = 4  # the lock is released between two batches of the pass
+_WAKE = 3  # the lock is released after a flush
+_NEXT_BATCH = 4  # the lock is released between two batches of the scan
 _PASS = 5
-_FLUSH = 6  # the lock is released after the pass
+_FLUSH = 6  # the lock is released after the scan
 _FLUSHED = 7
 _END_FLUSH = 8  # the lock is held again
 
 
 def fill_parts(a: State, shape: Shape) -> None:
-    """Begin with every slot clean."""
+    """Start with every slot clean."""
     a.pool.cursor = -1
     a.pool.clean = len(a.slots) // len(a.pool)
 
 
 @inline
 def map_in_parts(a: State, r: Request, d: StepCost, parts: int, size: int, batch: int, spare: int) -> int:
-    """Find the page's slot or take a clean one; flush, without the lock, where none is left.
+    """Find the page's slot or take a clean one; if none is left, flush without the lock.
 
-    The pass before a flush releases the lock after every `batch` slots, unless that is 0. With `spare` > 0 a
-    flush begins as soon as so many clean slots are left: the map that took the last before them begins it.
+    The scan before a flush releases the lock after every `batch` slots, unless `batch` is 0. With `spare` > 0
+    a flush begins when a map leaves `spare` clean slots; that map begins it.
     """
     flush = a.pool[0]
     if r.step == ASK:
@@ -123,7 +123,7 @@ def map_in_parts(a: State, r: Request, d: StepCost, parts: int, size: int, batch
 def _search(
     a: State, r: Request, d: StepCost, parts: int, size: int, batch: int, spare: int, after: int
 ) -> int:
-    """The lock is held: find the page, a clean slot, or something to flush; else sleep."""
+    """With the lock held, find the page, a clean slot, or slots to flush; otherwise sleep."""
     flush = a.pool[0]
     if r.slot < 0:
         _find(a, r, d, parts, size)
@@ -144,7 +144,7 @@ def _search(
 
 @inline
 def _find(a: State, r: Request, d: StepCost, parts: int, size: int) -> None:
-    """Find the page's slot or take a clean one, if there is any that may be taken."""
+    """Find the page's slot or take a clean one, if any may be taken."""
     touch(d, 1)
     cached = a.pages[r.page].slot - 1
     if cached >= 0:
@@ -158,7 +158,7 @@ def _find(a: State, r: Request, d: StepCost, parts: int, size: int) -> None:
         return
     here = a.pool[0].part
     if a.pool[here].clean == 0 and a.pool[here].unused == 0 and a.pool[parts - 1 - here].clean > 0:
-        # All of this part is in use: there is nothing in it to flush.
+        # All slots of this part are in use: there is nothing to flush.
         here = parts - 1 - here
         a.pool[0].part = here
     if a.pool[here].clean > 0:
@@ -167,7 +167,7 @@ def _find(a: State, r: Request, d: StepCost, parts: int, size: int) -> None:
 
 @inline
 def _take(a: State, r: Request, d: StepCost, p: int, size: int) -> None:
-    """Take the next clean slot of part `p`, which has one."""
+    """Take the next clean slot of part `p`, which must have one."""
     part = a.pool[p]
     at = part.cursor
     while True:
@@ -189,7 +189,7 @@ def _take(a: State, r: Request, d: StepCost, p: int, size: int) -> None:
 
 @inline
 def _begin_flush(a: State, r: Request, d: StepCost, parts: int, size: int, old: int) -> None:
-    """Begin to flush part `old`; misses go to the other one, if there is any, this one first."""
+    """Begin to flush part `old`; this map and later misses use the other part, if there is one."""
     flush = a.pool[0]
     flush.flushing = 1 + old
     flush.passed = 0
@@ -201,7 +201,7 @@ def _begin_flush(a: State, r: Request, d: StepCost, parts: int, size: int, old: 
 
 @inline
 def _pass(a: State, r: Request, d: StepCost, size: int, batch: int) -> int:
-    """Take the unused slots of the next batch out of the cache, before any TLB is flushed of them."""
+    """Drop the unused slots of the next batch from the cache, before the TLBs are flushed."""
     flush = a.pool[0]
     p = flush.flushing - 1
     first = p * size + flush.passed
@@ -226,7 +226,7 @@ def _pass(a: State, r: Request, d: StepCost, size: int, batch: int) -> int:
 
 @inline
 def _end_flush(a: State, d: StepCost, size: int) -> None:
-    """What was flushed is clean. The current part stays: if it is used up by now, it is the next to flush."""
+    """Mark the flushed slots clean. The current part does not change: once used up, it is flushed next."""
     flush = a.pool[0]
     p = flush.flushing - 1
     for k in range(p * size, (p + 1) * size):
@@ -239,7 +239,7 @@ def _end_flush(a: State, d: StepCost, size: int) -> None:
 
 @inline
 def unmap_in_parts(a: State, r: Request, d: StepCost, size: int) -> int:
-    """Drop one use; wake the sleepers, after the release, if nobody uses the slot now."""
+    """Drop one use; after the release, wake the sleepers if the slot is unused and no flush is going on."""
     if r.step != DROP:
         return unmap_around_drop(r, d, 0, WAKE_ALL)
     touch_cached(d, 1)
@@ -256,7 +256,7 @@ def unmap_in_parts(a: State, r: Request, d: StepCost, size: int) -> int:
 
 
 def check_parts(a: State, live: Check) -> list[str]:
-    """Counts must match the live mappings, pages their slots, the parts' counts their slots."""
+    """Counts must match the live mappings, pages their slots, and each part's counts its slots."""
     counts = a.slots.count.tolist()
     problems = check_users(live, (max(count - 1, 0) for count in counts))
     problems += check_pages(a, [s for s, count in enumerate(counts) if count > 0])
@@ -265,12 +265,12 @@ def check_parts(a: State, live: Check) -> list[str]:
         own = counts[p * size : (p + 1) * size]
         if (part.clean, part.unused) != (own.count(_CLEAN), own.count(_CACHED)):
             problems.append(
-                f"part {p}: counts {part.clean} clean and {part.unused} unused slots, "
-                f"has {own.count(_CLEAN)} and {own.count(_CACHED)}"
+                f"part {p}: records {part.clean} clean and {part.unused} unused slots, "
+                f"found {own.count(_CLEAN)} and {own.count(_CACHED)}"
             )
     return problems
 
 
 def lost_wakeups_in_parts(a: State, live: Check) -> list[str]:
-    """Nobody may be left asleep unless every slot is in use."""
+    """No task may remain asleep unless every slot is in use."""
     return check_sleepers(live, 0, int((a.slots.count <= _CACHED).sum()))

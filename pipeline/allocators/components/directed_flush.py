@@ -1,6 +1,6 @@
 """Ending translations only on the CPUs that may have them, instead of on all.
 
-`mask` has a bit for each of those CPUs; the one that runs the task may be among them.
+`mask` has a bit for each of those CPUs, possibly including the CPU that runs the task.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pipeline.jit.marks import inline
 
 @inline
 def flush_there(d: StepCost, mask: int) -> int:
-    """Return the action that flushes the TLBs of those CPUs and, in any case, of this one."""
+    """Return the action that flushes the TLBs of the CPUs of `mask` and always that of this CPU."""
     others = mask & ~this_cpu(d)
     if others == 0:
         return FLUSH_LOCAL
@@ -23,7 +23,7 @@ def flush_there(d: StepCost, mask: int) -> int:
 
 @inline
 def invalidate_there(a: State, d: StepCost, slot: int, mask: int) -> int:
-    """Invalidate the address of a slot that nobody uses yet; return the action that does so elsewhere."""
+    """Invalidate the address of a slot not yet in use on this CPU; return the action for the other CPUs."""
     if mask & this_cpu(d):
         invalidate(a, d, slot)
     others = mask & ~this_cpu(d)

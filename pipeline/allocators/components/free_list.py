@@ -1,9 +1,9 @@
-"""A list of free slots, of which the one freed last is taken first.
+"""A list of free slots; the slot freed last is taken first.
 
     head.free    1 + the first free slot; 0: none
-    slot.next    1 + the next one; 0: none
+    slot.next    1 + the next free slot; 0: none
 
-`head` is a record of the design's that has the field `free`: its pool's, or a CPU's.
+`head` is a record of the design with a field `free`: that of its pool or of a CPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.jit.marks import inline
 
 
 def fill_free(a: State, head: Any, first: int, last: int) -> None:
-    """Put the slots from `first` to before `last` on the list, lowest number first."""
+    """Put the slots from `first` up to, but not including, `last` on the list in ascending order."""
     head.free = first + 1
     a.slots.next[first:last] = np.arange(first + 2, last + 2)
     a.slots[last - 1].next = 0
@@ -25,7 +25,7 @@ def fill_free(a: State, head: Any, first: int, last: int) -> None:
 
 @inline
 def take_free(a: State, head: Any) -> int:
-    """Take the first free slot, of which there is one."""
+    """Take the first free slot; the list must not be empty."""
     slot = head.free - 1
     head.free = a.slots[slot].next
     return slot
@@ -33,13 +33,13 @@ def take_free(a: State, head: Any) -> int:
 
 @inline
 def give_free(a: State, head: Any, slot: int) -> None:
-    """Put a slot back."""
+    """Put a slot back on the list."""
     a.slots[slot].next = head.free
     head.free = slot + 1
 
 
 def list_free(following: list[int], head: Any) -> list[int]:
-    """The slots on the list, more of them than there are slots if it has no end.
+    """Return the slots on the list; more than there are slots if the list is cyclic.
 
     `following` is the column `next` of all slots.
     """

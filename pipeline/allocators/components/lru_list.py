@@ -1,8 +1,8 @@
-"""A list of slots that nobody uses, the one unused for longest first; any of them can be taken out.
+"""A list of unused slots, the longest unused first; any of them can be removed.
 
-pool.oldest                1 + the slot that has been unused for longest; 0: none is unused
-pool.newest                1 + the one that became unused last
-slot.before, slot.after    1 + its neighbours in the list; 0: none
+pool.oldest                1 + the slot that has been unused for the longest time; 0: none is unused
+pool.newest                1 + the slot that became unused last
+slot.before, slot.after    1 + the neighbouring slots in the list; 0: none
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LRU_SLOT = [("before", "i4"), ("after", "i4")]
 
 
 def fill_unused(a: State, size: int) -> None:
-    """Every slot is unused, the lowest number for longest."""
+    """Put every slot on the list, in ascending order."""
     a.slots.before[:size] = np.arange(size)
     a.slots.after[:size] = np.arange(2, size + 2)
     a.slots[size - 1].after = 0
@@ -27,7 +27,7 @@ def fill_unused(a: State, size: int) -> None:
 
 @inline
 def take_unused(a: State, at: int) -> None:
-    """Take a slot out of the list, which it is in."""
+    """Remove a slot from the list; it must be on it."""
     pool = a.pool[0]
     slot = a.slots[at]
     if slot.before > 0:
@@ -42,7 +42,7 @@ def take_unused(a: State, at: int) -> None:
 
 @inline
 def add_unused(a: State, at: int) -> None:
-    """Put a slot at the end of the list."""
+    """Append a slot to the list."""
     pool = a.pool[0]
     slot = a.slots[at]
     slot.before = pool.newest
@@ -55,7 +55,7 @@ def add_unused(a: State, at: int) -> None:
 
 
 def list_unused(a: State) -> list[int]:
-    """The slots in the list, more of them than there are slots if it has no end."""
+    """Return the slots on the list; more than there are slots if the list is cyclic."""
     found: list[int] = []
     after = a.slots.after.tolist()
     at = int(a.pool[0].oldest) - 1

@@ -1,11 +1,11 @@
-"""Finding the slot that caches a page by a hash, where no field of the page itself can tell.
+"""A hash that finds the slot of a page if the page itself has no field for it.
 
-    slot.page     the page it maps, while it is in the table
+    slot.page     the mapped page, while it is in the table
     slot.next     1 + the next slot in its chain; 0: none
-    slot.bucket   1 + the first slot of the chain with this slot's own number; 0: the chain is empty
+    slot.bucket   1 + the first slot of the chain with this slot's number; 0: the chain is empty
 
-A table is over `size` slots from slot `first` on, with as many chains as slots, so that a chain has one slot
-on the mean. What a look-up costs is for the design to say.
+A table covers `size` slots from slot `first` on. It has as many chains as slots, so the mean length of a
+chain is at most one slot. The design determines the cost of a look-up.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _MULTIPLIER = 2_654_435_769
 
 @inline
 def _chain(page: int, first: int, size: int) -> int:
-    """Number of the chain that the page is in."""
+    """Number of the page's chain."""
     return first + ((((page * _MULTIPLIER) & 0xFFFFFFFF) * size) >> 32)
 
 
 @inline
 def find_page(a: State, page: int, first: int, size: int) -> int:
-    """Return the slot that the page is entered with, or -1."""
+    """Return the slot with which the page was entered, or -1."""
     slot = a.slots[_chain(page, first, size)].bucket - 1
     while slot >= 0 and a.slots[slot].page != page:
         slot = a.slots[slot].next - 1
@@ -38,7 +38,7 @@ def find_page(a: State, page: int, first: int, size: int) -> int:
 
 @inline
 def enter_page(a: State, slot: int, page: int, first: int, size: int) -> None:
-    """Enter the page, which is not in the table, with `slot`."""
+    """Enter the page, which must not be in the table, with `slot`."""
     chain = a.slots[_chain(page, first, size)]
     a.slots[slot].page = page
     a.slots[slot].next = chain.bucket
@@ -47,7 +47,7 @@ def enter_page(a: State, slot: int, page: int, first: int, size: int) -> None:
 
 @inline
 def forget_page(a: State, slot: int, first: int, size: int) -> None:
-    """Remove the page that is entered with `slot`."""
+    """Remove the page that was entered with `slot`."""
     chain = a.slots[_chain(a.slots[slot].page, first, size)]
     if chain.bucket == slot + 1:
         chain.bucket = a.slots[slot].next
@@ -59,8 +59,8 @@ def forget_page(a: State, slot: int, first: int, size: int) -> None:
 
 
 def list_entries(a: State, first: int, size: int) -> dict[int, int]:
-    """The table's slots and pages, chain by chain; -1: a slot is in twice, or not the table's own."""
-    # As lists: a design may have thousands of tables.
+    """The table's slots and pages, chain by chain; -1: a slot is in it twice or is not its own."""
+    # Lists are faster here: a design may have thousands of tables.
     own = np.asarray(a.slots)[first : first + size]
     page, following, buckets = (own[name].tolist() for name in ("page", "next", "bucket"))
     table: dict[int, int] = {}

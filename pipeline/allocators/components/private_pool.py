@@ -1,16 +1,16 @@
-"""Pools of cached mappings that one CPU or one process has for itself.
+"""Private pools of cached mappings, each for one CPU or one process.
 
-    pool[s].cursor   slot of pool `s` looked at last, counted from the pool's first; starts at 0 and is
-                     advanced before it is looked at
-    slot.count       0   clean: no PTE, and no CPU can hold a stale translation; only such a slot may be taken
-                     1   nobody uses it, but its PTE is there and TLBs may hold it: cached, not to be reused
-                         before a flush
+    pool[s].cursor   slot of pool `s` examined last, counted from the pool's first; starts at 0 and advances
+                     before each examination
+    slot.count       0   clean: no PTE, and no TLB holds a stale translation; only a clean slot may be taken
+                     1   cached and unused: the PTE is present and TLBs may hold it; not reusable before a
+                         flush
                      n   n - 1 users, n >= 2
-    slot.page        the page it maps, where count >= 1; found by the hash of components/page_hash.py
+    slot.page        the mapped page, if count >= 1; found by the hash of components/page_hash.py
 
-Pool `s` has the slots s * slots to before (s + 1) * slots (`slots` is an option that the design must have),
-and its own hash over them: a page may be cached once in each pool. Which CPUs may touch a pool, and which
-TLBs a wrap must flush, is the design's business.
+Pool `s` has the slots from s * slots up to, but not including, (s + 1) * slots (`slots` is an option that the
+design must have) and its own hash over them. A page may be cached once in each pool. The design decides which
+CPUs may touch a pool and which TLBs a wrap must flush.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from pipeline.schema.codes import COUNT_UNDERFLOW, HIT, MISS
 
 PRIVATE_SLOT = [("count", "i4"), *HASH_FIELDS]
 
-# What a search came to.
+# Results of a search.
 TAKEN = 0
-WRAPPED = 1  # a pass was made: go on after a flush, if it made slots clean that TLBs may still hold
+WRAPPED = 1  # the pool was scanned: continue, after a flush if TLBs may hold the slots that became clean
 EXHAUSTED = 2
 
 
 @inline
 def use_cached(a: State, r: Request, s: int) -> bool:
-    """Use the slot of pool `s` that caches the page, if there is one."""
+    """Use the slot of pool `s` that caches the page; false if there is none."""
     size = a.options[0].slots
     cached = find_page(a, r.page, s * size, size)
     if cached < 0:
@@ -52,10 +52,10 @@ def use_cached(a: State, r: Request, s: int) -> bool:
 
 @inline
 def take_clean(a: State, r: Request, d: StepCost, s: int, after_wrap: bool) -> int:
-    """Look for a clean slot of pool `s` from the cursor on; return what came of it.
+    """Look for a clean slot of pool `s`, starting after the cursor; return the result.
 
-    At a wrap the slots that nobody uses become clean; `r.mark` says how many. `r.budget` slots are looked at,
-    anew from each wrap. After a wrap (`after_wrap`) the search goes on at the cursor itself.
+    At a wrap, unused slots become clean; `r.mark` is their number. The search examines `r.budget` slots and
+    restores the budget at each wrap. After a wrap (`after_wrap`) the search continues at the cursor itself.
     """
     pool = a.pool[s]
     size = a.options[0].slots
@@ -84,7 +84,7 @@ def take_clean(a: State, r: Request, d: StepCost, s: int, after_wrap: bool) -> i
 
 @inline
 def make_clean(a: State, d: StepCost, first: int, size: int) -> int:
-    """Make the slots clean that nobody uses; return how many."""
+    """Make the unused slots clean; return how many."""
     freed = 0
     for at in range(first, first + size):
         if a.slots[at].count == 1:
@@ -97,20 +97,20 @@ def make_clean(a: State, d: StepCost, first: int, size: int) -> int:
 
 @inline
 def drop_use(a: State, r: Request, d: StepCost) -> bool:
-    """Drop one use of the slot; return whether nobody uses it now."""
+    """Drop one use of the slot; return whether it is now unused."""
     slot = a.slots[r.slot]
     before = slot.count
     slot.count -= 1
     if slot.count < 1:
         report_finding(d, COUNT_UNDERFLOW)
-        # It stays clean or hashed as it was: a chain with a slot twice would have no end.
+        # Keep the slot clean or hashed as it was: a chain that contains a slot twice would never end.
         slot.count = min(before, 1)
     return slot.count == 1
 
 
 @inline
 def make_clean_at_once(a: State, at: int) -> None:
-    """Forget what the slot maps, which nobody uses any more."""
+    """Drop the mapping of an unused slot immediately."""
     size = a.options[0].slots
     a.slots[at].count = 0
     forget_page(a, at, at // size * size, size)

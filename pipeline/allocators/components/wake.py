@@ -1,4 +1,4 @@
-"""Which sleepers an unmap wakes that leaves a slot to be had, and the steps of an unmap under a lock."""
+"""Which sleepers an unmap wakes when it frees a slot, and the steps of an unmap under a lock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pipeline.jit.marks import inline
 
 WAKE_OPTION = Option("wake", "all", choices=("all", "one"), help="sleepers that an unmap wakes (kernel: all)")
 
-# Steps of an unmap under a lock. The allocator itself does DROP: it drops one use, sets the step to WAKE or
-# END and returns UNLOCK.
+# Steps of an unmap under a lock. The allocator performs DROP itself: it drops one use, sets the step to WAKE
+# or END, and returns UNLOCK.
 ASK = 0
 DROP = 1
 WAKE = 2
@@ -19,13 +19,13 @@ END = 3
 
 @inline
 def wake(a: State) -> int:
-    """Return the action that wakes as many as the option `wake`, which the allocator must have, says."""
+    """Return the wake action for the option `wake`, which the allocator must have."""
     return WAKE_ONE if a.options[0].wake == 1 else WAKE_ALL
 
 
 @inline
 def unmap_around_drop(r: Request, d: StepCost, queue: int, waking: int) -> int:
-    """Take another step than DROP; WAKE takes action `waking` on a queue."""
+    """Take any step other than DROP; WAKE returns the action `waking` for a queue."""
     if r.step == ASK:
         r.step = DROP
         return LOCK

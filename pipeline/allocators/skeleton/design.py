@@ -1,13 +1,13 @@
-"""NAME: a few slots per CPU, the task pinned while it maps.
+"""NAME: a few slots per CPU; the task is pinned while it maps.
 
-    percpu.last    slot of this CPU that was taken last, counted from its first; the search begins behind it
+    percpu.last    slot of this CPU taken last, counted from its first; the next search begins after it
 
-    slot.users     0   free: nobody uses it. Its old translation may still be in the TLB of its own CPU
-                   1   somebody has it mapped
+    slot.users     0   free: no task uses it, but the TLB of its own CPU may hold its old translation
+                   1   mapped by a task
 
-Only the CPU itself ever uses its slots, so nothing needs a lock, and no other TLB ever holds what they map.
-In exchange a task must unmap where it mapped: it is pinned from its outermost map to its outermost unmap. A
-task that finds no slot free sleeps in the queue of its CPU, still pinned.
+Only the CPU itself ever uses its slots, so they need no lock, and no other TLB ever holds their translations.
+In return, a task must unmap on the CPU where it mapped, so it is pinned from its outermost map to its
+outermost unmap. A task that finds no free slot sleeps in the queue of its CPU, still pinned.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.jit.marks import inline
 from pipeline.schema.codes import MISS
 
-SUMMARY = "NAME: a few slots per CPU, the task pinned while it maps"
+SUMMARY = "NAME: a few slots per CPU; the task is pinned while it maps"
 SOURCE = "the skeleton of `pipeline new allocator`"
 OPTIONS = (Option("slots_per_cpu", 16, minimum=1, maximum=1024, help="slots of each CPU"),)
 PERCPU = [("last", "i4")]
@@ -27,7 +27,7 @@ SLOT = [("users", "i4")]
 
 
 def slots(options: dict[str, int], shape: Shape) -> int:
-    """Slots over all CPUs: CPU c has those from c * slots_per_cpu on."""
+    """Slots of all CPUs; those of CPU c start at c * slots_per_cpu."""
     return options["slots_per_cpu"] * shape.cpus
 
 
@@ -36,14 +36,14 @@ def queues(options: dict[str, int], shape: Shape) -> int:
     return shape.cpus
 
 
-# Where an operation is, kept in r.step; it starts at 0.
+# Progress of an operation, kept in r.step; it starts at 0.
 _ASKED = 0
 _PINNED = 1
 
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Take a free slot of this CPU, or sleep until one is given back, and look again."""
+    """Take a free slot of this CPU, or sleep until one is released and search again."""
     if r.step == _ASKED:
         pin(d)
         r.step = _PINNED
@@ -57,7 +57,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
             a.slots[slot].users = 1
             touch_local(d, 1)
             write_pte(d)
-            # Not when it was given back: until somebody takes it, a stale translation harms nobody.
+            # Invalidate here, not at the release: a stale translation is harmless until the slot is reused.
             invalidate(a, d, slot)
             r.slot = slot
             r.served = MISS
@@ -71,7 +71,7 @@ _DROPPED = 1
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Give the slot back, unpin, and wake the tasks that sleep on this CPU."""
+    """Release the slot, unpin, and wake the tasks that sleep on this CPU."""
     if r.step == _DROPPED:
         return DONE
     touch_local(d, 1)
@@ -85,19 +85,19 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
 
 
 def check(a: State, live: Check) -> list[str]:
-    """At the end of a run: users must be as many as mappings are in force."""
+    """Check at the end of a run that each slot's users match the current mappings."""
     return [
-        f"slot {s}: {slot.users} users, {live.users.get(s, 0)} mappings in force"
+        f"slot {s}: {slot.users} users, {live.users.get(s, 0)} current mappings"
         for s, slot in enumerate(a.slots)
         if slot.users != live.users.get(s, 0)
     ]
 
 
 def lost_wakeups(a: State, live: Check) -> list[str]:
-    """At the end of a run: no task may be left asleep beside a free slot of its CPU."""
+    """Check at the end of a run that no task sleeps while a slot of its CPU is free."""
     size = int(a.options[0].slots_per_cpu)
     return [
-        f"cpu {c}: {sleepers} tasks sleep beside a free slot"
+        f"cpu {c}: {sleepers} tasks sleep although a slot is free"
         for c, sleepers in enumerate(live.sleepers)
         if sleepers and any(a.slots[s].users == 0 for s in range(c * size, (c + 1) * size))
     ]

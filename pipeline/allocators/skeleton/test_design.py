@@ -1,7 +1,7 @@
-"""NAME replays without a finding, even if short of slots, and compares with others as it should.
+"""NAME replays without a finding, even if short of slots, and compares with other designs as expected.
 
-Uncompiled, 1,500 operations take a second or two and a debugger stops in the design. Every comparison below
-is of this skeleton: when you change what NAME does, change what you expect of it here.
+Without compilation, 1,500 operations take a second or two, and a debugger stops in the design. The
+comparisons below are those of the skeleton: when you change what NAME does, change the expectations here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def replay_totals(house: Path, allocator: str, **options: str) -> Totals:
-    """What a replay on four CPUs adds up to; a finding fails the test with its text."""
+    """The totals of a replay on four CPUs; a finding fails the test with its message."""
     manifest = replay(
         house / "build.parquet",
         allocator=allocator,
@@ -42,22 +42,22 @@ def replay_totals(house: Path, allocator: str, **options: str) -> Totals:
 
 
 def test_every_operation_is_mapped_by_a_fresh_pte(house: Path) -> None:
-    """There is no cache: every map is a miss."""
+    """There is no cache, so every map is a miss."""
     assert replay_totals(house, ALLOCATOR).misses == OPERATIONS
 
 
 def test_a_task_that_finds_no_slot_sleeps_and_is_served(house: Path) -> None:
-    """Two slots per CPU are too few for tasks that wait for something while they have a page mapped."""
+    """Two slots per CPU are too few for tasks that sleep while they hold a mapping."""
     assert replay_totals(house, ALLOCATOR, slots_per_cpu="2").sleeps > 0
 
 
 def test_mapping_is_dearer_than_no_mapping_at_all(house: Path) -> None:
-    """direct_map has nothing to do: what NAME takes longer is the cost of its slots."""
+    """direct_map does nothing, so the additional time of NAME is the cost of its slots."""
     assert replay_totals(house, ALLOCATOR).map_ns > replay_totals(house, "direct_map").map_ns
 
 
 def test_no_other_cpu_is_interrupted_and_no_lock_taken_as_in_a_global_pool(house: Path) -> None:
-    """A global pool of few slots flushes every CPU at each wrap."""
+    """A global pool with few slots flushes every CPU at each wrap."""
     mine, pool = replay_totals(house, ALLOCATOR), replay_totals(house, "global_pool", slots="64")
     assert mine.ipis == 0 < pool.ipis
     assert not any(lock.acquisitions for lock in mine.locks)

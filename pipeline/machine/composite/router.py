@@ -1,4 +1,4 @@
-"""The source of the router: what the engine calls where there are several allocators."""
+"""The source of the router, which the engine calls if there are several allocators."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def is_global(a, r):
 
 
 def router_source(composite: Composite) -> str:
-    """Return the source of the module that stands in the place of `engine.allocator`.
+    """Return the source of the module that replaces `engine.allocator`.
 
-    Which one serves what is no part of it: that is in the tables, so every mapping to the same allocators is
-    the same simulator.
+    The assignment of kinds to allocators is in the tables and not in the source. Every assignment to the same
+    allocators therefore uses the same simulator.
     """
     text = _HEAD
     have = {

@@ -17,8 +17,8 @@ FIRST = np.dtype([("slot", "i8"), ("queue", "i8"), ("lock", "i8"), ("task", "i8"
 def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], shape: Shape) -> Tables:
     """Make one set of the allocators' states: `slots@1` is the slots table of allocator 1.
 
-    Of the tables that the engine looks at, there is one whole, and each allocator has its stretch of it; see
-    `CompositeState` for those that tell where that is. `coded` are the options as compiled code sees them.
+    Tables that the engine reads are joined, and each allocator has a window of the joined table. The tables
+    of `CompositeState` record the windows. `coded` are the options as compiled code uses them.
     """
     firsts = records_of(len(parts), FIRST)
     for name, counts in {
@@ -32,7 +32,7 @@ def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], s
     shared = {
         "spaces": parts[0].spaces,
         "processes": parts[0].processes,
-        # One list for all: a step is of one allocator.
+        # One list for all: each step is of one allocator.
         "invalidated": max((part.invalidated for part in parts), key=len),
     }
     own: dict[str, np.ndarray] = {}
@@ -52,7 +52,7 @@ def join(composite: Composite, parts: Sequence[Tables], coded: dict[str, int], s
         serving=np.array(composite.serving_by_kind(), np.int64),
         firsts=firsts,
         within=np.zeros(len(parts) * shape.tasks, np.int64),
-        # Only to have the engine ask for a line of it beforehand: those of the allocator that does most.
+        # Only for the engine's prefetch of a line: the table of the allocator that serves most kinds.
         pages=parts[0].pages,
         **whole,
         **shared,

@@ -1,4 +1,4 @@
-"""What an allocator sees of a request, where there are others: its own slots, its own maps as nesting."""
+"""An allocator's view of a request in a composite: its own slot numbers, and only its own maps as nesting."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pipeline.machine.engine.tables import CompositeState
 
 @inline
 def enter(a: CompositeState, r: Request, k: int) -> int:
-    """Show request `r` as allocator `k` is to see it; return its depth in the trace, for `leave`."""
+    """Convert request `r` to the view of allocator `k`; return its depth in the trace, for `leave`."""
     first = a.firsts[k]
     depth = r.depth
     mine = a.within[first.task + r.task]
     a.within[first.task + r.task] = mine | (1 << depth)
-    # A map within another allocator's is the outermost to this one.
+    # For this allocator, a map within another allocator's map is the outermost.
     outside = mine & ((1 << depth) - 1)
     own_depth = 0
     while outside != 0:
@@ -28,7 +28,7 @@ def enter(a: CompositeState, r: Request, k: int) -> int:
 
 @inline
 def leave(a: CompositeState, r: Request, k: int, depth: int) -> None:
-    """Show request `r` as the machine sees it."""
+    """Convert request `r` back to the view of the machine."""
     r.depth = depth
     if r.slot >= 0:
         r.slot += a.firsts[k].slot
@@ -36,7 +36,7 @@ def leave(a: CompositeState, r: Request, k: int, depth: int) -> None:
 
 @inline
 def renumber(a: CompositeState, d: StepCost, k: int) -> None:
-    """Make the queue, lock and slots that a step of allocator `k` has named those of the whole machine."""
+    """Convert the queue, lock and slots of a step of allocator `k` to those of the whole machine."""
     first = a.firsts[k]
     d.queue += first.queue
     d.lock += first.lock
@@ -48,6 +48,6 @@ def renumber(a: CompositeState, d: StepCost, k: int) -> None:
 
 @inline
 def end(a: CompositeState, r: Request, k: int) -> None:
-    """Request `r` maps nothing any more."""
+    """Record that request `r` no longer maps anything."""
     at = a.firsts[k].task + r.task
     a.within[at] &= ~(1 << r.depth)

@@ -1,6 +1,6 @@
 """The event engine: plain Python source that is also compiled, one specialised copy per allocator.
 
-Modules here hold functions marked `@inline` and nothing that needs more than integers and arrays of
-records. `pipeline.machine.compose` puts them together with one allocator and compiles the whole, or runs the
-same source as it stands.
+Modules here contain functions marked `@inline` that need only integers and arrays of records.
+`pipeline.machine.compose` combines them with one allocator and compiles the result, or runs the same source
+uncompiled.
 """

@@ -1,4 +1,4 @@
-"""Where time goes and what is written down: CPU time by category, the log and its fingerprint."""
+"""Accounting: CPU time by category, the log and its fingerprint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.jit.marks import inline, noinline, wrap64
 from pipeline.machine.engine.tables import MachineState
 from pipeline.schema import codes
 
-# Odd multipliers of the fingerprint's four lanes and of `draw`; below 2**63 so that they are int64 in NumPy.
+# Odd multipliers of the fingerprint's four lanes and of `draw`, below 2**63 to fit into an int64 of NumPy.
 _LANE0 = 0x1E3779B97F4A7C15
 _LANE1 = 0x3F58476D1CE4E5B9
 _LANE2 = 0x14D049BB133111EB
@@ -24,23 +24,23 @@ DRAW_WAIT = 5
 
 @inline
 def draw(seed: int, purpose: int, row: int, turn: int) -> int:
-    """Return 16 random bits that depend on nothing but the arguments.
+    """Return 16 random bits that depend only on the arguments.
 
-    Drawing by what is asked for, never by when, gives two allocators replayed on one trace the same noise.
-    The mixing is that of SplitMix64 (Steele, Lea, Flood 2014) on signed 64-bit integers.
+    The draw does not depend on time, so two allocators replayed on one trace get the same noise. The mixing
+    is that of SplitMix64 (Steele, Lea, Flood 2014) on signed 64-bit integers.
     """
     return draw_turn(draw_base(seed, purpose, row), turn)
 
 
 @inline
 def draw_base(seed: int, purpose: int, row: int) -> int:
-    """What all turns of a draw have in common."""
+    """Return the common part of all turns of a draw."""
     return wrap64(seed * _LANE0 + purpose * _LANE1 + row * _LANE2)
 
 
 @inline
 def draw_turn(base: int, turn: int) -> int:
-    """Draw once more of `base`."""
+    """Draw the bits of one turn from the common part `base`."""
     x = wrap64(base + turn * _LANE3)
     x = wrap64((x ^ ((x >> 30) & 0x3FFFFFFFF)) * _LANE1)
     x = wrap64((x ^ ((x >> 27) & 0x1FFFFFFFFF)) * _LANE2)
@@ -49,7 +49,7 @@ def draw_turn(base: int, turn: int) -> int:
 
 @noinline
 def _log_stretch(w: MachineState, c: int, t: int) -> None:
-    """Write what CPU `c` did until `t`, its parts one after another; interrupts count against the last."""
+    """Write the activity of CPU `c` until `t`, one row per part; interrupts are counted in the last part."""
     cpu = w.cpus[c]
     begin = cpu.since_ns
     begin = _log_part(w, c, codes.C_SWITCH, begin, begin + cpu.switch_ns, 0)
@@ -60,7 +60,7 @@ def _log_stretch(w: MachineState, c: int, t: int) -> None:
 
 @noinline
 def _log_part(w: MachineState, c: int, category: int, begin_ns: int, end_ns: int, interrupted_ns: int) -> int:
-    """Write one row of the table of stretches, if it lasts; return when it ends."""
+    """Write one row of the table of stretches, unless it is empty; return when it ends."""
     if end_ns == begin_ns:
         return end_ns
     m = w.machine[0]
@@ -81,9 +81,9 @@ def _log_part(w: MachineState, c: int, category: int, begin_ns: int, end_ns: int
 
 @inline
 def account(w: MachineState, c: int, t: int) -> None:
-    """Close the CPU's current stretch at `t` and book its time, less what interrupts took.
+    """Close the CPU's current stretch at `t` and book its time, less the time of interrupts.
 
-    Parts of the stretch that belong to another category than the rest are noted on the CPU.
+    Parts of the stretch in another category than the rest are recorded on the CPU.
     """
     cpu = w.cpus[c]
     if w.machine[0].stretches != 0:
@@ -122,7 +122,7 @@ def log_event(
     w: MachineState, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int,
     value: int, other: int,
 ) -> None:  # fmt: skip
-    """Write one row of the event table; of a relock, `log_relock` does."""
+    """Write one row of the event table; for a relock use `log_relock`."""
     log_event_here(w, c, event, time_ns, duration_ns, task, op, slot, value, other)
 
 
@@ -131,7 +131,7 @@ def log_event_here(
     w: MachineState, c: int, event: int, time_ns: int, duration_ns: int, task: int, op: int, slot: int,
     value: int, other: int,
 ) -> None:  # fmt: skip
-    """As `log_event`, for what happens often: without a call."""
+    """Like `log_event`, inlined for frequent events."""
     m = w.machine[0]
     _mix(
         w,
@@ -164,7 +164,7 @@ def log_relock(
     op: int, holder: int,
 ) -> None:  # fmt: skip
     """Write one row of the event table: `lock` was held again within one map or unmap."""
-    # Its wait stands in the fingerprint where other events have their quantity.
+    # In the fingerprint, its wait takes the place of the other events' quantity.
     log_event(w, c, codes.E_RELOCK, got_ns, hold_ns, task, op, -1, wait_ns, holder)
     m = w.machine[0]
     if m.events == 0:
@@ -178,7 +178,7 @@ def log_relock(
 
 @noinline
 def log_finding(w: MachineState, c: int, finding: int, t: int, task: int, op: int, slot: int) -> None:
-    """Write down a hazard that was met."""
+    """Record a hazard."""
     note = w.findings[finding]
     note.count += 1
     if note.count == 1:
@@ -212,7 +212,7 @@ def log_operation(w: MachineState, i: int) -> None:
 
 @inline
 def book_hold(w: MachineState, site: int, hold_ns: int) -> None:
-    """Add one finished hold to its site's totals."""
+    """Add one finished hold to the totals of its site."""
     s = w.sites[site]
     s.hold_ns += hold_ns
     s.hold_max_ns = max(s.hold_max_ns, hold_ns)
@@ -220,7 +220,7 @@ def book_hold(w: MachineState, site: int, hold_ns: int) -> None:
 
 @inline
 def book_acquisition(w: MachineState, site: int, wait_ns: int) -> None:
-    """Add one acquisition to its site's totals; it was contended if it had to wait at all."""
+    """Add one acquisition to the totals of its site; it was contended if it waited at all."""
     s = w.sites[site]
     s.acquisitions += 1
     if wait_ns > 0:
@@ -231,7 +231,7 @@ def book_acquisition(w: MachineState, site: int, wait_ns: int) -> None:
 
 @inline
 def first_hold(r: Any, hold_ns: int) -> None:
-    """Note the hold of the first acquisition of this side of the operation."""
+    """Record the hold of the first acquisition of this side of the operation."""
     if r.unmapping == codes.MAP:
         r.map_hold_ns = hold_ns
     else:

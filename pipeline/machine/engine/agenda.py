@@ -1,10 +1,10 @@
-"""What happens next: the CPUs' keys and the tasks' timers, each in a tournament tree.
+"""The next event: the keys of the CPUs and the timers of the tasks, each in a tournament tree.
 
     tree[leaves + k]   the key of CPU k, or the timer of task k
-    tree[n]            the smaller of tree[2 * n] and tree[2 * n + 1]; so tree[1] is the first of all
+    tree[n]            the smaller of tree[2 * n] and tree[2 * n + 1]; tree[1] is the smallest of all
 
-A key that changes is played up along its one path. Scanning 16 keys is no more work, but its wide loads wait
-for the narrow stores of a moment ago; and the branches of a heap cannot be predicted.
+A changed key is played up along one path to the root. A linear scan of 16 keys does no more work, but its
+wide loads stall on the narrow stores just before. The branches of a heap cannot be predicted.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pipeline.machine.engine.tables import MachineState
 
 @inline
 def set_key(w: MachineState, c: int, t: int) -> None:
-    """Let the next event of CPU `c` happen at `t`."""
+    """Schedule the next event of CPU `c` at `t`."""
     _play(w.keys, w.machine[0].key_leaves + c, (min(t, records.LAST_KEY_NS) << records.CPU_BITS) | c)
 
 
 @inline
 def clear_key(w: MachineState, c: int) -> None:
-    """CPU `c` has no event of its own ahead."""
+    """Leave CPU `c` without an event."""
     _play(w.keys, w.machine[0].key_leaves + c, records.NEVER)
 
 
@@ -40,7 +40,7 @@ def first_other_key(w: MachineState, c: int) -> int:
 
 @inline
 def set_timer(w: MachineState, task: int, t: int, resume: int) -> None:
-    """Let the task be off CPU until `t` and then go on at `resume`."""
+    """Take the task off its CPU until `t`; it then continues at `resume`."""
     tk = w.tasks[task]
     tk.state = records.T_TIMER
     tk.resume = resume
@@ -50,13 +50,13 @@ def set_timer(w: MachineState, task: int, t: int, resume: int) -> None:
 
 @inline
 def clear_timer(w: MachineState, task: int) -> None:
-    """The task's timer has gone off."""
+    """Clear the task's timer, which has expired."""
     _play(w.timers, w.machine[0].timer_leaves + task, records.NO_TIMER)
 
 
 @inline
 def _play(tree: Table, at: int, key: int) -> None:
-    """Put `key` in leaf `at` and play it up to the root."""
+    """Store `key` in leaf `at` and play it up to the root."""
     tree[at] = key
     while at > 1:
         key = min(key, tree[at ^ 1])

@@ -1,7 +1,7 @@
-"""What an allocator must define. A composed simulator has an allocator's own file in this module's place.
+"""The functions that an allocator must define. A composed simulator replaces this module by its file.
 
-`pipeline.allocators.api.protocols` says what `a`, `r` and `d` hold. This one needs no mapping at all; it
-stands here so that the engine can be read and checked by itself.
+`pipeline.allocators.api.protocols` describes `a`, `r` and `d`. The allocator of this module needs no mapping
+at all; it is here so that the engine can be read and type-checked separately.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.schema.codes import DIRECT
 
 @inline
 def map_step(a: State, r: Request, d: StepCost) -> int:
-    """Do the next step of mapping `r.page`; return an action. On DONE, `r.slot` and `r.served` are set."""
+    """Take the next step of mapping `r.page`; return an action. On DONE, `r.slot` and `r.served` are set."""
     r.slot = -1
     r.served = DIRECT
     return DONE
@@ -22,5 +22,5 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
 
 @inline
 def unmap_step(a: State, r: Request, d: StepCost) -> int:
-    """Do the next step of unmapping `r.slot`; return an action."""
+    """Take the next step of unmapping `r.slot`; return an action."""
     return DONE

@@ -1,4 +1,4 @@
-"""Calling the allocator: the one place where that is done."""
+"""Calls of the allocator; no other module calls it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipeline.schema import codes
 
 @inline
 def call_allocator(w: MachineState, a: State, i: int, c: int) -> int:
-    """Let the allocator take the next step of request `i` on CPU `c`; return its action.
+    """Take the allocator's next step for request `i` on CPU `c`; return its action.
 
-    What the step took is in `w.step_cost`.
+    The cost of the step is in `w.step_cost`.
     """
     r = w.requests[i]
     d = w.step_cost[0]
@@ -30,7 +30,7 @@ def call_allocator(w: MachineState, a: State, i: int, c: int) -> int:
 
 @noinline
 def switching_ns(w: MachineState, a: State, task: int, c: int, coming: int) -> int:
-    """Let the allocator switch out, or in, what the task has mapped on CPU `c`; return what it takes."""
+    """Let the allocator switch the task's mappings in or out on CPU `c`; return the time it takes, in ns."""
     d = w.step_cost[0]
     reset(d)
     d.cpu = c
@@ -51,5 +51,5 @@ def switching_ns(w: MachineState, a: State, task: int, c: int, coming: int) -> i
 
 @entry
 def step(w: MachineState, a: State, i: int, c: int) -> int:
-    """Take one step of request `i` outside a simulation, where the caller decides the order of steps."""
+    """Take one step of request `i` outside a simulation; the caller decides the order of steps."""
     return call_allocator(w, a, i, c)

@@ -1,14 +1,14 @@
-"""TLBs: what each CPU's may hold, and the flushes that clear them.
+"""TLBs: what each CPU's TLB may hold, and the flushes that clear it.
 
-`a.tlb[slot * cpus + cpu]` is the page whose translation that CPU loaded last through that slot, with the
-CPU's flush epoch at that time: the entry is still in the TLB if the epoch is the CPU's present one. Capacity
-is not modelled, so an entry stays until it is flushed: the worst case for using a stale one. `walks_always`
-prices the other extreme, a TLB that has lost every entry by its next use.
+`a.tlb[slot * cpus + cpu]` is the page whose translation that CPU last loaded through that slot, with the
+CPU's flush epoch at that time. The entry is still in the TLB if its epoch is the CPU's current one. Capacity
+is not modelled, so an entry stays until it is flushed; this is the worst case for the use of stale entries.
+`walks_always` models the other extreme, a TLB that has lost every entry by its next use.
 
-A flush, for whatever allocator, is of all that the TLB holds, and ends an epoch, unless it is of so few
-addresses that each is invalidated for itself. A switch to another address space ends an epoch too where PTEs
-are not global, unless the machine's TLBs tell address spaces apart. Where allocators of both sorts share a
-run, entries of global PTEs count by an epoch of their own, which only flushes end.
+A flush by any allocator clears the whole TLB and ends an epoch, unless it covers so few addresses that each
+is invalidated separately. If PTEs are not global, a switch to another address space also ends an epoch,
+unless the machine's TLBs distinguish address spaces. If a run combines allocators with global and with
+non-global PTEs, entries of global PTEs have a separate epoch, which only flushes end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.schema import codes
 
 @inline
 def touch_mapping(w: MachineState, a: State, c: int, i: int, t: int) -> None:
-    """CPU `c` uses the mapping of request `i`: walk the page table unless its TLB has the entry."""
+    """Use the mapping of request `i` on CPU `c`: walk the page table unless its TLB has the entry."""
     r = w.requests[i]
     if r.slot < 0:
         return
@@ -50,18 +50,18 @@ def touch_mapping(w: MachineState, a: State, c: int, i: int, t: int) -> None:
 
 @noinline
 def touch_again(w: MachineState, a: State, c: int, i: int, t: int) -> None:
-    """CPU `c` uses a mapping that this or another CPU has used before."""
+    """Use a mapping on CPU `c` that this or another CPU has used before."""
     touch_mapping(w, a, c, i, t)
 
 
 @noinline
 def begin_flush(w: MachineState, c: int, i: int, mask: int, t: int) -> int:
-    """Interrupt the CPUs of `mask` other than `c`, flush here too, and return when all have answered.
+    """Interrupt the CPUs of `mask` other than `c`, flush here too, and return when all have acknowledged.
 
-    Interrupts are sent one after another; each arrives `ipi_latency_ns` later, waits for an earlier one
-    still being answered there, and is answered after `ipi_handler_ns`. The TLB refill that follows is time
+    Interrupts are sent one after another. Each arrives `ipi_latency_ns` later, waits for an earlier interrupt
+    still being handled there, and is acknowledged after `ipi_handler_ns`. The TLB refill that follows is time
     stolen from the receiver, but the sender does not wait for it. A flush of few addresses invalidates each,
-    and nothing has to be refilled; hardware that broadcasts does so for each, and waits once.
+    and no refill follows. Hardware that broadcasts does so for each address, and waits once.
     """
     m = w.machine[0]
     costs = w.costs[0]
@@ -86,27 +86,27 @@ def begin_flush(w: MachineState, c: int, i: int, mask: int, t: int) -> int:
 
 @inline
 def _is_by_address(w: MachineState, c: int) -> bool:
-    """Whether the flush of CPU `c` is of so few addresses that each is invalidated for itself."""
+    """Whether the flush of CPU `c` covers so few addresses that each is invalidated separately."""
     return 0 < w.cpus[c].range_slots <= w.costs[0].flush_range_slots
 
 
 @inline
 def _turn(w: MachineState, t: int) -> int:
-    """When a flush that is asked for at `t` can begin: it may have to wait for another."""
+    """Return when a flush requested at `t` can begin: it may have to wait for another."""
     return max(t, w.machine[0].flush_free_ns) if w.costs[0].flushes_queue != 0 else t
 
 
 @noinline
 def begin_repeat(w: MachineState, c: int, i: int, mask: int, again_ns: int, t: int) -> int:
-    """Interrupt the CPUs of `mask` but `c` for `again_ns` of their time; return when all have answered.
+    """Interrupt the CPUs of `mask` except `c` for `again_ns` of their time; return when all have answered.
 
-    Nothing but unused addresses is invalidated, so no TLB has to be refilled.
+    Only unused addresses are invalidated, so no TLB refill follows.
     """
     m = w.machine[0]
     costs = w.costs[0]
     before = m.ipis
     begin = _turn(w, t)
-    # The interconnect carries an invalidation (ARM TLBI): nobody is interrupted.
+    # The interconnect carries the invalidation (ARM TLBI) without interrupts.
     end = begin + costs.broadcast_ns
     if costs.broadcast == 0:
         end = _interrupt_others(w, c, i, mask, costs.ipi_handler_ns + again_ns, 0, begin)
@@ -118,7 +118,7 @@ def begin_repeat(w: MachineState, c: int, i: int, mask: int, again_ns: int, t: i
 def _interrupt_others(
     w: MachineState, c: int, i: int, mask: int, handler_ns: int, refill_ns: int, t: int
 ) -> int:
-    """Interrupt the CPUs of `mask` other than `c`; return when the last of them has answered."""
+    """Interrupt the CPUs of `mask` other than `c`; return when the last of them has acknowledged."""
     m = w.machine[0]
     costs = w.costs[0]
     r = w.requests[i]
@@ -150,9 +150,9 @@ def _book_flush(w: MachineState, c: int, i: int, t: int, end: int, receivers: in
 
 @noinline
 def invalidate_elsewhere(w: MachineState, a: State, c: int) -> None:
-    """The slots that the last step invalidated everywhere are in no TLB but, by its own doing, that of `c`.
+    """Remove the slots that the last step invalidated everywhere from the TLBs of all CPUs except `c`.
 
-    They are slots that nobody uses, so that it does not matter when before the answers it happens.
+    No task uses these slots, so the exact time before the acknowledgements does not matter.
     """
     cpus = w.machine[0].cpus
     for k in range(w.step_cost[0].everywhere):
@@ -164,7 +164,7 @@ def invalidate_elsewhere(w: MachineState, a: State, c: int) -> None:
 
 @noinline
 def begin_local_flush(w: MachineState, c: int, i: int, t: int) -> int:
-    """Flush the whole TLB of CPU `c` alone and return when that is done."""
+    """Flush the whole TLB of CPU `c` only; return when that is done."""
     costs = w.costs[0]
     r = w.requests[i]
     w.machine[0].full_local_flushes += 1
@@ -175,7 +175,7 @@ def begin_local_flush(w: MachineState, c: int, i: int, t: int) -> int:
 
 @noinline
 def end_flush(w: MachineState, a: State, c: int, mask: int) -> None:
-    """The flush of CPU `c` is over: every translation of it that the CPUs of `mask` held is gone."""
+    """End the flush of CPU `c`: remove the translations that it covers from the TLBs of `mask`."""
     m = w.machine[0]
     cpu = w.cpus[c]
     by_address = _is_by_address(w, c)

@@ -1,10 +1,11 @@
-"""Interrupts: of flushes, devices and timers.
+"""Interrupts of flushes, devices and timers.
 
-An interrupt is not an event of its own. A flush notes on each receiver when its interrupt arrives and how
-long it takes, and each CPU knows when its next device or timer interrupt is due; when the CPU's current
-stretch of work would end, the stolen time is found and the stretch ends that much later. A CPU that only
-waits (idle, spinning, waiting for answers) loses no progress: it is delayed only if it would go on before the
-interrupt is over. Its interrupts are taken when it goes on, or by `catch_up`, which bounds how many that are.
+An interrupt is not a separate event. A flush records on each receiver when its interrupt arrives and how long
+it takes, and each CPU has the time of its next device or timer interrupt. At the scheduled end of the CPU's
+current stretch of work, the stolen time is computed and the stretch is extended by it. A CPU that only waits
+(idle, spinning, waiting for acknowledgements) loses no progress: it is delayed only if it would continue
+before the end of the interrupt. Its interrupts are taken when it continues, or by `catch_up`, which bounds
+their number.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from pipeline.schema import codes
 
 @inline
 def _pending(c: int, k: int) -> int:
-    """Return where interrupt `k` of CPU `c` is: a ring holds a power of two of them."""
+    """Return the index of interrupt `k` of CPU `c`: the number of entries in a ring is a power of two."""
     return c * records.INTERRUPTS + (k & (records.INTERRUPTS - 1))
 
 
 @inline
 def interrupt(w: MachineState, c: int, at_ns: int, stolen_ns: int) -> None:
-    """Let an interrupt reach CPU `c` at `at_ns` and take `stolen_ns` of its time."""
+    """Deliver an interrupt to CPU `c` at `at_ns` that takes `stolen_ns` of its time."""
     cpu = w.cpus[c]
     cpu.irq_end_ns = at_ns + stolen_ns
     if cpu.irqs == records.INTERRUPTS:
@@ -43,10 +44,10 @@ def interrupt(w: MachineState, c: int, at_ns: int, stolen_ns: int) -> None:
 
 @noinline
 def _device_interrupt_ns(w: MachineState, c: int) -> int:
-    """Return how long the CPU's device interrupt takes that is due, and draw when the next one comes.
+    """Return the length of the CPU's due device interrupt in ns, and draw the time of the next one.
 
-    Times between them are uniform up to twice the mean. Handlers are many short ones and few long ones: one
-    longer than x has the probability shortest / x (Pareto, exponent 1), up to the longest there is.
+    Times between interrupts are uniform up to twice the mean. Most handlers are short and a few are long: the
+    probability of one longer than x is shortest / x (Pareto, exponent 1), up to the maximum.
     """
     cpu = w.cpus[c]
     costs = w.costs[0]
@@ -60,7 +61,7 @@ def _device_interrupt_ns(w: MachineState, c: int) -> int:
 
 @noinline
 def _take_interrupt(w: MachineState, c: int, limit_ns: int) -> int:
-    """Book the first pending interrupt, as far as it lies before `limit_ns`; return when it is over."""
+    """Book the first pending interrupt, up to `limit_ns`; return when it ends."""
     cpu = w.cpus[c]
     pending = w.interrupts[c * records.INTERRUPTS + cpu.irq_first]
     begin = max(cpu.irq_at_ns, cpu.irq_done_ns)
@@ -84,7 +85,7 @@ def _take_interrupt(w: MachineState, c: int, limit_ns: int) -> int:
 
 @inline
 def take_interrupts(w: MachineState, c: int, t: int) -> int:
-    """Take all interrupts that reached a waiting CPU by `t`; return when it can go on, `t` or later."""
+    """Take all interrupts that reached a waiting CPU by `t`; return when it can continue, `t` or later."""
     cpu = w.cpus[c]
     end = t
     while cpu.irq_at_ns <= t:
@@ -94,9 +95,9 @@ def take_interrupts(w: MachineState, c: int, t: int) -> int:
 
 @noinline
 def catch_up(w: MachineState) -> None:
-    """Take what has reached the waiting CPUs and is over by `catch_up_ns`, which is past; look again later.
+    """Take the interrupts of waiting CPUs that end by `catch_up_ns`, which is past; schedule the next time.
 
-    A CPU may wait for hours, and its interrupts of all that time were one event's work.
+    A CPU may wait for hours. Without this, one event would process all interrupts of that time.
     """
     m = w.machine[0]
     for c in range(m.cpus):
@@ -109,7 +110,7 @@ def catch_up(w: MachineState) -> None:
 
 @inline
 def _ends_at_most_ns(w: MachineState, c: int) -> int:
-    """Return when CPU `c` is done with its next interrupt at the latest."""
+    """Return an upper bound of the end of CPU `c`'s next interrupt, in ns."""
     cpu = w.cpus[c]
     begin = max(cpu.irq_at_ns, cpu.irq_done_ns)
     end = begin + w.costs[0].interrupt_max_ns
@@ -121,7 +122,7 @@ def _ends_at_most_ns(w: MachineState, c: int) -> int:
 
 @noinline
 def delay_by_interrupt(w: MachineState, c: int, t: int) -> bool:
-    """Take the interrupts that have arrived by `t`; true if the CPU's event now comes later."""
+    """Take the interrupts that have arrived by `t`; true if they delay the CPU's event."""
     cpu = w.cpus[c]
     if cpu.phase in (records.P_SPIN, records.P_FLUSH, records.P_IDLE):
         end = take_interrupts(w, c, t)
@@ -135,7 +136,7 @@ def delay_by_interrupt(w: MachineState, c: int, t: int) -> bool:
 
 @inline
 def settle(w: MachineState, c: int, t: int) -> None:
-    """Book everything up to the end of the run at `t`; of a longer interrupt, what lies before it."""
+    """Book everything up to the end of the run at `t`; an interrupt that lasts longer is cut there."""
     while w.cpus[c].irq_at_ns < t:
         _take_interrupt(w, c, t)
     account(w, c, t)

@@ -1,14 +1,14 @@
-"""Jitter: each think and wait time of the trace scaled a little, so that one trace gives many different runs.
+"""Jitter: each think and wait time of the trace is scaled slightly, so one trace gives many different runs.
 
-A multiprocessor amplifies small differences in timing: who comes first to a lock decides what everybody does
-next. One run shows one of many paths, and runs with slightly different times show others (A. R. Alameldeen
-and D. A. Wood, Variability in architectural simulations of multi-threaded workloads, HPCA 2003: they add to
-each cache miss a latency that is uniform from zero to a few per cent of its own). Here a time is multiplied
-by a factor that is uniform within 1 +- the jitter: its mean is 1, so that the load stays that of the trace,
-and it is bounded, so that no time becomes negative or an outlier. Zero stays zero.
+A multiprocessor amplifies small differences in timing: the order in which tasks reach a lock affects
+everything that follows. One run shows one of many possible paths; runs with slightly different times show
+others. (A. R. Alameldeen and D. A. Wood, Variability in architectural simulations of multi-threaded
+workloads, HPCA 2003, add to each cache miss a latency that is uniform from zero to a few per cent of the miss
+latency.) Here a time is multiplied by a factor that is uniform within 1 +- the jitter. Its mean is 1, so the
+load remains that of the trace. It is bounded, so no time becomes negative or an outlier. Zero stays zero.
 
-The factor depends on seed, purpose and row alone. Every allocator that is replayed with one seed meets the
-same times.
+The factor depends only on seed, purpose and row. All allocators replayed with the same seed get the same
+times.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.machine.engine.tables import MachineState
 
 @inline
 def _change_ns(w: MachineState, ns: int, purpose: int, op: int, share: float) -> int:
-    """Return what is added to `ns`: uniform within +- `share` of it, rounded."""
+    """Return the change of `ns`: uniform within +- `share` of it, rounded."""
     luck = accounting.draw(w.machine[0].seed, purpose, op, 0)
     return math.floor(ns * (share * (2 * luck + 1 - 65536) / 65536) + 0.5)
 
@@ -31,9 +31,9 @@ def _change_ns(w: MachineState, ns: int, purpose: int, op: int, share: float) ->
 def scale_times(w: MachineState, slot: int, rows: int, share: float) -> None:
     """Scale the think and wait times of the `rows` rows in `slot`, which are arranged and not yet admitted.
 
-    `share` is the jitter, 0 to 1. The recorded time moves with them: what lies before the row's wait stays
-    where it was. So in a timed loop a row comes earlier or later by what its own think and wait lost or
-    gained, and displacements do not add up along the trace.
+    `share` is the jitter, 0 to 1. The recorded time changes with them: the time before the row's wait stays
+    the same. In a timed loop, a row is therefore earlier or later by the change of its own think and wait
+    times, and the changes do not add up along the trace.
     """
     first = slot * w.machine[0].chunk_rows
     for at in range(first, first + rows):

@@ -1,18 +1,18 @@
-"""Letting an allocator take turns with its lock in an order that is given, not simulated.
+"""Replaying an allocator's lock turns in a given order instead of a simulated one.
 
-A turn is what one task does from asking for the lock until its map or unmap is done or it sleeps. Tables of
+A turn is the work of one task from its lock request until its map or unmap is done or it sleeps. Tables of
 `t`, laid out by `pipeline.studies.conformance.scheduled_requests`:
 
-    turns      what is to be done: `request` and `task` (numbers from 0), `begins` (the request is new),
-               `page`, `cpu`, `unmapping`, `slot` (of what was mapped before the first turn), `sleeps` and
-               `woken` (whether it really ended with a sleep, and began with a wake-up)
-    answers    what the allocator did: its last `action`, `scans`, `flushes`, `evicted` (in all turns so far),
-               `slot` and its use `count` afterwards; `wake`, see below
-    evicted    pages evicted, in order
+    turns      the work of each turn: `request` and `task` (numbers from 0), `begins` (the request is new),
+               `page`, `cpu`, `unmapping`, `slot` (of a mapping older than the first turn), `sleeps` and
+               `woken` (whether the real turn ended with a sleep, and began with a wake-up)
+    answers    the allocator's results: its last `action`, `scans`, `flushes`, `evicted` (in all turns so
+               far), `slot` and its use `count` afterwards; `wake`, see below
+    evicted    evicted pages, in order
     tasks      each task's place in the list of its wait queue
     queues     those lists
 
-Whether a task sleeps is what really happened; that it was woken before it went on is the allocator's doing.
+The recording decides whether a task sleeps. The allocator decides whether it was woken before it continued.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeline.schema import codes
 
 # `tasks.state`, and `answers.wake` of a turn that began with a wake-up.
 AWAKE = 0  # not known to have slept
-ASLEEP = 1  # nothing has woken it
+ASLEEP = 1  # not woken yet
 WOKEN = 2
 
 MOST_STEPS = 1 << 20
@@ -93,7 +93,7 @@ def take_turns(w: MachineState, a: State, t: Any, first: int, last: int) -> int:
 
 @noinline
 def _go_to_sleep(a: State, t: Any, task: int, q: int) -> None:
-    """Put the task at the end of a queue; it leaves one that it is still in."""
+    """Append the task to a queue; it leaves any queue that it is still in."""
     _go_on(a, t, task)
     sleeper = t.tasks[task]
     queue = t.queues[q]
@@ -111,7 +111,7 @@ def _go_to_sleep(a: State, t: Any, task: int, q: int) -> None:
 
 @inline
 def _wake_first(a: State, t: Any, q: int) -> None:
-    """Wake the first task of a queue that has one."""
+    """Wake the first task of a non-empty queue."""
     task = t.queues[q].head
     _leave(a, t, task)
     t.tasks[task].state = WOKEN
@@ -119,7 +119,7 @@ def _wake_first(a: State, t: Any, q: int) -> None:
 
 @inline
 def _go_on(a: State, t: Any, task: int) -> None:
-    """The task has its lock again, whatever has woken it."""
+    """Let the task continue; it has its lock again, whatever woke it."""
     if t.tasks[task].state == ASLEEP:
         _leave(a, t, task)
     t.tasks[task].state = AWAKE
@@ -127,7 +127,7 @@ def _go_on(a: State, t: Any, task: int) -> None:
 
 @inline
 def _leave(a: State, t: Any, task: int) -> None:
-    """Take the task out of the list of its queue."""
+    """Remove the task from the list of its queue."""
     sleeper = t.tasks[task]
     queue = t.queues[sleeper.queue]
     if sleeper.before >= 0:

@@ -1,26 +1,27 @@
-"""Spinlocks: which CPUs wait, which gets the lock, and what holding and handing over cost.
+"""Spinlocks: which CPUs wait, which CPU gets the lock, and the cost of holding it and handing it over.
 
     lock.holder    CPU that holds it; -1: free
-    lock.spinners  CPUs that wait for it
-    lock.heir      CPU to which a hand-off is under way; -1: none
-    lock.turns     times it was taken; a waiter is due at turn `cpu.due`, if all take their turns
-    lock.owner     1 + the CPU that took it last, whose cache its line is in
+    lock.spinners  number of CPUs that wait for it
+    lock.heir      CPU to which a hand-off is in progress; -1: none
+    lock.turns     times it was taken; a waiter is due at turn `cpu.due` if the lock is taken in order
+    lock.owner     1 + the CPU that took it last, whose cache holds its line
 
-Taking a lock is an atomic operation on a line that all CPUs share. Whoever asks pays for it, and for the
-line's way from the CPU that had it last, before it is seen whether the lock is free: it is part neither of
-the hold nor of the wait. The kernel of a machine with one CPU has no spinlocks.
+Taking a lock is an atomic operation on a cache line that all CPUs share. The requester pays for it, and for
+the transfer of the line from the CPU that had it last, before it can test whether the lock is free. This time
+is part neither of the hold nor of the wait. The kernel of a machine with one CPU has no spinlocks.
 
-Between a release and the heir's success the lock is free. With `fifo` arbitration (ticket and queued locks)
-nobody else may take it then; with `unfair` (test-and-set, as in Linux 2.4) a newcomer may ("barging"), and
-the heir spins on. How often one succeeds is `barging_percent`: the line is on its way to the heir, and a
-newcomer's request queues behind those of all spinners. The unfair heir is the spinner whose cache happens to
-get the line first: each draws a latency around the price for its distance from the releaser, and the
-smallest wins.
+Between a release and the acquisition by the heir, the lock is free. With `fifo` arbitration (ticket and
+queued locks) no other CPU may take it then. With `unfair` arbitration (test-and-set, as in Linux 2.4) a
+newcomer may ("barging"), and the heir continues to spin. `barging_percent` is the probability that a newcomer
+succeeds: the line is on its way to the heir, and the newcomer's request queues behind those of all spinners.
+The unfair heir is the spinner whose cache gets the line first. Each spinner draws a latency around the cost
+for its distance
+from the releaser, and the smallest latency wins.
 
-A waiter is passed over each time another takes the lock, but for once by each that waited before it. More
-than `starvation_passes` of that are a finding.
+A waiter is passed over each time another CPU takes the lock, except once by each CPU that waited before it.
+More than `starvation_passes` of these are a finding.
 
-Spinners also slow the holder: the release waits `hold_per_spinner_ns` for each of them, because every one
+Spinners also slow the holder. The release takes `hold_per_spinner_ns` longer for each of them, because each
 keeps pulling the cache line that the release must write. That time is part of the hold.
 """
 
@@ -35,7 +36,7 @@ from pipeline.schema import codes
 
 @inline
 def _barges(w: MachineState, i: int) -> bool:
-    """Whether request `i` gets a lock that is on its way to somebody else."""
+    """Whether request `i` gets a lock that is being handed over to another CPU."""
     costs = w.costs[0]
     if costs.arbitration == records.FIFO or costs.barging_percent == 0:
         return False
@@ -51,7 +52,7 @@ def _barges(w: MachineState, i: int) -> bool:
 
 @inline
 def lock_word_ns(w: MachineState, c: int, k: int) -> int:
-    """Return how long CPU `c` takes to find out whether lock `k` is free."""
+    """Return the time in which CPU `c` finds out whether lock `k` is free, in ns."""
     if w.machine[0].cpus == 1:
         return 0
     costs = w.costs[0]
@@ -60,7 +61,7 @@ def lock_word_ns(w: MachineState, c: int, k: int) -> int:
 
 @inline
 def try_lock(w: MachineState, c: int, i: int, k: int, t: int) -> bool:
-    """Whether request `i` can have lock `k` now, for `got` to book; if not, the CPU spins from now on."""
+    """Whether request `i` can have lock `k` now, to be booked by `got`; otherwise the CPU starts to spin."""
     lock = w.locks[k]
     cpu = w.cpus[c]
     if lock.holder < 0 and (lock.heir < 0 or _barges(w, i)):
@@ -77,7 +78,7 @@ def try_lock(w: MachineState, c: int, i: int, k: int, t: int) -> bool:
     cpu.longest_ns = 0
     cpu.longest_holder = w.cpus[lock.holder if lock.holder >= 0 else lock.heir].task
     cpu.longest_flush_op = -1
-    # A hand-off draws for every spinner: here it finds its luck without a look at the request.
+    # A hand-off draws a number for every spinner; with this base it need not read the request.
     r = w.requests[i]
     cpu.luck = accounting.draw_base(w.machine[0].seed, accounting.DRAW_HEIR, r.op)
     cpu.draws = r.draws
@@ -89,7 +90,7 @@ def try_lock(w: MachineState, c: int, i: int, k: int, t: int) -> bool:
 
 @inline
 def heir_takes(w: MachineState, c: int, i: int, t: int) -> bool:
-    """A hand-off has reached CPU `c`: whether it can have the lock, for `got` to book."""
+    """Whether CPU `c`, which a hand-off has reached, can have the lock, to be booked by `got`."""
     cpu = w.cpus[c]
     k = cpu.spin_lock
     lock = w.locks[k]
@@ -109,7 +110,7 @@ def heir_takes(w: MachineState, c: int, i: int, t: int) -> bool:
 
 @inline
 def got(w: MachineState, c: int, i: int, t: int) -> int:
-    """CPU `c` takes the lock that it can have: `cpu.held_lock`. Return the phase that follows."""
+    """Take the available lock `cpu.held_lock` on CPU `c`. Return the phase that follows."""
     cpu = w.cpus[c]
     r = w.requests[i]
     k = cpu.held_lock
@@ -140,13 +141,13 @@ def got(w: MachineState, c: int, i: int, t: int) -> int:
 
 @inline
 def release_delay(w: MachineState, c: int) -> int:
-    """Return how long the release takes against the spinners' cache traffic, in ns."""
+    """Return how long the spinners' cache traffic delays the release, in ns."""
     return w.costs[0].hold_per_spinner_ns * w.locks[w.cpus[c].held_lock].spinners
 
 
 @inline
 def release(w: MachineState, c: int, i: int, t: int) -> None:
-    """Release the lock that CPU `c` holds and start the hand-off to a spinner, if there is one."""
+    """Release the lock of CPU `c` and start the hand-off to a spinner, if there is one."""
     cpu = w.cpus[c]
     r = w.requests[i]
     k = cpu.held_lock
@@ -173,7 +174,7 @@ def _hand_off(w: MachineState, c: int, k: int, t: int) -> None:
     crowd_ns = costs.handoff_per_spinner_ns * (lock.spinners - 1)
     local_ns = costs.handoff_local_ns + crowd_ns
     remote_ns = costs.handoff_remote_ns + crowd_ns
-    # Uniform within +- spread per cent of the price.
+    # Uniform within +- spread per cent of the cost.
     local_spread = local_ns * costs.handoff_spread_percent // 100
     remote_spread = remote_ns * costs.handoff_spread_percent // 100
     fifo = costs.arbitration == records.FIFO
@@ -203,7 +204,7 @@ def _hand_off(w: MachineState, c: int, k: int, t: int) -> None:
             heir = s
             latency = reach_ns
     if lock.heir >= 0 and lock.heir != heir:
-        # A newcomer was faster than this one, which goes on spinning.
+        # This heir was overtaken by a newcomer and continues to spin.
         clear_key(w, lock.heir)
     lock.heir = heir
     set_key(w, heir, t + latency)

@@ -1,7 +1,7 @@
-"""The records the simulated machine is made of.
+"""The records of the simulated machine.
 
-Each is one NumPy structured type; arrays of them are the tables of `tables.MachineState`. -1 in a field that
-names a task, CPU, slot or operation means "none".
+Each is a NumPy structured type; arrays of them are the tables of `tables.MachineState`. In a field for a
+task, CPU, slot or operation, -1 means "none".
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pipeline.machine.costs import COST_KINDS, PRICES_OF_STEPS
 from pipeline.schema.log import OPERATION_RECORD
 
 MAX_CPUS = 64
-# Keys are (time << CPU_BITS) | cpu, NEVER after all of them; timers (time << TASK_BITS) | task, and NO_TIMER.
+# A key is (time << CPU_BITS) | cpu; NEVER is after all keys. A timer is (time << TASK_BITS) | task, or
+# NO_TIMER.
 CPU_BITS = 6
 CPU_MASK = (1 << CPU_BITS) - 1
 NEVER = 1 << 62
@@ -22,62 +23,62 @@ TASK_BITS = 17
 TASK_MASK = (1 << TASK_BITS) - 1
 NO_TIMER = (1 << 63) - 1
 
-# No event happens at this time or later: a run that reaches it ends with S_TOO_LONG. It is just below 2**46.
-# `set_timer` and `set_key` put what is due later where it still is a key, and is too late. So no sum of times
-# can wrap around:
-#   - of one CPU, its time by category: parts of what passed;
-#   - over all tasks, what mapping, sleeping and waiting took: a task does one thing at a time, each sum has
-#     less than 2**46 for each of at most 2**17 tasks;
-#   - over all locks, holds and waits: a CPU holds one lock, or waits for one, and there are at most 2**6.
-# What is still to pass may end later than that. A step takes at most 4 * MOST_WORK_NS, and of its interrupts
-# each CPU has one ahead for each other CPU: less than 2**62.
+# No event happens at or after this time, which is just below 2**46: a run that reaches it ends with
+# S_TOO_LONG. `set_timer` and `set_key` limit later times to a value that still fits into a key and is too
+# late. As a result, no sum of times can wrap around:
+#   - the times by category of one CPU: they are parts of the elapsed time;
+#   - the times of mapping, sleeping and waiting over all tasks: a task does one thing at a time, so each sum
+#     is below 2**46 for each of at most 2**17 tasks;
+#   - the holds and waits over all locks: a CPU holds or waits for one lock, and there are at most 2**6 CPUs.
+# A stretch may end after this time. A step takes at most 4 * MOST_WORK_NS, and each CPU has at most one
+# pending interrupt from each other CPU: less than 2**62.
 END_OF_TIME_NS = (NO_TIMER >> TASK_BITS) - 1
 
-# What a CPU is doing, and what it does next when its key's time comes.
+# The activity of a CPU, and what it does next when its key is due.
 P_IDLE = 0  # nothing; no key
 P_SWITCH = 1  # switching to its task
 P_THINK = 2  # its task computes between operations
-P_WORK = 3  # the allocator's step is being paid for; its action follows
-P_SPIN = 4  # waiting for a lock; a key only while a hand-off to this CPU is under way
-P_RELEASE = 5  # releasing a lock against the spinners' cache traffic
-P_FLUSH = 6  # waiting for the answers to its flush
+P_WORK = 3  # executing the allocator's step; its action follows
+P_SPIN = 4  # waiting for a lock; has a key only during a hand-off to this CPU
+P_RELEASE = 5  # releasing a lock, delayed by the spinners' cache traffic
+P_FLUSH = 6  # waiting for the acknowledgements of its flush
 P_USE = 7  # its task uses the mapping
-P_NEXT = 8  # its task wants its next row of the trace
-P_MAPPED = 9  # its task has mapped and looks whether a nested operation follows
-P_LEAVE = 10  # what its task has mapped is switched out
-P_ARRIVE = 11  # what its task has mapped is switched in
-# Instant phases: passed through within one event.
-P_RESUME = 12  # go on where the task left off
+P_NEXT = 8  # its task needs its next row of the trace
+P_MAPPED = 9  # its task has mapped and checks whether a nested operation follows
+P_LEAVE = 10  # switching out its task's mappings
+P_ARRIVE = 11  # switching in its task's mappings
+# Instant phases, which begin and end within one event.
+P_RESUME = 12  # continue where the task left off
 P_STEP = 13  # call the allocator
-P_LOCKED = 14  # the lock is there
+P_LOCKED = 14  # the lock is available
 P_READY = 15  # the allocator has mapped, or the page needs no mapping
 P_HOLD = 16  # use the mapping
 P_DONE = 17  # the unmap is complete
 P_ROW = 18  # begin the operation of the task's next row
-P_COMPUTE = 19  # compute towards the request
+P_COMPUTE = 19  # compute until the request
 P_PICK = 20  # choose the next task
-# The event is over: the CPU ...
+# The event has ended: the CPU ...
 P_WAIT = -1  # has its next key, or none
 P_BUSY = -2  # is busy until `cpu.until_ns`
-P_STALLED = -3  # goes on, before anything else happens, when its task's next row has been read
-P_PAUSED = -4  # the same, when the caller has looked up
+P_STALLED = -3  # continues, before any other event, after its task's next row has been read
+P_PAUSED = -4  # continues, before any other event, after control has returned to the caller once
 
-# Where a task goes on when it gets a CPU again.
+# Where a task continues when it gets a CPU again.
 R_THINK = 0
 R_STEP = 1
-R_FINISH = 2  # after blocking while mapped: use what is left of the hold, then unmap
+R_FINISH = 2  # after blocking while mapped: use the rest of the hold, then unmap
 R_NEXT = 3
-R_PREFAULTED = 4  # after blocking before it maps: ask for the mapping
+R_PREFAULTED = 4  # after blocking before the map: request the mapping
 
-# What a task is doing.
-T_DORMANT = 0  # its next row is not read yet, or its time has not come
+# The state of a task.
+T_DORMANT = 0  # its next row has not been read, or is not due
 T_TIMER = 1  # off CPU until a known time
 T_READY = 2  # waiting for a CPU
 T_RUNNING = 3
 T_ASLEEP = 4  # in a wait queue
 T_ENDED = 5
 
-# Why `run` returned.
+# Reasons why `run` returned.
 S_RUNNING = 0
 S_NEED_ROWS = 1
 S_LOG_FULL = 2
@@ -86,16 +87,16 @@ S_FINISHED = 4
 S_DEADLOCK = 5
 S_TOO_LONG = 6
 
-# So many stretches of one CPU, and steps that take no time, are passed at once, at most: each may fill rows
-# of the log.
+# Maximum number of stretches of one CPU, and of steps without cost, that one event passes: each may add rows
+# to the log.
 MOST_AHEAD = 16
-# Parts that a stretch can have: switching, passing over slots, flushing, and all else.
+# Possible parts of a stretch: switching, scanning, flushing, and the rest.
 STRETCH_PARTS = 4
 
-# Interrupts of waiting CPUs are taken after so many gaps between them, by 2**, at the latest.
+# Interrupts of waiting CPUs are taken at the latest after 2**CATCH_UP_BITS mean gaps between them.
 CATCH_UP_BITS = 16
 
-# Most that a column of the log for numbers of slots has room for; an operation that has more says so many.
+# Maximum of the log's columns for numbers of slots; larger numbers are recorded as this.
 MOST_COUNTED = (1 << 31) - 1
 
 CLOSED = 0
@@ -115,35 +116,36 @@ ROW = _record(
     ("page", "i8"), ("op", "i8"), ("kind", "i1"), ("depth", "i1"), ("spare", "i4"),
 )  # fmt: skip
 
-# The rows of one task in a chunk, side by side: how many, and the first row of its next run, -1: not read.
+# The rows of one task in a chunk, stored together: their number, and the first row of the next run; -1: not
+# read.
 RUN = _record(("task", "i4"), ("rows", "i4"), ("next", "i8"))
 
-# One operation under way. The first fields are the log's own; the rest is the engine's and the allocator's.
+# One operation in progress. The first fields are those of the log; the engine and the allocator own the rest.
 REQUEST = np.dtype(
     [(name, OPERATION_RECORD[name]) for name in OPERATION_RECORD.names or ()]
     + [
         ("unmapping", "i1"),     # 0 mapping, 1 unmapping
-        ("locked_once", "i1"),   # this side of the operation has had its lock already
+        ("locked_once", "i1"),   # this side of the operation has already had its lock
         ("step", "i4"),
         ("budget", "i4"),
         ("draws", "i4"),         # random numbers drawn for it
         ("mark", "i8"),
         ("hold_left_ns", "i8"),
         ("block_left_ns", "i8"),
-        ("prefaulted_ns", "i8"), # blocked for beforehand, of what operations nested in it wait and block
-        ("waited_ns", "i8"),     # the longest single stretch it waited behind one holder
-        ("walk_ns", "i8"),       # page-table walk to be paid at the next use
+        ("prefaulted_ns", "i8"), # of the waits and blocks of nested operations: done beforehand
+        ("waited_ns", "i8"),     # the longest uninterrupted wait for one holder
+        ("walk_ns", "i8"),       # page-table walk to be added to the next use
     ],
     align=True,
 )  # fmt: skip
 
 TASK = _record(
     ("state", "i1"), ("resume", "i1"),
-    ("atomic", "i1"),  # > 0: it must not sleep, and is not preempted
+    ("atomic", "i1"),  # > 0: it may neither sleep nor be preempted
     ("depth", "i4"),   # depth of its innermost operation, -1: none
     ("process", "i4"),
     ("last_cpu", "i4"), ("pinned", "i4"), ("next", "i4"), ("queue", "i4"), ("idle_then", "i4"),
-    # Its rows, see `trace_rows`: of the run that it is in, of those it has not begun, and of all.
+    # Its rows, see `trace_rows`: of the current run, of the runs not yet begun, and of all.
     ("at", "i8"), ("end", "i8"), ("chunk_slot", "i8"), ("next_run", "i8"), ("last_run", "i8"),
     ("rows_left", "i8"),
     ("think_left_ns", "i8"), ("since_ns", "i8"), ("free_ns", "i8"),
@@ -154,51 +156,51 @@ CPU = _record(
     ("since_ns", "i8"), ("stolen_ns", "i8"), ("scan_ns", "i8"), ("flush_ns", "i8"), ("switch_ns", "i8"),
     ("slice_begin_ns", "i8"), ("slice_end_ns", "i8"), ("until_ns", "i8"),
     ("irq_at_ns", "i8"), ("irq_end_ns", "i8"), ("irq_first", "i4"), ("irqs", "i4"), ("epoch", "i8"),
-    ("irq_done_ns", "i8"), ("device_at_ns", "i8"), ("devices", "i8"),  # the next, and how many were
+    ("irq_done_ns", "i8"), ("device_at_ns", "i8"), ("devices", "i8"),  # time of the next, number so far
     ("pin_head", "i4"), ("pin_tail", "i4"),
     # Spinning and holding.
     ("spin_lock", "i4"), ("held_lock", "i4"), ("longest_holder", "i4"),
     ("asked_ns", "i8"), ("longest_ns", "i8"), ("longest_flush_op", "i8"), ("got_ns", "i8"),
     ("got_wait_ns", "i8"), ("flushed_op", "i8"), ("ticket", "i8"), ("due", "i8"), ("argument", "i8"),
-    ("luck", "i8"), ("draws", "i8"),  # of the request that spins: what its draws begin with, and their number
-    # The addresses that its flush is of, slots in a row; 0: of everything.
+    ("luck", "i8"), ("draws", "i8"),  # of the spinning request: base and number of its draws
+    # The consecutive slots whose addresses its flush covers; 0: everything.
     ("range_first", "i8"), ("range_slots", "i8"),
-    # Ends the translations of global PTEs alone, where there are others too; see `flushing`.
+    # The epoch of global PTEs only, if there are others too; see `flushing`.
     ("global_epoch", "i8"),
 )  # fmt: skip
 
-# An interrupt that a CPU has not taken yet: when its handler begins and ends, and what it takes. A CPU has a
-# ring of INTERRUPTS of them; one that finds it full is answered together with the last.
+# An interrupt that a CPU has not taken yet: start and end of its handler, and the time it takes. A CPU has a
+# ring of INTERRUPTS of them; if the ring is full, a new interrupt is merged with the last.
 INTERRUPT = _record(("at_ns", "i8"), ("end_ns", "i8"), ("stolen_ns", "i8"))
 INTERRUPTS = 8
 
 LOCK_RECORD = _record(
     ("holder", "i4"), ("spinners", "i4"), ("heir", "i4"),
-    ("owner", "i4"),  # 1 + the CPU that had it last, whose cache its line is in; 0: none
+    ("owner", "i4"),  # 1 + the CPU that had it last, whose cache holds its line; 0: none
     ("ticket", "i8"), ("turns", "i8"),  # times it was taken
 )  # fmt: skip
 
 QUEUE = _record(("sleepers", "i4"), ("head", "i4"), ("tail", "i4"), ("spare", "i4"))
 
-# The address space that a CPU is in, also while it is idle: `process`, -1 before it has run any, and when its
-# TLB was last emptied of non-global entries, counted in switches of all CPUs.
+# The address space of a CPU, also while it is idle: `process` (-1 before the first), and when its TLB was
+# last emptied of non-global entries, counted in switches of all CPUs.
 SPACE = _record(("process", "i8"), ("emptied", "i8"))
 
 # When translations of a process were last ended without interrupting the CPUs outside its address space, in
-# the same count: they empty their TLBs when they enter it again.
+# the same count: these CPUs empty their TLBs when they enter it again.
 PROCESS = _record(("forgotten", "i8"))
 
-# A line of memory that CPUs change in turns: when the last of them is done with it, and 1 + that CPU.
+# A cache line that CPUs change in turn: when the last of them has finished with it, and 1 + that CPU.
 LINE = _record(("free_ns", "i8"), ("owner", "i8"))
 
-# What a CPU's TLB may hold for one slot: (flush epoch << 31) | page; 0: nothing.
+# What a CPU's TLB may hold for one slot: (flush epoch << 31) | page; 0: no entry.
 TLB_ENTRY = _record(("loaded", "i8"))
 PAGE_BITS = 31
 
-# Hazards of one kind that were met: how often, and the first of them.
+# Hazards of one kind: their number, and the first of them.
 NOTE = _record(("count", "i8"), ("time_ns", "i8"), ("op", "i8"), ("task", "i8"), ("slot", "i8"))
 
-# A page that the allocator's last step forgot.
+# A page whose mapping the allocator's last step dropped.
 EVICTED = _record(("page", "i8"))
 
 # A slot whose address the allocator's last step invalidated on every CPU.
@@ -209,11 +211,11 @@ SITE = _record(
     ("wait_ns", "i8"), ("wait_max_ns", "i8"),
 )  # fmt: skip
 
-# What a step is told, then what it records, for each field see the protocols; then what it is priced by.
+# The inputs of a step, then its records (see the protocols for each field), then the costs of its work.
 _STEP_FIELDS = StepInputs.__annotations__ | StepRecord.__annotations__ | StepSpecials.__annotations__
 STEP_COST = _record(*((name, "i8") for name in (*_STEP_FIELDS, *PRICES_OF_STEPS)))
 
-# The machine's prices.
+# The costs of the machine.
 COSTS = _record(*((name, "i8") for name in (*COST_KINDS, "arbitration")))
 
 MACHINE = _record(
@@ -222,11 +224,11 @@ MACHINE = _record(
     ("lowmem_kinds", "i8"), ("key_leaves", "i8"), ("timer_leaves", "i8"),
     # clock and queues
     ("now_ns", "i8"), ("horizon_ns", "i8"), ("complete", "i8"), ("idle", "i8"),
-    ("limit_ns", "i8"),  # before it nothing is needed from outside but room in the log
-    ("catch_up_ns", "i8"),  # when waiting CPUs take their interrupts at the latest; the limit is not later
-    ("ahead", "i8"),  # so many stretches and free steps may still be passed at once in this event
-    ("stalled", "i8"),  # 1 + the CPU whose event has stopped in the middle; 0: none
-    ("unspent", "i8"),  # of the budget of events, when the log was full
+    ("limit_ns", "i8"),  # until then, only room in the log is needed from outside
+    ("catch_up_ns", "i8"),  # when waiting CPUs take their interrupts at the latest; at or after the limit
+    ("ahead", "i8"),  # stretches and free steps that this event may still pass
+    ("stalled", "i8"),  # 1 + the CPU whose event was interrupted; 0: none
+    ("unspent", "i8"),  # the rest of the budget of events when the log was full
     ("ready_head", "i8"), ("ready_tail", "i8"), ("live", "i8"), ("unstarted", "i8"),
     ("chunk_rows", "i8"),
     # log buffers and fingerprint
@@ -241,5 +243,5 @@ MACHINE = _record(
     ("switches", "i8"), ("migrations", "i8"), ("walks", "i8"), ("mapped", "i8"), ("max_mapped", "i8"),
     ("map_ns", "i8"), ("map_max_ns", "i8"), ("sleep_max_ns", "i8"),
     ("space_switches", "i8"),  # counted for allocators with NON_GLOBAL only
-    ("flush_free_ns", "i8"),  # when the last flush is over, where they queue for one another
+    ("flush_free_ns", "i8"),  # end of the last flush, if flushes queue
 )  # fmt: skip

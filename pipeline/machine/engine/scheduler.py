@@ -1,10 +1,10 @@
 """Which task runs where.
 
-One queue of ready tasks for the machine, first come first served, and one per CPU for tasks pinned to it. A
-task that becomes ready goes to the CPU it last ran on if that is idle, else to the idle CPU with the lowest
-number, else to the queue. Kernel code (map, unmap, use of a mapping) is never preempted; a task that
-computes gives way when its time slice is over and another waits, or when it has had `preempt_after_ns` of it
-and one becomes ready that ran on its CPU last.
+The machine has one first-come, first-served queue of ready tasks, and each CPU has one for tasks pinned to
+it. A task that becomes ready goes to the CPU it last ran on if that CPU is idle, else to the idle CPU with
+the lowest number, else to the queue. Kernel code (map, unmap, use of a mapping) is never preempted. A task
+that computes is preempted when its time slice has ended and another task waits. It is also preempted when it
+has computed for `preempt_after_ns` and a task becomes ready that last ran on its CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.schema import codes
 
 @inline
 def running_op(w: MachineState, task: int) -> int:
-    """Return the operation that the task is in, or -1."""
+    """Return the task's current operation, or -1."""
     tk = w.tasks[task]
     if tk.depth < 0:
         return -1
@@ -30,7 +30,7 @@ def running_op(w: MachineState, task: int) -> int:
 
 @inline
 def _enter_space(w: MachineState, c: int, process: int) -> int:
-    """Switch CPU `c` to the address space of `process`; return what that costs beside the task's switch."""
+    """Switch CPU `c` to the address space of `process`; return the additional cost, in ns."""
     space = w.spaces[c]
     if space.process == process:
         return 0
@@ -84,7 +84,7 @@ def dispatch(w: MachineState, c: int, task: int, t: int) -> None:
     cpu.slice_end_ns = start + switch_ns + timeslice_ns
     end_ns = start + switch_ns
     if tk.resume == records.R_THINK and not (HOOKS_SWITCHES and tk.depth > 0):
-        # Switching and computing are one stretch: nothing can happen in between.
+        # Switching and computing are one stretch: no event can happen in between.
         now_ns = min(tk.think_left_ns, timeslice_ns)
         tk.think_left_ns -= now_ns
         end_ns += now_ns
@@ -99,7 +99,7 @@ def dispatch(w: MachineState, c: int, task: int, t: int) -> None:
 
 @noinline
 def _preempt(w: MachineState, c: int, t: int) -> None:
-    """Let the task that computes on CPU `c` give way as soon as it has had its least time."""
+    """Preempt the task that computes on CPU `c` as soon as it has had its minimum time."""
     cpu = w.cpus[c]
     costs = w.costs[0]
     if costs.preempt_after_ns == 0 or cpu.phase != records.P_THINK:
@@ -118,7 +118,7 @@ def _preempt(w: MachineState, c: int, t: int) -> None:
 
 @inline
 def make_ready(w: MachineState, task: int, t: int) -> None:
-    """The task can run: give it an idle CPU that it may use, or queue it."""
+    """Give a task that can run an idle CPU that it may use, or queue it."""
     m = w.machine[0]
     tk = w.tasks[task]
     tk.state = records.T_READY
@@ -160,7 +160,7 @@ def others_wait(w: MachineState, c: int) -> bool:
 
 @inline
 def pick(w: MachineState, c: int, t: int) -> None:
-    """CPU `c` has given up its task: switch to the one that waits longest, or go idle."""
+    """Switch CPU `c`, which has given up its task, to the longest-waiting task, or leave it idle."""
     m = w.machine[0]
     cpu = w.cpus[c]
     pinned = cpu.pin_head

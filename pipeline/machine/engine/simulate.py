@@ -1,13 +1,13 @@
-"""The event loop: what each CPU does next.
+"""The event loop, which determines what each CPU does next.
 
-The next event is the smallest of the CPUs' keys and the first timer, timers first at equal times and lower
-CPU numbers before higher ones. An event ends one stretch on one CPU; the CPU then passes through as many
-instant phases as it can and settles into the next stretch, whose end is its new key. A stretch during which
-nothing else can happen is passed at once, without a new event: most critical sections are. See `records` for
-the phases.
+The next event is the smallest of the CPUs' keys and the first timer. At equal times, timers precede CPUs and
+lower CPU numbers precede higher ones. An event ends one stretch on one CPU. The CPU then passes through as
+many instant phases as it can and begins its next stretch, whose end is its new key. If no other event can
+happen during a stretch, it is passed without a new event; this applies to most critical sections. See
+`records` for the phases.
 
-Each phase is one function and called in one place, so that the compiled loop holds it once; what is seldom
-needed is kept out of it (`noinline`).
+Each phase is one function with one call site, so the compiled loop contains it once. Rarely needed code is
+kept out of the loop (`noinline`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _NO_CPUS = 0
 
 @inline
 def _stretch(w: MachineState, c: int, phase: int, category: int, end_ns: int) -> int:
-    """The CPU is busy until `end_ns`; `phase` follows."""
+    """Keep the CPU busy until `end_ns`; `phase` follows."""
     cpu = w.cpus[c]
     cpu.phase = phase
     cpu.category = category
@@ -69,7 +69,7 @@ def _stretch(w: MachineState, c: int, phase: int, category: int, end_ns: int) ->
 
 @inline
 def _critical(w: MachineState, c: int, phase: int, end_ns: int) -> int:
-    """The CPU is busy with kernel work until `end_ns`; `phase` follows, at once if nothing comes before."""
+    """Keep the CPU busy with kernel work until `end_ns`; `phase` follows, at once if nothing is earlier."""
     m = w.machine[0]
     cpu = w.cpus[c]
     others_ns = min(m.limit_ns, cpu.irq_at_ns, w.timers[1] >> records.TASK_BITS)
@@ -84,12 +84,12 @@ def _critical(w: MachineState, c: int, phase: int, end_ns: int) -> int:
 
 @inline
 def _compute(w: MachineState, c: int, task: int, t: int) -> int:
-    """Compute towards the next request, at most to the end of the time slice if others wait then."""
+    """Compute until the next request, at most until the end of the time slice if other tasks wait then."""
     cpu = w.cpus[c]
     tk = w.tasks[task]
     if t >= cpu.slice_end_ns:
         if tk.atomic == 0 and scheduler.others_wait(w, c):
-            # Not idle any more for the purpose of choosing a CPU: the others go first here.
+            # This CPU no longer counts as idle when a CPU is chosen: the other tasks go first here.
             cpu.phase = records.P_PICK
             tk.resume = records.R_THINK
             scheduler.make_ready(w, task, t)
@@ -104,7 +104,7 @@ def _compute(w: MachineState, c: int, task: int, t: int) -> int:
 
 @inline
 def _ask(w: MachineState, c: int, task: int, t: int) -> int:
-    """The task asks for a mapping."""
+    """Request a mapping for the task."""
     tk = w.tasks[task]
     r = w.requests[task * w.machine[0].levels + tk.depth]
     r.asked_ns = t
@@ -129,7 +129,7 @@ def _ask(w: MachineState, c: int, task: int, t: int) -> int:
     r.walk_ns = 0
     r.step = 0
     r.locked_once = 0
-    # Low memory is mapped for good: kmap() returns before it asks the allocator.
+    # Low memory is mapped permanently: kmap() returns without calling the allocator.
     if _is_lowmem(w, r):
         r.served = codes.DIRECT
         return records.P_READY
@@ -143,7 +143,7 @@ def _is_lowmem(w: MachineState, r: Any) -> bool:
 
 @inline
 def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
-    """Call the allocator and let the time that it took pass before its action."""
+    """Call the allocator and let the time of its step pass before its action."""
     m = w.machine[0]
     cpu = w.cpus[c]
     r = w.requests[i]
@@ -176,7 +176,7 @@ def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
 
 @inline
 def _pause(w: MachineState, c: int, phase: int) -> int:
-    """The event stops in the middle, for its caller to look up: such steps need never end."""
+    """Stop in the middle of the event and return to the caller: such steps may never end."""
     w.cpus[c].phase = phase
     w.machine[0].stalled = c + 1
     return records.P_PAUSED
@@ -184,7 +184,7 @@ def _pause(w: MachineState, c: int, phase: int) -> int:
 
 @noinline
 def _note_special(w: MachineState, c: int, task: int, i: int, t: int) -> int:
-    """Write down what few steps do; return how long it takes."""
+    """Record the rare effects of a step; return their time in ns."""
     m = w.machine[0]
     cpu = w.cpus[c]
     r = w.requests[i]
@@ -235,7 +235,7 @@ def _act(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
 
 @noinline
 def _act_out_of_line(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
-    """Carry out one of the actions that are no part of most operations."""
+    """Carry out one of the actions that most operations do not need."""
     cpu = w.cpus[c]
     action = cpu.action
     if action in (actions.FLUSH_ALL, actions.FLUSH_MASK):
@@ -244,7 +244,7 @@ def _act_out_of_line(w: MachineState, a: State, c: int, task: int, i: int, t: in
         return _stretch(w, c, records.P_FLUSH, codes.C_FLUSH, flushing.begin_flush(w, c, i, cpu.argument, t))
     if action == actions.FLUSH_LOCAL:
         cpu.argument = wrap64(1 << c)
-        # Of everything, whatever range a step before has named.
+        # Of everything, whatever range an earlier step has set.
         cpu.range_slots = 0
         return _stretch(w, c, records.P_FLUSH, codes.C_FLUSH, flushing.begin_local_flush(w, c, i, t))
     if action == actions.REPEAT_ALL and w.machine[0].cpus > 1:
@@ -271,7 +271,7 @@ def _act_out_of_line(w: MachineState, a: State, c: int, task: int, i: int, t: in
 
 @inline
 def _prefault(w: MachineState, c: int, task: int, i: int, t: int) -> int:
-    """Block now for what request `i`, and those nested in it, would wait and block while it is mapped."""
+    """Block now for the time that request `i` and its nested requests would wait and block while mapped."""
     r = w.requests[i]
     if r.block_left_ns == 0:
         return records.P_STEP
@@ -283,7 +283,7 @@ def _prefault(w: MachineState, c: int, task: int, i: int, t: int) -> int:
 
 @inline
 def _leave_cpu(w: MachineState, c: int, task: int, i: int, t: int, until: int, resume: int) -> int:
-    """The task, in the course of request `i`, is off CPU until then and goes on at `resume`."""
+    """Take the task off its CPU, during request `i`, until then; it continues at `resume`."""
     if w.tasks[task].atomic > 0:
         report_sleep(w, c, task, i, t)
     set_timer(w, task, until, resume)
@@ -292,7 +292,7 @@ def _leave_cpu(w: MachineState, c: int, task: int, i: int, t: int, until: int, r
 
 @inline
 def _release(w: MachineState, c: int, task: int, i: int, t: int) -> int:
-    """Release the lock, if one is held, and go on with what the release was for."""
+    """Release the lock, if one is held, and continue with the action that required the release."""
     cpu = w.cpus[c]
     if cpu.held_lock >= 0:
         release(w, c, i, t)
@@ -304,11 +304,11 @@ def _release(w: MachineState, c: int, task: int, i: int, t: int) -> int:
 
 @inline
 def _begin_use(w: MachineState, a: State, c: int, i: int, t: int) -> int:
-    """The mapping can be used: the task touches it."""
+    """Begin to use the mapping: the task touches it."""
     m = w.machine[0]
     r = w.requests[i]
     r.mapped_ns = t
-    # Where it asked and slept may have been another CPU.
+    # The task may have made its request, and slept, on another CPU.
     r.cpu_map = c
     if r.served == codes.HIT:
         m.hits += 1
@@ -328,7 +328,7 @@ def _begin_use(w: MachineState, a: State, c: int, i: int, t: int) -> int:
 
 @inline
 def _inside(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
-    """The task has something mapped: do the next nested operation, or finish this one."""
+    """Begin the next nested operation of a task with a mapping, or finish this operation."""
     nests = w.machine[0].levels > 1
     if nests:
         following = _look_for_nested(w, c, task)
@@ -347,7 +347,7 @@ def _inside(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int
 
 @noinline
 def _look_for_nested(w: MachineState, c: int, task: int) -> int:
-    """Return P_ROW if the task's next row is nested in what it has mapped, P_MAPPED if not."""
+    """Return P_ROW if the task's next row is nested in its mappings, else P_MAPPED."""
     at = peek(w, task)
     if at == NOT_READ:
         return _stall(w, c, records.P_MAPPED, codes.C_IN_USE)
@@ -356,7 +356,7 @@ def _look_for_nested(w: MachineState, c: int, task: int) -> int:
 
 @inline
 def _stall(w: MachineState, c: int, phase: int, category: int) -> int:
-    """The event stops in the middle: `phase` needs a row that is not read yet."""
+    """Stop in the middle of the event: `phase` needs a row that has not been read."""
     w.cpus[c].phase = phase
     w.cpus[c].category = category
     w.machine[0].stalled = c + 1
@@ -365,7 +365,7 @@ def _stall(w: MachineState, c: int, phase: int, category: int) -> int:
 
 @inline
 def _use(w: MachineState, c: int, i: int, t: int) -> int:
-    """Use the mapping for what is left of its hold, page-table walks first."""
+    """Use the mapping for the rest of its hold, after any page-table walks."""
     r = w.requests[i]
     use_ns = r.hold_left_ns + r.walk_ns
     r.hold_left_ns = 0
@@ -377,7 +377,7 @@ def _use(w: MachineState, c: int, i: int, t: int) -> int:
 
 @inline
 def _ask_unmap(w: MachineState, c: int, i: int, t: int) -> int:
-    """The use is over: the task asks to unmap."""
+    """End the use and request the unmap."""
     r = w.requests[i]
     r.unmap_asked_ns = t
     r.cpu_unmap = c
@@ -389,7 +389,7 @@ def _ask_unmap(w: MachineState, c: int, i: int, t: int) -> int:
 
 @inline
 def _end_operation(w: MachineState, task: int, i: int, t: int) -> int:
-    """The unmap is complete: go on in the mapping round it, if there is one."""
+    """Complete the unmap: continue in the enclosing mapping, if there is one."""
     w.requests[i].done_ns = t
     w.machine[0].mapped -= 1
     log_operation(w, i)
@@ -400,7 +400,7 @@ def _end_operation(w: MachineState, task: int, i: int, t: int) -> int:
 
 @inline
 def _next(w: MachineState, c: int, task: int, t: int) -> int:
-    """The task has nothing mapped: go on to its next row."""
+    """Continue a task without mappings at its next row."""
     tk = w.tasks[task]
     tk.free_ns = t
     at = peek(w, task)
@@ -410,7 +410,7 @@ def _next(w: MachineState, c: int, task: int, t: int) -> int:
     if at == NOT_READ:
         if w.machine[0].loop == records.CLOSED:
             return _stall(w, c, records.P_NEXT, codes.C_COMPUTE)
-        # Unread rows are due no earlier than the horizon; `admit` finds the task when its row comes.
+        # Unread rows are due no earlier than the horizon; `admit` resumes the task when its row arrives.
         tk.state = records.T_DORMANT
         return records.P_PICK
     return records.P_ROW
@@ -418,14 +418,14 @@ def _next(w: MachineState, c: int, task: int, t: int) -> int:
 
 @inline
 def _begin_row(w: MachineState, c: int, task: int, t: int) -> int:
-    """Start the request of the task's next row: wait off CPU if it says so, else compute at once."""
+    """Start the request of the task's next row: wait off CPU if the row requires it, else compute."""
     tk = w.tasks[task]
     at = tk.at
     ready = when(w, task, at, t)
     wait_ns = waits_ns(w, task, at)
     i = take(w, task, at)
     if ready > t and tk.atomic > 0 and wait_ns == 0:
-        # It is early, but waits for nothing: it keeps the CPU that it may not leave.
+        # The task is early but has no wait: it keeps the CPU that it may not leave.
         tk.think_left_ns += ready - t
         ready = t
     if ready > t:
@@ -435,7 +435,7 @@ def _begin_row(w: MachineState, c: int, task: int, t: int) -> int:
 
 @noinline
 def _switch_out(w: MachineState, a: State, c: int, task: int, t: int) -> bool:
-    """Switch out what the task has mapped; return whether that is done."""
+    """Switch out the task's mappings; return whether that is complete."""
     if w.cpus[c].phase == records.P_LEAVE:
         return True
     leave_ns = switching_ns(w, a, task, c, 0)
@@ -447,7 +447,7 @@ def _switch_out(w: MachineState, a: State, c: int, task: int, t: int) -> bool:
 
 @inline
 def _give_up_cpu(w: MachineState, a: State, c: int, task: int, t: int) -> int:
-    """The CPU takes its next task, once what this one has mapped is switched out."""
+    """Give the CPU to the next task after switching out this task's mappings."""
     if HOOKS_SWITCHES and not _switch_out(w, a, c, task, t):
         return records.P_BUSY
     scheduler.pick(w, c, t)
@@ -456,7 +456,7 @@ def _give_up_cpu(w: MachineState, a: State, c: int, task: int, t: int) -> int:
 
 @inline
 def _arrive(w: MachineState, a: State, c: int, task: int, t: int) -> int:
-    """The task has its CPU: what it has mapped is switched in."""
+    """Switch in the mappings of a task that has its CPU again."""
     arrive_ns = switching_ns(w, a, task, c, 1)
     return (
         _stretch(w, c, records.P_ARRIVE, codes.C_SWITCH, t + arrive_ns) if arrive_ns > 0 else records.P_RESUME
@@ -465,7 +465,7 @@ def _arrive(w: MachineState, a: State, c: int, task: int, t: int) -> int:
 
 @inline
 def _resume(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
-    """The task has its CPU: go on where it left off."""
+    """Continue a task that has its CPU again where it left off."""
     resume = w.tasks[task].resume
     if resume == records.R_STEP:
         return records.P_STEP
@@ -480,7 +480,7 @@ def _resume(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int
 
 @inline
 def _end_stretch(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
-    """The CPU's stretch is over; return the phase that follows."""
+    """End the CPU's stretch; return the phase that follows."""
     cpu = w.cpus[c]
     phase = cpu.phase
     if phase == records.P_SWITCH:
@@ -499,7 +499,7 @@ def _end_stretch(w: MachineState, a: State, c: int, task: int, i: int, t: int) -
 
 @inline
 def _cpu_event(w: MachineState, a: State, c: int) -> bool:
-    """One stretch on CPU `c` has ended; false if a row must be read before anything goes on."""
+    """End one stretch on CPU `c`; false if a row must be read before the simulation can continue."""
     m = w.machine[0]
     cpu = w.cpus[c]
     t = m.now_ns
@@ -510,10 +510,10 @@ def _cpu_event(w: MachineState, a: State, c: int) -> bool:
     tk = w.tasks[task]
     i = task * m.levels + tk.depth
     phase = _end_stretch(w, a, c, task, i, t)
-    # In the order in which they follow one another, so that one pass of the loop does many.
+    # In the usual order of phases, so one pass of the loop handles many.
     while phase >= 0:
         if phase == records.P_THINK:
-            # More to compute: the time slice is over.
+            # If there is more to compute, the time slice has ended.
             phase = records.P_COMPUTE if tk.think_left_ns > 0 else _ask(w, c, task, m.now_ns)
         if phase == records.P_USE:
             phase = _ask_unmap(w, c, i, m.now_ns)
@@ -551,12 +551,12 @@ def _cpu_event(w: MachineState, a: State, c: int) -> bool:
 
 @noinline
 def _why_not(w: MachineState, t: int, budget: int) -> int:
-    """Return why nothing can happen at `t`, which is not before the limit."""
+    """Return why no event can happen at `t`, which is not before the limit."""
     m = w.machine[0]
     if m.catch_up_ns <= m.limit_ns and t < records.END_OF_TIME_NS:
         catch_up(w)
         set_limit(w)
-        # It is the work of many events.
+        # This is as much work as many events.
         m.unspent = budget
         return records.S_BUDGET
     if t >= m.horizon_ns and needs_rows(w):
@@ -572,8 +572,8 @@ def _why_not(w: MachineState, t: int, budget: int) -> int:
 def run(w: MachineState, a: State, budget: int) -> int:
     """Simulate until something is needed from outside; return why (records.S_*).
 
-    At most `budget` events happen in one call, so that the caller can look up from time to time; a stretch
-    or a step without cost that is passed at once counts as one.
+    At most `budget` events happen in one call, so the caller regains control from time to time. A stretch, or
+    a step without cost, that is passed without a new event counts as one event.
     """
     m = w.machine[0]
     while budget > 0:

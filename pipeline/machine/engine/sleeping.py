@@ -1,10 +1,10 @@
-"""Wait queues: which tasks sleep for a slot, and what waking them does.
+"""Wait queues: the tasks that sleep for a slot, and waking them.
 
-    queue.sleepers   tasks in it
-    queue.head       the one that sleeps longest, which is woken first; the others follow by `task.next`
-    queue.tail       the one that fell asleep last
+    queue.sleepers   number of tasks in the queue
+    queue.head       the task that has slept longest, which is woken first; the others follow by `task.next`
+    queue.tail       the task that fell asleep last
 
-A task enters its queue before it gives up its CPU: one that is woken in between does not leave.
+A task enters its queue before it gives up its CPU. If it is woken in between, it does not leave the CPU.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pipeline.schema import codes
 
 @noinline
 def report_sleep(w: MachineState, c: int, task: int, i: int, t: int) -> None:
-    """The task leaves its CPU in the course of request `i`, although it holds what forbids that: a hazard."""
+    """Report a hazard: the task leaves its CPU during request `i` although a mapping forbids it."""
     r = w.requests[i]
-    # A nested request that has no slot yet sleeps within the mapping round it.
+    # A nested request without a slot sleeps within the enclosing mapping.
     held = i - 1 if r.slot < 0 and w.tasks[task].depth > 0 else i
     log_finding(w, c, codes.SLEEP_WHILE_ATOMIC, t, task, r.op, w.requests[held].slot)
 
 
 @noinline
 def fall_asleep(w: MachineState, c: int, task: int, i: int, queue: int, t: int) -> None:
-    """Put the task at the tail of the wait queue; it still runs until it gives up its CPU."""
+    """Append the task to the wait queue; it runs until it gives up its CPU."""
     tk = w.tasks[task]
     if tk.atomic > 0:
         report_sleep(w, c, task, i, t)
@@ -47,7 +47,7 @@ def fall_asleep(w: MachineState, c: int, task: int, i: int, queue: int, t: int) 
 
 @noinline
 def wake(w: MachineState, c: int, task: int, i: int, most: int, t: int) -> int:
-    """Wake up to `most` sleepers, first come first; return how many."""
+    """Wake up to `most` sleepers, first come first served; return how many."""
     m = w.machine[0]
     queue = w.cpus[c].argument
     q = w.queues[queue]
@@ -65,7 +65,7 @@ def wake(w: MachineState, c: int, task: int, i: int, most: int, t: int) -> int:
         m.asleep_ns += slept_ns
         m.sleep_max_ns = max(m.sleep_max_ns, slept_ns)
         log_event(w, tk.last_cpu, codes.E_SLEEP, tk.since_ns, slept_ns, sleeper, r.op, -1, queue, task)
-        # A task that is still on its way off the CPU finds itself woken when it gets there.
+        # A task that is still on its way off the CPU finds out there that it was woken.
         if tk.state == records.T_ASLEEP:
             tk.resume = records.R_STEP
             scheduler.make_ready(w, sleeper, t)

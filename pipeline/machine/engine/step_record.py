@@ -1,4 +1,4 @@
-"""Beginning a step. A composed simulator has what follows from the fields of the step in this place."""
+"""Beginning a step. A composed simulator replaces this module by one generated from the fields of a step."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from pipeline.jit.marks import inline
 
 @inline
 def reset(d: StepCost) -> None:
-    """Begin a step: nothing is recorded yet."""
+    """Begin a step: clear its records."""

@@ -1,4 +1,4 @@
-"""The tables of a simulated machine: `w` in every function of the engine."""
+"""The tables of a simulated machine, `w` in every function of the engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MachineState(Protocol):
     interrupts: Table
     """INTERRUPT[cpus * INTERRUPTS]: a ring for each CPU"""
     spent: Table
-    """int64[cpus * CATEGORIES]: where each CPU's time went"""
+    """int64[cpus * CATEGORIES]: CPU time of each CPU by category, in ns"""
     tasks: Table
     """TASK[tasks]"""
     timers: Table
@@ -31,11 +31,11 @@ class MachineState(Protocol):
     rows: Table
     """ROW[chunk slots * chunk_rows]"""
     runs: Table
-    """RUN[chunk slots * chunk_rows]: at the first row of a run, what it is"""
+    """RUN[chunk slots * chunk_rows]: description of a run, at its first row"""
     chunk_left: Table
     """int64[chunk slots]: rows not yet taken"""
     places: Table
-    """int64[tasks]: where the rows of a chunk go while it is arranged; 0 at all other times"""
+    """int64[tasks]: positions of the tasks' rows while a chunk is arranged; 0 at all other times"""
     locks: Table
     """LOCK_RECORD[locks]"""
     queues: Table
@@ -59,11 +59,11 @@ class MachineState(Protocol):
 
 
 class CompositeState(State, Protocol):
-    """The joined state of several allocators; each sees its own tables of it by the names of `State`."""
+    """The joined state of several allocators; each uses its own tables of it by the names of `State`."""
 
     serving: Table
     """int64[kinds]: which allocator serves a kind"""
     firsts: Table
-    """FIRST[allocators]: the number of each one's first slot, queue, lock and record in `within`"""
+    """FIRST[allocators]: numbers of each allocator's first slot, queue, lock and record in `within`"""
     within: Table
-    """int64[allocators * tasks]: bit n: the task's map of depth n is this allocator's"""
+    """int64[allocators * tasks]: bit n is set if the task's map of depth n is the allocator's"""

@@ -1,12 +1,12 @@
-"""The trace as the engine sees it: chunks of rows in task order, read ahead of need.
+"""The engine's view of the trace: chunks of rows in task order, read in advance.
 
-A chunk holds consecutive rows of the trace in a slot of `w.rows`, the rows of each task side by side: a run.
-`w.runs` has a record for each row, used for the first row of a run. The runs of a task that it has not begun
-are a chain, from `task.next_run` to `task.last_run`. When a task needs a row that is not read yet, the engine
-stops and asks for the next chunk, so that results do not depend on how much was read ahead. A slot is free
-again when all its rows were taken.
+A chunk holds consecutive rows of the trace in a slot of `w.rows`. The rows of each task in a chunk are stored
+together as a run. `w.runs` has a record for each row, of which only that of the first row of a run is used.
+The runs that a task has not begun form a chain from `task.next_run` to `task.last_run`. If a task needs a row
+that has not been read, the engine stops and requests the next chunk, so results do not depend on how many
+rows were read in advance. A slot is free again after all its rows were taken.
 
-So the tables grow with the rows that are read and not yet taken, whatever the number of tasks.
+The size of the tables therefore depends on the rows that are read but not taken, not on the number of tasks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOT_READ = -2
 
 @inline
 def peek(w: MachineState, task: int) -> int:
-    """Return where the task's next row is, NO_MORE, or NOT_READ."""
+    """Return the index of the task's next row, NO_MORE, or NOT_READ."""
     tk = w.tasks[task]
     if tk.rows_left == 0:
         return NO_MORE
@@ -43,7 +43,7 @@ def peek(w: MachineState, task: int) -> int:
 
 @inline
 def take(w: MachineState, task: int, at: int) -> int:
-    """Start the request of row `at`, one level inside what the task has mapped; return its number."""
+    """Start the request of row `at`, one level inside the task's mappings; return its number."""
     m = w.machine[0]
     tk = w.tasks[task]
     row = w.rows[at]
@@ -61,7 +61,7 @@ def take(w: MachineState, task: int, at: int) -> int:
     r.process = tk.process
     r.slot = -1
     r.draws = 0
-    # Zeroed here, not when it asks: a nested operation may wait for its CPU before that.
+    # Set to 0 here and not at the request: a nested operation may wait for its CPU before its request.
     r.pin_wait_ns = 0
     r.unmapping = codes.MAP
     r.hold_left_ns = row.hold_ns
@@ -81,9 +81,10 @@ def take(w: MachineState, task: int, at: int) -> int:
 
 @inline
 def waits_ns(w: MachineState, task: int, at: int) -> int:
-    """Return how long the task has to wait off CPU before it begins row `at`.
+    """Return how long the task must wait off CPU before it begins row `at`, in ns.
 
-    Inside a mapping that it has blocked for beforehand, what it waits for has come: see actions.PREFAULT.
+    Inside a mapping for which the task blocked in advance, that part of the wait is over: see
+    actions.PREFAULT.
     """
     tk = w.tasks[task]
     wait_ns = w.rows[at].wait_ns
@@ -94,10 +95,10 @@ def waits_ns(w: MachineState, task: int, at: int) -> int:
 
 @inline
 def when(w: MachineState, task: int, at: int, t: int) -> int:
-    """Return when the task, free since `t`, can begin to compute towards row `at`; set what it computes.
+    """Return when the task, free since `t`, can begin to compute for row `at`; set its computing time.
 
-    closed: after the row's wait. timed: early enough to ask at the recorded time, or now if that is past;
-    a late task computes only as long as there is time left.
+    closed: after the row's wait. timed: early enough to make the request at the recorded time, or now if that
+    is past; a late task computes only for the time that is left.
     """
     row = w.rows[at]
     tk = w.tasks[task]
@@ -111,10 +112,10 @@ def when(w: MachineState, task: int, at: int, t: int) -> int:
 
 @entry
 def admit(w: MachineState, slot: int, rows: int, horizon_ns: int, complete: int) -> None:
-    """Let the engine use the chunk of `rows` rows that lies in `slot`, the next one of the trace.
+    """Let the engine use the chunk of `rows` rows in `slot`, the next one of the trace.
 
-    No row still unread can make a task do anything before `horizon_ns`. Tasks that have waited for a row of
-    this chunk, or begin with one, get their timer. A first operation begins at its recorded time.
+    No unread row can make a task act before `horizon_ns`. Tasks that have waited for a row of this chunk, or
+    begin with one, get their timer. A first operation begins at its recorded time.
     """
     m = w.machine[0]
     w.chunk_left[slot] = rows
@@ -150,7 +151,7 @@ def admit(w: MachineState, slot: int, rows: int, horizon_ns: int, complete: int)
 
 @inline
 def set_limit(w: MachineState) -> None:
-    """Find until when nothing is needed but room in the log."""
+    """Compute the time until which nothing but room in the log is needed."""
     m = w.machine[0]
     m.limit_ns = min(m.catch_up_ns, records.END_OF_TIME_NS)
     if needs_rows(w):
@@ -159,7 +160,7 @@ def set_limit(w: MachineState) -> None:
 
 @inline
 def needs_rows(w: MachineState) -> bool:
-    """Whether rows must be read before anything can happen at the horizon: see `admit`."""
+    """Whether rows must be read before the simulation can pass the horizon: see `admit`."""
     m = w.machine[0]
     return m.complete == 0 and (m.unstarted > 0 or m.loop != records.CLOSED)
 
@@ -169,7 +170,7 @@ def arrange(
     w: MachineState, slot: int, n: int, first_op: int, task: Any, time_ns: Any, think_ns: Any, wait_ns: Any,
     hold_ns: Any, block_ns: Any, page: Any, kind: Any, depth: Any,
 ) -> int:  # fmt: skip
-    """Lay `n` rows, given as columns, into `slot` of `w.rows`, task by task, keeping each task's order.
+    """Arrange `n` rows, given as columns, in `slot` of `w.rows` task by task, keeping each task's order.
 
     Returns -1, or the index of the first row whose task number does not exist.
     """
@@ -182,7 +183,7 @@ def arrange(
         places[task[k]] += 1
     free = slot * w.machine[0].chunk_rows
     for k in range(n):
-        # Above 0: how many rows the task has. Below 0: minus 1, minus the place of its next one.
+        # Positive: the number of the task's rows. Negative: -1 minus the index of its next row.
         place = places[task[k]]
         if place > 0:
             run = w.runs[free]
@@ -210,6 +211,6 @@ def arrange(
 
 @inline
 def end_task(w: MachineState, task: int) -> None:
-    """The task has done its last operation."""
+    """End the task after its last operation."""
     w.tasks[task].state = records.T_ENDED
     w.machine[0].live -= 1
