@@ -1,4 +1,4 @@
-"""What `pipeline export` does: one run's log, whole or a window of it, into a file for another tool."""
+"""Exporting one run's log, or a window of it, to a file for another tool."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Exported:
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """Return a one-line summary."""
         span = _span_text(*self.window)
         size = f"{self.size / 1e6:,.1f} MB" if self.size >= 1e5 else f"{self.size / 1e3:,.1f} kB"
         if (made := self.timeline) is None:
@@ -72,16 +72,15 @@ def export(
 ) -> Exported:
     """Write the log of the one run at `run` to `output`, in one of FORMATS; a name ending in .gz compresses.
 
-    A window is given by its ends in ms of simulated time, either of them, or by an operation, whose
-    surroundings it is. What reaches into the window is in it. `warn` is told what a timeline lacks if the run
-    has no stretches, and, once, that the file has grown beyond LARGE_BYTES. Raises UsageError for an unknown
-    format and an empty window, InputError for a run without a log, OutputError where `output` cannot be
-    written.
+    A window is given by one or both of its ends in ms of simulated time, or by an operation, and includes
+    everything that overlaps it. `warn` is called if a timeline lacks information because the run has no
+    stretches, and once if the file exceeds LARGE_BYTES. Raises UsageError for an unknown format and an empty
+    window, InputError for a run without a log, and OutputError if `output` cannot be written.
     """
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
     if form == "parquet" and output.suffix == ".gz":
-        raise UsageError(f"{output}: Parquet is compressed already; name the file without .gz")
+        raise UsageError(f"{output}: Parquet is already compressed; name the file without .gz")
     found = _one_run(run)
     with Session([found], default_memory(_MOST_MEMORY_MB)) as session:
         window, whole = _window(session, found, from_ms, to_ms, around_op)
@@ -124,12 +123,12 @@ def _one_run(path: Path) -> Run:
 
 
 def _without_stretches(run: Run) -> str:
-    """What a timeline of the run lacks, and the command that makes one which does not."""
+    """Describe what a timeline of the run lacks, with the command for a complete one."""
     made_by = run.manifest.command
     again = made_by if made_by.startswith("pipeline replay ") else "pipeline replay ..."
     return (
-        f"{run.directory}: this run does not tell what each CPU did from when to when, so that the CPUs' "
-        "tracks lack the use of mappings and the maps that slept; one that does is made by\n"
+        f"{run.directory}: this run has no stretches, so the tracks of CPUs lack the use of mappings and the "
+        "maps that slept; to include them, use\n"
         f"{again} --events stretches"
     )
 
@@ -140,7 +139,7 @@ def _window(
     """Return the window in ns, and whether it is the whole run."""
     if around_op is not None:
         if from_ms is not None or to_ms is not None:
-            raise UsageError("wanted either --around-op or --from-ms and --to-ms, found both")
+            raise UsageError("give either --around-op or --from-ms and --to-ms, not both")
         return _surroundings(session, found, around_op), False
     first, last = _log_span(session, found)
     if from_ms is None and to_ms is None:
@@ -228,8 +227,8 @@ def _warner(window: Window, file: IO[bytes], warn: Callable[[str], None]) -> Cal
         fits_ms = (first + (at - first) * LARGE_BYTES / written) / 1e6
         warn(
             f"the file has {written / 1e6:,.0f} MB at {share:.0%} of the time, so about "
-            f"{written / share / 1e6:,.0f} MB in all; the Perfetto UI slows down beyond "
-            f"{LARGE_BYTES / 1e6:,.0f} MB: cut a window with "
+            f"{written / share / 1e6:,.0f} MB in total; the Perfetto UI slows down beyond "
+            f"{LARGE_BYTES / 1e6:,.0f} MB; select a window with "
             f"--from-ms {first / 1e6:g} --to-ms {fits_ms:.3f} or --around-op N"
         )
 

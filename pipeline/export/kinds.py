@@ -1,8 +1,8 @@
-"""What a timeline shows: every kind of slice, on which track it lies and from which rows of the log it comes.
+"""The kinds of slices of a timeline, with their tracks and the rows of the log that they show.
 
-A slice is a stretch of time on a track. Slices on one track nest: each begins and ends within the one that it
-began in. Where a map ran that slept, and when a mapping was in use on a CPU, only the table of stretches
-tells: of a run without it, the CPUs' tracks lack these.
+A slice is a span of time on a track. Slices on a track nest: each begins and ends within the slice that it
+began in. The CPU of a map that slept, and the use of mappings on CPUs, are only in the table of stretches.
+Without it, the tracks of CPUs lack them.
 """
 
 from __future__ import annotations
@@ -71,18 +71,18 @@ _FINDING = f"list_value({str(list(FINDINGS))[1:-1]})[value + 1]"
 
 KINDS: tuple[Kind, ...] = (
     Kind(
-        "hold", "lock", "who held the lock, by the side of the operation: map or unmap", "cpu_holds",
+        "hold", "lock", "holder of the lock, by side of the operation: map or unmap", "cpu_holds",
         "0", "time_ns", "time_ns + hold_ns", 0,
         {"task": "task", "cpu": "cpu", "lock": "lock"}, {"site": "site"}, named_by="site",
     ),
     Kind(
-        "map", "cpu", "map code, from asking to mapped, as far as it ran here; that of maps that slept, in "
+        "map", "cpu", "map code on this CPU, from request to mapped; for maps that slept, in "
         "runs with stretches only", "map_stretches",
         "cpu", "begin_ns", "end_ns", 0, {"task": "task"},
         {"served": "served"},
     ),
     Kind(
-        "use", "cpu", "the mapping was in use here, without interruption; runs with stretches only",
+        "use", "cpu", "uninterrupted use of the mapping on this CPU; runs with stretches only",
         "use_stretches", "cpu", "begin_ns", "end_ns", 0, {"task": "task"},
     ),
     Kind(
@@ -103,38 +103,38 @@ KINDS: tuple[Kind, ...] = (
         "cpu", "time_ns", "time_ns + hold_ns", 1, {"task": "task", "lock": "lock"},
     ),
     Kind(
-        "scan", "cpu", "a pass over the slots", "scans",
+        "scan", "cpu", "scan of the slots", "scans",
         "cpu", "time_ns", "time_ns + duration_ns", 2,
         {"task": "task", "scanned": "scanned", "freed": "freed"},
     ),
     Kind(
-        "flush", "cpu", "global or directed TLB flush, until the slowest CPU has answered; "
-        "arrows lead to the CPUs that it interrupted", "flushes LEFT JOIN flushed USING (op, cpu, time_ns)",
+        "flush", "cpu", "global or directed TLB flush, until the last CPU has responded; "
+        "arrows lead to the interrupted CPUs", "flushes LEFT JOIN flushed USING (op, cpu, time_ns)",
         "cpu", "time_ns", "time_ns + duration_ns", 2,
         {"task": "task", "cpus_interrupted": "cpus_interrupted"}, leads_to="arrows",
     ),
     Kind(
-        "local flush", "cpu", "this CPU's whole TLB flushed by itself", "local_flushes",
+        "local flush", "cpu", "flush of the whole TLB by this CPU itself", "local_flushes",
         "cpu", "time_ns", "time_ns + duration_ns", 2, {"task": "task"},
     ),
     Kind(
-        "wake", "cpu", "waking sleepers; arrows lead to them",
+        "wake", "cpu", "wake-up of sleepers; arrows lead to them",
         "wakes LEFT JOIN woken USING (time_ns, task, queue)",
         "cpu", "time_ns", "time_ns + duration_ns", 2,
         {"task": "task", "queue": "queue", "woken": "woken_tasks"}, leads_to="arrows",
     ),
     Kind(
-        "finding", "cpu", "a hazard was met", "hazards",
+        "finding", "cpu", "hazard", "hazards",
         "cpu", "time_ns", None, 9, {"task": "task", "slot": "slot"}, {"finding": _FINDING},
         named_by="finding",
     ),
     Kind(
-        "ipi", "interrupts", "answering another CPU's flush: the time stolen from whatever ran", "ipis",
+        "ipi", "interrupts", "interrupt for another CPU's flush, which delays the running task", "ipis",
         "cpu", "time_ns", "time_ns + duration_ns", 0, {"task": "task", "from_cpu": "other"},
         comes_from="arrow",
     ),
     Kind(
-        "operation", "task", "one mapping operation, from asking to map to unmapped", "operations",
+        "operation", "task", "one mapping operation, from request to unmapped", "operations",
         "task", "asked_ns", "done_ns", 0,
         {
             "page": "page", "slot": "slot", "process": "process", "depth": "depth", "probed": "probed",
@@ -144,16 +144,16 @@ KINDS: tuple[Kind, ...] = (
         {"kind": "kind", "served": "served"}, named_by="kind",
     ),
     Kind(
-        "map", "task", "from asking to mapped", f"operations WHERE {_MAPPING}",
+        "map", "task", "from request to mapped", f"operations WHERE {_MAPPING}",
         "task", "asked_ns", "mapped_ns", 1,
     ),
     Kind(
-        "use", "task", "mapped; time off CPU and nested operations are within it",
+        "use", "task", "mapped, including time off the CPU and nested operations",
         f"operations WHERE {_USING}",
         "task", "mapped_ns", "unmap_asked_ns", 1, counter="mappings in force",
     ),
     Kind(
-        "unmap", "task", "from asking to unmap to done", f"operations WHERE {_UNMAPPING}",
+        "unmap", "task", "from unmap request to done", f"operations WHERE {_UNMAPPING}",
         "task", "unmap_asked_ns", "done_ns", 1, counter="mappings in force",
     ),
     Kind(
@@ -167,7 +167,7 @@ KINDS: tuple[Kind, ...] = (
         {"queue": "queue", "woken_by": "woken_by"}, counter="tasks asleep",
     ),
     Kind(
-        "woken", "task", "a sleep has ended; an arrow leads here from the wake-up", "sleepers",
+        "woken", "task", "end of a sleep; an arrow leads here from the wake-up", "sleepers",
         "task", "time_ns + duration_ns", None, 9, {"woken_by": "woken_by"}, comes_from="arrow",
     ),
     Kind(
@@ -178,7 +178,7 @@ KINDS: tuple[Kind, ...] = (
 
 
 def describe_slices() -> str:
-    """Return every kind of slice as a Markdown table, by track."""
+    """Return all kinds of slices as a Markdown table, by track."""
     return markdown_table(
         ("track", "slice", "what", "arguments"),
         (

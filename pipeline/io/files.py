@@ -15,7 +15,7 @@ from pipeline.errors import InputError, OutputError, one_line
 from pipeline.io.scratch import ScratchDirectory, discard, reserve_beside
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""Errors of the system that say that there is no room to write, or none for this process."""
+"""Error numbers for a full disk, or for a limit on this process's disk space."""
 
 STDOUT = Path("-")
 """The name of a file to write that stands for standard output."""

@@ -37,6 +37,7 @@ class _State:
         self.received = 0
         self.raised = False
         self.handled_by_caller = False
+        self.watched_fd = -1
         self.stoppers: list[Callable[[], None]] = []
         self.children: list[Process] = []
         self.ending = threading.Lock()
@@ -58,15 +59,22 @@ def catch() -> None:
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    _state.watched_fd = writing
+    watch()
     for number in _SAID:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise_once)
     threading.Thread(target=_watch, args=(reading,), name="interrupts", daemon=True).start()
 
 
+def watch() -> None:
+    """Let signals reach the thread that watches: an event loop in the main thread takes them to itself."""
+    if _state.watched_fd >= 0:
+        signal.set_wakeup_fd(_state.watched_fd, warn_on_full_buffer=False)
+
+
 def ignore() -> None:
-    """Ignore the signals from now on: the work is done, and the process ends by itself."""
+    """Ignore the signals from now on, as the work is done and the process is about to end."""
     for number in _SAID:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""Reading JSON that others may have written: what a file says of itself, and what runs say."""
+"""Reading untrusted JSON: metadata of files, and manifests of runs."""
 
 from __future__ import annotations
 

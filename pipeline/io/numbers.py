@@ -15,7 +15,7 @@ _SHORT_NUMBER = re.compile(r"(\d+)(?:\.(\d+))?(?:e\+?(\d{1,2})|([kMG]))", re.ASC
 
 
 def plain_number(text: str) -> str:
-    """Write a whole number in full that is given as 200k, 1.5M, 2G or 1e6; any other text stays as it is."""
+    """Expand a whole number such as 200k, 1.5M, 2G or 1e6; return any other text unchanged."""
     found = _SHORT_NUMBER.fullmatch(text)
     if found is None:
         return text
@@ -26,7 +26,7 @@ def plain_number(text: str) -> str:
 
 
 def format_number(value: float | str | None, digits: int = 4) -> str:
-    """Write a number with `digits` significant digits and thousands apart; "" for None, text as it is."""
+    """Write a number with `digits` significant digits and thousands separators; "" for None."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -55,7 +55,7 @@ def format_change(factor: float, minus: str = "-") -> str:
 
 
 def format_fixed(value: float | None, places: int) -> str:
-    """Write a number with `places` decimals and thousands apart; a dash for None."""
+    """Write a number with `places` decimals and thousands separators; a dash for None."""
     return "-" if value is None else f"{value:,.{places}f}"
 
 

@@ -38,7 +38,7 @@ def parquet_errors(path: Path, wanted: str) -> Iterator[None]:
 
 
 def read_metadata(path: Path, wanted: str) -> tuple[pq.FileMetaData, pa.Schema]:
-    """Read what a file says of itself, and its columns.
+    """Read a file's metadata and its columns.
 
     Raises InputError when there is no such file, or it is not Parquet, cut short, damaged, or does not agree
     with itself.

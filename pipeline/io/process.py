@@ -39,7 +39,7 @@ class Process:
         return cls(_host(), pid, _start_of(pid) or 0)
 
     def is_known_dead(self) -> bool:
-        """Whether it is of this host and gone; of another host, nobody knows from here."""
+        """Return whether the process ran on this host and has ended; False for other hosts."""
         return self.host == _host() and _start_of(self.pid) != self.started
 
 

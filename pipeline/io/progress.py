@@ -63,7 +63,7 @@ def spinners() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
 
 
 def _ignore(_: object) -> None:
-    """Stand in where nobody watches."""
+    """Do nothing, if standard error is not a terminal."""
 
 
 class _Bar:

@@ -14,7 +14,7 @@ _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 def align_columns(rows: Iterable[Sequence[str]], right: Collection[int] = (), indent: str = "") -> str:
     """Align cells in columns, those at the positions `right` to the right; each line ends in a newline.
 
-    A column without any text is left out; control characters come out as text.
+    A column without any text is omitted; control characters are escaped.
     """
     columns = []
     for position, column in enumerate(zip(*rows, strict=True)):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.errors import InputError, unknown_name
+from pipeline.errors import InputError, UsageError, unknown_name
 from pipeline.io.files import readable_file
 from pipeline.io.resources import shipped_files
 from pipeline.io.toml import read_toml
@@ -45,5 +45,8 @@ def load_definition(name_or_path: str | Path | None) -> tuple[Definition, dict[s
                 raise InputError(f"{where}: chart '{item.chart}' requires {', '.join(missing)}")
             beside = path.parent / item.query
             own = item.query.endswith(".sql") and not Path(item.query).is_absolute()
-            queries[item.query] = load_query(beside if own else item.query)
+            try:
+                queries[item.query] = load_query(beside if own else item.query)
+            except UsageError as error:
+                raise InputError(f"{where}.query: {error}") from error
     return definition, queries

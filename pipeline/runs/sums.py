@@ -48,7 +48,7 @@ def _loop(function: Callable[..., Any], rows: int) -> Callable[..., Any]:
 
 
 class _Values:
-    """Counts of the keys of `add_up`, as long as there are not too many distinct keys."""
+    """Counts of the keys of `add_up`, up to a limit on distinct keys."""
 
     def __init__(self) -> None:
         self._make_table(1 << 10)

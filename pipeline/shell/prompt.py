@@ -113,9 +113,13 @@ def _converse(shell: Shell, prompt: PromptSession[str]) -> None:
         try:
             text = prompt.prompt(_PROMPT)
         except KeyboardInterrupt:
+            if interrupts.received():
+                raise
             continue
         except EOFError:
             return
+        finally:
+            interrupts.watch()
         try:
             _carry_out(shell, text)
         except Leave:
@@ -136,6 +140,8 @@ def _carry_out(shell: Shell, text: str) -> None:
                 return done.result()
             except KeyboardInterrupt:
                 shell.session.interrupt()
+                if interrupts.received():
+                    raise
 
 
 def _write(text: str) -> None:

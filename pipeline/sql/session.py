@@ -15,7 +15,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pipeline.errors import InputError, OutOfMemory, OutputError, UsageError
+from pipeline.errors import InputError, OutOfMemory, OutputError, PipelineError, UsageError
 from pipeline.io import interrupts
 from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.store import (
@@ -96,17 +96,12 @@ class Session:
         read = RegisteredFiles(self._connection) if self.safe else None
         try:
             define_views(self._connection, runs, recorded=recorded, sweeps=sweeps, read=read)
-        except duckdb.Error as error:
-            if isinstance(known := to_error(error), OutOfMemory | OutputError):
+        except (duckdb.Error, UnicodeDecodeError) as error:
+            if isinstance(error, duckdb.Error) and isinstance(
+                known := to_error(error), OutOfMemory | OutputError
+            ):
                 raise known from error
-            raise InputError(
-                f"a table of a run's log cannot be read: {to_line(error)}; repeat the run"
-            ) from error
-        except UnicodeDecodeError as error:
-            # DuckDB's message, which quotes the damaged bytes.
-            raise InputError(
-                "a table of a run's log cannot be read: a name in it is not UTF-8; repeat the run"
-            ) from error
+            raise explain_damage(self.runs) or _damaged("", error) from error
         if self.safe:
             lock(self._connection)
 
@@ -134,7 +129,7 @@ class Session:
                 relation = relation.limit(most)
             frame = None if relation is None else relation.pl()
         except duckdb.Error as error:
-            raise to_error(error, self.safe) from error
+            raise self._explain(error) from error
         return None if frame is None else to_plain_types(frame)
 
     def batches(self, sql: str, rows: int = 8_192) -> Iterator[pa.RecordBatch]:
@@ -148,7 +143,14 @@ class Session:
             reader = self._connection.sql(sql).to_arrow_reader(rows)
             yield from reader
         except duckdb.Error as error:
-            raise to_error(error, self.safe) from error
+            raise self._explain(error) from error
+
+    def _explain(self, error: duckdb.Error) -> PipelineError:
+        """What an error of a statement comes to for the user."""
+        known = to_error(error, self.safe)
+        # Of damaged bytes, DuckDB may raise an error without a class of its own that names no file.
+        damage = explain_damage(self.runs) if type(error) is duckdb.Error else None
+        return damage or known
 
     def add_table(self, name: str, rows: pa.Table) -> None:
         """Store rows as a table of this session, which hides a view of the same name."""
@@ -203,6 +205,25 @@ def _too_long(logs: Sequence[Totals]) -> set[str]:
         "sleeps": sum(totals.sleeps for totals in logs),
     }
     return {name for name, amount in rows.items() if amount > MOST_KEPT_ROWS}
+
+
+def explain_damage(runs: Sequence[Run]) -> InputError | None:
+    """What is wrong with the first of these runs whose log cannot be read to its end; None if all can be."""
+    for run in runs:
+        with duckdb.connect() as connection:
+            try:
+                define_views(connection, [run])
+                for name in run.manifest.log_files.keys() & LOG_TABLES.keys():
+                    connection.execute(f"SELECT count(COLUMNS(*)) FROM {name}").fetchall()
+            except (duckdb.Error, UnicodeDecodeError) as error:
+                return _damaged(f"{run.directory}: ", error)
+    return None
+
+
+def _damaged(place: str, error: duckdb.Error | UnicodeDecodeError) -> InputError:
+    # DuckDB's message about a name that is not UTF-8 quotes it, and so cannot be decoded.
+    reason = to_line(error) if isinstance(error, duckdb.Error) else "a name in it is not UTF-8"
+    return InputError(f"{place}a table of a run's log cannot be read: {reason}; repeat the run")
 
 
 def define_views(

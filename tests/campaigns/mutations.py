@@ -31,7 +31,7 @@ import pyarrow as pa
 
 from pipeline.errors import PipelineError
 from pipeline.importing.import_trace import _importers, import_trace
-from pipeline.importing.importer import ReadOptions
+from pipeline.importing.importer import ReadOptions, name_file
 from pipeline.importing.locks.read import read_locks
 from pipeline.importing.table_mapping import read_mapping
 from pipeline.io.resources import shipped_files, shipped_recordings
@@ -55,6 +55,8 @@ from tests.importing.test_import_table import CSV, MAPPING
 # No message is longer, and no try takes longer, in seconds of CPU time.
 LONGEST_MESSAGE, LONGEST_TRY_S = 1_700, 5.0
 _MOST_TRIES, _SHARE, _LONGEST_SHARE_S = 1_000_000, 500, 600.0
+# Ending of what is no file's content, but a word of the command line.
+_NO_FILE = ".word"
 _IN_MEMORY = Path("/dev/shm")
 # Of so many imports one is written as a trace and examined, and of so many traces one is replayed.
 _EXAMINED, _REPLAYED = 10, 10
@@ -100,8 +102,9 @@ def _import(format: str) -> Read:
             rng.random() < 0.5, rng.choice((None, 1.0, 2.4)), path.with_name("mapping.toml")
         )
         if rng.randrange(_EXAMINED):
-            for _ in _importers()[format].read(path, options).in_batches(1 << 18):
-                pass
+            with name_file(path, options.mapping):
+                for _ in _importers()[format].read(path, options).in_batches(1 << 18):
+                    pass
             return
         output = path.with_name("out.parquet")
         mapping = options.mapping if format == "table" else None
@@ -224,7 +227,8 @@ def parsers(directory: Path) -> dict[str, Parser]:
         ),
     }
     for name, (samples, read) in tomls.items():
-        found[f"TOML: {name}"] = Parser(samples, read, damage_text, ".toml", 20)
+        suffix = _NO_FILE if name == "value" else ".toml"
+        found[f"TOML: {name}"] = Parser(samples, read, damage_text, suffix, 20)
     return found
 
 
@@ -249,6 +253,8 @@ def try_one(parser: Parser, rng: random.Random, directory: Path) -> tuple[Path, 
         outcome, message = "refused", str(error)
         if len(message) > LONGEST_MESSAGE or not message.isprintable():
             broken = f"a message of {len(message):,} characters, or of such as act on a terminal: {message!r}"
+        elif str(directory) not in message and parser.suffix != _NO_FILE:
+            broken = f"a message that names no file: {message}"
     except Broken as error:
         broken = str(error)
     except Exception as error:

@@ -13,8 +13,8 @@ from tests.campaigns.mutations import Broken, Parser, parsers, try_one
 
 
 def _raise(error: Exception):
-    def read(_path: Path, _rng: random.Random) -> None:
-        raise error
+    def read(path: Path, _rng: random.Random) -> None:
+        raise type(error)(str(error).format(path=path))
 
     return read
 
@@ -25,7 +25,8 @@ def _raise(error: Exception):
         (KeyError("x"), "KeyError at test_mutations.py"),
         (Broken("another thing"), "another thing"),
         (InputError("two\nlines"), "act on a terminal"),
-        (InputError("one line"), None),
+        (InputError("one line"), "names no file"),
+        (InputError("{path}: one line"), None),
     ],
 )
 def test_a_promise_that_is_broken_is_told(error, said, tmp_path) -> None:

@@ -39,7 +39,7 @@ def test_a_parquet_file_says_what_it_is(tmp_path):
     run = small_run(tmp_path / "run")
     export(run, "parquet", tmp_path / "out.parquet")
     schema = pq.read_schema(tmp_path / "out.parquet")
-    assert schema.field("duration_ns").metadata == {b"unit": b"ns", b"meaning": b"how long it took"}
+    assert schema.field("duration_ns").metadata == {b"unit": b"ns", b"meaning": b"duration of the event"}
     manifest = json.loads((run / "manifest.json").read_text())
     assert json.loads(schema.metadata[METADATA_KEY])["fingerprint"] == manifest["fingerprint"]
 
@@ -70,7 +70,7 @@ MISTAKES = [
     ({"from_ms": 6e-6, "to_ms": 9e-6}, UsageError, "nothing happened from 0.000006 to 0.000009 ms"),
     ({"form": "csv", "from_ms": 6e-6, "to_ms": 9e-6}, UsageError, "nothing happened from 0.000006"),
     ({"around_op": 2}, UsageError, "no operation 2; its operations are 0 to 1"),
-    ({"around_op": 1, "to_ms": 1}, UsageError, "wanted either --around-op or --from-ms and --to-ms"),
+    ({"around_op": 1, "to_ms": 1}, UsageError, "give either --around-op or --from-ms and --to-ms"),
     ({"run": "."}, UsageError, "wanted one run, found 2: bare, run; give the path of one"),
     ({"run": "bare"}, InputError, "wanted a run with its log, found totals only; replay it"),
     ({"run": "nowhere"}, InputError, "found no such directory"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -281,39 +283,74 @@ def test_the_history_file_keeps_the_newest_entries(tmp_path: Path, monkeypatch: 
     assert isinstance(open_history(), InMemoryHistory)
 
 
+class Terminal:
+    """The command's shell at a terminal of its own."""
+
+    def __init__(self, runs: Path, state: Path) -> None:
+        environment = os.environ | {
+            "XDG_STATE_HOME": str(state),
+            "TERM": "xterm",
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+        }
+        self.main, terminal = os.openpty()
+        self.shell = subprocess.Popen(
+            [PIPELINE, "sql", "--runs", runs], stdin=terminal, stdout=terminal, stderr=terminal,
+            env=environment, start_new_session=True,
+        )  # fmt: skip
+        os.close(terminal)
+        self.shown = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read until the terminal shows this text, and forget all up to its end."""
+        while text not in self.shown:
+            assert select.select([self.main], [], [], 30)[0], self.shown
+            self.shown += os.read(self.main, 4096).decode(errors="replace")
+        self.shown = self.shown.split(text, 1)[-1] if text else self.shown
+
+    def type(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self.main, keys.encode())
+
+
 def test_the_shell_of_the_command_searches_its_history(runs: Path, tmp_path: Path) -> None:
     """At a terminal: Ctrl-C ends the search and Ctrl-R finds the entry of an earlier shell."""
-    environment = os.environ | {
-        "XDG_STATE_HOME": str(tmp_path),
-        "TERM": "xterm",
-        "PROMPT_TOOLKIT_NO_CPR": "1",
-    }
     kept = tmp_path / "kmap-pipeline" / "sql_history"
     kept.parent.mkdir()
     FileHistory(str(kept)).store_string("SELECT 40 + 2 AS answer;")
-    main, terminal = os.openpty()
-    shell = subprocess.Popen(
-        [PIPELINE, "sql", "--runs", runs], stdin=terminal, stdout=terminal, stderr=terminal, env=environment,
-        start_new_session=True,
-    )  # fmt: skip
-    os.close(terminal)
-    shown = ""
-
-    def wait_for(text: str) -> None:
-        nonlocal shown
-        while text not in shown:
-            assert select.select([main], [], [], 30)[0], shown
-            shown += os.read(main, 4096).decode(errors="replace")
-        shown = shown.split(text, 1)[-1] if text else shown
-
+    terminal = Terminal(runs, tmp_path)
     steps = [("", "sql>"), ("\x12", "search"), ("40", "answer"), ("\x03", ""), ("\x1240\r", "42\r\n")]
     steps += [("", "sql>"), ("\x04", "")]
     for keys, seen in steps:
-        os.write(main, keys.encode())
-        wait_for(seen)
-    assert shell.wait(10) == 0
-    assert "Traceback" not in shown
-    os.close(main)
+        terminal.type(keys)
+        terminal.wait_for(seen)
+    assert terminal.shell.wait(10) == 0
+    assert "Traceback" not in terminal.shown
+    os.close(terminal.main)
+
+
+@pytest.mark.parametrize(
+    ("sign", "works", "said"),
+    [
+        (signal.SIGTERM, False, "terminated"),
+        (signal.SIGHUP, True, "hung up"),
+        (signal.SIGTERM, True, "terminated"),
+    ],
+)
+def test_a_signal_ends_the_shell_at_its_prompt_and_in_a_query(
+    runs: Path, tmp_path: Path, sign: signal.Signals, works: bool, said: str
+) -> None:
+    terminal = Terminal(runs, tmp_path)
+    terminal.wait_for("sql>")
+    if works:
+        terminal.type("SELECT 1 + 1;\r")
+        terminal.wait_for("2\r\n")
+        terminal.wait_for("sql>")
+        terminal.type("SELECT count(*) FROM range(10000000) a, range(10000000) b;\r")
+        time.sleep(0.5)
+    terminal.shell.send_signal(sign)
+    terminal.wait_for(f"pipeline: {said}\r\n")
+    assert terminal.shell.wait(10) == 128 + sign
+    os.close(terminal.main)
 
 
 def scripted(runs: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:

@@ -228,9 +228,7 @@ def test_a_report_puts_measured_locks_beside_the_runs(run, tmp_path) -> None:
 
 def test_a_report_of_runs_alone_says_nothing_of_measured_locks(run, tmp_path) -> None:
     assert "measured locks" not in report([run], tmp_path / "r.md").read_text()
-    with pytest.raises(
-        UsageError, match="measured-locks: expected measured locks, found only runs"
-    ):
+    with pytest.raises(UsageError, match="measured-locks: expected measured locks, found only runs"):
         report([run], tmp_path / "x.md", item="measured-locks")
     assert not (tmp_path / "x.md").exists()
 

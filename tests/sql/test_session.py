@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -192,3 +193,16 @@ def test_every_macro_has_its_documented_columns():
     with open_session([]) as session:
         for macro in MACROS.values():
             assert session.query(macro.example).columns == [name for name, _ in macro.columns], macro.name
+
+
+@pytest.mark.parametrize("part", ["data", "footer"])
+def test_a_damaged_table_of_a_log_is_named(tmp_path: Path, part: str) -> None:
+    sound, damaged = (make_run(tmp_path / name, operations=[CONTENDED]) for name in ("sound", "damaged"))
+    table = damaged / "operations.parquet"
+    content = table.read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    begin, end = (4, footer) if part == "data" else (footer, len(content) - 8)
+    table.write_bytes(content[:begin] + b"\xff" * (end - begin) + content[end:])
+    said = f"^{damaged}: a table of a run's log cannot be read: .*; repeat the run"
+    with pytest.raises(InputError, match=said), open_session([sound, damaged]) as session:
+        session.query("SELECT sum(map_hold_ns) FROM operations")

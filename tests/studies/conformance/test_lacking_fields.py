@@ -212,6 +212,6 @@ def test_text_of_5_10_makes_the_same_trace_with_ticks_and_with_seconds(tmp_path:
 def test_no_event_that_tells_of_a_mapping_is_too_little(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no km \(mapped\)"):
         held(without(shipped("kcsleep2"), "km"), tmp_path)
-    with pytest.raises(InputError, match="km, tells neither its page nor its slot, as 13,000 do"):
+    with pytest.raises(InputError, match="km, has neither page nor slot"):
         nothing = [*(thing for thing in FIELDS if "page" in thing), "km nr", "km vaddr", "spa vaddr"]
         held(without(shipped("kcsleep2"), *nothing), tmp_path)
