@@ -208,7 +208,7 @@ def test_bad_lines_are_counted_and_named_up_to_one_in_a_hundred(tmp_path: Path) 
     assert result.metadata.losses == {"bad_lines": 2}
     assert "bad line 201: the line does not start with task, CPU and time" in result.metadata.notes
     assert "bad line 202: a field of the event is missing or invalid" in result.metadata.notes
-    with pytest.raises(InputError, match=r"found 4 of 204 lines that are not \(line 201: no task"):
+    with pytest.raises(InputError, match=r"but 4 of 204 lines do not match \(line 201: the line"):
         imported(tmp_path, good + bad + bad)
 
 
