@@ -216,12 +216,12 @@ def test_a_recording_of_mappings_and_locks_is_a_trace_and_has_locks(tmp_path) ->
 
 def test_a_report_puts_measured_locks_beside_the_runs(run, tmp_path) -> None:
     text = report([run, LOCK_STAT], tmp_path / "r.md").read_text()
-    section = text[text.index("### Locks measured on a real machine") :]
+    section = text[text.index("### The pool's lock compared with locks measured on a real machine") :]
     assert "| pool | simulated | kmap_lock | all | spinlock | 10 | 2 | 1.6 µs |" in section
     assert (
         "| lock_stat | measured | &amp;mm-&gt;mmap_sem-R | all | – | 34,316,685 | 100 | 2.77 µs |" in section
     )
-    assert "### Where the measured locks are from" in section
+    assert "### Sources of the measured locks" in section
     page = report([run, LOCK_STAT], tmp_path / "r.html").read_text()
     assert "lock_stat (measured locks)" in page
 
