@@ -15,7 +15,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pipeline.errors import InputError, OutOfMemory, OutputError, PipelineError, UsageError
+from pipeline.errors import InputError, OutOfMemory, OutputError, PipelineError, UsageError, one_line
 from pipeline.io import interrupts
 from pipeline.io.scratch import ScratchDirectory
 from pipeline.runs.store import (
@@ -51,6 +51,8 @@ MOST_KEPT_ROWS = 16_000_000
 # Tables of the log for which recordings have rows.
 RECORDED_TABLES = ("operations", "events")
 
+# What making the views raises where a log or a manifest is damaged.
+_UNREADABLE = (duckdb.Error, UnicodeDecodeError, pa.ArrowException, OverflowError)
 _ENUMERATIONS = {"run": "run_name", "category": "cpu_category"}
 
 
@@ -96,7 +98,7 @@ class Session:
         read = RegisteredFiles(self._connection) if self.safe else None
         try:
             define_views(self._connection, runs, recorded=recorded, sweeps=sweeps, read=read)
-        except (duckdb.Error, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             if isinstance(error, duckdb.Error) and isinstance(
                 known := to_error(error), OutOfMemory | OutputError
             ):
@@ -215,15 +217,21 @@ def explain_damage(runs: Sequence[Run]) -> InputError | None:
                 define_views(connection, [run])
                 for name in run.manifest.log_files.keys() & LOG_TABLES.keys():
                     connection.execute(f"SELECT count(COLUMNS(*)) FROM {name}").fetchall()
-            except (duckdb.Error, UnicodeDecodeError) as error:
+            except _UNREADABLE as error:
                 return _damaged(f"{run.directory}: ", error)
     return None
 
 
-def _damaged(place: str, error: duckdb.Error | UnicodeDecodeError) -> InputError:
-    # DuckDB's message about a name that is not UTF-8 quotes it, and so cannot be decoded.
-    reason = to_line(error) if isinstance(error, duckdb.Error) else "a name in it is not UTF-8"
-    return InputError(f"{place}a table of a run's log cannot be read: {reason}; repeat the run")
+def _damaged(place: str, error: Exception) -> InputError:
+    what, reason = "a table of a run's log", one_line(error)
+    if isinstance(error, duckdb.Error):
+        reason = to_line(error)
+    elif isinstance(error, UnicodeDecodeError):
+        # DuckDB's message about such a name quotes it, and so cannot be decoded.
+        reason = "a name in it is not UTF-8"
+    else:
+        what = "a figure in a run's manifest"
+    return InputError(f"{place}{what} cannot be read: {reason}; repeat the run")
 
 
 def define_views(

@@ -195,7 +195,9 @@ class TraceCheck:
             gaps = int(used[-1]) + 1 - len(used) if len(used) else 0
             if gaps:
                 what = f"unused {name} numbers below the largest ({int(used[-1]):,})"
-                found.append(_of_whole(f"{name}_not_dense", gaps, what, f"number {name}s densely from 0"))
+                found.append(
+                    _of_whole(f"{name}_not_dense", gaps, what, f"number column '{name}' densely from 0")
+                )
         for name, counted in self.counts().items():
             said = getattr(self._trace.metadata, name)
             if said != counted:

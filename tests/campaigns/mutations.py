@@ -81,7 +81,10 @@ class Broken(Exception):  # noqa: N818 - a promise, not an error of the input
 
 @dataclass(frozen=True)
 class Parser:
-    """What reads a kind of input: samples of it, how they are damaged, and the ending of their files."""
+    """What reads a kind of input: samples of it, how they are damaged, and the ending of their files.
+
+    `weight` is how often its turn comes: more often for what is read fast.
+    """
 
     samples: Sequence[bytes]
     read: Read
@@ -186,7 +189,7 @@ def parsers(directory: Path) -> dict[str, Parser]:
     packed = [
         pack(_lines(perf, 2_000)) for pack in (gzip.compress, lzma.compress, bz2.compress, _compress_zst)
     ]
-    found["compressed"] = Parser(packed, _import("perf-script"), damage_bytes, ".txt.x", 12)
+    found["compressed"] = Parser(packed, _import("perf-script"), damage_bytes, ".txt.x", 20)
     locks = [_lines(path.read_bytes(), 3_000) for path in sorted((SAMPLES / "locks").iterdir())]
     found["locks"] = Parser(locks, lambda path, _: read_locks(path), damage_text, ".txt", 2)
 
@@ -196,13 +199,13 @@ def parsers(directory: Path) -> dict[str, Parser]:
     traces = [trace.read_bytes()]
     generate("kernel_build", trace, operations=60)
     traces.append(trace.read_bytes())
-    found["trace"] = Parser(traces, _examine, damage_bytes, ".parquet", 20)
+    found["trace"] = Parser(traces, _examine, damage_bytes, ".parquet", 36)
     table = _parquet(pl.read_parquet(trace).with_columns(pl.col("kind").cast(pl.String)))
-    found["trace-table"] = Parser([table], _import("trace-table"), damage_bytes, ".parquet", 14)
+    found["trace-table"] = Parser([table], _import("trace-table"), damage_bytes, ".parquet", 24)
     events = _parquet(pl.read_parquet(shipped_recordings()["kcsleep2"]).head(200))
-    found["kernel-pool-kmap"] = Parser([events], _import("kernel-pool-kmap"), damage_bytes, ".parquet", 14)
+    found["kernel-pool-kmap"] = Parser([events], _import("kernel-pool-kmap"), damage_bytes, ".parquet", 24)
     found["table of Parquet"] = Parser(
-        [_parquet(pl.read_csv(CSV.encode()))], _import("table"), damage_bytes, ".parquet", 12
+        [_parquet(pl.read_csv(CSV.encode()))], _import("table"), damage_bytes, ".parquet", 20
     )
 
     for file in ("manifest.json", "operations.parquet"):
@@ -228,7 +231,7 @@ def parsers(directory: Path) -> dict[str, Parser]:
     }
     for name, (samples, read) in tomls.items():
         suffix = _NO_FILE if name == "value" else ".toml"
-        found[f"TOML: {name}"] = Parser(samples, read, damage_text, suffix, 20)
+        found[f"TOML: {name}"] = Parser(samples, read, damage_text, suffix, 40)
     return found
 
 

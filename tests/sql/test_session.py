@@ -195,6 +195,15 @@ def test_every_macro_has_its_documented_columns():
             assert session.query(macro.example).columns == [name for name, _ in macro.columns], macro.name
 
 
+def test_a_figure_of_a_manifest_that_fits_no_column_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["machine"]["cpus"] = 1 << 31
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=f"^{run}: a figure in a run's manifest cannot be read: .*too large"):
+        open_session([run])
+
+
 @pytest.mark.parametrize("part", ["data", "footer"])
 def test_a_damaged_table_of_a_log_is_named(tmp_path: Path, part: str) -> None:
     sound, damaged = (make_run(tmp_path / name, operations=[CONTENDED]) for name in ("sound", "damaged"))
