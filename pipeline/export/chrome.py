@@ -1,7 +1,7 @@
-"""Chrome's trace event format: JSON that chrome://tracing, Perfetto, speedscope and others read.
+"""Writer of Chrome's trace event format: JSON for chrome://tracing, Perfetto, speedscope and others.
 
-Times are microseconds with three decimals, so no nanosecond is lost. A group of tracks is a process there,
-a track one of its threads. Format: "Trace Event Format", Google, 2016.
+Times are in microseconds with three decimals, which keeps the nanoseconds. A group of tracks is written as a
+process, and a track as one of its threads. Format: "Trace Event Format", Google, 2016.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _THOUSANDTHS = pa.array([f".{part:03d}" for part in range(1000)])
 
 
 class ChromeWriter:
-    """Writes the events of a timeline to a binary file, as one JSON object."""
+    """Writer of a timeline's events to a binary file, as one JSON object."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Open the object and name the processes."""
+        """Start the object and name the processes."""
         self._file = file
         # The thread of each track, by position.
         self._threads: list[int] = []
@@ -36,20 +36,20 @@ class ChromeWriter:
         file.write(b'{"displayTimeUnit":"ns","traceEvents":[' + "".join(names).removeprefix(",").encode())
 
     def run(self, begin_ns: int, end_ns: int, name: str, metadata: dict[str, Any]) -> None:
-        """Write the run's slice."""
+        """Write the slice of the run."""
         at = f'"ph":"X","pid":{_PROCESSES["run"]},"tid":0,"ts":{begin_ns / 1000:.3f},"dur"'
         says = f'"name":{_json(name)},"cat":"run","args":{_json(metadata)}'
         self._file.write(f",\n{{{at}:{(end_ns - begin_ns) / 1000:.3f},{says}}}".encode())
 
     def tracks(self, new: list[Track]) -> None:
-        """Name the threads."""
+        """Name the threads of new tracks."""
         for track in new:
             self._threads.append(track.number)
             named = _name(_PROCESSES[track.group], track.number, "thread", track.name, track.number)
             self._file.write(named.encode())
 
     def slices(self, some: Slices) -> pa.Array:
-        """Make the lines of slices, which say themselves how long they are, or of instants."""
+        """Return the JSON lines of slices, each with its duration, or of instants."""
         kind = some.kind
         threads = pa.array(np.array(self._threads)[some.track]).cast(pa.string())
         at = _text(f'"pid":{_PROCESSES[kind.group]},"tid":', threads, ',"ts":', _us(some.begin_ns))
@@ -63,7 +63,7 @@ class ChromeWriter:
         if some.leads_to is not None:
             line.append(_sources(kind.name, at, some.leads_to))
         if some.comes_from is not None:
-            # An arrow is known by its name, sort and id together: both ends must say the same.
+            # Viewers match the two ends of an arrow by name, category and id together.
             source = "flush" if kind.name == "ipi" else "wake"
             flow = some.comes_from.cast(pa.string())
             arrow = f',"name":"{source}","cat":"arrow","id":"'
@@ -71,11 +71,11 @@ class ChromeWriter:
         return pc.binary_join_element_wise(*line, "", null_handling="skip")
 
     def ends(self, _since_ns: Ints, track: Ints) -> pa.Array:
-        """Nothing is left to say."""
+        """Return nulls: a slice already has its duration."""
         return pa.nulls(len(track), pa.string())
 
     def counters(self, at_ns: Ints, _since_ns: Ints, counter: Ints, value: Ints) -> pa.Array:
-        """Make the lines of the values of counters."""
+        """Return the JSON lines of counter values."""
         names = pa.array(COUNTERS).take(pa.array(counter))
         begin = f',\n{{"ph":"C","pid":{_PROCESSES["run"]},"ts":'
         values = pa.array(value).cast(pa.string())
@@ -86,7 +86,7 @@ class ChromeWriter:
         self._file.write(events)
 
     def finish(self, metadata: dict[str, Any]) -> None:
-        """Close the object; `metadata` goes beside the events."""
+        """End the object; `metadata` is stored next to the events, as `otherData`."""
         self._file.write(f'\n],"otherData":{_json(metadata)}}}\n'.encode())
 
 
@@ -100,17 +100,17 @@ def _json(value: Any) -> str:
 
 
 def _text(*parts: pa.Array | str) -> pa.Array:
-    """Texts one after another; null where one is."""
+    """Concatenate texts row by row; null where any of them is null."""
     return pc.binary_join_element_wise(*parts, "")
 
 
 def _us(ns: Ints) -> pa.Array:
-    """Nanoseconds as texts of microseconds."""
+    """Format nanoseconds as microseconds with three decimals."""
     return _text(pa.array(ns // 1000).cast(pa.string()), _THOUSANDTHS.take(pa.array(ns % 1000)))
 
 
 def _quote(texts: pa.Array) -> pa.Array:
-    """Texts as JSON has them, each different one translated once."""
+    """Encode texts as JSON strings; each distinct text is encoded once."""
     encoded = texts.dictionary_encode()
     return pa.array([_json(text) for text in encoded.dictionary.to_pylist()], pa.string()).take(
         encoded.indices
@@ -123,7 +123,7 @@ def _argument(name: str, values: pa.Array) -> pa.Array:
 
 
 def _sources(name: str, at: pa.Array, flows: pa.ListArray) -> pa.Array:
-    """The lines of the arrows that begin at each slice."""
+    """Return the lines of the arrows that start at each slice."""
     counts = flows.value_lengths().fill_null(0).to_numpy()
     places = at.take(pa.array(np.repeat(np.arange(len(counts)), counts)))
     arrow = f',"name":"{name}","cat":"arrow","id":"'

@@ -1,4 +1,4 @@
-"""The long form of a run's log, the view `event_log`, as CSV or Parquet, batch by batch."""
+"""Export of a run's log in long form (the view `event_log`) as CSV or Parquet, in batches."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _SCHEMA = pa.schema([pa.field(c.name, c.type, metadata={"unit": c.unit, "meaning
 
 
 def read_log(session: Session, window: Window | None) -> Iterator[pa.RecordBatch]:
-    """Yield the log's rows that reach into `window`, by time."""
-    # An enumeration, as the run's name is one, is text for others.
+    """Yield the rows of the log that overlap `window`, in time order."""
+    # The run's name is a DuckDB enumeration; other programs get it as text.
     columns = ", ".join(f"CAST(run AS VARCHAR) AS {c.name}" if c.name == "run" else c.name for c in _COLUMNS)
     inside = reaches_into(window, "time_ns", "time_ns + duration_ns")
     for batch in session.batches(f"SELECT {columns} FROM event_log WHERE {inside}"):
@@ -30,8 +30,10 @@ def read_log(session: Session, window: Window | None) -> Iterator[pa.RecordBatch
 
 
 def write_log(batches: Iterable[pa.RecordBatch], form: str, file: IO[bytes], metadata: dict[str, Any]) -> int:
-    """Write rows of the log as `csv`, with a line of names, or as `parquet`, each column with its unit and
-    meaning and `metadata` in the footer; return how many.
+    """Write rows of the log as `csv` or `parquet` and return their number.
+
+    CSV starts with a line of column names. In Parquet, each column has its unit and meaning as metadata, and
+    the footer holds `metadata`.
     """
     if form == "csv":
         writer = pyarrow.csv.CSVWriter(file, _SCHEMA)

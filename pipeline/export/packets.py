@@ -1,7 +1,7 @@
-"""Protobuf messages by the column: the bytes of many messages of one shape at once.
+"""Columnar encoding of protobuf messages: many messages of the same layout are encoded together.
 
-    plane    one byte of each of N messages, and which of them have it; either may be the same for all
-    planes   the bytes of a field or a message, in their order
+    plane    one byte of each of N messages, and a mask of those that have it; either may be one value for all
+    planes   the bytes of a field or a message, in order
 
 Encoding: https://protobuf.dev/programming-guides/encoding/.
 """
@@ -21,19 +21,19 @@ Plane = tuple["int | Bytes", "bool | Bools"]
 
 
 def tag(message: Any, field: str) -> list[Plane]:
-    """Bytes before a field of a message class: its number, and how its value is written."""
+    """Encode the tag of a field of a message class: its field number and wire type."""
     described = message.DESCRIPTOR.fields_by_name[field]
     sort = {described.TYPE_FIXED64: 1, described.TYPE_MESSAGE: 2}.get(described.type, 0)
     return constant(described.number << 3 | sort)
 
 
 def constant(value: int) -> list[Plane]:
-    """One number for all messages."""
+    """Encode one number for all messages."""
     return [(int(plane[0]), True) for plane, _ in _split(np.array([value], np.uint64))]
 
 
 def varint(values: Ints) -> list[Plane]:
-    """A number for each message; negative ones take ten bytes."""
+    """Encode one number per message; a negative number takes ten bytes."""
     return list(_split(values.astype(np.uint64)))
 
 
@@ -50,18 +50,18 @@ def _split(rest: npt.NDArray[np.uint64]) -> list[tuple[Bytes, bool | Bools]]:
 
 
 def message(before: list[Plane], planes: list[Plane], more: Ints | int = 0) -> list[Plane]:
-    """A message as a field: its tag, its length and itself; `more` bytes of it are added later."""
+    """Encode a message as a field: tag (`before`), length and content, which `more` bytes follow later."""
     length = more + sum(there if isinstance(there, bool) else there.astype(np.int64) for _, there in planes)
     return before + (varint(length) if isinstance(length, np.ndarray) else constant(length)) + planes
 
 
 def keep_where(known: Bools, planes: list[Plane]) -> list[Plane]:
-    """The same for some of the messages, nothing for the others."""
+    """Restrict planes to the messages for which `known` is true."""
     return planes if known.all() else [(byte, there & known) for byte, there in planes]
 
 
 def join(planes: list[Plane], count: int) -> pa.Array:
-    """Put the bytes together: `count` binary values."""
+    """Join the planes of `count` messages into one binary value per message."""
     content = np.empty((count, len(planes)), np.uint8)
     there = np.empty((count, len(planes)), np.bool_)
     for position, (byte, has) in enumerate(planes):
@@ -71,7 +71,7 @@ def join(planes: list[Plane], count: int) -> pa.Array:
 
 
 def binary(content: Bytes, lengths: Ints) -> pa.Array:
-    """Cut bytes into binary values."""
+    """Split `content` into binary values of the given lengths."""
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return pa.Array.from_buffers(

@@ -1,8 +1,8 @@
-"""Perfetto's own trace format: protobuf packets, with the fields of the classes that Perfetto publishes.
+"""Writer of Perfetto's own trace format: protobuf packets, with the message classes that Perfetto publishes.
 
-Names and texts are interned: a packet before the first that uses one explains its number. Tracks are
-described before they are used, below a track for their group. A packet's timestamp counts from the packet
-before, by a clock of the sequence's own that the first packet sets.
+Names and texts are interned: a packet before the first use of a text assigns its number. Tracks are described
+before their first use; the parent of each is the track of its group. Timestamps are increments from the
+previous packet, on a clock that is local to the packet sequence and set by the first packet.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from pipeline.export.tracks import Ints, Track
 
 _SEQUENCE = 1
 _NEEDED = TracePacket.SEQ_NEEDS_INCREMENTAL_STATE
-# Clocks 64 to 127 belong to their sequence.
+# Clock ids 64 to 127 are local to a packet sequence.
 _CLOCK = 64
 
-# Groups have small uuids, then come the counters, then tracks by position.
+# Track uuids: first the groups, then the counters, then tracks by position.
 _GROUP_UUIDS = {group: position + 1 for position, group in enumerate(GROUPS)}
 _COUNTER_UUID = len(GROUPS) + 1
 _TRACK_UUID = _COUNTER_UUID + len(COUNTERS)
 
 
 class PerfettoWriter:
-    """Writes the packets of a timeline to a binary file."""
+    """Writer of a timeline's packets to a binary file."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Describe the groups and counters, so that they stand in their order."""
+        """Describe the groups and counters in display order."""
         self._file = file
         self._seen = 0
         self._names: dict[tuple[str, str], int] = {}
-        # What must stand before the next events.
+        # Packets that must precede the next events.
         self._before = Trace()
         first = self._packet(TracePacket.SEQ_INCREMENTAL_STATE_CLEARED)
         first.first_packet_on_sequence = True
@@ -56,7 +56,7 @@ class PerfettoWriter:
             self._descriptor(uuid, name, None, uuid).counter.SetInParent()
 
     def run(self, begin_ns: int, _end_ns: int, name: str, metadata: dict[str, Any]) -> None:
-        """Set the clock and write the begin of the run's slice."""
+        """Set the clock and start the run's slice."""
         first = self._before.packet[0]
         first.trace_packet_defaults.timestamp_clock_id = _CLOCK
         first.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_BOOTTIME, timestamp=begin_ns)
@@ -75,14 +75,14 @@ class PerfettoWriter:
         packet.track_event.debug_annotations.extend(annotations)
 
     def tracks(self, new: list[Track]) -> None:
-        """Describe tracks."""
+        """Describe new tracks."""
         for track in new:
             uuid = _TRACK_UUID + self._seen
             self._descriptor(uuid, track.name, _GROUP_UUIDS[track.group], track.number)
             self._seen += 1
 
     def slices(self, some: Slices) -> pa.Array:
-        """Make the begins of slices, or instants."""
+        """Return the packets of slice starts, or of instants."""
         kind = some.kind
         event = _event(
             TrackEvent.TYPE_SLICE_BEGIN if kind.end else TrackEvent.TYPE_INSTANT, some.track + _TRACK_UUID
@@ -102,25 +102,25 @@ class PerfettoWriter:
         return pc.binary_join_element_wise(packets, *flows, b"") if flows else packets
 
     def ends(self, since_ns: Ints, track: Ints) -> pa.Array:
-        """Make the ends of slices."""
+        """Return the packets of slice ends."""
         event = _event(TrackEvent.TYPE_SLICE_END, track + _TRACK_UUID)
         return join(_packet(since_ns, event), len(track))
 
     def counters(self, _at_ns: Ints, since_ns: Ints, counter: Ints, value: Ints) -> pa.Array:
-        """Make the values of counters."""
+        """Return the packets of counter values."""
         event = _event(TrackEvent.TYPE_COUNTER, counter + _COUNTER_UUID)
         event += tag(TrackEvent, "counter_value") + varint(value)
         return join(_packet(since_ns, event), len(counter))
 
     def write(self, events: memoryview) -> None:
-        """Write packets, behind those that explain them."""
+        """Write packets, preceded by the descriptions that they use."""
         self._file.write(self._before.SerializeToString())
-        # Clearing a message keeps its memory; only with the message does that go.
+        # A cleared message would keep its memory, so a new one replaces it.
         self._before = Trace()
         self._file.write(events)
 
     def finish(self, _metadata: dict[str, Any]) -> None:
-        """Nothing is left to write; the run's slice has the metadata already."""
+        """Write nothing: the run's slice already has the metadata."""
 
     def _annotation(self, name: str, values: pa.Array) -> list[Plane]:
         planes = tag(DebugAnnotation, "name_iid") + constant(self._iid("debug_annotation_names", name))
@@ -145,13 +145,13 @@ class PerfettoWriter:
         return descriptor
 
     def _iids(self, field: str, texts: pa.Array) -> Ints:
-        """Return the number of each text, 0 where it is null."""
+        """Return the number of each text, 0 for null."""
         encoded = texts.dictionary_encode()
         numbers = np.array([0, *(self._iid(field, text) for text in encoded.dictionary.to_pylist())])
         return numbers[encoded.indices.cast(pa.int64()).fill_null(-1).to_numpy() + 1]
 
     def _iid(self, field: str, text: str) -> int:
-        """Return the number of a text, which a packet before its first use explains."""
+        """Return the number of a text; at its first use, add a packet that assigns the number."""
         known = self._names.get((field, text))
         if known is None:
             known = self._names[field, text] = 1 + sum(of == field for of, _ in self._names)
@@ -164,7 +164,7 @@ class PerfettoWriter:
 
 
 def _packet(since_ns: Ints, event: list[Plane], more: Ints | int = 0) -> list[Plane]:
-    """Packets of track events, as parts of a trace; `more` bytes of each event follow them."""
+    """Encode packets of track events as fields of a trace; `more` bytes of each event follow later."""
     planes = tag(TracePacket, "timestamp") + varint(since_ns)
     planes += tag(TracePacket, "trusted_packet_sequence_id") + constant(_SEQUENCE)
     planes += tag(TracePacket, "sequence_flags") + constant(_NEEDED)
@@ -177,7 +177,7 @@ def _event(type_: int, uuid: Ints) -> list[Plane]:
 
 
 def _flows(some: Slices) -> list[pa.Array]:
-    """The fields of the arrows that begin and end at each slice, as far as its kind has such."""
+    """Return the fields of the arrows that start and end at each slice, if its kind has any."""
     found = []
     if some.leads_to is not None:
         found.append(_flow_fields("flow_ids", some.leads_to.flatten(), some.leads_to.value_lengths()))

@@ -1,4 +1,4 @@
-"""The rows of a timeline in time order, from SQL over one run's log."""
+"""Rows of a timeline in time order, from SQL over one run's log."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pipeline.export.kinds import KINDS, Kind
 from pipeline.sql.session import Session
 
 Window = tuple[int, int]
-"""Begin and end of a part of the run, in ns."""
+"""Start and end of a part of the run, in ns."""
 
-# Rows that are written together: enough that a call of numpy is cheap for each, and some 100 MB at most.
+# Rows per batch: enough to make the overhead of numpy calls small, with at most about 100 MB of memory.
 TOGETHER = 131_072
 
 _NUMBERS = max(len(kind.numbers) for kind in KINDS)
 _TEXTS = max(len(kind.texts) for kind in KINDS)
 
-# Row sets that the kinds read beside the views.
+# Row sets that the kinds read in addition to the views.
 _SOURCES = Path(__file__).with_name("sources.sql").read_text(encoding="utf-8")
 
 
 def read_rows(session: Session, window: Window | None) -> Iterator[pa.RecordBatch]:
-    """Yield every slice and instant of the session's one run that reaches into `window`, by begin.
+    """Yield the slices and instants of the session's only run that overlap `window`, in order of start.
 
-    Columns: the kind's position in KINDS, lane, begin_ns, end_ns, op, numbers n0 ... and texts t0 ... as the
-    kind has them, leads_to, comes_from. Of rows that begin together, the outer come before the inner, and an
-    arrow's target after all others. DuckDB sorts them on disk where memory ends.
+    Columns: position of the kind in KINDS, lane, begin_ns, end_ns, op, numbers n0 ... and texts t0 ... in the
+    kind's order, leads_to, comes_from. Among rows that start at the same time, outer slices come before inner
+    ones, and arrow targets come last. DuckDB sorts on disk if memory runs out.
     """
     rows = "\nUNION ALL\n".join(_select(number, kind) for number, kind in enumerate(KINDS))
     sql = (
@@ -39,7 +39,7 @@ def read_rows(session: Session, window: Window | None) -> Iterator[pa.RecordBatc
 
 
 def reaches_into(window: Window | None, begin: str = "begin_ns", end: str = "end_ns") -> str:
-    """Return the condition that a row reaches into a window; what only touches its start does not."""
+    """Return the SQL condition that a row overlaps a window; earlier rows that end at its start do not."""
     if window is None:
         return "true"
     return f"{begin} < {window[1]} AND ({end} > {window[0]} OR {begin} >= {window[0]})"

@@ -1,5 +1,5 @@
--- Named row sets that the kinds of slices read beside the views; each reads only earlier ones. `arrow` numbers an
--- arrow, unique in a run: a CPU answers one interrupt, and a task is woken once, at a time.
+-- Row sets that the kinds of slices read in addition to the views; each reads only earlier ones. `arrow` is the
+-- number of an arrow, unique in a run: at any time, a CPU handles one interrupt, and a task is woken once.
 WITH
 switches AS (SELECT * FROM events WHERE event = 'switch'),
 ipis AS (
@@ -12,7 +12,7 @@ wakes AS (
     SELECT op, cpu, task, time_ns, duration_ns, CAST(other AS BIGINT) AS queue, value AS woken_tasks
     FROM events WHERE event = 'wake'
 ),
--- Which interrupts a flush sent: those of its operation since, up to the operation's next flush.
+-- Interrupts sent by each flush: those of its operation from its start to the operation's next flush.
 flushed AS (
     SELECT f.op, f.cpu, f.time_ns, list(i.arrow ORDER BY i.arrow) AS arrows
     FROM ipis AS i
@@ -27,12 +27,12 @@ woken AS (
     SELECT time_ns + duration_ns AS time_ns, woken_by AS task, queue, list(arrow ORDER BY task) AS arrows
     FROM sleepers WHERE woken_by IS NOT NULL GROUP BY ALL
 ),
--- The log has the CPU that mapped; where a task that slept since ran before, its stretches say.
+-- The log has the CPU that completed the map. Stretches show the CPU on which the task ran before it slept.
 slept AS (
     SELECT o.op, s.begin_ns, min(s.cpu) AS cpu FROM operations AS o LEFT JOIN stretches AS s ON o.op = s.op
     WHERE o.sleeps > 0 GROUP BY ALL
 ),
--- Two kinds read each of these: kept, their rows would take the memory that sorting needs.
+-- Two kinds read each of these. If materialized, the rows would take the memory that sorting needs.
 cpu_waits AS NOT MATERIALIZED (
     SELECT w.* REPLACE (CASE WHEN w.site = 'map' AND NOT w.relock AND w.op IN (SELECT op FROM slept)
         THEN s.cpu ELSE w.cpu END AS cpu)
@@ -43,7 +43,7 @@ cpu_holds AS NOT MATERIALIZED (
         THEN s.cpu ELSE h.cpu END AS cpu)
     FROM lock_holds AS h LEFT JOIN slept AS s ON h.op = s.op AND h.time_ns = s.begin_ns
 ),
--- What of a map that slept ran on a CPU; stretches that follow one another are one slice.
+-- Parts of maps with sleeps that ran on a CPU; consecutive stretches form one slice.
 ran AS (
     SELECT s.op, s.task, s.cpu, o.served, s.begin_ns, s.end_ns,
         s.begin_ns IS DISTINCT FROM lag(s.end_ns) OVER (PARTITION BY s.op, s.cpu ORDER BY s.begin_ns) AS begins
@@ -60,7 +60,7 @@ map_stretches AS (
     SELECT op, task, cpu, served, min(begin_ns), max(end_ns)
     FROM numbered GROUP BY op, task, cpu, served, slice
 ),
--- Before a nested map, its task computes with the outer mapping in use: that is no use of the nested one.
+-- Before a nested map, the task computes with the outer mapping in use. This is not use of the nested mapping.
 use_stretches AS (
     SELECT s.op, s.task, s.cpu, s.begin_ns, s.end_ns FROM stretches AS s JOIN operations AS o ON s.op = o.op
     WHERE s.category = 'in_use' AND s.begin_ns >= o.mapped_ns

@@ -1,8 +1,8 @@
-"""A timeline as a stream of begins, ends, instants and counters, in time order, for a writer of any format.
+"""Timeline as a stream of starts, ends, instants and counter values in time order, for any format.
 
-Rows come a batch at a time, in columns: slices that are open at a batch's end stay open for the
-next. Of what happens at one moment, the ends come first, those of the innermost slices before the others',
-then what begins, then the counters. A slice without length ends before the next one begins.
+Rows arrive in columnar batches; slices that are open at the end of a batch stay open for the next. Events at
+the same time are ordered: ends first, innermost slices before outer ones, then starts, then counter values. A
+slice of zero length ends before the next one starts.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ _IN_LOCK = np.array([kind.group == "lock" for kind in KINDS])
 
 @dataclass(frozen=True)
 class Slices:
-    """Slices of one kind, or instants; every column has a row for each, and null for what is not known.
+    """Slices of one kind, or instants, in columns of equal length; unknown values are null.
 
-    `since_ns` is the time since what comes before in the timeline, `track` its position among all tracks,
-    `names` a text for each if the kind does not say it. Flows are numbers of arrows; a list may be null.
+    `since_ns` is the time since the previous event of the timeline, and `track` the position of the slice's
+    track among all tracks. `names` has the name of each slice if names differ within the kind. `leads_to` and
+    `comes_from` are numbers of arrows; a list may be null.
     """
 
     kind: Kind
@@ -43,29 +44,32 @@ class Slices:
 
 
 class Writer(Protocol):
-    """What a format must be able to write: binary or string arrays, one value for each event, "" for none."""
+    """Interface for the writer of a format.
+
+    Methods that encode events return a binary or string array with one value per event, "" or null for none.
+    """
 
     def run(self, begin_ns: int, end_ns: int, name: str, metadata: dict[str, Any]) -> None:
-        """The run's own slice begins, on the first track."""
+        """Start the run's own slice, on the first track."""
 
     def tracks(self, new: list[Track]) -> None:
-        """Tracks that the next events are the first to use."""
+        """Declare tracks that the next events use for the first time."""
 
     def slices(self, some: Slices) -> pa.Array:
-        """Begins of slices, or instants."""
+        """Encode the starts of slices, or instants."""
 
     def ends(self, since_ns: Ints, track: Ints) -> pa.Array:
-        """The innermost slices of some tracks end."""
+        """Encode the ends of the innermost slices of some tracks."""
 
     def counters(self, at_ns: Ints, since_ns: Ints, counter: Ints, value: Ints) -> pa.Array:
-        """Counters, as positions in COUNTERS, have new values."""
+        """Encode new values of counters, given as positions in COUNTERS."""
 
     def write(self, events: memoryview) -> None:
-        """Write what the other methods gave, now in order."""
+        """Write encoded events, in time order."""
 
 
 class Ends(NamedTuple):
-    """Ends of open slices, which are numbered by their begin; `row` is that in this batch, or -1."""
+    """Ends of open slices, numbered in order of start; `row` is the row in this batch, -1 if earlier."""
 
     at_ns: Ints
     number: Ints
@@ -74,13 +78,13 @@ class Ends(NamedTuple):
     row: Ints
 
     def at(self, rows: Ints | Bools) -> Ends:
-        """Choose some."""
+        """Select some of the ends."""
         return Ends(*(column[rows] for column in self))
 
 
 @dataclass
 class Size:
-    """What a timeline came to."""
+    """Numbers of objects in a timeline; `cut` counts slices shortened so that they nest."""
 
     slices: int = 0
     instants: int = 0
@@ -90,10 +94,10 @@ class Size:
 
 
 class Timeline:
-    """Turns batches of rows into calls of a writer; `window` is in ns, and slices are clipped to it."""
+    """Conversion of batches of rows to calls of a writer; slices are clipped to `window`, in ns."""
 
     def __init__(self, writer: Writer, window: tuple[int, int]) -> None:
-        """Begin with nothing open."""
+        """Start with no open slices."""
         self._writer = writer
         self._window = window
         self._tracks = Tracks()
@@ -104,7 +108,7 @@ class Timeline:
         self.size = Size()
 
     def write(self, batches: Iterable[pa.RecordBatch], name: str, metadata: dict[str, Any]) -> Size:
-        """Write all rows, which come by begin, under one slice for the run."""
+        """Write all rows, which must be sorted by start, within one slice for the run."""
         self._writer.tracks(self._tracks.seen)
         self._writer.run(*self._window, name, metadata)
         run = Ends(*(np.array([value]) for value in (self._window[1], 0, 0, -1, -1)))
@@ -131,7 +135,7 @@ class Timeline:
         number = np.arange(len(lasting)) + self.size.slices
         begun = Ends(end[lasting], number, track[lasting], _COUNTER[kind[lasting]], lasting)
         ends = Ends(*map(np.concatenate, zip(self._open, begun, strict=True)))
-        # The row that an end comes before: the next one that begins then or later.
+        # The row that each end precedes: the next row that starts at the same time or later.
         before = np.maximum(np.searchsorted(begin, ends.at_ns), ends.row + 1)
         due = before < len(begin)
         self._open = ends.at(~due)._replace(row=np.full(len(due) - due.sum(), -1))
@@ -147,9 +151,9 @@ class Timeline:
         self._stream(rows, begin, _COUNTER[kind], lasting, ends.at(due), before[due])
 
     def _nest(self, track: Ints, begin: Ints, end: Ints) -> Ints:
-        """Return where slices end within those that are open and each other."""
+        """Return where slices end so that they nest within the open slices and each other."""
         opened = self._open
-        # They began before anything in this batch, and end after that.
+        # Open slices started before every row of this batch and have not ended.
         earlier = np.full_like(opened.at_ns, min(begin.min(initial=self._now_ns), self._now_ns) - 1)
         columns = ((opened.track, track), (earlier, begin), (opened.at_ns, end))
         return nested_ends(*map(np.concatenate, columns))[len(earlier) :]
@@ -157,7 +161,7 @@ class Timeline:
     def _stream(
         self, rows: _Rows | None, begin: Ints, counter: Ints, lasting: Ints, ends: Ends, before: Ints
     ) -> None:
-        """Write `rows` and `ends`, each of which comes before one of the rows; without rows, the end."""
+        """Merge and write `rows` and `ends`; end i precedes row before[i]. Without rows, end the timeline."""
         order = np.lexsort((-ends.number, ends.at_ns, before))
         ends, before = ends.at(order), before[order]
         rows_at = _shift(np.arange(len(begin)), before)
@@ -184,7 +188,7 @@ class Timeline:
 
 
 class _Rows(NamedTuple):
-    """A batch on its tracks; `added` are arguments with where they are known."""
+    """A batch with its tracks; `added` has further arguments, each with a mask of the rows that have it."""
 
     batch: pa.RecordBatch
     kind: Ints
@@ -194,7 +198,7 @@ class _Rows(NamedTuple):
     added: dict[str, tuple[Ints, Bools]]
 
     def encode(self, writer: Writer, since_ns: Ints) -> list[tuple[Ints, pa.Array]]:
-        """Return the rows of each kind and what the writer makes of them."""
+        """Return the rows of each kind and their encoded events."""
         encoded = []
         for position, kind in enumerate(KINDS):
             rows = np.flatnonzero(self.kind == position)
@@ -220,12 +224,12 @@ class _Rows(NamedTuple):
 
 
 def _shift(places: Ints, inserted: Ints) -> Ints:
-    """Move places by what is inserted before them; `inserted` has the places before that, sorted."""
+    """Shift places by the values inserted before them, at the sorted places `inserted`."""
     return places + np.searchsorted(inserted, places, "right")
 
 
 def _content(values: pa.Array) -> memoryview:
-    """All of a binary or string array's values, one after another."""
+    """Return the concatenated bytes of all values of a binary or string array."""
     _, offsets, content = values.buffers()
     ends = np.frombuffer(offsets, np.int32)[values.offset : values.offset + len(values) + 1]
     return memoryview(content)[ends[0] : ends[-1]]

@@ -1,8 +1,7 @@
-"""Where slices lie: tracks by their position in the order in which they are first seen, what nests there, and
-how many slices are open.
+"""Placement of slices: tracks in order of first use, nesting on a track, and counters of open slices.
 
-Slices on a track nest. One that would outlast the slice that it began in is cut there; one on the lock's
-track that overlaps others, which only several locks can bring about, goes to a track beside.
+Slices on a track nest. A slice that would outlast the slice it started in is cut at the end of that slice.
+Overlapping slices on the track of the lock, which occur only with several locks, are put on separate tracks.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ _GROUPS = tuple(GROUPS)
 
 
 class Track(NamedTuple):
-    """Where slices lie: a group and a number in it, such as ("cpu", 3)."""
+    """A track for slices: a group and a number in it, such as ("cpu", 3)."""
 
     group: Group
     number: int
 
     @property
     def name(self) -> str:
-        """What the track is called."""
+        """Display name of the track."""
         return GROUPS[self.group][1].format(self.number)
 
 
 class Tracks:
-    """Every track seen so far."""
+    """All tracks used so far."""
 
     def __init__(self) -> None:
-        """Begin with the run's own track, at position 0."""
+        """Start with the run's own track, at position 0."""
         self.seen = [Track("run", 0)]
-        # By group and number; -1 is a track not seen yet.
+        # Position by group and number; -1 for a track that has not been used.
         self._positions = np.full((len(_GROUPS), 64), -1, np.int64)
 
     def positions(self, group: Ints, number: Ints) -> tuple[Ints, list[Track]]:
-        """Return the position of each row's track, and those that are new."""
+        """Return the position of each row's track, and the new tracks."""
         short = int(number.max(initial=0)) + 1 - self._positions.shape[1]
         if short > 0:
             wider = max(short, self._positions.shape[1])
@@ -57,14 +56,14 @@ class Tracks:
 
 
 class Lanes:
-    """Tracks beside one another, for slices that may overlap."""
+    """Parallel tracks for slices that may overlap."""
 
     def __init__(self) -> None:
-        """Begin with one lane, which is free."""
+        """Start with one free lane."""
         self._ends = [0]
 
     def free(self, begin: Ints, end: Ints) -> Ints:
-        """Return for each slice the lowest lane that is free when it begins; rows come by begin."""
+        """Return the lowest free lane at the start of each slice; rows are sorted by start."""
         until = np.maximum.accumulate(np.concatenate([[max(self._ends)], end]))
         if len(self._ends) == 1 and (begin >= until[:-1]).all():
             self._ends = [int(until[-1])]
@@ -79,9 +78,9 @@ class Lanes:
 
 
 def nested_ends(track: Ints, begin: Ints, end: Ints) -> Ints:
-    """Return where each slice ends so that it lies within the one that it began in; rows come by begin.
+    """Return where each slice ends if it is cut to nest in the slice it started in; rows are sorted by start.
 
-    A slice that begins where another ends lies beside it.
+    A slice that starts where another ends follows it and does not nest in it.
     """
     crossed = _find_crossings(track, begin, end)
     if len(crossed) == 0:
@@ -102,17 +101,17 @@ def nested_ends(track: Ints, begin: Ints, end: Ints) -> Ints:
 
 
 def _find_crossings(track: Ints, begin: Ints, end: Ints) -> Ints:
-    """Return the tracks on which slices overlap without one holding the other.
+    """Return the tracks on which slices overlap without one containing the other.
 
-    Slices nest if after the end of each as many are open as before its begin. Ends are counted innermost
-    first: at one moment, in the reverse order of begin.
+    Slices nest if, for each slice, as many slices are open after its end as before its start. Ends at the
+    same time are counted innermost first, that is, in reverse order of start.
     """
-    # One without length lies within whatever is open.
+    # A slice of zero length always nests.
     long = end > begin
     track, begin, end = track[long], begin[long], end[long]
     if len(track) == 0:
         return track
-    # Times of one track after all of those of the one before.
+    # Keys put all times of a track after those of the previous track.
     stretch = int(end.max() - begin.min()) + 1
     begin_key, end_key = (track * stretch + (times - begin.min()) for times in (begin, end))
     by_begin = np.argsort(track, kind="stable")
@@ -126,7 +125,7 @@ def _find_crossings(track: Ints, begin: Ints, end: Ints) -> Ints:
 
 
 class Counts(NamedTuple):
-    """New values of counters: `before` which event they come, when, of which counter, what."""
+    """New values of counters; `before` is the position of the event that each value precedes."""
 
     before: Ints
     at_ns: Ints
@@ -135,18 +134,18 @@ class Counts(NamedTuple):
 
 
 class Counters:
-    """What every counter has come to; a moment is over when something later happens."""
+    """Current values of all counters; the value at a time is final once a later event occurs."""
 
     def __init__(self, begin_ns: int) -> None:
-        """Begin with every counter at 0, which has not been written."""
+        """Start with every counter at 0, not yet written."""
         self._changed_ns = [begin_ns] * len(COUNTERS)
         self._values = [0] * len(COUNTERS)
         self._written = [-1] * len(COUNTERS)
 
     def add(self, at_ns: Ints, counter: Ints, change: Ints, last: bool) -> Counts:
-        """Return the new values among the next events, which come by time; of their last moment if `last`.
+        """Return the values that become final with the next events, which are sorted by time.
 
-        `counter` is a position in COUNTERS, or -1.
+        `counter` is a position in COUNTERS, or -1 for none. With `last`, values at the last time are final.
         """
         found = []
         for position in range(len(COUNTERS)):
