@@ -336,7 +336,7 @@ def _try_share(numbers: range, seed: int, keep: Path) -> CampaignResult:
         name = _Worker.turns[number % len(_Worker.turns)]
         draw = random.Random(f"{seed} {number}")
         path, outcome, broken = try_one(_Worker.parsers[name], draw, _Worker.directory)
-        result.tries[f"{name} {outcome}"] += 1
+        result.tries[f"{name.partition(':')[0]} {outcome}"] += 1
         if broken is not None:
             keep.mkdir(parents=True, exist_ok=True)
             kept = keep / f"{seed}-{number}{path.suffix}"
