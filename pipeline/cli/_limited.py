@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from pipeline.errors import OutOfMemory
 from pipeline.io.memory import address_space_limit
+from pipeline.io.scratch import discard_listed, list_in
 
 LEAST_BYTES = 1_000_000_000
 """Measured address space of replays and reports of a few thousand operations, shared libraries included."""
@@ -49,10 +50,12 @@ def work_in_child() -> None:
             f"{limit / 1e6:,.0f} MB; raise it with 'ulimit -v {LEAST_BYTES // 1000}' or more"
         )
     reading, writing = os.pipe()
+    temporary = os.memfd_create("temporary-files")
     if child := os.fork():
         os.close(writing)
-        _wait(child, reading, limit)
+        _wait(child, reading, temporary, limit)
     os.close(reading)
+    list_in(temporary)
     os.dup2(writing, 2)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -61,8 +64,11 @@ def work_in_child() -> None:
         os.environ.setdefault(name, value)
 
 
-def _wait(child: int, reading: int, limit: int) -> NoReturn:
-    """Copy the child's stderr and exit with its status; replace the output of an abort with one line."""
+def _wait(child: int, reading: int, temporary: int, limit: int) -> NoReturn:
+    """Copy the child's stderr and exit with its status; replace the output of an abort with one line.
+
+    The temporary files that the child leaves behind are removed.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, _: os.kill(child, number))
@@ -70,6 +76,7 @@ def _wait(child: int, reading: int, limit: int) -> NoReturn:
     while block := os.read(reading, 65_536):
         said = (said + block)[:_MOST_KEPT_BYTES]
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    discard_listed(temporary)
     if -status in _ABORTED or (status in (1, 127) and any(words in said for words in _LIBRARIES_SAY)):
         error = OutOfMemory.wanted(advice=f"raise the limit of {limit / 1e6:,.0f} MB (ulimit -v)")
         said, status = f"pipeline: {error}\n".encode(), error.exit_status

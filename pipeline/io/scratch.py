@@ -21,6 +21,7 @@ _SUFFIX = ".partial"
 _LONGEST = 40
 
 _live: set[Path] = set()
+_listed_in: list[int] = []
 
 
 class ScratchDirectory(tempfile.TemporaryDirectory[str]):
@@ -42,7 +43,7 @@ class ScratchDirectory(tempfile.TemporaryDirectory[str]):
             raise OutputError(
                 f"{where}no temporary directory can be made ({error.strerror}); {hint}"
             ) from error
-        _live.add(Path(self.name))
+        _note(Path(self.name))
 
     def cleanup(self) -> None:
         """Remove it with all that is in it."""
@@ -55,8 +56,27 @@ def reserve_beside(path: Path) -> Path:
     remove_stale(path.parent)
     own = f".{path.name[:_LONGEST]}.{secrets.token_hex(4)}@{Process.current().name}{_SUFFIX}"
     temporary = path.with_name(own)
-    _live.add(temporary)
+    _note(temporary)
     return temporary
+
+
+def list_in(file: int) -> None:
+    """Write the paths of this process's temporary files to an open file, for `discard_listed`."""
+    _listed_in.append(file)
+
+
+def discard_listed(file: int) -> None:
+    """Remove the temporary files that a process which has ended listed in an open file and left behind."""
+    with os.fdopen(os.dup(file), "rb") as listed:
+        listed.seek(0)
+        for name in listed.read().split(b"\0")[:-1]:
+            _remove(Path(os.fsdecode(name)))
+
+
+def _note(temporary: Path) -> None:
+    _live.add(temporary)
+    for file in _listed_in:
+        os.write(file, os.fsencode(temporary.absolute()) + b"\0")
 
 
 def discard(temporary: Path) -> None:

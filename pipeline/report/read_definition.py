@@ -47,6 +47,6 @@ def load_definition(name_or_path: str | Path | None) -> tuple[Definition, dict[s
             own = item.query.endswith(".sql") and not Path(item.query).is_absolute()
             try:
                 queries[item.query] = load_query(beside if own else item.query)
-            except UsageError as error:
+            except (UsageError, InputError) as error:
                 raise InputError(f"{where}.query: {error}") from error
     return definition, queries

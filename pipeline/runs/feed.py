@@ -27,7 +27,7 @@ from pipeline.machine.drive import COLUMNS, Census, Simulation
 from pipeline.machine.engine.records import ROW, RUN
 from pipeline.machine.machine_state import RowStorage
 from pipeline.schema.trace import ROW_GROUP_ROWS
-from pipeline.trace.check import TraceCheck, refuse_claims
+from pipeline.trace.check import TraceCheck, refuse, refuse_claims
 from pipeline.trace.reader import Trace, numpy_column
 
 # A chunk (512 KiB) fits in a CPU's own cache and is large enough to hide the cost of a call.
@@ -210,19 +210,19 @@ class Feed:
 
         Row groups of the trace may have any number of rows.
         """
-        check = TraceCheck(self.trace)
+        check = TraceCheck()
         kept: list[dict[str, np.ndarray]] = []
         waiting = 0
         # Only this thread decodes, as further threads would take the engine's CPU.
         for batch in self.trace.batches(None, ROW_GROUP_ROWS, threads=False):
             checked = check.add(batch)
-            check.refuse(check.problems())
+            refuse(self.trace.path, check.problems())
             # The limits for which the simulation's tables were made.
             if check.largest("page") >= self.census.pages or check.largest("depth") >= self.census.levels:
-                check.refuse(check.problems_of_whole())
+                refuse(self.trace.path, check.problems_of_whole(self.trace))
             complete = check.rows >= self.trace.rows
             if complete:
-                check.refuse(check.problems_of_whole())
+                refuse(self.trace.path, check.problems_of_whole(self.trace))
             kept.append({name: checked[name] for name in COLUMNS})
             waiting += batch.num_rows
             if waiting < CHUNK_ROWS and not complete:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -101,9 +102,8 @@ class _Flaw:
 class TraceCheck:
     """Checks the rows of a trace batch by batch. `rows` is the number of rows checked so far."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self) -> None:
         self.rows = 0
-        self._trace = trace
         self._problems = records(len(_OF_ROWS), _PROBLEM)
         self._tasks = records(MAX_TASKS, _TASK)
         self._tasks["process"] = self._tasks["depth"] = -1
@@ -185,7 +185,7 @@ class TraceCheck:
                 )
         return found
 
-    def problems_of_whole(self) -> list[Problem]:
+    def problems_of_whole(self, trace: Trace) -> list[Problem]:
         """Return problems of all rows together: sparse numbers, and wrong metadata or statistics."""
         found = []
         if not self.rows:
@@ -199,12 +199,12 @@ class TraceCheck:
                     _of_whole(f"{name}_not_dense", gaps, what, f"number column '{name}' densely from 0")
                 )
         for name, counted in self.counts().items():
-            said = getattr(self._trace.metadata, name)
+            said = getattr(trace.metadata, name)
             if said != counted:
                 what = f"the metadata records {said:,} {name}, but the rows have {counted:,}; difference"
                 found.append(_of_whole(f"metadata_{name}", abs(said - counted), what, _WRITE))
         for column, name in _SAID.items():
-            said, counted = self._trace.maximum(column), self.largest(name)
+            said, counted = trace.maximum(column), self.largest(name)
             if said != counted:
                 what = (
                     f"the file's statistics give {said:,} as the largest {column}, but it is "
@@ -213,19 +213,19 @@ class TraceCheck:
                 found.append(_of_whole(f"statistics_{column}", abs(said - counted), what, _WRITE))
         return found
 
-    def refuse(self, problems: list[Problem]) -> None:
-        """Raise InputError for the first error among the problems; ignore warnings."""
-        for problem in problems:
-            if problem.severity == "error":
-                path = self._trace.path
-                raise InputError(f"{path}: {problem.text()}; 'pipeline doctor {path}' lists all problems")
+
+def refuse(path: Path, problems: list[Problem]) -> None:
+    """Raise InputError for the first error among the problems of the trace at `path`; ignore warnings."""
+    for problem in problems:
+        if problem.severity == "error":
+            raise InputError(f"{path}: {problem.text()}; 'pipeline doctor {path}' lists all problems")
 
 
 def compile_check(trace: Trace) -> None:
     """Compile the check of long traces by checking the first row of `trace` many times."""
     batch = next(iter(trace.batches()))
     columns = {c.name: numpy_column(batch, c.name)[:1].repeat(_FEW_ROWS) for c in COLUMNS if not c.nullable}
-    TraceCheck(trace).add_columns(columns)
+    TraceCheck().add_columns(columns)
 
 
 def refuse_claims(trace: Trace) -> None:

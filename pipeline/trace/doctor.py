@@ -24,12 +24,12 @@ def doctor(path: Path) -> Diagnosis:
     trace: no such file, not Parquet, truncated, no metadata, or missing columns.
     """
     trace = open_trace(Path(path))
-    check, scan = TraceCheck(trace), Scan(trace.metadata.pages)
+    check, scan = TraceCheck(), Scan(trace.metadata.pages)
     with progress("examining", trace.rows, "rows") as advance:
         for batch in trace.tolerant_batches():
             scan.add(check.add(batch))
             advance(batch.num_rows)
-    problems = [*check.problems(), *check.problems_of_whole(), *_losses(trace)]
+    problems = [*check.problems(), *check.problems_of_whole(trace), *_losses(trace)]
     return _diagnosis(trace, check, scan, problems)
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.cli._limited import LEAST_BYTES
-from pipeline.errors import OutOfMemory
 from tests.campaigns.house import (
     COMMANDS,
     Command,
@@ -73,9 +72,7 @@ def broken(ended: Ended, trouble: Trouble) -> list[str]:
     found = []
     if not is_told_in_a_line(ended):
         found.append(f"ended with status {ended.status} and said {ended.err[-400:]!r}")
-    # What an abort for want of memory leaves, the next command removes; `kills` looks.
-    may_leave = trouble.name.startswith("memory") and ended.status == OutOfMemory.exit_status
-    if not may_leave and (left := left_over(trouble.out)):
+    if left := left_over(trouble.out):
         found.append(f"left {', '.join(left)}")
     return found
 

@@ -117,6 +117,15 @@ def test_numbers_of_a_table_with_gaps_are_made_dense(column: str, tmp_path: Path
     assert doctor(done.output).usable
 
 
+def test_a_table_that_makes_no_usable_trace_is_refused(tmp_path: Path) -> None:
+    table = pl.read_parquet(write_good(tmp_path / "t.parquet"))
+    jumps = table.with_columns(pl.Series("depth", [0, 2, *table["depth"].to_list()[2:]], pl.Int32))
+    jumps.with_columns(pl.col("kind").cast(pl.String)).write_parquet(tmp_path / "r.parquet")
+    with pytest.raises(InputError, match=r"r\.parquet: nested rows .*\(first at row 1\); correct the table"):
+        import_trace(tmp_path / "r.parquet", tmp_path / "new.parquet", "trace-table")
+    assert not (tmp_path / "new.parquet").exists()
+
+
 @pytest.mark.parametrize("read", [doctor, lambda path: import_trace(path, path.with_name("t"), "strace")])
 @pytest.mark.parametrize("place", ["/dev/zero", "pipe"])
 def test_devices_and_pipes_are_refused(read, place: str, tmp_path: Path) -> None:

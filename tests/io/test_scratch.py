@@ -12,13 +12,25 @@ import pytest
 from pipeline.errors import OutputError
 from pipeline.io.files import complete_directory, complete_file
 from pipeline.io.memory import group_limit
-from pipeline.io.scratch import ScratchDirectory
+from pipeline.io.scratch import (
+    ScratchDirectory,
+    discard_listed,
+    list_in,
+    reserve_beside,
+)
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from pipeline.io.files import complete_file
-from pipeline.io.scratch import ScratchDirectory
+from pipeline.io.scratch import (
+    ScratchDirectory,
+    discard,
+    discard_listed,
+    list_in,
+    remove_stale,
+    reserve_beside,
+)
 where = Path(sys.argv[1])
 with ScratchDirectory(where) as directory, complete_file(where / "table.csv") as file:
     (Path(directory) / "part").write_text("x")
@@ -84,3 +96,21 @@ def test_a_directory_where_nothing_can_be_made_is_named(tmp_path):
     with pytest.raises(OutputError, match="no temporary directory can be made"):
         ScratchDirectory(tmp_path / "nowhere")
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - hidden files too
+
+
+def test_what_an_aborted_process_has_listed_is_removed_and_nothing_else(tmp_path):
+    listed = os.memfd_create("listed")
+    if not (child := os.fork()):
+        try:
+            list_in(listed)
+            reserve_beside(tmp_path / "t.parquet").write_text("half")
+            directory = ScratchDirectory(tmp_path)
+            Path(directory.name, "spilled").write_text("x")
+            (tmp_path / "whole").touch()
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    assert len(os.listdir(tmp_path)) == 3  # noqa: PTH208 - hidden files too
+    discard_listed(listed)
+    os.close(listed)
+    assert os.listdir(tmp_path) == ["whole"]  # noqa: PTH208 - hidden files too

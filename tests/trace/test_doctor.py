@@ -15,7 +15,6 @@ from pipeline.io.numbers import format_duration
 from pipeline.schema.trace import MAX_TIME_NS, ROW_GROUP_ROWS
 from pipeline.trace.check import TraceCheck
 from pipeline.trace.doctor import doctor
-from pipeline.trace.reader import open_trace
 from pipeline.trace.scan import Scan, _bucket, bucket_floor
 from tests.trace.small import GOOD, as_arrays, write_damaged, write_good, writer
 
@@ -87,10 +86,9 @@ def test_damage_of_one_row_raises_no_complaint_about_others(tmp_path) -> None:
         assert len(doctor(write_damaged(tmp_path / "t.parquet", **damage)).problems) == 1
 
 
-def test_state_is_carried_from_batch_to_batch(tmp_path) -> None:
+def test_state_is_carried_from_batch_to_batch() -> None:
     columns = as_arrays(GOOD | {"hold_ns": [100, 500, 80, 9, 5], "process": [0, 0, 0, 1, 0]})
-    trace = open_trace(write_good(tmp_path / "t.parquet"))
-    whole, parts = (Scan(8), TraceCheck(trace)), (Scan(8), TraceCheck(trace))
+    whole, parts = (Scan(8), TraceCheck()), (Scan(8), TraceCheck())
     whole[0].add(columns)
     whole[1].add_columns(columns)
     for row in range(5):

@@ -20,6 +20,7 @@ from pipeline.importing.importer import (
 )
 from pipeline.schema.names import KINDS
 from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.trace.check import TraceCheck
 
 _NUMBERED = ("task", "process")
 _MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH - 1} | {
@@ -62,6 +63,10 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         rows[column.name] = values[order].astype(column.type.to_pandas_dtype())
     if options.threads:
         rows["process"] = np.zeros(len(order), np.int32)
+    check = TraceCheck()
+    check.add_columns(rows)
+    if wrong := next((problem for problem in check.problems() if problem.severity == "error"), None):
+        raise InputError(f"{path}: {wrong.model_copy(update={'advice': 'correct the table'}).text()}")
     largest_cpu = int(rows["cpu"].max())
     moved = int(np.sum(order != np.arange(len(order))))
     if moved:
