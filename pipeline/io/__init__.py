@@ -1,1 +1,1 @@
-"""Files that appear whole, TOML with values changed, progress, and text for terminals and documents."""
+"""Input and output: atomic files, Parquet, TOML, progress bars, and text for terminals and documents."""

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all, and the errors of opening them."""
+"""Checks of files to read, and files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pipeline.errors import InputError, OutputError, one_line
 from pipeline.io.scratch import ScratchDirectory, discard, reserve_beside
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""Error numbers for a full disk, or for a limit on this process's disk space."""
+"""Error numbers of a full or read-only disk, and of limits on disk space or file size."""
 
 STDOUT = Path("-")
-"""The name of a file to write that stands for standard output."""
+"""The file name that stands for standard output."""
 
 
 def readable_file(path: Path, wanted: str) -> Path:
@@ -39,9 +39,9 @@ def readable_file(path: Path, wanted: str) -> Path:
 
 
 def regular_file(path: Path, wanted: str) -> Path:
-    """Return `path` if it is a file that can be read more than once; raises InputError as `readable_file`.
+    """Return `path` if it is a regular file; raise InputError as `readable_file` does.
 
-    A device or pipe cannot: it may have no end, and what is read is gone.
+    Devices and pipes are refused: they may be endless, and they cannot be read twice.
     """
     if not readable_file(path, wanted).is_file():
         raise InputError(f"{path}: wanted {wanted}, found a device or pipe; write it to a file first")
@@ -49,23 +49,23 @@ def regular_file(path: Path, wanted: str) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hex."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def check_no_directory(path: Path) -> None:
-    """Raise OutputError if a directory is where a file is to be written."""
+    """Raise OutputError if `path`, a file to write, is a directory."""
     if path.is_dir():
         raise OutputError(f"{path}: wanted a file to write, found a directory; give a file name inside it")
 
 
 @contextmanager
 def complete_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its name when the block ends well.
+    """Yield a temporary path next to `path` that is renamed to `path` if the block succeeds.
 
-    On any exception the temporary file is removed. Of `STDOUT`, its content goes to standard output when the
-    block ends well. Raises OutputError when it cannot be written.
+    On any exception, the temporary file is removed. For `STDOUT`, the content is copied to standard output if
+    the block succeeds. Raises OutputError if the file cannot be written.
     """
     if path == STDOUT:
         with ScratchDirectory() as name:
@@ -90,7 +90,10 @@ def complete_file(path: Path) -> Iterator[Path]:
 
 
 def copy_file(source: Path, path: Path) -> None:
-    """Copy a file, whole or not at all. Raises InputError for a file that is not there, and OutputError."""
+    """Copy a file, completely or not at all.
+
+    Raises InputError if it cannot be read, and OutputError if the copy cannot be written.
+    """
     readable_file(source, "a file to copy")
     with complete_file(path) as temporary:
         shutil.copyfile(source, temporary)
@@ -98,9 +101,9 @@ def copy_file(source: Path, path: Path) -> None:
 
 @contextmanager
 def complete_directory(path: Path) -> Iterator[Path]:
-    """Yield a temporary directory beside `path` that takes its name when the block ends well.
+    """Yield a temporary directory next to `path` that is renamed to `path` if the block succeeds.
 
-    A directory already at `path` is replaced. Raises OutputError when it cannot be written.
+    An existing directory is replaced. Raises OutputError if the directory cannot be written.
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path}: wanted a directory to write, found a file; choose another name")
@@ -109,7 +112,7 @@ def complete_directory(path: Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         if path.exists():
-            # At no moment is there half of it under its name.
+            # `path` never refers to a partial directory.
             path.rename(former)
         temporary.replace(path)
     except Exception as error:
@@ -122,7 +125,7 @@ def complete_directory(path: Path) -> Iterator[Path]:
 
 
 def _of_writing(error: Exception, temporary: Path, path: Path) -> OutputError | None:
-    """Name the file that the user knows in an error of writing the temporary one; None for another error."""
+    """Return an error of writing with `path` instead of the temporary name; None for any other error."""
     if isinstance(error, OutputError):
         return OutputError(str(error).replace(str(temporary), str(path)))
     if isinstance(error, OSError):
@@ -132,14 +135,14 @@ def _of_writing(error: Exception, temporary: Path, path: Path) -> OutputError | 
 
 
 def no_room(error: BaseException) -> int:
-    """Number of the system's error in the text of a library that has no room to write, else 0."""
+    """Return the number of the system error in a library's message about lack of space, else 0."""
     said = str(error)
     return next((number for number in NO_ROOM if os.strerror(number) in said), 0)
 
 
 def output_error(path: Path, error: OSError) -> OutputError:
-    """Turn an OSError of writing into the one line that says what to do."""
-    # Other libraries put more than the reason into the text.
+    """Convert an OSError of writing to an OutputError that says what to check."""
+    # The message of other libraries contains more than the reason.
     reason = os.strerror(error.errno) if error.errno else str(error)
     return OutputError(
         f"{path}: cannot be written ({reason}); check the path, its permissions and free space"

@@ -1,8 +1,8 @@
-"""Signals that end a command: within two seconds, at any moment, with nothing half-written and no child left.
+"""Signals that end a command within two seconds, at any time, with no partial files or child processes left.
 
-SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, once. Native code keeps the main thread
-from that for as long as it likes, so a thread watches too: it stops what can be stopped from outside, such as
-a query, and ends the process when the main thread has not done so after GRACE_S.
+SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, once. Native code can delay this
+indefinitely, so a second thread watches for signals too. It stops work that can be stopped from outside, such
+as a query, and ends the process if the main thread has not done so after GRACE_S.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pipeline.io.process import Process
 from pipeline.io.scratch import discard_all
 
 GRACE_S = 1.0
-"""What the main thread has for stopping in its own way, which may tell the user more."""
+"""Time in s for the main thread to stop in its own way, possibly with a more detailed message."""
 
-# To remove temporary files, and for children to end.
+# Time to remove temporary files, and for children to end.
 _CLEAR_UP_S = 0.5
 _LOOK_S = 0.05
 
@@ -31,7 +31,7 @@ _SAID = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGH
 
 
 class _State:
-    """What has become of this process's signals."""
+    """State of signal handling in this process."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -45,7 +45,7 @@ class _State:
     def receive(self, number: int) -> None:
         if not self.received:
             self.received = number
-            # Now, as long as it is known whose they are.
+            # List children before any of them ends, which would detach its own children.
             self.children = _descendants(os.getpid())
 
 
@@ -53,9 +53,9 @@ _state = _State()
 
 
 def catch() -> None:
-    """Let the signals end this process as the module says; to be called once, from the main thread.
+    """Install the handlers of the signals; call this once, from the main thread.
 
-    A signal that this process was started to ignore, as `nohup` and shells do, stays ignored.
+    Signals that were ignored when the process started, as set by `nohup` and shells, stay ignored.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -68,25 +68,25 @@ def catch() -> None:
 
 
 def watch() -> None:
-    """Let signals reach the thread that watches: an event loop in the main thread takes them to itself."""
+    """Direct signals to the watching thread; repeat this after an event loop has redirected them."""
     if _state.watched_fd >= 0:
         signal.set_wakeup_fd(_state.watched_fd, warn_on_full_buffer=False)
 
 
 def ignore() -> None:
-    """Ignore the signals from now on, as the work is done and the process is about to end."""
+    """Ignore further signals: the work is done and the process is about to end."""
     for number in _SAID:
         signal.signal(number, signal.SIG_IGN)
 
 
 def received() -> int:
-    """Number of the signal that ends this process; 0: none has come."""
+    """Return the number of the signal that ends this process; 0 if none was received."""
     return _state.received
 
 
 @contextmanager
 def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` from another thread, perhaps several times, when a signal comes within the block."""
+    """Call `stop` from another thread, possibly several times, if a signal arrives within the block."""
     _state.stoppers.append(stop)
     try:
         yield
@@ -96,7 +96,7 @@ def stopped_by(stop: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def left_to_caller() -> Iterator[None]:
-    """Let SIGINT do nothing but raise KeyboardInterrupt within the block: a prompt goes on after it."""
+    """Let SIGINT only raise KeyboardInterrupt within the block, for a prompt that continues afterwards."""
     _state.handled_by_caller = True
     try:
         yield
@@ -105,9 +105,9 @@ def left_to_caller() -> Iterator[None]:
 
 
 def end_process(message: str = "") -> NoReturn:
-    """End this process, to which a signal came, with its line, its status and nothing left of it."""
+    """End this process after a signal, with a message and exit status and no files or children left."""
     if not _state.ending.acquire(blocking=False):
-        # The other thread is about to.
+        # The other thread is already ending the process.
         time.sleep(2 * _CLEAR_UP_S)
         os._exit(128 + _state.received)
     text = message or _SAID[signal.Signals(_state.received)]
@@ -125,7 +125,7 @@ def _raise_once(number: int, frame: FrameType | None) -> None:
         _state.raised = True
         _state.receive(number)
         if _is_importing(frame):
-            # An extension module that meets an exception while it is set up may abort.
+            # An exception during the initialization of an extension module may abort the process.
             end_process()
         raise KeyboardInterrupt
 
@@ -148,7 +148,7 @@ def _watch(pipe: int) -> None:
     _state.receive(number)
     while time.monotonic() < end_s:
         for stop in list(_state.stoppers):
-            # Whatever it is, it may be gone by now.
+            # The object to stop may already be closed.
             with suppress(Exception):
                 stop()
         time.sleep(_LOOK_S)
@@ -157,7 +157,7 @@ def _watch(pipe: int) -> None:
 
 
 def _descendants(pid: int) -> list[Process]:
-    """Processes that a process has started, those that they have started, and so on."""
+    """Return the processes that a process has started, directly or indirectly."""
     found: list[Process] = []
     with suppress(OSError):
         for listed in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -167,7 +167,7 @@ def _descendants(pid: int) -> list[Process]:
 
 
 def _end_children() -> None:
-    """End what was running when the signal came and runs still: politely first."""
+    """End the children that ran when the signal arrived: SIGTERM first, then SIGKILL."""
     end_s = time.monotonic() + _CLEAR_UP_S
     for number in (signal.SIGTERM, signal.SIGKILL):
         alive = [child for child in _state.children if not child.is_known_dead()]

@@ -1,4 +1,4 @@
-"""Reading untrusted JSON: metadata of files, and manifests of runs."""
+"""Parser of untrusted JSON: file metadata and run manifests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LARGEST = (1 << 63) - 1
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON; control characters in its strings become text, so that names can be shown anywhere.
+    """Parse JSON and escape control characters in its strings, so names can be shown anywhere.
 
-    Raises ValueError for whatever is wrong with it, also for numbers that are none and for deep nesting.
+    Raises ValueError for invalid JSON, NaN and infinities, integers of more than 64 bits, and deep nesting.
     """
     try:
         return _as_text(json.loads(text, parse_constant=_refuse))
@@ -22,7 +22,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _as_text(value: Any) -> Any:
@@ -30,7 +30,7 @@ def _as_text(value: Any) -> Any:
         case str():
             return printable(value)
         case int() if not -_LARGEST <= value <= _LARGEST:
-            raise ValueError(f"a number of {value.bit_length()} bits, where at most 64 are read")
+            raise ValueError(f"an integer has {value.bit_length()} bits; at most 64 are supported")
         case list():
             return [_as_text(item) for item in value]
         case dict():

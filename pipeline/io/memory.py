@@ -1,4 +1,4 @@
-"""How much memory this process may have, by its own limits and by those of its control groups."""
+"""Memory limits of this process: its own, and those of its control groups."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def address_space_limit() -> int | None:
-    """Bytes of address space that this process may have (`ulimit -v`); None without a limit."""
+    """Return the limit on this process's address space (`ulimit -v`) in bytes; None without a limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
 
@@ -17,9 +17,9 @@ _GROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def group_limit(group: Path = _GROUPS, process: Path = _OWN_GROUP) -> int | None:
-    """Bytes of memory that the control groups of this process may have together; None without a limit.
+    """Return the lowest memory limit of this process's control groups in bytes; None without a limit.
 
-    Reads `memory.max` of version 2 for the process's group and those above it, by cgroups(7).
+    Reads `memory.max` (cgroups version 2) of the process's group and all groups above it, see cgroups(7).
     """
     limits = []
     with suppress(OSError, ValueError):
@@ -35,5 +35,5 @@ def group_limit(group: Path = _GROUPS, process: Path = _OWN_GROUP) -> int | None
 
 
 def memory_limit() -> int | None:
-    """Bytes that this process may have by the least of all limits; None without any."""
+    """Return the lowest of all memory limits of this process in bytes; None without a limit."""
     return min((limit for limit in (address_space_limit(), group_limit()) if limit is not None), default=None)

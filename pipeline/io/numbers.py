@@ -1,4 +1,4 @@
-"""Numbers, durations and counts as text for people."""
+"""Formats of numbers, durations and counts for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 _NS = {"s": 10**9, "ms": 10**6, "us": 10**3}
 NS_OF_UNIT = _NS | {"ns": 1}
-"""Length of each unit of time, ns."""
+"""Length of each unit of time, in ns."""
 _BYTES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
 _THOUSANDS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 _SHORT_NUMBER = re.compile(r"(\d+)(?:\.(\d+))?(?:e\+?(\d{1,2})|([kMG]))", re.ASCII)
@@ -26,7 +26,7 @@ def plain_number(text: str) -> str:
 
 
 def format_number(value: float | str | None, digits: int = 4) -> str:
-    """Write a number with `digits` significant digits and thousands separators; "" for None."""
+    """Format a number with `digits` significant digits and thousands separators; "" for None."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -44,9 +44,9 @@ def format_number(value: float | str | None, digits: int = 4) -> str:
 
 
 def format_change(factor: float, minus: str = "-") -> str:
-    """Write a factor as a change in per cent, with its sign and without the per cent sign: 0.5 is "-50.0"."""
+    """Format a factor as a signed change in per cent, without the per cent sign: 0.5 is "-50.0"."""
     percent = 100 * (factor - 1)
-    # Near -100 %, the remainder needs the digits: -99.95 leaves half of what -99.9 leaves.
+    # Near -100 %, the remainder needs more digits: -99.95 leaves half as much as -99.9.
     distance = min(abs(percent), 100 * factor) or 1.0
     decimals = min(4, max(0 if abs(percent) >= 100 else 1, math.ceil(-math.log10(distance))))
     value = round(percent, decimals)
@@ -55,20 +55,20 @@ def format_change(factor: float, minus: str = "-") -> str:
 
 
 def format_fixed(value: float | None, places: int) -> str:
-    """Write a number with `places` decimals and thousands separators; a dash for None."""
+    """Format a number with `places` decimals and thousands separators; a dash for None."""
     return "-" if value is None else f"{value:,.{places}f}"
 
 
 def format_exact(ns: int, unit: str) -> str:
-    """Write nanoseconds as a number of `unit`, to the nanosecond: 25500 in us is "25.5"."""
+    """Format nanoseconds as a number of `unit`, with all decimals: 25500 in us is "25.5"."""
     places = len(str(_NS[unit])) - 1
     return _without_zeros(f"{ns / _NS[unit]:,.{places}f}")
 
 
 def format_duration(ns: float, micro: str = "us") -> str:
-    """Write a duration with three digits and its unit: 25500 is "25.5 us", or as `micro` has it."""
+    """Format a duration with three digits and a unit: 25500 is "25.5 us"; `micro` replaces "us"."""
     for unit, size in _NS.items():
-        # What rounds up to a thousand belongs to the next unit.
+        # A value that rounds up to 1000 is shown in the next unit.
         if abs(ns) >= 0.9995 * size:
             number = f"{ns / size:.3g}" if abs(ns) < 999.5 * size else f"{ns / size:,.0f}"
             return f"{number} {micro if unit == 'us' else unit}"
@@ -76,9 +76,9 @@ def format_duration(ns: float, micro: str = "us") -> str:
 
 
 def format_quantity(value: float | None, unit: str, digits: int = 3) -> str:
-    """Write a value with its unit, times and sizes in the unit that fits them; "" for None.
+    """Format a value with its unit, and times and sizes in the largest suitable unit; "" for None.
 
-    67,385,644 in "us" is "67.4 s", 4096 in "KiB" is "4 MiB"; other units stay as they are.
+    67,385,644 in "us" is "67.4 s", and 4096 in "KiB" is "4 MiB"; other units are kept.
     """
     if value is None:
         return ""
@@ -92,22 +92,22 @@ def format_quantity(value: float | None, unit: str, digits: int = 3) -> str:
 
 
 def format_whole_duration(ns: int) -> str:
-    """Write a duration in the largest unit that gives a whole number: 25000 is "25 us"."""
+    """Format a duration in the largest unit that gives a whole number: 25000 is "25 us"."""
     unit = next((unit for unit, size in _NS.items() if ns and ns % size == 0), "ns")
     return f"{ns // _NS.get(unit, 1)} {unit}"
 
 
 def format_count(count: int, noun: str, zero: str = "0") -> str:
-    """Write a count with its noun: "1 flush", "2,000 flushes"."""
+    """Format a count with its noun: "1 flush", "2,000 flushes"."""
     if count == 1:
         return f"1 {noun}"
     return f"{f'{count:,}' if count else zero} {noun}{'es' if noun.endswith('sh') else 's'}"
 
 
-def join_words(words: Iterable[str]) -> str:
-    """Write a list in prose: "a, b and c"."""
+def join_words(words: Iterable[str], conjunction: str = "and") -> str:
+    """Join words as in a sentence: "a, b and c"."""
     *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
 
 
 def _without_zeros(text: str) -> str:

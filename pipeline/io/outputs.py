@@ -1,4 +1,4 @@
-"""Where a command writes: what its file's name says of the content, and whether it can be written at all."""
+"""Output files of commands: the format that a file name implies, and checks that it can be written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENDINGS: dict[str, tuple[str, ...]] = {
     "toml": (".toml",),
     "duckdb": (".duckdb", ".db"),
 }
-"""The endings that say that a file holds some content; a name without an ending says nothing."""
+"""File name endings of each format; a name without an ending implies no format."""
 
 _COMPRESSED = ".gz"
 _BINARY = ("parquet", "png", "perfetto", "duckdb")
@@ -38,11 +38,11 @@ _BINARY = ("parquet", "png", "perfetto", "duckdb")
 def choose_form(
     path: Path | None, form: str | None, forms: Sequence[str], compressible: Collection[str] = ()
 ) -> str:
-    """Choose one of `forms` for a file: the one that is given, else what its ending says, else the first.
+    """Choose the format of a file: `form` if given, else the one that the ending implies, else the first.
 
-    A name may end in .gz for a form that is `compressible`. Raises UsageError for an ending that is of none
-    of the forms, and for one that contradicts the form that is given. An ending that no content in `ENDINGS`
-    has is accepted for a form that is given.
+    A name may end in .gz if the format is `compressible`. Raises UsageError for an ending of none of `forms`,
+    and for an ending that contradicts `form`. If `form` is given, endings that are not in `ENDINGS` are
+    accepted.
     """
     if path is None or path == STDOUT:
         return form or forms[0]
@@ -52,17 +52,17 @@ def choose_form(
     if form is None and (fitting or not ending):
         form = fitting[0] if fitting else forms[0]
     if form is None:
-        known = join_words(dict.fromkeys(one for name in forms for one in ENDINGS[name]))
-        how = "; or say with --format what it is to hold" if len(forms) > 1 else ""
+        known = join_words(dict.fromkeys(one for name in forms for one in ENDINGS[name]), "or")
+        how = "; change the name or give --format" if len(forms) > 1 else ""
         raise UsageError(f"{path}: wanted a name that ends in {known}, found '{ending}'{how}")
     if form not in fitting and any(ending in endings for endings in ENDINGS.values()):
         raise UsageError(
-            f"{path}: its ending says {ending.removeprefix('.')}, but it would hold {form}; "
+            f"{path}: the name ends in {ending}, but the format is {form}; "
             f"name it {path.with_suffix(ENDINGS[form][0]).name}"
             + ("" if len(forms) == 1 else " or choose another --format")
         )
     if zipped and form not in compressible:
-        raise UsageError(f"{path}: {form} is not compressed with gzip here; name the file without .gz")
+        raise UsageError(f"{path}: gzip is not supported for {form}; name the file without .gz")
     return form
 
 
@@ -75,10 +75,10 @@ def choose_output(
     stdout: bool = False,
     compressible: Collection[str] = (),
 ) -> str:
-    """Choose the content of a file as `choose_form`, and check before the work that it can be written.
+    """Choose the format of a file as `choose_form` does, and check in advance that it can be written.
 
-    `force` allows to overwrite it; `stdout` allows "-", which is standard output, for binary content only
-    where that is no terminal. Nothing is left on disk. Raises UsageError or OutputError.
+    `force` permits overwriting. `stdout` permits "-" for standard output, except for binary content on a
+    terminal. Leaves nothing on disk. Raises UsageError or OutputError.
     """
     chosen = choose_form(path, form, forms, compressible)
     check_output(path, force=force, stdout=stdout, binary=chosen in _BINARY)
@@ -86,35 +86,39 @@ def choose_output(
 
 
 def check_output(path: Path, *, force: bool, stdout: bool = False, binary: bool = False) -> None:
-    """Check before the work that a file can be written, whatever its name ends in; as `choose_output`."""
+    """Check in advance that a file with any ending can be written, as `choose_output` does."""
     if path == STDOUT:
         if not stdout:
-            raise UsageError("-o -: this cannot be written to standard output; give the name of a file")
+            raise UsageError("-o -: this command cannot write to standard output; give a file name")
         if binary and sys.stdout.isatty():
-            raise UsageError("-o -: this is no text for a terminal; give a file, or send it on with a pipe")
+            raise UsageError(
+                "-o -: binary output cannot be written to a terminal; give a file name or use a pipe"
+            )
         return
     check_no_directory(path)
     if path.exists() and not path.is_file():
         raise OutputError(f"{path}: wanted a file to write, found a device or pipe; '-o -' writes to a pipe")
     if path.exists() and not force:
-        raise OutputError(f"{path}: is there already; choose another name, or overwrite it with --force")
+        raise OutputError(f"{path}: already exists; choose another name, or overwrite it with --force")
     _try_to_write(path)
 
 
 def check_output_directory(path: Path, *, force: bool) -> None:
-    """Check before the work that a directory can be written; `force` allows to replace one with files in it.
+    """Check in advance that a directory can be written; `force` permits replacing one that is not empty.
 
     Raises OutputError.
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path}: wanted a directory to write, found a file; choose another name")
     if path.is_dir() and any(path.iterdir()) and not force:
-        raise OutputError(f"{path}: has files in it; choose another name, or replace it with --force")
+        raise OutputError(
+            f"{path}: the directory is not empty; choose another name, or replace it with --force"
+        )
     _try_to_write(path)
 
 
 def _try_to_write(path: Path) -> None:
-    """Make something beside `path`, or where the first of its missing directories will be, and remove it."""
+    """Create and remove a file next to `path`, or a directory in the nearest directory that exists."""
     place = path.parent
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -1,4 +1,4 @@
-"""Opening Parquet files: whatever is damaged in one, reading it ends with one error that names the file."""
+"""Reader of Parquet files that reports any damage as one error with the file's name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError, one_line
 from pipeline.io.files import regular_file
 
-# What Arrow raises for damaged bytes, by where they are: ValueError is for names that are no UTF-8 too.
+# Exceptions of Arrow for damaged bytes, depending on their place; names that are not UTF-8: ValueError.
 DAMAGE = (
     OSError,
     pa.ArrowException,
@@ -33,15 +33,14 @@ def parquet_errors(path: Path, wanted: str) -> Iterator[None]:
     except DAMAGE as error:
         raise InputError(
             f"{path}: wanted {wanted}, but it cannot be read as Parquet ({one_line(error)}); it is another "
-            "format, cut short or damaged: copy it again, or make it again"
+            "format, truncated or damaged: copy or create it again"
         ) from error
 
 
 def read_metadata(path: Path, wanted: str) -> tuple[pq.FileMetaData, pa.Schema]:
-    """Read a file's metadata and its columns.
+    """Read a file's metadata and schema.
 
-    Raises InputError when there is no such file, or it is not Parquet, cut short, damaged, or does not agree
-    with itself.
+    Raises InputError if the file does not exist, is not Parquet, is truncated or damaged, or is inconsistent.
     """
     regular_file(path, wanted)
     with parquet_errors(path, wanted):
@@ -51,13 +50,13 @@ def read_metadata(path: Path, wanted: str) -> tuple[pq.FileMetaData, pa.Schema]:
     if rows != metadata.num_rows:
         raise InputError(
             f"{path}: wanted {wanted}, but it says that it has {metadata.num_rows:,} rows, and its row "
-            f"groups {rows:,}; it is damaged: copy it again, or make it again"
+            f"groups have {rows:,}; it is damaged: copy or create it again"
         )
     return metadata, schema
 
 
 def read_table(path: Path, wanted: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read a file, or some of its columns, whole. Raises InputError as `read_metadata`."""
+    """Read all rows of a file, or of some of its columns. Raises InputError as `read_metadata` does."""
     metadata, _ = read_metadata(path, wanted)
     with parquet_errors(path, wanted):
         table = pq.read_table(path, columns=None if columns is None else list(columns))
@@ -65,6 +64,6 @@ def read_table(path: Path, wanted: str, columns: Sequence[str] | None = None) ->
     if table.num_rows != metadata.num_rows:
         raise InputError(
             f"{path}: wanted {wanted} with {metadata.num_rows:,} rows, found {table.num_rows:,}; it is "
-            "damaged: copy it again, or make it again"
+            "damaged: copy or create it again"
         )
     return table

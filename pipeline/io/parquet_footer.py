@@ -1,9 +1,9 @@
-"""What the footer of a Parquet file says of a column's values.
+"""Column statistics in the footer of a Parquet file.
 
-pyarrow ends the process where it is asked this of a damaged footer: C++ throws where it expects no error. So
-the footer is decoded here: it is one Thrift struct in the compact protocol
-(https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), and its fields have the
-numbers of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
+pyarrow aborts the process when it reads statistics from a damaged footer, because its C++ code throws where
+no exception is expected. The footer is therefore decoded here. It is a Thrift struct in the compact protocol
+(https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), with the field numbers of
+https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-# The length of the footer and the file's mark, at its end.
+# The length of the footer and the magic number, at the end of the file.
 _TAIL_BYTES = 8
 _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = *range(1, 11), 12
 _LONGEST_NUMBER = 10
 
 _ROW_GROUPS, _COLUMNS, _META_DATA, _TYPE, _STATISTICS, _MAX_VALUE = 4, 1, 3, 1, 12, 5
-# Bytes of a value, by the number of its type: INT32 and INT64.
+# Bytes of a value by type number: INT32 and INT64.
 _SIZES = {1: 4, 2: 8}
 
 Struct = dict[int, Any]
 
 
 def read_footer(path: Path) -> Struct:
-    """The footer of a file: values by the numbers of their fields.
+    """Return the footer of a file: values by field number.
 
-    Raises ValueError, IndexError, OSError or RecursionError for one that is damaged.
+    Raises ValueError, IndexError, OSError or RecursionError if the footer is damaged.
     """
     with path.open("rb") as file:
         end = file.seek(-_TAIL_BYTES, 2)
@@ -36,10 +36,10 @@ def read_footer(path: Path) -> Struct:
 
 
 def column_maximum(footer: Struct, index: int) -> int | None:
-    """Largest value of the integer column `index` by the statistics of a file; -1 if it has no row groups.
+    """Return the largest value of integer column `index` by a file's statistics, or -1 if it is lower.
 
-    None where the statistics do not tell. Raises ValueError, IndexError, KeyError or TypeError for a footer
-    that is damaged.
+    Returns -1 for a file without row groups, and None without statistics. Raises ValueError, IndexError,
+    KeyError or TypeError if the footer is damaged.
     """
     best = -1
     for group in _field(footer, _ROW_GROUPS, []):
@@ -54,14 +54,14 @@ def column_maximum(footer: Struct, index: int) -> int | None:
 
 
 def _field(struct: Any, number: int, otherwise: Any) -> Any:
-    # Of a damaged footer it may be something else, which raises TypeError.
+    # In a damaged footer, `struct` may be another type, which raises TypeError.
     if number in struct:
         return struct[number]
     return otherwise
 
 
 class _Decoder:
-    """Values of the compact protocol, one after another."""
+    """Decoder of consecutive values in the compact protocol."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -91,7 +91,7 @@ class _Decoder:
             return self._bytes(8)
         if kind in (_TRUE, _FALSE, _BYTE):
             return self._byte()
-        raise ValueError(f"a footer has a value of type {kind}")
+        raise ValueError(f"the footer has a value of unknown type {kind}")
 
     def _byte(self) -> int:
         self._at += 1
@@ -100,7 +100,7 @@ class _Decoder:
     def _bytes(self, count: int) -> bytes:
         self._at += count
         if self._at > len(self._content):
-            raise ValueError("a footer ends within a value")
+            raise ValueError("the footer ends within a value")
         return self._content[self._at - count : self._at]
 
     def _number(self) -> int:
@@ -110,7 +110,7 @@ class _Decoder:
             number |= (byte & 127) << 7 * place
             if byte < 128:
                 return number
-        raise ValueError("a footer has a number of too many bytes")
+        raise ValueError("the footer has a number with too many bytes")
 
     def _signed(self) -> int:
         number = self._number()

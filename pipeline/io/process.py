@@ -1,4 +1,4 @@
-"""A process of a host, told from a later one of the same number by when it started."""
+"""A process of a host, distinguished by its start time from later processes with the same PID."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Process:
-    """A process; `started` is its start in ticks since the host's."""
+    """A process; `started` is its start time in clock ticks since boot."""
 
     host: str
     pid: int
@@ -19,23 +19,23 @@ class Process:
 
     @property
     def name(self) -> str:
-        """A name for files, which `parse` reads."""
+        """Text for file names, which `parse` reads back."""
         return f"{self.host}-{self.pid}-{self.started}"
 
     @classmethod
     def parse(cls, name: str) -> Process | None:
-        """Read what `name` wrote; None for anything else."""
+        """Parse a process's `name`; None for any other text."""
         host, pid, started = [*name.rsplit("-", 2), "", ""][:3]
         return cls(host, int(pid), int(started)) if pid.isdecimal() and started.isdecimal() else None
 
     @classmethod
     def current(cls) -> Process:
-        """This process."""
+        """Return this process."""
         return cls.of_this_host(os.getpid())
 
     @classmethod
     def of_this_host(cls, pid: int) -> Process:
-        """The process that has this number now."""
+        """Return the process that currently has this PID."""
         return cls(_host(), pid, _start_of(pid) or 0)
 
     def is_known_dead(self) -> bool:
@@ -49,7 +49,7 @@ def _host() -> str:
 
 
 def _start_of(pid: int) -> int | None:
-    """Start of a process in ticks since boot, by proc(5); None if it is gone or waits to be collected."""
+    """Return the start time of a process in ticks since boot (proc(5)); None if gone or a zombie."""
     try:
         fields = (
             Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

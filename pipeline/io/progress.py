@@ -1,4 +1,4 @@
-"""A progress bar for long work: on stderr, only on a terminal, and only once the work has lasted a second."""
+"""Progress on standard error, only on a terminal; a bar appears after one second of work."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ REFRESH_S = 0.1
 def progress(label: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
     """Yield `advance(n)`, to be called whenever `n` more units are done.
 
-    `label` says what is being done ("importing"); `total` is the whole amount in `unit` ("rows"), None where
-    unknown. The bar vanishes when the block ends, however it ends. stdout is never touched.
+    `label` names the work ("importing"); `total` is the total amount in `unit` ("rows"), None if unknown. The
+    bar disappears when the block ends, also on errors. Nothing is written to standard output.
     """
     if not sys.stderr.isatty():
         yield _ignore
@@ -34,9 +34,9 @@ def progress(label: str, total: int | None, unit: str) -> Iterator[Callable[[int
 
 @contextmanager
 def spinners() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
-    """Yield `begin(name)` and `end(name)`; what has begun and not ended is shown with the time it takes.
+    """Yield `begin(name)` and `end(name)`; each name is shown with its elapsed time until it ends.
 
-    Only on a terminal, below what is printed meanwhile; nothing is left when the block ends.
+    Names are shown only on a terminal, below other output, and disappear when the block ends.
     """
     if not sys.stderr.isatty():
         yield _ignore, _ignore
@@ -44,7 +44,7 @@ def spinners() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
     from rich.console import Console  # noqa: PLC0415 - takes 0.1 s to load
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    # Redirected where it is a terminal too, so that lines stand above the spinners and not within them.
+    # Standard output is redirected if it is a terminal too, so its lines appear above the spinners.
     shown = Progress(
         SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
         console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty(),
@@ -63,11 +63,11 @@ def spinners() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
 
 
 def _ignore(_: object) -> None:
-    """Do nothing, if standard error is not a terminal."""
+    """Do nothing: standard error is not a terminal."""
 
 
 class _Bar:
-    """A rich progress bar that comes into being at the first `advance` after SHOW_AFTER_S."""
+    """A rich progress bar that is created at the first `advance` after SHOW_AFTER_S."""
 
     def __init__(self, label: str, total: int | None, unit: str) -> None:
         self._label, self._total, self._unit = label, total, unit

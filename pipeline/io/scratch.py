@@ -1,7 +1,7 @@
-"""Temporary files and directories, each named after the process that made it.
+"""Temporary files and directories, each named after the process that created it.
 
-A process removes its own however it ends, unless it is killed. What a killed process left is removed by the
-next one that makes a temporary file in the same directory.
+A process removes its own when it ends, unless it is killed. The leftovers of a killed process are removed by
+the next process that creates a temporary file in the same directory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.errors import OutputError
 from pipeline.io.process import Process
 
 _SUFFIX = ".partial"
-# Of the name of what is being made; more would not leave room for the rest in 255 bytes.
+# Characters kept of the final name: a file name has at most 255 bytes.
 _LONGEST = 40
 
 _live: set[Path] = set()
@@ -25,10 +25,10 @@ _listed_in: list[int] = []
 
 
 class ScratchDirectory(tempfile.TemporaryDirectory[str]):
-    """A directory that is removed at the end of a `with` block, or by `cleanup`.
+    """A temporary directory that is removed at the end of a `with` block, or by `cleanup`.
 
-    It lies in `parent`, by default in the system's directory for temporary files. Raises OutputError where it
-    cannot be made.
+    It is created in `parent` (default: the system's directory for temporary files). Raises OutputError if it
+    cannot be created.
     """
 
     def __init__(self, parent: Path | None = None) -> None:
@@ -39,20 +39,20 @@ class ScratchDirectory(tempfile.TemporaryDirectory[str]):
             super().__init__(own, ".", place, ignore_cleanup_errors=True)
         except OSError as error:
             where = f"{parent}: " if parent is not None else ""
-            hint = "free some space" if parent is not None else "let TMPDIR name a directory that has space"
+            hint = "free some space" if parent is not None else "set TMPDIR to a directory with free space"
             raise OutputError(
-                f"{where}no temporary directory can be made ({error.strerror}); {hint}"
+                f"{where}cannot create a temporary directory ({error.strerror}); {hint}"
             ) from error
         _note(Path(self.name))
 
     def cleanup(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove the directory and its contents."""
         super().cleanup()
         _live.discard(Path(self.name))
 
 
 def reserve_beside(path: Path) -> Path:
-    """Name a temporary file or directory beside `path`, to be given back with `discard`."""
+    """Reserve a name for a temporary file or directory next to `path`; release it with `discard`."""
     remove_stale(path.parent)
     own = f".{path.name[:_LONGEST]}.{secrets.token_hex(4)}@{Process.current().name}{_SUFFIX}"
     temporary = path.with_name(own)
@@ -80,20 +80,20 @@ def _note(temporary: Path) -> None:
 
 
 def discard(temporary: Path) -> None:
-    """Remove a temporary file or directory, if it is still there."""
+    """Remove a temporary file or directory, if it still exists."""
     _remove(temporary)
     _live.discard(temporary)
 
 
 def discard_all() -> None:
-    """Remove all temporary files and directories of this process, at work as it may still be."""
+    """Remove all temporary files and directories of this process, which may still be writing."""
     for _ in range(2):
         for temporary in list(_live):
             _remove(temporary)
 
 
 def remove_stale(directory: Path) -> None:
-    """Remove the temporary files and directories in `directory` whose processes are gone."""
+    """Remove the temporary files and directories in `directory` whose processes have ended."""
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.endswith(_SUFFIX) and entry.name.startswith("."):
@@ -103,7 +103,7 @@ def remove_stale(directory: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    # What cannot be removed is somebody else's, or its directory is gone.
+    # Files that cannot be removed belong to another user, or their directory is gone.
     with suppress(OSError):
         path.unlink()
         return

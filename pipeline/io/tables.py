@@ -1,4 +1,4 @@
-"""Tables as text: columns aligned for the terminal, and Markdown for the documents that commands write."""
+"""Tables as text: aligned columns for the terminal, and Markdown for documents."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 
 from pipeline.errors import printable
 
-# What begins a tag, a comment or the like.
+# Start of an HTML tag, comment or declaration.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 def align_columns(rows: Iterable[Sequence[str]], right: Collection[int] = (), indent: str = "") -> str:
-    """Align cells in columns, those at the positions `right` to the right; each line ends in a newline.
+    """Align cells in columns, to the right at the positions in `right`; each line ends in a newline.
 
-    A column without any text is omitted; control characters are escaped.
+    A column without text is omitted; control characters are escaped.
     """
     columns = []
     for position, column in enumerate(zip(*rows, strict=True)):
@@ -28,7 +28,7 @@ def align_columns(rows: Iterable[Sequence[str]], right: Collection[int] = (), in
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table with a head; each line ends in a newline. No cell becomes a tag of HTML."""
+    """Return a Markdown table with a header; each line ends in a newline. HTML tags in cells are escaped."""
 
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(map(_markdown_cell, cells)) + " |\n"
@@ -41,6 +41,6 @@ def _markdown_cell(cell: object) -> str:
 
 
 def titled_columns(title: str, rows: Iterable[Sequence[str]], end: str = "") -> str:
-    """Align rows below a title, indented; nothing if there are no rows. `end` follows them."""
+    """Return rows aligned and indented below a title, then `end`; "" if there are no rows."""
     text = align_columns(rows, indent="  ")
     return f"{title}:\n{text}{end}" if text else ""

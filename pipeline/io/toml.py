@@ -1,4 +1,4 @@
-"""Reading TOML, with limits: whatever a file holds, it is read soon, or refused in one line."""
+"""Reader of TOML with limits on size and nesting: any file is read or refused quickly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.io.files import readable_file
 
-# Far beyond what people write, and soon read.
+# Far above the size of files that people write, but still quick to read.
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 32
 _LARGEST = (1 << 63) - 1
@@ -27,7 +27,7 @@ def read_toml(path: Path, wanted: str) -> dict[str, Any]:
 
 
 def read_toml_bytes(path: Path, wanted: str) -> bytes:
-    """Read a file of TOML without parsing it. Raises InputError for one of more than MOST_BYTES."""
+    """Read a TOML file without parsing it. Raises InputError if it is larger than MOST_BYTES."""
     with readable_file(path, wanted).open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -64,7 +64,7 @@ def _too_deep(path: Path) -> InputError:
 
 
 def _values(table: dict[str, Any]) -> Iterator[tuple[str, Any, int]]:
-    """All values with the dotted key of each and its depth, down to one below MOST_DEPTH."""
+    """Yield all values with their dotted keys and depths, down to one level below MOST_DEPTH."""
     left: list[tuple[str, Any, int]] = [("", table, 0)]
     while left:
         key, value, depth = left.pop()

@@ -1,4 +1,4 @@
-"""Copies of TOML files with a few values changed: how a machine profile or a workload is varied."""
+"""Copies of TOML files with a few values changed, to vary machine profiles and workloads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from pipeline.errors import UsageError
 from pipeline.io.toml import parse_toml, read_toml_bytes
 
 Changes = Mapping[str, Any]
-"""Values by dotted key of a TOML file, for instance {"costs.switch_ns.value": 5000}."""
+"""Values by dotted key of a TOML file, such as {"costs.switch_ns.value": 5000}."""
 
 
 def apply_overrides(path: Path, changes: Changes, directory: Path) -> Path:
-    """Write a copy of a TOML file with the values at some dotted keys replaced; comments stay.
+    """Write a copy of a TOML file to `directory`, with the values at some dotted keys replaced.
 
-    Raises UsageError for a key that leads through a value that is no table.
+    Comments are kept. Returns the path of the copy. Raises UsageError if a key leads through a value that is
+    not a table.
     """
     content = read_toml_bytes(path, "TOML")
     parse_toml(content, path)
@@ -31,7 +32,9 @@ def apply_overrides(path: Path, changes: Changes, directory: Path) -> Path:
         for step in tables:
             table = table[step] if step in table else table.setdefault(step, tomlkit.table())
             if not isinstance(table, dict):
-                raise UsageError(f"{key}: '{step}' is no table of {path.name} but {table!r}; change it whole")
+                raise UsageError(
+                    f"{key}: '{step}' in {path.name} is {table!r}, not a table; set '{step}' itself"
+                )
         table[last] = value
     copy = directory / path.name
     copy.write_text(tomlkit.dumps(document), encoding="utf-8")
@@ -39,7 +42,7 @@ def apply_overrides(path: Path, changes: Changes, directory: Path) -> Path:
 
 
 def toml_value(text: str) -> Any:
-    """Return the value that `text` is in TOML; what is none is taken for a string without its quotes."""
+    """Parse `text` as a TOML value; text that is not valid TOML is returned as a string."""
     try:
         return tomlkit.parse(f"value = {text}")["value"]
     except (ParseError, ValueError, RecursionError):
@@ -47,7 +50,7 @@ def toml_value(text: str) -> Any:
 
 
 def toml_text(value: Any) -> str:
-    """Return a value as `toml_value` reads it."""
+    """Format a value as TOML text that `toml_value` reads back."""
     table = tomlkit.inline_table()
     table["value"] = value
     text = table.as_string().removeprefix("{value = ").removesuffix("}")

@@ -52,14 +52,14 @@ WRITERS = [
 
 @pytest.mark.parametrize("words", WRITERS)
 def test_a_file_that_is_there_is_left_alone(house, words):
-    assert "is there already; choose another name, or overwrite it with --force" in refusal(
+    assert "already exists; choose another name, or overwrite it with --force" in refusal(
         *words.split(" "), cwd=house, status=OUTPUT
     )
 
 
 def test_a_directory_with_files_is_left_alone(house):
     said = refusal("calibrate", "-o", "full", cwd=house, status=OUTPUT)
-    assert said == "full: has files in it; choose another name, or replace it with --force"
+    assert said == "full: the directory is not empty; choose another name, or replace it with --force"
 
 
 def test_force_overwrites(house, tmp_path):
@@ -74,17 +74,17 @@ def test_force_overwrites(house, tmp_path):
         ("generate laptop --ops 10 -o t.csv", "wanted a name that ends in .parquet, found '.csv'"),
         ("transform good.parquet tasks=0 -o t.txt", "wanted a name that ends in .parquet"),
         ("fit good.parquet -o t.yaml", "wanted a name that ends in .toml, found '.yaml'"),
-        ("sql FROM\truns -o t.xlsx", "wanted a name that ends in .txt, .csv, .json and .parquet"),
-        ("sql FROM\truns --format json -o t.csv", "its ending says csv, but it would hold json"),
+        ("sql FROM\truns -o t.xlsx", "wanted a name that ends in .txt, .csv, .json or .parquet"),
+        ("sql FROM\truns --format json -o t.csv", "the name ends in .csv, but the format is json"),
         (
             "report -o r.pdf",
-            "wanted a name that ends in .html, .htm, .json, .md, .png and .svg, found '.pdf'",
+            "wanted a name that ends in .html, .htm, .json, .md, .png or .svg, found '.pdf'",
         ),
         ("export runs -o x.html", "wanted a name that ends in .pftrace"),
-        ("export runs --format csv -o x.parquet", "its ending says parquet, but it would hold csv"),
-        ("export runs -o x.parquet.gz", "parquet is not compressed with gzip here"),
-        ("db -o x.csv", "wanted a name that ends in .duckdb and .db, found '.csv'"),
-        ("generate laptop --ops 10 -o -", "this cannot be written to standard output"),
+        ("export runs --format csv -o x.parquet", "the name ends in .parquet, but the format is csv"),
+        ("export runs -o x.parquet.gz", "gzip is not supported for parquet"),
+        ("db -o x.csv", "wanted a name that ends in .duckdb or .db, found '.csv'"),
+        ("generate laptop --ops 10 -o -", "this command cannot write to standard output"),
         ("sql FROM\truns;FROM\tcosts -o t.csv", "expected one statement that returns rows, found 2"),
     ],
 )

@@ -93,7 +93,7 @@ def test_the_least_limit_of_nested_groups_counts(tmp_path):
 
 
 def test_a_directory_where_nothing_can_be_made_is_named(tmp_path):
-    with pytest.raises(OutputError, match="no temporary directory can be made"):
+    with pytest.raises(OutputError, match="cannot create a temporary directory"):
         ScratchDirectory(tmp_path / "nowhere")
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - hidden files too
 

@@ -112,7 +112,7 @@ def test_an_answer_goes_to_a_file_whole_and_the_next_to_the_screen(
 def test_an_existing_file_is_overwritten_only_with_force(say: Callable[..., str], tmp_path: Path) -> None:
     path = tmp_path / "a file.csv"
     path.write_text("mine\n")
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         say(f".output {path}")
     say(f".output --force {path}", "SELECT 5 AS n;")
     assert path.read_text() == "n\n5\n"
@@ -143,7 +143,7 @@ def test_commands_list_what_there_is(say: Callable[..., str], runs: Path) -> Non
         (".schema", "expected .schema NAME"),
         (".query", "expected .query NAME"),
         (".query nothing", "unknown query 'nothing'"),
-        (".query lockmeter x", ".query wants KEY=VALUE, found 'x'"),
+        (".query lockmeter x", ".query expects KEY=VALUE, found 'x'"),
         (".query lockmeter x=1", "unknown parameter of 'lockmeter' 'x'"),
         (".format cvs", "unknown format 'cvs'; did you mean 'csv'"),
         (".rows none", ".rows: expected a whole number of at least 1, found 'none'"),

@@ -68,7 +68,7 @@ def test_exactly_one_question_is_wanted(runs, given):
 
 def test_a_setting_needs_a_name_and_a_value():
     assert parse_settings(["a=1", "b=x=y", "c=0.5", "d='7'"]) == {"a": 1, "b": "x=y", "c": 0.5, "d": "7"}
-    with pytest.raises(UsageError, match="--set wants KEY=VALUE"):
+    with pytest.raises(UsageError, match="--set expects KEY=VALUE"):
         parse_settings(["a"])
 
 

@@ -75,7 +75,7 @@ def test_changes_replace_factors_and_single_values_within_tables(tmp_path):
         ({"cpus": "four"}, "factor cpus.0: wanted a valid integer, found 'four'"),
         ({"replications": 0}, "factor replications: wanted greater than or equal to 1, found 0"),
         ({"events": "some"}, "factor events: wanted 'full', 'stretches' or 'none', found 'some'"),
-        ({"jitter": "much"}, "jitter wants a percentage such as 0.5%, found 'much'"),
+        ({"jitter": "much"}, "jitter expects a percentage such as 0.5%, found 'much'"),
         ({"cpus": 1, "together": [{"cpus": [1]}]}, "factor cpus is given twice"),
         ({"together": [{"cpus": [1, 2], "jitter": [1]}]}, "found 2 of cpus, 1 of jitter"),
         ({"together": [{"cpu": [1, 2]}]}, "together: unknown factor 'cpu'; did you mean 'cpus'"),

@@ -77,8 +77,8 @@ def test_a_page_set_under_both_its_keys_is_refused(tmp_path: Path) -> None:
     [
         ("taks=3", InputError, "did you mean 'tasks'"),
         ("tasks=many", InputError, "tasks: expected a valid integer"),
-        ("tasks.x=3", UsageError, "'tasks' is no table of laptop.toml but 6; change it whole"),
-        ("tasks", UsageError, "--set wants KEY=VALUE, found 'tasks'"),
+        ("tasks.x=3", UsageError, "'tasks' in laptop.toml is 6, not a table; set 'tasks' itself"),
+        ("tasks", UsageError, "--set expects KEY=VALUE, found 'tasks'"),
     ],
 )
 def test_generate_says_what_is_wrong_with_a_setting(
