@@ -38,6 +38,7 @@ def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
             command = COMMANDS[number % len(COMMANDS)]
             place.kill(command, number)
             number += 1
+        print(f"  {place.slowest_s:.2f} s at most from a signal to the end")
     return result
 
 
@@ -52,6 +53,7 @@ class _Place:
             shutil.copytree(source, self._cache, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         self._environment = {"TMPDIR": str(self._tmp), "KMAP_PIPELINE_CACHE": str(self._cache)}
         self._undisturbed: dict[str, tuple[float, object]] = {}
+        self.slowest_s = 0.0
 
     def kill(self, command: Command, number: int) -> None:
         """Kill one command at a moment that the seed and the try's number decide; then run it again."""
@@ -65,6 +67,8 @@ class _Place:
         time.sleep(moment_s)
         process.send_signal(sign)
         ended = finish(process, 20)
+        if ended.status == 128 + sign:
+            self.slowest_s = max(self.slowest_s, ended.after_s)
         self._result.tries[sign.name] += 1
         for what in self._broken(command, sign, ended, made):
             text = f"try {number}: {sign.name} after {moment_s:.2f} s of '{command.words}': {what}"

@@ -26,6 +26,8 @@ _REPLAYS = {"closed": "none", "timed": "full"}
 # Memory that a replay touches late: parts of the log and what the reader has ahead.
 MOST_GROWTH_BYTES = 64 << 20
 _BEFORE_FLAT = 0.2
+# Of the readings, about so many are printed.
+_SHOWN = 12
 
 
 def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
@@ -46,8 +48,10 @@ def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
             status, resident = _watch(command)
             result.tries[f"operations, {loop} loop"] += operations
             growth = growth_of(resident)
+            over_time = ", ".join(str(size >> 20) for size in resident[:: len(resident) // _SHOWN or 1])
             print(
-                f"  {loop}: {max(resident, default=0) >> 20} MB at most, grew by {growth >> 20} MB",
+                f"  {loop}: {max(resident, default=0) >> 20} MB at most, grew by {growth >> 20} MB; "
+                f"over time: {over_time} MB",
                 flush=True,
             )
             if status != 0 or growth > MOST_GROWTH_BYTES:
