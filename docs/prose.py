@@ -94,9 +94,11 @@ def template(text: str) -> str:
 
 
 def sql(text: str) -> str:
-    """Keep comments, without the names of what they describe."""
+    """Keep comments, without the names of what they describe. Each line of a header begins a sentence."""
     text = re.sub(r"^.*?(--|$)", lambda line: blank(line[0]), text, flags=re.MULTILINE)
-    return blanked(text, r"^\s*(question|reads|param|column): *(\w+;|\w+ = \S+;|(?<=reads:)[^\n]*)?")
+    named = r"(?:macro|view|question|param|column): *(?:\w+;|\w+ = \S+;)?"
+    label = rf"^\s*(?:{named}|(?:example|reads|kept|summed):.*)"
+    return re.sub(label, lambda match: "." + blank(match[0][1:]), text, flags=re.MULTILINE)
 
 
 def settings(text: str) -> str:

@@ -113,11 +113,11 @@ def _one_run(path: Path) -> Run:
     if len(runs) > 1:
         inside = ", ".join(found.directory.name for found in runs[:5])
         more = f" and {len(runs) - 5} more" if len(runs) > 5 else ""
-        raise UsageError(f"{path}: wanted one run, found {len(runs)}: {inside}{more}; give the path of one")
+        raise UsageError(f"{path}: expected one run, found {len(runs)}: {inside}{more}; give the path of one")
     (found,) = runs
     if not found.has_log:
         raise InputError(
-            f"{found.directory}: wanted a run with its log, found totals only; replay it with --events full"
+            f"{found.directory}: expected a run with its log, found totals only; replay it with --events full"
         )
     return found
 
@@ -147,7 +147,7 @@ def _window(
     begin = first if from_ms is None else round(from_ms * 1e6)
     end = last if to_ms is None else round(to_ms * 1e6)
     if begin >= end:
-        raise UsageError(f"wanted a window that ends after it begins, found {_span_text(begin, end)}")
+        raise UsageError(f"expected a window that ends after it begins, found {_span_text(begin, end)}")
     if begin >= last or end <= first:
         raise _nothing_in((begin, end), found)
     return (max(begin, first), min(end, last)), False

@@ -27,14 +27,14 @@ def readable_file(path: Path, wanted: str) -> Path:
         is_directory, exists = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}: wanted {wanted}, found a path that cannot be ({one_line(error)})"
+            f"{path}: expected {wanted}, found a path that cannot be ({one_line(error)})"
         ) from error
     if is_directory:
-        raise InputError(f"{path}: wanted {wanted}, found a directory; give the file itself")
+        raise InputError(f"{path}: expected {wanted}, found a directory; give the file itself")
     if not exists:
-        raise InputError(f"{path}: wanted {wanted}, found no such file; check the path")
+        raise InputError(f"{path}: expected {wanted}, found no such file; check the path")
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: wanted {wanted}, but it may not be read; check its permissions")
+        raise InputError(f"{path}: expected {wanted}, but it may not be read; check its permissions")
     return path
 
 
@@ -44,7 +44,7 @@ def regular_file(path: Path, wanted: str) -> Path:
     Devices and pipes are refused: they may be endless, and they cannot be read twice.
     """
     if not readable_file(path, wanted).is_file():
-        raise InputError(f"{path}: wanted {wanted}, found a device or pipe; write it to a file first")
+        raise InputError(f"{path}: expected {wanted}, found a device or pipe; write it to a file first")
     return path
 
 
@@ -57,7 +57,7 @@ def sha256_of(path: Path) -> str:
 def check_no_directory(path: Path) -> None:
     """Raise OutputError if `path`, a file to write, is a directory."""
     if path.is_dir():
-        raise OutputError(f"{path}: wanted a file to write, found a directory; give a file name inside it")
+        raise OutputError(f"{path}: expected a file to write, found a directory; give a file name inside it")
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def complete_directory(path: Path) -> Iterator[Path]:
     An existing directory is replaced. Raises OutputError if the directory cannot be written.
     """
     if path.exists() and not path.is_dir():
-        raise OutputError(f"{path}: wanted a directory to write, found a file; choose another name")
+        raise OutputError(f"{path}: expected a directory to write, found a file; choose another name")
     temporary, former = reserve_beside(path), reserve_beside(path)
     try:
         temporary.mkdir(parents=True)

@@ -54,7 +54,7 @@ def choose_form(
     if form is None:
         known = join_words(dict.fromkeys(one for name in forms for one in ENDINGS[name]), "or")
         how = "; change the name or give --format" if len(forms) > 1 else ""
-        raise UsageError(f"{path}: wanted a name that ends in {known}, found '{ending}'{how}")
+        raise UsageError(f"{path}: expected a name that ends in {known}, found '{ending}'{how}")
     if form not in fitting and any(ending in endings for endings in ENDINGS.values()):
         raise UsageError(
             f"{path}: the name ends in {ending}, but the format is {form}; "
@@ -97,7 +97,7 @@ def check_output(path: Path, *, force: bool, stdout: bool = False, binary: bool 
         return
     check_no_directory(path)
     if path.exists() and not path.is_file():
-        raise OutputError(f"{path}: wanted a file to write, found a device or pipe; '-o -' writes to a pipe")
+        raise OutputError(f"{path}: expected a file to write, found a device or pipe; '-o -' writes to a pipe")
     if path.exists() and not force:
         raise OutputError(f"{path}: already exists; choose another name, or overwrite it with --force")
     _try_to_write(path)
@@ -109,7 +109,7 @@ def check_output_directory(path: Path, *, force: bool) -> None:
     Raises OutputError.
     """
     if path.exists() and not path.is_dir():
-        raise OutputError(f"{path}: wanted a directory to write, found a file; choose another name")
+        raise OutputError(f"{path}: expected a directory to write, found a file; choose another name")
     if path.is_dir() and any(path.iterdir()) and not force:
         raise OutputError(
             f"{path}: the directory is not empty; choose another name, or replace it with --force"

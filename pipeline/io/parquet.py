@@ -32,7 +32,7 @@ def parquet_errors(path: Path, wanted: str) -> Iterator[None]:
         yield
     except DAMAGE as error:
         raise InputError(
-            f"{path}: wanted {wanted}, but it cannot be read as Parquet ({one_line(error)}); it is another "
+            f"{path}: expected {wanted}, but it cannot be read as Parquet ({one_line(error)}); it is another "
             "format, truncated or damaged: copy or create it again"
         ) from error
 
@@ -49,7 +49,7 @@ def read_metadata(path: Path, wanted: str) -> tuple[pq.FileMetaData, pa.Schema]:
         rows = sum(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     if rows != metadata.num_rows:
         raise InputError(
-            f"{path}: wanted {wanted}, but it says that it has {metadata.num_rows:,} rows, and its row "
+            f"{path}: expected {wanted}, but it says that it has {metadata.num_rows:,} rows, and its row "
             f"groups have {rows:,}; it is damaged: copy or create it again"
         )
     return metadata, schema
@@ -63,7 +63,7 @@ def read_table(path: Path, wanted: str, columns: Sequence[str] | None = None) ->
         table.validate(full=True)
     if table.num_rows != metadata.num_rows:
         raise InputError(
-            f"{path}: wanted {wanted} with {metadata.num_rows:,} rows, found {table.num_rows:,}; it is "
+            f"{path}: expected {wanted} with {metadata.num_rows:,} rows, found {table.num_rows:,}; it is "
             "damaged: copy or create it again"
         )
     return table

@@ -31,7 +31,7 @@ def read_toml_bytes(path: Path, wanted: str) -> bytes:
     with readable_file(path, wanted).open("rb") as file:
         content = file.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
-        raise InputError(f"{path}: wanted {wanted} of at most {MOST_BYTES >> 10:,} KiB, found more")
+        raise InputError(f"{path}: expected {wanted} of at most {MOST_BYTES >> 10:,} KiB, found more")
     return content
 
 
@@ -41,26 +41,28 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
         table = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: wanted TOML in UTF-8, found a byte that is not") from error
+        raise InputError(f"{path}:{line}: expected TOML in UTF-8, found a byte that is not") from error
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"at line (\d+)", str(error))
         line = int(at[1]) if at else len(content.splitlines())
         what = re.sub(r"\s*\(at .*\)$", "", str(error))
-        raise InputError(f"{path}:{line}: wanted TOML, found a mistake: {what}; mend the file") from error
+        raise InputError(f"{path}:{line}: expected TOML, found a mistake: {what}; mend the file") from error
     except RecursionError as error:
         raise _too_deep(path) from error
     except ValueError as error:
-        raise InputError(f"{path}: wanted TOML, found a value that cannot be: {error}") from error
+        raise InputError(f"{path}: expected TOML, found a value that cannot be: {error}") from error
     for key, value, depth in _values(table):
         if depth > MOST_DEPTH:
             raise _too_deep(path)
         if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
-            raise InputError(f"{path}: {key}: wanted a number of 64 bits, found one of {value.bit_length()}")
+            raise InputError(
+                f"{path}: {key}: expected a 64-bit number, found one of {value.bit_length()} bits"
+            )
     return table
 
 
 def _too_deep(path: Path) -> InputError:
-    return InputError(f"{path}: wanted TOML nested at most {MOST_DEPTH} deep, found deeper")
+    return InputError(f"{path}: expected TOML nested at most {MOST_DEPTH} deep, found deeper")
 
 
 def _values(table: dict[str, Any]) -> Iterator[tuple[str, Any, int]]:

@@ -70,7 +70,9 @@ def emit(dispatcher: Any, arguments: Sequence[Any]) -> MachineCode:
     dispatcher.compile(kinds)
     made = dispatcher.overloads[kinds]
     if made.signature.return_type not in (types.int64, types.none):
-        raise TypeError(f"{dispatcher.__name__}: wanted to return int64, found {made.signature.return_type}")
+        raise TypeError(
+            f"{dispatcher.__name__}: expected int64 as result, found {made.signature.return_type}"
+        )
     module = made.library._final_module
     content = made.library._codegen._tm.emit_object(module)
     # The object file names only the declared functions that it needs.

@@ -133,7 +133,7 @@ class CompiledFunction:
                 kinds.append(argument.layout_name)
             elif isinstance(argument, np.ndarray):
                 if argument.ndim != 1 or not argument.flags.c_contiguous:
-                    raise ValueError(f"{self._name}: wanted a contiguous one-dimensional array")
+                    raise ValueError(f"{self._name}: expected a contiguous one-dimensional array")
                 words += (argument.ctypes.data, argument.size)
                 kinds.append(argument.dtype)
             else:

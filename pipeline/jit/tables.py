@@ -27,7 +27,7 @@ class Tables:
         self.windows: dict[str, tuple[np.ndarray, int]] = {}
         for name, array in arrays.items():
             if array.ndim != 1 or not array.flags.c_contiguous:
-                raise ValueError(f"{name}: wanted a contiguous one-dimensional array")
+                raise ValueError(f"{name}: expected a contiguous one-dimensional array")
             setattr(self, name, array)
         self.layout = tuple((name, array.dtype) for name, array in arrays.items())
         # Address and length of each array, as compiled code reads them.

@@ -26,12 +26,12 @@ def explain_interrupt_load(costs: Mapping[str, int]) -> str:
     if gap_ns == 0:
         return ""
     if gap_ns < LEAST_GAP_NS:
-        return f"cost interrupt_gap_ns: wanted 0 or at least {LEAST_GAP_NS:,} ns, found {gap_ns:,}"
+        return f"cost interrupt_gap_ns: expected 0 or at least {LEAST_GAP_NS:,} ns, found {gap_ns:,}"
     mean_ns = mean_interrupt_ns(costs["interrupt_ns"], costs["interrupt_max_ns"])
     if mean_ns * 100 <= gap_ns * MOST_PERCENT:
         return ""
     return (
-        f"cost interrupt_gap_ns: wanted interrupts that take at most {MOST_PERCENT}% of a CPU's time, found "
+        f"cost interrupt_gap_ns: expected interrupts to take at most {MOST_PERCENT}% of a CPU's time, found "
         f"one every {gap_ns:,} ns that takes {mean_ns:,.0f} ns on average; raise interrupt_gap_ns, or lower "
         "interrupt_ns or interrupt_max_ns"
     )

@@ -91,7 +91,7 @@ class Profile(BaseModel):
             kind = COST_KINDS[name]
             if not kind.minimum <= value <= kind.maximum:
                 raise UsageError(
-                    f"cost {name}: wanted {kind.minimum:,} to {kind.maximum:,} {kind.unit}, found {value:,}"
+                    f"cost {name}: expected {kind.minimum:,} to {kind.maximum:,} {kind.unit}, found {value:,}"
                 )
             if value != self.costs[name].value:
                 source = f"assumed: replaces the {self.costs[name].value:,} of {self.name}"
@@ -176,7 +176,7 @@ def _check(path: Path, data: dict[str, Any]) -> Profile:
             profile.costs[name] = _Priced(value=value, source=f"assumed: the default, {kind.default}")
         if not kind.minimum <= profile.costs[name].value <= kind.maximum:
             raise InputError(
-                f"{path}: costs.{name}: wanted {kind.minimum:,} to {kind.maximum:,} {kind.unit}, "
+                f"{path}: costs.{name}: expected {kind.minimum:,} to {kind.maximum:,} {kind.unit}, "
                 f"found {profile.costs[name].value:,}"
             )
         cost = profile.costs[name]
@@ -186,7 +186,7 @@ def _check(path: Path, data: dict[str, Any]) -> Profile:
         raise InputError(f"{path}: {problem}")
     if profile.arbitration not in _ARBITRATIONS:
         raise InputError(
-            f"{path}: arbitration wants {' or '.join(_ARBITRATIONS)}, found '{profile.arbitration}'"
+            f"{path}: arbitration expects {' or '.join(_ARBITRATIONS)}, found '{profile.arbitration}'"
         )
     if profile.nodes > profile.cpus:
         raise InputError(f"{path}: found {profile.nodes} nodes but only {profile.cpus} CPUs")

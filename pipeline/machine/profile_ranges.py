@@ -64,13 +64,13 @@ def explain_bad_range(kind: CostKind, value: int, low: int | None, high: int | N
         absent = [
             name for name, it in (("low", low), ("high", high), ("range_source", source)) if it in (None, "")
         ]
-        return f"a range wants low, high and range_source, found no {' and no '.join(absent)}"
+        return f"a range expects low, high and range_source, found no {' and no '.join(absent)}"
     if kind.unit not in _PRICED_IN:
         return f"is {explain_lack(kind, value)}, and has no range; remove low, high and range_source"
     least = max(kind.minimum, 1)
     if not least <= low <= value <= high <= kind.maximum:
         return (
-            f"a range wants {least:,} <= low <= value <= high <= {kind.maximum:,} {kind.unit}, found low "
+            f"a range expects {least:,} <= low <= value <= high <= {kind.maximum:,} {kind.unit}, found low "
             f"{low:,}, value {value:,}, high {high:,}"
         )
     return ""

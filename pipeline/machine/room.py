@@ -39,7 +39,7 @@ def check_room(allocator: Allocator, options: dict[str, Value], shape: Shape, se
 
     slots, advice = measure(_slots_of)
     if slots > MOST_SLOTS:
-        raise UsageError(f"{allocator.name}: wanted at most {MOST_SLOTS:,} slots, found {slots:,}; {advice}")
+        raise UsageError(f"{allocator.name}: has {slots:,} slots, more than {MOST_SLOTS:,}; {advice}")
     available = available_bytes()
     wanted, advice = measure(bytes_of)
     if wanted > available:

@@ -105,7 +105,7 @@ def round_to(value: float, digits: int) -> int:
 
 
 def describe_outcome(outcome: Outcome) -> str:
-    """Write the values of one cost at which the order changes, or that there are none."""
+    """Write the values of one cost at which the order changes, or that the range has none."""
     said = [
         f"{turn.side} {describe_turn(turn)}"
         if turn.turned is not None

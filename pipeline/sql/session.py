@@ -117,7 +117,7 @@ class Session:
         """
         frame = self.run(sql, params, most)
         if frame is None:
-            raise UsageError("wanted a query that returns rows, such as SELECT; this statement has none")
+            raise UsageError("expected a query that returns rows, such as SELECT; this statement has none")
         return frame
 
     def run(

@@ -237,7 +237,7 @@ def refuse_claims(trace: Trace) -> None:
     said = {"task": trace.metadata.tasks, "process": trace.metadata.processes, "page": trace.metadata.pages}
     if not trace.rows:
         raise InputError(
-            f"{trace.path}: wanted a trace with operations, found none; import or generate it again"
+            f"{trace.path}: expected a trace with operations, found none; import or generate it again"
         )
     if trace.metadata.operations != trace.rows:
         raise InputError(

@@ -53,6 +53,6 @@ def refuse_losses(losses: Mapping[str, int], path: object) -> None:
     found = describe_losses(losses)
     if found:
         raise InputError(
-            f"{path}: wanted a recording without losses (--strict), found: {'; '.join(found)}; record "
+            f"{path}: expected a recording without losses (--strict), found: {'; '.join(found)}; record "
             "again with a larger buffer and more events, or omit --strict"
         )

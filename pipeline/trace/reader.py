@@ -110,7 +110,7 @@ class Trace:
 
     def _damaged(self, row: int, reason: str) -> InputError:
         return InputError(
-            f"{self.path}: wanted {self.rows:,} rows, but the data after row {row:,} cannot be read "
+            f"{self.path}: expected {self.rows:,} rows, but the data after row {row:,} cannot be read "
             f"({reason}); the file is damaged: copy, import or generate it again"
         )
 
@@ -127,7 +127,7 @@ def open_trace(path: Path) -> Trace:
     _check_columns(path, schema)
     if text is None:
         raise InputError(
-            f"{path}: wanted a trace, found its columns without its metadata; convert it with "
+            f"{path}: expected a trace, found its columns without its metadata; convert it with "
             f"'pipeline import {path} -o NEW.parquet'"
         )
     return Trace(path, _parse_metadata(path, text), parquet)
@@ -171,9 +171,9 @@ def _parquet_metadata(path: Path) -> tuple[pq.FileMetaData, pa.Schema]:
     if head.startswith(b"PAR1"):
         return read_metadata(path, "a trace")
     if form := find_format(head):
-        raise InputError(f"{path}: wanted a trace; this {say_no_trace(form, path)}")
+        raise InputError(f"{path}: expected a trace; this {say_no_trace(form, path)}")
     raise InputError(
-        f"{path}: wanted a Parquet file, found another format; 'pipeline import' converts recordings"
+        f"{path}: expected a Parquet file, found another format; 'pipeline import' converts recordings"
     )
 
 
@@ -184,17 +184,17 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
         near = {name: nearest(name, others) for name in missing}
         guesses = [f"'{found[0]}' resembles '{name}'" for name, found in near.items() if found]
         raise InputError(
-            f"{path}: wanted a trace with columns {', '.join(COLUMN_NAMES)}; missing: {', '.join(missing)}"
+            f"{path}: expected a trace with columns {', '.join(COLUMN_NAMES)}; missing: {', '.join(missing)}"
             + (f" ({'; '.join(guesses)})" if guesses else "")
             + "; if it is a recording, 'pipeline import' converts it to a trace"
         )
     if doubled := [name for name in COLUMN_NAMES if schema.names.count(name) > 1]:
         raise InputError(
-            f"{path}: wanted each column of a trace once, found {', '.join(doubled)} several times; it is "
+            f"{path}: expected each column of a trace once, found {', '.join(doubled)} several times; it is "
             "damaged, or not a trace"
         )
     wrong = [
-        f"{column.name} is {schema.field(column.name).type}, wanted {column.type}"
+        f"{column.name} is {schema.field(column.name).type}, expected {column.type}"
         for column in COLUMNS
         if not _type_fits(column, schema.field(column.name).type)
     ]
@@ -222,7 +222,7 @@ def _parse_metadata(path: Path, text: bytes) -> TraceMetadata:
         ) from error
     if version > FORMAT_VERSION:
         raise InputError(
-            f"{path}: wanted trace format version {FORMAT_VERSION} or older, found {version}; "
+            f"{path}: expected trace format version {FORMAT_VERSION} or older, found {version}; "
             "update pipeline to read it"
         )
     try:
@@ -258,7 +258,7 @@ def _kind_column(column: pa.Array, first_row: int, path: Path, tolerant: bool) -
         if len(bad):
             row = int(bad[0])
             raise InputError(
-                f"{path}: row {first_row + row:,}: kind is {column[row].as_py()!r}, wanted one of "
+                f"{path}: row {first_row + row:,}: kind is {column[row].as_py()!r}, expected one of "
                 f"{', '.join(KINDS)}; 'pipeline doctor' counts all such rows"
             )
     # Without Arrow's check, because tolerant readers accept the code UNKNOWN_KIND.

@@ -209,7 +209,7 @@ class _Counts:
             low, high = int(columns[name].min()), int(columns[name].max())
             if low < 0 or high >= limit:
                 raise ValueError(
-                    f"column '{name}' of a trace contains {low if low < 0 else high}; wanted 0 to {limit - 1}"
+                    f"column '{name}' of a trace has {low if low < 0 else high}; expected 0 to {limit - 1}"
                 )
         self._largest_page = max(self._largest_page, int(columns["page"].max()))
         self._tasks[columns["task"]] = True

@@ -90,7 +90,7 @@ class Sequence:
         self.reference.enter(cpu, task.process)
         wanted = self.reference.unmap(asked, slot) if unmapping else self.reference.map(asked, woken)
         self.log.append(("unmap" if unmapping else "map", asked, answer))
-        assert answer == wanted, f"{asked}: wanted {wanted}, found {answer}"
+        assert answer == wanted, f"{asked}: expected {wanted}, found {answer}"
         return answer
 
     def _run(self, task: Task, cpu: int) -> Answer:

@@ -53,7 +53,7 @@ def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
                 keep.mkdir(parents=True, exist_ok=True)
                 kept = keep / f"run-{seed}-{result.tries.total()}.json"
                 kept.write_text(json.dumps({"of": name, "PYTHONHASHSEED": hashes} | asked, indent=2) + "\n")
-                result.fail(f"{name}: wanted {EXPECTED[name]}, found {found}", kept)
+                result.fail(f"{name}: expected {EXPECTED[name]}, found {found}", kept)
     return result
 
 

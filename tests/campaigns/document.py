@@ -19,7 +19,7 @@ def write_counts(results: Sequence[CampaignResult], page: Path) -> None:
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     there, found, after = rest.partition(END)
     if not found:
-        raise ValueError(f"{page}: wanted the lines '{BEGIN}' and '{END}', found none")
+        raise ValueError(f"{page}: expected the lines '{BEGIN}' and '{END}', found none")
     rows = {row[0]: row for row in map(_cells, there.splitlines()) if len(row) == _WIDTH}
     rows |= {result.campaign: _row(result) for result in results}
     for head in (_HEAD[0], "---"):

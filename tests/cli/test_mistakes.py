@@ -48,10 +48,10 @@ REPLAYED = [
     ("cut.parquet", "cut short or damaged"),
     ("text.parquet", "found another format"),
     ("columns.parquet", "'taks'"),
-    ("type.parquet", "page is double, wanted int64"),
+    ("type.parquet", "page is double, expected int64"),
     ("unordered.parquet", "rows that begin before the previous row: 1 (first at row 2)"),
     ("negative.parquet", "rows with a negative time or duration: 1 (first at row 2)"),
-    ("empty.parquet", "wanted a trace with operations, found none"),
+    ("empty.parquet", "expected a trace with operations, found none"),
 ]
 
 
@@ -82,7 +82,7 @@ NAMES = [
         f"{DIVIDED} page_fault=atomic",
         "'page_fault=atomic' gives no allocator for the other kinds; add default=NAME",
     ),
-    (f"{DIVIDED} page_fault=atomic,global_pool", "wants KIND=NAME,...,default=NAME, found 'global_pool'"),
+    (f"{DIVIDED} page_fault=atomic,global_pool", "expects KIND=NAME,...,default=NAME, found 'global_pool'"),
     (f"{DIVIDED} page_fault=atmic,default=global_pool", "unknown allocator 'atmic'; did you mean 'atomic'"),
     (f"{DIVIDED} page_fault=atomic,default=sf_buf -s slots=9", "give one of sf_buf.slots or atomic.slots"),
     (
@@ -113,16 +113,16 @@ def test_an_unknown_name_is_met_with_the_nearest(house, words, said):
 
 REPLAY = "replay good.parquet -m numaq16 -a global_pool "
 VALUES = [
-    (REPLAY + "-s slots=one", "option slots wants 2..1048576, found 'one'"),
-    (REPLAY + "-s slots=1", "option slots wants 2..1048576, found '1'"),
-    (REPLAY + "-s wake=some", "option wake wants all | one, found 'some'"),
-    (REPLAY + "-s flush_if_any=maybe", "option flush_if_any wants true | false, found 'maybe'"),
+    (REPLAY + "-s slots=one", "option slots expects 2..1048576, found 'one'"),
+    (REPLAY + "-s slots=1", "option slots expects 2..1048576, found '1'"),
+    (REPLAY + "-s wake=some", "option wake expects all | one, found 'some'"),
+    (REPLAY + "-s flush_if_any=maybe", "option flush_if_any expects true | false, found 'maybe'"),
     (REPLAY + "-s slots", "--set expects KEY=VALUE, found 'slots'"),
     (REPLAY + "-s slots=3 -s slots=4", "--set gives 'slots' twice"),
-    (REPLAY + "--cost broadcast=2", "cost broadcast: wanted 0 to 1 0 | 1, found 2"),
+    (REPLAY + "--cost broadcast=2", "cost broadcast: expected 0 to 1 0 | 1, found 2"),
     (REPLAY + "--cost switch_ns=a", "--cost switch_ns expects a whole number, found 'a'"),
-    (REPLAY + "--cpus 0", "--cpus wants 1..64, found 0"),
-    (REPLAY + "--cpus 65", "--cpus wants 1..64, found 65"),
+    (REPLAY + "--cpus 0", "--cpus expects 1..64, found 0"),
+    (REPLAY + "--cpus 65", "--cpus expects 1..64, found 65"),
     (REPLAY + "--cpus four", "Invalid value for '--cpus'"),
     (REPLAY + "--jitter much", "--jitter expects a percentage such as 0.5%, found 'much'"),
     (REPLAY + "--jitter 101%", "jitter must be 0 to 100 %, found 101"),
@@ -156,20 +156,20 @@ def test_a_value_that_does_not_fit(house, words, said):
 
 
 FILES = [
-    ("generate broken.toml -o x.parquet", "broken.toml:1: wanted TOML"),
+    ("generate broken.toml -o x.parquet", "broken.toml:1: expected TOML"),
     ("generate unknown.toml -o x.parquet", "unknown key 'taks'; did you mean 'tasks'"),
     ("generate missing.toml -o x.parquet", "found no such file"),
-    ("replay good.parquet -m broken.toml -a direct_map", "broken.toml:1: wanted TOML, found a mistake"),
+    ("replay good.parquet -m broken.toml -a direct_map", "broken.toml:1: expected TOML, found a mistake"),
     ("replay good.parquet -m missing.toml -a direct_map", "found no such file"),
     ("replay good.parquet -m numaq16 -a missing.py", "found no such file"),
-    ("sql -f missing.sql", "wanted a .sql file, found no such file"),
+    ("sql -f missing.sql", "expected a .sql file, found no such file"),
     ("sql FROM\truns -r nothing", "found no manifest.json in it"),
     ("sql FROM\truns -r missing", "found no such directory"),
     ("report nothing", "found no manifest.json in it"),
     ("report missing", "found no such directory"),
-    ("report -d broken.toml", "broken.toml:1: wanted TOML, found a mistake"),
+    ("report -d broken.toml", "broken.toml:1: expected TOML, found a mistake"),
     ("report -d missing.toml", "found no such file"),
-    ("validate --row missing.csv", "wanted lockmeter rows (CSV), found no such file"),
+    ("validate --row missing.csv", "expected lockmeter rows (CSV), found no such file"),
     ("validate --row no.sql", "no.sql:1: missing columns row, kernel"),
     ("validate --row good.parquet", "expected CSV in UTF-8, found invalid bytes"),
     ("doctor missing.parquet", "found no such file"),
@@ -193,7 +193,7 @@ OUTPUTS = [
     ("replay good.parquet -m numaq16 -a direct_map -o /proc/nope", "cannot be written"),
     ("sql FROM\truns -o nothing", "found a directory"),
     ("sql FROM\truns -o text.parquet/x", "cannot be written"),
-    ("calibrate -o text.parquet", "wanted a directory to write, found a file"),
+    ("calibrate -o text.parquet", "expected a directory to write, found a file"),
     ("validate --document nothing", "found a directory"),
     ("report -o nothing", "found a directory"),
 ]
@@ -210,5 +210,5 @@ def test_a_run_whose_table_is_gone(house, tmp_path):
     table.unlink()
     said = refusal("sql", "FROM runs", cwd=tmp_path, status=INPUT)
     assert (
-        "events.parquet: wanted a table of the run's log, listed in its manifest, found no such file" in said
+        "events.parquet: expected a table of the run's log, listed in its manifest, found no such file" in said
     )

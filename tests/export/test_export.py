@@ -65,16 +65,16 @@ def test_the_command_says_what_it_wrote(tmp_path):
 MISTAKES = [
     ({"form": "perfeto"}, UsageError, "unknown format 'perfeto'; did you mean 'perfetto'"),
     ({"form": "parquet", "name": "x.parquet.gz"}, UsageError, "name the file without .gz"),
-    ({"from_ms": 2, "to_ms": 1}, UsageError, "wanted a window that ends after it begins, found 2 to 1 ms"),
+    ({"from_ms": 2, "to_ms": 1}, UsageError, "expected a window that ends after it begins, found 2 to 1 ms"),
     ({"from_ms": 2, "to_ms": 3}, UsageError, "nothing happened from 2 to 3 ms; the run lasts from 0 to"),
     ({"from_ms": 6e-6, "to_ms": 9e-6}, UsageError, "nothing happened from 0.000006 to 0.000009 ms"),
     ({"form": "csv", "from_ms": 6e-6, "to_ms": 9e-6}, UsageError, "nothing happened from 0.000006"),
     ({"around_op": 2}, UsageError, "no operation 2; its operations are 0 to 1"),
     ({"around_op": 1, "to_ms": 1}, UsageError, "give either --around-op or --from-ms and --to-ms"),
-    ({"run": "."}, UsageError, "wanted one run, found 2: bare, run; give the path of one"),
-    ({"run": "bare"}, InputError, "wanted a run with its log, found totals only; replay it"),
+    ({"run": "."}, UsageError, "expected one run, found 2: bare, run; give the path of one"),
+    ({"run": "bare"}, InputError, "expected a run with its log, found totals only; replay it"),
     ({"run": "nowhere"}, InputError, "found no such directory"),
-    ({"name": "run"}, OutputError, "wanted a file to write, found a directory"),
+    ({"name": "run"}, OutputError, "expected a file to write, found a directory"),
 ]  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def test_mistakes_are_explained(tmp_path: Path) -> None:
             "contains 'fault', which the mapping does not translate",
         ),
         (MAPPING.replace('unit = "us"', 'unit = "h"'), r"columns\.time\.unit.*found 'h'"),
-        ("[columns", "wanted TOML"),
+        ("[columns", "expected TOML"),
     ):
         with pytest.raises(InputError, match=message):
             imported(tmp_path, CSV, mapping=_mapping(tmp_path, text))
@@ -130,7 +130,7 @@ def test_rows_without_a_page_are_left_out_and_counted_and_bytes_may_be_unknown(t
 
 
 @pytest.mark.parametrize(
-    ("rows", "unit", "wanted"),
+    ("rows", "unit", "expected"),
     [
         ("1,7,1\n2,,1\n", "ns", "'tid' is null at row 1"),
         ("1,7,1\n9000000000000000000,7,1\n", "s", "check its unit"),

@@ -29,11 +29,11 @@ HOSTILE = {
     "deep": (b"a = " + b"[" * 3_000 + b"]" * 3_000, "nested at most 32 deep"),
     "deep keys": (b".".join([b"a"] * 500) + b" = 1", "nested at most 32 deep"),
     "digits": (b"a = " + b"9" * 5_000, "a value that cannot be"),
-    "large": (b"a.b = [" + b"9" * 40 + b"]", "a.b.0: wanted a number of 64 bits"),
+    "large": (b"a.b = [" + b"9" * 40 + b"]", "a.b.0: expected a 64-bit number"),
     "long": (b"#" * (MOST_BYTES + 1), "at most 1,024 KiB"),
-    "latin": (b"\n\na = '\xe9'", ":3: wanted TOML in UTF-8"),
-    "mistake": (b"\na 1", ":2: wanted TOML, found a mistake"),
-    "NUL": (b"a = '\0'", ":1: wanted TOML, found a mistake"),
+    "latin": (b"\n\na = '\xe9'", ":3: expected TOML in UTF-8"),
+    "mistake": (b"\na 1", ":2: expected TOML, found a mistake"),
+    "NUL": (b"a = '\0'", ":1: expected TOML, found a mistake"),
 }
 
 

@@ -49,5 +49,5 @@ def test_an_interrupt_delays_nothing_that_is_over_before_it_arrives(tmp_path: Pa
 
 
 def test_a_time_slice_of_0_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="timeslice_ns: wanted 1 to"):
+    with pytest.raises(InputError, match="timeslice_ns: expected 1 to"):
         machine(tmp_path, 1, timeslice_ns=0)

@@ -58,7 +58,7 @@ def test_the_mean_length_is_that_of_what_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("prices", "said"),
     [
-        ({"interrupt_gap_ns": 999}, "cost interrupt_gap_ns: wanted 0 or at least 1,000 ns, found 999"),
+        ({"interrupt_gap_ns": 999}, "cost interrupt_gap_ns: expected 0 or at least 1,000 ns, found 999"),
         (
             {"interrupt_gap_ns": 1_000, "interrupt_ns": 901, "interrupt_max_ns": 901},
             "at most 90% of a CPU's time, found one every 1,000 ns that takes 901 ns on average",

@@ -77,7 +77,7 @@ def test_what_it_raises_is_raised(made):
 
 def test_arrays_that_are_not_contiguous_are_refused(made):
     weigh, compiled = made
-    with pytest.raises(ValueError, match="weigh: wanted a contiguous"):
+    with pytest.raises(ValueError, match="weigh: expected a contiguous"):
         weigh(pairs(4), np.ones(8, np.int64)[::2], 0, 4)
     assert compiled == []
 
@@ -101,7 +101,7 @@ def test_what_returns_anything_but_integers_is_refused(tmp_path):
     compiled = CompiledFunction(
         lambda: tmp_path, "half", lambda arguments: emit(make_dispatcher(half), arguments)
     )
-    with pytest.raises(TypeError, match="half: wanted to return int64, found float64"):
+    with pytest.raises(TypeError, match="half: expected int64 as result, found float64"):
         compiled(pairs(1))
     assert list(tmp_path.iterdir()) == []
 

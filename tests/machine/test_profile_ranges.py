@@ -52,7 +52,7 @@ def test_the_range_of_every_shipped_price_holds_its_value(name):
     [
         (STATED.replace("200", "600"), "found low 600, value 300, high 500"),
         (STATED.replace("500", "250"), "found low 200, value 300, high 250"),
-        (STATED.replace("200", "0"), "wants 1 <= low <= value"),
+        (STATED.replace("200", "0"), "expects 1 <= low <= value"),
         ("low = 200\n", "found no high and no range_source"),
         (STATED.replace("low = 200", 'low = "little"'), "key costs.invalidate_ns.low: "),
     ],

@@ -44,7 +44,7 @@ def test_slots_that_cannot_be_numbered_are_refused_whatever_the_memory(
 ) -> None:
     monkeypatch.setattr("pipeline.machine.room.available_bytes", lambda: 1 << 60)
     with pytest.raises(
-        UsageError, match=r"at most 2,147,483,647 slots, found 2,147,483,648; lower option slots or"
+        UsageError, match=r"has 2,147,483,648 slots, more than 2,147,483,647; lower option slots or"
     ):
         _check("per_process", cpus=4, slots=str(1 << 14))
 

@@ -174,7 +174,7 @@ def test_a_design_that_fails_is_named_with_its_error(tmp_path):
         (["-a", "atomic,sf_buf", "--draws", "1"], "--draws"),
         (["-a", "atomic,sf_buf", "--cost", ","], "--cost: expected names of costs"),
         (["-a", "atomic,sf_buf", "--seed", str(1 << 62)], "--seed"),
-        (["-a", "atomic,sf_buf", "--report", "page.md"], "wanted a name that ends in .html"),
+        (["-a", "atomic,sf_buf", "--report", "page.md"], "expected a name that ends in .html"),
     ],
 )
 def test_mistakes_are_named_before_anything_runs(words, said, tmp_path):

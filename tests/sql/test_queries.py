@@ -283,7 +283,7 @@ def test_a_convoy_that_begins_in_a_flush_is_counted_as_such(tmp_path):
 def test_parameters_take_the_type_of_their_default(session):
     query = load_query("slowest_operations")
     assert len(run_query(session, query, {"top": "1"})) == 1
-    with pytest.raises(UsageError, match="wanted a whole number, found 'many'"):
+    with pytest.raises(UsageError, match="expected a whole number, found 'many'"):
         run_query(session, query, {"top": "many"})
     with pytest.raises(
         UsageError, match="unknown parameter of 'slowest_operations' 'tpo'; did you mean 'top'"
@@ -299,7 +299,7 @@ def test_an_unknown_query_names_the_nearest():
 def test_a_header_line_that_does_not_fit_is_named_with_its_number(tmp_path):
     path = tmp_path / "mine.sql"
     path.write_text("-- question: What?\n-- param: top 5\nSELECT 1 AS one\n")
-    with pytest.raises(InputError, match=r"mine.sql:2: wanted '-- param: name = default; meaning'"):
+    with pytest.raises(InputError, match=r"mine.sql:2: expected '-- param: name = default; meaning'"):
         read_query(path)
 
 

@@ -153,7 +153,7 @@ def test_a_broken_manifest_says_what_is_wrong(tmp_path, text, message):
 def test_a_promised_table_that_is_missing_is_named(tmp_path):
     make_run(tmp_path / "a", "a")
     (tmp_path / "a" / "events.parquet").unlink()
-    with pytest.raises(InputError, match=r"events.parquet: wanted a table of the run's log"):
+    with pytest.raises(InputError, match=r"events.parquet: expected a table of the run's log"):
         open_session([tmp_path])
 
 

@@ -158,7 +158,7 @@ def test_the_command_refuses_with_one_line(own: Path, tmp_path: Path) -> None:
         "study", "poolsize", cwd=tmp_path, status=2
     )
     (tmp_path / "no.toml").write_text("claim = ")
-    assert "no.toml:1: wanted TOML, found a mistake" in refusal("study", "no.toml", cwd=tmp_path, status=3)
+    assert "no.toml:1: expected TOML, found a mistake" in refusal("study", "no.toml", cwd=tmp_path, status=3)
     assert "no.toml" in refusal("report", "no.toml", cwd=tmp_path, status=3)
     assert "html, .htm and .md" in refusal("report", str(own), "-o", "x.svg", cwd=tmp_path, status=2)
     done = pipeline("study", cwd=tmp_path)

@@ -72,9 +72,9 @@ def test_changes_replace_factors_and_single_values_within_tables(tmp_path):
         ({"machin": "x"}, "unknown factor 'machin'; did you mean 'machine'"),
         ({"allocator": []}, "factor allocator has no values, so the grid has no runs"),
         ({"options": {"slots": []}}, "factor options.slots has no value"),
-        ({"cpus": "four"}, "factor cpus.0: wanted a valid integer, found 'four'"),
-        ({"replications": 0}, "factor replications: wanted greater than or equal to 1, found 0"),
-        ({"events": "some"}, "factor events: wanted 'full', 'stretches' or 'none', found 'some'"),
+        ({"cpus": "four"}, "factor cpus.0: expected a valid integer, found 'four'"),
+        ({"replications": 0}, "factor replications: expected greater than or equal to 1, found 0"),
+        ({"events": "some"}, "factor events: expected 'full', 'stretches' or 'none', found 'some'"),
         ({"jitter": "much"}, "jitter expects a percentage such as 0.5%, found 'much'"),
         ({"cpus": 1, "together": [{"cpus": [1]}]}, "factor cpus is given twice"),
         ({"together": [{"cpus": [1, 2], "jitter": [1]}]}, "found 2 of cpus, 1 of jitter"),
@@ -90,7 +90,7 @@ def test_a_mistake_is_one_line(change, said):
 
 def test_a_mistake_in_a_file_names_the_file(tmp_path):
     (tmp_path / "grid.toml").write_text("trace = [")
-    with pytest.raises(InputError, match=r"grid\.toml:\d+: wanted TOML, found a mistake"):
+    with pytest.raises(InputError, match=r"grid\.toml:\d+: expected TOML, found a mistake"):
         read_grid(tmp_path / "grid.toml")
     (tmp_path / "grid.toml").write_text("trac = 1")
     with pytest.raises(InputError, match=r"grid\.toml: unknown factor 'trac'; did you mean 'trace'"):

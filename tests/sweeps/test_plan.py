@@ -120,7 +120,7 @@ def test_another_source_of_a_design_gives_another_key(tmp_path):
         ({"trace": "kernel_bild"}, "unknown trace 'kernel_bild'; did you mean 'kernel_build'"),
         ({"allocator": "globl_pool"}, "unknown allocator 'globl_pool'; did you mean 'global_pool'"),
         ({"options": {"slos": 1}}, "unknown option 'slos'"),
-        ({"options": {"slots": 1}}, "option slots wants 2..1048576, found '1'"),
+        ({"options": {"slots": 1}}, "option slots expects 2..1048576, found '1'"),
         ({"machine": "numaq"}, "unknown machine 'numaq'; did you mean 'numaq16'"),
         ({"costs": {"switch": 1}}, "unknown cost 'switch'; did you mean 'switch_ns'"),
         ({"costs": {"switch_ns": "x"}}, "factor costs.switch_ns must be a whole number, found 'x'"),
@@ -141,7 +141,7 @@ def test_a_mistake_is_one_line(change, said):
 
 
 def test_a_value_that_does_not_fit_a_workload_names_its_file_and_the_change():
-    with pytest.raises(InputError, match=r"traces/kernel_build.toml with tasks = \"many\": tasks: wanted"):
+    with pytest.raises(InputError, match=r"traces/kernel_build.toml with tasks = \"many\": tasks: expected"):
         planned(workload={"tasks": "many"})
 
 

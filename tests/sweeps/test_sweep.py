@@ -257,7 +257,7 @@ def test_rerun_compares_a_run_that_is_done_and_tries_a_poison_one_again(tmp_path
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("unlink()", "kernel_build.parquet: wanted a Parquet file, found no such file"),
+        ("unlink()", "kernel_build.parquet: expected a Parquet file, found no such file"),
         ("write_bytes(Path('{other}').read_bytes())", "has changed since the sweep was planned"),
     ],
     ids=["vanishes", "changes"],

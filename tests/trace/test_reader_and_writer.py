@@ -127,8 +127,8 @@ def test_a_trace_of_no_rows_is_a_trace(tmp_path) -> None:
         ({"page": None}, "'page' of a trace cannot be null"),
         ({"page": np.arange(4)}, "differ in length"),
         ({"time_ns": np.array([0, 10, 5, 20, 30])}, "in order of time_ns"),
-        ({"task": np.array([0, 1, 0, -3, 1], np.int32)}, "'task' of a trace contains -3"),
-        ({"page": np.array([0, 1, 0, 1 << 31, 1])}, "'page' of a trace contains 2147483648"),
+        ({"task": np.array([0, 1, 0, -3, 1], np.int32)}, "'task' of a trace has -3"),
+        ({"page": np.array([0, 1, 0, 1 << 31, 1])}, "'page' of a trace has 2147483648"),
     ],
 )
 def test_rows_that_are_no_trace_are_refused_and_leave_no_file(tmp_path, change, message) -> None:

@@ -62,7 +62,7 @@ def test_columns_of_another_type_are_named_with_both_types(tmp_path) -> None:
     path = write_good(tmp_path / "t.parquet")
     table = pq.read_table(path)
     pq.write_table(table.set_column(1, "task", table.column("task").cast(pa.int64())), path)
-    assert "task is int64, wanted int32" in refusal(path)
+    assert "task is int64, expected int32" in refusal(path)
 
 
 def test_a_table_without_metadata_is_sent_to_import(tmp_path) -> None:
@@ -85,7 +85,7 @@ def test_a_newer_format_is_refused_by_version_before_its_fields_are_looked_at(tm
 def test_an_unknown_kind_is_named_with_its_row(tmp_path) -> None:
     kinds = ["other", "other", "other", "fork", "other"]
     trace = open_trace(write_damaged(tmp_path / "t.parquet", kind=kinds))
-    with pytest.raises(InputError, match="row 3: kind is 'fork', wanted one of page_fault"):
+    with pytest.raises(InputError, match="row 3: kind is 'fork', expected one of page_fault"):
         list(trace.batches(rows=2))
 
 

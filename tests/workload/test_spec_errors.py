@@ -10,7 +10,7 @@ from tests.workload.specs import SPEC, named
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("tasks = 7", "tasks 7", r"test\.toml:3: wanted TOML, found a mistake: Expected '='"),
+        ("tasks = 7", "tasks 7", r"test\.toml:3: expected TOML, found a mistake: Expected '='"),
         ("tasks = 7", "tsks = 7", r"found unknown key 'tsks'; did you mean 'tasks'\? *; known: .*operations"),
         ("skew = 1.0", "skw = 1.0", r"page_sets\.cache: found unknown key 'skw'; did you mean 'skew'"),
         ("tasks = 7", "tasks = 0", r"tasks: expected greater than or equal to 1, found 0"),
@@ -26,7 +26,7 @@ from tests.workload.specs import SPEC, named
         ("ns = 9_000", "ms = 9", r"kinds\.copy_to_user\.block\.time: found unknown key 'ms'.*: dist, ns"),
         ('"lognormal"', '"lognorml"', r"hold: dist: found unknown 'lognorml'; did you mean 'lognormal'"),
         ("hold = { dist = \"exponential\", mean_ns = 1_000 }", "hold = 5", r"hold: expected .*found 5"),
-        ("high_ns = 50_000", "high_ns = 50_000, low_ns = 60_000", r"test\.toml:6: wanted TOML"),
+        ("high_ns = 50_000", "high_ns = 50_000, low_ns = 60_000", r"test\.toml:6: expected TOML"),
         ("low_ns = 0", "low_ns = 60_000", r"start: low_ns \(60000\) is greater than high_ns \(50000\)"),
         ("share = 0.25", "share = 0.35", r"shares of all kinds sum to 1\.1, but must sum to 1"),
         ('page_set = "tables"', 'page_set = "tabels"', r"page_set: found 'tabels', expected one of: cache, "),
@@ -56,14 +56,14 @@ def test_an_unknown_workload_is_answered_with_the_nearest_name() -> None:
 
 
 def test_a_path_that_is_no_file_is_said_to_be_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="wanted a workload spec, found no such file"):
+    with pytest.raises(InputError, match="expected a workload spec, found no such file"):
         read_workload(tmp_path / "none.toml")
 
 
 def test_bytes_that_are_no_text_are_reported_with_their_line(tmp_path: Path) -> None:
     path = tmp_path / "binary.toml"
     path.write_bytes(b"a = 1\n\xff\xfe")
-    with pytest.raises(InputError, match=r"binary\.toml:2: wanted TOML in UTF-8"):
+    with pytest.raises(InputError, match=r"binary\.toml:2: expected TOML in UTF-8"):
         read_workload(path)
 
 

@@ -68,7 +68,9 @@ class Option:
 
     def parse(self, text: str, allocator: str) -> Value:
         """Convert `text` from the command line to a value. Raises UsageError with the allowed values."""
-        wrong = UsageError(f"{allocator}: option {self.name} wants {self.describe_allowed()}, found '{text}'")
+        wrong = UsageError(
+            f"{allocator}: option {self.name} expects {self.describe_allowed()}, found '{text}'"
+        )
         if self.choices:
             if text not in self.choices:
                 raise wrong

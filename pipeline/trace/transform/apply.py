@@ -49,7 +49,7 @@ def parse_step(text: str) -> Step:
     keys: dict[str, str] = {}
     for key, given in rest:
         if not given or key in keys:
-            raise UsageError(f"step {name}: wanted each KEY=VALUE once after the first comma, found '{key}'")
+            raise UsageError(f"step {name}: expected each KEY=VALUE only once after a comma, found '{key}'")
         keys[key] = given
     return _KINDS[name].parse(value, keys)
 
@@ -67,7 +67,7 @@ def transform(source: Path, output: Path, steps: Sequence[str]) -> TransformResu
     """
     source, output = Path(source), Path(output)
     if not steps:
-        raise UsageError("wanted at least one step, found none; 'pipeline transform --help' lists them")
+        raise UsageError("expected at least one step, found none; 'pipeline transform --help' lists them")
     parsed = [parse_step(text) for text in steps]
     current = open_trace(source)
     if output.exists() and output.samefile(source):

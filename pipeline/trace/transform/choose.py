@@ -49,8 +49,8 @@ class Selection:
         last = trace.maximum(self.column)
         if self.numbers[-1] > last:
             raise UsageError(
-                f"step {self.text.partition('=')[0]}: wanted {self.column} {self.numbers[-1]:,}, found 0 to "
-                f"{last:,} in {trace.path}"
+                f"step {self.text.partition('=')[0]}: expected {self.column} {self.numbers[-1]:,}, "
+                f"found 0 to {last:,} in {trace.path}"
             )
         wanted = np.zeros(last + 1, np.bool_)
         wanted[list(self.numbers)] = True

@@ -104,7 +104,7 @@ class Parameters:
     def wrong(self, key: str, wanted: str) -> UsageError:
         """Build the error for a value other than `wanted`."""
         where = "" if key == self._step else f", key {key}"
-        return UsageError(f"step {self._step}{where}: wanted {wanted}, found '{self._values.get(key, '')}'")
+        return UsageError(f"step {self._step}{where}: expected {wanted}, found '{self._values.get(key, '')}'")
 
     def _duration(self, key: str, text: str) -> int:
         found = _DURATION.fullmatch(text)
