@@ -262,7 +262,7 @@ def _explain(error: ValidationError) -> str:
     where = ".".join(str(step) for step in first["loc"])
     if reason := first.get("ctx", {}).get("error"):
         return f"factor {where}: {reason}"
-    return f"factor {where}: {first['msg'].replace('Input should be', 'wanted')}, found {first['input']!r}"
+    return f"factor {where}: {first['msg'].replace('Input should be', 'expected')}, found {first['input']!r}"
 
 
 def is_grid(path: Path) -> bool:

@@ -45,9 +45,9 @@ def house(tmp_path_factory) -> Path:
 REPLAYED = [
     ("missing.parquet", "found no such file"),
     ("nothing", "found a directory"),
-    ("cut.parquet", "cut short or damaged"),
+    ("cut.parquet", "truncated or damaged"),
     ("text.parquet", "found another format"),
-    ("columns.parquet", "'taks'"),
+    ("columns.parquet", "'taks' resembles 'task'"),
     ("type.parquet", "page is double, expected int64"),
     ("unordered.parquet", "rows that begin before the previous row: 1 (first at row 2)"),
     ("negative.parquet", "rows with a negative time or duration: 1 (first at row 2)"),
@@ -76,13 +76,16 @@ NAMES = [
     ),
     (
         f"{DIVIDED} page_fault=atomic,page_fault=sf_buf,default=atomic",
-        "allocator of page_fault is given twice",
+        "allocator for page_fault is given twice",
     ),
     (
         f"{DIVIDED} page_fault=atomic",
         "'page_fault=atomic' gives no allocator for the other kinds; add default=NAME",
     ),
-    (f"{DIVIDED} page_fault=atomic,global_pool", "expects KIND=NAME,...,default=NAME, found 'global_pool'"),
+    (
+        f"{DIVIDED} page_fault=atomic,global_pool",
+        "must have the form KIND=NAME,...,default=NAME, found 'global_pool'",
+    ),
     (f"{DIVIDED} page_fault=atmic,default=global_pool", "unknown allocator 'atmic'; did you mean 'atomic'"),
     (f"{DIVIDED} page_fault=atomic,default=sf_buf -s slots=9", "give one of sf_buf.slots or atomic.slots"),
     (
@@ -121,8 +124,8 @@ VALUES = [
     (REPLAY + "-s slots=3 -s slots=4", "--set gives 'slots' twice"),
     (REPLAY + "--cost broadcast=2", "cost broadcast: expected 0 to 1 0 | 1, found 2"),
     (REPLAY + "--cost switch_ns=a", "--cost switch_ns expects a whole number, found 'a'"),
-    (REPLAY + "--cpus 0", "--cpus expects 1..64, found 0"),
-    (REPLAY + "--cpus 65", "--cpus expects 1..64, found 65"),
+    (REPLAY + "--cpus 0", "--cpus must be 1..64, found 0"),
+    (REPLAY + "--cpus 65", "--cpus must be 1..64, found 65"),
     (REPLAY + "--cpus four", "Invalid value for '--cpus'"),
     (REPLAY + "--jitter much", "--jitter expects a percentage such as 0.5%, found 'much'"),
     (REPLAY + "--jitter 101%", "jitter must be 0 to 100 %, found 101"),
@@ -146,7 +149,6 @@ VALUES = [
     ("validate --row rows.csv --document x.md", "omit --row"),
     ("calibrate --evaluations 0", "evaluations must be 1 to 100000, found 0"),
     ("calibrate --workers 0", "Invalid value for '--workers'"),
-    ("report -d report.toml", "unknown query 'lockmetre'; did you mean 'lockmeter'"),
 ]  # fmt: skip
 
 
@@ -156,6 +158,10 @@ def test_a_value_that_does_not_fit(house, words, said):
 
 
 FILES = [
+    (
+        "report -d report.toml",
+        "report.toml: section.0.item.0.query: unknown query 'lockmetre'; did you mean 'lockmeter'",
+    ),
     ("generate broken.toml -o x.parquet", "broken.toml:1: expected TOML"),
     ("generate unknown.toml -o x.parquet", "unknown key 'taks'; did you mean 'tasks'"),
     ("generate missing.toml -o x.parquet", "found no such file"),
@@ -209,6 +215,4 @@ def test_a_run_whose_table_is_gone(house, tmp_path):
     (table,) = tmp_path.glob("runs/*/events.parquet")
     table.unlink()
     said = refusal("sql", "FROM runs", cwd=tmp_path, status=INPUT)
-    assert (
-        "events.parquet: expected a table of the run's log, listed in its manifest, found no such file" in said
-    )
+    assert "events.parquet: expected a table of the run's log, listed in its manifest, found no" in said

@@ -146,10 +146,10 @@ def test_a_printed_table_is_limited_unless_asked(house):
 
 def test_a_run_without_a_log_says_so(house):
     said = refusal("sql", "SELECT count(*) FROM flushes", "-r", "totals", cwd=house, status=3)
-    assert said == "no log was kept of direct_map; replay with --events full"
+    assert said == "no log for direct_map; replay with --events full"
     both = pipeline("sql", "FROM flushes", "-r", "totals", "-r", "runs", cwd=house)
     assert both.returncode == 0
-    assert both.stderr == "pipeline: no log was kept of direct_map, log none; replay with --events full\n"
+    assert both.stderr == "pipeline: no log for direct_map, log none; replay with --events full\n"
     assert "direct_map" in answer("sql", "FROM runs", "-r", "totals", cwd=house)
     said = refusal("sql", "FROM stretches", cwd=house, status=3)
     assert said == "no table of stretches was kept of direct_map; replay with --events stretches"

@@ -69,10 +69,10 @@ def test_views_columns_macros_and_queries_carry_their_documentation(database: Pa
     assert {name: view.doc for name, view in VIEWS.items()} == tables | views
     macros = dict(ask(database, "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal"))
     assert set(macros) == set(MACROS) | set(queries())
-    documented = "How busy is the lock, in the columns of lockmeter?\ntop = 20: rows of a table"
+    documented = "How busy is the lock, in the format of lockmeter?\ntop = 20: number of rows per table"
     assert macros["lockmeter"].startswith(documented)
     assert "\nhold_max_us: longest hold (us)\n" in macros["lockmeter"]
-    assert "top = 5: operations for each run\n" in macros["slowest_operations"]
+    assert "top = 5: number of operations per run\n" in macros["slowest_operations"]
 
 
 def test_it_works_from_another_directory(
