@@ -22,19 +22,17 @@ STDOUT = Path("-")
 
 
 def readable_file(path: Path, wanted: str) -> Path:
-    """Return `path` if it is a file that can be read, else raise InputError naming what was `wanted`."""
+    """Return `path` if it is a readable file, else raise InputError; `wanted` describes the expected file."""
     try:
         is_directory, exists = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected {wanted}, found a path that cannot be ({one_line(error)})"
-        ) from error
+        raise InputError(f"{path}: expected {wanted}, found an invalid path ({one_line(error)})") from error
     if is_directory:
         raise InputError(f"{path}: expected {wanted}, found a directory; give the file itself")
     if not exists:
         raise InputError(f"{path}: expected {wanted}, found no such file; check the path")
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: expected {wanted}, but it may not be read; check its permissions")
+        raise InputError(f"{path}: expected {wanted}, but the file is not readable; check its permissions")
     return path
 
 

@@ -97,9 +97,7 @@ def check_output(path: Path, *, force: bool, stdout: bool = False, binary: bool 
         return
     check_no_directory(path)
     if path.exists() and not path.is_file():
-        raise OutputError(
-            f"{path}: expected a file to write, found a device or pipe; '-o -' writes to a pipe"
-        )
+        raise OutputError(f"{path}: expected a file to write, found a device or pipe; use '-o -' for a pipe")
     if path.exists() and not force:
         raise OutputError(f"{path}: already exists; choose another name, or overwrite it with --force")
     _try_to_write(path)

@@ -27,13 +27,13 @@ DAMAGE = (
 
 @contextmanager
 def parquet_errors(path: Path, wanted: str) -> Iterator[None]:
-    """Turn what reading a damaged file raises into InputError; `wanted` says what file it should be."""
+    """Convert exceptions of reading a damaged file to InputError; `wanted` describes the expected file."""
     try:
         yield
     except DAMAGE as error:
         raise InputError(
-            f"{path}: expected {wanted}, but it cannot be read as Parquet ({one_line(error)}); it is another "
-            "format, truncated or damaged: copy or create it again"
+            f"{path}: expected {wanted}, but it cannot be read as Parquet ({one_line(error)}); it is in "
+            "another format, truncated or damaged: copy or create it again"
         ) from error
 
 
@@ -49,7 +49,7 @@ def read_metadata(path: Path, wanted: str) -> tuple[pq.FileMetaData, pa.Schema]:
         rows = sum(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
     if rows != metadata.num_rows:
         raise InputError(
-            f"{path}: expected {wanted}, but it says that it has {metadata.num_rows:,} rows, and its row "
+            f"{path}: expected {wanted}, but its footer counts {metadata.num_rows:,} rows, and its row "
             f"groups have {rows:,}; it is damaged: copy or create it again"
         )
     return metadata, schema

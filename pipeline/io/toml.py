@@ -18,10 +18,10 @@ _LARGEST = (1 << 63) - 1
 
 
 def read_toml(path: Path, wanted: str) -> dict[str, Any]:
-    """Read a file of TOML; `wanted` says which one, for the error when it is not there.
+    """Read a TOML file; `wanted` describes it in the error if it does not exist.
 
-    Raises InputError, naming file and line, for what is no TOML in UTF-8, and for what is larger or nested
-    deeper than the limits of this module.
+    Raises InputError with file and line for content that is not TOML in UTF-8, and InputError for a file that
+    exceeds the limits of this module on size or nesting.
     """
     return parse_toml(read_toml_bytes(path, wanted), path)
 
@@ -41,16 +41,18 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
         table = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}:{line}: expected TOML in UTF-8, found a byte that is not") from error
+        raise InputError(f"{path}:{line}: expected TOML in UTF-8, found an invalid byte") from error
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"at line (\d+)", str(error))
         line = int(at[1]) if at else len(content.splitlines())
         what = re.sub(r"\s*\(at .*\)$", "", str(error))
-        raise InputError(f"{path}:{line}: expected TOML, found a mistake: {what}; mend the file") from error
+        raise InputError(
+            f"{path}:{line}: expected TOML, found a syntax error: {what}; correct the file"
+        ) from error
     except RecursionError as error:
         raise _too_deep(path) from error
     except ValueError as error:
-        raise InputError(f"{path}: expected TOML, found a value that cannot be: {error}") from error
+        raise InputError(f"{path}: expected TOML, found an invalid value: {error}") from error
     for key, value, depth in _values(table):
         if depth > MOST_DEPTH:
             raise _too_deep(path)
@@ -62,7 +64,7 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
 
 
 def _too_deep(path: Path) -> InputError:
-    return InputError(f"{path}: expected TOML nested at most {MOST_DEPTH} deep, found deeper")
+    return InputError(f"{path}: expected TOML with at most {MOST_DEPTH} levels of nesting, found more")
 
 
 def _values(table: dict[str, Any]) -> Iterator[tuple[str, Any, int]]:

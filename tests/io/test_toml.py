@@ -26,14 +26,14 @@ LOADERS: dict[str, Callable[[Path], object]] = {
     "study": read_study,
 }
 HOSTILE = {
-    "deep": (b"a = " + b"[" * 3_000 + b"]" * 3_000, "nested at most 32 deep"),
-    "deep keys": (b".".join([b"a"] * 500) + b" = 1", "nested at most 32 deep"),
-    "digits": (b"a = " + b"9" * 5_000, "a value that cannot be"),
+    "deep": (b"a = " + b"[" * 3_000 + b"]" * 3_000, "at most 32 levels of nesting"),
+    "deep keys": (b".".join([b"a"] * 500) + b" = 1", "at most 32 levels of nesting"),
+    "digits": (b"a = " + b"9" * 5_000, "found an invalid value"),
     "large": (b"a.b = [" + b"9" * 40 + b"]", "a.b.0: expected a 64-bit number"),
     "long": (b"#" * (MOST_BYTES + 1), "at most 1,024 KiB"),
     "latin": (b"\n\na = '\xe9'", ":3: expected TOML in UTF-8"),
-    "mistake": (b"\na 1", ":2: expected TOML, found a mistake"),
-    "NUL": (b"a = '\0'", ":1: expected TOML, found a mistake"),
+    "mistake": (b"\na 1", ":2: expected TOML, found a syntax error"),
+    "NUL": (b"a = '\0'", ":1: expected TOML, found a syntax error"),
 }
 
 

@@ -158,9 +158,11 @@ def test_the_command_refuses_with_one_line(own: Path, tmp_path: Path) -> None:
         "study", "poolsize", cwd=tmp_path, status=2
     )
     (tmp_path / "no.toml").write_text("claim = ")
-    assert "no.toml:1: expected TOML, found a mistake" in refusal("study", "no.toml", cwd=tmp_path, status=3)
+    assert "no.toml:1: expected TOML, found a syntax error" in refusal(
+        "study", "no.toml", cwd=tmp_path, status=3
+    )
     assert "no.toml" in refusal("report", "no.toml", cwd=tmp_path, status=3)
-    assert "html, .htm and .md" in refusal("report", str(own), "-o", "x.svg", cwd=tmp_path, status=2)
+    assert "html, .htm or .md" in refusal("report", str(own), "-o", "x.svg", cwd=tmp_path, status=2)
     done = pipeline("study", cwd=tmp_path)
     assert "pool_size" in done.stdout
     assert done.stdout.startswith("claims:")

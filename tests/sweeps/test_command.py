@@ -103,7 +103,7 @@ def test_failures_are_named_and_the_status_tells(tmp_path):
         ),
         ("sweep gone.toml", "gone.toml: expected a grid (TOML), found no such file", 3),
         ("sweep bad.toml", "bad.toml: unknown factor 'machin'; did you mean 'machine'", 3),
-        ("sweep open.toml", "open.toml:1: expected TOML, found a mistake: ", 3),
+        ("sweep open.toml", "open.toml:1: expected TOML, found a syntax error: ", 3),
         ("sweep local -a atomic -m numaq16 --shard 0/2", "--shard must be I/N with I from 1 to N", 2),
         (
             "sweep local -a atomic -m numaq16 --seed 0 --cpus 1..64 --most 6",

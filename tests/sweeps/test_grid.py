@@ -90,7 +90,7 @@ def test_a_mistake_is_one_line(change, said):
 
 def test_a_mistake_in_a_file_names_the_file(tmp_path):
     (tmp_path / "grid.toml").write_text("trace = [")
-    with pytest.raises(InputError, match=r"grid\.toml:\d+: expected TOML, found a mistake"):
+    with pytest.raises(InputError, match=r"grid\.toml:\d+: expected TOML, found a syntax error"):
         read_grid(tmp_path / "grid.toml")
     (tmp_path / "grid.toml").write_text("trac = 1")
     with pytest.raises(InputError, match=r"grid\.toml: unknown factor 'trac'; did you mean 'trace'"):

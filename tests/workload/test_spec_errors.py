@@ -10,7 +10,7 @@ from tests.workload.specs import SPEC, named
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("tasks = 7", "tasks 7", r"test\.toml:3: expected TOML, found a mistake: Expected '='"),
+        ("tasks = 7", "tasks 7", r"test\.toml:3: expected TOML, found a syntax error: Expected '='"),
         ("tasks = 7", "tsks = 7", r"found unknown key 'tsks'; did you mean 'tasks'\? *; known: .*operations"),
         ("skew = 1.0", "skw = 1.0", r"page_sets\.cache: found unknown key 'skw'; did you mean 'skew'"),
         ("tasks = 7", "tasks = 0", r"tasks: expected greater than or equal to 1, found 0"),
