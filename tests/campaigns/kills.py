@@ -53,6 +53,8 @@ class _Place:
             shutil.copytree(source, self._cache, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         self._environment = {"TMPDIR": str(self._tmp), "KMAP_PIPELINE_CACHE": str(self._cache)}
         self._undisturbed: dict[str, tuple[float, object]] = {}
+        # What each says on stderr when it is left alone.
+        self._said: dict[str, list[str]] = {}
         self.slowest_s = 0.0
 
     def kill(self, command: Command, number: int) -> None:
@@ -88,6 +90,7 @@ class _Place:
         ended = finish(self._house.start(command, self._out, self._environment))
         if ended.status not in (0, 6, 7):
             raise RuntimeError(f"{command.words}: ended with {ended.status}: {ended.err}")
+        self._said[command.name] = ended.said
         return time.monotonic() - begun_s, what_is_made(self._out)
 
     def _broken(self, command: Command, sign: signal.Signals, ended: Ended, made: object) -> list[str]:
@@ -97,8 +100,9 @@ class _Place:
         if sign != signal.SIGKILL and not finished:
             if ended.status != 128 + sign:
                 found.append(f"ended with status {ended.status}: {ended.err[-300:]}")
-            elif not 1 <= len(ended.said) <= 2:
-                found.append(f"said {len(ended.said)} lines: {ended.err[-300:]}")
+            about_it = [line for line in ended.said if line not in self._said.get(command.name, ())]
+            if ended.status == 128 + sign and not 1 <= len(about_it) <= 2:
+                found.append(f"said {len(about_it)} lines: {ended.err[-300:]}")
             if ended.after_s > _SOON_S + _SLACK_S:
                 found.append(f"took {ended.after_s:.1f} s to end")
             if left := [*left_over(self._out), *left_over(self._tmp), *left_over(self._cache)]:
