@@ -152,7 +152,7 @@ def test_a_run_without_a_log_says_so(house):
     assert both.stderr == "pipeline: no log for direct_map, log none; replay with --events full\n"
     assert "direct_map" in answer("sql", "FROM runs", "-r", "totals", cwd=house)
     said = refusal("sql", "FROM stretches", cwd=house, status=3)
-    assert said == "no table of stretches was kept of direct_map; replay with --events stretches"
+    assert said == "no table of stretches for direct_map; replay with --events stretches"
 
 
 def test_a_damaged_log_is_a_line(house, tmp_path):
