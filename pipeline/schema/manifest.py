@@ -180,7 +180,9 @@ class MachineReference(_Strict):
     summary: str
     cpus: int
     costs: dict[str, Cost]
-    fit: Fit | None = Field(None, description="the measurements used for fitting; null if no cost is fitted")
+    fit: Fit | None = Field(
+        default=None, description="the measurements used for fitting; null if no cost is fitted"
+    )
 
 
 class Execution(_Strict):
@@ -197,7 +199,7 @@ class Execution(_Strict):
 class Manifest(_Strict):
     """manifest.json: everything that determined the result, and the result."""
 
-    format_version: int = Field(RUN_FORMAT_VERSION, description="version of the run format")
+    format_version: int = Field(default=RUN_FORMAT_VERSION, description="version of the run format")
     id: str = Field(description="hash of everything that determines the result")
     label: str = Field(description="short name for charts: the allocator with its non-default options")
     command: str = Field(description="command that repeats the run")

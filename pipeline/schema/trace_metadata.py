@@ -20,13 +20,13 @@ class Source(BaseModel):
 
     type: Literal["synthetic", "recorded"] = Field(description="whether the rows were generated or recorded")
     name: str = Field(description="name of the workload or recording")
-    description: str = Field("", description="description of the workload")
-    spec_sha256: str | None = Field(None, description="SHA-256 of the workload specification")
-    seed: int | None = Field(None, description="seed of the generated rows")
-    recorder: str | None = Field(None, description="tool that made the recording")
-    kernel: str | None = Field(None, description="recorded kernel")
-    file: str | None = Field(None, description="name of the imported file, without its directory")
-    file_sha256: str | None = Field(None, description="SHA-256 of the imported file")
+    description: str = Field(default="", description="description of the workload")
+    spec_sha256: str | None = Field(default=None, description="SHA-256 of the workload specification")
+    seed: int | None = Field(default=None, description="seed of the generated rows")
+    recorder: str | None = Field(default=None, description="tool that made the recording")
+    kernel: str | None = Field(default=None, description="recorded kernel")
+    file: str | None = Field(default=None, description="name of the imported file, without its directory")
+    file_sha256: str | None = Field(default=None, description="SHA-256 of the imported file")
 
 
 class Transformation(BaseModel):
@@ -49,13 +49,15 @@ class TraceMetadata(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    format_version: int = Field(FORMAT_VERSION, description="version of the trace format")
+    format_version: int = Field(default=FORMAT_VERSION, description="version of the trace format")
     source: Source = Field(description="origin of the trace")
     operations: int = Field(description="number of rows")
     tasks: int = Field(description="number of distinct tasks")
     processes: int = Field(description="number of distinct processes")
     pages: int = Field(description="1 + the largest page number")
-    cpus: int | None = Field(None, description="number of CPUs of the recorded machine; null if unknown")
+    cpus: int | None = Field(
+        default=None, description="number of CPUs of the recorded machine; null if unknown"
+    )
     columns: dict[str, Provenance] = Field(description="provenance of each column")
     lost_events: int | None = Field(
         None, description="number of events lost by the recorder; null if unknown"
