@@ -68,7 +68,7 @@ def describe_fitting() -> str:
         _FITTING.format(
             population=POPULATION,
             rows=" and ".join(plan.rows),
-            assumed=", ".join(assumed_costs(plan.machine)),
+            assumed=", ".join(f"`{name}`" for name in assumed_costs(plan.machine)),
             search=_describe_search(plan),
         )
         + fitted
