@@ -68,7 +68,7 @@ def test_its_pages_speak_to_a_reader(shown, browser, name):
     directory, _ = shown
     open_page(browser, directory / f"{name}.html", 1280, "light")
     text = browser.execute_script("return document.body.innerText")
-    for wanted in (f"Trace {name}", "No findings", "The designs side by side", *ALLOCATORS):
+    for wanted in (f"Trace {name}", "No findings", "Main figures of each run", *ALLOCATORS):
         assert wanted in text
     for unwanted in ("nan", "None", "null", "undefined", "NaN", "0k", "{{"):
         assert unwanted not in text.split()

@@ -79,7 +79,7 @@ def test_runs_are_given_by_patterns_and_side_by_side(house):
     assert answer("sql", *asked, "--runs", *every, cwd=house) == "run\natomic\ndirect_map\n"
     assert answer("sql", "--runs", *every, *asked, cwd=house) == "run\natomic\ndirect_map\n"
     assert answer("sql", *asked, "-r", "runs/at*", cwd=house) == "run\natomic\n"
-    assert "found nothing that matches" in refusal("sql", *asked, "-r", "x*", cwd=house, status=INPUT)
+    assert "no path matches" in refusal("sql", *asked, "-r", "x*", cwd=house, status=INPUT)
 
 
 def test_help_and_version(house):

@@ -68,7 +68,7 @@ def test_designs_that_meet_a_hazard_or_fail_are_out_and_say_why(tmp_path):
     why = {e.candidate.design: e.why for e in found.excluded}
     assert why[str(hazard)] == "met a hazard: stale translation"
     assert "this design fails" in why[failing]
-    assert "out: " in render_selection(found, "text")
+    assert "excluded: " in render_selection(found, "text")
     with pytest.raises(InputError, match="requires two designs that complete the trace"):
         raced("atomic", str(hazard), conditions=conditions)
 
@@ -96,7 +96,7 @@ def test_candidates_are_all_designs_in_some_sizes():
         (lambda: parse_sizes("1,many"), "--sizes: expected comma-separated numbers"),
         (lambda: find_candidates([], [], (0.0,)), "positive factors"),
         (lambda: raced("atomic", "global_pool", metric="map"), "throughput or cpu"),
-        (lambda: raced("atomic", "global_pool", margin=0.0), "positive share"),
+        (lambda: raced("atomic", "global_pool", margin=0.0), "expected a percentage above 0"),
     ],
 )
 def test_mistakes_are_named(call, said):

@@ -139,7 +139,7 @@ def test_what_is_no_side_is_named(tmp_path):
         make(["global_pool:nosuch=1"], FEW, means=PLAIN)
     with pytest.raises(UsageError, match="--ops is supported for workloads only"):
         make(["global_pool"], Conditions("local", "numaq16", 1, operations=50), means=PLAIN)
-    with pytest.raises(UsageError, match="leave out --machine and --cpus"):
+    with pytest.raises(UsageError, match="omit --machine and --cpus"):
         find_sides(str(a), str(a), Designs(machine="numaq16", cpus=2))
     with pytest.raises(UsageError, match="did you mean 'throughput'"):
         select_metrics(["thruput"])

@@ -130,7 +130,7 @@ def test_rows_without_a_page_are_left_out_and_counted_and_bytes_may_be_unknown(t
 
 
 @pytest.mark.parametrize(
-    ("rows", "unit", "expected"),
+    ("rows", "unit", "wanted"),
     [
         ("1,7,1\n2,,1\n", "ns", "'tid' is null at row 1"),
         ("1,7,1\n9000000000000000000,7,1\n", "s", "check its unit"),

@@ -162,7 +162,7 @@ def test_ctrl_c_stops_within_two_seconds_and_leaves_only_whole_runs(sleeping):
     out, err = process.communicate(timeout=60)
     assert time.monotonic() - begun_s < 2
     assert (process.returncode, out) == (130, "")
-    assert err == ("pipeline: interrupted; 0 of 3 runs are in sweep, the same command makes the others\n")
+    assert err == ("pipeline: interrupted; 0 of 3 runs are in sweep; the same command makes the others\n")
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
     assert [path.name for path in (output / "claims").iterdir()] in ([], [".lock"])
     assert not list((output / "runs").iterdir())

@@ -39,7 +39,7 @@ def test_a_file_that_is_not_parquet_is_told_from_one_cut_short(tmp_path) -> None
     assert "another format" in refusal(tmp_path / "empty")
     path = write_good(tmp_path / "t.parquet")
     path.write_bytes(path.read_bytes()[:-100])
-    assert "cut short" in refusal(path)
+    assert "truncated or damaged" in refusal(path)
 
 
 def test_damaged_data_is_found_when_it_is_read(tmp_path) -> None:

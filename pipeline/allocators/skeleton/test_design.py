@@ -1,7 +1,7 @@
 """NAME replays without a finding, even if short of slots, and compares with other designs as expected.
 
 Without compilation, 1,500 operations take a second or two, and a debugger stops in the design. The
-comparisons below are those of the skeleton: when you change what NAME does, change the expectations here.
+comparisons below are those of the skeleton. When you change what NAME does, change them here.
 """
 
 from __future__ import annotations

@@ -69,6 +69,6 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     assert "unknown design 'atomics'" in refusal(*STUDY, "atomics", cwd=tmp_path, status=2)
     assert "unknown machine 'numa'" in refusal(*STUDY, "-m", "numa", cwd=tmp_path, status=2)
     assert refusal(*STUDY, "--cpus", "1;4", cwd=tmp_path, status=2) == (
-        "--cpus expects numbers with commas between, found '1;4'"
+        "--cpus must be numbers separated by commas, found '1;4'"
     )
     assert "from 1 up" in refusal(*STUDY, "--cpus", "0", cwd=tmp_path, status=2)
