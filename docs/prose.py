@@ -203,14 +203,22 @@ def tracked() -> list[Path]:
 
 
 def main(names: list[str]) -> int:
-    """Print findings of the files named, or of all; return 1 if there are any."""
+    """Print findings of the files named, or of all; return 1 if there are any, 2 if a file cannot be read."""
     CheckRegistry().register_many(__register__)
     own, chosen = rules()
     checks = dict(sorted((DEFAULT["checks"] | chosen).items(), key=lambda item: -item[0].count(".")))
     count = 0
     for path in [Path(name).resolve() for name in names] or tracked():
         shown = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-        for finding in findings(prose(path), own, checks):
+        try:
+            text = prose(path)
+        except (KeyError, OSError, UnicodeDecodeError, SyntaxError) as error:
+            endings = ", ".join(READERS)
+            print(
+                f"{shown}: expected text in a file that ends in {endings}, found {error!r}", file=sys.stderr
+            )
+            return 2
+        for finding in findings(text, own, checks):
             print(f"{shown}:{finding.line}: {finding.found!r}: {finding.advice}")
             count += 1
     if count:

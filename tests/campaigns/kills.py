@@ -113,7 +113,7 @@ class _Place:
             found.append(f"{command.output} is there and is not what it should be")
         if command.output and made is not None:
             again = finish(self._house.start(command, self._out, self._environment))
-            exists = "--force" in again.err
+            exists = "--force" in again.err or "the path exists" in again.err
             if again.status not in (0, 6, 7) and not exists:
                 found.append(f"the next run ended with {again.status}: {again.err[-300:]}")
             elif what_is_made(self._out) != made:

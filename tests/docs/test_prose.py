@@ -72,3 +72,14 @@ def test_a_finding_names_its_line_and_the_status_says_that_there_is_one(tmp_path
     assert f"{path}:5: 'The pool and the lock and ...': 45 words" in out
     path.write_text("The pool flushes.\n")
     assert prose.main([str(path)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.txt", b"x"), ("a.md", b"\xff"), ("a.py", b"def"), ("gone.md", None)]
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, capsys, name, content):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    assert prose.main([str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"{path}: expected text")
