@@ -12,32 +12,45 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import tests.campaigns
 from tests.campaigns.document import write_counts
 from tests.campaigns.result import CampaignResult
 
-Campaign = Callable[[float, int, Path], CampaignResult]
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign's function, and how many minutes of an hour it needs for its usual number of tries."""
+
+    run: Callable[[float, int, Path], CampaignResult]
+    minutes: float
 
 
 def campaigns() -> dict[str, Campaign]:
-    """All campaigns by name: the modules of this package that have a function `run`."""
+    """All campaigns by name: the modules of this package with a function `run` and a number `MINUTES`."""
     names = [found.name for found in pkgutil.iter_modules(tests.campaigns.__path__)]
     names = [name for name in names if not name.startswith(("_", "test_"))]
     modules = {name: importlib.import_module(f"tests.campaigns.{name}") for name in names}
-    return {name: module.run for name, module in modules.items() if hasattr(module, "run")}
+    return {
+        name: Campaign(module.run, module.MINUTES)
+        for name, module in modules.items()
+        if hasattr(module, "run")
+    }
 
 
 def run_all(chosen: dict[str, Campaign], budget_s: float, seed: int, keep: Path) -> list[CampaignResult]:
-    """Run campaigns one after another; each has an equal share of the time that is left."""
+    """Run campaigns one after another; the time that is left is divided in proportion to their `minutes`."""
     end_s = time.monotonic() + budget_s
     results: list[CampaignResult] = []
-    for name, run in chosen.items():
-        share_s = max(0.0, end_s - time.monotonic()) / (len(chosen) - len(results))
+    wanted = sum(campaign.minutes for campaign in chosen.values())
+    for name, campaign in chosen.items():
+        share_s = max(0.0, end_s - time.monotonic()) * campaign.minutes / wanted
+        wanted -= campaign.minutes
         print(f"{name}: seed {seed}, {share_s:.0f} s", flush=True)
         begun_s = time.monotonic()
-        result = run(share_s, seed, keep / name)
+        result = campaign.run(share_s, seed, keep / name)
         result.elapsed_s = time.monotonic() - begun_s
         results.append(result)
         _show(result)

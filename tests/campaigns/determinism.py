@@ -33,6 +33,8 @@ if asked.pop("one_cpu"):
     os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
 print(replayed(Path(asked.pop("trace")), Path(asked.pop("runs")), **asked).manifest.fingerprint)
 """
+# Of an hour for all campaigns.
+MINUTES = 4
 _ROW_GROUPS = (None, 1, 7, 1_000_000)
 
 

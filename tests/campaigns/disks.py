@@ -30,6 +30,8 @@ from tests.campaigns.house import (
 )
 from tests.campaigns.result import CampaignResult
 
+# Of an hour for all campaigns.
+MINUTES = 6
 # Without a cache, some compile, which takes minutes on a busy machine.
 _TIMEOUT_S = 300
 _CACHED = ("warm", "replay", "report")

@@ -232,6 +232,10 @@ class _Worker:
             self._process = None
 
 
+# Of an hour for all campaigns.
+MINUTES = 4
+
+
 def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
     """Try cases until the time is over."""
     result = CampaignResult("extremes", seed)

@@ -268,6 +268,10 @@ def try_one(parser: Parser, rng: random.Random, directory: Path) -> tuple[Path, 
     return path, outcome, broken
 
 
+# Of an hour for all campaigns.
+MINUTES = 19
+
+
 def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
     """Damage and read until the time is over, a million inputs at most; what breaks a promise is in `keep`.
 

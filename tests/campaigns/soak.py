@@ -17,6 +17,8 @@ from pathlib import Path
 from pipeline.workload.generate import generate
 from tests.campaigns.result import CampaignResult
 
+# Of an hour for all campaigns.
+MINUTES = 10
 # Generating and replaying twice takes some 4 us an operation on a slow machine of two CPUs.
 _OPERATIONS_A_SECOND = 170_000
 _MOST_OPERATIONS = 100_000_000

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.__main__ import main, run_all
+from tests.campaigns.__main__ import Campaign, main, run_all
 from tests.campaigns.document import BEGIN, END, write_counts
 from tests.campaigns.result import CampaignResult
 
 
-def _campaign(name: str, failure: str | None = None):
+def _campaign(name: str, minutes: float = 1, failure: str | None = None) -> Campaign:
     def run(budget_s: float, seed: int, keep: Path) -> CampaignResult:
         result = CampaignResult(name, seed)
         result.tries["tries"] += round(budget_s)
@@ -19,13 +19,13 @@ def _campaign(name: str, failure: str | None = None):
             result.fail(failure, keep / "input")
         return result
 
-    return run
+    return Campaign(run, minutes)
 
 
-def test_each_campaign_has_a_share_and_a_failure_names_its_input(tmp_path, capsys):
-    chosen = {"one": _campaign("one"), "two": _campaign("two", "it is\nwrong")}
+def test_the_time_is_divided_by_need_and_a_failure_names_its_input(tmp_path, capsys):
+    chosen = {"one": _campaign("one", 3), "two": _campaign("two", 2, "it is\nwrong")}
     first, second = run_all(chosen, 100, 7, tmp_path)
-    assert (first.tries["tries"], second.tries["tries"]) == (50, 100)
+    assert (first.tries["tries"], second.tries["tries"]) == (60, 100)
     assert f"FAILED: it is wrong; kept in {tmp_path / 'two' / 'input'}" in capsys.readouterr().out
 
 
