@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.schema.names import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, SERVED, SITES
+from pipeline.schema.names import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, PARTS, SERVED, SITES
 
 
 def _positions(listed: Iterable[str], names: str) -> list[int]:
@@ -19,7 +19,9 @@ def _positions(listed: Iterable[str], names: str) -> list[int]:
 
 HIT, MISS, DIRECT, FALLBACK = _positions(SERVED, "hit miss direct fallback")
 
-MAP, UNMAP = _positions(SITES, "map unmap")
+MAP, UNMAP, WORK = _positions(SITES, "map unmap worker")
+
+PART_WHOLE, PART_MAP, PART_UNMAP = _positions(PARTS, "whole map unmap")
 
 CATEGORIES = len(CPU_CATEGORIES)
 (C_IDLE, C_COMPUTE, C_IN_USE, C_CRITICAL, C_SCAN, C_SPIN, C_FLUSH, C_INTERRUPTED, C_SWITCH) = _positions(
@@ -27,8 +29,8 @@ CATEGORIES = len(CPU_CATEGORIES)
 )
 
 (E_SCAN, E_FLUSH, E_IPI, E_LOCAL_FLUSH, E_SLEEP, E_WAKE, E_PIN_WAIT, E_SWITCH, E_RELOCK, E_FALLBACK,
- E_FINDING) = _positions(
-    EVENT_KINDS, "scan flush ipi local_flush sleep wake pin_wait switch relock fallback finding"
+ E_FINDING, E_WORK) = _positions(
+    EVENT_KINDS, "scan flush ipi local_flush sleep wake pin_wait switch relock fallback finding work"
 )  # fmt: skip
 
 (DEADLOCK, STALE_TRANSLATION, COUNT_UNDERFLOW, LOST_WAKEUP, STARVATION, NESTING_OVERFLOW, UNMAP_OUT_OF_ORDER,

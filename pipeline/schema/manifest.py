@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RUN_FORMAT_VERSION = 2
+RUN_FORMAT_VERSION = 3
 
 MANIFEST_FILE = "manifest.json"
 

@@ -6,7 +6,14 @@
 from __future__ import annotations
 
 # Codes of `kind`: the position in this tuple is the code used in memory and in compiled code.
-KINDS = ("page_fault", "copy_to_user", "copy_from_user", "exec_args", "directory", "other")
+KINDS = ("page_fault", "copy_to_user", "copy_from_user", "exec_args", "directory", "other", "vmap")
+
+# The part of a mapping that a row of a trace performs; the position is the code.
+PARTS = {
+    "whole": "the map, its use and the unmap; the task does nothing else meanwhile except nested operations",
+    "map": "the map and its first use; the mapping remains until another row unmaps it",
+    "unmap": "the unmap of a mapping that a row before made, possibly of another task",
+}
 
 # How an operation was served; the position is the code.
 SERVED = (
@@ -16,8 +23,8 @@ SERVED = (
     "fallback",  # the design fell back to its second method
 )  # fmt: skip
 
-# Lock sites: the side of an operation that held the lock; the position is the code.
-SITES = ("map", "unmap")
+# Lock sites: the side of an operation that held the lock, or a worker; the position is the code.
+SITES = ("map", "unmap", "worker")
 
 # Categories of CPU time; the position is the code. For each CPU, they add up to exactly the wall-clock time.
 CPU_CATEGORIES = {
@@ -58,6 +65,10 @@ EVENT_KINDS: dict[str, tuple[str, str | None, str | None, str | None]] = {
     ),
     "fallback": ("the operation fell back to the design's second method", None, None, None),
     "finding": ("a hazard was detected; value is the position in FINDINGS", "slot", "finding code", "task"),
+    "work": (
+        "a worker of the design ran: from its first step to its last",
+        None, "ns from its wake-up to its first step", "number of the worker, from 0",
+    ),
 }  # fmt: skip
 
 # Hazards; the position is the code. The engine detects deadlocks, stale translations, starvation and

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.schema.names import KINDS
+from pipeline.schema.names import KINDS, PARTS
 
 FORMAT_VERSION = 1
 
@@ -24,6 +24,11 @@ MAX_TIME_NS = 1 << 46
 MAX_DEPTH = 16
 
 MAX_PAGE = 1 << 31
+
+# Numbers of mappings, and the length of one in pages.
+MAX_MAPPING = 1 << 31
+
+MAX_LENGTH = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,17 @@ COLUMNS = (
         "depth", pa.int8(), False, "",
         "nesting depth: 0 is outermost; d > 0 begins and ends inside the task's mapping of depth d-1",
     ),
+)  # fmt: skip
+
+_PART_TYPE = pa.dictionary(pa.int8(), pa.string())
+
+# Columns that a trace may lack. A trace without them is of format version 1.
+OPTIONAL_COLUMNS = (
+    Column("pages", pa.int32(), True, "pages", "length of the mapping; null or no such column: 1"),
+    Column("part", _PART_TYPE, True, "", "what the row performs: " + ", ".join(PARTS) + "; null or no such "
+           "column: whole"),
+    Column("mapping", pa.int64(), True, "", "number of the mapping that a row with part map or unmap maps or "
+           "unmaps, from 0; null for a whole one"),
 )  # fmt: skip
 
 COLUMN_NAMES = tuple(column.name for column in COLUMNS)
