@@ -28,7 +28,7 @@ import numpy as np
 
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import Composite
-from pipeline.allocators.api.traits import FLAGS, HOOKS
+from pipeline.allocators.api.traits import FLAGS, HOOKS, WORK
 from pipeline.jit.cache import cache_directory, compiler_facts
 from pipeline.jit.machine_code import CompiledFunction, MachineCode, is_kept
 from pipeline.jit.plain_tables import on_images
@@ -68,7 +68,7 @@ class Simulator:
 
     compiled: bool
     run: Callable[..., int]
-    finish: Callable[..., Any]
+    finish: Callable[..., int]
     admit: Callable[..., Any]
     arrange: Callable[..., int]
     scale_times: Callable[..., Any]
@@ -125,11 +125,13 @@ def _sources(allocator: Allocator) -> _Sources:
 
 def _declarations(allocator: Allocator) -> str:
     """An allocator's declarations, which are placed after the defaults and override them: see `traits`."""
-    names = (*FLAGS, "MIXED_PTES", "is_global", *HOOKS)
+    names = (*FLAGS, "MIXED_PTES", "is_global", *HOOKS, WORK)
     declared = [name for name in names if hasattr(allocator.module, name)]
     lines = [f"from {_ENGINE}.allocator import {name}\n" for name in declared]
     if set(declared) & set(HOOKS):
         lines.append("HOOKS_SWITCHES = True\n")
+    if WORK in declared:
+        lines.append("WORKERS = True\n")
     return "".join(lines)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from pipeline.jit.tables import Tables
 from pipeline.machine.compose import Simulator
 from pipeline.machine.engine import records
 from pipeline.machine.layout import RunSettings
-from pipeline.machine.machine_state import RowStorage, build_allocator, build_machine_state, look
+from pipeline.machine.machine_state import RowStorage, build_allocator, build_machine_state, grow, look
 from pipeline.machine.profile import Profile
 from pipeline.machine.room import check_room
 from pipeline.schema import codes
@@ -40,6 +40,17 @@ _MOST_FLUSHES = 1 << (63 - records.PAGE_BITS)
 # Columns of a trace in the order in which the engine's `arrange` takes them, and those that are times.
 TIMES = ("time_ns", "think_ns", "wait_ns", "hold_ns", "block_ns")
 COLUMNS = ("task", *TIMES, "page", "kind", "depth")
+# Columns that follow these; each is empty if the trace lacks it.
+AREA_COLUMNS: dict[str, np.dtype] = {
+    "part": np.dtype(np.int8),
+    "pages": np.dtype(np.int32),
+    "mapping": np.dtype(np.int64),
+}
+
+
+def given_areas(columns: Sequence[np.ndarray]) -> int:
+    """Which of the last columns, those of AREA_COLUMNS, are given: a bit each, as `arrange` takes it."""
+    return sum(1 << k for k, column in enumerate(columns[-len(AREA_COLUMNS) :]) if len(column))
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,7 @@ def build_simulation(
     machine_state = build_machine_state(
         profile, allocator, options, shape, settings, allocator_state, storage
     )
-    tasks, machine = machine_state.tasks, machine_state.machine[0]
+    tasks, machine = machine_state.tasks[: shape.tasks], machine_state.machine[0]
     tasks.rows_left = census.rows
     tasks.process = census.process
     tasks.state[census.rows == 0] = records.T_ENDED
@@ -172,8 +183,11 @@ def drive(
                 feed.admit_next()
             elif status == records.S_LOG_FULL and log is not None:
                 log.exchange()
+            elif status == records.S_TABLE_FULL:
+                grow(simulation.machine_state)
             elif status != records.S_BUDGET:
-                simulator.finish(simulation.machine_state)
+                while simulator.finish(simulation.machine_state) == records.S_LOG_FULL and log is not None:
+                    log.exchange()
                 if log is not None:
                     log.close()
                 return status, engine_s

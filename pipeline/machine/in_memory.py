@@ -16,7 +16,15 @@ from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import parse_options
 from pipeline.jit.tables import Tables
 from pipeline.machine.compose import compose
-from pipeline.machine.drive import COLUMNS, Census, Simulation, build_simulation, drive
+from pipeline.machine.drive import (
+    AREA_COLUMNS,
+    COLUMNS,
+    Census,
+    Simulation,
+    build_simulation,
+    drive,
+    given_areas,
+)
 from pipeline.machine.engine import records
 from pipeline.machine.layout import RunSettings
 from pipeline.machine.profile import COST_KINDS, Profile
@@ -27,8 +35,9 @@ _ONE_SECOND_NS = 1_000_000_000
 
 
 Rows = np.recarray
-"""Trace rows in trace order: an int64 field for each of COLUMNS, with names and units of the trace format."""
-_ROW = np.dtype([(name, np.int64) for name in COLUMNS])
+"""Trace rows in trace order: an int64 field for each of COLUMNS and AREA_COLUMNS, as in the trace format."""
+_ALL_COLUMNS = (*COLUMNS, *AREA_COLUMNS)
+_ROW = np.dtype([(name, np.int64) for name in _ALL_COLUMNS])
 
 
 def rows(count: int, **given: Any) -> Rows:
@@ -37,8 +46,8 @@ def rows(count: int, **given: Any) -> Rows:
     `kind` holds codes of pipeline.schema.names.KINDS. Raises TypeError for a column that a trace does not
     have.
     """
-    if unknown := sorted(set(given) - set(COLUMNS)):
-        raise TypeError(f"rows have no column {', '.join(unknown)}; there are {', '.join(COLUMNS)}")
+    if unknown := sorted(set(given) - set(_ALL_COLUMNS)):
+        raise TypeError(f"rows have no column {', '.join(unknown)}; there are {', '.join(_ALL_COLUMNS)}")
     table = np.zeros(count, _ROW).view(np.recarray)
     for name, values in given.items():
         table[name] = values
@@ -194,8 +203,8 @@ class _MemoryFeed:
         simulator, machine_state = self._simulation.simulator, self._simulation.machine_state
         chunk, first = self._chunk, self._chunk * self._chunk_rows
         part = self._trace[first : first + self._chunk_rows]
-        columns = [np.ascontiguousarray(part[name]) for name in COLUMNS]
-        wrong = simulator.arrange(machine_state, chunk, len(part), first, *columns)
+        columns = [np.ascontiguousarray(part[name]) for name in _ALL_COLUMNS]
+        wrong = simulator.arrange(machine_state, chunk, len(part), first, *columns, given_areas(columns))
         if wrong != -1:
             raise ValueError(f"row {first + wrong}: there is no task {part['task'][wrong]}")
         if self._jitter > 0:

@@ -13,7 +13,7 @@ from pipeline.allocators.api.contract import Shape
 from pipeline.machine.engine import records
 from pipeline.schema import codes
 from pipeline.schema.log import EVENT_RECORD, OPERATION_RECORD, STRETCH_RECORD
-from pipeline.schema.names import FINDINGS
+from pipeline.schema.names import FINDINGS, SITES
 
 Layout = dict[str, tuple[int, np.dtype]]
 """Tables by name: the number and type of their records."""
@@ -75,9 +75,13 @@ def lay_out_allocator(allocator: Allocator, coded: dict[str, int], shape: Shape)
     }
 
 
-def lay_out_machine(locks: int, shape: Shape, setting: RunSettings) -> Layout:
-    """The machine with `locks` spinlocks, without the tables of the allocator and the trace."""
-    cpus, tasks = shape.cpus, shape.tasks
+def lay_out_machine(
+    allocator: Allocator, coded: dict[str, int], shape: Shape, setting: RunSettings
+) -> Layout:
+    """The machine for one design, without the tables of the allocator and the trace."""
+    workers = allocator.size("workers", coded, shape)
+    cpus, tasks = shape.cpus, shape.tasks + workers
+    mappings = records.FIRST_MAPPINGS if allocator.maps_areas else 1
     margin = cpus * 2 + tasks + 64 + records.MOST_AHEAD * _EVENTS_A_STRETCH
     # An event ends stretches of its own CPU and one of each idle CPU; the end of the run, one of each CPU.
     stretch_margin = (records.MOST_AHEAD + 1 + 2 * cpus) * records.STRETCH_PARTS
@@ -92,8 +96,10 @@ def lay_out_machine(locks: int, shape: Shape, setting: RunSettings) -> Layout:
         "requests": (tasks * setting.levels, records.REQUEST),
         "chunk_left": (setting.chunk_slots, _INTEGER),
         "places": (tasks, _INTEGER),
-        "locks": (locks, records.LOCK_RECORD),
-        "sites": (2, records.SITE),
+        "mappings": (mappings, records.MAPPING),
+        "remaining": (mappings, records.REQUEST),
+        "locks": (allocator.size("locks", coded, shape), records.LOCK_RECORD),
+        "sites": (len(SITES) if workers else len(SITES) - 1, records.SITE),
         "findings": (len(FINDINGS), records.NOTE),
         "step_cost": (1, records.STEP_COST),
         "operations": (setting.log_operations + setting.levels + 1 if setting.log else 1, OPERATION_RECORD),
@@ -109,7 +115,7 @@ def leaves(count: int) -> int:
 
 def lay_out_run(allocator: Allocator, coded: dict[str, int], shape: Shape, setting: RunSettings) -> Layout:
     """The whole state of a run; with several designs, "slots@1" is the slots table of design 1."""
-    layout = lay_out_machine(allocator.size("locks", coded, shape), shape, setting)
+    layout = lay_out_machine(allocator, coded, shape, setting)
     if not isinstance(allocator, Composite):
         return layout | lay_out_allocator(allocator, coded, shape)
     for k, part in enumerate(allocator.allocators):

@@ -76,8 +76,9 @@ def build_machine_state(
 
     `storage` receives the trace, chunk_slots * chunk_rows records of each table (default: allocated here).
     """
-    locks = allocator.size("locks", allocator.encode(options), shape)
-    layout = lay_out_machine(locks, shape, setting)
+    coded = allocator.encode(options)
+    workers = allocator.size("workers", coded, shape)
+    layout = lay_out_machine(allocator, coded, shape, setting)
     storage = storage or RowStorage.allocate(setting.chunk_slots * setting.chunk_rows)
     given = {
         "costs": profile.record().view(np.recarray),
@@ -107,8 +108,9 @@ def build_machine_state(
         machine[name] = getattr(setting, name)
     machine.events = int(setting.log)
     machine.stretches = int(setting.stretches)
-    machine.key_leaves, machine.timer_leaves = leaves(shape.cpus), leaves(shape.tasks)
+    machine.key_leaves, machine.timer_leaves = leaves(shape.cpus), leaves(shape.tasks + workers)
     machine.tasks = shape.tasks
+    machine.mapping_slots = len(machine_state.mappings)
     machine.cpus = machine.idle = shape.cpus
     machine.ready_head = machine.ready_tail = -1
     cpus = machine_state.cpus
@@ -131,8 +133,27 @@ def build_machine_state(
         step[name] = machine_state.costs[name]
     for name in ("depth", "queue", "next_run", "free_ns"):
         machine_state.tasks[name] = -1
-    machine_state.tasks.last_cpu = np.arange(shape.tasks) % shape.cpus
+    machine_state.tasks.last_cpu = np.arange(shape.tasks + workers) % shape.cpus
+    _prepare_workers(machine_state, shape, workers, setting.levels)
     return machine_state
+
+
+def _prepare_workers(machine_state: Tables, shape: Shape, workers: int, levels: int) -> None:
+    """Give each worker a request of its own, in which it works; its number is in the field `page`."""
+    tasks, requests = (
+        machine_state.tasks[shape.tasks :],
+        machine_state.requests[shape.tasks * levels :: levels],
+    )
+    tasks.depth = 0
+    tasks.process = -1
+    tasks.state = records.T_DORMANT
+    requests.page = np.arange(workers)
+    requests.task = shape.tasks + requests.page
+    for name in ("op", "process", "slot", "holder", "flush_op", "mapped_ns"):
+        requests[name] = -1
+    requests.unmapping = codes.WORK
+    # All acquisitions of its locks are logged as events: it has no row in the table of operations.
+    requests.locked_once = 1
 
 
 def look(machine_state: Any, shape: Shape) -> Check:
@@ -144,4 +165,28 @@ def look(machine_state: Any, shape: Shape) -> Check:
     slot, unmapping = (machine_state.requests[name].reshape(-1, levels) for name in ("slot", "unmapping"))
     begun = np.arange(levels) <= machine_state.tasks.depth[:, None]
     users = Counter(slot[begun & (slot >= 0) & (unmapping == codes.MAP)].tolist())
+    users.update(machine_state.remaining.slot[_made(machine_state)].tolist())
     return Check(shape, users, machine_state.queues.sleepers.tolist())
+
+
+def _made(machine_state: Any) -> np.ndarray:
+    """Entries of the hash that are mappings, and not tasks that wait for one; a bool each."""
+    entries = machine_state.mappings
+    return np.asarray((entries.key > 0) & (entries.waiter <= 0))
+
+
+def grow(machine_state: Tables) -> None:
+    """Double the hash of remaining mappings, between two calls of the engine."""
+    mappings, remaining = machine_state.mappings, machine_state.remaining
+    size = 2 * len(mappings)
+    larger, requests = records_of(size, records.MAPPING), records_of(size, records.REQUEST)
+    taken = np.zeros(size, np.bool_)
+    for old in np.flatnonzero(mappings.key):
+        new = int(mappings.key[old] - 1) % size
+        while taken[new]:
+            new = (new + 1) % size
+        taken[new] = True
+        larger[new], requests[new] = mappings[old], remaining[old]
+    machine_state.rebind("mappings", larger)
+    machine_state.rebind("remaining", requests)
+    machine_state.machine[0].mapping_slots = size

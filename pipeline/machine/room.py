@@ -14,6 +14,7 @@ from pipeline.allocators.api.contract import Shape, Value
 from pipeline.errors import OutOfMemory, UsageError
 from pipeline.io.memory import address_space_limit, group_limit
 from pipeline.machine.layout import Layout, RunSettings, bytes_of, lay_out_run
+from pipeline.schema.trace import MAX_TASKS
 
 # A slot number has 32 bits in the log.
 MOST_SLOTS = (1 << 31) - 1
@@ -37,6 +38,11 @@ def check_room(allocator: Allocator, options: dict[str, Value], shape: Shape, se
         ]
         return wanted, f"lower {' or '.join(helps)}"
 
+    tasks = shape.tasks + allocator.size("workers", coded, shape)
+    if tasks > MAX_TASKS:
+        raise UsageError(
+            f"{allocator.name}: expected at most {MAX_TASKS:,} tasks and workers, found {tasks:,}"
+        )
     slots, advice = measure(_slots_of)
     if slots > MOST_SLOTS:
         raise UsageError(f"{allocator.name}: has {slots:,} slots, more than {MOST_SLOTS:,}; {advice}")

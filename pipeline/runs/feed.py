@@ -23,7 +23,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.io.files import output_error
-from pipeline.machine.drive import COLUMNS, Census, Simulation
+from pipeline.machine.drive import AREA_COLUMNS, COLUMNS, Census, Simulation, given_areas
 from pipeline.machine.engine.records import ROW, RUN
 from pipeline.machine.machine_state import RowStorage
 from pipeline.schema.trace import ROW_GROUP_ROWS
@@ -198,7 +198,9 @@ class Feed:
                 part = [column[first : first + CHUNK_ROWS] for column in columns.values()]
                 n = len(part[0])
                 slot = self._slot()
-                self._simulator.arrange(self._machine_state, slot, n, first_op + first, *part)
+                self._simulator.arrange(
+                    self._machine_state, slot, n, first_op + first, *part, given_areas(part)
+                )
                 if self.jitter > 0:
                     self._simulator.scale_times(self._machine_state, slot, n, self.jitter)
                 last_ns = int(columns["time_ns"][first + n - 1])
@@ -223,13 +225,13 @@ class Feed:
             complete = check.rows >= self.trace.rows
             if complete:
                 refuse(self.trace.path, check.problems_of_whole(self.trace))
-            kept.append({name: checked[name] for name in COLUMNS})
+            kept.append({name: checked[name] for name in COLUMNS} | _area_columns(checked))
             waiting += batch.num_rows
             if waiting < CHUNK_ROWS and not complete:
                 continue
             columns = kept[0]
             if len(kept) > 1:
-                columns = {name: np.concatenate([part[name] for part in kept]) for name in COLUMNS}
+                columns = {name: np.concatenate([part[name] for part in kept]) for name in kept[0]}
             over = 0 if complete else waiting % CHUNK_ROWS
             yield {name: column[: waiting - over] for name, column in columns.items()}
             kept = [{name: column[waiting - over :] for name, column in columns.items()}] if over else []
@@ -243,3 +245,10 @@ class Feed:
             self._thread.shutdown(cancel_futures=True)
         if self._file is not None:
             self._file.close()
+
+
+def _area_columns(checked: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The optional columns that the engine reads, each empty if the trace lacks it."""
+    return {
+        name: checked[name] if name in checked else np.empty(0, dtype) for name, dtype in AREA_COLUMNS.items()
+    }

@@ -22,7 +22,7 @@ def read_totals(machine_state: Tables) -> Totals:
     machine = machine_state.machine[0]
     locks = [
         LockTotals.model_validate({"site": name} | {field: int(site[field]) for field in site.dtype.names})
-        for name, site in zip(SITES, machine_state.sites, strict=True)
+        for name, site in zip(SITES, machine_state.sites, strict=False)
     ]
     spent = np.asarray(machine_state.spent).reshape(-1, CATEGORIES)
     names = [f"{category}_ns" for category in CPU_CATEGORIES]

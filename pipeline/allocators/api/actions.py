@@ -15,6 +15,7 @@ out the action and calls the allocator again.
                   the slowest acknowledgement; needs no interrupt if hardware broadcasts invalidations
     SLEEP         join wait queue `d.queue`, release the lock if one is held, leave the CPU until woken
     WAKE_ALL      wake every sleeper of wait queue `d.queue`
+    WAKE_WORKER   wake worker number `d.queue` of the design; if it runs, it begins again when it is done
     WAKE_ONE      wake the first sleeper of wait queue `d.queue`
     PREFAULT      block before the mapping, with no lock held: the whole `block_ns`, including the waits of
                   nested operations, elapses off the CPU; then the request continues, and nested operations
@@ -40,3 +41,4 @@ REPEAT_ALL = 10
 PREFAULT = 11
 ATTEMPT = 12
 SHOOT_DOWN = 13
+WAKE_WORKER = 14

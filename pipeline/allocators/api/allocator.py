@@ -44,6 +44,16 @@ class Allocator:
         """SHA-256 of its source."""
         return sha256_of(self.path)
 
+    @property
+    def maps_areas(self) -> bool:
+        """Whether its mappings may have several pages and be unmapped by another task."""
+        return bool(getattr(self.module, "AREAS", False))
+
+    def lock_names(self, options: dict[str, int], shape: Shape) -> tuple[str, ...]:
+        """What each of its spinlocks protects, in a word; () if the design does not say."""
+        function = getattr(self.module, "lock_names", None)
+        return tuple(function(options, shape)) if function is not None else ()
+
     def fields(self, name: str) -> list[Any]:
         """NumPy field list of one of its records (POOL, SLOT, PAGE, PERCPU); empty if it has none."""
         return list(getattr(self.module, name, ()))
@@ -66,4 +76,4 @@ class Allocator:
             return self.size("slots", options, shape)
         if name == "page_struct_bytes":
             return 4 if self.fields("PAGE") else 0
-        return {"slots": options.get("slots", 0), "lines": 0}.get(name, 1)
+        return {"slots": options.get("slots", 0), "lines": 0, "workers": 0}.get(name, 1)

@@ -74,6 +74,8 @@ def combine(allocators: tuple[Allocator, ...], kinds: tuple[tuple[str, ...], ...
     names = [allocator.name for allocator in allocators]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"two allocators are named '{twice[0]}'; rename the file of one")
+    if areas := [allocator.name for allocator in allocators if allocator.maps_areas]:
+        raise UsageError(f"{areas[0]} maps areas and cannot share a run with another allocator; use it alone")
     composite = Composite("+".join(names), allocators[0].path, ModuleType("composite"), allocators, kinds)
     vars(composite.module).update(_combine_modules(composite))
     return composite

@@ -12,8 +12,10 @@ An allocator is a module with these names. SUMMARY, map_step and unmap_step are 
     pools(options, shape)            number of POOL records (default: 1)
     queues(options, shape)           number of wait queues (default: 1)
     locks(options, shape)            number of spinlocks (default: 1)
+    lock_names(options, shape)       what each spinlock protects, in a word; a tuple of `locks` names
+    workers(options, shape)          number of its workers, for which it defines work_step (default: 0)
     lines(options, shape)            number of cache lines that it changes atomically (default: 0)
-    NON_GLOBAL, TRACKS_SWITCHES, ATOMICS, switch_out(a, r, d), switch_in(a, r, d)
+    NON_GLOBAL, TRACKS_SWITCHES, ATOMICS, AREAS, work_step(a, r, d), switch_out(a, r, d), switch_in(a, r, d)
                                      what it requires of the machine; see `traits`
     prepare(a, shape)                sets the initial values of the state; default: all 0
     start_at(a, cursor), adopt(a, slot, page, count)

@@ -61,6 +61,12 @@ def write_pte(d: StepCost) -> None:
 
 
 @inline
+def write_ptes(d: StepCost, entries: int) -> None:
+    """Write or clear page-table entries of consecutive pages."""
+    counts.pte_writes(d, entries)
+
+
+@inline
 def invalidate(a: State, d: StepCost, slot: int) -> None:
     """Invalidate one slot's address in the local TLB (invlpg)."""
     d.special = 1

@@ -68,6 +68,8 @@ class Request(Protocol):
     """position in `pipeline.schema.names.KINDS`"""
     depth: int
     """number of enclosing mappings of the task"""
+    pages: int
+    """length of the mapping; set with AREAS only"""
     cpu_map: int
     """the CPU that mapped"""
 

@@ -190,10 +190,9 @@ def log_finding(w: MachineState, c: int, finding: int, t: int, task: int, op: in
 
 
 @inline
-def log_operation(w: MachineState, i: int) -> None:
-    """Write the finished request `i` as one row of the operation table."""
+def log_operation(w: MachineState, r: Any) -> None:
+    """Write the finished request `r` as one row of the operation table."""
     m = w.machine[0]
-    r = w.requests[i]
     _mix(w, r.asked_ns, r.locked_ns, r.mapped_ns, r.unmap_asked_ns)
     _mix(w, r.done_ns, r.map_wait_ns, r.map_hold_ns, r.unmap_wait_ns ^ (r.unmap_hold_ns << 20))
     _mix(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.allocators.api.protocols import State
-from pipeline.allocators.api.traits import ATOMICS, NON_GLOBAL, switch_in, switch_out
+from pipeline.allocators.api.traits import ATOMICS, NON_GLOBAL, WORKERS, switch_in, switch_out, work_step
 from pipeline.jit.marks import entry, inline, noinline
 from pipeline.machine.engine.allocator import map_step, unmap_step
 from pipeline.machine.engine.step_record import reset
@@ -25,6 +25,8 @@ def call_allocator(w: MachineState, a: State, i: int, c: int) -> int:
         d.moment = w.machine[0].space_switches
     if ATOMICS:
         d.now_ns = w.machine[0].now_ns
+    if WORKERS and r.unmapping == codes.WORK:
+        return work_step(a, r, d)
     return map_step(a, r, d) if r.unmapping == codes.MAP else unmap_step(a, r, d)
 
 

@@ -14,7 +14,7 @@ non-global PTEs, entries of global PTEs have a separate epoch, which only flushe
 from __future__ import annotations
 
 from pipeline.allocators.api.protocols import State
-from pipeline.allocators.api.traits import MIXED_PTES, NON_GLOBAL, is_global
+from pipeline.allocators.api.traits import AREAS, MIXED_PTES, NON_GLOBAL, is_global
 from pipeline.jit.marks import inline, noinline
 from pipeline.machine.costs import MOST_WORK_NS
 from pipeline.machine.engine import records
@@ -26,23 +26,33 @@ from pipeline.schema import codes
 
 @inline
 def touch_mapping(w: MachineState, a: State, c: int, i: int, t: int) -> None:
-    """Use the mapping of request `i` on CPU `c`: walk the page table unless its TLB has the entry."""
+    """Use the mapping of request `i` on CPU `c`: walk the page table unless its TLB has the entries."""
     r = w.requests[i]
     if r.slot < 0:
         return
+    _touch_page(w, a, c, i, t, r.slot, r.page)
+    if AREAS:
+        for k in range(1, r.pages):
+            _touch_page(w, a, c, i, t, r.slot + k, r.page + k)
+
+
+@inline
+def _touch_page(w: MachineState, a: State, c: int, i: int, t: int, slot: int, page: int) -> None:
+    """Use the translation of `slot` to `page`."""
+    r = w.requests[i]
     cpu = w.cpus[c]
-    entry = a.tlb[r.slot * w.machine[0].cpus + c]
+    entry = a.tlb[slot * w.machine[0].cpus + c]
     epoch = cpu.epoch
     if MIXED_PTES and is_global(a, r):
         epoch = cpu.global_epoch
-    fresh = (epoch << records.PAGE_BITS) | r.page
+    fresh = (epoch << records.PAGE_BITS) | page
     if entry.loaded == fresh:
         if w.costs[0].walks_always != 0:
             w.machine[0].walks += 1
             r.walk_ns += w.costs[0].walk_ns
         return
     if entry.loaded >> records.PAGE_BITS == epoch:
-        log_finding(w, c, codes.STALE_TRANSLATION, t, r.task, r.op, r.slot)
+        log_finding(w, c, codes.STALE_TRANSLATION, t, r.task, r.op, slot)
     entry.loaded = fresh
     w.machine[0].walks += 1
     r.walk_ns += w.costs[0].walk_ns

@@ -57,6 +57,7 @@ P_DONE = 17  # the unmap is complete
 P_ROW = 18  # begin the operation of the task's next row
 P_COMPUTE = 19  # compute until the request
 P_PICK = 20  # choose the next task
+P_WORK_DONE = 21  # a worker has no more to do
 # The event has ended: the CPU ...
 P_WAIT = -1  # has its next key, or none
 P_BUSY = -2  # is busy until `cpu.until_ns`
@@ -77,6 +78,7 @@ T_READY = 2  # waiting for a CPU
 T_RUNNING = 3
 T_ASLEEP = 4  # in a wait queue
 T_ENDED = 5
+T_WAITING = 6  # for a mapping that it is to unmap
 
 # Reasons why `run` returned.
 S_RUNNING = 0
@@ -86,6 +88,7 @@ S_BUDGET = 3
 S_FINISHED = 4
 S_DEADLOCK = 5
 S_TOO_LONG = 6
+S_TABLE_FULL = 7  # the table of remaining mappings must grow
 
 # Maximum number of stretches of one CPU, and of steps without cost, that one event passes: each may add rows
 # to the log.
@@ -95,6 +98,9 @@ STRETCH_PARTS = 4
 
 # Interrupts of waiting CPUs are taken at the latest after 2**CATCH_UP_BITS mean gaps between them.
 CATCH_UP_BITS = 16
+
+# Entries of the hash of remaining mappings at first; it doubles when it is half full.
+FIRST_MAPPINGS = 1 << 10
 
 # Maximum of the log's columns for numbers of slots; larger numbers are recorded as this.
 MOST_COUNTED = (1 << 31) - 1
@@ -110,10 +116,12 @@ def _record(*fields: tuple[str, str]) -> np.dtype:
     return np.dtype(list(fields), align=True)
 
 
-# One row of the trace as the engine reads it; 64 bytes, a cache line.
+# One row of the trace as the engine reads it; 64 bytes, a cache line. Pages and mappings have 31 bits. Only
+# with the trait AREAS, `part`, `pages` and `mapping` are set.
 ROW = _record(
     ("time_ns", "i8"), ("think_ns", "i8"), ("wait_ns", "i8"), ("hold_ns", "i8"), ("block_ns", "i8"),
-    ("page", "i8"), ("op", "i8"), ("kind", "i1"), ("depth", "i1"), ("spare", "i4"),
+    ("op", "i8"), ("page", "i4"), ("mapping", "i4"), ("pages", "i4"), ("kind", "i1"), ("depth", "i1"),
+    ("part", "i1"),
 )  # fmt: skip
 
 # The rows of one task in a chunk, stored together: their number, and the first row of the next run; -1: not
@@ -124,7 +132,8 @@ RUN = _record(("task", "i4"), ("rows", "i4"), ("next", "i8"))
 REQUEST = np.dtype(
     [(name, OPERATION_RECORD[name]) for name in OPERATION_RECORD.names or ()]
     + [
-        ("unmapping", "i1"),     # 0 mapping, 1 unmapping
+        ("unmapping", "i1"),     # 0 mapping, 1 unmapping, 2 the work of a worker
+        ("part", "i1"),          # what its row performs, see codes.PART_*
         ("locked_once", "i1"),   # this side of the operation has already had its lock
         ("step", "i4"),
         ("budget", "i4"),
@@ -135,9 +144,13 @@ REQUEST = np.dtype(
         ("prefaulted_ns", "i8"), # of the waits and blocks of nested operations: done beforehand
         ("waited_ns", "i8"),     # the longest uninterrupted wait for one holder
         ("walk_ns", "i8"),       # page-table walk to be added to the next use
+        ("mapping", "i8"),       # number of the mapping, if another row unmaps it
     ],
     align=True,
 )  # fmt: skip
+
+# An entry of the hash of mappings that remain after the row that made them; see `remaining`.
+MAPPING = _record(("key", "i8"), ("waiter", "i8"))
 
 TASK = _record(
     ("state", "i1"), ("resume", "i1"),
@@ -242,6 +255,7 @@ MACHINE = _record(
     ("asleep_ns", "i8"), ("wakes", "i8"), ("woken", "i8"), ("pin_waits", "i8"), ("pin_wait_ns", "i8"),
     ("switches", "i8"), ("migrations", "i8"), ("walks", "i8"), ("mapped", "i8"), ("max_mapped", "i8"),
     ("map_ns", "i8"), ("map_max_ns", "i8"), ("sleep_max_ns", "i8"),
+    ("remaining", "i8"), ("mapping_slots", "i8"),  # entries in use of the hash of mappings, and its size
     ("space_switches", "i8"),  # counted for allocators with NON_GLOBAL only
     ("flush_free_ns", "i8"),  # end of the last flush, if flushes queue
 )  # fmt: skip

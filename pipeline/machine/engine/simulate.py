@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.allocators.api import actions
 from pipeline.allocators.api.protocols import State
-from pipeline.allocators.api.traits import HOOKS_SWITCHES
+from pipeline.allocators.api.traits import AREAS, HOOKS_SWITCHES, WORKERS
 from pipeline.jit.marks import entry, inline, noinline, prefetch, wrap64
 from pipeline.machine.costs import MOST_WORK_NS
 from pipeline.machine.engine import flushing, records, scheduler
@@ -37,6 +37,7 @@ from pipeline.machine.engine.locking import (
     release_delay,
     try_lock,
 )
+from pipeline.machine.engine.remaining import keep, log_rest, take_over, wake_waiter
 from pipeline.machine.engine.sleeping import fall_asleep, report_sleep, wake
 from pipeline.machine.engine.tables import MachineState
 from pipeline.machine.engine.trace_rows import (
@@ -50,6 +51,7 @@ from pipeline.machine.engine.trace_rows import (
     waits_ns,
     when,
 )
+from pipeline.machine.engine.workers import begin_work, end_work, wake_worker
 from pipeline.schema import codes
 
 # Sets of CPUs whose TLBs are flushed.
@@ -106,7 +108,10 @@ def _compute(w: MachineState, c: int, task: int, t: int) -> int:
 def _ask(w: MachineState, c: int, task: int, t: int) -> int:
     """Request a mapping for the task."""
     tk = w.tasks[task]
-    r = w.requests[task * w.machine[0].levels + tk.depth]
+    i = task * w.machine[0].levels + tk.depth
+    r = w.requests[i]
+    if AREAS and r.part == codes.PART_UNMAP:
+        return _ask_unmap_of_other(w, c, task, i, t)
     r.asked_ns = t
     r.cpu_map = c
     r.cpu_unmap = c
@@ -136,6 +141,14 @@ def _ask(w: MachineState, c: int, task: int, t: int) -> int:
     return records.P_STEP
 
 
+@noinline
+def _ask_unmap_of_other(w: MachineState, c: int, task: int, i: int, t: int) -> int:
+    """Request the unmap of a mapping that another row made; wait off CPU if it is not made yet."""
+    if not take_over(w, task, i):
+        return records.P_PICK
+    return _ask_unmap(w, c, i, t)
+
+
 @inline
 def _is_lowmem(w: MachineState, r: Any) -> bool:
     return (w.machine[0].lowmem_kinds >> r.kind) & 1 != 0
@@ -148,6 +161,8 @@ def _step(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
     cpu = w.cpus[c]
     r = w.requests[i]
     d = w.step_cost[0]
+    if WORKERS:
+        begin_work(r, t)
     action = call_allocator(w, a, i, c)
     cpu.action = action
     cpu.argument = d.queue
@@ -227,6 +242,8 @@ def _act(w: MachineState, a: State, c: int, task: int, i: int, t: int) -> int:
                 return _critical(w, c, records.P_RELEASE, t + delay_ns)
         return records.P_RELEASE
     if action == actions.DONE:
+        if WORKERS and w.requests[i].unmapping == codes.WORK:
+            return records.P_WORK_DONE
         return records.P_READY if w.requests[i].unmapping == codes.MAP else records.P_DONE
     if action == actions.STEP:
         return records.P_STEP
@@ -260,6 +277,10 @@ def _act_out_of_line(w: MachineState, a: State, c: int, task: int, i: int, t: in
         cpu.action = actions.STEP
         if woken > 0:
             return _stretch(w, c, records.P_WORK, codes.C_SWITCH, t + woken * w.costs[0].wake_ns)
+    if WORKERS and action == actions.WAKE_WORKER:
+        cpu.action = actions.STEP
+        if wake_worker(w, cpu.argument, t):
+            return _stretch(w, c, records.P_WORK, codes.C_SWITCH, t + w.costs[0].wake_ns)
     if action == actions.PREFAULT:
         return _prefault(w, c, task, i, t)
     if action == actions.ATTEMPT:
@@ -387,12 +408,20 @@ def _ask_unmap(w: MachineState, c: int, i: int, t: int) -> int:
     return records.P_DONE if _is_lowmem(w, r) else records.P_STEP
 
 
+@noinline
+def _leave_mapped(w: MachineState, task: int, i: int, t: int) -> int:
+    """End the row of a mapping that another row unmaps."""
+    wake_waiter(w, keep(w, i), t)
+    w.tasks[task].depth -= 1
+    return records.P_NEXT
+
+
 @inline
 def _end_operation(w: MachineState, task: int, i: int, t: int) -> int:
     """Complete the unmap: continue in the enclosing mapping, if there is one."""
     w.requests[i].done_ns = t
     w.machine[0].mapped -= 1
-    log_operation(w, i)
+    log_operation(w, w.requests[i])
     tk = w.tasks[task]
     tk.depth -= 1
     return records.P_MAPPED if tk.depth >= 0 else records.P_NEXT
@@ -516,7 +545,10 @@ def _cpu_event(w: MachineState, a: State, c: int) -> bool:
             # If there is more to compute, the time slice has ended.
             phase = records.P_COMPUTE if tk.think_left_ns > 0 else _ask(w, c, task, m.now_ns)
         if phase == records.P_USE:
-            phase = _ask_unmap(w, c, i, m.now_ns)
+            if AREAS and w.requests[i].part == codes.PART_MAP:
+                phase = _leave_mapped(w, task, i, m.now_ns)
+            else:
+                phase = _ask_unmap(w, c, i, m.now_ns)
         if phase == records.P_STEP:
             phase = _step(w, a, c, task, i, m.now_ns)
         if phase == records.P_WORK:
@@ -542,6 +574,8 @@ def _cpu_event(w: MachineState, a: State, c: int) -> bool:
             phase = _begin_row(w, c, task, m.now_ns)
         if phase == records.P_COMPUTE:
             phase = _compute(w, c, task, m.now_ns)
+        if WORKERS and phase == records.P_WORK_DONE:
+            phase = end_work(w, c, task, i, m.now_ns)
         if phase == records.P_PICK:
             phase = _give_up_cpu(w, a, c, task, m.now_ns)
     if phase == records.P_BUSY:
@@ -584,6 +618,10 @@ def run(w: MachineState, a: State, budget: int) -> int:
         ):
             m.unspent = budget
             return records.S_LOG_FULL
+        # An event adds one entry at most.
+        if AREAS and 2 * m.remaining >= m.mapping_slots:
+            m.unspent = budget
+            return records.S_TABLE_FULL
         c = m.stalled - 1
         if c >= 0:
             m.stalled = 0
@@ -613,8 +651,14 @@ def run(w: MachineState, a: State, budget: int) -> int:
 
 
 @entry
-def finish(w: MachineState) -> None:
-    """Book every CPU's time up to the end of the run."""
+def finish(w: MachineState) -> int:
+    """Book every CPU's time up to the end of the run, and log the mappings that remain.
+
+    Returns S_LOG_FULL if it must be called again with an empty log, else S_FINISHED.
+    """
     m = w.machine[0]
     for c in range(m.cpus):
         settle(w, c, m.now_ns)
+    if AREAS and not log_rest(w):
+        return records.S_LOG_FULL
+    return records.S_FINISHED

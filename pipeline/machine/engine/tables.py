@@ -23,11 +23,15 @@ class MachineState(Protocol):
     spent: Table
     """int64[cpus * CATEGORIES]: CPU time of each CPU by category, in ns"""
     tasks: Table
-    """TASK[tasks]"""
+    """TASK[tasks + workers]: the tasks of the trace, then the workers of the allocator"""
     timers: Table
     """int64[2 * timer_leaves]: tree of (time << TASK_BITS) | task; NO_TIMER: none"""
     requests: Table
-    """REQUEST[tasks * levels]"""
+    """REQUEST[(tasks + workers) * levels]"""
+    mappings: Table
+    """MAPPING[mapping_slots]: hash of the mappings that remain, see `remaining`; one record without AREAS"""
+    remaining: Table
+    """REQUEST[mapping_slots]: the request that made each of them"""
     rows: Table
     """ROW[chunk slots * chunk_rows]"""
     runs: Table
@@ -45,7 +49,7 @@ class MachineState(Protocol):
     processes: Table
     """PROCESS[processes]"""
     sites: Table
-    """SITE[2]"""
+    """SITE[3]"""
     findings: Table
     """NOTE[kinds of findings]"""
     step_cost: Table

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.allocators.api.traits import AREAS
 from pipeline.jit.marks import entry, inline
 from pipeline.machine.engine import records
 from pipeline.machine.engine.agenda import set_timer
@@ -67,6 +68,11 @@ def take(w: MachineState, task: int, at: int) -> int:
     r.hold_left_ns = row.hold_ns
     r.block_left_ns = row.block_ns
     r.prefaulted_ns = 0
+    if AREAS:
+        r.part = row.part
+        r.pages = row.pages
+        r.mapping = row.mapping
+        r.unmap_task = task
     if tk.depth > 0:
         outer = w.requests[i - 1]
         if outer.prefaulted_ns > 0:
@@ -168,9 +174,12 @@ def needs_rows(w: MachineState) -> bool:
 @entry
 def arrange(
     w: MachineState, slot: int, n: int, first_op: int, task: Any, time_ns: Any, think_ns: Any, wait_ns: Any,
-    hold_ns: Any, block_ns: Any, page: Any, kind: Any, depth: Any,
+    hold_ns: Any, block_ns: Any, page: Any, kind: Any, depth: Any, part: Any, pages: Any, mapping: Any,
+    given: int,
 ) -> int:  # fmt: skip
     """Arrange `n` rows, given as columns, in `slot` of `w.rows` task by task, keeping each task's order.
+
+    `given` says which of the last three columns the trace has, as bits in their order; the others are empty.
 
     Returns -1, or the index of the first row whose task number does not exist.
     """
@@ -204,6 +213,10 @@ def arrange(
         row.op = first_op + k
         row.kind = kind[k]
         row.depth = depth[k]
+        if AREAS:
+            row.part = part[k] if given & 1 != 0 else codes.PART_WHOLE
+            row.pages = max(pages[k], 1) if given & 2 != 0 else 1
+            row.mapping = mapping[k] if given & 4 != 0 else -1
     for k in range(n):
         places[task[k]] = 0
     return -1
