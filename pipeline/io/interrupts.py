@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +65,7 @@ def catch() -> None:
     for number in _SAID:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise_once)
+    sys.unraisablehook = _end_if_discarded
     threading.Thread(target=_watch, args=(reading,), name="interrupts", daemon=True).start()
 
 
@@ -128,6 +130,16 @@ def _raise_once(number: int, frame: FrameType | None) -> None:
             # An exception during the initialization of an extension module may abort the process.
             end_process()
         raise KeyboardInterrupt
+
+
+def _end_if_discarded(discarded: sys.UnraisableHookArgs) -> None:
+    """End the process if Python has discarded the KeyboardInterrupt of a signal.
+
+    It does so in finalizers and in functions that native code calls, such as the compiler's.
+    """
+    if _state.received and issubclass(discarded.exc_type, KeyboardInterrupt):
+        end_process()
+    sys.__unraisablehook__(discarded)
 
 
 def _is_importing(frame: FrameType | None) -> bool:

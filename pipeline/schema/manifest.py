@@ -35,7 +35,7 @@ class _Strict(BaseModel):
 class LockTotals(_Strict):
     """Totals of one lock site over the whole run: the sums from which a lockmeter row is computed."""
 
-    site: Literal["map", "unmap"]
+    site: Literal["map", "unmap", "worker"]
     acquisitions: int = Field(description="number of acquisitions, including relocks")
     contended: int = Field(description="acquisitions that had to wait for the lock")
     hold_ns: int = Field(description="total hold time")
