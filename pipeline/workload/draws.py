@@ -73,6 +73,10 @@ class _SometimesTable:
         return times
 
 
+# The numbers of later kinds follow those of all tasks for these, so traces without them do not change.
+_FIRST_KINDS = 6
+
+
 class Drawer:
     """Draws blocks of operations of selected tasks; its state is each task's position in its streams."""
 
@@ -120,7 +124,8 @@ class Drawer:
         ]
         # For each task, a number for its start, then one for each kind of the trace format.
         numbers = stream(seed, 0, 0).random_raw(workload.tasks * (1 + len(KINDS)))
-        once = np.ascontiguousarray(numbers.reshape(workload.tasks, -1).T)
+        parts = np.split(numbers, [workload.tasks * (1 + _FIRST_KINDS)])
+        once = np.concatenate([part.reshape(workload.tasks, -1).T for part in parts])
         self.start_ns = QuantileTable([workload.start]).draw(once[0])
         self._long_lived_tasks = [
             _below(once[1 + code], long.share) if long and long.of == "tasks" else None
