@@ -50,7 +50,7 @@ class Allocator:
         return bool(getattr(self.module, "AREAS", False))
 
     def lock_names(self, options: dict[str, int], shape: Shape) -> tuple[str, ...]:
-        """What each of its spinlocks protects, in a word; () if the design does not say."""
+        """The name of what each of its spinlocks protects; () if the design does not say."""
         function = getattr(self.module, "lock_names", None)
         return tuple(function(options, shape)) if function is not None else ()
 

@@ -12,7 +12,7 @@ An allocator is a module with these names. SUMMARY, map_step and unmap_step are 
     pools(options, shape)            number of POOL records (default: 1)
     queues(options, shape)           number of wait queues (default: 1)
     locks(options, shape)            number of spinlocks (default: 1)
-    lock_names(options, shape)       what each spinlock protects, in a word; a tuple of `locks` names
+    lock_names(options, shape)       name of what each spinlock protects; a tuple of `locks` names
     workers(options, shape)          number of its workers, for which it defines work_step (default: 0)
     lines(options, shape)            number of cache lines that it changes atomically (default: 0)
     NON_GLOBAL, TRACKS_SWITCHES, ATOMICS, AREAS, work_step(a, r, d), switch_out(a, r, d), switch_in(a, r, d)
