@@ -129,6 +129,11 @@ def printable(text: str, keep: str = "") -> str:
     )
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return names from a file for a message: separated by commas, on one line."""
+    return ", ".join(map(printable, names))
+
+
 def one_line(error: BaseException) -> str:
     """Return another library's error message on one line of at most 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import InputError, nearest
+from pipeline.errors import InputError, listed, nearest, printable
 from pipeline.io.parquet import read_metadata, read_table
 from pipeline.schema.trace_metadata import Provenance
 
@@ -125,13 +125,14 @@ def read_columns(path: Path, names: Sequence[str], what: str) -> pa.Table:
     if missing:
         near = [guess for name in missing for guess in nearest(name, found)]
         raise InputError(
-            f"{path}: expected {what}; missing columns: {', '.join(missing)}"
-            + (f" (similar: {', '.join(near)})" if near else "")
-            + f"; found: {', '.join(found)}; give another file or --format"
+            f"{path}: expected {what}; missing columns: {listed(missing)}"
+            + (f" (similar: {listed(near)})" if near else "")
+            + f"; found: {listed(found)}; give another file or --format"
         )
     if doubled := [name for name in names if found.count(name) > 1]:
         raise InputError(
-            f"{path}: expected {what}, found the column {doubled[0]} more than once; the file is damaged"
+            f"{path}: expected {what}, found the column {printable(doubled[0])} more than once; the file is "
+            "damaged"
         )
     return read_table(path, what, names)
 

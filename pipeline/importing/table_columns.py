@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, listed
 from pipeline.importing.table_mapping import UNITS_NS, Kind, Number, Time
 from pipeline.schema.names import KINDS
 from pipeline.schema.trace import MAX_TIME_NS
@@ -35,8 +35,8 @@ class TableColumns:
         missing = [name for name in names if name not in table.column_names]
         if missing:
             raise InputError(
-                f"{path}: the mapping names columns that the table lacks: {', '.join(missing)}; found: "
-                f"{', '.join(table.column_names)}"
+                f"{path}: the mapping names columns that the table lacks: {listed(missing)}; found: "
+                f"{listed(table.column_names)}"
             )
         for name in names:
             if table.column_names.count(name) > 1:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipeline.errors import InputError, nearest, one_line
+from pipeline.errors import InputError, nearest, one_line, printable
 from pipeline.io.files import regular_file
 from pipeline.io.json_text import parse_json
 from pipeline.io.parquet import DAMAGE, parquet_errors, read_metadata
@@ -182,7 +182,7 @@ def _check_columns(path: Path, schema: pa.Schema) -> None:
     if missing:
         others = [name for name in schema.names if name not in COLUMN_NAMES]
         near = {name: nearest(name, others) for name in missing}
-        guesses = [f"'{found[0]}' resembles '{name}'" for name, found in near.items() if found]
+        guesses = [f"'{printable(found[0])}' resembles '{name}'" for name, found in near.items() if found]
         raise InputError(
             f"{path}: expected a trace with columns {', '.join(COLUMN_NAMES)}; missing: {', '.join(missing)}"
             + (f" ({'; '.join(guesses)})" if guesses else "")

@@ -15,6 +15,7 @@ import pytest
 from pipeline.errors import InputError, PipelineError
 from pipeline.importing.import_trace import import_trace
 from pipeline.importing.text import blocks
+from pipeline.importing.text.kernel_events import derive
 from pipeline.schema.trace import MAX_TIME_NS
 from pipeline.trace.doctor import doctor
 from tests.importing.recorded import SAMPLES, imported
@@ -148,3 +149,16 @@ def test_times_of_a_table_that_no_trace_can_have(column: str, tmp_path: Path) ->
             assert f"column '{column}' contains {MAX_TIME_NS}" in str(error)
         else:
             assert not refused
+
+
+def test_names_of_columns_are_printed_on_one_line(tmp_path: Path) -> None:
+    pl.DataFrame({"time_ns": [0], "ki\nnd": ["other"]}).write_parquet(tmp_path / "input.parquet")
+    with pytest.raises(InputError) as caught:
+        import_trace(tmp_path / "input.parquet", tmp_path / "t.parquet", format="trace-table")
+    assert "ki\\nnd" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("state", ["0x" + "f" * 40, "0x" + "f" * 40 + "R", "9" * 40])
+def test_the_state_of_a_task_has_more_digits_than_a_kernel_prints(state: str) -> None:
+    assert derive({"state": pl.Series(["R", state, "0x1", "S"])})["flag"].tolist() == [0, 1, 1, 1]

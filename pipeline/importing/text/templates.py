@@ -74,7 +74,7 @@ class Pattern:
 
 
 def read_decimals(text: pl.Series) -> np.ndarray:
-    """Return decimal numbers as int64, -1 for null."""
+    """Return decimal numbers as int64, -1 for null and for larger ones."""
     return _without_null(text.cast(pl.Int64, strict=False), -1)
 
 
@@ -83,8 +83,8 @@ def _without_null(numbers: pl.Series, null: int) -> np.ndarray:
 
 
 def _hexadecimals(text: pl.Series) -> np.ndarray:
-    """Return hexadecimal numbers of 64 bits as signed numbers."""
-    whole = text.str.strip_prefix("0x").str.to_integer(base=16, dtype=pl.UInt64)
+    """Return hexadecimal numbers of 64 bits as signed numbers, -1 for null and for larger ones."""
+    whole = text.str.strip_prefix("0x").str.to_integer(base=16, dtype=pl.UInt64, strict=False)
     return _without_null(whole, (1 << 64) - 1).view(np.int64)
 
 
