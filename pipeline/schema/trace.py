@@ -1,19 +1,25 @@
-"""The trace format, version 1: its columns and limits.
+"""The trace format: its columns and limits.
 
 A trace is one Parquet file (zstd, row groups of about 256 k rows), one row per mapping request
 ("operation"), sorted by `time_ns`. The rows of one task are in the order in which its operations
 began. A nested operation (depth d > 0) therefore follows the enclosing operation of depth d - 1.
+
+A trace with any of OPTIONAL_COLUMNS is of format version 2, every other one of version 1. In such a trace, a
+mapping can have several pages, and can be unmapped by a row of its own, possibly of another task.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pipeline.schema.codes import PART_WHOLE
 from pipeline.schema.names import KINDS, PARTS
 
-FORMAT_VERSION = 1
+# The newest version. A trace has the lowest version that can hold it.
+FORMAT_VERSION = 2
 
 ROW_GROUP_ROWS = 1 << 18
 
@@ -74,15 +80,40 @@ COLUMNS = (
 
 _PART_TYPE = pa.dictionary(pa.int8(), pa.string())
 
-# Columns that a trace may lack. A trace without them is of format version 1.
+# Columns that a trace can lack. A trace without all of them is of format version 1.
 OPTIONAL_COLUMNS = (
-    Column("pages", pa.int32(), True, "pages", "length of the mapping; null or no such column: 1"),
-    Column("part", _PART_TYPE, True, "", "what the row performs: " + ", ".join(PARTS) + "; null or no such "
-           "column: whole"),
-    Column("mapping", pa.int64(), True, "", "number of the mapping that a row with part map or unmap maps or "
-           "unmaps, from 0; null for a whole one"),
+    Column(
+        "pages", pa.int32(), True, "pages",
+        "length of the mapping, which has the page numbers `page` to `page` + `pages` - 1; null: 1",
+    ),
+    Column(
+        "part", _PART_TYPE, True, "", "what the row performs: " + ", ".join(PARTS) + "; null: whole",
+    ),
+    Column(
+        "mapping", pa.int64(), True, "",
+        "number of the mapping that a row with part map or unmap maps or unmaps, from 0; otherwise null",
+    ),
 )  # fmt: skip
 
 COLUMN_NAMES = tuple(column.name for column in COLUMNS)
 
-ARROW_SCHEMA = pa.schema([pa.field(c.name, c.type, c.nullable) for c in COLUMNS])
+OPTIONAL_NAMES = tuple(column.name for column in OPTIONAL_COLUMNS)
+
+BY_NAME = {column.name: column for column in (*COLUMNS, *OPTIONAL_COLUMNS)}
+
+# What stands for null in arrays. An optional column that a trace lacks has this value in every row.
+NULL_VALUES = {column.name: -1 for column in BY_NAME.values() if column.nullable} | {
+    "pages": 1,
+    "part": PART_WHOLE,
+}
+
+# Values of the columns with names, in the order of their codes.
+NAMED_VALUES = {"kind": KINDS, "part": tuple(PARTS)}
+
+
+def arrow_schema(names: Iterable[str] = COLUMN_NAMES) -> pa.Schema:
+    """Return the Arrow schema of columns of a trace, without metadata."""
+    return pa.schema([pa.field(name, BY_NAME[name].type, BY_NAME[name].nullable) for name in names])
+
+
+ARROW_SCHEMA = arrow_schema()

@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.schema.trace import FORMAT_VERSION
-
 METADATA_KEY = b"pipeline.trace"
 
 Provenance = Literal["measured", "derived", "assumed", "synthetic", "absent"]
@@ -44,17 +42,20 @@ class TraceMetadata(BaseModel):
 
     Counts are numbers of distinct ids, except that `pages` is 1 + the largest page number. `columns` gives
     the provenance of each column. A column marked absent contains null, or a meaningless 0 if null is not
-    allowed. `lost_events` is null if the recorder did not report a number.
+    allowed. Optional columns that the trace lacks are not listed. `lost_events` is null if the recorder did
+    not report a number.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    format_version: int = Field(default=FORMAT_VERSION, description="version of the trace format")
+    format_version: int = Field(
+        default=1, description="version of the trace format: 2 with any optional column, otherwise 1"
+    )
     source: Source = Field(description="origin of the trace")
     operations: int = Field(description="number of rows")
     tasks: int = Field(description="number of distinct tasks")
     processes: int = Field(description="number of distinct processes")
-    pages: int = Field(description="1 + the largest page number")
+    pages: int = Field(description="1 + the largest page number, that of the last page of each mapping")
     cpus: int | None = Field(
         default=None, description="number of CPUs of the recorded machine; null if unknown"
     )

@@ -12,35 +12,44 @@ from pipeline.errors import InputError
 from pipeline.jit.entries import compiled_entry
 from pipeline.jit.tables import records
 from pipeline.schema.names import KINDS
-from pipeline.schema.trace import COLUMNS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.schema.trace import (
+    COLUMNS,
+    MAX_DEPTH,
+    MAX_LENGTH,
+    MAX_PAGE,
+    MAX_TASKS,
+    MAX_TIME_NS,
+    OPTIONAL_COLUMNS,
+)
 from pipeline.trace import check_rows
+from pipeline.trace.check_mappings import MappingCheck
 from pipeline.trace.diagnosis import Problem, Severity
+from pipeline.trace.flaw import REMAKE, Flaw
 from pipeline.trace.reader import Trace, numpy_column
 
 # Fewer rows than this are checked without loading compiled code.
 _FEW_ROWS = 256
 
 _MEND = "fix the program that made the trace, or import the rows as a table, which sorts them"
-_REMAKE = "generate or import the trace again"
 _WRITE = "write the trace with TraceWriter, or import it as a table"
 
 # Code, severity, description and advice for each problem of a row, in the order of the codes in `check_rows`.
 _OF_ROWS: tuple[tuple[str, Severity, str, str], ...] = (
     ("time_order", "error", "rows that begin before the previous row", _MEND),
-    ("negative_time", "error", "rows with a negative time or duration", _REMAKE),
-    ("absurd_time", "error", f"rows with a time or duration of {MAX_TIME_NS:,} ns or more", _REMAKE),
-    ("task_range", "error", f"rows with a task outside 0 to {MAX_TASKS - 1:,}", _REMAKE),
-    ("process_range", "error", f"rows with a process outside 0 to {MAX_TASKS - 1:,}", _REMAKE),
-    ("page_range", "error", f"rows with a page outside 0 to {MAX_PAGE - 1:,}", _REMAKE),
-    ("depth_range", "error", f"rows with a depth outside 0 to {MAX_DEPTH - 1}", _REMAKE),
-    ("depth_jump", "error", "nested rows without an enclosing row one level up", _REMAKE),
+    ("negative_time", "error", "rows with a negative time or duration", REMAKE),
+    ("absurd_time", "error", f"rows with a time or duration of {MAX_TIME_NS:,} ns or more", REMAKE),
+    ("task_range", "error", f"rows with a task outside 0 to {MAX_TASKS - 1:,}", REMAKE),
+    ("process_range", "error", f"rows with a process outside 0 to {MAX_TASKS - 1:,}", REMAKE),
+    ("page_range", "error", f"rows with a page outside 0 to {MAX_PAGE - 1:,}", REMAKE),
+    ("depth_range", "error", f"rows with a depth outside 0 to {MAX_DEPTH - 1}", REMAKE),
+    ("depth_jump", "error", "nested rows without an enclosing row one level up", REMAKE),
     (
         "overlap",
         "warning",
         "rows that begin before the earliest possible end of their task's previous row",
         "a replay delays them; check how the trace was made",
     ),
-    ("nested_before_parent", "error", "nested rows that begin before their enclosing row", _REMAKE),
+    ("nested_before_parent", "error", "nested rows that begin before their enclosing row", REMAKE),
     (
         "nested_after_parent",
         "warning",
@@ -52,9 +61,9 @@ _OF_ROWS: tuple[tuple[str, Severity, str, str], ...] = (
         "error",
         "nested rows that use more time than their enclosing row has (think + hold exceed its hold, or "
         "wait + block its block)",
-        _REMAKE,
+        REMAKE,
     ),
-    ("process_changes", "error", "rows with a process that differs from the task's earlier one", _REMAKE),
+    ("process_changes", "error", "rows with a process that differs from the task's earlier one", REMAKE),
 )
 _OF_KINDS = f"rows with a kind other than {', '.join(KINDS)}"
 
@@ -76,31 +85,19 @@ _SAID = {
 }  # fmt: skip
 
 
-class _Flaw:
-    """Number of rows with a flaw in one column, and the first of them."""
-
-    def __init__(self, code: str, what: str) -> None:
-        self.code = code
-        self.what = what
-        self.count = 0
-        self.first_row = -1
-
-    def add(self, flawed: np.ndarray, first: int) -> None:
-        rows = np.flatnonzero(flawed)
-        if len(rows):
-            if self.count == 0:
-                self.first_row = first + int(rows[0])
-            self.count += len(rows)
-
-    def problem(self) -> Problem:
-        return Problem(
-            code=self.code, severity="error", count=self.count, first_row=self.first_row, what=self.what,
-            advice=_REMAKE,
-        )  # fmt: skip
+# The optional columns of a trace that lacks them.
+_ABSENT = {
+    column.name: np.zeros(0, np.int8 if column.name == "part" else column.type.to_pandas_dtype())
+    for column in OPTIONAL_COLUMNS
+}
 
 
 class TraceCheck:
-    """Checks the rows of a trace batch by batch. `rows` is the number of rows checked so far."""
+    """Checks the rows of a trace batch by batch.
+
+    `rows` is the number of rows checked so far. `mappings` has the counts of mappings with several pages, or
+    with rows of their own for map and unmap.
+    """
 
     def __init__(self) -> None:
         self.rows = 0
@@ -113,16 +110,21 @@ class TraceCheck:
         for name in _LARGEST.names or ():
             self._largest[name] = -1
         self._flaws = {
-            column.name: _Flaw(
+            column.name: Flaw(
                 f"{'negative' if column.nullable else 'null'}_{column.name}",
                 f"rows where {column.name} is {'negative' if column.nullable else 'null'}",
             )
             for column in sorted(COLUMNS, key=lambda column: column.nullable)
         }
-        self._unknown_kinds = _Flaw("unknown_kind", _OF_KINDS)
+        self._unknown_kinds = Flaw("unknown_kind", _OF_KINDS)
+        self.mappings = MappingCheck()
 
     def add(self, batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-        """Check the next rows in all columns. Return the columns that do not allow null."""
+        """Check the next rows in all columns.
+
+        Return the columns that do not allow null, and the optional ones: `pages`, `part` (codes) and
+        `mapping`, each of length 0 if the trace lacks it.
+        """
         columns = {}
         for column in COLUMNS:
             name, values = column.name, batch.column(column.name)
@@ -137,11 +139,15 @@ class TraceCheck:
             else:
                 columns[name] = numpy_column(batch, name)
         self._unknown_kinds.add(columns["kind"] < 0, self.rows)
-        self.add_columns(columns)
+        for name, absent in _ABSENT.items():
+            columns[name] = numpy_column(batch, name) if name in batch.schema.names else absent
+        self.add_columns(
+            {**columns, "bytes": numpy_column(batch, "bytes")} if len(columns["part"]) else columns
+        )
         return columns
 
     def add_columns(self, columns: Mapping[str, np.ndarray]) -> None:
-        """Check the next rows, which contain no null."""
+        """Check the next rows, which contain no null. Optional columns can be missing."""
         count = len(columns["time_ns"])
         check: Callable[..., int] = check_rows.check_rows
         if count >= _FEW_ROWS:
@@ -150,11 +156,18 @@ class TraceCheck:
             *(np.ascontiguousarray(columns[name]) for name in _READ), count, self.rows,
             self._problems, self._tasks, self._levels, self._processes, self._largest,
         )  # fmt: skip
+        optional = {name: columns.get(name, absent) for name, absent in _ABSENT.items()}
+        if any(len(values) for values in optional.values()):
+            self.mappings.add({**columns, **optional}, self.rows)
         self.rows += count
 
     def largest(self, name: str) -> int:
-        """Return the largest value so far, or -1; `end` is the latest certain end of an operation."""
-        return int(self._largest[name][0])
+        """Return the largest value so far, or -1.
+
+        `end` is the latest certain end of an operation, and `page` includes all pages of each mapping.
+        """
+        largest = int(self._largest[name][0])
+        return max(largest, self.mappings.last_page) if name == "page" else largest
 
     def counts(self) -> dict[str, int]:
         """Return counts as defined in TraceMetadata."""
@@ -175,15 +188,11 @@ class TraceCheck:
             if count:
                 found.append(
                     Problem(
-                        code=code,
-                        severity=severity,
-                        count=count,
-                        first_row=first_row,
-                        what=what,
+                        code=code, severity=severity, count=count, first_row=first_row, what=what,
                         advice=advice,
                     )
-                )
-        return found
+                )  # fmt: skip
+        return found + self.mappings.problems()
 
     def problems_of_whole(self, trace: Trace) -> list[Problem]:
         """Return problems of all rows together: sparse numbers, and wrong metadata or statistics."""
@@ -204,7 +213,7 @@ class TraceCheck:
                 what = f"the metadata records {said:,} {name}, but the rows have {counted:,}; difference"
                 found.append(_of_whole(f"metadata_{name}", abs(said - counted), what, _WRITE))
         for column, name in _SAID.items():
-            said, counted = trace.maximum(column), self.largest(name)
+            said, counted = trace.maximum(column), int(self._largest[name][0])
             if said != counted:
                 what = (
                     f"the file's statistics give {said:,} as the largest {column}, but it is "
@@ -235,6 +244,8 @@ def refuse_claims(trace: Trace) -> None:
     """
     limits = {"task": MAX_TASKS, "process": MAX_TASKS, "page": MAX_PAGE, "depth": MAX_DEPTH}
     said = {"task": trace.metadata.tasks, "process": trace.metadata.processes, "page": trace.metadata.pages}
+    if "pages" in trace.columns:
+        _refuse_pages(trace, said.pop("page"))
     if not trace.rows:
         raise InputError(
             f"{trace.path}: expected a trace with operations, found none; import or generate it again"
@@ -256,6 +267,20 @@ def refuse_claims(trace: Trace) -> None:
                 f"{trace.path}: the metadata records {said[name]:,} as the number of {name} numbers, but the "
                 f"file's statistics give {largest + 1:,}; {_WRITE}"
             )
+
+
+def _refuse_pages(trace: Trace, said: int) -> None:
+    """Raise InputError for a number of pages that no mappings with these pages and lengths have."""
+    least, longest = trace.maximum("page") + 1, trace.maximum("pages")
+    if longest > MAX_LENGTH:
+        raise InputError(
+            f"{trace.path}: column pages contains {longest:,}, but the maximum is {MAX_LENGTH:,}; {REMAKE}"
+        )
+    if not least <= said < least + longest or said > MAX_PAGE:
+        raise InputError(
+            f"{trace.path}: the metadata records {said:,} as the number of page numbers, but the file's "
+            f"statistics give {least:,} to {min(least + longest - 1, MAX_PAGE):,}; {_WRITE}"
+        )
 
 
 def _of_whole(code: str, count: int, what: str, advice: str) -> Problem:

@@ -16,18 +16,28 @@ from types import TracebackType
 from typing import Any, Required, Self, TypedDict, Unpack
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.io.files import complete_file, output_error
-from pipeline.schema.names import KINDS
-from pipeline.schema.trace import ARROW_SCHEMA, COLUMN_NAMES, COLUMNS, MAX_PAGE, MAX_TASKS, ROW_GROUP_ROWS
+from pipeline.schema.names import PARTS
+from pipeline.schema.trace import (
+    COLUMN_NAMES,
+    FORMAT_VERSION,
+    MAX_LENGTH,
+    MAX_MAPPING,
+    MAX_PAGE,
+    MAX_TASKS,
+    NULL_VALUES,
+    ROW_GROUP_ROWS,
+    arrow_schema,
+)
 from pipeline.schema.trace_metadata import METADATA_KEY, Provenance, Source, TraceMetadata, Transformation
+from pipeline.trace.written_columns import NUMPY_TYPES, check_lengths, optional_columns, record_batch
 
 # Row groups waiting for the encoder; with the one being filled, this bounds memory to about 60 MB.
 _QUEUED_ROW_GROUPS = 2
 
-_DICTIONARY_COLUMNS = ["kind", "cpu", "bytes", "depth"]
+_DICTIONARY_COLUMNS = ["kind", "cpu", "bytes", "depth", "pages", "part"]
 _ENCODINGS = {
     "time_ns": "DELTA_BINARY_PACKED",
     "task": "BYTE_STREAM_SPLIT",
@@ -37,14 +47,18 @@ _ENCODINGS = {
     "wait_ns": "BYTE_STREAM_SPLIT",
     "hold_ns": "BYTE_STREAM_SPLIT",
     "block_ns": "BYTE_STREAM_SPLIT",
+    "mapping": "DELTA_BINARY_PACKED",
 }
 
-_NUMPY_TYPES = {
-    column.name: np.dtype(np.int8 if column.name == "kind" else column.type.to_pandas_dtype())
-    for column in COLUMNS
+# The smallest and the largest value of a column.
+_RANGES = {
+    "task": (0, MAX_TASKS - 1),
+    "process": (0, MAX_TASKS - 1),
+    "page": (0, MAX_PAGE - 1),
+    "pages": (1, MAX_LENGTH),
+    "part": (0, len(PARTS) - 1),
+    "mapping": (NULL_VALUES["mapping"], MAX_MAPPING - 1),
 }
-_NULLABLE = frozenset(column.name for column in COLUMNS if column.nullable)
-_KIND_DICTIONARY = pa.array(KINDS)
 
 _Columns = dict[str, np.ndarray]
 
@@ -63,9 +77,10 @@ class _Fields(TypedDict, total=False):
 class TraceWriter:
     """Context manager that writes one trace. The file gets its name when the block ends without an exception.
 
-    `source` is the origin of the rows, and `columns` gives the provenance of every column. All arguments are
-    stored in the metadata unchanged, and `metadata` can be modified until the block ends. Operations, tasks,
-    processes and pages are counted while writing. The same rows give the same bytes for any batch sizes.
+    `source` is the origin of the rows, and `columns` gives the provenance of every column. The trace has
+    those optional columns that `columns` names. All arguments are stored in the metadata unchanged, and
+    `metadata` can be modified until the block ends. Operations, tasks, processes and pages are counted while
+    writing. The same rows give the same bytes for any batch sizes.
 
     Raises OutputError if the file cannot be written, and then leaves neither the file nor a temporary file.
     """
@@ -76,8 +91,14 @@ class TraceWriter:
         if unnamed:
             raise ValueError(f"provenance of these columns is missing: {', '.join(unnamed)}")
         self._path = Path(path)
-        self.metadata = TraceMetadata(operations=0, tasks=0, processes=0, pages=0, **fields)
-        self._buffer = _new_buffer()
+        optional = optional_columns(fields["columns"])
+        self._names = (*COLUMN_NAMES, *optional)
+        self.metadata = TraceMetadata(
+            format_version=FORMAT_VERSION if optional else 1, operations=0, tasks=0, processes=0, pages=0,
+            **fields,
+        )  # fmt: skip
+        self._schema = arrow_schema(self._names)
+        self._buffer = self._new_buffer()
         self._filled = 0
         self._last_time_ns = -1
         self._counts = _Counts()
@@ -108,12 +129,13 @@ class TraceWriter:
     def write(self, rows: Mapping[str, np.ndarray | None]) -> None:
         """Append a batch: a one-dimensional array for each column, all of the same length, which can be 0.
 
-        `kind` contains codes into KINDS. In `cpu` and `bytes`, -1 is null, and None instead of the array
-        makes all rows null. Arrays are copied and can be reused immediately. Raises ValueError for a column
-        that is missing or has a different length, and for a time before that of the previous row. Raises it
-        in this call or a later one for a task, process or page out of range.
+        `kind` contains codes into KINDS, and `part` codes into PARTS. NULL_VALUES stand for null, and None
+        instead of the array makes all rows null. An optional column of the trace can also be missing; other
+        optional columns must be. Arrays are copied and can be reused immediately. Raises ValueError for a
+        column that is missing or has a different length, and for a time before that of the previous row.
+        Raises it in this call or a later one for a number out of range.
         """
-        length = _check_length(rows)
+        length = check_lengths(rows, self._names)
         if length == 0:
             return
         times = np.asarray(rows["time_ns"])
@@ -125,15 +147,15 @@ class TraceWriter:
             self._raise_failure()
             count = min(length - start, ROW_GROUP_ROWS - self._filled)
             for name, target in self._buffer.items():
-                source = rows[name]
+                source = rows.get(name)
                 target[self._filled : self._filled + count] = (
-                    -1 if source is None else source[start : start + count]
+                    NULL_VALUES[name] if source is None else source[start : start + count]
                 )
             self._filled += count
             start += count
             if self._filled == ROW_GROUP_ROWS:
                 self._queue.put(self._buffer)
-                self._buffer, self._filled = _new_buffer(), 0
+                self._buffer, self._filled = self._new_buffer(), 0
 
     def __exit__(
         self,
@@ -167,13 +189,15 @@ class TraceWriter:
                 try:
                     writer = writer or self._parquet_writer()
                     self._counts.add(columns)
-                    writer.write_batch(_record_batch(columns), row_group_size=ROW_GROUP_ROWS)
+                    writer.write_batch(record_batch(columns, self._schema), row_group_size=ROW_GROUP_ROWS)
                 except BaseException as error:
                     self._failure = error
         try:
             if self._failure is None:
                 writer = writer or self._parquet_writer()
                 self._counts.fill(self.metadata)
+                if optional_columns(self.metadata.columns) != self._names[len(COLUMN_NAMES) :]:
+                    raise ValueError("the optional columns of a trace must be named when its writer is made")
                 writer.add_key_value_metadata({METADATA_KEY: self.metadata.model_dump_json()})
         except BaseException as error:
             self._failure = error
@@ -185,9 +209,14 @@ class TraceWriter:
 
     def _parquet_writer(self) -> pq.ParquetWriter:
         return pq.ParquetWriter(
-            self._sink, ARROW_SCHEMA, compression="zstd", compression_level=1,
-            use_dictionary=_DICTIONARY_COLUMNS, column_encoding=_ENCODINGS, write_statistics=True,
+            self._sink, self._schema, compression="zstd", compression_level=1,
+            use_dictionary=[name for name in _DICTIONARY_COLUMNS if name in self._names],
+            column_encoding={name: how for name, how in _ENCODINGS.items() if name in self._names},
+            write_statistics=True,
         )  # fmt: skip
+
+    def _new_buffer(self) -> _Columns:
+        return {name: np.empty(ROW_GROUP_ROWS, NUMPY_TYPES[name]) for name in self._names}
 
 
 class _Counts:
@@ -201,17 +230,20 @@ class _Counts:
 
     def add(self, columns: _Columns) -> None:
         self._operations += len(columns["task"])
-        for name, limit in (
-            ("task", MAX_TASKS),
-            ("process", MAX_TASKS),
-            ("page", MAX_PAGE),
-        ):
-            low, high = int(columns[name].min()), int(columns[name].max())
-            if low < 0 or high >= limit:
-                raise ValueError(
-                    f"column '{name}' of a trace has {low if low < 0 else high}; expected 0 to {limit - 1}"
-                )
-        self._largest_page = max(self._largest_page, int(columns["page"].max()))
+        for name, (least, most) in _RANGES.items():
+            if name in columns:
+                low, high = int(columns[name].min()), int(columns[name].max())
+                if low < least or high > most:
+                    raise ValueError(
+                        f"column '{name}' of a trace has {low if low < least else high}; expected {least} to "
+                        f"{most}"
+                    )
+        last_page = columns["page"] + columns["pages"] - 1 if "pages" in columns else columns["page"]
+        self._largest_page = max(self._largest_page, int(last_page.max()))
+        if self._largest_page >= MAX_PAGE:
+            raise ValueError(
+                f"a mapping of a trace has page {self._largest_page}; expected 0 to {MAX_PAGE - 1}"
+            )
         self._tasks[columns["task"]] = True
         self._processes[columns["process"]] = True
 
@@ -220,35 +252,3 @@ class _Counts:
         metadata.tasks = int(self._tasks.sum())
         metadata.processes = int(self._processes.sum())
         metadata.pages = self._largest_page + 1
-
-
-def _new_buffer() -> _Columns:
-    return {name: np.empty(ROW_GROUP_ROWS, dtype) for name, dtype in _NUMPY_TYPES.items()}
-
-
-def _check_length(rows: Mapping[str, np.ndarray | None]) -> int:
-    lengths = {}
-    for name in COLUMN_NAMES:
-        if name not in rows:
-            raise ValueError(f"column '{name}' of the trace is missing")
-        values = rows[name]
-        if values is not None:
-            lengths[name] = len(values)
-        elif name not in _NULLABLE:
-            raise ValueError(f"column '{name}' of a trace cannot be null")
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"columns of one batch differ in length: {lengths}")
-    return lengths["time_ns"]
-
-
-def _record_batch(columns: _Columns) -> pa.RecordBatch:
-    arrays = []
-    for name in COLUMN_NAMES:
-        values = columns[name]
-        if name == "kind":
-            arrays.append(pa.DictionaryArray.from_arrays(pa.array(values), _KIND_DICTIONARY))
-        elif name in _NULLABLE:
-            arrays.append(pa.array(values, mask=values < 0))
-        else:
-            arrays.append(pa.array(values))
-    return pa.RecordBatch.from_arrays(arrays, schema=ARROW_SCHEMA)

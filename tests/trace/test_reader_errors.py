@@ -78,8 +78,8 @@ def test_metadata_that_is_no_metadata_is_refused(tmp_path) -> None:
 
 
 def test_a_newer_format_is_refused_by_version_before_its_fields_are_looked_at(tmp_path) -> None:
-    text = json.dumps({"format_version": 2, "strange": []}).encode()
-    assert "version 1 or older, found 2" in refusal(with_metadata(tmp_path / "t.parquet", text))
+    text = json.dumps({"format_version": 3, "strange": []}).encode()
+    assert "version 2 or older, found 3" in refusal(with_metadata(tmp_path / "t.parquet", text))
 
 
 def test_an_unknown_kind_is_named_with_its_row(tmp_path) -> None:
