@@ -1,4 +1,4 @@
-"""Compare the replay time of each design, with its default options, with that of global_pool.
+"""Compare the replay time of each kmap design, with its default options, with that of global_pool.
 
     python benchmarks/designs.py [--operations 400000] [--rounds 5] [--write]
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from engine_alone import engine_alone
 from performance_page import write_part
 
-from pipeline.allocators.registry import load_allocator, shipped_allocators
+from pipeline.allocators.registry import kmap_allocators, load_allocator
 from pipeline.io.tables import markdown_table
 from pipeline.workload.generate import generate
 
@@ -33,7 +33,7 @@ TARGET = 1.8
 
 def ratios(operations: int, rounds: int) -> dict[str, list[float]]:
     """Return for each design its ratio on each of WORKLOADS."""
-    allocators = sorted(set(shipped_allocators()) - {BASE})
+    allocators = sorted(set(kmap_allocators()) - {BASE})
     found: dict[str, list[float]] = {allocator: [] for allocator in allocators}
     with tempfile.TemporaryDirectory() as directory:
         for workload in WORKLOADS:

@@ -33,6 +33,12 @@ def shipped_allocators() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.py")) if _defines_map_step(path)}
 
 
+@cache
+def kmap_allocators() -> tuple[str, ...]:
+    """Names of the shipped designs for single pages; the others are for areas of several pages."""
+    return tuple(name for name in shipped_allocators() if not load_allocator(name).maps_areas)
+
+
 def _defines_map_step(path: Path) -> bool:
     return re.search(r"^def map_step\(", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
@@ -148,10 +154,14 @@ def _import_failure(path: Path, error: Exception) -> str:
 
 
 def list_allocators() -> str:
-    """List every available design with its summary, as text; those of installed packages come last."""
-    shipped = [(name, _read_summary(name, path)) for name, path in sorted(shipped_allocators().items())]
-    installed = [(d.name, _summarize(d)) for d in installed_allocators(shipped_allocators())]
-    return align_columns(shipped + installed)
+    """List every available design with its summary, as text: shipped, installed, and those for areas."""
+    shipped = {name: _read_summary(name, path) for name, path in shipped_allocators().items()}
+    pages = kmap_allocators()
+    rows = [(name, shipped.pop(name)) for name in pages]
+    rows += [(d.name, _summarize(d)) for d in installed_allocators(shipped_allocators())]
+    lines = align_columns([*rows, *shipped.items()]).splitlines(keepends=True)
+    lines.insert(len(rows), "designs for areas of several pages, which other tasks may unmap (vmap):\n")
+    return "".join(lines)
 
 
 def _read_summary(name: str, path: Path) -> str:

@@ -140,7 +140,7 @@ def matrix(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="DESIGN", help="Designs to compare, in addition to the bounds (default: all)."
+            metavar="DESIGN", help="Designs to compare, in addition to the bounds (default: all for kmap)."
         ),
     ] = None,
     document: Annotated[
@@ -172,7 +172,7 @@ def matrix(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Compare all designs on three traces.
+    """Compare the designs for kmap on three traces.
 
     The comparison takes a minute or two and checks the published judgements on the designs. The exit status
     is 5 if a design violates a bound without a documented reason, or if a judgement does not fit the results.

@@ -27,21 +27,28 @@ class Candidate:
         return ":".join([self.design, *(f"{name}={value}" for name, value in self.options.items())])
 
 
-def find_candidates(designs: Sequence[str], own: Sequence[str], sizes: Sequence[float]) -> list[Candidate]:
+def find_candidates(
+    designs: Sequence[str], own: Sequence[str], sizes: Sequence[float], areas: bool = False
+) -> list[Candidate]:
     """Return the candidates of `designs` and of the user's `own` file.
 
-    Without `designs`, all shipped designs that are not bounds take part. `sizes` are multiples of the default
-    of the option that sets a design's size. Raises UsageError for a factor that is not positive, and for
-    unknown names.
+    Without `designs`, all shipped designs for kmap that are not bounds take part, or with `areas` all shipped
+    designs for areas. `sizes` are multiples of the default of the option that sets a design's size. Raises
+    UsageError for a factor that is not positive, and for unknown names.
     """
     if wrong := [size for size in sizes if size <= 0]:
         raise UsageError(f"--sizes: expected positive factors, found {wrong[0]:g}")
-    named = list(designs) or [name for name in shipped_allocators() if not resolve_allocator(name).bound]
+    named = list(designs) or [name for name in shipped_allocators() if _competes(name, areas)]
     found: dict[str, Candidate] = {}
     for name in dict.fromkeys([*named, *own]):
         for candidate in _sized(name, resolve_allocator(name), sizes):
             found.setdefault(candidate.text, candidate)
     return list(found.values())
+
+
+def _competes(name: str, areas: bool) -> bool:
+    design = resolve_allocator(name)
+    return design.maps_areas == areas and not design.bound
 
 
 def parse_sizes(text: str) -> tuple[float, ...]:

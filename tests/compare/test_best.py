@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.allocators.registry import kmap_allocators, shipped_allocators
 from pipeline.compare.best import select_best
 from pipeline.compare.best_text import answer, commands, render_selection
 from pipeline.compare.candidates import Candidate, find_candidates, parse_sizes
@@ -82,12 +83,17 @@ def test_equal_designs_end_undecided_or_as_good():
 def test_candidates_are_all_designs_in_some_sizes():
     names = [c.text for c in find_candidates([], [], parse_sizes("0.5,1"))]
     assert {"global_pool", "global_pool:slots=512", "kmap_local"} <= set(names)
-    assert not {"direct_map", "always_flush", "clairvoyant"} & set(names)
+    assert not {"direct_map", "always_flush", "clairvoyant", "vmap_lazy"} & set(names)
     assert len(names) == len(set(names))
     # A size that the option does not have is the next that it has, once.
     assert [c.text for c in find_candidates(["per_process"], [], (1000.0, 2000.0))] == [
         "per_process:slots=16384"
     ]
+
+
+def test_the_candidates_for_a_trace_with_areas_are_the_designs_for_areas():
+    names = {c.design for c in find_candidates([], [], (1.0,), areas=True)}
+    assert names == set(shipped_allocators()) - set(kmap_allocators()) >= {"vmap_global", "vmap_nodes"}
 
 
 @pytest.mark.parametrize(

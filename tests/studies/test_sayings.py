@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.allocators.registry import shipped_allocators
+from pipeline.allocators.registry import kmap_allocators
 from tests.studies.made import outcome, study
 
 Row = dict[str, Any]
@@ -256,6 +256,6 @@ def test_a_saying_is_judged_by_its_condition(name, expected, rows):
     assert outcome(name, rows) == expected
 
 
-def test_the_cheapest_design_is_sought_among_all_that_are_shipped():
+def test_the_cheapest_design_is_sought_among_all_that_are_shipped_for_kmap():
     (grid,) = study("cheapest_design").grids.values()
-    assert set(grid.allocator) == set(shipped_allocators())
+    assert set(grid.allocator) == set(kmap_allocators())

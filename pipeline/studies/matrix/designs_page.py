@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.allocators.registry import shipped_allocators
+from pipeline.allocators.registry import kmap_allocators, shipped_allocators
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import complete_file
 from pipeline.io.numbers import format_count, join_words
@@ -181,7 +181,7 @@ def compare_allocators(
     keep: Path | None = None,
     judged: bool = True,
 ) -> Iterator[Comparison]:
-    """Replay allocators, by default all shipped ones, and with `judged` test the claims about them.
+    """Replay allocators, by default all shipped ones for kmap, and with `judged` test claims about them.
 
     The bounds are always included. Runs are kept in `keep`, or removed when the block ends. Raises UsageError
     for an unknown allocator or profile, and for a number of CPUs or operations below 1.
@@ -198,7 +198,7 @@ def compare_allocators(
     with open_runner("replaying designs", keep) as runner:
         grid = Grid(
             runner,
-            tuple(allocators or shipped_allocators()),
+            tuple(allocators or kmap_allocators()),
             tuple(dict.fromkeys(machines)),
             tuple(sorted(set(cpus))),
             operations_per_cpu,

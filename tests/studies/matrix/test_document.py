@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.allocators.registry import shipped_allocators
+from pipeline.allocators.registry import kmap_allocators
 from pipeline.studies.catalogue import find_about
 from pipeline.studies.matrix.designs_page import compare_allocators
 from pipeline.studies.matrix.grid import MACHINES, TRACES
@@ -27,8 +27,8 @@ def part(text: str, heading: str) -> str:
 
 def test_every_design_has_a_line_in_every_table() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    new = [name for name in shipped_allocators() if f"| {name} |" not in text]
-    for allocator in set(shipped_allocators()) - set(new):
+    new = [name for name in kmap_allocators() if f"| {name} |" not in text]
+    for allocator in set(kmap_allocators()) - set(new):
         lines = re.findall(rf"^\| {allocator} \| .*$", part(text, CURVES), re.MULTILINE)
         assert len(lines) == len(MACHINES), allocator
         priced = re.findall(rf"^\| {allocator} \|", part(text, "What each design costs"), re.MULTILINE)
@@ -45,7 +45,7 @@ def test_each_curve_is_there() -> None:
 
 def test_every_saying_of_a_design_has_its_outcome() -> None:
     text = part(DOCUMENT.read_text(encoding="utf-8"), "Claims about single designs")
-    for study in find_about(shipped_allocators()):
+    for study in find_about(kmap_allocators()):
         assert f"(`pipeline study {study.name}`)" in text
     assert "out of date" not in text
 
