@@ -18,6 +18,7 @@ from pipeline.schema.trace_metadata import Source, TraceMetadata
 from pipeline.trace.losses import LOST_UNKNOWN, note_losses, refuse_losses
 from pipeline.trace.reader import open_trace
 from pipeline.trace.writer import TraceWriter
+from pipeline.trace.written_columns import optional_columns
 
 _PAGE_KIB = (4, 16, 64)
 # Size of a page-table entry on 64-bit machines and with PAE.
@@ -113,7 +114,7 @@ def import_trace(
                 file=source.name,
                 file_sha256=sha256_of(source),
             ),
-            columns=dict.fromkeys(COLUMN_NAMES, "assumed"),
+            columns=dict.fromkeys((*COLUMN_NAMES, *optional_columns(imported.columns)), "assumed"),
             clock="",
         ) as writer,
         progress("importing", None, "rows") as advance,

@@ -33,6 +33,9 @@ MEANINGS = {
     "directory_reads": "omitted reads of directories, whose pages were not recorded",
     "switches_back": "unrecorded returns of a task to a CPU; assumed to be off CPU until its next event",
     "rows_moved": "operations that arrived too late to be sorted, and begin slightly later than recorded",
+    "frees_alone": "frees of areas that were allocated before the recording; they are omitted",
+    "frees_missing": "areas allocated again at the address of an area whose free is not recorded; the first "
+    "stays mapped",
     "operations_dropped": "operations that were dropped, see the notes",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.kernel_tools import PERF
+from pipeline.importing.text.kernel_tools import PERF, VMALLOC_EVENT
 from pipeline.importing.text.read_text import TextFormat
 
 _FORMAT = TextFormat(
@@ -17,7 +17,7 @@ _FORMAT = TextFormat(
     says_lost=False,
     to_record="record exceptions:page_fault_user, page_fault_kernel and filemap:mm_filemap_get_pages, "
     "and the system calls read and write, as described in docs/importing.md",
-    has_not=re.compile(rb"^# record\.bt ", re.MULTILINE),
+    has_not=re.compile(VMALLOC_EVENT + rb"|^# record\.bt ", re.MULTILINE),
 )
 IMPORTER = Importer(
     name="perf-script",

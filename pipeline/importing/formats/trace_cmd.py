@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.kernel_tools import TRACE_CMD
+from pipeline.importing.text.kernel_tools import TRACE_CMD, VMALLOC_EVENT
 from pipeline.importing.text.read_text import TextFormat
 
 _FORMAT = TextFormat(
@@ -18,6 +18,7 @@ _FORMAT = TextFormat(
     to_record="record -e exceptions -e filemap:mm_filemap_get_pages and the system calls read and write, "
     "as described in docs/importing.md",
     has=re.compile(rb"^ *cpus=[0-9]+\r?$|^version = [0-9]", re.MULTILINE),
+    has_not=re.compile(VMALLOC_EVENT),
 )
 IMPORTER = Importer(
     name="trace-cmd",

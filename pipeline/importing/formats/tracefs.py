@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pipeline.importing.importer import Importer
-from pipeline.importing.text.kernel_tools import TRACEFS
+from pipeline.importing.text.kernel_tools import TRACEFS, VMALLOC_EVENT
 from pipeline.importing.text.read_text import TextFormat
 
 _FORMAT = TextFormat(
@@ -18,7 +18,9 @@ _FORMAT = TextFormat(
     to_record="enable events/exceptions, events/filemap/mm_filemap_get_pages and the system calls read "
     "and write, as described in docs/importing.md",
     has_not=re.compile(
-        rb": k[emu]: \(k(?:un)?map_high|^ *cpus=[0-9]+\r?$|^version = [0-9]| -?[0-9]+/-?[0-9]+ +\[[0-9]+\] ",
+        VMALLOC_EVENT
+        + rb"|: k[emu]: \(k(?:un)?map_high|^ *cpus=[0-9]+\r?$|^version = [0-9]"
+        + rb"| -?[0-9]+/-?[0-9]+ +\[[0-9]+\] ",
         re.MULTILINE,
     ),
 )

@@ -42,17 +42,23 @@ class KernelText:
     auxiliary: regular expressions of lines that are not events, by kind ("" for lines that are not counted).
     losses: templates of lines that report lost events.
     mistakes: see `TextReader`.
+    events: the events to read, by name.
     """
 
     heads: tuple[str, ...]
     auxiliary: Mapping[str, str]
     losses: tuple[str, ...] = ()
     mistakes: Mapping[str, str] = field(default_factory=dict)
+    events: Mapping[str, Event] = field(default_factory=lambda: EVENTS)
     _known: dict[str, tuple[str, Event | None]] = field(default_factory=dict, repr=False)
 
     def has_events(self, lines: pl.Series) -> bool:
         """Return whether one of the lines can be an event."""
-        return any(lines.str.contains(head.replace("NAME", _ANY_NAME)).any() for head in self.heads)
+        return self.count_heads(lines) > 0
+
+    def count_heads(self, lines: pl.Series) -> int:
+        """Return how many of the lines can be an event, by the form of head that fits most."""
+        return max(int(lines.str.contains(head.replace("NAME", _ANY_NAME)).sum()) for head in self.heads)
 
     def read(self, lines: pl.Series, tally: Tally) -> np.ndarray:
         """Return the events of a block of lines, in order, and count all lines in `tally`."""
@@ -140,15 +146,15 @@ class KernelText:
             name, last = text.rstrip(":"), text.rstrip(":").rpartition(":")[2]
             if text.endswith("("):
                 name = text[:-1].replace("sys_", "sys_enter_", 1)
-                self._known[text] = name, EVENTS.get(name)
+                self._known[text] = name, self.events.get(name)
             elif text.endswith(" ->"):
                 name = text[:-3].replace("sys_", "sys_exit_", 1)
-                self._known[text] = name, EVENTS.get(name)
+                self._known[text] = name, self.events.get(name)
             elif text.endswith(" <-"):
                 self._known[text] = "functions", None
             else:
                 # "sched:sched_switch" and "cycles:u": the last part is the event's name, or a modifier.
-                self._known[text] = (last if len(last) > 3 else name), EVENTS.get(last)
+                self._known[text] = (last if len(last) > 3 else name), self.events.get(last)
         return self._known[text]
 
 

@@ -15,6 +15,9 @@ from __future__ import annotations
 
 from pipeline.importing.text.kernel_text import EVENT_NAME, STACKS, KernelText
 
+# A text with these events is a recording of vmalloc, whatever else it has.
+VMALLOC_EVENT = rb"(?:alloc_vmap_area|free_vmap_area_noflush): "
+
 _SECONDS = r"(?P<seconds>[0-9]+)\.(?P<fraction>[0-9]+): +"
 _TIME = r"(?P<seconds>[0-9]{1,18})(?:\.(?P<fraction>[0-9]+))?: +"
 _TRACER_TASK = r"^ *(?P<name>NAME)-(?P<task>[0-9]{1,10}) +"

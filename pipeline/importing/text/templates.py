@@ -24,6 +24,8 @@ import polars as pl
 TYPES = {
     "d": r"-?[0-9]{1,18}",
     "x": r"(?:0x)?[0-9a-fA-F]{1,16}",
+    # An unsigned number of 64 bits, in decimal.
+    "u": r"[0-9]{1,20}",
     # A number in C notation: decimal unless it begins with 0x.
     "n": r"0x[0-9a-fA-F]{1,16}|-?[0-9]{1,18}",
     "w": r"[^ ,]+",
@@ -88,6 +90,11 @@ def _hexadecimals(text: pl.Series) -> np.ndarray:
     return _without_null(whole, (1 << 64) - 1).view(np.int64)
 
 
+def _unsigned(text: pl.Series) -> np.ndarray:
+    """Return unsigned decimal numbers of 64 bits as signed numbers, -1 for null and for larger ones."""
+    return _without_null(text.cast(pl.UInt64, strict=False), (1 << 64) - 1).view(np.int64)
+
+
 def read_numbers(text: pl.Series) -> np.ndarray:
     """Return numbers in C notation as int64, -1 for null."""
     decimal = text.cast(pl.Int64, strict=False)
@@ -98,7 +105,7 @@ def read_numbers(text: pl.Series) -> np.ndarray:
     return np.where(hexadecimal.to_numpy(), others, _without_null(decimal, -1))
 
 
-_READ = {"d": read_decimals, "x": _hexadecimals, "n": read_numbers}
+_READ = {"d": read_decimals, "x": _hexadecimals, "n": read_numbers, "u": _unsigned}
 
 
 @cache
