@@ -23,8 +23,18 @@ from pipeline.schema.manifest import (
     Manifest,
     Totals,
 )
-from pipeline.schema.names import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, KINDS, SERVED
-from pipeline.schema.trace import COLUMNS, FORMAT_VERSION, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS, Column
+from pipeline.schema.names import CPU_CATEGORIES, EVENT_KINDS, FINDINGS, KINDS, PARTS, SERVED
+from pipeline.schema.trace import (
+    COLUMNS,
+    MAX_DEPTH,
+    MAX_LENGTH,
+    MAX_MAPPING,
+    MAX_PAGE,
+    MAX_TASKS,
+    MAX_TIME_NS,
+    OPTIONAL_COLUMNS,
+    Column,
+)
 from pipeline.schema.trace_metadata import Source, TraceMetadata
 from pipeline.sql.library import queries
 from pipeline.sql.macros import MACROS
@@ -85,7 +95,7 @@ def format_document() -> str:
 Generated from the schemas in `pipeline/schema/` and `pipeline/sql/views.py` with
 `pipeline/sql/definitions/views/` by `make docs`.
 
-## Trace, version {FORMAT_VERSION}
+## Trace, versions 1 and 2
 
 A trace is one Parquet file (zstd, row groups of about 256 k rows) with one row per mapping request, sorted by
 `time_ns`. `?` marks a column that may be null. A value that was not recorded is null, or its column is marked
@@ -96,6 +106,20 @@ and the file's statistics, and their number is the number in the file.
 
 {_columns(COLUMNS)}
 Kinds: {", ".join(f"`{kind}`" for kind in KINDS)}.
+
+A trace of version 2 has some of these columns as well. Without them, a trace is of version 1: every mapping
+has one page, and its row both maps and unmaps it.
+
+{_columns(OPTIONAL_COLUMNS)}
+Parts:
+
+{markdown_table(("part", "meaning"), [(f"`{name}`", meaning) for name, meaning in PARTS.items()])}
+A row with part `map` maps, uses the mapping for `hold_ns` and `block_ns`, and ends; the mapping remains. A
+later row of any task, with part `unmap` and the same `mapping`, unmaps it. Its kind, `page` and `pages` are
+those of the map, its `hold_ns` and `block_ns` are 0, its `bytes` is null, and its `think_ns` and `wait_ns`
+are those of its own task. Both rows have depth 0, and no operation is nested in an unmap. A mapping number
+is used for one mapping only. A mapping that is never unmapped remains until the end. There are at most
+{MAX_MAPPING:,} mapping numbers, and a mapping has at most {MAX_LENGTH:,} pages.
 
 The key `pipeline.trace` in the footer contains these fields as JSON:
 

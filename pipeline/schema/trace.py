@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.schema.codes import PART_WHOLE
@@ -109,6 +111,11 @@ NULL_VALUES = {column.name: -1 for column in BY_NAME.values() if column.nullable
 
 # Values of the columns with names, in the order of their codes.
 NAMED_VALUES = {"kind": KINDS, "part": tuple(PARTS)}
+
+
+def numpy_type(name: str) -> np.dtype[Any]:
+    """Return the type of a column in arrays. Names are int8 codes."""
+    return np.dtype(np.int8 if name in NAMED_VALUES else BY_NAME[name].type.to_pandas_dtype())
 
 
 def arrow_schema(names: Iterable[str] = COLUMN_NAMES) -> pa.Schema:

@@ -19,7 +19,8 @@ from pipeline.schema.trace import (
     MAX_PAGE,
     MAX_TASKS,
     MAX_TIME_NS,
-    OPTIONAL_COLUMNS,
+    OPTIONAL_NAMES,
+    numpy_type,
 )
 from pipeline.trace import check_rows
 from pipeline.trace.check_mappings import MappingCheck
@@ -86,10 +87,7 @@ _SAID = {
 
 
 # The optional columns of a trace that lacks them.
-_ABSENT = {
-    column.name: np.zeros(0, np.int8 if column.name == "part" else column.type.to_pandas_dtype())
-    for column in OPTIONAL_COLUMNS
-}
+_ABSENT = {name: np.zeros(0, numpy_type(name)) for name in OPTIONAL_NAMES}
 
 
 class TraceCheck:

@@ -6,7 +6,7 @@ plus one bit for each number up to the largest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from pipeline.schema.names import PARTS
 from pipeline.schema.trace import MAX_LENGTH, MAX_MAPPING, MAX_PAGE, MAX_TASKS, NULL_VALUES
 from pipeline.trace.diagnosis import Problem
 from pipeline.trace.flaw import Flaw
+from pipeline.trace.mapping_table import MappingTable, NumberSet
 
 _NO_MAPPING = NULL_VALUES["mapping"]
 _CORRECT = "correct the program that made the trace"
@@ -36,8 +37,8 @@ _FLAWS = {
     "unmapped_twice": "rows that unmap a mapping that a previous row unmaps",
     "unmap_differs": "rows that unmap a mapping with another kind, page or pages than the row that maps it",
 }
-# What is known of a mapping that remains; of a mapping of the latest rows also its row, otherwise -1.
-_KNOWN = ("mapping", "row", "task", "kind", "page", "pages")
+# Columns with the same value in both rows of a mapping.
+_SAME = ("kind", "page", "pages")
 
 
 class MappingCheck:
@@ -53,15 +54,15 @@ class MappingCheck:
         self.last_page = -1
         self.mapped = self.unmapped = self.handed_over = 0
         self._flaws = {code: Flaw(code, what, _CORRECT) for code, what in _FLAWS.items()}
-        self._numbers = _Numbers()
-        self._remaining = {name: np.zeros(0, np.int64) for name in _KNOWN}
+        self._used = NumberSet()
+        self._table = MappingTable("row", "task", *_SAME)
         # The part of each task's latest row of depth 0.
         self._part = np.zeros(0, np.int8)
 
     @property
     def remaining(self) -> int:
         """Number of mappings that have been mapped and not unmapped."""
-        return len(self._remaining["mapping"])
+        return len(self._table)
 
     def problems(self) -> list[Problem]:
         """Return the problems of the rows so far."""
@@ -88,8 +89,8 @@ class MappingCheck:
         self._check_values(complete, first)
         self._check_nesting(part, columns["task"], columns["depth"], first)
         numbered = (mapping >= 0) & (mapping < MAX_MAPPING)
-        maps = self._new_mappings(complete, np.flatnonzero((part == PART_MAP) & numbered), first)
-        self._unmap(complete, np.flatnonzero((part == PART_UNMAP) & numbered), maps, first)
+        self._map(complete, np.flatnonzero((part == PART_MAP) & numbered), first)
+        self._unmap(complete, np.flatnonzero((part == PART_UNMAP) & numbered), first)
 
     def _check_lengths(self, page: np.ndarray, pages: np.ndarray, first: int) -> None:
         fits = (pages >= 1) & (pages <= MAX_LENGTH)
@@ -129,78 +130,36 @@ class MappingCheck:
             self._flaws["nested_in_unmap"].add_rows(order[~outer & (enclosing == PART_UNMAP)], first)
         self._part[task[outermost]] = part[outermost]
 
-    def _new_mappings(
-        self, columns: Mapping[str, np.ndarray], rows: np.ndarray, first: int
-    ) -> dict[str, np.ndarray]:
-        """Return what is known of the mappings that `rows` map, by ascending number; flag repeated ones."""
+    def _map(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, first: int) -> None:
+        """Add the mappings that `rows` map."""
         rows, again = _first_of_each(columns["mapping"], rows)
-        used = self._numbers.used(columns["mapping"][rows])
+        used = self._used.contains(columns["mapping"][rows])
         self._flaws["mapped_twice"].add_rows(np.concatenate([again, rows[used]]), first)
         rows = rows[~used]
-        self._numbers.use(columns["mapping"][rows])
+        self._used.add(columns["mapping"][rows])
         self.mapped += len(rows)
-        return {name: rows if name == "row" else columns[name][rows].astype(np.int64) for name in _KNOWN}
+        self._table.add(
+            row=first + rows, **{name: columns[name][rows] for name in ("mapping", "task", *_SAME)}
+        )
 
-    def _unmap(
-        self, columns: Mapping[str, np.ndarray], rows: np.ndarray, maps: Mapping[str, np.ndarray], first: int
-    ) -> None:
-        """Remove the mappings that `rows` unmap from those that remain and the new ones, `maps`."""
-        known = {name: np.concatenate([self._remaining[name], maps[name]]) for name in _KNOWN}
-        order = np.argsort(known["mapping"], kind="stable")
-        known = {name: values[order] for name, values in known.items()}
+    def _unmap(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, first: int) -> None:
+        """Remove the mappings that `rows` unmap."""
         numbers = columns["mapping"][rows]
-        at = np.searchsorted(known["mapping"], numbers)
-        remains = np.zeros(len(rows), np.bool_)
-        inside = at < len(order)
-        remains[inside] = known["mapping"][at[inside]] == numbers[inside]
-        late = ~remains & self._numbers.used(numbers)
-        early = ~remains & ~late
-        early[remains] = known["row"][at[remains]] > rows[remains]
+        at = self._table.find(numbers)
+        late = (at < 0) & self._used.contains(numbers)
+        early = (at < 0) & ~late
+        early[at >= 0] = self._table["row"][at[at >= 0]] > first + rows[at >= 0]
         self._flaws["unmap_without_map"].add_rows(rows[early], first)
-        valid, again = _first_of_each(columns["mapping"], rows[remains & ~early])
+        valid, again = _first_of_each(columns["mapping"], rows[(at >= 0) & ~early])
         self._flaws["unmapped_twice"].add_rows(np.concatenate([again, rows[late]]), first)
-        at = np.searchsorted(known["mapping"], columns["mapping"][valid])
+        at = self._table.find(columns["mapping"][valid])
         differs = np.zeros(len(valid), np.bool_)
-        for name in ("kind", "page", "pages"):
-            differs |= known[name][at] != columns[name][valid]
+        for name in _SAME:
+            differs |= self._table[name][at] != columns[name][valid]
         self._flaws["unmap_differs"].add_rows(valid[differs], first)
         self.unmapped += len(valid)
-        self.handed_over += int((known["task"][at] != columns["task"][valid]).sum())
-        keep = np.ones(len(order), np.bool_)
-        keep[at] = False
-        self._remaining = {name: values[keep] for name, values in known.items()}
-        self._remaining["row"][:] = -1
-
-
-class _Numbers:
-    """The set of mapping numbers that were used, as bits in blocks that exist once they are needed."""
-
-    _BLOCK = 1 << 23
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, np.ndarray] = {}
-
-    def use(self, numbers: np.ndarray) -> None:
-        """Add numbers (int64 [n])."""
-        for block, _, offset in self._split(numbers):
-            if block not in self._blocks:
-                self._blocks[block] = np.zeros(self._BLOCK >> 3, np.uint8)
-            np.bitwise_or.at(self._blocks[block], offset >> 3, np.left_shift(1, offset & 7).astype(np.uint8))
-
-    def used(self, numbers: np.ndarray) -> np.ndarray:
-        """Return which of the numbers (int64 [n]) were added, bool [n]."""
-        found = np.zeros(len(numbers), np.bool_)
-        for block, where, offset in self._split(numbers):
-            if block in self._blocks:
-                found[where] = self._blocks[block][offset >> 3] >> (offset & 7) & 1
-        return found
-
-    def _split(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yield each block of the numbers, their positions, and their offsets in it."""
-        blocks = numbers // self._BLOCK
-        for block in np.unique(blocks):
-            where = np.flatnonzero(blocks == block)
-            yield int(block), where, numbers[where] % self._BLOCK
+        self.handed_over += int((self._table["task"][at] != columns["task"][valid]).sum())
+        self._table.remove(at)
 
 
 def _first_of_each(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@
 
 Rows are in the order in which operations began, so the operation that encloses a nested one always comes
 before it. The first rows of a valid trace are therefore a valid trace, after tasks and processes are numbered
-densely. If nested operations are cut off, their CPU time and waiting becomes use of the enclosing mapping.
+densely. If nested operations are cut off, their CPU time and waiting becomes use of the enclosing mapping. A
+mapping whose unmap is cut off remains.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.schema.trace import COLUMN_NAMES
 from pipeline.trace.reader import Trace
 from pipeline.trace.transform.step import Columns, batches, numbers_used, renumber
 from pipeline.trace.writer import TraceWriter
@@ -30,7 +30,7 @@ def write_prefix(trace: Trace, rows: int, path: Path, note: str) -> None:
 
 def _first(trace: Trace, rows: int) -> Iterator[Columns]:
     left = rows
-    for columns in batches(trace, COLUMN_NAMES):
+    for columns in batches(trace):
         part = {name: values[:left] for name, values in columns.items()}
         left -= len(part["task"])
         yield part

@@ -30,9 +30,10 @@ from pipeline.schema.trace import (
     NULL_VALUES,
     ROW_GROUP_ROWS,
     arrow_schema,
+    numpy_type,
 )
 from pipeline.schema.trace_metadata import METADATA_KEY, Provenance, Source, TraceMetadata, Transformation
-from pipeline.trace.written_columns import NUMPY_TYPES, check_lengths, optional_columns, record_batch
+from pipeline.trace.written_columns import check_lengths, optional_columns, record_batch
 
 # Row groups waiting for the encoder; with the one being filled, this bounds memory to about 60 MB.
 _QUEUED_ROW_GROUPS = 2
@@ -216,7 +217,7 @@ class TraceWriter:
         )  # fmt: skip
 
     def _new_buffer(self) -> _Columns:
-        return {name: np.empty(ROW_GROUP_ROWS, NUMPY_TYPES[name]) for name in self._names}
+        return {name: np.empty(ROW_GROUP_ROWS, numpy_type(name)) for name in self._names}
 
 
 class _Counts:

@@ -8,14 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.schema.names import KINDS
-from pipeline.schema.trace import BY_NAME, NAMED_VALUES, NULL_VALUES, OPTIONAL_NAMES
+from pipeline.schema.trace import NAMED_VALUES, NULL_VALUES, OPTIONAL_NAMES
 
 # The kinds of the first traces. A row group that needs no other has a dictionary of only these.
 _FIRST_KINDS = KINDS[: KINDS.index("vmap")]
-NUMPY_TYPES = {
-    column.name: np.dtype(np.int8 if column.name in NAMED_VALUES else column.type.to_pandas_dtype())
-    for column in BY_NAME.values()
-}
 # Columns in which the file has null for a negative number.
 _WITH_NULLS = ("cpu", "bytes", "mapping")
 _DICTIONARIES = {name: pa.array(values) for name, values in NAMED_VALUES.items()}

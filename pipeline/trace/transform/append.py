@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,24 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.io.files import sha256_of
-from pipeline.schema.trace import MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.schema.trace import (
+    BY_NAME,
+    MAX_MAPPING,
+    MAX_PAGE,
+    MAX_TASKS,
+    MAX_TIME_NS,
+    NULL_VALUES,
+    numpy_type,
+)
 from pipeline.schema.trace_metadata import Provenance
 from pipeline.trace.losses import note_losses
 from pipeline.trace.reader import Trace, open_trace
-from pipeline.trace.transform.step import Columns, Outcome, StepKind, batches, begin_outcome
+from pipeline.trace.transform.step import Columns, Outcome, StepKind, batches, begin_outcome, page_numbers
 from pipeline.trace.transform.step_text import Parameters, duration_text
 
 NAME = "append"
 _FRESH_OR_SAME = ("fresh", "same")
+_LIMITS = {"task": MAX_TASKS, "process": MAX_TASKS, "page": MAX_PAGE, "mapping": MAX_MAPPING}
 # Provenances from the strongest to the weakest. The joined column gets the weaker of two.
 _WORTH: tuple[Provenance, ...] = ("measured", "derived", "assumed", "synthetic", "absent")
 
@@ -54,13 +63,13 @@ class Append:
         """
         other = open_trace(self.path)
         begin_ns = _end_ns(trace) + self.gap_ns
-        fresh = {"task": not self.same_tasks, "process": not self.same_tasks, "page": not self.same_pages}
-        offsets = {name: (trace.maximum(name) + 1) * is_fresh for name, is_fresh in fresh.items()}
-        for name, limit in (("task", MAX_TASKS), ("process", MAX_TASKS), ("page", MAX_PAGE)):
-            if offsets[name] + other.maximum(name) >= limit:
+        same = {"task": self.same_tasks, "process": self.same_tasks, "page": self.same_pages}
+        offsets = {name: 0 if same.get(name) else used for name, used in _numbers_used(trace).items()}
+        for name, used in _numbers_used(other).items():
+            if offsets[name] + used > _LIMITS[name]:
                 raise UsageError(
-                    f"step {self.text}: together, the traces have more than the {limit:,} {name} numbers "
-                    "that a trace can have"
+                    f"step {self.text}: together, the traces have more than the {_LIMITS[name]:,} {name} "
+                    "numbers that a trace can have"
                 )
         if begin_ns + other.maximum("time_ns") >= MAX_TIME_NS:
             raise UsageError(f"step {self.text}: together, the traces exceed the maximum length of a trace")
@@ -69,7 +78,10 @@ class Append:
         outcome = begin_outcome(trace, _join(trace, other, begin_ns, offsets))
         ours, theirs = trace.metadata, other.metadata
         outcome.columns = {
-            name: max(found, theirs.columns[name], key=_WORTH.index) for name, found in ours.columns.items()
+            name: max(
+                ours.columns.get(name, "measured"), theirs.columns.get(name, "measured"), key=_WORTH.index
+            )
+            for name in ours.columns | theirs.columns
         }
         outcome.cpus = None if None in (ours.cpus, theirs.cpus) else max(ours.cpus or 0, theirs.cpus or 0)
         lost = (ours.lost_events, theirs.lost_events)
@@ -84,7 +96,11 @@ class Append:
             for note in note_losses(theirs.notes, {})
             if note not in ours.notes
         ]
-        mixed = [name for name in ours.columns if ours.columns[name] != theirs.columns[name]]
+        mixed = [
+            name
+            for name in ours.columns
+            if name in theirs.columns and ours.columns[name] != theirs.columns[name]
+        ]
         if mixed:
             outcome.notes.append(
                 "columns with different provenances in the two traces have the weaker one: "
@@ -118,14 +134,33 @@ def _end_ns(trace: Trace) -> int:
     )
 
 
+def _numbers_used(trace: Trace) -> dict[str, int]:
+    """Return 1 + the largest number of each kind in `_LIMITS`."""
+    used = {name: trace.maximum(name) + 1 for name in _LIMITS if name != "page"}
+    return used | {"page": page_numbers(trace)}
+
+
 def _join(trace: Trace, other: Trace, begin_ns: int, offsets: Mapping[str, int]) -> Iterator[Columns]:
-    yield from batches(trace)
+    names = [name for name in BY_NAME if name in trace.columns or name in other.columns]
+    for columns in batches(trace):
+        yield _complete(columns, names)
     for found in batches(other):
-        columns = dict(found)
-        columns["time_ns"] = found["time_ns"] + begin_ns
+        columns = _complete(found, names)
+        columns["time_ns"] = columns["time_ns"] + begin_ns
         for name, offset in offsets.items():
-            columns[name] = found[name] + found[name].dtype.type(offset)
+            if name in columns:
+                numbers = columns[name]
+                columns[name] = np.where(numbers < 0, numbers, numbers + numbers.dtype.type(offset))
         yield columns
+
+
+def _complete(found: Columns, names: Sequence[str]) -> Columns:
+    """Return the columns `names`; an optional one that is not found is null."""
+    rows = len(found["task"])
+    return {
+        name: found[name] if name in found else np.full(rows, NULL_VALUES[name], numpy_type(name))
+        for name in names
+    }
 
 
 STEPS = (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.trace.reader import Trace
+from pipeline.trace.transform.halves import Halves
 from pipeline.trace.transform.step import (
     Columns,
     Outcome,
@@ -20,6 +21,8 @@ from pipeline.trace.transform.step import (
     select_rows,
 )
 from pipeline.trace.transform.step_text import Parameters
+
+_DECIDING = ("time_ns", "task", "process", "part", "mapping")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Selection:
             )
         wanted = np.zeros(last + 1, np.bool_)
         wanted[list(self.numbers)] = True
-        return _keep(trace, self.column, wanted)
+        return _keep(trace, self.text, self.column, wanted)
 
 
 @dataclass(frozen=True)
@@ -89,27 +92,39 @@ class Sample:
         order = np.random.Generator(np.random.PCG64(self.seed)).permutation(len(there))
         wanted = np.zeros(trace.maximum(self.column) + 1, np.bool_)
         wanted[there[order[:count]]] = True
-        outcome = _keep(trace, self.column, wanted)
+        outcome = _keep(trace, self.text, self.column, wanted)
         outcome.notes.append(f"{count:,} of {len(there):,} {self.text.partition('of=')[2].partition(',')[0]}")
         return outcome
 
 
-def _keep(trace: Trace, column: str, wanted: np.ndarray) -> Outcome:
-    def rows(names: tuple[str, ...] | None = None) -> Iterator[Columns]:
-        for columns in batches(trace, names) if names else batches(trace):
-            keep = wanted[columns[column]]
+def _keep(trace: Trace, text: str, column: str, wanted: np.ndarray) -> Outcome:
+    def marked(names: Sequence[str] | None = None) -> Iterator[tuple[Columns, np.ndarray]]:
+        for columns in batches(trace, names):
+            yield columns, wanted[columns[column]]
+
+    def selected(names: Sequence[str] | None = None) -> Iterator[Columns]:
+        for columns, keep in marked(names):
             if keep.any():
-                yield _begin_at_zero(select_rows(columns, keep), first_ns)
+                yield select_rows(columns, keep)
 
-    first_ns = 0
-    tasks, processes = numbers_used(rows(("time_ns", "task", "process")))
-    first_ns = next((int(columns["time_ns"][0]) for columns in rows(("time_ns", column))), 0)
-    return begin_outcome(trace, renumber(rows(), tasks, processes))
+    halves = Halves(marked(_DECIDING))
+    tasks, processes = numbers_used(halves.drop(selected(_DECIDING)))
+    first_ns = next((int(columns["time_ns"][0]) for columns in halves.drop(selected(_DECIDING))), 0)
+    if trace.rows and not tasks.any():
+        raise UsageError(
+            f"step {text}: expected rows that stay, found only mappings of which the other row is of a task "
+            "that does not; select more tasks"
+        )
+    outcome = begin_outcome(trace, iter(()))
+    rows = halves.describe(outcome, selected())
+    outcome.rows = renumber(_begin_at(rows, first_ns), tasks, processes)
+    return outcome
 
 
-def _begin_at_zero(columns: Columns, first_ns: int) -> Columns:
-    columns["time_ns"] -= first_ns
-    return columns
+def _begin_at(rows: Iterator[Columns], first_ns: int) -> Iterator[Columns]:
+    for columns in rows:
+        columns["time_ns"] -= first_ns
+        yield columns
 
 
 STEPS = (

@@ -11,13 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from pipeline.errors import UsageError
-from pipeline.jit.tables import Tables, records
-from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
 from pipeline.trace.reader import Trace
-from pipeline.trace.transform.loops import CARRIED, FOLDED, LEVELS, fold
+from pipeline.trace.transform.folding import FOLDED_COLUMNS, Folding
 from pipeline.trace.transform.step import (
     Columns,
     Outcome,
@@ -33,7 +29,6 @@ from pipeline.trace.transform.step import (
 from pipeline.trace.transform.step_text import Parameters
 
 NAME = "highmem"
-_FOLDED = ("task", "think_ns", "wait_ns", "hold_ns", "block_ns", "depth")
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ class Highmem:
         outcome = begin_outcome(trace, iter(()))
         outcome.rows = renumber(self._fold(trace, first_ns, outcome.notes), tasks, processes)
         if self.share < 1.0:
-            outcome.columns = mark_derived(outcome.columns, ("think_ns", "wait_ns", "depth"))
+            outcome.columns = mark_derived(outcome.columns, FOLDED_COLUMNS)
         return outcome
 
     def _select(self, trace: Trace) -> Iterator[Columns]:
@@ -78,37 +73,17 @@ class Highmem:
                 yield select_rows(columns, keep)
 
     def _fold(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
-        tasks = Tables(
-            checked=False,
-            top=np.full(MAX_TASKS, -1, np.int64),
-            folded=records(MAX_TASKS * LEVELS, FOLDED),
-            carried=records(MAX_TASKS * LEVELS, CARRIED),
-        )
-        dropped = 0
+        folding = Folding()
         for found in batches(trace):
-            columns = dict(found)
-            for name in ("think_ns", "wait_ns", "depth"):
-                columns[name] = found[name].copy()
-            keep = draw(found["page"], self.share, self.seed)
-            rows = Tables(checked=False, **{name: columns[name] for name in _FOLDED}, keep=keep.view(np.int8))
-            fold(rows, len(keep), tasks)
-            dropped += int((~keep).sum())
-            kept = select_rows({name: columns[name] for name in COLUMN_NAMES}, keep)
+            kept = folding.drop(found, draw(found["page"], self.share, self.seed))
             kept["time_ns"] -= first_ns
             yield kept
-        if dropped:
-            after_ns = _time_after_the_last(tasks)
+        if folding.dropped:
             notes.append(
-                f"{dropped:,} operations on pages in low memory were removed; {after_ns / 1e9:.6f} s of "
-                "their CPU time came after their task's last remaining operation and are lost"
+                f"{folding.dropped:,} operations on pages in low memory were removed; "
+                f"{folding.lost_ns() / 1e9:.6f} s of their CPU time came after their task's last remaining "
+                "operation and are lost"
             )
-
-
-def _time_after_the_last(tasks: Tables) -> int:
-    """Return the CPU time of dropped rows that was not added to a later row of their task, in ns."""
-    carried, folded = (table.reshape(MAX_TASKS, LEVELS) for table in (tasks.carried, tasks.folded))
-    dropped = (np.arange(LEVELS) <= tasks.top[:, None]) & (folded["stays"] == 0) & (folded["depth"] == 0)
-    return int(carried["think_ns"][:, 0].sum() + np.maximum(folded["cpu_ns"][dropped], 0).sum())
 
 
 STEPS = (

@@ -37,8 +37,10 @@ def move(rows, count, tasks):  # type: ignore[no-untyped-def]
 
     `rows` has these tables: time_ns, task and depth; `before` and `after`, the old and new time from the
     previous boundary to the begin (think + wait); `used_before` and `used_after`, the old and new time from
-    the begin to the end (hold + block); and `start`, the begin of each row if it is its task's first. `tasks`
-    has `shifts` [tasks * LEVELS] and `latest`, the last begin of each task, which is a lower limit.
+    the begin to the end (hold + block); `start`, the begin of each row if it is its task's first; `least_ns`,
+    its earliest begin; and `map_row`, the row before of which it is the unmap, or -1: it begins at the same
+    time or later. `tasks` has `shifts` [tasks * LEVELS] and `latest`, the last begin of each task, which is a
+    lower limit.
     """
     for i in range(count):
         latest, first = rows.task[i], rows.task[i] * LEVELS
@@ -47,7 +49,9 @@ def move(rows, count, tasks):  # type: ignore[no-untyped-def]
             begin = rows.start[i]
         else:
             begin = rows.time_ns[i] + boundary.shift + rows.after[i] - rows.before[i]
-        begin = max(begin, tasks.latest[latest])
+        begin = max(begin, tasks.latest[latest], rows.least_ns[i])
+        if rows.map_row[i] >= 0:
+            begin = max(begin, rows.time_ns[rows.map_row[i]])
         moved = begin - rows.time_ns[i]
         rows.time_ns[i] = begin
         tasks.latest[latest] = begin

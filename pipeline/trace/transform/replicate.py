@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.schema.trace import MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.schema.trace import MAX_MAPPING, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
 from pipeline.trace.reader import Trace
 from pipeline.trace.transform.step import (
     Columns,
@@ -18,6 +18,7 @@ from pipeline.trace.transform.step import (
     begin_outcome,
     draw,
     mark_derived,
+    page_numbers,
 )
 from pipeline.trace.transform.step_text import Parameters, duration_text
 
@@ -57,10 +58,17 @@ class Replicate:
         step_of = {
             "task": trace.maximum("task") + 1,
             "process": trace.maximum("process") + 1,
-            "page": trace.maximum("page") + 1,
+            "page": page_numbers(trace),
             "cpu": cpus,
+            "mapping": trace.maximum("mapping") + 1,
         }
-        limits = {"task": MAX_TASKS, "process": MAX_TASKS, "page": MAX_PAGE, "cpu": _MOST_CPUS}
+        limits = {
+            "task": MAX_TASKS,
+            "process": MAX_TASKS,
+            "page": MAX_PAGE,
+            "cpu": _MOST_CPUS,
+            "mapping": MAX_MAPPING,
+        }
         for name, limit in limits.items():
             if step_of[name] * self.copies > limit:
                 raise UsageError(
@@ -73,7 +81,7 @@ class Replicate:
         if self.copies == 1:
             return outcome
         outcome.in_order = False
-        outcome.columns = mark_derived(outcome.columns, ("time_ns", "task", "process", "page", "cpu"))
+        outcome.columns = mark_derived(outcome.columns, ("time_ns", *step_of))
         if outcome.cpus is not None:
             outcome.cpus = cpus * self.copies
         # Each copy has the losses of the recording.
@@ -96,9 +104,11 @@ class Replicate:
                 columns["task"] = found["task"] + np.int32(step_of["task"] * copy)
                 columns["process"] = found["process"] + np.int32(step_of["process"] * copy)
                 columns["page"] = found["page"] + step_of["page"] * copy * fresh
-                columns["cpu"] = np.where(
-                    found["cpu"] < 0, found["cpu"], found["cpu"] + np.int16(step_of["cpu"] * copy)
-                )
+                for name in ("cpu", "mapping"):
+                    if name in found:
+                        numbers = found[name]
+                        moved = numbers + numbers.dtype.type(step_of[name] * copy)
+                        columns[name] = np.where(numbers < 0, numbers, moved)
                 columns["seq"] = np.arange(first, first + len(fresh), dtype=np.int64) + trace.rows * copy
                 yield columns
             first += len(found["task"])

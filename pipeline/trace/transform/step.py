@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
+from pipeline.schema.trace import MAX_TASKS
 from pipeline.schema.trace_metadata import Provenance
 from pipeline.trace.reader import Trace, numpy_column
 
-# All columns of a trace, as arrays of equal length; -1 is null.
+# Columns of a trace, as arrays of equal length, with NULL_VALUES for null.
 Columns = dict[str, np.ndarray]
 
 DRAWN_FROM = 1 << 53
@@ -66,11 +66,13 @@ def begin_outcome(trace: Trace, rows: Iterator[Columns]) -> Outcome:
     return Outcome(rows, dict(metadata.columns), metadata.cpus, metadata.lost_events, dict(metadata.losses))
 
 
-def batches(trace: Trace, names: Iterable[str] = COLUMN_NAMES) -> Iterator[Columns]:
-    """Yield the rows of `trace`, batch by batch, as read-only arrays."""
-    names = list(names)
+def batches(trace: Trace, names: Sequence[str] | None = None) -> Iterator[Columns]:
+    """Yield the rows of `trace`, batch by batch, as read-only arrays.
+
+    `names` are the columns (default: all); optional ones that the trace lacks are left out.
+    """
     for batch in trace.batches(names):
-        yield {name: numpy_column(batch, name) for name in names}
+        yield {name: numpy_column(batch, name) for name in batch.schema.names}
 
 
 def select_rows(columns: Mapping[str, np.ndarray], keep: np.ndarray) -> Columns:
@@ -85,6 +87,11 @@ def mark_derived(columns: Mapping[str, Provenance], names: Iterable[str]) -> dic
         name: "derived" if name in changed and found == "measured" else found
         for name, found in columns.items()
     }
+
+
+def page_numbers(trace: Trace) -> int:
+    """Return 1 + the largest page number of any mapping."""
+    return trace.metadata.pages if "pages" in trace.columns else trace.maximum("page") + 1
 
 
 def number_densely(used: np.ndarray) -> np.ndarray:

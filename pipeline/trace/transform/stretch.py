@@ -10,7 +10,9 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.jit.tables import Tables, records
+from pipeline.schema.codes import PART_MAP, PART_UNMAP
 from pipeline.schema.trace import MAX_TASKS, MAX_TIME_NS
+from pipeline.trace.mapping_table import MappingTable
 from pipeline.trace.reader import Trace
 from pipeline.trace.transform.loops import LEVELS, SHIFT, move
 from pipeline.trace.transform.step import Columns, Outcome, StepKind, batches, begin_outcome, mark_derived
@@ -67,6 +69,7 @@ class Stretch:
             latest=np.zeros(MAX_TASKS, np.int64),
         )
         first = 0
+        mappings = MappingTable("row", "time_ns")
         for found in batches(trace):
             columns = dict(found)
             inside = columns["depth"] > 0
@@ -76,6 +79,7 @@ class Stretch:
                     inside, self._scale(values, nested), self._scale(values, name)
                 )
             times = found["time_ns"].copy()
+            map_row, least_ns = _limits(found, mappings, first)
             rows = Tables(
                 checked=False,
                 time_ns=times,
@@ -86,8 +90,11 @@ class Stretch:
                 after=columns["think_ns"] + columns["wait_ns"],
                 used_before=found["hold_ns"] + found["block_ns"],
                 used_after=columns["hold_ns"] + columns["block_ns"],
+                least_ns=least_ns,
+                map_row=map_row,
             )
             move(rows, len(times), tasks)
+            _note_times(found, mappings, first, times)
             if int(times.max(initial=0)) >= MAX_TIME_NS:
                 raise self._too_long()
             columns["time_ns"] = times
@@ -110,6 +117,35 @@ class Stretch:
             f"step {self.text}: the trace would be longer than the maximum of {MAX_TIME_NS / 3.6e12:.1f} "
             "hours; use smaller factors, or apply a window first"
         )
+
+
+def _limits(columns: Columns, mappings: MappingTable, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the limits of each row: the row of these that maps what it unmaps, or -1, and a time.
+
+    Adds the mappings of these rows, the first of which is row `first` of the trace.
+    """
+    count = len(columns["task"])
+    map_row, least_ns = np.full(count, -1), np.full(count, -1)
+    if "part" in columns and "mapping" in columns:
+        maps, unmaps = (np.flatnonzero(columns["part"] == part) for part in (PART_MAP, PART_UNMAP))
+        mapping = columns["mapping"]
+        mappings.add(mapping=mapping[maps], row=first + maps, time_ns=columns["time_ns"][maps])
+        at = mappings.find(mapping[unmaps])
+        unmaps, at = unmaps[at >= 0], at[at >= 0]
+        row = mappings["row"][at] - first
+        row[row >= unmaps] = -1
+        map_row[unmaps] = np.maximum(row, -1)
+        least_ns[unmaps] = np.where(row < 0, mappings["time_ns"][at], -1)
+    return map_row, least_ns
+
+
+def _note_times(columns: Columns, mappings: MappingTable, first: int, times: np.ndarray) -> None:
+    """Set the times of the mappings that these rows map, and remove those that they unmap."""
+    if "part" in columns and "mapping" in columns:
+        new = mappings["row"] >= first
+        mappings["time_ns"][new] = times[mappings["row"][new] - first]
+        at = mappings.find(columns["mapping"][columns["part"] == PART_UNMAP])
+        mappings.remove(at[at >= 0])
 
 
 STEPS = (

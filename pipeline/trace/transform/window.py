@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.errors import UsageError
-from pipeline.schema.trace import COLUMN_NAMES, MAX_TASKS
+from pipeline.schema.trace import MAX_TASKS
 from pipeline.trace.reader import Trace
+from pipeline.trace.transform.halves import Halves
 from pipeline.trace.transform.loops import inherit
 from pipeline.trace.transform.step import (
     Columns,
@@ -24,7 +25,7 @@ from pipeline.trace.transform.step import (
 from pipeline.trace.transform.step_text import Parameters, duration_text
 
 NAME = "window"
-_DECIDING = ("time_ns", "task", "process", "depth")
+_DECIDING = ("time_ns", "task", "process", "depth", "part", "mapping")
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,23 @@ class Window:
 
         Raises UsageError for a window without operations.
         """
-        first_ns = next((int(rows["time_ns"][0]) for rows in self._select(trace, _DECIDING)), None)
+        halves = Halves(self._mark(trace, _DECIDING), open_end=True)
+        first_ns = next(
+            (int(rows["time_ns"][0]) for rows in halves.drop(self._select(trace, _DECIDING))), None
+        )
         if first_ns is None:
             raise UsageError(
                 f"step {self.text}: no operation of {trace.path} begins in this window; its operations begin "
                 f"from 0 to {trace.maximum('time_ns') / 1e9:.6f} s"
             )
-        tasks, processes = numbers_used(self._select(trace, _DECIDING))
+        tasks, processes = numbers_used(halves.drop(self._select(trace, _DECIDING)))
         outcome = begin_outcome(trace, iter(()))
-        outcome.rows = renumber(self._rows_of_window(trace, first_ns, outcome.notes), tasks, processes)
+        rows = halves.describe(outcome, self._select(trace))
+        outcome.rows = renumber(_begin_at(rows, first_ns, outcome.notes), tasks, processes)
         return outcome
 
-    def _select(self, trace: Trace, names: tuple[str, ...]) -> Iterator[Columns]:
+    def _mark(self, trace: Trace, names: Sequence[str] | None = None) -> Iterator[tuple[Columns, np.ndarray]]:
+        """Yield all rows, with whether they are in the window."""
         kept = np.zeros(MAX_TASKS, np.bool_)
         for columns in batches(trace, names):
             times = columns["time_ns"]
@@ -69,22 +75,27 @@ class Window:
             if self.end_ns is not None:
                 keep &= times < self.end_ns
             inherit(columns["task"], columns["depth"], keep, kept)
+            yield columns, keep
+
+    def _select(self, trace: Trace, names: Sequence[str] | None = None) -> Iterator[Columns]:
+        for columns, keep in self._mark(trace, names):
             if keep.any():
                 yield select_rows(columns, keep)
 
-    def _rows_of_window(self, trace: Trace, first_ns: int, notes: list[str]) -> Iterator[Columns]:
-        """Yield rows with times relative to the first row of the window."""
-        seen = np.zeros(MAX_TASKS, np.bool_)
-        shortened = 0
-        for columns in self._select(trace, COLUMN_NAMES):
-            columns["time_ns"] -= first_ns
-            if first_ns:
-                shortened += _shorten_first(columns, seen)
-            yield columns
-        if shortened:
-            notes.append(
-                f"{shortened:,} tasks' first think_ns and wait_ns were cut to the part inside the window"
-            )
+
+def _begin_at(rows: Iterator[Columns], first_ns: int, notes: list[str]) -> Iterator[Columns]:
+    """Yield rows with times relative to the first row of the window."""
+    seen = np.zeros(MAX_TASKS, np.bool_)
+    shortened = 0
+    for columns in rows:
+        columns["time_ns"] -= first_ns
+        if first_ns:
+            shortened += _shorten_first(columns, seen)
+        yield columns
+    if shortened:
+        notes.append(
+            f"{shortened:,} tasks' first think_ns and wait_ns were cut to the part inside the window"
+        )
 
 
 def _shorten_first(columns: Columns, seen: np.ndarray) -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.schema.codes import PART_MAP, PART_UNMAP
 from pipeline.schema.names import KINDS
-from pipeline.schema.trace import COLUMN_NAMES
+from pipeline.schema.trace import BY_NAME, COLUMN_NAMES, NULL_VALUES
 from pipeline.schema.trace_metadata import Source
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import Trace, open_trace
@@ -20,14 +21,27 @@ MEASURED = dict.fromkeys(COLUMN_NAMES, "measured")
 TIMES = ("think_ns", "wait_ns", "hold_ns", "block_ns")
 
 
-def write_random(path: Path, seed: int, operations: int = 40) -> Path:
-    """A trace of a few tasks, two to a process, with operations nested up to three deep and gaps in time."""
+def write_random(path: Path, seed: int, operations: int = 40, parts: bool = False) -> Path:
+    """A trace of a few tasks, two to a process, with operations nested up to three deep and gaps in time.
+
+    With `parts`, mappings have several pages, and tasks unmap some of those of others and leave some mapped.
+    """
     draw = random.Random(seed)
     rows: list[dict[str, int]] = []
-    for task in range(draw.randint(1, 5)):
+    mapped: list[dict[str, int]] = []
+    tasks = draw.randint(1, 5)
+    for task in draw.sample(range(tasks), tasks) if parts else range(tasks):
         now = draw.randint(0, 500)
         for _ in range(draw.randint(1, operations)):
+            here = [row for row in mapped if row["time_ns"] <= now]
+            if here and draw.random() < 0.5:
+                now = _unmap(draw, rows, task, now, draw.choice(here), mapped)
+                continue
+            outer = len(rows)
             now = _operation(draw, rows, task, now, 0)[0]
+            if parts and draw.random() < 0.6:
+                rows[outer] |= {"part": PART_MAP, "mapping": len(rows), "pages": draw.randint(1, 9)}
+                mapped.append(rows[outer])
     rows.sort(key=lambda row: row["time_ns"])
     first = rows[0]["time_ns"]
     numbers = {task: number for number, task in enumerate(sorted({row["task"] for row in rows}))}
@@ -35,8 +49,25 @@ def write_random(path: Path, seed: int, operations: int = 40) -> Path:
         row["time_ns"] -= first
         row["task"] = numbers[row["task"]]
         row["process"] = row["task"] // 2
-    write(path, {name: np.array([row[name] for row in rows]) for name in COLUMN_NAMES})
+    names = list(BY_NAME) if parts else COLUMN_NAMES
+    columns = {name: np.array([row.get(name, NULL_VALUES.get(name)) for row in rows]) for name in names}
+    write(path, columns, columns=dict.fromkeys(names, "measured"))
     return path
+
+
+def _unmap(
+    draw: random.Random,
+    rows: list[dict[str, int]],
+    task: int,
+    now: int,
+    of: dict[str, int],
+    mapped: list[dict[str, int]],
+) -> int:
+    mapped.remove(of)
+    think = draw.randint(0, 300)
+    own = {"task": task, "part": PART_UNMAP, "time_ns": now + think, "think_ns": think, "bytes": -1}
+    rows.append(of | own | dict.fromkeys(("wait_ns", "hold_ns", "block_ns"), 0))
+    return now + think
 
 
 def _operation(
@@ -77,7 +108,7 @@ def write(path: Path, rows: Columns, **options) -> Path:
 
 def read(path: Path) -> Columns:
     parts = list(batches(open_trace(path)))
-    return {name: np.concatenate([part[name] for part in parts]) for name in COLUMN_NAMES}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def transformed(source: Path, *steps: str, name: str = "new.parquet") -> tuple[Columns, TransformResult]:
@@ -89,7 +120,8 @@ def transformed(source: Path, *steps: str, name: str = "new.parquet") -> tuple[C
 
 
 def same(found: Columns, expected: Columns) -> None:
-    for name in COLUMN_NAMES:
+    assert list(found) == list(expected)
+    for name in expected:
         np.testing.assert_array_equal(found[name], expected[name], name)
 
 
