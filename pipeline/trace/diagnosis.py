@@ -39,12 +39,24 @@ class Reuse(BaseModel):
     )
 
 
+class Mappings(BaseModel):
+    """Mappings with separate rows for map and unmap, and the lengths of all mappings in pages."""
+
+    apart: int = Field(description="number of mappings with separate rows for map and unmap")
+    handed_over: int = Field(description="of these, those that another task unmaps")
+    remaining: int = Field(description="of these, those that are never unmapped")
+    least_pages: int = Field(description="shortest mapping")
+    median_pages: int = Field(description="median length of a mapping")
+    most_pages: int = Field(description="longest mapping")
+
+
 class Diagnosis(BaseModel):
     """Description and problems of a trace.
 
-    `quantiles_ns` gives the values of each duration column at QUANTILES ("0.5" ... "1.0"). They are at most
-    0.4 % too low, and the maximum is exact. `reuse` is null if page numbers are too large to count. `usable`
-    is false if any problem is an error.
+    Rows that only unmap are counted in `operations`, not in `kinds`, `quantiles_ns` and `reuse`. `mappings`
+    is null if every mapping has one page and one row. `quantiles_ns` gives the values of each duration column
+    at QUANTILES ("0.5" ... "1.0"). They are at most 0.4 % too low, and the maximum is exact. `reuse` is null
+    if page numbers are too large to count. `usable` is false if any problem is an error.
     """
 
     path: str
@@ -58,6 +70,7 @@ class Diagnosis(BaseModel):
     kinds: dict[str, int]
     quantiles_ns: dict[str, dict[str, int]]
     reuse: Reuse | None
+    mappings: Mappings | None
     max_depth: int = Field(description="maximum nesting depth; 0: no nesting")
     problems: list[Problem]
 
@@ -88,6 +101,7 @@ class Diagnosis(BaseModel):
             f"  tasks       {self.tasks:,} in {self.processes:,} processes, "
             + (f"{cpus} CPUs" if cpus is not None else "CPUs unknown"),
             f"  pages       {self.pages:,} ({self._reuse_text()})",
+            *self._mappings_text(),
             f"  kinds       {self._kinds_text()}",
             f"  nesting     {self.max_depth or 'none'}",
             f"  clock       {self.metadata.clock}; lost events: {'unknown' if lost is None else f'{lost:,}'}",
@@ -110,6 +124,19 @@ class Diagnosis(BaseModel):
         lines = [f"{problem.severity}: {problem.text()}" for problem in self.problems]
         lines.append("the trace can be used" if self.usable else "the trace cannot be used")
         return lines
+
+    def _mappings_text(self) -> list[str]:
+        found = self.mappings
+        if found is None:
+            return []
+        apart = (
+            f"{found.apart:,} with a separate unmap: {found.handed_over:,} by another task, "
+            f"{found.remaining:,} not in the trace; "
+        )
+        return [
+            f"  mappings    {apart if found.apart else ''}"
+            f"lengths of {found.least_pages:,} to {found.most_pages:,} pages, median {found.median_pages:,}"
+        ]
 
     def _kinds_text(self) -> str:
         total = max(sum(self.kinds.values()), 1)

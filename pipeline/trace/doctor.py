@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.io.progress import progress
+from pipeline.schema.codes import PART_UNMAP
 from pipeline.schema.names import KINDS
-from pipeline.schema.trace import COLUMN_NAMES
+from pipeline.schema.trace import COLUMN_NAMES, MAX_LENGTH
 from pipeline.trace.check import TraceCheck
-from pipeline.trace.diagnosis import QUANTILES, Diagnosis, Problem, Reuse
+from pipeline.trace.diagnosis import QUANTILES, Diagnosis, Mappings, Problem, Reuse
 from pipeline.trace.losses import LOSS, MEANINGS
 from pipeline.trace.reader import Trace, open_trace
 from pipeline.trace.scan import HISTOGRAMS, Scan, bucket_floor
@@ -25,12 +26,48 @@ def doctor(path: Path) -> Diagnosis:
     """
     trace = open_trace(Path(path))
     check, scan = TraceCheck(), Scan(trace.metadata.pages)
+    lengths = np.zeros(1, np.int64)
+    plain = trace.columns == COLUMN_NAMES
     with progress("examining", trace.rows, "rows") as advance:
         for batch in trace.tolerant_batches():
-            scan.add(check.add(batch))
+            columns = check.add(batch)
+            if not plain:
+                columns = _maps(columns)
+                lengths = _add_lengths(lengths, columns)
+            scan.add(columns)
             advance(batch.num_rows)
     problems = [*check.problems(), *check.problems_of_whole(trace), *_losses(trace)]
-    return _diagnosis(trace, check, scan, problems)
+    return _diagnosis(trace, check, scan, _mappings(check, lengths), problems)
+
+
+def _maps(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the rows that map."""
+    if not len(columns["part"]):
+        return columns
+    maps = columns["part"] != PART_UNMAP
+    return {name: values[maps] if len(values) else values for name, values in columns.items()}
+
+
+def _add_lengths(lengths: np.ndarray, columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the number of mappings of each length in pages, int64 [longest + 1]."""
+    pages = columns["pages"] if len(columns["pages"]) else np.ones(len(columns["page"]), np.int32)
+    found = np.bincount(np.clip(pages, 0, MAX_LENGTH), minlength=len(lengths))
+    found[: len(lengths)] += lengths
+    return found
+
+
+def _mappings(check: TraceCheck, lengths: np.ndarray) -> Mappings | None:
+    if not lengths.any():
+        return None
+    used = np.flatnonzero(lengths)
+    return Mappings(
+        apart=check.mappings.mapped,
+        handed_over=check.mappings.handed_over,
+        remaining=check.mappings.remaining,
+        least_pages=int(used[0]),
+        median_pages=int(np.searchsorted(np.cumsum(lengths), (lengths.sum() + 1) // 2)),
+        most_pages=int(used[-1]),
+    )
 
 
 def _losses(trace: Trace) -> list[Problem]:
@@ -46,7 +83,9 @@ def _losses(trace: Trace) -> list[Problem]:
     ]  # fmt: skip
 
 
-def _diagnosis(trace: Trace, check: TraceCheck, scan: Scan, problems: list[Problem]) -> Diagnosis:
+def _diagnosis(
+    trace: Trace, check: TraceCheck, scan: Scan, mappings: Mappings | None, problems: list[Problem]
+) -> Diagnosis:
     reused = scan.histograms[HISTOGRAMS.index("reuse")]
     return Diagnosis(
         path=str(trace.path),
@@ -66,6 +105,7 @@ def _diagnosis(trace: Trace, check: TraceCheck, scan: Scan, problems: list[Probl
         reuse=Reuse(share=int(reused.sum()) / max(scan.rows, 1), median_distance=_quantile(reused, 0.5))
         if scan.measures_reuse
         else None,
+        mappings=mappings,
         max_depth=max(check.largest("depth"), 0),
         problems=problems,
     )

@@ -198,6 +198,25 @@ def test_numbers_out_of_range_are_not_written(tmp_path, change, message) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_doctor_describes_the_mappings(tmp_path) -> None:
+    found = doctor(write_parts(tmp_path / "t.parquet"))
+    assert found.mappings is not None
+    assert found.mappings.model_dump() == {
+        "apart": 2, "handed_over": 1, "remaining": 1, "least_pages": 1, "median_pages": 2, "most_pages": 4,
+    }  # fmt: skip
+    said = (
+        "mappings    2 with a separate unmap: 1 by another task, 1 not in the trace; "
+        "lengths of 1 to 4 pages, median 2"
+    )
+    assert said in found.text()
+    # Row 2 unmaps only: its page is not reused, and its hold of 0 is no hold.
+    assert (found.operations, found.kinds["vmap"], found.pages) == (5, 2, 11)
+    assert found.reuse is not None
+    assert found.reuse.share == 0
+    assert found.quantiles_ns["hold_ns"]["0.5"] == 9
+    assert doctor(write_good(tmp_path / "good.parquet")).mappings is None
+
+
 def changed(column: str, row: int, value: object) -> dict[str, list]:
     values = list(PARTS[column])
     values[row] = value
