@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.schema.names import KINDS
-from pipeline.workload.distributions import NOTHING, Empirical, TimeDistribution
+from pipeline.workload.distributions import NOTHING, Constant, Empirical, TimeDistribution
 from pipeline.workload.random_streams import UNIT, Numbers, Purpose, Streams, stream
 from pipeline.workload.read_spec import NamedWorkload
 from pipeline.workload.sampling_tables import AliasTable, Columns, Index, Integers, QuantileTable, Raw
-from pipeline.workload.spec import SomeBytes, Sometimes
+from pipeline.workload.spec import Sometimes, SomeValues
 
 _CHANCE_BITS = 53
+_ONE_PAGE = Constant(dist="constant", ns=1)
 
 
 @dataclass
@@ -102,6 +103,11 @@ class Drawer:
         self._one_size = np.array([size.values[0] if size else -1 for size in sizes], np.int32)
         self._sizes = QuantileTable([_as_distribution(size) for size in sizes])
         self._varied_sizes = any(size is not None and len(size.values) > 1 for size in sizes)
+        lengths = [kind.pages for kind in kinds]
+        self.has_lengths = any(lengths)
+        self._lengths = QuantileTable([_as_distribution(some) if some else _ONE_PAGE for some in lengths])
+        varied_lengths = any(some is not None and len(some.values) > 1 for some in lengths)
+        self._one_length = None if varied_lengths else np.array([kind.most_pages for kind in kinds], np.int32)
         self._long_lived = [kind.long_lived for kind in kinds]
         self._long_hold = QuantileTable([(k.long_lived and k.long_lived.hold) or NOTHING for k in kinds])
         self._long_block = QuantileTable([(k.long_lived and k.long_lived.block) or NOTHING for k in kinds])
@@ -111,7 +117,10 @@ class Drawer:
 
         page_sets = list(workload.page_sets.values())
         self._alias = [AliasTable(one.pages, one.skew, one.hot_pages) for one in page_sets]
-        counts = [page_set.pages * workload.instances(page_set) for page_set in page_sets]
+        self._set_pages = [workload.instance_pages(name) for name in workload.page_sets]
+        counts = [
+            pages * workload.instances(one) for pages, one in zip(self._set_pages, page_sets, strict=True)
+        ]
         self._set_base = np.cumsum([0, *counts[:-1]])
         self._set_of_kind = np.array([list(workload.page_sets).index(kind.page_set) for kind in kinds])
         self.depth = workload.nesting_depth()
@@ -120,7 +129,8 @@ class Drawer:
             or workload.bursts is not None or any(self._long_lived)
         )  # fmt: skip
         self._streams = [
-            Streams(seed, depth, workload.tasks, rare=bool(needs_rare)) for depth in range(self.depth + 1)
+            Streams(seed, depth, workload.tasks, rare=bool(needs_rare), pages=varied_lengths)
+            for depth in range(self.depth + 1)
         ]
         # For each task, a number for its start, then one for each kind of the trace format.
         numbers = stream(seed, 0, 0).random_raw(workload.tasks * (1 + len(KINDS)))
@@ -150,8 +160,8 @@ class Drawer:
         `end_ns` (int64 [m]) is the end of each task's previous operation. Return the rows, the begin of each
         task's first new operation and the end of its last (both int64 [m]). The rows are the outermost
         operations task by task, then those of depth 1, and so on. Their columns are those of the trace
-        format, except that `task` is numbered as in the spec, `bytes` is -1 if unknown, and there is no
-        `process`, which follows from the task.
+        format, with `pages` if `has_lengths`, except that `task` is numbered as in the spec, `bytes` is -1 if
+        unknown, and there is no `process`, which follows from the task.
         """
         top = self._outermost(tasks, units)
         levels = [top]
@@ -263,10 +273,15 @@ class Drawer:
         page = self._alias[at].draw(raw)
         page += self._set_base[at]
         if page_set.sharing == "task":
-            page += task.astype(np.int64) * page_set.pages
+            page += task.astype(np.int64) * self._set_pages[at]
         elif page_set.sharing == "process":
-            page += (task // self.workload.threads_per_process).astype(np.int64) * page_set.pages
+            page += (task // self.workload.threads_per_process).astype(np.int64) * self._set_pages[at]
         return page
+
+    def _mapping_pages(self, level: _Level) -> NDArray[np.int32]:
+        if self._one_length is not None:
+            return self._one_length.take(level.which)
+        return self._lengths.draw(level.draw(Purpose.PAGES), level.which).astype(np.int32)
 
     def _copy_sizes(self, level: _Level) -> NDArray[np.int32]:
         one_size = self._one_size.take(level.which)
@@ -289,6 +304,7 @@ class Drawer:
                 "bytes": self._copy_sizes(level),
                 **{name: getattr(level, name) for name in ("think_ns", "wait_ns", "hold_ns", "block_ns")},
                 "depth": np.full(len(time_ns), depth, np.int8),
+                **({"pages": self._mapping_pages(level)} if self.has_lengths else {}),
             }
             for depth, (time_ns, level) in enumerate(zip(times, levels, strict=True))
         ]
@@ -305,7 +321,7 @@ def _below(raw: Raw, chance: float) -> NDArray[np.bool_]:
     return _fraction(raw) < np.uint64(round(chance * 2.0**_CHANCE_BITS))
 
 
-def _as_distribution(sizes: SomeBytes | None) -> TimeDistribution:
-    if sizes is None:
+def _as_distribution(some: SomeValues | None) -> TimeDistribution:
+    if some is None:
         return NOTHING
-    return Empirical(dist="empirical", values_ns=sizes.values, weights=sizes.weights)
+    return Empirical(dist="empirical", values_ns=some.values, weights=some.weights)

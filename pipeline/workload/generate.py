@@ -65,6 +65,8 @@ def generate(
     provenance["cpu"] = "absent"
     if not drawer.copies:
         provenance["bytes"] = "absent"
+    if drawer.has_lengths:
+        provenance["pages"] = "synthetic"
     source = Source(
         type="synthetic",
         name=named.name,
@@ -73,7 +75,7 @@ def generate(
         seed=seed,
         file=None,
     )
-    tasks = processes = pages = span_ns = 0
+    span_ns = 0
     left = rows
     with (
         TraceWriter(output, source=source, columns=provenance, clock=CLOCK) as writer,
@@ -85,13 +87,13 @@ def generate(
             count = len(batch["time_ns"])
             advance(count)
             left -= count
-            tasks = max(tasks, int(batch["task"].max()) + 1)
-            processes = max(processes, int(batch["process"].max()) + 1)
-            pages = max(pages, int(batch["page"].max()) + 1)
             span_ns = int(batch["time_ns"][-1])
             if not left:
                 break
-    return GenerateResult(output, named.name, rows, tasks, processes, pages, span_ns, named.sha256, seed)
+    made = writer.metadata
+    return GenerateResult(
+        output, named.name, rows, made.tasks, made.processes, made.pages, span_ns, named.sha256, seed
+    )
 
 
 def _in_range(what: str, number: int, least: int) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.schema.names import KINDS
-from pipeline.schema.trace import MAX_PAGE, MAX_TASKS
+from pipeline.schema.trace import MAX_LENGTH, MAX_PAGE, MAX_TASKS
 from pipeline.workload.distributions import NOTHING, TimeDistribution
 from pipeline.workload.sampling_tables import MAX_ALIAS_PAGES
 from pipeline.workload.strict_model import Probability, SpecModel
@@ -28,6 +28,7 @@ else:
     Kind = Literal[KINDS]
 Sharing = Literal["all", "process", "task"]
 Bytes = Annotated[int, Field(ge=0, lt=1 << 31)]
+Pages = Annotated[int, Field(ge=1, le=MAX_LENGTH)]
 
 MAX_OPERATIONS = 10**12
 MAX_NESTING = 4
@@ -37,7 +38,8 @@ class PageSet(SpecModel):
     """A set of pages from which operations choose: `[page_sets.NAME]`."""
 
     pages: Annotated[int, Field(ge=1, lt=MAX_PAGE)]
-    """Number of pages in one instance of the set; page 0 is the most popular."""
+    """Number of pages in one instance of the set at which a mapping can begin; page 0 is the most popular.
+    The further pages of the longest mapping follow them."""
     skew: Annotated[float, Field(ge=0.0, le=5.0)] = 0.0
     """Zipf exponent: page i has a probability proportional to (i + 1 + hot_pages)**-skew; 0 is uniform."""
     hot_pages: Annotated[float, Field(ge=0.0, le=MAX_ALIAS_PAGES)] = 0.0
@@ -83,17 +85,29 @@ class LongLived(SpecModel):
         return self
 
 
-class SomeBytes(SpecModel):
-    """Sizes of copies: `bytes = { values = [1024, 4096], weights = [1, 9] }`; weights are relative."""
+class SomeValues(SpecModel):
+    """Whole numbers with relative weights: `{ values = [1024, 4096], weights = [1, 9] }`."""
 
-    values: Annotated[list[Bytes], Field(min_length=1, max_length=256)]
+    values: Annotated[list[int], Field(min_length=1, max_length=256)]
     weights: Annotated[list[Annotated[float, Field(ge=0.0)]], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _fit(self) -> SomeBytes:
+    def _fit(self) -> SomeValues:
         if len(self.values) != len(self.weights) or sum(self.weights) <= 0.0:
             raise ValueError("one weight for each value is required, and at least one must be greater than 0")
         return self
+
+
+class SomeBytes(SomeValues):
+    """Sizes of copies."""
+
+    values: Annotated[list[Bytes], Field(min_length=1, max_length=256)]
+
+
+class SomePages(SomeValues):
+    """Lengths of mappings in pages."""
+
+    values: Annotated[list[Pages], Field(min_length=1, max_length=256)]
 
 
 class KindSpec(SpecModel):
@@ -114,10 +128,17 @@ class KindSpec(SpecModel):
     long_lived: LongLived | None = None
     bytes: SomeBytes | None = None
     """Bytes copied: a number, or a table of values and weights. The default is null in the trace."""
+    pages: SomePages | None = None
+    """Length of a mapping: a number of pages, or a table of values and weights. The default is one page."""
     nested: dict[Kind, Probability] = Field(default_factory=dict)
     """Probability that an operation of another kind is nested in one of this kind, by that kind."""
 
-    @field_validator("bytes", mode="before")
+    @property
+    def most_pages(self) -> int:
+        """The length of the longest mapping in pages."""
+        return max(self.pages.values) if self.pages else 1
+
+    @field_validator("bytes", "pages", mode="before")
     @classmethod
     def _one_size(cls, found: object) -> object:
         whole = isinstance(found, int) and not isinstance(found, bool)
@@ -179,6 +200,11 @@ class Workload(SpecModel):
         """Return the number of instances of a page set: one, one per process or one per task."""
         return {"all": 1, "process": self.processes, "task": self.tasks}[page_set.sharing]
 
+    def instance_pages(self, name: str) -> int:
+        """Return the number of pages in one instance of the page set `name`."""
+        longest = (kind.most_pages for kind in self.kinds.values() if kind.page_set == name)
+        return self.page_sets[name].pages + max(longest, default=1) - 1
+
     @model_validator(mode="after")
     def _hangs_together(self) -> Workload:
         total = sum(kind.share for kind in self.kinds.values())
@@ -186,7 +212,9 @@ class Workload(SpecModel):
             raise ValueError(
                 f"the shares of all kinds sum to {total:g}, but must sum to 1; change kinds.*.share"
             )
-        pages = sum(page_set.pages * self.instances(page_set) for page_set in self.page_sets.values())
+        pages = sum(
+            self.instance_pages(name) * self.instances(page_set) for name, page_set in self.page_sets.items()
+        )
         if pages > MAX_PAGE:
             raise ValueError(f"the page sets have {pages} pages, but a trace can have at most {MAX_PAGE}")
         for name, kind in self.kinds.items():

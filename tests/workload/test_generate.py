@@ -7,6 +7,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.schema.trace import ARROW_SCHEMA
 from pipeline.schema.trace_metadata import METADATA_KEY, TraceMetadata
+from pipeline.trace.doctor import doctor
 from pipeline.workload.generate import generate
 from pipeline.workload.read_spec import read_workload, shipped_workloads
 from tests.workload.specs import SPEC, outermost
@@ -25,7 +26,8 @@ def test_every_shipped_workload_makes_a_consistent_trace(name: str, tmp_path: Pa
     assert (table["time_ns"][0], table["time_ns"][-1]) == (0, result.span_ns)
     assert sorted(table["task"].unique()) == list(range(result.tasks))
     assert sorted(table["process"].unique()) == list(range(result.processes))
-    assert table["page"].max() == result.pages - 1
+    length = table["pages"] if "pages" in table.columns else 1
+    assert (table["page"] + length).max() == result.pages
     top = outermost(table)
     assert (top["previous_end_ns"] + top["think_ns"] + top["wait_ns"] == top["time_ns"]).all()
     workload = read_workload(name).workload
@@ -69,6 +71,29 @@ def test_a_spec_is_given_by_path_and_its_own_numbers_are_the_defaults(tmp_path: 
     assert (result.name, result.rows, result.seed) == ("mine", 123, 4)
     unknown = _trace(result.path).filter(pl.col("bytes").is_null())["kind"]
     assert set(unknown) == {"page_fault"}
+
+
+def test_mappings_of_several_pages_stay_inside_their_page_set(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    lengths = "pages = { values = [1, 2, 50], weights = [5, 4, 1] }\n[kinds.copy_to_user]"
+    path.write_text(SPEC.replace("[kinds.copy_to_user]", lengths), encoding="utf-8")
+    result = generate(path, tmp_path / "trace.parquet", operations=20_000)
+    assert doctor(result.path).problems == []
+    table = _trace(result.path)
+    faults = table.filter(pl.col("kind") == "page_fault")
+    shares = dict(faults["pages"].value_counts(normalize=True).iter_rows())
+    assert shares.keys() == {1, 2, 50}
+    assert [shares[1], shares[2]] == pytest.approx([0.5, 0.4], abs=0.03)
+    assert set(table.filter(pl.col("kind") == "copy_to_user")["pages"]) == {1}
+    # The set `tables` follows the 100 pages of `cache`: for each process 10 pages, and 49 after the last.
+    owned = faults.with_columns(at=(pl.col("page") - 100) // 59, last=pl.col("page") + pl.col("pages") - 1)
+    assert owned.group_by("process").agg(pl.col("at").n_unique())["at"].to_list() == [1] * 4
+    assert ((owned["last"] - 100) // 59 == owned["at"]).all()
+    assert result.pages <= 100 + 59 * 4
+    # Everything else is as without lengths.
+    path.write_text(SPEC, encoding="utf-8")
+    plain = _trace(generate(path, tmp_path / "plain.parquet", operations=20_000).path)
+    assert table.drop("pages", "page").equals(plain.drop("page"))
 
 
 def test_a_number_of_operations_below_1_is_refused_and_nothing_is_written(tmp_path: Path) -> None:

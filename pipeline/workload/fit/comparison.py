@@ -23,6 +23,8 @@ def figures(observed: Observed) -> dict[str, float]:
         if mine.any():
             found[f"share of {name}"] = float(mine.mean())
     found["share of nested operations"] = float((~outermost).mean())
+    if observed.pages is not None:
+        found["pages of a mapping: mean"] = float(observed.pages.mean())
     found |= _same_kind_next(observed)
     for name, times in (
         ("think", observed.think_ns[outermost]), ("wait", observed.wait_ns[outermost]),

@@ -10,6 +10,7 @@ from pipeline.io.files import complete_file, sha256_of
 from pipeline.io.numbers import format_number
 from pipeline.io.scratch import ScratchDirectory
 from pipeline.io.tables import align_columns
+from pipeline.schema.trace import COLUMN_NAMES
 from pipeline.workload.fit.comparison import figures
 from pipeline.workload.fit.observed import MOST_OPERATIONS, observe
 from pipeline.workload.fit.parameters import fit_parameters
@@ -68,13 +69,18 @@ def fit(trace: Path, output: Path, *, seed: int = 0) -> FitResult:
     with `seed` and writes a comparison into the file as a comment. It takes about 4 us and 300 bytes of
     memory per operation.
 
-    Raises UsageError for an output without .toml, InputError for a trace that cannot be read, and OutputError
-    if the spec cannot be written.
+    Raises UsageError for an output without .toml and for a trace with optional columns, InputError for a
+    trace that cannot be read, and OutputError if the spec cannot be written.
     """
     trace, output = Path(trace), Path(output)
     if output.suffix != SUFFIX:
         raise UsageError(f"{output}: the name of a workload file must end in {SUFFIX}")
     observed = observe(trace)
+    if more := observed.trace.columns[len(COLUMN_NAMES) :]:
+        raise UsageError(
+            f"{trace}: expected a trace in which every mapping has one page and one row, found the columns "
+            f"{', '.join(more)}; write a workload by hand ('pipeline workloads vmap_loop' prints one)"
+        )
     metadata = observed.trace.metadata
     fitted = fit_parameters(
         observed, f"fitted to the {metadata.source.type} trace '{metadata.source.name}'"[:200]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.schema.codes import PART_UNMAP
 from pipeline.trace.reader import Trace, numpy_column, open_trace
 
 MOST_OPERATIONS = 1 << 22
@@ -21,7 +22,9 @@ _COLUMNS = (
 class Observed:
     """Operations of a trace as arrays [n], sorted by task and then by begin; times in ns.
 
-    `row` is the row in the trace. `parent` is the position of the enclosing operation, -1 if none.
+    `row` numbers the operations in the order of the trace. `parent` is the position of the enclosing
+    operation, -1 if none. `pages` is the length of the mapping, or None if every mapping of the trace has one
+    page.
     """
 
     trace: Trace
@@ -38,6 +41,7 @@ class Observed:
     block_ns: np.ndarray
     depth: np.ndarray
     parent: np.ndarray
+    pages: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of operations."""
@@ -70,17 +74,22 @@ class Observed:
 
 
 def observe(path: Path, most: int = MOST_OPERATIONS) -> Observed:
-    """Read the first `most` operations of the trace at `path`. Raises InputError if it has none."""
+    """Read the first `most` operations of the trace at `path`, without rows that only unmap.
+
+    Raises InputError if it has none.
+    """
     trace = open_trace(path)
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
+    lengths = ("pages",) if "pages" in trace.columns else ()
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_COLUMNS, *lengths)}
     left = most
-    for batch in trace.batches(_COLUMNS):
+    for batch in trace.batches((*_COLUMNS, "pages", "part")):
+        maps = numpy_column(batch, "part") != PART_UNMAP if trace.has_parts else slice(None)
         for name, arrays in parts.items():
-            arrays.append(numpy_column(batch, name)[:left])
+            arrays.append(numpy_column(batch, name)[maps][:left])
         left -= len(parts["task"][-1])
         if left <= 0:
             break
-    if trace.rows == 0:
+    if not any(map(len, parts["task"])):
         raise InputError(f"{path}: the trace has no operations")
     columns = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     order = np.argsort(columns["task"], kind="stable")

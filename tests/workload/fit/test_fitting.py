@@ -9,11 +9,12 @@ import pytest
 
 from pipeline.errors import InputError, UsageError
 from pipeline.io.resources import shipped_files
+from pipeline.workload.fit.comparison import figures
 from pipeline.workload.fit.fit import fit
 from pipeline.workload.fit.observed import observe
 from pipeline.workload.generate import generate
 from pipeline.workload.read_spec import read_workload
-from tests.trace.small import as_arrays, writer
+from tests.trace.small import as_arrays, write_good, write_parts, writer
 from tests.trace.transform.made import write_random
 
 
@@ -120,3 +121,13 @@ def test_mistakes_are_said_and_leave_nothing(tmp_path) -> None:
     with pytest.raises(InputError, match="the trace has no operations"):
         fit(tmp_path / "empty.parquet", tmp_path / "spec.toml")
     assert [file.name for file in tmp_path.iterdir()] == ["empty.parquet"]
+    with pytest.raises(UsageError, match="found the columns pages, part, mapping; write a workload by hand"):
+        fit(write_parts(tmp_path / "parts.parquet"), tmp_path / "spec.toml")
+
+
+def test_rows_that_only_unmap_are_no_operations(tmp_path) -> None:
+    observed = observe(write_parts(tmp_path / "parts.parquet"))
+    assert sorted(observed.row.tolist()) == [0, 1, 2, 3]
+    assert observed.page.tolist() == [4, 8, 0, 1]
+    assert figures(observed)["pages of a mapping: mean"] == (4 + 3 + 1 + 2) / 4
+    assert "pages of a mapping: mean" not in figures(observe(write_good(tmp_path / "good.parquet")))
