@@ -39,7 +39,9 @@ def add_operations(
         s.operations += 1
         s.map_ns += map_ns
         s.map_max_ns = max(s.map_max_ns, map_ns)
-        s.mapped_ns += r.done_ns - r.mapped_ns
+        # A mapping that no row unmapped has no such times.
+        if r.done_ns >= 0:
+            s.mapped_ns += r.done_ns - r.mapped_ns
         s.lock_wait_ns += map_wait_ns + unmap_wait_ns
         s.hold_ns += map_hold_ns + unmap_hold_ns
         if r.served == HIT:
@@ -69,10 +71,11 @@ def add_operations(
             block -= 1
         b = blocks[block]
         b.operations += 1
-        b.lost_ns += map_ns + r.done_ns - r.unmap_asked_ns
-        # In two parts, so no sum overflows 64 bits.
-        b.done_low_ns += r.done_ns & 0x3FFFFFFF
-        b.done_high += r.done_ns >> 30
+        if r.done_ns >= 0:
+            b.lost_ns += map_ns + r.done_ns - r.unmap_asked_ns
+            # In two parts, so no sum overflows 64 bits.
+            b.done_low_ns += r.done_ns & 0x3FFFFFFF
+            b.done_high += r.done_ns >> 30
     return found
 
 

@@ -96,7 +96,11 @@ def _simulate(plan: Plan, directory: Path, census: Census | None) -> Manifest:
                 simulator, plan.allocator, plan.options, plan.profile, census, settings, feed.storage()
             )
             feed.start(simulation)
-            log = EventLog(directory, simulation.machine_state, kept, sums) if sums else None
+            log = (
+                EventLog(directory, simulation.machine_state, kept, sums, plan.allocator.maps_areas)
+                if sums
+                else None
+            )
             if log is not None:
                 stack.enter_context(log)
             advance = stack.enter_context(

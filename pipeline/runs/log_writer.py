@@ -169,13 +169,15 @@ class TableLog:
 class EventLog:
     """The tables of a run's log, fed from the engine's buffers; a context manager."""
 
-    def __init__(self, directory: Path, machine_state: Tables, kept: Sequence[str], sums: RunSums) -> None:
+    def __init__(
+        self, directory: Path, machine_state: Tables, kept: Sequence[str], sums: RunSums, areas: bool
+    ) -> None:
+        """Create the files; `areas` says whether the design has AREAS."""
+        tables = {name: table if areas else table.without_areas() for name, table in LOG_TABLES.items()}
         self._machine_state = machine_state
         add_up = {"operations": sums.add_operations, "events": sums.add_events}
         self._logs = {
-            name: TableLog(
-                directory, LOG_TABLES[name], getattr(machine_state, name), add_up.get(name, _nothing)
-            )
+            name: TableLog(directory, tables[name], getattr(machine_state, name), add_up.get(name, _nothing))
             for name in kept
         }
 

@@ -104,6 +104,8 @@ def _allocator(plan: Plan, simulation: Simulation) -> AllocatorReference:
         source_sha256=whole.sha256,
         options=plan.options,
         **{name: sum(price[name] for price in prices) for name in prices[0]},
+        areas=whole.maps_areas,
+        lock_names=list(whole.lock_names(whole.encode(plan.options), simulation.shape)),
         bound=whole.bound,
         parts=parts,
     )

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.composite import Composite
 from pipeline.allocators.api.contract import Value, parse_options
-from pipeline.allocators.registry import resolve_allocator
+from pipeline.allocators.registry import load_allocator, resolve_allocator, shipped_allocators
 from pipeline.errors import UsageError, unknown_name
 from pipeline.io.files import sha256_of
 from pipeline.machine.compose import simulator_sha256
@@ -147,6 +147,8 @@ def make_plan(config: RunConfig) -> Plan:
         raise UsageError(f"jitter must be 0 to 100 %, found {config.jitter_percent}")
     allocator = resolve_allocator(config.allocator)
     trace = open_trace(trace_path(config.trace))
+    if wrong := describe_unmappable(trace, allocator):
+        raise UsageError(wrong)
     profile = load_profile(config.machine).with_costs(config.costs or {}).with_cpus(config.cpus)
     return Plan(
         config,
@@ -156,6 +158,20 @@ def make_plan(config: RunConfig) -> Plan:
         parse_options(allocator.options, dict(config.options or {}), allocator.name, profile.architecture),
         profile,
     )
+
+
+def describe_unmappable(trace: Trace, allocator: Allocator) -> str:
+    """Say why a design cannot map what a trace has, or return "" if it can."""
+    if allocator.maps_areas:
+        return ""
+    if trace.has_parts:
+        what = "mappings that other rows unmap"
+    elif (longest := trace.maximum("pages")) > 1:
+        what = f"mappings of up to {longest:,} pages"
+    else:
+        return ""
+    able = [name for name in shipped_allocators() if load_allocator(name).maps_areas]
+    return f"{allocator.name} maps single pages, but {trace.path} has {what}; use {', '.join(able)}"
 
 
 def make_label(allocator: Allocator, options: dict[str, Value]) -> str:

@@ -19,7 +19,7 @@ from pipeline.jit.entries import compiled_entry
 from pipeline.jit.tables import records
 from pipeline.machine.drive import Census
 from pipeline.runs import add_up
-from pipeline.schema.codes import E_RELOCK
+from pipeline.schema.codes import E_RELOCK, WORK
 from pipeline.schema.log import OPERATION_RECORD
 from pipeline.schema.manifest import SUMS_FOLDER, TRACE_BLOCKS
 from pipeline.schema.names import KINDS, SITES
@@ -147,6 +147,10 @@ class RunSums:
         if not len(relocks):
             return
         site, wait_ns = relocks["site"].astype(np.int64), relocks["wait_ns"]
+        if site.max() == WORK:
+            # The keys have no room for a third site.
+            self._relock_holds.complete = self._relock_waits.complete = False
+            return
         self._relock_holds.add(relocks["duration_ns"] * 4 + site + add_up.MAP_HOLDS)
         self._relock_waits.add((wait_ns * 4 + site + add_up.MAP_WAITS)[wait_ns > 0])
 

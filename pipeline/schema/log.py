@@ -64,12 +64,17 @@ class LogColumn(Column):
     With `none`, -1 means none. A column stored as a difference then stores -1 too, and a row with any other
     negative difference goes into the wide file. Runs of format versions before `since` lack the column; for
     them, the SQL expression `before` computes it from other columns.
+
+    `areas` columns are only in runs of designs with AREAS; for other runs, `before` applies, too. In runs of
+    these designs, -1 in an `open` column means that no row of the trace unmapped the mapping.
     """
 
     stored: Stored
     none: bool = False
     since: int = 1
     before: str = "NULL"
+    areas: bool = False
+    open: bool = False
 
     @property
     def stored_name(self) -> str:
@@ -82,11 +87,11 @@ _DICT = pa.dictionary(pa.int8(), pa.string())
 
 def _col(
     name: str, type_: pa.DataType, unit: str, doc: str, stored: Stored, *, none: bool = False, since: int = 1,
-    before: str = "NULL",
+    before: str = "NULL", areas: bool = False, open_: bool = False,
 ) -> LogColumn:  # fmt: skip
     if not pa.types.is_dictionary(type_) and type_.bit_width < stored.type.bit_width:
         stored = replace(stored, type=type_)
-    return LogColumn(name, type_, False, unit, doc, stored, none, since, before)
+    return LogColumn(name, type_, False, unit, doc, stored, none, since, before, areas, open_)
 
 
 OPERATIONS = (
@@ -98,8 +103,8 @@ OPERATIONS = (
     _col("mapped_ns", pa.int64(), "ns", "time when the mapping was ready for use",
          Stored(pa.int32(), "BYTE_STREAM_SPLIT", plus=("asked_ns",))),
     _col("unmap_asked_ns", pa.int64(), "ns", "time of the unmap request",
-         near("done_ns", minus=("unmap_wait_ns", "unmap_hold_ns"))),
-    _col("done_ns", pa.int64(), "ns", "time when the unmap was complete", GROWING),
+         near("done_ns", minus=("unmap_wait_ns", "unmap_hold_ns")), open_=True),
+    _col("done_ns", pa.int64(), "ns", "time when the unmap was complete", GROWING, open_=True),
     _col("map_wait_ns", pa.int64(), "ns", "spin time for the map's first lock; > 0 exactly if contended",
          ALIKE),
     _col("map_hold_ns", pa.int64(), "ns", "hold time of the map's first lock; 0: it took none", VARYING),
@@ -126,9 +131,9 @@ OPERATIONS = (
          none=True, since=2),
     _col("unmap_lock", pa.int32(), "", "number of the first lock that the unmap took; -1: none", ALIKE,
          none=True, since=2),
-    _col("pages", pa.int32(), "pages", "length of the mapping", ALIKE, since=3, before="1"),
-    _col("unmap_task", pa.int32(), "", "thread that unmapped; -1: none did", near("task"), since=3,
-         before="task"),
+    _col("pages", pa.int32(), "pages", "length of the mapping", ALIKE, since=3, before="1", areas=True),
+    _col("unmap_task", pa.int32(), "", "thread that unmapped", near("task"), since=3, before="task",
+         areas=True, open_=True),
     _col("cpu_map", pa.int16(), "", "CPU that mapped", VARYING),
     _col("cpu_unmap", pa.int16(), "", "CPU that unmapped", near("cpu_map")),
     _col("kind", _DICT, "", "purpose of the mapping, as in the trace", NAMES),
@@ -182,6 +187,10 @@ class LogTable:
 
     name: str
     columns: tuple[LogColumn, ...]
+
+    def without_areas(self) -> LogTable:
+        """The table of a run of a design without AREAS."""
+        return LogTable(self.name, tuple(column for column in self.columns if not column.areas))
 
     @property
     def schema(self) -> pa.Schema:

@@ -155,6 +155,12 @@ class AllocatorReference(_Strict):
     options: dict[str, int | str | bool]
     address_space_pages: int = Field(description="kernel address space used by the design's slots, in pages")
     page_struct_bytes: int = Field(description="bytes that the design needs in every struct page")
+    areas: bool = Field(
+        False, description="whether its mappings may have several pages and be unmapped by other tasks"
+    )
+    lock_names: list[str] = Field(
+        default_factory=list, description="what each of its locks protects; empty if the design does not say"
+    )
     bound: str = Field(
         "",
         description="what the design bounds, if it is only a bound for charts and cannot be built",

@@ -46,14 +46,15 @@ def log_select(
 
 def _of_run(table: LogTable, found: Run, read: ReadFiles) -> list[str]:
     """One SELECT for each kind of file."""
-    version = found.manifest.format_version
+    version, areas = found.manifest.format_version, found.manifest.allocator.areas
     parts = []
     for name, column_sql in ((table.name, _as_stored), (f"wide_{table.name}", _as_it_is)):
         files = [found.directory / file for file in found.manifest.log_files.get(name, [])]
         columns = (
-            _absent(column, column.before) if column.since > version
+            _absent(column, column.before) if column.since > version or (column.areas and not areas)
             else _as_it_is(column) if version == 1
-            else column_sql(column)
+            else column_sql(column) if not (areas and column.open)
+            else _with_null(column, column_sql(column))
             for column in table.columns
         )  # fmt: skip
         if files:
@@ -74,6 +75,12 @@ def _as_stored(column: LogColumn) -> str:
     if column.type != stored.type:
         value = f"CAST({value} AS {_DUCKDB_TYPES[column.type]})"
     return f"{value} AS {column.name}"
+
+
+def _with_null(column: LogColumn, sql: str) -> str:
+    """Return the expression of an open column, in which -1 becomes NULL."""
+    value = sql.removesuffix(f" AS {column.name}")
+    return f"nullif({value}, -1) AS {column.name}"
 
 
 def _as_it_is(column: LogColumn) -> str:

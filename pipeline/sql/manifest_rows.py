@@ -93,6 +93,9 @@ _ROWS: dict[str, Callable[[Manifest], Rows]] = {
     "locks": _locks,
     "lock_sources": lambda _: (),
     "lock_totals": lambda m: (lock.model_dump() for lock in m.totals.locks),
+    "lock_classes": lambda m: (
+        {"lock": lock, "name": name} for lock, name in enumerate(m.allocator.lock_names)
+    ),
     "findings": _findings,
     "costs": _costs,
 }

@@ -189,6 +189,16 @@ LOCK_SOURCES = View(
     ),
 )
 
+LOCK_CLASSES = View(
+    "lock_classes",
+    "one row per lock of designs that name their locks, from the manifests",
+    (
+        RUN,
+        _col("lock", INT, "", "number of the lock"),
+        _col("name", TEXT, "", "what it protects"),
+    ),
+)
+
 FINDINGS = View(
     "findings",
     "hazards in the runs, from the manifests",
@@ -254,6 +264,7 @@ VIEWS: dict[str, View] = {
         LOCK_TOTALS,
         LOCKS,
         LOCK_SOURCES,
+        LOCK_CLASSES,
         FINDINGS,
         COSTS,
         RESULTS,

@@ -71,12 +71,17 @@ def _scalar_totals() -> tuple[Column, ...]:
     )
 
 
+_HELD = {
+    "map": "lock held to map",
+    "unmap": "lock held to unmap",
+    "worker": "lock held by a worker, NULL for designs without workers",
+}
 _LOCK_FIELDS = tuple(name for name in LockTotals.model_fields if name != "site")
 _TOTALS = (
     *_scalar_totals(),
     *(
         _column(f"{site}_lock_{name}", _BIG, "ns" if name.endswith("_ns") else "",
-                f"lock held to {site}: {LockTotals.model_fields[name].description or name.replace('_', ' ')}")
+                f"{_HELD[site]}: {LockTotals.model_fields[name].description or name.replace('_', ' ')}")
         for site in SITES for name in _LOCK_FIELDS
     ),
     *(

@@ -39,7 +39,8 @@ def test_differences_are_to_columns_that_are_stored_as_they_are(table):
     assert len(table.stored_schema) == len({column.stored_name for column in table.columns})
 
 
-def test_every_number_comes_back_whatever_its_size(tmp_path, table):
+@pytest.mark.parametrize("areas", [False, True])
+def test_every_number_comes_back_whatever_its_size(tmp_path, table, areas):
     rng = np.random.default_rng(3)
     rows = []
     for position in range(400):
@@ -61,16 +62,21 @@ def test_every_number_comes_back_whatever_its_size(tmp_path, table):
             row["mapped_ns"] = row["asked_ns"] + row["map_wait_ns"] + row["map_hold_ns"] + 7
             row["done_ns"] = row["asked_ns"] + 90
             row["unmap_asked_ns"] = row["done_ns"] - row["unmap_wait_ns"] - row["unmap_hold_ns"]
-        run = make_run(tmp_path / "a", "a", rows, [])
+            if areas and position % 5 == 0:
+                row |= dict.fromkeys(("done_ns", "unmap_asked_ns", "unmap_task"), -1)
+                row |= {"unmap_wait_ns": 0, "unmap_hold_ns": 0}
+            elif not areas:
+                row |= {"pages": 1, "unmap_task": row["task"]}
+        run = make_run(tmp_path / "a", "a", rows, [], areas=areas)
     elif table.name == "events":
         for position, row in enumerate(rows):
             row["time_ns"] = position
-        run = make_run(tmp_path / "a", "a", [], rows)
+        run = make_run(tmp_path / "a", "a", [], rows, areas=areas)
     else:
         for position, row in enumerate(rows):
             row["begin_ns"] = position
-        run = make_run(tmp_path / "a", "a", stretches=rows)
-    names = [column.name for column in table.columns if column.none]
+        run = make_run(tmp_path / "a", "a", stretches=rows, areas=areas)
+    names = [column.name for column in table.columns if column.none or (areas and column.open)]
     for row in rows:
         for name in names:
             row[name] = None if row[name] == -1 else row[name]

@@ -46,7 +46,7 @@ PLAIN_STRETCH: dict[str, Any] = {column.name: 0 for column in STRETCHES} | {
 def lock_rows(operations: list[dict], events: list[dict]) -> list[dict]:
     """Lock totals that fit the rows."""
     rows = []
-    for side, site in enumerate(SITES):
+    for side, site in enumerate(SITES[:2]):
         holds = [o[f"{site}_hold_ns"] for o in operations if o[f"{site}_hold_ns"] > 0]
         waits = [o[f"{site}_wait_ns"] for o in operations if o[f"{site}_wait_ns"] > 0]
         relocks = [e for e in events if e["event"] == "relock" and e["site"] == side]
@@ -201,14 +201,19 @@ def make_run(
     event_rows: list[dict] = (),
     totals: dict[str, Any] | None = None,
     stretches: list[dict] = (),
+    areas: bool = False,
     **changes: Any,
 ) -> Path:
-    """Write a run directory; rows need name only what differs from PLAIN_OPERATION and PLAIN_EVENT."""
+    """Write a run directory; rows need name only what differs from PLAIN_OPERATION and PLAIN_EVENT.
+
+    `areas`: the design's mappings may have several pages and be unmapped by other tasks.
+    """
     operations = [PLAIN_OPERATION | {"op": i} | row for i, row in enumerate(operations)]
     events = [PLAIN_EVENT | row for row in event_rows]
     fingerprint = {"fingerprint": sha256(repr((operations, events)).encode()).hexdigest()[:32]}
     kept = {"events": "stretches"} if stretches else {}
     content = manifest_dict(label, **fingerprint | kept | changes)
+    content["allocator"] = content["allocator"] | {"areas": areas}
     content["totals"] = totals_of(operations, events, content["machine"]["cpus"]) | (totals or {})
     write_run(
         directory,
@@ -230,7 +235,8 @@ def write_run(directory: Path, content: dict, *tables: dict[str, Any]) -> None:
     records = (OPERATION_RECORD, EVENT_RECORD, STRETCH_RECORD)
     for name, record, columns in zip(LOG_TABLES, records, tables, strict=False):
         if name in KEPT_TABLES[manifest.events]:
-            manifest.tables |= write_table(directory, LOG_TABLES[name], record, columns)
+            table = LOG_TABLES[name] if manifest.allocator.areas else LOG_TABLES[name].without_areas()
+            manifest.tables |= write_table(directory, table, record, columns)
     (directory / MANIFEST_FILE).write_text(manifest.model_dump_json(), encoding="utf-8")
 
 

@@ -139,7 +139,7 @@ def test_what_is_no_run_is_named(tmp_path):
     [
         ("{", "not JSON"),
         ("[]", "not the manifest of a run: manifest:"),
-        ('{"format_version": 99}', "run format 99 is newer than 2"),
+        ('{"format_version": 99}', "run format 99 is newer than 3"),
         (json.dumps(manifest_dict("a")), "not the manifest of a run: totals: Field required"),
     ],
 )

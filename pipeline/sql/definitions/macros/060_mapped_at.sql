@@ -9,7 +9,7 @@
 -- another cell, are compared with instants. A cell's number includes its run's. Instants need not be
 -- integers; for others, `//` keeps the fraction.
 WITH width AS (
-    SELECT run, wall_ns // 16384 + 1 AS cell_ns, CAST(enum_code(run) AS BIGINT) << 16 AS origin
+    SELECT run, wall_ns, wall_ns // 16384 + 1 AS cell_ns, CAST(enum_code(run) AS BIGINT) << 16 AS origin
     FROM runs WHERE events = 'full'
 ),
 asked AS MATERIALIZED (
@@ -19,8 +19,9 @@ asked AS MATERIALIZED (
 spans AS MATERIALIZED (
     SELECT slot, mapped_ns, done_ns, first_cell, last_cell
     FROM (
-        SELECT o.slot, o.mapped_ns, o.done_ns, w.origin + o.mapped_ns // w.cell_ns AS first_cell,
-            w.origin + o.done_ns // w.cell_ns AS last_cell
+        SELECT o.slot, o.mapped_ns, coalesce(o.done_ns, w.wall_ns + 1) AS done_ns,
+            w.origin + o.mapped_ns // w.cell_ns AS first_cell,
+            w.origin + coalesce(o.done_ns, w.wall_ns) // w.cell_ns AS last_cell
         FROM operations AS o INNER JOIN width AS w ON o.run = w.run
     )
     WHERE last_cell > first_cell OR first_cell IN (SELECT cell FROM asked)

@@ -9,7 +9,7 @@
 WITH times AS (
     SELECT run, 'map' AS site, mapped_ns - asked_ns AS ns FROM operations
     UNION ALL
-    SELECT run, 'unmap', done_ns - unmap_asked_ns FROM operations
+    SELECT run, 'unmap', done_ns - unmap_asked_ns FROM operations WHERE done_ns IS NOT NULL
 )
 SELECT run, site, CASE WHEN ns > 0 THEN CAST(floor(256 * log2(ns)) AS INTEGER) END AS cell,
     count(*) AS n, CAST(sum(ns) AS DOUBLE) AS sum_ns, min(ns) AS least_ns, max(ns) AS most_ns
