@@ -32,6 +32,7 @@ from pipeline.allocators.components.address_space import (
     space_slots,
     take,
 )
+from pipeline.allocators.components.given_addresses import take_at
 from pipeline.allocators.components.lazy_areas import (
     DRAIN,
     LAZY_PAGES,
@@ -124,6 +125,11 @@ def work_step(a: State, r: Request, d: StepCost) -> int:
     if r.step >= PURGED:
         return DONE
     return purge_step(a, r, d)
+
+
+def place(a: State, slot: int, pages: int, cpu: int) -> bool:
+    """Make an area in use at a given address; False if the address is not free."""
+    return take_at(a, slot, pages)
 
 
 def check(a: State, live: Check) -> list[str]:

@@ -29,6 +29,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, STEP, UNLOCK, WAKE_ALL, WAKE_WORKER
 from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.api.effects import (
@@ -62,6 +64,7 @@ from pipeline.allocators.components.address_space import (
     space_slots,
     take,
 )
+from pipeline.allocators.components.given_addresses import take_at
 from pipeline.allocators.components.lazy_areas import LAZY_PAGES, check_lazy, counter_lines, make_lazy
 from pipeline.jit.marks import inline, noinline
 from pipeline.schema.codes import MISS
@@ -420,6 +423,26 @@ def _push(a: State, pool: Any, first: int) -> None:
     a.slots[first].next = pool.head
     pool.head = first + 1
     pool.count += 1
+
+
+def place(a: State, slot: int, pages: int, cpu: int) -> bool:
+    """Make an area in use at a given address, mapped by CPU `cpu`; False if the address is not free.
+
+    If the pools have any of its pages, they return everything to the global tree first.
+    """
+    if (a.slots.state[slot : slot + pages] == POOLED).any() or not take_at(a, slot, pages):
+        _empty_pools(a)
+        if not take_at(a, slot, pages):
+            return False
+    a.slots[slot].owner = cpu % (int(a.options[0].nodes) or len(a.spaces))
+    return True
+
+
+def _empty_pools(a: State) -> None:
+    """Return all areas of all pools to the global tree."""
+    for number in np.flatnonzero(a.pool.head).tolist():
+        while a.pool[number].head > 0:
+            give_back(a, _pop(a, a.pool[number]))
 
 
 def check(a: State, live: Check) -> list[str]:

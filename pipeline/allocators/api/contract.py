@@ -20,6 +20,8 @@ An allocator is a module with these names. SUMMARY, map_step and unmap_step are 
     prepare(a, shape)                sets the initial values of the state; default: all 0
     start_at(a, cursor), adopt(a, slot, page, count)
                                      take over a pool in use; for comparison with a recording
+    place(a, slot, pages, cpu)       makes an area in use at a given address; returns whether that was free;
+                                     for comparison with a recording
     idle_options(options, cpus)      options without effect for these values and CPUs; a dict from each such
                                      option to what it requires
     flush_unused(a)                  drops all unused mappings, outside of any map; returns their pages

@@ -109,10 +109,12 @@ def make_room(a: State, r: Request, d: StepCost, again: int, sleeping: int) -> i
 @inline
 def after_unmap(a: State, r: Request, d: StepCost, too_many: bool, done: int) -> int:
     """Purge, or wake the worker, if too many pages are lazy or tasks wait for room."""
-    if (too_many or a.queues[0].sleepers > 0) and a.pool[0].purging == 0:
+    if too_many or a.queues[0].sleepers > 0:
         if a.options[0].drain == _WORKER:
             r.step = done
             return WAKE_WORKER
+        if a.pool[0].purging == 1:
+            return DONE
         a.pool[0].purging = 1
         r.step = PURGE
         return STEP

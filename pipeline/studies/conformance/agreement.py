@@ -6,23 +6,26 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.io.numbers import format_count
+from pipeline.io.numbers import format_count, format_exact
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between kernel and design, with its event and task."""
+    """A difference between kernel and design, with its event and task, and its time if that is known."""
 
     seq: int
     pid: int
     what: str
     kernel: str
     allocator: str
+    time_ns: int | None = None
 
     def line(self) -> str:
         """Describe the difference in one line."""
+        time = "" if self.time_ns is None else f" at {format_exact(self.time_ns, 's')} s"
         return (
-            f"event {self.seq:,}, task {self.pid}: {self.what}: kernel {self.kernel}, design {self.allocator}"
+            f"event {self.seq:,}, task {self.pid}{time}: {self.what}: "
+            f"kernel {self.kernel}, design {self.allocator}"
         )
 
 

@@ -1,0 +1,186 @@
+"""Designs for areas agree with a model of the kernel's vmalloc in every event; broken copies are detected."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import run
+from pipeline.errors import InputError, UsageError
+from pipeline.studies.conformance.agreement import Agreement
+from pipeline.studies.conformance.area_lockstep import verify_areas
+from pipeline.studies.conformance.area_notes import ADDRESS, ASKED, COLLECTED, LAZY, RANGE, RETURNING, WIDENED
+from tests.machine.runs import mutate_allocator
+from tests.studies.conformance.vmalloc_model import Kernel
+
+LIMIT = 2000
+DESIGNS = {"vmap_lazy": {"drain": "worker"}, "vmap_nodes": {}}
+_STEPS = 2500
+
+
+@cache
+def recorded(seed: int, after: int = 0, late: float = 0.02, aliases: float = 0.0, limit: int = LIMIT) -> str:
+    """Text of a recording that begins `after` steps of the kernel."""
+    kernel = Kernel(seed, limit=limit, late=late, aliases=aliases)
+    kernel.run(after)
+    kernel.lines.clear()
+    kernel.run(_STEPS)
+    return kernel.text()
+
+
+def held_against(folder: Path, text: str, design: str = "vmap_lazy", **options: str) -> Agreement:
+    (folder / "vmalloc.txt").write_text(text, encoding="utf-8")
+    given = {"lazy_pages": str(LIMIT)} | DESIGNS.get(design, {}) | options
+    return verify_areas(folder / "vmalloc.txt", allocator=design, options=given)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_design_does_what_the_kernel_did(design: str, seed: int, tmp_path: Path) -> None:
+    found = held_against(tmp_path, recorded(seed), design)
+    assert found.agrees, found.text()
+    assert found.start == "nothing lazy at the start"
+    assert not found.lost
+    text = recorded(seed)
+    frees = text.count("free_vmap_area_noflush")
+    compared = found.compared[LAZY] + found.compared[RETURNING]
+    cut_off = re.search(r"note: (\d+) frees? at the end not compared", found.text())
+    assert compared + (int(cut_off[1]) if cut_off else 0) == frees
+    assert found.compared[COLLECTED] == found.compared[RANGE] == text.count("purge_vmap_area_lazy") > 3
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("after", [500, 900])
+def test_a_recording_that_begins_in_the_middle_says_what_it_cannot_tell(
+    design: str, after: int, tmp_path: Path
+) -> None:
+    found = held_against(tmp_path, recorded(7, after, late=0.0), design)
+    assert found.agrees, found.text()
+    assert "pages lazy at the start" in found.start
+    assert found.lost[COLLECTED].startswith("cannot tell for ")
+    assert found.lost[RANGE].startswith("cannot tell for ")
+    assert found.lost[LAZY].startswith("cannot tell for ")
+    assert found.compared[COLLECTED] > 1
+
+
+def test_purges_of_other_causes_are_followed(tmp_path: Path) -> None:
+    found = held_against(tmp_path, recorded(1, aliases=0.004))
+    assert found.agrees, found.text()
+    assert found.compared["purges not caused by the counter"]
+    assert found.compared[WIDENED]
+
+
+def test_events_that_come_late_are_put_in_order(tmp_path: Path) -> None:
+    assert " took effect before one recorded earlier" in held_against(tmp_path, recorded(0)).text()
+
+
+def test_lost_events_begin_another_part(tmp_path: Path) -> None:
+    lines = recorded(2, late=0.0).splitlines(keepends=True)
+    frees = [number for number, line in enumerate(lines) if "free_vmap" in line]
+    del lines[frees[300] : frees[300] + 9]
+    text = "".join(lines).replace(f"{len(lines) + 6}/", f"{len(lines) - 3}/")
+    found = held_against(tmp_path, text)
+    assert found.agrees, found.text()
+    assert any("events are missing" in note and "2 parts" in note for note in found.notes)
+
+
+def test_a_purge_by_the_unmap_differs_from_a_kernel_with_a_worker(tmp_path: Path) -> None:
+    found = held_against(tmp_path, recorded(0), drain="caller")
+    (asked, *_) = (one for one in found.differences if one.what == ASKED)
+    assert (asked.kernel, asked.allocator) == ("yes", "no")
+    assert {LAZY, COLLECTED, RANGE} <= {difference.what for difference in found.differences}
+
+
+def test_an_address_mapped_before_its_purge_is_a_difference(tmp_path: Path) -> None:
+    """The kernel of this recording maps an area again that no purge has collected."""
+    lines = recorded(0).splitlines(keepends=True)
+    first = next(number for number, line in enumerate(lines) if "free_vmap" in line)
+    address = int(lines[first].partition("va_start=")[2].split()[0], 16)
+    again = re.sub(
+        r"free_vmap.*",
+        f"alloc_vmap_area: va_start: {address} size=8192 align=1 vstart=0x0 vend=0x1 failed=0",
+        lines[first],
+    )
+    lines.insert(first + 1, again)
+    found = held_against(tmp_path, "".join(lines))
+    assert found.differences[0].what == ADDRESS
+    assert found.differences[0].seq == first - 3 + 1
+    assert "has an area there" in found.differences[0].line()
+
+
+# Each a single mistake in an otherwise faithful copy, and what must give it away.
+BROKEN = {
+    "the range ends too early": (
+        "vmap_lazy",
+        "flush_range(d, first, end - first)",
+        "flush_range(d, first, end - first - 1)",
+        RANGE,
+    ),
+    "the purge is forgotten": (
+        "vmap_lazy",
+        "if too_many or a.queues[0].sleepers > 0:",
+        "if a.queues[0].sleepers > 0:",
+        ASKED,
+    ),
+    "one area is not counted": (
+        "vmap_lazy",
+        "scan(d, walked, areas)",
+        "scan(d, walked, areas - 1)",
+        COLLECTED,
+    ),
+    "a page stays counted": ("vmap_lazy", "a.pool[0].lazy -= r.mark", "a.pool[0].lazy -= r.mark - 1", LAZY),
+    "the last list is not collected": (
+        "vmap_nodes",
+        "        a.pool[1 + node].purge_head = a.pool[1 + node].lazy_head\n"
+        "        a.pool[1 + node].lazy_head = 0\n",
+        "        if node < _nodes(a, d) - 1:\n"
+        "            a.pool[1 + node].purge_head = a.pool[1 + node].lazy_head\n"
+        "            a.pool[1 + node].lazy_head = 0\n",
+        COLLECTED,
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", BROKEN)
+def test_a_broken_copy_is_caught(mistake: str, tmp_path: Path) -> None:
+    design, right, wrong, shows = BROKEN[mistake]
+    copy = mutate_allocator(tmp_path, re.sub(r"[^a-z]", "_", mistake), {right: wrong}, design)
+    found = held_against(tmp_path, recorded(0), str(copy.path), **DESIGNS[design])
+    assert shows in {difference.what for difference in found.differences}, found.text()
+
+
+def test_a_threshold_that_is_off_by_one_is_caught(tmp_path: Path) -> None:
+    """The kernel's counter has its limit, and one page more, as values."""
+    values = {int(value) for value in re.findall(r"nr_lazy=(\d+)", recorded(0))}
+    exact = next(value for value in sorted(values) if value > LIMIT)
+    for limit, more, kernel, design in ((exact - 1, 1, "yes", "no"), (exact, -1, "no", "yes")):
+        found = held_against(tmp_path, recorded(0, limit=limit), lazy_pages=str(limit + more))
+        assert (ASKED, kernel, design) in {(one.what, one.kernel, one.allocator) for one in found.differences}
+        assert held_against(tmp_path, recorded(0, limit=limit), lazy_pages=str(limit)).agrees
+
+
+def test_the_command_chooses_by_the_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "v.txt").write_text(recorded(0), encoding="utf-8")
+    command = ["study", "kernel", str(tmp_path / "v.txt"), "-a", "vmap_lazy", "-s", "lazy_pages=2000"]
+    assert run([*command, "-s", "drain=worker"]) == 0
+    assert capsys.readouterr().out.endswith("no differences\n")
+    assert run(command) == 5
+    assert ": purge asked for: kernel yes, design no" in capsys.readouterr().out
+    assert run([*command, "--free"]) == 2
+    assert "--free, --machine and --start are for a pool" in capsys.readouterr().err
+
+
+def test_other_designs_and_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"global_pool cannot follow .* use vmap_lazy or vmap_nodes"):
+        verify_areas(tmp_path / "v.txt", allocator="global_pool")
+    with pytest.raises(UsageError, match="guard_pages follows from the recording"):
+        verify_areas(tmp_path / "v.txt", allocator="vmap_lazy", options={"guard_pages": "1"})
+
+
+def test_areas_too_large_for_a_design_are_refused(tmp_path: Path) -> None:
+    text = recorded(0).replace("size=8192", "size=34359738368", 1)
+    with pytest.raises(InputError, match=r"take 8,[0-9,]+ pages of address space"):
+        held_against(tmp_path, text)
