@@ -9,12 +9,11 @@ A map of at most 64 pages takes the next pages of a block of its CPU, a power of
 If no block has enough left, a new one of `block_pages` pages comes from the address space, under the lock of
 the tree. An unmap clears the PTEs and counts the pages as dirty, under the block's lock. A block that is all
 dirty becomes a lazy area, and lazy areas are purged as in `vmap_lazy`. Before a CPU takes a new block, those
-of its blocks that are used to more than three quarters and have no mapping become lazy, too. Longer maps are
-areas of their own.
+of its blocks that are used to more than three quarters and have no mapping become lazy, too. A map that finds
+no room first makes all blocks without a mapping lazy, of every CPU. Longer maps are areas of their own.
 
 Source: N. Piggin, "mm: rewrite vmap layer", 2008 (Linux commit db64fe02258f), mm/vmalloc.c; the rule on
-fragmented blocks is that of Linux 6.3. Ours: a map that finds no room purges and then sleeps, but takes no
-fragmented blocks from other CPUs.
+fragmented blocks is that of Linux 6.3. Ours: a map that finds no room sleeps; the kernel's fails.
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ from pipeline.allocators.components.address_space import (
     extents,
     find_fit,
     length_of,
-    lost_room,
     prepare_space,
     space_slots,
     take,
@@ -50,6 +48,7 @@ from pipeline.allocators.components.lazy_areas import (
     after_unmap,
     check_lazy,
     counter_lines,
+    lost_lazy,
     make_lazy,
     make_room,
     purge_step,
@@ -63,7 +62,8 @@ SOURCE = "N. Piggin, mm: rewrite vmap layer, 2008, mm/vmalloc.c"
 OPTIONS = (
     Option(
         "block_pages", 0, minimum=0, maximum=1 << 16,
-        help="pages of a block; 0: a sixteenth of a CPU's share of the address space, from 128 to 1024",
+        help="pages of a block, rounded up to a power of two; 0: a sixteenth of a CPU's share of the address "
+        "space, from 128 to 1024",
     ),
     LAZY_PAGES,
     DRAIN,
@@ -83,13 +83,17 @@ _TREE_LOCK = 0
 
 @inline
 def _block_pages(given: int, space_pages: int, cpus: int) -> int:
-    """Length of a block (VMAP_BBMAP_BITS of Linux)."""
-    if given > 0:
-        return min(given, space_pages)
-    rounded = 1
-    while rounded < cpus:
-        rounded *= 2
-    return min(_MOST_PAGES, max(2 * _LONGEST_IN_BLOCK, space_pages // rounded // 16), space_pages)
+    """Length of a block (VMAP_BBMAP_BITS of Linux): a power of two that the address space can hold."""
+    wanted = given
+    if wanted == 0:
+        rounded = 1
+        while rounded < cpus:
+            rounded *= 2
+        wanted = min(_MOST_PAGES, max(2 * _LONGEST_IN_BLOCK, space_pages // rounded // 16))
+    size = 1
+    while size < wanted and 2 * size <= space_pages:
+        size *= 2
+    return size
 
 
 @inline
@@ -178,7 +182,7 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
         d.lock = _queue_lock(d)
         return LOCK
     if r.step == _UNLISTING:
-        _unlist(a, d, r.mark - 1)
+        _unlist(a, d, d.cpu, r.mark - 1)
         r.step = _WRITE
         return UNLOCK
     if r.step == _SLEEPING:
@@ -208,12 +212,12 @@ def _cut(a: State, r: Request, d: StepCost) -> int:
 
 
 @noinline
-def _unlist(a: State, d: StepCost, block: int) -> None:
-    """Take a block out of this CPU's list."""
+def _unlist(a: State, d: StepCost, cpu: int, block: int) -> None:
+    """Take a block out of a CPU's list."""
     touch_local(d, 1)
-    at = a.percpu[d.cpu].head
+    at = a.percpu[cpu].head
     if at == block + 1:
-        a.percpu[d.cpu].head = a.slots[block].next
+        a.percpu[cpu].head = a.slots[block].next
         return
     while a.slots[at - 1].next != block + 1:
         at = a.slots[at - 1].next
@@ -228,7 +232,7 @@ def _get_step(a: State, r: Request, d: StepCost) -> int:
         d.lock = _queue_lock(d)
         return LOCK
     if r.step == _CLEANING:
-        _retire(a, d)
+        _retire(a, d, d.cpu, _size(a, d) // 4)
         r.step = _TREE
         return UNLOCK
     if r.step == _TREE:
@@ -242,43 +246,49 @@ def _get_step(a: State, r: Request, d: StepCost) -> int:
         begin, areas = find_fit(a, pages, size if short else 1)
         probe(d, areas + 1)
         if begin == NONE:
+            for cpu in range(d.cpus):
+                _retire(a, d, cpu, size)
             return make_room(a, r, d, _ASK, _SLEEPING)
         touch(d, 1)
         first = align(begin, size) if short else begin
         take(a, begin, first, pages)
+        r.slot = first
+        r.served = MISS
+        r.step = _WRITE
         if short:
             a.slots[first].state = BLOCK
-            a.slots[first].used = 0
+            a.slots[first].used = _rounded(r)
             a.slots[first].dirty = 0
-            r.mark = first + 1
-            r.step = _ADD
-        else:
-            r.slot = first
-            r.served = MISS
-            r.step = _WRITE
+            if _rounded(r) < size:
+                r.step = _ADD
         return UNLOCK
     if r.step == _ADD:
         r.step = _ADDING
         d.lock = _queue_lock(d)
         return LOCK
     touch_local(d, 1)
-    a.slots[r.mark - 1].next = a.percpu[d.cpu].head
-    a.percpu[d.cpu].head = r.mark
-    r.step = _ASK
+    a.slots[r.slot].next = a.percpu[d.cpu].head
+    a.percpu[d.cpu].head = r.slot + 1
+    r.step = _WRITE
     return UNLOCK
 
 
 @noinline
-def _retire(a: State, d: StepCost) -> None:
-    """Make those blocks of this CPU lazy that have no mapping and less than a quarter left."""
+def _retire(a: State, d: StepCost, cpu: int, most_left: int) -> None:
+    """Make those blocks of a CPU lazy that have no mapping and fewer pages left than `most_left`.
+
+    A task that looks at such a block finds nothing left in it.
+    """
     size = _size(a, d)
-    at = a.percpu[d.cpu].head
+    at = a.percpu[cpu].head
     while at > 0:
         block = a.slots[at - 1]
         following = block.next
         touch_local(d, 1)
-        if block.used == block.dirty and size - block.used < size // 4:
-            _unlist(a, d, at - 1)
+        if block.used == block.dirty and size - block.used < most_left:
+            _unlist(a, d, cpu, at - 1)
+            block.used = size
+            block.dirty = size
             make_lazy(a, d, at - 1)
         at = following
 
@@ -359,4 +369,4 @@ slots = space_slots
 lines = counter_lines
 workers = purge_workers
 prepare = prepare_space
-lost_wakeups = lost_room
+lost_wakeups = lost_lazy

@@ -27,7 +27,6 @@ from pipeline.allocators.components.address_space import (
     depth,
     find_fit,
     length_of,
-    lost_room,
     prepare_space,
     space_slots,
     take,
@@ -42,6 +41,7 @@ from pipeline.allocators.components.lazy_areas import (
     after_unmap,
     check_lazy,
     counter_lines,
+    lost_lazy,
     make_lazy,
     make_room,
     purge_step,
@@ -141,4 +141,4 @@ slots = space_slots
 lines = counter_lines
 workers = purge_workers
 prepare = prepare_space
-lost_wakeups = lost_room
+lost_wakeups = lost_lazy

@@ -5,7 +5,9 @@
 
     pool[0].lazy         lazy pages of all nodes; a shared counter
     pool[0].purging      1 while the worker runs
+    pool[0].pooled       areas in the pools of all nodes
     pool[0].full         1: the next purge returns the whole pools, as a map has found no room
+    pool[0].emptying     1: so does the running purge
     pool[n].lazy_head    1 + first slot of the area that node n - 1 made lazy last; others follow by `next`
     pool[n].purge_head   the same for those that the running purge has collected
     node n's pool of areas of s pages is pool[nodes + 1 + 256 n + s - 1]: head, count
@@ -59,13 +61,18 @@ from pipeline.allocators.components.address_space import (
     find_fit,
     give_back,
     length_of,
-    lost_room,
     prepare_space,
     space_slots,
     take,
 )
 from pipeline.allocators.components.given_addresses import take_at
-from pipeline.allocators.components.lazy_areas import LAZY_PAGES, check_lazy, counter_lines, make_lazy
+from pipeline.allocators.components.lazy_areas import (
+    LAZY_PAGES,
+    check_lazy,
+    counter_lines,
+    lost_lazy,
+    make_lazy,
+)
 from pipeline.jit.marks import inline, noinline
 from pipeline.schema.codes import MISS
 
@@ -81,7 +88,9 @@ POOL = [
     *SPACE_POOL,
     ("lazy", "i8"),
     ("purging", "i4"),
+    ("pooled", "i4"),
     ("full", "i4"),
+    ("emptying", "i4"),
     ("lazy_head", "i4"),
     ("purge_head", "i4"),
     ("head", "i4"),
@@ -196,6 +205,10 @@ def map_step(a: State, r: Request, d: StepCost) -> int:
         begin, _ = find_fit(a, pages, 1)
         if begin == NONE:
             a.pool[0].full = 1
+            # A purge that runs wakes those who sleep, and with nothing to return none would help.
+            if a.pool[0].lazy + a.pool[0].pooled == 0:
+                r.step = _ASK
+                return SLEEP
             r.step = _SLEEPING
             return WAKE_WORKER
         touch(d, 1)
@@ -227,6 +240,7 @@ def _pop(a: State, pool: Any) -> int:
     first = pool.head - 1
     pool.head = a.slots[first].next
     pool.count -= 1
+    a.pool[0].pooled -= 1
     return first
 
 
@@ -262,7 +276,7 @@ def unmap_step(a: State, r: Request, d: StepCost) -> int:
         a.pool[1 + owner].lazy_head = r.slot + 1
         r.step = _LISTED
         return UNLOCK
-    if r.step == _LISTED and (r.mark == 1 or a.queues[0].sleepers > 0):
+    if r.step == _LISTED and (r.mark == 1 or a.pool[0].full == 1):
         r.step = _LAST
         return WAKE_WORKER
     return DONE
@@ -289,6 +303,8 @@ def work_step(a: State, r: Request, d: StepCost) -> int:
     node = r.mark
     if r.step == _BEGIN:
         a.pool[0].purging = 1
+        a.pool[0].emptying = a.pool[0].full
+        a.pool[0].full = 0
         r.mark = 0
         r.slot = NONE
         r.budget = 0
@@ -302,7 +318,7 @@ def work_step(a: State, r: Request, d: StepCost) -> int:
         d.lock = _pool_lock(node)
         return LOCK
     if r.step == _DECAYING:
-        _shrink(a, d, node, a.pool[0].full)
+        _shrink(a, d, node, a.pool[0].emptying)
         r.step = _COLLECT
         return UNLOCK
     if r.step == _COLLECT:
@@ -324,12 +340,12 @@ def work_step(a: State, r: Request, d: StepCost) -> int:
 
 
 @noinline
-def _shrink(a: State, d: StepCost, node: int, full: int) -> None:
+def _shrink(a: State, d: StepCost, node: int, emptying: int) -> None:
     """Collect for the global tree a quarter of each pool of a node, or all of it: they become PURGING."""
     touch(d, 1)
     for pages in range(1, POOL_SIZES + 1):
         pool = _pool(a, d, node, pages)
-        for _ in range(pool.count if full == 1 else pool.count // 4):
+        for _ in range(pool.count if emptying == 1 else pool.count // 4):
             touch(d, 1)
             first = _pop(a, pool)
             a.slots[first].owner = NONE
@@ -374,7 +390,7 @@ def _fill_step(a: State, r: Request, d: StepCost) -> int:
         r.slot = first
         a.pool[1 + node].purge_head = a.slots[first].next
         r.budget += a.slots[first].length
-        if a.slots[first].length > POOL_SIZES or a.pool[0].full == 1:
+        if a.slots[first].length > POOL_SIZES or a.pool[0].emptying == 1:
             touch_local(d, 1)
             a.slots[first].next = a.pool[0].purge_head
             a.pool[0].purge_head = first + 1
@@ -405,11 +421,10 @@ def _fill_step(a: State, r: Request, d: StepCost) -> int:
             a.pool[0].purge_head = a.slots[first].next
             touch(d, 1)
             give_back(a, first)
+        a.pool[0].purging = 0
         r.step = _WAKE
         return UNLOCK
     if r.step == _WAKE:
-        a.pool[0].purging = 0
-        a.pool[0].full = 0
         r.slot = NONE
         r.step = _WAKE + 1
         return WAKE_ALL
@@ -423,6 +438,7 @@ def _push(a: State, pool: Any, first: int) -> None:
     a.slots[first].next = pool.head
     pool.head = first + 1
     pool.count += 1
+    a.pool[0].pooled += 1
 
 
 def place(a: State, slot: int, pages: int, cpu: int) -> bool:
@@ -468,4 +484,4 @@ def _listed(a: State, head: int) -> list[int]:
 slots = space_slots
 lines = counter_lines
 prepare = prepare_space
-lost_wakeups = lost_room
+lost_wakeups = lost_lazy

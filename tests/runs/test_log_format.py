@@ -63,10 +63,10 @@ def test_every_number_comes_back_whatever_its_size(tmp_path, table, areas):
             row["done_ns"] = row["asked_ns"] + 90
             row["unmap_asked_ns"] = row["done_ns"] - row["unmap_wait_ns"] - row["unmap_hold_ns"]
             if areas and position % 5 == 0:
-                row |= dict.fromkeys(("done_ns", "unmap_asked_ns", "unmap_task"), -1)
-                row |= {"unmap_wait_ns": 0, "unmap_hold_ns": 0}
+                row.update(done_ns=-1, unmap_asked_ns=-1, unmap_task=-1)
+                row.update(unmap_wait_ns=0, unmap_hold_ns=0)
             elif not areas:
-                row |= {"pages": 1, "unmap_task": row["task"]}
+                row.update(pages=1, unmap_task=row["task"])
         run = make_run(tmp_path / "a", "a", rows, [], areas=areas)
     elif table.name == "events":
         for position, row in enumerate(rows):

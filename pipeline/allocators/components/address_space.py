@@ -1,6 +1,7 @@
 """A kernel address space in pages, divided into extents: free ones, and areas in one of several states.
 
     pool.areas    number of areas
+    pool.longest  longest area that has found no room, in pages
     slot.length   at the first page of an extent: its length in pages
     slot.first    at the last page of an extent: its first page
     slot.state    at the first page of an extent: FREE, BUSY, LAZY, PURGING, POOLED or BLOCK
@@ -19,7 +20,6 @@ from itertools import pairwise
 
 from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.api.protocols import Request, State
-from pipeline.allocators.components.checks import check_sleepers
 from pipeline.jit.marks import inline, noinline
 
 SPACE_PAGES = Option(
@@ -28,7 +28,7 @@ SPACE_PAGES = Option(
 GUARD_PAGES = Option(
     "guard_pages", 1, minimum=0, maximum=16, help="pages without a translation at the end of each area"
 )
-SPACE_POOL = [("areas", "i4")]
+SPACE_POOL = [("areas", "i4"), ("longest", "i4")]
 SPACE_SLOT = [("length", "i4"), ("first", "i4"), ("state", "i4")]
 
 FREE = 0
@@ -73,6 +73,7 @@ def find_fit(a: State, pages: int, alignment: int) -> tuple[int, int]:
         else:
             areas += 1
         at += extent.length
+    a.pool[0].longest = max(a.pool[0].longest, pages)
     return NONE, areas
 
 
@@ -179,6 +180,8 @@ def check_space(a: State, live: Check) -> list[str]:
 
 
 def lost_room(a: State, live: Check) -> list[str]:
-    """No task may remain asleep if the whole address space is free."""
+    """No task may remain asleep if the whole address space is free, unless it wants more than that."""
     free = all(state == FREE for _, _, state in extents(a))
-    return check_sleepers(live, 0, 1, "the whole address space is free") if free else []
+    if not live.sleepers[0] or not free or int(a.pool[0].longest) > int(a.options[0].space_pages):
+        return []
+    return [f"{live.sleepers[0]} tasks sleep although the whole address space is free"]

@@ -2,6 +2,7 @@
 
     pool.lazy      address space of unmapped areas that has not been returned, in pages; a shared counter
     pool.purging   1 while a task purges
+    pool.short     1: a map has found no room since the last purge returned areas
 
 An unmap makes its area LAZY and adds its length to `lazy`. If `lazy` then exceeds the threshold, a purge
 begins: it collects all lazy areas, flushes the addresses from the lowest to the highest of them on every CPU,
@@ -17,7 +18,7 @@ Source: N. Piggin, "mm: rewrite vmap layer", 2008 (Linux commit db64fe02258f), m
 from __future__ import annotations
 
 from pipeline.allocators.api.actions import DONE, FLUSH_ALL, LOCK, SLEEP, STEP, UNLOCK, WAKE_ALL, WAKE_WORKER
-from pipeline.allocators.api.contract import Option, Shape
+from pipeline.allocators.api.contract import Check, Option, Shape
 from pipeline.allocators.api.effects import change_atomically, flush_range, scan, touch
 from pipeline.allocators.api.protocols import Request, State, StepCost
 from pipeline.allocators.components.address_space import (
@@ -28,6 +29,7 @@ from pipeline.allocators.components.address_space import (
     SPACE_POOL,
     extents,
     give_back,
+    lost_room,
 )
 from pipeline.jit.marks import inline, noinline
 
@@ -38,7 +40,7 @@ LAZY_PAGES = Option(
     maximum=1 << 22,
     help="lazy pages that a purge may leave unflushed; 0: 32 MiB times the bits of the number of CPUs",
 )
-LAZY_POOL = [*SPACE_POOL, ("lazy", "i8"), ("purging", "i4")]
+LAZY_POOL = [*SPACE_POOL, ("lazy", "i8"), ("purging", "i4"), ("short", "i4")]
 
 DRAIN = Option(
     "drain", "caller", choices=("caller", "worker"), help="who purges: the task that unmaps, or a worker"
@@ -95,6 +97,8 @@ def make_room(a: State, r: Request, d: StepCost, again: int, sleeping: int) -> i
 
     The map then continues at step `again`, or at `sleeping`, where it sleeps first.
     """
+    # An unmap whose area is not lazy yet sees this before the task is in the wait queue.
+    a.pool[0].short = 1
     if a.pool[0].lazy > 0 and a.pool[0].purging == 0:
         if a.options[0].drain == _WORKER:
             r.step = sleeping
@@ -109,7 +113,7 @@ def make_room(a: State, r: Request, d: StepCost, again: int, sleeping: int) -> i
 @inline
 def after_unmap(a: State, r: Request, d: StepCost, too_many: bool, done: int) -> int:
     """Purge, or wake the worker, if too many pages are lazy or tasks wait for room."""
-    if too_many or a.queues[0].sleepers > 0:
+    if too_many or a.pool[0].short == 1:
         if a.options[0].drain == _WORKER:
             r.step = done
             return WAKE_WORKER
@@ -135,11 +139,12 @@ def purge_step(a: State, r: Request, d: StepCost) -> int:
         return LOCK
     if r.step == _RETURNING:
         _return_all(a, d)
+        change_atomically(a, d, _COUNTER_LINE)
+        a.pool[0].lazy -= r.mark
+        a.pool[0].short = 0
+        a.pool[0].purging = 0
         r.step = _RETURNED
         return UNLOCK
-    change_atomically(a, d, _COUNTER_LINE)
-    a.pool[0].lazy -= r.mark
-    a.pool[0].purging = 0
     r.step = PURGED
     d.queue = 0
     return WAKE_ALL
@@ -191,3 +196,11 @@ def check_lazy(a: State) -> list[str]:
     """The counter must match the lazy areas among the extents."""
     lazy = sum(length for _, length, state in extents(a) if state in (LAZY, PURGING))
     return [] if lazy == int(a.pool[0].lazy) else [f"{int(a.pool[0].lazy)} lazy pages counted, {lazy} found"]
+
+
+def lost_lazy(a: State, live: Check) -> list[str]:
+    """No task may remain asleep while the address space is free, or could be made so by a purge."""
+    lost = lost_room(a, live)
+    if live.sleepers[0] and int(a.pool[0].lazy) > 0 and int(a.pool[0].purging) == 0:
+        lost.append(f"{live.sleepers[0]} tasks sleep although {int(a.pool[0].lazy)} lazy pages can be purged")
+    return lost

@@ -73,7 +73,8 @@ def dispatch(w: MachineState, c: int, task: int, t: int) -> None:
         tk.last_cpu = c
     tk.state = records.T_RUNNING
     switch_ns = w.costs[0].switch_ns
-    if NON_GLOBAL:
+    # A worker, of no process, keeps the address space of its CPU.
+    if NON_GLOBAL and tk.process >= 0:
         switch_ns += _enter_space(w, c, tk.process)
     m.switches += 1
     prefetch(w.requests, task * m.levels + max(tk.depth, 0))

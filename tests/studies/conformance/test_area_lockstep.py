@@ -121,8 +121,8 @@ BROKEN = {
     ),
     "the purge is forgotten": (
         "vmap_lazy",
-        "if too_many or a.queues[0].sleepers > 0:",
-        "if a.queues[0].sleepers > 0:",
+        "if too_many or a.pool[0].short == 1:",
+        "if a.pool[0].short == 1:",
         ASKED,
     ),
     "one area is not counted": (
