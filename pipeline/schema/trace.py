@@ -109,6 +109,16 @@ NULL_VALUES = {column.name: -1 for column in BY_NAME.values() if column.nullable
     "part": PART_WHOLE,
 }
 
+# The smallest and the largest value of the integer columns that have limits of their own.
+RANGES = {
+    "task": (0, MAX_TASKS - 1),
+    "process": (0, MAX_TASKS - 1),
+    "page": (0, MAX_PAGE - 1),
+    "depth": (0, MAX_DEPTH - 1),
+    "pages": (1, MAX_LENGTH),
+    "mapping": (NULL_VALUES["mapping"], MAX_MAPPING - 1),
+} | {column.name: (0, MAX_TIME_NS - 1) for column in COLUMNS if column.unit == "ns"}
+
 # Values of the columns with names, in the order of their codes.
 NAMED_VALUES = {"kind": KINDS, "part": tuple(PARTS)}
 

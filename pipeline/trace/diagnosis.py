@@ -133,10 +133,10 @@ class Diagnosis(BaseModel):
             f"{found.apart:,} with a separate unmap: {found.handed_over:,} by another task, "
             f"{found.remaining:,} not in the trace; "
         )
-        return [
-            f"  mappings    {apart if found.apart else ''}"
-            f"lengths of {found.least_pages:,} to {found.most_pages:,} pages, median {found.median_pages:,}"
-        ]
+        lengths = f"{found.least_pages:,} to {found.most_pages:,} pages, median {found.median_pages:,}"
+        if found.least_pages == found.most_pages:
+            lengths = f"{found.least_pages:,} page{'s' * (found.least_pages != 1)} each"
+        return [f"  mappings    {apart if found.apart else ''}{lengths}"]
 
     def _kinds_text(self) -> str:
         total = max(sum(self.kinds.values()), 1)

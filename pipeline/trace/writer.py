@@ -23,11 +23,10 @@ from pipeline.schema.names import PARTS
 from pipeline.schema.trace import (
     COLUMN_NAMES,
     FORMAT_VERSION,
-    MAX_LENGTH,
-    MAX_MAPPING,
     MAX_PAGE,
     MAX_TASKS,
     NULL_VALUES,
+    RANGES,
     ROW_GROUP_ROWS,
     arrow_schema,
     numpy_type,
@@ -51,14 +50,9 @@ _ENCODINGS = {
     "mapping": "DELTA_BINARY_PACKED",
 }
 
-# The smallest and the largest value of a column.
-_RANGES = {
-    "task": (0, MAX_TASKS - 1),
-    "process": (0, MAX_TASKS - 1),
-    "page": (0, MAX_PAGE - 1),
-    "pages": (1, MAX_LENGTH),
-    "part": (0, len(PARTS) - 1),
-    "mapping": (NULL_VALUES["mapping"], MAX_MAPPING - 1),
+# Columns that are checked, with the smallest and the largest value.
+_CHECKED = {name: RANGES[name] for name in ("task", "process", "page", "pages", "mapping")} | {
+    "part": (0, len(PARTS) - 1)
 }
 
 _Columns = dict[str, np.ndarray]
@@ -231,7 +225,7 @@ class _Counts:
 
     def add(self, columns: _Columns) -> None:
         self._operations += len(columns["task"])
-        for name, (least, most) in _RANGES.items():
+        for name, (least, most) in _CHECKED.items():
             if name in columns:
                 low, high = int(columns[name].min()), int(columns[name].max())
                 if low < least or high > most:

@@ -51,6 +51,7 @@ from tests.campaigns.damage import damage_bytes, damage_text
 from tests.campaigns.result import CampaignResult
 from tests.importing.recorded import SAMPLES
 from tests.importing.test_import_table import CSV, MAPPING
+from tests.trace.transform.made import write_random
 
 # No message is longer, and no try takes longer, in seconds of CPU time.
 LONGEST_MESSAGE, LONGEST_TRY_S = 1_700, 5.0
@@ -199,6 +200,7 @@ def parsers(directory: Path) -> dict[str, Parser]:
     traces = [trace.read_bytes()]
     generate("kernel_build", trace, operations=60)
     traces.append(trace.read_bytes())
+    traces.append(write_random(directory / "parts.parquet", 5, parts=True).read_bytes())
     found["trace"] = Parser(traces, _examine, damage_bytes, ".parquet", 36)
     table = _parquet(pl.read_parquet(trace).with_columns(pl.col("kind").cast(pl.String)))
     found["trace-table"] = Parser([table], _import("trace-table"), damage_bytes, ".parquet", 24)

@@ -205,8 +205,7 @@ def test_doctor_describes_the_mappings(tmp_path) -> None:
         "apart": 2, "handed_over": 1, "remaining": 1, "least_pages": 1, "median_pages": 2, "most_pages": 4,
     }  # fmt: skip
     said = (
-        "mappings    2 with a separate unmap: 1 by another task, 1 not in the trace; "
-        "lengths of 1 to 4 pages, median 2"
+        "mappings    2 with a separate unmap: 1 by another task, 1 not in the trace; 1 to 4 pages, median 2"
     )
     assert said in found.text()
     # Row 2 unmaps only: its page is not reused, and its hold of 0 is no hold.

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.schema.trace import MAX_TASKS
+from pipeline.errors import InputError
+from pipeline.schema.trace import MAX_TASKS, RANGES
 from pipeline.schema.trace_metadata import Provenance
 from pipeline.trace.reader import Trace, numpy_column
 
@@ -69,10 +70,32 @@ def begin_outcome(trace: Trace, rows: Iterator[Columns]) -> Outcome:
 def batches(trace: Trace, names: Sequence[str] | None = None) -> Iterator[Columns]:
     """Yield the rows of `trace`, batch by batch, as read-only arrays.
 
-    `names` are the columns (default: all); optional ones that the trace lacks are left out.
+    `names` are the columns (default: all); optional ones that the trace lacks are left out. Raises InputError
+    for a number out of range and for times that are not in order.
     """
+    row, last_ns = 0, 0
     for batch in trace.batches(names):
-        yield {name: numpy_column(batch, name) for name in batch.schema.names}
+        columns = {name: numpy_column(batch, name) for name in batch.schema.names}
+        for name, (least, most) in RANGES.items():
+            if name not in columns:
+                continue
+            low, high = int(columns[name].min(initial=least)), int(columns[name].max(initial=most))
+            if low < least or high > most:
+                raise _invalid(trace, f"column {name} contains {low if low < least else high:,}")
+        if "time_ns" in columns:
+            times = columns["time_ns"]
+            if times[0] < last_ns or (times[1:] < times[:-1]).any():
+                raise _invalid(trace, f"rows {row:,} to {row + len(times) - 1:,} are not in order of time_ns")
+            last_ns = int(times[-1])
+        row += batch.num_rows
+        yield columns
+
+
+def _invalid(trace: Trace, found: str) -> InputError:
+    return InputError(
+        f"{trace.path}: expected a valid trace, but {found}; 'pipeline doctor {trace.path}' lists all "
+        "problems"
+    )
 
 
 def select_rows(columns: Mapping[str, np.ndarray], keep: np.ndarray) -> Columns:

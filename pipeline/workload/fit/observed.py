@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.schema.codes import PART_UNMAP
+from pipeline.trace.check import TraceCheck, refuse
 from pipeline.trace.reader import Trace, numpy_column, open_trace
 
 MOST_OPERATIONS = 1 << 22
@@ -76,14 +77,17 @@ class Observed:
 def observe(path: Path, most: int = MOST_OPERATIONS) -> Observed:
     """Read the first `most` operations of the trace at `path`, without rows that only unmap.
 
-    Raises InputError if it has none.
+    Raises InputError if it has none, and for an invalid trace.
     """
     trace = open_trace(path)
     lengths = ("pages",) if "pages" in trace.columns else ()
     parts: dict[str, list[np.ndarray]] = {name: [] for name in (*_COLUMNS, *lengths)}
     left = most
-    for batch in trace.batches((*_COLUMNS, "pages", "part")):
-        maps = numpy_column(batch, "part") != PART_UNMAP if trace.has_parts else slice(None)
+    check = TraceCheck()
+    for batch in trace.batches():
+        part = check.add(batch)["part"]
+        refuse(trace.path, check.problems())
+        maps = part != PART_UNMAP if len(part) else slice(None)
         for name, arrays in parts.items():
             arrays.append(numpy_column(batch, name)[maps][:left])
         left -= len(parts["task"][-1])

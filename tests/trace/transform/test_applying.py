@@ -8,6 +8,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.io.files import sha256_of
 from pipeline.trace.reader import open_trace
 from pipeline.trace.transform.apply import transform
+from tests.trace.small import write_damaged
 from tests.trace.transform.made import read, same, transformed, write_random
 
 
@@ -68,3 +69,22 @@ def test_a_trace_is_not_written_over_itself(tmp_path) -> None:
     with pytest.raises(UsageError, match="this is the original trace"):
         transform(path, path, ["stretch=2"])
     assert open_trace(path).metadata.transformations == []
+
+
+@pytest.mark.parametrize("step", ["window=0..", "tasks=0", "stretch=2", "highmem=0.5"])
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"task": [0, 1, 0, 0, 1 << 17]}, "column task contains 131,072"),
+        ({"process": [0, 0, 0, 0, -1]}, "column process contains -1"),
+        ({"page": [7, 3, 2, 7, 1 << 31]}, "column page contains 2,147,483,648"),
+        ({"hold_ns": [100, 50, -20, 9, 5]}, "column hold_ns contains -20"),
+        ({"time_ns": [0, 10, 40, 200, 100]}, "rows 0 to 4 are not in order of time_ns"),
+        ({"depth": [0, 0, 16, 0, 0]}, "column depth contains 16"),
+    ],
+)
+def test_a_trace_with_damaged_rows_is_refused(tmp_path, step, damage, said) -> None:
+    path = write_damaged(tmp_path / "t.parquet", **damage)
+    with pytest.raises(InputError, match=said):
+        transform(path, tmp_path / "new.parquet", [step])
+    assert list(tmp_path.iterdir()) == [path]
