@@ -51,10 +51,11 @@ bench: $(VENV)/.installed-test ## measure speed and memory, and print the ratios
 docs: $(VENV)/.installed-test ## regenerate the parts of documents that come from code, and the output of examples
 	$(BIN)/python docs/generate.py
 
-documents: docs ## run `docs` and the studies: docs/validation.md, claims.md and designs.md; takes minutes
+documents: docs ## run `docs` and the studies: docs/validation.md, claims.md, designs.md and vmap-designs.md; takes minutes
 	$(BIN)/pipeline study lockmeter --document docs/validation.md --force
 	$(BIN)/pipeline study claims --document docs/claims.md --force
 	$(BIN)/pipeline study matrix --document docs/designs.md --force
+	$(BIN)/pipeline study vmap --document docs/vmap-designs.md --force
 
 goldens: $(VENV)/.installed-test ## regenerate the pinned fingerprints in tests/runs/goldens.json
 	UPDATE_GOLDENS=1 $(BIN)/python -m pytest tests/runs/test_golden.py

@@ -57,12 +57,12 @@ def best(
 ) -> None:
     """Find the best design for a trace on a machine.
 
-    All designs race, each in several sizes. The exit status is 0 if one design was selected and 7 if the
-    race ended undecided.
+    All designs race, each in several sizes: the designs for areas if mappings have several pages, and those
+    for kmap otherwise. The exit status is 0 if one design was selected and 7 if the race ended undecided.
     """
     from pipeline.compare.best import select_best
     from pipeline.compare.best_text import render_selection
-    from pipeline.compare.candidates import find_candidates, parse_sizes
+    from pipeline.compare.candidates import find_candidates, has_areas, parse_sizes
     from pipeline.compare.compare import UNDECIDED_STATUS
     from pipeline.compare.making import Conditions
     from pipeline.compare.sides import jitter_percent
@@ -76,7 +76,7 @@ def best(
             f"expected one trace, found {' '.join(traces) or 'none'}; files of your own designs end in .py"
         )
     named = [name for text in allocators or () for name in text.split(",") if name]
-    candidates = find_candidates(named, own, parse_sizes(sizes))
+    candidates = find_candidates(named, own, parse_sizes(sizes), has_areas(traces[0]))
     conditions = Conditions(
         traces[0], machine, first, cpus, operations, jitter_percent(jitter, traces[0], first)
     )

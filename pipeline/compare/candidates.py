@@ -9,6 +9,10 @@ from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Option
 from pipeline.allocators.registry import resolve_allocator, shipped_allocators
 from pipeline.errors import UsageError
+from pipeline.sweeps.trace_source import is_workload
+from pipeline.trace.names import trace_path
+from pipeline.trace.reader import open_trace
+from pipeline.workload.read_spec import read_workload
 
 # Names of options that set the size of a design.
 _SIZE_OPTIONS = ("slots", "slots_per_cpu", "region_pages")
@@ -49,6 +53,16 @@ def find_candidates(
 def _competes(name: str, areas: bool) -> bool:
     design = resolve_allocator(name)
     return design.maps_areas == areas and not design.bound
+
+
+def has_areas(trace: str) -> bool:
+    """Whether the mappings of a trace, a shipped recording or a workload are areas of several pages.
+
+    Raises the errors of reading it.
+    """
+    if is_workload(trace):
+        return any(kind.most_pages > 1 for kind in read_workload(trace).workload.kinds.values())
+    return not {"pages", "part"}.isdisjoint(open_trace(trace_path(trace)).columns)
 
 
 def parse_sizes(text: str) -> tuple[float, ...]:

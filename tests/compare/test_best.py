@@ -10,10 +10,11 @@ import pytest
 from pipeline.allocators.registry import kmap_allocators, shipped_allocators
 from pipeline.compare.best import select_best
 from pipeline.compare.best_text import answer, commands, render_selection
-from pipeline.compare.candidates import Candidate, find_candidates, parse_sizes
+from pipeline.compare.candidates import Candidate, find_candidates, has_areas, parse_sizes
 from pipeline.compare.making import Conditions
 from pipeline.errors import InputError, UsageError
 from pipeline.sweeps.sweep import Means
+from pipeline.workload.generate import generate
 from tests.cli.command import pipeline
 from tests.sweeps.made import FAILS, design
 
@@ -94,6 +95,14 @@ def test_candidates_are_all_designs_in_some_sizes():
 def test_the_candidates_for_a_trace_with_areas_are_the_designs_for_areas():
     names = {c.design for c in find_candidates([], [], (1.0,), areas=True)}
     assert names == set(shipped_allocators()) - set(kmap_allocators()) >= {"vmap_global", "vmap_nodes"}
+
+
+def test_a_workload_a_recording_and_a_trace_say_whether_they_have_areas(tmp_path):
+    generate("vmap_loop", tmp_path / "areas.parquet", operations=9)
+    assert has_areas("vmap_loop")
+    assert has_areas(str(tmp_path / "areas.parquet"))
+    assert not has_areas("kernel_build")
+    assert not has_areas("local")
 
 
 @pytest.mark.parametrize(
