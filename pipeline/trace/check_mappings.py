@@ -132,7 +132,8 @@ class MappingCheck:
 
     def _map(self, columns: Mapping[str, np.ndarray], rows: np.ndarray, first: int) -> None:
         """Add the mappings that `rows` map."""
-        rows, again = _first_of_each(columns["mapping"], rows)
+        first_of, again = _first_of_each(columns["mapping"][rows])
+        again, rows = rows[again], rows[first_of]
         used = self._used.contains(columns["mapping"][rows])
         self._flaws["mapped_twice"].add_rows(np.concatenate([again, rows[used]]), first)
         rows = rows[~used]
@@ -150,9 +151,10 @@ class MappingCheck:
         early = (at < 0) & ~late
         early[at >= 0] = self._table["row"][at[at >= 0]] > first + rows[at >= 0]
         self._flaws["unmap_without_map"].add_rows(rows[early], first)
-        valid, again = _first_of_each(columns["mapping"], rows[(at >= 0) & ~early])
-        self._flaws["unmapped_twice"].add_rows(np.concatenate([again, rows[late]]), first)
-        at = self._table.find(columns["mapping"][valid])
+        found = np.flatnonzero((at >= 0) & ~early)
+        first_of, again = _first_of_each(numbers[found])
+        self._flaws["unmapped_twice"].add_rows(np.concatenate([rows[found[again]], rows[late]]), first)
+        valid, at = rows[found[first_of]], at[found[first_of]]
         differs = np.zeros(len(valid), np.bool_)
         for name in _SAME:
             differs |= self._table[name][at] != columns[name][valid]
@@ -162,9 +164,10 @@ class MappingCheck:
         self._table.remove(at)
 
 
-def _first_of_each(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first of `rows` with each value, by ascending value, and the other rows."""
-    rows = rows[np.argsort(values[rows], kind="stable")]
-    repeated = np.zeros(len(rows), np.bool_)
-    repeated[1:] = values[rows[1:]] == values[rows[:-1]]
-    return rows[~repeated], rows[repeated]
+def _first_of_each(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first position of each value, by ascending value, and the other positions."""
+    order = np.argsort(values, kind="stable")
+    ascending = values[order]
+    repeated = np.zeros(len(order), np.bool_)
+    repeated[1:] = ascending[1:] == ascending[:-1]
+    return order[~repeated], order[repeated]

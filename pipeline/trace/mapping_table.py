@@ -73,6 +73,12 @@ class NumberSet:
 
     def _split(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield each block of the numbers, their positions, and their offsets in it."""
+        if not len(numbers):
+            return
+        low, high = int(numbers.min()) // self._BLOCK, int(numbers.max()) // self._BLOCK
+        if low == high:
+            yield low, np.arange(len(numbers)), numbers % self._BLOCK
+            return
         blocks = numbers // self._BLOCK
         for block in np.unique(blocks):
             where = np.flatnonzero(blocks == block)
