@@ -58,7 +58,7 @@ def take_census(trace: Trace) -> Census:
         rows += np.bincount(task, minlength=tasks)
         process[task] = numpy_column(batch, "process")
     return Census(
-        rows, process, trace.maximum("page") + 1, trace.maximum("depth") + 1,
+        rows, process, trace.count_page_numbers(), trace.maximum("depth") + 1,
         trace.maximum("think_ns"), trace.maximum("wait_ns"),
     )  # fmt: skip
 

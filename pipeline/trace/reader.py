@@ -53,6 +53,13 @@ class Trace:
         """Whether mappings can have rows of their own for map and unmap."""
         return "part" in self.columns
 
+    def count_page_numbers(self) -> int:
+        """Return 1 + the largest page number of any mapping, from the metadata if lengths are needed for it.
+
+        `TraceCheck` detects wrong metadata and statistics. Raises InputError for damaged statistics.
+        """
+        return self.metadata.pages if "pages" in self.columns else self.maximum("page") + 1
+
     def batches(
         self, columns: Sequence[str] | None = None, rows: int = ROW_GROUP_ROWS, threads: bool = True
     ) -> Iterator[pa.RecordBatch]:

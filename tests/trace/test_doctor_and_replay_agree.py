@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import PipelineError
+from pipeline.runs import feed
 from pipeline.runs.execute import replay
 from pipeline.schema.trace_metadata import METADATA_KEY
 from pipeline.trace.doctor import doctor
 from pipeline.workload.generate import generate
 from tests.campaigns.damage import damage_bytes
-from tests.trace.small import GOOD, write_damaged, write_good
+from tests.trace.small import GOOD, write_damaged, write_damaged_parts, write_good
+from tests.trace.transform.made import write_random
 
 
 def doctor_refuses(path: Path) -> str:
@@ -28,10 +30,10 @@ def doctor_refuses(path: Path) -> str:
     return "" if found.usable else found.text()
 
 
-def replay_refuses(path: Path, loop: Any) -> str:
+def replay_refuses(path: Path, loop: Any, allocator: str) -> str:
     try:
         replay(
-            path, allocator="direct_map", machine="modern-x86-64", cpus=2, loop=loop, events="none",
+            path, allocator=allocator, machine="modern-x86-64", cpus=2, loop=loop, events="none",
             output=path.parent / "runs", compiled=False, fresh=True,
         )  # fmt: skip
     except PipelineError as error:
@@ -39,9 +41,9 @@ def replay_refuses(path: Path, loop: Any) -> str:
     return ""
 
 
-def check(path: Path, loop: str = "closed") -> str:
+def check(path: Path, loop: str = "closed", allocator: str = "direct_map") -> str:
     """What doctor says if it refuses the trace; replay must do the same."""
-    by_doctor, by_replay = doctor_refuses(path), replay_refuses(path, loop)
+    by_doctor, by_replay = doctor_refuses(path), replay_refuses(path, loop, allocator)
     assert bool(by_doctor) == bool(by_replay), (by_doctor, by_replay)
     return by_doctor
 
@@ -78,6 +80,48 @@ def test_damage_to_a_row(changes: dict[str, list], loop: str, tmp_path: Path) ->
     path = write_damaged(tmp_path / "t.parquet", **changes)
     refused = check(path, loop)
     assert bool(refused) == (changes not in ({}, {"hold_ns": [201, 50, 20, 9, 5]}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"part": ["map", None, "half", "map", "whole"]},
+        {"part": ["map", None, "map", "map", "whole"]},
+        {"part": ["unmap", None, "map", "map", "whole"]},
+        {"pages": [4, None, 5, 3, 2]},
+        {"pages": [4, None, 4, 3, 0]},
+        {"pages": [4, None, 4, 4, 2]},
+        {"page": [4, 0, 5, 8, 1]},
+        {"mapping": [0, None, 1, 1, None]},
+        {"mapping": [0, None, 0, None, None]},
+        {"mapping": [0, 2, 0, 1, None]},
+        {"mapping": [0, None, 0, 1 << 31, None]},
+        {"hold_ns": [100, 50, 1, 9, 5]},
+        {"depth": [0, 0, 0, 1, 0]},
+        {"bytes": [None, 100, 100, None, None]},
+    ],
+)
+def test_damage_to_a_mapping_with_a_separate_unmap(changes: dict[str, list], tmp_path: Path) -> None:
+    path = write_damaged_parts(tmp_path / "t.parquet", **changes)
+    assert bool(check(path, allocator="vmap_lazy")) == bool(changes)
+
+
+def test_damaged_bytes_of_mappings_with_separate_unmaps(tmp_path: Path) -> None:
+    good, path = write_random(tmp_path / "good.parquet", 5, parts=True), tmp_path / "t.parquet"
+    content = good.read_bytes()
+    refused = 0
+    for seed in range(60):
+        rng = random.Random(seed)
+        path.write_bytes(damage_bytes(content, rng))
+        refused += bool(check(path, rng.choice(("closed", "timed")), "vmap_lazy"))
+    assert 30 < refused < 60
+
+
+def test_mappings_of_several_pages_in_several_batches(tmp_path: Path, monkeypatch) -> None:
+    generate("vmap_loop", tmp_path / "t.parquet", operations=60)
+    monkeypatch.setattr(feed, "ROW_GROUP_ROWS", 20)
+    assert check(tmp_path / "t.parquet", allocator="vmap_lazy") == ""
 
 
 def test_what_a_file_says_of_itself(tmp_path: Path) -> None:

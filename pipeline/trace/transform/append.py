@@ -23,7 +23,7 @@ from pipeline.schema.trace import (
 from pipeline.schema.trace_metadata import Provenance
 from pipeline.trace.losses import note_losses
 from pipeline.trace.reader import Trace, open_trace
-from pipeline.trace.transform.step import Columns, Outcome, StepKind, batches, begin_outcome, page_numbers
+from pipeline.trace.transform.step import Columns, Outcome, StepKind, batches, begin_outcome
 from pipeline.trace.transform.step_text import Parameters, duration_text
 
 NAME = "append"
@@ -137,7 +137,7 @@ def _end_ns(trace: Trace) -> int:
 def _numbers_used(trace: Trace) -> dict[str, int]:
     """Return 1 + the largest number of each kind in `_LIMITS`."""
     used = {name: trace.maximum(name) + 1 for name in _LIMITS if name != "page"}
-    return used | {"page": page_numbers(trace)}
+    return used | {"page": trace.count_page_numbers()}
 
 
 def _join(trace: Trace, other: Trace, begin_ns: int, offsets: Mapping[str, int]) -> Iterator[Columns]:

@@ -18,7 +18,6 @@ from pipeline.trace.transform.step import (
     begin_outcome,
     draw,
     mark_derived,
-    page_numbers,
 )
 from pipeline.trace.transform.step_text import Parameters, duration_text
 
@@ -58,7 +57,7 @@ class Replicate:
         step_of = {
             "task": trace.maximum("task") + 1,
             "process": trace.maximum("process") + 1,
-            "page": page_numbers(trace),
+            "page": trace.count_page_numbers(),
             "cpu": cpus,
             "mapping": trace.maximum("mapping") + 1,
         }

@@ -112,11 +112,6 @@ def mark_derived(columns: Mapping[str, Provenance], names: Iterable[str]) -> dic
     }
 
 
-def page_numbers(trace: Trace) -> int:
-    """Return 1 + the largest page number of any mapping."""
-    return trace.metadata.pages if "pages" in trace.columns else trace.maximum("page") + 1
-
-
 def number_densely(used: np.ndarray) -> np.ndarray:
     """Number the entries that are `used` (bool [n]) densely from 0, in the same order; int32 [n]."""
     return (np.cumsum(used) - 1).astype(np.int32)
