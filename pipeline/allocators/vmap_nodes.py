@@ -7,7 +7,7 @@
     pool[0].purging      1 while the worker runs
     pool[0].pooled       areas in the pools of all nodes
     pool[0].full         1: the next purge returns the whole pools, as a map has found no room
-    pool[0].emptying     1: so does the running purge
+    pool[0].emptying     1: the running purge returns them, too
     pool[n].lazy_head    1 + first slot of the area that node n - 1 made lazy last; others follow by `next`
     pool[n].purge_head   the same for those that the running purge has collected
     node n's pool of areas of s pages is pool[nodes + 1 + 256 n + s - 1]: head, count

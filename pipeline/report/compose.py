@@ -43,6 +43,7 @@ def compose(
     shown, representatives = choose_representatives(session.runs)
     measured = [table.name for table in session.lock_tables]
     styles = replace(style_runs(shown, measured), representatives=representatives)
+    has_areas = any(run.manifest.allocator.areas for run in shown)
     near = _runs_in_reach(shown, styles)
     parts = []
     answers: dict[str, pl.DataFrame] = {}
@@ -57,7 +58,7 @@ def compose(
         for section in definition.section:
             blocks = []
             for item in section.item:
-                if item.measured and not session.lock_tables:
+                if (item.measured and not session.lock_tables) or (item.areas and not has_areas):
                     advance(1)
                     continue
                 kind = KINDS[item.chart]
@@ -71,7 +72,8 @@ def compose(
                 kind.show(block, styles, asked.runs)
                 blocks.append(block)
                 advance(1)
-            parts.append(Part(section.title, section.text, blocks))
+            if blocks or not section.item:
+                parts.append(Part(section.title, section.text, blocks))
     if not any(part.blocks for part in parts):
         names = ", ".join(item.name for item in definition.items)
         raise UsageError(

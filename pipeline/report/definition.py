@@ -65,6 +65,7 @@ class Item(_Strict):
         default_factory=dict, description="`table` only: columns whose best value is highlighted"
     )
     measured: bool = Field(False, description="show only in reports with locks measured on a real machine")
+    areas: bool = Field(False, description="show only in reports with a run of a design for areas")
     empty: str = Field("There is nothing to show.", description="text if no run has anything to show")
     none: str = Field("No data", description="text before the names of runs with nothing to show")
 
