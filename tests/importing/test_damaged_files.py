@@ -20,7 +20,7 @@ from pipeline.schema.trace import MAX_TIME_NS
 from pipeline.trace.doctor import doctor
 from tests.importing.recorded import SAMPLES, imported
 from tests.importing.test_import_table import CSV, MAPPING
-from tests.trace.small import write_good
+from tests.trace.small import write_good, write_parts
 
 PERF = (SAMPLES / "excerpt.perf-script.txt").read_bytes()
 # A pool's events with numbers that no kernel has.
@@ -125,6 +125,26 @@ def test_a_table_that_makes_no_usable_trace_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"r\.parquet: nested rows .*\(first at row 1\); correct the table"):
         import_trace(tmp_path / "r.parquet", tmp_path / "new.parquet", "trace-table")
     assert not (tmp_path / "new.parquet").exists()
+
+
+def test_a_table_can_have_the_optional_columns_of_a_trace(tmp_path: Path) -> None:
+    table = pl.read_parquet(write_parts(tmp_path / "t.parquet"))
+    texts = table.with_columns(pl.col("kind", "part").cast(pl.String))
+    for pages, refused in (
+        ([4, None, 4, 3, 2], ""),
+        ([4, None, 5, 3, 2], r"\(first at row 2\); correct the"),
+    ):
+        texts.with_columns(pl.Series("pages", pages, pl.Int32)).write_parquet(tmp_path / "r.parquet")
+        if refused:
+            with pytest.raises(InputError, match=refused):
+                import_trace(tmp_path / "r.parquet", tmp_path / "new.parquet", "trace-table")
+        else:
+            done = import_trace(tmp_path / "r.parquet", tmp_path / "new.parquet", "trace-table")
+            assert pl.read_parquet(done.output).equals(table)
+            assert done.metadata.columns["mapping"] == "assumed"
+    texts.with_columns(part=pl.lit("half")).write_parquet(tmp_path / "r.parquet")
+    with pytest.raises(InputError, match="row 0: part is 'half'; expected one of whole, map, unmap"):
+        import_trace(tmp_path / "r.parquet", tmp_path / "new.parquet", "trace-table")
 
 
 @pytest.mark.parametrize("read", [doctor, lambda path: import_trace(path, path.with_name("t"), "strace")])

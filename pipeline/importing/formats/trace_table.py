@@ -16,16 +16,20 @@ from pipeline.importing.importer import (
     Rows,
     has_columns,
     integers,
+    read_column_names,
     read_columns,
 )
-from pipeline.schema.names import KINDS
-from pipeline.schema.trace import COLUMN_NAMES, COLUMNS, MAX_DEPTH, MAX_PAGE, MAX_TASKS, MAX_TIME_NS
+from pipeline.schema.trace import (
+    COLUMN_NAMES,
+    NAMED_VALUES,
+    NULL_VALUES,
+    OPTIONAL_NAMES,
+    RANGES,
+    numpy_type,
+)
 from pipeline.trace.check import TraceCheck
 
 _NUMBERED = ("task", "process")
-_MOST = {"task": MAX_TASKS - 1, "process": MAX_TASKS - 1, "page": MAX_PAGE - 1, "depth": MAX_DEPTH - 1} | {
-    name: MAX_TIME_NS - 1 for name in COLUMN_NAMES if name.endswith("_ns")
-}
 
 
 def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
@@ -35,32 +39,34 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     and tasks and processes are numbered densely. Nothing else changes. Raises InputError if a value is out of
     range for its column.
     """
-    table = read_columns(path, COLUMN_NAMES, "a table with a trace's columns")
+    there = read_column_names(path)
+    names = (*COLUMN_NAMES, *(name for name in OPTIONAL_NAMES if name in there))
+    table = read_columns(path, names, "a table with a trace's columns")
     if table.num_rows == 0:
         raise InputError(f"{path}: expected a table with a trace's columns, found no rows")
     time_ns = integers(table, "time_ns")
     order = np.argsort(time_ns, kind="stable")
     rows: Rows = {}
     notes = ["imported from a table without metadata, so the provenance of its columns is unknown"]
-    for column in COLUMNS:
-        if column.name == "kind":
-            rows["kind"] = _codes(path, table.column("kind"))[order]
+    for name in names:
+        if name in NAMED_VALUES:
+            rows[name] = _codes(path, name, table.column(name))[order]
             continue
-        values = integers(table, column.name, null=-1 if column.nullable else None)
-        least = -1 if column.nullable else 0
-        most = _MOST.get(column.name, int(np.iinfo(column.type.to_pandas_dtype()).max))
+        null = NULL_VALUES.get(name)
+        values = integers(table, name, null)
+        least, most = RANGES.get(name, (0, int(np.iinfo(numpy_type(name)).max)))
         low, high = int(values.min()), int(values.max())
-        if low < least or high > most:
+        if (low < least and low != null) or high > most:
             raise InputError(
-                f"{path}: column '{column.name}' contains {low if low < least else high}; expected 0 to "
-                f"{most}; correct the table"
+                f"{path}: column '{name}' contains {low if low < least else high}; expected "
+                f"{max(least, 0)} to {most}; correct the table"
             )
-        if column.name in _NUMBERED:
+        if name in _NUMBERED:
             used, numbers = np.unique(values, return_inverse=True)
             if len(used) <= high:
                 values = numbers
-                notes.append(f"column {column.name} was numbered densely from 0, in the same order")
-        rows[column.name] = values[order].astype(column.type.to_pandas_dtype())
+                notes.append(f"column {name} was numbered densely from 0, in the same order")
+        rows[name] = values[order].astype(numpy_type(name))
     if options.threads:
         rows["process"] = np.zeros(len(order), np.int32)
     check = TraceCheck()
@@ -73,7 +79,7 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
         notes.append(f"{moved:,} rows were not in time order and were moved")
     return ImportedRows(
         rows=rows,
-        columns=dict.fromkeys(COLUMN_NAMES, "assumed"),
+        columns=dict.fromkeys(names, "assumed"),
         clock="unknown",
         recorder="unknown",
         rows_in=table.num_rows,
@@ -82,12 +88,16 @@ def _read_recording(path: Path, options: ReadOptions) -> ImportedRows:
     )
 
 
-def _codes(path: Path, names: pa.ChunkedArray) -> np.ndarray:
-    codes = pc.index_in(names.cast(pa.string()), value_set=pa.array(KINDS))
+def _codes(path: Path, name: str, texts: pa.ChunkedArray) -> np.ndarray:
+    known = NAMED_VALUES[name]
+    texts = texts.cast(pa.string())
+    if name in NULL_VALUES:
+        texts = texts.fill_null(known[NULL_VALUES[name]])
+    codes = pc.index_in(texts, value_set=pa.array(known))
     if codes.null_count:
         row = int(np.flatnonzero(codes.is_null().to_numpy())[0])
         raise InputError(
-            f"{path}: row {row:,}: kind is {names[row].as_py()!r}; expected one of {', '.join(KINDS)}; "
+            f"{path}: row {row:,}: {name} is {texts[row].as_py()!r}; expected one of {', '.join(known)}; "
             "correct the table"
         )
     return codes.to_numpy().astype(np.int8)
