@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from pipeline.machine.profile import load_profile
 from pipeline.studies.catalogue import collect
 from tests.studies.made import outcome
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "vmap-designs.md"
 LOOPS = 200
 PUBLISHED_NS = {"vmap_global": (14_700, 33_600, 49_500, 70_631), "vmap_block": (2_900, 3_000, 2_800, 2_900)}
 
@@ -100,3 +102,10 @@ def test_nodes_must_halve_the_spinning_of_one_node():
 def test_each_design_for_areas_is_judged():
     judged = {design for study in collect("vmap") for design in study.about}
     assert judged == set(shipped_allocators()) - set(kmap_allocators())
+
+
+def test_each_study_has_its_section_in_the_document():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for study in collect("vmap"):
+        assert f"\n### {study.heading}\n" in text
+    assert "out of date" not in text
