@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from types import FrameType
 from typing import NoReturn
 
 from pipeline.io.process import Process
-from pipeline.io.scratch import discard_all
+from pipeline.io.scratch import discard_all, remove_stale
 
 GRACE_S = 1.0
 """Time in s for the main thread to stop in its own way, possibly with a more detailed message."""
@@ -117,6 +118,8 @@ def end_process(message: str = "") -> NoReturn:
         os.write(2, "".join(f"pipeline: {line}\n" for line in text.splitlines()).encode(errors="replace"))
     _end_children()
     discard_all()
+    # Children that had to be killed have left theirs.
+    remove_stale(Path(tempfile.gettempdir()))
     os._exit(128 + _state.received)
 
 

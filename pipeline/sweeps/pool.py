@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.io.process import Process
-from pipeline.io.scratch import ScratchDirectory
+from pipeline.io.scratch import ScratchDirectory, remove_stale
 from pipeline.sweeps import claims
 from pipeline.sweeps.job import Job, answer
 from pipeline.sweeps.journal import Journal
@@ -71,6 +72,8 @@ class Pool:
                 worker.process.kill()
                 worker.process.join()
             self._clear_up(worker)
+        # Workers that had to be killed have left theirs.
+        remove_stale(Path(tempfile.gettempdir()))
         self._journal.close()
         self._logs.cleanup()
 

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.io.process import Process
+
 PIPELINE = Path(sys.executable).with_name("pipeline")
 SAMPLES = Path(__file__).parents[1] / "importing" / "samples"
 ENDLESS = "SELECT sum(a.op * b.op) FROM operations a, operations b, operations c"
@@ -180,6 +182,22 @@ def left_over(directory: Path) -> list[str]:
         str(path.relative_to(directory)) for path in found
         if path.name.endswith((".partial", ".tmp", ".wal")) or path.name.startswith(".writable")
     )  # fmt: skip
+
+
+def wait_for_owners(directories: Sequence[Path]) -> None:
+    """Wait, ten seconds at most, for processes that still own temporary files: workers of a killed command.
+
+    They end when they notice that nobody listens, and remove what is theirs.
+    """
+    end_s = time.monotonic() + 10
+    while time.monotonic() < end_s and any(map(_is_owned, directories)):
+        time.sleep(0.1)
+
+
+def _is_owned(directory: Path) -> bool:
+    names = [Path(name).name.removesuffix(".partial").rpartition("@")[2] for name in left_over(directory)]
+    owners = [Process.parse(name) for name in names]
+    return any(owner is not None and not owner.is_known_dead() for owner in owners)
 
 
 def clear(directory: Path) -> None:

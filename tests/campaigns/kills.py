@@ -17,7 +17,17 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tests.campaigns.house import COMMANDS, Command, Ended, House, clear, finish, left_over, wait_until_begun
+from tests.campaigns.house import (
+    COMMANDS,
+    Command,
+    Ended,
+    House,
+    clear,
+    finish,
+    left_over,
+    wait_for_owners,
+    wait_until_begun,
+)
 from tests.campaigns.result import CampaignResult
 
 # Of an hour for all campaigns.
@@ -25,6 +35,8 @@ MINUTES = 17
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _MOST_TRIES = 200
 _SOON_S = 2.0
+# What a repeated command says of an output that is whole.
+_EXISTS = ("--force", "the path exists", "expected a new or empty directory")
 # A busy machine delays even a process that ends at once.
 _SLACK_S = 1.0
 
@@ -115,11 +127,12 @@ class _Place:
             found.append(f"{command.output} is there and is not what it should be")
         if command.output and made is not None:
             again = finish(self._house.start(command, self._out, self._environment))
-            exists = "--force" in again.err or "the path exists" in again.err
+            exists = any(said in again.err for said in _EXISTS)
             if again.status not in (0, 6, 7) and not exists:
                 found.append(f"the next run ended with {again.status}: {again.err[-300:]}")
             elif what_is_made(self._out) != made:
                 found.append("the next run made something else")
+            wait_for_owners([self._out, self._tmp, self._cache])
             if left := [*left_over(self._out), *left_over(self._tmp), *left_over(self._cache)]:
                 found.append(f"the next run left {', '.join(left)}")
         return found
