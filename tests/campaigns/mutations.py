@@ -120,26 +120,31 @@ def _import(format: str) -> Read:
     return read
 
 
-def _examine(path: Path, rng: random.Random) -> None:
-    try:
-        usable = doctor(path).usable
-    except PipelineError:
-        usable = False
-    if rng.randrange(_REPLAYED):
-        return
-    loop = rng.choice(("closed", "timed"))
-    try:
-        replay(
-            path, allocator="direct_map", machine="modern-x86-64", cpus=2, loop=loop, events="none",
-            output=path.with_name("runs"), compiled=False, fresh=True,
-        )  # type: ignore[arg-type] # fmt: skip
-        taken = True
-    except PipelineError as error:
-        taken = "simulated time" in str(error) or "no operation was completed" in str(error)
-    if taken != usable:
-        raise Broken(
-            f"doctor says that it can{'' if usable else 'not'} be used, replay ({loop}) another thing"
-        )
+def _examine(allocator: str) -> Read:
+    """A trace is examined, and of some the replay must agree."""
+
+    def read(path: Path, rng: random.Random) -> None:
+        try:
+            usable = doctor(path).usable
+        except PipelineError:
+            usable = False
+        if rng.randrange(_REPLAYED):
+            return
+        loop = rng.choice(("closed", "timed"))
+        try:
+            replay(
+                path, allocator=allocator, machine="modern-x86-64", cpus=2, loop=loop, events="none",
+                output=path.with_name("runs"), compiled=False, fresh=True,
+            )  # type: ignore[arg-type] # fmt: skip
+            taken = True
+        except PipelineError as error:
+            taken = "simulated time" in str(error) or "no operation was completed" in str(error)
+        if taken != usable:
+            raise Broken(
+                f"doctor says that it can{'' if usable else 'not'} be used, replay ({loop}) another thing"
+            )
+
+    return read
 
 
 def _run_with_damage(file: str) -> Read:
@@ -200,10 +205,14 @@ def parsers(directory: Path) -> dict[str, Parser]:
     traces = [trace.read_bytes()]
     generate("kernel_build", trace, operations=60)
     traces.append(trace.read_bytes())
-    traces.append(write_random(directory / "parts.parquet", 5, parts=True).read_bytes())
-    found["trace"] = Parser(traces, _examine, damage_bytes, ".parquet", 36)
-    table = _parquet(pl.read_parquet(trace).with_columns(pl.col("kind").cast(pl.String)))
-    found["trace-table"] = Parser([table], _import("trace-table"), damage_bytes, ".parquet", 24)
+    found["trace"] = Parser(traces, _examine("direct_map"), damage_bytes, ".parquet", 36)
+    parts = [write_random(directory / "parts.parquet", seed, parts=True).read_bytes() for seed in (5, 6)]
+    found["trace of areas"] = Parser(parts, _examine("vmap_lazy"), damage_bytes, ".parquet", 12)
+    tables = [
+        _parquet(pl.read_parquet(path).with_columns(pl.col(pl.Categorical).cast(pl.String)))
+        for path in (trace, directory / "parts.parquet")
+    ]
+    found["trace-table"] = Parser(tables, _import("trace-table"), damage_bytes, ".parquet", 24)
     events = _parquet(pl.read_parquet(shipped_recordings()["kcsleep2"]).head(200))
     found["kernel-pool-kmap"] = Parser([events], _import("kernel-pool-kmap"), damage_bytes, ".parquet", 24)
     found["table of Parquet"] = Parser(
