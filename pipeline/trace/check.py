@@ -210,8 +210,10 @@ class TraceCheck:
             if said != counted:
                 what = f"the metadata records {said:,} {name}, but the rows have {counted:,}; difference"
                 found.append(_of_whole(f"metadata_{name}", abs(said - counted), what, _WRITE))
-        for column, name in _SAID.items():
-            said, counted = trace.maximum(column), int(self._largest[name][0])
+        largest = {column: int(self._largest[name][0]) for column, name in _SAID.items()}
+        largest |= {name: found for name, found in self.mappings.largest.items() if name in trace.columns}
+        for column, counted in largest.items():
+            said = trace.maximum(column)
             if said != counted:
                 what = (
                     f"the file's statistics give {said:,} as the largest {column}, but it is "

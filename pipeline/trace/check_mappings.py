@@ -44,14 +44,15 @@ _SAME = ("kind", "page", "pages")
 class MappingCheck:
     """Checks rows batch by batch.
 
-    `last_page` is the largest page number of any mapping, or -1. `mapped`, `unmapped` and `handed_over` count
-    mappings with rows of their own for map and unmap: all, those unmapped, and those unmapped by another
-    task.
+    `last_page` is the largest page number of any mapping, or -1, and `largest` the largest value of `pages`
+    and `mapping`. `mapped`, `unmapped` and `handed_over` count mappings with rows of their own for map and
+    unmap: all, those unmapped, and those unmapped by another task.
     """
 
     def __init__(self) -> None:
         """Begin without rows."""
         self.last_page = -1
+        self.largest = {"pages": -1, "mapping": -1}
         self.mapped = self.unmapped = self.handed_over = 0
         self._flaws = {code: Flaw(code, what, _CORRECT) for code, what in _FLAWS.items()}
         self._used = NumberSet()
@@ -76,6 +77,8 @@ class MappingCheck:
         """
         pages, part, mapping = columns["pages"], columns["part"], columns["mapping"]
         count = len(columns["page"])
+        for name in self.largest:
+            self.largest[name] = max(self.largest[name], int(columns[name].max(initial=-1)))
         if len(pages):
             self._check_lengths(columns["page"], pages.astype(np.int64), first)
         elif count:

@@ -18,7 +18,7 @@ from pipeline.schema.trace_metadata import METADATA_KEY
 from pipeline.trace.doctor import doctor
 from pipeline.workload.generate import generate
 from tests.campaigns.damage import damage_bytes
-from tests.trace.small import GOOD, write_damaged, write_damaged_parts, write_good
+from tests.trace.small import GOOD, write_damaged, write_damaged_parts, write_good, write_parts
 from tests.trace.transform.made import write_random
 
 
@@ -105,6 +105,15 @@ def test_damage_to_a_row(changes: dict[str, list], loop: str, tmp_path: Path) ->
 def test_damage_to_a_mapping_with_a_separate_unmap(changes: dict[str, list], tmp_path: Path) -> None:
     path = write_damaged_parts(tmp_path / "t.parquet", **changes)
     assert bool(check(path, allocator="vmap_lazy")) == bool(changes)
+
+
+def test_statistics_of_lengths_that_lie(tmp_path: Path) -> None:
+    path = write_parts(tmp_path / "t.parquet")
+    content = path.read_bytes()
+    # The longest mapping has 4 pages, as four bytes; in the dictionary of its column and its statistics.
+    place = content.rfind((4).to_bytes(4, "little"))
+    path.write_bytes(content[:place] + (3).to_bytes(4, "little") + content[place + 4 :])
+    assert "largest pages" in check(path, allocator="vmap_lazy")
 
 
 def test_damaged_bytes_of_mappings_with_separate_unmaps(tmp_path: Path) -> None:

@@ -18,12 +18,7 @@ from pipeline.trace.prefix import write_prefix
 from pipeline.trace.reader import open_trace
 from pipeline.trace.transform.step import Columns, draw
 from tests.trace.transform.made import outermost_cpu_ns, read, same, transformed, write, write_random
-
-SEEDS = st.integers(0, 10_000)
-IDENTITIES = (
-    "window=0..", "stretch=1", "replicate=1", "sample=1", "highmem=1", "tasks=0-{tasks}",
-    "processes=0-{processes}",
-)  # fmt: skip
+from tests.trace.transform.test_steps import IDENTITIES, SEEDS
 
 
 @pytest.fixture(scope="module")
