@@ -6,12 +6,13 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.capture.perf import Perf
-from pipeline.capture.recorder import Obstacle, Recorder, Recording
+from pipeline.capture.recorder import Obstacle, Recorder
 from pipeline.capture.strace import Strace
+from pipeline.capture.vmalloc import Vmalloc
 from pipeline.errors import OutputError, UsageError
 from pipeline.importing.import_trace import ImportResult, import_trace
 from pipeline.io.files import output_error
@@ -29,10 +30,16 @@ class RecordResult:
     imported: ImportResult
 
 
-def find_obstacles(buffer_mib: int = 32) -> dict[str, list[Obstacle]]:
-    """Return the obstacles of each recorder, the best recorder first; a recorder without obstacles works."""
+def find_obstacles(buffer_mib: int = 32, *, vmalloc: bool = False) -> dict[str, list[Obstacle]]:
+    """Return the obstacles of each recorder, the best recorder first; a recorder without obstacles works.
+
+    With `vmalloc`, the recorders are those of areas of vmalloc.
+    """
     with ScratchDirectory() as scratch:
-        return {recorder.name: recorder.find_obstacles(Path(scratch)) for recorder in _recorders(buffer_mib)}
+        return {
+            recorder.name: recorder.find_obstacles(Path(scratch))
+            for recorder in _recorders(buffer_mib, vmalloc)
+        }
 
 
 def record(
@@ -42,14 +49,16 @@ def record(
     by: str | None = None,
     keep: Path | None = None,
     buffer_mib: int = 32,
+    vmalloc: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> RecordResult:
     """Run `command`, record it and all that it starts, and import the recording into a trace at `output`.
 
-    `by` is the name of a recorder, perf or strace; None chooses the first that works. `keep` is a path at
-    which to keep the recording's text. `buffer_mib` is the size of perf's buffer for each CPU, in MiB. `say`
-    is called with messages. The recording is next to `output` until it is imported. It is then removed, also
-    after an error, unless it is kept.
+    `by` is the name of a recorder, perf or strace; None chooses the first that works. With `vmalloc`, the
+    kernel's areas of vmalloc are recorded instead, of all tasks while the command runs; the only recorder is
+    tracefs. `keep` is a path at which to keep the recording's text. `buffer_mib` is the size of the buffer of
+    perf or tracefs for each CPU, in MiB. `say` is called with messages. The recording is next to `output`
+    until it is imported. It is then removed, also after an error, unless it is kept.
 
     Raises UsageError for a command that does not exist, and if no recorder works, with the requirements of
     each; OutputError if the recording cannot be written; and the errors of `import_trace`.
@@ -68,19 +77,19 @@ def record(
         output.parent.mkdir(parents=True, exist_ok=True)
         with ScratchDirectory(output.parent) as name:
             scratch = Path(name)
-            recorder = _choose_recorder(by, buffer_mib, scratch, say)
+            recorder = _choose_recorder(_recorders(buffer_mib, vmalloc), by, scratch, say)
             recorded = recorder.record(command, scratch)
             if keep is not None:
                 keep.parent.mkdir(parents=True, exist_ok=True)
                 text = Path(shutil.move(recorded.text, keep))
-                recorded = Recording(text, recorded.format, recorded.exit_status)
+                recorded = replace(recorded, text=text)
             imported = import_trace(
                 recorded.text,
                 output,
                 recorded.format,
                 name=output.name.split(".")[0],
                 kernel=f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs",
-                description=f"recorded: {' '.join(command)}"[:500],
+                description=f"{recorded.scope}: {' '.join(command)}"[:500],
                 # Each recorder is set up to report losses.
                 silence_means_no_loss=True,
             )
@@ -89,13 +98,15 @@ def record(
     return RecordResult(recorder.name, recorded.exit_status, imported.metadata.lost_events, keep, imported)
 
 
-def _recorders(buffer_mib: int) -> tuple[Recorder, ...]:
-    return (Perf(buffer_mib), Strace())
+def _recorders(buffer_mib: int, vmalloc: bool) -> tuple[Recorder, ...]:
+    return (Vmalloc(buffer_mib),) if vmalloc else (Perf(buffer_mib), Strace())
 
 
-def _choose_recorder(by: str | None, buffer_mib: int, scratch: Path, say: Callable[[str], None]) -> Recorder:
+def _choose_recorder(
+    recorders: Sequence[Recorder], by: str | None, scratch: Path, say: Callable[[str], None]
+) -> Recorder:
     found: list[tuple[str, Obstacle]] = []
-    for recorder in _recorders(buffer_mib):
+    for recorder in recorders:
         if by not in (None, recorder.name):
             continue
         against = recorder.find_obstacles(scratch)
@@ -107,8 +118,9 @@ def _choose_recorder(by: str | None, buffer_mib: int, scratch: Path, say: Callab
             say(f"recording with {recorder.name}")
             return recorder
         found += [(recorder.name, obstacle) for obstacle in against]
+    other = any(isinstance(recorder, Perf) for recorder in recorders)
     raise UsageError(
         "no recorder works here: "
         + "; ".join(f"{name}: {obstacle}" for name, obstacle in found)
-        + "; 'pipeline record --bpftrace' prints commands for bpftrace"
+        + ("; 'pipeline record --bpftrace' prints commands for bpftrace" if other else "")
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.capture.recorder import Obstacle, Recording, find_failure
+from pipeline.capture.tracefs import find_tracefs, has_event, no_tracefs
 from pipeline.errors import InputError
 
 _COPIES = ("read", "write")
@@ -33,7 +33,6 @@ WANTED = (
     "sched:sched_process_exit",
     *(f"syscalls:sys_{side}_{call}" for call in _OTHER_CALLS for side in ("enter", "exit")),
 )
-TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
 _FIELDS = "comm,pid,tid,cpu,time,event,trace"
 _PAGES_PER_MIB = 256
@@ -56,10 +55,10 @@ class Perf:
                     "'sudo apt-get install linux-perf' (Debian), linux-tools-generic (Ubuntu), perf (Fedora)",
                 )
             ]
-        tracefs = next((path for path in TRACEFS if (path / "events").exists()), None)
+        tracefs = find_tracefs()
         if tracefs is None:
-            return [self._no_tracefs()]
-        missing = [event for event in NEEDED if not _has_event(tracefs, event)]
+            return [no_tracefs()]
+        missing = [event for event in NEEDED if not has_event(tracefs, event)]
         if missing:
             return [
                 Obstacle(
@@ -67,7 +66,7 @@ class Perf:
                     "take one built with CONFIG_FTRACE_SYSCALLS and CONFIG_EVENT_TRACING",
                 )
             ]
-        self._events = [event for event in (*NEEDED, *WANTED) if _has_event(tracefs, event)]
+        self._events = [event for event in (*NEEDED, *WANTED) if has_event(tracefs, event)]
         failure = self._try_recording(scratch)
         return [self._explain_refusal(failure)] if failure else []
 
@@ -105,14 +104,6 @@ class Perf:
             self.buffer_mib //= 2
         return failure
 
-    def _no_tracefs(self) -> Obstacle:
-        path = TRACEFS[0]
-        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
-            return Obstacle(
-                f"no permission to read {path}", f"'sudo mount -o remount,mode=755 {path}', or record as root"
-            )
-        return Obstacle(f"{path} is not mounted", f"'sudo mount -t tracefs nodev {path}'")
-
     def _explain_refusal(self, failure: str) -> Obstacle:
         paranoid = PARANOID.read_text().strip() if PARANOID.exists() else "unknown"
         return Obstacle(
@@ -120,7 +111,3 @@ class Perf:
             "'sudo sysctl kernel.perf_event_paranoid=-1', or record as root; a container needs "
             "--cap-add=PERFMON",
         )
-
-
-def _has_event(tracefs: Path, event: str) -> bool:
-    return (tracefs / "events" / event.replace(":", "/", 1)).exists()

@@ -23,11 +23,15 @@ class Obstacle:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording: text in an importable format, including losses, and the exit status of the command."""
+    """A recording: text in an importable format, including losses, and the exit status of the command.
+
+    `scope` says in words what was recorded of the command.
+    """
 
     text: Path
     format: str
     exit_status: int
+    scope: str = "recorded"
 
 
 class Recorder(Protocol):

@@ -27,8 +27,15 @@ def record(
         typer.Option("--keep", metavar="FILE", help="Also keep the recorder's output in this file."),
     ] = None,
     buffer_mib: Annotated[
-        int, typer.Option("--buffer", metavar="MIB", min=1, help="Buffer of perf per CPU, in MiB.")
+        int, typer.Option("--buffer", metavar="MIB", min=1, help="Buffer of perf or tracefs per CPU, in MiB.")
     ] = 32,
+    vmalloc: Annotated[
+        bool,
+        typer.Option(
+            "--vmalloc",
+            help="Record the kernel's areas of vmalloc, of all tasks while the command runs (needs root).",
+        ),
+    ] = False,
     bpftrace: Annotated[
         bool,
         typer.Option("--bpftrace", help="Print a bpftrace script and the commands to run it, then exit."),
@@ -40,7 +47,8 @@ def record(
 ) -> None:
     """Run a command and record it as a trace.
 
-    The recording contains the command's page faults, reads and writes.
+    The recording contains the command's page faults, reads and writes; with --vmalloc, the kernel's areas of
+    vmalloc instead.
     """
     from pipeline.capture.bpftrace import bpftrace_commands, script_path
     from pipeline.capture.capture import find_obstacles
@@ -48,12 +56,16 @@ def record(
     from pipeline.errors import UsageError
     from pipeline.io.outputs import check_output, choose_output
 
+    if vmalloc and (by or bpftrace):
+        raise UsageError("--vmalloc records with tracefs; omit --with and --bpftrace")
     if bpftrace:
         print(script_path().read_text())
         typer.echo(f"// run:\n{bpftrace_commands(command or [], output)}", err=True)
         return
     if check:
-        for name, against in find_obstacles(buffer_mib).items():
+        found = {} if vmalloc else find_obstacles(buffer_mib)
+        areas = {f"{name} (--vmalloc)": why for name, why in find_obstacles(buffer_mib, vmalloc=True).items()}
+        for name, against in (found | areas).items():
             print(f"{name}: " + ("works on this machine" if not against else "; ".join(map(str, against))))
         return
     if output is None or not command:
@@ -63,7 +75,7 @@ def record(
     if keep is not None:
         check_output(keep, force=force)
     result = record_command(
-        command, output, by=by, keep=keep, buffer_mib=buffer_mib,
+        command, output, by=by, keep=keep, buffer_mib=buffer_mib, vmalloc=vmalloc,
         say=lambda line: typer.echo(line, err=True),
     )  # fmt: skip
     metadata = result.imported.metadata

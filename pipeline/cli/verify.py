@@ -15,8 +15,8 @@ def verify(
         typer.Argument(
             metavar="RECORDING",
             help="Events of the kernel's pool (.kmap.parquet or tracefs text), events vmalloc:* (text of "
-            "tracefs, perf script or trace-cmd report), or the name of a shipped recording of a pool: "
-            "wrap16, kcsleep2.",
+            "tracefs, perf script or trace-cmd report), or the name of a shipped recording: "
+            "wrap16, kcsleep2 (pools), stacks-and-bpf (vmalloc).",
         ),
     ],
     allocator: Annotated[

@@ -25,3 +25,9 @@ def shipped_recordings() -> dict[str, Path]:
     """Return the shipped recordings of a kernel's own pool by name."""
     files = shipped_files("traces/pool", ".parquet").values()
     return {file.name.removesuffix(".kmap.parquet"): file for file in files}
+
+
+def shipped_areas() -> dict[str, Path]:
+    """Return the shipped recordings of a kernel's areas of vmalloc by name."""
+    files = shipped_files("traces/vmalloc", ".zst").values()
+    return {file.name.partition(".")[0]: file for file in files}

@@ -34,7 +34,8 @@ from pipeline.importing.import_trace import _importers, import_trace
 from pipeline.importing.importer import ReadOptions, name_file
 from pipeline.importing.locks.read import read_locks
 from pipeline.importing.table_mapping import read_mapping
-from pipeline.io.resources import shipped_files, shipped_recordings
+from pipeline.importing.text.blocks import open_text
+from pipeline.io.resources import shipped_areas, shipped_files, shipped_recordings
 from pipeline.io.toml_overrides import toml_value
 from pipeline.machine.catalogue import shipped_profiles
 from pipeline.machine.profile import load_profile
@@ -51,6 +52,7 @@ from tests.campaigns.damage import damage_bytes, damage_text
 from tests.campaigns.result import CampaignResult
 from tests.importing.recorded import SAMPLES
 from tests.importing.test_import_table import CSV, MAPPING
+from tests.importing.test_import_vmalloc import TEXTS as VMALLOC
 from tests.trace.transform.made import write_random
 
 # No message is longer, and no try takes longer, in seconds of CPU time.
@@ -174,6 +176,11 @@ def _compress_zst(text: bytes) -> bytes:
     return bytes(pa.compress(text, "zstd", asbytes=True))
 
 
+def _areas() -> bytes:
+    """The first lines of the shipped recording of vmalloc."""
+    return _lines(bytes(open_text(shipped_areas()["stacks-and-bpf"]).read(20_000)), 15_000)
+
+
 def parsers(directory: Path) -> dict[str, Parser]:
     """All parsers with samples of what they read; what has to be made for these is made in `directory`."""
     perf = (SAMPLES / "excerpt.perf-script.txt").read_bytes()
@@ -190,6 +197,7 @@ def parsers(directory: Path) -> dict[str, Parser]:
         "strace": [_lines(strace, 2_500), _lines(strace, 2_500, 9_000)],
         "kernel-pool-tracefs": [_lines(tracefs, 4_000), _lines(pool, 26_000)],
         "table": [CSV.encode()],
+        "vmalloc": [*(text.encode() for text in VMALLOC.values()), _areas()],
     }
     found = {name: Parser(samples, _import(name), damage_text, ".txt") for name, samples in texts.items()}
     packed = [

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.capture import perf as perf_recorder
+from pipeline.capture import tracefs as tracefs_module
 from pipeline.capture.bpftrace import bpftrace_commands, script_path
 from pipeline.capture.capture import find_obstacles, record
 from pipeline.capture.strace import Strace
@@ -30,7 +31,7 @@ def here(tmp_path, monkeypatch):
     tracefs = tmp_path / "tracefs"
     for event in (*perf_recorder.NEEDED, *perf_recorder.WANTED):
         (tracefs / "events" / event.replace(":", "/")).mkdir(parents=True)
-    monkeypatch.setattr(perf_recorder, "TRACEFS", (tracefs,))
+    monkeypatch.setattr(tracefs_module, "TRACEFS", (tracefs,))
     return tools
 
 
@@ -92,7 +93,7 @@ def test_what_is_lacking_is_said_with_what_helps(here, tmp_path, monkeypatch, br
         fakes.perf(here)
         fakes.strace(here, refusal="PTRACE_TRACEME: Operation not permitted")
     if broken == "no tracefs":
-        monkeypatch.setattr(perf_recorder, "TRACEFS", (tmp_path / "nowhere",))
+        monkeypatch.setattr(tracefs_module, "TRACEFS", (tmp_path / "nowhere",))
     else:
         shutil.rmtree(tmp_path / "tracefs" / "events" / "exceptions" / "page_fault_user")
     with pytest.raises(UsageError, match=r"no recorder works here") as caught:

@@ -24,6 +24,7 @@ from pipeline.importing.text.blocks import LONGEST_LINE, BlockReader
 from tests.campaigns.damage import damage_text
 from tests.importing.recorded import SAMPLES
 from tests.importing.test_import_table import CSV, MAPPING
+from tests.importing.test_import_vmalloc import TEXTS as VMALLOC
 
 SIZES = (64, 500, 4096)
 TRACEFS = gzip.decompress((SAMPLES / "kcsleep2.tracefs.txt.gz").read_bytes())
@@ -103,6 +104,7 @@ FORMATS: dict[str, tuple[bytes, Callable[[Path], object]]] = {
     "kernel-pool-tracefs": (POOL, importing("kernel-pool-tracefs")),
     "kernel-pool-events": (POOL, pool),
     "table": (CSV.encode(), table),
+    **{f"vmalloc: {tool}": (text.encode(), importing("vmalloc")) for tool, text in VMALLOC.items()},
     **{f"locks: {name}": (head(text, 2_500), locks) for name, text in LOCKS.items()},
 }
 

@@ -104,7 +104,8 @@ def test_a_recording_of_other_events_too_is_one_of_vmalloc(tmp_path: Path) -> No
     fault = "          make-12 [000] ..... 1.000101: page_fault_user: address=0x7f ip=0x1 error_code=0x6\n"
     rows = _imported(tmp_path, as_tracefs() + fault)
     assert len(rows) == 5
-    assert any("other events" in note for note in doctor(tmp_path / "t.parquet").metadata.notes)
+    notes = doctor(tmp_path / "t.parquet").metadata.notes
+    assert any("other events (page_fault_user 1)" in note for note in notes)
 
 
 @pytest.mark.parametrize(

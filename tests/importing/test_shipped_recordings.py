@@ -5,7 +5,8 @@ import re
 import polars as pl
 import pytest
 
-from pipeline.io.resources import shipped_files, shipped_folder
+from pipeline.importing.vmalloc.recording import ALLOCATED, FREED, PURGED, read_recording
+from pipeline.io.resources import shipped_areas, shipped_files, shipped_folder
 from pipeline.trace.doctor import doctor
 from pipeline.trace.reader import open_trace
 
@@ -77,3 +78,19 @@ def test_facts_of_the_local_recording() -> None:
     text = (shipped_folder("traces") / "RECORDINGS.md").read_text()
     share = (pl.read_parquet(RECORDINGS["local"])["block_ns"] > 0).mean()
     assert float(re.search(r"([\d.]+) % of all", text)[1]) == round(share * 100, 2)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_areas()))
+def test_facts_of_the_recordings_of_vmalloc(name: str) -> None:
+    path = shipped_areas()[name]
+    found = read_recording(path)
+    allocations, frees, purges = ((found.event == event).sum() for event in (ALLOCATED, FREED, PURGED))
+    sizes = found.pages[found.event == ALLOCATED]
+    page = (shipped_folder("traces") / "RECORDINGS.md").read_text()
+    text = " ".join(page.partition(f"## vmalloc/{path.name}")[2].split())
+    assert f"{allocations:,} allocations, {frees:,} frees and {purges} purges" in text
+    assert ", ".join(f"{count:,}" for count in found.count[found.event == PURGED][:-1]) in text
+    assert f"{(sizes == 5).sum():,} areas are stacks" in text
+    assert f"up to {sizes.max():,} pages" in text
+    assert (found.lost, found.failed, found.losses, found.notes) == (0, 0, {}, [])
+    assert path.stat().st_size < 120_000

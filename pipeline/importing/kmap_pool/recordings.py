@@ -15,7 +15,7 @@ from pipeline.importing.kmap_pool import events as ev
 from pipeline.importing.kmap_pool.missing_fields import fill_missing
 from pipeline.importing.kmap_pool.tracefs import read_tracefs
 from pipeline.io.files import readable_file
-from pipeline.io.resources import shipped_recordings
+from pipeline.io.resources import shipped_areas, shipped_recordings
 
 NEEDED_COLUMNS = ("pid", "ev")
 _OPTIONAL_COLUMNS = ("seq", "time_ns", "cpu", "page", "vaddr", "nr", "cnt", "caller")
@@ -106,12 +106,14 @@ def read_parquet(path: Path) -> ev.PoolEvents:
 
 
 def recording_path(name: str | Path) -> Path:
-    """Return the path of a recording, given by its path or by the name of a shipped one (traces/pool).
+    """Return the path of a recording, given by its path or by the name of a shipped one.
+
+    Those are in traces/pool and traces/vmalloc.
 
     Raises UsageError for an unknown name.
     """
     path = Path(name)
-    shipped = shipped_recordings()
+    shipped = shipped_recordings() | shipped_areas()
     if path.suffix or path.exists():
         return path
     if str(name) in shipped:

@@ -86,16 +86,13 @@ class Tally:
             for line, reason, text in self._first_unknown[:QUOTED]
         ]
 
-    def notes(self) -> Iterator[str]:
-        """Yield notes on ignored and unknown lines."""
+    def notes(self, others: str = "events unrelated to mappings") -> Iterator[str]:
+        """Yield notes on ignored and unknown lines; `others` describes the ignored events."""
         for kind, count in sorted(self.auxiliary.items()):
             if kind:
                 yield f"ignored {count:,} lines with {kind}"
         if self.ignored:
-            yield (
-                f"ignored {self.ignored.total():,} lines with events unrelated to mappings "
-                f"({name_counts(self.ignored)})"
-            )
+            yield (f"ignored {self.ignored.total():,} lines with {others} ({name_counts(self.ignored)})")
         if self.calls:
             understood = 1 - self.calls_unread / self.calls
             yield f"{understood:.1%} of {self.calls:,} system calls were read"

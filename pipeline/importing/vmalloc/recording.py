@@ -11,7 +11,6 @@ allocation in decimal, and all others in hexadecimal.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,8 +28,6 @@ from pipeline.importing.text.tally import Tally
 from pipeline.io.files import readable_file
 
 _SNIFFED_BYTES = 1 << 20
-
-_CLOCK = "the recorder's clock, as printed"
 
 ALLOCATED, FREED, PURGED = 100, 101, 102
 _EVENTS = {
@@ -65,7 +62,7 @@ class VmallocRecording:
 
     lines: number of lines of the text. failed: allocations that failed, which are not among the events.
     lost: number of lost events, None if the text does not say it. losses: as in `ImportedRows`.
-    ignored: lines with other events, by name. recorder, clock: how the text was made.
+    notes: on ignored and unknown lines. recorder, clock: how the text was made.
     """
 
     time_ns: np.ndarray
@@ -80,7 +77,7 @@ class VmallocRecording:
     failed: int
     lost: int | None
     losses: dict[str, int]
-    ignored: Counter[str]
+    notes: list[str]
     recorder: str
     clock: str
 
@@ -150,7 +147,7 @@ def read_recording(path: Path, page_bytes: int = 4096, tsc_ghz: float | None = N
         failed=int(failed.sum()),
         lost=int(said_lost.sum()) if len(lost_counts) and (lost_counts >= 0).all() else None,
         losses={name: count for name, count in losses.items() if count},
-        ignored=tally.ignored,
+        notes=[*tally.notes("other events")],
         recorder=recorder,
         clock="the recorder's clock, as printed"
         if tsc_ghz is None

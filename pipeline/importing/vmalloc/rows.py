@@ -87,8 +87,7 @@ def to_rows(recording: VmallocRecording, one_process: bool) -> ImportedRows:
         notes.append(LOST_UNKNOWN)
     if recording.failed:
         notes.append(f"{format_count(recording.failed, 'allocation')} failed and have no row")
-    if recording.ignored:
-        notes.append(f"ignored {recording.ignored.total():,} lines with other events")
+    notes += recording.notes
     return ImportedRows(
         rows=rows,
         columns=columns,
