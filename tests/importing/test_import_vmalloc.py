@@ -94,6 +94,18 @@ def test_the_events_are_read_in_their_order(tool: str, tmp_path: Path) -> None:
     assert (found.failed, found.cpus) == (1, 2)
 
 
+@pytest.mark.parametrize("seconds", ["000000001", "99999999999999"])
+def test_a_damaged_time_moves_no_other_and_is_counted(seconds: str, tmp_path: Path) -> None:
+    lines = as_tracefs(us="7.{:06}").splitlines(keepends=True)
+    lines[5] = lines[5].replace(" 7.", f" {seconds}.")
+    others = "# other lines\n" * 200
+    rows = _imported(tmp_path, others + "".join(lines))
+    assert rows["time_ns"].to_list() == [0, 3_000, 10_000, 20_000, 25_000]
+    assert doctor(tmp_path / "t.parquet").metadata.losses["clock_steps"] == 1
+    with pytest.raises(InputError, match="1 of 9 lines have times that go backwards, or are more than 14"):
+        _imported(tmp_path, "".join(lines))
+
+
 def test_ticks_need_their_frequency(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--tsc-ghz"):
         _imported(tmp_path, as_tracefs(us="1{:09}"))

@@ -22,12 +22,15 @@ from pipeline.importing.text.blocks import BlockReader, read_head
 from pipeline.importing.text.kernel_events import Event
 from pipeline.importing.text.kernel_text import KernelText
 from pipeline.importing.text.kernel_tools import PERF, TRACE_CMD, TRACEFS, VMALLOC_EVENT
-from pipeline.importing.text.lines import split_lines
+from pipeline.importing.text.lines import FARTHEST_NS, split_lines
 from pipeline.importing.text.read_text import MOST_BAD
 from pipeline.importing.text.tally import Tally
 from pipeline.io.files import readable_file
+from pipeline.schema.trace import MAX_TIME_NS
 
 _SNIFFED_BYTES = 1 << 20
+# A time this far after the first is damage, and would make the trace too long.
+_FARTHEST_LATER_NS = 3 * MAX_TIME_NS // 4
 
 ALLOCATED, FREED, PURGED = 100, 101, 102
 _EVENTS = {
@@ -122,7 +125,7 @@ def read_recording(path: Path, page_bytes: int = 4096, tsc_ghz: float | None = N
             "vmalloc:alloc_vmap_area, free_vmap_area_noflush and purge_vmap_area_lazy"
         )
     times = _to_nanoseconds(path, events["time"], tally, tsc_ghz)
-    steps = int((np.diff(times) < 0).sum())
+    times, steps = _in_order(path, times, tally.lines)
     code = events["code"].astype(np.int64)
     addresses = events["address"].astype(np.uint64)
     size = np.where(code == PURGED, events["last"] - events["address"], events["count"])
@@ -135,7 +138,7 @@ def read_recording(path: Path, page_bytes: int = 4096, tsc_ghz: float | None = N
         "clock_steps": steps,
     }
     return VmallocRecording(
-        time_ns=np.maximum.accumulate(times) - times[:1],
+        time_ns=times,
         task=events["task"].astype(np.int64),
         cpu=events["cpu"].astype(np.int64),
         event=code,
@@ -195,4 +198,24 @@ def _to_nanoseconds(path: Path, times: np.ndarray, tally: Tally, tsc_ghz: float 
             f"{path}: the times have no fraction, so they are ticks of a clock; give its frequency with "
             "--tsc-ghz (1 if the times are nanoseconds)"
         )
-    return np.rint((times - times[0]) / tsc_ghz).astype(np.int64)
+    in_ns = np.rint((times - times[0]) / tsc_ghz)
+    return np.clip(in_ns, -FARTHEST_NS, FARTHEST_NS).astype(np.int64)
+
+
+def _in_order(path: Path, times: np.ndarray, lines: int) -> tuple[np.ndarray, int]:
+    """Return times from the first on that never decrease, and the number of those that were replaced.
+
+    A time before an earlier one, or too far from the first for a trace, becomes the latest time before it.
+    Raises InputError if these are more than one in a hundred lines.
+    """
+    since = times - times[0]
+    far = (since > _FARTHEST_LATER_NS) | (since < 0)
+    ordered = np.maximum.accumulate(np.where(far, 0, since))
+    steps = int((ordered != since).sum())
+    if steps > MOST_BAD * lines:
+        raise InputError(
+            f"{path}: {steps:,} of {lines:,} lines have times that go backwards, or are more than "
+            f"{_FARTHEST_LATER_NS // 10**9 // 3600} hours after the first; sort the lines by time, or split "
+            "the file"
+        )
+    return ordered, steps
