@@ -8,6 +8,7 @@ What the kernel's code leaves open is allowed, and counted:
 
 - While a purge returns its pages, the kernel subtracts them list by list or area by area. A free in that time
   may see any value between none and all of them returned.
+- A purge collects the lists of CPUs one after another (see `area_lists`).
 - A purge that the counter does not cause (no address space left, or vm_unmap_aliases) is followed. The caller
   of vm_unmap_aliases adds a range of its own, so that more than the areas is flushed. The beginning or end
   of the range is then not that of a freed area.
@@ -43,15 +44,16 @@ from pipeline.studies.conformance.area_notes import (
     describe_comparison,
     describe_start,
 )
-from pipeline.studies.conformance.area_order import order_events
 from pipeline.studies.conformance.area_schedule import (
     COLLECT,
+    COUNT,
     END,
     FREE,
     MAKE_LAZY,
     MAP,
+    UNMAP,
     AreaSchedule,
-    schedule_turns,
+    schedule_all,
 )
 
 _PAGE_BYTES = 4096
@@ -76,7 +78,7 @@ def verify_areas(
     check_design(loaded, given, path)
     recording = read_recording(path, tsc_ghz=tsc_ghz)
     result = Agreement(path, loaded.name + "".join(f" {name}={value}" for name, value in given.items()))
-    schedules = [schedule_turns(recording, order) for order in order_events(recording)]
+    schedules = schedule_all(recording, path)
     result.start = describe_start(schedules[0])
     with progress("verifying", sum(len(schedule.turns) for schedule in schedules), "turns") as advance:
         for schedule in schedules:
@@ -110,7 +112,7 @@ class _Lockstep:
         )
         self.found: list[tuple[int, Difference]] = []
         self.in_use: dict[int, tuple[int, int]] = {}
-        # Pages of frees whose turn comes later than they were counted.
+        # Pages of frees that the kernel has counted and the design has yet to free.
         self.ahead: dict[int, int] = {}
         self.placed_lazy = addresses.pages
         # Pages that the latest purge has returned, and its event once it has ended.
@@ -119,7 +121,9 @@ class _Lockstep:
         # whether the design asked for a purge, and whether the counter caused the latest.
         self.crossings = 0
         self.asked = self.caused = self.open = False
-        areas = [(self.page[k], schedule.order.pages[k]) for kind, k in schedule.turns if kind == FREE]
+        areas = [
+            (self.page[k], schedule.order.pages[k]) for kind, k in schedule.turns if kind in (FREE, UNMAP)
+        ]
         self.starts, self.ends = {first for first, _ in areas}, {first + length for first, length in areas}
         for first, length in schedule.order.mapped.items():
             self._place(first, length, 0)
@@ -129,6 +133,7 @@ class _Lockstep:
         take: dict[int, Callable[[int], None]] = {
             MAP: self._map, FREE: self._free, COLLECT: self._collect, END: self._end,
             MAKE_LAZY: self._make_lazy,
+            UNMAP: self._unmap_apart, COUNT: self._count_apart,
         }  # fmt: skip
         turns = self.schedule.turns
         for begin in range(0, len(turns), _TURNS_AT_ONCE):
@@ -165,17 +170,39 @@ class _Lockstep:
 
     def _free(self, k: int) -> None:
         """Free an area; compare the counter, and whether a purge is asked for."""
+        self.ahead.pop(k, None)
+        before = self.count[k] - self.schedule.order.pages[k] - sum(self.ahead.values())
+        self.returned += self.design.return_pages(before)
+        if (asked := self._unmap(k)) is not None:
+            self._count(k, asked)
+
+    def _unmap(self, k: int) -> bool | None:
+        """Free an area in the design; return whether it asked for a purge, None if the area is not there."""
         page, pages, cpu = self.page[k], self.schedule.order.pages[k], max(self.cpu[k], 0)
         if page not in self.in_use and not self._place(page, pages, cpu):
             self._differ(k, ADDRESS, f"unmaps {_address(page)}", "has another area there")
-            return
-        self.returned += self.design.return_pages(self.count[k] - pages)
+            return None
         asked, purge = self.design.unmap(*self.in_use.pop(page), cpu)
-        crosses = self.count[k] > self.limit[k]
-        self.ahead.pop(k, None)
+        if purge.areas:
+            self._differ(k, COLLECTED, "none by an unmap", f"{purge.areas:,} by the unmap")
+        return asked
+
+    def _count_apart(self, k: int) -> None:
+        """Compare the counter at the free of an area that the design frees after a purge has collected."""
+        self.ahead[k] = self.schedule.order.pages[k]
+        self._count(k, self.count[k] > self.limit[k])
+
+    def _unmap_apart(self, k: int) -> None:
+        """Free an area whose free was counted before."""
+        del self.ahead[k]
+        self._unmap(k)
+
+    def _count(self, k: int, asked: bool) -> None:
+        """Compare the counter after a free, and whether a purge was asked for."""
         lazy = self.design.lazy + sum(self.ahead.values())
         self._find_ahead(k, self.count[k] - lazy)
         lazy = self.design.lazy + sum(self.ahead.values())
+        crosses = self.count[k] > self.limit[k]
         # Whether the free was counted before the latest purge ended, as far as the recording shows.
         during = self.ended < 0 or self.schedule.order.earlier[k] < self.ended
         if during and lazy < self.count[k] <= lazy + self.returned:
@@ -191,8 +218,6 @@ class _Lockstep:
         self.result.compared[ASKED] += 1
         if crosses != asked:
             self._differ(k, ASKED, *("yes" if ask else "no" for ask in (crosses, asked)))
-        if purge.areas:
-            self._differ(k, COLLECTED, "none by an unmap", f"{purge.areas:,} by the unmap")
 
     def _find_ahead(self, k: int, pages: int) -> None:
         """Find a free of `pages` pages, recorded later, that was in progress when the latest purge ended.
@@ -275,5 +300,5 @@ def _map_addresses(recording: VmallocRecording, schedule: AreaSchedule) -> Addre
     page, pages = recording.first.tolist(), recording.pages.tolist()
     there = list(schedule.order.mapped.items())
     there += [(page[k], pages[k]) for kind, k in schedule.turns if kind == MAP]
-    there += [(page[k], schedule.order.pages[k]) for kind, k in schedule.turns if kind == FREE]
+    there += [(page[k], schedule.order.pages[k]) for kind, k in schedule.turns if kind in (FREE, UNMAP)]
     return Addresses(*np.array(there, np.int64).reshape(-1, 2).T)

@@ -63,6 +63,11 @@ def describe_comparison(
         result.notes.append(
             f"{format_count(moved, 'free')} took effect before one recorded earlier, as the counter shows"
         )
+    if exchanged := sum(schedule.exchanged for schedule in schedules):
+        result.notes.append(
+            f"{format_count(exchanged, 'free')} left by a purge that collected as many later ones, on lists "
+            "that it took later"
+        )
     if may_lack_events(recording):
         lost = "the recorder does not say whether it lost events"
         if recording.lost or recording.losses:

@@ -30,11 +30,12 @@ class AreaOrder:
     `skipped` are such frees with which the part begins, because nothing tells the counter before them.
     `moved` is the number of frees that were counted before one recorded earlier. `lazy` is the counter at the
     beginning, `mapped` the first page and length of the areas in use then. `earlier` has the previous event
-    of the same task, or UNKNOWN, by the number of any event.
+    of the same task, and `map_of` the map of a freed area, or UNKNOWN, by the number of any event.
     """
 
     mapped: dict[int, int]
     earlier: list[int] = field(repr=False)
+    map_of: list[int] = field(repr=False)
     lazy: int = 0
     events: list[int] = field(default_factory=list)
     pages: dict[int, int] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class _Ordering:
         self._match()
         self.taken = [False] * len(self.event)
         self.mapped: dict[int, int] = {}
-        self.parts = [AreaOrder({}, self.earlier)]
+        self.parts = [AreaOrder({}, self.earlier, self.map_of)]
         self.value = UNKNOWN
         # Whether the running purge has returned pages, and whether one that has ended has yet to be seen to.
         self.returned = self.owed = False
@@ -159,8 +160,8 @@ class _Ordering:
                 found = self._first_after(self.value + pages, begin)
                 if found == UNKNOWN or self.pages[found] != pages or not self._in_progress(found, begin):
                     continue
-                # It is later if it continues from a free recorded in between.
-                if not begin < self._first_after(self.value, begin) < found:
+                # It is later if it continues from `begin` or from a free recorded in between.
+                if not begin <= self._first_after(self.value, begin - 1) < found:
                     return found
         return UNKNOWN
 
@@ -174,7 +175,7 @@ class _Ordering:
             self.may_have_gaps and pages != UNKNOWN and lazy - pages > self.value
         ):
             self.value = lazy - max(pages, 0)
-            self.parts.append(AreaOrder(dict(self.mapped), self.earlier, self.value))
+            self.parts.append(AreaOrder(dict(self.mapped), self.earlier, self.map_of, self.value))
         part = self.parts[-1]
         self.mapped.pop(self.page[k], None)
         if pages == UNKNOWN:

@@ -73,6 +73,15 @@ def test_purges_of_other_causes_are_followed(tmp_path: Path) -> None:
     assert found.compared[WIDENED]
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_lists_collected_at_different_moments_are_found(seed: int, tmp_path: Path) -> None:
+    kernel = Kernel(seed, limit=LIMIT, late=0.005, work=0.8, spread=True)
+    kernel.run(4000)
+    found = held_against(tmp_path, kernel.text())
+    assert found.agrees, found.text()
+    assert any("left by a purge" in note for note in found.notes)
+
+
 def test_events_that_come_late_are_put_in_order(tmp_path: Path) -> None:
     assert " took effect before one recorded earlier" in held_against(tmp_path, recorded(0)).text()
 
@@ -184,3 +193,10 @@ def test_areas_too_large_for_a_design_are_refused(tmp_path: Path) -> None:
     text = recorded(0).replace("size=8192", "size=34359738368", 1)
     with pytest.raises(InputError, match=r"take 8,[0-9,]+ pages of address space"):
         held_against(tmp_path, text)
+
+
+@pytest.mark.parametrize("event", ["alloc_vmap_area", "free_vmap_area_noflush", "purge_vmap_area_lazy"])
+def test_a_recording_without_one_of_the_events_is_refused(event: str, tmp_path: Path) -> None:
+    lines = [line for line in recorded(0).splitlines(keepends=True) if event not in line]
+    with pytest.raises(InputError, match=f"has no {event}; record all three events"):
+        held_against(tmp_path, "".join(lines))

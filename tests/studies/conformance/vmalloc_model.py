@@ -27,6 +27,10 @@ class Kernel:
     """chance that the event of a free comes late"""
     aliases: float = 0.0
     """chance in each step that vm_unmap_aliases purges"""
+    work: float = 0.4
+    """chance in each step that the worker takes one"""
+    spread: bool = False
+    """whether a purge takes steps from list to list"""
     lines: list[str] = field(default_factory=list)
     lazy: int = 0
 
@@ -46,7 +50,7 @@ class Kernel:
     def run(self, steps: int) -> None:
         """Take steps of CPUs and of the worker, in random order."""
         for _ in range(steps):
-            if self.purge and self.random.random() < 0.4:
+            if self.purge and self.random.random() < self.work:
                 self.purge.pop(0)()
             elif not self.purge and self.queued and self.random.random() < 0.1:
                 self.queued = False
@@ -97,11 +101,19 @@ class Kernel:
 
     def _begin_purge(self, widened: str) -> None:
         self.widened = widened
-        self.collected, self.lists = self.lists, [[] for _ in range(self.cpus)]
-        self.purge = [partial(self._return, some) for some in self.collected if some]
+        self.collected = []
+        self.purge = [partial(self._collect, cpu) for cpu in range(self.cpus)]
+        while self.purge and not self.spread:
+            self.purge.pop(0)()
+        self.purge += [partial(self._return, cpu) for cpu in range(self.cpus)]
         self.purge.append(self._end_purge)
 
-    def _return(self, areas: list[tuple[int, int]]) -> None:
+    def _collect(self, cpu: int) -> None:
+        self.collected.append(self.lists[cpu])
+        self.lists[cpu] = []
+
+    def _return(self, cpu: int) -> None:
+        areas = self.collected[cpu]
         self.lazy -= sum(pages for _, pages in areas)
         for page, pages in areas:
             self.free.setdefault(pages, []).append(page)
