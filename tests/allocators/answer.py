@@ -23,6 +23,7 @@ class Asked:
     page_table: bool
     copy: bool
     depth: int
+    pages: int = 1
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Answer:
     """What became of one attempt, which ends when the request is done or when its task falls asleep."""
 
     served: str = "miss"
-    """hit, miss, fallback, direct; sleeps; unmapped"""
+    """hit, miss, fallback, direct; sleeps; unmapped; of a worker: worked"""
     slot: int | None = None
     looked_at: int = 0
     """slots looked at in search of one"""
@@ -39,6 +40,8 @@ class Answer:
     flushes: list[Flush] = field(default_factory=list)
     woken: list[int] = field(default_factory=list)
     """tasks, in the order in which they fell asleep"""
+    works: list[int] = field(default_factory=list)
+    """workers that were woken, whether or not they slept"""
 
     def flush(self, cpus: set[int] | frozenset[int], slots: set[int] | None = EVERYTHING) -> None:
         """Note that TLBs are flushed, where there are any and anything is to go."""
@@ -69,6 +72,10 @@ class Reference:
 
     def unmap(self, asked: Asked, slot: int) -> Answer:
         """Undo a mapping that has `slot`."""
+        raise NotImplementedError
+
+    def work(self, number: int) -> Answer:
+        """Let a worker run, from its first step to its last."""
         raise NotImplementedError
 
     def sleep(self, asked: Asked, queue: int, answer: Answer) -> Answer:

@@ -16,6 +16,7 @@ from tests.machine.steps import FLUSHES, HOME, KERNEL, READY, Bench, Task
 
 MAP, UNMAP, USE = "map", "unmap", "use"
 MOST_NESTED = 3
+_MOST_STEPS = 5_000
 _SERVED = {codes.HIT: "hit", codes.MISS: "miss", codes.FALLBACK: "fallback", codes.DIRECT: "direct"}
 _PAGE_TABLE = KINDS.index("page_fault")
 _COPIES = [k for k, kind in enumerate(KINDS) if kind in ("copy_to_user", "copy_from_user")]
@@ -30,6 +31,7 @@ class Request:
     where: int = 0
     page: int = 0
     kind: int = _PAGE_TABLE
+    pages: int = 1
 
 
 class Sequence:
@@ -43,12 +45,15 @@ class Sequence:
         self.reference = reference
         self.asked: dict[int, Asked] = {}
         self.woken: deque[Task] = deque()
+        self.areas = allocator.maps_areas
+        self.worked: list[Answer] = []
         self.log: list[tuple[str, Asked, Answer]] = []
 
     def play(self, requests: Iterable[Request]) -> None:
         """Put every request that somebody can make."""
         for request in requests:
             self.put(request)
+        self.work()
         assert self.bench.problems() == []
 
     def put(self, request: Request) -> Answer | None:
@@ -66,15 +71,32 @@ class Sequence:
             self.reference.enter(cpu, task.process)
             self.bench.use(task, cpu)
             return None
-        self.bench.begin(task, cpu, request.page if request.what == MAP else None, request.kind)
+        return self.start(task, cpu, request)
+
+    def start(self, task: Task, cpu: int, request: Request) -> Answer:
+        """Let the task map on `cpu`, or undo its innermost mapping, and those that it wakes go on."""
+        page = request.page if request.what == MAP else None
+        self.bench.begin(task, cpu, page, request.kind, request.pages)
         r = task.request
         self.asked[task.number] = Asked(
-            r.op, r.task, r.process, cpu, r.page, r.kind == _PAGE_TABLE, r.kind in _COPIES, r.depth
+            r.op, r.task, r.process, cpu, r.page, r.kind == _PAGE_TABLE, r.kind in _COPIES, r.depth, r.pages
         )
         answer = self._attempt(task, woken=False)
+        self._wake()
+        return answer
+
+    def _wake(self) -> None:
         while self.woken and self.bench.cpus_for(self.woken[0]):
             self._attempt(self.woken.popleft(), woken=True)
-        return answer
+
+    def work(self) -> None:
+        """Let the workers run that were woken, and the tasks that they wake."""
+        while ready := [worker for worker in self.bench.workers if worker.state == READY]:
+            answer = self._run(ready[0], self.bench.cpus_for(ready[0])[0])
+            wanted = self.reference.work(ready[0].request.page)
+            assert answer == wanted, f"worker: expected {wanted}, found {answer}"
+            self.worked.append(answer)
+            self._wake()
 
     def _cpu_for(self, task: Task, where: int) -> int:
         cpus = self.bench.cpus_for(task)
@@ -95,7 +117,7 @@ class Sequence:
 
     def _run(self, task: Task, cpu: int) -> Answer:
         answer, r = Answer(), task.request
-        while True:
+        for _ in range(_MOST_STEPS):
             r.forget_spending()
             woken = self.bench.step(task, cpu)
             self.woken += woken
@@ -103,12 +125,16 @@ class Sequence:
             answer.looked_at += r.probes
             answer.passes += [(r.scanned, r.freed)] * r.scans
             answer.flushes += self._flushes(task, cpu)
+            if task.action == actions.WAKE_WORKER:
+                answer.works.append(task.argument)
             if task.state not in (KERNEL, READY):
                 break
+        else:
+            raise AssertionError("the attempt does not end")
         if task.action == actions.SLEEP:
             answer.served = "sleeps"
         elif r.unmapping:
-            answer.served = "unmapped"
+            answer.served = "worked" if r.unmapping == codes.WORK else "unmapped"
         else:
             answer.served = _SERVED[r.served]
             answer.slot = None if r.slot < 0 else int(r.slot)
@@ -124,7 +150,8 @@ class Sequence:
         if task.action in FLUSHES and task.action != actions.SHOOT_DOWN:
             assert r.invalidations == 0
             cpus = {actions.FLUSH_ALL: set(everyone), actions.FLUSH_LOCAL: {cpu}}.get(task.action, masked)
-            return [(None, frozenset(cpus))]
+            covered = range(r.range_first, r.range_first + r.range_slots)
+            return [(frozenset(covered) if self.areas and covered else None, frozenset(cpus))]
         cpus = masked | ({cpu} if r.invalidations else set())
         assert r.invalidations <= 1
         return [(frozenset({int(r.slot)}), frozenset(cpus))] if cpus else []

@@ -13,7 +13,7 @@ import pytest
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.registry import load_allocator, shipped_allocators
 from tests.allocators.answer import Reference
-from tests.allocators.references import kernel_pools, other_pools, private_slots, relatives
+from tests.allocators.references import areas, kernel_pools, other_pools, private_slots, relatives
 from tests.allocators.sequence import MAP, UNMAP, Request, Sequence, random_requests
 from tests.machine.runs import mutate_allocator
 
@@ -83,15 +83,56 @@ CASES = (
     Case("xen_mapcache", relatives.XenMapcache, ({"slots_per_cpu": 1}, {"slots_per_cpu": 4})),
     Case("kmap_local", private_slots.KmapLocal, ({}, {"invalidate_at": "map"}, {"nesting": 5}), ""),
 )
-EVERY = [(case, options) for case in CASES for options in case.choices]
-EACH = pytest.mark.parametrize(
-    ("case", "options"),
-    EVERY,
-    ids=[
-        "-".join([case.allocator, *(f"{name}={value}" for name, value in options.items())])
-        for case, options in EVERY
-    ],
+# Of mappings of several pages that any task may undo: see test_areas.
+AREA_CASES = (
+    Case("vmap_global", areas.VmapGlobal, ({}, {"guard_pages": 0}, {"guard_pages": 3}), "space_pages"),
+    Case(
+        "vmap_lazy",
+        areas.VmapLazy,
+        (
+            {"lazy_pages": 1},
+            {"lazy_pages": 12, "guard_pages": 0},
+            {"lazy_pages": 1, "drain": "worker"},
+            {"lazy_pages": 12, "drain": "worker"},
+        ),
+        "space_pages",
+    ),
+    Case(
+        "vmap_block",
+        areas.VmapBlocks,
+        (
+            {"block_pages": 4, "lazy_pages": 1},
+            {"block_pages": 8, "lazy_pages": 16, "guard_pages": 0},
+            {"block_pages": 8, "lazy_pages": 1, "drain": "worker"},
+            {"block_pages": 16, "lazy_pages": 20, "drain": "worker"},
+        ),
+        "space_pages",
+    ),
+    Case(
+        "vmap_nodes",
+        areas.VmapNodes,
+        (
+            {"lazy_pages": 1},
+            {"lazy_pages": 12, "nodes": 1},
+            {"lazy_pages": 20, "nodes": 2, "guard_pages": 0},
+            {"lazy_pages": 6, "nodes": 3},
+        ),
+        "space_pages",
+    ),
 )
+
+
+def each_of(cases: tuple[Case, ...]) -> pytest.MarkDecorator:
+    every = [(case, options) for case in cases for options in case.choices]
+    names = [
+        "-".join([case.allocator, *(f"{name}={value}" for name, value in options.items())])
+        for case, options in every
+    ]
+    return pytest.mark.parametrize(("case", "options"), every, ids=names)
+
+
+EVERY = [(case, options) for case in CASES for options in case.choices]
+EACH = each_of(CASES)
 
 
 def sequence_of(
@@ -114,7 +155,7 @@ def fewest_slots(options: Options) -> int:
 
 
 def test_every_design_has_a_reference() -> None:
-    told = {case.allocator for case in CASES}
+    told = {case.allocator for case in (*CASES, *AREA_CASES)}
     assert told <= set(shipped_allocators())
     if new := sorted(set(shipped_allocators()) - told):
         pytest.skip(f"CASES has no reference of {', '.join(new)}; add one")

@@ -40,6 +40,10 @@ def run(bench: Bench, task: Task, page: int | None) -> None:
     assert task.state == HOME, "there is a slot for it"
 
 
+def _can_undo(bench: Bench, task: Task) -> bool:
+    return task.state == HOME and bool(task.mapped) and bool(bench.cpus_for(task))
+
+
 def used_pools(case: Case, options: Options) -> Iterator[Bench]:
     """A design after requests at random, with nothing mapped: but for deadlocks, which may have been."""
     for seed in range(12):
@@ -48,8 +52,8 @@ def used_pools(case: Case, options: Options) -> Iterator[Bench]:
         sequence = sequence_of(case, options, slots, 2, chance.randint(1, 6), 1_000)
         sequence.play(random_requests(seed, 100, PAGES, busy=1.0))
         bench = sequence.bench
-        while home := [task for task in bench.tasks if task.state == HOME and task.mapped]:
-            bench.begin(home[0], bench.cpus_for(home[0])[0], None)
+        while able := [task for task in bench.tasks if _can_undo(bench, task)]:
+            bench.begin(able[0], bench.cpus_for(able[0])[0], None)
             while ready := bench.runnable():
                 bench.step(ready[0], (bench.cpus_for(ready[0]) or [ready[0].cpu])[0])
         if all(task.state == HOME for task in bench.tasks):

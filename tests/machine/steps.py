@@ -4,7 +4,7 @@ A task is at home (free to map or unmap), running in the kernel on a CPU, ready 
 asleep. A CPU runs one task in the kernel until that is done or falls asleep, as the machine does; between map
 and unmap the task is at home and takes no CPU, unless it must not leave the one it has. A CPU stays in the
 address space of the task that it ran last. One `step` carries out the task's last action and asks the design
-for the next.
+for the next. A worker is at home until a step wakes it; it is then ready, and steps like a task.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pipeline.allocators.api.contract import Check, Shape, parse_options
 from pipeline.allocators.api.protocols import StepCost
 from pipeline.machine.engine.records import STEP_COST
 from pipeline.machine.machine_state import build_allocator
+from pipeline.schema import codes
 
 FLUSHES = (actions.FLUSH_ALL, actions.FLUSH_MASK, actions.FLUSH_LOCAL, actions.REPEAT_ALL, actions.SHOOT_DOWN)
 HOME, KERNEL, READY, ASLEEP = "at home", "in the kernel", "ready", "asleep"
@@ -55,6 +56,8 @@ class Task:
     request: Any = None
     action: int = actions.STEP
     argument: int = 0
+    again: bool = False
+    """of a worker: it was woken while it ran"""
 
 
 class Bench:
@@ -71,12 +74,24 @@ class Bench:
             allocator, parse_options(allocator.options, options, allocator.name), self.shape
         )
         self.tasks = [Task(number, number % self.shape.processes) for number in range(tasks)]
+        coded = allocator.encode(parse_options(allocator.options, options, allocator.name))
+        workers = allocator.size("workers", coded, self.shape)
+        self.workers = [self._worker(tasks, k) for k in range(workers)]
         self.running: list[Task | None] = [None] * cpus
         self.holders: dict[int, Task] = {}
         self.moment = 0
         self.queues: list[list[Task]] = [[] for _ in self.state.queues]
         self.flushing: set[int] = set()
         self.asked = 0
+
+    @staticmethod
+    def _worker(tasks: int, number: int) -> Task:
+        request = Request(
+            op=-1, page=number, pages=1, task=tasks + number, process=-1, unmapping=codes.WORK, step=0,
+            slot=-1, served=-1, budget=0, mark=0, mask=0,
+        )  # fmt: skip
+        request.forget_spending()
+        return Task(tasks + number, -1, request=request)
 
     def cpus_for(self, task: Task) -> list[int]:
         """CPUs that could run the task now."""
@@ -85,15 +100,19 @@ class Bench:
         free = [c for c, running in enumerate(self.running) if running is None]
         return [c for c in free if c == task.cpu] if task.pinned else free
 
-    def begin(self, task: Task, cpu: int, page: int | None, kind: int = 0) -> None:
-        """The task enters the kernel on `cpu` to map `page`, or to undo its innermost mapping."""
+    def hand_over(self, owner: Task, number: int, task: Task) -> None:
+        """Mapping `number` of a task becomes the innermost of another, which can then undo it."""
+        task.mapped.append(owner.mapped.pop(number))
+
+    def begin(self, task: Task, cpu: int, page: int | None, kind: int = 0, pages: int = 1) -> None:
+        """The task enters the kernel on `cpu` to map from `page` on, or to undo its innermost mapping."""
         if page is None:
             task.request = task.mapped[-1]
             task.request.unmapping = 1
         else:
             self.asked += 1
             task.request = Request(
-                op=self.asked, page=page, task=task.number, process=task.process, kind=kind,
+                op=self.asked, page=page, pages=pages, task=task.number, process=task.process, kind=kind,
                 depth=len(task.mapped),
                 cpu_map=cpu, slot=-1, served=-1, unmapping=0, budget=0, mark=0, mask=0,
             )  # fmt: skip
@@ -112,7 +131,7 @@ class Bench:
     def _come(self, task: Task, cpu: int) -> None:
         """The task has the CPU: it is in the task's address space, and has what the task has mapped."""
         space = self.state.spaces[cpu]
-        if space.process != task.process:
+        if task.process >= 0 and space.process != task.process:
             self.moment += 1
             space.process, space.emptied = task.process, self.moment
             if getattr(self.module, "NON_GLOBAL", False):
@@ -135,9 +154,15 @@ class Bench:
         for cpu in cpus:
             self.state.tlb.loaded[cpu :: self.shape.cpus] = 0
 
+    def _flush_everywhere(self, first: int, slots: int) -> None:
+        """Nothing of these slots' addresses is left in any TLB; 0 slots: nothing at all."""
+        cpus = self.shape.cpus
+        end = (first + slots) * cpus if slots else None
+        self.state.tlb.loaded[first * cpus : end] = 0
+
     def runnable(self) -> list[Task]:
         """Tasks whose next step can be taken: not those that spin, sleep, or find no CPU."""
-        return [task for task in self.tasks if self._can_step(task)]
+        return [task for task in [*self.tasks, *self.workers] if self._can_step(task)]
 
     def _can_step(self, task: Task) -> bool:
         if task.state == READY:
@@ -172,7 +197,7 @@ class Bench:
         elif action in FLUSHES:
             mask = task.request.mask
             if action == actions.FLUSH_ALL:
-                self._forget_all(range(self.shape.cpus))
+                self._flush_everywhere(task.request.range_first, task.request.range_slots)
             elif action == actions.FLUSH_LOCAL:
                 self._forget_all([task.cpu])
             elif action == actions.FLUSH_MASK:
@@ -182,6 +207,8 @@ class Bench:
             self._touch(task.request, task.cpu)
         elif action in (actions.WAKE_ALL, actions.WAKE_ONE):
             return self._wake(task.argument, 1 if action == actions.WAKE_ONE else len(self.tasks))
+        elif action == actions.WAKE_WORKER:
+            self._wake_worker(self.workers[task.argument])
         return []
 
     def holds(self, task: Task) -> bool:
@@ -199,10 +226,11 @@ class Bench:
 
     def _ask(self, task: Task) -> None:
         d = self._step_cost(task.cpu)
-        step = self.module.unmap_step if task.request.unmapping else self.module.map_step
-        task.action = step(self.state, task.request, d)
+        steps = {codes.MAP: "map_step", codes.UNMAP: "unmap_step", codes.WORK: "work_step"}
+        task.action = getattr(self.module, steps[task.request.unmapping])(self.state, task.request, d)
         task.argument = d.lock if task.action == actions.LOCK else d.queue
         task.request.mask = d.cpu_mask
+        task.request.range_first, task.request.range_slots = d.range_first, d.range_slots
         task.pinned += d.pin
         task.atomic += d.atomic
         assert d.finding == -1, f"finding {d.finding}"
@@ -239,10 +267,19 @@ class Bench:
             task.state = READY
         return woken
 
+    @staticmethod
+    def _wake_worker(worker: Task) -> None:
+        if worker.state == HOME:
+            worker.state, worker.action, worker.request.step = READY, actions.STEP, 0
+        worker.again = worker.state in (KERNEL, ASLEEP)
+
     def _finish(self, task: Task) -> None:
         assert not self.holds(task), "done with the lock held"
         task.state = HOME
-        if task.request.unmapping:
+        if task.request.unmapping == codes.WORK:
+            if task.again:
+                self._wake_worker(task)
+        elif task.request.unmapping:
             task.mapped.pop()
         else:
             task.mapped.append(task.request)
@@ -257,8 +294,8 @@ class Bench:
         self._switch(task, cpu, "switch_out")
 
     def _touch(self, request: Request, cpu: int) -> None:
-        slot, page = request.slot, request.page
-        if slot >= 0:
+        for slot in range(request.slot, request.slot + request.pages) if request.slot >= 0 else ():
+            page = request.page + slot - request.slot
             entry = self.state.tlb[slot * self.shape.cpus + cpu]
             assert entry.loaded in (0, page + 1), f"cpu {cpu} uses slot {slot} with a stale translation"
             entry.loaded = page + 1
