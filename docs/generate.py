@@ -265,7 +265,7 @@ DOCUMENTS = {"format.md": format_document, "queries.md": queries_document}
 EXAMPLES = (
     "README.md", "docs/architecture.md", "docs/comparing.md", "docs/exploring.md", "docs/export.md",
     "docs/importing.md", "docs/notebook.md", "docs/report.md", "docs/studies.md", "docs/sweeping.md",
-    "docs/write-an-allocator.md",
+    "docs/vmalloc.md", "docs/write-an-allocator.md",
 )  # fmt: skip
 
 

@@ -13,7 +13,14 @@ _PAGE_KIB = 4
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="RECORDING", help="File to import.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECORDING",
+            help="File to import, or the name of a shipped recording (wrap16, kcsleep2, stacks-and-bpf).",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).", show_default=False),
@@ -73,9 +80,12 @@ def import_(
     from pipeline.importing.import_trace import import_trace
     from pipeline.io.files import copy_file
     from pipeline.io.outputs import choose_output
+    from pipeline.io.resources import shipped_areas, shipped_recordings
     from pipeline.trace.reader import find_own_metadata
 
     choose_output(output, ("parquet",), force=force)
+    if not file.exists():
+        file = (shipped_recordings() | shipped_areas()).get(str(file), file)
     if format is None and mapping is None and (trace := find_own_metadata(file)) is not None:
         if any((threads, tsc_ghz, kernel, lost_events, page_kib != _PAGE_KIB, page_table_span_mib)):
             raise UsageError(
