@@ -39,6 +39,8 @@ NEVER_SLEEP = {name for name in EVERY if not hasattr(load_allocator(name).module
 POOLS = ["global_pool", "series_pool", "global_pool_invlpg", "clairvoyant"]
 APART = ["deferred_flush", "split_pool"]
 OWN = ["percpu_cached", "per_process"]
+# Designs for areas of an address space, whose unmaps do not flush.
+AREAS = ["vmap_lazy", "vmap_block", "vmap_nodes"]
 # Designs with a pool to fall back on.
 BEHIND = ["mermap", "xen_mapcache"]
 STALE, UNDERFLOW, LOST, INVARIANT = "stale_translation", "count_underflow", "lost_wakeup", "invariant"
@@ -68,6 +70,10 @@ BROKEN = [
     ("atomic", STALE, {"    if not a.options[0].invalidate_at_unmap:\n": "    if False:\n"}),
     ("mermap", STALE, {"    return FLUSH_LOCAL\n": "    return 0\n"}),
     ("xen_mapcache", STALE, {"r.step = _TAKEN\n    return FLUSH_LOCAL": "r.step = _TAKEN\n    return 0"}),
+    ("vmap_global", STALE, {"        return FLUSH_ALL\n": "        return 0\n"}),
+    ("vmap_lazy", STALE, {"return FLUSH_ALL if r.mark > 0 else STEP": "return STEP"}),
+    ("vmap_block", STALE, {"return FLUSH_ALL if r.mark > 0 else STEP": "return STEP"}),
+    ("vmap_nodes", STALE, {"FLUSH_ALL if _prepare_flush(a, d) else": "STEP if _prepare_flush(a, d) else"}),
     *[(allocator, UNDERFLOW, TOO_MUCH) for allocator in [*POOLS, *APART, *BEHIND, "epoch_pool"]],
     *[(allocator, UNDERFLOW, TOO_MUCH_OWN) for allocator in OWN],
     ("lockless_pool", UNDERFLOW, {"change_count(a, d, slot, -1)": "change_count(a, d, slot, -2)"}),
@@ -80,11 +86,16 @@ BROKEN = [
     ("lockless_pool", LOST, {"_WAKE if a.queues[0].sleepers > 0 else after": "after"}),
     ("sf_buf", LOST, {"        if a.queues[0].sleepers > 0:\n": "        if False:\n"}),
     ("always_flush", LOST, {"            r.step = WAKE\n": "            pass\n"}),
+    ("vmap_global", LOST, {"a.queues[0].sleepers > 0": "False"}),
+    ("vmap_lazy", LOST, {"too_many or a.pool[0].short == 1": "too_many"}),
+    ("vmap_block", LOST, {"too_many or a.pool[0].short == 1": "too_many"}),
+    ("vmap_nodes", LOST, {"r.mark == 1 or a.pool[0].full == 1": "r.mark == 1"}),
     ("percpu_pinned", LOST, {"a.queues[d.cpu].sleepers > 0": "False"}),
     *[(allocator, INVARIANT, COUNTED_TWICE) for allocator in POOLS],
     *[(allocator, INVARIANT, COUNTED_TWICE_OWN) for allocator in OWN],
     ("kmap_local", INVARIANT, {"    a.slots[r.slot].task = 0\n": ""}),
     ("atomic", INVARIANT, {"    a.slots[r.slot].count -= 1\n": ""}),
+    *[(allocator, INVARIANT, {"    a.pool[0].lazy += a.slots[first].length\n": ""}) for allocator in AREAS],
     ("mermap", INVARIANT, {"        region.mapped -= 1\n": ""}),
     ("xen_mapcache", INVARIANT, {"    a.slots[slot].state = _GARBAGE\n": ""}),
 ]  # fmt: skip
@@ -97,6 +108,8 @@ FEW = {
     "percpu_cached": {"slots": "2"},
     "mermap": {"region_pages": "2", "entries": "2", "slots": "4"},
     "xen_mapcache": {"slots_per_cpu": "2", "slots": "4"},
+    **{allocator: {"space_pages": "8"} for allocator in ("vmap_global", *AREAS)},
+    "vmap_block": {"space_pages": "4", "block_pages": "1"},
 }
 
 
