@@ -12,6 +12,7 @@ from pipeline.io.files import complete_file
 from pipeline.io.progress import progress
 from pipeline.io.tables import markdown_table
 from pipeline.studies.catalogue import collect
+from pipeline.studies.conformance.area_page import write_areas
 from pipeline.studies.conformance.conformance_page import write_conformance
 from pipeline.studies.definition import Outcome
 from pipeline.studies.lockmeter.lockmeter_page import write_ablations, write_history
@@ -41,6 +42,7 @@ Part = Callable[[Path], str]
 """Writes a section of the document, with its pictures in the given folder."""
 PARTS: tuple[Part, ...] = (
     lambda _: write_conformance(),
+    lambda _: write_areas(),
     lambda _: write_theory(),
     lambda _: write_history(),
     lambda _: write_miss_ratio(),
@@ -76,6 +78,13 @@ YARDSTICKS = (
         "counts, with costs measured in the recording itself",
         r"Simulated / kernel with measured costs, [^:]*: ([^.]*(?:\.\d[^.]*)*)\.",
         "machines that are not emulated, and counts of single seeds near exhaustion",
+    ),
+    Yardstick(
+        "areas of a stock kernel's vmalloc, in lock-step",
+        "every event of a recording of Linux 6.18, in the order in which frees were counted",
+        r"vmap_nodes \|\n(?:\|.*\n)*?\| \*\*differences\*\* (\|.*)\|",
+        "costs, the choice of addresses, and designs other than `vmap_lazy` and `vmap_nodes`",
+        "differences: {}",
     ),
     Yardstick(
         "theory",

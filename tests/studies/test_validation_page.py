@@ -16,6 +16,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "validation.md"
 SECTIONS = (
     "Lock-step against a real kernel",
     "Free-running against the same recordings",
+    "Lock-step against a kernel's vmalloc",
     "Theory",
     "History: the lockmeter rows of March 2002",
     "Hit rate against slots",

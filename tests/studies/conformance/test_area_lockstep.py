@@ -10,9 +10,11 @@ import pytest
 
 from pipeline.cli import run
 from pipeline.errors import InputError, UsageError
+from pipeline.importing.kmap_pool.recordings import recording_path
 from pipeline.studies.conformance.agreement import Agreement
 from pipeline.studies.conformance.area_lockstep import verify_areas
 from pipeline.studies.conformance.area_notes import ADDRESS, ASKED, COLLECTED, LAZY, RANGE, RETURNING, WIDENED
+from pipeline.studies.conformance.area_page import RECORDING, write_areas
 from tests.machine.runs import mutate_allocator
 from tests.studies.conformance.vmalloc_model import Kernel
 
@@ -50,6 +52,22 @@ def test_a_design_does_what_the_kernel_did(design: str, seed: int, tmp_path: Pat
     cut_off = re.search(r"note: (\d+) frees? at the end not compared", found.text())
     assert compared + (int(cut_off[1]) if cut_off else 0) == frees
     assert found.compared[COLLECTED] == found.compared[RANGE] == text.count("purge_vmap_area_lazy") > 3
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_design_does_what_the_recorded_kernel_did(design: str) -> None:
+    found = verify_areas(recording_path(RECORDING), allocator=design, options=DESIGNS[design])
+    assert found.agrees, found.text()
+    assert found.compared[ADDRESS] == 3_390
+    assert found.compared[LAZY] == 3_396 - 17
+    assert found.compared[COLLECTED] == found.compared[RANGE] == 2
+
+
+def test_the_page_states_the_counts_and_the_difference_of_a_purge_by_the_unmap() -> None:
+    text = write_areas()
+    assert "| compared | vmap_lazy drain=worker | vmap_nodes |" in text
+    assert "| **differences** | **0** | **0** |" in text
+    assert "difference is: event 1," in text
 
 
 @pytest.mark.parametrize("design", DESIGNS)
