@@ -16,7 +16,7 @@ import struct
 import sys
 import threading
 
-_BPF_NUMBER = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+_BPF_NUMBERS = {"x86_64": 321, "aarch64": 280}
 _MAP_CREATE, _ARRAY = 0, 2
 _SO_ATTACH_FILTER = 26
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -26,7 +26,7 @@ def _array(pages: int) -> int:
     """Create an array of BPF whose values have this many pages; return its descriptor."""
     # union bpf_attr: map_type, key_size, value_size, max_entries
     attributes = struct.pack("IIII", _ARRAY, 4, 4096, pages).ljust(72, b"\0")
-    descriptor = _libc.syscall(_BPF_NUMBER, _MAP_CREATE, attributes, len(attributes))
+    descriptor = _libc.syscall(_BPF_NUMBERS[platform.machine()], _MAP_CREATE, attributes, len(attributes))
     if descriptor < 0:
         sys.exit(f"bpf: {os.strerror(ctypes.get_errno())}")
     return descriptor
@@ -45,7 +45,9 @@ def _filtered(instructions: int) -> socket.socket:
 
 def main() -> None:
     """Run the rounds."""
-    rounds, threads, arrays, filters = map(int, sys.argv[1:5])
+    if len(sys.argv) != 5 or not all(word.isdecimal() for word in sys.argv[1:]):
+        sys.exit("usage: python3 load.py ROUNDS THREADS ARRAYS FILTERS")
+    rounds, threads, arrays, filters = map(int, sys.argv[1:])
     chance = random.Random(1)
     for _ in range(rounds):
         gate = threading.Event()
@@ -64,4 +66,5 @@ def main() -> None:
             thread.join()
 
 
-main()
+if __name__ == "__main__":
+    main()
