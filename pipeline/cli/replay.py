@@ -59,8 +59,8 @@ def replay(
         typer.Option(
             "--seed",
             metavar="N",
-            help="Seed of random events: hand-over of unfair locks (numaq16, smp4-2002, smp8-2002, "
-            "opteron8-2008), device interrupts (numaq16) and --jitter. Without these, every seed gives the "
+            help="Seed of random events: hand-over of unfair locks (numaq16, opteron8-2008, smp4-2002, "
+            "smp8-2002), device interrupts (numaq16) and --jitter. Without these, every seed gives the "
             "same run.",
         ),
     ] = 0,
