@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.allocators.registry import load_allocator, resolve_allocator
+from pipeline.allocators.api import traits
+from pipeline.allocators.registry import load_allocator, resolve_allocator, shipped_allocators
 from pipeline.errors import UsageError
 from pipeline.machine.engine.records import CLOSED, FIRST_MAPPINGS, S_DEADLOCK, S_FINISHED, TIMED
 from pipeline.machine.in_memory import free_machine
 from pipeline.machine.profile import load_profile
+from pipeline.runs.plan import RunConfig, make_plan
 from pipeline.schema import codes
 from pipeline.schema.codes import E_FINDING, E_RELOCK, E_WORK, PART_MAP, PART_UNMAP, PART_WHOLE
 from pipeline.schema.names import FINDINGS, SITES
 from tests.machine.runs import Outcome, Rows, mutate_allocator, rows, simulate
+from tests.trace.small import PARTS, PROVENANCE, as_arrays, write_parts, writer
 
 DESIGNS = ("vmap_global", "vmap_lazy", "vmap_block", "vmap_nodes")
 LAZY = {name: {"lazy_pages": "40"} for name in DESIGNS[1:]} | {"vmap_global": {}}
@@ -229,6 +232,30 @@ def test_a_worker_that_is_woken_while_it_runs_runs_again(tmp_path: Path) -> None
     alone = simulate(load_allocator(str(path)), free_machine(1, probe_ns=30), trace).of_kind(E_WORK)
     assert alone["time_ns"].tolist() == [140]
     assert alone["value"].tolist() == [40]
+
+
+@pytest.mark.parametrize(
+    ("part", "what"), [("whole", "mappings of up to 4 pages"), ("map", "mappings that other rows unmap")]
+)
+def test_a_design_for_single_pages_refuses_areas(part: str, what: str, tmp_path: Path) -> None:
+    trace = tmp_path / "areas.parquet"
+    if part == "map":
+        write_parts(trace)
+    else:
+        columns = {name: values for name, values in PARTS.items() if name not in ("part", "mapping")}
+        with writer(trace, columns=PROVENANCE | {"pages": "synthetic"}) as out:
+            out.write(as_arrays(columns | {"hold_ns": [1] * len(PARTS["pages"])}))
+    for design in ("direct_map", "page_fault=global_pool,default=atomic"):
+        config = RunConfig(trace=trace, machine="smp4-2002", allocator=design)
+        with pytest.raises(UsageError, match=f"{what}; use vmap_block, vmap_global"):
+            make_plan(config)
+
+
+def test_nothing_for_areas_is_compiled_into_other_designs() -> None:
+    for design in sorted(set(shipped_allocators()) - set(DESIGNS)):
+        module = load_allocator(design).module
+        assert not {"AREAS", "work_step", "workers"} & set(vars(module)), design
+    assert (traits.AREAS, traits.WORKERS) == (False, False)
 
 
 def test_a_design_for_areas_shares_a_run_with_no_other() -> None:

@@ -71,3 +71,8 @@ def test_a_large_state_is_built_and_checked_in_moments(
     )
     assert (out.status, out.problems, out.lost_wakeups) == (records.S_FINISHED, [], [])
     assert time.process_time() - begun_s < 15
+
+
+def test_workers_count_as_tasks() -> None:
+    with pytest.raises(UsageError, match="at most 131,072 tasks and workers, found 131,073"):
+        _check("vmap_nodes", cpus=1)
