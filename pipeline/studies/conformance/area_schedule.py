@@ -53,8 +53,15 @@ class AreaSchedule:
 def schedule_all(recording: VmallocRecording, path: Path) -> list[AreaSchedule]:
     """Schedule all parts of the recording at `path`.
 
-    Raises InputError if it has no allocation or no free, or if the counter falls and it has no purge.
+    Raises InputError if it has no allocation or no free, if the counter falls and it has no purge, or if an
+    area has no page.
     """
+    empty = np.flatnonzero((recording.event == ALLOCATED) & (recording.pages < 1))
+    if len(empty):
+        raise InputError(
+            f"{path}: event {int(empty[0]):,} allocates an area of {int(recording.pages[empty[0]]):,} pages; "
+            "the recording is damaged: copy it again"
+        )
     parts = [schedule_turns(recording, order) for order in order_events(recording)]
     needed = {ALLOCATED: "alloc_vmap_area", FREED: "free_vmap_area_noflush"}
     if any(part.cut_off for part in parts):
@@ -127,7 +134,9 @@ class _Scheduling:
                 continue
             known = min(max(areas - frees, 1), lazy - gone)
             schedule.lazy += _divide(lazy - gone, known)
-            schedule.number_derived.update(self.purges[first : purge + 1])
+            # An impossible number is a difference.
+            if known == areas - frees:
+                schedule.number_derived.update(self.purges[first : purge + 1])
             schedule.range_unknown.update(self.purges[first : first + 1])
             return first, known
         schedule.number_told = False

@@ -11,6 +11,7 @@ import pytest
 from pipeline.cli import run
 from pipeline.errors import InputError, UsageError
 from pipeline.importing.kmap_pool.recordings import recording_path
+from pipeline.importing.text.blocks import open_text
 from pipeline.studies.conformance.agreement import Agreement
 from pipeline.studies.conformance.area_lockstep import verify_areas
 from pipeline.studies.conformance.area_notes import ADDRESS, ASKED, COLLECTED, LAZY, RANGE, RETURNING, WIDENED
@@ -218,3 +219,16 @@ def test_a_recording_without_one_of_the_events_is_refused(event: str, tmp_path: 
     lines = [line for line in recorded(0).splitlines(keepends=True) if event not in line]
     with pytest.raises(InputError, match=f"has no {event}; record all three events"):
         held_against(tmp_path, "".join(lines))
+
+
+def test_an_area_without_a_page_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="allocates an area of 0 pages"):
+        held_against(tmp_path, recorded(0).replace("size=8192", "size=0", 1))
+
+
+def test_a_number_of_areas_that_cannot_be_is_a_difference(tmp_path: Path) -> None:
+    text = bytes(open_text(recording_path(RECORDING)).read(1 << 24)).decode()
+    assert text.count("num_purged=838") == 1
+    found = held_against(tmp_path, text.replace("num_purged=838", "num_purged=99999"), lazy_pages="0")
+    assert found.differences[0].what == COLLECTED
+    assert found.differences[0].kernel == "99,999"
