@@ -158,6 +158,14 @@ def test_each_page_of_an_area_is_walked_and_each_pte_written() -> None:
     assert out.time_in("critical") == 2 * 5 * 7
 
 
+def test_a_flush_is_of_the_task_that_unmaps() -> None:
+    trace = rows(2, task=[0, 1], time_ns=[0, 10_000], pages=4, part=[PART_MAP, PART_UNMAP])
+    outcome = replay("vmap_global", trace, loop=TIMED)
+    (flush,) = outcome.of_kind(codes.E_FLUSH)
+    assert (flush["op"], flush["task"]) == (0, 1)
+    assert outcome.operations["unmap_task"].tolist() == [1]
+
+
 def test_an_area_that_is_returned_before_its_flush_is_found(tmp_path: Path) -> None:
     changes = {"        return FLUSH_ALL if r.mark > 0 else STEP\n": "        return STEP\n"}
     trace = area_rows(0, 300)

@@ -155,7 +155,7 @@ def _book_flush(w: MachineState, c: int, i: int, t: int, end: int, receivers: in
     r = w.requests[i]
     w.machine[0].flushes += 1
     w.cpus[c].flushed_op = r.op
-    log_event(w, c, codes.E_FLUSH, t, end - t, r.task, r.op, -1, receivers, -1)
+    log_event(w, c, codes.E_FLUSH, t, end - t, w.cpus[c].task, r.op, -1, receivers, -1)
 
 
 @noinline
@@ -179,7 +179,7 @@ def begin_local_flush(w: MachineState, c: int, i: int, t: int) -> int:
     r = w.requests[i]
     w.machine[0].full_local_flushes += 1
     duration = costs.tlb_flush_ns + costs.tlb_refill_ns
-    log_event(w, c, codes.E_LOCAL_FLUSH, t, duration, r.task, r.op, -1, -1, -1)
+    log_event(w, c, codes.E_LOCAL_FLUSH, t, duration, w.cpus[c].task, r.op, -1, -1, -1)
     return t + duration
 
 
