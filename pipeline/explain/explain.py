@@ -43,6 +43,8 @@ class Explanation:
     done_ns: int
     cpu_map: int
     cpu_unmap: int
+    # None if no row of the trace unmapped it; `done_ns` is then the end of the run.
+    unmap_task: int | None
     within: int | None
     findings: tuple[str, ...]
     # Whether every operation of the run is in its log, so no hold is missing.
@@ -53,19 +55,23 @@ class Explanation:
 # Columns of an operation's row that are copied into an explanation.
 _OF_ROW = (
     "op", "kind", "page", "task", "process", "depth", "served", "slot", "probed", "asked_ns", "done_ns",
-    "cpu_map", "cpu_unmap",
+    "cpu_map", "cpu_unmap", "unmap_task",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An operation without a row in the log, because the run ended first."""
+    """An operation without a row in the log, because the run ended first.
+
+    With `areas`, its row of the trace may also have unmapped the mapping of another row.
+    """
 
     op: int
     ended_ns: int
     findings: tuple[str, ...]
     task: int | None
     events: tuple[Row, ...]
+    areas: bool = False
 
 
 def explain(run: Path, ops: Sequence[int] = (), slowest_of: int = 0) -> list[Explanation | Unfinished]:
@@ -116,7 +122,7 @@ def _one_run(path: Path) -> Run:
 def _explain_unfinished(events: Sequence[Row], op: int, manifest: Manifest) -> Unfinished:
     task = next((row["task"] for row in events if row["event"] in ("switch", "sleep", "scan", "flush")), None)
     findings = tuple(finding.message for finding in manifest.findings)
-    return Unfinished(op, manifest.totals.wall_ns, findings, task, tuple(events))
+    return Unfinished(op, manifest.totals.wall_ns, findings, task, tuple(events), manifest.allocator.areas)
 
 
 def explain_operation(facts: LogFacts, op: int, whole_log: bool) -> Explanation:

@@ -56,7 +56,7 @@ class Holds:
 def gather(session: Session, ops: Sequence[int]) -> LogFacts:
     """Fetch the rows about `ops` from the log of the session's only run; missing operations have none."""
     among = _among(ops)
-    operations = {row["op"]: row for row in _rows(session, f"FROM operations WHERE {among}")}
+    operations = {row["op"]: row for row in _rows(session, _until_the_end(among))}
     events = _rows(session, f"FROM events WHERE {among} AND event <> 'ipi' ORDER BY time_ns")
     waits = _lock_rows(session, "lock_waits", among, among)
     near = merge((row["time_ns"], row["time_ns"] + row["wait_ns"]) for row in waits)
@@ -72,6 +72,15 @@ def gather(session: Session, ops: Sequence[int]) -> LogFacts:
         _passes(session, f"({among} OR {_over('time_ns', 'time_ns + duration_ns', spans)})"),
         _interrupts(session, operations.values()),
         _family(session, operations.values()),
+    )
+
+
+def _until_the_end(where: str) -> str:
+    """Return the query of operations; a mapping that no row unmapped lasts until the end of the run."""
+    return (
+        "SELECT o.* REPLACE (coalesce(o.unmap_asked_ns, r.wall_ns) AS unmap_asked_ns, "
+        "coalesce(o.done_ns, r.wall_ns) AS done_ns) "
+        f"FROM (FROM operations WHERE {where}) AS o INNER JOIN runs AS r ON o.run = r.run"
     )
 
 

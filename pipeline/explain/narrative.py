@@ -96,7 +96,8 @@ def _narrate_finished(op: Explanation) -> list[str]:
     for phase in op.phases:
         lines.append(f"  {_HEADS[phase.name](op, phase)}")
         lines += [f"    {line}" for line in _phase(op, phase)]
-    lines.append(f"  {microseconds(op.done_ns - op.asked_ns)} from request to done")
+    end = "done" if op.unmap_task is not None else "the end of the run"
+    lines.append(f"  {microseconds(op.done_ns - op.asked_ns)} from request to {end}")
     lines += [f"  finding: {finding}" for finding in op.findings]
     return lines
 
@@ -107,10 +108,17 @@ def _map_head(op: Explanation, phase: Phase) -> str:
     return f"mapped on cpu {op.cpu_map} after {microseconds(phase.ns)}, {_SERVED[op.served]}{slot}{probed}"
 
 
+def _unmap_head(op: Explanation, phase: Phase) -> str:
+    if op.unmap_task is None:
+        return "was not unmapped"
+    by = "" if op.unmap_task == op.task else f"by task {op.unmap_task} "
+    return f"unmapped {by}on cpu {op.cpu_unmap} in {microseconds(phase.ns)}"
+
+
 _HEADS: dict[str, Callable[[Explanation, Phase], str]] = {
     "map": _map_head,
     "use": lambda op, phase: f"kept the mapping {microseconds(phase.ns)}",
-    "unmap": lambda op, phase: f"unmapped on cpu {op.cpu_unmap} in {microseconds(phase.ns)}",
+    "unmap": _unmap_head,
 }
 
 
@@ -124,7 +132,9 @@ def _phase(op: Explanation, phase: Phase) -> list[str]:
         longest = sorted(known, key=lambda stretch: -stretch.ns)[:_LONGEST]
         known = sorted(longest, key=lambda stretch: stretch.begin_ns)
     lines += [indent + line for stretch in known for line in _sentences(op, phase, stretch)]
-    if rest:
+    if rest and phase.name == "use" and op.unmap_task != op.task:
+        lines.append(f"{microseconds(sum(s.ns for s in rest))} mapped, while task {op.task} went on")
+    elif rest:
         lines.append(_rest(phase, sum(stretch.ns for stretch in rest)))
     if phase.woken:
         lines.append(f"it woke {_count(phase.woken, 'task')}")
@@ -139,7 +149,8 @@ def _sentences(op: Explanation, phase: Phase, stretch: Stretch) -> list[str]:
         return [_sentence(stretch)]
     wait = stretch.detail
     again = " again" if wait.relock else ""
-    task = f"task {op.task} on cpu {_cpu(op, phase, stretch)}"
+    by = op.unmap_task if phase.name == "unmap" else op.task
+    task = f"task {by} on cpu {_cpu(op, phase, stretch)}"
     head = f"{task} waited {microseconds(stretch.ns)} for the lock{again}:"
     causes = _causes(wait, op.whole_log)
     if len(causes) <= _IN_ONE_LINE:
@@ -285,6 +296,11 @@ def _sender(hit: Interrupt) -> str:
 
 
 def _narrate_unfinished(op: Unfinished) -> list[str]:
+    if op.areas and not op.findings:
+        return [
+            f"operation {op.op}: has no row in the log; its row of the trace unmaps what another row mapped, "
+            f"or the run ended before it, at {format_instant(op.ended_ns)}"
+        ]
     why = "; ".join(op.findings) or "the reason is not recorded"
     lines = [
         f"operation {op.op}: never finished, so it has no row in the log; the run ended at "

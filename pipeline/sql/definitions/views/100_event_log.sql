@@ -4,7 +4,7 @@
 -- column: time_ns int64 (ns); begin of the event; for hit, miss, direct and served_by_fallback, time of the
 --     mapping
 -- column: event string; kind of event
--- column: site string; map or unmap, for lock_wait and lock_hold
+-- column: site string; map, unmap or worker, for lock_wait and lock_hold
 -- column: duration_ns int64 (ns); duration of the event
 -- column: cpu int16; CPU of the event
 -- column: task int32; task of the event
@@ -24,9 +24,9 @@ SELECT run, mapped_ns,
     cpu_map, task, op, page, slot, probed, NULL
 FROM operations
 UNION ALL
-SELECT run, coalesce(unmap_asked_ns, done_ns), 'unmap', NULL, done_ns - unmap_asked_ns, cpu_unmap, task,
+SELECT run, coalesce(unmap_asked_ns, done_ns), 'unmap', NULL, done_ns - unmap_asked_ns, cpu_unmap, unmap_task,
     op, page, slot, NULL, NULL
-FROM operations
+FROM operations WHERE coalesce(unmap_asked_ns, done_ns) IS NOT NULL
 UNION ALL
 SELECT run, time_ns, 'lock_wait', site, wait_ns, cpu, task, op, NULL, NULL, NULL, holder FROM lock_waits
 UNION ALL
