@@ -12,7 +12,7 @@ KINDS = ("page_fault", "copy_to_user", "copy_from_user", "exec_args", "directory
 PARTS = {
     "whole": "the map, its use and the unmap; the task does nothing else meanwhile except nested operations",
     "map": "the map and its first use; the mapping remains until another row unmaps it",
-    "unmap": "the unmap of a mapping that a row before made, possibly of another task",
+    "unmap": "the unmap of a mapping that an earlier row made, possibly a row of another task",
 }
 
 # How an operation was served; the position is the code.
