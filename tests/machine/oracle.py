@@ -176,7 +176,8 @@ class AllocatorMachine(RuleBasedStateMachine):
     def kind_of(self, task: Task, page: int, where: int) -> int:
         """Kind of a mapping: half of the pages are page tables; each is now and then mapped as another."""
         page_table = page % 2 == (where % 8 != 0)
-        return 0 if page_table else 1 + page % (len(KINDS) - 1)
+        # The kinds of single pages that are no page table.
+        return 0 if page_table else 1 + page % (KINDS.index("vmap") - 1)
 
     def free_tasks(self, mapped: bool) -> list[Task]:
         """Tasks at home that can have a CPU, and have something mapped or may map more."""
