@@ -34,7 +34,9 @@ def test_generated_documents_are_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == generated, "run 'make docs'"
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "docs/studies.md", "docs/sweeping.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/architecture.md", "docs/studies.md", "docs/sweeping.md", "docs/vmalloc.md"]
+)
 def test_a_page_shows_what_its_commands_print(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     shown, real = _without_ids(text), _without_ids(module_of("examples").filled(text))
