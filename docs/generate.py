@@ -172,8 +172,8 @@ in fewer bits:
 Only runs of designs for areas have the columns `pages` and `unmap_task`; in the manifest, `areas` of the
 allocator is true. In these runs, -1 in `unmap_asked_ns`, `done_ns` and `unmap_task` means that no row of the
 trace unmapped the mapping. A row of the trace with part `unmap` has no row in the log: its unmap is in the
-row of the map. A worker of the design has no operation. Its holds of locks are events `relock` with site 2 and
-without an operation.
+row of the map. A worker of the design has no operation. Its holds of locks are events `relock` with site 2
+and without an operation.
 
 A run of format version 1 has one file for each table, in which every column is stored unchanged.
 
