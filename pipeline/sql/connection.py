@@ -25,6 +25,15 @@ _chosen: ContextVar[str | None] = ContextVar("memory", default=None)
 # Errors of DuckDB for damaged and missing files, among others.
 _OF_FILES = (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException)
 
+# Errors of DuckDB that no data causes.
+_OF_STATEMENTS = (
+    duckdb.InterruptException,
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.PermissionException,
+)
+
 _AMOUNT = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B)", re.IGNORECASE)
 
 
@@ -125,6 +134,15 @@ def to_error(error: duckdb.Error, safe: bool = False) -> PipelineError:
     if (begin := message.find("\nLINE ")) >= 0:
         mistake.picture = message[begin + 1 :].rstrip()
     return mistake
+
+
+def is_unplaced(error: duckdb.Error, known: PipelineError) -> bool:
+    """Return whether an error may come from the data read, as it has no position in the statement.
+
+    `known` is what `to_error` makes of it.
+    """
+    placed = isinstance(known, SqlError) and known.picture != ""
+    return not (placed or isinstance(error, _OF_STATEMENTS) or isinstance(known, OutOfMemory | OutputError))
 
 
 def _is_refused(error: duckdb.Error) -> bool:

@@ -32,7 +32,7 @@ from pipeline.runs.store import (
 from pipeline.schema.log import LOG_TABLES
 from pipeline.schema.manifest import Totals
 from pipeline.schema.names import CPU_CATEGORIES
-from pipeline.sql.connection import RegisteredFiles, connect, lock, to_error, to_line
+from pipeline.sql.connection import RegisteredFiles, connect, is_unplaced, lock, to_error, to_line
 from pipeline.sql.log_tables import ReadFiles, log_select, parquet_files, recorded_table
 from pipeline.sql.macros import MACROS
 from pipeline.sql.manifest_rows import manifest_rows, measured_rows, recording_row
@@ -150,8 +150,8 @@ class Session:
     def _explain(self, error: duckdb.Error) -> PipelineError:
         """What an error of a statement comes to for the user."""
         known = to_error(error, self.safe)
-        # Of damaged bytes, DuckDB may raise an error without a class of its own that names no file.
-        damage = explain_damage(self.runs) if type(error) is duckdb.Error else None
+        # DuckDB's errors about damaged bytes have many classes, and many name no file.
+        damage = explain_damage(self.runs) if is_unplaced(error, known) else None
         return damage or known
 
     def add_table(self, name: str, rows: pa.Table) -> None:
@@ -212,7 +212,7 @@ def _too_long(logs: Sequence[Totals]) -> set[str]:
 def explain_damage(runs: Sequence[Run]) -> InputError | None:
     """What is wrong with the first of these runs whose log cannot be read to its end; None if all can be."""
     for run in runs:
-        with duckdb.connect() as connection:
+        with duckdb.connect() as connection, interrupts.stopped_by(connection.interrupt):
             try:
                 define_views(connection, [run])
                 for name in run.manifest.log_files.keys() & LOG_TABLES.keys():

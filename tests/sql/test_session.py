@@ -215,3 +215,28 @@ def test_a_damaged_table_of_a_log_is_named(tmp_path: Path, part: str) -> None:
     said = f"^{damaged}: a table of a run's log cannot be read: .*; repeat the run"
     with pytest.raises(InputError, match=said), open_session([sound, damaged]) as session:
         session.query("SELECT sum(map_hold_ns) FROM operations")
+
+
+@pytest.mark.parametrize("safe", [False, True])
+def test_a_damage_about_which_the_error_names_no_file_is_named(tmp_path: Path, safe: bool) -> None:
+    sound, damaged = (make_run(tmp_path / name, operations=[CONTENDED]) for name in ("sound", "damaged"))
+    table = damaged / "operations.parquet"
+    content = table.read_bytes()
+    # The schema says that `done_ns` has 4 bytes, so its statistics, of 8 bytes, cannot be.
+    element = content.rindex(b"\x15\x04%\x00\x18\x07done_ns")
+    table.write_bytes(content[:element] + b"\x15\x02" + content[element + 2 :])
+    with (
+        pytest.raises(InputError, match=f"^{damaged}: a table of a run's log cannot be read: "),
+        open_session([sound, damaged], safe=safe) as session,
+    ):
+        session.query("SELECT sum(done_ns) FROM operations")
+
+
+def test_a_mistake_in_a_statement_is_not_looked_for_in_the_logs(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", operations=[CONTENDED])
+    with open_session([run]) as session:
+        (run / "operations.parquet").unlink()
+        with pytest.raises(UsageError, match="nothing"):
+            session.query("SELECT nothing FROM lock_totals")
+        with pytest.raises(InputError, match="cannot be read"):
+            session.query("SELECT error('of the data, perhaps')")
