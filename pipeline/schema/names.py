@@ -76,7 +76,7 @@ EVENT_KINDS: dict[str, tuple[str, str | None, str | None, str | None]] = {
 # detects lost wake-ups. Allocators report the others with `report_finding`.
 FINDINGS = {
     "deadlock": "tasks sleep for slots that only sleeping tasks hold",
-    "stale_translation": "a CPU used a slot through a stale TLB entry of an earlier mapping",
+    "stale_translation": "a CPU used a mapping through a TLB entry left by another mapping of the slot",
     "count_underflow": "an unmap of a slot that no task has mapped",
     "lost_wakeup": "a task remained asleep although a slot was free for it",
     "starvation": "a waiter was overtaken more often than the limit",

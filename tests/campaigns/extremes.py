@@ -167,12 +167,17 @@ def find_faults(case: Case, trace: Rows, out: Outcome) -> Iterator[str]:
     if out.status == records.S_FINISHED and map_ns != out.totals["map_ns"]:
         yield "times to map do not add up"
     kinds = {list(FINDINGS)[code] for code in out.of_kind(E_FINDING)["value"].tolist()}
-    if untrue := kinds - _TRUE_FINDINGS:
+    if untrue := kinds - _TRUE_FINDINGS - _follow_from(kinds):
         yield f"found: {', '.join(sorted(untrue))}"
     if "nesting_overflow" in kinds and case.depth < _LEAST_NESTING:
         yield "found that maps nest too deep"
     yield from (f"invariant: {text}" for text in out.problems)
     yield from (f"lost wake-up: {text}" for text in out.lost_wakeups)
+
+
+def _follow_from(kinds: set[str]) -> set[str]:
+    """What is true if other findings are: while a task sleeps, another maps in its slot of the CPU."""
+    return {"stale_translation"} if "sleep_while_atomic" in kinds else set()
 
 
 _TOTALS = {name for name in records.MACHINE.names or () if not name.startswith("hash")} - {

@@ -45,7 +45,7 @@ def test_the_skeleton_passes_its_own_test_which_fails_where_the_design_is_wrong(
     done = subprocess.run(words, cwd=house, check=False, capture_output=True, text=True)
     (house / "mine.py").write_text(right)
     assert done.returncode == 1
-    assert "through a stale TLB entry of an earlier mapping" in done.stdout
+    assert "through a TLB entry left by another mapping of the slot" in done.stdout
 
 
 def test_the_skeleton_is_as_tidy_as_the_package_and_names_nobody_else(house):

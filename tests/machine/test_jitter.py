@@ -10,6 +10,7 @@ import pytest
 from pipeline.machine.engine.records import CLOSED, TIMED
 from pipeline.machine.in_memory import Outcome, Rows, free_machine
 from pipeline.machine.profile import load_profile
+from pipeline.schema.codes import E_FINDING
 from tests.machine.runs import rows, simulate
 
 TASKS = 8
@@ -99,4 +100,39 @@ def test_neither_reading_ahead_nor_compiling_changes_what_jitter_does(loop):
     profile = load_profile("smp4-2002")
     whole = simulate("global_pool", profile, trace, **how)
     assert simulate("global_pool", profile, trace, chunk_rows=16, **how).fingerprint == whole.fingerprint
+    nested = nested_trace()
+    whole_nested = simulate("global_pool", profile, nested, levels=2, **how)
+    parts = simulate("global_pool", profile, nested, levels=2, chunk_rows=7, **how)
+    assert parts.fingerprint == whole_nested.fingerprint
     assert simulate("global_pool", profile, trace, compiled=True, **how).fingerprint == whole.fingerprint
+
+
+def nested_trace(pairs: int = 400) -> Rows:
+    """Mappings in which the task computes, waits and maps a second page; nothing else is within the first."""
+    inner = np.arange(2 * pairs) % 2 == 1
+    return rows(
+        2 * pairs,
+        task=np.repeat(np.arange(pairs) % TASKS, 2),
+        time_ns=1_000_000 + 100_000 * np.repeat(np.arange(pairs), 2) + 13_000 * inner,
+        page=np.arange(2 * pairs),
+        depth=inner,
+        think_ns=np.where(inner, 3_000, 20_000),
+        wait_ns=10_000,
+        hold_ns=np.where(inner, 500, 3_500),
+        block_ns=np.where(inner, 0, 10_000),
+    )
+
+
+@LOOPS
+@pytest.mark.parametrize("design", ["direct_map", "atomic"])
+def test_what_is_nested_in_a_mapping_moves_with_it(loop: int, design: str) -> None:
+    trace = nested_trace()
+    still, moved = (
+        replay(design, trace, jitter_percent=percent, loop=loop, levels=2) for percent in (0.0, 100.0)
+    )
+    assert not len(moved.of_kind(E_FINDING))
+    order = np.argsort(moved.operations["op"])
+    asked = moved.operations["asked_ns"][order]
+    recorded = still.operations["asked_ns"][np.argsort(still.operations["op"])]
+    assert (asked != recorded).mean() > 0.9
+    assert (asked[1::2] - asked[::2] == recorded[1::2] - recorded[::2]).all()

@@ -1,4 +1,4 @@
-"""Jitter: each think and wait time of the trace is scaled slightly, so one trace gives many different runs.
+"""Jitter: think and wait times of the trace are scaled slightly, so one trace gives many different runs.
 
 A multiprocessor amplifies small differences in timing: the order in which tasks reach a lock affects
 everything that follows. One run shows one of many possible paths; runs with slightly different times show
@@ -34,12 +34,22 @@ def scale_times(w: MachineState, slot: int, rows: int, share: float) -> None:
     `share` is the jitter, 0 to 1. The recorded time changes with them: the time before the row's wait stays
     the same. In a timed loop, a row is therefore earlier or later by the change of its own think and wait
     times, and the changes do not add up along the trace.
+
+    The times of a nested row are parts of the use and the blocks of the mapping around it, which are not
+    scaled. They are not scaled either, and the row is earlier or later with its outermost row.
     """
     first = slot * w.machine[0].chunk_rows
-    for at in range(first, first + rows):
-        row = w.rows[at]
-        think_ns = _change_ns(w, row.think_ns, accounting.DRAW_THINK, row.op, share)
-        wait_ns = _change_ns(w, row.wait_ns, accounting.DRAW_WAIT, row.op, share)
-        row.think_ns += think_ns
-        row.wait_ns += wait_ns
-        row.time_ns = max(row.time_ns + think_ns + wait_ns, 0)
+    end = first + rows
+    while first < end:
+        run = w.runs[first]
+        tk = w.tasks[run.task]
+        for at in range(first, first + run.rows):
+            row = w.rows[at]
+            if row.depth == 0:
+                think_ns = _change_ns(w, row.think_ns, accounting.DRAW_THINK, row.op, share)
+                wait_ns = _change_ns(w, row.wait_ns, accounting.DRAW_WAIT, row.op, share)
+                row.think_ns += think_ns
+                row.wait_ns += wait_ns
+                tk.jitter_ns = max(think_ns + wait_ns, -row.time_ns)
+            row.time_ns += tk.jitter_ns
+        first += run.rows

@@ -162,6 +162,7 @@ TASK = _record(
     ("at", "i8"), ("end", "i8"), ("chunk_slot", "i8"), ("next_run", "i8"), ("last_run", "i8"),
     ("rows_left", "i8"),
     ("think_left_ns", "i8"), ("since_ns", "i8"), ("free_ns", "i8"),
+    ("jitter_ns", "i8"),  # change of the recorded time of its outermost row that was read last
 )  # fmt: skip
 
 CPU = _record(
