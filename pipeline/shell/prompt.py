@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -30,6 +30,8 @@ from pipeline.sql.library import Value
 from pipeline.sql.session import open_session
 
 _PROMPT = "sql> "
+# After Ctrl-C, a query is interrupted again at this interval until it ends.
+_AGAIN_S = 0.05
 
 
 def run_prompt(
@@ -135,11 +137,16 @@ def _carry_out(shell: Shell, text: str) -> None:
     """Run the text in a thread, as DuckDB does not react to Ctrl-C while it runs a query."""
     with ThreadPoolExecutor(1) as worker:
         done = worker.submit(shell.run, text)
+        stopping = False
         while True:
             try:
-                return done.result()
+                if stopping:
+                    # A query that has not begun yet does not notice; it does the next time.
+                    shell.session.interrupt()
+                if wait([done], _AGAIN_S if stopping else None).done:
+                    return done.result()
             except KeyboardInterrupt:
-                shell.session.interrupt()
+                stopping = True
                 if interrupts.received():
                     raise
 

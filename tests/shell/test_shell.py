@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from prompt_toolkit.completion import CompleteEvent
@@ -19,6 +22,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from pipeline.errors import OutputError, UsageError
+from pipeline.shell import prompt
 from pipeline.shell.completion import SqlCompleter
 from pipeline.shell.history import open_history
 from pipeline.shell.prompt import converse
@@ -283,6 +287,46 @@ def test_the_history_file_keeps_the_newest_entries(tmp_path: Path, monkeypatch: 
     assert isinstance(open_history(), InMemoryHistory)
 
 
+class _LateQuery:
+    """A shell whose query begins after the second interrupt, and ends at the third."""
+
+    def __init__(self) -> None:
+        self.session = self
+        self.interrupts = 0
+        self.ended = threading.Event()
+
+    def interrupt(self) -> None:
+        self.interrupts += 1
+        if self.interrupts == 3:
+            self.ended.set()
+
+    def run(self, text: str) -> None:
+        if not self.ended.wait(20):
+            raise AssertionError(f"'{text}' was not ended")
+        raise UsageError("interrupted")
+
+
+def test_ctrl_c_ends_a_query_that_had_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    pressed = iter([True])
+
+    def wait(*of: Any) -> Any:
+        if next(pressed, False):
+            raise KeyboardInterrupt
+        return concurrent.futures.wait(*of)
+
+    monkeypatch.setattr(prompt, "wait", wait)
+    with pytest.raises(UsageError, match="interrupted"):
+        prompt._carry_out(cast(Shell, _LateQuery()), "FROM runs;")
+
+
+# As at a terminal: started with `nohup`, the tests ignore SIGHUP, and so would the shell.
+HEED_HANGUPS = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 class Terminal:
     """The command's shell at a terminal of its own."""
 
@@ -294,8 +338,8 @@ class Terminal:
         }
         self.main, terminal = os.openpty()
         self.shell = subprocess.Popen(
-            [PIPELINE, "sql", "--runs", runs], stdin=terminal, stdout=terminal, stderr=terminal,
-            env=environment, start_new_session=True,
+            [sys.executable, "-c", HEED_HANGUPS, PIPELINE, "sql", "--runs", runs],
+            stdin=terminal, stdout=terminal, stderr=terminal, env=environment, start_new_session=True,
         )  # fmt: skip
         os.close(terminal)
         self.shown = ""
