@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -9,9 +10,17 @@ import pytest
 
 from pipeline.errors import InputError, UsageError
 from pipeline.importing.import_trace import import_trace
-from pipeline.importing.vmalloc.recording import ALLOCATED, FREED, PURGED, read_recording
+from pipeline.importing.vmalloc.recording import (
+    ALLOCATED,
+    FREED,
+    PURGED,
+    VmallocRecording,
+    read_recording,
+)
 from pipeline.trace.doctor import doctor
+from tests.importing.recorded import SAMPLES
 
+_SAMPLES = SAMPLES / "vmalloc"
 _WORKER, _LIMIT = "kworker/1:2-5", "nr_lazy_max=16384"
 _FIELDS = (
     ("make-12", 0, 100, "alloc_vmap_area: va_start: 18446683600597614592 size=20480 align=16384 "
@@ -92,6 +101,59 @@ def test_the_events_are_read_in_their_order(tool: str, tmp_path: Path) -> None:
     assert found.count.tolist() == [-1, -1, 7, 12, 3, -1, 2]
     assert found.limit.tolist() == [-1, -1, 16384, 16384, -1, -1, 16384]
     assert (found.failed, found.cpus) == (1, 2)
+
+
+def test_real_texts_of_one_load_have_the_same_events(tmp_path: Path) -> None:
+    """The samples are the events of 20 ms, as two tools print them: maps, frees and a purge."""
+    perf, trace_cmd, raw = (_read_sample(name) for name in ("perf", "trace-cmd", "trace-cmd-raw"))
+    assert Counter(perf.event.tolist()) == {ALLOCATED: 6, FREED: 57, PURGED: 1}
+    assert (perf.recorder, perf.cpus, perf.lost) == ("perf record, perf script", 2, None)
+    assert trace_cmd.recorder == raw.recorder == "trace-cmd record, trace-cmd report"
+    assert _fields(raw) == _fields(trace_cmd)
+    # Each tool takes its own times, so it can give two events of different CPUs another order.
+    pairs = list(zip(_fields(perf), _fields(trace_cmd), strict=True))
+    differing = [pair for pair in pairs if pair[0] != pair[1]]
+    assert len(differing) == 2
+    assert differing[0] == differing[1][::-1]
+    assert {fields[-1] for fields in differing[0]} == {0, 1}
+    assert abs(perf.time_ns - trace_cmd.time_ns).max() < 20_000
+    purge = perf.event.tolist().index(PURGED)
+    assert (perf.count[purge], perf.pages[purge]) == (1224, (0xFFFFC90018DC9000 - 0xFFFFC90000175000) >> 12)
+    assert perf.count[purge - 1] > perf.limit[purge - 1] == 16384
+
+
+@pytest.mark.parametrize("name", ["perf", "trace-cmd", "trace-cmd-raw"])
+def test_a_real_text_becomes_rows(name: str, tmp_path: Path) -> None:
+    rows = _imported(tmp_path, (_SAMPLES / f"{name}.txt").read_text())
+    assert rows["pages"].to_list() == [4] * 6
+    assert doctor(tmp_path / "t.parquet").metadata.losses == {"frees_alone": 57}
+
+
+def _read_sample(name: str) -> VmallocRecording:
+    return read_recording(_SAMPLES / f"{name}.txt")
+
+
+def _fields(found: VmallocRecording) -> list[tuple[int, ...]]:
+    columns = (found.event, found.first, found.pages, found.count, found.limit, found.task, found.cpu)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("tool", "lines", "losses"),
+    [
+        ("trace-cmd", ("areas: CPU:1 [1475 EVENTS DROPPED]", "CPU:0 [3 EVENTS DROPPED]"), (1478, 0)),
+        ("trace-cmd", ("areas: CPU:0 [EVENTS DROPPED]",), (0, 1)),
+        ("perf", ("  a  8/8  [001]   1.000120: PERF_RECORD_LOST lost 50",), (50, 0)),
+        ("perf", ("Warning:", "Processed 1207 samples and lost 10.94%!"), (0, 1)),
+    ],
+)
+def test_losses_are_read_as_each_tool_prints_them(
+    tool: str, lines: tuple[str, ...], losses: tuple[int, int], tmp_path: Path
+) -> None:
+    (tmp_path / "r.txt").write_text(TEXTS[tool] + "".join(f"{line}\n" for line in lines))
+    found = read_recording(tmp_path / "r.txt")
+    assert (found.losses.get("lost_events", 0), found.losses.get("gaps", 0)) == losses
+    assert found.losses.get("bad_lines", 0) == 0
 
 
 @pytest.mark.parametrize("seconds", ["000000001", "99999999999999"])

@@ -8,7 +8,7 @@ seconds or in ticks of a clock. With the option latency-format: `comm-tid cpu+fl
 us since the first event. A system call is `sys_read(fd: 3, ...)` at its entry and `sys_read -> 0x10` at its
 exit.
 
-trace-cmd report: as tracefs, without tgid.
+trace-cmd report: as tracefs, without tgid. Lines of an instance begin with its name: `areas: comm-tid`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ LATENCY_HEADS = (_LATENCY + _SECONDS + EVENT_NAME, _LATENCY + r"(?P<us>[0-9]{1,1
 PERF = KernelText(
     heads=(PERF_HEAD,),
     auxiliary=_NOTHING | _FRAMES | {"messages of perf": r"^\[ perf |^Warning:|^Check IO/CPU overload"},
-    losses=("Processed {d} events and lost {count:d} chunks!{any}",),
+    losses=(
+        "Processed {d} events and lost {count:d} chunks!{any}",
+        "Processed {d} samples and lost {any}%!",
+    ),
     mistakes={
         r"^ *\S.*? +(?:-?[0-9]+/)?-?[0-9]+ +(?:\[[0-9]+\] +)?(?:[0-9]+ +)?[a-z_0-9]+:[a-z_0-9]+: ": (
             "this is output of perf script without times; run perf script with "
@@ -73,7 +76,7 @@ TRACE_CMD = KernelText(
         "": r"^\s*$|^#|^CPU [0-9]+ is empty$|^ *cpus=[0-9]+$|^version = ",
         "messages of trace-cmd": r"^ *(?:overriding event |trace-cmd: |[Ww]arning: |\S+\.dat\S*:?$)",
     },
-    losses=_LOST_OF_CPU,
+    losses=(*_LOST_OF_CPU, *(f"{{any}}: {form}" for form in _LOST_OF_CPU)),
 )
 BPFTRACE = KernelText(
     heads=(PERF_HEAD,),

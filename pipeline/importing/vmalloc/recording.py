@@ -33,14 +33,24 @@ _SNIFFED_BYTES = 1 << 20
 _FARTHEST_LATER_NS = 3 * MAX_TIME_NS // 4
 
 ALLOCATED, FREED, PURGED = 100, 101, 102
+# The second forms are those of raw fields, as `trace-cmd report -R` prints them.
 _EVENTS = {
     "alloc_vmap_area": Event(
-        ALLOCATED, ("va_start: {address:u} size={count:n} align={n} vstart={x} vend={x} failed={flag:d}",)
+        ALLOCATED,
+        tuple(
+            start + "{address:u} size={count:n} align={n} vstart={x} vend={x} failed={flag:d}"
+            for start in ("va_start: ", "addr=")
+        ),
     ),
     "free_vmap_area_noflush": Event(
         FREED, ("va_start={address:x} nr_lazy={count:n} nr_lazy_max={position:n}",)
     ),
-    "purge_vmap_area_lazy": Event(PURGED, ("start={address:x} end={last:x} num_purged={count:n}",)),
+    "purge_vmap_area_lazy": Event(
+        PURGED,
+        tuple(
+            "start={address:x} end={last:x} " + number + "={count:n}" for number in ("num_purged", "npurged")
+        ),
+    ),
     "PERF_RECORD_LOST": Event(ev.LOST, ("lost {count:n}",)),
     "PERF_RECORD_LOST_SAMPLES": Event(ev.LOST, ("lost {count:n}",)),
 }
