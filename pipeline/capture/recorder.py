@@ -1,4 +1,4 @@
-"""The interface of recorders, and obstacles to their use."""
+"""The interface of recorders, obstacles to their use, and running commands for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from pipeline.errors import UsageError
+
+# A line of only this precedes perf's reason.
+_HEADING = "Error:"
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,24 @@ class Recorder(Protocol):
 
 
 def find_failure(arguments: Sequence[str]) -> str | None:
-    """Run a command without output; return None if it succeeds, else the first line of its output."""
+    """Run a command without output; return None if it succeeds, else the first reason in its output."""
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
-    said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    return said[0] if said else f"it ended with status {done.returncode}"
+    said = [line.strip() for line in (done.stderr + done.stdout).splitlines()]
+    reasons = [line for line in said if line not in ("", _HEADING)]
+    return reasons[0] if reasons else f"it ended with status {done.returncode}"
+
+
+def run_command(command: Sequence[str]) -> int:
+    """Run a command, and return its exit status as a shell gives it: 128 and the signal if one ended it.
+
+    Raises UsageError if the kernel cannot run the command.
+    """
+    try:
+        status = subprocess.run(command, check=False).returncode
+    except OSError as error:
+        raise UsageError(
+            f"{command[0]}: cannot be run ({error.strerror}); check the file, or run it with its interpreter"
+        ) from error
+    return status if status >= 0 else 128 - status

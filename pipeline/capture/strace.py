@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.capture.recorder import Obstacle, Recording, find_failure
+from pipeline.capture.recorder import Obstacle, Recording, find_failure, run_command
 from pipeline.errors import InputError
 
 # System calls that copy file data, move a descriptor's position, or create and end tasks. strace ignores
@@ -48,10 +47,10 @@ class Strace:
     def record(self, command: Sequence[str], scratch: Path) -> Recording:
         """See `Recorder`; strace loses no events, as the command waits for it."""
         text = scratch / "recording.strace.txt"
-        done = subprocess.run([*_arguments(text), "--", *command], check=False)
+        status = run_command([*_arguments(text), "--", *command])
         if not text.exists() or not text.stat().st_size:
-            raise InputError(f"strace ended with status {done.returncode} and left no recording")
-        return Recording(text, "strace", done.returncode)
+            raise InputError(f"strace ended with status {status} and left no recording")
+        return Recording(text, "strace", status)
 
 
 def _arguments(text: Path) -> list[str]:

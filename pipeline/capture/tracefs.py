@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.capture.recorder import Obstacle
@@ -26,6 +27,18 @@ def no_tracefs() -> Obstacle:
     return Obstacle(f"{path} is not mounted", f"'sudo mount -t tracefs nodev {path}'")
 
 
-def has_event(tracefs: Path, event: str) -> bool:
-    """Return whether the kernel has an event, given as system:name."""
-    return (tracefs / "events" / event.replace(":", "/", 1)).exists()
+def find_events(events: Iterable[str]) -> list[str]:
+    """Return those of `events`, each given as system:name, that the kernel has; none without tracefs."""
+    tracefs = find_tracefs()
+    if tracefs is None:
+        return []
+    return [event for event in events if (tracefs / "events" / event.replace(":", "/", 1)).exists()]
+
+
+def find_event_obstacles(events: Sequence[str], remedy: str) -> list[Obstacle]:
+    """Return why `events` cannot be recorded; `remedy` is what gives a kernel those that it lacks."""
+    if find_tracefs() is None:
+        return [no_tracefs()]
+    found = find_events(events)
+    missing = [event for event in events if event not in found]
+    return [Obstacle(f"the kernel has no event {', '.join(missing)}", remedy)] if missing else []

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import errno
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.capture.recorder import Obstacle, Recording
-from pipeline.capture.tracefs import find_tracefs, has_event, no_tracefs
-from pipeline.errors import InputError, UsageError
+from pipeline.capture.recorder import Obstacle, Recording, run_command
+from pipeline.capture.tracefs import find_event_obstacles, find_tracefs, no_tracefs
+from pipeline.errors import InputError
 from pipeline.importing.vmalloc.recording import is_recording
 from pipeline.io.process import Process
 
@@ -37,17 +36,11 @@ class Vmalloc:
     def find_obstacles(self, scratch: Path) -> list[Obstacle]:
         """See `Recorder`; nothing is written into `scratch`."""
         del scratch
+        remedy = "take Linux 6.3 or later, built with CONFIG_EVENT_TRACING"
+        obstacles = find_event_obstacles(EVENTS, remedy)
         tracefs = find_tracefs()
-        if tracefs is None:
-            return [no_tracefs()]
-        missing = [event for event in EVENTS if not has_event(tracefs, event)]
-        if missing:
-            return [
-                Obstacle(
-                    f"the kernel has no event {', '.join(missing)}",
-                    "take Linux 6.3 or later, built with CONFIG_EVENT_TRACING",
-                )
-            ]
+        if obstacles or tracefs is None:
+            return obstacles
         try:
             with _instance(tracefs) as instance:
                 self._set_up(instance)
@@ -69,7 +62,7 @@ class Vmalloc:
         with _instance(tracefs) as instance:
             self._set_up(instance)
             (instance / "tracing_on").write_text("1")
-            status = _run(command)
+            status = run_command(command)
             (instance / "tracing_on").write_text("0")
             with (instance / "trace").open("rb") as source, text.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
@@ -112,14 +105,3 @@ def _instance(tracefs: Path) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             instance.rmdir()
-
-
-def _run(command: Sequence[str]) -> int:
-    """Run a command; return its exit status, as a shell gives it."""
-    try:
-        status = subprocess.run(command, check=False).returncode
-    except OSError as error:
-        raise UsageError(
-            f"{command[0]}: cannot be run ({error.strerror}); check the file, or run it with its interpreter"
-        ) from error
-    return status if status >= 0 else 128 - status

@@ -26,14 +26,31 @@ STRACE_TEXT = """\
 70 1795387398.000300 +++ exited with 0 +++
 """
 
+# What perf report --stats says of losses: 2 records about them, of 30 events and 12 records of tasks.
+STATISTICS = """
+Aggregated stats:
+           TOTAL events:        120
+    LOST_SAMPLES events:          2  ( 1.7%)
+vmalloc:alloc_vmap_area stats:
+          SAMPLE events:         64
+    LOST_SAMPLES events:         30
+dummy:HG stats:
+    LOST_SAMPLES events:         12
+"""
+
 _PERF = """#!/bin/sh
-# record ... -o DATA -- COMMAND, or script
+# record ... -m PAGES ... -o DATA -- COMMAND, or script, evlist or report
+echo "$*" >> {text}.calls
 case $1 in
 record)
     [ -n "{refusal}" ] && {{ echo "{refusal}" >&2; exit 129; }}
+    while [ "$1" != -m ]; do shift; done
+    [ "$2" -gt {most_pages} ] && {{ echo "Permission error mapping pages." >&2; exit 255; }}
     while [ "$1" != -o ]; do shift; done
     touch "$2"; shift 3; exec "$@";;
 script) cat {text};;
+evlist) [ -s {text}.statistics ] && echo "cycles: read_format: ID|LOST, disabled: 1";;
+report) cat {text}.statistics;;
 esac
 """
 _STRACE = """#!/bin/sh
@@ -43,19 +60,25 @@ cp {text} "$2"; shift 3; exec "$@"
 """
 
 
-def perf(directory: Path, text: str = PERF_TEXT, refusal: str = "") -> None:
-    """Put a `perf` into `directory` that records `text`, or refuses."""
-    _script(directory, "perf", _PERF, text, refusal)
+def perf(
+    directory: Path, text: str = PERF_TEXT, refusal: str = "", statistics: str = "", most_pages: int = 10**6
+) -> None:
+    """Put a `perf` into `directory` that records `text`, or refuses; it notes its calls in `perf.txt.calls`.
+
+    With `statistics`, it counts lost events. It refuses a buffer of more than `most_pages` pages.
+    """
+    (directory / "perf.txt.statistics").write_text(statistics)
+    _script(directory, "perf", _PERF, text, refusal=refusal, most_pages=most_pages)
 
 
 def strace(directory: Path, text: str = STRACE_TEXT, refusal: str = "") -> None:
     """Put a `strace` into `directory` that records `text`, or refuses."""
-    _script(directory, "strace", _STRACE, text, refusal)
+    _script(directory, "strace", _STRACE, text, refusal=refusal)
 
 
-def _script(directory: Path, name: str, script: str, text: str, refusal: str) -> None:
+def _script(directory: Path, name: str, script: str, text: str, **fields: object) -> None:
     said = directory / f"{name}.txt"
     said.write_text(text)
     path = directory / name
-    path.write_text(script.format(text=said, refusal=refusal))
+    path.write_text(script.format(text=said, **fields))
     path.chmod(0o755)

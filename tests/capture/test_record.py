@@ -14,7 +14,7 @@ from pipeline.capture import tracefs as tracefs_module
 from pipeline.capture.bpftrace import bpftrace_commands, script_path
 from pipeline.capture.capture import find_obstacles, record
 from pipeline.capture.strace import Strace
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import InputError, PipelineError, UsageError
 from pipeline.trace.doctor import doctor
 
 from . import fakes
@@ -58,15 +58,22 @@ def test_events_that_perf_lost_are_counted_and_written_into_the_trace(here, tmp_
     assert result.imported.metadata.lost_events == 42
 
 
+def test_losses_after_the_last_record_are_counted_as_perf_does(here, tmp_path) -> None:
+    fakes.perf(here, fakes.PERF_TEXT + fakes.LOST_LINE.format(count=40), statistics=fakes.STATISTICS)
+    assert record(["true"], tmp_path / "t.parquet", keep=tmp_path / "kept.txt").lost_events == 42
+    last = (tmp_path / "kept.txt").read_text().splitlines()[-1]
+    assert last.endswith("[000]  100.000046000: PERF_RECORD_LOST_SAMPLES lost 2")
+
+
 def test_where_perf_may_not_record_strace_does_and_it_is_said_why(here, tmp_path) -> None:
-    fakes.perf(here, refusal="Access to performance monitoring is limited.")
+    fakes.perf(here, refusal="Error:\nAccess to performance monitoring is limited.")
     fakes.strace(here)
     said: list[str] = []
     result = record(["false"], tmp_path / "t.parquet", say=said.append)
     assert (result.recorder, result.exit_status, result.lost_events) == ("strace", 1, 0)
     assert result.imported.metadata.operations == 2
     assert "kernel.perf_event_paranoid" in said[0]
-    assert "Access to performance monitoring is limited" in said[0]
+    assert "perf says: Access to performance monitoring is limited" in said[0]
     assert said[1] == "recording with strace"
 
 
@@ -108,6 +115,20 @@ def test_a_recorder_that_is_asked_for_is_the_only_one_tried(here, tmp_path) -> N
     with pytest.raises(UsageError, match="perf is not installed") as caught:
         record(["true"], tmp_path / "t.parquet", by="perf")
     assert "strace" not in str(caught.value).partition("'pipeline record")[0]
+
+
+@pytest.mark.parametrize("tool", ["perf", "strace"])
+def test_the_status_of_a_killed_command_is_that_of_a_shell(here, tmp_path, tool) -> None:
+    getattr(fakes, tool)(here)
+    assert record(["sh", "-c", "kill -9 $$"], tmp_path / "t.parquet", by=tool).exit_status == 137
+
+
+def test_a_recording_that_perf_cannot_read_is_told(here, tmp_path) -> None:
+    fakes.perf(here)
+    script = here / "perf"
+    script.write_text(script.read_text().replace("script) cat", "script) echo incompatible >&2; exit 1; cat"))
+    with pytest.raises(InputError, match=r"\(incompatible\); check that the command can be run"):
+        record(["true"], tmp_path / "t.parquet", by="perf")
 
 
 @pytest.mark.parametrize(("command", "said"), [([], "found none"), (["no-such-tool"], "check PATH")])
