@@ -12,7 +12,8 @@ from pathlib import Path
 from pipeline.capture.perf import Perf
 from pipeline.capture.recorder import Obstacle, Recorder
 from pipeline.capture.strace import Strace
-from pipeline.capture.vmalloc import Vmalloc
+from pipeline.capture.vmalloc_perf import PerfAreas
+from pipeline.capture.vmalloc_tracefs import TracefsAreas
 from pipeline.errors import OutputError, UsageError
 from pipeline.importing.import_trace import ImportResult, import_trace
 from pipeline.io.files import output_error
@@ -55,15 +56,17 @@ def record(
     """Run `command`, record it and all that it starts, and import the recording into a trace at `output`.
 
     `by` is the name of a recorder, perf or strace; None chooses the first that works. With `vmalloc`, the
-    kernel's areas of vmalloc are recorded instead, of all tasks while the command runs; the only recorder is
-    tracefs. `keep` is a path at which to keep the recording's text. `buffer_mib` is the size of the buffer of
-    perf or tracefs for each CPU, in MiB. `say` is called with messages. The recording is next to `output`
-    until it is imported. It is then removed, also after an error, unless it is kept.
+    kernel's areas of vmalloc are recorded instead, of all tasks while the command runs; the recorders are
+    then tracefs and perf. `keep` is a path at which to keep the recording's text. `buffer_mib` is the size of
+    the buffer of perf or tracefs for each CPU, in MiB. `say` is called with messages. The recording is next
+    to `output` until it is imported. It is then removed, also after an error, unless it is kept.
 
-    Raises UsageError for a command that does not exist, and if no recorder works, with the requirements of
-    each; OutputError if the recording cannot be written; and the errors of `import_trace`.
+    Raises UsageError for a command that does not exist or cannot be run, for a recorder that does not record
+    this, and if no recorder works, with the requirements of each; OutputError if the recording cannot be
+    written; and the errors of `import_trace`.
     """
     output = Path(output)
+    check_recorder(by, vmalloc=vmalloc)
     if not command:
         raise UsageError("expected a command to record after '--', found none")
     if not shutil.which(command[0]):
@@ -98,8 +101,23 @@ def record(
     return RecordResult(recorder.name, recorded.exit_status, imported.metadata.lost_events, keep, imported)
 
 
+def check_recorder(by: str | None, *, vmalloc: bool) -> None:
+    """Raise UsageError if recorder `by` does not record areas (with `vmalloc`) or a command's operations."""
+    known = {areas: [recorder.name for recorder in _recorders(1, areas)] for areas in (False, True)}
+    if by is None or by in known[vmalloc]:
+        return
+    what = "areas of vmalloc" if vmalloc else "page faults, reads and writes"
+    others = "omit --vmalloc" if vmalloc else "add --vmalloc to record areas of vmalloc"
+    hint = f", or {others}" if by in known[not vmalloc] else ""
+    raise UsageError(
+        f"{by} does not record {what}; expected --with {' or --with '.join(known[vmalloc])}{hint}"
+    )
+
+
 def _recorders(buffer_mib: int, vmalloc: bool) -> tuple[Recorder, ...]:
-    return (Vmalloc(buffer_mib),) if vmalloc else (Perf(buffer_mib), Strace())
+    if vmalloc:
+        return TracefsAreas(buffer_mib), PerfAreas(buffer_mib)
+    return Perf(buffer_mib), Strace()
 
 
 def _choose_recorder(

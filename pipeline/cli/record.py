@@ -19,8 +19,12 @@ def record(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Trace to write (.parquet).")
     ] = None,
     by: Annotated[
-        Literal["perf", "strace"] | None,
-        typer.Option("--with", help="Recorder (default: the first of these that works on this machine)."),
+        Literal["perf", "strace", "tracefs"] | None,
+        typer.Option(
+            "--with",
+            help="Recorder: perf or strace; with --vmalloc, tracefs or perf (default: the first of these two "
+            "that works on this machine).",
+        ),
     ] = None,
     keep: Annotated[
         Path | None,
@@ -33,7 +37,7 @@ def record(
         bool,
         typer.Option(
             "--vmalloc",
-            help="Record the kernel's areas of vmalloc, of all tasks while the command runs (needs root).",
+            help="Record the kernel's areas of vmalloc, of all tasks while the command runs.",
         ),
     ] = False,
     bpftrace: Annotated[
@@ -51,13 +55,14 @@ def record(
     vmalloc instead.
     """
     from pipeline.capture.bpftrace import bpftrace_commands, script_path
-    from pipeline.capture.capture import find_obstacles
+    from pipeline.capture.capture import check_recorder, find_obstacles
     from pipeline.capture.capture import record as record_command
     from pipeline.errors import UsageError
     from pipeline.io.outputs import check_output, choose_output
 
-    if vmalloc and (by or bpftrace):
-        raise UsageError("--vmalloc records with tracefs; omit --with and --bpftrace")
+    if bpftrace and vmalloc:
+        raise UsageError("the script for bpftrace records page faults, reads and writes; omit --vmalloc")
+    check_recorder(by, vmalloc=vmalloc)
     if bpftrace:
         print(script_path().read_text())
         typer.echo(f"// run:\n{bpftrace_commands(command or [], output)}", err=True)

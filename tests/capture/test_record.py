@@ -117,6 +117,20 @@ def test_a_recorder_that_is_asked_for_is_the_only_one_tried(here, tmp_path) -> N
     assert "strace" not in str(caught.value).partition("'pipeline record")[0]
 
 
+@pytest.mark.parametrize(
+    ("by", "vmalloc", "said"),
+    [
+        ("tracefs", False, "expected --with perf or --with strace, or add --vmalloc"),
+        ("strace", True, "expected --with tracefs or --with perf, or omit --vmalloc"),
+        ("ftrace", True, "ftrace does not record areas of vmalloc; expected --with tracefs or --with perf$"),
+    ],
+)
+def test_a_recorder_of_something_else_is_refused(here, tmp_path, by, vmalloc, said) -> None:
+    with pytest.raises(UsageError, match=said):
+        record(["true"], tmp_path / "out" / "t.parquet", by=by, vmalloc=vmalloc)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("tool", ["perf", "strace"])
 def test_the_status_of_a_killed_command_is_that_of_a_shell(here, tmp_path, tool) -> None:
     getattr(fakes, tool)(here)
