@@ -83,10 +83,10 @@ def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 1) -> str:
-    """Return a clause for an error message that suggests the nearest names, or "" if none is near."""
+    """Return a parenthesis for an error message that suggests the nearest names, or "" if none is near."""
     near = nearest(name, known, most)
     quoted = " or ".join(f"'{n}'" for n in near)
-    return f"; did you mean {quoted}?" if near else ""
+    return f" (did you mean {quoted}?)" if near else ""
 
 
 def unknown_name(

@@ -55,7 +55,7 @@ def test_shipped_recordings_are_known_by_name(house):
     answer("transform", "local", "window=0s..1ms", "-o", "short.parquet", cwd=house)
     assert open_trace(house / "short.parquet").rows > 0
     answer("fit", "short.parquet", "-o", "short.toml", cwd=house)
-    assert "unknown trace 'locl'; did you mean 'local'" in refusal(
+    assert "unknown trace 'locl' (did you mean 'local'" in refusal(
         "fit", "locl", "-o", "x.toml", cwd=house, status=USAGE
     )
 

@@ -63,7 +63,7 @@ def test_the_command_says_what_it_wrote(tmp_path):
 
 
 MISTAKES = [
-    ({"form": "perfeto"}, UsageError, "unknown format 'perfeto'; did you mean 'perfetto'"),
+    ({"form": "perfeto"}, UsageError, "unknown format 'perfeto' (did you mean 'perfetto'"),
     ({"form": "parquet", "name": "x.parquet.gz"}, UsageError, "name the file without .gz"),
     ({"from_ms": 2, "to_ms": 1}, UsageError, "expected a window that ends after it begins, found 2 to 1 ms"),
     ({"from_ms": 2, "to_ms": 3}, UsageError, "nothing happened from 2 to 3 ms; the run lasts from 0 to"),

@@ -114,7 +114,7 @@ def test_one_item_is_one_picture(runs, tmp_path):
         ({"output": "r.html", "form": "md"}, "the name ends in .html, but the format is md; name it r.md"),
         ({"output": "r", "form": "pdf"}, "unknown format 'pdf'"),
         ({"output": "r.png"}, "expected a directory for the charts, found a file name"),
-        ({"output": "r.md", "item": "hold-tale"}, "unknown item 'hold-tale'; did you mean 'hold-tail'"),
+        ({"output": "r.md", "item": "hold-tale"}, "unknown item 'hold-tale' [(]did you mean 'hold-tail'"),
         ({"output": "r.png", "item": "summary"}, "found none: 'Main figures of each run' is a table"),
     ],
 )

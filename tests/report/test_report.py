@@ -247,7 +247,7 @@ def test_a_recording_is_no_run_to_report_and_one_is_told_what_it_is_for(tmp_path
 
 
 def test_an_unknown_report_or_query_is_named(tmp_path):
-    with pytest.raises(UsageError, match="unknown report 'defualt'; did you mean 'default'"):
+    with pytest.raises(UsageError, match=r"unknown report 'defualt' \(did you mean 'default'"):
         load_definition("defualt")
     with pytest.raises(InputError, match="found no such file"):
         load_definition(tmp_path / "none.toml")

@@ -164,7 +164,7 @@ def test_a_design_that_fails_is_named_with_its_error(tmp_path):
         (["-a", "atomic"], "at least two different designs, found atomic"),
         (["-a", "atomic,atomic"], "different"),
         (["-a", "atomic,sf_buf", "--metric", "speed"], "unknown metric 'speed'"),
-        (["-a", "atomic,sf_buf", "--cost", "invalidate"], "unknown cost 'invalidate'; did you mean"),
+        (["-a", "atomic,sf_buf", "--cost", "invalidate"], "unknown cost 'invalidate' (did you mean"),
         (["-a", "atomic,sf_buf", "--cost", "broadcast_ns"], "has no range (0 stays 0 by any factor)"),
         (["-a", "atomic,sf_buf", "--cost", "flushes_queue"], "has no range (a property of the machine"),
         (["-a", "atomic,sf_buf:costs.walk_ns=5"], "found costs.walk_ns for one"),

@@ -126,7 +126,7 @@ def test_the_page_of_a_study_is_whole_and_shows_text_as_text(own: Path, kept: Pa
         ('machine = "modern-x86-64"', 'machine = "modern"', "[grid]", "unknown machine"),
         ('y = "flushes"', 'y = "flashes"', "[[chart]]", "view 'pools' has no column 'flashes', only slots"),
         ('view = "pools"', 'view = "pool"', "[[chart]]", "pool"),
-        ('source = "nobody"', 'sauce = "nobody"', "sauce", "unknown key 'sauce'; did you mean 'source'?"),
+        ('source = "nobody"', 'sauce = "nobody"', "sauce", "unknown key 'sauce' (did you mean 'source'?"),
         ('claim = "A <larger> pool flushes less"', "", "", "required key 'claim' is missing"),
         (
             "FILTER (slots = 8) AS few FROM pools",
@@ -154,7 +154,7 @@ def test_what_is_wrong_with_a_study_is_said_with_its_line(
 
 
 def test_the_command_refuses_with_one_line(own: Path, tmp_path: Path) -> None:
-    assert "unknown study 'poolsize'; did you mean 'pool_size'" in refusal(
+    assert "unknown study 'poolsize' (did you mean 'pool_size'" in refusal(
         "study", "poolsize", cwd=tmp_path, status=2
     )
     (tmp_path / "no.toml").write_text("claim = ")

@@ -95,14 +95,14 @@ def test_failures_are_named_and_the_status_tells(tmp_path):
     ("words", "said", "status"),
     [
         ("sweep local -a atomic -m numaq16 --replications 2 --cpus 1..5", "misses its end", 2),
-        ("sweep locl -a atomic -m numaq16", "unknown trace 'locl'; did you mean 'local'", 2),
+        ("sweep locl -a atomic -m numaq16", "unknown trace 'locl' (did you mean 'local'", 2),
         (
             "sweep local",
             "a sweep of traces requires --allocator and --machine; or give the .toml file of a grid",
             2,
         ),
         ("sweep gone.toml", "gone.toml: expected a grid (TOML), found no such file", 3),
-        ("sweep bad.toml", "bad.toml: unknown factor 'machin'; did you mean 'machine'", 3),
+        ("sweep bad.toml", "bad.toml: unknown factor 'machin' (did you mean 'machine'", 3),
         ("sweep open.toml", "open.toml:1: expected TOML, found a syntax error: ", 3),
         ("sweep local -a atomic -m numaq16 --shard 0/2", "--shard must be I/N with I from 1 to N", 2),
         (

@@ -117,16 +117,16 @@ def test_another_source_of_a_design_gives_another_key(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"trace": "kernel_bild"}, "unknown trace 'kernel_bild'; did you mean 'kernel_build'"),
-        ({"allocator": "globl_pool"}, "unknown allocator 'globl_pool'; did you mean 'global_pool'"),
+        ({"trace": "kernel_bild"}, "unknown trace 'kernel_bild' (did you mean 'kernel_build'"),
+        ({"allocator": "globl_pool"}, "unknown allocator 'globl_pool' (did you mean 'global_pool'"),
         ({"options": {"slos": 1}}, "unknown option 'slos'"),
         ({"options": {"slots": 1}}, "option slots expects 2..1048576, found '1'"),
-        ({"machine": "numaq"}, "unknown machine 'numaq'; did you mean 'numaq16'"),
-        ({"costs": {"switch": 1}}, "unknown cost 'switch'; did you mean 'switch_ns'"),
+        ({"machine": "numaq"}, "unknown machine 'numaq' (did you mean 'numaq16'"),
+        ({"costs": {"switch": 1}}, "unknown cost 'switch' (did you mean 'switch_ns'"),
         ({"costs": {"switch_ns": "x"}}, "factor costs.switch_ns must be a whole number, found 'x'"),
         (
             {"lowmem": "page_fult"},
-            "lowmem must be none or kinds joined by +, found 'page_fult'; did you mean",
+            "lowmem must be none or kinds joined by +, found 'page_fult' (did you mean",
         ),
         ({"loop": "open"}, "unknown loop 'open'"),
         ({"trace": "local"}, "factor operations applies to generated traces only"),
