@@ -17,21 +17,26 @@ ADDRESS = "address free"
 RETURNING = "frees while a purge returned pages"
 NOT_COUNTED = "purges not caused by the counter"
 WIDENED = "ranges widened by the caller"
+UNTOLD = "frees were in progress on several CPUs, and their events do not show which of them it collected"
 
 
 def describe_start(schedule: AreaSchedule) -> str:
     """Describe the areas that were lazy at the start."""
-    pages = sum(schedule.lazy)
-    if not pages:
-        return "nothing lazy at the start"
-    areas = format_count(len(schedule.lazy), "area") if schedule.number_told else "an unknown number of areas"
-    return f"{pages:,} pages lazy at the start, in {areas}"
+    number = len(schedule.lazy) - schedule.early
+    told = []
+    if pages := sum(schedule.lazy[:number]):
+        areas = format_count(number, "area") if schedule.number_told else "an unknown number of areas"
+        told.append(f"{format_count(pages, 'page')} lazy at the start, in {areas}")
+    if schedule.early:
+        told.append(f"{format_count(schedule.early, 'area')} of unknown length purged before the first free")
+    return "; ".join(told) or "nothing lazy at the start"
 
 
 def describe_comparison(
     recording: VmallocRecording, schedules: list[AreaSchedule], result: Agreement
 ) -> None:
     """Add to the result what could not be compared, and notes on the recording."""
+    untold = sum(schedule.untold >= 0 for schedule in schedules)
     for what, number, noun, why in (
         (
             COLLECTED,
@@ -39,22 +44,39 @@ def describe_comparison(
             "purge",
             "the number of areas that were lazy at the start follows from it",
         ),
+        (COLLECTED, untold, "purge", UNTOLD),
         (
             RANGE,
             sum(len(schedule.range_unknown) for schedule in schedules),
             "purge",
             "the addresses of areas that were lazy at the start are unknown",
         ),
+        (RANGE, untold, "purge", UNTOLD),
         (
             LAZY,
             sum(len(schedule.order.length_derived) + len(schedule.order.skipped) for schedule in schedules),
             "free",
             "the map was not recorded, and the length follows from the counter",
         ),
+        (
+            LAZY,
+            sum(schedule.order.unordered for schedule in schedules),
+            "free",
+            "the counter does not show its place among those of other CPUs",
+        ),
+        (
+            LAZY,
+            sum(schedule.cut_off for schedule in schedules if schedule.untold >= 0),
+            "free",
+            "they show a purge that the recording does not explain",
+        ),
     ):
         if number:
-            result.lost[what] = f"cannot tell for {format_count(number, noun)}: {why}"
-    if cut_off := sum(schedule.cut_off for schedule in schedules):
+            told = f"for {format_count(number, noun)}: {why}"
+            result.lost[what] = (
+                f"{result.lost[what]}; {told}" if what in result.lost else f"cannot tell {told}"
+            )
+    if cut_off := sum(schedule.cut_off for schedule in schedules if schedule.untold < 0):
         result.notes.append(
             f"{format_count(cut_off, 'free')} at the end not compared: they show a purge without an event"
         )
@@ -63,10 +85,10 @@ def describe_comparison(
         result.notes.append(
             f"{format_count(moved, 'free')} took effect before one recorded earlier, as the counter shows"
         )
-    if exchanged := sum(schedule.exchanged for schedule in schedules):
+    if left := sum(schedule.left for schedule in schedules):
         result.notes.append(
-            f"{format_count(exchanged, 'free')} left by a purge that collected as many later ones, on lists "
-            "that it took later"
+            f"{format_count(left, 'free')} left by a purge that collected later ones, on lists that it took "
+            "later"
         )
     if may_lack_events(recording):
         lost = "the recorder does not say whether it lost events"

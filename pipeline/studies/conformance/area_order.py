@@ -14,11 +14,15 @@ Source: free_vmap_area_noflush and __purge_vmap_area_lazy of Linux 6.18, mm/vmal
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.importing.vmalloc.recording import ALLOCATED, FREED, PURGED, VmallocRecording
 
 UNKNOWN = -1
+# A free that one of so many frees after it continues from is not late.
+_NEXT_FREES = 4
+# Events among which the place of a late free is looked for.
+_LATEST = 1000
 
 
 @dataclass
@@ -28,6 +32,7 @@ class AreaOrder:
     `events` are their numbers. `pages` has the length of each freed area by the number of the event.
     `length_derived` are frees of areas whose map was not recorded; their lengths follow from the counter.
     `skipped` are such frees with which the part begins, because nothing tells the counter before them.
+    `unordered` is 1 if the part ends at a free whose place among the others is unknown.
     `moved` is the number of frees that were counted before one recorded earlier. `lazy` is the counter at the
     beginning, `mapped` the first page and length of the areas in use then. `earlier` has the previous event
     of the same task, and `map_of` the map of a freed area, or UNKNOWN, by the number of any event.
@@ -42,13 +47,15 @@ class AreaOrder:
     length_derived: set[int] = field(default_factory=set)
     skipped: list[int] = field(default_factory=list)
     moved: int = 0
+    unordered: int = 0
 
 
 def order_events(recording: VmallocRecording) -> list[AreaOrder]:
     """Order the events of a recording.
 
-    A new part begins at each gap of lost events that the counter shows, and at the free of an area of unknown
-    length during which a purge may have returned pages.
+    A new part begins at each gap of lost events that the counter shows. It also begins at the free of an area
+    of unknown length during which a purge may have returned pages, and at a free whose place among those of
+    other CPUs is unknown.
     """
     return _Ordering(recording).parts
 
@@ -56,6 +63,34 @@ def order_events(recording: VmallocRecording) -> list[AreaOrder]:
 def may_lack_events(recording: VmallocRecording) -> bool:
     """Whether events may be missing, as the recording says or because it does not say."""
     return recording.lost != 0 or bool(recording.losses)
+
+
+def split_order(recording: VmallocRecording, order: AreaOrder, purge: int) -> tuple[AreaOrder, AreaOrder]:
+    """Split a part at the event of a purge, which is in neither of the two."""
+    at = order.events.index(purge)
+    first, event = recording.first.tolist(), recording.event.tolist()
+    mapped = dict(order.mapped)
+    parts = []
+    for events, moved, unordered in (
+        (order.events[:at], order.moved, 0),
+        (order.events[at + 1 :], 0, order.unordered),
+    ):
+        frees = [k for k in events if event[k] == FREED]
+        part = replace(order, mapped=dict(mapped), events=events, moved=moved, unordered=unordered)
+        part.pages = {k: order.pages[k] for k in frees}
+        part.length_derived = order.length_derived & set(frees)
+        for k in events:
+            if event[k] == ALLOCATED:
+                mapped[first[k]] = int(recording.pages[k])
+            elif event[k] == FREED:
+                mapped.pop(first[k], None)
+        parts.append(part)
+    before, after = parts
+    after.skipped = []
+    after.lazy = next(
+        (int(recording.count[k]) - after.pages[k] for k in after.events if event[k] == FREED), 0
+    )
+    return before, after
 
 
 class _Ordering:
@@ -69,6 +104,8 @@ class _Ordering:
         self.may_have_gaps = may_lack_events(recording)
         self.at_value: dict[int, list[int]] = {}
         self._match()
+        self.frees = [k for k, event in enumerate(self.event) if event == FREED]
+        self.free_number = {k: number for number, k in enumerate(self.frees)}
         self.taken = [False] * len(self.event)
         self.mapped: dict[int, int] = {}
         self.parts = [AreaOrder({}, self.earlier, self.map_of)]
@@ -111,7 +148,9 @@ class _Ordering:
         chain = [k]
         while self.pages[chain[-1]] != UNKNOWN and (before := self._before(chain[-1])) != self.value:
             earlier = self._first_after(before, k)
-            if earlier == UNKNOWN or not self._in_progress(earlier, k):
+            fits = earlier != UNKNOWN and self._in_progress(earlier, k)
+            # A purge explains a fall of the counter without a late free.
+            if not fits or (before < self.value and self._is_in_place(earlier)):
                 # The latest of the chain continues from a free recorded in between, so it is later.
                 if k < earlier < chain[-1]:
                     chain.pop()
@@ -136,7 +175,23 @@ class _Ordering:
     def _in_progress(self, k: int, begin: int) -> bool:
         """Whether free `k`, recorded later, can have been counted before event `begin` was recorded."""
         known = self.pages[k] != UNKNOWN and not self.taken[k]
-        return known and self.earlier[k] <= begin and self.map_of[k] <= begin
+        could = known and self.earlier[k] <= begin and self.map_of[k] <= begin
+        return could and not (self._is_in_place(k) and self._is_continued(k))
+
+    def _is_in_place(self, k: int) -> bool:
+        """Whether free `k` continues from the previous one recorded, or from a purge recorded after that."""
+        at = self.free_number[k]
+        if at == 0:
+            return True
+        latest, before = self.frees[at - 1], self._before(k)
+        purged = any(self.event[purge] == PURGED and self.count[purge] > 0 for purge in range(latest + 1, k))
+        return before == self.count[latest] or (purged and before < self.count[latest])
+
+    def _is_continued(self, k: int) -> bool:
+        """Whether one of the next frees recorded continues from free `k`."""
+        at = self.free_number[k]
+        after = self.frees[at + 1 : at + 1 + _NEXT_FREES]
+        return any(self.pages[free] != UNKNOWN and self._before(free) == self.count[k] for free in after)
 
     def _end_purge(self, k: int) -> None:
         """Let purge `k` end, after the frees that were counted before it returned its pages."""
@@ -169,12 +224,16 @@ class _Ordering:
         """Let free `k` take effect next."""
         self.taken[k] = True
         pages, lazy = self.pages[k], self.count[k]
+        if pages != UNKNOWN and self.value not in (UNKNOWN, lazy - pages) and self._put_back(k):
+            return
         if self.value == UNKNOWN:
             self.value = self.parts[-1].lazy = lazy - max(pages, 0)
-        elif (pages == UNKNOWN and (lazy <= self.value or self.crossed)) or (
-            self.may_have_gaps and pages != UNKNOWN and lazy - pages > self.value
-        ):
-            self.value = lazy - max(pages, 0)
+        elif pages == UNKNOWN and (lazy <= self.value or self.crossed or self.owed):
+            self.value = lazy
+            self.parts.append(AreaOrder(dict(self.mapped), self.earlier, self.map_of, self.value))
+        elif pages != UNKNOWN and lazy - pages > self.value:
+            self.parts[-1].unordered += not self.may_have_gaps
+            self.value = lazy - pages
             self.parts.append(AreaOrder(dict(self.mapped), self.earlier, self.map_of, self.value))
         part = self.parts[-1]
         self.mapped.pop(self.page[k], None)
@@ -190,3 +249,29 @@ class _Ordering:
         part.pages[k] = pages
         self.crossed |= lazy > self.limit[k]
         self.value = lazy
+
+    def _put_back(self, k: int) -> bool:
+        """Put free `k` among those taken, if the counter has fallen since; return whether it fits there.
+
+        It was counted while a purge returned pages, and its event came later.
+        """
+        part, before = self.parts[-1], self._before(k)
+        if self.may_have_gaps or before <= self.value:
+            return False
+        later = UNKNOWN
+        for at in range(len(part.events) - 1, max(len(part.events) - _LATEST, 0) - 1, -1):
+            free = part.events[at]
+            if self.event[free] == FREED:
+                if later != UNKNOWN and self.count[free] >= before:
+                    following = part.events[later]
+                    if self.count[k] < self.count[following] - part.pages[following]:
+                        return False
+                    part.events.insert(later, k)
+                    part.pages[k] = self.pages[k]
+                    part.moved += 1
+                    self.mapped.pop(self.page[k], None)
+                    return True
+                later = at
+            if free <= max(self.earlier[k], self.map_of[k]):
+                return False
+        return False

@@ -1,14 +1,19 @@
 """The turns of a recording of areas: maps, frees, and the two moments of each purge, in the order of effect.
 
-The event of a purge comes at its end. When it collected the lazy areas is not recorded; it is the moment at
-which their number was that of the purge. The number of areas that were lazy before the recording is not
-recorded either: it follows from the first purge whose pages are known, by the fall of the counter at the next
-free. All later numbers, ranges and falls of the counter are then determined and can be compared.
+The event of a purge comes at its end. Which of the lazy areas it collected is not recorded, but follows from
+the figures of the recording (see `area_lists`). The number of areas that were lazy before the recording is
+not recorded either: it follows from the first purge whose pages are known, by the fall of the counter at the
+next free. All later numbers, ranges and falls of the counter are then determined and can be compared.
+
+If no choice of areas explains the figures of a purge, frees were in progress on several CPUs, and their order
+is not the one assumed. Another part of the recording then begins after the purge. A purge whose figures are
+off by more than the frees that can be in progress at once is compared, which shows the difference.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,8 +21,9 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.importing.vmalloc.recording import ALLOCATED, FREED, PURGED, VmallocRecording
-from pipeline.studies.conformance.area_lists import find_exchange
-from pipeline.studies.conformance.area_order import AreaOrder, order_events
+from pipeline.studies.conformance.area_evidence import AreaEvidence
+from pipeline.studies.conformance.area_lists import Frees, TooManyError, find_collected
+from pipeline.studies.conformance.area_order import AreaOrder, order_events, split_order
 
 MAP = 0
 FREE = 1
@@ -33,11 +39,13 @@ class AreaSchedule:
     """Turns of a part of a recording: a kind, and the number of the event (MAKE_LAZY: of an entry of `lazy`).
 
     FREE is COUNT and UNMAP in one. They are apart for the frees that a purge left, although it collected
-    later ones: UNMAP follows the collection. `exchanged` is the number of areas collected in their place.
+    later ones: UNMAP follows the collection. `left` is the number of such frees. The last `early` of the lazy
+    areas were returned by purges that ended before the first free, so their lengths are unknown.
+    `untold` is the event of a purge that the recording does not explain, or -1; another part begins after it.
     `lazy` are the areas that were lazy at the beginning, as the length of each in pages; their addresses are
     unknown, and `number_told` says whether their number is known. `cut_off` frees at the end have no turns:
-    they show a purge whose event is not in the recording. The numbers of areas of the purges in
-    `number_derived` determined it, and the ranges of those in `range_unknown` contain such areas.
+    they show a purge without turns. The numbers of areas of the purges in `number_derived` determined it, and
+    the ranges of those in `range_unknown` contain such areas.
     """
 
     order: AreaOrder
@@ -45,7 +53,9 @@ class AreaSchedule:
     lazy: list[int] = field(default_factory=list)
     number_told: bool = True
     cut_off: int = 0
-    exchanged: int = 0
+    left: int = 0
+    early: int = 0
+    untold: int = -1
     number_derived: set[int] = field(default_factory=set)
     range_unknown: set[int] = field(default_factory=set)
 
@@ -62,9 +72,19 @@ def schedule_all(recording: VmallocRecording, path: Path) -> list[AreaSchedule]:
             f"{path}: event {int(empty[0]):,} allocates an area of {int(recording.pages[empty[0]]):,} pages; "
             "the recording is damaged: copy it again"
         )
-    parts = [schedule_turns(recording, order) for order in order_events(recording)]
+    parts: list[AreaSchedule] = []
+    orders = order_events(recording)[::-1]
+    while orders:
+        order = orders.pop()
+        part = schedule_turns(recording, order)
+        if part.untold >= 0:
+            before, after = split_order(recording, order, part.untold)
+            orders.append(after)
+            part, untold = schedule_turns(recording, before), part.untold
+            part.untold = untold
+        parts.append(part)
     needed = {ALLOCATED: "alloc_vmap_area", FREED: "free_vmap_area_noflush"}
-    if any(part.cut_off for part in parts):
+    if any(part.cut_off and part.untold < 0 for part in parts):
         needed[PURGED] = "purge_vmap_area_lazy"
     for event, name in needed.items():
         if not (recording.event == event).any():
@@ -81,27 +101,26 @@ def schedule_turns(recording: VmallocRecording, order: AreaOrder) -> AreaSchedul
 
 class _Scheduling:
     def __init__(self, recording: VmallocRecording, order: AreaOrder) -> None:
-        self.order = order
+        self.order, self.cpus = order, recording.cpus or 1
         code = recording.event[order.events].tolist()
-        frees = [k for k, kind in zip(order.events, code, strict=True) if kind == FREED]
-        self.purges = [k for k, kind in zip(order.events, code, strict=True) if kind == PURGED]
-        self.areas = recording.count[self.purges].tolist()
+        self.evidence = AreaEvidence(recording, order)
+        frees, self.purges = self.evidence.frees, self.evidence.purges
+        self.areas = self.evidence.areas.tolist()
         # Number of frees before the end of each purge.
         before = np.cumsum([kind == FREED for kind in code])
         self.ends = [int(before[at]) for at, kind in enumerate(code) if kind == PURGED]
-        self.pages = np.cumsum([0] + [order.pages[k] for k in frees])
+        self.pages = np.concatenate([[0], np.cumsum(self.evidence.pages)]).astype(np.int64)
         # Pages that had been returned before each free.
         counters = recording.count[frees] - np.diff(self.pages)
         self.returned = (order.lazy + self.pages[:-1] - counters).tolist()
         self.schedule = AreaSchedule(order)
-        first, known = self._find_lazy()
-        collections = self._find_collections(first, known)
         # Frees before its last list was collected that the purge of a number left for the next.
         self.left: dict[int, list[int]] = {}
-        latest = collections
-        if self.schedule.number_told:
-            latest = self._find_exchanges(recording, frees, collections)
-        self._put_in_order(code, frees, latest)
+        first, known = self._find_lazy()
+        collections = self._find_collections(first, known)
+        if self.schedule.untold >= 0:
+            return
+        self._put_in_order(code, frees, collections)
         self._cut_off(len(frees), collections)
 
     def _find_lazy(self) -> tuple[int, int]:
@@ -111,16 +130,18 @@ class _Scheduling:
         areas.
         """
         schedule, lazy = self.schedule, self.order.lazy
-        # How many of them the first purge had collected.
-        self.gone = 0
+        # The purges that ended before the first free returned areas of unknown length.
+        self.early = first = sum(end == 0 for end in self.ends)
+        unknown = [purge for purge, areas in zip(self.purges[:first], self.areas, strict=False) if areas]
+        schedule.number_derived.update(unknown)
+        schedule.range_unknown.update(unknown)
+        # How many of the lazy areas the next purge had collected.
+        self.gone = gone = 0
         if lazy == 0:
-            return 0, 0
-        first = gone = 0
-        for purge, (end, later) in enumerate(pairwise([*self.ends, len(self.returned) + 1])):
-            if end == min(later, len(self.returned)):
+            return first, 0
+        for purge in range(first, len(self.purges)):
+            if (returned := self._returned_by(purge)) is None:
                 continue
-            # The next free shows all pages returned by this purge and those before it.
-            returned = self.returned[end]
             areas = sum(self.areas[first : purge + 1])
             if returned < lazy:
                 schedule.lazy += _divide(returned - gone, areas)
@@ -129,9 +150,11 @@ class _Scheduling:
                 first, gone = purge + 1, returned
                 self.gone = len(schedule.lazy)
                 continue
-            frees = int(np.searchsorted(self.pages, returned - lazy))
-            if frees > end or int(self.pages[frees]) != returned - lazy:
+            begin = self.ends[purge - 1] if purge > first else 0
+            collected = self._search(purge, begin, np.zeros(0, np.int64), None)
+            if collected is None:
                 continue
+            frees = begin + int(collected.sum())
             known = min(max(areas - frees, 1), lazy - gone)
             schedule.lazy += _divide(lazy - gone, known)
             # An impossible number is a difference.
@@ -145,69 +168,95 @@ class _Scheduling:
         schedule.range_unknown.update(self.purges[first : first + 1])
         return first, 1
 
+    def _returned_by(self, purge: int) -> int | None:
+        """Pages returned by a purge and those before it; None if no free shows them."""
+        end = self.ends[purge]
+        later = self.ends[purge + 1] if purge + 1 < len(self.ends) else len(self.returned)
+        return self.returned[end] if end < later else None
+
     def _find_collections(self, first: int, known: int) -> list[int]:
-        """Number of frees before the collection of each purge, -1 if it was before the beginning."""
+        """Number of frees before each purge collected its last list, -1 if it did before the beginning."""
         at = [-1] * first
-        collected, earliest = -known, 0
+        begin, left = 0, np.zeros(0, np.int64)
         for purge in range(first, len(self.purges)):
-            collected += self.areas[purge]
-            told = collected if self.schedule.number_told else self.ends[purge]
-            at.append(min(max(told, earliest), self.ends[purge]))
-            earliest = self.ends[purge]
+            end = self.ends[purge]
+            number = self.areas[purge] - (known if purge == first else len(left))
+            told = self.schedule.number_told
+            collected = self._search(purge, begin, left, number if told else None)
+            if collected is None or not self._agrees(purge, begin, left, collected):
+                if not self._is_clear(purge, begin, left, number):
+                    self.schedule.untold = self.purges[purge]
+                    return at
+                if collected is None:
+                    collected = np.arange(end - begin) < (number if told else end - begin)
+            taken = begin + np.flatnonzero(collected)
+            at.append(int(taken[-1]) + 1 if len(taken) else begin)
+            left = begin + np.flatnonzero(~collected)
+            if len(early := left[left < at[-1]]):
+                self.left[purge] = early.tolist()
+                self.schedule.left += len(early)
+            begin = end
         return at
 
-    def _find_exchanges(
-        self, recording: VmallocRecording, frees: list[int], collections: list[int]
-    ) -> list[int]:
-        """Find the purges whose lists were collected at different moments.
+    def _search(self, purge: int, begin: int, left: np.ndarray, number: int | None) -> np.ndarray | None:
+        """Find which of the frees from `begin` on a purge collected, as a bool for each; None if none fit."""
+        end = self.ends[purge]
+        returned = self._returned_by(purge)
+        total = None if returned is None else returned - self.order.lazy - int(self.pages[begin])
+        if number is None and total is None:
+            return None
+        told = self._evidence_of(purge, begin, left, number)
+        late = replace(told, lists=np.where(self.evidence.late[begin:end], -1, told.lists))
+        for frees in (told, late):
+            with suppress(TooManyError):
+                if (found := find_collected(frees, number, total)) is not None:
+                    return found
+        return None
 
-        Returns the number of frees before the collection of the last list of each purge.
-        """
-        cpu, map_of = recording.cpu.tolist(), self.order.map_of
-        lists = np.array([cpu[map_of[k]] if map_of[k] >= 0 else -1 for k in frees], np.int64)
-        pages = np.diff(self.pages)
-        latest = list(collections)
-        for purge, at in enumerate(collections):
-            end = self.ends[purge]
-            # The next free shows all returned pages, unless another purge has collected before it.
-            then = collections[purge + 1] if purge + 1 < len(collections) else len(frees)
-            if at < 0 or not end < then:
-                continue
-            needed = self._mapped_again(recording, frees, at, end, frees[then - 1])
-            excess = self.order.lazy + int(self.pages[at]) - self.returned[end]
-            if needed or excess:
-                left, taken = find_exchange(lists, pages, at, end, excess, needed)
-                self.schedule.exchanged += len(left)
-                if left:
-                    latest[purge] = taken[-1] + 1
-                    self.left[purge] = left + sorted(set(range(at, taken[-1])) - set(taken))
-        return latest
+    def _evidence_of(self, purge: int, begin: int, left: np.ndarray, number: int | None) -> Frees:
+        """What the recording tells of the frees from `begin` on, of which `purge` collected `number`."""
+        end, after = self.ends[purge], 0
+        if number is not None and purge + 1 < len(self.purges):
+            after = max(self.areas[purge + 1] - (end - begin - number), 0)
+        return self.evidence.between(purge, begin, end, left, self.returned, after)
 
-    def _mapped_again(
-        self, recording: VmallocRecording, frees: list[int], at: int, end: int, until: int
-    ) -> set[int]:
-        """Frees from number `at` to before `end` whose addresses are mapped again before event `until`."""
-        first = recording.first.tolist()
-        free_of = {first[frees[free]]: free for free in range(at, end)}
-        maps = np.flatnonzero(recording.event[:until] == ALLOCATED)
-        later = maps[np.searchsorted(maps, frees[at]) :].tolist() if at < end else []
-        found = ((k, free_of[first[k]]) for k in later if first[k] in free_of)
-        return {free for k, free in found if k > frees[free]}
+    def _agrees(self, purge: int, begin: int, left: np.ndarray, collected: np.ndarray) -> bool:
+        """Whether the counter and the range flushed agree with what a purge is to have collected."""
+        own, evidence = slice(begin, self.ends[purge]), self.evidence
+        after = self.order.lazy + int(self.pages[begin] + evidence.pages[own][collected].sum())
+        rises = all(one <= other for one, other in pairwise([*self.returned[own], after]))
+        areas = np.concatenate([left, begin + np.flatnonzero(collected)])
+        first, end = evidence.first[areas], evidence.first[areas] + evidence.pages[areas]
+        return rises and bool(((first >= evidence.begin[purge]) & (end <= evidence.end[purge])).all())
+
+    def _is_clear(self, purge: int, begin: int, left: np.ndarray, number: int) -> bool:
+        """Whether a purge is off by more than the frees that can be in progress, one on each CPU."""
+        frees = self._evidence_of(purge, begin, left, number)
+        least, most = int(frees.must.sum()), min(len(frees.pages), frees.until)
+        return not least - self.cpus <= number <= most + self.cpus
 
     def _put_in_order(self, code: list[int], frees_at: list[int], collections: list[int]) -> None:
         """List the turns; a collection comes directly after the last free whose area it collects."""
         moved = {frees_at[free] for group in self.left.values() for free in group}
         turns, lazy = self.schedule.turns, self.schedule.lazy
         begun = ended = frees = 0
+        known = len(lazy)
+        for purge, areas in zip(self.purges[: self.early], self.areas, strict=False):
+            turns += [(MAKE_LAZY, len(lazy) + number) for number in range(areas)]
+            turns += [(COLLECT, purge), (END, purge)]
+            lazy += [1] * areas
+            self.schedule.early += areas
+        begun = ended = self.early
         turns += [(MAKE_LAZY, number) for number in range(self.gone)]
-        if collections.count(-1):
-            turns.append((COLLECT, self.purges[0]))
-            begun = 1
-        turns += [(MAKE_LAZY, number) for number in range(self.gone, len(lazy))]
+        if collections.count(-1) > self.early:
+            turns.append((COLLECT, self.purges[begun]))
+            begun += 1
+        turns += [(MAKE_LAZY, number) for number in range(self.gone, known)]
         for kind, k in [(ALLOCATED, -1), *zip(code, self.order.events, strict=True)]:
             if kind == PURGED:
-                turns.append((END, k))
-                ended += 1
+                if k not in self.purges[: self.early]:
+                    turns.append((END, k))
+                    ended += 1
             elif kind == FREED:
                 turns.append((COUNT if k in moved else FREE, k))
                 frees += 1
@@ -219,16 +268,21 @@ class _Scheduling:
                 begun += 1
 
     def _cut_off(self, frees: int, collections: list[int]) -> None:
-        """Omit the turns from the first free that shows a purge without an event."""
+        """Omit the turns from the first free or map that shows a purge without an event."""
         end = self.ends[-1] if self.ends else 0
         returned = self.order.lazy + int(self.pages[max(collections[-1], 0)]) if collections else 0
         returned = max([returned, *self.returned[end : end + 1]]) if collections else 0
-        first = next((free for free in range(end, frees) if self.returned[free] > returned), frees)
-        self.schedule.cut_off = frees - first
-        turns = self.schedule.turns
+        first = next((free for free in range(end, frees) if self.returned[free] != returned), frees)
+        turns, evidence = self.schedule.turns, self.evidence
         at = [number for number, (kind, _) in enumerate(turns) if kind in (FREE, COUNT)]
-        if first < frees:
-            del turns[at[first] :]
+        cut = at[first] if first < frees else len(turns)
+        left = self.left.get(len(self.purges) - 1, [])
+        lazy = [*left, *range(max(collections[-1], 0) if collections else 0, frees)]
+        shown = set(evidence.again_event[lazy][evidence.again_purge[lazy] == len(self.purges)].tolist())
+        maps = (number for number, (kind, k) in enumerate(turns) if kind == MAP and k in shown)
+        cut = min([cut, *maps])
+        self.schedule.cut_off = sum(number >= cut for number in at)
+        del turns[cut:]
 
 
 def _divide(pages: int, areas: int) -> list[int]:
