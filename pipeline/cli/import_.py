@@ -17,7 +17,8 @@ def import_(
         Path,
         typer.Argument(
             metavar="RECORDING",
-            help="File to import, or the name of a shipped recording (wrap16, kcsleep2, stacks-and-bpf).",
+            help="File to import, or the name of a shipped recording (wrap16, kcsleep2, stacks-and-bpf, "
+            "eight-cpus).",
             show_default=False,
         ),
     ],

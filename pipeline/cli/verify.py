@@ -16,7 +16,7 @@ def verify(
             metavar="RECORDING",
             help="Events of the kernel's pool (.kmap.parquet or tracefs text), events vmalloc:* (text of "
             "tracefs, perf script or trace-cmd report), or the name of a shipped recording: "
-            "wrap16, kcsleep2 (pools), stacks-and-bpf (vmalloc).",
+            "wrap16, kcsleep2 (pools), stacks-and-bpf, eight-cpus (vmalloc).",
         ),
     ],
     allocator: Annotated[
