@@ -81,7 +81,7 @@ YARDSTICKS = (
     ),
     Yardstick(
         "areas of a stock kernel's vmalloc, in lock-step",
-        "every event of a recording of Linux 6.18, in the order in which frees were counted",
+        "every event of recordings of Linux 6.18 and 6.12, in the order in which frees were counted",
         r"vmap_nodes \|\n(?:\|.*\n)*?\| \*\*differences\*\* (\|.*)\|",
         "costs, the choice of addresses, and designs other than `vmap_lazy` and `vmap_nodes`",
         "differences: {}",
