@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from pipeline.io.files import complete_file
+from pipeline.io.numbers import join_words
 from pipeline.io.progress import progress
 from pipeline.io.tables import markdown_table
 from pipeline.studies.catalogue import collect
@@ -123,7 +124,7 @@ def _agreement(yardstick: Yardstick, text: str) -> str:
     found = re.search(yardstick.agreement, text)
     if found is None:
         return "see below"
-    quoted = " and ".join(cell.strip(" *") for cell in found[1].split("|") if cell.strip(" *"))
+    quoted = join_words([cell.strip(" *") for cell in found[1].split("|") if cell.strip(" *")])
     return yardstick.words.format(" ".join(quoted.split()))
 
 

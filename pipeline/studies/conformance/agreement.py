@@ -35,7 +35,8 @@ class Agreement:
 
     `compared` and `differing` count comparisons and differences by quantity. `differences` has the first
     thousand of each quantity. `lost` names the quantities that were not compared completely, with the fields
-    or events that the recording lacks.
+    or events that the recording lacks. `has_holes` says that events are missing at unknown places, which may
+    be what makes a difference.
     """
 
     recording: Path
@@ -46,6 +47,7 @@ class Agreement:
     differences: list[Difference] = field(default_factory=list)
     lost: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    has_holes: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -71,4 +73,9 @@ class Agreement:
             shown = min(most, len(self.differences))
             lines.append(f"and {number - shown:,} more; later differences may be consequences of the first")
         lines.append(format_count(number, "difference") if number else "no differences")
+        if number and self.has_holes:
+            lines.append(
+                "cannot tell whether the design differs, because events are missing; make a recording "
+                "without losses, with a larger buffer"
+            )
         return "\n".join(lines) + "\n"

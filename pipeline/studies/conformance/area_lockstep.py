@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.allocators.components.address_space import SPACE_PAGES
+from pipeline.allocators.components.lazy_areas import LAZY_PAGES
 from pipeline.allocators.registry import load_allocator
 from pipeline.importing.vmalloc.recording import VmallocRecording, read_recording
 from pipeline.io.progress import progress
@@ -79,6 +80,13 @@ def verify_areas(
     check_design(loaded, given, path)
     recording = read_recording(path, tsc_ghz=tsc_ghz)
     result = Agreement(path, loaded.name + "".join(f" {name}={value}" for name, value in given.items()))
+    limits = np.unique(recording.limit[recording.limit >= 0])
+    follows_cpus = LAZY_PAGES in loaded.options and LAZY_PAGES.name not in given
+    if recording.cpus is None and follows_cpus and len(limits) == 1:
+        given[LAZY_PAGES.name] = str(limits[0])
+        result.notes.append(
+            f"the text has no CPU numbers, so {LAZY_PAGES.name} is the kernel's limit ({limits[0]:,})"
+        )
     schedules = schedule_all(recording, path)
     result.start = describe_start(schedules[0])
     with progress("verifying", sum(len(schedule.turns) for schedule in schedules), "turns") as advance:

@@ -93,6 +93,7 @@ def describe_comparison(
     if may_lack_events(recording):
         lost = "the recorder does not say whether it lost events"
         if recording.lost or recording.losses:
+            result.has_holes = True
             lost = (
                 f"events are missing ({', '.join(f'{name}: {n:,}' for name, n in recording.losses.items())})"
             )

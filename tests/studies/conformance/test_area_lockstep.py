@@ -171,6 +171,34 @@ def test_lost_events_begin_another_part(tmp_path: Path) -> None:
     assert any("events are missing" in note and "2 parts" in note for note in found.notes)
 
 
+def test_differences_beside_missing_events_are_no_verdict(tmp_path: Path) -> None:
+    """Of one CPU, the events of a while are lost, as in a buffer that overflowed."""
+    lines = recorded(2, late=0.0).splitlines(keepends=True)
+    gone = [number for number, line in enumerate(lines) if "[001]" in line][200:300]
+    lines[gone[0]] = "CPU:1 [LOST 100 EVENTS]\n"
+    for number in reversed(gone[1:]):
+        del lines[number]
+    assert held_against(tmp_path, "".join(lines)).agrees
+    found = held_against(tmp_path, "".join(lines), drain="caller")
+    assert found.text().endswith(
+        " differences\ncannot tell whether the design differs, because events are missing; make a recording "
+        "without losses, with a larger buffer\n"
+    )
+    assert "cannot tell whether" not in held_against(tmp_path, recorded(2), drain="caller").text()
+
+
+def test_the_limit_of_a_text_without_cpus_is_the_recorded_one(tmp_path: Path) -> None:
+    text = re.sub(
+        r"(?m)^ *\S+-(\d+) \[\d+\] \.+ (\S+) (\w+:)", r"worker \1/\1 \2 vmalloc:\3", recorded(0, late=0.0)
+    )
+    path = tmp_path / "vmalloc.txt"
+    path.write_text("".join(line for line in text.splitlines(keepends=True) if line[0] != "#"))
+    found = verify_areas(path, allocator="vmap_lazy", options=DESIGNS["vmap_lazy"])
+    assert found.agrees, found.text()
+    assert found.compared[COLLECTED] > 1
+    assert f"the text has no CPU numbers, so lazy_pages is the kernel's limit ({LIMIT:,})" in found.notes
+
+
 def test_a_purge_by_the_unmap_differs_from_a_kernel_with_a_worker(tmp_path: Path) -> None:
     found = held_against(tmp_path, recorded(0), drain="caller")
     (asked, *_) = (one for one in found.differences if one.what == ASKED)
