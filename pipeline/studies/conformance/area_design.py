@@ -10,6 +10,7 @@ from pipeline.allocators.api import actions
 from pipeline.allocators.api.allocator import Allocator
 from pipeline.allocators.api.contract import Shape, Value, parse_options
 from pipeline.allocators.components.address_space import GUARD_PAGES, SPACE_PAGES
+from pipeline.allocators.components.lazy_areas import LAZY_PAGES
 from pipeline.allocators.registry import load_allocator, shipped_allocators
 from pipeline.errors import UsageError
 from pipeline.io.numbers import join_words
@@ -23,6 +24,8 @@ from pipeline.schema import codes
 
 # Any profile works, because lock-step replay does not use costs.
 _ANY_MACHINE = "numaq16"
+# lazy_max_pages of Linux: 32 MiB for each bit of the number of CPUs.
+_LAZY_PAGES_OF_A_BIT = 8192
 _FREEING = 0
 _WORKING = 1
 
@@ -56,18 +59,24 @@ def _can_follow(loaded: Allocator) -> bool:
 class AreaDesign:
     """One design, with an address space of `pages` pages on `cpus` CPUs.
 
+    The simulated machine has at most 64 CPUs. With more, several share one there, which changes only the
+    number of lists; the default limit of lazy pages is that for `cpus`.
+
     `has_worker` says whether a worker of the design purges; otherwise its unmaps do. `purge` is the latest
     purge of the worker, and `purging` whether that has yet to end.
     """
 
     def __init__(self, loaded: Allocator, options: dict[str, str], cpus: int, pages: int) -> None:
         given = options | {SPACE_PAGES.name: str(max(pages, 2)), GUARD_PAGES.name: "0"}
+        self._cpus = min(cpus, records.MAX_CPUS)
+        if cpus > self._cpus and given.get(LAZY_PAGES.name, "0") == "0":
+            given[LAZY_PAGES.name] = str(cpus.bit_length() * _LAZY_PAGES_OF_A_BIT)
         values: dict[str, Value] = parse_options(loaded.options, given, loaded.name)
-        shape = Shape(cpus, 1, 1, 1)
+        shape = Shape(self._cpus, 1, 1, 1)
         self.name = loaded.name
         self._state: Any = build_allocator(loaded, values, shape)
         setting = RunSettings(seed=0, loop=records.CLOSED, log=False, chunk_rows=1, chunk_slots=1, levels=1)
-        machine = load_profile(_ANY_MACHINE).with_cpus(cpus)
+        machine = load_profile(_ANY_MACHINE).with_cpus(self._cpus)
         self._machine: Any = build_machine_state(machine, loaded, values, shape, setting, self._state)
         self._pool, self._step_cost = self._state.pool[0], self._machine.step_cost[0]
         self._requests = [self._machine.requests[number] for number in range(len(self._machine.requests))]
@@ -83,7 +92,7 @@ class AreaDesign:
 
     def place(self, slot: int, pages: int, cpu: int) -> bool:
         """Map an area at `slot` on `cpu`; return False if the address is not free."""
-        return self._place(self._state, slot, pages, cpu)
+        return self._place(self._state, slot, pages, cpu % self._cpus)
 
     def unmap(self, slot: int, pages: int, cpu: int) -> tuple[bool, Purge]:
         """Unmap an area; return whether the design asked for a purge, and what the unmap purged itself."""
@@ -128,7 +137,7 @@ class AreaDesign:
     def _step(self, request: int, cpu: int, purge: Purge) -> int:
         """Take a step of the design, and note what it collected and flushed."""
         try:
-            action = self._take_step(self._machine, self._state, request, cpu)
+            action = self._take_step(self._machine, self._state, request, cpu % self._cpus)
         except IndexError as error:
             raise UsageError(f"{self.name}: {error}; fix the design") from error
         d = self._step_cost

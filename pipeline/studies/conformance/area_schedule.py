@@ -101,7 +101,7 @@ def schedule_turns(recording: VmallocRecording, order: AreaOrder) -> AreaSchedul
 
 class _Scheduling:
     def __init__(self, recording: VmallocRecording, order: AreaOrder) -> None:
-        self.order, self.cpus = order, recording.cpus or 1
+        self.order, self.cpus = order, len(np.unique(recording.cpu))
         code = recording.event[order.events].tolist()
         self.evidence = AreaEvidence(recording, order)
         frees, self.purges = self.evidence.frees, self.evidence.purges

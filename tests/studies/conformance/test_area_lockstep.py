@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.allocators.registry import load_allocator
 from pipeline.cli import run
 from pipeline.errors import InputError, UsageError
 from pipeline.importing.kmap_pool.recordings import recording_path
 from pipeline.importing.text.blocks import open_text
 from pipeline.studies.conformance.agreement import Agreement
+from pipeline.studies.conformance.area_design import AreaDesign
 from pipeline.studies.conformance.area_lockstep import verify_areas
 from pipeline.studies.conformance.area_notes import ADDRESS, ASKED, COLLECTED, LAZY, RANGE, RETURNING, WIDENED
 from pipeline.studies.conformance.area_page import MANY_CPUS, RECORDING, write_areas
@@ -131,6 +133,21 @@ def test_frees_on_many_cpus_during_a_purge_are_told_apart(cpus: int, seed: int, 
     assert found.agrees, found.text()
     assert found.compared[COLLECTED] == text.count("purge_vmap_area_lazy") > 10
     assert not found.lost
+
+
+def test_a_recording_of_more_cpus_than_a_machine_has_is_followed(tmp_path: Path) -> None:
+    found = held_against(tmp_path, strained(0, 150), "vmap_nodes")
+    assert found.agrees, found.text()
+    assert found.compared[COLLECTED] == 4
+
+
+@pytest.mark.parametrize(("cpus", "bits"), [(8, 4), (64, 7), (200, 8)])
+def test_the_limit_is_that_for_the_recorded_cpus(cpus: int, bits: int) -> None:
+    design = AreaDesign(load_allocator("vmap_lazy"), {"drain": "worker"}, cpus, 70_000)
+    assert design.place(0, bits * 8192, 0)
+    assert design.place(bits * 8192, 1, cpus - 1)
+    assert not design.unmap(0, bits * 8192, 0)[0]
+    assert design.unmap(bits * 8192, 1, cpus - 1)[0]
 
 
 def test_a_purge_that_the_recording_does_not_explain_is_counted_and_not_a_difference(tmp_path: Path) -> None:

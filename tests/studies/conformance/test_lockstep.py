@@ -110,5 +110,5 @@ def test_a_file_without_the_pools_events_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recording_names_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"known: kcsleep2, .*wrap16"):
+    with pytest.raises(UsageError, match=r"known: eight-cpus, kcsleep2, .*wrap16"):
         recording_path("wrap61")
