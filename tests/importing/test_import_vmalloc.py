@@ -103,6 +103,23 @@ def test_the_events_are_read_in_their_order(tool: str, tmp_path: Path) -> None:
     assert (found.failed, found.cpus) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("tool", "before", "after", "cpus"),
+    [
+        ("tracefs", "#P:2", "#P:6", 6),
+        ("tracefs", "#P:2", "#P:1", 2),
+        ("tracefs", "#P:2", "#P:999999999", 2),
+        ("trace-cmd", "cpus=2", "cpus=6", 6),
+    ],
+)
+def test_cpus_without_an_event_are_those_that_the_text_states(
+    tool: str, before: str, after: str, cpus: int, tmp_path: Path
+) -> None:
+    assert before in TEXTS[tool]
+    (tmp_path / "r.txt").write_text(TEXTS[tool].replace(before, after))
+    assert read_recording(tmp_path / "r.txt").cpus == cpus
+
+
 def test_real_texts_of_one_load_have_the_same_events(tmp_path: Path) -> None:
     """The samples are the events of 20 ms, as two tools print them: maps, frees and a purge."""
     perf, trace_cmd, raw = (_read_sample(name) for name in ("perf", "trace-cmd", "trace-cmd-raw"))

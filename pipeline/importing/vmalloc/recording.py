@@ -31,6 +31,10 @@ from pipeline.schema.trace import MAX_TIME_NS
 _SNIFFED_BYTES = 1 << 20
 # A time this far after the first is damage, and would make the trace too long.
 _FARTHEST_LATER_NS = 3 * MAX_TIME_NS // 4
+# The number of CPUs online, in the head of tracefs and of trace-cmd. No kernel is built for more than
+# _MOST_CPUS.
+_ONLINE = re.compile(rb"(?m)^#.* #P:([0-9]{1,9})\r?$|^cpus=([0-9]{1,9})\r?$")
+_MOST_CPUS = 8192
 
 ALLOCATED, FREED, PURGED = 100, 101, 102
 # The second forms are those of raw fields, as `trace-cmd report -R` prints them.
@@ -75,6 +79,7 @@ class VmallocRecording:
 
     lines: number of lines of the text. failed: allocations that failed, which are not among the events.
     lost: number of lost events, None if the text does not say it. losses: as in `ImportedRows`.
+    online: number of CPUs of the machine, None if the text does not say it.
     notes: on ignored and unknown lines. recorder, clock: how the text was made.
     """
 
@@ -90,15 +95,16 @@ class VmallocRecording:
     failed: int
     lost: int | None
     losses: dict[str, int]
+    online: int | None
     notes: list[str]
     recorder: str
     clock: str
 
     @property
     def cpus(self) -> int | None:
-        """Number of CPUs, as far as events show it; None if the text has no CPU numbers."""
+        """Number of CPUs, as the text or its events show it; None if the text has no CPU numbers."""
         largest = int(self.cpu.max(initial=-1))
-        return largest + 1 if largest >= 0 else None
+        return max(largest + 1, self.online or 0) if largest >= 0 else None
 
 
 def is_recording(path: Path) -> bool:
@@ -160,6 +166,7 @@ def read_recording(path: Path, page_bytes: int = 4096, tsc_ghz: float | None = N
         failed=int(failed.sum()),
         lost=int(said_lost.sum()) if len(lost_counts) and (lost_counts >= 0).all() else None,
         losses={name: count for name, count in losses.items() if count},
+        online=_online_cpus(read_head(path, _SNIFFED_BYTES)),
         notes=[*tally.notes("other events")],
         recorder=recorder,
         clock="the recorder's clock, as printed"
@@ -179,6 +186,13 @@ def _tool_of(path: Path) -> str:
     if best != "perf record, perf script":
         return "trace-cmd record, trace-cmd report" if _begins_as_trace_cmd(head) else "tracefs"
     return best
+
+
+def _online_cpus(head: bytes) -> int | None:
+    """Return the number of CPUs that the head of a text states."""
+    found = _ONLINE.search(head)
+    number = int(found[1] or found[2]) if found else 0
+    return number if 1 <= number <= _MOST_CPUS else None
 
 
 def _begins_as_trace_cmd(head: bytes) -> bool:
