@@ -26,7 +26,9 @@ class AreaEvidence:
     `purge_of` is the number of the first purge that ends after a free. `again` is the number of frees before
     the moment at which the address of a freed area was mapped again, NEVER if it was not, and `again_purge`
     the number of purges that have ended by then; `again_event` is the event of that map. `purges` are the
-    events of the purges.
+    events of the purges, and `ends` the number of frees before each of them. `returned` has the pages that
+    had been returned before each free, and `sums` the pages of all frees before it; its last element is their
+    sum.
     """
 
     def __init__(self, recording: VmallocRecording, order: AreaOrder) -> None:
@@ -42,6 +44,11 @@ class AreaEvidence:
         cpu, map_of = recording.cpu.tolist(), order.map_of
         self.lists = np.array([cpu[map_of[k]] if map_of[k] >= 0 else -1 for k in self.frees], np.int64)
         self.lists[recording.first[self.frees] >= np.uint64(_FIRST_MODULE_PAGE)] = -1
+        before = np.cumsum([kind == FREED for kind in code])
+        self.ends = [int(before[at]) for at, kind in enumerate(code) if kind == PURGED]
+        self.sums = np.concatenate([[0], np.cumsum(self.pages)]).astype(np.int64)
+        counters = recording.count[self.frees] - self.pages
+        self.returned: list[int] = (order.lazy + self.sums[:-1] - counters).tolist()
         self._follow(recording, code)
         # A free is late if another that was counted after it was recorded before it.
         recorded = np.array(self.frees, np.int64)
@@ -71,15 +78,19 @@ class AreaEvidence:
                     _, _, free = lazy.pop(at)
                     self.again[free], self.again_purge[free], self.again_event[free] = frees, purges, k
 
-    def between(
-        self, purge: int, begin: int, end: int, left: np.ndarray, returned: list[int], after: int
-    ) -> Frees:
-        """Describe the frees from `begin` to `end`, between the ends of the previous purge and of `purge`.
+    def returned_by(self, purge: int) -> int | None:
+        """Pages returned by a purge and those before it; None if no free shows them."""
+        end = self.ends[purge]
+        later = self.ends[purge + 1] if purge + 1 < len(self.ends) else len(self.returned)
+        return self.returned[end] if end < later else None
 
-        `left` are the numbers of earlier frees that `purge` collected as well. `returned` has the pages that
-        had been returned before each free. `after` is the number of frees from `end` on that the next purge
-        collected.
+    def between(self, purge: int, begin: int, left: np.ndarray, after: int) -> Frees:
+        """Describe the frees from `begin`, the end of the previous purge, to the end of `purge`.
+
+        `left` are the numbers of earlier frees that `purge` collected as well. `after` is the number of frees
+        from its end on that the next purge collected.
         """
+        end, returned = self.ends[purge], self.returned
         own = slice(begin, end)
         until = next((at for at in range(begin, end) if returned[at] > returned[begin]), end)
         again_now = self.again_purge[own] <= purge

@@ -90,6 +90,10 @@ def describe_comparison(
             f"{format_count(left, 'free')} left by a purge that collected later ones, on lists that it took "
             "later"
         )
+    if schedules[0].joins:
+        result.notes.append(
+            "the kernel joins lazy areas that are next to each other, as before 6.9; joined areas are counted"
+        )
     if may_lack_events(recording):
         lost = "the recorder does not say whether it lost events"
         if recording.lost or recording.losses:

@@ -22,6 +22,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.importing.vmalloc.recording import ALLOCATED, FREED, PURGED, VmallocRecording
 from pipeline.studies.conformance.area_evidence import AreaEvidence
+from pipeline.studies.conformance.area_joins import count_joined, joins_areas
 from pipeline.studies.conformance.area_lists import Frees, TooManyError, find_collected
 from pipeline.studies.conformance.area_order import AreaOrder, order_events, split_order
 
@@ -45,7 +46,8 @@ class AreaSchedule:
     `lazy` are the areas that were lazy at the beginning, as the length of each in pages; their addresses are
     unknown, and `number_told` says whether their number is known. `cut_off` frees at the end have no turns:
     they show a purge without turns. The numbers of areas of the purges in `number_derived` determined it, and
-    the ranges of those in `range_unknown` contain such areas.
+    the ranges of those in `range_unknown` contain such areas. `joins` says whether the kernel joins lazy
+    areas (see `area_joins`).
     """
 
     order: AreaOrder
@@ -58,6 +60,7 @@ class AreaSchedule:
     untold: int = -1
     number_derived: set[int] = field(default_factory=set)
     range_unknown: set[int] = field(default_factory=set)
+    joins: bool = False
 
 
 def schedule_all(recording: VmallocRecording, path: Path) -> list[AreaSchedule]:
@@ -74,13 +77,14 @@ def schedule_all(recording: VmallocRecording, path: Path) -> list[AreaSchedule]:
         )
     parts: list[AreaSchedule] = []
     orders = order_events(recording)[::-1]
+    joins = joins_areas(AreaEvidence(recording, order) for order in orders)
     while orders:
         order = orders.pop()
-        part = schedule_turns(recording, order)
+        part = schedule_turns(recording, order, joins)
         if part.untold >= 0:
             before, after = split_order(recording, order, part.untold)
             orders.append(after)
-            part, untold = schedule_turns(recording, before), part.untold
+            part, untold = schedule_turns(recording, before, joins), part.untold
             part.untold = untold
         parts.append(part)
     needed = {ALLOCATED: "alloc_vmap_area", FREED: "free_vmap_area_noflush"}
@@ -94,26 +98,23 @@ def schedule_all(recording: VmallocRecording, path: Path) -> list[AreaSchedule]:
     return parts
 
 
-def schedule_turns(recording: VmallocRecording, order: AreaOrder) -> AreaSchedule:
+def schedule_turns(recording: VmallocRecording, order: AreaOrder, joins: bool = False) -> AreaSchedule:
     """Find the moments of all purges of a part, and the areas that were lazy at its beginning."""
-    return _Scheduling(recording, order).schedule
+    return _Scheduling(recording, order, joins).schedule
 
 
 class _Scheduling:
-    def __init__(self, recording: VmallocRecording, order: AreaOrder) -> None:
+    def __init__(self, recording: VmallocRecording, order: AreaOrder, joins: bool) -> None:
         self.order, self.cpus = order, len(np.unique(recording.cpu))
         code = recording.event[order.events].tolist()
         self.evidence = AreaEvidence(recording, order)
-        frees, self.purges = self.evidence.frees, self.evidence.purges
-        self.areas = self.evidence.areas.tolist()
-        # Number of frees before the end of each purge.
-        before = np.cumsum([kind == FREED for kind in code])
-        self.ends = [int(before[at]) for at, kind in enumerate(code) if kind == PURGED]
-        self.pages = np.concatenate([[0], np.cumsum(self.evidence.pages)]).astype(np.int64)
-        # Pages that had been returned before each free.
-        counters = recording.count[frees] - np.diff(self.pages)
-        self.returned = (order.lazy + self.pages[:-1] - counters).tolist()
-        self.schedule = AreaSchedule(order)
+        frees, self.purges, self.ends = self.evidence.frees, self.evidence.purges, self.evidence.ends
+        self.areas, self.pages = self.evidence.areas.tolist(), self.evidence.sums
+        self.returned = self.evidence.returned
+        if joins:
+            # There is one list.
+            self.evidence.lists[:] = 0
+        self.schedule = AreaSchedule(order, number_told=not joins, joins=joins)
         # Frees before its last list was collected that the purge of a number left for the next.
         self.left: dict[int, list[int]] = {}
         first, known = self._find_lazy()
@@ -140,7 +141,7 @@ class _Scheduling:
         if lazy == 0:
             return first, 0
         for purge in range(first, len(self.purges)):
-            if (returned := self._returned_by(purge)) is None:
+            if (returned := self.evidence.returned_by(purge)) is None:
                 continue
             areas = sum(self.areas[first : purge + 1])
             if returned < lazy:
@@ -155,6 +156,9 @@ class _Scheduling:
             if collected is None:
                 continue
             frees = begin + int(collected.sum())
+            if schedule.joins:
+                # Their own number does not show.
+                areas = frees + 1
             known = min(max(areas - frees, 1), lazy - gone)
             schedule.lazy += _divide(lazy - gone, known)
             # An impossible number is a difference.
@@ -168,12 +172,6 @@ class _Scheduling:
         schedule.range_unknown.update(self.purges[first : first + 1])
         return first, 1
 
-    def _returned_by(self, purge: int) -> int | None:
-        """Pages returned by a purge and those before it; None if no free shows them."""
-        end = self.ends[purge]
-        later = self.ends[purge + 1] if purge + 1 < len(self.ends) else len(self.returned)
-        return self.returned[end] if end < later else None
-
     def _find_collections(self, first: int, known: int) -> list[int]:
         """Number of frees before each purge collected its last list, -1 if it did before the beginning."""
         at = [-1] * first
@@ -181,10 +179,13 @@ class _Scheduling:
         for purge in range(first, len(self.purges)):
             end = self.ends[purge]
             number = self.areas[purge] - (known if purge == first else len(left))
-            told = self.schedule.number_told
-            collected = self._search(purge, begin, left, number if told else None)
+            told, joins = self.schedule.number_told, self.schedule.joins
+            if joins and self.evidence.returned_by(purge) is None:
+                collected = self._search_joined(purge, begin, left)
+            else:
+                collected = self._search(purge, begin, left, number if told else None)
             if collected is None or not self._agrees(purge, begin, left, collected):
-                if not self._is_clear(purge, begin, left, number):
+                if joins or not self._is_clear(purge, begin, left, number):
                     self.schedule.untold = self.purges[purge]
                     return at
                 if collected is None:
@@ -201,7 +202,7 @@ class _Scheduling:
     def _search(self, purge: int, begin: int, left: np.ndarray, number: int | None) -> np.ndarray | None:
         """Find which of the frees from `begin` on a purge collected, as a bool for each; None if none fit."""
         end = self.ends[purge]
-        returned = self._returned_by(purge)
+        returned = self.evidence.returned_by(purge)
         total = None if returned is None else returned - self.order.lazy - int(self.pages[begin])
         if number is None and total is None:
             return None
@@ -213,12 +214,26 @@ class _Scheduling:
                     return found
         return None
 
+    def _search_joined(self, purge: int, begin: int, left: np.ndarray) -> np.ndarray | None:
+        """Find the fewest frees from `begin` on that are as many joined areas as a purge counted.
+
+        More may be as many, so its number and range cannot be compared.
+        """
+        event, evidence, end = self.purges[purge], self.evidence, self.ends[purge]
+        self.schedule.number_derived.add(event)
+        self.schedule.range_unknown.add(event)
+        for number in range(end - begin + 1):
+            areas = np.concatenate([left, np.arange(begin, begin + number)])
+            if count_joined(evidence.first[areas], evidence.pages[areas]) == self.areas[purge]:
+                return np.arange(end - begin) < number
+        return None
+
     def _evidence_of(self, purge: int, begin: int, left: np.ndarray, number: int | None) -> Frees:
         """What the recording tells of the frees from `begin` on, of which `purge` collected `number`."""
         end, after = self.ends[purge], 0
         if number is not None and purge + 1 < len(self.purges):
             after = max(self.areas[purge + 1] - (end - begin - number), 0)
-        return self.evidence.between(purge, begin, end, left, self.returned, after)
+        return self.evidence.between(purge, begin, left, after)
 
     def _agrees(self, purge: int, begin: int, left: np.ndarray, collected: np.ndarray) -> bool:
         """Whether the counter and the range flushed agree with what a purge is to have collected."""

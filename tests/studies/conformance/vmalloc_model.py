@@ -31,6 +31,8 @@ class Kernel:
     """chance in each step that the worker takes one"""
     spread: bool = False
     """whether a purge takes steps from list to list"""
+    joins: bool = False
+    """whether it has one list, in which areas that are next to each other become one, as before 6.9"""
     lines: list[str] = field(default_factory=list)
     lazy: int = 0
 
@@ -89,7 +91,7 @@ class Kernel:
     def _free(self, cpu: int) -> None:
         page, pages, owner = self.used.pop(self.random.randrange(len(self.used)))
         self.lazy += pages
-        self.lists[owner].append((page, pages))
+        self.lists[0 if self.joins else owner].append((page, pages))
         self.queued |= self.lazy > self.limit
         event = (
             f"free_vmap_area_noflush: va_start={page * 4096:#x} nr_lazy={self.lazy} nr_lazy_max={self.limit}"
@@ -123,7 +125,11 @@ class Kernel:
         start = min((page * 4096 for page, _ in areas), default=(1 << 64) - 1)
         end = max(((page + pages) * 4096 for page, pages in areas), default=0)
         start = int(self.widened, 16) if self.widened else start
-        self._print(self.cpus, f"purge_vmap_area_lazy: start={start:#x} end={end:#x} num_purged={len(areas)}")
+        number = len(areas)
+        if self.joins:
+            begins = {page for page, _ in areas}
+            number -= sum(page + pages in begins for page, pages in areas)
+        self._print(self.cpus, f"purge_vmap_area_lazy: start={start:#x} end={end:#x} num_purged={number}")
 
     def _print(self, cpu: int, event: str) -> None:
         self.clock += self.random.randrange(3)
