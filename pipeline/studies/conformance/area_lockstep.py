@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.allocators.components.address_space import SPACE_PAGES
-from pipeline.allocators.components.lazy_areas import LAZY_PAGES
+from pipeline.allocators.components.lazy_areas import DRAIN, LAZY_PAGES
 from pipeline.allocators.registry import load_allocator
 from pipeline.importing.vmalloc.recording import VmallocRecording, read_recording
 from pipeline.io.progress import progress
@@ -72,12 +72,16 @@ def verify_areas(
 ) -> Agreement:
     """Replay a recording of vmalloc's areas through a design, in the order in which frees took effect.
 
-    The design must have a field `lazy` in its pool and define `place`. `tsc_ghz` is the frequency of the
-    clock if times are in ticks. Raises InputError for a recording that cannot be read or followed, and
-    UsageError for a design or options that do not fit the recording.
+    The design must have a field `lazy` in its pool and define `place`. By default, its worker purges and not
+    its unmaps, as in all kernels with these events. `tsc_ghz` is the frequency of the clock if times are in
+    ticks. Raises InputError for a recording that cannot be read or followed, and UsageError for a design or
+    options that do not fit the recording.
     """
     loaded = load_allocator(allocator)
     given = dict(options or {})
+    if DRAIN in loaded.options:
+        # Every kernel with these events has one.
+        given.setdefault(DRAIN.name, "worker")
     check_design(loaded, given, path)
     recording = read_recording(path, tsc_ghz=tsc_ghz)
     result = Agreement(path, loaded.name + "".join(f" {name}={value}" for name, value in given.items()))
