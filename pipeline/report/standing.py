@@ -51,7 +51,7 @@ class Standing:
 
     @property
     def verdict(self) -> Verdict:
-        """How throughput compares with the reference; a tie only if the interval is narrow enough."""
+        """How throughput compares with the reference; alike if the whole interval is negligible."""
         if self.ratio is None:
             return ""
         if self.identical:
@@ -60,9 +60,11 @@ class Standing:
         if interval is None:
             return "unknown"
         low, high = interval
+        if low >= 1 / (1 + NEGLIGIBLE) and high <= 1 + NEGLIGIBLE:
+            return "alike"
         if not low <= 1.0 <= high:
             return "faster" if self.ratio.value > 1 else "slower"
-        return "alike" if high / low <= (1 + NEGLIGIBLE) ** 2 and high <= 1 + NEGLIGIBLE else "cannot tell"
+        return "cannot tell"
 
     @property
     def deviation(self) -> float | None:

@@ -107,6 +107,18 @@ def test_runs_that_are_ahead_by_turns_of_little_are_alike(tmp_path):
     assert "The time from request to mapped and the CPU time do not separate them either." in verdict
 
 
+@pytest.mark.parametrize(("step_ns", "verdict"), [(10_002, "alike"), (10_099, "alike"), (10_102, "slower")])
+def test_a_difference_that_is_certain_and_negligible_is_no_rank(tmp_path, step_ns, verdict):
+    steady(tmp_path, "first", lambda _: 10_000)
+    steady(tmp_path, "second", lambda _: step_ns)
+    (ranking,) = rank(tmp_path)
+    second = ranking.standings[1]
+    assert not second.ratio.may_be(1.0)
+    assert second.verdict == verdict
+    said = make_ranking_table(ranking).rows[1].cells[-1].text
+    assert said == ("equal within 1 %" if verdict == "alike" else verdict)
+
+
 def test_seeds_of_a_design_are_one_entry_and_pairs(tmp_path):
     for seed, (a, b) in enumerate([(1_000, 2_000), (1_100, 2_200), (1_200, 2_400)]):
         steady(tmp_path, "a", lambda _, step=a: step, seed=seed)
