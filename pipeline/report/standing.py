@@ -51,7 +51,7 @@ class Standing:
 
     @property
     def verdict(self) -> Verdict:
-        """How throughput compares with the reference; alike if the whole interval is negligible."""
+        """How throughput compares with the reference; equal if the whole interval is negligible."""
         if self.ratio is None:
             return ""
         if self.identical:
