@@ -96,11 +96,12 @@ def verify_areas(
     result.start = describe_start(schedules[0])
     with progress("verifying", sum(len(schedule.turns) for schedule in schedules), "turns") as advance:
         for schedule in schedules:
-            addresses = _map_addresses(recording, schedule)
+            in_use = _find_in_use(recording, schedule)
+            addresses = _map_addresses(recording, schedule, in_use)
             pages = addresses.pages + sum(schedule.lazy) + 1
             check_space(pages, int(SPACE_PAGES.maximum or 0), path)
             design = AreaDesign(loaded, given, recording.cpus or 1, pages)
-            _Lockstep(recording, schedule, addresses, design, result).run(advance)
+            _Lockstep(recording, schedule, addresses, in_use, design, result).run(advance)
     describe_comparison(recording, schedules, result)
     return result
 
@@ -113,6 +114,7 @@ class _Lockstep:
         recording: VmallocRecording,
         schedule: AreaSchedule,
         addresses: Addresses,
+        in_use: list[tuple[int, int]],
         design: AreaDesign,
         result: Agreement,
     ) -> None:
@@ -142,7 +144,7 @@ class _Lockstep:
             (self.page[k], schedule.order.pages[k]) for kind, k in schedule.turns if kind in (FREE, UNMAP)
         ]
         self.starts, self.ends = {first for first, _ in areas}, {first + length for first, length in areas}
-        for first, length in schedule.order.mapped.items():
+        for first, length in in_use:
             self._place(first, length, 0)
 
     def run(self, advance: Callable[[int], None]) -> None:
@@ -322,10 +324,31 @@ def _describe_range(first: int, end: int, areas: int) -> str:
     return f"{_address(first)} to {_address(end)}" if first < end else "no range"
 
 
-def _map_addresses(recording: VmallocRecording, schedule: AreaSchedule) -> Addresses:
+def _find_in_use(recording: VmallocRecording, schedule: AreaSchedule) -> list[tuple[int, int]]:
+    """First page and length of the areas in use at the beginning of a part that its turns free or map over.
+
+    A recording of many parts would otherwise map all areas in use again for each of them.
+    """
+    turns = schedule.turns
+    freed = set(recording.first[[k for kind, k in turns if kind in (FREE, UNMAP)]].tolist())
+    maps = np.array([k for kind, k in turns if kind == MAP], np.int64)
+    begin = recording.first[maps].astype(np.int64)
+    order = np.argsort(begin)
+    begin, end = begin[order], np.maximum.accumulate((begin + recording.pages[maps])[order])
+    found = []
+    for first, length in schedule.order.mapped.items():
+        before = int(np.searchsorted(begin, first + length))
+        if first in freed or (before and end[before - 1] > first):
+            found.append((first, length))
+    return found
+
+
+def _map_addresses(
+    recording: VmallocRecording, schedule: AreaSchedule, in_use: list[tuple[int, int]]
+) -> Addresses:
     """Translate the addresses of all areas of a part."""
     page, pages = recording.first.tolist(), recording.pages.tolist()
-    there = list(schedule.order.mapped.items())
+    there = list(in_use)
     there += [(page[k], pages[k]) for kind, k in schedule.turns if kind == MAP]
     there += [(page[k], schedule.order.pages[k]) for kind, k in schedule.turns if kind in (FREE, UNMAP)]
     return Addresses(*np.array(there, np.int64).reshape(-1, 2).T)

@@ -75,6 +75,18 @@ def test_a_design_does_what_the_recorded_kernel_did(design: str) -> None:
     assert found.compared[COLLECTED] == found.compared[RANGE] == 2
 
 
+def test_an_area_whose_free_was_lost_blocks_no_later_map(tmp_path: Path) -> None:
+    """Of the recorded kernel with eight CPUs, each 70th event is lost; many of them are frees."""
+    with open_text(recording_path(MANY_CPUS)) as text:
+        lines = text.read().decode().splitlines(keepends=True)
+    lines[69::70] = ["CPU:3 [LOST 1 EVENTS]\n"] * len(lines[69::70])
+    (tmp_path / "holes.txt").write_text("".join(lines), encoding="utf-8")
+    found = verify_areas(tmp_path / "holes.txt", allocator="vmap_nodes")
+    assert found.agrees, found.text()
+    assert found.compared[ADDRESS] > 4_000
+    assert any("parts without a gap" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_design_does_what_the_recorded_kernel_with_eight_cpus_did(design: str) -> None:
     found = verify_areas(recording_path(MANY_CPUS), allocator=design, options=DESIGNS[design])
